@@ -1,0 +1,41 @@
+"""Running plans: borrowed models, batched verification, generators in conversation with lattices.
+
+The verbs: `register(module, graph)` gives a `Model`; `run(plan, graph, model, ...)` yields the report of each
+target; `audit(graph, model, explanations)` measures stored explanations again by plain forward passes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from sxq.execution.audit import Stored, audit
+from sxq.execution.executor import Profile, Progress, run
+from sxq.execution.generators import DEFAULT, GENERATORS
+from sxq.execution.locality import locate
+from sxq.execution.model import Model, borrow, choose_device
+from sxq.graph import Graph
+
+__all__ = ["DEFAULT", "GENERATORS", "Model", "Profile", "Progress", "Stored", "attach", "audit", "register",
+           "run", "transfer"]
+
+
+def register(module: nn.Module, graph: Graph, output: str = "logits", layers: int | None = None,
+             device: str = "auto") -> Model:
+    """Borrow a model for a graph: check its output, find its depth and halo.
+
+    Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
+    """
+    return locate(borrow(module, graph, output, choose_device(device)), graph, layers)
+
+
+def attach(module: nn.Module, graph: Graph, found: Mapping[str, Any], device: str = "auto") -> Model:
+    """Borrow a model again whose `hops`, `halo` and `backend` were found when it was first registered."""
+    model = borrow(module, graph, found["output"], choose_device(device))
+    return replace(model, **{name: found[name] for name in ("hops", "halo", "backend", "reason")})
+
+
+def transfer(model: Model, graph: Graph) -> Model:
+    """The same model on another graph; its depth is its own, its halo is found anew."""
+    return locate(borrow(model.module, graph, model.output, model.device), graph, model.hops)

@@ -1,0 +1,58 @@
+"""What a generator and the executor say to each other.
+
+A generator is a coroutine: `scored = yield candidates`. It knows its field and a `Context`; it never sees the
+verifier, the lattice or the store, and those know nothing of generators.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """n subgraphs to be verified: connected, non-empty, containing the target."""
+
+    bits: np.ndarray  # [n, U] bool
+    parent: np.ndarray  # [n] id of the candidate each was made from, -1 when none
+    edited: np.ndarray  # [n] the unit added or removed, -1 when none
+
+    @staticmethod
+    def of(bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1) -> "Candidates":
+        """Candidates with one parent or edited unit for all, or one each."""
+        full = (np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited))
+        return Candidates(bits, *full)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows."""
+
+    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id
+    raw: np.ndarray  # [n, M] raw values of the measures needed
+    scores: np.ndarray  # [n, M] larger is better
+    factual: np.ndarray  # [n] bool
+    counterfactual: np.ndarray  # [n] bool
+    explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a generator may know besides the field."""
+
+    full: np.ndarray  # [M] scores of the whole field
+    empty: np.ndarray  # [M] scores of the empty set, were it a candidate
+    full_id: int  # candidate number of the whole field, verified before the generator starts
+    allowance: int  # distinct candidates this generator may expect to have verified
+    rows: int  # most candidates to yield at once, so that their bits stay small
+    rng: np.random.Generator  # seeded by (SEED, target, generator)
+    edge_gradient: Callable[[], np.ndarray]  # [U] first-order drop of the class's log-odds when a unit is removed
+
+
+Search = Generator[Candidates, Scored, None]
+
+
+def mean_score(scores: np.ndarray) -> np.ndarray:
+    """The mean over measures [..., M] -> [...]: the paper's aggregate of a state's quality; NaN counts as nothing."""
+    return np.nan_to_num(scores).mean(axis=-1)

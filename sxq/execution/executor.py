@@ -1,0 +1,153 @@
+"""The one loop: generators propose, the verifier verifies, the lattices rank; many targets at once.
+
+Each round asks every running target for candidates, verifies all of them in one batch and tells each target what
+came out. The loop can stop after any round: what a lattice holds is the answer, `complete = false`.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sxq.errors import ModelError
+from sxq.execution.inference.disjoint import Disjoint
+from sxq.execution.model import Model
+from sxq.execution.target import TargetRun
+from sxq.execution.verifier import Verifier
+from sxq.explanation import TargetReport
+from sxq.graph import Graph
+from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
+from sxq.scoring.measures import Measure
+
+TOGETHER = 64  # most targets searched at once; memory may allow fewer
+REPORT_EVERY = 0.1  # seconds between two calls of `report`
+
+
+@dataclass
+class Profile:
+    """Seconds per operator and counts, filled while a plan runs: what PROFILE shows."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    candidates: int = 0
+    rounds: int = 0
+    batch_memory: int = 0  # bytes, after any halving
+
+    def charge(self, operator: str, started: float) -> float:
+        """Add the time since `started` to an operator; the time now."""
+        now = time.perf_counter()
+        self.seconds[operator] = self.seconds.get(operator, 0.0) + now - started
+        return now
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a query stands, for whoever watches."""
+
+    targets: int  # finished
+    total: int
+    candidates: int  # verified so far, all targets
+    seconds: float  # since the start
+    front: int  # members of the running targets' fronts
+
+
+def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupt: threading.Event,
+        profile: Profile, report: Callable[[Progress], None] | None = None) -> Iterator[TargetReport]:
+    """Yield the report of each target as it is done.
+
+    Stops after the round in which `interrupt` is set or WITHIN has passed; targets that were not reached are
+    reported as stopped. A KeyboardInterrupt yields what the running targets have and is raised again.
+    Raises ModelError for a target the model cannot be explained on, if it is the only one.
+    """
+    loop = _Loop(plan, graph, model, measures, profile)
+    try:
+        while loop.waiting or loop.running:
+            yield from loop.admit()
+            yield from loop.round()
+            if report:
+                loop.tell_progress(report)
+            if reason := loop.should_stop(interrupt):
+                yield from loop.stop(reason)
+    except KeyboardInterrupt:
+        yield from loop.stop("interrupted")
+        raise
+
+
+class _Loop:
+    """The state of one run: targets waiting, targets running, the clock."""
+
+    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile):
+        self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
+        self.backend = Disjoint(model)
+        self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
+        self.within = plan.find(Generate).within
+        self.total = len(plan.find(FieldScan).targets)
+        self.waiting, self.running = deque(range(self.total)), []
+        self.started = self.reported = time.perf_counter()
+
+    def admit(self) -> Iterator[TargetReport]:
+        """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
+        while self.waiting and len(self.running) < TOGETHER and self._room():
+            ordinal, started = self.waiting.popleft(), time.perf_counter()
+            try:
+                self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal))
+            except ModelError as error:
+                if self.total == 1:
+                    raise
+                yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
+            self.profile.charge("Field", started)
+
+    def round(self) -> Iterator[TargetReport]:
+        """Ask, verify, tell; yield the targets that have nothing more to ask."""
+        clock = time.perf_counter()
+        requests = [(target, target.ask()) for target in self.running]
+        clock = self.profile.charge("Generate", clock)
+        verdicts = self.verifier.verify([request for _, request in requests if request])
+        clock = self.profile.charge("Verify", clock)
+        for (target, request), verdict in zip([pair for pair in requests if pair[1]], verdicts):
+            target.tell(verdict)
+            self.profile.candidates += len(request.bits)
+        clock = self.profile.charge("Lattice", clock)
+        self.profile.rounds += 1
+        self.profile.batch_memory = self.verifier.batch_memory
+        self.running = [target for target, request in requests if request]
+        yield from self._finish([target for target, request in requests if not request])
+
+    def should_stop(self, interrupt: threading.Event) -> str:
+        """Why the run must stop now, or nothing."""
+        if interrupt.is_set():
+            return "interrupted"
+        if self.within is not None and time.perf_counter() - self.started >= self.within:
+            return f"stopped after {self.within:g} seconds"
+        return ""
+
+    def stop(self, reason: str) -> Iterator[TargetReport]:
+        """Report everything that runs as it stands, and everything that waits as not reached."""
+        running, self.running = self.running, []
+        yield from self._finish(running, reason)
+        while self.waiting:
+            ordinal = self.waiting.popleft()
+            yield TargetReport(self._key(ordinal), ordinal, "stopped", note=f"{reason} before this target was reached")
+
+    def tell_progress(self, report: Callable[[Progress], None]) -> None:
+        now = time.perf_counter()
+        if now - self.reported < REPORT_EVERY:
+            return
+        self.reported = now
+        done = self.total - len(self.waiting) - len(self.running)
+        front = sum(len(target.lattice.front) for target in self.running)
+        report(Progress(done, self.total, self.profile.candidates, now - self.started, front))
+
+    def _finish(self, targets: list[TargetRun], stopped: str = "") -> Iterator[TargetReport]:
+        for target in targets:
+            clock = time.perf_counter()
+            finished = target.finish(stopped)
+            self.profile.charge("Answer", clock)
+            yield finished
+
+    def _room(self) -> bool:
+        held = sum(target.bytes for target in self.running)
+        return not self.running or held < self.verifier.batch_memory
+
+    def _key(self, ordinal: int):
+        return self.plan.find(FieldScan).targets[ordinal]

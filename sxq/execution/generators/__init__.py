@@ -1,0 +1,30 @@
+"""The generators: one algorithm, one file, one line in this registry.
+
+A generator is a coroutine `def name(field, context, **options) -> Search`; see `conversation.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sxq.execution.conversation import Search
+from sxq.execution.generators.growing import growing
+from sxq.execution.generators.onion import onion
+from sxq.execution.generators.random import random
+
+DEFAULT = ("onion", "growing")  # what EXPLAIN does without BY: both share one lattice
+
+
+@dataclass(frozen=True)
+class GeneratorEntry:
+    """A registered generator: the coroutine, its options with their defaults, and one line for users."""
+
+    search: Callable[..., Search]
+    options: dict[str, object]
+    summary: str
+
+
+GENERATORS = {
+    "onion": GeneratorEntry(onion, {}, "peel the field from the outermost hop inwards (ApxSX-OP)"),
+    "growing": GeneratorEntry(growing, {}, "grow from the target outwards, edge by edge (ApxSX-I)"),
+    "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
+}

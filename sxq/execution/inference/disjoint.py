@@ -1,0 +1,77 @@
+"""The simple exact backend: a block-diagonal batch of edge-dropped copies of the field.
+
+Exact for anything that passes messages along `edge_index`, whatever it does inside; slow, because every copy
+repeats the features and the first linear map. The layered backend is measured against it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sxq.execution.inference import Job
+from sxq.execution.model import Model, edge_tensors
+from sxq.graph import HALO, LOOP, Field, Graph
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedField:
+    """The tensors of a field on the device."""
+
+    x: Tensor  # [n, d]
+    edge_index: Tensor  # [2, m] local
+    edge_weight: Tensor | None  # [m]
+    edge_attr: Tensor | None  # [m, D]
+    unit: Tensor  # [m]: unit, or LOOP or HALO
+
+    def present(self, kept: Tensor, context: bool) -> Tensor:
+        """Which edges each candidate's graph has: kept [U, B] -> [B, m]."""
+        always = (self.unit == LOOP) | ((self.unit == HALO) if context else False)
+        if not len(kept):
+            return always.expand(kept.shape[1], -1)
+        return torch.where(self.unit >= 0, kept[self.unit.clamp(min=0)].T, always)
+
+
+class Disjoint:
+    """Runs the model itself, on B copies of the field at once."""
+
+    name = "disjoint"
+
+    def __init__(self, model: Model):
+        self.model = model
+        self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
+
+    def load(self, graph: Graph, field: Field) -> LoadedField:
+        device = self.model.device
+        x = torch.from_numpy(graph.features(field.nodes)).to(device)
+        _, weight, attr = edge_tensors(graph, field.edges, device)
+        return LoadedField(x, torch.from_numpy(field.edge_index).to(device), weight, attr,
+                           torch.from_numpy(field.unit).to(device))
+
+    def cost(self, field: LoadedField) -> int:
+        nodes, features = field.x.shape
+        return 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
+
+    def logits(self, jobs: list[Job]) -> list[Tensor]:
+        graphs, targets, offset = [], [], 0
+        for job in jobs:
+            field, copies = job.field, job.kept.shape[1]
+            nodes = len(field.x)
+            copy, edge = field.present(job.kept, job.context).nonzero(as_tuple=True)
+            starts = offset + nodes * torch.arange(copies, device=copy.device)
+            graphs.append((field.x.repeat(copies, 1), field.edge_index[:, edge] + starts[copy],
+                           None if field.edge_weight is None else field.edge_weight[edge],
+                           None if field.edge_attr is None else field.edge_attr[edge]))
+            targets.append(starts)
+            offset += copies * nodes
+        x, edge_index, weight, attr = (_join(parts) for parts in zip(*graphs))
+        with torch.inference_mode():
+            out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
+        return list(out.split([job.kept.shape[1] for job in jobs]))
+
+
+def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    """Concatenate along the axis of nodes or edges: the last one for an edge_index, else the first."""
+    if parts[0] is None:
+        return None
+    return torch.cat(parts, dim=1 if parts[0].dtype == torch.int64 else 0)

@@ -1,0 +1,79 @@
+"""The ledger of a target: every distinct candidate, verified once, by number.
+
+A candidate is identified by its bits. Arrays grow by doubling, so that a budget of millions costs what it uses.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.execution.conversation import Scored
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What is known of n candidates; the same arrays, row by row, that the ledger keeps."""
+
+    bits: np.ndarray  # [n, ceil(U / 8)] uint8, packed
+    parent: np.ndarray  # [n] candidate number, -1 when none
+    edited: np.ndarray  # [n] unit, -1 when none
+    generator: np.ndarray  # [n] who proposed it first, by number
+    raw: np.ndarray  # [n, M]
+    scores: np.ndarray  # [n, M]
+    factual: np.ndarray  # [n] bool
+    counterfactual: np.ndarray  # [n] bool
+    explanatory: np.ndarray  # [n] bool
+    tie: np.ndarray  # [n] bool
+
+
+class Ledger:
+    """All verified candidates of one target."""
+
+    def __init__(self):
+        self._number: dict[bytes, int] = {}
+        self._rows: Entry | None = None
+        self.count = 0
+
+    def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
+        numbers, new, next_number = np.empty(len(packed), np.int64), [], self.count
+        fresh: dict[bytes, int] = {}
+        for row, key in enumerate(map(bytes, packed)):
+            number = self._number.get(key, fresh.get(key, -1))
+            if number < 0:
+                number = fresh[key] = next_number
+                next_number += 1
+                new.append(row)
+            numbers[row] = number
+        return numbers, np.array(new, np.int64)
+
+    def append(self, entry: Entry) -> np.ndarray:
+        """Add new candidates in order; their numbers."""
+        n = len(entry.bits)
+        self._reserve(self.count + n, entry)
+        for name, values in vars(entry).items():
+            getattr(self._rows, name)[self.count:self.count + n] = values
+        numbers = np.arange(self.count, self.count + n)
+        self._number.update(zip(map(bytes, entry.bits), numbers.tolist()))
+        self.count += n
+        return numbers
+
+    def rows(self, numbers) -> Entry:
+        """The entries of some candidates, or of all of them for a slice."""
+        return Entry(**{name: values[: self.count][numbers] for name, values in vars(self._rows).items()})
+
+    def scored(self, numbers: np.ndarray, measures: int) -> Scored:
+        """What a generator is told: the first `measures` columns are the objectives."""
+        rows = self.rows(numbers)
+        return Scored(numbers, rows.raw[:, :measures], rows.scores[:, :measures], rows.factual, rows.counterfactual,
+                      rows.explanatory)
+
+    def _reserve(self, size: int, like: Entry) -> None:
+        if self._rows is not None and size <= len(self._rows.bits):
+            return
+        capacity = max(256, 2 * size)
+        grown = {name: np.empty((capacity, *values.shape[1:]), values.dtype) for name, values in vars(like).items()}
+        if self._rows is not None:
+            for name, values in vars(self._rows).items():
+                grown[name][: self.count] = values[: self.count]
+        self._rows = Entry(**grown)

@@ -1,0 +1,156 @@
+"""A borrowed model: an own copy in eval mode, the way to call it, and how its output becomes probabilities.
+
+The user's module is never touched: no masks, no mode switches, no cached normalisation survive in the copy,
+and none are written to the original. What the original looked like at registration is remembered, so that a
+model that was trained further is noticed instead of explained as it was.
+"""
+
+import copy
+import inspect
+import weakref
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.explain.algorithm.utils import clear_masks
+
+from sxq.errors import ModelChanged, ModelError, ModelOutputError
+from sxq.graph import Graph
+
+OUTPUTS = ("logits", "log_probs", "probs")
+EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model as the engine runs it; `hops`, `halo` and `backend` are what registration found."""
+
+    module: nn.Module  # the engine's copy: eval mode, no caches, no masks, no gradients
+    output: str  # what forward returns: "logits", "log_probs" or "probs"
+    arguments: tuple[str, ...]  # which of edge_weight, edge_attr forward is given
+    device: torch.device
+    full: Tensor  # [N, C] output on the whole graph, on the CPU
+    hops: int = 0
+    halo: int = 0
+    backend: str = "disjoint"
+    reason: str = ""  # why this backend
+    original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
+    fingerprint: tuple = field(default=(), repr=False)
+
+    def __call__(self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None) -> Tensor:
+        """Output [n, C] on a graph whose tensors are on the model's device."""
+        given = {"edge_weight": edge_weight, "edge_attr": edge_attr}
+        return self.module(x, edge_index, **{name: given[name] for name in self.arguments})
+
+    @property
+    def num_classes(self) -> int:
+        return max(2, self.full.shape[1])
+
+    def probabilities(self, output: Tensor) -> Tensor:
+        """Class probabilities [n, classes] in double precision; one column means two classes by sigmoid."""
+        output = output.double()
+        if output.shape[1] == 1:
+            p = {"logits": torch.sigmoid, "log_probs": torch.exp, "probs": torch.Tensor.clone}[self.output](output)
+            return torch.cat([1 - p, p], dim=1)
+        if self.output == "logits":
+            return output.softmax(dim=1)
+        return output.exp() if self.output == "log_probs" else output
+
+    def check_unchanged(self, name: str) -> None:
+        """Raise ModelChanged if the user's module is no longer what was registered."""
+        original = self.original() if self.original else None
+        if original is not None and fingerprint(original) != self.fingerprint:
+            raise ModelChanged(f"the weights of model {name!r} have changed since it was registered; "
+                               f"register it again with replace=True to explain the new ones")
+
+
+def borrow(module: nn.Module, graph: Graph, output: str, device: torch.device) -> Model:
+    """Copy a module, run it once on the whole graph and check what comes back.
+
+    Raises ModelError for a forward that cannot be called, ModelOutputError for an output that is not [N, C].
+    """
+    if output not in OUTPUTS:
+        raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"expected a torch.nn.Module, found {type(module).__name__}")
+    arguments = _arguments(module, graph)
+    own = _copy(module).to(device)
+    draft = Model(own, output, arguments, device, full=torch.empty(0))
+    full = _checked(forward_full(draft, graph), draft, graph)
+    return Model(own, output, arguments, device, full, original=weakref.ref(module), fingerprint=fingerprint(module))
+
+
+def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> Tensor:
+    """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU."""
+    tensors = edge_tensors(graph, np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep), model.device)
+    try:
+        with torch.inference_mode():
+            return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
+    except Exception as error:
+        raise ModelError(f"the forward pass of {type(model.module).__name__} failed on the registered graph "
+                         f"(x [{graph.num_nodes}, {graph.num_features}], {graph.num_edges} edges): {error}") from error
+
+
+def edge_tensors(graph: Graph, edges: np.ndarray, device) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(edge_index, edge_weight, edge_attr) of some edges of a graph, on a device."""
+    def move(array):
+        return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    weight = None if graph.edge_weight is None else graph.edge_weight[edges]
+    attr = None if graph.edge_attr is None else graph.edge_attr[edges]
+    return move(graph.edge_index[:, edges]), move(weight), move(attr)
+
+
+def fingerprint(module: nn.Module) -> tuple:
+    """Identity and version of every parameter and buffer: changes when training goes on."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+
+
+def choose_device(setting: str) -> torch.device:
+    """`auto` is CUDA when there is one; anything else is a torch device name."""
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
+    return torch.device(name)
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    try:
+        own = copy.deepcopy(module)
+    except Exception as error:
+        raise ModelError(f"the model cannot be copied ({error}); sxq works on a copy to leave yours as it is") from error
+    clear_masks(own)
+    for part in own.modules():
+        if getattr(part, "cached", None) is True:
+            part.cached = False  # a cached layer silently ignores a changed edge_index
+        for name in [name for name in vars(part) if name.startswith("_cached")]:
+            setattr(part, name, None)
+    return own.eval().requires_grad_(False)
+
+
+def _arguments(module: nn.Module, graph: Graph) -> tuple[str, ...]:
+    """Which optional arguments to pass; complains about required ones that nobody can fill."""
+    signature = inspect.signature(module.forward)
+    parameters = list(signature.parameters.values())
+    available = {name for name in EDGE_ARGUMENTS if getattr(graph, name) is not None}
+    required = [p.name for p in parameters[2:] if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    unfilled = [name for name in required if name not in available]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+    if unfilled or (len(positional) < 2 and not any(p.kind == p.VAR_POSITIONAL for p in positional)):
+        raise ModelError(f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or edge_attr "
+                         f"where the graph has them{', so nothing fills ' + ', '.join(unfilled) if unfilled else ''}; "
+                         f"wrap the model in a module with forward(x, edge_index)")
+    return tuple(name for name in EDGE_ARGUMENTS if name in signature.parameters and name in available)
+
+
+def _checked(full: Tensor, model: Model, graph: Graph) -> Tensor:
+    if full.ndim != 2 or full.shape[0] != graph.num_nodes or full.shape[1] < 1:
+        raise ModelOutputError(f"the model returned shape {list(full.shape)}, expected [{graph.num_nodes}, classes]: "
+                               f"one row for each node")
+    if model.output != "log_probs" and not torch.isfinite(full).all() or torch.isnan(full).any():
+        raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
+    if model.output != "logits":
+        sums = model.probabilities(full)
+        if (sums < -1e-6).any() or ((sums.sum(dim=1) - 1).abs() > 1e-3).any():
+            raise ModelOutputError(f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?")
+    return full

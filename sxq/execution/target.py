@@ -1,0 +1,215 @@
+"""One target on its way through the search: its field, its generators in turn, its ledger and its lattice.
+
+The executor drives many of these at once: `ask` for candidates to verify, `tell` what the verifier said.
+"""
+
+import time
+import zlib
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from sxq.errors import ModelNotLocal
+from sxq.execution.conversation import Candidates, Context, Scored
+from sxq.execution.generators import GENERATORS
+from sxq.execution.gradient import edge_gradient
+from sxq.execution.inference import Backend, Job
+from sxq.execution.ledger import Entry, Ledger
+from sxq.execution.locality import WIDEST, agree
+from sxq.execution.model import Model
+from sxq.execution.verifier import Request, Verdict
+from sxq.explanation import Explanation, TargetReport
+from sxq.graph import Graph, extract
+from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan
+from sxq.scoring.lattice import Lattice
+from sxq.scoring.measures import Measure, MeasureBatch, evaluate
+
+ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
+BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
+COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.equal,
+           "!=": np.not_equal}
+
+
+class TargetRun:
+    """The search for one target's skyline."""
+
+    def __init__(self, plan: Plan, graph: Graph, model: Model, backend: Backend, measures: Mapping[str, Measure],
+                 ordinal: int):
+        scan, self.generate, self.choice = plan.find(FieldScan), plan.find(Generate), plan.find(Answer)
+        self.lattice_plan, self.filter = plan.find(LatticeNode), plan.find(Filter)
+        self.graph, self.model, self.backend, self.ordinal = graph, model, backend, ordinal
+        self.position, self.key = scan.positions[ordinal], scan.targets[ordinal]
+        self.objectives = len(self.lattice_plan.measures)
+        self.measures = [measures[name] for name in _needed(self.lattice_plan, self.filter)]
+        self.started = time.perf_counter()
+        self.field, self.loaded, full, empty = _load_field(scan, graph, model, backend, self.position)
+        self.predicted = int(full.argmax())
+        self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
+        self.self_sufficient = int(empty.argmax()) == self.predicted
+        self.ledger = Ledger()
+        self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
+        self.incomparable = 0
+        self.complete = False  # every generator ended by itself
+        self._turns = deque([(-1, self._opening())]) if self.field.num_units else deque()
+        self._answers: dict[int, Scored | None] = {-1: None}
+        self._pending: tuple | None = None
+        self._cut = False  # the budget ended in the middle of a request: nobody will be asked again
+
+    @property
+    def bytes(self) -> int:
+        """Memory a running target holds on to: its features, loaded."""
+        return self.field.num_nodes * self.graph.num_features * 4 + 64 * len(self.field.edges)
+
+    def ask(self) -> Request | None:
+        """Candidates nobody has verified yet, from the generator whose turn it is; None when the search is over.
+
+        A repeated candidate is answered from the ledger, at no cost.
+        """
+        while self._turns and not self._cut:
+            number, search = self._turns[0]
+            try:
+                candidates = search.send(self._answers[number])
+            except StopIteration:
+                self._turns.popleft()
+                continue
+            self._turns.rotate(-1)
+            packed = np.packbits(candidates.bits, axis=1)
+            numbers, new = self.ledger.look_up(packed)
+            left = self.generate.budget - self.ledger.count
+            if len(new):
+                self._cut = len(new) > left
+                new = new[:left]
+                if not len(new):
+                    return None
+                self._pending = number, candidates, packed, numbers, new
+                return Request(self.loaded, candidates.bits[new], self.predicted)
+            self._answers[number] = self.ledger.scored(numbers, self.objectives)
+        self.complete = not self._cut
+        return None
+
+    def tell(self, verdict: Verdict) -> None:
+        """Measure, record and rank what the verifier said about the candidates last asked for."""
+        number, candidates, packed, numbers, new = self._pending
+        raw, scores = self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
+        explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
+        entry = Entry(packed[new], candidates.parent[new], candidates.edited[new], np.full(len(new), number), raw,
+                      scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie)
+        ids = self.ledger.append(entry)
+        comparable = ~np.isnan(scores[:, : self.objectives]).any(axis=1)
+        self.incomparable += int((explanatory & ~comparable).sum())
+        rank = explanatory & comparable
+        self.lattice.add(ids[rank], scores[rank, : self.objectives], candidates.bits[new][rank].sum(axis=1),
+                         packed[new][rank])
+        if not self._cut:
+            self._answers[number] = self.ledger.scored(numbers, self.objectives)
+
+    def finish(self, stopped: str = "") -> TargetReport:
+        """The report of what the lattice holds now; `stopped` says why the search was not let run to its end."""
+        answer = self.lattice.answer(self.choice.k, self.choice.rule)
+        explanations = tuple(self._explanation(rank, int(member), int(power)) for rank, (member, power)
+                             in enumerate(zip(answer.members, answer.member_dominance), start=1))
+        status = "stopped" if stopped else "done" if explanations else "empty"
+        return TargetReport(
+            self.key, self.ordinal, status, self.predicted, self.p_full, self.p_empty, self.self_sufficient,
+            self.field.num_units, self.field.hops, self.ledger.count, self.lattice.explanatory, answer.front,
+            answer.dominance, answer.coverage, answer.epsilon_achieved, self.complete and not stopped,
+            time.perf_counter() - self.started, self._note(stopped, bool(explanations)), explanations)
+
+    def _opening(self):
+        """The whole field is verified first; only then do the generators know where they start from."""
+        scored = yield Candidates.of(np.ones((1, self.field.num_units), bool))
+        _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
+                                 np.array([self.p_full]))
+        gradient = _once(lambda: edge_gradient(self.model, self.graph, self.field, self.predicted))
+        share = (self.generate.budget - 1) // len(self.generate.generators)
+        for number, (name, options) in enumerate(self.generate.generators):
+            rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
+            context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
+                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient)
+            self._turns.append((number, GENERATORS[name].search(self.field, context, **dict(options))))
+            self._answers[number] = None
+
+    def _measure(self, bits, p_kept, p_removed) -> tuple[np.ndarray, np.ndarray]:
+        batch = MeasureBatch(self.field, bits, self.p_full, self.p_empty, p_kept, p_removed)
+        return evaluate(self.measures, batch, self.lattice_plan.resolution)
+
+    def _admitted(self, raw: np.ndarray, verdict: Verdict) -> np.ndarray:
+        """Which candidates WHERE admits, as [n] bool."""
+        admitted = np.ones(len(raw), bool)
+        names = [measure.name for measure in self.measures]
+        for condition in self.filter.conditions if self.filter else ():
+            if condition.op == "is":
+                admitted &= getattr(verdict, condition.name) == condition.value
+            else:
+                admitted &= COMPARE[condition.op](raw[:, names.index(condition.name)], condition.value)
+        return admitted
+
+    def _explanation(self, rank: int, number: int, power: int) -> Explanation:
+        row = self.ledger.rows([number])
+        bits = np.unpackbits(row.bits[0], count=self.field.num_units).astype(bool)
+        edge_index = self.graph.edge_index[:, self.field.edges_of(bits)]
+        names = [measure.name for measure in self.measures]
+        by = int(row.generator[0])
+        return Explanation(
+            target=self.key, rank=rank, edge_index=edge_index, nodes=np.unique([self.position, *edge_index.ravel()]),
+            edges=tuple((self.graph.key(u), self.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
+            raw=dict(zip(names, row.raw[0].tolist())), scores=dict(zip(names, row.scores[0].tolist())),
+            factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
+            generator=self.generate.generators[by][0] if by >= 0 else "field", dominance=power, graph=self.graph)
+
+    def _note(self, stopped: str, answered: bool) -> str:
+        notes = [stopped] if stopped else []
+        if not self.field.num_units:
+            notes.append("no candidate: no edge can carry a message to this node")
+        elif not answered and self.ledger.count:
+            notes.append(self._why_empty())
+        if self.incomparable:
+            notes.append(f"{self.incomparable} candidates left out: a measure gave NaN")
+        if self.lattice.thinned:
+            notes.append(f"front thinned to one member per box of the (1+eps) grid above {self.lattice_plan.front_limit}")
+        return "; ".join(notes)
+
+    def _why_empty(self) -> str:
+        rows = self.ledger.rows(slice(None))
+        refused = int((rows.factual | rows.counterfactual).sum())
+        if refused and not self.incomparable:
+            return f"WHERE refused all {refused} explanatory of {self.ledger.count} candidates"
+        return f"none of {self.ledger.count} candidates keeps the prediction alone or changes it when removed"
+
+
+def _needed(lattice: LatticeNode, conditions: Filter | None) -> tuple[str, ...]:
+    """Names of the measures to compute: the objectives first, then what WHERE asks, then what the store keeps."""
+    asked = [c.name for c in conditions.conditions if c.op != "is"] if conditions else []
+    return tuple(dict.fromkeys([*lattice.measures, *asked, *ALWAYS]))
+
+
+def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, position: int):
+    """The field, loaded, with p(G) and p(empty) as [C] each; widened until it says what the full graph says.
+
+    Raises ModelNotLocal where no field does.
+    """
+    for wider in range(WIDEST + 1):
+        field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
+        loaded = backend.load(graph, field)
+        everything = torch.ones(field.num_units, 1, dtype=torch.bool, device=model.device)
+        full, empty = backend.logits([Job(loaded, everything, True), Job(loaded, ~everything, False)])
+        if agree(full[0].cpu(), model.full[position]):
+            full, empty = model.probabilities(torch.cat([full, empty])).cpu().numpy()
+            return field, loaded, full, empty
+    difference = float((full[0].cpu() - model.full[position]).abs().max())
+    raise ModelNotLocal(f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
+                        f"{difference:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
+                        f"register the model with layers= its true depth")
+
+
+def _once(compute):
+    """A function that computes its value when first asked, and remembers it."""
+    memory = []
+
+    def value() -> np.ndarray:
+        if not memory:
+            memory.append(compute())
+        return memory[0]
+    return value

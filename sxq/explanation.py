@@ -1,0 +1,83 @@
+"""The shared values: one explanation, and what a query reports about one target.
+
+Plain frozen values without behaviour beyond looking at themselves; every room may hold them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One member of a skyline: a connected subgraph that explains the prediction of its target.
+
+    `edge_index` and `nodes` are positions (they index `data.x`); `target` and `edges` are the user's keys.
+    """
+
+    target: Any  # key of the explained node
+    rank: int  # place in the answer, from 1
+    edge_index: np.ndarray  # [2, m] int64, every directed edge of the subgraph, by position in the graph
+    nodes: np.ndarray  # [n] int64, positions of its nodes, the target among them
+    edges: tuple[tuple[Any, Any], ...]  # the m directed edges again, by key
+    size: int  # number of units: pairs {u->v, v->u} on undirected graphs, directed edges otherwise
+    raw: Mapping[str, float]  # by measure name: the literature's value
+    scores: Mapping[str, float]  # by measure name: larger is better, in (0, 1]; only these are compared
+    factual: bool  # the subgraph alone keeps the prediction
+    counterfactual: bool  # removing the subgraph changes the prediction
+    tie: bool = False  # a top-two margin below 1e-5 stood behind one of the two flags
+    generator: str = ""  # who proposed it
+    dominance: int = 0  # how many explanatory candidates it epsilon-dominates
+    graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
+
+    def __repr__(self) -> str:
+        flags = [name for name in ("factual", "counterfactual", "tie") if getattr(self, name)]
+        raw = ", ".join(f"{name}={value:.4g}" for name, value in self.raw.items())
+        return f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, {'+'.join(flags)})"
+
+    def to_networkx(self):
+        """The subgraph as a `networkx.DiGraph` on keys, the target marked by the node attribute `target`."""
+        import networkx
+
+        picture = networkx.DiGraph(target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()})
+        picture.add_node(self.target, target=True)
+        picture.add_edges_from(self.edges)
+        for node in picture:
+            picture.nodes[node]["target"] = node == self.target
+        if self.graph is not None and self.graph.y is not None:
+            for node in picture:
+                picture.nodes[node]["label"] = int(self.graph.y[self.graph.position(node)])
+        return picture
+
+    def to_data(self):
+        """The subgraph as a `torch_geometric.data.Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
+        from sxq.pyg import to_data  # the one place outside execution and learning that knows torch
+
+        return to_data(self)
+
+
+@dataclass(frozen=True, eq=False)
+class TargetReport:
+    """What one query says about one target: one row of the table `targets`, and its explanations."""
+
+    target: Any  # key
+    ordinal: int  # place of the target in the query, from 0
+    status: str = "pending"  # pending, done, stopped, empty (no candidate or nothing explanatory), failed
+    prediction: int | None = None  # the predicted class c
+    probability: float | None = None  # p(c) on the whole graph
+    p_empty: float | None = None  # p(c) without any candidate edge
+    self_sufficient: bool | None = None  # the model says c without any edge
+    field_size: int | None = None  # candidate units in the receptive field
+    hops: int | None = None
+    candidates: int = 0  # distinct candidates verified
+    explanatory: int = 0  # of these, factual or counterfactual (and admitted by WHERE)
+    front: int = 0  # exact Pareto set of the explanatory ones
+    dominance: int = 0  # DS: explanatory candidates that the answer epsilon-dominates
+    coverage: float | None = None  # DS / explanatory
+    epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
+    complete: bool = False  # every generator ended by itself
+    seconds: float = 0.0
+    note: str = ""  # why an answer is empty, thinned, or shorter than asked
+    explanations: tuple[Explanation, ...] = field(default=(), repr=False)

@@ -1,0 +1,203 @@
+"""A graph in memory: arrays by node and edge, and the in-edges of every node.
+
+The engine asks a graph only two things, so that a graph on disk can stand behind the same interface:
+*the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes* (`features`).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import GraphError, NodeNotFound, did_you_mean
+
+SPLITS = ("train", "val", "test")
+
+
+class Graph:
+    """A directed multigraph with node features; messages flow `edge_index[0] -> edge_index[1]`.
+
+    edge_index   [2, E] integers in 0 .. num_nodes - 1
+    x            [num_nodes, d] float32, finite
+    y            [num_nodes] int64 class labels, or None
+    split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
+    edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
+    keys         the user's names of the nodes (all integers or all text, unique), or None: key = position
+    attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
+
+    Raises GraphError where an array does not fit.
+    """
+
+    def __init__(self, edge_index, x, *, y=None, split=None, edge_weight=None, edge_attr=None,
+                 keys: Sequence[Any] | None = None, attributes: Mapping[str, Sequence[Any]] | None = None):
+        self.x = _features(x)
+        self.edge_index = _edges(edge_index, len(self.x))
+        self.y = None if y is None else _column("y", y, len(self.x), np.int64)
+        self.split = None if split is None else _column("split", split, len(self.x), object)
+        self.edge_weight = None if edge_weight is None else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
+        self.edge_attr = None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
+        self.keys = None if keys is None else _keys(keys, len(self.x))
+        self.attributes = {name: list(values) for name, values in (attributes or {}).items()}
+        for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.y):
+            if array is not None:
+                array.flags.writeable = False
+        order = np.argsort(self.edge_index[1], kind="stable")
+        self._by_head = order
+        self._start = np.concatenate([[0], np.cumsum(np.bincount(self.edge_index[1], minlength=self.num_nodes))])
+
+    @property
+    def num_nodes(self) -> int:
+        return len(self.x)
+
+    @property
+    def num_edges(self) -> int:
+        return self.edge_index.shape[1]
+
+    @property
+    def num_features(self) -> int:
+        return self.x.shape[1]
+
+    def in_edges(self, nodes: np.ndarray) -> np.ndarray:
+        """Edge numbers of all edges into `nodes` [k], grouped by node in the order given; O(answer)."""
+        start, count = self._start[nodes], self._start[np.asarray(nodes) + 1] - self._start[nodes]
+        offset = np.repeat(start - np.concatenate([[0], np.cumsum(count)[:-1]]), count) if len(count) else start
+        return self._by_head[offset + np.arange(int(count.sum()))]
+
+    def features(self, nodes: np.ndarray) -> np.ndarray:
+        """Feature rows [k, d] of `nodes` [k]."""
+        return self.x[nodes]
+
+    @cached_property
+    def undirected(self) -> bool:
+        """Whether the multiset of (source, target, attributes) equals its reverse."""
+        forward = self._edge_table(self.edge_index)
+        backward = self._edge_table(self.edge_index[::-1])
+        return bool(np.array_equal(_sorted_rows(forward), _sorted_rows(backward)))
+
+    def _edge_table(self, edge_index: np.ndarray) -> np.ndarray:
+        parts = [edge_index.T.astype(np.float64)]
+        parts += [self.edge_weight[:, None]] if self.edge_weight is not None else []
+        parts += [self.edge_attr] if self.edge_attr is not None else []
+        return np.concatenate(parts, axis=1)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """A digest of everything the graph holds; equal content, equal hash."""
+        digest = hashlib.sha256()
+        for name, array in self.columns().items():
+            digest.update(f"{name}:".encode())
+            if isinstance(array, np.ndarray) and array.dtype != object:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+            else:
+                digest.update(repr(array if array is None or isinstance(array, dict) else list(array)).encode())
+        return digest.hexdigest()[:32]
+
+    def columns(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values: `Graph(**graph.columns())` is the same graph."""
+        return {"edge_index": self.edge_index, "x": self.x, "y": self.y, "split": self.split,
+                "edge_weight": self.edge_weight, "edge_attr": self.edge_attr, "keys": self.keys,
+                "attributes": self.attributes}
+
+    def key(self, position: int) -> Any:
+        """The user's key of a node; int and str come back as Python values."""
+        return int(position) if self.keys is None else self.keys[position]
+
+    def position(self, key: Any) -> int:
+        """The position of a key; raises NodeNotFound with the range or the nearest key."""
+        if isinstance(key, (np.integer, np.str_)):
+            key = key.item()
+        if self.keys is None:
+            if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < self.num_nodes:
+                return key
+            raise NodeNotFound(f"no node {key!r}: keys are the integers 0 to {self.num_nodes - 1}")
+        try:
+            return self._positions[_typed(key)]
+        except (KeyError, TypeError):
+            raise NodeNotFound(f"no node {key!r}{self._hint(key)}") from None
+
+    @cached_property
+    def _positions(self) -> dict[Any, int]:
+        return {_typed(key): position for position, key in enumerate(self.keys)}
+
+    def _hint(self, key: Any) -> str:
+        kind = type(self.keys[0]) if self.keys else int
+        if not isinstance(key, kind) or isinstance(key, bool):
+            found = f"{key!r} is {type(key).__name__}"
+            return f": keys are {'integers' if kind is int else 'text'} such as {self.keys[0]!r}, {found}"
+        near = did_you_mean(key, self.keys[:100_000]) if kind is str else ""
+        return near or f": the graph has {self.num_nodes} nodes, the first is {self.keys[0]!r}"
+
+    def __repr__(self) -> str:
+        kind = "undirected" if self.undirected else "directed"
+        return f"Graph({self.num_nodes} nodes, {self.num_edges} directed edges, {self.num_features} features, {kind})"
+
+
+def _typed(key: Any) -> tuple[str, Any]:
+    return type(key).__name__, key  # 1, True and 1.0 are one dict key in Python and three keys for users
+
+
+def _features(x) -> np.ndarray:
+    x = np.array(x, dtype=np.float32)
+    if x.ndim == 1:
+        x = x[:, None]
+    if x.ndim != 2:
+        raise GraphError(f"x has shape {list(x.shape)}, expected [num_nodes, features]")
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(bad):
+        raise GraphError(f"x holds NaN or infinite values in {len(bad)} of {len(x)} rows, the first at position {bad[0]}")
+    return x
+
+
+def _edges(edge_index, num_nodes: int) -> np.ndarray:
+    edge_index = np.array(edge_index)
+    if edge_index.size == 0:
+        edge_index = np.zeros((2, 0), np.int64)
+    if edge_index.ndim != 2 or edge_index.shape[0] != 2:
+        raise GraphError(f"edge_index has shape {list(edge_index.shape)}, expected [2, E]")
+    if not np.issubdtype(edge_index.dtype, np.integer):
+        raise GraphError(f"edge_index has type {edge_index.dtype}, expected integers")
+    edge_index = edge_index.astype(np.int64)
+    bad = np.flatnonzero(((edge_index < 0) | (edge_index >= num_nodes)).any(axis=0))
+    if len(bad):
+        u, v = edge_index[:, bad[0]]
+        raise GraphError(f"edge {bad[0]} is {u} -> {v}, but nodes are 0 to {num_nodes - 1} ({len(bad)} such edges)")
+    return edge_index
+
+
+def _column(name: str, values, length: int, dtype) -> np.ndarray:
+    values = np.array(values, dtype=dtype).reshape(-1)
+    if len(values) != length:
+        raise GraphError(f"{name} has {len(values)} values, expected one for each of {length} nodes")
+    return values
+
+
+def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
+    values = np.array(values, dtype=np.float32)
+    values = values.reshape(-1) if ndim == 1 else values.reshape(len(values), -1)
+    if len(values) != num_edges:
+        raise GraphError(f"{name} has {len(values)} rows, expected one for each of {num_edges} edges")
+    if not np.isfinite(values).all():
+        raise GraphError(f"{name} holds NaN or infinite values")
+    return values
+
+
+def _keys(keys: Sequence[Any], num_nodes: int) -> list[Any]:
+    keys = [key.item() if isinstance(key, np.generic) else key for key in keys]
+    if len(keys) != num_nodes:
+        raise GraphError(f"{len(keys)} keys for {num_nodes} nodes")
+    kinds = {type(key) for key in keys}
+    if not kinds <= {int} and not kinds <= {str}:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise GraphError(f"keys are {names}; expected all integers or all text, none missing")
+    if len(set(keys)) != len(keys):
+        seen: set[Any] = set()
+        twice = next(key for key in keys if key in seen or seen.add(key))
+        raise GraphError(f"key {twice!r} stands for more than one node; keys must be unique")
+    return keys
+
+
+def _sorted_rows(table: np.ndarray) -> np.ndarray:
+    return table[np.lexsort(table.T[::-1])]

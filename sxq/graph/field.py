@@ -1,0 +1,144 @@
+"""The receptive field of a target: the edges that can carry a message to it, and the halo around them.
+
+Extraction walks backwards from the target along in-edges and costs O(field), never O(graph).
+Hop of an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candidates have hop <= L.
+Peeling by this hop never disconnects what remains.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sxq.graph.csr import Graph
+
+LOOP = -1  # in `Field.unit`: a self-loop, part of its node, present in every inference
+HALO = -2  # in `Field.unit`: a context edge, present only where the rest of the graph is
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The receptive field of one target; positions are local: 0 is the target, nodes are sorted by hop.
+
+    Units (what is removed or kept as a whole) are sorted by hop, so the l-hop subgraph is a prefix of them.
+    """
+
+    target: int  # position of the target in the graph
+    hops: int  # L: the depth of the model
+    halo: int  # rings of context around the field
+    directed: bool  # a unit is a directed edge (with its parallels), else the pair {u->v, v->u}
+    nodes: np.ndarray  # [n] positions in the graph
+    node_hop: np.ndarray  # [n] 0 .. hops + halo, ascending
+    edge_index: np.ndarray  # [2, m] local, messages flow from row 0 to row 1
+    edges: np.ndarray  # [m] edge numbers in the graph
+    unit: np.ndarray  # [m] unit of each edge, or LOOP or HALO
+    ends: np.ndarray  # [2, U] local ends of each unit (source and head where directed)
+    unit_hop: np.ndarray  # [U] 1 .. hops, ascending
+
+    @property
+    def num_units(self) -> int:
+        return len(self.unit_hop)
+
+    @property
+    def num_nodes(self) -> int:
+        return len(self.nodes)
+
+    @cached_property
+    def layer_sizes(self) -> np.ndarray:
+        """Number of units at hop 1, 2, ..., L, as [L]."""
+        return np.bincount(self.unit_hop, minlength=self.hops + 1)[1:]
+
+    def edges_of(self, bits: np.ndarray) -> np.ndarray:
+        """Edge numbers in the graph of one candidate, bits [U] bool; ascending."""
+        chosen = np.flatnonzero(self.unit >= 0)
+        return np.sort(self.edges[chosen[bits[self.unit[chosen]]]])
+
+    def touched(self, bits: np.ndarray) -> np.ndarray:
+        """Which local nodes one candidate bits [U] reaches, the target included, as [n] bool."""
+        nodes = np.zeros(self.num_nodes, bool)
+        nodes[0] = True
+        nodes[self.ends[:, bits].ravel()] = True
+        return nodes
+
+    def frontier(self, bits: np.ndarray) -> np.ndarray:
+        """Units outside one connected candidate bits [U] that share a node with it (or with the target)."""
+        nodes = self.touched(bits)
+        return np.flatnonzero((nodes[self.ends[0]] | nodes[self.ends[1]]) & ~bits)
+
+    def component(self, bits: np.ndarray) -> np.ndarray:
+        """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
+        order, starts, nodes = self._ends_by_node
+        reached = np.zeros((self.num_nodes, len(bits)), bool)
+        reached[0] = True
+        columns = np.ascontiguousarray(bits.T)
+        while True:
+            linked = columns & (reached[self.ends[0]] | reached[self.ends[1]])
+            both = np.concatenate([linked, linked])[order]
+            now = np.logical_or.reduceat(both, starts, axis=0) if len(starts) else both
+            if not (now & ~reached[nodes]).any():
+                return np.ascontiguousarray(linked.T)
+            reached[nodes] |= now
+
+    @cached_property
+    def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ends = self.ends.ravel()
+        order = np.argsort(ends, kind="stable")
+        nodes, starts = np.unique(ends[order], return_index=True)
+        return order, starts, nodes
+
+
+def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:
+    """The receptive field of `target` (a position) for a model of depth `hops`, with `halo` rings of context.
+
+    Units are pairs on undirected graphs unless `directed`. An isolated target gives a field without units.
+    """
+    directed = directed or not graph.undirected
+    # The reverse direction of a pair at the outermost hop ends one ring further out.
+    rings = hops + (halo if directed else max(halo, 1))
+    nodes, node_hop, edges = _walk(graph, target, rings)
+    ends = _lookup(nodes, graph.edge_index[:, edges])
+    hop_of_end = node_hop[ends]
+    loop = ends[0] == ends[1]
+    hop = 1 + (hop_of_end[1] if directed else hop_of_end.min(axis=0))
+    candidate = ~loop & (hop <= hops)
+    inside = hop_of_end[1] < hops + halo
+    keep = candidate | inside
+    edges, ends, hop, loop, candidate = edges[keep], ends[:, keep], hop[keep], loop[keep], candidate[keep]
+    pair = ends if directed else np.sort(ends, axis=0)
+    unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
+    unit[loop] = LOOP
+    used = node_hop <= max(hops + halo, 0)
+    renumber = np.cumsum(used) - 1
+    return Field(target=target, hops=hops, halo=halo, directed=directed, nodes=nodes[used], node_hop=node_hop[used],
+                 edge_index=renumber[ends], edges=edges, unit=unit, ends=renumber[unit_ends], unit_hop=unit_hop)
+
+
+def _walk(graph: Graph, target: int, rings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes within `rings` steps back from the target, by (hop, position), their hops, and the edges walked."""
+    frontier = np.array([target])
+    seen, rings_of_nodes, walked = frontier, [frontier], [np.zeros(0, np.int64)]
+    for _ in range(rings):
+        edges = graph.in_edges(frontier)
+        walked.append(edges)
+        frontier = np.setdiff1d(graph.edge_index[0, edges], seen)
+        if not len(frontier):
+            break
+        rings_of_nodes.append(frontier)
+        seen = np.union1d(seen, frontier)
+    hop = np.repeat(np.arange(len(rings_of_nodes)), [len(ring) for ring in rings_of_nodes])
+    return np.concatenate(rings_of_nodes), hop, np.concatenate(walked)
+
+
+def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Local numbers of graph positions."""
+    order = np.argsort(nodes)
+    return order[np.searchsorted(nodes, positions, sorter=order)]
+
+
+def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, nodes: np.ndarray):
+    """Number the candidates' distinct ends by (hop, positions of the ends): unit of each edge, ends, hops."""
+    unit = np.full(pair.shape[1], HALO, np.int64)
+    table = np.stack([hop[candidate], nodes[pair[0, candidate]], nodes[pair[1, candidate]]], axis=1)
+    _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    unit[candidate] = inverse.reshape(-1)
+    return unit, pair[:, candidate][:, first], hop[candidate][first]

@@ -1,0 +1,141 @@
+"""From placeholders to values: the `?` and `$name` of statements replaced by what the caller passed.
+
+Values of numpy and torch become Python's own, by their methods: neither library is imported.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from sxq.errors import InvalidValue, ParseError
+from sxq.language.lexemes import lexemes
+from sxq.language.statements import Explain, Parameter, Sql, Statement, Subquery
+
+
+def placeholders(sql: str, first: int = 0) -> tuple[Any, ...]:
+    """The placeholders of SQL text, as `Subquery.parameters` holds them; its first `?` has the key `first`."""
+    if "?" not in sql and "$" not in sql:  # reading long texts takes time
+        return ()
+    names = [lexeme.text[1:].lower() for lexeme in lexemes(sql) if lexeme.kind == "placeholder"]
+    if not any(names):
+        return tuple(Parameter(first + i) for i in range(len(names)))
+    if not all(names):
+        raise ParseError("a statement has placeholders of one kind: ? or $name, not both")
+    return tuple((name, parameter(name)) for name in dict.fromkeys(names))
+
+
+def parameter(name: str) -> Parameter:
+    """`$name` by name, in any case as in DuckDB; `$1` is the first value by position."""
+    by_position = name.isdecimal() and len(name) < 5 and int(name) > 0
+    return Parameter(int(name) - 1 if by_position else name.lower())
+
+
+def bind(statements: Sequence[Statement], values: Any = None) -> list[Statement]:
+    """The statements with their placeholders replaced.
+
+    `values` is a mapping for `$name`, or a sequence for `?`: each statement takes as many as it needs, in order.
+    Raises InvalidValue for a wrong number of values, a missing or unknown name, or a value of the wrong type.
+    """
+    if isinstance(values, Mapping):
+        return _bind_by_name(statements, {str(name).lower(): value for name, value in values.items()})
+    return _bind_by_position(statements, _sequence(() if values is None else values, "the values of a query"))
+
+
+def arguments(query: Sql | Subquery) -> list[Any] | dict[str, Any]:
+    """The bound values of SQL text in the form that DuckDB takes: by position or by name."""
+    named = query.parameters and isinstance(query.parameters[0], tuple)
+    return dict(query.parameters) if named else list(query.parameters)
+
+
+def _bind_by_name(statements: Sequence[Statement], values: dict[str, Any]) -> list[Statement]:
+    wanted = {key for statement in statements for key in _keys(statement)}
+    if any(isinstance(key, int) for key in wanted):
+        raise InvalidValue("the query has placeholders by position, but the values are by name: pass a list")
+    if wanted != set(values):
+        raise InvalidValue(
+            f"the query has {_named(wanted, 'placeholder')}, but {_named(values, 'value')} were given")
+    return [_bound(statement, values.__getitem__) for statement in statements]
+
+
+def _bind_by_position(statements: Sequence[Statement], values: list[Any]) -> list[Statement]:
+    keys = [set(_keys(statement)) for statement in statements]
+    names = sorted(key for key in set().union(*keys) if isinstance(key, str))
+    if names:
+        raise InvalidValue(f"no value for ${names[0]}: pass a mapping from names to values")
+    counts = [max(needed, default=-1) + 1 for needed in keys]
+    if sum(counts) != len(values):
+        raise InvalidValue(f"the query has {sum(counts)} placeholders, but {len(values)} values were given")
+    left = iter(values)
+    taken = [[next(left) for _ in range(count)] for count in counts]
+    return [_bound(statement, own.__getitem__) for statement, own in zip(statements, taken)]
+
+
+def _named(names: Iterable[str], noun: str) -> str:
+    names = sorted(names)
+    listed = f" ({', '.join('$' + name for name in names)})" if names else ""
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}{listed}"
+
+
+def _keys(node: Any) -> Iterable[int | str]:
+    """The key of every placeholder in a statement."""
+    if isinstance(node, Parameter):
+        yield node.key
+    elif isinstance(node, (tuple, list)):
+        for part in node:
+            yield from _keys(part)
+    elif is_dataclass(node):
+        for field in fields(node):
+            yield from _keys(getattr(node, field.name))
+
+
+def _bound(node: Any, value_of: Callable) -> Any:
+    """A copy of a statement, or of a part of one, with values in place of its placeholders."""
+    match node:
+        case Parameter(key):
+            return _literal(value_of(key))
+        case Sql() | Subquery():
+            return replace(node, parameters=_sql_values(node.parameters, value_of))
+        case Explain(keys=Parameter(key)):
+            listed = _sequence(value_of(key), "the keys of NODES ?")
+            return _bound(replace(node, keys=tuple(map(_literal, listed))), value_of)
+        case tuple():
+            return tuple(_bound(part, value_of) for part in node)
+        case list():  # of an option
+            return [_bound(part, value_of) for part in node]
+    if is_dataclass(node):
+        parts = {field.name: _bound(getattr(node, field.name), value_of) for field in fields(node)}
+        return replace(node, **parts)
+    return node
+
+
+def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, ...]:
+    """Values of any type, for DuckDB to judge; never a tuple, which would read as a (name, value) pair."""
+    def value(parameter: Parameter) -> Any:
+        plain = _plain(value_of(parameter.key))
+        return list(plain) if isinstance(plain, tuple) else plain
+
+    return tuple((each[0], value(each[1])) if isinstance(each, tuple) else value(each) for each in parameters)
+
+
+def _literal(value: Any) -> bool | int | float | str:
+    """A value that could stand in the text of a statement; of an array of one element, that element."""
+    plain = _plain(value)
+    while isinstance(plain, list) and len(plain) == 1 and plain is not value:
+        plain = plain[0]
+    if not isinstance(plain, (bool, int, float, str)):
+        kind = type(value).__name__
+        raise InvalidValue(f"a placeholder stands for a number, text or a boolean, not for {kind}; "
+                           "only NODES ? takes a list")
+    return plain
+
+
+def _sequence(values: Any, role: str) -> list[Any]:
+    plain = _plain(values)
+    if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
+        raise InvalidValue(f"{role} are a list, not {type(values).__name__}")
+    return list(plain)
+
+
+def _plain(value: Any) -> Any:
+    """A scalar or an array of numpy or torch as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value

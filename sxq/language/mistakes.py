@@ -1,0 +1,120 @@
+"""What a ParseError says: what was found and where, what would have been legal, and what was probably meant.
+
+Typical mistakes are data (`ADVICE`): a new one is a line there and a case in `tests/golden/errors`.
+"""
+
+import difflib
+import re
+
+from sxq.errors import ParseError
+from sxq.language.lexemes import MAX_NESTING, Lexeme, lexemes
+from sxq.language.script import DUCKDB_EXPLAINS, Piece
+
+_WIDTH = 100  # characters of a source line that are shown, around the caret
+
+# What was found (a pattern; empty at the end of the text), what would have been legal there, the advice.
+ADVICE = (
+    (r";", "", "a ';' ends a statement"),
+    (r"[“”‘’„`].*", "", "quotes are straight: 'text' and \"a name\""),
+    (r"==", "", "equality is a single ="),
+    (r"\(", "(SELECT ...)", f"parentheses of a sub-query nest at most {MAX_NESTING} deep"),
+    (r",", "USING", "several nodes are NODES 1, 2, 3"),
+    (r"\(", "an integer", "a sub-query belongs to NODES (SELECT ...)"),
+    (r"\w+", "an integer", "a key is an integer or a text in single quotes: NODE 'name'"),
+    (r"", "USING", "say which model to explain: USING MODEL name"),
+    (r"OPTIMIZE|TOP|BY|WHERE|EPSILON|ON", "USING", "say which model to explain: USING MODEL name"),
+    (r".*", "OPTIMIZE", "say what to weigh against each other: OPTIMIZE fdl+, fdl-, conc"),
+    (r"k|LIMIT", "TOP", "the number of answers is TOP k"),
+    (r"OR", "TOP", "conditions are joined by AND only"),
+    (r"AND", "TOP", "a condition is a flag (FACTUAL) or a comparison (size <= 12), after WHERE"),
+    (r".*", "CANDIDATES", "a budget counts candidates: BUDGET 5000 CANDIDATES"),
+    (r".*", "SECONDS", "a time limit is in seconds: WITHIN 10 SECONDS"),
+    (r"=", "a number", "the value follows without '=': EPSILON 0.1"),
+    (r"'.*", "a name", "a name is bare or in double quotes: gcn, \"my model\""),
+    (r"\".*", "'text'", "a text is in single quotes"),
+    (r"[-./]", "", "a name with other signs than letters, digits and _ is in double quotes: \"my-model\""),
+)
+
+
+def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
+    """The error for text at `position` where only `expected` is legal."""
+    unclosed = _unclosed(piece.text)
+    if unclosed and unclosed.start <= position:
+        return mistake(piece, unclosed.start, f"{_opening_sign(unclosed)} is never closed")
+    found = _found(piece.text, position)
+    message = f"found {_shown(found)}, expected {_listing(expected)}"
+    return mistake(piece, position, message + _meant(found, expected))
+
+
+def repeated(piece: Piece, position: int) -> ParseError:
+    """The error for a clause or an option that is given a second time at `position`."""
+    return mistake(piece, position, f"{_shown(_found(piece.text, position))} is given twice")
+
+
+def mistake(piece: Piece, position: int, message: str) -> ParseError:
+    """`message` with line and column, the source line, and a caret below it."""
+    before = piece.text[:position]
+    start = before.rfind("\n") + 1
+    line, column = piece.line + before.count("\n"), position - start + 1
+    source = piece.text[start:].split("\n", 1)[0]
+    left = max(0, position - start - _WIDTH // 2)
+    window = "".join(char if char.isprintable() else " " for char in source[left:left + _WIDTH])
+    caret = " " * (position - start - left) + "^"
+    column += piece.column - 1 if line == piece.line else 0
+    where = f"line {line}, column {column}"
+    return ParseError(f"{where}: {message}\n    {window.rstrip()}\n    {caret}", line, column)
+
+
+def _unclosed(text: str) -> Lexeme | None:
+    """The first string, quoted name, comment or parenthesis that is opened and never closed."""
+    open_parentheses = []
+    for lexeme in lexemes(text):
+        if lexeme.kind == "unclosed":
+            return open_parentheses[0] if open_parentheses else lexeme
+        if lexeme.text == "(":
+            open_parentheses.append(lexeme)
+        elif lexeme.text == ")" and open_parentheses:
+            open_parentheses.pop()
+    return open_parentheses[0] if open_parentheses else None
+
+
+def _opening_sign(unclosed: Lexeme) -> str:
+    if unclosed.text == "(":
+        return "this parenthesis"
+    if unclosed.text.startswith("/*"):
+        return "this comment"
+    return "this quoted name" if unclosed.text.startswith('"') else "this string"
+
+
+def _found(text: str, position: int) -> str:
+    """The lexeme at `position`, or nothing at the end."""
+    lexeme = next(lexemes(text, position), None)
+    return lexeme.text if lexeme else ""
+
+
+def _shown(found: str) -> str:
+    if not found:
+        return "the end of the statement"
+    short = found if len(found) <= 40 else found[:37] + "..."
+    if not short.isprintable():
+        return ascii(short)
+    return f"the text {short}" if short.endswith("'") else f"'{short}'"
+
+
+def _listing(expected: list[str]) -> str:
+    *others, last = expected
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _meant(found: str, expected: list[str]) -> str:
+    """`, did you mean 'X'?` for a near keyword, else the advice for a typical mistake, or nothing."""
+    keywords = [word for word in expected if word.isupper() and word.isalpha()]
+    if "NODE" in keywords:
+        keywords += sorted(DUCKDB_EXPLAINS)  # EXPLAIN SELCT was meant for DuckDB
+    near = difflib.get_close_matches(found[:40].upper(), keywords, n=1, cutoff=0.7)
+    if near:
+        return f", did you mean '{near[0]}'?"
+    for pattern, legal, advice in ADVICE:
+        if (not legal or legal in expected) and re.fullmatch(pattern, found, re.IGNORECASE | re.DOTALL):
+            return f"; {advice}"
+    return ""

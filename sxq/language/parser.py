@@ -1,0 +1,234 @@
+"""From the text of one statement to its dataclass, by the grammar in `grammar/sxq.lark`.
+
+The only file that knows lark: an LALR parser with a contextual lexer, built on first use, and a transformer
+with one method per rule. The methods only put values in place; what values mean is the planner's business.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Transformer, Tree, UnexpectedInput, v_args
+from lark.exceptions import VisitError
+from lark.lark import PostLex
+from lark.lexer import PatternRE, PatternStr, TerminalDef
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from sxq.language import mistakes, statements as ast
+from sxq.language.binding import parameter, placeholders
+from sxq.language.lexemes import parenthesised
+from sxq.language.script import Piece, is_sxq, opening
+
+_PACKAGE = Path(__file__).parent.parent
+_GRAMMAR_FOLDERS = (_PACKAGE / "grammar", _PACKAGE.parent / "grammar")  # in a wheel, in a checkout
+
+
+def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
+    """The statement that `text` is; it begins at `line` and `column` of its script. Raises ParseError."""
+    piece = Piece(text, line, column)
+    if is_sxq(text):
+        return _parse_sxq(piece)
+    prepares = opening(text)[:1] == ["PREPARE"]  # its placeholders are for EXECUTE to fill
+    return ast.Sql(text, () if prepares else placeholders(text))
+
+
+def _parse_sxq(piece: Piece) -> ast.Statement:
+    placeholders(piece.text)  # raises when kinds are mixed
+    session = _lark().parse_interactive(piece.text)
+    try:
+        for _ in session.iter_parse():
+            pass
+        tree = session.feed_eof()
+    except UnexpectedInput as error:
+        raise mistakes.unexpected(piece, _position(error, piece.text), _expected(session)) from None
+    try:
+        return _Statements(piece).transform(tree)
+    except VisitError as error:
+        raise error.orig_exc from None
+
+
+@cache
+def _lark() -> Lark:
+    grammar = next(folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists())
+    return Lark(
+        grammar.read_text(encoding="utf-8"), parser="lalr", lexer="contextual", propagate_positions=True,
+        g_regex_flags=re.IGNORECASE, edit_terminals=_nest_subqueries, postlex=_WholeWords(),
+    )
+
+
+class _WholeWords(PostLex):
+    """Lets a name be read everywhere, so that no keyword is found at the beginning of a longer word."""
+
+    always_accept = ("NAME",)
+
+    def process(self, stream):
+        return stream
+
+
+def _nest_subqueries(terminal: TerminalDef) -> None:
+    if terminal.name == "SUBQUERY":
+        terminal.pattern = PatternRE(f"(?-i:{parenthesised()})")
+
+
+def _position(error: UnexpectedInput, text: str) -> int:
+    at_end = isinstance(getattr(error, "token", None), Token) and error.token.type == "$END"
+    return len(text.rstrip()) if at_end else error.pos_in_stream
+
+
+_WORDS = {
+    "NAME": "a name",
+    "INTEGER": "an integer",
+    "NUMBER": "a number",
+    "STRING": "'text'",
+    "SUBQUERY": "(SELECT ...)",
+    "PLACEHOLDER": "?",
+    "COMPARISON": "a comparison (<, <=, >, >=, =, !=)",
+}
+
+
+def _expected(session: InteractiveParser) -> list[str]:
+    """What would have been legal, in the user's words: kinds of values, keywords, signs, and the end."""
+    accepted = session.accepts()
+    values = [word for name, word in _WORDS.items() if name in accepted]
+    fixed = {terminal.pattern.value for terminal in _lark().terminals
+             if terminal.name in accepted and isinstance(terminal.pattern, PatternStr)}
+    keywords = sorted(filter(str.isalpha, fixed))
+    signs = [f"'{sign}'" for sign in sorted(fixed - {*keywords, ";"})]
+    return values + keywords + signs + ["the end of the statement"] * ("$END" in accepted)
+
+
+@v_args(inline=True)
+class _Statements(Transformer):
+    """One method per rule of the grammar; its children are the arguments, None for a part left out."""
+
+    def __init__(self, piece: Piece):
+        super().__init__()
+        self._piece = piece
+        self._questions = 0  # the key of the next `?`
+
+    def start(self, statement):
+        return statement
+
+    name = start
+
+    def explain(self, keys, model, graph, measures, *clauses):
+        self._refuse_repeated(clauses, [clause.data for clause in clauses])
+        given = {clause.data: _clause_value(clause) for clause in clauses}
+        return ast.Explain(keys, model, measures, graph, **given, text=self._piece.text)
+
+    def one_node(self, key):
+        return (key,)
+
+    def nodes(self, *keys):
+        stands_for_list = len(keys) == 1 and isinstance(keys[0], ast.Parameter)
+        return keys[0] if stands_for_list else keys
+
+    def query_nodes(self, query):
+        return query
+
+    def generator(self, name, options):
+        return ast.GeneratorCall(name, options or ())
+
+    def holds(self, flag):
+        return ast.Condition(flag, "is", True)
+
+    def fails(self, flag):
+        return ast.Condition(flag, "is", False)
+
+    def compares(self, measure, comparison, value):
+        return ast.Condition(measure, "!=" if comparison == "<>" else str(comparison), value)
+
+    def measures(self, *names):
+        return names
+
+    def options(self, *options):
+        names = [option.children[0] for option in options]
+        self._refuse_repeated(options, names)
+        return tuple(tuple(option.children) for option in options)
+
+    plan_explain = ast.PlanExplain
+    profile_explain = ast.ProfileExplain
+    audit = ast.Audit
+    file = ast.FileSource
+    dataset = ast.DatasetSource
+    queries = ast.QuerySource
+    describe = ast.Describe
+    set_option = ast.SetOption
+    reset_option = ast.ResetOption
+
+    def create_graph(self, replace, name, source, options):
+        return ast.CreateGraph(name, source, options or (), bool(replace))
+
+    def create_model(self, replace, name, graph, path, options):
+        return ast.CreateModel(name, graph, path, options or (), bool(replace))
+
+    def train_model(self, replace, name, graph, options):
+        return ast.TrainModel(name, graph, options or (), bool(replace))
+
+    def show(self, _, what):
+        return ast.Show(what.lower())
+
+    def drop(self, kind, if_exists, name):
+        return ast.Drop(kind, name, bool(if_exists))
+
+    def or_replace(self):
+        return True
+
+    if_exists = or_replace
+
+    def lower(self, word):
+        return word.lower()
+
+    word = measure = kind = flag = lower
+
+    def boolean(self, word):
+        return word.upper() == "TRUE"
+
+    def values(self, *values):
+        return [value for value in values if value is not None]
+
+    def NAME(self, token):
+        return str(token)
+
+    SIGNED_NAME = NAME
+
+    def QUOTED_NAME(self, token):
+        return token[1:-1].replace('""', '"')
+
+    def STRING(self, token):
+        return token[1:-1].replace("''", "'")
+
+    def NUMBER(self, token):
+        try:
+            return int(token) if token.lstrip("+-").isdigit() else float(token)
+        except ValueError:  # Python refuses integers of more than 4,300 digits
+            raise mistakes.mistake(self._piece, token.start_pos, "a number of too many digits") from None
+
+    INTEGER = NUMBER
+
+    def PLACEHOLDER(self, token):
+        if token != "?":
+            return parameter(token[1:])
+        self._questions += 1
+        return ast.Parameter(self._questions - 1)
+
+    def SUBQUERY(self, token):
+        sql = token[1:-1].strip()
+        found = placeholders(sql, self._questions)
+        self._questions += sum(isinstance(each, ast.Parameter) for each in found)
+        return ast.Subquery(sql, found)
+
+    def _refuse_repeated(self, trees: tuple[Tree, ...], names: list[str]) -> None:
+        seen = set()
+        for tree, name in zip(trees, names):
+            if name in seen:
+                raise mistakes.repeated(self._piece, tree.meta.start_pos)
+            seen.add(name)
+
+
+def _clause_value(clause: Tree) -> Any:
+    """Lists for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED."""
+    if clause.data in ("generators", "where"):
+        return tuple(clause.children)
+    return clause.children[0] if clause.children else True

@@ -1,0 +1,79 @@
+"""From a script to its statements, and whose each statement is: sxq's or DuckDB's.
+
+Nothing here builds the parser: a script of plain SQL never pays for it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from sxq.language.lexemes import Lexeme, lexemes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One statement of a script, without its `;` and the comments around it."""
+
+    text: str
+    line: int = 1  # where the text begins in the script, both from 1
+    column: int = 1
+
+
+def split(script: str) -> list[Piece]:
+    """The statements of a script, split at each `;` that is not part of a string, quoted name or comment."""
+    pieces, line, seen = [], 1, 0
+    for start, end in _spans(script):
+        line, seen = line + script.count("\n", seen, start), start
+        pieces.append(Piece(script[start:end], line, start - script.rfind("\n", 0, start)))
+    return pieces
+
+
+def _spans(script: str) -> Iterator[tuple[int, int]]:
+    """Where each statement starts and ends."""
+    for is_end, group in groupby(lexemes(script), key=_is_end):
+        if not is_end:
+            own = list(group)
+            yield own[0].start, own[-1].end
+
+
+def complete(text: str) -> bool:
+    """Whether a `;` finishes the last statement of `text`, so that a shell need not ask for more lines."""
+    last = None
+    for last in lexemes(text):
+        pass
+    return last is not None and _is_end(last)
+
+
+def _is_end(lexeme: Lexeme) -> bool:
+    return lexeme.kind == "symbol" and lexeme.text == ";"
+
+
+# What DuckDB's own EXPLAIN can be followed by (each tried against DuckDB 2.0).
+DUCKDB_EXPLAINS = frozenset(
+    """( ABORT ALTER ANALYSE ANALYZE BEGIN CALL CHECKPOINT COMMIT COPY CREATE DEALLOCATE DELETE DESC DESCRIBE
+    DROP END EXECUTE FORCE FROM INSERT LOAD MERGE PIVOT PIVOT_LONGER PIVOT_WIDER PRAGMA PREPARE RESET
+    ROLLBACK SELECT SET SHOW START SUMMARIZE TABLE UNPIVOT UPDATE VACUUM VALUES WITH""".split()
+)
+
+
+def is_sxq(text: str) -> bool:
+    """Whether the statement is sxq's, by its first words; all else is DuckDB's, unchanged."""
+    match opening(text):
+        case ["PLAN" | "PROFILE" | "AUDIT" | "TRAIN" | "PRETRAIN", *_]:
+            return True
+        case ["EXPLAIN", *rest]:
+            return not rest or rest[0] not in DUCKDB_EXPLAINS
+        case ["CREATE", "OR", "REPLACE", kind, *_] | ["CREATE" | "DROP", kind, *_]:
+            return kind in ("GRAPH", "GRAPHS", "MODEL", "REFINE")
+        case ["SHOW", "GRAPHS" | "MODELS" | "MEASURES" | "GENERATORS" | "QUERIES" | "SETTINGS", *rest]:
+            return rest[:1] != ["."]  # SHOW models.t is a table in a schema
+        case ["DESCRIBE", "GRAPH" | "MODEL", following, *_]:
+            return following not in (".", ";")  # DESCRIBE graph is a table, so is DESCRIBE graph.t
+        case ["SET" | "RESET", setting, *_]:
+            return setting.startswith("SXQ_")
+    return False
+
+
+def opening(text: str) -> list[str]:
+    """The first lexemes of a statement, upper-case; a quoted name keeps its quotes and so is no keyword."""
+    return [lexeme.text.upper() for lexeme in islice(lexemes(text), 4)]

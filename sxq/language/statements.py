@@ -1,0 +1,187 @@
+"""The statements of the language: one frozen dataclass per grammar rule, plain values only.
+
+A value position may hold a `Parameter` (a `?` or `$name` of the text) until `bind` replaces it.
+Ranges are checked by the planner, where the message can say what would be right; shape is checked here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A placeholder: `?` by position (0, 1, ... within its statement) or `$name` by name."""
+
+    key: int | str
+
+
+@dataclass(frozen=True)
+class Subquery:
+    """SQL text without its outer parentheses; `parameters` are its own placeholders, or their values once bound."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()  # in order of appearance for `?`; (name, value) pairs for `$name`
+
+
+@dataclass(frozen=True)
+class GeneratorCall:
+    """One entry of BY: `onion` or `random(size = 5)`."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()  # lower-case names, in order of appearance
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One conjunct of WHERE: a flag (`factual`; op "is", value True/False) or a comparison of a raw measure."""
+
+    name: str  # a flag or a measure's canonical name as written: `fdl+` or `fdl_plus`
+    op: str  # "is", "<", "<=", ">", ">=", "=", "!="
+    value: Any
+
+
+@dataclass(frozen=True)
+class Explain:
+    """EXPLAIN NODE | NODES ... : the skyline of each target."""
+
+    keys: tuple[Any, ...] | Subquery | Parameter  # keys of the targets; a Parameter stands for a list of them
+    model: str
+    measures: tuple[str, ...]  # as written, lower-case
+    graph: str | None = None  # None: the graph the model was registered on
+    generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
+    where: tuple[Condition, ...] = ()
+    directed: bool = False  # EDGES DIRECTED
+    top: Any = None  # None: the default of the language
+    epsilon: Any = None
+    budget: Any = None
+    within: Any = None  # seconds
+    seed: Any = None
+    into: str | None = None  # table to create
+    text: str = ""  # the statement as the user wrote it
+
+
+@dataclass(frozen=True)
+class PlanExplain:
+    """PLAN EXPLAIN ... : show the plan, run nothing but the sub-query of NODES."""
+
+    explain: Explain
+
+
+@dataclass(frozen=True)
+class ProfileExplain:
+    """PROFILE EXPLAIN ... : run and store, show the plan with counts and times."""
+
+    explain: Explain
+
+
+@dataclass(frozen=True)
+class Audit:
+    """AUDIT [QUERY id]: re-measure stored explanations by plain full-graph forwards; None means all."""
+
+    query_id: Any = None
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """FROM FILE 'path'."""
+
+    path: Any
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """FROM DATASET 'name': a data set that PyG ships or downloads."""
+
+    name: Any
+
+
+@dataclass(frozen=True)
+class QuerySource:
+    """FROM NODES (SELECT ...) EDGES (SELECT ...)."""
+
+    nodes: Subquery
+    edges: Subquery
+
+
+@dataclass(frozen=True)
+class CreateGraph:
+    """CREATE [OR REPLACE] GRAPH name FROM ... [(options)]."""
+
+    name: str
+    source: FileSource | DatasetSource | QuerySource
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class CreateModel:
+    """CREATE [OR REPLACE] MODEL name ON GRAPH graph FROM FILE 'w.safetensors' (options)."""
+
+    name: str
+    graph: str
+    path: Any
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class TrainModel:
+    """TRAIN [OR REPLACE] MODEL name ON GRAPH graph (options)."""
+
+    name: str
+    graph: str
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Show:
+    """SHOW GRAPHS | MODELS | MEASURES | GENERATORS | QUERIES | SETTINGS."""
+
+    what: str  # lower-case
+
+
+@dataclass(frozen=True)
+class Describe:
+    """DESCRIBE GRAPH | MODEL name."""
+
+    kind: str  # "graph" or "model"
+    name: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """DROP GRAPH | MODEL [IF EXISTS] name."""
+
+    kind: str
+    name: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class SetOption:
+    """SET sxq_name = value."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class ResetOption:
+    """RESET sxq_name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Anything that is DuckDB's, unchanged; `parameters` as in Subquery."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+Statement = (
+    Explain | PlanExplain | ProfileExplain | Audit | CreateGraph | CreateModel | TrainModel
+    | Show | Describe | Drop | SetOption | ResetOption | Sql
+)

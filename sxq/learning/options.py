@@ -1,0 +1,47 @@
+"""The options in parentheses of CREATE MODEL and TRAIN, read against a table of what is known.
+
+An unknown name raises UnknownName, a value of the wrong type or out of range InvalidValue.
+"""
+
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.errors import InvalidValue, UnknownName
+
+Options = Iterable[tuple[str, Any]]  # (name, value) pairs as the statement holds them; names in any case
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its type, its default (None: deduced from the data), and its bounds, both included."""
+
+    kind: type  # int, float or str
+    default: Any
+    low: float | None = None
+    high: float | None = None
+
+    def read(self, name: str, value: Any) -> Any:
+        accepted = {int: numbers.Integral, float: numbers.Real, str: str}[self.kind]
+        fits = isinstance(value, accepted) and not isinstance(value, bool)
+        if not fits or (self.low is not None and not self.low <= value <= self.high):
+            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self._expected()}")
+        return self.kind(value)
+
+    def _expected(self) -> str:
+        what = {int: "an integer", float: "a number", str: "a name"}[self.kind]
+        return what if self.low is None else f"{what} from {self.low:g} to {self.high:g}"
+
+
+def read_options(options: Options, known: Mapping[str, Option]) -> dict[str, Any]:
+    """Every known option by lower-case name: the value given, else its default."""
+    given: dict[str, Any] = {}
+    for name, value in options:
+        name = name.lower()
+        if name not in known:
+            raise UnknownName("option", name, known)
+        if name in given:
+            raise InvalidValue(f"{name.upper()} is given twice")
+        given[name] = known[name].read(name, value)
+    return {name: option.default for name, option in known.items()} | given

@@ -1,0 +1,167 @@
+"""Training of named architectures on one graph: full batch, Adam, cross-entropy on the train split.
+
+The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes, class by
+class. With a validation split the state with the best validation accuracy is kept (of equals the smaller loss),
+without one the last. On CPU the same graph, options and SEED give the same weights; on CUDA PyTorch's sums are not
+ordered, and weights may differ in the last bits.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sxq.errors import DataError, InvalidValue, ModelError
+from sxq.graph import Graph
+from sxq.learning.architectures import (
+    ARCHITECTURE_OPTIONS, ArchitectureSpec, NodeClassifier, WeightedNodeClassifier, build, spec_from_values,
+)
+from sxq.learning.options import Option, Options, read_options
+
+TRAINING_OPTIONS = {
+    "epochs": Option(int, 200, 1, 1_000_000),
+    "lr": Option(float, 0.01, 1e-8, 10),
+    "weight_decay": Option(float, 5e-4, 0, 1),
+    "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, and the split where the graph has none
+}
+PROGRESS_SECONDS = 0.1  # between two progress calls
+
+Progress = Callable[[int, int, float, float], None]  # epoch, epochs, loss, accuracy (validation, else training)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training returns; the module is in eval mode on the CPU."""
+
+    module: NodeClassifier
+    spec: ArchitectureSpec
+    accuracy: Mapping[str, float]  # by split, and "all": every labelled node
+    epochs_run: int
+    stopped: bool  # should_stop said so before the last epoch
+
+
+def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress: Progress | None = None,
+          should_stop: Callable[[], bool] | None = None) -> Trained:
+    """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
+
+    `progress` is called at most ten times a second and after the last epoch; `should_stop` is asked before each
+    epoch, and the best state so far is returned. The global random state is left as it was.
+    Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
+    """
+    values = read_options(options, ARCHITECTURE_OPTIONS | TRAINING_OPTIONS)
+    split = _training_split(graph, values["seed"])
+    spec = spec_from_values(values, graph)
+    if graph.y.max() >= spec.out_channels:
+        raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
+        torch.manual_seed(values["seed"])
+        run = _Run(build(spec, values["seed"]).to(device), graph, split, values)
+        epochs_run = run.epochs(progress, should_stop)
+    module = run.best_module().cpu().eval()
+    return Trained(module, spec, accuracies(module, graph, split), epochs_run, epochs_run < values["epochs"])
+
+
+def accuracies(module: NodeClassifier, graph: Graph, split: np.ndarray | None = None) -> dict[str, float]:
+    """Share of labelled nodes predicted right, by split (default: the graph's) and over "all"; empty without labels."""
+    if graph.y is None:
+        return {}
+    with torch.inference_mode():
+        right = module(*model_inputs(module, graph)).argmax(dim=1).cpu().numpy() == graph.y
+    split = graph.split if split is None else split
+    nodes = {name: (graph.y >= 0) & (split == name) for name in ("train", "val", "test")} if split is not None else {}
+    nodes["all"] = graph.y >= 0
+    return {name: float(right[chosen].mean()) for name, chosen in nodes.items() if chosen.any()}
+
+
+def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
+    """The arguments of `module.forward` on the whole graph, on the module's device."""
+    arrays = [graph.x, graph.edge_index]
+    if isinstance(module, WeightedNodeClassifier) and graph.edge_weight is not None:
+        arrays.append(graph.edge_weight)
+    device = next(module.parameters()).device
+    return tuple(torch.tensor(array, device=device) for array in arrays)
+
+
+def _training_split(graph: Graph, seed: int) -> np.ndarray:
+    if graph.y is None or (graph.y < 0).all():
+        raise DataError("the graph has no labels to train on")
+    split = graph.split
+    if split is None or not (split == "train").any():
+        split = _random_split(graph.y, seed)
+    classes = np.unique(graph.y[(split == "train") & (graph.y >= 0)])
+    if len(classes) < 2:
+        found = f"only class {classes[0]}" if len(classes) else "no labels"
+        raise DataError(f"the training nodes have {found}, expected two classes or more")
+    return split
+
+
+def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
+    """80/10/10 of each class; a class of fewer than ten nodes is all for training."""
+    split, rng = np.full(len(y), "", object), np.random.default_rng(seed)
+    for label in np.unique(y[y >= 0]):
+        nodes = rng.permutation(np.flatnonzero(y == label))
+        tenth = len(nodes) // 10
+        split[nodes] = "train"
+        split[nodes[:tenth]], split[nodes[tenth:2 * tenth]] = "val", "test"
+    return split
+
+
+class _Run:
+    """One training run: the module, the tensors it learns from, and the best state so far."""
+
+    def __init__(self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]):
+        self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
+        self.optimizer = torch.optim.Adam(module.parameters(), lr=values["lr"], weight_decay=values["weight_decay"])
+        self.inputs = model_inputs(module, graph)
+        self.y = torch.tensor(graph.y, device=self.inputs[0].device)
+        self.train, self.val = (torch.tensor(np.flatnonzero((split == name) & (graph.y >= 0)), device=self.y.device)
+                                for name in ("train", "val"))
+        self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
+        self.best_state: dict[str, Tensor] | None = None
+
+    def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
+        """Run the epochs; how many were run."""
+        shown = -PROGRESS_SECONDS
+        for epoch in range(1, self.num_epochs + 1):
+            if should_stop is not None and should_stop():
+                return epoch - 1
+            loss, accuracy = self._step(epoch)
+            if progress and (time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs):
+                progress(epoch, self.num_epochs, loss, accuracy)
+                shown = time.monotonic()
+        return self.num_epochs
+
+    def best_module(self) -> NodeClassifier:
+        if self.best_state is not None:
+            self.module.load_state_dict(self.best_state)
+        return self.module
+
+    def _step(self, epoch: int) -> tuple[float, float]:
+        self.module.train()
+        self.optimizer.zero_grad()
+        loss, accuracy = self._measure(self.train)
+        if not torch.isfinite(loss):
+            raise ModelError(f"the loss became {loss.item()} in epoch {epoch}; try LR below {self.lr:g}")
+        loss.backward()
+        self.optimizer.step()
+        return loss.item(), self._validate() if len(self.val) else accuracy
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        self.module.eval()
+        loss, accuracy = self._measure(self.val)
+        if (accuracy, -loss.item()) > self.best:
+            self.best, self.best_state = (accuracy, -loss.item()), deepcopy(self.module.state_dict())
+        return accuracy
+
+    def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
+        """Cross-entropy and accuracy on nodes."""
+        logits, y = self.module(*self.inputs)[nodes], self.y[nodes]
+        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()

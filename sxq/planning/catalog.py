@@ -1,0 +1,41 @@
+"""What the planner may know of the world: one frozen value, built by the corridor for each statement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.graph import Graph
+from sxq.scoring.measures import Measure
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as registration found it on one graph."""
+
+    name: str
+    graph: str  # name of the graph it runs on
+    hops: int  # L
+    halo: int  # rings of context
+    backend: str  # the inference backend chosen
+    reason: str  # why
+
+
+@dataclass(frozen=True)
+class GeneratorInfo:
+    """A generator by name: its options with their defaults."""
+
+    options: Mapping[str, Any]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything a plan can refer to, by name."""
+
+    graphs: Mapping[str, Graph]
+    models: Mapping[str, ModelInfo]
+    measures: Mapping[str, Measure]
+    generators: Mapping[str, GeneratorInfo]
+    default_generators: tuple[str, ...]
+    settings: Mapping[str, Any]  # by name, as `parse_setting` returned them
+    stores: bool = True  # false on a read-only database: answers are shown, not stored

@@ -1,0 +1,158 @@
+"""The plan: frozen operators, innermost first, and the one way it prints.
+
+A plan is plain values (it can be pickled and shipped); the text is deterministic: no ids, no addresses,
+settings as they were set. Each operator's line is declared next to its fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any
+
+from sxq.language.statements import Condition
+
+SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
+
+
+@dataclass(frozen=True)
+class FieldScan:
+    """Cut the receptive field of every target out of the graph."""
+
+    graph: str
+    directed: bool  # a unit is a directed edge, else a pair
+    hops: int
+    halo: int
+    targets: tuple[Any, ...]  # keys
+    positions: tuple[int, ...]  # the same, by position
+    sizes: tuple[int, ...]  # candidate units of each field
+
+    def line(self) -> str:
+        unit = "directed edges" if self.directed else "pairs"
+        if len(self.sizes) <= SHOWN_FIELDS:
+            fields = ", ".join(f"node {key!r}: {size}" for key, size in zip(self.targets, self.sizes))
+        else:
+            low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
+            fields = f"{len(self.sizes)} nodes: {low} / {mid} / {high} (least / median / most)"
+        return f"graph {self.graph}; {self.hops} hops + {self.halo} halo; {unit} of {fields}"
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Propose candidates: several generators take turns on one lattice."""
+
+    child: FieldScan
+    generators: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options)
+    budget: int  # distinct candidates verified per target
+    within: float | None  # seconds for the statement
+    seed: int
+
+    def line(self) -> str:
+        calls = [name + (f"({', '.join(f'{k} = {v}' for k, v in options)})" if options else "")
+                 for name, options in self.generators]
+        turns = " in turn" if len(calls) > 1 else ""
+        limit = f"; within {self.within:g} seconds" if self.within is not None else ""
+        return f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{limit}; seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Run the model on G_s and on G \\ G_s for every candidate."""
+
+    child: Generate
+    model: str
+    backend: str
+    reason: str
+    batch_memory: int  # bytes
+
+    def line(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"model {self.model}; backend {self.backend}{why}; batch size from {_bytes(self.batch_memory)}"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Refuse what WHERE does not admit: hard constraints before dominance."""
+
+    child: Verify
+    conditions: tuple[Condition, ...]  # names canonical
+
+    def line(self) -> str:
+        return " AND ".join(_condition(condition) for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Keep the exact front of the explanatory candidates."""
+
+    child: Verify | Filter
+    measures: tuple[str, ...]
+    epsilon: float
+    front_limit: int
+    resolution: float
+
+    def line(self) -> str:
+        return f"{', '.join(self.measures)}; epsilon {self.epsilon:g}; front limit {self.front_limit}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Choose at most k members of the front."""
+
+    child: Lattice
+    k: int
+    rule: str  # 'coverage' or 'swap'
+
+    def line(self) -> str:
+        how = {"coverage": "by coverage, then hypervolume", "swap": "by the streaming swap rule"}[self.rule]
+        return f"top {self.k} {how}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sink, and with it the whole plan."""
+
+    child: Answer
+    stores: bool  # false on a read-only database
+    into: str | None
+
+    def line(self) -> str:
+        sink = "queries, targets, explanations" if self.stores else "nothing: the database is read-only"
+        return sink + (f"; table {self.into}" if self.into else "")
+
+    @property
+    def operators(self) -> tuple[Any, ...]:
+        """From the sink down to the scan."""
+        chain = [self]
+        while hasattr(chain[-1], "child"):
+            chain.append(chain[-1].child)
+        return tuple(chain)
+
+    def find(self, kind: type) -> Any:
+        """The operator of a kind, or None."""
+        return next((node for node in self.operators if isinstance(node, kind)), None)
+
+    def __str__(self) -> str:
+        return render(self)
+
+
+def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
+    """The plan as text, one line per operator; `notes` by operator name follow on the line (PROFILE)."""
+    lines = []
+    for depth, node in enumerate(plan.operators):
+        name = "Store" if isinstance(node, Plan) else "Field" if isinstance(node, FieldScan) else type(node).__name__
+        note = f"  [{notes[name]}]" if notes and name in notes else ""
+        lines.append(("   " * (depth - 1) + "└─ " if depth else "") + f"{name}: {node.line()}{note}")
+    return "\n".join(lines)
+
+
+def _condition(condition: Condition) -> str:
+    if condition.op == "is":
+        return condition.name if condition.value else f"NOT {condition.name}"
+    return f"{condition.name} {condition.op} {condition.value:g}"
+
+
+def _bytes(size: int) -> str:
+    for unit, scale in (("GB", 10**9), ("MB", 10**6)):
+        if size >= scale:
+            return f"{size / scale:g} {unit}"
+    return f"{size} B"

@@ -1,0 +1,87 @@
+"""The settings `SET sxq_... = value` knows: default, meaning, and what a legal value is."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.errors import InvalidValue, UnknownName
+
+UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: values are kept as users wrote them, `read` gives what the engine uses."""
+
+    default: Any
+    read: Callable[[Any], Any]  # raises ValueError
+    legal: str
+    meaning: str
+
+
+def memory(value: Any) -> int:
+    """Bytes of '1 GB', '512 MiB' or a plain number."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b)?\s*", str(value).lower())
+    if not match:
+        raise ValueError
+    size = int(float(match[1]) * UNITS[match[2] or "b"])
+    if size < 10**6:
+        raise ValueError
+    return size
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or int(value) != float(value) or int(value) < least:
+            raise ValueError
+        return int(value)
+    return read
+
+
+def _between(low: float, high: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not low < float(value) < high:
+            raise ValueError
+        return float(value)
+    return read
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if str(value).lower() not in words:
+            raise ValueError
+        return str(value).lower()
+    return read
+
+
+def _device(value: Any) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(value).lower()):
+        raise ValueError
+    return str(value).lower()
+
+
+SETTINGS = {
+    "sxq_answer": Setting("coverage", _one_of("coverage", "swap"), "'coverage' or 'swap'",
+                          "how k members are chosen: greedy maximum coverage, or the paper's streaming swap rule"),
+    "sxq_batch_memory": Setting("1 GB", memory, "a size of 1 MB or more, such as '512 MB'",
+                                "working memory of one verifier batch"),
+    "sxq_budget": Setting(5000, _whole(1), "a whole number of 1 or more",
+                          "distinct candidates verified per target where a query names no BUDGET"),
+    "sxq_device": Setting("auto", _device, "'auto', 'cpu', 'cuda' or 'cuda:N'",
+                          "where models run; auto is CUDA when there is one"),
+    "sxq_front_limit": Setting(4096, _whole(1), "a whole number of 1 or more",
+                               "front members kept before the front is thinned to one per box of the (1+eps) grid"),
+    "sxq_resolution": Setting(0.01, _between(0, 1), "a number between 0 and 1",
+                              "scores are clipped from below here; finer differences are noise"),
+}
+
+
+def parse_setting(name: str, value: Any) -> Any:
+    """A legal value for a known setting, or UnknownName / InvalidValue."""
+    if name not in SETTINGS:
+        raise UnknownName("setting", name, SETTINGS)
+    try:
+        return SETTINGS[name].read(value)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidValue(f"{name} = {value!r}; expected {SETTINGS[name].legal}") from None

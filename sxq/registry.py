@@ -1,0 +1,174 @@
+"""Graphs, models and measures by name: what is in memory, what the store holds, how one becomes the other.
+
+Part of the corridor: `Connection` asks here for everything that has a name. torch is imported only when a model
+is needed; a graph or a model that the file holds is loaded when first used.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.errors import ModelDetached, NameTaken, UnknownName
+from sxq.graph import Graph
+from sxq.planning import GeneratorInfo, ModelInfo
+from sxq.scoring.measures import MEASURES, Measure, user_measure
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A model at hand: the engine's copy, on one graph."""
+
+    model: Any  # sxq.execution.Model
+    model_id: int | None  # None where nothing is stored
+    graph: str
+    spec: Mapping[str, Any]
+
+
+class Lazy(Mapping):
+    """A mapping whose values are made when asked for."""
+
+    def __init__(self, names: Callable[[], list[str]], load: Callable[[str], Any]):
+        self._names, self._load = names, load
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names():
+            raise KeyError(name)
+        return self._load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+
+class Registry:
+    """Everything a query can name."""
+
+    def __init__(self, store, settings: Mapping[str, Any]):
+        self._store, self._settings = store, settings
+        self._graphs: dict[str, tuple[Graph, int | None]] = {}
+        self._models: dict[str, Named] = {}
+        self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
+        self.measures: dict[str, Measure] = dict(MEASURES)
+        self.graphs: Mapping[str, Graph] = Lazy(self._graph_names, self._load_graph)
+
+    def add_graph(self, name: str, graph: Graph, replace: bool = False) -> None:
+        """Keep a graph under a name, stored where the database can be written."""
+        known = self._graphs.get(name)
+        if known and known[0].content_hash == graph.content_hash:
+            return
+        if self._store.read_only:
+            if name in self._graph_names() and not replace:
+                raise NameTaken(f"graph {name!r} already stands for other content; use replace=True")
+            graph_id = None
+        else:
+            graph_id = self._store.save_graph(name, graph.content_hash, graph.columns(), graph.undirected, replace)
+        self._graphs[name] = graph, graph_id
+        self._forget_models(lambda entry: entry.graph == name)
+
+    def graph_id(self, name: str) -> int | None:
+        self._load_graph(name)
+        return self._graphs[name][1]
+
+    def add_model(self, name: str, module, graph: str, *, output: str = "logits", layers: int | None = None,
+                  spec: Mapping[str, Any] | None = None, weights: bytes | None = None, replace: bool = False) -> None:
+        """Register a module on a graph; `spec` and `weights` only for named architectures, which are stored whole."""
+        from sxq import execution, learning
+
+        on = known("graph", graph, self.graphs)
+        model = execution.register(module, on, output, layers, self._settings["sxq_device"])
+        spec = {**(spec or {}), "class": f"{type(module).__module__}.{type(module).__qualname__}", "output": output,
+                "hops": model.hops, "halo": model.halo, "backend": model.backend, "reason": model.reason}
+        digest = learning.content_hash(module, spec.get("architecture"))
+        model_id = None
+        if not self._store.read_only:
+            probe = model.full[:4].tolist()
+            model_id = self._store.save_model(name, self.graph_id(graph), digest, spec, weights, probe, replace)
+        elif name in self._models and not replace:
+            raise NameTaken(f"model {name!r} is registered already; use replace=True")
+        self._forget_models(lambda entry: False)
+        self._models[name] = Named(model, model_id, graph, spec)
+
+    def model(self, name: str, graph: str | None = None) -> Named:
+        """A model at hand, on its own graph or another; raises UnknownName, ModelDetached, ModelChanged."""
+        entry = self._models.get(name) or self._attach(name)
+        entry.model.check_unchanged(name)
+        if graph is None or graph == entry.graph:
+            return entry
+        return dataclasses.replace(entry, graph=graph, model=self._on(name, entry, graph))
+
+    def model_names(self) -> list[str]:
+        return sorted({*self._models, *(row.name for row in self._store.models())})
+
+    def info(self, name: str, graph: str | None = None) -> ModelInfo:
+        entry = self.model(name, graph)
+        return ModelInfo(name, entry.graph, entry.model.hops, entry.model.halo, entry.model.backend, entry.model.reason)
+
+    def add_measure(self, name: str, fn, larger_is_better: bool, score=None) -> None:
+        measure = user_measure(name, fn, larger_is_better, score)
+        if measure.name in MEASURES or any(measure.column == built_in.column for built_in in MEASURES.values()):
+            raise NameTaken(f"measure {name!r} is built in; choose another name")
+        self.measures[measure.name] = measure
+
+    def generators(self) -> dict[str, GeneratorInfo]:
+        from sxq.execution import GENERATORS
+
+        return {name: GeneratorInfo(entry.options, entry.summary) for name, entry in GENERATORS.items()}
+
+    def drop(self, kind: str, name: str, if_exists: bool) -> None:
+        """Free a name; what answers refer to stays in the store."""
+        names = self._graph_names() if kind == "graph" else self.model_names()
+        if name not in names:
+            if if_exists:
+                return
+            raise UnknownName(kind, name, names)
+        self._store.drop(kind, name, if_exists=True)
+        (self._graphs if kind == "graph" else self._models).pop(name, None)
+        if kind == "graph":
+            self._forget_models(lambda entry: entry.graph == name)
+
+    def _graph_names(self) -> list[str]:
+        return sorted({*self._graphs, *(row.name for row in self._store.graphs())})
+
+    def _load_graph(self, name: str) -> Graph:
+        if name not in self._graphs:
+            row = next(row for row in self._store.graphs() if row.name == name)
+            self._graphs[name] = Graph(**self._store.load_graph(name)), row.graph_id
+        return self._graphs[name][0]
+
+    def _attach(self, name: str) -> Named:
+        """Bring a stored model back to life: built from its spec and weights, located as it was at registration."""
+        row = self._store.load_model(name)
+        if row is None:
+            raise UnknownName("model", name, self.model_names())
+        if row.weights is None:
+            raise ModelDetached(f"model {name!r} is a {row.spec['class']} whose code is not stored with the database; "
+                                f"call con.register_model({name!r}, module, graph={row.graph!r}) to attach it again")
+        from sxq import execution, learning
+
+        module = learning.build(learning.ArchitectureSpec(**row.spec["architecture"]))
+        learning.load_weights(module, row.weights)
+        graph = known("graph", row.graph, self.graphs)
+        model = execution.attach(module, graph, row.spec, self._settings["sxq_device"])
+        self._models[name] = Named(model, row.model_id, row.graph, row.spec)
+        return self._models[name]
+
+    def _on(self, name: str, entry: Named, graph: str):
+        from sxq import execution
+
+        if (name, graph) not in self._elsewhere:
+            self._elsewhere[name, graph] = execution.transfer(entry.model, known("graph", graph, self.graphs))
+        return self._elsewhere[name, graph]
+
+    def _forget_models(self, gone: Callable[[Named], bool]) -> None:
+        self._models = {name: entry for name, entry in self._models.items() if not gone(entry)}
+        self._elsewhere.clear()
+
+
+def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
+    """The entry of a name, or UnknownName with the known ones."""
+    if name not in entries:
+        raise UnknownName(kind, name, entries)
+    return entries[name]

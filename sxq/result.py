@@ -1,0 +1,133 @@
+"""What `execute` returns: a table read completely, or the skylines of an EXPLAIN.
+
+Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection any more.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sxq.explanation import Explanation, TargetReport
+from sxq.tables import text_table
+
+FIXED = ("target", "rank", "size", "num_nodes", "factual", "counterfactual", "generator", "dominance")
+
+
+class Table:
+    """Rows of named columns, read completely; iterates over its rows as tuples."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame=None):
+        self.columns, self._rows, self._next = list(columns), list(rows), 0
+        self._frame = frame  # makes the DataFrame where the column types are better known elsewhere
+
+    def fetchall(self) -> list[tuple]:
+        """All rows that `fetchone` has not given yet."""
+        rows, self._next = self._rows[self._next:], len(self._rows)
+        return rows
+
+    def fetchone(self) -> tuple | None:
+        """The next row, or None after the last."""
+        if self._next >= len(self._rows):
+            return None
+        self._next += 1
+        return self._rows[self._next - 1]
+
+    def df(self):
+        """All rows as a `pandas.DataFrame`."""
+        if self._frame:
+            return self._frame()
+        import pandas
+
+        return pandas.DataFrame(self._rows, columns=self.columns)
+
+    @property
+    def rows(self) -> list[tuple]:
+        """All rows, whatever was fetched."""
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return text_table(self.columns, self._rows) if self.columns else "(no rows)"
+
+
+class Result(Table):
+    """The skylines of one EXPLAIN; iterates over its explanations, target by target, by rank.
+
+    Counts are sums over the targets, `coverage` is weighted by their explanatory candidates, `epsilon_achieved`
+    is the largest; `targets` has the report of each.
+    """
+
+    def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
+                 plan: str = "", seconds: float = 0.0):
+        self.targets = sorted(reports, key=lambda report: report.ordinal)
+        self.explanations = [e for report in self.targets for e in report.explanations]
+        self.query_id, self.plan, self.seconds = query_id, plan, seconds
+        self._measures = measures  # column by measure name, in the order they are shown
+        super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
+
+    def _row(self, e: Explanation) -> tuple:
+        fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)
+        return *fixed, *(e.raw.get(name) for name in self._measures)
+
+    @property
+    def candidates(self) -> int:
+        """Distinct candidates verified."""
+        return sum(report.candidates for report in self.targets)
+
+    @property
+    def explanatory(self) -> int:
+        """Of these, how many explain (and were admitted by WHERE)."""
+        return sum(report.explanatory for report in self.targets)
+
+    @property
+    def front(self) -> int:
+        """Members of the exact fronts the answers were chosen from."""
+        return sum(report.front for report in self.targets)
+
+    @property
+    def dominance(self) -> int:
+        """Explanatory candidates that the answers epsilon-dominate."""
+        return sum(report.dominance for report in self.targets)
+
+    @property
+    def coverage(self) -> float | None:
+        """`dominance` as a share of `explanatory`; None where nothing is explanatory."""
+        return self.dominance / self.explanatory if self.explanatory else None
+
+    @property
+    def epsilon_achieved(self) -> float | None:
+        """The smallest epsilon at which every answer covers everything examined."""
+        return max((r.epsilon_achieved for r in self.targets if r.epsilon_achieved is not None), default=None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every generator of every target ended by itself."""
+        return all(report.complete for report in self.targets)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.explanations)
+
+    def __getitem__(self, index):
+        return self.explanations[index]
+
+    def __repr__(self) -> str:
+        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self._notes()])
+
+    def summary(self) -> str:
+        """One line: what was examined and what share of it the answer covers."""
+        nodes = "1 node" if len(self.targets) == 1 else f"{len(self.targets)} nodes"
+        share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory" if self.explanatory else ""
+        ended = "" if self.complete else "; the search did not run to its end"
+        return f"{nodes}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
+
+    def _notes(self) -> list[str]:
+        noted = [f"node {report.target!r}: {report.note}" for report in self.targets if report.note]
+        alone = sum(bool(report.self_sufficient) for report in self.targets)
+        if alone:
+            noted.insert(0, f"{alone} of {len(self.targets)} nodes are self-sufficient: the model says the same class "
+                            f"without any edge, so 'factual' says little there")
+        return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])

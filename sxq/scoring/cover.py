@@ -1,0 +1,74 @@
+"""What each member of the front epsilon-dominates: B(s) of Qiu et al., Procedure 1, as bitvectors.
+
+One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up to date
+when somebody looks: members that were there get bits for the vectors that are new, new members get all.
+Weights: multiplicities are cut into binary planes, so that a weighted count is a few popcounts,
+weigh(B) = sum over j of 2^j * |B and plane_j|.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from bitarray import bitarray
+from bitarray.util import count_and
+
+from sxq.scoring.dominance import epsilon_dominates, grouped, slices
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """B(s) of every front member, and how to weigh it."""
+
+    front: np.ndarray  # [F, M] int16 grid vectors of the members
+    bits: tuple[bitarray, ...]  # [F] of length D: the distinct vectors that a member epsilon-dominates
+    vectors: np.ndarray  # [D, M] int16, distinct, in order of arrival
+    counts: np.ndarray  # [D] int64, how many candidates have that vector
+
+    def weigh(self, bits: bitarray) -> int:
+        """How many candidates a set of distinct vectors stands for."""
+        return sum(count_and(bits, plane) << j for j, plane in enumerate(self.planes))
+
+    @cached_property
+    def planes(self) -> tuple[bitarray, ...]:
+        """Bit j of every multiplicity; a single plane where all vectors differ."""
+        top = int(self.counts.max(initial=0)).bit_length()
+        return pack(self.counts >> np.arange(top)[:, None] & 1)
+
+
+def empty(num_scores: int) -> Cover:
+    nothing = np.zeros((0, num_scores), dtype=np.int16)
+    return Cover(nothing, (), nothing, np.zeros(0, dtype=np.int64))
+
+
+def extend(cover: Cover, arrived: np.ndarray, front: np.ndarray, epsilon: int) -> Cover:
+    """The cover of a later front [F, M], after more vectors [n, M] arrived; epsilon in millionths."""
+    vectors, counts = _count(cover.vectors, cover.counts, arrived)
+    known = {row.tobytes(): bits for row, bits in zip(cover.front, cover.bits)}
+    heads = [known.get(row.tobytes()) for row in front]
+    stayed = np.array([head is not None for head in heads], dtype=bool)
+    tails = iter(_dominated_bits(front[stayed], vectors[len(cover.vectors):], epsilon))
+    wholes = iter(_dominated_bits(front[~stayed], vectors, epsilon))
+    bits = tuple(next(wholes) if head is None else head + next(tails) for head in heads)
+    return Cover(front, bits, vectors, counts)
+
+
+def _dominated_bits(front: np.ndarray, vectors: np.ndarray, epsilon: int) -> list[bitarray]:
+    parts = (pack(epsilon_dominates(front[rows], vectors, epsilon)) for rows in slices(len(front), len(vectors)))
+    return [bits for part in parts for bits in part]
+
+
+def _count(known: np.ndarray, counts: np.ndarray, arrived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct vectors and multiplicities after more arrived; known ones keep their place, new ones follow."""
+    both = np.concatenate([known, arrived])
+    weights = np.concatenate([counts, np.ones(len(arrived), dtype=np.int64)])
+    order, opens = grouped(both)
+    starts = np.flatnonzero(opens)
+    first, total = order[starts], np.add.reduceat(weights[order], starts)  # the known one, or the first to arrive
+    by_arrival = np.argsort(first)
+    return both[first[by_arrival]], total[by_arrival]
+
+
+def pack(table: np.ndarray) -> tuple[bitarray, ...]:
+    """Rows of a table [r, c] of truth values as bitvectors of length c."""
+    return tuple(bitarray(buffer=row.tobytes())[:table.shape[1]] for row in np.packbits(table.astype(bool), axis=1))

@@ -1,0 +1,105 @@
+"""The front: the exact Pareto set of all vectors so far, kept batch by batch.
+
+Of equal vectors the smaller candidate stands for all, then the one of the lexicographically smallest bits. The order
+is lexicographically descending by scores, so neither the order nor the split of batches shows.
+
+*Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to an
+occupied box is refused unless it dominates the member there. Refused vectors are one epsilon step from a member, and
+members leave only for what dominates them, so steps never add up: everything stays epsilon-dominated.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from sxq.scoring.dominance import GRID, dominated, grouped, reach
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """F members in order, one per distinct vector; also a batch that is about to be merged."""
+
+    vectors: np.ndarray  # [F, M] int16, the grid of dominance.py
+    ids: np.ndarray  # [F] int64, the caller's
+    sizes: np.ndarray  # [F] units
+    bits: np.ndarray  # [F] bytes: packed bits of the candidate; bytes compare as the bits do
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: np.ndarray) -> "Front":
+        return Front(self.vectors[rows], self.ids[rows], self.sizes[rows], self.bits[rows])
+
+
+def empty(num_scores: int) -> Front:
+    nothing = np.zeros(0, dtype=np.int64)
+    return Front(np.zeros((0, num_scores), dtype=np.int16), nothing, nothing, np.zeros(0, dtype="S1"))
+
+
+def batch(vectors: np.ndarray, ids: np.ndarray, sizes: np.ndarray, packed: np.ndarray) -> Front:
+    """n candidates with packed bits [n, W] uint8. A byte string of fixed width sorts like its unsigned bytes."""
+    width = packed.shape[1]
+    return Front(vectors, np.array(ids, dtype=np.int64), np.array(sizes, dtype=np.int64),
+                 np.ascontiguousarray(packed, dtype=np.uint8).view(f"S{width}").reshape(-1))
+
+
+def advance(front: Front, candidates: Front) -> Front:
+    """The front of both."""
+    return _join(front, _newcomers(front, candidates))
+
+
+def advance_thinned(front: Front, candidates: Front, epsilon: int) -> Front:
+    """A thinned front after more candidates; epsilon in millionths."""
+    fresh = _join(candidates[:0], _newcomers(front, candidates))  # in order, so that the choice does not vary
+    return _join(front, fresh[_admitted(front, fresh, epsilon)])
+
+
+def thin(front: Front, epsilon: int) -> Front:
+    """The first member of every box."""
+    return front[_admitted(front[:0], front, epsilon)]
+
+
+def _newcomers(front: Front, candidates: Front) -> Front:
+    """Candidates that nothing dominates; those that equal a member stay, they may be smaller."""
+    fresh = candidates[~dominated(candidates.vectors, front.vectors)]
+    return fresh[~dominated(fresh.vectors, fresh.vectors)]
+
+
+def _join(front: Front, fresh: Front) -> Front:
+    """Members that no newcomer dominates, and the newcomers: in order, one per distinct vector."""
+    if not len(fresh):
+        return front
+    kept = front[~dominated(front.vectors, fresh.vectors)]
+    both = Front(*(np.concatenate([getattr(part, name) for part in (kept, fresh)])
+                   for name in ("vectors", "ids", "sizes", "bits")))
+    both = both[np.lexsort((both.bits, both.sizes, *-both.vectors.T[::-1]))]
+    return both[np.r_[True, (both.vectors[1:] != both.vectors[:-1]).any(axis=1)]]
+
+
+def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
+    """Positions of the newcomers that enter: the first of each free box, and who is above the member of theirs."""
+    members = len(front)
+    box = _boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
+    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)  # by box: what a newcomer must not be below
+    floor[box[:members]] = front.vectors
+    above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))
+    _, first = np.unique(box[members:][above], return_index=True)
+    return np.sort(above[first])
+
+
+def _boxes(vectors: np.ndarray, epsilon: int) -> np.ndarray:
+    """[n] int64, equal where two vectors share a box."""
+    order, opens = grouped(np.searchsorted(_edges(epsilon), vectors, side="right").astype(np.int16))
+    box = np.empty(len(vectors), dtype=np.int64)
+    box[order] = np.cumsum(opens) - 1
+    return box
+
+
+@lru_cache
+def _edges(epsilon: int) -> np.ndarray:
+    """Where boxes begin in every score: each ends where (1 + epsilon) times its lower edge does, exactly."""
+    edges = [1]
+    while edges[-1] < GRID:
+        edges.append(int(reach(np.array(edges[-1]), epsilon)) + 1)
+    return np.array(edges, dtype=np.int16)

@@ -1,0 +1,132 @@
+"""The lattice (the paper's updater): what one target's verification has found so far.
+
+It keeps the score vectors of all explanatory candidates in order of arrival and, incrementally, their front. B(s) and
+the answer are computed when somebody looks: for progress, on a stop, at the end; looking changes nothing.
+Larger is better in every column; the lattice knows neither measures nor graphs.
+
+The state is one frozen value, replaced in one assignment: a KeyboardInterrupt between any two bytecodes leaves the
+lattice as it was before `add` or as it is after.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.scoring import cover as covers
+from sxq.scoring import front as fronts
+from sxq.scoring import selection
+from sxq.scoring.cover import Cover
+from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, to_grid
+from sxq.scoring.front import Front
+
+
+@dataclass(frozen=True)
+class Answer:
+    """At most k members of the front, and what they prove about everything examined."""
+
+    members: tuple[int, ...]  # ids in rank order
+    member_dominance: tuple[int, ...]  # by member: how many explanatory candidates it epsilon-dominates
+    dominance: int  # DS: how many the members epsilon-dominate together
+    coverage: float | None  # DS / explanatory; None where nothing is explanatory
+    epsilon_achieved: float | None  # smallest epsilon at which the answer covers everything, rounded up to 1e-6
+    front: int  # size of the front it was chosen from
+    thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    front: Front
+    arrived: tuple[tuple[np.ndarray, np.ndarray], ...] = ()  # by batch: ids [n], grid vectors [n, M]
+    explanatory: int = 0
+    thinned: bool = False
+
+
+class Lattice:
+    """Explanatory candidates of one target, compared by `num_scores` scores under `epsilon` >= 0."""
+
+    def __init__(self, num_scores: int, epsilon: float, front_limit: int = 4096):
+        self.num_scores, self.epsilon, self.front_limit = num_scores, epsilon, front_limit
+        self._epsilon = millionths(epsilon)
+        self._state = _State(fronts.empty(num_scores))
+        self._cover = (0, covers.empty(num_scores))  # batches counted so far, their cover
+
+    def add(self, ids: np.ndarray, scores: np.ndarray, sizes: np.ndarray, bits: np.ndarray) -> None:
+        """Explanatory candidates: ids [n], scores [n, M] in (0, 1] and free of NaN, sizes [n], packed bits [n, W]."""
+        if not len(ids):
+            return
+        state, candidates = self._state, fronts.batch(to_grid(scores), ids, sizes, bits)
+        arrived = (*state.arrived, (candidates.ids, candidates.vectors))
+        front, thinned = self._advance(state, candidates)
+        self._state = _State(front, arrived, state.explanatory + len(candidates), thinned)  # all, or nothing
+
+    def _advance(self, state: _State, candidates: Front) -> tuple[Front, bool]:
+        if state.thinned:
+            return fronts.advance_thinned(state.front, candidates, self._epsilon), True
+        front = fronts.advance(state.front, candidates)
+        if len(front) <= self.front_limit or not self._epsilon:
+            return front, False
+        thin = fronts.thin(front, self._epsilon)
+        return thin, len(thin) < len(front)
+
+    @property
+    def explanatory(self) -> int:
+        """How many candidates were added."""
+        return self._state.explanatory
+
+    @property
+    def front(self) -> np.ndarray:
+        """[F] int64 ids of the front, lexicographically descending by scores."""
+        return self._state.front.ids
+
+    @property
+    def front_scores(self) -> np.ndarray:
+        """[F, M] float64 scores of the front, in its order."""
+        return self._state.front.vectors / GRID
+
+    @property
+    def thinned(self) -> bool:
+        """Whether the front outgrew its limit and is no longer exact."""
+        return self._state.thinned
+
+    def dominated(self) -> Cover:
+        """B(s) of every front member in the front's order, up to date, and their weights."""
+        return self._look(self._state)
+
+    def _look(self, state: _State) -> Cover:
+        seen, cover = self._cover
+        if seen < len(state.arrived):
+            fresh = np.concatenate([vectors for _, vectors in state.arrived[seen:]])
+            cover = covers.extend(cover, fresh, state.front.vectors, self._epsilon)
+            self._cover = len(state.arrived), cover
+        return cover
+
+    def answer(self, k: int, rule: str = "coverage") -> Answer:
+        """At most k members, by greedy `coverage` or by the paper's streaming `swap` (see selection.py)."""
+        assert k >= 1 and rule in ("coverage", "swap"), f"k is {k}, rule is {rule!r}"
+        state = self._state
+        cover = self._look(state)
+        if rule == "coverage":
+            chosen = np.array(selection.coverage(cover, k), dtype=np.intp)
+            return self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen])
+        return self._report(state, cover, *self._swap(state, k))
+
+    def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and vectors of the swap rule's members; of equal vectors the one that the front shows."""
+        if not state.arrived:
+            return state.front.ids, state.front.vectors
+        ids, vectors = map(np.concatenate, zip(*state.arrived))
+        chosen = selection.swap(vectors, self._epsilon, k)
+        shown = {vector.tobytes(): shown for vector, shown in zip(state.front.vectors, state.front.ids)}
+        members = [shown.get(vectors[row].tobytes(), ids[row]) for row in chosen]  # a thinned front may not show it
+        return np.array(members), vectors[chosen]
+
+    def _report(self, state: _State, cover: Cover, members: np.ndarray, vectors: np.ndarray) -> Answer:
+        """The answer of these members: ids [k], grid vectors [k, M]."""
+        covered = epsilon_dominates(vectors, cover.vectors, self._epsilon)
+        dominance = int(cover.counts[covered.any(axis=0)].sum())
+        # What reaches a vector reaches all below it, so an exact front speaks for everything.
+        everything = cover.vectors if state.thinned else state.front.vectors
+        return Answer(tuple(members.tolist()), tuple((covered @ cover.counts).tolist()), dominance,
+                      dominance / state.explanatory if state.explanatory else None,
+                      epsilon_needed(vectors, everything) if state.explanatory else None,
+                      len(state.front), state.thinned)

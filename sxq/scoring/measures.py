@@ -1,0 +1,157 @@
+"""The measures: what users read (raw), and what is compared (score).
+
+Each is declared once. The *raw* value is the literature's; the *score* is larger-is-better in (0, 1], and only
+scores are compared, so nothing behind this file knows a sign. Definitions: Qiu et al., "Generating Skyline
+Explanations for GNNs", Table 2; the scales of the scores were chosen by trial (design, section 3).
+A new measure is one entry and one golden.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from sxq.errors import InvalidValue, UnknownName
+
+STEP = 1e-4  # scores are rounded to this before anything compares them; raw values are not
+SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
+
+# What DuckDB reserves and a column could not be called (duckdb_keywords(), category 'reserved').
+RESERVED = frozenset("""
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
+    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
+    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
+    trailing true union unique unpivot using variadic when where window with""".split())
+
+
+class Field(Protocol):
+    """What a measure may ask of a receptive field."""
+
+    num_units: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeasureBatch:
+    """n verified candidates of one field; p is always the probability of the predicted class c."""
+
+    field: Field  # the receptive field: `.num_units` candidate units
+    bits: np.ndarray  # [n, E_field] bool, the units of each candidate
+    p_full: float  # p of M(v, G)
+    p_empty: float  # p of M(v, no candidate unit)
+    p_kept: np.ndarray  # [n] float64, p of M(v, G_s)
+    p_removed: np.ndarray  # [n] float64, p of M(v, G \ G_s)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """[n] int64, units per candidate."""
+        return np.count_nonzero(self.bits, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """One way to judge a candidate."""
+
+    name: str  # as written after OPTIMIZE
+    column: str  # as written in SQL
+    raw: Callable[[MeasureBatch], np.ndarray]  # batch -> [n], the literature's value
+    larger_is_better: bool  # of the raw value
+    score: Callable[[np.ndarray, MeasureBatch], np.ndarray]  # raw [n], batch -> [n], larger is better
+    formula: str  # one line for SHOW MEASURES
+    source: str  # who defined it
+
+
+def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
+    return raw
+
+
+def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
+    """1 for one unit, just above 0 for the whole field, and equal steps for equal ratios of sizes."""
+    return 1 - np.log(batch.sizes) / np.log(batch.field.num_units + 1)
+
+
+MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
+    Measure("fdl+", "fdl_plus", lambda batch: batch.p_full - batch.p_removed, True, _as_is,
+            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2"),
+    Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False,
+            lambda raw, batch: 1 - np.abs(raw),
+            "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2"),
+    Measure("conc", "conc", lambda batch: 1 - batch.sizes / batch.field.num_units, True, _log_conciseness,
+            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2"),
+    Measure("size", "size", lambda batch: batch.sizes.astype(np.float64), False, _log_conciseness,
+            "number of units", "sxq"),
+    Measure("lift", "lift", lambda batch: batch.p_kept - batch.p_empty, True, _as_is,
+            "p(G_s) - p(empty)", "sxq"),
+)}
+
+
+def resolve(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
+    """The measure of that name or column, in any case of letters. Raises UnknownName."""
+    for measure in measures.values():
+        if name.lower() in (measure.name.lower(), measure.column.lower()):
+            return measure
+    raise UnknownName("measure", name, measures)
+
+
+def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
+             resolution: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Raw values and scores [n, M] float64; scores in [resolution, 1] and rounded, NaN where incomparable.
+
+    Below the resolution no difference is meaningful, and a multiplicative epsilon would resolve noise;
+    rounding keeps batch size and thread count from deciding dominance. Raises InvalidValue.
+    """
+    if not STEP <= resolution <= 1:
+        raise InvalidValue(f"sxq_resolution is {resolution!r}, it must be in [{STEP}, 1]")
+    raw = [measure.raw(batch) for measure in measures]
+    scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
+    return np.stack(raw, axis=1), np.round(np.clip(np.stack(scores, axis=1), resolution, 1), 4)
+
+
+def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], larger_is_better: bool,
+                 score: Callable[[np.ndarray], Iterable[float]] | None = None) -> Measure:
+    """A measure from the user's `fn(batch) -> [n]`; NaN makes a candidate incomparable.
+
+    `score(raw [n]) -> [n]` makes it larger-is-better in (0, 1]. Without it raw must lie in [0, 1], and the score is
+    raw, or 1 - raw where smaller is better. Raises InvalidValue: for the name now, for what fn gives on each batch.
+    """
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)) or name.lower() in RESERVED:
+        raise InvalidValue(f"measure name {name!r} cannot be an SQL column: letters, digits and _, no SQL keyword")
+
+    def raw(batch: MeasureBatch) -> np.ndarray:
+        values = _column(f"measure {name!r}", fn(batch), len(batch.bits))
+        return values if score else _unit_interval(name, values)
+
+    def scored(values: np.ndarray, batch: MeasureBatch) -> np.ndarray:
+        if score:
+            return _column(f"score of measure {name!r}", score(values), len(values))
+        return values if larger_is_better else 1 - values
+
+    return Measure(name, name, raw, larger_is_better, scored, _first_line(fn), "registered by the user")
+
+
+def _column(what: str, values: Iterable[float], n: int) -> np.ndarray:
+    """User's values as [n] float64. Raises InvalidValue."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors that require a gradient
+        raise InvalidValue(f"{what} gave no array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise InvalidValue(f"{what} gave values of type {array.dtype}, they must be real numbers")
+    if array.shape != (n,):
+        raise InvalidValue(f"{what} gave shape {array.shape}, it must be ({n},): one value per candidate")
+    return array.astype(np.float64)
+
+
+def _unit_interval(name: str, values: np.ndarray) -> np.ndarray:
+    outside = values[(values < -SLACK) | (values > 1 + SLACK)]
+    if len(outside):
+        raise InvalidValue(f"measure {name!r} gave {outside[0]:.6g}, outside [0, 1]; register it with score=")
+    return values
+
+
+def _first_line(fn: Callable) -> str:
+    lines = (fn.__doc__ or "").strip().splitlines()
+    return lines[0] if lines else f"{getattr(fn, '__name__', type(fn).__name__)}(batch)"

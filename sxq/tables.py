@@ -1,0 +1,37 @@
+"""Tables as text, the same for a repr, a terminal and a golden test: columns aligned, numbers to the right."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+WIDEST = 60  # characters of a cell before it is cut
+
+
+def cell(value: Any) -> str:
+    """One value as people read it: four significant decimals, NULL as nothing, long text cut."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value).replace("\n", " ")
+    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+
+
+def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40) -> str:
+    """Columns and rows as aligned text; rows beyond `most` are counted, not shown."""
+    rows = list(rows)
+    shown = [[cell(value) for value in row] for row in rows[:most]]
+    numeric = [all(isinstance(row[i], int | float | None) and not isinstance(row[i], bool) for row in rows[:most])
+               for i in range(len(columns))]
+    widths = [max([len(name), *(len(row[i]) for row in shown)]) for i, name in enumerate(columns)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (text.rjust(width) if right else text.ljust(width)
+                  for text, width, right in zip(cells, widths, numeric))
+        return "  ".join(padded).rstrip()
+
+    lines = [line(columns), "  ".join("-" * width for width in widths), *map(line, shown)]
+    if len(rows) > most:
+        lines.append(f"... {len(rows) - most} more rows")
+    return "\n".join(lines)

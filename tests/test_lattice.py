@@ -1,0 +1,260 @@
+"""The lattice: its front and answers against brute force, and that batches, order and interruption do not show."""
+
+import math
+import sys
+from functools import reduce
+from operator import or_
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sxq.scoring import Answer, Lattice
+from sxq.scoring import front as fronts
+from sxq.scoring.dominance import millionths
+from tests import oracles_scoring as oracle
+
+EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1e6])
+SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(100, 10_000)
+
+
+@st.composite
+def candidates(draw, max_size=12, columns=st.integers(1, 4)):
+    """Distinct candidates; vectors, sizes and bits collide often."""
+    score = st.tuples(*[SCORE] * draw(columns))
+    pool = draw(st.lists(score, min_size=1, max_size=max_size))
+    rows = draw(st.lists(st.tuples(st.sampled_from(pool), st.integers(1, 3), st.binary(min_size=2, max_size=2)),
+                         min_size=1, max_size=max_size, unique_by=lambda row: row[2]))
+    return [oracle.Candidate(i, *row) for i, row in enumerate(rows)]
+
+
+def add(lattice, batch):
+    ids, scores, sizes, bits = zip(*batch)
+    packed = np.array([list(row) for row in bits], dtype=np.uint8)
+    lattice.add(np.array(ids), np.array(scores) / 10_000, np.array(sizes), packed)
+
+
+def lattice_of(candidates, epsilon=0.1, batch=5, **options):
+    lattice = Lattice(len(candidates[0].scores), epsilon, **options)
+    for start in range(0, len(candidates), batch):
+        add(lattice, candidates[start:start + batch])
+    return lattice
+
+
+def scores_of(ids, candidates):
+    by_id = {c.id: c.scores for c in candidates}
+    return [by_id[i] for i in ids]
+
+
+@settings(max_examples=200)
+@given(candidates(max_size=30), st.integers(1, 8))
+def test_front_is_the_quadratic_filter(candidates, batch):
+    lattice, front = lattice_of(candidates, batch=batch), oracle.front(candidates)
+    assert lattice.front.tolist() == [c.id for c in front]
+    assert (lattice.front_scores * 10_000).round().tolist() == [list(c.scores) for c in front]
+    assert lattice.explanatory == len(candidates) and not lattice.thinned
+
+
+@given(candidates(max_size=20), EPSILONS)
+def test_front_epsilon_dominates_everything(candidates, epsilon):
+    lattice = lattice_of(candidates, epsilon)
+    front = [c for c in candidates if c.id in lattice.front]
+    assert oracle.dominance(front, candidates, epsilon) == len(candidates)
+
+
+@given(candidates(max_size=20), EPSILONS)
+def test_dominated_is_B(candidates, epsilon):
+    cover = lattice_of(candidates, epsilon).dominated()
+    front = oracle.front(candidates)
+    assert [cover.weigh(bits) for bits in cover.bits] == [oracle.dominance([c], candidates, epsilon) for c in front]
+
+
+@settings(max_examples=150)
+@given(candidates(max_size=9), EPSILONS, st.integers(1, 3), st.integers(1, 4))
+def test_answer_after_every_batch(candidates, epsilon, k, batch):
+    """DS is what brute force counts, and at least 1 - 1/e of the best k-subset of all candidates so far."""
+    lattice = Lattice(len(candidates[0].scores), epsilon)
+    for start in range(0, len(candidates), batch):
+        add(lattice, candidates[start:start + batch])
+        seen = candidates[:start + batch]
+        answer = lattice.answer(k)
+        members = [seen[i] for i in answer.members]
+        assert len(members) == len(set(members)) == min(k, len(lattice.front))
+        assert set(answer.members) <= set(lattice.front.tolist())
+        assert answer.dominance == oracle.dominance(members, seen, epsilon)
+        assert answer.member_dominance == tuple(oracle.dominance([m], seen, epsilon) for m in members)
+        assert answer.dominance >= (1 - 1 / math.e) * oracle.best_dominance(seen, epsilon, k)
+        assert answer.coverage == answer.dominance / len(seen) and answer.front == len(lattice.front)
+
+
+@given(candidates(max_size=15), EPSILONS, st.integers(1, 3), st.sampled_from(["coverage", "swap"]))
+def test_epsilon_achieved_covers_and_is_smallest(candidates, epsilon, k, rule):
+    answer = lattice_of(candidates, epsilon).answer(k, rule)
+    exact = oracle.epsilon_achieved([candidates[i] for i in answer.members], candidates)
+    assert 0 <= round(answer.epsilon_achieved * 1_000_000) - exact * 1_000_000 < 1
+    again = lattice_of(candidates, answer.epsilon_achieved)
+    front, cover = again.front.tolist(), again.dominated()
+    bits = [cover.bits[front.index(member)] for member in answer.members]
+    assert cover.weigh(reduce(or_, bits)) == len(candidates)
+
+
+@given(candidates(max_size=20), st.integers(1, 7), st.randoms(use_true_random=False), EPSILONS, st.integers(1, 5))
+def test_order_and_split_of_batches_do_not_show(candidates, batch, random, epsilon, k):
+    one, shuffled = lattice_of(candidates, epsilon, len(candidates)), random.sample(candidates, len(candidates))
+    other = lattice_of(shuffled, epsilon, batch)
+    assert one.front.tolist() == other.front.tolist()
+    first, second = one.answer(k), other.answer(k)
+    assert scores_of(first.members, candidates) == scores_of(second.members, candidates)
+    assert first == second
+
+
+@given(candidates(max_size=15), st.integers(1, 7))
+def test_repeating_a_batch_changes_no_front(candidates, batch):
+    lattice = lattice_of(candidates)
+    front = lattice.front.tolist()
+    add(lattice, candidates[:batch])
+    assert lattice.front.tolist() == front
+
+
+@given(candidates(max_size=15), st.data())
+def test_a_dominated_candidate_changes_no_front(candidates, data):
+    lattice = lattice_of(candidates)
+    front = lattice.front.tolist()
+    above = data.draw(st.sampled_from(candidates))
+    worse = tuple(data.draw(st.integers(100, s)) for s in above.scores[:-1]) + (above.scores[-1] - 1,)
+    add(lattice, [oracle.Candidate(99, worse, 1, b"\x00\x00")])
+    assert lattice.front.tolist() == front and lattice.explanatory == len(candidates) + 1
+
+
+@given(candidates(max_size=20), EPSILONS, st.integers(1, 4))
+def test_looking_changes_nothing(candidates, epsilon, k):
+    looked = Lattice(len(candidates[0].scores), epsilon)
+    for start in range(0, len(candidates), 4):
+        add(looked, candidates[start:start + 4])
+        looked.answer(k), looked.dominated(), looked.answer(k, "swap")
+    assert looked.answer(k) == lattice_of(candidates, epsilon).answer(k)
+
+
+@settings(max_examples=300)
+@given(candidates(max_size=40, columns=st.integers(2, 3)), st.sampled_from([0.05, 0.1, 0.5]), st.integers(1, 8))
+def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon, batch):
+    lattice = Lattice(len(candidates[0].scores), epsilon, front_limit=2)
+    for start in range(0, len(candidates), batch):
+        add(lattice, candidates[start:start + batch])
+        seen = candidates[:start + batch]
+        front = [c for c in seen if c.id in lattice.front]
+        assert oracle.dominance(front, seen, epsilon) == len(seen)
+        assert not any(oracle.dominates(a.scores, b.scores) for a in front for b in front)
+    if lattice.thinned:
+        boxes = fronts._boxes(np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon))
+        assert len(set(boxes.tolist())) == len(front)
+    answer = lattice.answer(3)
+    assert answer.thinned == lattice.thinned
+    assert answer.dominance == oracle.dominance([candidates[i] for i in answer.members], candidates, epsilon)
+
+
+def test_thinning_keeps_one_member_per_box_and_says_so():
+    line = [oracle.Candidate(i, (5000 + i, 9000 - i), 1, bytes([i, 0])) for i in range(200)]
+    assert len(lattice_of(line).front) == 200
+    thinned = lattice_of(line, front_limit=50)
+    assert thinned.thinned and len(thinned.front) < 10 and thinned.answer(10).coverage == 1.0
+    exact = lattice_of(line, epsilon=0, front_limit=50)
+    assert not exact.thinned and len(exact.front) == 200
+
+
+def test_of_equal_vectors_the_smaller_then_the_first_in_bits():
+    same = (5000, 5000)
+    rows = [oracle.Candidate(0, same, 2, b"\x01\x00"), oracle.Candidate(1, same, 1, b"\xff\x00"),
+            oracle.Candidate(2, same, 1, b"\x80\x00"), oracle.Candidate(3, same, 1, b"\x80\x01")]
+    for order in (rows, rows[::-1]):
+        for batch in (1, 4):
+            assert lattice_of(order, batch=batch).front.tolist() == [2]
+
+
+def test_swap_judges_on_arrival_only():
+    """k = 1: a; then b, incomparable and refused; then 100 that only b dominates."""
+    a, b = oracle.Candidate(0, (9000, 200), 1, b"\x80\x00"), oracle.Candidate(1, (200, 9000), 1, b"\x40\x00")
+    below_b = [oracle.Candidate(2 + i, (150, 5000 + i), 1, bytes([0, i])) for i in range(100)]
+    lattice = lattice_of([a, b, *below_b], epsilon=0.0)
+    assert (lattice.answer(1, "swap").members, lattice.answer(1, "swap").dominance) == ((0,), 1)
+    assert (lattice.answer(1).members, lattice.answer(1).dominance) == ((1,), 101)
+
+
+def test_swap_leaves_a_freed_place_to_the_next():
+    a, b = oracle.Candidate(0, (5000, 6000), 1, b"\x01\x00"), oracle.Candidate(1, (6000, 5000), 1, b"\x02\x00")
+    above = oracle.Candidate(2, (7000, 7000), 1, b"\x03\x00")
+    assert lattice_of([a, b, above], epsilon=0.0).answer(2, "swap").members == (2,)
+
+
+def test_swap_shows_the_smaller_of_equal_vectors():
+    large, small = (oracle.Candidate(i, (5000, 5000), 2 - i, bytes([i, 0])) for i in range(2))
+    assert lattice_of([large, small]).answer(1, "swap").members == (1,)
+
+
+def test_empty():
+    lattice = Lattice(3, 0.1)
+    lattice.add(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 2), np.uint8))
+    for rule in ("coverage", "swap"):
+        assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0, False)
+    assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3) and lattice.dominated().bits == ()
+
+
+def test_one_and_all_equal():
+    one = [oracle.Candidate(7, (5000,) * 6, 1, b"\x80\x00")]
+    equal = [oracle.Candidate(7 + i, (5000,) * 6, 1, bytes([128, i])) for i in range(20)]
+    for rows in (one, equal):
+        assert lattice_of(rows).answer(10) == Answer((7,), (len(rows),), len(rows), 1.0, 0.0, 1, False)
+
+
+def test_many():
+    """10^5 candidates of a trade-off: still exact, still counted."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(100, 10_001, (100_000, 3)) / 10_000
+    lattice, ids = Lattice(3, 0.1), np.arange(100_000)
+    for rows in np.split(ids, 50):
+        lattice.add(rows, scores[rows], np.ones(2000, int), rng.integers(0, 256, (2000, 8), dtype=np.uint8))
+    reached = [(scores <= member + 0.1 * member + 1e-9).all(1) & (scores <= member).any(1)
+               for member in lattice.front_scores]
+    assert np.any(reached, axis=0).all()
+    answer = lattice.answer(10)
+    chosen = [lattice.front.tolist().index(member) for member in answer.members]
+    assert answer.dominance == np.any([reached[i] for i in chosen], axis=0).sum()
+
+
+@pytest.mark.parametrize("limit", [4096, 2])
+def test_interruption_at_any_line_of_add_leaves_before_or_after(limit):
+    rng = np.random.default_rng(0)
+    rows = [oracle.Candidate(i, tuple(rng.integers(4000, 6000, 2).tolist()), 1, bytes([i, 1])) for i in range(40)]
+    after, line, interrupted = lattice_of(rows, batch=20, front_limit=limit).answer(4), 0, True
+    before = lattice_of(rows[:20], batch=20, front_limit=limit).answer(4)
+    assert before != after
+    while interrupted:
+        lattice, line = lattice_of(rows[:20], batch=20, front_limit=limit), line + 1
+        interrupted = _interrupted_at(line, lambda: add(lattice, rows[20:]))
+        assert lattice.answer(4) in (before, after)
+    assert line > 20 and lattice.answer(4) == after
+
+
+def _interrupted_at(line, call):
+    """Run `call` with a KeyboardInterrupt before its n-th line in sxq/scoring; whether it got that far."""
+    left = line
+
+    def trace(frame, event, arg):
+        nonlocal left
+        if "scoring" not in frame.f_code.co_filename:
+            return None
+        left -= event == "line"
+        if event == "line" and left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(previous)
+    return False

@@ -1,0 +1,141 @@
+"""Hypervolume, Pareto masks, and the two ways to choose k members, against brute force."""
+
+import moocore
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sxq.scoring import cover as covers
+from sxq.scoring import dominance, selection
+from sxq.scoring.dominance import millionths
+from sxq.scoring.indicators import Free, hypervolume, pareto
+from tests import oracles_scoring as oracle
+
+EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0, 1e6])
+SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(100, 10_000)
+
+
+@st.composite
+def vectors(draw, max_size=12, columns=st.integers(1, 4)):
+    return draw(st.lists(st.tuples(*[SCORE] * draw(columns)), min_size=1, max_size=max_size))
+
+
+def grid(rows):
+    return np.array(rows, dtype=np.int16)
+
+
+def as_candidates(rows):
+    return [oracle.Candidate(i, row, 1, b"\x80") for i, row in enumerate(rows)]
+
+
+@given(vectors(), EPSILONS)
+def test_dominance_is_the_definition(rows, epsilon):
+    exact = [[oracle.epsilon_dominates(b, a, epsilon) for a in rows] for b in rows]
+    table = dominance.epsilon_dominates(grid(rows), grid(rows), millionths(epsilon))
+    assert table.tolist() == exact
+    assert dominance.dominated(grid(rows), grid(rows)).tolist() == [
+        any(oracle.dominates(b, a) for b in rows) for a in rows]
+
+
+def test_epsilon_is_decided_without_rounding():
+    # 0.1 * 1.1 = 0.11000000000000001, 0.3 * 1.1 = 0.33, 0.7 * 1.1 = 0.7700000000000001 in floats
+    for low, high in ((1000, 1100), (3000, 3300), (7000, 7700)):
+        pair = grid([[low, 1]]), grid([[high, 1], [high + 1, 1]])
+        assert dominance.epsilon_dominates(*pair, millionths(0.1)).tolist() == [[True, False]]
+
+
+def test_above_in_every_score_is_never_epsilon_dominated():
+    assert not dominance.epsilon_dominates(grid([[5000, 5000]]), grid([[5001, 5001]]), millionths(1e6)).any()
+
+
+@given(vectors(max_size=40))
+def test_records_are_the_front_of_their_day(rows):
+    news = [t for t, row in enumerate(rows) if not any(
+        row == old or oracle.dominates(old, row) for old in rows[:t])]
+    assert dominance.records(grid(rows)).tolist() == news
+
+
+@given(vectors(max_size=40))
+def test_pareto_is_the_quadratic_filter(rows):
+    exact = [not any(oracle.dominates(b, a) for b in rows) for a in rows]
+    assert pareto(np.array(rows) / 7).tolist() == exact
+
+
+def test_pareto_across_slices():
+    points = np.random.default_rng(0).integers(0, 40, (3000, 3)) / 3
+    exact = [not ((points >= p).all(1) & (points > p).any(1)).any() for p in points]
+    assert pareto(points).tolist() == exact
+
+
+@given(st.integers(1, 6).flatmap(lambda m: st.lists(
+    st.tuples(*[st.floats(-1, 1, width=16)] * m), min_size=1, max_size=12)))
+def test_hypervolume_is_moocores(rows):
+    points = np.array(rows)
+    expected = moocore.hypervolume(-points, ref=np.full(points.shape[1], 0.25))
+    assert hypervolume(points, -0.25) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("n, m", [(1000, 1), (1000, 2), (1000, 3), (150, 4), (40, 5), (30, 6)])
+def test_hypervolume_of_spheres(n, m):
+    points = np.abs(np.random.default_rng(m).normal(size=(n, m)))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert hypervolume(points) == pytest.approx(moocore.hypervolume(-points, ref=np.zeros(m)), rel=1e-12)
+
+
+def test_hypervolume_by_hand():
+    assert hypervolume(np.zeros((0, 3))) == 0.0
+    assert hypervolume(np.array([[2.0, 3.0]])) == 6.0
+    assert hypervolume(np.array([[2.0, 1.0], [1.0, 2.0]])) == 3.0
+    assert hypervolume(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([1.0, 0.0])) == 1.0
+
+
+@given(vectors(max_size=8))
+def test_free_boxes_hold_what_a_point_would_add(rows):
+    points = np.array(rows, dtype=np.float64)
+    half = len(points) // 2
+    free = Free(np.zeros((1, points.shape[1])), np.full((1, points.shape[1]), 10_000.0))
+    for point in points[:half]:
+        free = free.without(point)
+    base = oracle.volume(rows[:half])
+    added = [oracle.volume([*rows[:half], row]) - base for row in rows]
+    np.testing.assert_allclose(free.gains(points), added, rtol=1e-12, atol=1e-3)
+
+
+@settings(max_examples=150)
+@given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 6))
+def test_coverage_is_greedy_with_ties_in_front_order(rows, epsilon, k):
+    candidates = as_candidates(rows)
+    front = oracle.front(candidates)
+    cover = covers.extend(covers.empty(len(rows[0])), grid(rows), grid([c.scores for c in front]), millionths(epsilon))
+    chosen = selection.coverage(cover, k)
+    assert [front[i].scores for i in chosen] == [c.scores for c in oracle.greedy(front, candidates, epsilon, k)]
+
+
+def test_fill_renews_bounds_until_the_best_is_certain():
+    # 300 members of a trade-off: more than one round of lazy bounds holds
+    points = np.random.default_rng(1).integers(100, 10_000, (4000, 3)).astype(np.int16)
+    front = dominance.frontier(points)[:300]
+    chosen = selection.fill(front, [], 12)
+    for rank, member in enumerate(chosen):
+        gains = [hypervolume(front[[*chosen[:rank], i]].astype(float)) for i in range(len(front))]
+        assert gains[member] == pytest.approx(max(gains), rel=1e-12)
+
+
+@settings(max_examples=150)
+@given(vectors(max_size=25, columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
+def test_swap_is_procedure_1(rows, epsilon, k):
+    expected = oracle.swap(as_candidates(rows), epsilon, k)
+    assert selection.swap(grid(rows), millionths(epsilon), k) == [c.id for c in expected]
+
+
+@given(st.lists(vectors(max_size=10, columns=st.just(2)), min_size=1, max_size=4), EPSILONS)
+def test_cover_is_extended_as_if_computed_once(batches, epsilon):
+    cover, seen = covers.empty(2), []
+    for rows in batches:
+        seen += rows
+        cover = covers.extend(cover, grid(rows), dominance.frontier(grid(seen)), millionths(epsilon))
+        for member, bits in zip(cover.front.tolist(), cover.bits):
+            assert cover.weigh(bits) == sum(oracle.epsilon_dominates(member, row, epsilon) for row in seen)
+    assert cover.vectors.tolist() == [list(row) for row in dict.fromkeys(seen)]
+    assert cover.counts.tolist() == [seen.count(row) for row in dict.fromkeys(seen)]
