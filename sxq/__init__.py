@@ -1,1 +1,46 @@
-"""sxq: a skyline query engine that explains the predictions of graph neural networks."""
+"""sxq: a skyline query engine that explains the predictions of graph neural networks.
+
+    con = sxq.connect("tx.duckdb")
+    con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
+"""
+
+from sxq.connection import Connection, explain
+from sxq.errors import (
+    DatabaseLocked,
+    DataError,
+    Error,
+    GraphError,
+    InvalidValue,
+    ModelChanged,
+    ModelDetached,
+    ModelError,
+    ModelNotLocal,
+    ModelOutputError,
+    NameTaken,
+    NodeNotFound,
+    ParseError,
+    QueryError,
+    SQLError,
+    StoreError,
+    TransactionOpen,
+    UnknownName,
+)
+from sxq.explanation import Explanation, TargetReport
+from sxq.result import Result, Table
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Connection", "DataError", "DatabaseLocked", "Error", "Explanation", "GraphError", "InvalidValue", "ModelChanged",
+    "ModelDetached", "ModelError", "ModelNotLocal", "ModelOutputError", "NameTaken", "NodeNotFound", "ParseError",
+    "QueryError", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen", "UnknownName",
+    "connect", "explain",
+]
+
+
+def connect(path: str | None = None, read_only: bool = False) -> Connection:
+    """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
+
+    Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
+    """
+    return Connection(path, read_only)

@@ -10,18 +10,22 @@
 Each room is entered once, left to right; no room calls another.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from itertools import groupby
 from typing import Any
 
 from sxq import language, planning
-from sxq.errors import DataError, InvalidValue, SQLError
+from sxq.definitions import Definitions
+from sxq.errors import DataError
 from sxq.explanation import TargetReport
+from sxq.graph import Graph
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, Plan
-from sxq.registry import Registry, known
+from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
+from sxq.registry import Registry
 from sxq.result import Result, Table
 from sxq.storage import Store
 
@@ -42,6 +46,8 @@ class Connection:
         self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
         self._names = Registry(self._store, self._settings)
         self._interrupt = threading.Event()
+        self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
+        self._defines.should_stop = self._interrupt.is_set
         self.report = report
         self.last_result: Result | None = None  # of the last EXPLAIN, also when it was interrupted
 
@@ -55,66 +61,227 @@ class Connection:
         script = language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
         result = Table([], [])
         for statement in script:
-            result = self._run[type(statement)](self, statement)
+            result = self.run(statement)
         return result
 
     sql = execute
 
+    def register_graph(self, name: str, data, replace: bool = False) -> None:
+        """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
+
+        The same content again is a no-op. Raises NameTaken for other content without `replace`, GraphError for
+        tensors that are no graph (NaN features, edges out of range).
+        """
+        from sxq import learning
+
+        self._names.add_graph(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
+
+    def register_model(self, name: str, module, graph: str | None = None, output: str = "logits",
+                       layers: int | None = None, replace: bool = False) -> None:
+        """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
+
+        graph    where it predicts; may be left out where the database knows the model or holds one graph
+        output   what forward returns, [N, C]: "logits", "log_probs" or "probs"; one column means two classes
+        layers   the depth L, where it should not be found by experiment
+
+        The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
+        """
+        self._names.add_model(name, module, graph, output=output, layers=layers, replace=replace)
+
+    def register_measure(self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None) -> None:
+        """Add a measure: `fn(batch) -> [n]` raw values of n candidates; `score(raw) -> [n]` in (0, 1] if given.
+
+        `batch` has the field, bits [n, E], sizes [n], p_full, p_empty, p_kept [n], p_removed [n].
+        """
+        self._names.add_measure(name, fn, larger_is_better, score)
+
+    def interrupt(self) -> None:
+        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete."""
+        self._interrupt.set()
+        self._store.interrupt()
+
+    def close(self) -> None:
+        """Close the database; the connection is of no use afterwards."""
+        self._store.close()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def run(self, statement: st.Statement) -> Table:
+        """Run one bound statement: what `execute` does with each."""
+        self._interrupt.clear()
+        self._defines.report = self.report
+        match statement:
+            case st.Sql():
+                return _table(self._store.execute(statement.sql, language.arguments(statement)))
+            case st.Explain():
+                return self._explain(statement)[0]
+            case st.PlanExplain():
+                return Table(["plan"], [(str(self._plan(statement.explain)[0]),)])
+            case st.ProfileExplain():
+                return self._profile(statement)
+            case st.Audit():
+                return self._audit(statement)
+        return self._defines.run(statement)
+
     # -- EXPLAIN -------------------------------------------------------------------------------------------------
 
-    def _explain(self, statement: st.Explain) -> Result:
-        return self._explained(statement)[0]
-
-    def _explained(self, statement: st.Explain):
-        """The result of an EXPLAIN and the profile of its run."""
+    def _explain(self, statement: st.Explain):
+        """Steps 3 to 6 of the life of a query: the result, its plan and the profile of its run."""
         from sxq import execution
 
-        stores = not self._store.read_only
-        if stores:
+        if not self._store.read_only:
             self._store.require_writable("EXPLAIN")
-        if statement.into:
-            self._store.require_free_table(statement.into)
         plan, named = self._plan(statement)
         profile, started = execution.Profile(), time.perf_counter()
-        query_id = self._begin(statement, plan, named) if stores else None
-        self._interrupt.clear()
+        query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
                                 self._interrupt, profile, self.report)
-        reports, interrupted = self._drain(running, query_id, profile)
-        seconds = time.perf_counter() - started
-        result = Result(reports, self._columns(plan), query_id, str(plan), seconds)
-        if stores:
-            self._store.finish_query(query_id, seconds, result.complete)
-            profile.charge("Store", profile.mark)
-        if statement.into:
-            self._store.save_into(statement.into, result.df())
-        self.last_result = result
+        reports, interrupted = self._keep(running, query_id, profile)
+        result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started)
+        self._finish(result, plan, profile)
         if interrupted:
             raise interrupted
-        return result, profile, plan
+        return result, plan, profile
 
     def _plan(self, statement: st.Explain):
-        """Step 3: names and targets resolved; the plan, and the model at hand."""
-        known("model", statement.model, dict.fromkeys(self._names.model_names()))
+        """The plan of a statement, and the model at hand."""
+        if statement.into:
+            self._store.require_free_table(statement.into)
         named = self._names.model(statement.model, statement.graph)
-        keys = self._keys(statement.keys)
         catalog = planning.Catalog(
             graphs=self._names.graphs, models={statement.model: self._names.info(statement.model, statement.graph)},
-            measures=self._names.measures, generators=self._names.generators(), settings=self._settings,
-            default_generators=_default_generators(), stores=not self._store.read_only)
-        return planning.plan(statement, catalog, keys), named
+            measures=self._names.measures, generators=self._names.generators(),
+            default_generators=self._names.default_generators(), settings=self._settings,
+            stores=not self._store.read_only)
+        return planning.plan(statement, catalog, self._keys(statement.keys)), named
 
     def _keys(self, keys) -> tuple[Any, ...]:
-        """The targets of a statement, its sub-query run on the user's connection."""
+        """The targets of a statement; a sub-query runs on the user's connection."""
         if not isinstance(keys, st.Subquery):
             return keys
         table = self._store.execute(keys.sql, language.arguments(keys))
         if len(table.columns) != 1:
             raise DataError(f"the sub-query of NODES returned {len(table.columns)} columns "
-                            f"({', '.join(table.columns)}), expected one: the keys of nodes")
+                            f"({', '.join(table.columns)}); expected one, the keys of the nodes to explain")
         if not table.rows:
-            raise DataError("the sub-query of NODES returned no rows, so there is nothing to explain")
+            raise DataError("the sub-query of NODES returned no rows; there is nothing to explain")
         return tuple(row[0] for row in table.rows)
 
-    def _begin(self, statement: st.Explain, plan: Plan, named) -> int:
-        ...
+    def _begin(self, statement: st.Explain, plan: Plan, named) -> int | None:
+        """Write the query and its targets as pending, before anything runs."""
+        if self._store.read_only:
+            return None
+        lattice, generate = plan.find(Lattice), plan.find(Generate)
+        return self._store.begin_query(
+            text=statement.text, plan=str(plan), model_id=named.model_id, graph_id=self._names.graph_id(named.graph),
+            settings={**self._as_written, "edges_directed": plan.find(FieldScan).directed},
+            seed=generate.seed, epsilon=lattice.epsilon, k=plan.find(Answer).k,
+            device=str(named.model.device), versions=versions(), targets=plan.find(FieldScan).targets)
+
+    def _keep(self, running: Iterator[TargetReport], query_id: int | None, profile):
+        """Commit each report as it comes; the reports, and the KeyboardInterrupt that cut the run short, if any.
+
+        Wherever Ctrl-C strikes, what was found is finished and saved first; a second one aborts.
+        """
+        reports, unsaved, interrupted, running_on = [], [], None, True
+        while running_on or unsaved:
+            try:
+                if running_on and (report := next(running, None)) is not None:
+                    reports.append(report)
+                    unsaved.append(report)
+                else:
+                    running_on = False
+                clock = time.perf_counter()
+                while unsaved:
+                    if query_id is not None:
+                        self._store.save_target(query_id, unsaved[0])
+                    unsaved.pop(0)
+                profile.charge("Store", clock)
+            except KeyboardInterrupt as interrupt:
+                if interrupted:
+                    raise
+                interrupted = interrupt
+                self._interrupt.set()
+        return reports, interrupted
+
+    def _finish(self, result: Result, plan: Plan, profile) -> None:
+        clock = time.perf_counter()
+        if result.query_id is not None:
+            self._store.finish_query(result.query_id, result.seconds, result.complete)
+        if plan.into:
+            self._store.save_into(plan.into, result.columns, result.types, result.rows)
+        profile.charge("Store", clock)
+        self.last_result = result
+
+    def _columns(self, plan: Plan) -> dict[str, str]:
+        """Names and columns of the measures a result shows: the objectives, then what is always measured."""
+        names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
+        return {name: self._names.measures[name].column for name in names if name != "size"}
+
+    def _profile(self, statement: st.ProfileExplain) -> Table:
+        result, plan, profile = self._explain(statement.explain)
+        return Table(["plan"], [(planning.render(plan, _notes(result, profile)),)])
+
+    # -- AUDIT ---------------------------------------------------------------------------------------------------
+
+    def _audit(self, statement: st.Audit) -> Table:
+        """Measure stored explanations again; one row each, with the largest difference found."""
+        from sxq import execution
+
+        rows = []
+        for (model_id, graph_id), group in groupby(self._store.stored_explanations(statement.query_id),
+                                                   key=lambda stored: (stored.model_id, stored.graph_id)):
+            group = list(group)
+            graph, model = self._names.stored(model_id, graph_id)
+            stored = (execution.Stored(e.target, e.edges, e.raw, e.factual, e.counterfactual, e.tie,
+                                       e.settings["edges_directed"], e.field_size) for e in group)
+            for e, found in zip(group, execution.audit(graph, model, stored)):
+                rows.append((e.query_id, e.target, e.rank, e.explanation_id, found.difference, found.verdict))
+                if self._interrupt.is_set():
+                    break
+        return Table(["query_id", "target", "rank", "explanation_id", "difference", "verdict"], rows)
+
+
+def explain(model, data, node, *, k: int = 10, epsilon: float = 0.1,
+            optimize: Sequence[str] = ("fdl+", "fdl-", "conc"), by: Sequence[str] = (), output: str = "logits",
+            budget: int | None = None, within: float | None = None, seed: int = 0, directed: bool = False) -> Result:
+    """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
+
+    model     any torch.nn.Module with forward(x, edge_index, ...); it is left as it is
+    k         members of each skyline at most;  epsilon  of the dominance, 0 or more
+    optimize  measures, by name;  by  generators, by name (default: the engine's choice)
+    budget    distinct candidates verified per node;  within  seconds for the call
+    Returns a `Result`; raises what `Connection.execute` raises.
+    """
+    keys = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
+    statement = st.Explain(
+        keys=keys, model="model", measures=tuple(optimize), generators=tuple(map(st.GeneratorCall, by)), top=k,
+        epsilon=epsilon, budget=budget, within=within, seed=seed, directed=directed)
+    with Connection() as con:
+        con.register_graph("graph", data)
+        con.register_model("model", model, "graph", output)
+        return con.run(statement)
+
+
+def _table(found) -> Table:
+    return Table(found.columns, found.rows, found.df)
+
+
+def _notes(result: Result, profile) -> dict[str, str]:
+    """What PROFILE adds to the line of each operator: counts and times."""
+    seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
+    rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
+    counts = {"Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
+              "Lattice": f"{result.explanatory} explanatory, front {result.front}",
+              "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
+              "Store": f"{len(result.targets)} targets"}
+    return {name: ", ".join(filter(None, (counts.get(name), seconds.get(name)))) for name in {**seconds, **counts}}
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change an answer."""
+    return {name: version(name) for name in ("sxq", "torch", "torch-geometric", "numpy", "duckdb")}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sxq.errors import ModelDetached, NameTaken, UnknownName
+from sxq.errors import InvalidValue, ModelDetached, NameTaken, UnknownName
 from sxq.graph import Graph
 from sxq.planning import GeneratorInfo, ModelInfo
 from sxq.scoring.measures import MEASURES, Measure, user_measure
@@ -72,23 +72,23 @@ class Registry:
         self._load_graph(name)
         return self._graphs[name][1]
 
-    def add_model(self, name: str, module, graph: str, *, output: str = "logits", layers: int | None = None,
+    def add_model(self, name: str, module, graph: str | None, *, output: str = "logits", layers: int | None = None,
                   spec: Mapping[str, Any] | None = None, weights: bytes | None = None, replace: bool = False) -> None:
         """Register a module on a graph; `spec` and `weights` only for named architectures, which are stored whole."""
         from sxq import execution, learning
 
-        on = known("graph", graph, self.graphs)
-        model = execution.register(module, on, output, layers, self._settings["sxq_device"])
+        graph = graph or self._own_graph(name)
+        model = execution.register(module, known("graph", graph, self.graphs), output, layers, self._settings["sxq_device"])
         spec = {**(spec or {}), "class": f"{type(module).__module__}.{type(module).__qualname__}", "output": output,
                 "hops": model.hops, "halo": model.halo, "backend": model.backend, "reason": model.reason}
-        digest = learning.content_hash(module, spec.get("architecture"))
+        digest = learning.content_hash(module, tuple(spec.items()))
         model_id = None
         if not self._store.read_only:
             probe = model.full[:4].tolist()
             model_id = self._store.save_model(name, self.graph_id(graph), digest, spec, weights, probe, replace)
         elif name in self._models and not replace:
             raise NameTaken(f"model {name!r} is registered already; use replace=True")
-        self._forget_models(lambda entry: False)
+        self._elsewhere.clear()
         self._models[name] = Named(model, model_id, graph, spec)
 
     def model(self, name: str, graph: str | None = None) -> Named:
@@ -98,6 +98,22 @@ class Registry:
         if graph is None or graph == entry.graph:
             return entry
         return dataclasses.replace(entry, graph=graph, model=self._on(name, entry, graph))
+
+    def stored(self, model_id: int, graph_id: int) -> tuple[Graph, Any]:
+        """The graph and the model that stored answers refer to, whatever their names stand for now."""
+        from sxq import execution
+
+        graph = next((graph for graph, number in self._graphs.values() if number == graph_id), None)
+        graph = graph or Graph(**self._store.load_graph(graph_id))
+        row = self._store.load_model(model_id)
+        entry = next((entry for entry in self._models.values() if entry.model_id == model_id), None)
+        if entry is None:
+            own = graph if row.graph_id == graph_id else Graph(**self._store.load_graph(row.graph_id))
+            model = self._revive(row, own)
+        else:
+            entry.model.check_unchanged(row.name)
+            model = entry.model
+        return graph, model if row.graph_id == graph_id else execution.transfer(model, graph)
 
     def model_names(self) -> list[str]:
         return sorted({*self._models, *(row.name for row in self._store.models())})
@@ -111,6 +127,28 @@ class Registry:
         if measure.name in MEASURES or any(measure.column == built_in.column for built_in in MEASURES.values()):
             raise NameTaken(f"measure {name!r} is built in; choose another name")
         self.measures[measure.name] = measure
+
+    def require_free_model(self, name: str, replace: bool) -> None:
+        """Raise NameTaken before a long training, not after."""
+        if name in self.model_names() and not replace:
+            raise NameTaken(f"model {name!r} exists; say TRAIN OR REPLACE MODEL, or choose another name")
+
+    def model_facts(self, name: str) -> dict[str, Any]:
+        """What DESCRIBE MODEL says; of a detached model what the store remembers."""
+        entry, row = self._models.get(name), self._store.load_model(name)
+        spec = entry.spec if entry else row.spec
+        graph = entry.graph if entry else self._graph_name(row.graph_id)
+        architecture = spec.get("architecture") or {}
+        options = {key: value for key, value in architecture.items() if key != "dropout"}
+        facts = {"model": name, "graph": graph, "class": spec["class"], **options, "output": spec["output"],
+                 "hops": spec["hops"], "halo": spec["halo"], "backend": spec["backend"], "reason": spec["reason"]}
+        facts["state"] = "attached" if entry else "stored whole" if row.weights else "detached: its code is not stored"
+        return {key: value for key, value in facts.items() if value != ""}
+
+    def default_generators(self) -> tuple[str, ...]:
+        from sxq.execution import DEFAULT
+
+        return DEFAULT
 
     def generators(self) -> dict[str, GeneratorInfo]:
         from sxq.execution import GENERATORS
@@ -132,6 +170,18 @@ class Registry:
     def _graph_names(self) -> list[str]:
         return sorted({*self._graphs, *(row.name for row in self._store.graphs())})
 
+    def _graph_name(self, graph_id: int) -> str:
+        return next((row.name for row in self._store.graphs() if row.graph_id == graph_id), "(dropped)")
+
+    def _own_graph(self, model: str) -> str:
+        """The graph of a model that is registered without one: the one it was stored with, else the only one."""
+        row, names = self._store.load_model(model), self._graph_names()
+        if row is not None and self._graph_name(row.graph_id) in names:
+            return self._graph_name(row.graph_id)
+        if len(names) != 1:
+            raise InvalidValue(f"graph= is needed: {f'known graphs are ' + ', '.join(names) if names else 'no graph is registered'}")
+        return names[0]
+
     def _load_graph(self, name: str) -> Graph:
         if name not in self._graphs:
             row = next(row for row in self._store.graphs() if row.name == name)
@@ -139,21 +189,24 @@ class Registry:
         return self._graphs[name][0]
 
     def _attach(self, name: str) -> Named:
-        """Bring a stored model back to life: built from its spec and weights, located as it was at registration."""
+        """Bring the stored model of a name back to life."""
         row = self._store.load_model(name)
         if row is None:
             raise UnknownName("model", name, self.model_names())
+        graph = self._graph_name(row.graph_id)
+        self._models[name] = Named(self._revive(row, self._load_graph(graph)), row.model_id, graph, row.spec)
+        return self._models[name]
+
+    def _revive(self, row, graph: Graph):
+        """A stored model on its graph, built from its spec and weights, located as it was at registration."""
         if row.weights is None:
-            raise ModelDetached(f"model {name!r} is a {row.spec['class']} whose code is not stored with the database; "
-                                f"call con.register_model({name!r}, module, graph={row.graph!r}) to attach it again")
+            raise ModelDetached(f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
+                                f"con.register_model({row.name!r}, module) attaches it again")
         from sxq import execution, learning
 
         module = learning.build(learning.ArchitectureSpec(**row.spec["architecture"]))
         learning.load_weights(module, row.weights)
-        graph = known("graph", row.graph, self.graphs)
-        model = execution.attach(module, graph, row.spec, self._settings["sxq_device"])
-        self._models[name] = Named(model, row.model_id, row.graph, row.spec)
-        return self._models[name]
+        return execution.attach(module, graph, row.spec, self._settings["sxq_device"])
 
     def _on(self, name: str, entry: Named, graph: str):
         from sxq import execution

@@ -9,7 +9,10 @@ from typing import Any
 from sxq.explanation import Explanation, TargetReport
 from sxq.tables import text_table
 
-FIXED = ("target", "rank", "size", "num_nodes", "factual", "counterfactual", "generator", "dominance")
+FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
+    "target": "VARIANT", "rank": "INTEGER", "size": "BIGINT", "num_nodes": "BIGINT", "factual": "BOOLEAN",
+    "counterfactual": "BOOLEAN", "generator": "VARCHAR", "dominance": "BIGINT",
+}
 
 
 class Table:
@@ -68,6 +71,11 @@ class Result(Table):
         self.query_id, self.plan, self.seconds = query_id, plan, seconds
         self._measures = measures  # column by measure name, in the order they are shown
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
+
+    @property
+    def types(self) -> list[str]:
+        """SQL types of the columns."""
+        return [*FIXED.values(), *["DOUBLE"] * len(self._measures)]
 
     def _row(self, e: Explanation) -> tuple:
         fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)

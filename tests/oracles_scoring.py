@@ -6,7 +6,7 @@ Larger scores are better; `epsilon` is a float of at most six decimals.
 
 from fractions import Fraction
 from itertools import combinations
-from math import prod
+from math import inf, prod
 from typing import NamedTuple
 
 
@@ -49,11 +49,13 @@ def best_dominance(candidates, epsilon, k):
 
 
 def epsilon_achieved(members, candidates):
-    """The smallest epsilon at which the members epsilon-dominate every candidate, as a fraction."""
+    """The smallest epsilon at which the members epsilon-dominate every candidate: a fraction, or infinity."""
     def needed(b, a):
-        return max(0, *(Fraction(x, y) - 1 for x, y in zip(a, b))) if any(x <= y for x, y in zip(a, b)) else None
+        if all(x > y for x, y in zip(a, b)):
+            return inf
+        return max(0, *(Fraction(x, y) - 1 for x, y in zip(a, b)))
 
-    return max(min(e for m in members if (e := needed(m.scores, c.scores)) is not None) for c in candidates)
+    return max(min(needed(m.scores, c.scores) for m in members) for c in candidates)
 
 
 def volume(points):

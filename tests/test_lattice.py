@@ -1,4 +1,4 @@
-"""The lattice: its front and answers against brute force, and that batches, order and interruption do not show."""
+"""The lattice: its front and answers against brute force, and that batches, order and interrupts do not show."""
 
 import math
 import sys
@@ -24,8 +24,8 @@ def candidates(draw, max_size=12, columns=st.integers(1, 4)):
     """Distinct candidates; vectors, sizes and bits collide often."""
     score = st.tuples(*[SCORE] * draw(columns))
     pool = draw(st.lists(score, min_size=1, max_size=max_size))
-    rows = draw(st.lists(st.tuples(st.sampled_from(pool), st.integers(1, 3), st.binary(min_size=2, max_size=2)),
-                         min_size=1, max_size=max_size, unique_by=lambda row: row[2]))
+    row = st.tuples(st.sampled_from(pool), st.integers(1, 3), st.binary(min_size=2, max_size=2))
+    rows = draw(st.lists(row, min_size=1, max_size=max_size, unique_by=lambda row: row[2]))
     return [oracle.Candidate(i, *row) for i, row in enumerate(rows)]
 
 
@@ -40,6 +40,12 @@ def lattice_of(candidates, epsilon=0.1, batch=5, **options):
     for start in range(0, len(candidates), batch):
         add(lattice, candidates[start:start + batch])
     return lattice
+
+
+def assert_epsilon_achieved(answer, candidates):
+    """In whole millionths, rounded up."""
+    exact = oracle.epsilon_achieved([candidates[i] for i in answer.members], candidates)
+    assert answer.epsilon_achieved == (exact if exact == math.inf else math.ceil(exact * 10**6) / 10**6)
 
 
 def scores_of(ids, candidates):
@@ -66,8 +72,8 @@ def test_front_epsilon_dominates_everything(candidates, epsilon):
 @given(candidates(max_size=20), EPSILONS)
 def test_dominated_is_B(candidates, epsilon):
     cover = lattice_of(candidates, epsilon).dominated()
-    front = oracle.front(candidates)
-    assert [cover.weigh(bits) for bits in cover.bits] == [oracle.dominance([c], candidates, epsilon) for c in front]
+    expected = [oracle.dominance([c], candidates, epsilon) for c in oracle.front(candidates)]
+    assert [cover.weigh(bits) for bits in cover.bits] == expected
 
 
 @settings(max_examples=150)
@@ -91,18 +97,17 @@ def test_answer_after_every_batch(candidates, epsilon, k, batch):
 @given(candidates(max_size=15), EPSILONS, st.integers(1, 3), st.sampled_from(["coverage", "swap"]))
 def test_epsilon_achieved_covers_and_is_smallest(candidates, epsilon, k, rule):
     answer = lattice_of(candidates, epsilon).answer(k, rule)
-    exact = oracle.epsilon_achieved([candidates[i] for i in answer.members], candidates)
-    assert 0 <= round(answer.epsilon_achieved * 1_000_000) - exact * 1_000_000 < 1
+    assert_epsilon_achieved(answer, candidates)
     again = lattice_of(candidates, answer.epsilon_achieved)
     front, cover = again.front.tolist(), again.dominated()
     bits = [cover.bits[front.index(member)] for member in answer.members]
     assert cover.weigh(reduce(or_, bits)) == len(candidates)
 
 
-@given(candidates(max_size=20), st.integers(1, 7), st.randoms(use_true_random=False), EPSILONS, st.integers(1, 5))
-def test_order_and_split_of_batches_do_not_show(candidates, batch, random, epsilon, k):
-    one, shuffled = lattice_of(candidates, epsilon, len(candidates)), random.sample(candidates, len(candidates))
-    other = lattice_of(shuffled, epsilon, batch)
+@given(candidates(max_size=20), st.data(), EPSILONS, st.integers(1, 5))
+def test_order_and_split_of_batches_do_not_show(candidates, data, epsilon, k):
+    shuffled, batch = data.draw(st.permutations(candidates)), data.draw(st.integers(1, 7))
+    one, other = lattice_of(candidates, epsilon, len(candidates)), lattice_of(shuffled, epsilon, batch)
     assert one.front.tolist() == other.front.tolist()
     first, second = one.answer(k), other.answer(k)
     assert scores_of(first.members, candidates) == scores_of(second.members, candidates)
@@ -137,7 +142,7 @@ def test_looking_changes_nothing(candidates, epsilon, k):
 
 
 @settings(max_examples=300)
-@given(candidates(max_size=40, columns=st.integers(2, 3)), st.sampled_from([0.05, 0.1, 0.5]), st.integers(1, 8))
+@given(candidates(max_size=40, columns=st.integers(2, 3)), EPSILONS.filter(bool), st.integers(1, 8))
 def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon, batch):
     lattice = Lattice(len(candidates[0].scores), epsilon, front_limit=2)
     for start in range(0, len(candidates), batch):
@@ -146,12 +151,24 @@ def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon,
         front = [c for c in seen if c.id in lattice.front]
         assert oracle.dominance(front, seen, epsilon) == len(seen)
         assert not any(oracle.dominates(a.scores, b.scores) for a in front for b in front)
+        assert lattice.dominated() is lattice.dominated()
     if lattice.thinned:
         boxes = fronts._boxes(np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon))
         assert len(set(boxes.tolist())) == len(front)
     answer = lattice.answer(3)
     assert answer.thinned == lattice.thinned
-    assert answer.dominance == oracle.dominance([candidates[i] for i in answer.members], candidates, epsilon)
+    members = [candidates[i] for i in answer.members]
+    assert answer.dominance == oracle.dominance(members, candidates, epsilon)
+    assert_epsilon_achieved(answer, candidates)
+
+
+@pytest.mark.parametrize("epsilon", [0.0003, 0.05, 0.1, 3.0])
+def test_a_box_ends_where_its_lower_edge_reaches(epsilon):
+    edges = fronts._edges(millionths(epsilon)).tolist()
+    assert edges[0] == 1 and edges[-1] * (1 + epsilon) >= 10_000
+    for low, beyond in zip(edges, edges[1:-1]):
+        assert oracle.epsilon_dominates((low, 1), (beyond - 1, 1), epsilon)
+        assert not oracle.epsilon_dominates((low, 1), (beyond, 1), epsilon)
 
 
 def test_thinning_keeps_one_member_per_box_and_says_so():
@@ -182,7 +199,8 @@ def test_swap_judges_on_arrival_only():
 
 
 def test_swap_leaves_a_freed_place_to_the_next():
-    a, b = oracle.Candidate(0, (5000, 6000), 1, b"\x01\x00"), oracle.Candidate(1, (6000, 5000), 1, b"\x02\x00")
+    a = oracle.Candidate(0, (5000, 6000), 1, b"\x01\x00")
+    b = oracle.Candidate(1, (6000, 5000), 1, b"\x02\x00")
     above = oracle.Candidate(2, (7000, 7000), 1, b"\x03\x00")
     assert lattice_of([a, b, above], epsilon=0.0).answer(2, "swap").members == (2,)
 
@@ -197,7 +215,8 @@ def test_empty():
     lattice.add(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 2), np.uint8))
     for rule in ("coverage", "swap"):
         assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0, False)
-    assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3) and lattice.dominated().bits == ()
+    assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3)
+    assert lattice.dominated().bits == ()
 
 
 def test_one_and_all_equal():
@@ -225,7 +244,8 @@ def test_many():
 @pytest.mark.parametrize("limit", [4096, 2])
 def test_interruption_at_any_line_of_add_leaves_before_or_after(limit):
     rng = np.random.default_rng(0)
-    rows = [oracle.Candidate(i, tuple(rng.integers(4000, 6000, 2).tolist()), 1, bytes([i, 1])) for i in range(40)]
+    scores = rng.integers(4000, 6000, (40, 2)).tolist()
+    rows = [oracle.Candidate(i, tuple(row), 1, bytes([i, 1])) for i, row in enumerate(scores)]
     after, line, interrupted = lattice_of(rows, batch=20, front_limit=limit).answer(4), 0, True
     before = lattice_of(rows[:20], batch=20, front_limit=limit).answer(4)
     assert before != after

@@ -57,7 +57,8 @@ def test_a_field_of_one_unit():
 
 
 def test_no_candidates():
-    batch = MeasureBatch(SimpleNamespace(num_units=3), np.ones((0, 3), bool), 0.9, 0.1, np.zeros(0), np.zeros(0))
+    none = np.zeros(0)
+    batch = MeasureBatch(SimpleNamespace(num_units=3), np.ones((0, 3), bool), 0.9, 0.1, none, none)
     raw, scores = evaluate(list(MEASURES.values()), batch)
     assert raw.shape == scores.shape == (0, len(MEASURES))
 
@@ -69,7 +70,8 @@ def test_resolution_is_the_lowest_score():
             evaluate([MEASURES["fdl+"]], BATCH, resolution=wrong)
 
 
-@pytest.mark.parametrize("text, name", [("fdl+", "fdl+"), ("FDL_PLUS", "fdl+"), ("Fdl_Minus", "fdl-"), ("size", "size")])
+@pytest.mark.parametrize("text, name", [
+    ("fdl+", "fdl+"), ("FDL_PLUS", "fdl+"), ("Fdl_Minus", "fdl-"), ("size", "size")])
 def test_resolve_by_name_or_column(text, name):
     assert resolve(text) is MEASURES[name]
 
@@ -91,8 +93,8 @@ def values(fn, larger_is_better=True, score=None):
 
 def test_user_measure_scales():
     assert values(lambda batch: [0.2, 0.4, 1]) == ([0.2, 0.4, 1.0], [0.2, 0.4, 1.0])
-    assert values(lambda batch: [0.2, 0.4, 1], larger_is_better=False) == ([0.2, 0.4, 1.0], [0.8, 0.6, 0.01])
-    assert values(lambda batch: batch.sizes, False, lambda raw: 1 / raw) == ([1.0, 2.0, 4.0], [1.0, 0.5, 0.25])
+    assert values(lambda batch: [0.2, 0.4, 1], False) == ([0.2, 0.4, 1.0], [0.8, 0.6, 0.01])
+    assert values(lambda batch: batch.sizes, False, lambda raw: 1 / raw) == ([1, 2, 4], [1.0, 0.5, 0.25])
     assert values(lambda batch: batch.bits[:, 0]) == ([1.0, 0.0, 1.0], [1.0, 0.01, 1.0])
 
 

@@ -49,6 +49,14 @@ def test_above_in_every_score_is_never_epsilon_dominated():
     assert not dominance.epsilon_dominates(grid([[5000, 5000]]), grid([[5001, 5001]]), millionths(1e6)).any()
 
 
+def test_epsilon_needed():
+    needed = dominance.epsilon_needed
+    assert needed(grid([[1000, 500]]), grid([[1000, 500], [10, 500]])) == 0.0
+    assert needed(grid([[3000, 500]]), grid([[4000, 500]])) == 0.333334  # in millionths, rounded up
+    assert needed(grid([[3000, 500], [4000, 100]]), grid([[4000, 200], [3000, 500]])) == 0.333334
+    assert needed(grid([[3000, 500]]), grid([[3001, 501]])) == np.inf  # above it in every score
+
+
 @given(vectors(max_size=40))
 def test_records_are_the_front_of_their_day(rows):
     news = [t for t, row in enumerate(rows) if not any(
@@ -107,9 +115,17 @@ def test_free_boxes_hold_what_a_point_would_add(rows):
 def test_coverage_is_greedy_with_ties_in_front_order(rows, epsilon, k):
     candidates = as_candidates(rows)
     front = oracle.front(candidates)
-    cover = covers.extend(covers.empty(len(rows[0])), grid(rows), grid([c.scores for c in front]), millionths(epsilon))
-    chosen = selection.coverage(cover, k)
-    assert [front[i].scores for i in chosen] == [c.scores for c in oracle.greedy(front, candidates, epsilon, k)]
+    members = grid([c.scores for c in front])
+    cover = covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
+    expected = oracle.greedy(front, candidates, epsilon, k)
+    assert [front[i].scores for i in selection.coverage(cover, k)] == [c.scores for c in expected]
+
+
+def test_fill_looks_past_many_members_of_large_volume():
+    crowd = [(7000 + i, 7000 - i) for i in range(200)]
+    front = grid([(9900, 1000), *crowd[::-1]])
+    first, second = selection.fill(front, [], 2)
+    assert front[first].tolist() == [7000, 7000] and second == 0
 
 
 def test_fill_renews_bounds_until_the_best_is_certain():

@@ -1,10 +1,11 @@
-"""Graphs from files and tables: `read_npz`, `from_tables`, and `from_arrays`, the rules they share.
+"""Graphs from files and tables: `read_npz`, `from_tables`; `from_arrays` has the rules of named arrays.
 
 Each checks what it is given and names the array, column, key or row that is wrong; `Graph` checks the rest.
-Labels are classes 0 .. C - 1; -1 stands for a node whose class is unknown.
+Labels are classes 0 .. C - 1, and -1 where unknown.
 """
 
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -18,10 +19,10 @@ from sxq.graph.csr import SPLITS, Graph
 
 UNKNOWN_CLASS = -1
 NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
-
-ARRAYS = {"edge_index", "x", "x_indptr", "x_indices", "x_shape", "x_data", "y", "edge_weight", "edge_attr",
-          "train_mask", "val_mask", "test_mask"}
-
+LISTS = (list, tuple, np.ndarray)
+SPARSE = {"x_indptr", "x_indices", "x_shape"}
+MASKS = {f"{name}_mask" for name in SPLITS}
+ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edge_attr"}
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, as fetched from SQL
 
 
@@ -43,58 +44,59 @@ def read_npz(path: str | Path) -> Graph:
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     """The graph of named arrays.
 
-    edge_index [2, E]; features as dense `x` [n, d] or as CSR `x_indptr`, `x_indices`, `x_shape` (and `x_data`,
-    ones where absent); optional y [n], train_mask, val_mask, test_mask [n] (of [n, splits] the first split),
-    edge_weight [E], edge_attr [E, D]. Other arrays are left aside.
+    edge_index [2, E]; features dense as x [n, d], or CSR as x_indptr, x_indices, x_shape and perhaps x_data;
+    optional y [n], edge_weight [E], edge_attr [E, D]; and train_mask, val_mask, test_mask [n] or [n, splits],
+    of which the first split counts. Other arrays are left aside.
     """
-    if "edge_index" not in arrays or not ("x" in arrays or {"x_indptr", "x_indices", "x_shape"} <= set(arrays)):
-        raise GraphError("a graph needs edge_index, and x or x_indptr, x_indices, x_shape; "
-                         f"found {', '.join(sorted(arrays)) or 'no arrays'}")
-    for name in ARRAYS & set(arrays):
-        array = np.asarray(arrays[name])
+    if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
+        found = ", ".join(sorted(arrays)[:20]) or "no arrays"
+        raise GraphError(f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; found {found}")
+    arrays = {name: np.asarray(array) for name, array in arrays.items() if name in ARRAYS}
+    for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.ndim == 0:
-            raise GraphError(f"{name} is of type {array.dtype} and shape {list(array.shape)}, expected arrays of numbers")
+            raise GraphError(f"{name} is {array.dtype} of shape {list(array.shape)}, expected numbers")
     x = arrays["x"] if "x" in arrays else _dense(arrays)
-    return Graph(arrays["edge_index"], x, y=_classes("y", arrays["y"]) if "y" in arrays else None,
-                 split=_split(arrays, len(x)),
+    y = _classes("y", arrays["y"]) if "y" in arrays else None
+    return Graph(arrays["edge_index"], x, y=y, split=_split(arrays, len(x)),
                  edge_weight=arrays.get("edge_weight"), edge_attr=arrays.get("edge_attr"))
 
 
 def from_tables(nodes: Table, edges: Table, undirected: bool = False) -> Graph:
     """The graph of two SQL results.
 
-    nodes: the first column is the key; `label` (integers, or text numbered in sorted order and kept as attribute
-    `label_name`; NULL is unknown) and `split` go by name; columns of numbers, booleans or lists of numbers are
-    features in order; others, and columns that are all NULL, are attributes. Without any feature, x is one column
-    of ones. edges: source key, target key, `weight` by name, further columns of numbers are edge_attr.
-    `undirected` adds v -> u for every u -> v that has no partner v -> u with equal weight and attributes.
+    nodes: the first column is the key. `label` and `split` go by name; a label is an integer, or text that is
+    numbered in sorted order and kept as attribute `label_name`, or NULL. Columns of numbers, booleans or
+    lists of numbers are features in order, others and those all NULL attributes; without any, x is all ones.
+    edges: source key, target key, `weight` by name; further columns of numbers are edge_attr.
+    undirected: as `add_reverse`.
     """
     graph = _nodes(*nodes)
-    edge_index, values = _edges(graph, *edges)
-    if undirected:
-        added = _without_partner(edge_index, values)
-        edge_index = np.concatenate([edge_index, edge_index[::-1, added]], axis=1)
-        values = {name: np.concatenate([array, array[added]]) for name, array in values.items()}
-    return Graph(**{**graph.columns(), "edge_index": edge_index, **values})
+    graph = Graph(**{**graph.columns(), **_edges(graph, *edges)})
+    return add_reverse(graph) if undirected else graph
 
 
-# files
+def add_reverse(graph: Graph) -> Graph:
+    """The graph and v -> u for every u -> v without a partner v -> u of equal weight and attributes."""
+    given = graph.columns()
+    values = {name: given[name] for name in ("edge_weight", "edge_attr") if given[name] is not None}
+    added = _without_partner(np.column_stack([graph.edge_index.T, *values.values()]))
+    edge_index = np.concatenate([graph.edge_index, graph.edge_index[::-1, added]], axis=1)
+    values = {name: np.concatenate([array, array[added]]) for name, array in values.items()}
+    return Graph(**{**given, "edge_index": edge_index, **values})
+
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} holds a single array, expected an .npz file of named arrays")
-        with file:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # numpy opens more
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not an .npz file of plain arrays: {error}") from None
 
 
 def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    indptr, indices, shape = (np.asarray(arrays[name]) for name in ("x_indptr", "x_indices", "x_shape"))
+    indptr, indices, shape = (arrays[name] for name in ("x_indptr", "x_indices", "x_shape"))
     if shape.shape != (2,) or (shape < 0).any():
         raise GraphError(f"x_shape is {shape.tolist()}, expected [num_nodes, features]")
     num_nodes, width = map(int, shape)
@@ -103,12 +105,12 @@ def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         raise GraphError(f"x_indptr must rise from 0 to {len(indices)} in {num_nodes + 1} values, "
                          f"found {len(indptr)} values ending with {indptr[-2:].tolist()}")
     if len(indices) and not 0 <= indices.min() <= indices.max() < width:
-        raise GraphError(f"x_indices go from {indices.min()} to {indices.max()}, but x has columns 0 to {width - 1}")
-    data = np.asarray(arrays.get("x_data", np.ones(len(indices), np.float32)))
+        raise GraphError(f"x_indices are {indices.min()} to {indices.max()}, x has columns 0 to {width - 1}")
+    data = arrays.get("x_data", np.ones(len(indices), np.float32))
     if len(data) != len(indices):
         raise GraphError(f"x_data has {len(data)} values, x_indices has {len(indices)}")
     x = np.zeros((num_nodes, width), np.float32)
-    np.add.at(x, (np.repeat(np.arange(num_nodes), count), indices), data)  # repeated entries add up, as in scipy
+    np.add.at(x, (np.repeat(np.arange(num_nodes), count), indices), data)  # repeated entries add up
     return x
 
 
@@ -124,16 +126,14 @@ def _classes(name: str, values) -> np.ndarray:
 
 
 def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | None:
-    masks = {name: np.asarray(arrays[f"{name}_mask"]) for name in SPLITS if f"{name}_mask" in arrays}
+    masks = {name: arrays[f"{name}_mask"] for name in SPLITS if f"{name}_mask" in arrays}
     split = np.full(num_nodes, "", object)
     for name, mask in reversed(masks.items()):  # train last: a node trained on is no test of anything
         if len(mask) != num_nodes:
-            raise GraphError(f"{name}_mask has {len(mask)} values, expected one for each of {num_nodes} nodes")
+            raise GraphError(f"{name}_mask has {len(mask)} values for {num_nodes} nodes")
         split[mask.reshape(num_nodes, -1)[:, 0].astype(bool)] = name
     return split if masks else None
 
-
-# tables
 
 def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     """The nodes as a graph without edges."""
@@ -156,65 +156,61 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     return Graph(np.zeros((2, 0), np.int64), x, y=y, split=split, keys=keys, attributes=attributes)
 
 
-def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, dict]:
-    """edge_index [2, E], and edge_weight and edge_attr where there are such columns."""
+def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
+    """edge_index [2, E]; edge_weight and edge_attr where there are such columns."""
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
-    values, attributes = {}, []
-    for name, column in columns:
-        if not _numeric(column) and rows:
-            raise GraphError(f"edge column {name!r} holds {_kinds(column)}, expected numbers: "
-                             "encode it as numbers or leave it out")
+    values, attributes = {"edge_index": edge_index}, []
+    for name, column in columns if rows else []:
+        if not _numeric(column):
+            raise GraphError(f"edge column {name!r} holds {_kinds(column)}; make it numbers or leave it out")
         matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
             attributes.append(matrix)
-    if attributes:
-        values["edge_attr"] = np.concatenate(attributes, axis=1)
-    return edge_index, values
+    return values | ({"edge_attr": np.concatenate(attributes, axis=1)} if attributes else {})
 
 
 def _columns(what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:
-    lower = [name.lower() for name in names]
-    twice = [name for name in names if lower.count(name.lower()) > 1]
+    twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
         raise GraphError(f"{what} has more than one column {twice[0]!r}; rename or leave out")
     return [(name, [row[i] for row in rows]) for i, name in enumerate(names)]
 
 
 def _positions(graph: Graph, keys: Sequence[Any]) -> list[int]:
-    positions = []
-    for row, key in enumerate(keys, start=1):
-        try:
+    positions: list[int] = []
+    try:
+        for key in keys:
             positions.append(graph.position(key))
-        except NodeNotFound as error:
-            raise GraphError(f"row {row} of EDGES: {error}") from None
+    except NodeNotFound as error:
+        raise GraphError(f"row {len(positions) + 1} of EDGES: {error}") from None
     return positions
 
 
 def _numeric(values: Sequence[Any]) -> bool:
-    """Whether a column holds numbers or lists of numbers; NULLs do not decide, lists are judged by their first."""
+    """Whether a column holds numbers or lists of numbers, and perhaps NULL."""
     present = [value for value in values if value is not None]
-    if present and all(isinstance(value, list | tuple | np.ndarray) for value in present):
-        present = [item for value in present for item in value[:1]]
+    if present and all(isinstance(value, LISTS) for value in present):
+        present = [item for value in present for item in value if item is not None]
     return bool(present) and all(isinstance(value, NUMBERS) for value in present)
 
 
 def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np.ndarray:
-    """A column of numbers [n, 1] or of equally long lists [n, width]; NULL, NaN and infinite values are refused."""
-    width = next((np.size(value) for value in values if value is not None), 1)
-    for row, value in enumerate(values):
-        if value is None:
+    """A column of numbers [n, 1] or of equally long lists [n, width]; NULL, NaN and infinity are refused."""
+    widths = [len(value) if isinstance(value, LISTS) else 1 for value in values]
+    for row, width in enumerate(widths):
+        if values[row] is None:
             raise GraphError(f"{name} is NULL at {place(row)}")
-        if np.size(value) != width:
-            raise GraphError(f"{name} has {np.size(value)} values at {place(row)}, {width} at {place(0)}")
-    matrix = np.array(values, np.float64).reshape(len(values), width)
+        if width != widths[0]:
+            raise GraphError(f"{name} has {width} values at {place(row)}, {widths[0]} at {place(0)}")
+    matrix = np.array(values, np.float64).reshape(len(values), widths[0])  # None becomes NaN
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
-        raise GraphError(f"{name} is NULL, NaN or infinite at {place(bad[0])}: {values[bad[0]]}")
+        raise GraphError(f"{name} holds NULL, NaN or infinity at {place(bad[0])}: {values[bad[0]]}")
     return matrix.astype(np.float32)
 
 
@@ -226,13 +222,14 @@ def _labels(values: Sequence[Any], attributes: dict[str, Sequence[Any]]) -> np.n
         values = [number.get(value) for value in values]
     elif not all(isinstance(value, NUMBERS) for value in present):
         raise GraphError(f"label holds {_kinds(present)}; expected all integers or all text")
-    return _classes("label", [UNKNOWN_CLASS if value is None else float(value) for value in values]) if present else None
+    classes = [UNKNOWN_CLASS if value is None else float(value) for value in values]
+    return _classes("label", classes) if present else None
 
 
 def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
     for key, value in zip(keys, values):
         if value not in (None, "", *SPLITS):
-            raise GraphError(f"split of key {key!r} is {value!r}, expected {', '.join(map(repr, SPLITS))} or NULL")
+            raise GraphError(f"split of key {key!r} is {value!r}, expected {', '.join(SPLITS)} or NULL")
     return [value or "" for value in values]
 
 
@@ -240,12 +237,10 @@ def _kinds(values: Sequence[Any]) -> str:
     return ", ".join(sorted({"NULL" if value is None else type(value).__name__ for value in values}))
 
 
-def _without_partner(edge_index: np.ndarray, values: Mapping[str, np.ndarray]) -> list[int]:
-    """Numbers of the edges whose reverses complete the multiset of (source, target, values) to its own reverse."""
-    table = np.concatenate([edge_index.T, *values.values()], axis=1).tolist()
-    count = Counter(map(tuple, table))
-    missing = []
-    for edge, (source, target, *content) in enumerate(table):
+def _without_partner(edges: np.ndarray) -> list[int]:
+    """Of edges [E, 2 + values] those whose reverses make the multiset of rows equal to its own reverse."""
+    count, missing = Counter(map(tuple, edges.tolist())), []
+    for edge, (source, target, *content) in enumerate(edges.tolist()):
         partner = (target, source, *content)
         if count[(source, target, *content)] > count[partner]:
             count[partner] += 1

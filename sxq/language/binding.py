@@ -7,21 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from sxq.errors import InvalidValue, ParseError
-from sxq.language.lexemes import lexemes
+from sxq.errors import InvalidValue
+from sxq.language.lexemes import placeholders
 from sxq.language.statements import Explain, Parameter, Sql, Statement, Subquery
 
 
-def placeholders(sql: str, first: int = 0) -> tuple[Any, ...]:
-    """The placeholders of SQL text, as `Subquery.parameters` holds them; its first `?` has the key `first`."""
-    if "?" not in sql and "$" not in sql:  # reading long texts takes time
-        return ()
-    names = [lexeme.text[1:].lower() for lexeme in lexemes(sql) if lexeme.kind == "placeholder"]
-    if not any(names):
-        return tuple(Parameter(first + i) for i in range(len(names)))
-    if not all(names):
-        raise ParseError("a statement has placeholders of one kind: ? or $name, not both")
-    return tuple((name, parameter(name)) for name in dict.fromkeys(names))
+def parameters(sql: str, first: int = 0) -> tuple[Any, ...]:
+    """The placeholders of SQL text in the form of `Subquery.parameters`; its first `?` is number `first`."""
+    names = [placeholder.text[1:].lower() for placeholder in placeholders(sql)]
+    if any(names):
+        return tuple((name, parameter(name)) for name in dict.fromkeys(names))
+    return tuple(Parameter(first + i) for i in range(len(names)))
 
 
 def parameter(name: str) -> Parameter:
@@ -33,7 +29,7 @@ def parameter(name: str) -> Parameter:
 def bind(statements: Sequence[Statement], values: Any = None) -> list[Statement]:
     """The statements with their placeholders replaced.
 
-    `values` is a mapping for `$name`, or a sequence for `?`: each statement takes as many as it needs, in order.
+    `values` is a mapping for `$name`, or a sequence for `?`: each statement takes its own, in order.
     Raises InvalidValue for a wrong number of values, a missing or unknown name, or a value of the wrong type.
     """
     if isinstance(values, Mapping):

@@ -70,3 +70,10 @@ def lexemes(text: str, start: int = 0) -> Iterator[Lexeme]:
     for match in _LEXEME.finditer(text, start):
         if match.lastgroup != "blank":
             yield Lexeme(match.lastgroup, match.group(), match.start())
+
+
+def placeholders(text: str) -> list[Lexeme]:
+    """The `?` and `$name` of a statement, in order."""
+    if "?" not in text and "$" not in text:  # reading a long text takes time
+        return []
+    return [lexeme for lexeme in lexemes(text) if lexeme.kind == "placeholder"]

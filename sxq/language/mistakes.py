@@ -7,7 +7,7 @@ import difflib
 import re
 
 from sxq.errors import ParseError
-from sxq.language.lexemes import MAX_NESTING, Lexeme, lexemes
+from sxq.language.lexemes import MAX_NESTING, Lexeme, lexemes, placeholders
 from sxq.language.script import DUCKDB_EXPLAINS, Piece
 
 _WIDTH = 100  # characters of a source line that are shown, around the caret
@@ -16,10 +16,10 @@ _WIDTH = 100  # characters of a source line that are shown, around the caret
 ADVICE = (
     (r";", "", "a ';' ends a statement"),
     (r"[“”‘’„`].*", "", "quotes are straight: 'text' and \"a name\""),
-    (r"==", "", "equality is a single ="),
     (r"\(", "(SELECT ...)", f"parentheses of a sub-query nest at most {MAX_NESTING} deep"),
     (r",", "USING", "several nodes are NODES 1, 2, 3"),
     (r"\(", "an integer", "a sub-query belongs to NODES (SELECT ...)"),
+    (r"\.", "USING", "a key is an integer or a text in single quotes: NODE '3.5'"),
     (r"\w+", "an integer", "a key is an integer or a text in single quotes: NODE 'name'"),
     (r"", "USING", "say which model to explain: USING MODEL name"),
     (r"OPTIMIZE|TOP|BY|WHERE|EPSILON|ON", "USING", "say which model to explain: USING MODEL name"),
@@ -29,7 +29,7 @@ ADVICE = (
     (r"AND", "TOP", "a condition is a flag (FACTUAL) or a comparison (size <= 12), after WHERE"),
     (r".*", "CANDIDATES", "a budget counts candidates: BUDGET 5000 CANDIDATES"),
     (r".*", "SECONDS", "a time limit is in seconds: WITHIN 10 SECONDS"),
-    (r"=", "a number", "the value follows without '=': EPSILON 0.1"),
+    (r"=", "a number", "no = belongs here: EPSILON 0.1, WHERE size = 12"),
     (r"'.*", "a name", "a name is bare or in double quotes: gcn, \"my model\""),
     (r"\".*", "'text'", "a text is in single quotes"),
     (r"[-./]", "", "a name with other signs than letters, digits and _ is in double quotes: \"my-model\""),
@@ -38,8 +38,8 @@ ADVICE = (
 
 def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
     """The error for text at `position` where only `expected` is legal."""
-    unclosed = _unclosed(piece.text)
-    if unclosed and unclosed.start <= position:
+    unclosed = _unclosed(piece.text, position)
+    if unclosed:
         return mistake(piece, unclosed.start, f"{_opening_sign(unclosed)} is never closed")
     found = _found(piece.text, position)
     message = f"found {_shown(found)}, expected {_listing(expected)}"
@@ -51,31 +51,40 @@ def repeated(piece: Piece, position: int) -> ParseError:
     return mistake(piece, position, f"{_shown(_found(piece.text, position))} is given twice")
 
 
+def refuse_mixed_placeholders(piece: Piece) -> None:
+    """Raise the error for a statement that has both `?` and `$name`."""
+    found = placeholders(piece.text)
+    for placeholder in found:
+        if (placeholder.text == "?") != (found[0].text == "?"):
+            raise mistake(piece, placeholder.start, "a statement has placeholders ? or $name, not both")
+
+
 def mistake(piece: Piece, position: int, message: str) -> ParseError:
     """`message` with line and column, the source line, and a caret below it."""
     before = piece.text[:position]
     start = before.rfind("\n") + 1
     line, column = piece.line + before.count("\n"), position - start + 1
-    source = piece.text[start:].split("\n", 1)[0]
-    left = max(0, position - start - _WIDTH // 2)
-    window = "".join(char if char.isprintable() else " " for char in source[left:left + _WIDTH])
-    caret = " " * (position - start - left) + "^"
+    shown = _source_line(piece.text[start:].split("\n", 1)[0], position - start)
     column += piece.column - 1 if line == piece.line else 0
-    where = f"line {line}, column {column}"
-    return ParseError(f"{where}: {message}\n    {window.rstrip()}\n    {caret}", line, column)
+    return ParseError(f"line {line}, column {column}: {message}\n{shown}", line, column)
 
 
-def _unclosed(text: str) -> Lexeme | None:
-    """The first string, quoted name, comment or parenthesis that is opened and never closed."""
-    open_parentheses = []
+def _source_line(source: str, at: int) -> str:
+    """The line, or of a long one what stands around `at`, with a caret below."""
+    left = max(0, at - _WIDTH // 2) if len(source) > _WIDTH else 0
+    window = "".join(char if char.isprintable() else " " for char in source[left:left + _WIDTH])
+    return f"    {window.rstrip()}\n    {' ' * (at - left)}^"
+
+
+def _unclosed(text: str, position: int) -> Lexeme | None:
+    """The innermost of what is opened, at `position` or before, and never closed."""
+    opened = []
     for lexeme in lexemes(text):
-        if lexeme.kind == "unclosed":
-            return open_parentheses[0] if open_parentheses else lexeme
-        if lexeme.text == "(":
-            open_parentheses.append(lexeme)
-        elif lexeme.text == ")" and open_parentheses:
-            open_parentheses.pop()
-    return open_parentheses[0] if open_parentheses else None
+        if lexeme.kind == "unclosed" or lexeme.text == "(":
+            opened.append(lexeme)
+        elif lexeme.text == ")" and opened:
+            opened.pop()
+    return opened[-1] if opened and opened[0].start <= position else None
 
 
 def _opening_sign(unclosed: Lexeme) -> str:

@@ -16,7 +16,7 @@ from lark.lexer import PatternRE, PatternStr, TerminalDef
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from sxq.language import mistakes, statements as ast
-from sxq.language.binding import parameter, placeholders
+from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
 from sxq.language.script import Piece, is_sxq, opening
 
@@ -27,14 +27,14 @@ _GRAMMAR_FOLDERS = (_PACKAGE / "grammar", _PACKAGE.parent / "grammar")  # in a w
 def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
     """The statement that `text` is; it begins at `line` and `column` of its script. Raises ParseError."""
     piece = Piece(text, line, column)
+    mistakes.refuse_mixed_placeholders(piece)
     if is_sxq(text):
         return _parse_sxq(piece)
     prepares = opening(text)[:1] == ["PREPARE"]  # its placeholders are for EXECUTE to fill
-    return ast.Sql(text, () if prepares else placeholders(text))
+    return ast.Sql(text, () if prepares else parameters(text))
 
 
 def _parse_sxq(piece: Piece) -> ast.Statement:
-    placeholders(piece.text)  # raises when kinds are mixed
     session = _lark().parse_interactive(piece.text)
     try:
         for _ in session.iter_parse():
@@ -215,7 +215,7 @@ class _Statements(Transformer):
 
     def SUBQUERY(self, token):
         sql = token[1:-1].strip()
-        found = placeholders(sql, self._questions)
+        found = parameters(sql, self._questions)
         self._questions += sum(isinstance(each, ast.Parameter) for each in found)
         return ast.Subquery(sql, found)
 

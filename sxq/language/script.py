@@ -21,10 +21,12 @@ class Piece:
 
 def split(script: str) -> list[Piece]:
     """The statements of a script, split at each `;` that is not part of a string, quoted name or comment."""
-    pieces, line, seen = [], 1, 0
+    pieces, line, line_start, seen = [], 1, 0, 0
     for start, end in _spans(script):
-        line, seen = line + script.count("\n", seen, start), start
-        pieces.append(Piece(script[start:end], line, start - script.rfind("\n", 0, start)))
+        line += script.count("\n", seen, start)
+        line_start = max(line_start, script.rfind("\n", seen, start) + 1)
+        pieces.append(Piece(script[start:end], line, start - line_start + 1))
+        seen = start
     return pieces
 
 

@@ -36,7 +36,7 @@ def load_dataset(name: str, root: str | Path | None = None) -> Graph:
 
     Raises UnknownName; DataError where it cannot be fetched, or is not one homogeneous graph.
     """
-    known = {found.lower(): found for found in (*NAMED, *_plain_datasets())}
+    known = {plain.lower(): plain for plain in (*NAMED, *_plain_datasets())}
     if name.lower() not in known:
         raise UnknownName("data set", name, known.values())
     name = known[name.lower()]
@@ -52,13 +52,13 @@ def load_dataset(name: str, root: str | Path | None = None) -> Graph:
 def graph_from_data(data: Data) -> Graph:
     """A copy of a PyG graph; `data` is not changed, and keys are positions.
 
-    Without x, the features are one column of ones. y is taken where it is one class for each node (integers, or
-    floats with integral values), masks where they are one bool for each node (of [n, splits] the first split).
+    Without x, the features are one column of ones. y is taken where it is one class for each node (integers,
+    or floats with integral values) and left aside elsewhere; of masks [n, splits] the first split is taken.
     Raises DataError for heterogeneous data, GraphError for tensors that are no graph.
     """
     if not isinstance(data, Data):
         raise DataError(f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
-                        "heterogeneous graphs and batches are not supported")
+                        "only homogeneous graphs are supported")
     arrays = {name: _array(data[name]) for name in ARRAYS if isinstance(data.get(name), Tensor)}
     if "edge_index" not in arrays:
         raise GraphError(f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}")

@@ -31,7 +31,7 @@ class Option:
 
     def _expected(self) -> str:
         what = {int: "an integer", float: "a number", str: "a name"}[self.kind]
-        return what if self.low is None else f"{what} from {self.low:g} to {self.high:g}"
+        return what if self.low is None else f"{what} from {self.low} to {self.high}"
 
 
 def read_options(options: Options, known: Mapping[str, Option]) -> dict[str, Any]:

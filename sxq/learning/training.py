@@ -1,9 +1,9 @@
 """Training of named architectures on one graph: full batch, Adam, cross-entropy on the train split.
 
-The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes, class by
-class. With a validation split the state with the best validation accuracy is kept (of equals the smaller loss),
-without one the last. On CPU the same graph, options and SEED give the same weights; on CUDA PyTorch's sums are not
-ordered, and weights may differ in the last bits.
+The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes of
+each class. With a validation split the state of the best validation accuracy is kept (of equals the smaller
+loss), without one the last. On the CPU the same graph, options and SEED give the same weights; on CUDA the
+order of sums is not fixed, and weights differ in the last bits.
 """
 
 import time
@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sxq.errors import DataError, InvalidValue, ModelError
-from sxq.graph import Graph
+from sxq.graph.csr import SPLITS, Graph
 from sxq.learning.architectures import (
-    ARCHITECTURE_OPTIONS, ArchitectureSpec, NodeClassifier, WeightedNodeClassifier, build, spec_from_values,
+    ARCHITECTURE_OPTIONS, ArchitectureSpec, NodeClassifier, WeightedNodeClassifier, build, seeded,
+    spec_from_values,
 )
 from sxq.learning.options import Option, Options, read_options
 
@@ -32,7 +33,8 @@ TRAINING_OPTIONS = {
 }
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
-Progress = Callable[[int, int, float, float], None]  # epoch, epochs, loss, accuracy (validation, else training)
+# epoch, epochs, training loss, accuracy (on the validation split where there is one, else in training)
+Progress = Callable[[int, int, float, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,33 +52,36 @@ def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress:
           should_stop: Callable[[], bool] | None = None) -> Trained:
     """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
 
-    `progress` is called at most ten times a second and after the last epoch; `should_stop` is asked before each
-    epoch, and the best state so far is returned. The global random state is left as it was.
+    `progress` is called at most ten times a second and after the last epoch. `should_stop` is asked before
+    each epoch; once it says so, the best state so far is returned. The global random state is left as it was.
     Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
     """
     values = read_options(options, ARCHITECTURE_OPTIONS | TRAINING_OPTIONS)
-    split = _training_split(graph, values["seed"])
+    split = training_split(graph, values["seed"])
     spec = spec_from_values(values, graph)
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
     device = torch.device(device)
-    with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
-        torch.manual_seed(values["seed"])
-        run = _Run(build(spec, values["seed"]).to(device), graph, split, values)
+    run = _Run(build(spec, values["seed"]).to(device), graph, split, values)
+    with seeded(values["seed"], device):
         epochs_run = run.epochs(progress, should_stop)
-    module = run.best_module().cpu().eval()
-    return Trained(module, spec, accuracies(module, graph, split), epochs_run, epochs_run < values["epochs"])
+    module = run.best_module()
+    accuracy = accuracies(module, graph, split)
+    return Trained(module.cpu(), spec, accuracy, epochs_run, epochs_run < values["epochs"])
 
 
 def accuracies(module: NodeClassifier, graph: Graph, split: np.ndarray | None = None) -> dict[str, float]:
-    """Share of labelled nodes predicted right, by split (default: the graph's) and over "all"; empty without labels."""
+    """Share of labelled nodes that a module in eval mode predicts right, by split and over "all".
+
+    split [n]: by default the graph's. Splits without labelled nodes are left out.
+    """
     if graph.y is None:
         return {}
     with torch.inference_mode():
         right = module(*model_inputs(module, graph)).argmax(dim=1).cpu().numpy() == graph.y
-    split = graph.split if split is None else split
-    nodes = {name: (graph.y >= 0) & (split == name) for name in ("train", "val", "test")} if split is not None else {}
-    nodes["all"] = graph.y >= 0
+    split, labelled = graph.split if split is None else split, graph.y >= 0
+    nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
+    nodes["all"] = labelled
     return {name: float(right[chosen].mean()) for name, chosen in nodes.items() if chosen.any()}
 
 
@@ -89,7 +94,8 @@ def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
     return tuple(torch.tensor(array, device=device) for array in arrays)
 
 
-def _training_split(graph: Graph, seed: int) -> np.ndarray:
+def training_split(graph: Graph, seed: int) -> np.ndarray:
+    """The split [n] to train on: the graph's or a random one; DataError where it teaches nothing."""
     if graph.y is None or (graph.y < 0).all():
         raise DataError("the graph has no labels to train on")
     split = graph.split
@@ -118,11 +124,11 @@ class _Run:
 
     def __init__(self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]):
         self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
-        self.optimizer = torch.optim.Adam(module.parameters(), lr=values["lr"], weight_decay=values["weight_decay"])
+        self.optimizer = torch.optim.Adam(module.parameters(), self.lr, weight_decay=values["weight_decay"])
         self.inputs = model_inputs(module, graph)
         self.y = torch.tensor(graph.y, device=self.inputs[0].device)
-        self.train, self.val = (torch.tensor(np.flatnonzero((split == name) & (graph.y >= 0)), device=self.y.device)
-                                for name in ("train", "val"))
+        nodes = [np.flatnonzero((split == name) & (graph.y >= 0)) for name in ("train", "val")]
+        self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in nodes)
         self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
         self.best_state: dict[str, Tensor] | None = None
 
@@ -139,16 +145,18 @@ class _Run:
         return self.num_epochs
 
     def best_module(self) -> NodeClassifier:
+        """The module at its best state, in eval mode."""
         if self.best_state is not None:
             self.module.load_state_dict(self.best_state)
-        return self.module
+        return self.module.eval()
 
     def _step(self, epoch: int) -> tuple[float, float]:
         self.module.train()
         self.optimizer.zero_grad()
         loss, accuracy = self._measure(self.train)
         if not torch.isfinite(loss):
-            raise ModelError(f"the loss became {loss.item()} in epoch {epoch}; try LR below {self.lr:g}")
+            advice = f"try LR below {self.lr:g}" if epoch > 1 else "features or edge weights are too extreme"
+            raise ModelError(f"the loss became {loss.item()} in epoch {epoch}: {advice}")
         loss.backward()
         self.optimizer.step()
         return loss.item(), self._validate() if len(self.val) else accuracy

@@ -1,7 +1,7 @@
 """Weights in and out: safetensors only (nothing in a file is executed), and a digest of what a model is.
 
-`load_weights` compares every name and shape before it changes the module; what does not fit is said in the words
-of CREATE MODEL, with the options that the weights themselves suggest.
+`load_weights` compares every name and shape before it changes the module. What does not fit is said together
+with the options of CREATE MODEL that the weights themselves suggest.
 """
 
 import hashlib
@@ -18,13 +18,19 @@ from sxq.errors import DataError, ModelError
 from sxq.learning.architectures import ArchitectureSpec, NodeClassifier
 
 SHOWN = 3  # differences listed before "and n more"
+LAYOUTS = {  # of a layer by architecture: the name that marks it, the first matrix, the bias of the output
+    "gat": ("att_src", "lin.weight", "bias"),
+    "sage": ("lin_l.weight", "lin_l.weight", "lin_l.bias"),
+    "gin": ("nn.2.weight", "nn.0.weight", "nn.2.bias"),
+    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has this name too
+}
 
 
 def load_weights(module: NodeClassifier, source: str | Path | bytes) -> None:
     """Fill a built module from a safetensors file or its bytes.
 
-    Raises DataError for what is no safetensors file, ModelError for weights that do not fit; the module is then
-    unchanged.
+    Raises DataError for what is no safetensors file, ModelError for weights that do not fit (and leaves the
+    module unchanged).
     """
     state = _read(source)
     differences = _differences(module.state_dict(), state)
@@ -45,7 +51,7 @@ def to_bytes(module: nn.Module) -> bytes:
 
 
 def content_hash(module: nn.Module, spec: ArchitectureSpec | None = None) -> str:
-    """A digest of classes, plain settings, parameters and buffers; equal content, equal hash, in any process."""
+    """A digest of classes, plain settings, parameters and buffers: equal content, equal hash, anywhere."""
     digest = hashlib.sha256(repr(spec).encode())
     for name, part in module.named_modules():
         kind = f"{type(part).__module__}.{type(part).__qualname__}"
@@ -57,13 +63,13 @@ def content_hash(module: nn.Module, spec: ArchitectureSpec | None = None) -> str
 
 
 def _settings(module: nn.Module) -> list[tuple[str, Any]]:
-    """Public attributes with plain values: heads, slopes, normalisation; two such modules differ in what they say."""
+    """Public attributes with plain values, such as heads or slopes: they decide the output too."""
     return sorted((name, value) for name, value in vars(module).items()
                   if isinstance(value, bool | int | float | str) and name != "training" and name[0] != "_")
 
 
 def _raw_bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _read(source: str | Path | bytes) -> dict[str, Tensor]:
@@ -75,9 +81,8 @@ def _read(source: str | Path | bytes) -> dict[str, Tensor]:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from None
     except SafetensorError as error:
         pickled = content[:2] in (b"PK", b"\x80\x02")
-        advice = ("it looks like torch.save; convert it with "
-                  "safetensors.torch.save_file(model.state_dict(), path)" if pickled else str(error))
-        raise DataError(f"{where} is not a safetensors file: {advice}") from None
+        advice = "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
+        raise DataError(f"{where}: no safetensors file; {advice if pickled else error}") from None
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -100,16 +105,14 @@ def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
 
 
 def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Options of CREATE MODEL deduced from names and shapes of a state dict; empty if it is none of ours."""
-    layers = len({name.split(".")[0] for name in state if name.startswith("conv")})
-    inner = {"gat": "lin.weight", "gcn": "lin.weight", "sage": "lin_l.weight", "gin": "nn.0.weight"}
-    marks = {"gat": "att_src", "sage": "lin_l.weight", "gin": "nn.2.weight", "gcn": "lin.weight"}
-    architecture = next((name for name, mark in marks.items() if f"conv1.{mark}" in state), None)
-    last = f"conv{layers}.{'nn.2.' if architecture == 'gin' else 'lin_l.' if architecture == 'sage' else ''}bias"
-    first = f"conv1.{inner.get(architecture)}"
-    if first not in state or last not in state:
+    """in_channels, and options of CREATE MODEL, read off a state dict; empty where it is none of ours."""
+    architecture = next((name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None)
+    layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
+    _, matrix, bias = LAYOUTS.get(architecture, ("", "", ""))
+    first, last = state.get(f"conv1.{matrix}"), state.get(f"conv{layers}.{bias}")
+    if first is None or last is None or first.dim() != 2:
         return {}
-    hidden, features = state[first].shape
     heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
-    return {"in_channels": features, "architecture": architecture, "layers": layers, "heads": heads,
-            "hidden": hidden // heads, "classes": len(state[last])}
+    hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}  # one layer: its width is the classes
+    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "heads": heads,
+            "classes": len(last), **hidden}

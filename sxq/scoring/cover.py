@@ -1,9 +1,9 @@
 """What each member of the front epsilon-dominates: B(s) of Qiu et al., Procedure 1, as bitvectors.
 
-One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up to date
-when somebody looks: members that were there get bits for the vectors that are new, new members get all.
-Weights: multiplicities are cut into binary planes, so that a weighted count is a few popcounts,
-weigh(B) = sum over j of 2^j * |B and plane_j|.
+One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up
+to date when somebody looks: members that were there get bits for the vectors that are new, new members get
+all. Weights: multiplicities are cut into binary planes, so that a weighted count is a few popcounts, weigh(B)
+= sum over j of 2^j * |B and plane_j|.
 """
 
 from dataclasses import dataclass
@@ -54,21 +54,23 @@ def extend(cover: Cover, arrived: np.ndarray, front: np.ndarray, epsilon: int) -
 
 
 def _dominated_bits(front: np.ndarray, vectors: np.ndarray, epsilon: int) -> list[bitarray]:
-    parts = (pack(epsilon_dominates(front[rows], vectors, epsilon)) for rows in slices(len(front), len(vectors)))
-    return [bits for part in parts for bits in part]
+    return [bits for rows in slices(len(front), len(vectors))
+            for bits in pack(epsilon_dominates(front[rows], vectors, epsilon))]
 
 
 def _count(known: np.ndarray, counts: np.ndarray, arrived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct vectors and multiplicities after more arrived; known ones keep their place, new ones follow."""
+    """Distinct vectors and multiplicities after more arrived: known ones in place, new ones behind."""
     both = np.concatenate([known, arrived])
     weights = np.concatenate([counts, np.ones(len(arrived), dtype=np.int64)])
     order, opens = grouped(both)
     starts = np.flatnonzero(opens)
-    first, total = order[starts], np.add.reduceat(weights[order], starts)  # the known one, or the first to arrive
+    first = order[starts]  # of equal vectors: the known one, or the first to arrive
+    total = np.add.reduceat(weights[order], starts)
     by_arrival = np.argsort(first)
     return both[first[by_arrival]], total[by_arrival]
 
 
 def pack(table: np.ndarray) -> tuple[bitarray, ...]:
     """Rows of a table [r, c] of truth values as bitvectors of length c."""
-    return tuple(bitarray(buffer=row.tobytes())[:table.shape[1]] for row in np.packbits(table.astype(bool), axis=1))
+    packed = np.packbits(table.astype(bool), axis=1)
+    return tuple(bitarray(buffer=row.tobytes())[:table.shape[1]] for row in packed)

@@ -4,8 +4,8 @@ a is *dominated* by b if no score of a is larger and one is smaller.
 a is *epsilon-dominated* by b if every score of a is <= (1 + epsilon) * b's and at least one is <= b's;
 so b epsilon-dominates itself and everything that it dominates.
 
-Scores are multiples of 1e-4, so vectors here are whole numbers 1 .. 10,000 ([n, M] int16, the *grid*), and epsilon
-counts in whole millionths: (1 + epsilon) * b is decided exactly, never by the last bit of a float.
+Scores are multiples of 1e-4, so vectors here are whole numbers 1 .. 10,000 ([n, M] int16, the *grid*), and
+epsilon counts in whole millionths: (1 + epsilon) * b is decided exactly, never by the last bit of a float.
 All comparisons are [b, n] tables built column by column, in slices of bounded memory.
 """
 
@@ -53,7 +53,7 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.ndarray:
-    """[b, n] bool: which grid vectors [n, M] each row of `by` [b, M] epsilon-dominates; epsilon in millionths."""
+    """[b, n] bool: which grid vectors [n, M] each row of `by` [b, M] epsilon-dominates; in millionths."""
     table = at_least(reach(by, epsilon), vectors)
     table &= ~_in_all(np.less, by, vectors)  # at least one score of the vector is <= that of `by`
     return table
@@ -82,7 +82,7 @@ def epsilon_needed(by: np.ndarray, vectors: np.ndarray) -> float:
 
 
 def records(vectors: np.ndarray) -> np.ndarray:
-    """Positions, ascending, of the vectors that no earlier one equals or dominates: each joined the front of its day.
+    """Positions, ascending, of the vectors that no earlier one equals or dominates.
 
     Only records need be compared with: whatever another vector dominates, an earlier record dominates too.
     """
@@ -108,7 +108,7 @@ def pareto(points: np.ndarray) -> np.ndarray:
 
 
 def grouped(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An order [n] that sorts the vectors, equal ones by position, and [n] bool: where in it a new one begins."""
+    """An order [n] that sorts the vectors, equal ones by position; [n] bool, where in it a new one begins."""
     order = np.lexsort(vectors.T[::-1])
     opens = np.ones(len(vectors), dtype=bool)
     opens[1:] = (vectors[order[1:]] != vectors[order[:-1]]).any(axis=1)

@@ -1,11 +1,12 @@
 """The front: the exact Pareto set of all vectors so far, kept batch by batch.
 
-Of equal vectors the smaller candidate stands for all, then the one of the lexicographically smallest bits. The order
-is lexicographically descending by scores, so neither the order nor the split of batches shows.
+Of equal vectors the smaller candidate stands for all, then the one of the lexicographically smallest bits.
+The order is lexicographically descending by scores, so neither the order nor the split of batches shows.
 
-*Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to an
-occupied box is refused unless it dominates the member there. Refused vectors are one epsilon step from a member, and
-members leave only for what dominates them, so steps never add up: everything stays epsilon-dominated.
+*Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to
+an occupied box is refused unless it dominates the member there. What is refused is one epsilon step from a
+member, and members leave only for what dominates them, so steps never add up: everything stays
+epsilon-dominated.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Front:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rows: np.ndarray) -> "Front":
+    def __getitem__(self, rows: np.ndarray | slice) -> "Front":
         return Front(self.vectors[rows], self.ids[rows], self.sizes[rows], self.bits[rows])
 
 
@@ -38,7 +39,7 @@ def empty(num_scores: int) -> Front:
 
 
 def batch(vectors: np.ndarray, ids: np.ndarray, sizes: np.ndarray, packed: np.ndarray) -> Front:
-    """n candidates with packed bits [n, W] uint8. A byte string of fixed width sorts like its unsigned bytes."""
+    """n candidates with packed bits [n, W] uint8; a byte string of fixed width sorts as its bytes do."""
     width = packed.shape[1]
     return Front(vectors, np.array(ids, dtype=np.int64), np.array(sizes, dtype=np.int64),
                  np.ascontiguousarray(packed, dtype=np.uint8).view(f"S{width}").reshape(-1))
@@ -78,10 +79,10 @@ def _join(front: Front, fresh: Front) -> Front:
 
 
 def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
-    """Positions of the newcomers that enter: the first of each free box, and who is above the member of theirs."""
+    """Positions of the newcomers that enter: the first of each box among those not below its member."""
     members = len(front)
     box = _boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
-    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)  # by box: what a newcomer must not be below
+    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)  # by box: its member, or zeros
     floor[box[:members]] = front.vectors
     above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))
     _, first = np.unique(box[members:][above], return_index=True)

@@ -1,9 +1,9 @@
 """Indicators of a set of points, larger is better in every column: its Pareto mask and its hypervolume.
 
-Hypervolume: the volume between a reference point and the points (Zitzler and Thiele 1998). Three dimensions at a time
-are swept at once; each further one is a slice of the one below, over the points "limited" to the current one as in
-the WFG algorithm (While, Bradstreet, Barone 2012).
-`Free` answers the incremental question, how much every candidate would add, for all candidates at once.
+Hypervolume: the volume between a reference point and the points (Zitzler and Thiele 1998). Up to three
+dimensions are swept at once; each further one is cut into slices, over the points "limited" to the current
+one as in the WFG algorithm (While, Bradstreet, Barone 2012). `Free` answers the incremental question, how
+much every candidate would add, for all candidates at once.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 """The lattice (the paper's updater): what one target's verification has found so far.
 
-It keeps the score vectors of all explanatory candidates in order of arrival and, incrementally, their front. B(s) and
-the answer are computed when somebody looks: for progress, on a stop, at the end; looking changes nothing.
-Larger is better in every column; the lattice knows neither measures nor graphs.
+It keeps the score vectors of all explanatory candidates in order of arrival and, incrementally, their front.
+B(s) and the answer are computed when somebody looks: for progress, on a stop, at the end; looking changes
+nothing. Larger is better in every column; the lattice knows neither measures nor graphs.
 
-The state is one frozen value, replaced in one assignment: a KeyboardInterrupt between any two bytecodes leaves the
-lattice as it was before `add` or as it is after.
+The state is one frozen value, replaced in one assignment: a KeyboardInterrupt between any two bytecodes
+leaves the lattice as it was before `add` or as it is after.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Answer:
     member_dominance: tuple[int, ...]  # by member: how many explanatory candidates it epsilon-dominates
     dominance: int  # DS: how many the members epsilon-dominate together
     coverage: float | None  # DS / explanatory; None where nothing is explanatory
-    epsilon_achieved: float | None  # smallest epsilon at which the answer covers everything, rounded up to 1e-6
+    epsilon_achieved: float | None  # smallest epsilon (up to 1e-6) at which the answer covers everything
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
 
@@ -51,7 +51,10 @@ class Lattice:
         self._cover = (0, covers.empty(num_scores))  # batches counted so far, their cover
 
     def add(self, ids: np.ndarray, scores: np.ndarray, sizes: np.ndarray, bits: np.ndarray) -> None:
-        """Explanatory candidates: ids [n], scores [n, M] in (0, 1] and free of NaN, sizes [n], packed bits [n, W]."""
+        """Explanatory candidates: ids [n], scores [n, M] in (0, 1] without NaN, sizes [n], packed bits [n, W] uint8.
+
+        Of packed bits (`np.packbits` of each candidate's row) W is the same in every batch.
+        """
         if not len(ids):
             return
         state, candidates = self._state, fronts.batch(to_grid(scores), ids, sizes, bits)
@@ -117,7 +120,8 @@ class Lattice:
         ids, vectors = map(np.concatenate, zip(*state.arrived))
         chosen = selection.swap(vectors, self._epsilon, k)
         shown = {vector.tobytes(): shown for vector, shown in zip(state.front.vectors, state.front.ids)}
-        members = [shown.get(vectors[row].tobytes(), ids[row]) for row in chosen]  # a thinned front may not show it
+        # a thinned front may show none
+        members = [shown.get(vectors[row].tobytes(), ids[row]) for row in chosen]
         return np.array(members), vectors[chosen]
 
     def _report(self, state: _State, cover: Cover, members: np.ndarray, vectors: np.ndarray) -> Answer:

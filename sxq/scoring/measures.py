@@ -1,9 +1,10 @@
 """The measures: what users read (raw), and what is compared (score).
 
-Each is declared once. The *raw* value is the literature's; the *score* is larger-is-better in (0, 1], and only
-scores are compared, so nothing behind this file knows a sign. Definitions: Qiu et al., "Generating Skyline
-Explanations for GNNs", Table 2; the scales of the scores were chosen by trial (design, section 3).
-A new measure is one entry and one golden.
+Each is declared once. The *raw* value is the literature's; the *score* is larger-is-better in (0, 1], and
+only scores are compared, so nothing behind this file knows a sign. Definitions: Qiu et al., "Generating
+Skyline Explanations for Graph Neural Networks", Table 2; the scales of the scores were chosen by trial: with
+linear conciseness and (1 + raw) / 2, one small subgraph 0.1-dominates everything. A new measure is one entry
+and one golden.
 """
 
 import re
@@ -21,11 +22,12 @@ SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
 
 # What DuckDB reserves and a column could not be called (duckdb_keywords(), category 'reserved').
 RESERVED = frozenset("""
-    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
-    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
-    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
-    trailing true union unique unpivot using variadic when where window with""".split())
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint
+    create default deferrable desc describe distinct do else end except false fetch for foreign from group
+    having in initially intersect into lambda lateral leading limit not null offset on only or order pivot
+    pivot_longer pivot_wider placing primary qualify references returning select show some summarize
+    symmetric table then to trailing true union unique unpivot using variadic when where window
+    with""".split())
 
 
 class Field(Protocol):
@@ -70,7 +72,7 @@ def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
 
 def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
     """1 for one unit, just above 0 for the whole field, and equal steps for equal ratios of sizes."""
-    return 1 - np.log(batch.sizes) / np.log(batch.field.num_units + 1)
+    return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.num_units + 1)
 
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
@@ -114,11 +116,12 @@ def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], large
                  score: Callable[[np.ndarray], Iterable[float]] | None = None) -> Measure:
     """A measure from the user's `fn(batch) -> [n]`; NaN makes a candidate incomparable.
 
-    `score(raw [n]) -> [n]` makes it larger-is-better in (0, 1]. Without it raw must lie in [0, 1], and the score is
-    raw, or 1 - raw where smaller is better. Raises InvalidValue: for the name now, for what fn gives on each batch.
+    `score(raw [n]) -> [n]` makes it larger-is-better in (0, 1]. Without it raw must lie in [0, 1], and the
+    score is raw, or 1 - raw where smaller is better. Raises InvalidValue: now for the name, on every batch
+    for what `fn` and `score` gave.
     """
-    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)) or name.lower() in RESERVED:
-        raise InvalidValue(f"measure name {name!r} cannot be an SQL column: letters, digits and _, no SQL keyword")
+    if not _is_column(name):
+        raise InvalidValue(f"measure name {name!r} cannot be an SQL column: letters, digits, _, no keyword")
 
     def raw(batch: MeasureBatch) -> np.ndarray:
         values = _column(f"measure {name!r}", fn(batch), len(batch.bits))
@@ -130,6 +133,11 @@ def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], large
         return values if larger_is_better else 1 - values
 
     return Measure(name, name, raw, larger_is_better, scored, _first_line(fn), "registered by the user")
+
+
+def _is_column(name: object) -> bool:
+    identifier = isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+    return bool(identifier) and name.lower() not in RESERVED
 
 
 def _column(what: str, values: Iterable[float], n: int) -> np.ndarray:

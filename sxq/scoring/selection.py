@@ -1,9 +1,9 @@
 """Which k members of the front to show.
 
-`coverage` is the engine's rule: maximum coverage by lazy greedy, then hypervolume. If a <= b then B(a) is a subset
-of B(b), so some optimal k-set of *all* candidates lies on an exact front, and greedy is within 1 - 1/e of it
-(Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978).
-`swap` is the streaming rule of Qiu et al., Procedure 1 (updateSX), kept for comparison.
+`coverage` is the engine's rule: maximum coverage by lazy greedy, then hypervolume. If a <= b then B(a) is a
+subset of B(b), so some optimal k-set of *all* candidates lies on an exact front, and greedy is within 1 - 1/e
+of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978). `swap` is the streaming rule of Qiu et
+al., Procedure 1 (updateSX), kept for comparison.
 """
 
 from heapq import heapify, heappop, heappush
@@ -22,28 +22,29 @@ def coverage(cover: Cover, k: int) -> list[int]:
 
 
 def greedy(cover: Cover, k: int) -> list[int]:
-    """At most k front positions of largest gain in weighted coverage, until everything is covered; ties go first.
+    """At most k front positions of largest gain in weighted coverage, until all is covered.
 
-    Lazy: gains only shrink, so an old gain is a bound, and a member whose fresh gain beats all bounds is the best.
+    The first of equals. Lazy: gains only shrink, so an old gain is a bound, and a member whose new gain beats all bounds is the
+    best.
     """
-    chosen, open_ = [], ones(len(cover.vectors))
+    chosen, uncovered = [], ones(len(cover.vectors))
     heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
     heapify(heap)
     while heap and heap[0][0] < 0 and len(chosen) < k:
         _, member = heappop(heap)
-        fresh = (-cover.weigh(cover.bits[member] & open_), member)
+        fresh = (-cover.weigh(cover.bits[member] & uncovered), member)
         if heap and heap[0] < fresh:
             heappush(heap, fresh)
         elif fresh[0] < 0:
             chosen.append(member)
-            open_ &= ~cover.bits[member]
+            uncovered &= ~cover.bits[member]
     return chosen
 
 
 def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
-    """`chosen` and further positions of the front [F, M], each of largest gain in hypervolume; ties go first.
+    """`chosen` and further positions of the front [F, M], each of largest gain in hypervolume.
 
-    Grid vectors keep the volumes whole numbers, so up to three measures no rounding decides.
+    The first of equals; grid vectors keep volumes whole numbers, so up to three measures no rounding decides.
     """
     front, chosen = front.astype(np.float64), list(chosen)
     free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))
@@ -57,7 +58,7 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
 
 
 def _best(free: Free, front: np.ndarray, bounds: np.ndarray) -> int:
-    """The position of largest gain. Lazy, as `greedy` is: gains [F] of earlier rounds are bounds, renewed from the top.
+    """The position of largest gain. Lazy: `bounds` [F] are gains of earlier rounds, renewed from the top.
 
     What was chosen gains nothing, and everything else on a front gains something.
     """
@@ -70,16 +71,18 @@ def _best(free: Free, front: np.ndarray, bounds: np.ndarray) -> int:
 
 
 def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
-    """Positions in `arrived` [n, M] (grid vectors in order of arrival) that the paper's rule holds at the end.
+    """Positions in `arrived` [n, M], grid vectors in order of arrival, that the paper's rule ends with.
 
-    A vector is judged once, when it arrives. If nothing before it equals or dominates it, it is a new skyline member:
-    the members that it dominates leave; it takes a free place if there is one; otherwise it replaces the member of
-    smallest D if DS grows by the factor 1 + 1/k. Places that were freed stay empty until the next new member.
+    A vector is judged once, when it arrives. If nothing before it equals or dominates it, it is a new skyline
+    member: the members that it dominates leave; it takes a free place if there is one; otherwise it replaces
+    the member of smallest D if DS grows by the factor 1 + 1/k. A place that was freed waits for the next new
+    member.
 
-    The paper claims 1/4 of the optimum (online maximum k-coverage, Ausiello et al. 2012). As printed there is no
-    constant bound: B(s) goes on growing after s was refused, and later arrivals change what refusal cost.
+    The paper claims 1/4 of the optimum (online maximum k-coverage, Ausiello et al. 2012). As printed there is
+    no constant bound: B(s) goes on growing after s was refused, and later arrivals change what the refusal
+    cost.
     """
-    members: dict[int, np.ndarray] = {}  # position -> [n] bool, what it epsilon-dominates of all that will arrive
+    members: dict[int, np.ndarray] = {}  # position: [n] bool, what of all arrivals it epsilon-dominates
     for new in records(arrived).tolist():
         beaten = at_least(arrived[[new]], arrived[list(members)])[0]
         members = {old: covered for (old, covered), leaves in zip(members.items(), beaten) if not leaves}
@@ -90,7 +93,7 @@ def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
 
 
 def _loser(members: dict[int, np.ndarray], seen: int) -> int:
-    """Who leaves of k members and the newcomer, the last, when `seen` vectors have arrived (lines 8 and 9)."""
+    """Who leaves of k members and a newcomer, the last, once `seen` vectors have arrived (lines 8 and 9)."""
     covered = np.stack(list(members.values()))[:, :seen]
     weakest = int(np.count_nonzero(covered[:-1], axis=1).argmin())
     before = np.count_nonzero(covered[:-1].any(axis=0))

@@ -1,0 +1,92 @@
+"""Writing what a query finds: `queries` and `targets` before the run, one target at a time during it.
+
+A target is stored in one transaction, so a killed process leaves every target either whole or pending.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sxq.errors import StoreError
+from sxq.explanation import Explanation, TargetReport
+from sxq.storage.models import to_json
+from sxq.storage.rows import Cursor, append, insert, insert_arrays, key_array, next_ids, run
+from sxq.storage.table import plain
+
+# columns of `targets` that a report fills in; its attributes have the same names
+_REPORTED = ("status", "prediction", "probability", "p_empty", "self_sufficient", "field_size", "hops",
+             "candidates", "explanatory", "front", "dominance", "coverage", "epsilon_achieved", "complete",
+             "seconds", "note")
+_SAVE_TARGET = (f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)}"
+                " WHERE query_id = $query_id AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal")
+
+
+class CandidateRow(NamedTuple):
+    """One verified candidate: a row of the table `candidates`."""
+
+    candidate: int  # number within the target
+    parent: int | None
+    edited_src: Any  # the unit that was taken from the parent or added to it, by key
+    edited_dst: Any
+    generator: str
+    size: int
+    factual: bool
+    counterfactual: bool
+    explanatory: bool
+    scores: Mapping[str, float]
+
+
+def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
+    """Store a query (its columns by name) and its targets (keys), all pending; return its id."""
+    (query_id,) = next_ids(cursor, "query_ids")
+    as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
+    insert(cursor, "queries", plain({"query_id": query_id, **query, **as_json}))
+    rows = ((query_id, plain(target), ordinal, "pending") for ordinal, target in enumerate(targets))
+    append(cursor, "targets", rows, columns=["query_id", "target", "ordinal", "status"])
+    return query_id
+
+
+def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> list[int]:
+    """Store what was found for one pending target; return the ids of its explanations."""
+    values = {column: plain(getattr(report, column)) for column in _REPORTED}
+    if not run(cursor, _SAVE_TARGET, {"query_id": query_id, "ordinal": report.ordinal, **values}):
+        raise StoreError(f"query {query_id} has no pending target with ordinal {report.ordinal}"
+                         f" to store {report.target!r} in")
+    ids = next_ids(cursor, "explanation_ids", len(report.explanations))
+    rows = (_explanation(number, query_id, member) for number, member in zip(ids, report.explanations))
+    append(cursor, "explanations", rows)
+    _save_edges(cursor, ids, report.explanations)
+    return ids
+
+
+def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:
+    """Say that a query has ended."""
+    run(cursor, "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",
+        [float(seconds), bool(complete), query_id])
+
+
+def save_candidates(cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]) -> None:
+    """Store the state graph of one target."""
+    append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
+
+
+def _explanation(explanation_id: int, query_id: int, member: Explanation) -> list[Any]:
+    raw, scores = (_floats(values) for values in (member.raw, member.scores))
+    return plain([explanation_id, query_id, member.target, member.rank, member.size, len(member.nodes),
+                  member.factual, member.counterfactual, member.tie, member.generator, member.dominance,
+                  raw.get("fdl+"), raw.get("fdl-"), raw.get("conc"), raw, scores])
+
+
+def _floats(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanation]) -> None:
+    edges = [edge for member in members for edge in member.edges]
+    if not edges:
+        return
+    src, dst = (key_array(plain(keys)) for keys in zip(*edges))
+    owner = np.repeat(ids, [len(member.edges) for member in members])
+    insert_arrays(cursor, "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT"
+                          " FROM temp.incoming", {"owner": owner, "src": src, "dst": dst})

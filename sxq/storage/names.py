@@ -1,0 +1,99 @@
+"""What a name stands for, and how long a row lives: one set of rules for graphs and models.
+
+A name belongs to at most one row whose `dropped_at` is NULL. Registering the same content under it again
+is a no-op; other content needs `replace`. Dropping or replacing frees the name; the row itself stays as
+long as something refers to it (a query, or a model for its graph), and comes back to life when the same
+content is registered under its name again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.errors import InvalidValue, NameTaken, UnknownName
+from sxq.storage.rows import Cursor, run
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of named thing."""
+
+    word: str  # as in messages
+    table: str
+    id: str  # its key column
+    content: tuple[str, ...]  # columns that together say what the name stands for
+
+
+KINDS = {
+    "graph": Kind("graph", "graphs", "graph_id", ("content_hash",)),
+    "model": Kind("model", "models", "model_id", ("graph_id", "content_hash")),
+}
+
+
+def claim(cursor: Cursor, kind: Kind, name: str, content: dict[str, Any], replace: bool) -> int | None:
+    """The id of the row that already holds `content` under `name`, or None when the name is now free.
+
+    Raises NameTaken where other content has the name and `replace` is false.
+    """
+    live = find(cursor, kind, name)
+    same = " AND ".join(f"{column} = ${column}" for column in kind.content)
+    held = run(cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = $name AND {same}"
+                       f" ORDER BY dropped_at DESC NULLS FIRST LIMIT 1", {"name": name, **content})
+    if live and (live,) in held:
+        return live
+    if live and not replace:
+        raise NameTaken(f"{kind.word} {name!r} exists with other content; replace it with"
+                        f" CREATE OR REPLACE {kind.word.upper()} or replace=True, or choose another name")
+    if live:
+        _retire(cursor, kind, live)
+    if not held:
+        return None
+    run(cursor, f"UPDATE {kind.table} SET dropped_at = NULL WHERE {kind.id} = ?", held[0])
+    return held[0][0]
+
+
+def drop(cursor: Cursor, kind: Kind, name: str, if_exists: bool) -> None:
+    """Free `name`; raises UnknownName unless `if_exists`."""
+    live = find(cursor, kind, name)
+    if live:
+        _retire(cursor, kind, live)
+    elif not if_exists:
+        raise unknown(cursor, kind, name)
+
+
+def find(cursor: Cursor, kind: Kind, name: str) -> int | None:
+    """The id `name` stands for, if any."""
+    found = run(cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = ? AND dropped_at IS NULL", [name])
+    return found[0][0] if found else None
+
+
+def resolve(cursor: Cursor, kind: Kind, name_or_id: str | int) -> int:
+    """The id of a name in use, or of any row that is kept; raises UnknownName, InvalidValue."""
+    if isinstance(name_or_id, str):
+        found = find(cursor, kind, name_or_id)
+        if found is None:
+            raise unknown(cursor, kind, name_or_id)
+        return found
+    if not run(cursor, f"SELECT 1 FROM {kind.table} WHERE {kind.id} = ?", [name_or_id]):
+        raise InvalidValue(f"no {kind.word} with {kind.id} {name_or_id}")
+    return name_or_id
+
+
+def unknown(cursor: Cursor, kind: Kind, name: str) -> UnknownName:
+    """The error for a name nobody registered."""
+    known = run(cursor, f"SELECT name FROM {kind.table} WHERE dropped_at IS NULL")
+    return UnknownName(kind.word, name, [other for (other,) in known])
+
+
+def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
+    run(cursor, f"UPDATE {kind.table} SET dropped_at = now() AT TIME ZONE 'UTC' WHERE {kind.id} = ?", [row])
+    _sweep(cursor)
+
+
+def _sweep(cursor: Cursor) -> None:
+    """Delete what has no name and nothing that refers to it; models first, they refer to graphs."""
+    run(cursor, "DELETE FROM models WHERE dropped_at IS NOT NULL AND model_id NOT IN"
+                " (SELECT model_id FROM queries)")
+    run(cursor, "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN"
+                " (SELECT graph_id FROM queries UNION SELECT graph_id FROM models)")
+    for table in ("nodes", "edges"):
+        run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")

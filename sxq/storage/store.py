@@ -1,0 +1,189 @@
+"""The store: one object, one database, two connections.
+
+*The user's connection* runs the user's SQL, with the search path `main, sxq`; temporary tables and open
+transactions live there. *The private cursor* is the engine's: its search path is exactly the schema `sxq`,
+so the names it writes mean the same whatever the user called a table, a schema or the file. Every public
+method that stores is one transaction on that cursor: it happens whole or not at all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import duckdb
+
+from sxq.errors import NameTaken, StoreError, TransactionOpen
+from sxq.explanation import TargetReport
+from sxq.storage import answers, graphs, history, models, names
+from sxq.storage.database import catalog_of, open_database, quote
+from sxq.storage.rows import Cursor, append, run
+from sxq.storage.table import Table, execute
+
+
+class Store:
+    """An open database; use it from the thread that made it (`interrupt` from any).
+
+    path       the database file, made if missing; None: in memory
+    read_only  open an existing file together with other readers; what stores raises StoreError
+
+    Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked.
+    """
+
+    def __init__(self, path: str | None = None, read_only: bool = False):
+        self.path = None if path is None or str(path) == ":memory:" else str(path)
+        self.read_only = read_only
+        self._user = open_database(self.path, read_only)
+        self._catalog = catalog_of(self._user)
+        self._cursor = self._user.cursor()
+        self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
+        search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
+        self._user.execute("SET search_path = ?", [search_path])
+        self._user.execute("SET python_enable_replacements = false")  # SQL must not read Python variables
+
+    def close(self) -> None:
+        """Close the database; an open transaction of the user is rolled back."""
+        self._cursor.close()
+        self._user.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # the user's SQL
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
+        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
+        return execute(self._user, sql, parameters)
+
+    def interrupt(self) -> None:
+        """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
+        self._user.interrupt()
+
+    def in_transaction(self) -> bool:
+        """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
+        try:  # outside a transaction, every statement is a transaction of its own
+            first, second = (run(self._user, "SELECT txid_current()") for _ in range(2))
+        except duckdb.TransactionException:
+            return True
+        return first == second
+
+    def require_writable(self, what: str) -> None:
+        """Raise unless `what`, a statement that stores, may: StoreError (read-only), TransactionOpen."""
+        if self.read_only:
+            raise StoreError(f"{what} stores, but the database was opened read-only")
+        if self.in_transaction():
+            raise TransactionOpen(f"{what} stores, but a transaction is open: COMMIT first, or ROLLBACK")
+
+    def require_free_table(self, name: str) -> None:
+        """Raise NameTaken where the user would find another table under `name`."""
+        taken = run(self._user, "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+                                " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
+                    [name, self._catalog])
+        if taken:
+            raise NameTaken(f"table {name!r} exists; drop it first, or choose another name after INTO")
+
+    def save_into(self, table: str, columns: Sequence[str], types: Sequence[str],
+                  rows: Iterable[Sequence]) -> None:
+        """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
+        self.require_free_table(table)
+        with self._write("INTO") as cursor:
+            target = quote(self._catalog, "main", table)
+            declared = [f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)]
+            run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
+            append(cursor, target, rows)
+
+    # graphs and models
+
+    def save_graph(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
+                   replace: bool = False) -> int:
+        """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
+        with self._write("CREATE GRAPH") as cursor:
+            return graphs.save(cursor, name, content_hash, columns, undirected, replace)
+
+    def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
+        """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
+        with self._transaction() as cursor:
+            return graphs.load(cursor, name_or_id)
+
+    def graphs(self) -> list[graphs.GraphRow]:
+        """Every named graph, by name."""
+        with self._transaction() as cursor:
+            return graphs.listing(cursor)
+
+    def save_model(self, name: str, graph_id: int, content_hash: str, spec: Mapping[str, Any],
+                   weights: bytes | None, probe: list | None = None, replace: bool = False) -> int:
+        """Store a model under `name`; return its model_id. `content_hash` covers `spec`. Raises NameTaken."""
+        with self._write("CREATE MODEL") as cursor:
+            return models.save(cursor, name, graph_id, content_hash, spec, weights, probe, replace)
+
+    def load_model(self, name_or_id: str | int) -> models.ModelRow | None:
+        """A model by name or id, or None."""
+        with self._transaction() as cursor:
+            return models.load(cursor, name_or_id)
+
+    def models(self) -> list[models.ModelRow]:
+        """Every named model, by name."""
+        with self._transaction() as cursor:
+            return models.listing(cursor)
+
+    def drop(self, kind: str, name: str, if_exists: bool = False) -> None:
+        """Free the name of a 'graph' or 'model'; what answers refer to keeps its row. Raises UnknownName."""
+        with self._write(f"DROP {kind.upper()}") as cursor:
+            names.drop(cursor, names.KINDS[kind], name, if_exists)
+
+    # queries and answers
+
+    def begin_query(self, *, text: str, plan: str, model_id: int, graph_id: int, settings: Mapping[str, Any],
+                    seed: int, epsilon: float, k: int, device: str, versions: Mapping[str, str],
+                    targets: Sequence[Any]) -> int:
+        """Store a query and its targets (keys), all pending; return its query_id."""
+        query = {"text": text, "plan": plan, "model_id": model_id, "graph_id": graph_id, "settings": settings,
+                 "seed": seed, "epsilon": epsilon, "k": k, "device": device, "versions": versions}
+        with self._write("EXPLAIN") as cursor:
+            return answers.begin(cursor, query, targets)
+
+    def save_target(self, query_id: int, report: TargetReport) -> list[int]:
+        """Store what was found for one pending target; return the explanation_ids."""
+        with self._write("EXPLAIN") as cursor:
+            return answers.save_target(cursor, query_id, report)
+
+    def save_candidates(self, query_id: int, target: Any, rows: Iterable[answers.CandidateRow]) -> None:
+        """Store the verified candidates of one target (key)."""
+        with self._write("EXPLAIN") as cursor:
+            answers.save_candidates(cursor, query_id, target, rows)
+
+    def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
+        """Say that a query has ended."""
+        with self._write("EXPLAIN") as cursor:
+            answers.finish(cursor, query_id, seconds, complete)
+
+    def queries(self) -> list[history.QueryRow]:
+        """Every stored query, the oldest first."""
+        with self._transaction() as cursor:
+            return history.queries(cursor)
+
+    def stored_explanations(self, query_id: int | None = None) -> list[history.StoredExplanation]:
+        """The explanations of one query, or of all; raises InvalidValue where there is no such query."""
+        with self._transaction() as cursor:
+            return history.explanations(cursor, query_id)
+
+    @contextmanager
+    def _write(self, what: str) -> Iterator[Cursor]:
+        self.require_writable(what)
+        with self._transaction() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Cursor]:
+        try:
+            self._cursor.execute("BEGIN")
+            yield self._cursor
+            self._cursor.execute("COMMIT")
+        except BaseException as error:
+            with suppress(duckdb.Error):
+                self._cursor.execute("ROLLBACK")
+            if isinstance(error, duckdb.Error):
+                raise StoreError(f"the database refused: {error}") from error
+            raise

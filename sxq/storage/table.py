@@ -1,0 +1,112 @@
+"""The user's SQL: run on the user's connection, read completely, its errors DuckDB's own.
+
+DuckDB does not look for Ctrl-C while it runs a statement. So the statement runs on a helper thread while
+the main thread waits; KeyboardInterrupt then interrupts DuckDB and leaves the connection usable.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from sxq.errors import SQLError
+
+# pandas types as in DuckDB's own df(); what is not named here is left to pandas
+_DTYPES = {
+    "TINYINT": "int8", "SMALLINT": "int16", "INTEGER": "int32", "BIGINT": "int64",
+    "UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "UBIGINT": "uint64",
+    "HUGEINT": "float64", "UHUGEINT": "float64", "DECIMAL": "float64", "DOUBLE": "float64",
+    "FLOAT": "float32", "BOOLEAN": "bool", "DATE": "datetime64[us]", "TIMESTAMP": "datetime64[us]", "INTERVAL": "timedelta64[us]",
+}
+_NULLABLE = {  # the same, for a column that holds NULL
+    "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64",
+    "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "bool": "boolean",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A result read completely; a statement without a result has no columns, or DuckDB's own count."""
+
+    columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()  # DuckDB's names: BIGINT, VARCHAR, MAP(VARCHAR, DOUBLE), ...
+    rows: list[tuple] = field(default_factory=list, repr=False)
+
+    def df(self):
+        """A pandas DataFrame with the column types DuckDB would give it."""
+        import pandas
+
+        values = [[row[i] for row in self.rows] for i in range(len(self.columns))]
+        typed = zip(values, map(_dtype, self.types, values))
+        series = [pandas.Series(column, dtype=dtype) for column, dtype in typed]
+        frame = pandas.DataFrame(dict(enumerate(series)))  # two columns may have one name
+        frame.columns = list(self.columns)
+        return frame
+
+
+def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> Table:
+    """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt."""
+    try:
+        return _interruptible(lambda: _read(connection, sql, plain(parameters)), connection.interrupt)
+    except duckdb.Error as error:
+        with suppress(duckdb.Error):
+            connection.abort()  # a result that could not be fetched would block the next statement
+        raise SQLError(str(error)) from error
+
+
+def plain(value: Any) -> Any:
+    """Python values for numpy and torch scalars and arrays, also inside lists and mappings."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def _dtype(kind: str, values: list) -> str | None:
+    if kind.endswith("]"):
+        return "object"
+    dtype = _DTYPES.get(kind.partition("(")[0])
+    return _NULLABLE.get(dtype, dtype) if None in values else dtype
+
+
+def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> Table:
+    connection.execute(sql, parameters)
+    if connection.description is None:  # nothing but comments
+        return Table()
+    columns = tuple(column[0] for column in connection.description)
+    types = tuple(str(column[1]) for column in connection.description)
+    return Table(columns, types, connection.fetchall())
+
+
+def _interruptible(work: Callable[[], Table], interrupt: Callable[[], None]) -> Table:
+    if threading.current_thread() is not threading.main_thread():
+        return work()  # Python tells only the main thread of Ctrl-C
+    outcome: dict[str, Any] = {}
+    done, interrupted = threading.Event(), False
+    threading.Thread(target=_deliver, args=(work, outcome, done), daemon=True).start()
+    while not done.is_set():
+        try:
+            done.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+            interrupt()
+    if interrupted:
+        raise KeyboardInterrupt
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["table"]
+
+
+def _deliver(work: Callable[[], Table], outcome: dict[str, Any], done: threading.Event) -> None:
+    try:
+        outcome["table"] = work()
+    except BaseException as error:
+        outcome["error"] = error
+    finally:
+        done.set()

@@ -1,0 +1,13 @@
+"""Options and fixtures that all tests share."""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--bless", action="store_true", help="rewrite golden files with what comes out now")
+
+
+@pytest.fixture
+def bless(request) -> bool:
+    """Whether golden files are to be rewritten instead of compared."""
+    return request.config.getoption("--bless")
