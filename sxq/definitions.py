@@ -47,7 +47,7 @@ class Definitions:
         graph = known("graph", statement.graph, self._names.graphs)
         spec = learning.spec_from_options(statement.options, graph)
         module = learning.build(spec)
-        learning.load_weights(module, _path(statement.path))
+        learning.load_weights(module, _text("FILE", statement.path))
         return self._add_model(statement, module, spec, learning.accuracies(module, graph))
 
     def train_model(self, statement: st.TrainModel) -> Table:
@@ -89,11 +89,11 @@ class Definitions:
     def _read(self, source, undirected: bool) -> Graph:
         match source:
             case st.FileSource(path):
-                graph = read_npz(_path(path))
+                graph = read_npz(_text("FILE", path))
             case st.DatasetSource(name):
                 from sxq import learning
 
-                graph = learning.load_dataset(name)
+                graph = learning.load_dataset(_text("DATASET", name))
             case st.QuerySource(nodes, edges):
                 return from_tables(self._fetch(nodes), self._fetch(edges), undirected)
         return add_reverse(graph) if undirected else graph
@@ -181,7 +181,7 @@ def _undirected(options: tuple[tuple[str, Any], ...]) -> bool:
     return value
 
 
-def _path(path: Any) -> str:
-    if not isinstance(path, str):
-        raise InvalidValue(f"FROM FILE {path!r}; expected a path as text")
-    return path
+def _text(what: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidValue(f"FROM {what} {value!r}; expected text in quotes")
+    return value

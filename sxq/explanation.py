@@ -31,10 +31,11 @@ class Explanation:
     generator: str = ""  # who proposed it
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
+    edge_numbers: Any = field(default=None, repr=False)  # [m] columns of that graph's edge_index
 
     def __repr__(self) -> str:
         flags = [name for name in ("factual", "counterfactual", "tie") if getattr(self, name)]
-        raw = ", ".join(f"{name}={value:.4g}" for name, value in self.raw.items())
+        raw = ", ".join(f"{name}={value:.4g}" for name, value in self.raw.items() if name != "size")
         return f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, {'+'.join(flags)})"
 
     def to_networkx(self):
@@ -42,13 +43,11 @@ class Explanation:
         import networkx
 
         picture = networkx.DiGraph(target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()})
-        picture.add_node(self.target, target=True)
+        for position in self.nodes.tolist():
+            node = self.graph.key(position)
+            label = {} if self.graph.y is None else {"label": int(self.graph.y[position])}
+            picture.add_node(node, target=node == self.target, **label)
         picture.add_edges_from(self.edges)
-        for node in picture:
-            picture.nodes[node]["target"] = node == self.target
-        if self.graph is not None and self.graph.y is not None:
-            for node in picture:
-                picture.nodes[node]["label"] = int(self.graph.y[self.graph.position(node)])
         return picture
 
     def to_data(self):

@@ -1,13 +1,14 @@
 """Tables as text, the same for a repr, a terminal and a golden test: columns aligned, numbers to the right."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-WIDEST = 60  # characters of a cell before it is cut
+WIDEST = 60  # characters of a cell before it is cut; the last column is never cut
 
 
-def cell(value: Any) -> str:
-    """One value as people read it: four significant decimals, NULL as nothing, long text cut."""
+def cell(value: Any, widest: int = WIDEST) -> str:
+    """One value as people read it: four significant digits, NULL as nothing, long text cut."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -15,13 +16,14 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value).replace("\n", " ")
-    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+    return text if len(text) <= widest else text[: widest - 3] + "..."
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40) -> str:
     """Columns and rows as aligned text; rows beyond `most` are counted, not shown."""
     rows = list(rows)
-    shown = [[cell(value) for value in row] for row in rows[:most]]
+    last = len(columns) - 1
+    shown = [[cell(value, sys.maxsize if i == last else WIDEST) for i, value in enumerate(row)] for row in rows[:most]]
     numeric = [all(isinstance(row[i], int | float | None) and not isinstance(row[i], bool) for row in rows[:most])
                for i in range(len(columns))]
     widths = [max([len(name), *(len(row[i]) for row in shown)]) for i, name in enumerate(columns)]

@@ -1,4 +1,4 @@
-"""The lattice: its front and answers against brute force, and that batches, order and interrupts do not show."""
+"""The lattice: its front and answers against brute force; batches, order and interrupts do not show."""
 
 import math
 import sys

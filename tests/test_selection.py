@@ -3,6 +3,7 @@
 import moocore
 import numpy as np
 import pytest
+from bitarray import bitarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +120,13 @@ def test_coverage_is_greedy_with_ties_in_front_order(rows, epsilon, k):
     cover = covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
     expected = oracle.greedy(front, candidates, epsilon, k)
     assert [front[i].scores for i in selection.coverage(cover, k)] == [c.scores for c in expected]
+
+
+def test_greedy_gives_ties_to_the_first():
+    sets = [bitarray("000001100"), bitarray("111110000"), bitarray("110000011")]
+    nine = grid([[i + 1] for i in range(9)])
+    cover = covers.Cover(nine[:3], tuple(sets), nine, np.ones(9, dtype=np.int64))
+    assert selection.greedy(cover, 3) == [1, 0, 2]  # once 1 is chosen, the old gain of 2 is worth no more than 0's
 
 
 def test_fill_looks_past_many_members_of_large_volume():

@@ -149,7 +149,8 @@ class TargetRun:
     def _explanation(self, rank: int, number: int, power: int) -> Explanation:
         row = self.ledger.rows([number])
         bits = np.unpackbits(row.bits[0], count=self.field.num_units).astype(bool)
-        edge_index = self.graph.edge_index[:, self.field.edges_of(bits)]
+        edges = self.field.edges_of(bits)
+        edge_index = self.graph.edge_index[:, edges]
         names = [measure.name for measure in self.measures]
         by = int(row.generator[0])
         return Explanation(
@@ -157,7 +158,8 @@ class TargetRun:
             edges=tuple((self.graph.key(u), self.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
             raw=dict(zip(names, row.raw[0].tolist())), scores=dict(zip(names, row.scores[0].tolist())),
             factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
-            generator=self.generate.generators[by][0] if by >= 0 else "field", dominance=power, graph=self.graph)
+            generator=self.generate.generators[by][0] if by >= 0 else "field", dominance=power, graph=self.graph,
+            edge_numbers=edges)
 
     def _note(self, stopped: str, answered: bool) -> str:
         notes = [stopped] if stopped else []

@@ -1,6 +1,6 @@
 """Graphs as compressed in-edge lists, and the receptive fields cut out of them. numpy only.
 
-The verbs: `extract(graph, target, hops, halo, directed)` gives a `Field`; `read_npz` and `from_tables` give a `Graph`.
+The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`. `readers` makes graphs of files and tables.
 """
 
 from sxq.graph.csr import Graph

@@ -176,7 +176,9 @@ def _column(name: str, values, length: int, dtype) -> np.ndarray:
 
 def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
     values = np.array(values, dtype=np.float32)
-    values = values.reshape(-1) if ndim == 1 else values.reshape(len(values), -1)
+    values = values.reshape(-1) if ndim == 1 else values[:, None] if values.ndim == 1 else values
+    if values.ndim != ndim:
+        raise GraphError(f"{name} has shape {list(values.shape)}, expected [{num_edges}{', features' * (ndim - 1)}]")
     if len(values) != num_edges:
         raise GraphError(f"{name} has {len(values)} rows, expected one for each of {num_edges} edges")
     if not np.isfinite(values).all():

@@ -35,6 +35,8 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class _State:
+    """All that `add` changes."""
+
     front: Front
     arrived: tuple[tuple[np.ndarray, np.ndarray], ...] = ()  # by batch: ids [n], grid vectors [n, M]
     explanatory: int = 0
@@ -51,9 +53,9 @@ class Lattice:
         self._cover = (0, covers.empty(num_scores))  # batches counted so far, their cover
 
     def add(self, ids: np.ndarray, scores: np.ndarray, sizes: np.ndarray, bits: np.ndarray) -> None:
-        """Explanatory candidates: ids [n], scores [n, M] in (0, 1] without NaN, sizes [n], packed bits [n, W] uint8.
+        """Explanatory candidates: ids [n], scores [n, M] in (0, 1] without NaN, sizes [n], bits [n, W] uint8.
 
-        Of packed bits (`np.packbits` of each candidate's row) W is the same in every batch.
+        Bits are packed (`np.packbits` of the candidate's row of units); W is the same in every batch.
         """
         if not len(ids):
             return
@@ -114,13 +116,12 @@ class Lattice:
         return self._report(state, cover, *self._swap(state, k))
 
     def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and vectors of the swap rule's members; of equal vectors the one that the front shows."""
+        """Ids and vectors of the swap rule's members; of equal vectors the one in the front (a thinned one may have none)."""
         if not state.arrived:
             return state.front.ids, state.front.vectors
         ids, vectors = map(np.concatenate, zip(*state.arrived))
         chosen = selection.swap(vectors, self._epsilon, k)
         shown = {vector.tobytes(): shown for vector, shown in zip(state.front.vectors, state.front.ids)}
-        # a thinned front may show none
         members = [shown.get(vectors[row].tobytes(), ids[row]) for row in chosen]
         return np.array(members), vectors[chosen]
 

@@ -2,8 +2,8 @@
 
 `coverage` is the engine's rule: maximum coverage by lazy greedy, then hypervolume. If a <= b then B(a) is a
 subset of B(b), so some optimal k-set of *all* candidates lies on an exact front, and greedy is within 1 - 1/e
-of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978). `swap` is the streaming rule of Qiu et
-al., Procedure 1 (updateSX), kept for comparison.
+of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978).
+`swap` is the streaming rule of Qiu et al., Procedure 1 (updateSX), kept for comparison.
 """
 
 from heapq import heapify, heappop, heappush
@@ -24,8 +24,8 @@ def coverage(cover: Cover, k: int) -> list[int]:
 def greedy(cover: Cover, k: int) -> list[int]:
     """At most k front positions of largest gain in weighted coverage, until all is covered.
 
-    The first of equals. Lazy: gains only shrink, so an old gain is a bound, and a member whose new gain beats all bounds is the
-    best.
+    Lazy: gains only shrink, so an old gain is a bound, and a member whose new gain beats all bounds is the best.
+    Of equal gains the first in the front's order wins.
     """
     chosen, uncovered = [], ones(len(cover.vectors))
     heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
@@ -44,7 +44,7 @@ def greedy(cover: Cover, k: int) -> list[int]:
 def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
     """`chosen` and further positions of the front [F, M], each of largest gain in hypervolume.
 
-    The first of equals; grid vectors keep volumes whole numbers, so up to three measures no rounding decides.
+    Of equal gains the first wins; grid vectors keep volumes whole, so up to three measures no rounding decides.
     """
     front, chosen = front.astype(np.float64), list(chosen)
     free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))

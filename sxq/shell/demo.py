@@ -9,7 +9,7 @@ from sxq.connection import Connection
 from sxq.result import Result
 from sxq.shell.session import show, watched
 
-MEMBER = 8  # a member between the groups: some friends on either side
+MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
 
 SCRIPT = (
     "CREATE OR REPLACE GRAPH karate FROM DATASET 'KarateClub'",
@@ -44,7 +44,8 @@ def meaning(result: Result) -> str:
     if keeps:
         parts.append(f"{_edges(keeps)} alone would be enough for it to say so")
     if turns:
-        parts.append(f"without {_edges(turns)} it would say something else")
+        same = keeps is not None and set(keeps.edges) == set(turns.edges)
+        parts.append(f"without {'them' if same else _edges(turns)} it would say something else")
     return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
 
 

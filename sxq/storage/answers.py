@@ -47,17 +47,15 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
     return query_id
 
 
-def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> list[int]:
-    """Store what was found for one pending target; return the ids of its explanations."""
+def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
+    """Store what was found for one pending target; one that was stored before is left as it is."""
     values = {column: plain(getattr(report, column)) for column in _REPORTED}
     if not run(cursor, _SAVE_TARGET, {"query_id": query_id, "ordinal": report.ordinal, **values}):
-        raise StoreError(f"query {query_id} has no pending target with ordinal {report.ordinal}"
-                         f" to store {report.target!r} in")
+        return _require_target(cursor, query_id, report.ordinal)  # Ctrl-C may have hidden that it was stored
     ids = next_ids(cursor, "explanation_ids", len(report.explanations))
     rows = (_explanation(number, query_id, member) for number, member in zip(ids, report.explanations))
     append(cursor, "explanations", rows)
     _save_edges(cursor, ids, report.explanations)
-    return ids
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:
@@ -69,6 +67,11 @@ def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> Non
 def save_candidates(cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]) -> None:
     """Store the state graph of one target."""
     append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
+
+
+def _require_target(cursor: Cursor, query_id: int, ordinal: int) -> None:
+    if not run(cursor, "SELECT 1 FROM targets WHERE query_id = ? AND ordinal = ?", [query_id, ordinal]):
+        raise StoreError(f"query {query_id} has no target with ordinal {ordinal}")
 
 
 def _explanation(explanation_id: int, query_id: int, member: Explanation) -> list[Any]:

@@ -18,10 +18,10 @@ CREATE SEQUENCE explanation_ids;
 
 -- One row per graph. A name is in use by at most one row whose dropped_at is NULL.
 CREATE TABLE graphs (
-    graph_id      BIGINT PRIMARY KEY,
-    name          VARCHAR NOT NULL,
+    graph_id      BIGINT PRIMARY KEY, -- allotted once, never used again
+    name          VARCHAR NOT NULL,   -- the user's
     content_hash  VARCHAR NOT NULL,   -- equal content, equal hash
-    num_nodes     BIGINT NOT NULL,
+    num_nodes     BIGINT NOT NULL,    -- length of nodes
     num_edges     BIGINT NOT NULL,    -- directed edges
     num_features  INTEGER NOT NULL,   -- length of nodes.x
     num_classes   INTEGER,            -- distinct labels; NULL without labels
@@ -30,13 +30,13 @@ CREATE TABLE graphs (
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
     parts         VARCHAR[] NOT NULL, -- which of y, split, edge_weight, edge_attr the graph has
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
-    created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
+    created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at    TIMESTAMP           -- when the name was dropped or replaced; kept for what refers to it
 );
 
 -- One row per node.
 CREATE TABLE nodes (
-    graph_id   BIGINT NOT NULL,
+    graph_id   BIGINT NOT NULL,       -- of graphs
     position   BIGINT NOT NULL,       -- 0 .. num_nodes - 1
     node       VARIANT NOT NULL,      -- key
     label      BIGINT,                -- class
@@ -47,50 +47,50 @@ CREATE TABLE nodes (
 
 -- One row per directed edge; messages flow from src to dst.
 CREATE TABLE edges (
-    graph_id     BIGINT NOT NULL,
+    graph_id     BIGINT NOT NULL,     -- of graphs
     edge         BIGINT NOT NULL,     -- 0 .. num_edges - 1: column of data.edge_index
     src          VARIANT NOT NULL,    -- key
     dst          VARIANT NOT NULL,    -- key
-    src_position BIGINT NOT NULL,
-    dst_position BIGINT NOT NULL,
+    src_position BIGINT NOT NULL,     -- src as nodes.position
+    dst_position BIGINT NOT NULL,     -- dst as nodes.position
     weight       FLOAT,               -- edge_weight
     attr         FLOAT[]              -- edge_attr
 );
 
 -- One row per model. Names as in graphs.
 CREATE TABLE models (
-    model_id     BIGINT PRIMARY KEY,
-    name         VARCHAR NOT NULL,
+    model_id     BIGINT PRIMARY KEY,  -- allotted once, never used again
+    name         VARCHAR NOT NULL,    -- the user's
     graph_id     BIGINT NOT NULL,     -- the graph it was registered on
     content_hash VARCHAR NOT NULL,    -- of architecture, options and weights
     spec         JSON NOT NULL,       -- architecture, options, output, layers; the class of a foreign module
     weights      BLOB,                -- safetensors; NULL: a foreign module, detached after reopening
     probe        JSON,                -- logits of a few nodes at registration
-    created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
-    dropped_at   TIMESTAMP
+    created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
+    dropped_at   TIMESTAMP            -- as in graphs
 );
 
 -- One row per EXPLAIN.
 CREATE TABLE queries (
-    query_id   BIGINT PRIMARY KEY,
+    query_id   BIGINT PRIMARY KEY,    -- counted from 1
     text       VARCHAR NOT NULL,      -- the statement
     plan       VARCHAR NOT NULL,      -- as PLAN EXPLAIN printed it
-    model_id   BIGINT NOT NULL,
-    graph_id   BIGINT NOT NULL,
+    model_id   BIGINT NOT NULL,       -- of models
+    graph_id   BIGINT NOT NULL,       -- of graphs
     settings   JSON NOT NULL,         -- the sxq_ settings and clauses it ran with
-    seed       BIGINT NOT NULL,
-    epsilon    DOUBLE NOT NULL,
+    seed       BIGINT NOT NULL,       -- SEED: every random choice follows from it
+    epsilon    DOUBLE NOT NULL,       -- EPSILON of the dominance
     k          INTEGER NOT NULL,      -- TOP k
-    device     VARCHAR NOT NULL,
+    device     VARCHAR NOT NULL,      -- where the model ran: cpu, cuda
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
-    started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
+    started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     seconds    DOUBLE,                -- NULL while it runs, and for ever when its process was killed
     complete   BOOLEAN                -- every generator of every target ended by itself
 );
 
 -- One row per target of a query: written pending before the run, filled in with its explanations.
 CREATE TABLE targets (
-    query_id         BIGINT NOT NULL,
+    query_id         BIGINT NOT NULL,  -- of queries
     target           VARIANT NOT NULL, -- key of the node, or number of the graph
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
     status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed
@@ -99,7 +99,7 @@ CREATE TABLE targets (
     p_empty          DOUBLE,           -- p(c) without any candidate edge
     self_sufficient  BOOLEAN,          -- the model says c without any edge, so "factual" says little
     field_size       BIGINT,           -- candidate units in the receptive field
-    hops             INTEGER,
+    hops             INTEGER,          -- depth of the receptive field
     candidates       BIGINT,           -- distinct candidates verified
     explanatory      BIGINT,           -- of these, factual or counterfactual (and admitted by WHERE)
     front            BIGINT,           -- exact Pareto set of the explanatory ones
@@ -107,23 +107,23 @@ CREATE TABLE targets (
     coverage         DOUBLE,           -- dominance / explanatory
     epsilon_achieved DOUBLE,           -- smallest epsilon at which the answer covers everything
     complete         BOOLEAN,          -- every generator ended by itself
-    seconds          DOUBLE,
+    seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked
     PRIMARY KEY (query_id, ordinal)
 );
 
 -- One row per member of an answer.
 CREATE TABLE explanations (
-    explanation_id BIGINT PRIMARY KEY,
-    query_id       BIGINT NOT NULL,
+    explanation_id BIGINT PRIMARY KEY, -- unique across queries
+    query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
     rank           INTEGER NOT NULL,  -- from 1
     size           BIGINT NOT NULL,   -- units: pairs on undirected graphs, directed edges otherwise
-    num_nodes      BIGINT NOT NULL,
+    num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
     counterfactual BOOLEAN NOT NULL,  -- removing it changes the prediction
     tie            BOOLEAN NOT NULL,  -- a top-two margin below 1e-5 stood behind one of the two
-    generator      VARCHAR NOT NULL,
+    generator      VARCHAR NOT NULL,  -- who proposed it
     dominance      BIGINT NOT NULL,   -- explanatory candidates it epsilon-dominates
     fdl_plus       DOUBLE,            -- raw measure; NULL where the query did not ask for it
     fdl_minus      DOUBLE,            -- raw measure
@@ -134,23 +134,23 @@ CREATE TABLE explanations (
 
 -- One row per directed edge of an explanation.
 CREATE TABLE explanation_edges (
-    explanation_id BIGINT NOT NULL,
+    explanation_id BIGINT NOT NULL,   -- of explanations
     src            VARIANT NOT NULL,  -- key
     dst            VARIANT NOT NULL   -- key
 );
 
 -- The state graph of the search, kept with SET sxq_keep_candidates = true.
 CREATE TABLE candidates (
-    query_id       BIGINT NOT NULL,
+    query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
     candidate      BIGINT NOT NULL,   -- number within the target, in the order of verification
     parent         BIGINT,            -- the candidate it was made from
     edited_src     VARIANT,           -- the unit that was taken from the parent or added to it, by key
-    edited_dst     VARIANT,
-    generator      VARCHAR,
-    size           BIGINT,
-    factual        BOOLEAN,
-    counterfactual BOOLEAN,
+    edited_dst     VARIANT,           -- the other end of that unit
+    generator      VARCHAR,           -- who proposed it
+    size           BIGINT,            -- units
+    factual        BOOLEAN,           -- as in explanations
+    counterfactual BOOLEAN,           -- as in explanations
     explanatory    BOOLEAN,           -- one of the two, and admitted by WHERE
-    scores         MAP(VARCHAR, DOUBLE)
+    scores         MAP(VARCHAR, DOUBLE) -- as in explanations
 );

@@ -67,6 +67,8 @@ class Store:
             first, second = (run(self._user, "SELECT txid_current()") for _ in range(2))
         except duckdb.TransactionException:
             return True
+        except duckdb.Error as error:
+            raise StoreError(f"the database refused: {error}") from error
         return first == second
 
     def require_writable(self, what: str) -> None:
@@ -87,8 +89,8 @@ class Store:
     def save_into(self, table: str, columns: Sequence[str], types: Sequence[str],
                   rows: Iterable[Sequence]) -> None:
         """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
-        self.require_free_table(table)
         with self._write("INTO") as cursor:
+            self.require_free_table(table)
             target = quote(self._catalog, "main", table)
             declared = [f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)]
             run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
@@ -144,10 +146,10 @@ class Store:
         with self._write("EXPLAIN") as cursor:
             return answers.begin(cursor, query, targets)
 
-    def save_target(self, query_id: int, report: TargetReport) -> list[int]:
-        """Store what was found for one pending target; return the explanation_ids."""
+    def save_target(self, query_id: int, report: TargetReport) -> None:
+        """Store what was found for one pending target; storing it again changes nothing."""
         with self._write("EXPLAIN") as cursor:
-            return answers.save_target(cursor, query_id, report)
+            answers.save_target(cursor, query_id, report)
 
     def save_candidates(self, query_id: int, target: Any, rows: Iterable[answers.CandidateRow]) -> None:
         """Store the verified candidates of one target (key)."""

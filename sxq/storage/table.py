@@ -19,7 +19,8 @@ _DTYPES = {
     "TINYINT": "int8", "SMALLINT": "int16", "INTEGER": "int32", "BIGINT": "int64",
     "UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "UBIGINT": "uint64",
     "HUGEINT": "float64", "UHUGEINT": "float64", "DECIMAL": "float64", "DOUBLE": "float64",
-    "FLOAT": "float32", "BOOLEAN": "bool", "DATE": "datetime64[us]", "TIMESTAMP": "datetime64[us]", "INTERVAL": "timedelta64[us]",
+    "FLOAT": "float32", "BOOLEAN": "bool",
+    "DATE": "datetime64[us]", "TIMESTAMP": "datetime64[us]", "INTERVAL": "timedelta64[us]",
 }
 _NULLABLE = {  # the same, for a column that holds NULL
     "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64",
