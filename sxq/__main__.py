@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sxq", description="a skyline query engine that explains graph neural networks")
     parser.add_argument("database", nargs="?", help="a DuckDB file, made if missing; without it all is kept in memory; "
                                                     "'demo' explains a member of Zachary's karate club")
-    parser.add_argument("-c", "--command", metavar="SCRIPT", help="statements to run, instead of reading them from stdin")
+    parser.add_argument("-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin")
     parser.add_argument("--json", action="store_true", help="one JSON object per row instead of tables")
     parser.add_argument("--read-only", action="store_true", help="explain without storing")
-    parser.add_argument("--into", metavar="FILE", default="karate.duckdb", help="the database that 'demo' leaves behind")
+    parser.add_argument("--into", metavar="FILE", default="karate.duckdb", help="the database 'demo' leaves behind")
     return parser
 
 

@@ -26,7 +26,7 @@ from sxq.language import statements as st
 from sxq.planning import SETTINGS, Plan
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
 from sxq.registry import Registry
-from sxq.result import Result, Table
+from sxq.result import PlanText, Result, Table
 from sxq.storage import Store
 
 
@@ -120,7 +120,7 @@ class Connection:
             case st.Explain():
                 return self._explain(statement)[0]
             case st.PlanExplain():
-                return Table(["plan"], [(str(self._plan(statement.explain)[0]),)])
+                return PlanText(str(self._plan(statement.explain)[0]))
             case st.ProfileExplain():
                 return self._profile(statement)
             case st.Audit():
@@ -140,11 +140,11 @@ class Connection:
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
                                 self._interrupt, profile, self.report)
-        reports, interrupted = self._keep(running, query_id, profile)
+        reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started)
         self._finish(result, plan, profile)
-        if interrupted:
-            raise interrupted
+        if cut_short:
+            raise cut_short
         return result, plan, profile
 
     def _plan(self, statement: st.Explain):
@@ -183,11 +183,11 @@ class Connection:
             device=str(named.model.device), versions=versions(), targets=plan.find(FieldScan).targets)
 
     def _keep(self, running: Iterator[TargetReport], query_id: int | None, profile):
-        """Commit each report as it comes; the reports, and the KeyboardInterrupt that cut the run short, if any.
+        """Commit each report as it comes; the reports, and the KeyboardInterrupt or error that cut the run short.
 
-        Wherever Ctrl-C strikes, what was found is finished and saved first; a second one aborts.
+        Wherever it strikes, what was found is finished and saved first; a second one aborts.
         """
-        reports, unsaved, interrupted, running_on = [], [], None, True
+        reports, unsaved, cut_short, running_on = [], [], None, True
         while running_on or unsaved:
             try:
                 if running_on and (report := next(running, None)) is not None:
@@ -201,12 +201,12 @@ class Connection:
                         self._store.save_target(query_id, unsaved[0])
                     unsaved.pop(0)
                 profile.charge("Store", clock)
-            except KeyboardInterrupt as interrupt:
-                if interrupted:
+            except (KeyboardInterrupt, Exception) as reason:
+                if cut_short:
                     raise
-                interrupted = interrupt
+                cut_short = reason
                 self._interrupt.set()
-        return reports, interrupted
+        return reports, cut_short
 
     def _finish(self, result: Result, plan: Plan, profile) -> None:
         clock = time.perf_counter()
@@ -222,9 +222,9 @@ class Connection:
         names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
         return {name: self._names.measures[name].column for name in names if name != "size"}
 
-    def _profile(self, statement: st.ProfileExplain) -> Table:
+    def _profile(self, statement: st.ProfileExplain) -> PlanText:
         result, plan, profile = self._explain(statement.explain)
-        return Table(["plan"], [(planning.render(plan, _notes(result, profile)),)])
+        return PlanText(planning.render(plan, _notes(result, profile)))
 
     # -- AUDIT ---------------------------------------------------------------------------------------------------
 

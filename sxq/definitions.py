@@ -109,7 +109,8 @@ class Definitions:
                               weights=learning.to_bytes(module), replace=statement.replace)
         info = self._names.info(statement.name)
         shares = {f"{split}_accuracy": share for split, share in accuracy.items()}
-        facts = {"model": statement.name, "architecture": spec.architecture, "hops": info.hops, "halo": info.halo, **shares}
+        facts = {"model": statement.name, "architecture": spec.architecture, "hops": info.hops, "halo": info.halo}
+        facts |= shares
         return Table(list(facts), [tuple(facts.values())])
 
     def _training_progress(self, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
@@ -123,8 +124,8 @@ class Definitions:
     # -- SHOW and DESCRIBE ---------------------------------------------------------------------------------------
 
     def _show_graphs(self) -> Table:
-        rows = [(name, graph.num_nodes, graph.num_edges, graph.num_features, "undirected" if graph.undirected else "directed")
-                for name, graph in self._names.graphs.items()]
+        rows = [(row.name, row.num_nodes, row.num_edges, row.num_features, _kind(row.undirected))
+                for row in self._names.graph_rows()]
         return Table(["graph", "nodes", "edges", "features", "kind"], rows)
 
     def _show_models(self) -> Table:
@@ -154,9 +155,9 @@ class Definitions:
     def _graph_facts(self, name: str) -> dict[str, Any]:
         graph = known("graph", name, self._names.graphs)
         facts = {"graph": name, "nodes": graph.num_nodes, "edges": f"{graph.num_edges} directed",
-                 "kind": "undirected: units are pairs" if graph.undirected else "directed: units are directed edges",
+                 "kind": f"{_kind(graph.undirected)}: units are {'pairs' if graph.undirected else 'directed edges'}",
                  "features": graph.num_features, "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
-                 "keys": "positions" if graph.keys is None else f"{type(graph.keys[0]).__name__} such as {graph.keys[0]!r}"}
+                 "keys": f"such as {graph.keys[0]!r}" if graph.keys else "positions"}
         facts |= {"classes": int(graph.y.max()) + 1} if graph.y is not None and len(graph.y) else {}
         facts |= {"edge_weight": "yes"} if graph.edge_weight is not None else {}
         facts |= {"edge_attr": graph.edge_attr.shape[1]} if graph.edge_attr is not None else {}
@@ -179,6 +180,10 @@ def _undirected(options: tuple[tuple[str, Any], ...]) -> bool:
     if not isinstance(value, bool):
         raise InvalidValue(f"UNDIRECTED = {value!r}; expected true or false")
     return value
+
+
+def _kind(undirected: bool) -> str:
+    return "undirected" if undirected else "directed"
 
 
 def _text(what: str, value: Any) -> str:

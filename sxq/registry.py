@@ -7,9 +7,10 @@ is needed; a graph or a model that the file holds is loaded when first used.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from sxq.errors import InvalidValue, ModelDetached, NameTaken, UnknownName
+from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
 from sxq.graph import Graph
 from sxq.planning import GeneratorInfo, ModelInfo
 from sxq.scoring.measures import MEASURES, Measure, user_measure
@@ -23,6 +24,7 @@ class Named:
     model_id: int | None  # None where nothing is stored
     graph: str
     spec: Mapping[str, Any]
+    content_hash: str  # of the module and what its output means
 
 
 class Lazy(Mapping):
@@ -56,17 +58,24 @@ class Registry:
 
     def add_graph(self, name: str, graph: Graph, replace: bool = False) -> None:
         """Keep a graph under a name, stored where the database can be written."""
-        known = self._graphs.get(name)
-        if known and known[0].content_hash == graph.content_hash:
+        if name in self._graph_names() and self._load_graph(name).content_hash == graph.content_hash:
             return
         if self._store.read_only:
             if name in self._graph_names() and not replace:
-                raise NameTaken(f"graph {name!r} already stands for other content; use replace=True")
+                raise NameTaken(f"graph {name!r} exists with other content; use replace=True, or choose another name")
             graph_id = None
         else:
             graph_id = self._store.save_graph(name, graph.content_hash, graph.columns(), graph.undirected, replace)
         self._graphs[name] = graph, graph_id
         self._forget_models(lambda entry: entry.graph == name)
+
+    def graph_rows(self) -> list[Any]:
+        """Every graph as the store lists it, or as it is in memory: both have these attributes."""
+        stored = {row.name: row for row in self._store.graphs()}
+        memory = {name: SimpleNamespace(name=name, num_nodes=graph.num_nodes, num_edges=graph.num_edges,
+                                        num_features=graph.num_features, undirected=graph.undirected)
+                  for name, (graph, _) in self._graphs.items()}
+        return [memory.get(name) or stored[name] for name in self._graph_names()]
 
     def graph_id(self, name: str) -> int | None:
         self._load_graph(name)
@@ -78,18 +87,27 @@ class Registry:
         from sxq import execution, learning
 
         graph = graph or self._own_graph(name)
-        model = execution.register(module, known("graph", graph, self.graphs), output, layers, self._settings["sxq_device"])
+        on = known("graph", graph, self.graphs)
+        model = execution.register(module, on, output, layers, self._settings["sxq_device"])
         spec = {**(spec or {}), "class": f"{type(module).__module__}.{type(module).__qualname__}", "output": output,
                 "hops": model.hops, "halo": model.halo, "backend": model.backend, "reason": model.reason}
-        digest = learning.content_hash(module, tuple(spec.items()))
-        model_id = None
-        if not self._store.read_only:
+        digest = learning.content_hash(module, (output, layers))
+        if self._store.read_only:
+            model_id = self._held_id(name, self.graph_id(graph), digest, replace)
+        else:
             probe = model.full[:4].tolist()
             model_id = self._store.save_model(name, self.graph_id(graph), digest, spec, weights, probe, replace)
-        elif name in self._models and not replace:
-            raise NameTaken(f"model {name!r} is registered already; use replace=True")
         self._elsewhere.clear()
-        self._models[name] = Named(model, model_id, graph, spec)
+        self._models[name] = Named(model, model_id, graph, spec, digest)
+
+    def _held_id(self, name: str, graph_id: int | None, digest: str, replace: bool) -> int | None:
+        """The id of a model whose answers a read-only database holds, None where it holds no such model."""
+        held, row = self._models.get(name), self._store.load_model(name)
+        if row and (row.content_hash, row.graph_id) == (digest, graph_id):
+            return row.model_id
+        if (held.content_hash != digest if held else row) and not replace:
+            raise NameTaken(f"model {name!r} exists with other content; use replace=True, or choose another name")
+        return None
 
     def model(self, name: str, graph: str | None = None) -> Named:
         """A model at hand, on its own graph or another; raises UnknownName, ModelDetached, ModelChanged."""
@@ -179,7 +197,8 @@ class Registry:
         if row is not None and self._graph_name(row.graph_id) in names:
             return self._graph_name(row.graph_id)
         if len(names) != 1:
-            raise InvalidValue(f"graph= is needed: {f'known graphs are ' + ', '.join(names) if names else 'no graph is registered'}")
+            found = f"known graphs are {', '.join(names)}" if names else "no graph is registered"
+            raise InvalidValue(f"graph= is needed: {found}")
         return names[0]
 
     def _load_graph(self, name: str) -> Graph:
@@ -194,7 +213,11 @@ class Registry:
         if row is None:
             raise UnknownName("model", name, self.model_names())
         graph = self._graph_name(row.graph_id)
-        self._models[name] = Named(self._revive(row, self._load_graph(graph)), row.model_id, graph, row.spec)
+        if graph not in self._graph_names():
+            raise ModelError(f"the graph of model {name!r} was dropped or replaced; register or train the model again "
+                             f"on a graph that is there, known: {', '.join(self._graph_names()) or 'none'}")
+        model = self._revive(row, self._load_graph(graph))
+        self._models[name] = Named(model, row.model_id, graph, row.spec, row.content_hash)
         return self._models[name]
 
     def _revive(self, row, graph: Graph):

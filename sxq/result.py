@@ -57,6 +57,16 @@ class Table:
         return text_table(self.columns, self._rows) if self.columns else "(no rows)"
 
 
+class PlanText(Table):
+    """A plan: one row with one column, printed as the lines it is."""
+
+    def __init__(self, text: str):
+        super().__init__(["plan"], [(text,)])
+
+    def __repr__(self) -> str:
+        return self._rows[0][0]
+
+
 class Result(Table):
     """The skylines of one EXPLAIN; iterates over its explanations, target by target, by rank.
 
@@ -128,7 +138,9 @@ class Result(Table):
     def summary(self) -> str:
         """One line: what was examined and what share of it the answer covers."""
         nodes = "1 node" if len(self.targets) == 1 else f"{len(self.targets)} nodes"
-        share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory" if self.explanatory else ""
+        share = ""
+        if self.explanatory:
+            share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
         ended = "" if self.complete else "; the search did not run to its end"
         return f"{nodes}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 

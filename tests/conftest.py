@@ -1,6 +1,9 @@
 """Options and fixtures that all tests share."""
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # small tensors: a second thread costs more than it brings, and tests run side by side
 
 
 def pytest_addoption(parser):

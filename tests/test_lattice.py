@@ -175,7 +175,10 @@ def test_thinning_keeps_one_member_per_box_and_says_so():
     line = [oracle.Candidate(i, (5000 + i, 9000 - i), 1, bytes([i, 0])) for i in range(200)]
     assert len(lattice_of(line).front) == 200
     thinned = lattice_of(line, front_limit=50)
-    assert thinned.thinned and len(thinned.front) < 10 and thinned.answer(10).coverage == 1.0
+    answer = thinned.answer(10)
+    assert thinned.thinned and answer.front == len(thinned.front) < 10 and answer.coverage == 1.0
+    assert 0 < answer.epsilon_achieved <= 0.1  # what was refused counts
+    assert_epsilon_achieved(answer, line)
     exact = lattice_of(line, epsilon=0, front_limit=50)
     assert not exact.thinned and len(exact.front) == 200
 

@@ -126,7 +126,7 @@ def test_greedy_gives_ties_to_the_first():
     sets = [bitarray("000001100"), bitarray("111110000"), bitarray("110000011")]
     nine = grid([[i + 1] for i in range(9)])
     cover = covers.Cover(nine[:3], tuple(sets), nine, np.ones(9, dtype=np.int64))
-    assert selection.greedy(cover, 3) == [1, 0, 2]  # once 1 is chosen, the old gain of 2 is worth no more than 0's
+    assert selection.greedy(cover, 3) == [1, 0, 2]  # after 1, the gain of 2 falls to that of 0
 
 
 def test_fill_looks_past_many_members_of_large_volume():

@@ -11,10 +11,12 @@ probability of class 0 is sigmoid(pro - con). The scores of candidates are equal
 On `payments` the model is sure of class 0 for acct-17: pro 4, con 1.5, p = sigmoid(2.5) = 0.924; without any edge it
 would say class 1, p = sigmoid(-0.5) = 0.378. acct-3 alone keeps the prediction (3 - 0.5) and without it the
 prediction falls (1 - 1.5): a perfect answer. With acct-1 too, what remains is even surer of the contrary (-1.5).
+On `club` the model is as good as undecided about member 0 (0.1 for class 0) and takes both sides of its friends.
 """
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import Data
@@ -60,18 +62,22 @@ class Votes(nn.Module):
         return self.output(x * self.scale)
 
 
-def write_weights(folder: Path) -> None:
-    """votes.safetensors and gossip.safetensors: one and two layers of identities."""
+def write_files(folder: Path) -> None:
+    """votes.safetensors and gossip.safetensors, one and two layers of identities; and graph files that are wrong."""
     for name, layers in (("votes", 1), ("gossip", 2)):
         module = learning.build(ArchitectureSpec("gin", 2, 2, layers, 2))
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
         (folder / f"{name}.safetensors").write_bytes(learning.to_bytes(module))
+    edges, x = np.array([[0, 1, 2], [1, 2, 9]]), np.ones((3, 2))
+    np.savez(folder / "edge_out_of_range.npz", edge_index=edges, x=x)
+    np.savez(folder / "nan.npz", edge_index=edges[:, :2], x=x * [[1], [np.nan], [1]])
+    np.savez(folder / "no_features.npz", edge_index=edges[:, :2])
 
 
 def fill(con: sxq.Connection) -> sxq.Connection:
-    """Both graphs and both models; the weights lie in the working directory."""
+    """Both graphs and both models; the weights lie in the working directory, see `write_files`."""
     con.execute(PAYMENTS + CLUB + MODELS)
     return con
 

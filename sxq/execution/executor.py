@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sxq.errors import ModelError
 from sxq.execution.inference.disjoint import Disjoint
-from sxq.execution.model import Model
+from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
 from sxq.explanation import TargetReport
@@ -56,8 +56,9 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
     """Yield the report of each target as it is done.
 
     Stops after the round in which `interrupt` is set or WITHIN has passed; targets that were not reached are
-    reported as stopped. A KeyboardInterrupt yields what the running targets have and is raised again.
-    Raises ModelError for a target the model cannot be explained on, if it is the only one.
+    reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
+    Raises ModelError for a forward pass that fails, and for a target that the model cannot be explained on, if it
+    is the only one.
     """
     loop = _Loop(plan, graph, model, measures, profile)
     try:
@@ -70,6 +71,9 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
                 yield from loop.stop(reason)
     except KeyboardInterrupt:
         yield from loop.stop("interrupted")
+        raise
+    except Exception as error:
+        yield from loop.stop(f"stopped by an error: {error}")
         raise
 
 
@@ -88,13 +92,15 @@ class _Loop:
     def admit(self) -> Iterator[TargetReport]:
         """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
         while self.waiting and len(self.running) < TOGETHER and self._room():
-            ordinal, started = self.waiting.popleft(), time.perf_counter()
+            ordinal, started = self.waiting[0], time.perf_counter()
             try:
                 self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal))
+                self.waiting.popleft()
             except ModelError as error:
+                self.waiting.popleft()
+                yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
                 if self.total == 1:
                     raise
-                yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
             self.profile.charge("Field", started)
 
     def round(self) -> Iterator[TargetReport]:
@@ -102,7 +108,8 @@ class _Loop:
         clock = time.perf_counter()
         requests = [(target, target.ask()) for target in self.running]
         clock = self.profile.charge("Generate", clock)
-        verdicts = self.verifier.verify([request for _, request in requests if request])
+        with blaming(self.model, "copies of receptive fields, from which edges were removed"):
+            verdicts = self.verifier.verify([request for _, request in requests if request])
         clock = self.profile.charge("Verify", clock)
         for (target, request), verdict in zip([pair for pair in requests if pair[1]], verdicts):
             target.tell(verdict)
@@ -110,8 +117,7 @@ class _Loop:
         clock = self.profile.charge("Lattice", clock)
         self.profile.rounds += 1
         self.profile.batch_memory = self.verifier.batch_memory
-        self.running = [target for target, request in requests if request]
-        yield from self._finish([target for target, request in requests if not request])
+        yield from self._finish([target for target in self.running if target.over])
 
     def should_stop(self, interrupt: threading.Event) -> str:
         """Why the run must stop now, or nothing."""
@@ -123,8 +129,7 @@ class _Loop:
 
     def stop(self, reason: str) -> Iterator[TargetReport]:
         """Report everything that runs as it stands, and everything that waits as not reached."""
-        running, self.running = self.running, []
-        yield from self._finish(running, reason)
+        yield from self._finish(list(self.running), reason)
         while self.waiting:
             ordinal = self.waiting.popleft()
             yield TargetReport(self._key(ordinal), ordinal, "stopped", note=f"{reason} before this target was reached")
@@ -142,6 +147,7 @@ class _Loop:
         for target in targets:
             clock = time.perf_counter()
             finished = target.finish(stopped)
+            self.running.remove(target)
             self.profile.charge("Answer", clock)
             yield finished
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from sxq.errors import ModelNotLocal
 from sxq.execution.inference import Job
 from sxq.execution.inference.disjoint import Disjoint
-from sxq.execution.model import Model, forward_full
+from sxq.execution.model import Model, blaming, forward_full
 from sxq.graph import Field, Graph, extract
 
 PROBES = 3  # nodes poisoned; each costs two full-graph forwards
@@ -35,15 +35,15 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
         if not cases_left:
             return replace(model, hops=hops, halo=halo)
     raise ModelNotLocal(
-        f"with {hops} hops and {WIDEST} rings of context the output of node {cases_left[0].target} still differs from the "
-        f"full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the receptive field of its "
-        f"target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
+        f"with {hops} hops and {WIDEST} rings of context the output of node {graph.key(cases_left[0].target)!r} still "
+        f"differs from the full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the "
+        f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
 
 
 def agree(found: Tensor, expected: Tensor) -> bool:
     """Whether outputs [..., C] are equal within TOLERANCE, relative to the largest value."""
-    same = (found == expected) | ((found - expected).abs() <= TOLERANCE * expected.abs().clamp(max=1e30).amax().clamp(min=1))
-    return bool(same.all())
+    scale = expected.abs().clamp(min=1, max=1e30).amax()
+    return bool(((found == expected) | ((found - expected).abs() <= TOLERANCE * scale)).all())
 
 
 def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
@@ -125,7 +125,9 @@ class _Case:
         loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
         jobs = [Job(loaded, torch.from_numpy(bits[:, None]).to(self.model.device), context)
                 for bits, context, _ in self.expected]
-        return [(out[0].cpu(), expected) for out, (_, _, expected) in zip(backend.logits(jobs), self.expected)]
+        with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
+            outputs = backend.logits(jobs)
+        return [(out[0].cpu(), expected) for out, (_, _, expected) in zip(outputs, self.expected)]
 
 
 def _present(graph: Graph, field: Field, bits: np.ndarray, context: bool) -> np.ndarray:

@@ -8,6 +8,8 @@ model that was trained further is noticed instead of explained as it was.
 import copy
 import inspect
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.explain.algorithm.utils import clear_masks
 
-from sxq.errors import ModelChanged, ModelError, ModelOutputError
+from sxq.errors import Error, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph
 
 OUTPUTS = ("logits", "log_probs", "probs")
@@ -84,12 +86,21 @@ def borrow(module: nn.Module, graph: Graph, output: str, device: torch.device) -
 def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> Tensor:
     """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU."""
     tensors = edge_tensors(graph, np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep), model.device)
+    where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
+    with blaming(model, where), torch.inference_mode():
+        return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
+
+
+@contextmanager
+def blaming(model: Model, where: str) -> Iterator[None]:
+    """Whatever a forward pass raises becomes a ModelError that says on what it ran."""
     try:
-        with torch.inference_mode():
-            return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
+        yield
+    except Error:
+        raise
     except Exception as error:
-        raise ModelError(f"the forward pass of {type(model.module).__name__} failed on the registered graph "
-                         f"(x [{graph.num_nodes}, {graph.num_features}], {graph.num_edges} edges): {error}") from error
+        raise ModelError(f"the forward pass of {type(model.module).__name__} failed on {where}: "
+                         f"{type(error).__name__}: {error}") from error
 
 
 def edge_tensors(graph: Graph, edges: np.ndarray, device) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -118,7 +129,8 @@ def _copy(module: nn.Module) -> nn.Module:
     try:
         own = copy.deepcopy(module)
     except Exception as error:
-        raise ModelError(f"the model cannot be copied ({error}); sxq works on a copy to leave yours as it is") from error
+        raise ModelError("the model cannot be copied, and sxq works on a copy to leave yours as it is: "
+                         f"{error}") from error
     clear_masks(own)
     for part in own.modules():
         if getattr(part, "cached", None) is True:
@@ -133,13 +145,14 @@ def _arguments(module: nn.Module, graph: Graph) -> tuple[str, ...]:
     signature = inspect.signature(module.forward)
     parameters = list(signature.parameters.values())
     available = {name for name in EDGE_ARGUMENTS if getattr(graph, name) is not None}
-    required = [p.name for p in parameters[2:] if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    unfilled = [name for name in required if name not in available]
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
-    if unfilled or (len(positional) < 2 and not any(p.kind == p.VAR_POSITIONAL for p in positional)):
-        raise ModelError(f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or edge_attr "
-                         f"where the graph has them{', so nothing fills ' + ', '.join(unfilled) if unfilled else ''}; "
-                         f"wrap the model in a module with forward(x, edge_index)")
+    unfilled = [p.name for p in parameters[2:] if p.default is p.empty and p.name not in available
+                and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    places = sum(2 if p.kind == p.VAR_POSITIONAL else p.kind != p.KEYWORD_ONLY for p in parameters)
+    if unfilled or places < 2:
+        lacking = f", so nothing fills {', '.join(unfilled)}" if unfilled else ""
+        raise ModelError(f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or "
+                         f"edge_attr where the graph has them{lacking}; wrap the model in a module with "
+                         f"forward(x, edge_index)")
     return tuple(name for name in EDGE_ARGUMENTS if name in signature.parameters and name in available)
 
 

@@ -18,7 +18,7 @@ from sxq.execution.gradient import edge_gradient
 from sxq.execution.inference import Backend, Job
 from sxq.execution.ledger import Entry, Ledger
 from sxq.execution.locality import WIDEST, agree
-from sxq.execution.model import Model
+from sxq.execution.model import Model, blaming
 from sxq.execution.verifier import Request, Verdict
 from sxq.explanation import Explanation, TargetReport
 from sxq.graph import Graph, extract
@@ -27,6 +27,7 @@ from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Measure, MeasureBatch, evaluate
 
 ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
+PATIENCE = 64  # requests in a row that are answered from memory, before the other targets have their turn
 BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
 COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.equal,
            "!=": np.not_equal}
@@ -51,11 +52,15 @@ class TargetRun:
         self.ledger = Ledger()
         self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
         self.incomparable = 0
-        self.complete = False  # every generator ended by itself
         self._turns = deque([(-1, self._opening())]) if self.field.num_units else deque()
         self._answers: dict[int, Scored | None] = {-1: None}
         self._pending: tuple | None = None
         self._cut = False  # the budget ended in the middle of a request: nobody will be asked again
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to ask: every generator ended by itself, or the budget is spent."""
+        return self._cut or not self._turns
 
     @property
     def bytes(self) -> int:
@@ -63,11 +68,14 @@ class TargetRun:
         return self.field.num_nodes * self.graph.num_features * 4 + 64 * len(self.field.edges)
 
     def ask(self) -> Request | None:
-        """Candidates nobody has verified yet, from the generator whose turn it is; None when the search is over.
+        """Candidates nobody has verified yet, from the generator whose turn it is; None when there are none.
 
-        A repeated candidate is answered from the ledger, at no cost.
+        A repeated candidate is answered from the ledger, at no cost. A generator that only repeats itself is
+        left after PATIENCE answers, so that whoever wants to stop the run is heard; `over` says if it has ended.
         """
-        while self._turns and not self._cut:
+        for _ in range(PATIENCE):
+            if self.over:
+                return None
             number, search = self._turns[0]
             try:
                 candidates = search.send(self._answers[number])
@@ -86,7 +94,6 @@ class TargetRun:
                 self._pending = number, candidates, packed, numbers, new
                 return Request(self.loaded, candidates.bits[new], self.predicted)
             self._answers[number] = self.ledger.scored(numbers, self.objectives)
-        self.complete = not self._cut
         return None
 
     def tell(self, verdict: Verdict) -> None:
@@ -114,7 +121,7 @@ class TargetRun:
         return TargetReport(
             self.key, self.ordinal, status, self.predicted, self.p_full, self.p_empty, self.self_sufficient,
             self.field.num_units, self.field.hops, self.ledger.count, self.lattice.explanatory, answer.front,
-            answer.dominance, answer.coverage, answer.epsilon_achieved, self.complete and not stopped,
+            answer.dominance, answer.coverage, answer.epsilon_achieved, not self._turns and not stopped,
             time.perf_counter() - self.started, self._note(stopped, bool(explanations)), explanations)
 
     def _opening(self):
@@ -170,7 +177,8 @@ class TargetRun:
         if self.incomparable:
             notes.append(f"{self.incomparable} candidates left out: a measure gave NaN")
         if self.lattice.thinned:
-            notes.append(f"front thinned to one member per box of the (1+eps) grid above {self.lattice_plan.front_limit}")
+            notes.append("front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
+                         f"{self.lattice_plan.front_limit}")
         return "; ".join(notes)
 
     def _why_empty(self) -> str:
@@ -196,7 +204,8 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         loaded = backend.load(graph, field)
         everything = torch.ones(field.num_units, 1, dtype=torch.bool, device=model.device)
-        full, empty = backend.logits([Job(loaded, everything, True), Job(loaded, ~everything, False)])
+        with blaming(model, f"the receptive field of node {graph.key(position)!r}"):
+            full, empty = backend.logits([Job(loaded, everything, True), Job(loaded, ~everything, False)])
         if agree(full[0].cpu(), model.full[position]):
             full, empty = model.probabilities(torch.cat([full, empty])).cpu().numpy()
             return field, loaded, full, empty

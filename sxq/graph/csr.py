@@ -39,7 +39,7 @@ class Graph:
         self.edge_weight = None if edge_weight is None else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
         self.edge_attr = None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
         self.keys = None if keys is None else _keys(keys, len(self.x))
-        self.attributes = {name: list(values) for name, values in (attributes or {}).items()}
+        self.attributes = {name: list(map(_plain, values)) for name, values in (attributes or {}).items()}
         for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.y):
             if array is not None:
                 array.flags.writeable = False
@@ -107,8 +107,7 @@ class Graph:
 
     def position(self, key: Any) -> int:
         """The position of a key; raises NodeNotFound with the range or the nearest key."""
-        if isinstance(key, (np.integer, np.str_)):
-            key = key.item()
+        key = _plain(key)
         if self.keys is None:
             if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < self.num_nodes:
                 return key
@@ -139,6 +138,10 @@ def _typed(key: Any) -> tuple[str, Any]:
     return type(key).__name__, key  # 1, True and 1.0 are one dict key in Python and three keys for users
 
 
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _features(x) -> np.ndarray:
     x = np.array(x, dtype=np.float32)
     if x.ndim == 1:
@@ -147,7 +150,8 @@ def _features(x) -> np.ndarray:
         raise GraphError(f"x has shape {list(x.shape)}, expected [num_nodes, features]")
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
-        raise GraphError(f"x holds NaN or infinite values in {len(bad)} of {len(x)} rows, the first at position {bad[0]}")
+        raise GraphError(f"x holds NaN or infinite values in {len(bad)} of {len(x)} rows, "
+                         f"the first at position {bad[0]}")
     return x
 
 
@@ -187,7 +191,7 @@ def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
 
 
 def _keys(keys: Sequence[Any], num_nodes: int) -> list[Any]:
-    keys = [key.item() if isinstance(key, np.generic) else key for key in keys]
+    keys = list(map(_plain, keys))
     if len(keys) != num_nodes:
         raise GraphError(f"{len(keys)} keys for {num_nodes} nodes")
     kinds = {type(key) for key in keys}

@@ -9,9 +9,11 @@ from sxq.graph import Graph, extract
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice, Plan, Verify
+from sxq.planning.settings import MOST
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_TOP, DEFAULT_EPSILON, DEFAULT_SEED = 10, 0.1, 0
+MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
 FLAGS = ("factual", "counterfactual")
 
 
@@ -36,15 +38,14 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
         Filter(verify, conditions) if conditions else verify, _measures(statement.measures, catalog.measures),
         epsilon=_number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"], resolution=settings["sxq_resolution"])
-    answer = Answer(lattice, _whole("TOP", statement.top, DEFAULT_TOP, 1), settings["sxq_answer"])
+    answer = Answer(lattice, _whole("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS), settings["sxq_answer"])
     return Plan(answer, stores=catalog.stores, into=statement.into)
 
 
 def _scan(name: str, graph: Graph, model: ModelInfo, keys: Sequence[Any], directed: bool) -> FieldScan:
     if not keys:
         raise DataError("no target: the list or sub-query of NODES gave no node")
-    keys = tuple(dict.fromkeys(keys))  # a node named twice is explained once
-    positions = tuple(graph.position(key) for key in keys)
+    positions = tuple(dict.fromkeys(map(graph.position, keys)))  # a node named twice is explained once
     directed = directed or not graph.undirected
     sizes = tuple(extract(graph, position, model.hops, 0, directed).num_units for position in positions)
     return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, sizes)
@@ -95,11 +96,12 @@ def _known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
     return entries[name]
 
 
-def _whole(clause: str, value: Any, default: int, least: int) -> int:
+def _whole(clause: str, value: Any, default: int, least: int, most: int = MOST) -> int:
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value in (math.inf, -math.inf) \
-            or int(value) != value or value < least:
-        raise InvalidValue(f"{clause} {value!r}; expected a whole number of {least} or more")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most or value != int(value):
+        limit = f"of {least} or more" if not number or not value > most else f"from {least} to {most}"
+        raise InvalidValue(f"{clause} {value!r}; expected a whole number {limit}")
     return int(value)
 
 
@@ -107,6 +109,6 @@ def _number(clause: str, value: Any, default: float | None, least: float, above:
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) \
             or value < least or (above and value == least):
-        what = "a number" if least == -math.inf else f"a number above {least:g}" if above else f"a number of {least:g} or more"
-        raise InvalidValue(f"{clause} {value!r}; expected {what}")
+        bound = "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
+        raise InvalidValue(f"{clause} {value!r}; expected a number{bound}")
     return float(value)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
+from sxq.scoring.measures import STEP
 
+MOST = 2**62  # numpy's integers hold it, with room for sums
 UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -33,7 +35,7 @@ def memory(value: Any) -> int:
 
 def _whole(least: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if isinstance(value, bool) or int(value) != float(value) or int(value) < least:
+        if isinstance(value, bool) or int(value) != float(value) or not least <= int(value) <= MOST:
             raise ValueError
         return int(value)
     return read
@@ -41,7 +43,7 @@ def _whole(least: int) -> Callable[[Any], int]:
 
 def _between(low: float, high: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
-        if isinstance(value, bool) or not low < float(value) < high:
+        if isinstance(value, bool) or not low <= float(value) <= high:
             raise ValueError
         return float(value)
     return read
@@ -72,7 +74,7 @@ SETTINGS = {
                           "where models run; auto is CUDA when there is one"),
     "sxq_front_limit": Setting(4096, _whole(1), "a whole number of 1 or more",
                                "front members kept before the front is thinned to one per box of the (1+eps) grid"),
-    "sxq_resolution": Setting(0.01, _between(0, 1), "a number between 0 and 1",
+    "sxq_resolution": Setting(0.01, _between(STEP, 1), f"a number from {STEP} to 1",
                               "scores are clipped from below here; finer differences are noise"),
 }
 

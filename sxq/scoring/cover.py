@@ -2,8 +2,8 @@
 
 One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up
 to date when somebody looks: members that were there get bits for the vectors that are new, new members get
-all. Weights: multiplicities are cut into binary planes, so that a weighted count is a few popcounts, weigh(B)
-= sum over j of 2^j * |B and plane_j|.
+all. Multiplicities are cut into binary planes, so that a weighted count is a few popcounts:
+weigh(B) = sum over j of 2^j * |B and plane_j|.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ def coverage(cover: Cover, k: int) -> list[int]:
 def greedy(cover: Cover, k: int) -> list[int]:
     """At most k front positions of largest gain in weighted coverage, until all is covered.
 
-    Lazy: gains only shrink, so an old gain is a bound, and a member whose new gain beats all bounds is the best.
+    Lazy: gains only shrink, so an old gain is a bound, and whoever's new gain beats all bounds is the best.
     Of equal gains the first in the front's order wins.
     """
     chosen, uncovered = [], ones(len(cover.vectors))
@@ -44,7 +44,7 @@ def greedy(cover: Cover, k: int) -> list[int]:
 def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
     """`chosen` and further positions of the front [F, M], each of largest gain in hypervolume.
 
-    Of equal gains the first wins; grid vectors keep volumes whole, so up to three measures no rounding decides.
+    Of equal gains the first wins; grid volumes are whole, so up to three measures no rounding decides.
     """
     front, chosen = front.astype(np.float64), list(chosen)
     free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))

@@ -52,7 +52,8 @@ def meaning(result: Result) -> str:
 def _edges(explanation) -> str:
     pairs = list(dict.fromkeys(tuple(sorted(edge)) for edge in explanation.edges))
     named = ", ".join(f"{u}-{v}" for u, v in pairs[:6])
-    return f"the edge {named}" if len(pairs) == 1 else f"the {len(pairs)} edges {named}{', ...' if len(pairs) > 6 else ''}"
+    more = ", ..." if len(pairs) > 6 else ""
+    return f"the edge {named}" if len(pairs) == 1 else f"the {len(pairs)} edges {named}{more}"
 
 
 def _command() -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from sxq.connection import Connection
 from sxq.errors import Error
 from sxq.language import complete, split
-from sxq.result import Result, Table
+from sxq.result import PlanText, Result, Table
 from sxq.tables import text_table
 
 INTERRUPTED = 130
@@ -48,10 +48,8 @@ def show(result: Table, as_json: bool = False) -> None:
     if as_json:
         for row in result.rows:
             print(json.dumps(dict(zip(result.columns, row)), default=str, ensure_ascii=False))
-    elif isinstance(result, Result):
+    elif isinstance(result, Result | PlanText):
         print(result)
-    elif result.columns == ["plan"]:
-        print("\n".join(row[0] for row in result.rows))
     elif result.columns:
         print(text_table(result.columns, result.rows, most=sys.maxsize))
     sys.stdout.flush()

@@ -1,0 +1,31 @@
+"""The engine as a user sees it: golden scripts for plans, runs and errors, on the toy graphs of `toys.py`.
+
+Every file has a database of its own, filled by `toys.fill`; its cases run in it one after the other. Values for
+parameters follow the script as JSON: `-- with ["acct-17", 2]`. A file named `read_only` has its database reopened so.
+"""
+
+import json
+
+import pytest
+
+import sxq
+from tests import golden, toys
+
+FILES = [*golden.files("plan"), *golden.files("run"), *(p for p in golden.files("errors") if "parse" not in p.stem)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=golden.name)
+def test_golden(path, bless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toys.write_files(tmp_path)
+    with sxq.connect("toys.duckdb") as con:
+        toys.fill(con)
+        if path.stem != "read_only":
+            return golden.check(path, lambda written: execute(con, written), bless)
+    with sxq.connect("toys.duckdb", read_only=True) as con:
+        golden.check(path, lambda written: execute(con, written), bless)
+
+
+def execute(con, written):
+    script, _, values = written.partition("\n-- with ")
+    return str(con.execute(script, json.loads(values or "null")))
