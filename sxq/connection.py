@@ -133,8 +133,8 @@ class Connection:
         """Steps 3 to 6 of the life of a query: the result, its plan and the profile of its run."""
         from sxq import execution
 
-        if not self._store.read_only:
-            self._store.require_writable("EXPLAIN")
+        if statement.into or not self._store.read_only:
+            self._store.require_writable("INTO" if statement.into else "EXPLAIN")
         plan, named = self._plan(statement)
         profile, started = execution.Profile(), time.perf_counter()
         query_id = self._begin(statement, plan, named)

@@ -116,7 +116,7 @@ class Lattice:
         return self._report(state, cover, *self._swap(state, k))
 
     def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and vectors of the swap rule's members; of equal vectors the one in the front, if it is there."""
+        """Ids and vectors of the swap rule's members; of equal vectors the one in the front, if there."""
         if not state.arrived:
             return state.front.ids, state.front.vectors
         ids, vectors = map(np.concatenate, zip(*state.arrived))

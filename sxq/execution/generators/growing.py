@@ -33,7 +33,7 @@ def growing(field: Field, context: Context) -> Search:
         scored = yield Candidates.of(_each_with(state, tried), parent, tried)
         gain[tried], left = mean_score(scored.scores) - here, left - len(tried)
         state[frontier[np.argsort(-gain[frontier], kind="stable")][:block]] = True
-        scored = yield Candidates.of(state[None], parent)
+        scored = yield Candidates.of(state[None].copy(), parent)
         parent, here = int(scored.ids[0]), mean_score(scored.scores)[0]
 
 

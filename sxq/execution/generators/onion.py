@@ -31,7 +31,7 @@ def onion(field: Field, context: Context) -> Search:
         state, layer = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop)
         left = int(shares[hop - 1])
         while len(layer) and state.any():
-            scored = yield Candidates.of(state[None])
+            scored = yield Candidates.of(state[None].copy())
             parent, here = int(scored.ids[0]), mean_score(scored.scores)[0]
             width, block = pace(len(layer), left)
             tried = layer[np.argsort(loss[layer], kind="stable")][: min(width, context.rows)]

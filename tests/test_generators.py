@@ -1,0 +1,148 @@
+"""The generators, driven without a model: a made-up score stands in for the verifier."""
+
+import numpy as np
+import pytest
+
+from sxq.execution.conversation import Context, Scored
+from sxq.execution.generators import GENERATORS
+from sxq.execution.generators.onion import pace, share_out
+from sxq.graph import Graph, extract
+from tests.graphs import random_graph
+
+
+def worth(field, seed=0):
+    """A made-up verifier: scores [n, 2] of bits [n, U], a mix of what single units are worth and of size."""
+    weights = np.random.default_rng(seed).normal(size=field.num_units)
+
+    def score(bits):
+        value = 1 / (1 + np.exp(-(bits @ weights)))
+        return np.stack([value, 1 - bits.mean(axis=1)], axis=1).round(4)
+    return score
+
+
+def drive(name, field, allowance=10**6, seed=0, score=None, **options):
+    """Run a generator to its end; all candidates it proposed, in order, and the number of distinct ones."""
+    score, ids, asked = score or worth(field), {}, []
+    empty = np.zeros((1, field.num_units), bool)
+    context = Context(score(~empty)[0], score(empty)[0], 0, allowance, 1000, np.random.default_rng(seed),
+                      lambda: np.zeros(field.num_units))
+    search = GENERATORS[name].search(field, context, **options)
+    answer = None
+    while True:
+        try:
+            candidates = search.send(answer)
+        except StopIteration:
+            return np.concatenate(asked) if asked else empty[:0], len(ids)
+        asked.append(candidates.bits)
+        numbers = np.array([ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)])
+        scores, flags = score(candidates.bits), np.ones(len(numbers), bool)
+        assert len(candidates.parent) == len(candidates.edited) == len(candidates.bits)
+        answer = Scored(numbers, scores, scores, flags, flags, flags)
+
+
+@pytest.fixture(params=range(4))
+def field(request):
+    graph = random_graph(np.random.default_rng(request.param), nodes=14, edges=16, undirected=request.param % 2 == 0)
+    return extract(graph, 0, 2, 0)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("allowance", [40, 500])
+def test_candidates_are_connected_sets_that_hold_the_target(name, field, allowance):
+    bits, _ = drive(name, field, allowance)
+    assert len(bits) and bits.any(axis=1).all()
+    assert (field.component(bits) == bits).all()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_the_same_seed_gives_the_same_candidates(name, field):
+    first, again = drive(name, field, 200, seed=1)[0], drive(name, field, 200, seed=1)[0]
+    assert np.array_equal(first, again)
+
+
+def peel_as_printed(field, score):
+    """Algorithm 2, line by line: the set of all candidates it verifies."""
+    seen = set()
+    for hop in range(field.hops, 0, -1):
+        state = [int(h) <= hop for h in field.unit_hop]
+        layer = [i for i in range(field.num_units) if field.unit_hop[i] == hop]
+        seen.add(tuple(state)) if layer else None
+        while layer:
+            children = [tuple(bit and i != e for i, bit in enumerate(state)) for e in layer]
+            loss = [score(np.array([state]))[0].mean() - score(np.array([child]))[0].mean() for child in children]
+            seen.update(children)
+            best = int(np.argmin(loss))
+            state = list(children[best])
+            layer.pop(best)
+    return {bits for bits in seen if any(bits)}
+
+
+def grow_as_printed(field, score):
+    """Edge growing, line by line, the whole frontier competing."""
+    state, seen = np.zeros(field.num_units, bool), set()
+    while not state.all():
+        nodes = {0} | {int(v) for v in field.ends[:, state].ravel()}
+        near = [i for i in range(field.num_units) if not state[i] and {int(v) for v in field.ends[:, i]} & nodes]
+        children = [state | (np.arange(field.num_units) == i) for i in near]
+        seen.update(tuple(child.tolist()) for child in children)
+        state = children[int(np.argmax([score(child[None])[0].mean() for child in children]))]
+    return seen
+
+
+@pytest.mark.parametrize("name,printed", [("onion", peel_as_printed), ("growing", grow_as_printed)])
+def test_with_budget_enough_the_search_is_the_paper_s(name, printed, field):
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=field.num_units) + 1e-3 * np.arange(field.num_units)
+
+    def score(bits):
+        return (1 / (1 + np.exp(-(bits @ weights))))[:, None]
+
+    bits, _ = drive(name, field, score=score)
+    assert {tuple(row.tolist()) for row in bits} == printed(field, score)
+
+
+def big_field(units=6000):
+    """A hub with 200 neighbours and thousands of units at hop two."""
+    rng = np.random.default_rng(0)
+    hub = np.stack([np.zeros(200, int), np.arange(1, 201)])
+    far = np.stack([rng.integers(1, 201, units), np.arange(201, 201 + units)])
+    pairs = np.concatenate([hub, far], axis=1)
+    graph = Graph(np.concatenate([pairs, pairs[::-1]], axis=1), np.zeros((201 + units, 1)))
+    return extract(graph, 0, 2, 0)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_on_a_large_field_the_cost_follows_the_allowance(name):
+    field = big_field()
+    bits, distinct = drive(name, field, allowance=1500)
+    assert field.num_units == 6200 and distinct < 2 * 1500
+    assert (field.component(bits[-200:]) == bits[-200:]).all()
+
+
+def test_peeling_a_large_field_still_reaches_the_small_subgraphs():
+    field = big_field()
+    sizes = drive("onion", field, allowance=1500)[0].sum(axis=1)
+    assert sizes.max() == field.num_units and (sizes < 20).sum() > 10
+
+
+def test_growing_within_a_budget_builds_the_small_subgraphs_edge_by_edge():
+    sizes = set(drive("growing", big_field(), allowance=1500)[0].sum(axis=1).tolist())
+    assert set(range(1, 16)) <= sizes
+
+
+def test_random_sizes_are_spread_and_can_be_fixed():
+    field = big_field()
+    sizes = drive("random", field, allowance=300)[0].sum(axis=1)
+    assert (sizes <= 20).sum() > 60 and (sizes > 500).sum() > 60
+    assert set(drive("random", field, allowance=50, size=7)[0].sum(axis=1)) == {7}
+
+
+def test_shares_pay_small_layers_in_full():
+    assert share_out(100, np.array([4, 50, 1000])).tolist() == [10, 45, 45]
+    assert share_out(10**6, np.array([4, 50])).tolist() == [10, 1275]
+
+
+def test_the_pace_is_the_paper_s_where_it_can_be_paid():
+    assert pace(10, 55) == (10, 1)
+    width, block = pace(1000, 800)
+    assert width < 60 and block > 50
