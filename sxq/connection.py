@@ -12,7 +12,7 @@ Each room is entered once, left to right; no room calls another.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any
@@ -257,7 +257,8 @@ def explain(model, data, node, *, k: int = 10, epsilon: float = 0.1,
     budget    distinct candidates verified per node;  within  seconds for the call
     Returns a `Result`; raises what `Connection.execute` raises.
     """
-    keys = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
+    node, k, epsilon, budget, within, seed = map(_plain, (node, k, epsilon, budget, within, seed))
+    keys = tuple(node) if isinstance(node, Iterable) and not isinstance(node, str) else (node,)
     statement = st.Explain(
         keys=keys, model="model", measures=tuple(optimize), generators=tuple(map(st.GeneratorCall, by)), top=k,
         epsilon=epsilon, budget=budget, within=within, seed=seed, directed=directed)
@@ -265,6 +266,11 @@ def explain(model, data, node, *, k: int = 10, epsilon: float = 0.1,
         con.register_graph("graph", data)
         con.register_model("model", model, "graph", output)
         return con.run(statement)
+
+
+def _plain(value: Any) -> Any:
+    """A scalar or an array of numpy or torch as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _table(found) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sxq.errors import NodeNotFound
 from sxq.execution.model import Model, forward_full
 from sxq.graph import Graph
 
@@ -67,12 +68,17 @@ def _compare(stored: Stored, missing: list, full, empty, kept, removed) -> Findi
 
 def _locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:
     """Which edges [E] of the graph a stored explanation names (all parallels of each), and the names it lacks."""
-    pairs = {(graph.position(u), graph.position(v)): (u, v) for u, v in edges}
+    pairs, unknown = {}, []
+    for u, v in edges:
+        try:
+            pairs[graph.position(u), graph.position(v)] = u, v
+        except NodeNotFound:
+            unknown.append((u, v))
     heads = np.unique([v for _, v in pairs])
     near = graph.in_edges(heads) if len(heads) else np.zeros(0, np.int64)
     found = [edge for edge in near.tolist() if tuple(graph.edge_index[:, edge].tolist()) in pairs]
     present = {tuple(graph.edge_index[:, edge].tolist()) for edge in found}
     inside = np.zeros(graph.num_edges, bool)
     inside[found] = True
-    return inside, [name for pair, name in pairs.items() if pair not in present]
+    return inside, unknown + [name for pair, name in pairs.items() if pair not in present]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.explain.algorithm.utils import clear_masks
 
-from sxq.errors import Error, ModelChanged, ModelError, ModelOutputError
+from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph
 
 OUTPUTS = ("logits", "log_probs", "probs")
@@ -120,9 +120,12 @@ def fingerprint(module: nn.Module) -> tuple:
 
 
 def choose_device(setting: str) -> torch.device:
-    """`auto` is CUDA when there is one; anything else is a torch device name."""
+    """`auto` is CUDA when there is one; anything else is a torch device name. Raises InvalidValue."""
     name = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
+        raise InvalidValue(f"sxq_device is {setting!r}, but torch finds no such device here; use auto or cpu")
+    return device
 
 
 def _copy(module: nn.Module) -> nn.Module:
