@@ -10,9 +10,9 @@
 Each room is entered once, left to right; no room calls another.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any
@@ -30,6 +30,22 @@ from sxq.result import PlanText, Result, Table
 from sxq.storage import Store
 
 
+class Flag:
+    """Set by whoever wants a run to stop; takes no lock, as `threading.Event` does, so that a signal handler may set it."""
+
+    def __init__(self):
+        self._up = False
+
+    def set(self) -> None:
+        self._up = True
+
+    def clear(self) -> None:
+        self._up = False
+
+    def is_set(self) -> bool:
+        return self._up
+
+
 class Connection:
     """A database of graphs, models and explanations, in memory or in one file.
 
@@ -45,7 +61,7 @@ class Connection:
         self._settings = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
         self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
         self._names = Registry(self._store, self._settings)
-        self._interrupt = threading.Event()
+        self._interrupt, self._running = Flag(), False
         self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
         self._defines.should_stop = self._interrupt.is_set
         self.report = report
@@ -55,14 +71,22 @@ class Connection:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
-        Returns `Result` for an EXPLAIN, else a `Table` read completely.
+        Returns `Result` for an EXPLAIN, else a `Table` read completely. An interrupted script ends after the
+        statement that `interrupt` stopped.
         """
-        pieces = language.split(text)
-        script = language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
-        result = Table([], [])
-        for statement in script:
-            result = self.run(statement)
-        return result
+        self._interrupt.clear()
+        self._running = True
+        try:
+            pieces = language.split(text)
+            script = language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
+            result = Table([], [])
+            for statement in script:
+                result = self.run(statement)
+                if self._interrupt.is_set():
+                    break  # what was stopped may be what the next statement builds on
+            return result
+        finally:
+            self._running = False
 
     sql = execute
 
@@ -95,10 +119,12 @@ class Connection:
         """
         self._names.add_measure(name, fn, larger_is_better, score)
 
-    def interrupt(self) -> None:
-        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete."""
-        self._interrupt.set()
-        self._store.interrupt()
+    def interrupt(self) -> bool:
+        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete. False if nothing runs."""
+        if self._running:
+            self._interrupt.set()
+            self._store.interrupt()
+        return self._running
 
     def close(self) -> None:
         """Close the database; the connection is of no use afterwards."""
@@ -112,7 +138,6 @@ class Connection:
 
     def run(self, statement: st.Statement) -> Table:
         """Run one bound statement: what `execute` does with each."""
-        self._interrupt.clear()
         self._defines.report = self.report
         match statement:
             case st.Sql():
@@ -141,7 +166,8 @@ class Connection:
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
                                 self._interrupt, profile, self.report)
         reports, cut_short = self._keep(running, query_id, profile)
-        result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started)
+        result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
+                        profile.seconds)
         self._finish(result, plan, profile)
         if cut_short:
             raise cut_short
@@ -178,7 +204,8 @@ class Connection:
         lattice, generate = plan.find(Lattice), plan.find(Generate)
         return self._store.begin_query(
             text=statement.text, plan=str(plan), model_id=named.model_id, graph_id=self._names.graph_id(named.graph),
-            settings={**self._as_written, "edges_directed": plan.find(FieldScan).directed},
+            settings={**self._as_written, "edges_directed": plan.find(FieldScan).directed,
+                      "optimize": list(lattice.measures)},
             seed=generate.seed, epsilon=lattice.epsilon, k=plan.find(Answer).k,
             device=str(named.model.device), versions=versions(), targets=plan.find(FieldScan).targets)
 
@@ -218,9 +245,12 @@ class Connection:
         self.last_result = result
 
     def _columns(self, plan: Plan) -> dict[str, str]:
-        """Names and columns of the measures a result shows: the objectives, then what is always measured."""
+        """Names and columns of what a result shows: the objectives, what is always measured, what is reported."""
         names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
-        return {name: self._names.measures[name].column for name in names if name != "size"}
+        shown = {name: self._names.measures[name].column for name in names}
+        for name in plan.find(Answer).report:
+            shown |= self._names.measures[name].columns
+        return {name: column for name, column in shown.items() if name != "size"}  # a column of every result
 
     def _profile(self, statement: st.ProfileExplain) -> PlanText:
         result, plan, profile = self._explain(statement.explain)
@@ -288,6 +318,7 @@ def _notes(result: Result, profile) -> dict[str, str]:
     return {name: ", ".join(filter(None, (counts.get(name), seconds.get(name)))) for name in {**seconds, **counts}}
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of everything that can change an answer."""
     return {name: version(name) for name in ("sxq", "torch", "torch-geometric", "numpy", "duckdb")}

@@ -134,9 +134,9 @@ class Definitions:
         return Table(columns, [tuple(found[column] for column in columns) for found in facts])
 
     def _show_measures(self) -> Table:
-        rows = [(m.name, m.column, "larger" if m.larger_is_better else "smaller", m.formula, m.source)
+        rows = [(m.name, m.column, "larger" if m.larger_is_better else "smaller", m.formula, m.source, m.cost)
                 for m in self._names.measures.values()]
-        return Table(["measure", "column", "better", "formula", "source"], rows)
+        return Table(["measure", "column", "better", "formula", "source", "cost"], rows)
 
     def _show_generators(self) -> Table:
         default = self._names.default_generators()

@@ -76,6 +76,7 @@ class TargetReport:
     dominance: int = 0  # DS: explanatory candidates that the answer epsilon-dominates
     coverage: float | None = None  # DS / explanatory
     epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
+    hypervolume: float | None = None  # volume that the answer's scores dominate above 0
     complete: bool = False  # every generator ended by itself
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked

@@ -3,7 +3,7 @@
 Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection any more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sxq.explanation import Explanation, TargetReport
@@ -75,10 +75,11 @@ class Result(Table):
     """
 
     def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
-                 plan: str = "", seconds: float = 0.0):
+                 plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
         self.query_id, self.plan, self.seconds = query_id, plan, seconds
+        self.profile = profile or {}  # seconds by operator
         self._measures = measures  # column by measure name, in the order they are shown
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
 

@@ -217,7 +217,7 @@ def test_empty():
     lattice = Lattice(3, 0.1)
     lattice.add(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 2), np.uint8))
     for rule in ("coverage", "swap"):
-        assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0, False)
+        assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0.0, 0, False)
     assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3)
     assert lattice.dominated().bits == ()
 
@@ -226,7 +226,7 @@ def test_one_and_all_equal():
     one = [oracle.Candidate(7, (5000,) * 6, 1, b"\x80\x00")]
     equal = [oracle.Candidate(7 + i, (5000,) * 6, 1, bytes([128, i])) for i in range(20)]
     for rows in (one, equal):
-        assert lattice_of(rows).answer(10) == Answer((7,), (len(rows),), len(rows), 1.0, 0.0, 1, False)
+        assert lattice_of(rows).answer(10) == Answer((7,), (len(rows),), len(rows), 1.0, 0.0, 0.5**6, 1, False)
 
 
 def test_many():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sxq.scoring import cover as covers
 from sxq.scoring import dominance, selection
 from sxq.scoring.dominance import millionths
-from sxq.scoring.indicators import Free, hypervolume, pareto
+from sxq.scoring.dominance import pareto
+from sxq.scoring.hypervolume import Free, hypervolume
 from tests import oracles_scoring as oracle
 
 EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0, 1e6])

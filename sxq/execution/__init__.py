@@ -13,6 +13,7 @@ from torch import nn
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.generators import DEFAULT, GENERATORS
+from sxq.execution.inference.choice import choose
 from sxq.execution.locality import locate
 from sxq.execution.model import Model, borrow, choose_device
 from sxq.graph import Graph
@@ -27,7 +28,7 @@ def register(module: nn.Module, graph: Graph, output: str = "logits", layers: in
 
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    return locate(borrow(module, graph, output, choose_device(device)), graph, layers)
+    return _with_backend(locate(borrow(module, graph, output, choose_device(device)), graph, layers), graph)
 
 
 def attach(module: nn.Module, graph: Graph, found: Mapping[str, Any], device: str = "auto") -> Model:
@@ -38,4 +39,9 @@ def attach(module: nn.Module, graph: Graph, found: Mapping[str, Any], device: st
 
 def transfer(model: Model, graph: Graph) -> Model:
     """The same model on another graph; its depth is its own, its halo is found anew."""
-    return locate(borrow(model.module, graph, model.output, model.device), graph, model.hops)
+    return _with_backend(locate(borrow(model.module, graph, model.output, model.device), graph, model.hops), graph)
+
+
+def _with_backend(model: Model, graph: Graph) -> Model:
+    backend, reason = choose(model, graph)
+    return replace(model, backend=backend, reason=reason)

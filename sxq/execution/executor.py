@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sxq.errors import ModelError
-from sxq.execution.inference.disjoint import Disjoint
+from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
@@ -82,7 +82,7 @@ class _Loop:
 
     def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile):
         self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
-        self.backend = Disjoint(model)
+        self.backend = open_backend(plan.find(Verify).backend, model)
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
         self.within = plan.find(Generate).within
         self.total = len(plan.find(FieldScan).targets)

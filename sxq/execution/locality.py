@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.inference import Job
+from sxq.execution.inference import Cuts
 from sxq.execution.inference.disjoint import Disjoint
 from sxq.execution.model import Model, blaming, forward_full
 from sxq.graph import Field, Graph, extract
@@ -110,9 +110,10 @@ class _Case:
     def __init__(self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator):
         self.model, self.graph, self.target, self.hops = model, graph, target, hops
         field = extract(graph, target, hops, 0)
-        kept = np.concatenate([np.ones((1, field.num_units), bool), rng.random((CUTS, field.num_units)) < 0.5])
-        self.expected = [(bits, context, forward_full(model, graph, _present(graph, field, bits, context))[target])
-                         for bits in kept for context in (True, False)]
+        nothing, some = np.zeros((1, field.num_units), bool), rng.random((CUTS, field.num_units)) < 0.5
+        self.bits = np.concatenate([nothing, some])  # without the first, the graph is intact
+        self.expected = [[forward_full(model, graph, keep)[target] for keep in _halves(graph, field, bits)]
+                         for bits in self.bits]
 
     def agrees(self, halo: int) -> bool:
         return all(agree(found, expected) for found, expected in self._outputs(halo))
@@ -123,18 +124,13 @@ class _Case:
     def _outputs(self, halo: int) -> list[tuple[Tensor, Tensor]]:
         backend = Disjoint(self.model)
         loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
-        jobs = [Job(loaded, torch.from_numpy(bits[:, None]).to(self.model.device), context)
-                for bits, context, _ in self.expected]
         with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
-            outputs = backend.logits(jobs)
-        return [(out[0].cpu(), expected) for out, (_, _, expected) in zip(outputs, self.expected)]
+            outputs = backend.infer([Cuts(loaded, self.bits)])[0].cpu()
+        return [pair for row, both in enumerate(self.expected) for pair in zip(outputs[:, row], both)]
 
 
-def _present(graph: Graph, field: Field, bits: np.ndarray, context: bool) -> np.ndarray:
-    """The edges [E] of the whole graph that stay: all but the removed units, or only the kept ones and the loops."""
+def _halves(graph: Graph, field: Field, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edges [E] of the whole graph that are in G_s, and those that are not, for bits [U]; loops are in both."""
     inside = np.zeros(graph.num_edges, bool)
-    inside[field.edges_of(np.ones_like(bits))] = True
-    kept = np.zeros(graph.num_edges, bool)
-    kept[field.edges_of(bits)] = True
-    loops = graph.edge_index[0] == graph.edge_index[1]
-    return (~inside | kept) if context else (kept | loops)
+    inside[field.edges_of(bits)] = True
+    return inside | (graph.edge_index[0] == graph.edge_index[1]), ~inside

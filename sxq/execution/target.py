@@ -6,23 +6,25 @@ The executor drives many of these at once: `ask` for candidates to verify, `tell
 import time
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
+from sxq.execution import reporting
 from sxq.execution.conversation import Candidates, Context, Scored
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import edge_gradient
-from sxq.execution.inference import Backend, Job
+from sxq.execution.inference import Backend, Cuts
 from sxq.execution.ledger import Entry, Ledger
 from sxq.execution.locality import WIDEST, agree
 from sxq.execution.model import Model, blaming
+from sxq.execution.probe import probe
 from sxq.execution.verifier import Request, Verdict
-from sxq.explanation import Explanation, TargetReport
+from sxq.explanation import TargetReport
 from sxq.graph import Graph, extract
-from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan
+from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Measure, MeasureBatch, evaluate
 
@@ -41,9 +43,11 @@ class TargetRun:
         scan, self.generate, self.choice = plan.find(FieldScan), plan.find(Generate), plan.find(Answer)
         self.lattice_plan, self.filter = plan.find(LatticeNode), plan.find(Filter)
         self.graph, self.model, self.backend, self.ordinal = graph, model, backend, ordinal
+        self.batch_memory = plan.find(Verify).batch_memory
         self.position, self.key = scan.positions[ordinal], scan.targets[ordinal]
         self.objectives = len(self.lattice_plan.measures)
         self.measures = [measures[name] for name in _needed(self.lattice_plan, self.filter)]
+        self.reported = [measures[name] for name in self.choice.report]
         self.started = time.perf_counter()
         self.field, self.loaded, full, empty = _load_field(scan, graph, model, backend, self.position)
         self.predicted = int(full.argmax())
@@ -61,6 +65,11 @@ class TargetRun:
     def over(self) -> bool:
         """Whether there is nothing more to ask: every generator ended by itself, or the budget is spent."""
         return self._cut or not self._turns
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every generator ended by itself."""
+        return not self._turns
 
     @property
     def bytes(self) -> int:
@@ -114,15 +123,16 @@ class TargetRun:
 
     def finish(self, stopped: str = "") -> TargetReport:
         """The report of what the lattice holds now; `stopped` says why the search was not let run to its end."""
-        answer = self.lattice.answer(self.choice.k, self.choice.rule)
-        explanations = tuple(self._explanation(rank, int(member), int(power)) for rank, (member, power)
-                             in enumerate(zip(answer.members, answer.member_dominance), start=1))
-        status = "stopped" if stopped else "done" if explanations else "empty"
-        return TargetReport(
-            self.key, self.ordinal, status, self.predicted, self.p_full, self.p_empty, self.self_sufficient,
-            self.field.num_units, self.field.hops, self.ledger.count, self.lattice.explanatory, answer.front,
-            answer.dominance, answer.coverage, answer.epsilon_achieved, not self._turns and not stopped,
-            time.perf_counter() - self.started, self._note(stopped, bool(explanations)), explanations)
+        return reporting.write(self, self.lattice.answer(self.choice.k, self.choice.rule), stopped)
+
+    def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
+        """The units [n, U] bool of verified candidates."""
+        packed = self.ledger.rows(list(numbers)).bits
+        return np.unpackbits(packed, axis=1, count=self.field.num_units).astype(bool)
+
+    def proposer(self, number: int) -> str:
+        """The name of a generator by its number in the ledger."""
+        return self.generate.generators[number][0] if number >= 0 else "field"
 
     def _opening(self):
         """The whole field is verified first; only then do the generators know where they start from."""
@@ -138,9 +148,17 @@ class TargetRun:
             self._turns.append((number, GENERATORS[name].search(self.field, context, **dict(options))))
             self._answers[number] = None
 
+    def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
+        """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
+        return MeasureBatch(self.field, bits, self.p_full, self.p_empty, p_kept, p_removed, self.predicted,
+                            self.infer, (self.generate.seed, self.position))
+
+    def infer(self, bits: np.ndarray) -> np.ndarray:
+        """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""
+        return probe(self.model, self.backend, self.loaded, bits, self.batch_memory)
+
     def _measure(self, bits, p_kept, p_removed) -> tuple[np.ndarray, np.ndarray]:
-        batch = MeasureBatch(self.field, bits, self.p_full, self.p_empty, p_kept, p_removed)
-        return evaluate(self.measures, batch, self.lattice_plan.resolution)
+        return evaluate(self.measures, self.batch(bits, p_kept, p_removed), self.lattice_plan.resolution)
 
     def _admitted(self, raw: np.ndarray, verdict: Verdict) -> np.ndarray:
         """Which candidates WHERE admits, as [n] bool."""
@@ -152,41 +170,6 @@ class TargetRun:
             else:
                 admitted &= COMPARE[condition.op](raw[:, names.index(condition.name)], condition.value)
         return admitted
-
-    def _explanation(self, rank: int, number: int, power: int) -> Explanation:
-        row = self.ledger.rows([number])
-        bits = np.unpackbits(row.bits[0], count=self.field.num_units).astype(bool)
-        edges = self.field.edges_of(bits)
-        edge_index = self.graph.edge_index[:, edges]
-        names = [measure.name for measure in self.measures]
-        by = int(row.generator[0])
-        return Explanation(
-            target=self.key, rank=rank, edge_index=edge_index, nodes=np.unique([self.position, *edge_index.ravel()]),
-            edges=tuple((self.graph.key(u), self.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
-            raw=dict(zip(names, row.raw[0].tolist())), scores=dict(zip(names, row.scores[0].tolist())),
-            factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
-            generator=self.generate.generators[by][0] if by >= 0 else "field", dominance=power, graph=self.graph,
-            edge_numbers=edges)
-
-    def _note(self, stopped: str, answered: bool) -> str:
-        notes = [stopped] if stopped else []
-        if not self.field.num_units:
-            notes.append("no candidate: no edge can carry a message to this node")
-        elif not answered and self.ledger.count:
-            notes.append(self._why_empty())
-        if self.incomparable:
-            notes.append(f"{self.incomparable} candidates left out: a measure gave NaN")
-        if self.lattice.thinned:
-            notes.append("front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
-                         f"{self.lattice_plan.front_limit}")
-        return "; ".join(notes)
-
-    def _why_empty(self) -> str:
-        rows = self.ledger.rows(slice(None))
-        refused = int((rows.factual | rows.counterfactual).sum())
-        if refused and not self.incomparable:
-            return f"WHERE refused all {refused} explanatory of {self.ledger.count} candidates"
-        return f"none of {self.ledger.count} candidates keeps the prediction alone or changes it when removed"
 
 
 def _needed(lattice: LatticeNode, conditions: Filter | None) -> tuple[str, ...]:
@@ -203,13 +186,11 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
     for wider in range(WIDEST + 1):
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         loaded = backend.load(graph, field)
-        everything = torch.ones(field.num_units, 1, dtype=torch.bool, device=model.device)
         with blaming(model, f"the receptive field of node {graph.key(position)!r}"):
-            full, empty = backend.logits([Job(loaded, everything, True), Job(loaded, ~everything, False)])
-        if agree(full[0].cpu(), model.full[position]):
-            full, empty = model.probabilities(torch.cat([full, empty])).cpu().numpy()
-            return field, loaded, full, empty
-    difference = float((full[0].cpu() - model.full[position]).abs().max())
+            empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+        if agree(full.cpu(), model.full[position]):
+            return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()
+    difference = float((full.cpu() - model.full[position]).abs().max())
     raise ModelNotLocal(f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
                         f"{difference:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
                         f"register the model with layers= its true depth")

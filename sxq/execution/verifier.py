@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference import Backend, Job
+from sxq.execution.inference import Backend, Cuts
 from sxq.execution.model import Model
 
 TIE = 1e-5  # a margin between the two largest probabilities below this is called a tie
@@ -44,18 +44,17 @@ class Verifier:
 
     def verify(self, requests: list[Request]) -> list[Verdict]:
         """The verdict of every candidate, in the order given."""
-        kept, removed = [[] for _ in requests], [[] for _ in requests]
+        outputs = [[] for _ in requests]
         for batch in self._batches(requests):
-            for owner, without, with_ in self._run(requests, batch):
-                kept[owner].append(without)
-                removed[owner].append(with_)
-        return [self._judge(*pair) for pair in zip(requests, kept, removed)]
+            for owner, output in self._run(requests, batch):
+                outputs[owner].append(output)
+        return self._judge(requests, outputs)
 
     def _batches(self, requests: list[Request]):
         """Slices (owner, start, stop) of the requests, packed into batches that fit the memory."""
         batch, free = [], self.batch_memory
         for owner, request in enumerate(requests):
-            cost, start = 2 * self.backend.cost(request.field), 0
+            cost, start = self.backend.cost(request.field), 0
             while start < len(request.bits):
                 if free < cost and batch:
                     yield batch
@@ -66,47 +65,46 @@ class Verifier:
         if batch:
             yield batch
 
-    def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor, Tensor]]:
-        """Outputs on G_s and on G \\ G_s for the slices of one batch; halved when it does not fit after all."""
-        jobs = []
-        for owner, start, stop in batch:
-            kept = self._to_device(requests[owner].bits[start:stop])
-            jobs += [Job(requests[owner].field, kept, False), Job(requests[owner].field, ~kept, True)]
+    def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor]]:
+        """Outputs [2, n, C] for the slices of one batch; halved when it does not fit after all."""
+        cuts = [Cuts(requests[owner].field, requests[owner].bits[start:stop]) for owner, start, stop in batch]
         try:
-            outputs = self.backend.logits(jobs)
+            return [(owner, output) for (owner, _, _), output in zip(batch, self.backend.infer(cuts))]
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
             halves = _halve(batch)
-            if halves is None:
+            if not _out_of_memory(error) or halves is None:
                 raise
             self.batch_memory = max(1, self.batch_memory // 2)
-            del jobs
-            return [part for half in halves for part in self._run(requests, half)]
-        return [(owner, outputs[2 * i], outputs[2 * i + 1]) for i, (owner, _, _) in enumerate(batch)]
+        return [part for half in halves for part in self._run(requests, half)]
 
-    def _to_device(self, bits: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(bits.T)).to(self.model.device)
-
-    def _judge(self, request: Request, kept: list[Tensor], removed: list[Tensor]) -> Verdict:
-        p_kept, same, close = self._read(kept, request.predicted)
-        p_removed, still, near = self._read(removed, request.predicted)
-        return Verdict(p_kept, p_removed, same, ~still, close | near)
-
-    def _read(self, outputs: list[Tensor], predicted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if not outputs:
-            return np.zeros(0), np.zeros(0, bool), np.zeros(0, bool)
-        return read(self.model.probabilities(torch.cat(outputs)).cpu().numpy(), predicted)
+    def _judge(self, requests: list[Request], outputs: list[list[Tensor]]) -> list[Verdict]:
+        """All outputs are read at once: one transfer from the device, however many targets."""
+        joined = [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in outputs if own]
+        if not joined:
+            return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
+        sizes = np.array([len(request.bits) for request in requests])
+        predicted = np.repeat([request.predicted for request in requests], 2 * sizes)
+        p = self.model.probabilities(torch.cat([output.flatten(0, 1) for output in joined])).cpu().numpy()
+        cuts = np.cumsum(2 * sizes)[:-1]
+        return [_verdict(*parts) for parts in zip(*(np.split(values, cuts) for values in read(p, predicted)))]
 
 
-def read(p: np.ndarray, predicted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(p: np.ndarray, predicted: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two are a tie; [n] each."""
     top = np.partition(p, -2, axis=1)[:, -2:]
-    return p[:, predicted], p.argmax(axis=1) == predicted, top[:, 1] - top[:, 0] < TIE
+    return p[np.arange(len(p)), predicted], p.argmax(axis=1) == predicted, top[:, 1] - top[:, 0] < TIE
+
+
+def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
+    """From what was read of n candidates' G_s, then of their G \\ G_s: [2n] each."""
+    n = len(p) // 2
+    return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(error)
+    said = str(error)  # the CPU allocator raises a plain RuntimeError
+    return (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in said
+            or "DefaultCPUAllocator" in said)
 
 
 def _halve(batch):

@@ -4,6 +4,6 @@ The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`. `reade
 """
 
 from sxq.graph.csr import Graph
-from sxq.graph.field import HALO, LOOP, Field, extract
+from sxq.graph.field import HALO, LOOP, Field, extract, induced_edges
 
-__all__ = ["HALO", "LOOP", "Field", "Graph", "extract"]
+__all__ = ["HALO", "LOOP", "Field", "Graph", "extract", "induced_edges"]

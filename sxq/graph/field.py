@@ -113,6 +113,12 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
                  edge_index=renumber[ends], edges=edges, unit=unit, ends=renumber[unit_ends], unit_hop=unit_hop)
 
 
+def induced_edges(graph: Graph, target: int, hops: int) -> int:
+    """How many directed edges join two nodes within `hops` of the target: |E| of the paper's conciseness."""
+    field = extract(graph, target, hops, 1, directed=True)
+    return int((field.node_hop[field.edge_index] <= hops).all(axis=0).sum())
+
+
 def _walk(graph: Graph, target: int, rings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes within `rings` steps back from the target, by (hop, position), their hops, and the edges walked."""
     frontier = np.array([target])

@@ -101,10 +101,11 @@ class Answer:
     child: Lattice
     k: int
     rule: str  # 'coverage' or 'swap'
+    report: tuple[str, ...] = ()  # measures of the answers beside those of the query
 
     def line(self) -> str:
         how = {"coverage": "by coverage, then hypervolume", "swap": "by the streaming swap rule"}[self.rule]
-        return f"top {self.k} {how}"
+        return f"top {self.k} {how}" + (f"; reports {', '.join(self.report)}" if self.report else "")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from sxq.errors import DataError, InvalidValue, UnknownName
 from sxq.graph import Graph, extract
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
-from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice, Plan, Verify
-from sxq.planning.settings import MOST
+from sxq.planning.checks import known, number, whole
+from sxq.planning.choice import choice, refuse_reported
+from sxq.planning.nodes import FieldScan, Filter, Generate, Lattice, Plan, Verify
 from sxq.scoring.measures import Measure, resolve
 
-DEFAULT_TOP, DEFAULT_EPSILON, DEFAULT_SEED = 10, 0.1, 0
-MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
+DEFAULT_EPSILON, DEFAULT_SEED = 0.1, 0
 FLAGS = ("factual", "counterfactual")
 
 
@@ -22,23 +22,23 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
 
     Raises UnknownName, InvalidValue, NodeNotFound or DataError; the message says what would be right.
     """
-    model = _known("model", statement.model, catalog.models)
+    model = known("model", statement.model, catalog.models)
     graph_name = statement.graph or model.graph
-    graph = _known("graph", graph_name, catalog.graphs)
+    graph = known("graph", graph_name, catalog.graphs)
     settings = catalog.settings
     scan = _scan(graph_name, graph, model, keys, statement.directed)
     generate = Generate(
         scan, _generators(statement.generators, catalog),
-        budget=_whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
-        within=None if statement.within is None else _number("WITHIN", statement.within, None, 0, above=True),
-        seed=_whole("SEED", statement.seed, DEFAULT_SEED, 0))
-    verify = Verify(generate, model.name, model.backend, model.reason, settings["sxq_batch_memory"])
+        budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
+        within=None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True),
+        seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
+    verify = Verify(generate, model.name, *_backend(model, settings["sxq_inference"]), settings["sxq_batch_memory"])
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
     lattice = Lattice(
         Filter(verify, conditions) if conditions else verify, _measures(statement.measures, catalog.measures),
-        epsilon=_number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
+        epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"], resolution=settings["sxq_resolution"])
-    answer = Answer(lattice, _whole("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS), settings["sxq_answer"])
+    answer = choice(statement, catalog, lattice, len(scan.targets))
     return Plan(answer, stores=catalog.stores, into=statement.into)
 
 
@@ -51,12 +51,21 @@ def _scan(name: str, graph: Graph, model: ModelInfo, keys: Sequence[Any], direct
     return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, sizes)
 
 
+def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
+    """(inference backend, why): what registration found, unless sxq_inference says otherwise."""
+    if setting == "auto":
+        return model.backend, model.reason
+    if setting != model.backend == "disjoint":
+        raise InvalidValue(f"sxq_inference = {setting!r}, but model {model.name!r} needs 'disjoint': {model.reason}")
+    return setting, "" if setting == model.backend else "as set"
+
+
 def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog):
     calls = calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
     names = [call.name for call in calls]
     if len(set(names)) != len(names):
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")
-    return tuple((call.name, _options(call, _known("generator", call.name, catalog.generators))) for call in calls)
+    return tuple((call.name, _options(call, known("generator", call.name, catalog.generators))) for call in calls)
 
 
 def _options(call: GeneratorCall, generator: GeneratorInfo) -> tuple[tuple[str, Any], ...]:
@@ -65,50 +74,26 @@ def _options(call: GeneratorCall, generator: GeneratorInfo) -> tuple[tuple[str, 
             raise UnknownName(f"option of {call.name}", option, generator.options)
         default = generator.options[option]
         if isinstance(default, int) and not isinstance(default, bool):
-            _whole(f"{call.name}({option})", value, default, 0)
+            whole(f"{call.name}({option})", value, default, 0)
     return call.options
 
 
-def _measures(names: tuple[str, ...], known: Mapping[str, Measure]) -> tuple[str, ...]:
-    found = tuple(resolve(name, known).name for name in names)
+def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:
+    found = tuple(refuse_reported("OPTIMIZE", resolve(name, measures)).name for name in names)
     twice = next((name for name in found if found.count(name) > 1), None)
     if twice:
         raise InvalidValue(f"OPTIMIZE names {twice!r} twice")
     return found
 
 
-def _condition(condition: Condition, known: Mapping[str, Measure]) -> Condition:
+def _condition(condition: Condition, measures: Mapping[str, Measure]) -> Condition:
     if condition.op == "is":
         if condition.name not in FLAGS:
             raise UnknownName("flag", condition.name, FLAGS)
         return condition
     try:
-        measure = resolve(condition.name, known)
+        measure = refuse_reported("WHERE", resolve(condition.name, measures))
     except UnknownName:
-        raise UnknownName("measure or flag", condition.name, [*known, *FLAGS]) from None
-    value = _number(f"WHERE {condition.name}", condition.value, None, -math.inf)
+        raise UnknownName("measure or flag", condition.name, [*measures, *FLAGS]) from None
+    value = number(f"WHERE {condition.name}", condition.value, None, -math.inf)
     return Condition(measure.name, condition.op, value)
-
-
-def _known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
-    if name not in entries:
-        raise UnknownName(kind, name, entries)
-    return entries[name]
-
-
-def _whole(clause: str, value: Any, default: int, least: int, most: int = MOST) -> int:
-    value = default if value is None else value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value <= most or value != int(value):
-        limit = f"of {least} or more" if not number or not value > most else f"from {least} to {most}"
-        raise InvalidValue(f"{clause} {value!r}; expected a whole number {limit}")
-    return int(value)
-
-
-def _number(clause: str, value: Any, default: float | None, least: float, above: bool = False) -> float:
-    value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) \
-            or value < least or (above and value == least):
-        bound = "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
-        raise InvalidValue(f"{clause} {value!r}; expected a number{bound}")
-    return float(value)

@@ -57,6 +57,12 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, str):
+        raise ValueError
+    return tuple(dict.fromkeys(name.strip().lower() for name in value.split(",") if name.strip()))
+
+
 def _device(value: Any) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(value).lower()):
         raise ValueError
@@ -74,6 +80,10 @@ SETTINGS = {
                           "where models run; auto is CUDA when there is one"),
     "sxq_front_limit": Setting(4096, _whole(1), "a whole number of 1 or more",
                                "front members kept before the front is thinned to one per box of the (1+eps) grid"),
+    "sxq_inference": Setting("auto", _one_of("auto", "layered", "disjoint"), "'auto', 'layered' or 'disjoint'",
+                             "how candidates are verified: layer by layer, by copies of the field, or as found best"),
+    "sxq_report": Setting("", _names, "names of measures between commas, such as 'rfdl+, stability'",
+                          "measures that are reported of the answers beside those of the query"),
     "sxq_resolution": Setting(0.01, _between(STEP, 1), f"a number from {STEP} to 1",
                               "scores are clipped from below here; finer differences are noise"),
 }

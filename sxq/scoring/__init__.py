@@ -8,7 +8,8 @@ The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add
     front.py        the exact Pareto set, batch by batch, and its thinning
     cover.py        what each member of the front epsilon-dominates, as bitvectors
     selection.py    which k members to show
-    indicators.py   hypervolume and Pareto masks of plain points
+    hypervolume.py  the volume under a set of points, and what one more point would add
+    indicators.py   how good an answer is: the papers' indicators, stability, agreement with the truth
     lattice.py      the state of one target that ties these together
 """
 

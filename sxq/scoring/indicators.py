@@ -1,79 +1,181 @@
-"""Indicators of a set of points, larger is better in every column: its Pareto mask and its hypervolume.
+"""How good is an answer? The indicators of the papers, stability across seeds, agreement with a ground truth.
 
-Hypervolume: the volume between a reference point and the points (Zitzler and Thiele 1998). Up to three
-dimensions are swept at once; each further one is cut into slices, over the points "limited" to the current
-one as in the WFG algorithm (While, Bradstreet, Barone 2012). `Free` answers the incremental question, how
-much every candidate would add, for all candidates at once.
+The first group judges points: an answer is [n, M], larger is better in every column. `scale` makes such
+points of whatever an answer is held as. Left out, answers are points already; `on_scores(...)` reads the
+scores of explanations, `on_paper_scale(edges)` their raw values in the way the published figures are drawn.
+For several targets take the mean over the targets; a union of answers is taken per target.
+
+    nipf, nigd, nms                Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
+                                   equations 9, 10 and 11
+    hypervolume                    Zitzler and Thiele 1998; see hypervolume.py
+    coverage, epsilon_achieved     of everything examined; Papadimitriou and Yannakakis 2000
+
+The second group judges edges: a member is a set of directed edges (`explanation.edges`).
+
+    stability                      Jaccard similarity of the answers of several seeds
+    agreement                      precision and recall against ground-truth edges
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
-from sxq.scoring.dominance import frontier, pareto, slices
+from sxq.errors import InvalidValue
+from sxq.scoring.dominance import epsilon_dominates, epsilon_needed, millionths, pareto, slices, to_grid
+from sxq.scoring.hypervolume import Free, hypervolume
 
-__all__ = ["Free", "hypervolume", "pareto"]
+__all__ = ["Agreement", "Free", "Match", "Stability", "agreement", "coverage", "epsilon_achieved",
+           "hypervolume", "nigd", "nipf", "nms", "on_paper_scale", "on_scores", "pareto", "stability"]
 
-
-def hypervolume(points: np.ndarray, reference: float | np.ndarray = 0.0) -> float:
-    """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M."""
-    above = np.asarray(points, dtype=np.float64) - reference
-    return _volume(above[(above > 0).all(axis=1)])
-
-
-def _volume(points: np.ndarray) -> float:
-    if len(points) < 2:
-        return float(points.prod(axis=1).sum())
-    points = frontier(points)
-    return _sweep(points) if points.shape[1] <= 3 else _slice(points)
+Scale = Callable[[Any], np.ndarray]  # an answer -> points [n, M] float64
+Edges = frozenset[tuple[Any, Any]]
 
 
-def _slice(points: np.ndarray) -> float:
-    """Points in descending order of the first column: each adds what it has over those before it.
+def on_scores(*measures: str) -> Scale:
+    """The scale of the engine: the scores of these measures, in (0, 1]."""
+    def points(explanations: Iterable[Any]) -> np.ndarray:
+        rows = [[e.scores[name] for name in measures] for e in explanations]
+        return np.array(rows, dtype=np.float64).reshape(-1, len(measures))
+    return points
 
-    Those are all as high as it in the first column, which therefore is only a factor: one dimension less.
+
+def on_paper_scale(edges: int | Mapping[Any, int]) -> Scale:
+    """The scale of the published figures: (fdl+, 1 - fdl-, 1 - log|E_s| / log|E|), not clipped or rounded.
+
+    |E_s| counts the directed edges of an explanation, `edges` is |E| of the node-induced L-hop subgraph
+    (`sxq.graph.induced_edges`), one number or one for each target. Where |E| = 1 the third value is 1.
     """
-    height, base = points[:, 0], points[:, 1:]
-    shared = (_volume(np.minimum(base[:i], base[i])) for i in range(len(base)))
-    return float(sum(h * (own - both) for h, own, both in zip(height, base.prod(axis=1), shared)))
+    def point(e: Any) -> tuple[float, float, float]:
+        total = edges[e.target] if isinstance(edges, Mapping) else edges
+        share = np.log(e.edge_index.shape[1]) / np.log(total) if total > 1 else 0.0
+        return e.raw["fdl+"], 1 - e.raw["fdl-"], 1 - share
+
+    return lambda explanations: np.array([point(e) for e in explanations], dtype=np.float64).reshape(-1, 3)
 
 
-def _sweep(points: np.ndarray) -> float:
-    """Up to three dimensions: for every level of z, the staircase under the points (x, y) that reach it."""
-    x, y, z = np.pad(points, ((0, 0), (0, 3 - points.shape[1])), constant_values=1.0).T  # x descends
-    width = x - np.append(x[1:], 0.0)
-    levels = np.unique(z)
-    areas = (np.maximum.accumulate(np.where(z >= levels[rows, None], y, 0.0), axis=1) @ width
-             for rows in slices(len(levels), len(z)))
-    return float(np.concatenate(list(areas)) @ np.diff(levels, prepend=0.0))
+def nipf(answer: Any, scale: Scale = np.asarray) -> float:
+    """Normalised integrated preference function, larger is better: the mean of all values (equation 9).
+
+    nIPF(A) = 1 / (|A| |Phi|) sum over G in A, phi in Phi of phi(G). NaN for an empty answer.
+    """
+    points = scale(answer)
+    return float(points.mean()) if points.size else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
-class Free:
-    """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
+def nigd(answer: Any, union: Any, k: int = 10, scale: Scale = np.asarray) -> float:
+    """Normalised inverted generational distance, smaller is better (equation 10).
 
-    lower: np.ndarray  # [b, M] float64
-    upper: np.ndarray  # [b, M] float64
+    nIGD(A) = 1 / (k |Phi|) sum over phi, G' in top_k(phi) of min over G in A of |phi(G) - phi(G')|: for every
+    measure the mean distance to the k largest values in the union of all compared answers, of equal vectors
+    one. A union of fewer than k points is taken whole; the distance is infinite for an empty answer.
+    """
+    points, reference = scale(answer), np.unique(scale(union), axis=0)
+    if not len(points):
+        return float("inf")
+    top = -np.sort(-reference, axis=0)[:k]
+    return float(np.abs(top[:, None] - points[None]).min(axis=1).mean())
 
-    def without(self, point: np.ndarray) -> "Free":
-        """What is left when a point [M] is chosen: each box that it cuts leaves at most M smaller ones."""
-        cut = (self.lower < point).all(axis=1)
-        lower, upper = self.lower[cut], self.upper[cut]
-        pieces = [(self.lower[~cut], self.upper[~cut])]
-        for m, value in enumerate(point):
-            outside = upper[:, m] > value
-            beyond = lower[outside]
-            beyond[:, m] = value
-            pieces.append((beyond, upper[outside]))
-            upper[:, m] = np.minimum(upper[:, m], value)
-        return Free(*map(np.concatenate, zip(*pieces)))
 
-    def gains(self, points: np.ndarray) -> np.ndarray:
-        """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
-        gains = np.empty(len(points))
-        for rows in slices(len(points), len(self.lower)):
-            volume = np.ones((len(points[rows]), len(self.lower)))
-            for value, low, high in zip(points[rows].T, self.lower.T, self.upper.T):
-                volume *= np.clip(np.minimum(value[:, None], high) - low, 0.0, None)
-            gains[rows] = volume.sum(axis=1)
-        return gains
+def nms(answer: Any, union: Any, scale: Scale = np.asarray) -> np.ndarray:
+    """Normalised maximum spread, larger is better, [M] (equation 11).
+
+    nMS(A)^phi = max over G in A of phi(G) / max over G' in the union of phi(G'). NaN where the best is 0 or
+    less; 0 for an empty answer.
+    """
+    points, best = scale(answer), scale(union).max(axis=0)
+    reached = points.max(axis=0) if len(points) else np.zeros(len(best))
+    return np.divide(reached, best, out=np.full(len(best), np.nan), where=best > 0)
+
+
+def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
+    """The share of the examined score vectors [n, M] that the answer's [k, M] epsilon-dominate.
+
+    Scores are multiples of 1e-4 in (0, 1], dominance is that of dominance.py. NaN where nothing was examined.
+    """
+    members, vectors = to_grid(answer), to_grid(examined)
+    covered = [epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
+               for rows in slices(len(vectors), len(members))]
+    return float(np.concatenate(covered).mean()) if covered else float("nan")
+
+
+def epsilon_achieved(answer: np.ndarray, examined: np.ndarray) -> float:
+    """The smallest epsilon (up to 1e-6) at which `coverage` is 1; infinite where there is none."""
+    return epsilon_needed(to_grid(answer), to_grid(examined))
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How alike the answers of several seeds are; 1 means the same."""
+
+    members: float  # mean Jaccard similarity of a member to the most similar member of another answer
+    edges: float  # mean Jaccard similarity of the unions of two answers' edges
+
+
+def stability(answers: Sequence[Iterable[Iterable[tuple[Any, Any]]]]) -> Stability:
+    """The similarity of answers, each a list of members, each a list of edges: the mean over pairs.
+
+    Jaccard(a, b) = |a & b| / |a | b|. Two empty answers are alike, an empty and another are not.
+    Raises InvalidValue for fewer than two answers.
+    """
+    held = [[frozenset(member) for member in answer] for answer in answers]
+    pairs = list(combinations(held, 2))
+    if not pairs:
+        raise InvalidValue(f"stability compares two answers or more, {len(held)} given")
+    return Stability(members=fmean(_matched(a, b) for a, b in pairs),
+                     edges=fmean(_jaccard(_union(a), _union(b)) for a, b in pairs))
+
+
+def _matched(a: list[Edges], b: list[Edges]) -> float:
+    """Every member of either answer with its most similar counterpart, the mean."""
+    if not a or not b:
+        return float(len(a) == len(b))
+    nearest = [max(_jaccard(m, other) for other in theirs) for ours, theirs in ((a, b), (b, a)) for m in ours]
+    return fmean(nearest)
+
+
+def _jaccard(a: Edges, b: Edges) -> float:
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _union(answer: Iterable[Edges]) -> Edges:
+    return frozenset().union(*answer)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One set of edges against the true ones."""
+
+    precision: float  # share of its edges that are true; NaN without edges
+    recall: float  # share of the true edges that it has
+    f1: float  # their harmonic mean
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An answer against the true edges."""
+
+    best: Match  # its best member, by f1
+    union: Match  # all its members' edges together
+
+
+def agreement(answer: Iterable[Iterable[tuple[Any, Any]]], truth: Iterable[tuple[Any, Any]]) -> Agreement:
+    """Edge precision and recall of an answer against a ground truth, such as the motif of BA-Shapes.
+
+    On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Raises
+    InvalidValue for a truth without edges.
+    """
+    members, true = [frozenset(member) for member in answer], frozenset(truth)
+    if not true:
+        raise InvalidValue("the ground truth has no edge")
+    matches = [_match(member, true) for member in members] or [_match(frozenset(), true)]
+    return Agreement(max(matches, key=lambda match: match.f1), _match(_union(members), true))
+
+
+def _match(found: Edges, true: Edges) -> Match:
+    hits = len(found & true)
+    precision = hits / len(found) if found else float("nan")
+    return Match(precision, hits / len(true), 2 * hits / (len(found) + len(true)))

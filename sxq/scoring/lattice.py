@@ -18,6 +18,7 @@ from sxq.scoring import selection
 from sxq.scoring.cover import Cover
 from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, to_grid
 from sxq.scoring.front import Front
+from sxq.scoring.hypervolume import hypervolume
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Answer:
     dominance: int  # DS: how many the members epsilon-dominate together
     coverage: float | None  # DS / explanatory; None where nothing is explanatory
     epsilon_achieved: float | None  # smallest epsilon (up to 1e-6) at which the answer covers everything
+    hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
 
@@ -134,4 +136,5 @@ class Lattice:
         return Answer(tuple(members.tolist()), tuple((covered @ cover.counts).tolist()), dominance,
                       dominance / state.explanatory if state.explanatory else None,
                       epsilon_needed(vectors, everything) if state.explanatory else None,
+                      hypervolume(vectors / GRID),
                       len(state.front), state.thinned)

@@ -5,6 +5,9 @@ only scores are compared, so nothing behind this file knows a sign. Definitions:
 Skyline Explanations for Graph Neural Networks", Table 2; the scales of the scores were chosen by trial: with
 linear conciseness and (1 + raw) / 2, one small subgraph 0.1-dominates everything. A new measure is one entry
 and one golden.
+
+Some measures ask the model again (`sampled.py`), at the cost of further inferences. Those that cost too much to
+be weighed against others are *reported* only: measured for the k answers.
 """
 
 import re
@@ -16,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from sxq.errors import InvalidValue, UnknownName
+from sxq.scoring import sampled
 
 STEP = 1e-4  # scores are rounded to this before anything compares them; raw values are not
 SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
@@ -34,6 +38,9 @@ class Field(Protocol):
     """What a measure may ask of a receptive field."""
 
     num_units: int
+    num_nodes: int
+    directed: bool  # a unit is a directed edge, else a pair
+    ends: np.ndarray  # [2, num_units] local nodes; the target is node 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +53,25 @@ class MeasureBatch:
     p_empty: float  # p of M(v, no candidate unit)
     p_kept: np.ndarray  # [n] float64, p of M(v, G_s)
     p_removed: np.ndarray  # [n] float64, p of M(v, G \ G_s)
+    predicted: int = 0  # the class c
+    infer: Callable[[np.ndarray], np.ndarray] | None = None  # any units [n, E_field] -> class probabilities
+    # [2, n, C] of the target: on these units alone, and on G without them
+    seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """[n] int64, units per candidate."""
         return np.count_nonzero(self.bits, axis=1)
+
+    @cached_property
+    def node_counts(self) -> np.ndarray:
+        """[n] int64, nodes per candidate, the target among them."""
+        touched = np.zeros((len(self.bits), self.field.num_nodes), bool)
+        touched[:, 0] = True
+        candidate, unit = np.nonzero(self.bits)
+        for end in self.field.ends:
+            touched[candidate, end[unit]] = True
+        return np.count_nonzero(touched, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +85,15 @@ class Measure:
     score: Callable[[np.ndarray, MeasureBatch], np.ndarray]  # raw [n], batch -> [n], larger is better
     formula: str  # one line for SHOW MEASURES
     source: str  # who defined it
+    cost: str = ""  # what it costs beyond the two inferences of every candidate
+    samples: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n, R], where raw is their mean
+    reported: bool = False  # measured for the k answers only: no objective, no condition
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """SQL columns by name, of what a report says: the value, and of samples the standard error."""
+        error = {f"{self.name} se": f"{self.column}_se"} if self.samples else {}
+        return {self.name: self.column, **error}
 
 
 def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
@@ -75,11 +105,27 @@ def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
     return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.num_units + 1)
 
 
+def _near_zero(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
+    return 1 - np.abs(raw)
+
+
+def _density(batch: MeasureBatch) -> np.ndarray:
+    nodes = batch.node_counts
+    possible = nodes * (nodes - 1) // (1 if batch.field.directed else 2)
+    return batch.sizes / np.maximum(possible, 1)
+
+
+def _sampled(name: str, column: str, samples: Callable, larger_is_better: bool, score: Callable, formula: str,
+             source: str, cost: str, reported: bool = True) -> Measure:
+    """A measure that is the mean of samples."""
+    return Measure(name, column, lambda batch: samples(batch).mean(axis=1), larger_is_better, score, formula,
+                   source, cost, samples, reported)
+
+
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
     Measure("fdl+", "fdl_plus", lambda batch: batch.p_full - batch.p_removed, True, _as_is,
             "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2"),
-    Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False,
-            lambda raw, batch: 1 - np.abs(raw),
+    Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False, _near_zero,
             "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2"),
     Measure("conc", "conc", lambda batch: 1 - batch.sizes / batch.field.num_units, True, _log_conciseness,
             "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2"),
@@ -87,6 +133,21 @@ MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
             "number of units", "sxq"),
     Measure("lift", "lift", lambda batch: batch.p_kept - batch.p_empty, True, _as_is,
             "p(G_s) - p(empty)", "sxq"),
+    Measure("density", "density", _density, True, _as_is,
+            "size / units possible among its nodes", "sxq"),
+    _sampled("shapley", "shapley", sampled.shapley, True, _as_is,
+             "mean of p(S + G_s) - p(S), S earlier in a random order",
+             "Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
+             f"{4 * sampled.ORDERS} inferences per candidate", reported=False),
+    _sampled("rfdl+", "rfdl_plus", sampled.robust_fidelity_plus, True, _as_is,
+             f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_PLUS:.0%} of G_s, at random",
+             "robust fidelity+, Zheng et al. 2024", f"{2 * sampled.REMOVALS} inferences per answer"),
+    _sampled("rfdl-", "rfdl_minus", sampled.robust_fidelity_minus, False, _near_zero,
+             f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_MINUS:.0%} of the rest, at random",
+             "robust fidelity-, Zheng et al. 2024", f"{2 * sampled.REMOVALS} inferences per answer"),
+    _sampled("stability", "stability", sampled.stability, True, _as_is,
+             f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
+             "sxq", f"{4 * sampled.CONTEXTS} inferences per answer"),
 )}
 
 
@@ -110,6 +171,19 @@ def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
     return np.stack(raw, axis=1), np.round(np.clip(np.stack(scores, axis=1), resolution, 1), 4)
+
+
+def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:
+    """Raw values [n] by name; of a sampled measure also their standard errors, under `<name> se`."""
+    values = {}
+    for measure in measures:
+        if measure.samples is None:
+            values[measure.name] = measure.raw(batch)
+        else:
+            drawn = measure.samples(batch)
+            error = drawn.std(axis=1, ddof=1) / np.sqrt(drawn.shape[1])
+            values |= {measure.name: drawn.mean(axis=1), f"{measure.name} se": error}
+    return values
 
 
 def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], larger_is_better: bool,

@@ -13,7 +13,7 @@ from bitarray.util import ones
 
 from sxq.scoring.cover import Cover
 from sxq.scoring.dominance import GRID, at_least, epsilon_dominates, records
-from sxq.scoring.indicators import Free
+from sxq.scoring.hypervolume import Free
 
 
 def coverage(cover: Cover, k: int) -> list[int]:

@@ -4,10 +4,12 @@ The first Ctrl-C stops the query and shows what was found, the second aborts.
 """
 
 import json
+import math
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from sxq.connection import Connection
@@ -47,12 +49,26 @@ def show(result: Table, as_json: bool = False) -> None:
     """Print one result: a table for people, or one JSON object per row."""
     if as_json:
         for row in result.rows:
-            print(json.dumps(dict(zip(result.columns, row)), default=str, ensure_ascii=False))
+            print(json.dumps(_plain(dict(zip(result.columns, row))), ensure_ascii=False, allow_nan=False))
     elif isinstance(result, Result | PlanText):
         print(result)
     elif result.columns:
         print(text_table(result.columns, result.rows, most=sys.maxsize))
     sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    """A value of SQL as JSON can say it: numbers as numbers, NaN and infinity as null, all else as text."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() | Decimal():
+            return float(value) if math.isfinite(value) else None
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    return str(value)
 
 
 @contextmanager
@@ -61,10 +77,9 @@ def watched(con: Connection) -> Iterator[list[bool]]:
     pressed: list[bool] = []
 
     def stop(number, frame):
-        if pressed:
+        if pressed or not con.interrupt():
             raise KeyboardInterrupt
         pressed.append(True)
-        con.interrupt()
 
     terminal = sys.stderr.isatty()
     con.report = _progress if terminal else None

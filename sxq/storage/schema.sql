@@ -106,6 +106,7 @@ CREATE TABLE targets (
     dominance        BIGINT,           -- explanatory candidates that the answer epsilon-dominates
     coverage         DOUBLE,           -- dominance / explanatory
     epsilon_achieved DOUBLE,           -- smallest epsilon at which the answer covers everything
+    hypervolume      DOUBLE,           -- volume that the answer's scores dominate above 0, in their own measures
     complete         BOOLEAN,          -- every generator ended by itself
     seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked
@@ -154,3 +155,66 @@ CREATE TABLE candidates (
     explanatory    BOOLEAN,           -- one of the two, and admitted by WHERE
     scores         MAP(VARCHAR, DOUBLE) -- as in explanations
 );
+
+-- How good every answer is, by the indicators of Qiu et al. (equations 9 to 11), in the scores of the measures
+-- that its query optimised. The union is that of all answers stored for the target with the same model, graph,
+-- measures and kind of units: explain a target in several ways, then compare.
+CREATE VIEW indicators AS
+WITH
+    asked AS (
+        SELECT query_id, k, model_id, graph_id, settings->>'edges_directed' AS directed,
+               CAST(settings->'optimize' AS VARCHAR[]) AS measures
+        FROM queries),
+    members AS (
+        SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
+        FROM explanations JOIN asked USING (query_id)),
+    held AS (
+        SELECT query_id, target, list(point) AS points FROM members GROUP BY query_id, target),
+    unions AS (
+        SELECT model_id, graph_id, directed, measures, target, list(DISTINCT point) AS points
+        FROM members JOIN asked USING (query_id)
+        GROUP BY model_id, graph_id, directed, measures, target),
+    compared AS (                     -- by measure: the scores of the answer, and the k largest of the union
+        SELECT query_id, target, i, measures[i] AS measure,
+               list_transform(held.points, lambda point: point[i]) AS own,
+               list_reverse_sort(list_transform(unions.points, lambda point: point[i]))[:k] AS best
+        FROM held JOIN asked USING (query_id)
+        JOIN unions USING (model_id, graph_id, directed, measures, target), unnest(range(1, len(measures) + 1)) u(i))
+SELECT
+    query_id,                         -- of queries
+    target,                           -- key
+    any_value(len(own)) AS answers,   -- members of the answer
+    avg(list_avg(own)) AS nipf,       -- mean score; larger is better
+    sum(list_sum(list_transform(best, lambda b: list_min(list_transform(own, lambda o: abs(o - b))))))
+        / sum(len(best)) AS nigd,     -- mean distance to the k largest scores of the union; smaller is better
+    map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- best / best of the union
+    any_value(hypervolume) AS hypervolume, -- this and the next as in targets
+    any_value(coverage) AS coverage,
+    any_value(epsilon_achieved) AS epsilon_achieved
+FROM compared JOIN targets USING (query_id, target)
+GROUP BY query_id, target;
+
+-- How alike the answers are that one question got with several seeds: the Jaccard similarity of their edges,
+-- |shared| / |either|, over all pairs of queries whose plans differ in SEED only.
+CREATE VIEW stability AS
+WITH
+    found AS (
+        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
+        FROM explanations JOIN explanation_edges USING (explanation_id)
+        GROUP BY query_id, target),
+    asked AS (
+        SELECT query_id, seed, target, edges,
+               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
+        FROM found JOIN queries USING (query_id)),
+    paired AS (
+        SELECT a.question, a.target, a.query_id, len(list_intersect(a.edges, b.edges)) AS shared,
+               shared / (len(a.edges) + len(b.edges) - shared) AS jaccard
+        FROM asked a JOIN asked b ON a.question = b.question AND a.target = b.target AND a.seed < b.seed)
+SELECT
+    min(query_id) AS query_id,        -- the first query with that question
+    target,                           -- key
+    count(*) AS pairs,                -- pairs of answers compared
+    avg(jaccard) AS jaccard,          -- their mean similarity; 1 means that all answers have the same edges
+    min(jaccard) AS least             -- of the two that are least alike
+FROM paired
+GROUP BY question, target;

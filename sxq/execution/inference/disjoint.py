@@ -4,12 +4,14 @@ Exact for anything that passes messages along `edge_index`, whatever it does ins
 repeats the features and the first linear map. The layered backend is measured against it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference import Job
+from sxq.execution.inference import Cuts, Job
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import HALO, LOOP, Field, Graph
 
@@ -25,11 +27,11 @@ class LoadedField:
     unit: Tensor  # [m]: unit, or LOOP or HALO
 
     def present(self, kept: Tensor, context: bool) -> Tensor:
-        """Which edges each candidate's graph has: kept [U, B] -> [B, m]."""
+        """Which edges each graph has: kept [n, U] -> [n, m]."""
         always = (self.unit == LOOP) | ((self.unit == HALO) if context else False)
-        if not len(kept):
-            return always.expand(kept.shape[1], -1)
-        return torch.where(self.unit >= 0, kept[self.unit.clamp(min=0)].T, always)
+        if not kept.shape[1]:
+            return always.expand(len(kept), -1)
+        return torch.where(self.unit >= 0, kept[:, self.unit.clamp(min=0)], always)
 
 
 class Disjoint:
@@ -50,14 +52,22 @@ class Disjoint:
 
     def cost(self, field: LoadedField) -> int:
         nodes, features = field.x.shape
-        return 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
+        return 2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
 
-    def logits(self, jobs: list[Job]) -> list[Tensor]:
+    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+        """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
+        bits = [torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts]
+        present = [edges for cut, kept in zip(cuts, bits)
+                   for edges in (cut.field.present(kept, context=False), cut.field.present(~kept, context=True))]
+        outputs = self._forward([cut.field for cut in cuts for _ in range(2)], present)
+        return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
+
+    def _forward(self, fields: Sequence[LoadedField], present: Sequence[Tensor]) -> list[Tensor]:
+        """Outputs [n, C] of the targets on copies of each field with the edges `present` [n, m]."""
         graphs, targets, offset = [], [], 0
-        for job in jobs:
-            field, copies = job.field, job.kept.shape[1]
-            nodes = len(field.x)
-            copy, edge = field.present(job.kept, job.context).nonzero(as_tuple=True)
+        for field, edges in zip(fields, present):
+            copies, nodes = len(edges), len(field.x)
+            copy, edge = edges.nonzero(as_tuple=True)
             starts = offset + nodes * torch.arange(copies, device=copy.device)
             graphs.append((field.x.repeat(copies, 1), field.edge_index[:, edge] + starts[copy],
                            None if field.edge_weight is None else field.edge_weight[edge],
@@ -67,7 +77,10 @@ class Disjoint:
         x, edge_index, weight, attr = (_join(parts) for parts in zip(*graphs))
         with torch.inference_mode():
             out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
-        return list(out.split([job.kept.shape[1] for job in jobs]))
+        return list(out.split([len(edges) for edges in present]))
+
+    def logits(self, jobs: list[Job]) -> list[Tensor]:
+        return self._forward([job.field for job in jobs], [job.field.present(job.kept.T, job.context) for job in jobs])
 
 
 def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:

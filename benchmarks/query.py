@@ -1,0 +1,63 @@
+"""How long does one warm EXPLAIN NODE take, and where does the time go?
+
+Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, default settings, in-memory database.
+Every target is explained once before the clock starts. Prints the median and the 95th percentile over the targets
+and the share of each operator, as PROFILE gives them.
+
+    SXQ_DATA=... python benchmarks/query.py [--quick] [--json]
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+import sxq
+
+QUERY = "EXPLAIN NODE ? USING MODEL gcn OPTIMIZE fdl+, fdl-, conc"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="6 targets instead of 26")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    options = parser.parse_args()
+    data = Path(os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz"))
+    targets = [int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]]
+    found = measure(data, targets[:6] if options.quick else targets)
+    print(f"{found['targets']} targets, {found['candidates_per_target']:,.0f} candidates each")
+    print(f"median {found['median_ms']:.0f} ms, 95th percentile {found['p95_ms']:.0f} ms")
+    for operator, share in found["share"].items():
+        print(f"  {operator:<10}{share:6.1%}")
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(data: Path, targets: list[int]) -> dict:
+    """Explain every target twice; the second time counts."""
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
+        con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
+                    [str(data / "models" / "skyexp_cora_gcn.safetensors")])
+        seconds, spent, candidates = [], Counter(), 0
+        for target in targets:
+            con.execute(QUERY, [target])
+            started = time.perf_counter()
+            result = con.execute(QUERY, [target])
+            seconds.append(time.perf_counter() - started)
+            spent.update(result.profile)
+            candidates += result.candidates
+        spent["other"] = sum(seconds) - sum(spent.values())
+    total = sum(seconds)
+    return {"targets": len(targets), "candidates_per_target": candidates / len(targets),
+            "median_ms": 1e3 * float(np.median(seconds)), "p95_ms": 1e3 * float(np.percentile(seconds, 95)),
+            "share": {operator: time / total for operator, time in spent.most_common()}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Which backend runs a model: the layered one where it gives what the plain model gives, else the disjoint one.
+
+A model that can be traced is still checked before it is believed: on random cuts of real fields, for one
+candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.errors import ModelError
+from sxq.execution.inference import Backend, Cuts
+from sxq.execution.inference.disjoint import Disjoint
+from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.rowwise import Untraceable
+from sxq.execution.model import Model
+from sxq.graph import Graph, extract
+
+BACKENDS = {"layered": Layered, "disjoint": Disjoint}
+FIELDS = 3  # real fields the check looks at
+WIDEST = 64  # largest batch checked
+TOLERANCE = 1e-5  # on probabilities
+REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates of a batch are compared
+
+
+def choose(model: Model, graph: Graph, setting: str = "auto") -> tuple[str, str]:
+    """(name of the backend, why) for a model whose hops and halo are known; `setting` is sxq_inference.
+
+    Raises ModelError where 'layered' is asked for and cannot be had.
+    """
+    if setting == "disjoint":
+        return "disjoint", "as set"
+    try:
+        check(model, graph)
+        return "layered", ""
+    except Untraceable as why:
+        if setting == "layered":
+            raise ModelError(f"sxq_inference is 'layered', but {why}") from why
+        return "disjoint", str(why)
+
+
+def open_backend(name: str, model: Model) -> Backend:
+    """The backend of that name, ready to load fields."""
+    return BACKENDS[name](model)
+
+
+def check(model: Model, graph: Graph) -> None:
+    """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model."""
+    layered, plain = Layered(model), Disjoint(model)
+    rng = np.random.default_rng(0)
+    for target in _targets(graph, rng):
+        field = extract(graph, target, model.hops, model.halo)
+        fast, slow = layered.load(graph, field), plain.load(graph, field)
+        for size in _sizes(model):
+            bits = rng.random((size, field.num_units)) < rng.random((size, 1))
+            some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
+            found = _run(layered, Cuts(fast, bits))[:, some]
+            difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
+            if not difference <= TOLERANCE:
+                raise Untraceable(f"layer by layer, node {graph.key(target)!r} differs by {difference:.2g} from the "
+                                  f"plain model")
+
+
+def _run(layered: Layered, cuts: Cuts) -> Tensor:
+    try:
+        return layered.infer([cuts])[0]
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        # An option of a layer that its kernel has not foreseen: the plain model knows what to do.
+        raise Untraceable(f"running it layer by layer failed: {str(error).splitlines()[0]}") from error
+
+
+def _difference(model: Model, found: Tensor, expected: Tensor) -> float:
+    """The largest difference in probability; NaN where only one of the two is NaN."""
+    if found.shape != expected.shape:
+        return float("nan")
+    found, expected = (model.probabilities(output.flatten(0, 1)) for output in (found, expected))
+    return float(torch.where(found.isnan() & expected.isnan(), 0.0, (found - expected).abs()).max())
+
+
+def _sizes(model: Model) -> list[int]:
+    widths = {p.shape[0] for p in model.module.parameters() if p.ndim}
+    return sorted({1, 7, *(width for width in widths if width <= WIDEST)})
+
+
+def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
+    heads = np.unique(graph.edge_index[1])
+    return [int(v) for v in rng.choice(heads, size=min(FIELDS, len(heads)), replace=False)]

@@ -1,0 +1,31 @@
+"""The kernels: one file per family of convolutions, one line each in this registry.
+
+A kernel answers for one layer of a model: `run(x, site)` takes the rows its messages come from and gives the table
+of the rows that receive. What a layer cannot do exactly it refuses in its constructor, with the reason.
+"""
+
+from torch_geometric import nn as pyg
+from torch_geometric.nn import MessagePassing
+
+from sxq.execution.inference.kernels.base import Kernel
+from sxq.execution.inference.kernels.gat import GAT, GATv2
+from sxq.execution.inference.kernels.gcn import GCN
+from sxq.execution.inference.kernels.gin import GIN, GINE
+from sxq.execution.inference.kernels.sage import SAGE
+from sxq.execution.inference.rowwise import Untraceable
+
+KERNELS: dict[type[MessagePassing], type[Kernel]] = {
+    pyg.GCNConv: GCN,
+    pyg.SAGEConv: SAGE,
+    pyg.GINConv: GIN,
+    pyg.GINEConv: GINE,
+    pyg.GATConv: GAT,
+    pyg.GATv2Conv: GATv2,
+}
+
+
+def kernel_of(layer: MessagePassing, given: tuple[str, ...]) -> Kernel:
+    """The kernel of a layer that is called with the edge values `given`. Raises Untraceable."""
+    if type(layer) not in KERNELS:  # a subclass may do anything
+        raise Untraceable(f"no layered form of {type(layer).__name__} is known")
+    return KERNELS[type(layer)](layer, given)

@@ -1,0 +1,35 @@
+"""SAGEConv (Hamilton et al. 2017): mean, sum or maximum of the neighbours, beside the node itself.
+
+A node without neighbours gets 0 for them, whatever the aggregation.
+"""
+
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
+
+from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum
+from sxq.execution.inference.rowwise import Untraceable
+from sxq.execution.inference.tile import Edges, Rows
+
+
+class SAGE(Kernel):
+    def __init__(self, layer, given):
+        super().__init__(layer, given)
+        if type(layer.aggr_module) not in (MeanAggregation, SumAggregation, MaxAggregation):
+            raise Untraceable(f"SAGEConv with aggr={layer.aggr!r}")
+
+    def run(self, x: Rows, site: Site) -> Tensor:
+        layer, edges = self.layer, site.edges()
+        source = x.apply(lambda rows: layer.lin(rows).relu(), self) if layer.project else x
+        if type(layer.aggr_module) is MaxAggregation:
+            out = layer.lin_l(edges.maximum(source))
+        else:
+            out = linear_sum(edges, source, self._weights(edges), layer.lin_l.weight, layer.lin_l.bias)
+        if layer.root_weight:
+            out += x.within(site.hop).apply(layer.lin_r, layer.lin_r).table
+        return normalize(out, p=2.0, dim=-1) if layer.normalize else out
+
+    def _weights(self, edges: Edges) -> Tensor:
+        if type(self.layer.aggr_module) is SumAggregation:
+            return edges.present
+        return edges.present / edges.heads(edges.total(edges.present).clamp_(min=1), edges.hop)

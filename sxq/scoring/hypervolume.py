@@ -1,0 +1,76 @@
+"""Hypervolume: the volume between a reference point and a set of points, larger is better in every column.
+
+The definition is Zitzler and Thiele's (1998). Up to three dimensions are swept at once; each further one is
+cut into slices, over the points "limited" to the current one as in the WFG algorithm (While, Bradstreet,
+Barone 2012). `Free` answers the incremental question, how much every candidate would add, for all at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.scoring.dominance import frontier, slices
+
+
+def hypervolume(points: np.ndarray, reference: float | np.ndarray = 0.0) -> float:
+    """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M."""
+    above = np.asarray(points, dtype=np.float64) - reference
+    return _volume(above[(above > 0).all(axis=1)])
+
+
+def _volume(points: np.ndarray) -> float:
+    if len(points) < 2:
+        return float(points.prod(axis=1).sum())
+    points = frontier(points)
+    return _sweep(points) if points.shape[1] <= 3 else _slice(points)
+
+
+def _slice(points: np.ndarray) -> float:
+    """Points in descending order of the first column: each adds what it has over those before it.
+
+    Those are all as high as it in the first column, which therefore is only a factor: one dimension less.
+    """
+    height, base = points[:, 0], points[:, 1:]
+    shared = (_volume(np.minimum(base[:i], base[i])) for i in range(len(base)))
+    return float(sum(h * (own - both) for h, own, both in zip(height, base.prod(axis=1), shared)))
+
+
+def _sweep(points: np.ndarray) -> float:
+    """Up to three dimensions: for every level of z, the staircase under the points (x, y) that reach it."""
+    x, y, z = np.pad(points, ((0, 0), (0, 3 - points.shape[1])), constant_values=1.0).T  # x descends
+    width = x - np.append(x[1:], 0.0)
+    levels = np.unique(z)
+    areas = (np.maximum.accumulate(np.where(z >= levels[rows, None], y, 0.0), axis=1) @ width
+             for rows in slices(len(levels), len(z)))
+    return float(np.concatenate(list(areas)) @ np.diff(levels, prepend=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Free:
+    """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
+
+    lower: np.ndarray  # [b, M] float64
+    upper: np.ndarray  # [b, M] float64
+
+    def without(self, point: np.ndarray) -> "Free":
+        """What is left when a point [M] is chosen: each box that it cuts leaves at most M smaller ones."""
+        cut = (self.lower < point).all(axis=1)
+        lower, upper = self.lower[cut], self.upper[cut]
+        pieces = [(self.lower[~cut], self.upper[~cut])]
+        for m, value in enumerate(point):
+            outside = upper[:, m] > value
+            beyond = lower[outside]
+            beyond[:, m] = value
+            pieces.append((beyond, upper[outside]))
+            upper[:, m] = np.minimum(upper[:, m], value)
+        return Free(*map(np.concatenate, zip(*pieces)))
+
+    def gains(self, points: np.ndarray) -> np.ndarray:
+        """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
+        gains = np.empty(len(points))
+        for rows in slices(len(points), len(self.lower)):
+            volume = np.ones((len(points[rows]), len(self.lower)))
+            for value, low, high in zip(points[rows].T, self.lower.T, self.upper.T):
+                volume *= np.clip(np.minimum(value[:, None], high) - low, 0.0, None)
+            gains[rows] = volume.sum(axis=1)
+        return gains
