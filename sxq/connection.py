@@ -12,6 +12,7 @@ Each room is entered once, left to right; no room calls another.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from itertools import groupby
@@ -30,22 +31,6 @@ from sxq.result import PlanText, Result, Table
 from sxq.storage import Store
 
 
-class Flag:
-    """Set by whoever wants a run to stop; takes no lock, as `threading.Event` does, so that a signal handler may set it."""
-
-    def __init__(self):
-        self._up = False
-
-    def set(self) -> None:
-        self._up = True
-
-    def clear(self) -> None:
-        self._up = False
-
-    def is_set(self) -> bool:
-        return self._up
-
-
 class Connection:
     """A database of graphs, models and explanations, in memory or in one file.
 
@@ -61,9 +46,9 @@ class Connection:
         self._settings = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
         self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
         self._names = Registry(self._store, self._settings)
-        self._interrupt, self._running = Flag(), False
+        self._running = self._stopping = False  # plain flags, no locks: a signal handler may set them
         self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
-        self._defines.should_stop = self._interrupt.is_set
+        self._defines.should_stop = lambda: self._stopping
         self.report = report
         self.last_result: Result | None = None  # of the last EXPLAIN, also when it was interrupted
 
@@ -74,15 +59,14 @@ class Connection:
         Returns `Result` for an EXPLAIN, else a `Table` read completely. An interrupted script ends after the
         statement that `interrupt` stopped.
         """
-        self._interrupt.clear()
-        self._running = True
+        self._running, self._stopping = True, False
         try:
             pieces = language.split(text)
             script = language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
             result = Table([], [])
             for statement in script:
                 result = self.run(statement)
-                if self._interrupt.is_set():
+                if self._stopping:
                     break  # what was stopped may be what the next statement builds on
             return result
         finally:
@@ -120,9 +104,12 @@ class Connection:
         self._names.add_measure(name, fn, larger_is_better, score)
 
     def interrupt(self) -> bool:
-        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete. False if nothing runs."""
+        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.
+
+        False where nothing runs; the next statement is not stopped then.
+        """
         if self._running:
-            self._interrupt.set()
+            self._stopping = True
             self._store.interrupt()
         return self._running
 
@@ -156,15 +143,15 @@ class Connection:
 
     def _explain(self, statement: st.Explain):
         """Steps 3 to 6 of the life of a query: the result, its plan and the profile of its run."""
-        from sxq import execution
-
         if statement.into or not self._store.read_only:
             self._store.require_writable("INTO" if statement.into else "EXPLAIN")
         plan, named = self._plan(statement)
+        from sxq import execution
+
         profile, started = execution.Profile(), time.perf_counter()
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                self._interrupt, profile, self.report)
+                                lambda: self._stopping, profile, self.report)
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
                         profile.seconds)
@@ -218,7 +205,7 @@ class Connection:
         while running_on or unsaved:
             try:
                 if running_on and (report := next(running, None)) is not None:
-                    reports.append(report)
+                    reports.append(replace(report, kept=()))  # they are many, and the store has them
                     unsaved.append(report)
                 else:
                     running_on = False
@@ -232,7 +219,7 @@ class Connection:
                 if cut_short:
                     raise
                 cut_short = reason
-                self._interrupt.set()
+                self._stopping = True
         return reports, cut_short
 
     def _finish(self, result: Result, plan: Plan, profile) -> None:
@@ -271,7 +258,7 @@ class Connection:
                                        e.settings["edges_directed"], e.field_size) for e in group)
             for e, found in zip(group, execution.audit(graph, model, stored)):
                 rows.append((e.query_id, e.target, e.rank, e.explanation_id, found.difference, found.verdict))
-                if self._interrupt.is_set():
+                if self._stopping:
                     break
         return Table(["query_id", "target", "rank", "explanation_id", "difference", "verdict"], rows)
 

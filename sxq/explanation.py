@@ -5,7 +5,7 @@ Plain frozen values without behaviour beyond looking at themselves; every room m
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,21 @@ class Explanation:
         return to_data(self)
 
 
+class CandidateRow(NamedTuple):
+    """One verified candidate: a row of the table `candidates`, the state graph of a search."""
+
+    candidate: int  # number within the target
+    parent: int | None
+    edited_src: Any  # the unit that was taken from the parent or added to it, by key
+    edited_dst: Any
+    generator: str
+    size: int
+    factual: bool
+    counterfactual: bool
+    explanatory: bool
+    scores: Mapping[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class TargetReport:
     """What one query says about one target: one row of the table `targets`, and its explanations."""
@@ -81,3 +96,4 @@ class TargetReport:
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
+    kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # every candidate, until they are stored

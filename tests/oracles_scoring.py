@@ -93,3 +93,38 @@ def swap(arrived, epsilon, k):
         if k * dominance(swapped, seen, epsilon) >= (k + 1) * dominance(answer, seen, epsilon):
             answer = swapped
     return answer
+
+
+def divsx(arrived, nodes, distance, k, alpha, epsilon):
+    """Procedure 4 of Qiu et al., one candidate (score tuple, set of nodes) at a time; then the largest gains.
+
+    `nodes` is (sets, size of the field); all of `arrived` were new skyline members when they came.
+    """
+    sets, size = nodes
+
+    def divs(chosen):
+        pairs = sum(distance[a][b] for a, b in combinations(chosen, 2))
+        return alpha * len(set().union(*(sets[c] for c in chosen))) / size + (1 - alpha) * pairs
+
+    answer = []
+    for new in range(len(arrived)):
+        answer = [old for old in answer if not dominates(arrived[new], arrived[old])]
+        gain = divs([*answer, new]) - divs(answer)
+        if len(answer) < k and gain >= ((1 + epsilon) / 2 - divs(answer)) / (k - len(answer)):
+            answer.append(new)
+    free = [c for c in range(len(arrived)) if not any(dominates(other, arrived[c]) for other in arrived)]
+    while len(answer) < min(k, len(free)):
+        left = [c for c in free if c not in answer]
+        answer.append(max(left, key=lambda c: (round(divs([*answer, c]) - divs(answer), 9), -c)))
+    return answer
+
+
+def best_joint_dominance(fronts, candidates, epsilon, k):
+    """The largest sum of DS over targets of k members of the fronts, at least one of each, by trying all."""
+    union = [(target, member) for target, front in enumerate(fronts) for member in front]
+    best = 0
+    for chosen in combinations(union, min(k, len(union))):
+        members = [[m for t, m in chosen if t == target] for target in range(len(fronts))]
+        if all(own or not front for own, front in zip(members, fronts)):
+            best = max(best, sum(dominance(own, all_, epsilon) for own, all_ in zip(members, candidates)))
+    return best

@@ -70,7 +70,7 @@ def payments(**changed):
 @pytest.mark.parametrize("data, error, said", [
     (payments(edge_index=torch.tensor([[0, 6], [3, 3]])), sxq.GraphError, "edge 1 is 6 -> 3, but nodes are 0 to 5"),
     (payments(edge_index=torch.tensor([[0, -1], [3, 3]])), sxq.GraphError, "edge 1 is -1 -> 3"),
-    (payments(edge_index=torch.tensor([[0.0], [3.0]])), sxq.GraphError, "edge_index has type float32, expected integers"),
+    (payments(edge_index=torch.tensor([[0.0], [3.0]])), sxq.GraphError, "edge_index has type float32, expected int"),
     (payments(edge_index=torch.tensor([0, 1, 2])), sxq.GraphError, r"edge_index has shape \[3\], expected \[2, E\]"),
     (payments(x=torch.full((6, 2), float("nan"))), sxq.GraphError, "x holds NaN or infinite values in 6 of 6 rows"),
     (payments(x=torch.full((6, 2), float("inf"))), sxq.GraphError, "x holds NaN or infinite"),
@@ -140,7 +140,7 @@ def fails(x, edge_index):
     (Says(votes), "probs", sxq.ModelOutputError, "rows do not sum to one; is it 'logits'"),
     (Says(votes), "log_probs", sxq.ModelOutputError, "rows do not sum to one"),
     (Says(votes), "scores", sxq.ModelError, "output = 'scores'; expected one of logits, log_probs, probs"),
-    (Says(fails), "logits", sxq.ModelError, "the forward pass of Says failed on the registered graph .*KeyError: 'no such thing'"),
+    (Says(fails), "logits", sxq.ModelError, "forward pass of Says failed on the registered graph .*KeyError: 'no such"),
     (Says(lambda x, _: (x, x)), "logits", sxq.ModelError, "tuple"),
     (Says(lambda x, _: None), "logits", sxq.ModelError, "NoneType"),
     (NeedsBatch(), "logits", sxq.ModelError, r"forward\(x, edge_index, batch\) cannot be called.*nothing fills batch"),
@@ -195,7 +195,7 @@ def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):
         con.register_graph("g", graphs.random_graph(np.random.default_rng(1), features=2))
         con.register_model("moody", Moody(), "g")
         Moody.limit = Moody.calls + 8
-        with pytest.raises(sxq.ModelError, match="forward pass of Moody failed on copies of receptive fields.*IndexError: enough"):
+        with pytest.raises(sxq.ModelError, match="forward pass of Moody failed on copies of .*IndexError: enough"):
             con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL moody OPTIMIZE fdl+, fdl-, conc")
         result, Moody.limit = con.last_result, 10**9
         assert len(result) and not result.complete and result.candidates > 0
@@ -269,7 +269,8 @@ def test_a_damaged_database(path):
 
 def test_a_database_that_another_process_holds(path):
     code = f"import sxq; con = sxq.connect({path!r}); print('open', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as other:
         assert other.stdout.readline() == "open\n"
         with pytest.raises(sxq.DatabaseLocked, match=f"another process holds .*{other.pid}"):
             sxq.connect(path)
@@ -292,7 +293,8 @@ def test_a_closed_connection_says_so(path):
 
 @pytest.mark.parametrize("values, said", [
     ([[1, 2]], "only NODES"), ([None], "number, text or a boolean"), ([{"a": 1}], "number, text or a boolean"),
-    ([3, 4], "1 placeholders, but 2 values"), ({"a": 3}, "by position, but the values are by name"), (3, "are a list, not int"),
+    ([3, 4], "1 placeholders, but 2 values"), ({"a": 3}, "by position, but the values are by name"),
+    (3, "are a list, not int"),
     ([99], "no node 99"), (["3"], "no node '3'"), ([3.0], "no node 3.0"), ([True], "no node True"),
 ])
 def test_a_parameter_that_does_not_fit(path, values, said):
@@ -304,7 +306,8 @@ def test_a_failed_statement_of_a_script_keeps_what_ran_before(path):
     with sxq.connect(path) as con:
         con.register_model("votes", toys.Votes(), "payments")
         with pytest.raises(sxq.UnknownName):
-            con.execute(f"CREATE TABLE t AS SELECT 1; {EXPLAIN}; EXPLAIN NODE 3 USING MODEL vote OPTIMIZE conc; DROP TABLE t")
+            con.execute(f"CREATE TABLE t AS SELECT 1; {EXPLAIN}; EXPLAIN NODE 3 USING MODEL vote OPTIMIZE conc; "
+                        "DROP TABLE t")
         assert con.sql("SELECT count(*) FROM t").fetchone() == (1,)
         assert con.sql("SELECT count(*) FROM queries").fetchone() == (2,)
 
@@ -328,12 +331,15 @@ LIKELY = st.lists(WORDS, max_size=14).map(lambda words: " ".join(words).replace(
 VERBS = ["", "PLAN ", "PROFILE "], []
 KEYS = (["NODE 3", "NODES 3, 4, 3", "NODE 5", "NODES (SELECT node FROM sxq.nodes)", "NODES (SELECT 4::HUGEINT)"],
         ["NODE -1", "NODE '3'", "NODE 99999999999999999999999999", "NODES (SELECT NULL)", "NODES (SELECT [3])",
-         "NODES (SELECT 1, 2)", "NODES (VALUES (3.0))", "NODES (SELECT 'a' UNION SELECT 'b')", "NODES (SELECT {'a': 3})", "NODE ?"])
+         "NODES (SELECT 1, 2)", "NODES (VALUES (3.0))", "NODES (SELECT 'a' UNION SELECT 'b')",
+         "NODES (SELECT {'a': 3})", "NODE ?"])
 MEASURES = ["conc", "fdl+, fdl-, conc", "size, lift", "FDL_PLUS"], ["size, size", "nothing"]
-CLAUSES = (["TOP 2", "TOP 1e5", "EPSILON 0", "EPSILON 1e300", "BUDGET 3 CANDIDATES", "BUDGET 1e18 CANDIDATES", "SEED 7", "SEED 1e18",
-            "WITHIN 1e-9 SECONDS", "EDGES DIRECTED", "WHERE factual", "WHERE size < -1e308", "WHERE lift != 1e-320 AND NOT counterfactual",
+CLAUSES = (["TOP 2", "TOP 1e5", "EPSILON 0", "EPSILON 1e300", "BUDGET 3 CANDIDATES", "BUDGET 1e18 CANDIDATES",
+            "SEED 7", "SEED 1e18", "WITHIN 1e-9 SECONDS", "EDGES DIRECTED", "WHERE factual", "WHERE size < -1e308",
+            "WHERE lift != 1e-320 AND NOT counterfactual",
             "BY random (size = 2) WITHIN 1e-3 SECONDS", "BY onion", "BY growing, onion", 'INTO "a""b; --"'],
-           ["TOP 0", "EPSILON -1", "BUDGET 1e19 CANDIDATES", "SEED 1e19", "BY random (size = 1e300)", 'INTO ""', "INTO nodes"])
+           ["TOP 0", "EPSILON -1", "BUDGET 1e19 CANDIDATES", "SEED 1e19", "BY random (size = 1e300)", 'INTO ""',
+            "INTO nodes"])
 
 
 def statement(seed):
@@ -373,7 +379,7 @@ def test_no_text_raises_anything_but_our_errors(toy, text):
     only_our_errors(toy, text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32), st.sampled_from([(), (3,), {"a": 3}, (float("nan"),), ((3,),), (b"\0",)]))
 def test_no_statement_raises_anything_but_our_errors(toy, seed, values):
     note(text := statement(seed))

@@ -234,7 +234,7 @@ def test_what_no_kernel_does_is_refused_with_its_reason(layer, reason):
 def test_the_check_finds_a_kernel_that_is_wrong(monkeypatch):
     from dataclasses import replace
 
-    from sxq.execution.inference.tile import Edges
+    from sxq.execution.inference.edges import Edges
 
     graph = random_graph(np.random.default_rng(1))
     model = replace(prepared(pyg.GCN(5, 8, 2, 3), graph), hops=2, halo=1)

@@ -10,7 +10,8 @@ from sxq.scoring import MEASURES, MeasureBatch, evaluate, resolve, user_measure
 
 # A field of 4 units; three candidates of 1, 2 and 4 units.
 BATCH = MeasureBatch(
-    field=SimpleNamespace(num_units=4, num_nodes=4, directed=False, ends=np.array([[0, 0, 1, 2], [1, 2, 2, 3]])),
+    field=SimpleNamespace(num_units=4, directed=False, reached=lambda bits: np.array(  # 0-1, 0-2, 1-2, 2-3
+        [[True, b[0] | b[2], b[1] | b[2] | b[3], b[3]] for b in bits], dtype=bool).reshape(-1, 4)),
     bits=np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], dtype=bool),
     p_full=0.9, p_empty=0.1,
     p_kept=np.array([0.9, 0.95, 0.2]), p_removed=np.array([0.9, 0.3, 0.05]))

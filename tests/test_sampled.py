@@ -13,7 +13,7 @@ from sxq.scoring.measures import evaluate, report
 from tests import graphs, oracles, toys
 
 UNITS = 5
-FIELD = SimpleNamespace(num_units=UNITS, num_nodes=6, directed=False, ends=np.array([[0] * 5, [1, 2, 3, 4, 5]]))
+FIELD = SimpleNamespace(num_units=UNITS, directed=False, reached=lambda bits: np.insert(bits, 0, True, axis=1))
 BITS = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
 
 

@@ -1,5 +1,6 @@
 """The store: what goes in comes out bit for bit, nothing stored is lost, every refusal says what to do."""
 
+import dataclasses
 import datetime
 import decimal
 import os
@@ -17,9 +18,9 @@ import pytest
 
 from sxq.errors import (DatabaseLocked, Error, InvalidValue, NameTaken, SQLError, StoreError, TransactionOpen,
                         UnknownName)
-from sxq.explanation import Explanation, TargetReport
+from sxq.explanation import CandidateRow, Explanation, TargetReport
 from sxq.graph.csr import Graph
-from sxq.storage import CandidateRow, Store
+from sxq.storage import Store
 
 PATH = [[0, 1, 1, 2], [1, 0, 2, 1]]  # 0 - 1 - 2
 HOLD = "import sys; from sxq.storage import Store; store = Store(sys.argv[1]); print(flush=True)"
@@ -354,10 +355,11 @@ def test_stored_explanations_are_what_audit_needs(store):
 
 def test_candidates_keep_the_state_graph(store):
     query = begin(store)
-    rows = [
+    rows = (
         CandidateRow(0, None, None, None, "onion", 4, True, False, True, {"fdl+": np.float32(0.5)}),
-        CandidateRow(1, 0, 0, 1, "onion", 3, False, False, False, {"fdl+": 0.25})]
-    store.save_candidates(query, 1, iter(rows))
+        CandidateRow(1, 0, 0, 1, "onion", 3, False, False, False, {"fdl+": 0.25}))
+    for _ in range(2):  # the second time it is stored already
+        store.save_target(query, dataclasses.replace(report(), kept=rows))
     stored = store.execute("SELECT * FROM candidates ORDER BY candidate").rows
     assert stored == [(query, 1, *row) for row in rows]
 

@@ -30,21 +30,25 @@ CREATE TABLE accounts (id VARCHAR, pro FLOAT, con FLOAT, label INTEGER, city VAR
 INSERT INTO accounts VALUES ('acct-1', 1, 0, 0, 'Oslo'), ('acct-3', 3, 0, 0, 'Oslo'), ('acct-9', 0, 1, 1, 'Turin'),
     ('acct-17', 0, 0.5, 0, 'Turin'), ('acct-20', 1, 0, 1, 'Turin'), ('acct-40', 2, 0, 0, 'Oslo');
 CREATE TABLE transfers (payer VARCHAR, payee VARCHAR);
-INSERT INTO transfers VALUES ('acct-1', 'acct-17'), ('acct-3', 'acct-17'), ('acct-9', 'acct-17'), ('acct-17', 'acct-20');
+INSERT INTO transfers VALUES ('acct-1', 'acct-17'), ('acct-3', 'acct-17'), ('acct-9', 'acct-17'),
+    ('acct-17', 'acct-20');
 CREATE GRAPH payments FROM NODES (SELECT * FROM accounts) EDGES (SELECT * FROM transfers);
 """
 
 CLUB = """
 CREATE TABLE members (id INTEGER, pro FLOAT, con FLOAT);
-INSERT INTO members VALUES (0, 0, 0.25), (1, 0, 0.5), (2, 0, 0.25), (3, 1.75, 0), (4, 1.75, 0), (5, 2, 0), (6, 1, 0), (7, 0, 3);
+INSERT INTO members VALUES (0, 0, 0.25), (1, 0, 0.5), (2, 0, 0.25), (3, 1.75, 0), (4, 1.75, 0), (5, 2, 0),
+    (6, 1, 0), (7, 0, 3);
 CREATE TABLE friends (a INTEGER, b INTEGER);
 INSERT INTO friends VALUES (0, 1), (0, 2), (1, 3), (1, 4), (2, 5), (3, 4), (6, 7);
 CREATE GRAPH club FROM NODES (SELECT * FROM members) EDGES (SELECT * FROM friends) (UNDIRECTED = true);
 """
 
 MODELS = """
-CREATE MODEL votes ON GRAPH payments FROM FILE 'votes.safetensors' (ARCHITECTURE = gin, LAYERS = 1, HIDDEN = 2, CLASSES = 2);
-CREATE MODEL gossip ON GRAPH club FROM FILE 'gossip.safetensors' (ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2);
+CREATE MODEL votes ON GRAPH payments FROM FILE 'votes.safetensors'
+    (ARCHITECTURE = gin, LAYERS = 1, HIDDEN = 2, CLASSES = 2);
+CREATE MODEL gossip ON GRAPH club FROM FILE 'gossip.safetensors'
+    (ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2);
 """
 
 
@@ -63,7 +67,7 @@ class Votes(nn.Module):
 
 
 def write_files(folder: Path) -> None:
-    """votes.safetensors and gossip.safetensors, one and two layers of identities; and graph files that are wrong."""
+    """votes.safetensors and gossip.safetensors, one and two layers of identities; graph files, right and wrong."""
     for name, layers in (("votes", 1), ("gossip", 2)):
         module = learning.build(ArchitectureSpec("gin", 2, 2, layers, 2))
         with torch.no_grad():
@@ -71,6 +75,8 @@ def write_files(folder: Path) -> None:
                 parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
         (folder / f"{name}.safetensors").write_bytes(learning.to_bytes(module))
     edges, x = np.array([[0, 1, 2], [1, 2, 9]]), np.ones((3, 2))
+    np.savez(folder / "chain.npz", edge_index=edges[:, :2], x=x * [[1, 0], [0, 2], [3, 0]], y=[0, 1, 0],
+             train_mask=[True, False, True], test_mask=[False, True, False])
     np.savez(folder / "edge_out_of_range.npz", edge_index=edges, x=x)
     np.savez(folder / "nan.npz", edge_index=edges[:, :2], x=x * [[1], [np.nan], [1]])
     np.savez(folder / "no_features.npz", edge_index=edges[:, :2])

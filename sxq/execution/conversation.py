@@ -4,7 +4,8 @@ A generator is a coroutine: `scored = yield candidates`. It knows its field and 
 verifier, the lattice or the store, and those know nothing of generators.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,11 @@ class Candidates:
         full = (np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited))
         return Candidates(bits, *full)
 
+    @staticmethod
+    def join(parts: "Sequence[Candidates]") -> "Candidates":
+        """Several batches as one."""
+        return Candidates(*map(np.concatenate, zip(*((part.bits, part.parent, part.edited) for part in parts))))
+
 
 @dataclass(frozen=True, eq=False)
 class Scored:
@@ -35,6 +41,10 @@ class Scored:
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
+
+    def rows(self, start: int, stop: int) -> "Scored":
+        """Some rows of the answer."""
+        return Scored(*(values[start:stop] for values in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +61,22 @@ class Context:
 
 
 Search = Generator[Candidates, Scored, None]
+
+
+def abreast(searches: Sequence[Search]) -> Search:
+    """Several searches as one: what they ask in a round is one batch, and each gets its own answers."""
+    waiting: list[tuple[Search, Scored | None]] = [(search, None) for search in searches]
+    while True:
+        asked = []
+        for search, answer in waiting:
+            with suppress(StopIteration):
+                asked.append((search, search.send(answer)))
+        if not asked:
+            return
+        scored = yield Candidates.join([candidates for _, candidates in asked])
+        ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
+        waiting = [(search, scored.rows(end - len(candidates.bits), end))
+                   for (search, candidates), end in zip(asked, ends)]
 
 
 def mean_score(scores: np.ndarray) -> np.ndarray:

@@ -4,20 +4,20 @@ Each round asks every running target for candidates, verifies all of them in one
 came out. The loop can stop after any round: what a lattice holds is the answer, `complete = false`.
 """
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sxq.errors import ModelError
+from sxq.execution import answering, reporting
 from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
 from sxq.explanation import TargetReport
 from sxq.graph import Graph
-from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
+from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure
 
 TOGETHER = 64  # most targets searched at once; memory may allow fewer
@@ -50,12 +50,16 @@ class Progress:
     seconds: float  # since the start
     front: int  # members of the running targets' fronts
 
+    def __str__(self) -> str:
+        return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates verified, "
+                f"front {self.front}, {self.seconds:.0f} s")
 
-def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupt: threading.Event,
+
+def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
         profile: Profile, report: Callable[[Progress], None] | None = None) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
-    Stops after the round in which `interrupt` is set or WITHIN has passed; targets that were not reached are
+    Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
     reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
     Raises ModelError for a forward pass that fails, and for a target that the model cannot be explained on, if it
     is the only one.
@@ -67,8 +71,9 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
             yield from loop.round()
             if report:
                 loop.tell_progress(report)
-            if reason := loop.should_stop(interrupt):
+            if reason := loop.should_stop(interrupted):
                 yield from loop.stop(reason)
+        yield from loop.conclude()
     except KeyboardInterrupt:
         yield from loop.stop("interrupted")
         raise
@@ -87,6 +92,9 @@ class _Loop:
         self.within = plan.find(Generate).within
         self.total = len(plan.find(FieldScan).targets)
         self.waiting, self.running = deque(range(self.total)), []
+        self.choice = plan.find(Answer)
+        self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
+        self.answered: deque = deque()  # what is left to report of a joint answer
         self.started = self.reported = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
@@ -119,9 +127,9 @@ class _Loop:
         self.profile.batch_memory = self.verifier.batch_memory
         yield from self._finish([target for target in self.running if target.over])
 
-    def should_stop(self, interrupt: threading.Event) -> str:
+    def should_stop(self, interrupted: Callable[[], bool]) -> str:
         """Why the run must stop now, or nothing."""
-        if interrupt.is_set():
+        if interrupted():
             return "interrupted"
         if self.within is not None and time.perf_counter() - self.started >= self.within:
             return f"stopped after {self.within:g} seconds"
@@ -133,6 +141,19 @@ class _Loop:
         while self.waiting:
             ordinal = self.waiting.popleft()
             yield TargetReport(self._key(ordinal), ordinal, "stopped", note=f"{reason} before this target was reached")
+        yield from self.conclude()
+
+    def conclude(self) -> Iterator[TargetReport]:
+        """Choose the joint answer of the targets that have ended, and report them."""
+        clock = time.perf_counter()
+        if self.ended:
+            runs = [self.ended[ordinal] for ordinal in sorted(self.ended)]
+            self.answered, self.ended = deque(answering.jointly(runs, self.choice.k)), {}
+        while self.answered:
+            finished = reporting.write(*self.answered[0])
+            self.answered.popleft()
+            clock = self.profile.charge("Answer", clock)
+            yield finished
 
     def tell_progress(self, report: Callable[[Progress], None]) -> None:
         now = time.perf_counter()
@@ -146,7 +167,12 @@ class _Loop:
     def _finish(self, targets: list[TargetRun], stopped: str = "") -> Iterator[TargetReport]:
         for target in targets:
             clock = time.perf_counter()
-            finished = target.finish(stopped)
+            target.close(stopped)
+            if self.choice.jointly:
+                self.ended[target.ordinal] = target
+                self.running.remove(target)
+                continue
+            finished = reporting.write(target, answering.alone(target))
             self.running.remove(target)
             self.profile.charge("Answer", clock)
             yield finished

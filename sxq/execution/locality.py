@@ -9,7 +9,6 @@ intact and with random units removed.
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal

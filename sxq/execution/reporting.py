@@ -1,11 +1,11 @@
 """What a search found, written down: the ledger and the answer of a target become its report."""
 
-import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sxq.explanation import Explanation, TargetReport
+from sxq.explanation import CandidateRow, Explanation, TargetReport
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from sxq.execution.target import TargetRun
 
 
-def write(run: "TargetRun", answer: Answer, stopped: str = "") -> TargetReport:
-    """The report of a target; `stopped` says why its search was not let run to its end."""
-    explanations = _explanations(run, answer)
+def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
+    """The report of a target that was closed; `ranks` of the members, where they are not simply 1, 2, ..."""
+    explanations = _explanations(run, answer, ranks or range(1, len(answer.members) + 1))
     return TargetReport(
-        run.key, run.ordinal, "stopped" if stopped else "done" if explanations else "empty", run.predicted,
+        run.key, run.ordinal, "stopped" if run.stopped else "done" if explanations else "empty", run.predicted,
         run.p_full, run.p_empty, run.self_sufficient, run.field.num_units, run.field.hops, run.ledger.count,
         run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
-        answer.hypervolume, run.exhausted and not stopped, time.perf_counter() - run.started,
-        _note(run, stopped, bool(explanations)), explanations)
+        answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, bool(explanations)),
+        explanations, _state_graph(run) if run.keeps and run.ledger.count else ())
 
 
-def _explanations(run: "TargetRun", answer: Answer) -> tuple[Explanation, ...]:
+def _explanations(run: "TargetRun", answer: Answer, ranks: Sequence[int]) -> tuple[Explanation, ...]:
     """The members in rank order, with what is measured for them only."""
     if not answer.members:
         return ()
     bits = run.bits_of(answer.members)
     reported = measure_again(run.reported, run.batch(bits, *_again(run, bits))) if run.reported else {}
-    return tuple(_explanation(run, rank, number, bits[rank - 1], power,
-                              {name: float(values[rank - 1]) for name, values in reported.items()})
-                 for rank, (number, power) in enumerate(zip(answer.members, answer.member_dominance), start=1))
+    rows = [{name: float(values[row]) for name, values in reported.items()} for row in range(len(bits))]
+    return tuple(_explanation(run, *member) for member in
+                 zip(ranks, answer.members, bits, answer.member_dominance, rows))
 
 
 def _again(run: "TargetRun", bits: np.ndarray) -> np.ndarray:
@@ -53,8 +53,30 @@ def _explanation(run: "TargetRun", rank: int, number: int, bits: np.ndarray, pow
         generator=run.proposer(int(row.generator[0])), dominance=power, graph=run.graph, edge_numbers=edges)
 
 
-def _note(run: "TargetRun", stopped: str, answered: bool) -> str:
-    notes = [stopped] if stopped else []
+def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
+    """Every verified candidate with the one it was made from, and the unit in which they differ."""
+    rows, names = run.ledger.rows(slice(None)), [measure.name for measure in run.measures]
+    sizes = run.bits_of(range(run.ledger.count)).sum(axis=1)
+    columns = (rows.parent, rows.edited, rows.generator, sizes, rows.factual, rows.counterfactual, rows.explanatory)
+    return tuple(
+        CandidateRow(number, None if parent < 0 else parent, *_ends(run, edited), run.proposer(by), *facts,
+                     dict(zip(names, scores)))
+        for number, (parent, edited, by, *facts, scores)
+        in enumerate(zip(*(column.tolist() for column in columns), rows.scores.tolist())))
+
+
+def _ends(run: "TargetRun", unit: int) -> tuple[Any, Any]:
+    """The ends of a unit by key; nothing where no single unit was edited."""
+    if unit < 0:
+        return None, None
+    source, head = run.field.nodes[run.field.ends[:, unit]].tolist()
+    return run.graph.key(source), run.graph.key(head)
+
+
+def _note(run: "TargetRun", answered: bool) -> str:
+    notes = [run.stopped] if run.stopped else []
+    if run.choice.jointly and not answered:
+        notes.append("no member of the joint answer")
     if not run.field.num_units:
         notes.append("no candidate: no edge can carry a message to this node")
     elif not answered and run.ledger.count:

@@ -5,14 +5,12 @@ The executor drives many of these at once: `ask` for candidates to verify, `tell
 
 import time
 import zlib
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution import reporting
 from sxq.execution.conversation import Candidates, Context, Scored
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import edge_gradient
@@ -22,7 +20,6 @@ from sxq.execution.locality import WIDEST, agree
 from sxq.execution.model import Model, blaming
 from sxq.execution.probe import probe
 from sxq.execution.verifier import Request, Verdict
-from sxq.explanation import TargetReport
 from sxq.graph import Graph, extract
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
@@ -47,6 +44,7 @@ class TargetRun:
         self.position, self.key = scan.positions[ordinal], scan.targets[ordinal]
         self.objectives = len(self.lattice_plan.measures)
         self.measures = [measures[name] for name in _needed(self.lattice_plan, self.filter)]
+        self.keeps = plan.keeps
         self.reported = [measures[name] for name in self.choice.report]
         self.started = time.perf_counter()
         self.field, self.loaded, full, empty = _load_field(scan, graph, model, backend, self.position)
@@ -56,8 +54,9 @@ class TargetRun:
         self.ledger = Ledger()
         self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
         self.incomparable = 0
-        self._turns = deque([(-1, self._opening())]) if self.field.num_units else deque()
-        self._answers: dict[int, Scored | None] = {-1: None}
+        self.stopped, self.seconds = "", 0.0
+        self._turns = {-1: self._opening()} if self.field.num_units else {}  # generators, by number
+        self._answers: dict[int, Scored] = {}
         self._pending: tuple | None = None
         self._cut = False  # the budget ended in the middle of a request: nobody will be asked again
 
@@ -77,40 +76,50 @@ class TargetRun:
         return self.field.num_nodes * self.graph.num_features * 4 + 64 * len(self.field.edges)
 
     def ask(self) -> Request | None:
-        """Candidates nobody has verified yet, from the generator whose turn it is; None when there are none.
+        """Candidates nobody has verified yet, from every generator that has not ended; None when there are none.
 
-        A repeated candidate is answered from the ledger, at no cost. A generator that only repeats itself is
-        left after PATIENCE answers, so that whoever wants to stop the run is heard; `over` says if it has ended.
+        A repeated candidate is answered from the ledger, at no cost. Generators that only repeat themselves are
+        left after PATIENCE answers, so that whoever wants to stop the run is heard; `over` says if they have ended.
         """
         for _ in range(PATIENCE):
+            candidates, owner = (None, None) if self._cut else self._propose()
             if self.over:
                 return None
-            number, search = self._turns[0]
-            try:
-                candidates = search.send(self._answers[number])
-            except StopIteration:
-                self._turns.popleft()
-                continue
-            self._turns.rotate(-1)
             packed = np.packbits(candidates.bits, axis=1)
             numbers, new = self.ledger.look_up(packed)
-            left = self.generate.budget - self.ledger.count
+            self._cut = len(new) > self.generate.budget - self.ledger.count
+            new = new[: self.generate.budget - self.ledger.count]
+            self._pending = candidates, owner, packed, numbers, new
             if len(new):
-                self._cut = len(new) > left
-                new = new[:left]
-                if not len(new):
-                    return None
-                self._pending = number, candidates, packed, numbers, new
                 return Request(self.loaded, candidates.bits[new], self.predicted)
-            self._answers[number] = self.ledger.scored(numbers, self.objectives)
+            self._answer()
         return None
+
+    def _propose(self) -> tuple[Candidates, np.ndarray]:
+        """What each generator wants to know now, as one batch, and who wants each row [n]."""
+        asked = []
+        for number, search in list(self._turns.items()):
+            try:
+                asked.append((number, search.send(self._answers.get(number))))
+            except StopIteration:
+                del self._turns[number]
+        if not asked:
+            return (self._propose() if self._turns else (None, None))  # the opening made room for the others
+        owner = np.repeat([number for number, _ in asked], [len(candidates.bits) for _, candidates in asked])
+        return Candidates.join([candidates for _, candidates in asked]), owner
+
+    def _answer(self) -> None:
+        """Tell each generator what it wanted to know."""
+        candidates, owner, packed, numbers, new = self._pending
+        for number in self._turns if not self._cut else ():
+            self._answers[number] = self.ledger.scored(numbers[owner == number], self.objectives)
 
     def tell(self, verdict: Verdict) -> None:
         """Measure, record and rank what the verifier said about the candidates last asked for."""
-        number, candidates, packed, numbers, new = self._pending
+        candidates, owner, packed, numbers, new = self._pending
         raw, scores = self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
         explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
-        entry = Entry(packed[new], candidates.parent[new], candidates.edited[new], np.full(len(new), number), raw,
+        entry = Entry(packed[new], candidates.parent[new], candidates.edited[new], owner[new], raw,
                       scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie)
         ids = self.ledger.append(entry)
         comparable = ~np.isnan(scores[:, : self.objectives]).any(axis=1)
@@ -118,12 +127,12 @@ class TargetRun:
         rank = explanatory & comparable
         self.lattice.add(ids[rank], scores[rank, : self.objectives], candidates.bits[new][rank].sum(axis=1),
                          packed[new][rank])
-        if not self._cut:
-            self._answers[number] = self.ledger.scored(numbers, self.objectives)
+        self._answer()
 
-    def finish(self, stopped: str = "") -> TargetReport:
-        """The report of what the lattice holds now; `stopped` says why the search was not let run to its end."""
-        return reporting.write(self, self.lattice.answer(self.choice.k, self.choice.rule), stopped)
+    def close(self, stopped: str = "") -> None:
+        """End the search; `stopped` says why it was not let run to its end."""
+        self.stopped, self.seconds = stopped, time.perf_counter() - self.started
+        self.loaded = None  # a joint answer may be long in coming
 
     def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""
@@ -145,8 +154,7 @@ class TargetRun:
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient)
-            self._turns.append((number, GENERATORS[name].search(self.field, context, **dict(options))))
-            self._answers[number] = None
+            self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
@@ -155,6 +163,8 @@ class TargetRun:
 
     def infer(self, bits: np.ndarray) -> np.ndarray:
         """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""
+        if self.loaded is None:
+            self.loaded = self.backend.load(self.graph, self.field)
         return probe(self.model, self.backend, self.loaded, bits, self.batch_memory)
 
     def _measure(self, bits, p_kept, p_removed) -> tuple[np.ndarray, np.ndarray]:

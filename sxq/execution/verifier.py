@@ -79,26 +79,34 @@ class Verifier:
 
     def _judge(self, requests: list[Request], outputs: list[list[Tensor]]) -> list[Verdict]:
         """All outputs are read at once: one transfer from the device, however many targets."""
-        joined = [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in outputs if own]
-        if not joined:
+        pieces = [output.flatten(0, 1) for own in outputs for output in _joined(own)]
+        if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
-        sizes = np.array([len(request.bits) for request in requests])
-        predicted = np.repeat([request.predicted for request in requests], 2 * sizes)
-        p = self.model.probabilities(torch.cat([output.flatten(0, 1) for output in joined])).cpu().numpy()
-        cuts = np.cumsum(2 * sizes)[:-1]
-        return [_verdict(*parts) for parts in zip(*(np.split(values, cuts) for values in read(p, predicted)))]
+        rows = [2 * len(request.bits) for request in requests]
+        predicted = np.repeat([request.predicted for request in requests], rows)
+        p = self.model.probabilities(torch.cat(pieces) if len(pieces) > 1 else pieces[0]).cpu().numpy()
+        columns, verdicts, start = read(p, predicted), [], 0
+        for count in rows:
+            verdicts.append(_verdict(*(column[start:start + count] for column in columns)))
+            start += count
+        return verdicts
 
 
 def read(p: np.ndarray, predicted: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two are a tie; [n] each."""
-    top = np.partition(p, -2, axis=1)[:, -2:]
-    return p[np.arange(len(p)), predicted], p.argmax(axis=1) == predicted, top[:, 1] - top[:, 0] < TIE
+    near_top = p > p.max(axis=1, keepdims=True) - TIE
+    return p[np.arange(len(p)), predicted], p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 
 
 def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
     """From what was read of n candidates' G_s, then of their G \\ G_s: [2n] each."""
     n = len(p) // 2
     return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
+
+
+def _joined(outputs: list[Tensor]) -> list[Tensor]:
+    """The outputs [2, n_i, C] of one target as one, if there are any."""
+    return [torch.cat(outputs, dim=1)] if len(outputs) > 1 else outputs
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -4,6 +4,7 @@ The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`. `reade
 """
 
 from sxq.graph.csr import Graph
+from sxq.graph.embedding import embed
 from sxq.graph.field import HALO, LOOP, Field, extract, induced_edges
 
-__all__ = ["HALO", "LOOP", "Field", "Graph", "extract", "induced_edges"]
+__all__ = ["HALO", "LOOP", "Field", "Graph", "embed", "extract", "induced_edges"]

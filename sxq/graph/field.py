@@ -60,6 +60,14 @@ class Field:
         nodes[self.ends[:, bits].ravel()] = True
         return nodes
 
+    def reached(self, bits: np.ndarray) -> np.ndarray:
+        """`touched` of many candidates at once: bits [n, U] -> [n, num_nodes] bool."""
+        nodes = np.zeros((len(bits), self.num_nodes), bool)
+        nodes[:, 0] = True
+        candidate, unit = np.nonzero(bits)
+        nodes[candidate, self.ends[0, unit]] = nodes[candidate, self.ends[1, unit]] = True
+        return nodes
+
     def frontier(self, bits: np.ndarray) -> np.ndarray:
         """Units outside one connected candidate bits [U] that share a node with it (or with the target)."""
         nodes = self.touched(bits)

@@ -228,7 +228,9 @@ class _Statements(Transformer):
 
 
 def _clause_value(clause: Tree) -> Any:
-    """Lists for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED."""
+    """Lists for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED and JOINTLY."""
     if clause.data in ("generators", "where"):
         return tuple(clause.children)
+    if clause.data == "diversify":
+        return ast.Diversify(*clause.children)
     return clause.children[0] if clause.children else True

@@ -41,6 +41,13 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Diversify:
+    """DIVERSIFY [ALPHA a]."""
+
+    alpha: Any = None  # None: the default of the language
+
+
+@dataclass(frozen=True)
 class Explain:
     """EXPLAIN NODE | NODES ... : the skyline of each target."""
 
@@ -51,6 +58,8 @@ class Explain:
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
     directed: bool = False  # EDGES DIRECTED
+    diversify: Diversify | None = None
+    jointly: bool = False
     top: Any = None  # None: the default of the language
     epsilon: Any = None
     budget: Any = None

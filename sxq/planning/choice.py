@@ -1,21 +1,24 @@
-"""How the answer is chosen and what is reported of it: TOP and the settings sxq_answer and sxq_report."""
+"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY, sxq_answer and sxq_report."""
 
 from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
-from sxq.planning.checks import whole
+from sxq.planning.checks import number, whole
 from sxq.planning.nodes import Answer, Lattice
 from sxq.scoring.measures import Measure, resolve
 
-DEFAULT_TOP = 10
+DEFAULT_TOP, DEFAULT_ALPHA = 10, 0.5
 MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
 
 
 def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int) -> Answer:
-    """The operator that chooses the answer from the fronts of so many targets."""
+    """The operator that chooses the answer from the fronts of so many targets; raises InvalidValue."""
     k = whole("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
+    rule = _rule(statement, catalog.settings["sxq_answer"])
+    if statement.jointly:
+        _check_jointly(rule, k, targets)
     report = dict.fromkeys(resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"])
-    return Answer(lattice, k, catalog.settings["sxq_answer"], tuple(report))
+    return Answer(lattice, k, rule, _alpha(statement), statement.jointly, tuple(report))
 
 
 def refuse_reported(clause: str, measure: Measure) -> Measure:
@@ -24,3 +27,28 @@ def refuse_reported(clause: str, measure: Measure) -> Measure:
         raise InvalidValue(f"{clause} names {measure.name!r}, which is measured for the answers only "
                            f"({measure.cost}); SET sxq_report = '{measure.name}' shows it beside them")
     return measure
+
+
+def _rule(statement: Explain, setting: str) -> str:
+    if not statement.diversify or setting == "divsx":
+        return setting
+    if setting == "swap":
+        raise InvalidValue("DIVERSIFY with sxq_answer = 'swap', a rule that looks at dominance only; "
+                           "RESET sxq_answer, or SET sxq_answer = 'divsx'")
+    return "diversity"
+
+
+def _alpha(statement: Explain) -> float:
+    alpha = number("ALPHA", statement.diversify and statement.diversify.alpha, DEFAULT_ALPHA, 0)
+    if alpha > 1:
+        raise InvalidValue(f"ALPHA {alpha:g}; expected a number from 0 to 1")
+    return alpha
+
+
+def _check_jointly(rule: str, k: int, targets: int) -> None:
+    if rule != "coverage":
+        cause = "DIVERSIFY" if rule == "diversity" else f"sxq_answer = {rule!r}"
+        raise InvalidValue(f"JOINTLY with {cause}; a joint answer is chosen by coverage")
+    if k < targets:
+        raise InvalidValue(f"TOP {k} JOINTLY for {targets} targets; expected TOP {targets} or more, "
+                           f"one member for each")

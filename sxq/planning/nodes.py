@@ -100,12 +100,18 @@ class Answer:
 
     child: Lattice
     k: int
-    rule: str  # 'coverage' or 'swap'
+    rule: str  # 'coverage' or 'diversity', or the papers' streaming rules 'swap' and 'divsx'
+    alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
+    jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
 
     def line(self) -> str:
-        how = {"coverage": "by coverage, then hypervolume", "swap": "by the streaming swap rule"}[self.rule]
-        return f"top {self.k} {how}" + (f"; reports {', '.join(self.report)}" if self.report else "")
+        how = {"coverage": "by coverage, then hypervolume",
+               "diversity": f"by diversity, alpha {self.alpha:g}",
+               "swap": "by the streaming swap rule",
+               "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}"}[self.rule]
+        jointly = " of all targets jointly" if self.jointly else ""
+        return f"top {self.k}{jointly} {how}" + (f"; reports {', '.join(self.report)}" if self.report else "")
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,11 @@ class Plan:
     child: Answer
     stores: bool  # false on a read-only database
     into: str | None
+    keeps: bool = False  # the candidates, too
 
     def line(self) -> str:
-        sink = "queries, targets, explanations" if self.stores else "nothing: the database is read-only"
+        tables = "queries, targets, explanations" + (", candidates" if self.keeps else "")
+        sink = tables if self.stores else "nothing: the database is read-only"
         return sink + (f"; table {self.into}" if self.into else "")
 
     @property

@@ -39,7 +39,7 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"], resolution=settings["sxq_resolution"])
     answer = choice(statement, catalog, lattice, len(scan.targets))
-    return Plan(answer, stores=catalog.stores, into=statement.into)
+    return Plan(answer, catalog.stores, statement.into, keeps=catalog.stores and settings["sxq_keep_candidates"])
 
 
 def _scan(name: str, graph: Graph, model: ModelInfo, keys: Sequence[Any], directed: bool) -> FieldScan:

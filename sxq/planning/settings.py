@@ -57,6 +57,12 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
 def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, str):
         raise ValueError
@@ -70,8 +76,8 @@ def _device(value: Any) -> str:
 
 
 SETTINGS = {
-    "sxq_answer": Setting("coverage", _one_of("coverage", "swap"), "'coverage' or 'swap'",
-                          "how k members are chosen: greedy maximum coverage, or the paper's streaming swap rule"),
+    "sxq_answer": Setting("coverage", _one_of("coverage", "swap", "divsx"), "'coverage', 'swap' or 'divsx'",
+                          "how k members are chosen: greedy maximum coverage, or the papers' streaming rules"),
     "sxq_batch_memory": Setting("1 GB", memory, "a size of 1 MB or more, such as '512 MB'",
                                 "working memory of one verifier batch"),
     "sxq_budget": Setting(5000, _whole(1), "a whole number of 1 or more",
@@ -82,6 +88,8 @@ SETTINGS = {
                                "front members kept before the front is thinned to one per box of the (1+eps) grid"),
     "sxq_inference": Setting("auto", _one_of("auto", "layered", "disjoint"), "'auto', 'layered' or 'disjoint'",
                              "how candidates are verified: layer by layer, by copies of the field, or as found best"),
+    "sxq_keep_candidates": Setting(False, _switch, "true or false",
+                                   "store every verified candidate, the state graph of the search"),
     "sxq_report": Setting("", _names, "names of measures between commas, such as 'rfdl+, stability'",
                           "measures that are reported of the answers beside those of the query"),
     "sxq_resolution": Setting(0.01, _between(STEP, 1), f"a number from {STEP} to 1",

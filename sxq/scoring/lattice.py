@@ -8,6 +8,7 @@ The state is one frozen value, replaced in one assignment: a KeyboardInterrupt b
 leaves the lattice as it was before `add` or as it is after.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from sxq.scoring import cover as covers
 from sxq.scoring import front as fronts
 from sxq.scoring import selection
 from sxq.scoring.cover import Cover
-from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, to_grid
+from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, records, to_grid
 from sxq.scoring.front import Front
 from sxq.scoring.hypervolume import hypervolume
 
@@ -43,6 +44,18 @@ class _State:
     arrived: tuple[tuple[np.ndarray, np.ndarray], ...] = ()  # by batch: ids [n], grid vectors [n, M]
     explanatory: int = 0
     thinned: bool = False
+
+    def everything(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids [n] and grid vectors [n, M] of all candidates, in order of arrival."""
+        batches = [(self.front.ids[:0], self.front.vectors[:0]), *self.arrived]
+        ids, vectors = map(np.concatenate, zip(*batches))
+        return ids, vectors
+
+    def shown(self, ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """The ids [n], each replaced by that of the front's member of equal vector, if there is one."""
+        front = {vector.tobytes(): id_ for vector, id_ in zip(self.front.vectors, self.front.ids)}
+        shown = [front.get(vector.tobytes(), id_) for vector, id_ in zip(vectors, ids)]
+        return np.array(shown, dtype=np.int64)
 
 
 class Lattice:
@@ -117,15 +130,25 @@ class Lattice:
             return self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen])
         return self._report(state, cover, *self._swap(state, k))
 
+    def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids [r] and grid vectors [r, M], in order of arrival, of what nothing before it equals or dominates."""
+        ids, vectors = self._state.everything()
+        new = records(vectors)
+        return ids[new], vectors[new]
+
+    def answer_of(self, members: Sequence[int]) -> Answer:
+        """The answer that these candidates make, ids in rank order; of equal vectors the one in the front."""
+        state = self._state
+        ids, vectors = state.everything()
+        order = np.argsort(ids)
+        rows = order[np.searchsorted(ids, np.asarray(members, dtype=np.int64), sorter=order)]
+        return self._report(state, self._look(state), state.shown(ids[rows], vectors[rows]), vectors[rows])
+
     def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and vectors of the swap rule's members; of equal vectors the one in the front, if there."""
-        if not state.arrived:
-            return state.front.ids, state.front.vectors
-        ids, vectors = map(np.concatenate, zip(*state.arrived))
+        """Ids and vectors of the swap rule's members."""
+        ids, vectors = state.everything()
         chosen = selection.swap(vectors, self._epsilon, k)
-        shown = {vector.tobytes(): shown for vector, shown in zip(state.front.vectors, state.front.ids)}
-        members = [shown.get(vectors[row].tobytes(), ids[row]) for row in chosen]
-        return np.array(members), vectors[chosen]
+        return state.shown(ids[chosen], vectors[chosen]), vectors[chosen]
 
     def _report(self, state: _State, cover: Cover, members: np.ndarray, vectors: np.ndarray) -> Answer:
         """The answer of these members: ids [k], grid vectors [k, M]."""

@@ -38,9 +38,8 @@ class Field(Protocol):
     """What a measure may ask of a receptive field."""
 
     num_units: int
-    num_nodes: int
     directed: bool  # a unit is a directed edge, else a pair
-    ends: np.ndarray  # [2, num_units] local nodes; the target is node 0
+    reached: Callable[[np.ndarray], np.ndarray]  # bits [n, num_units] -> [n, nodes] bool, the nodes of candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +65,7 @@ class MeasureBatch:
     @cached_property
     def node_counts(self) -> np.ndarray:
         """[n] int64, nodes per candidate, the target among them."""
-        touched = np.zeros((len(self.bits), self.field.num_nodes), bool)
-        touched[:, 0] = True
-        candidate, unit = np.nonzero(self.bits)
-        for end in self.field.ends:
-            touched[candidate, end[unit]] = True
-        return np.count_nonzero(touched, axis=1)
+        return np.count_nonzero(self.field.reached(self.bits), axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,12 @@
     GraphRow ModelRow  what is registered
     QueryRow           one EXPLAIN, as SHOW QUERIES lists it
     StoredExplanation  one member of a stored answer, as AUDIT re-measures it
-    CandidateRow       one verified candidate, for SET sxq_keep_candidates
 """
 
-from sxq.storage.answers import CandidateRow
 from sxq.storage.graphs import GraphRow
 from sxq.storage.history import QueryRow, StoredExplanation
 from sxq.storage.models import ModelRow
 from sxq.storage.store import Store
 from sxq.storage.table import Table
 
-__all__ = ["CandidateRow", "GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "Table"]
+__all__ = ["GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "Table"]

@@ -4,12 +4,12 @@ A target is stored in one transaction, so a killed process leaves every target e
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.explanation import Explanation, TargetReport
+from sxq.explanation import CandidateRow, Explanation, TargetReport
 from sxq.storage.models import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, key_array, next_ids, run
 from sxq.storage.table import plain
@@ -20,21 +20,6 @@ _REPORTED = ("status", "prediction", "probability", "p_empty", "self_sufficient"
              "hypervolume", "complete", "seconds", "note")
 _SAVE_TARGET = (f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)}"
                 " WHERE query_id = $query_id AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal")
-
-
-class CandidateRow(NamedTuple):
-    """One verified candidate: a row of the table `candidates`."""
-
-    candidate: int  # number within the target
-    parent: int | None
-    edited_src: Any  # the unit that was taken from the parent or added to it, by key
-    edited_dst: Any
-    generator: str
-    size: int
-    factual: bool
-    counterfactual: bool
-    explanatory: bool
-    scores: Mapping[str, float]
 
 
 def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
@@ -56,17 +41,13 @@ def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
     rows = (_explanation(number, query_id, member) for number, member in zip(ids, report.explanations))
     append(cursor, "explanations", rows)
     _save_edges(cursor, ids, report.explanations)
+    _save_candidates(cursor, query_id, report.target, report.kept)
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:
     """Say that a query has ended."""
     run(cursor, "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",
         [float(seconds), bool(complete), query_id])
-
-
-def save_candidates(cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]) -> None:
-    """Store the state graph of one target."""
-    append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
 
 
 def _require_target(cursor: Cursor, query_id: int, ordinal: int) -> None:
@@ -79,6 +60,10 @@ def _explanation(explanation_id: int, query_id: int, member: Explanation) -> lis
     return plain([explanation_id, query_id, member.target, member.rank, member.size, len(member.nodes),
                   member.factual, member.counterfactual, member.tie, member.generator, member.dominance,
                   raw.get("fdl+"), raw.get("fdl-"), raw.get("conc"), raw, scores])
+
+
+def _save_candidates(cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]) -> None:
+    append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:

@@ -77,7 +77,7 @@ CREATE TABLE queries (
     plan       VARCHAR NOT NULL,      -- as PLAN EXPLAIN printed it
     model_id   BIGINT NOT NULL,       -- of models
     graph_id   BIGINT NOT NULL,       -- of graphs
-    settings   JSON NOT NULL,         -- the sxq_ settings and clauses it ran with
+    settings   JSON NOT NULL,         -- the sxq_ settings it ran with, edges_directed and optimize
     seed       BIGINT NOT NULL,       -- SEED: every random choice follows from it
     epsilon    DOUBLE NOT NULL,       -- EPSILON of the dominance
     k          INTEGER NOT NULL,      -- TOP k
@@ -118,7 +118,7 @@ CREATE TABLE explanations (
     explanation_id BIGINT PRIMARY KEY, -- unique across queries
     query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
-    rank           INTEGER NOT NULL,  -- from 1
+    rank           INTEGER NOT NULL,  -- from 1; of a joint answer through all its targets
     size           BIGINT NOT NULL,   -- units: pairs on undirected graphs, directed edges otherwise
     num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
@@ -129,8 +129,9 @@ CREATE TABLE explanations (
     fdl_plus       DOUBLE,            -- raw measure; NULL where the query did not ask for it
     fdl_minus      DOUBLE,            -- raw measure
     conc           DOUBLE,            -- raw measure
-    raw            MAP(VARCHAR, DOUBLE) NOT NULL, -- every measure: raw['fdl+'], the literature's value
-    scores         MAP(VARCHAR, DOUBLE) NOT NULL  -- every measure: larger is better, in (0, 1]
+    raw            MAP(VARCHAR, DOUBLE) NOT NULL, -- every measure: raw['fdl+'], the literature's value; of
+                                      -- sampled ones the standard error, raw['rfdl+ se']
+    scores         MAP(VARCHAR, DOUBLE) NOT NULL  -- what was compared: larger is better, in (0, 1]
 );
 
 -- One row per directed edge of an explanation.

@@ -151,11 +151,6 @@ class Store:
         with self._write("EXPLAIN") as cursor:
             answers.save_target(cursor, query_id, report)
 
-    def save_candidates(self, query_id: int, target: Any, rows: Iterable[answers.CandidateRow]) -> None:
-        """Store the verified candidates of one target (key)."""
-        with self._write("EXPLAIN") as cursor:
-            answers.save_candidates(cursor, query_id, target, rows)
-
     def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
         """Say that a query has ended."""
         with self._write("EXPLAIN") as cursor:

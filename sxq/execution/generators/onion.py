@@ -3,7 +3,7 @@
 Source: Qiu et al., "Generating Skyline Explanations for Graph Neural Networks", Algorithm 2, with candidate
 prioritisation (section 4).
 
-    for l = L down to 1                             `for hop in ...`
+    for l = L down to 1                             one `_peel` per hop, abreast
     s0 = the l-hop subgraph, verified               `state`, a prefix of the units
     while E_l is not empty                          `while len(layer)`
     for e in E_l: verify state - e, update          one batch of siblings
@@ -12,35 +12,39 @@ prioritisation (section 4).
 
 Shapes: a field of U units; yields bits [n, U]. Cost of a full peel: n (n + 1) / 2 candidates for a layer of n units.
 
-Departures. A layer whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the
-target, and each step verifies only the most promising siblings (`pace`): never quadratic in the field. Units that
-a step leaves out are ranked by what earlier steps measured, before that by the first-order estimate.
+Departures. The layers' peels do not depend on each other, so they run abreast: fewer and larger batches. A layer
+whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
+verifies only the most promising siblings (`pace`): never quadratic in the field. Units that a step leaves out are
+ranked by what earlier steps measured, before that by the first-order estimate.
 """
 
 import numpy as np
 
-from sxq.execution.conversation import Candidates, Context, Search, mean_score
+from sxq.execution.conversation import Candidates, Context, Search, abreast, mean_score
 from sxq.graph import Field
 
 
 def onion(field: Field, context: Context) -> Search:
-    """Peel hop L, then L - 1, ...; within a hop the unit with the smallest loss of mean score goes first."""
-    loss = first_guess(context)
-    shares = share_out(context.allowance, field.layer_sizes)
-    for hop in range(field.hops, 0, -1):
-        state, layer = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop)
-        left = int(shares[hop - 1])
-        while len(layer) and state.any():
-            scored = yield Candidates.of(state[None].copy())
-            parent, here = int(scored.ids[0]), mean_score(scored.scores)[0]
-            width, block = pace(len(layer), left)
-            tried = layer[np.argsort(loss[layer], kind="stable")][: min(width, context.rows)]
-            if state.sum() > 1:
-                scored = yield Candidates.of(_each_without(state, tried), parent, tried)
-                loss[tried] = here - mean_score(scored.scores)
-            layer = layer[np.argsort(loss[layer], kind="stable")]
-            state[layer[:block]] = False
-            layer, left = layer[block:], left - len(tried)
+    """Peel every hop, L to 1; within a hop the unit with the smallest loss of mean score goes first."""
+    shares, loss = share_out(context.allowance, field.layer_sizes), first_guess(context)
+    yield from abreast([_peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops)
+                        for hop in range(field.hops, 0, -1)])
+
+
+def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int) -> Search:
+    """Take the units of one hop out of the hop's subgraph, for about `left` candidates, at most `rows` at once."""
+    state, layer = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop)
+    while len(layer) and state.any():
+        width, block = pace(len(layer), left)
+        tried = layer[np.argsort(loss[layer], kind="stable")][: min(width, max(1, rows - 1))]
+        tried = tried if state.sum() > 1 else tried[:0]
+        scored = yield Candidates(np.concatenate([state[None], _each_without(state, tried)]),
+                                  np.full(1 + len(tried), -1), np.concatenate([[-1], tried]))
+        score = mean_score(scored.scores)
+        loss[tried] = score[0] - score[1:]
+        layer = layer[np.argsort(loss[layer], kind="stable")]
+        state[layer[:block]] = False
+        layer, left = layer[block:], left - len(tried)
 
 
 def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
@@ -56,12 +60,17 @@ def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
 def pace(size: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to move) at a step with `size` units to go and `left` candidates to spend.
 
-    All and one, as in the paper, where that can be paid to the end; else a sixteenth of each, so that both the
-    units and the budget run down geometrically: some 16 log(size) steps.
+    All and one, as in the paper, where that can be paid to the end; else a sixteenth of the units, so that they run
+    down geometrically, and at each of these steps as many siblings as can be paid to the end.
     """
     if size * (size + 1) // 2 <= left:
         return size, 1
-    return int(np.clip(left // 16, 1, size)), max(1, size // 16)
+    return int(np.clip(left / steps(size), 1, size)), max(1, size // 16)
+
+
+def steps(size: int) -> float:
+    """How many steps of a sixteenth, at least one, take `size` units to none."""
+    return min(size, 16) + 16 * np.log(max(size, 16) / 16)
 
 
 def first_guess(context: Context) -> np.ndarray:

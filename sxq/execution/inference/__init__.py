@@ -37,12 +37,3 @@ class Backend(Protocol):
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One half of `Cuts`, until target.py and locality.py speak of Cuts."""
-
-    field: Any
-    kept: Tensor  # [U, B] bool, on the device
-    context: bool

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference import Cuts, Job
+from sxq.execution.inference import Cuts
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import HALO, LOOP, Field, Graph
 
@@ -78,9 +78,6 @@ class Disjoint:
         with torch.inference_mode():
             out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
         return list(out.split([len(edges) for edges in present]))
-
-    def logits(self, jobs: list[Job]) -> list[Tensor]:
-        return self._forward([job.field for job in jobs], [job.field.present(job.kept.T, job.context) for job in jobs])
 
 
 def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -10,22 +10,25 @@ What it saves over copies of the field, in the order of what it is worth on Cora
 Exact: edges that are absent weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.kernels.base import Site
-from sxq.execution.inference.plan import FieldPlan
+from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
-from sxq.execution.inference.tile import Part, Rows, Tile
+from sxq.execution.inference.tile import Rows, Tile
 from sxq.execution.inference.trace import NODES, PLAIN, Step, trace
+from sxq.execution.inference.union import Union
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
 
 TILE = {"cpu": 2**18, "cuda": 2**25}  # messages of the widest layer that run together: what the caches hold
+ALONE = 2**16  # messages from which the candidates of one field are worth operations of their own
+SLAB = 8  # candidates of one field side by side where several fields share a tile
 
 
 class Layered:
@@ -40,105 +43,110 @@ class Layered:
 
     def load(self, graph: Graph, field: Field) -> FieldPlan:
         """The plan of a field, with every step computed that is the same for all candidates."""
-        plan = FieldPlan(field, self.model.device)
+        plan = FieldPlan(field, self.trace.hops, self.model.device)
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
         rows = plan.to_device(graph.features(field.nodes[: plan.rows(self.trace.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
         with torch.inference_mode():
             for step in self.trace.steps.values():
-                if step.call:
-                    if not step.varies:
-                        plan.values[step.name] = _call(step, lambda node: self._fixed(node.name, step.hop, plan))
-                elif not step.kernel:
+                if step.call and not step.varies:
+                    plan.values[step.name] = step.run(lambda name: self._fixed(name, step.hop, plan))
+                elif step.input:
                     plan.values[step.name] = rows if step.kind == NODES else inputs.get(step.input)
         return plan
 
     def _fixed(self, name: str, hop: int, plan: FieldPlan) -> Any:
-        """A step that is the same for all candidates, on the rows within `hop` steps."""
-        value = plan.values[name]
-        if self.trace.steps[name].kind == NODES:
-            return _each(value, lambda rows: rows[: plan.rows(hop)])
-        return value
+        return plan.fixed(name, hop) if self.trace.steps[name].kind == NODES else plan.values[name]
 
     def cost(self, plan: FieldPlan) -> int:
         """Bytes of the largest layer, for both columns of a candidate: masks, messages, rows."""
-        edges = len(plan.edges(self.trace.hops - 1, "replace")) if self.trace.hops else 0
-        return 2 * 4 * (plan.units + 8 * edges + 4 * self._width * plan.rows(max(self.trace.hops - 1, 0)))
+        return 2 * 4 * (plan.units + 8 * self._messages(plan) + 4 * self._width * plan.rows(max(self.trace.hops - 1, 0)))
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
         pieces = [[] for _ in cuts]
         with torch.inference_mode():
-            for owners, parts in self._tiles(cuts):
-                out = self._run(Tile(parts, self.trace.hops))
-                for owner, piece in zip(owners, out.split([part.columns for part in parts])):
-                    pieces[owner].append(piece.view(2, -1, piece.shape[1]))
+            for owners, tile in self._tiles(cuts):
+                out = self._run(tile)
+                out = out.view(2, tile.width, -1, out.shape[1]).transpose(1, 2)  # [2, slabs, width, C]
+                for (owner, count), piece in zip(owners, out.split(tile.frame.counts, dim=1)):
+                    pieces[owner].append(piece.flatten(1, 2)[:, :count])
         return [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in pieces]
 
-    def _tiles(self, cuts: Sequence[Cuts]) -> Iterator[tuple[list[int], list[Part]]]:
-        """Parts of the cuts that fit the caches together, and whose they are."""
-        limit = TILE[self.model.device.type]
-        owners, parts, free = [], [], limit
+    def _tiles(self, cuts: Sequence[Cuts]) -> Iterator[tuple[list[tuple[int, int]], Tile]]:
+        """(whose candidates, how many) and the tile: large batches alone, small ones of several fields together."""
+        limit, small = TILE[self.model.device.type], []
         for owner, cut in enumerate(cuts):
-            cost, start = 2 * self._messages(cut.field), 0
-            while start < len(cut.bits):
-                if parts and free < cost * min(8, len(cut.bits) - start):
-                    yield owners, parts
-                    owners, parts, free = [], [], limit
-                stop = start + min(max(1, free // cost), len(cut.bits) - start)
-                owners.append(owner)
-                parts.append(Part(cut.field, cut.bits[start:stop]))
-                start, free = stop, free - (stop - start) * cost
-        if parts:
-            yield owners, parts
+            size = 2 * self._messages(cut.field)
+            if size * len(cut.bits) < ALONE and len(cuts) > 1:
+                small.append((owner, cut))
+                continue
+            width = max(1, limit // size)
+            for start in range(0, len(cut.bits), width):
+                bits = cut.bits[start:start + width]
+                yield [(owner, len(bits))], Tile(cut.field, [bits], len(bits))
+        yield from self._shared(small, limit)
+
+    def _shared(self, small: Sequence[tuple[int, Cuts]], limit: int) -> Iterator[tuple[list[tuple[int, int]], Tile]]:
+        """Tiles of the small batches of many fields, in slabs of equal width."""
+        width = min(SLAB, max((len(cut.bits) for _, cut in small), default=1))
+        chosen, free = [], limit
+        for owner, cut in small:
+            cost = 2 * width * -(-len(cut.bits) // width) * self._messages(cut.field)
+            if chosen and cost > free:
+                yield _union(chosen, width)
+                chosen, free = [], limit
+            chosen.append((owner, cut))
+            free -= cost
+        if chosen:
+            yield _union(chosen, width)
 
     def _messages(self, plan: FieldPlan) -> int:
-        hop = max(self.trace.hops - 1, 0)
-        return plan.memo("messages", lambda: max(1, len(plan.edges(hop, "replace"))))
+        """Edges of the widest layer."""
+        return max(1, plan.edges(max(self.trace.hops - 1, 0), "replace").size)
 
     def _run(self, tile: Tile) -> Tensor:
-        """Every step that varies, in order: the output [sum of columns, C] at the targets."""
+        """Every step that varies, in order: the output [W * slabs, C] at the targets."""
         values: dict[str, Any] = {}
-        for step in self.trace.steps.values():
+        for step in self.trace.varying:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
                 values[step.name] = step.kernel.run(x, Site(tile, step.hop, step.given))
-            elif step.varies:
-                values[step.name] = _call(step, lambda node: self._look_up(node.name, step.hop, tile, values))
-                _check(values[step.name], tile, step)
+            else:
+                value = step.run(lambda name: self._look_up(name, step.hop, tile, values))
+                _check(value, tile.columns * tile.frame.rows(step.hop), step)
+                values[step.name] = value
         return self._look_up(self.trace.output, 0, tile, values)
 
     def _rows(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Rows:
         """The value of a step, as a layer takes it."""
-        if self.trace.steps[name].varies:
-            return Rows(tile, self.trace.steps[name].hop, values[name]).within(hop)
-        return Rows(tile, hop, None, [self._fixed(name, hop, plan) for plan in tile.plans], name)
+        step = self.trace.steps[name]
+        if step.varies:
+            return Rows(tile, hop, tile.within(values[name], step.hop, hop))
+        return Rows(tile, hop, None, (name, hop), lambda plan: plan.fixed(name, hop))
 
     def _look_up(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Any:
         """The value of a step, as an operation takes it: tables of the rows within `hop` steps."""
         step = self.trace.steps[name]
+        if step.varies:
+            return values[name] if step.hop == hop else each(values[name], lambda t: tile.within(t, step.hop, hop))
+        example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
-            return tile.plans[0].values[name]
-        if not step.varies:
-            fixed = [self._fixed(name, hop, plan) for plan in tile.plans]
-            if isinstance(fixed[0], tuple):
-                return tuple(Rows(tile, hop, None, list(parts)).table for parts in zip(*fixed))
-            return Rows(tile, hop, None, fixed).table
-        return _each(values[name], lambda table: Rows(tile, step.hop, table).within(hop).table)
+            return example
+        if not isinstance(example, (tuple, list)):
+            return self._rows(name, hop, tile, values).table
+        return tuple(Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
+                     for i in range(len(example)))
 
 
-def _call(step: Step, look_up: Callable[[fx.Node], Any]) -> Any:
-    return step.call(*fx.map_arg(step.args, look_up), **fx.map_arg(step.kwargs, look_up))
+def _union(chosen: Sequence[tuple[int, Cuts]], width: int) -> tuple[list[tuple[int, int]], Tile]:
+    counts = [-(-len(cut.bits) // width) for _, cut in chosen]
+    frame = Union([cut.field for _, cut in chosen], counts)
+    return [(owner, len(cut.bits)) for owner, cut in chosen], Tile(frame, [cut.bits for _, cut in chosen], width)
 
 
-def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Change a tensor, or each of the several results of an operation."""
-    return tuple(map(change, value)) if isinstance(value, (tuple, list)) else change(value)
-
-
-def _check(value: Any, tile: Tile, step: Step) -> None:
+def _check(value: Any, rows: int, step: Step) -> None:
     """Rows must have stayed rows: what no rule about operations has caught ends here."""
-    expected = sum(rows * columns for rows, columns in zip(tile.rows(step.hop), tile.columns))
     for tensor in value if isinstance(value, (tuple, list)) else (value,):
-        if tensor.shape[:1] != (expected,):
+        if tensor.shape[0] != rows:
             raise Untraceable(f"{step.name} does not keep one row per node")

@@ -1,12 +1,11 @@
 """A field as the layered backend sees it: which edges end in which rows, sorted so that sums are runs.
 
 Everything here is computed once per target. Rows are nodes sorted by hop, so "the rows within h hops" is a prefix,
-and an edge list for h hops serves every layer whose output is needed that far out.
+and so are the edges into them: the edges of the outermost layer serve every layer.
 """
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,50 +15,38 @@ from torch import Tensor
 from sxq.graph import LOOP, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
+ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; how many these are
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeList:
-    """The in-edges of the first `rows` rows, sorted by head: the messages of one layer for one candidate."""
+    """The in-edges of R rows, sorted by head: the messages of one layer, for one candidate."""
 
     rows: int  # R: rows that receive
     rows_in: int  # rows that may send
-    tail: Tensor  # [E] row each edge leaves
-    head: Tensor  # [E] row each edge enters, ascending
-    unit: Tensor  # [E] row of the mask table: a unit, or the constant rows behind the units
+    size: int  # E
+    ends: Tensor  # [4, E]: tail row; head row; row of the mask table; tail row in a table shared by all columns
+    bounds: Tensor  # [2, R]: first edge of each row; last one: its loop, where loops were replaced
     edge: Tensor  # [E] local edge number, -1 for a loop the layer adds
-    start: Tensor  # [R] first edge of each row
-    last: Tensor  # [R] last edge of each row: its loop, where loops were replaced
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
-    def __len__(self) -> int:
-        return len(self.tail)
-
-    @cached_property
-    def all(self) -> Tensor:
-        """[E] every edge, in order."""
-        return torch.arange(len(self), device=self.tail.device)
-
-    def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value of a key, made when first asked for."""
-        if key not in self.memory:
-            self.memory[key] = make()
-        return self.memory[key]
+    def __post_init__(self):
+        tail, head, mask, shared = self.ends
+        self.__dict__.update(tail=tail, head=head, mask=mask, shared=shared, start=self.bounds[0], last=self.bounds[1])
 
     def bags(self, columns: int, shared: bool) -> tuple[Tensor, Tensor]:
-        """Which table rows each bag sums, for `columns` candidates, candidate by candidate: [columns * E], starts
-        [columns * R]. `shared`: the table holds one copy of the rows, else one copy per candidate.
+        """Which table rows each bag sums, column by column: [columns * E]; and where bags start: [columns * R].
 
-        A longer answer begins with every shorter one, so it is built once for the largest batch seen.
+        `shared`: the table holds one copy of the rows for all columns. A longer answer begins with every shorter
+        one, so for a field that is asked again it is built once.
         """
         size, index, start = self.memory.get(shared, (0, None, None))
         if columns > size:
-            size = columns if columns == 1 else max(8, 1 << (columns - 1).bit_length())
-            copy = torch.arange(size, device=self.tail.device)[:, None]
-            index = (self.tail if shared else self.tail + copy * self.rows_in).expand(size, -1).reshape(-1).int()
-            start = (self.start + copy * len(self)).view(-1).int()
-            self.memory[shared] = size, index, start
-        return index[: columns * len(self)], start[: columns * self.rows]
+            column = torch.arange(columns, dtype=torch.int32, device=self.ends.device)[:, None]
+            index = self.shared.expand(columns, -1) if shared else self.tail + column * self.rows_in
+            index, start = index.reshape(-1), (self.start + column * self.size).view(-1)
+            self.memory[shared] = columns, index, start
+        return index[: columns * self.size], start[: columns * self.rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,33 +54,36 @@ class Incidence:
     """For each row, the rows of the mask table to be summed: the degrees of every candidate in one sum."""
 
     index: Tensor  # [K] rows of the mask table
-    start: Tensor  # [R] first entry of each row
     weight: Tensor  # [K]
+    start: Tensor  # [R] first entry of each row
 
 
 class FieldPlan:
-    """What does not depend on the candidate, for one field on one device."""
+    """What does not depend on the candidate, for one field on one device. As a frame: one slab of one field."""
 
-    def __init__(self, field: Field, device: torch.device):
-        self.field, self.device = field, device
-        self.units = field.num_units
-        self.values: dict[str, Any] = {}  # results of the trace's candidate-independent steps
+    nested = True  # rows and edges within fewer hops are prefixes
+
+    def __init__(self, field: Field, depth: int, device: torch.device):
+        self.field, self.depth, self.device, self.units = field, depth, device, field.num_units
+        self.fields, self.counts = [self], [1]
+        self.values: dict[str, Any] = {}  # results of the steps that are the same for all candidates
         self._memory: dict[Hashable, Any] = {}
+        self._rows = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
         tail, head = field.edge_index
         order = np.argsort(head, kind="stable")
-        self._order, self._tail, self._head, self._loop = order, tail[order], head[order], (tail == head)[order]
+        self._edge, self._tail, self._head = order, tail[order], head[order]
         unit = field.unit[order]
-        self._unit = np.where(unit >= 0, unit, self.units + (unit != LOOP))
-
-    def rows(self, hop: int) -> int:
-        """Number of rows within `hop` steps of the target."""
-        return int(np.searchsorted(self.field.node_hop, hop, side="right"))
+        self._mask = np.where(unit >= 0, unit, self.units + np.where(unit == LOOP, ONES, HALO))
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made when first asked for."""
         if key not in self._memory:
             self._memory[key] = make()
         return self._memory[key]
+
+    def rows(self, hop: int) -> int:
+        """Number of rows within `hop` steps of the target."""
+        return self._rows[hop] if hop < len(self._rows) else self._rows[-1]
 
     def edges(self, hop: int, loops: Loops) -> EdgeList:
         """The in-edges of the rows within `hop` steps."""
@@ -103,34 +93,44 @@ class FieldPlan:
         rows = self.rows(hop)
         chosen = self._head < rows
         if loops == "replace":
-            chosen &= ~self._loop
-        tail, head, unit, edge = (a[chosen] for a in (self._tail, self._head, self._unit, self._order))
+            chosen &= self._tail != self._head
+        table = np.stack([self._tail, self._head, self._mask, self._tail, self._edge])[:, chosen]
         if loops == "replace":
             own = np.arange(rows)
-            tail, head = np.concatenate([tail, own]), np.concatenate([head, own])
-            unit = np.concatenate([unit, np.full(rows, self.units)])
-            edge = np.concatenate([edge, np.full(rows, -1)])
-            order = np.argsort(head, kind="stable")
-            tail, head, unit, edge = tail[order], head[order], unit[order], edge[order]
-        start = np.searchsorted(head, np.arange(rows))
-        last = np.searchsorted(head, np.arange(rows), side="right") - 1
-        return EdgeList(rows, self.rows(hop + 1), *map(self.to_device, (tail, head, unit, edge, start, last)))
+            added = np.stack([own, own, np.full(rows, self.units + ONES), own, np.full(rows, -1)])
+            table = np.concatenate([table, added], axis=1)
+            table = table[:, np.argsort(table[1], kind="stable")]
+        start = np.searchsorted(table[1], np.arange(rows))
+        last = np.searchsorted(table[1], np.arange(rows), side="right") - 1
+        ends, bounds = (self.to_device(array.astype(np.int32)) for array in (table[:4], np.stack([start, last])))
+        return EdgeList(rows, self.rows(hop + 1), table.shape[1], ends, bounds, self.to_device(table[4]))
 
-    def incidence(self, hop: int, weight: np.ndarray | None, loop: np.ndarray | None) -> Incidence:
-        """In-degrees of the rows within `hop` steps: edges weigh `weight` [m], and `loop` [n], where it is given,
-        stands for the loops of the graph. Loops and halo are two entries per row, however many edges they are."""
-        rows, weight = self.rows(hop), np.ones(len(self._head)) if weight is None else weight[self._order]
+    def incidence(self, key: Hashable, make: Callable[["FieldPlan"], Incidence]) -> Incidence:
+        """What `degrees` made, remembered by its key."""
+        return self.memo(("incidence", key), lambda: make(self))
+
+    def listed(self, key: Hashable, make: Callable[["FieldPlan"], Tensor]) -> Tensor:
+        """Values of rows or edges [n, ...] that `make` computes for a field, remembered by their key: for each slab."""
+        return self.memo(("listed", key), lambda: make(self))
+
+    once = listed  # the same, once for each field
+
+    def degrees(self, weight: np.ndarray | None, loop: np.ndarray | None) -> Incidence:
+        """In-degrees of all rows needed: edges weigh `weight` [m], and `loop` [n], where it is given, stands for the
+        loops of the graph. Loops and halo are one entry each, however many edges they are."""
+        rows = self.rows(self.depth)
+        weight = np.ones(len(self._head)) if weight is None else weight[self._edge]
         inside = self._head < rows
-        free = inside & (self._unit < self.units)
-        sums = [np.bincount(self._head[fixed], weight[fixed], minlength=rows) for fixed in
-                (inside & (self._unit == self.units + kind) for kind in (0, 1))]
-        sums[0] = sums[0] if loop is None else loop[:rows]
+        free = inside & (self._mask < self.units)
+        ones, halo = (np.bincount(self._head[fixed], weight[fixed], minlength=rows)
+                      for fixed in (inside & (self._mask == self.units + kind) for kind in (ONES, HALO)))
         row = np.concatenate([self._head[free], np.arange(rows), np.arange(rows)])
-        index = np.concatenate([self._unit[free], np.repeat([self.units, self.units + 1], rows)])
         order = np.argsort(row, kind="stable")
-        weight = np.concatenate([weight[free], *sums]).astype(np.float32)[order]
+        index = np.concatenate([self._mask[free], np.repeat([self.units + ONES, self.units + HALO], rows)])
+        weight = np.concatenate([weight[free], ones if loop is None else loop[:rows], halo])
         start = np.searchsorted(row[order], np.arange(rows))
-        return Incidence(self.to_device(index[order]), self.to_device(start), self.to_device(weight))
+        arrays = index[order].astype(np.int32), weight[order].astype(np.float32), start.astype(np.int32)
+        return Incidence(*map(self.to_device, arrays))
 
     def loop_weights(self, weight: np.ndarray, fill: float) -> np.ndarray:
         """[n]: the weight of each row's (last) own loop, `fill` where it has none."""
@@ -139,5 +139,14 @@ class FieldPlan:
         loops[head[tail == head]] = weight[tail == head]
         return loops
 
+    def fixed(self, name: str, hop: int) -> Any:
+        """The value of a step that is the same for all candidates: the rows within `hop` steps."""
+        return each(self.values[name], lambda rows: rows[: self.rows(hop)])
+
     def to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change a tensor, or each of the several results of an operation."""
+    return tuple(map(change, value)) if isinstance(value, (tuple, list)) else change(value)

@@ -6,7 +6,7 @@ from torch import fx, nn
 from torch_geometric import nn as pyg
 from torch_geometric.nn import MessagePassing
 
-from sxq.execution.inference.rowwise import MODULES, Untraceable, check_module, check_operation
+from sxq.execution.inference.rowwise import MODULES, Untraceable, check_module, check_operation, is_active
 
 
 class _Tracer(fx.Tracer):
@@ -42,10 +42,19 @@ def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[
     except Exception as error:  # whatever a stranger's forward may raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
+    _tidy(module, graph)
+    return module, graph
+
+
+def _tidy(module: nn.Module, graph: fx.Graph) -> None:
+    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses."""
     for node in reversed(graph.nodes):
+        inactive = (node.op == "call_module" and isinstance(module.get_submodule(node.target), (nn.Identity, nn.Dropout))
+                    or node.target is nn.functional.dropout and not is_active(node))
+        if inactive:
+            node.replace_all_uses_with(node.args[0])
         if not node.users and node.op != "output":
             graph.erase_node(node)
-    return module, graph
 
 
 def name_of(node: fx.Node) -> str:

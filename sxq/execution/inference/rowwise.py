@@ -51,7 +51,7 @@ def check_module(module: nn.Module) -> None:
 
 def check_operation(name: str, node: fx.Node) -> None:
     """Raise Untraceable unless this function or method call treats rows alone."""
-    if name.startswith("dropout") and node.kwargs.get("training", len(node.args) < 3 or node.args[2]):
+    if "dropout" in name and is_active(node):
         raise Untraceable("dropout that is active in evaluation gives another answer at every call")
     if name in POINTWISE:
         return
@@ -68,6 +68,11 @@ def check_operation(name: str, node: fx.Node) -> None:
             _check_dim(name, one)
     else:
         raise Untraceable(f"no layered form of the operation {name} is known")
+
+
+def is_active(dropout: fx.Node) -> bool:
+    """Whether a call of a dropout function drops anything: (x, p=0.5, training=True, ...)."""
+    return bool(dropout.kwargs.get("training", len(dropout.args) < 3 or dropout.args[2]))
 
 
 def _check_dim(name: str, dim) -> None:

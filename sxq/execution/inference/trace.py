@@ -35,6 +35,11 @@ class Step:
     kernel: Kernel | None  # of a layer
     given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
 
+    def run(self, look_up: Callable[[str], Any]) -> Any:
+        """Call the operation on the values of other steps, by name."""
+        args, kwargs = fx.map_arg((self.args, self.kwargs), lambda node: look_up(node.name))
+        return self.call(*args, **kwargs)
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -43,6 +48,7 @@ class Trace:
     steps: Mapping[str, Step]  # by name, in order
     output: str  # name of the step that is the answer
     hops: int  # how far the rows of the input are needed
+    varying: tuple[Step, ...]  # those that depend on the candidate
 
 
 def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
@@ -56,7 +62,8 @@ def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
         raise Untraceable("the output is not one row per node")
     _reach(graph, output)
     steps = {node.name: reader.step(node) for node in graph.nodes if node.op != "output" and node.meta["kind"] != INDEX}
-    return Trace(steps, output.name, max(step.hop for step in steps.values()))
+    varying = tuple(step for step in steps.values() if step.varies)
+    return Trace(steps, output.name, max(step.hop for step in steps.values()), varying)
 
 
 class _Reader:

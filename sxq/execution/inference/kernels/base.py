@@ -1,6 +1,6 @@
 """What every kernel has in common: its place in the model, and the sums most of them are made of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +9,10 @@ from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
-from sxq.execution.inference.plan import EdgeList, Loops
+from sxq.execution.inference.edges import Edges
+from sxq.execution.inference.plan import FieldPlan, Loops
 from sxq.execution.inference.rowwise import Untraceable
-from sxq.execution.inference.tile import Edges, Rows, Tile
+from sxq.execution.inference.tile import Rows, Tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +27,25 @@ class Site:
         """The messages into the rows within `hop + further` steps."""
         return self.tile.edges(self.hop + further, loops)
 
-    def values(self, argument: str) -> list[Tensor] | None:
-        """An edge argument of the layer, [m, ...] per part, or None where it is not given."""
-        name = self.given.get(argument)
-        return None if name is None else [plan.values[name] for plan in self.tile.plans]
+    def listed(self, argument: str, edges: Edges, change: Callable[[Tensor], Tensor],
+               added: Callable[[FieldPlan, Tensor], Tensor] | None = None) -> Tensor:
+        """An edge argument of the layer, [m, ...], changed row by row and in the order of the edges: [E, ...].
 
-    def listed(self, argument: str, edges: Edges, change: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """The same, changed row by row, in the order of an edge list, zeros for the loops that the layer adds;
-        computed once per field. `change` is a module or a method, so that it is known again."""
-        def make(values: Tensor, one: EdgeList) -> Tensor:
+        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per field;
+        `change` is a module, method or function, so that it is known again.
+        """
+        name = self.given[argument]
+
+        def make(plan: FieldPlan) -> Tensor:
+            one, values = plan.edges(edges.hop, edges.loops), plan.values[name]
             changed = change(values)
-            return torch.cat([changed, changed.new_zeros(1, *changed.shape[1:])])[one.edge]  # -1: the zeros
+            changed = torch.cat([changed, changed.new_zeros(1, *changed.shape[1:])])[one.edge]  # -1: the zeros
+            if added is not None:
+                new = one.edge < 0
+                changed[new] = added(plan, values)[one.head[new]]
+            return changed
 
-        return [one.memo((self.given[argument], change), lambda values=values, one=one: make(values, one))
-                for values, one in zip(self.values(argument), edges.lists)]
+        return self.tile.frame.listed((name, change, edges.hop, edges.loops), make)
 
 
 class Kernel:
@@ -65,15 +71,15 @@ class Kernel:
             raise Untraceable(f"{self.name} with aggr={self.layer.aggr!r}")
 
 
-def weighted(site: Site, edges: Edges, argument: str = "edge_weight") -> Tensor:
-    """[M] the weight of every message that is present, 1 where the layer is given none."""
-    if argument not in site.given:
+def weighted(site: Site, edges: Edges) -> Tensor:
+    """[E, W] the weight of every edge that is present, 1 where the layer is given none."""
+    if "edge_weight" not in site.given:
         return edges.present
-    return edges.present * edges.constant(site.listed(argument, edges, as_column)).view(-1)
+    return edges.present * site.listed("edge_weight", edges, as_column)
 
 
 def as_column(values: Tensor) -> Tensor:
-    """Edge weights [m] or [m, 1] as [m, 1]."""
+    """Edge values [m] as [m, 1]; a matrix as it is."""
     return values.unsqueeze(-1) if values.ndim == 1 else values
 
 
@@ -83,14 +89,13 @@ def linear_sum(edges: Edges, x: Rows, weights: Tensor, weight: Tensor, bias: Ten
     Rows that are the same for every candidate are mapped once per field; other rows are summed first, where fewer
     rows receive than send and a row does not get wider by it.
     """
-    out, into = weight.shape
-    if x.varies and _sum_first(edges.lists, into, out):
+    if x.varies and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)
     summed = edges.sum(x.apply(lambda rows: linear(rows, weight), ("linear", id(weight))), weights)
     return summed if bias is None else summed.add_(bias)
 
 
-def _sum_first(lists: Sequence[EdgeList], into: int, out: int) -> bool:
+def _sum_first(edges: Edges, into: int, out: int) -> bool:
     """Whether E * into + R * into * out multiply-adds are less than R_in * into * out + E * out."""
-    messages, rows, rows_in = (sum(map(size, lists)) for size in (len, lambda e: e.rows, lambda e: e.rows_in))
-    return messages * into + rows * into * out < rows_in * into * out + messages * out
+    one = edges.list
+    return one.size * into + one.rows * into * out < one.rows_in * into * out + one.size * out

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.kernels.base import Kernel, Site, as_column
+from sxq.execution.inference.plan import FieldPlan
 from sxq.execution.inference.rowwise import Untraceable
-from sxq.execution.inference.tile import Edges, Rows
+from sxq.execution.inference.tile import Rows
 
 
 class _Attention(Kernel):
@@ -21,12 +23,35 @@ class _Attention(Kernel):
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
+        self.loops = "replace" if layer.add_self_loops else "keep"
         self.attributes = bool(given) and layer.lin_edge is not None
-        if isinstance(layer.fill_value, str) and layer.fill_value not in ("mean", "add", "sum"):
+        self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)  # a loop's attributes, from others
+        if self.gathers and layer.fill_value not in ("mean", "add", "sum"):
             raise Untraceable(f"{self.name} with fill_value={layer.fill_value!r}")
 
-    def edges(self, site: Site) -> Edges:
-        return site.edges("replace" if self.layer.add_self_loops else "keep")
+    def change(self, values: Tensor) -> Tensor:
+        """Edge attributes as they enter the logits."""
+        raise NotImplementedError
+
+    def edge_values(self, edges: Edges, site: Site) -> Tensor:
+        """Changed edge attributes [E, ...], zeros for loops whose attributes are gathered."""
+        constant = self._constant if self.layer.add_self_loops and not self.gathers else None
+        return site.listed("edge_attr", edges, self.change, constant)
+
+    def _constant(self, plan: FieldPlan, values: Tensor) -> Tensor:
+        """[n, ...]: the attributes of every added loop."""
+        fill = 1.0 if self.layer.fill_value is None else self.layer.fill_value
+        row = torch.as_tensor(fill, dtype=values.dtype, device=values.device).expand(1, as_column(values).shape[1])
+        row = self.change(row)
+        return row.expand(plan.field.num_nodes, *row.shape[1:])
+
+    def degrees(self, edges: Edges) -> Tensor:
+        """[R, W]: by what gathered attributes are divided; the added loop is no part of the mean."""
+        degrees = edges.total(edges.present)
+        return degrees.sub_(1).clamp_(min=1) if self.layer.fill_value == "mean" else degrees.fill_(1)
+
+    def embed(self, values: Tensor) -> Tensor:
+        return self.layer.lin_edge(as_column(values))
 
     def finish(self, out: Tensor, x: Rows, site: Site) -> Tensor:
         """Heads [T, H, C] to channels; residual and bias."""
@@ -36,52 +61,23 @@ class _Attention(Kernel):
             out = out + x.within(site.hop).apply(layer.res, layer.res).table
         return out if layer.bias is None else out + layer.bias
 
-    def embed(self, values: Tensor) -> Tensor:
-        """Edge attributes [m, D] as the layer sees them: [m, H * C]."""
-        return self.layer.lin_edge(as_column(values))
-
-    @property
-    def gathers(self) -> bool:
-        """Whether an added loop's attributes are made of the other edges of its row."""
-        return self.layer.add_self_loops and isinstance(self.layer.fill_value, str)
-
-    def fill(self, values: list[Tensor], edges: Edges, site: Site) -> list[Tensor]:
-        """Values [E, ...] per part with constants put in for the added loops."""
-        if self.gathers or not self.layer.add_self_loops:
-            return values
-        return [one.memo((self, "fill"), lambda v=value, one=one, i=i: self._filled(v, one.last, site, i))
-                for i, (value, one) in enumerate(zip(values, edges.lists))]
-
-    def _filled(self, values: Tensor, last: Tensor, site: Site, part: int) -> Tensor:
-        values = values.clone()
-        values[last] = self.change(self._fill_row(site.values("edge_attr")[part]))
-        return values
-
-    def _fill_row(self, like: Tensor) -> Tensor:
-        fill = self.layer.fill_value
-        row = torch.as_tensor(1.0 if fill is None else fill, dtype=like.dtype, device=like.device)
-        return row.expand(1, like.shape[1] if like.ndim > 1 else 1)
-
-    def degrees(self, edges: Edges) -> Tensor:
-        """Scalars: by what a gathered sum is divided."""
-        if self.layer.fill_value != "mean":
-            return torch.ones((), device=edges.present.device)
-        return (edges.total(edges.present) - 1).clamp_(min=1)
-
 
 class GAT(_Attention):
     """logit of u -> v = leaky_relu(a . Wu + b . Wv + c . We): all three are scalars per head before they meet."""
 
     def run(self, x: Rows, site: Site) -> Tensor:
-        layer, edges = self.layer, self.edges(site)
+        layer, edges = self.layer, site.edges(self.loops)
         tails, heads = (layer.lin, layer.lin) if layer.lin is not None else (layer.lin_src, layer.lin_dst)
         source = x.apply(tails, tails)
-        logits = edges.tails(edges.scalars(source.apply(self._as_tail, self._as_tail)), x.hop)
-        own = x.within(site.hop).apply(heads, heads).apply(self._as_head, self._as_head)
-        logits += edges.heads(edges.scalars(own), site.hop)
+        own = x.within(site.hop).apply(heads, heads)
+        logits = edges.tails(source.apply(self._as_tail, self._as_tail).scalars)
+        logits += edges.heads(own.apply(self._as_head, self._as_head).scalars)
         if self.attributes:
             self._add_attributes(logits, edges, site)
         return self.finish(edges.sum(source, edges.softmax(leaky_relu(logits, layer.negative_slope))), x, site)
+
+    def change(self, values: Tensor) -> Tensor:
+        return self._project(self.embed(values), self.layer.att_edge)
 
     def _as_tail(self, rows: Tensor) -> Tensor:
         return self._project(rows, self.layer.att_src)
@@ -89,44 +85,38 @@ class GAT(_Attention):
     def _as_head(self, rows: Tensor) -> Tensor:
         return self._project(rows, self.layer.att_dst)
 
-    def change(self, values: Tensor) -> Tensor:
-        return self._project(self.embed(values), self.layer.att_edge)
-
     def _project(self, rows: Tensor, attention: Tensor) -> Tensor:
         """[., H * C] -> [., H]"""
         return (rows.view(-1, self.layer.heads, self.layer.out_channels) * attention).sum(dim=-1)
 
     def _add_attributes(self, logits: Tensor, edges: Edges, site: Site) -> None:
-        values = edges.constant(self.fill(site.listed("edge_attr", edges, self.change), edges, site))
+        values = self.edge_values(edges, site)[:, None]
         logits += values
         if self.gathers:
-            gathered = edges.total(values * edges.present[:, None])
-            edges.add_at_loops(logits, gathered.div_(self.degrees(edges).unsqueeze(-1)))
+            gathered = edges.total(values * edges.present[:, :, None])
+            logits.index_add_(0, edges.list.last, gathered / self.degrees(edges).unsqueeze(-1))
 
 
 class GATv2(_Attention):
     """logit of u -> v = a . leaky_relu(Wu + Vv + Ue): a vector per message, so that every message is stored."""
 
     def run(self, x: Rows, site: Site) -> Tensor:
-        layer, edges = self.layer, self.edges(site)
+        layer, edges = self.layer, site.edges(self.loops)
         source = x.apply(layer.lin_l, layer.lin_l)
         messages = edges.gather(source)
         messages += edges.gather_heads(x.within(site.hop).apply(layer.lin_r, layer.lin_r))
         if self.attributes:
             self._add_attributes(messages, edges, site)
-        messages = leaky_relu(messages, layer.negative_slope).view(-1, layer.heads, layer.out_channels)
-        logits = edges.by_edge((messages * layer.att).sum(dim=-1))
+        messages = leaky_relu(messages, layer.negative_slope).unflatten(-1, (layer.heads, layer.out_channels))
+        logits = (messages * layer.att).sum(dim=-1).transpose(0, 1)
         return self.finish(edges.sum(source, edges.softmax(logits)), x, site)
 
     def change(self, values: Tensor) -> Tensor:
         return self.embed(values)
 
     def _add_attributes(self, messages: Tensor, edges: Edges, site: Site) -> None:
-        values = self.fill(site.listed("edge_attr", edges, self.change), edges, site)
-        edges.add_constant(messages, values)
+        values = self.edge_values(edges, site)
+        messages += values
         if self.gathers:
-            gathered = edges.sum_constant(values, edges.present)
-            degrees = self.degrees(edges)
-            if degrees.ndim:
-                gathered /= edges.as_table(degrees)[:, None]
-            edges.add_at_loops_by_column(messages, gathered)
+            gathered = edges.sum_constant(values, edges.present).view(edges.columns, edges.list.rows, -1)
+            messages.index_add_(1, edges.list.last, gathered / self.degrees(edges).T.unsqueeze(-1))

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum, weighted
-from sxq.execution.inference.kernels.norm import Norm
+from sxq.execution.inference.kernels.norm import norm
 from sxq.execution.inference.tile import Rows
 
 
@@ -13,9 +13,13 @@ class GCN(Kernel):
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
-        self.norm = Norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
+        self.norm = norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
 
     def run(self, x: Rows, site: Site) -> Tensor:
-        edges = self.norm.edges(site) if self.norm else site.edges()
-        weights = self.norm.weights(site) if self.norm else weighted(site, edges)
+        if self.norm:
+            edges = self.norm.edges(site)
+            weights = self.norm.weights(site, edges)
+        else:
+            edges = site.edges()
+            weights = weighted(site, edges)
         return linear_sum(edges, x, weights, self.layer.lin.weight, self.layer.bias)

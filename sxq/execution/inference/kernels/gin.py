@@ -40,8 +40,7 @@ class GINE(Kernel):
 
     def run(self, x: Rows, site: Site) -> Tensor:
         edges = site.edges()
-        attributes = site.listed("edge_attr", edges, self._embed)
-        messages = edges.add_constant(edges.gather(x), attributes).relu_()
+        messages = edges.gather(x).add_(site.listed("edge_attr", edges, self._embed)).relu_()
         own = x.within(site.hop).table
         return self.layer.nn(edges.sum_messages(messages, edges.present) + (1 + self.layer.eps) * own)
 

@@ -5,60 +5,58 @@
 Degrees depend on the candidate, so they are summed for every candidate anew; halo edges enter as one constant.
 """
 
-from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference.kernels.base import Site
-from sxq.execution.inference.plan import EdgeList, FieldPlan, Incidence
-from sxq.execution.inference.tile import Edges
+from sxq.execution.inference.edges import Edges, bag
+from sxq.execution.inference.kernels.base import Site, as_column
+from sxq.execution.inference.plan import FieldPlan, Incidence
 
 
-@dataclass(frozen=True)
 class Norm:
-    """How a layer normalises; two layers that agree share their degrees."""
+    """How a layer normalises; layers that agree share one of these, and with it their weights."""
 
-    add_loops: bool  # every row gets one loop, those of the graph keep their weight
-    fill: float = 1.0  # weight of an added loop where edges are weighted (PyG ignores `improved` where they are not)
+    def __init__(self, add_loops: bool, fill: float):
+        self.add_loops, self.fill = add_loops, fill
+        self.loops = "replace" if add_loops else "keep"
 
     def edges(self, site: Site, further: int = 0) -> Edges:
-        return site.edges("replace" if self.add_loops else "keep", further)
+        """The messages into the rows within `site.hop + further` steps."""
+        return site.edges(self.loops, further)
 
-    def weights(self, site: Site, further: int = 0) -> Tensor:
-        """[M] for the messages into the rows within `site.hop + further` steps."""
-        edges, tile = self.edges(site, further), site.tile
-        values = site.values("edge_weight")
-        scale = tile.memo((self, site.given.get("edge_weight")), lambda: self._scale(site, values))
-        weights = edges.tails(scale, tile.depth).mul_(edges.heads(scale, tile.depth)).mul_(edges.present)
-        if values is not None:
-            key = ("weights", self, site.given["edge_weight"], edges.hop)
-            weights.mul_(edges.constant([plan.memo(key, lambda p=plan, v=v, e=e: self._weights(p, v, e))
-                                         for plan, v, e in zip(tile.plans, values, edges.lists)]))
+    def weights(self, site: Site, edges: Edges) -> Tensor:
+        """Scalars [E, W], not to be written to."""
+        name = site.given.get("edge_weight")
+        return edges.shared((self, name), lambda outermost: self._weights(site, outermost, name))
+
+    def _weights(self, site: Site, edges: Edges, name: str | None) -> Tensor:
+        frame, tile = edges.tile.frame, edges.tile
+        incidence = frame.incidence((self, name), lambda plan: self._incidence(plan, name))
+        scale = bag(tile.masks, incidence.index, incidence.start, incidence.weight).rsqrt_()
+        if name or not self.add_loops:  # a degree may be zero
+            scale.masked_fill_(scale == torch.inf, 0.0)
+        own = scale if frame.nested else scale.index_select(0, tile.inner(frame.depth, edges.hop))
+        weights = edges.tails(scale).mul_(edges.heads(own)).mul_(edges.present)
+        if name:
+            weights *= site.listed("edge_weight", edges, as_column, self._loop_weights if self.add_loops else None)
         return weights
 
-    def _scale(self, site: Site, values: list[Tensor] | None) -> Tensor:
-        """Scalars d^-1/2 of every row, 0 where a row has no edge."""
-        tile = site.tile
-        key = ("incidence", self, site.given.get("edge_weight"))
-        degrees = tile.degrees([plan.memo(key, lambda p=plan, i=i: self._incidence(p, tile.depth, values and values[i]))
-                                for i, plan in enumerate(tile.plans)])
-        scale = degrees.rsqrt_()
-        if self.add_loops and values is None:  # then no degree is zero
-            return scale
-        return scale.masked_fill_(scale == torch.inf, 0.0)
+    def _incidence(self, plan: FieldPlan, name: str | None) -> Incidence:
+        if name is None:
+            return plan.degrees(None, np.ones(plan.field.num_nodes) if self.add_loops else None)
+        weight = plan.values[name].view(-1).cpu().numpy()
+        return plan.degrees(weight, plan.loop_weights(weight, self.fill) if self.add_loops else None)
 
-    def _incidence(self, plan: FieldPlan, depth: int, values: Tensor | None) -> Incidence:
-        if values is None:
-            return plan.incidence(depth, None, np.ones(plan.field.num_nodes) if self.add_loops else None)
-        weight = values.view(-1).cpu().numpy()
-        return plan.incidence(depth, weight, plan.loop_weights(weight, self.fill) if self.add_loops else None)
+    def _loop_weights(self, plan: FieldPlan, values: Tensor) -> Tensor:
+        """[n, 1]"""
+        return plan.to_device(plan.loop_weights(values.view(-1).cpu().numpy(), self.fill)).unsqueeze(-1)
 
-    def _weights(self, plan: FieldPlan, values: Tensor, edges: EdgeList) -> Tensor:
-        """[E] edge weights in the order of an edge list."""
-        weights = torch.cat([values.view(-1), values.new_zeros(1)])[edges.edge]
-        if not self.add_loops:
-            return weights
-        loops = plan.to_device(plan.loop_weights(values.view(-1).cpu().numpy(), self.fill))
-        return torch.where(edges.edge < 0, loops[edges.head], weights)
+
+@cache
+def norm(add_loops: bool, fill: float = 1.0) -> Norm:
+    """`add_loops`: every row gets one loop, those of the graph keep their weight; `fill`: the weight of an added one
+    where edges are weighted (PyG ignores `improved` where they are not)."""
+    return Norm(add_loops, fill)

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
+from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum
 from sxq.execution.inference.rowwise import Untraceable
-from sxq.execution.inference.tile import Edges, Rows
+from sxq.execution.inference.tile import Rows
 
 
 class SAGE(Kernel):
@@ -24,12 +25,13 @@ class SAGE(Kernel):
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_l(edges.maximum(source))
         else:
-            out = linear_sum(edges, source, self._weights(edges), layer.lin_l.weight, layer.lin_l.bias)
+            weights = edges.present if type(layer.aggr_module) is SumAggregation else edges.shared("mean", _mean)
+            out = linear_sum(edges, source, weights, layer.lin_l.weight, layer.lin_l.bias)
         if layer.root_weight:
             out += x.within(site.hop).apply(layer.lin_r, layer.lin_r).table
         return normalize(out, p=2.0, dim=-1) if layer.normalize else out
 
-    def _weights(self, edges: Edges) -> Tensor:
-        if type(self.layer.aggr_module) is SumAggregation:
-            return edges.present
-        return edges.present / edges.heads(edges.total(edges.present).clamp_(min=1), edges.hop)
+
+def _mean(edges: Edges) -> Tensor:
+    """[E, W] one over the number of edges of each row, where an edge is present."""
+    return edges.present / edges.heads(edges.total(edges.present).clamp_(min=1))

@@ -1,0 +1,140 @@
+"""How many candidates are verified per second, as a multiple of one forward pass at a time?
+
+Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and edge
+growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one target after the
+other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory, cost per candidate
+against the size of the field, and what the machine's arithmetic would allow.
+
+    SXQ_DATA=... python -m benchmarks.verifier [--quick] [--json]
+"""
+
+import argparse
+import json
+import resource
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from benchmarks import data, naive
+from sxq import execution
+from sxq.execution import target as searching
+from sxq.execution.executor import Profile, run
+from sxq.execution.inference.choice import open_backend
+from sxq.execution.verifier import Request, Verifier
+from sxq.graph import Field, Graph
+from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify
+from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
+
+NAMES = ("fdl+", "fdl-", "conc")
+MEMORY = 10**9  # bytes, the default of sxq_batch_memory
+ROUNDS = 3  # replays; the median counts
+SAMPLES = 12  # candidates of the naive verifier
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a generator asked for in one round, for one target."""
+
+    field: Field
+    bits: np.ndarray  # [n, U] bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few targets, a small budget, GCN only")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    options = parser.parse_args()
+    cora, found = data.graph("cora"), {}
+    targets, budget = data.published_targets()[:4 if options.quick else 26], 1000 if options.quick else 5000
+    for architecture in ("gcn",) if options.quick else ("gcn", "sage", "gat", "gin"):
+        name = f"cora {architecture}"
+        found[name] = compare(name, cora, data.model("cora", cora, architecture), targets, budget)
+    if not options.quick:
+        hubs = data.graph("facebook")
+        found["facebook gcn"] = compare("facebook gcn", hubs, data.model("facebook", hubs),
+                                        data.random_targets(hubs, 20), 500)
+    print(f"{torch.get_num_threads()} threads; peak memory {peak_memory():,.0f} MB (batches may take {MEMORY / 1e6:,.0f})")
+    if options.json:
+        print(json.dumps({**found["cora gcn"], "peak_memory_mb": peak_memory(), "rows": found}))
+
+
+def compare(name: str, graph: Graph, module, targets: list[int], budget: int) -> dict:
+    """Rates of the engine and of the naive verifier on the same candidates, printed and returned."""
+    model = execution.register(module, graph, layers=3)
+    each = [record(graph, model, [target], budget) for target in targets]
+    sample = [rounds[len(rounds) // 2][0] for rounds in each][:SAMPLES]
+    single = naive.seconds_per_candidate(module, graph, [(asked.field, asked.bits[0]) for asked in sample])
+    together = rate(graph, model, record(graph, model, targets, budget))
+    alone = [rate(graph, model, rounds) for rounds in each]
+    slow = rate(graph, replace(model, backend="disjoint"), [[Asked(a.field, a.bits[:2])] for a in sample])
+    ratios = np.array(alone) * single
+    found = {"backend": model.backend, "ratio": float(np.median(ratios)), "ratio_min": float(ratios.min()),
+             "ratio_together": together * single, "candidates_per_second": float(np.median(alone)),
+             "candidates_per_second_together": together, "naive_candidates_per_second": 1 / single,
+             "disjoint_candidates_per_second": slow}
+    print(f"{name:<13} {model.backend}: {found['candidates_per_second']:>9,.0f}/s alone, {together:>9,.0f}/s together, "
+          f"naive {1 / single:,.1f}/s, disjoint {slow:,.0f}/s\n{'':<13} {found['ratio']:,.0f} times the naive verifier "
+          f"(least {ratios.min():,.0f}), together {together * single:,.0f} times")
+    by_size(each, alone)
+    return found
+
+
+def record(graph: Graph, model, targets: list[int], budget: int) -> list[list[Asked]]:
+    """What onion and growing ask the verifier for, round by round."""
+    rounds: list[list[Asked]] = []
+    scan = FieldScan("g", not graph.undirected, model.hops, model.halo, tuple(targets), tuple(targets), ())
+    generate = Generate(scan, (("onion", ()), ("growing", ())), budget, None, 0)
+    verify = Verify(generate, "m", model.backend, model.reason, MEMORY)
+    plan = Plan(Answer(Lattice(verify, NAMES, 0.1, 4096, 0.01), 10, "coverage"), False, None)
+    ask, profile = searching.TargetRun.ask, Profile()
+
+    def listen(self):
+        request = ask(self)
+        if request:
+            while len(rounds) <= profile.rounds:
+                rounds.append([])
+            rounds[profile.rounds].append(Asked(self.field, request.bits.copy()))
+        return request
+
+    searching.TargetRun.ask = listen
+    try:
+        list(run(plan, graph, model, MEASURES, lambda: False, profile))
+    finally:
+        searching.TargetRun.ask = ask
+    return [asked for asked in rounds if asked]
+
+
+def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
+    """Candidates per second from bits to scores, warm: the median of some replays on loaded fields."""
+    backend = open_backend(model.backend, model)
+    loaded = {id(asked.field): backend.load(graph, asked.field) for batch in rounds for asked in batch}
+    verifier, measures = Verifier(model, backend, MEMORY), [MEASURES[name] for name in NAMES]
+    predicted = {id(a.field): int(model.full[a.field.target].argmax()) for batch in rounds for a in batch}
+    seconds = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        for batch in rounds:
+            requests = [Request(loaded[id(a.field)], a.bits, predicted[id(a.field)]) for a in batch]
+            for asked, verdict in zip(batch, verifier.verify(requests)):
+                evaluate(measures, MeasureBatch(asked.field, asked.bits, 1.0, 0.0, verdict.p_kept, verdict.p_removed))
+        seconds.append(time.perf_counter() - started)
+    return sum(len(a.bits) for batch in rounds for a in batch) / float(np.median(seconds[1:]))
+
+
+def by_size(each: list[list[list[Asked]]], rates: list[float]) -> None:
+    """Cost per candidate against the size of the field."""
+    sizes = np.array([len(rounds[0][0].field.edges) for rounds in each])
+    for part in np.array_split(np.argsort(sizes), min(3, len(sizes))):
+        cost = 1e6 / np.array(rates)[part]
+        print(f"{'':<13} fields of {sizes[part].min():,} to {sizes[part].max():,} edges: {np.median(cost):,.0f} us each")
+
+
+def peak_memory() -> float:
+    """Megabytes of the largest resident set so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+if __name__ == "__main__":
+    main()
