@@ -176,7 +176,7 @@ class Connection:
         """The targets of a statement; a sub-query runs on the user's connection."""
         if not isinstance(keys, st.Subquery):
             return keys
-        table = self._store.execute(keys.sql, language.arguments(keys))
+        table = self._store.select(keys.sql, language.arguments(keys))
         if len(table.columns) != 1:
             raise DataError(f"the sub-query of NODES returned {len(table.columns)} columns "
                             f"({', '.join(table.columns)}); expected one, the keys of the nodes to explain")

@@ -99,7 +99,7 @@ class Definitions:
         return add_reverse(graph) if undirected else graph
 
     def _fetch(self, query: st.Subquery):
-        table = self._store.execute(query.sql, arguments(query))
+        table = self._store.select(query.sql, arguments(query))
         return table.columns, table.rows
 
     def _add_model(self, statement, module, spec, accuracy: Mapping[str, float]) -> Table:

@@ -390,3 +390,14 @@ def test_no_statement_raises_anything_but_our_errors(toy, seed, values):
         except sxq.Error:
             return
     event("refused" if refused else "explained")
+
+
+@pytest.mark.parametrize("sql,found", [("DROP TABLE kept", "DROP"), ("INSERT INTO kept VALUES (2)", "INSERT")])
+def test_a_sub_query_only_reads(sql, found):
+    with sxq.connect() as con:
+        con.execute("CREATE TABLE kept AS SELECT 1 AS a")
+        con.register_graph("g", graphs.random_graph(np.random.default_rng(0)))
+        con.register_model("m", graphs.make("gin"), "g")
+        with pytest.raises(sxq.InvalidValue, match=f"one SELECT, found {found}"):
+            con.execute(f"PLAN EXPLAIN NODES ({sql}) USING MODEL m OPTIMIZE fdl+")
+        assert con.sql("SELECT a FROM kept").fetchall() == [(1,)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from sxq.errors import NameTaken, StoreError, TransactionOpen
+from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.explanation import TargetReport
 from sxq.storage import answers, graphs, history, models, names
 from sxq.storage.database import catalog_of, open_database, quote
@@ -56,6 +56,14 @@ class Store:
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
         """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
         return execute(self._user, sql, parameters)
+
+    def select(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
+        """Run a sub-query of a statement; raises InvalidValue unless it is one statement that reads, SQLError."""
+        with suppress(duckdb.Error):  # what DuckDB cannot parse it says itself, in `execute`
+            kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
+            if kinds != ["SELECT"]:
+                raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
+        return self.execute(sql, parameters)
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
