@@ -43,6 +43,17 @@ class Attributed(Stack):
         return self.second(nn.functional.elu(self.first(x, edge_index, edge_attr)), edge_index, edge_attr)
 
 
+class Propagated(nn.Module):
+    """A linear map, then APPNP without normalisation."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.map, self.spread = nn.Linear(inputs, outputs), pyg.APPNP(K=2, alpha=0.3, normalize=False)
+
+    def forward(self, x, edge_index, edge_weight=None):
+        return self.spread(self.map(x), edge_index, edge_weight)
+
+
 def network(inputs, outputs):
     return nn.Sequential(nn.Linear(inputs, 7), nn.ReLU(), nn.BatchNorm1d(7), nn.Linear(7, outputs))
 
@@ -64,6 +75,17 @@ PLAIN = {
     "gat without loops": lambda i, o: pyg.GATConv(i, o, heads=2, concat=False, add_self_loops=False),
     "gatv2": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, share_weights=True),
     "gatv2 without loops": lambda i, o: pyg.GATv2Conv(i, o, add_self_loops=False, residual=True, bias=False),
+    "graph": pyg.GraphConv,
+    "graph mean": lambda i, o: pyg.GraphConv(i, o, aggr="mean"),
+    "graph max": lambda i, o: pyg.GraphConv(i, o, aggr="max"),
+    "le": pyg.LEConv,
+    "sg": lambda i, o: pyg.SGConv(i, o, K=2, cached=True),
+    "sg without loops": lambda i, o: pyg.SGConv(i, o, K=1, add_self_loops=False, bias=False),
+    "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
+    "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False, bias=False),
+    "appnp": lambda i, o: pyg.Sequential("x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]),
+    "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, concat=False, beta=True),
+    "transformer without root": lambda i, o: pyg.TransformerConv(i, o, root_weight=False, bias=False),
 }
 WEIGHTED = {
     "gcn": pyg.GCNConv,
@@ -71,6 +93,13 @@ WEIGHTED = {
     "gcn without loops": lambda i, o: pyg.GCNConv(i, o, add_self_loops=False),
     "gcn not normalised": lambda i, o: pyg.GCNConv(i, o, normalize=False),
     "gat of weights": lambda i, o: pyg.GATConv(i, o, edge_dim=1),
+    "graph": pyg.GraphConv,
+    "graph mean": lambda i, o: pyg.GraphConv(i, o, aggr="mean"),
+    "le": lambda i, o: pyg.LEConv(i, o, bias=False),
+    "sg": lambda i, o: pyg.SGConv(i, o, K=2),
+    "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
+    "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False),
+    "appnp": lambda i, o: Propagated(i, o),
 }
 ATTRIBUTED = {
     "gine": lambda i, o: pyg.GINEConv(network(i, o), edge_dim=2),
@@ -81,6 +110,7 @@ ATTRIBUTED = {
     "gat without loops": lambda i, o: pyg.GATConv(i, o, edge_dim=2, add_self_loops=False),
     "gatv2 mean": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, edge_dim=2),
     "gatv2 constant": lambda i, o: pyg.GATv2Conv(i, o, edge_dim=2, fill_value=2.0),
+    "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, edge_dim=2, concat=False),
 }
 CASES = ([(Stack, name, make) for name, make in PLAIN.items()]
          + [(Weighted, name, make) for name, make in WEIGHTED.items()]
@@ -125,7 +155,7 @@ def test_a_kernel_is_its_layer(kind, name, make, undirected):
                          attributed=kind is Attributed)
     model = prepared(kind(make), graph)
     backend = Layered(model)
-    fields = [extract(graph, target, 2, 1) for target in (0, 4, graph.num_nodes - 1)]
+    fields = [extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)]
     cuts = [Cuts(backend.load(graph, field), some_bits(field, size)) for field, size in zip(fields, (5, 2, 3))]
     for field, cut, found in zip(fields, cuts, backend.infer(cuts)):  # several targets in one batch
         expected = torch.stack([plain(model, graph, field, bits) for bits in cut.bits], dim=1)

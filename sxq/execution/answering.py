@@ -42,8 +42,8 @@ def _divsx(run: "TargetRun") -> Answer:
     """The streaming rule of DivSX, over the skyline members in order of arrival."""
     ids, vectors = run.lattice.skyline_arrivals()
     nodes, embeddings = _shape(run, ids)
-    chosen = diversify.stream(vectors, nodes, 1 - diversify.cosine(embeddings), run.choice.k, run.choice.alpha,
-                              run.lattice.epsilon)
+    distance = 1 - diversify.cosine(embeddings)
+    chosen = diversify.stream(vectors, nodes, distance, run.choice.k, run.choice.alpha, run.lattice.epsilon)
     return run.lattice.answer_of(ids[chosen])
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
     """The report of a target that was closed; `ranks` of the members, where they are not simply 1, 2, ..."""
     explanations = _explanations(run, answer, ranks or range(1, len(answer.members) + 1))
+    status = "stopped" if run.stopped else "done" if explanations else "empty"
     return TargetReport(
-        run.key, run.ordinal, "stopped" if run.stopped else "done" if explanations else "empty", run.predicted,
-        run.p_full, run.p_empty, run.self_sufficient, run.field.num_units, run.field.hops, run.ledger.count,
+        run.key, run.ordinal, status, run.predicted, run.p_full, run.p_empty, run.self_sufficient,
+        run.field.num_units, run.field.hops, run.ledger.count,
         run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
         answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, bool(explanations)),
         explanations, _state_graph(run) if run.keeps and run.ledger.count else ())
@@ -45,8 +46,9 @@ def _explanation(run: "TargetRun", rank: int, number: int, bits: np.ndarray, pow
     row, names = run.ledger.rows([number]), [measure.name for measure in run.measures]
     edges = run.field.edges_of(bits)
     edge_index = run.graph.edge_index[:, edges]
+    nodes = np.unique([run.position, *edge_index.ravel()])
     return Explanation(
-        target=run.key, rank=rank, edge_index=edge_index, nodes=np.unique([run.position, *edge_index.ravel()]),
+        target=run.key, rank=rank, edge_index=edge_index, nodes=nodes,
         edges=tuple((run.graph.key(u), run.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
         raw=dict(zip(names, row.raw[0].tolist())) | reported, scores=dict(zip(names, row.scores[0].tolist())),
         factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
@@ -57,7 +59,8 @@ def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
     """Every verified candidate with the one it was made from, and the unit in which they differ."""
     rows, names = run.ledger.rows(slice(None)), [measure.name for measure in run.measures]
     sizes = run.bits_of(range(run.ledger.count)).sum(axis=1)
-    columns = (rows.parent, rows.edited, rows.generator, sizes, rows.factual, rows.counterfactual, rows.explanatory)
+    columns = (rows.parent, rows.edited, rows.generator, sizes, rows.factual, rows.counterfactual,
+               rows.explanatory)
     return tuple(
         CandidateRow(number, None if parent < 0 else parent, *_ends(run, edited), run.proposer(by), *facts,
                      dict(zip(names, scores)))

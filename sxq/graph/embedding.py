@@ -1,9 +1,9 @@
-"""Where subgraphs lie in the space of their features: what two explanations have in common beyond shared nodes.
+"""Where subgraphs lie in the space of their features: how alike two explanations are beyond shared nodes.
 
-The embedding of a subgraph G_s is the mean over its nodes of the features after L rounds of averaging along its
-edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al. (2019) with the mean as
-aggregator. It has no parameters, depends on G_s alone, and needs no training. (node2vec, the other embedding of
-the paper, is left out: PyG's needs pyg-lib, and a random walk on a handful of nodes says little.)
+The embedding of a subgraph G_s is the mean over its nodes of the features after L rounds of averaging along
+its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al. (2019) with the
+mean as aggregator. It has no parameters, depends on G_s alone, and needs no training. node2vec, which the paper
+uses, is left out: PyG's needs pyg-lib, which sxq does not require.
 
 Since the mean and P are linear, features are never propagated: a weight for each node is, back along the edges
 (w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs, and one product.

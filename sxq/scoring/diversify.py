@@ -2,14 +2,14 @@
 
     F(S) = alpha |nodes of S| / |nodes of the field| + (1 - alpha) mean over pairs of S of d(a, b)
 
-d is the angle between the embeddings of two subgraphs as a share of pi: a metric, which the cosine distance is
-not. Node coverage is monotone and submodular; the mean over the pairs of exactly k members is the sum of their
-distances times 2 / (k (k - 1)). So this is max-sum diversification, and greedy by *half* the marginal coverage and
-the full marginal distance is a 1/2-approximation of the best k-set (Borodin, Lee, Ye 2012, Theorem 1).
+d is the angle between the embeddings of two subgraphs as a share of pi: a metric, which the cosine distance
+is not. Node coverage is monotone and submodular; the mean over the pairs of exactly k members is the sum of
+their distances times 2 / (k (k - 1)). So this is max-sum diversification, and greedy by *half* the marginal
+coverage and the full marginal distance is a 1/2-approximation of the best k-set (Borodin, Lee, Ye 2012).
 
-`stream` is the rule of Qiu et al., Procedure 4 (updateDivSX), kept for comparison: judged on arrival, with the sum
-of cosine distances in place of the mean angle. That sum is not submodular, and no candidate's gain reaches the
-printed threshold on most targets, so no bound is claimed; the places that stay empty go to the largest gains.
+`stream` is the rule of Qiu et al., Procedure 4 (updateDivSX), kept for comparison: judged on arrival, with the
+sum of cosine distances in place of the mean angle. That sum is not submodular, and no candidate's gain reaches
+the printed threshold on most targets, so no bound is claimed; places that stay empty go to the largest gains.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def value(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: flo
 
 
 def greedy(nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float) -> list[int]:
-    """At most k candidates of nodes [n, V] bool and distance [n, n], in rank order; of equal gains the first."""
+    """At most k of n candidates, in rank order: nodes [n, V] bool, distance [n, n]. The first of equal gains."""
     k = min(k, len(nodes))
     spread = (1 - alpha) * 2 / (k * (k - 1)) if k > 1 else 0.0
     return _fill(nodes, distance, [], k, alpha / 2, spread, np.ones(len(nodes), bool))
@@ -35,12 +35,12 @@ def greedy(nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float) -> lis
 
 def stream(arrived: np.ndarray, nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float,
            epsilon: float) -> list[int]:
-    """At most k of n candidates: vectors [n, M], nodes [n, V] bool, cosine distance [n, n], in order of arrival.
+    """At most k of n candidates, in order of arrival: vectors [n, M], nodes [n, V], cosine distance [n, n].
 
-    Each was a new skyline member when it came: no earlier one equals or dominates it. It is admitted where there
-    is a place and its gain is at least ((1 + epsilon) / 2 - DivS) / (k - |answer|), with DivS = alpha |nodes| / V +
-    (1 - alpha) sum of the pairs' distances; the members that it dominates leave. Afterwards empty places are
-    filled from those that nothing dominates.
+    Each was a new skyline member when it came: no earlier one equals or dominates it. It is admitted where
+    there is a place and its gain is at least ((1 + epsilon) / 2 - DivS) / (k - |answer|), with
+    DivS = alpha |nodes| / V + (1 - alpha) sum of the pairs' distances; the members that it dominates leave.
+    Afterwards empty places are filled from those that nothing dominates.
     """
     chosen: list[int] = []
     for new in range(len(arrived)):
@@ -59,7 +59,7 @@ def _divs(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: flo
 
 def _fill(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], k: int, coverage: float,
           spread: float, allowed: np.ndarray) -> list[int]:
-    """`chosen` and further candidates of those allowed [n], each of largest gain in coverage and in distance."""
+    """`chosen` and further candidates, of those allowed [n] always the one of largest gain."""
     chosen, covered = list(chosen), nodes[chosen].any(axis=0)
     apart = distance[chosen].sum(axis=0)
     while len(chosen) < min(k, np.count_nonzero(allowed)):
@@ -73,7 +73,7 @@ def _fill(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], k: int, co
 
 
 def cosine(embeddings: np.ndarray) -> np.ndarray:
-    """Cosine similarities [n, n] of embeddings [n, d]; a zero vector is orthogonal to all but zero vectors."""
+    """Cosine similarities [n, n] of embeddings [n, d]; zero vectors are orthogonal to all others."""
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = np.divide(embeddings, length, out=np.zeros_like(embeddings), where=length > 0)
     similar = np.round(np.clip(unit @ unit.T, -1.0, 1.0), 12)  # equal directions are at no distance

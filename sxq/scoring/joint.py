@@ -1,11 +1,11 @@
 """JOINTLY: k members from the fronts of several targets, at least one of each.
 
 Dominance is judged per target, so the dominance of an answer is the sum over targets of what its members there
-cover, and a member adds nothing at another target. Greedy over the union of the fronts therefore takes, of every
-target, the first members of that target's own greedy order; only the merging of the orders is joint. Gains fall
-along each order, so taking the first of each and then always the largest next gain maximises, over all ways to
-share out k places, the sum of what the greedy orders cover. With every target within 1 - 1/e of its best for its
-number of places (selection.py), the sum is within 1 - 1/e of the best k members with one of each target.
+cover, and a member adds nothing at another target. Greedy over the union of the fronts therefore takes, of
+every target, the first members of that target's own greedy order; only the merging of the orders is joint.
+Gains fall along each order, so taking the first of each and then always the largest next gain maximises, over
+all ways to share out k places, the sum of what the greedy orders cover. As each order is within 1 - 1/e of the
+best for any number of places (selection.py), the sum is within 1 - 1/e of the best k members with one of each.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def choose(covers: Sequence[Cover], k: int) -> list[Member]:
     orders = [selection.coverage(cover, places + 1) for cover in covers]
     gains = [_gains(cover, order) for cover, order in zip(covers, orders)]
     first = sorted((gains[target][0], target, 0) for target, order in enumerate(orders) if order)
-    chosen, heap = [(target, 0) for _, target, _ in first], [_next(gains, target, 1) for _, target, _ in first]
-    heap = [entry for entry in heap if entry]
+    chosen = [(target, place) for _, target, place in first]
+    heap = [follower for target, _ in chosen if (follower := _next(gains, target, 1))]
     heapify(heap)
     while heap and len(chosen) < k:
         _, target, place = heappop(heap)

@@ -131,7 +131,7 @@ class Lattice:
         return self._report(state, cover, *self._swap(state, k))
 
     def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids [r] and grid vectors [r, M], in order of arrival, of what nothing before it equals or dominates."""
+        """Ids [r] and grid vectors [r, M] of what no earlier arrival equals or dominates, in that order."""
         ids, vectors = self._state.everything()
         new = records(vectors)
         return ids[new], vectors[new]

@@ -1,16 +1,16 @@
 """Measures by sampling: what a candidate is worth in many random surroundings. Each asks the model again.
 
 Every function maps a `MeasureBatch` of n candidates to samples [n, R]; the measure is their mean, and their
-spread gives its standard error. The random surroundings depend on the seed and the target alone: all candidates
-are judged by the same ones, whatever batches they come in.
+spread gives its standard error. The random surroundings depend on the seed and the target alone: all
+candidates are judged by the same ones, whatever batches they come in.
 
 `batch.infer` runs both graphs of a cut at once, so that a sample of one graph costs two inferences; p is the
 probability of the predicted class c.
 
     shapley                  Shapley 1953; for subgraphs as one player: SubgraphX, Yuan et al. 2021
     robust_fidelity_plus     "Towards Robust Fidelity for Evaluating Explainability of Graph Neural Networks",
-    robust_fidelity_minus    Zheng et al. 2024: removals that are small stay nearer to the graphs the model was
-                             trained on; with the authors' alphas and number of samples
+    robust_fidelity_minus    Zheng et al. 2024: what remains stays nearer to the graphs the model was trained
+                             on; with the authors' alphas and number of samples
     stability                ours
 """
 
@@ -33,8 +33,8 @@ SHARE = 0.05  # of the units outside G_s that a context lacks
 def shapley(batch: "MeasureBatch") -> np.ndarray:
     """[n, ORDERS] marginal gains p(S + G_s) - p(S): S is what precedes G_s in a random order of the players.
 
-    Players are G_s and the field's units outside it. A random order is a random time for each: S are the units
-    whose time is before that of G_s. The times of G_s are stratified: less variance, the same mean.
+    Players are G_s and the field's units outside it. A random order is a random time for each: S are the
+    units whose time is before that of G_s. The times of G_s are stratified: less variance, the same mean.
     """
     rng = _rng(batch, "shapley")
     time = (np.arange(ORDERS) + rng.random(ORDERS)) / ORDERS
@@ -50,7 +50,7 @@ def robust_fidelity_plus(batch: "MeasureBatch") -> np.ndarray:
 
 
 def robust_fidelity_minus(batch: "MeasureBatch") -> np.ndarray:
-    """[n, REMOVALS] falls p(G) - p(G \\ R): R has each unit of the field outside G_s with chance ALPHA_MINUS."""
+    """[n, REMOVALS] falls p(G) - p(G \\ R): R has each other unit of the field with chance ALPHA_MINUS."""
     removals = _chosen(batch, "rfdl-", REMOVALS, ALPHA_MINUS)
     return np.stack([batch.p_full - _without(batch, taken & ~batch.bits) for taken in removals], axis=1)
 
@@ -58,8 +58,8 @@ def robust_fidelity_minus(batch: "MeasureBatch") -> np.ndarray:
 def stability(batch: "MeasureBatch") -> np.ndarray:
     """[n, CONTEXTS] 1 where G_s still explains in G' = G \\ R, else 0.
 
-    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains what the model says of
-    G', c': factual, argmax M(v, G_s) = c', or counterfactual, argmax M(v, G' \\ G_s) != c'.
+    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains what the model
+    says of G', c': factual, argmax M(v, G_s) = c', or counterfactual, argmax M(v, G' \\ G_s) != c'.
     """
     alone, rng = batch.infer(batch.bits)[0].argmax(axis=1), _rng(batch, "stability")
     lots = rng.random((CONTEXTS, batch.field.num_units))
@@ -73,7 +73,7 @@ def _drawn(lot: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _explains(batch: "MeasureBatch", alone: np.ndarray, lacking: np.ndarray) -> np.ndarray:
-    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is what the model says of G_s by itself."""
+    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is what the model says of G_s."""
     intact, cut = (batch.infer(units)[1].argmax(axis=1) for units in (lacking, lacking | batch.bits))
     return ((alone == intact) | (cut != intact)).astype(np.float64)
 

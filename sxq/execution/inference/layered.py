@@ -60,7 +60,8 @@ class Layered:
 
     def cost(self, plan: FieldPlan) -> int:
         """Bytes of the largest layer, for both columns of a candidate: masks, messages, rows."""
-        return 2 * 4 * (plan.units + 8 * self._messages(plan) + 4 * self._width * plan.rows(max(self.trace.hops - 1, 0)))
+        rows = plan.rows(max(self.trace.hops - 1, 0))
+        return 2 * 4 * (plan.units + 8 * self._messages(plan) + 4 * self._width * rows)
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""

@@ -49,9 +49,8 @@ def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[
 def _tidy(module: nn.Module, graph: fx.Graph) -> None:
     """Take out what does nothing: dropout in evaluation, identities, values that nobody uses."""
     for node in reversed(graph.nodes):
-        inactive = (node.op == "call_module" and isinstance(module.get_submodule(node.target), (nn.Identity, nn.Dropout))
-                    or node.target is nn.functional.dropout and not is_active(node))
-        if inactive:
+        leaf = module.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(leaf, (nn.Identity, nn.Dropout)) or node.target is nn.functional.dropout and not is_active(node):
             node.replace_all_uses_with(node.args[0])
         if not node.users and node.op != "output":
             graph.erase_node(node)

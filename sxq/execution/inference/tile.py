@@ -69,7 +69,8 @@ class Rows:
         `tag` tells this map from others of the same rows."""
         if self.varies:
             return Rows(self.tile, self.hop, function(self._table))
-        return Rows(self.tile, self.hop, None, (self.key, tag), lambda plan: function(plan.listed(self.key, self._make)))
+        make = lambda plan: function(plan.listed(self.key, self._make))  # noqa: E731
+        return Rows(self.tile, self.hop, None, (self.key, tag), make)
 
     def within(self, hop: int) -> "Rows":
         """Only the rows within `hop` steps."""

@@ -35,9 +35,9 @@ class Union:
         return self.memo(("rows", hop), lambda: self._total([plan.rows(hop) for plan in self.fields]))
 
     def edges(self, hop: int, loops: Loops) -> EdgeList:
-        return self.memo(("edges", hop, loops), lambda: self._edges(hop, [plan.edges(hop, loops) for plan in self.fields]))
+        return self.memo(("edges", hop, loops), lambda: self._edges([plan.edges(hop, loops) for plan in self.fields]))
 
-    def _edges(self, hop: int, lists: list[EdgeList]) -> EdgeList:
+    def _edges(self, lists: list[EdgeList]) -> EdgeList:
         rows, sizes = [one.rows for one in lists], [one.size for one in lists]
         rows_in, edges = [one.rows_in for one in lists], self._starts(sizes)
         shared = np.repeat(_starts(rows_in), self.counts)

@@ -11,7 +11,10 @@ from sxq.execution.inference.kernels.base import Kernel
 from sxq.execution.inference.kernels.gat import GAT, GATv2
 from sxq.execution.inference.kernels.gcn import GCN
 from sxq.execution.inference.kernels.gin import GIN, GINE
+from sxq.execution.inference.kernels.graph import LE, Graph
+from sxq.execution.inference.kernels.powers import APPNP, SG, TAG
 from sxq.execution.inference.kernels.sage import SAGE
+from sxq.execution.inference.kernels.transformer import Transformer
 from sxq.execution.inference.rowwise import Untraceable
 
 KERNELS: dict[type[MessagePassing], type[Kernel]] = {
@@ -21,6 +24,12 @@ KERNELS: dict[type[MessagePassing], type[Kernel]] = {
     pyg.GINEConv: GINE,
     pyg.GATConv: GAT,
     pyg.GATv2Conv: GATv2,
+    pyg.GraphConv: Graph,
+    pyg.LEConv: LE,
+    pyg.SGConv: SG,
+    pyg.TAGConv: TAG,
+    pyg.APPNP: APPNP,
+    pyg.TransformerConv: Transformer,
 }
 
 
