@@ -12,11 +12,20 @@ def cell(value: Any, widest: int = WIDEST) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+        return _number(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value).replace("\n", " ")
     return text if len(text) <= widest else text[: widest - 3] + "..."
+
+
+def _number(value: float) -> str:
+    """Four significant digits; six where four would say a whole number that it is not."""
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.1e}"
+    short = f"{value:.4g}"
+    hides = abs(value) < 1e4 and value != round(value) and float(short) == round(value)
+    return f"{value:.6g}" if hides else short
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40) -> str:

@@ -97,3 +97,9 @@ def test_every_module_says_what_it_is(path):
     assert ast.get_docstring(tree)
     for line in path.read_text().splitlines():
         assert len(line) <= 120, line
+
+
+def test_every_folder_of_the_package_is_in_the_wheel():
+    listed = set(re.findall(r'"(sxq[.\w]*)"', (ROOT.parent / "pyproject.toml").read_text()))
+    folders = {".".join(("sxq", *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
+    assert folders <= listed

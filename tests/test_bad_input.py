@@ -401,3 +401,13 @@ def test_a_sub_query_only_reads(sql, found):
         with pytest.raises(sxq.InvalidValue, match=f"one SELECT, found {found}"):
             con.execute(f"PLAN EXPLAIN NODES ({sql}) USING MODEL m OPTIMIZE fdl+")
         assert con.sql("SELECT a FROM kept").fetchall() == [(1,)]
+
+
+def test_into_never_hides_a_table_of_the_engine():
+    with sxq.connect() as con:
+        con.register_graph("g", graphs.random_graph(np.random.default_rng(0)))
+        con.register_model("m", graphs.make("gin"), "g")
+        for name in ("nodes", "Explanations"):
+            with pytest.raises(sxq.NameTaken, match="one of the engine's own"):
+                con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+ INTO {name}")
+        assert con.sql("SELECT count(*) FROM nodes").fetchone() == (24,) and not len(con.execute("SHOW QUERIES"))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch_geometric import nn as pyg
 
-from sxq.execution.inference import Cuts
+from sxq.execution.inference import Cuts, packing
 from sxq.execution.inference.choice import choose, open_backend
 from sxq.execution.inference.layered import Layered
 from sxq.execution.inference.rowwise import Untraceable
@@ -211,8 +211,10 @@ def test_a_batch_larger_than_a_tile_is_what_its_parts_are(monkeypatch):
     cuts = [Cuts(backend.load(graph, field), some_bits(field, 9))
             for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))]
     whole = backend.infer(cuts)
-    for tile in (1, 300, 1000):
-        monkeypatch.setitem(__import__("sxq.execution.inference.layered", fromlist=["TILE"]).TILE, "cpu", tile)
+    for largest, alone, slab in ((1, 1, 1), (300, 10**9, 4), (1000, 500, 8), (10**6, 10**9, 1)):
+        monkeypatch.setitem(packing.LARGEST, "cpu", largest)
+        monkeypatch.setattr(packing, "ALONE", alone)
+        monkeypatch.setattr(packing, "SLAB", slab)
         for a, b in zip(whole, backend.infer(cuts)):
             assert_equal(a, b, 1e-6)
 

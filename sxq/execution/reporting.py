@@ -81,7 +81,8 @@ def _note(run: "TargetRun", answered: bool) -> str:
     if run.choice.jointly and not answered:
         notes.append("no member of the joint answer")
     if not run.field.num_units:
-        notes.append("no candidate: no edge can carry a message to this node")
+        ignores = "the model does not look at edges" if not run.field.hops else "no edge can carry a message to this node"
+        notes.append(f"no candidate: {ignores}")
     elif not answered and run.ledger.count:
         notes.append(_why_empty(run))
     if run.incomparable:

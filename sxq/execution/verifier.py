@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference import Backend, Cuts
+from sxq.execution.inference.workers import one_thread
 from sxq.execution.model import Model
 
 TIE = 1e-5  # a margin between the two largest probabilities below this is called a tie
@@ -84,7 +85,8 @@ class Verifier:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [2 * len(request.bits) for request in requests]
         predicted = np.repeat([request.predicted for request in requests], rows)
-        p = self.model.probabilities(torch.cat(pieces) if len(pieces) > 1 else pieces[0]).cpu().numpy()
+        with one_thread():
+            p = self.model.probabilities(torch.cat(pieces)).cpu().numpy()
         columns, verdicts, start = read(p, predicted), [], 0
         for count in rows:
             verdicts.append(_verdict(*(column[start:start + count] for column in columns)))

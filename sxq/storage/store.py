@@ -87,7 +87,10 @@ class Store:
             raise TransactionOpen(f"{what} stores, but a transaction is open: COMMIT first, or ROLLBACK")
 
     def require_free_table(self, name: str) -> None:
-        """Raise NameTaken where the user would find another table under `name`."""
+        """Raise NameTaken where `name` would stand for another table, or hide one of the engine's."""
+        if run(self._cursor, "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+                             " AND table_schema = 'sxq' AND table_catalog = ?", [name, self._catalog]):
+            raise NameTaken(f"table {name!r} is one of the engine's own; choose another name after INTO")
         taken = run(self._user, "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
                                 " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
                     [name, self._catalog])

@@ -10,7 +10,7 @@ What it saves over copies of the field, in the order of what it is worth on Cora
 Exact: edges that are absent weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,18 +18,14 @@ from torch import Tensor
 
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.kernels.base import Site
+from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
 from sxq.execution.inference.trace import NODES, PLAIN, Step, trace
-from sxq.execution.inference.union import Union
+from sxq.execution.inference.workers import side_by_side
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
-
-TILE = {"cpu": 2**18, "cuda": 2**25}  # messages of the widest layer that run together: what the caches hold
-ALONE = 2**16  # messages from which the candidates of one field are worth operations of their own
-SLAB = 8  # candidates of one field side by side where several fields share a tile
-
 
 class Layered:
     """Runs a model whose steps are known. Raises Untraceable for any other."""
@@ -66,41 +62,17 @@ class Layered:
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
         pieces = [[] for _ in cuts]
-        with torch.inference_mode():
-            for owners, tile in self._tiles(cuts):
-                out = self._run(tile)
-                out = out.view(2, tile.width, -1, out.shape[1]).transpose(1, 2)  # [2, slabs, width, C]
-                for (owner, count), piece in zip(owners, out.split(tile.frame.counts, dim=1)):
-                    pieces[owner].append(piece.flatten(1, 2)[:, :count])
+        loads = pack(cuts, self._messages, self.model.device.type, torch.get_num_threads())
+        for load, out in zip(loads, side_by_side(self._outputs, loads, self.model.device)):
+            for owner, bits, piece in zip(load.owners, load.bits, out.split(load.slabs, dim=1)):
+                pieces[owner].append(piece.flatten(1, 2)[:, : len(bits)])
         return [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in pieces]
 
-    def _tiles(self, cuts: Sequence[Cuts]) -> Iterator[tuple[list[tuple[int, int]], Tile]]:
-        """(whose candidates, how many) and the tile: large batches alone, small ones of several fields together."""
-        limit, small = TILE[self.model.device.type], []
-        for owner, cut in enumerate(cuts):
-            size = 2 * self._messages(cut.field)
-            if size * len(cut.bits) < ALONE and len(cuts) > 1:
-                small.append((owner, cut))
-                continue
-            width = max(1, limit // size)
-            for start in range(0, len(cut.bits), width):
-                bits = cut.bits[start:start + width]
-                yield [(owner, len(bits))], Tile(cut.field, [bits], len(bits))
-        yield from self._shared(small, limit)
-
-    def _shared(self, small: Sequence[tuple[int, Cuts]], limit: int) -> Iterator[tuple[list[tuple[int, int]], Tile]]:
-        """Tiles of the small batches of many fields, in slabs of equal width."""
-        width = min(SLAB, max((len(cut.bits) for _, cut in small), default=1))
-        chosen, free = [], limit
-        for owner, cut in small:
-            cost = 2 * width * -(-len(cut.bits) // width) * self._messages(cut.field)
-            if chosen and cost > free:
-                yield _union(chosen, width)
-                chosen, free = [], limit
-            chosen.append((owner, cut))
-            free -= cost
-        if chosen:
-            yield _union(chosen, width)
+    def _outputs(self, load: Load) -> Tensor:
+        """[2, slabs, width, C]"""
+        with torch.inference_mode():
+            out = self._run(load.tile())
+            return out.view(2, load.width, -1, out.shape[1]).transpose(1, 2)
 
     def _messages(self, plan: FieldPlan) -> int:
         """Edges of the widest layer."""
@@ -138,12 +110,6 @@ class Layered:
             return self._rows(name, hop, tile, values).table
         return tuple(Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
                      for i in range(len(example)))
-
-
-def _union(chosen: Sequence[tuple[int, Cuts]], width: int) -> tuple[list[tuple[int, int]], Tile]:
-    counts = [-(-len(cut.bits) // width) for _, cut in chosen]
-    frame = Union([cut.field for _, cut in chosen], counts)
-    return [(owner, len(cut.bits)) for owner, cut in chosen], Tile(frame, [cut.bits for _, cut in chosen], width)
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

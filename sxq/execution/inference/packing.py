@@ -1,0 +1,84 @@
+"""From what is asked to what runs together: batches cut and merged into tiles of a good size.
+
+Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its own; the
+small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile runs on one
+thread, and tiles run side by side: an operation this small gains nothing from a second thread, and loses much where
+that thread has to be waited for.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sxq.execution.inference import Cuts
+from sxq.execution.inference.plan import FieldPlan
+from sxq.execution.inference.tile import Tile
+from sxq.execution.inference.union import Union
+
+LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of the widest layer in a tile: what caches hold, what fills a GPU
+SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
+ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
+SLAB = 8  # candidates of one field side by side where several fields share a tile
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """What becomes one tile."""
+
+    slab: int  # candidates side by side, where there are several fields
+    owners: list[int] = field(default_factory=list)  # which batch each part is from
+    fields: list[FieldPlan] = field(default_factory=list)
+    bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
+
+    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray) -> "Load":
+        self.owners.append(owner)
+        self.fields.append(plan)
+        self.bits.append(bits)
+        return self
+
+    @property
+    def width(self) -> int:
+        return len(self.bits[0]) if len(self.fields) == 1 else self.slab
+
+    @property
+    def slabs(self) -> list[int]:
+        """How many of each field."""
+        return [-(-len(bits) // self.width) for bits in self.bits]
+
+    def tile(self) -> Tile:
+        frame = self.fields[0] if len(self.fields) == 1 else Union(self.fields, self.slabs)
+        return Tile(frame, self.bits, self.width)
+
+
+def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str, threads: int) -> list[Load]:
+    """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer."""
+    sizes = [2 * messages(cut.field) for cut in cuts]
+    total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
+    limit = LARGEST[device] if device != "cpu" else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
+    small = [size * len(cut.bits) < ALONE and len(cuts) > 1 for size, cut in zip(sizes, cuts)]
+    loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
+             for load in _cut(owner, cut, max(1, limit // size))]
+    return loads + list(_merge([(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]], limit))
+
+
+def _cut(owner: int, cut: Cuts, width: int) -> list[Load]:
+    """A batch in equal pieces of at most `width` candidates."""
+    pieces = -(-len(cut.bits) // width)
+    bits = np.array_split(cut.bits, pieces) if pieces > 1 else [cut.bits]
+    return [Load(width).add(owner, cut.field, piece) for piece in bits if len(piece)]
+
+
+def _merge(small: Sequence[tuple[int, Cuts, int]], limit: int) -> Iterator[Load]:
+    """Batches of several fields, one behind the other, as many as a tile holds."""
+    slab = min(SLAB, max((len(cut.bits) for _, cut, _ in small), default=1))
+    load, free = Load(slab), limit
+    for owner, cut, size in small:
+        cost = size * slab * -(-len(cut.bits) // slab)
+        if load.owners and cost > free:
+            yield load
+            load, free = Load(slab), limit
+        load.add(owner, cut.field, cut.bits)
+        free -= cost
+    if load.owners:
+        yield load

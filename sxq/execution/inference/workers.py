@@ -1,0 +1,42 @@
+"""Tiles side by side on the cores of a CPU.
+
+Operations of a few microseconds gain nothing from a team of threads, and where a core is busy with something else
+they wait for it thousands of times: then two threads have been measured a hundred times slower than one. So every
+operation runs on one thread, and each thread of torch has tiles of its own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+import torch
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+    """work(item) of every item, in order; on a GPU one after the other, since its own queue keeps it busy."""
+    if device.type != "cpu":
+        return [work(item) for item in items]
+    if len(items) == 1 or torch.get_num_threads() == 1:
+        with one_thread():
+            return [work(item) for item in items]
+    return list(_pool(torch.get_num_threads()).map(work, items))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, operations of this thread run on no other; torch keeps the number per thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
