@@ -41,7 +41,7 @@ def _pace(size: int, units: int, frontier: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to add): all and one where that can be paid to the end, else a share of each."""
     if frontier * (units - size) <= left:
         return frontier, 1
-    return int(np.clip(left / (1 + steps(units) - steps(size)), 1, frontier)), 1 + size // 16
+    return int(np.clip(left / (1 + steps(units) - steps(size)), 1, frontier)), 1 + size // 8
 
 
 def _each_with(state: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -60,17 +60,17 @@ def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
 def pace(size: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to move) at a step with `size` units to go and `left` candidates to spend.
 
-    All and one, as in the paper, where that can be paid to the end; else a sixteenth of the units, so that they run
+    All and one, as in the paper, where that can be paid to the end; else an eighth of the units, so that they run
     down geometrically, and at each of these steps as many siblings as can be paid to the end.
     """
     if size * (size + 1) // 2 <= left:
         return size, 1
-    return int(np.clip(left / steps(size), 1, size)), max(1, size // 16)
+    return int(np.clip(left / steps(size), 1, size)), max(1, size // 8)
 
 
 def steps(size: int) -> float:
-    """How many steps of a sixteenth, at least one, take `size` units to none."""
-    return min(size, 16) + 16 * np.log(max(size, 16) / 16)
+    """How many steps of an eighth, at least one, take `size` units to none."""
+    return min(size, 8) + 8 * np.log(max(size, 8) / 8)
 
 
 def first_guess(context: Context) -> np.ndarray:
