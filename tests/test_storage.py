@@ -401,7 +401,9 @@ def test_save_into_a_taken_name_is_refused_before_the_run(store):
         with pytest.raises(NameTaken):
             store.save_into(name, ["a"], ["INTEGER"], [])
     store.require_free_table("free")
-    store.save_into("nodes", ["a"], ["INTEGER"], [(1,)])  # the user's own table wins, sxq.nodes stays
+    with pytest.raises(NameTaken, match="one of the engine's own"):
+        store.require_free_table("Nodes")
+    store.execute("CREATE TABLE nodes AS SELECT 1 AS a")  # the user's own table wins, sxq.nodes stays
     assert store.execute("SELECT * FROM nodes").rows == [(1,)]
     save(store, "g", graph())
     assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(3,)]

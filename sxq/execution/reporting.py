@@ -81,8 +81,8 @@ def _note(run: "TargetRun", answered: bool) -> str:
     if run.choice.jointly and not answered:
         notes.append("no member of the joint answer")
     if not run.field.num_units:
-        ignores = "the model does not look at edges" if not run.field.hops else "no edge can carry a message to this node"
-        notes.append(f"no candidate: {ignores}")
+        nothing = "no edge can carry a message to this node" if run.field.hops else "the model does not look at edges"
+        notes.append(f"no candidate: {nothing}")
     elif not answered and run.ledger.count:
         notes.append(_why_empty(run))
     if run.incomparable:
