@@ -4,7 +4,7 @@ Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, d
 Every target is explained once before the clock starts. Prints the median and the 95th percentile over the targets
 and the share of each operator, as PROFILE gives them.
 
-    SXQ_DATA=... python -m benchmarks.query [--quick] [--json]
+    SXQ_DATA=... python benchmarks/query.py [--quick] [--json]
 """
 
 import argparse

@@ -5,7 +5,7 @@ growing really ask for: recorded in a run, then replayed warm on loaded fields. 
 other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory, cost per candidate
 against the size of the field, and what the machine's arithmetic would allow.
 
-    SXQ_DATA=... python -m benchmarks.verifier [--quick] [--json]
+    SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json]
 """
 
 import argparse
@@ -14,10 +14,11 @@ import resource
 import time
 from dataclasses import dataclass, replace
 
+import data
+import naive
 import numpy as np
 import torch
 
-from benchmarks import data, naive
 from sxq import execution
 from sxq.execution import target as searching
 from sxq.execution.executor import Profile, run
