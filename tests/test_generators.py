@@ -25,7 +25,8 @@ def drive(name, field, allowance=10**6, seed=0, score=None, **options):
     score, ids, asked = score or worth(field), {}, []
     empty = np.zeros((1, field.num_units), bool)
     context = Context(score(~empty)[0], score(empty)[0], 0, allowance, 1000, np.random.default_rng(seed),
-                      lambda: np.zeros(field.num_units))
+                      lambda: np.zeros(field.num_units), lambda bits, context: np.zeros(bits.shape), 0.9, 0.2,
+                      lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan))
     search = GENERATORS[name].search(field, context, **options)
     answer = None
     while True:
@@ -37,7 +38,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, **options):
         numbers = np.array([ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)])
         scores, flags = score(candidates.bits), np.ones(len(numbers), bool)
         assert len(candidates.parent) == len(candidates.edited) == len(candidates.bits)
-        answer = Scored(numbers, scores, scores, flags, flags, flags)
+        answer = Scored(numbers, scores, scores, flags, flags, flags, np.full((len(flags), 2), 0.5))
 
 
 @pytest.fixture(params=range(4))

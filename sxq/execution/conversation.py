@@ -41,6 +41,7 @@ class Scored:
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
+    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s
 
     def rows(self, start: int, stop: int) -> "Scored":
         """Some rows of the answer."""
@@ -58,6 +59,12 @@ class Context:
     rows: int  # most candidates to yield at once, so that their bits stay small
     rng: np.random.Generator  # seeded by (SEED, target, generator)
     edge_gradient: Callable[[], np.ndarray]  # [U] first-order drop of the class's log-odds when a unit is removed
+    slopes: Callable[[np.ndarray, bool], np.ndarray]  # first-order rise [c, U] of those log-odds with each unit, where
+    # the units bits [c, U] are present, and beyond the field the rest of the graph or nothing
+    p_full: float  # probability of the class on G, which is what the whole field keeps
+    p_empty: float  # and without any candidate unit
+    predict: Callable[[np.ndarray, np.ndarray], np.ndarray]  # sizes [n], p [n, 2] -> scores [n, M], below the
+    # resolution too; NaN for measures that depend on more than these
 
 
 Search = Generator[Candidates, Scored, None]

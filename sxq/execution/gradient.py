@@ -1,4 +1,4 @@
-"""A first-order estimate of what every unit is worth: one backward pass through message weights.
+"""First-order estimates of what every unit is worth: backward passes through message weights.
 
 Masking is not removal (it acts after normalisation or softmax), so this ranks, and never scores.
 """
@@ -11,37 +11,63 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import LOOP, Field, Graph
 
+COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
-def edge_gradient(model: Model, graph: Graph, field: Field, predicted: int) -> np.ndarray:
-    """How much the log-odds of the predicted class fall, to first order, when each unit's messages vanish: [U].
 
-    Zero for models whose layers take no mask (they do not derive from PyG's MessagePassing).
-    """
-    edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
-    x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
-    _, weight, attr = edge_tensors(graph, field.edges[edges], model.device)
-    edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
-    mask = torch.ones(len(edges), device=model.device, requires_grad=True)
-    try:
-        with torch.enable_grad():
-            set_masks(model.module, mask, edge_index, apply_sigmoid=False)
-            output = log_odds(model(x, edge_index, weight, attr)[0], model.output, predicted)
-            slope, = torch.autograd.grad(output, mask, allow_unused=True) if output.requires_grad else (None,)
-    except Exception:
-        slope = None  # a layer that cannot be masked; an estimate is not worth failing for
-    finally:
-        clear_masks(model.module)
-    unit = field.unit[edges]
-    slope = np.zeros(len(edges)) if slope is None else np.nan_to_num(slope.double().cpu().numpy())
-    return np.bincount(unit[unit >= 0], slope[unit >= 0], minlength=field.num_units)
+class Slopes:
+    """The log-odds of one target's predicted class, as a function of the weights of its field's messages."""
+
+    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
+        self.model, self.field, self.predicted = model, field, predicted
+        edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
+        self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
+        self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
+        _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
+        self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
+
+        At the weights `bits` [c, U], 0 or 1; the halo has weight 1 where there is `context`, else 0. Zero for models
+        whose layers take no mask (they do not derive from PyG's MessagePassing).
+        """
+        step = max(1, COPIES // (self.x.nbytes + 64 * len(self.unit)))
+        return np.concatenate([self._some(bits[start:start + step], context) for start in range(0, len(bits), step)])
+
+    def _some(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        copies, units = bits.shape
+        weights = torch.from_numpy(np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context)))
+        unit = torch.where(self.unit < 0, units, self.unit)
+        mask = weights.to(self.model.device)[:, unit].flatten().requires_grad_()
+        slope = self._slope(mask, copies)
+        slope = torch.zeros_like(mask) if slope is None else slope.nan_to_num()
+        summed = torch.zeros(copies, units + 1, dtype=slope.dtype, device=slope.device)
+        return summed.index_add_(1, unit, slope.view(copies, -1))[:, :-1].double().cpu().numpy()
+
+    def _slope(self, mask: Tensor, copies: int) -> Tensor | None:
+        nodes = len(self.x)
+        shift = nodes * torch.arange(copies, device=self.model.device)
+        edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
+        more = (value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
+                for value in (self.weight, self.attr))
+        try:
+            with torch.enable_grad():
+                set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
+                output = self.model(self.x.repeat(copies, 1), edge_index, *more)[shift]
+                odds = log_odds(output, self.model.output, self.predicted)
+                return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
+        except Exception:
+            return None  # a layer that cannot be masked; an estimate is not worth failing for
+        finally:
+            clear_masks(self.model.module)
 
 
 def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:
-    """log p(c) - log (1 - p(c)) of one output row [C]; does not saturate where p does."""
+    """log p(c) - log (1 - p(c)) of output rows [n, C] as [n]; does not saturate where p does."""
     if kind == "probs":
         output = output.clamp(1e-12, 1 - 1e-7).log()
-    if len(output) == 1:
-        odds = output[0] if kind == "logits" else output[0] - torch.log1p(-output[0].exp())
+    if output.shape[1] == 1:
+        odds = output[:, 0] if kind == "logits" else output[:, 0] - torch.log1p(-output[:, 0].exp())
         return odds if predicted == 1 else -odds
-    others = torch.cat([output[:predicted], output[predicted + 1:]])
-    return output[predicted] - others.logsumexp(0)
+    others = torch.cat([output[:, :predicted], output[:, predicted + 1:]], dim=1)
+    return output[:, predicted] - others.logsumexp(1)

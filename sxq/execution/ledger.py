@@ -24,6 +24,7 @@ class Entry:
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool
     tie: np.ndarray  # [n] bool
+    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s
 
 
 class Ledger:
@@ -66,7 +67,7 @@ class Ledger:
         """What a generator is told: the first `measures` columns are the objectives."""
         rows = self.rows(numbers)
         return Scored(numbers, rows.raw[:, :measures], rows.scores[:, :measures], rows.factual, rows.counterfactual,
-                      rows.explanatory)
+                      rows.explanatory, rows.p)
 
     def _reserve(self, size: int, like: Entry) -> None:
         if self._rows is not None and size <= len(self._rows.bits):

@@ -13,7 +13,7 @@ import torch
 from sxq.errors import ModelNotLocal
 from sxq.execution.conversation import Candidates, Context, Scored
 from sxq.execution.generators import GENERATORS
-from sxq.execution.gradient import edge_gradient
+from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.ledger import Entry, Ledger
 from sxq.execution.locality import WIDEST, agree
@@ -23,7 +23,7 @@ from sxq.execution.verifier import Request, Verdict
 from sxq.graph import Graph, extract
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
-from sxq.scoring.measures import Measure, MeasureBatch, evaluate
+from sxq.scoring.measures import Measure, MeasureBatch, Prospect, evaluate, forecast
 
 ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
 PATIENCE = 64  # requests in a row that are answered from memory, before the other targets have their turn
@@ -120,7 +120,8 @@ class TargetRun:
         raw, scores = self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
         explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
         entry = Entry(packed[new], candidates.parent[new], candidates.edited[new], owner[new], raw,
-                      scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie)
+                      scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie,
+                      np.stack([verdict.p_kept, verdict.p_removed], axis=1))
         ids = self.ledger.append(entry)
         comparable = ~np.isnan(scores[:, : self.objectives]).any(axis=1)
         self.incomparable += int((explanatory & ~comparable).sum())
@@ -148,18 +149,27 @@ class TargetRun:
         scored = yield Candidates.of(np.ones((1, self.field.num_units), bool))
         _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
                                  np.array([self.p_full]))
-        gradient = _once(lambda: edge_gradient(self.model, self.graph, self.field, self.predicted))
+        slopes = _once(lambda: Slopes(self.model, self.graph, self.field, self.predicted))
+        gradient = _once(lambda: slopes()(np.ones((1, self.field.num_units), bool), True)[0])
         share = (self.generate.budget - 1) // len(self.generate.generators)
         for number, (name, options) in enumerate(self.generate.generators):
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
-                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient)
+                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
+                              lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
         return MeasureBatch(self.field, bits, self.p_full, self.p_empty, p_kept, p_removed, self.predicted,
                             self.infer, (self.generate.seed, self.position))
+
+    def predict(self, sizes: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Scores [n, M] of the objectives at sizes [n] and probabilities p [n, 2], kept and removed.
+
+        Below the resolution too, where a search still sees progress; NaN for measures that ask for more.
+        """
+        return forecast(self.measures[: self.objectives], Prospect(self.field, sizes, self.p_full, self.p_empty, *p.T))
 
     def infer(self, bits: np.ndarray) -> np.ndarray:
         """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""

@@ -73,19 +73,25 @@ class Field:
         nodes = self.touched(bits)
         return np.flatnonzero((nodes[self.ends[0]] | nodes[self.ends[1]]) & ~bits)
 
+    def frontiers(self, bits: np.ndarray) -> np.ndarray:
+        """`frontier` of many connected candidates at once: bits [n, U] -> [n, U] bool."""
+        nodes = self.reached(bits)
+        return (nodes[:, self.ends[0]] | nodes[:, self.ends[1]]) & ~bits
+
     def component(self, bits: np.ndarray) -> np.ndarray:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
+        if not bits.any():
+            return np.zeros_like(bits)
         order, starts, nodes = self._ends_by_node
-        reached = np.zeros((self.num_nodes, len(bits)), bool)
-        reached[0] = True
-        columns = np.ascontiguousarray(bits.T)
+        columns = _words(bits)  # [U, n / 64]: 64 candidates in a word
+        reached = np.zeros((self.num_nodes, columns.shape[1]), np.uint64)
+        reached[0] = ~np.uint64(0)
         while True:
             linked = columns & (reached[self.ends[0]] | reached[self.ends[1]])
-            both = np.concatenate([linked, linked])[order]
-            now = np.logical_or.reduceat(both, starts, axis=0) if len(starts) else both
-            if not (now & ~reached[nodes]).any():
-                return np.ascontiguousarray(linked.T)
-            reached[nodes] |= now
+            now = reached[nodes] | np.bitwise_or.reduceat(linked[order % self.num_units], starts, axis=0)
+            if (now == reached[nodes]).all():
+                return np.unpackbits(linked.view(np.uint8), axis=1, count=len(bits)).T.astype(bool)
+            reached[nodes] = now
 
     @cached_property
     def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,6 +99,12 @@ class Field:
         order = np.argsort(ends, kind="stable")
         nodes, starts = np.unique(ends[order], return_index=True)
         return order, starts, nodes
+
+
+def _words(bits: np.ndarray) -> np.ndarray:
+    """Candidates bits [n, U] as columns of bits, [U, n / 64] uint64 with zeros to the end."""
+    packed = np.packbits(bits.T, axis=1)
+    return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))).view(np.uint64)
 
 
 def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:

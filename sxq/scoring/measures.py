@@ -69,6 +69,18 @@ class MeasureBatch:
 
 
 @dataclass(frozen=True, eq=False)
+class Prospect:
+    """n candidates that nobody has verified: their sizes, and the p that a search expects of them."""
+
+    field: Field
+    sizes: np.ndarray  # [n]
+    p_full: float
+    p_empty: float
+    p_kept: np.ndarray  # [n] float64
+    p_removed: np.ndarray  # [n] float64
+
+
+@dataclass(frozen=True, eq=False)
 class Measure:
     """One way to judge a candidate."""
 
@@ -82,6 +94,7 @@ class Measure:
     cost: str = ""  # what it costs beyond the two inferences of every candidate
     samples: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n, R], where raw is their mean
     reported: bool = False  # measured for the k answers only: no objective, no condition
+    plain: bool = False  # needs no more than a Prospect says
 
     @property
     def columns(self) -> dict[str, str]:
@@ -118,15 +131,15 @@ def _sampled(name: str, column: str, samples: Callable, larger_is_better: bool, 
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
     Measure("fdl+", "fdl_plus", lambda batch: batch.p_full - batch.p_removed, True, _as_is,
-            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2"),
+            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2", plain=True),
     Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False, _near_zero,
-            "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2"),
+            "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2", plain=True),
     Measure("conc", "conc", lambda batch: 1 - batch.sizes / batch.field.num_units, True, _log_conciseness,
-            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2"),
+            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2", plain=True),
     Measure("size", "size", lambda batch: batch.sizes.astype(np.float64), False, _log_conciseness,
-            "number of units", "sxq"),
+            "number of units", "sxq", plain=True),
     Measure("lift", "lift", lambda batch: batch.p_kept - batch.p_empty, True, _as_is,
-            "p(G_s) - p(empty)", "sxq"),
+            "p(G_s) - p(empty)", "sxq", plain=True),
     Measure("density", "density", _density, True, _as_is,
             "size / units possible among its nodes", "sxq"),
     _sampled("shapley", "shapley", sampled.shapley, True, _as_is,
@@ -165,6 +178,13 @@ def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
     return np.stack(raw, axis=1), np.round(np.clip(np.stack(scores, axis=1), resolution, 1), 4)
+
+
+def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
+    """Scores [n, M] as they would be, neither clipped nor rounded; NaN for measures that are not plain."""
+    unknown = np.full(len(prospect.sizes), np.nan)
+    return np.stack([measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
+                     for measure in measures], axis=1)
 
 
 def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.random import random
+from sxq.execution.generators.search import search
 
 DEFAULT = ("onion", "growing")  # what EXPLAIN does without BY: both share one lattice
 
@@ -24,6 +25,7 @@ class GeneratorEntry:
 
 
 GENERATORS = {
+    "search": GeneratorEntry(search, {}, "peeling, growing and local improvement on one edge table"),
     "onion": GeneratorEntry(onion, {}, "peel the field from the outermost hop inwards (ApxSX-OP)"),
     "growing": GeneratorEntry(growing, {}, "grow from the target outwards, edge by edge (ApxSX-I)"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),

@@ -1,0 +1,39 @@
+"""Search, what EXPLAIN does without BY: peeling, growing and local improvement on one edge table and one archive.
+
+    probe     every unit with the path that joins it to the target: what a small candidate gains by it
+    walk      ways from the target to the whole field, each after a corner of the front of its own (`walks.py`)
+    improve   until the budget is spent: members of the front with one or two units added, dropped or exchanged,
+              those first that promise most hypervolume (`moves.py`); where nothing is left to try, shaken members
+
+All three read and correct the same edge table (what a unit changes in the log-odds of the predicted class, on G_s
+and on G \\ G_s) and fill the same archive, which holds the search's front and the space above it that is still free.
+The budget goes where hypervolume grows: a move is ranked by the hypervolume it promises, times the share of their
+promises that moves of its kind have kept so far.
+
+Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; of the search itself O(members * U) per
+batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations for Graph Neural Networks" (onion peeling,
+edge growing, candidate prioritisation), Pareto local search (Paquete, Chiarandini, Stuetzle 2004) and the hypervolume
+improvement of multi-objective search (Emmerich 2005).
+"""
+
+from sxq.execution.conversation import Context, Search
+from sxq.execution.generators.search.memory import Memory
+from sxq.execution.generators.search.moves import improve, shake
+from sxq.execution.generators.search.walks import probe, walk
+from sxq.graph import Field
+
+PATIENCE = 8  # batches in a row without a candidate that is new
+
+
+def search(field: Field, context: Context) -> Search:
+    """Probe, walk, then improve what was found until the allowance is spent or the field is."""
+    memory = Memory(field, context)
+    yield from probe(memory)
+    yield from walk(memory)
+    idle = 0
+    while memory.left > 0 and idle < PATIENCE:
+        before = memory.left
+        yield from improve(memory)
+        if memory.left == before:
+            yield from shake(memory)
+        idle = 0 if memory.left < before else idle + 1

@@ -1,0 +1,80 @@
+"""What the search keeps: the candidates that nothing beats, and the space above them that is still free.
+
+A candidate that is not explanatory can lead to one that is, so both kinds are kept: being explanatory counts as one
+more value. Only explanatory members fill the space whose volume the search wants to grow. Both are kept coarsely: of
+members that differ by less than `GRAIN` one is enough to go on from, and a member that would add next to nothing does
+not cut up the space, so that it stays some hundred boxes. The exact front is the lattice's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.scoring.dominance import dominated, pareto
+from sxq.scoring.hypervolume import Free
+
+GRAIN = 0.003  # values are told apart by this
+NOTICEABLE = 5e-4  # volume from which a member cuts the free space
+BOXES = 1000  # most of them
+BITS_MEMORY = 64 * 2**20  # bytes of members' bits
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """Verified candidates to go on from."""
+
+    bits: np.ndarray  # [n, U] bool
+    odds: np.ndarray  # [n, 2] log-odds of the predicted class on G_s and on G \\ G_s
+    values: np.ndarray  # [n, M] scores, below the resolution too
+    explanatory: np.ndarray  # [n] bool
+    ids: np.ndarray  # [n] candidate numbers
+
+    def __getitem__(self, rows: np.ndarray | slice) -> "States":
+        return States(*(values[rows] for values in vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Archive:
+    """The coarse front of everything verified, and the free space above it."""
+
+    def __init__(self, units: int, measures: int):
+        self.members = States(np.zeros((0, units), bool), np.zeros((0, 2)), np.zeros((0, measures)),
+                              np.zeros(0, bool), np.zeros(0, np.int64))
+        self.free = Free(np.zeros((1, measures)), np.ones((1, measures)))
+        self._grains, self._visits = np.zeros((0, measures + 1)), np.zeros(0)
+        self._room = max(64, BITS_MEMORY // max(units, 1))
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def add(self, states: States) -> None:
+        """Keep what nothing beats."""
+        grains = np.column_stack([np.ceil(states.values / GRAIN), states.explanatory])
+        fresh = np.flatnonzero(~dominated(grains, self._grains) & pareto(grains))
+        _, first = np.unique(np.concatenate([self._grains, grains[fresh]]), axis=0, return_index=True)
+        fresh = fresh[np.sort(first[first >= len(self)]) - len(self)]
+        kept = np.flatnonzero(~dominated(self._grains, grains[fresh]))[-self._room:]
+        both = zip(vars(self.members[kept]).values(), vars(states[fresh]).values())
+        self.members = States(*map(np.concatenate, both))
+        self._grains = np.concatenate([self._grains[kept], grains[fresh]])
+        self._visits = np.concatenate([self._visits[kept], np.zeros(len(fresh))])
+        self._fill(states.values[fresh[states.explanatory[fresh]]])
+
+    def _fill(self, values: np.ndarray) -> None:
+        gains = self.free.gains(values)
+        for point in values[np.argsort(-gains, kind="stable")][: np.count_nonzero(gains > NOTICEABLE)]:
+            if len(self.free.lower) < BOXES and self.free.gains(point[None])[0] > NOTICEABLE:
+                self.free = self.free.without(point)
+
+    def gains(self, states: States) -> np.ndarray:
+        """[n] by how much each explanatory state would raise the hypervolume, 0 for the others."""
+        return self.free.gains(states.values) * states.explanatory
+
+    def draw(self, count: int, rng: np.random.Generator) -> States:
+        """At most `count` members, those seldom drawn more often than others."""
+        weight = 1 / (1 + self._visits) ** 2
+        chosen = rng.choice(len(self), min(count, len(self)), replace=False, p=weight / weight.sum())
+        self._visits[chosen] += 1
+        return self.members[chosen]

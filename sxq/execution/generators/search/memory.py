@@ -1,0 +1,108 @@
+"""What a search knows: an edge table of expectations, an archive of what was found, and what was asked before."""
+
+from collections.abc import Generator
+
+import numpy as np
+
+from sxq.execution.conversation import Candidates, Context, Scored
+from sxq.execution.generators.search.archive import Archive, States
+from sxq.graph import Field
+
+SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
+SMALLEST = 1e-6  # of a score, where it counts as progress
+LEARN = 0.5  # of what a prediction missed, learned at once
+
+
+class Memory:
+    """The state that the parts of one search share.
+
+    `worth` [U, 2] is the edge table: what adding a unit is expected to change in the log-odds of the predicted class,
+    on G_s and on G \\ G_s. First-order estimates to begin with, corrected by everything that is verified.
+    """
+
+    def __init__(self, field: Field, context: Context):
+        self.field, self.context, self.rng = field, context, context.rng
+        self.archive = Archive(field.num_units, len(context.full))
+        self.empty = log_odds(np.array([context.p_empty, context.p_full]))
+        self.whole = self.empty[::-1]
+        self.worth = np.stack([np.zeros(field.num_units), -context.edge_gradient()], axis=1)
+        self.near, self.far = _ends_by_hop(field)
+        self.link = self._links()
+        self.batch = min(256, context.rows)
+        self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
+        self._seen: set[bytes] = set()
+
+    @property
+    def left(self) -> int:
+        """Candidates that may still be asked for."""
+        return self.context.allowance - len(self._seen)
+
+    def _links(self) -> np.ndarray:
+        """For each unit [U] the one that joins it to the hop below, by first-order estimate; -1 at the first hop."""
+        field, by_node = self.field, np.full(self.field.num_nodes, -1)
+        first = np.flatnonzero(field.node_hop[self.far] == field.unit_hop)  # units by which a node is first reached
+        first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
+        by_node[self.far[first]] = first  # of equal nodes the last, hence the best
+        return by_node[self.near]
+
+    def paths(self, units: np.ndarray) -> np.ndarray:
+        """Units [n] as subgraphs [n, U]: each with the links that join it to the target."""
+        bits = np.zeros((len(units), self.field.num_units), bool)
+        rows = np.arange(len(units))
+        while len(rows):
+            bits[rows, units] = True
+            joined = self.link[units] >= 0
+            rows, units = rows[joined], self.link[units[joined]]
+        return bits
+
+    def unseen(self, bits: np.ndarray, most: int) -> np.ndarray:
+        """Positions of the first `most` non-empty subgraphs of bits [n, U] that were not asked before, each once."""
+        found, mine = [], set()
+        for row, key in enumerate(map(bytes, np.packbits(bits, axis=1))):
+            if key not in self._seen and key not in mine and any(key):
+                mine.add(key)
+                found.append(row)
+                if len(found) == most:
+                    break
+        return np.array(found, np.int64)
+
+    def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1) -> Generator[Candidates, Scored, States]:
+        """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
+        scored = yield Candidates.of(bits, parent)
+        self._seen.update(map(bytes, np.packbits(bits, axis=1)))
+        odds, sizes = log_odds(scored.p), np.count_nonzero(bits, axis=1)
+        values = self.values(sizes, odds, np.nan_to_num(scored.scores))
+        states = States(bits, odds, values, scored.explanatory, scored.ids)
+        self.archive.add(states)
+        return states
+
+    def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], below the resolution too; `otherwise` where none is known."""
+        predicted = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
+        return np.clip(np.where(np.isnan(predicted), otherwise, predicted), SMALLEST, 1)
+
+    def learn(self, changes: np.ndarray, odds: np.ndarray) -> None:
+        """Correct the table: states changed by `changes` [n, U] (1 added, -1 dropped) gained `odds` [n, 2].
+
+        What the table missed is shared by the units of a change; a unit learns the mean over its changes.
+        """
+        row, unit = np.nonzero(changes)
+        sign, count = changes[row, unit], np.maximum(np.count_nonzero(changes, axis=1), 1)
+        weight = np.bincount(unit, 1 / count[row], minlength=len(self.worth))
+        for side, worth in enumerate(self.worth.T):
+            missed = (odds[:, side] - np.bincount(row, sign * worth[unit], minlength=len(changes))) / count
+            error = np.bincount(unit, sign * missed[row] / count[row], minlength=len(worth))
+            worth += LEARN * error / np.maximum(weight, 1)
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    """log p - log (1 - p), finite."""
+    p = np.clip(p, SURE, 1 - SURE)
+    return np.log(p / (1 - p))
+
+
+def _ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
+    """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
+    tail, head = field.ends
+    nearer = field.node_hop[tail] < field.node_hop[head] if not field.directed else np.zeros(len(tail), bool)
+    return np.where(nearer, tail, head), np.where(nearer, head, tail)

@@ -1,0 +1,136 @@
+"""Walks: ways from the target to the whole field, abreast, each after a corner of the front of its own.
+
+A walk adds the units that are worth most in its direction: log-odds of the predicted class on G_s, towards those of
+the whole field, against log-odds on G \\ G_s, downwards. One unit at a time while it is small, an eighth of its size
+later on.
+
+    measured   directions from one end to the other; siblings are verified, the best measured one is taken
+    guided     only G \\ G_s counts; between verified states the first-order estimate is taken anew, because what
+               removing an edge does changes altogether with what was removed before. One walk is free, others
+               must leave one of the strongest units of the first hop in the graph: greed would remove it at once,
+               and never learn what its messages do when others are removed
+
+The table of a walk is its own while it lasts: worth depends on where one stands.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.execution.conversation import Search
+from sxq.execution.generators.search.memory import Memory
+
+DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
+SPARED = 3  # units of the first hop, each spared by a guided walk
+SIBLINGS = (24, 12)  # verified at a step of a small measured, guided walk
+HALF = 30  # size at which it is half as many
+EVERY = 1.6  # guided walks estimate anew when they have grown by this factor
+PROBED = 8  # share of the budget, one of so many, that probing may take
+
+
+def probe(memory: Memory) -> Search:
+    """Verify every unit with its path; the difference to the path alone is its worth to a small candidate.
+
+    On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
+    """
+    most = max(64, memory.context.allowance // PROBED)
+    wanted = memory.paths(np.argsort(-np.abs(memory.worth[:, 1]), kind="stable")[:most]).any(axis=0)
+    units = np.flatnonzero(wanted)  # and the links on their paths
+    states = yield from memory.verify(memory.paths(units))
+    odds = np.concatenate([np.zeros_like(memory.worth), [memory.empty]])  # the last row is the target alone
+    odds[units] = states.odds
+    kept, removed = (states.odds - odds[memory.link[units]]).T
+    estimate = memory.worth[units, 1]
+    memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
+
+
+def walk(memory: Memory) -> Search:
+    """All walks, to the whole field or the end of the allowance; the table is what they leave on average."""
+    walks = _Walks.start(memory)
+    size, estimated = 0, 0.0
+    while size < memory.field.num_units and memory.left > 0:
+        if size >= estimated:
+            walks.estimate(memory)
+            estimated = max(size + 1, size * EVERY)
+        step = 1 + size // 8
+        if not (yield from walks.advance(memory, size, step)):
+            break
+        size += step
+    memory.worth = walks.table.mean(axis=0)
+
+
+@dataclass(eq=False)
+class _Walks:
+    """Where w walks stand."""
+
+    direction: np.ndarray  # [w, 2] of the worth that counts, per unit of its scale
+    spared: np.ndarray  # [w, U] bool, units that stay in the graph
+    guided: np.ndarray  # [w] bool
+    table: np.ndarray  # [w, U, 2]
+    bits: np.ndarray  # [w, U] bool
+    odds: np.ndarray  # [w, 2], of what was verified last
+    ids: np.ndarray  # [w] candidate numbers
+
+    @staticmethod
+    def start(memory: Memory) -> "_Walks":
+        """At the target alone."""
+        units = memory.field.num_units
+        first = np.flatnonzero(memory.field.unit_hop == 1)
+        first = first[np.argsort(-np.abs(memory.worth[first, 1]), kind="stable")]
+        first = first[:SPARED] if len(first) > 1 else first[:0]
+        angles = np.concatenate([DIRECTIONS, np.full(1 + len(first), np.pi / 2)])
+        count = len(angles)
+        spared = np.zeros((count, units), bool)
+        spared[count - len(first) + np.arange(len(first)), first] = True
+        upwards = 1 if memory.whole[0] >= memory.empty[0] else -1
+        scale = np.abs(memory.worth).mean(axis=0) + 1e-9
+        return _Walks(np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / scale, spared,
+                      np.arange(count) >= len(DIRECTIONS), np.repeat(memory.worth[None], count, axis=0),
+                      np.zeros((count, units), bool), np.repeat(memory.empty[None], count, axis=0),
+                      np.full(count, -1))
+
+    def estimate(self, memory: Memory) -> None:
+        """First-order estimates anew for the guided walks, from where they stand."""
+        self.table[self.guided, :, 1] = -memory.context.slopes(~self.bits[self.guided], True)
+
+    def advance(self, memory: Memory, size: int, step: int) -> Search:
+        """Verify where the walks stand and their best siblings, and add `step` units to each; False at the end."""
+        open_ = memory.field.frontiers(self.bits) & ~self.spared
+        worth = np.where(open_, self._worth(), -np.inf)
+        width = (np.where(self.guided, SIBLINGS[1], SIBLINGS[0]) / (1 + size / HALF)).astype(int)
+        width[width < 1.5 * step] = 0  # hardly a choice: nothing worth verifying
+        most = min(max(width.max(), step), worth.shape[1])
+        best = _best(worth, most)
+        able = np.take_along_axis(worth, best, axis=1) > -np.inf
+        row, place = np.nonzero(able & (np.arange(most) < width[:, None]))
+        unit = best[row, place]
+        yield from self._measure(memory, row, unit)
+        tried = (np.arange(most) < width[:, None]) | (width[:, None] == 0)
+        now = np.where(able & tried, np.take_along_axis(self._worth(), best, axis=1), -np.inf)
+        taken = _best(now, min(step, most))
+        row, place = np.nonzero(np.take_along_axis(now, taken, axis=1) > -np.inf)
+        self.bits[row, best[row, taken[row, place]]] = True
+        return len(row) > 0
+
+    def _measure(self, memory: Memory, row: np.ndarray, unit: np.ndarray) -> Search:
+        """Verify the states and siblings `unit` [n] of walks `row` [n] in one batch, and note what they are worth."""
+        states = self.bits[self.bits.any(axis=1)]
+        siblings = self.bits[row]
+        siblings[np.arange(len(row)), unit] = True
+        if len(states) + len(row):
+            said = yield from memory.verify(np.concatenate([states, siblings]),
+                                            np.concatenate([np.full(len(states), -1), self.ids[row]]))
+            self.odds[self.bits.any(axis=1)] = said.odds[: len(states)]
+            self.ids[self.bits.any(axis=1)] = said.ids[: len(states)]
+            self.table[row, unit] = said.odds[len(states):] - self.odds[row]
+
+    def _worth(self) -> np.ndarray:
+        """[w, U] of each unit in the direction of each walk."""
+        return np.einsum("wus,ws->wu", self.table, self.direction)
+
+
+def _best(worth: np.ndarray, count: int) -> np.ndarray:
+    """[w, count] positions of the largest values of each row, best first."""
+    best = np.argpartition(-worth, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(worth, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(best, order, axis=1)
