@@ -7,8 +7,8 @@ above 0.05. The columns:
     front      the front found / the best known: median and least
     answers    the answers / the own front: median and least
     10%, 30%   the front after that much of the budget / the best known: median
-    DS         what the answers cover / the most that as many could: least (proven, where it is not found exactly)
-    IPF        of the answers, paper scale;  number of answers, candidates verified, seconds: means
+    DS         what the answers cover / a proven bound of the most that as many could: median and least
+    IPF        of the answers, paper scale;  number of answers, candidates verified, seconds of CPU: means
     wins       targets on which the first method's front is better / as good / worse, cut to as many candidates
                (whole, against methods that propose a few and cannot go on)
 
@@ -33,9 +33,9 @@ from suites import EPSILON, TOP, Call, Suite, suite, SUITES
 from sxq.execution import DEFAULT, GENERATORS
 from sxq.graph import induced_edges
 from sxq.planning.settings import SETTINGS
-from sxq.scoring.dominance import to_grid
+from sxq.scoring import selection
 from sxq.scoring.hypervolume import hypervolume
-from sxq.scoring.lattice import Lattice
+from sxq.scoring.lattice import Answer, Lattice
 
 WORTH = 0.05  # targets whose best hypervolume is below this have no trade-off to show
 SHARES = (0.03, 0.1, 0.3, 1.0)  # of the budget
@@ -54,7 +54,7 @@ class Found:
     scores: np.ndarray  # [n, 3] of everything verified, in order; 0 where it explains nothing
     front: float  # hypervolume
     answer: float  # hypervolume of the answers
-    covered: float  # DS / the most possible, or a proven bound of it
+    covered: float  # DS / a proven bound of the most that k could cover
     ipf: float
     answers: int
     seconds: float
@@ -121,18 +121,18 @@ def examine(stage: Suite, label: str, budget: int, spent: float, known: Known) -
     stage.search(stage.targets[0], calls(label), min(budget, 200))  # warm
     found = []
     for target in stage.targets:
-        started = time.perf_counter()
+        started = time.process_time()
         run = stage.search(target, calls(label), budget)
         mine = run.ledger.rows(slice(None)).generator >= -(label not in rivals.NAMES)  # the field is no rival's find
         lattice = _rank(run, mine)
         answer = lattice.answer(TOP)
-        seconds = time.perf_counter() - started + spent / len(stage.targets)
+        seconds = time.process_time() - started + spent / len(stage.targets)
         if not mine.any():
             continue
         rows = run.ledger.rows(mine)
         known.add(stage.name, target, lattice.front_scores)
         found.append(Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
-                           hypervolume(lattice.front_scores), answer.hypervolume, 0.0,
+                           hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
                            _ipf(stage, run, answer.members), len(answer.members), seconds))
     return found
 
@@ -145,6 +145,13 @@ def _rank(run, mine: np.ndarray) -> Lattice:
     rows = run.ledger.rows(chosen)
     lattice.add(chosen, rows.scores[:, :3], run.bits_of(chosen).sum(axis=1), rows.bits)
     return lattice
+
+
+def _covered(lattice: Lattice, answer: Answer) -> float:
+    """DS of the answer / the bound of the optimum; the quotient with the optimum itself is at least that."""
+    cover = lattice.dominated()
+    most = selection.bound(cover, selection.greedy(cover, TOP), TOP)
+    return answer.dominance / most if most else 1.0
 
 
 def _ipf(stage: Suite, run, members: tuple[int, ...]) -> float:
@@ -173,7 +180,9 @@ def _summary(stage: Suite, table: list[Found], known: Known, budget: int) -> dic
                for share in SHARES]
     return {"targets": len(table), "front_ratio_median": float(np.median(ratios)),
             "front_ratio_min": float(ratios.min()), "answer_ratio_median": float(np.nanmedian(shown)),
-            "answer_ratio_min": float(np.nanmin(shown)), "shares": dict(zip(map(str, SHARES), map(float, reached))),
+            "answer_ratio_min": float(np.nanmin(shown)),
+            "dominance_ratio_median": float(np.median([found.covered for found in table])),
+            "dominance_ratio_min": float(min(found.covered for found in table)), "shares": dict(zip(map(str, SHARES), map(float, reached))),
             "ipf": float(np.nanmean([found.ipf for found in table])),
             "answers": float(np.mean([found.answers for found in table])),
             "candidates": float(np.mean([len(found.scores) for found in table])),
@@ -202,17 +211,19 @@ def overall(found: dict[str, dict], label: str) -> dict[str, float]:
     seconds = np.average([row["seconds_per_target"] for row in rows], weights=[row["targets"] for row in rows])
     return {"front_ratio_median": float(np.median(ratios)), "front_ratio_min": min(ratios),
             "answer_ratio_median": float(np.median(shown)), "answer_ratio_min": min(shown),
+            "dominance_ratio_min": min(row["dominance_ratio_min"] for row in rows),
             "seconds_per_target": float(seconds)}
 
 
 def show(name: str, rows: dict[str, dict]) -> None:
     print(f"\n{name}: {next(iter(rows.values()))['targets']} targets whose best is above {WORTH}")
-    print(f"  {'':<24}{'front':>13}{'answers':>13}{'10%':>7}{'30%':>7}{'IPF':>7}{'answers':>8}{'verified':>9}"
+    print(f"  {'':<24}{'front':>13}{'answers':>13}{'10%':>7}{'30%':>7}{'DS':>12}{'IPF':>7}{'answers':>8}{'verified':>9}"
           f"{'seconds':>8}  wins")
     for label, row in rows.items():
         print(f"  {label:<24}{row['front_ratio_median']:7.3f}{row['front_ratio_min']:6.2f}"
               f"{row['answer_ratio_median']:7.3f}{row['answer_ratio_min']:6.2f}{row['shares']['0.1']:7.3f}"
-              f"{row['shares']['0.3']:7.3f}{row['ipf']:7.3f}{row['answers']:8.1f}{row['candidates']:9,.0f}"
+              f"{row['shares']['0.3']:7.3f}{row['dominance_ratio_median']:7.3f}"
+              f"{row['dominance_ratio_min']:5.2f}{row['ipf']:7.3f}{row['answers']:8.1f}{row['candidates']:9,.0f}"
               f"{row['seconds_per_target']:8.2f}  {' / '.join(map(str, row['wins']))}", flush=True)
 
 
