@@ -25,7 +25,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, **options):
     score, ids, asked = score or worth(field), {}, []
     empty = np.zeros((1, field.num_units), bool)
     context = Context(score(~empty)[0], score(empty)[0], 0, allowance, 1000, np.random.default_rng(seed),
-                      lambda: np.zeros(field.num_units))
+                      lambda: np.zeros(field.num_units), ("fdl+", "fdl-"))
     search = GENERATORS[name].search(field, context, **options)
     answer = None
     while True:
@@ -99,6 +99,19 @@ def test_with_budget_enough_the_search_is_the_paper_s(name, printed, field):
 
     bits, _ = drive(name, field, score=score)
     assert {tuple(row.tolist()) for row in bits} == printed(field, score)
+
+
+@pytest.mark.parametrize("name,printed", [("onion", peel_as_printed), ("growing", grow_as_printed)])
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_objective_is_searched_alone(name, printed, column, field):
+    rng = np.random.default_rng(6)
+    weights = rng.normal(size=(field.num_units, 2)) + 1e-3 * np.arange(field.num_units)[:, None]
+
+    def score(bits):
+        return 1 / (1 + np.exp(-(bits @ weights)))
+
+    bits, _ = drive(name, field, score=score, objective=("fdl+", "fdl-")[column])
+    assert {tuple(row.tolist()) for row in bits} == printed(field, lambda bits: score(bits)[:, [column]])
 
 
 def big_field(units=6000):

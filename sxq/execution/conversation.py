@@ -58,6 +58,7 @@ class Context:
     rows: int  # most candidates to yield at once, so that their bits stay small
     rng: np.random.Generator  # seeded by (SEED, target, generator)
     edge_gradient: Callable[[], np.ndarray]  # [U] first-order drop of the class's log-odds when a unit is removed
+    measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
 
 
 Search = Generator[Candidates, Scored, None]
@@ -77,6 +78,14 @@ def abreast(searches: Sequence[Search]) -> Search:
         ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
         waiting = [(search, scored.rows(end - len(candidates.bits), end))
                    for (search, candidates), end in zip(asked, ends)]
+
+
+def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray]:
+    """How a search values scores [..., M] -> [...]: by the measure of that name, else by the mean."""
+    if objective not in context.measures:
+        return mean_score
+    column = context.measures.index(objective)
+    return lambda scores: np.nan_to_num(scores[..., column])
 
 
 def mean_score(scores: np.ndarray) -> np.ndarray:

@@ -153,7 +153,8 @@ class TargetRun:
         for number, (name, options) in enumerate(self.generate.generators):
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
-                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient)
+                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
+                              self.lattice_plan.measures)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:

@@ -145,6 +145,10 @@ MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
 )}
 
 
+class Objective(str):
+    """The default of a generator's option that names what to search by: `mean`, or a measure of the query."""
+
+
 def resolve(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
     """The measure of that name or column, in any case of letters. Raises UnknownName."""
     for measure in measures.values():

@@ -10,7 +10,9 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.random import random
+from sxq.scoring.measures import Objective
 
+MEAN = Objective("mean")
 DEFAULT = ("onion", "growing")  # what EXPLAIN does without BY: both share one lattice
 
 
@@ -24,7 +26,9 @@ class GeneratorEntry:
 
 
 GENERATORS = {
-    "onion": GeneratorEntry(onion, {}, "peel the field from the outermost hop inwards (ApxSX-OP)"),
-    "growing": GeneratorEntry(growing, {}, "grow from the target outwards, edge by edge (ApxSX-I)"),
+    "onion": GeneratorEntry(onion, {"objective": MEAN},
+                            "peel the field from the outermost hop inwards (ApxSX-OP)"),
+    "growing": GeneratorEntry(growing, {"objective": MEAN},
+                              "grow from the target outwards, edge by edge (ApxSX-I)"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }
