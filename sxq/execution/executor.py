@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sxq.errors import ModelError
+from sxq.errors import Error, FieldTooLarge, ModelError
 from sxq.execution import answering, reporting
 from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import Model, blaming
@@ -61,8 +61,8 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
 
     Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
     reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
-    Raises ModelError for a forward pass that fails, and for a target that the model cannot be explained on, if it
-    is the only one.
+    Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
+    FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
     """
     loop = _Loop(plan, graph, model, measures, profile)
     try:
@@ -106,15 +106,25 @@ class _Loop:
                 self.waiting.popleft()
             except ModelError as error:
                 self.waiting.popleft()
-                yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
-                if self.total == 1:
-                    raise
+                yield from self._failed(ordinal, error)
             self.profile.charge("Field", started)
+
+    def _failed(self, ordinal: int, error: Error) -> Iterator[TargetReport]:
+        """Report a target that cannot be explained; if it is the only one, the error is raised."""
+        yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
+        if self.total == 1:
+            raise error
 
     def round(self) -> Iterator[TargetReport]:
         """Ask, verify, tell; yield the targets that have nothing more to ask."""
         clock = time.perf_counter()
-        requests = [(target, target.ask()) for target in self.running]
+        requests = []
+        for target in list(self.running):
+            try:
+                requests.append((target, target.ask()))
+            except FieldTooLarge as error:
+                self.running.remove(target)
+                yield from self._failed(target.ordinal, error)
         clock = self.profile.charge("Generate", clock)
         with blaming(self.model, "copies of receptive fields, from which edges were removed"):
             verdicts = self.verifier.verify([request for _, request in requests if request])

@@ -9,7 +9,7 @@ leaves the lattice as it was before `add` or as it is after.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from sxq.scoring.cover import Cover
 from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, records, to_grid
 from sxq.scoring.front import Front
 from sxq.scoring.hypervolume import hypervolume
+from sxq.scoring.optimum import optimum
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Answer:
     hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
+    proven: bool = False  # by exact search: no k members of that front cover more
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +123,16 @@ class Lattice:
         return cover
 
     def answer(self, k: int, rule: str = "coverage") -> Answer:
-        """At most k members, by greedy `coverage` or by the paper's streaming `swap` (see selection.py)."""
-        assert k >= 1 and rule in ("coverage", "swap"), f"k is {k}, rule is {rule!r}"
+        """At most k members, by `coverage`, by the paper's streaming `swap` (selection.py), or by exact search for the
+        `optimum` of coverage (optimum.py)."""
+        assert k >= 1 and rule in ("coverage", "swap", "optimum"), f"k is {k}, rule is {rule!r}"
         state = self._state
         cover = self._look(state)
-        if rule == "coverage":
-            chosen = np.array(selection.coverage(cover, k), dtype=np.intp)
-            return self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen])
-        return self._report(state, cover, *self._swap(state, k))
+        if rule == "swap":
+            return self._report(state, cover, *self._swap(state, k))
+        chosen, proven = optimum(cover, k) if rule == "optimum" else (selection.coverage(cover, k), False)
+        chosen = np.array(chosen, dtype=np.intp)
+        return replace(self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen]), proven=proven)
 
     def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids [r] and grid vectors [r, M] of what no earlier arrival equals or dominates, in that order."""

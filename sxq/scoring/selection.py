@@ -23,12 +23,16 @@ SWAPPED = 16  # largest answer whose members are exchanged one by one, at a cost
 
 
 def coverage(cover: Cover, k: int) -> list[int]:
-    """At most k front positions, in rank order: what covers most first, then what shows most of the trade-off."""
+    """At most k front positions, in rank order."""
     order = greedy(cover, k)
-    floor = least(cover, order, k)
-    chosen = sorted(_widest(cover, order, floor, k))
+    return ranked(cover, _widest(cover, order, least(cover, order, k), k))
+
+
+def ranked(cover: Cover, members: list[int]) -> list[int]:
+    """The members in rank order: what covers most first, then what shows most of the trade-off."""
+    chosen = sorted(members)
     own = replace(cover, front=cover.front[chosen], bits=tuple(cover.bits[member] for member in chosen))
-    return [chosen[place] for place in ordered(own, k)]
+    return [chosen[place] for place in ordered(own, len(chosen))]
 
 
 def ordered(cover: Cover, k: int) -> list[int]:

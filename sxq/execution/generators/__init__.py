@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sxq.execution.conversation import Search
+from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.random import random
@@ -30,5 +31,6 @@ GENERATORS = {
                             "peel the field from the outermost hop inwards (ApxSX-OP)"),
     "growing": GeneratorEntry(growing, {"objective": MEAN},
                               "grow from the target outwards, edge by edge (ApxSX-I)"),
+    "exhaustive": GeneratorEntry(exhaustive, {}, "every connected subgraph of a small field, an error where too many"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }
