@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+PRUNED = -1  # the number of a candidate that was not verified
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
@@ -33,11 +36,15 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows."""
+    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows.
 
-    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id
-    raw: np.ndarray  # [n, M] raw values of the measures needed
-    scores: np.ndarray  # [n, M] larger is better
+    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*. Only generators
+    that say so in the registry meet such rows, and only where they run alone or among themselves.
+    """
+
+    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
+    raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
+    scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE

@@ -19,7 +19,7 @@ def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> Target
     status = "stopped" if run.stopped else "done" if explanations else "empty"
     return TargetReport(
         run.key, run.ordinal, status, run.predicted, run.p_full, run.p_empty, run.self_sufficient,
-        run.field.num_units, run.field.hops, run.ledger.count,
+        run.field.num_units, run.field.hops, run.ledger.count, run.pruned,
         run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
         answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, answer, bool(explanations)),
         explanations, _state_graph(run) if run.keeps and run.ledger.count else ())

@@ -17,7 +17,7 @@ from sxq.scoring import cover as covers
 from sxq.scoring import front as fronts
 from sxq.scoring import selection
 from sxq.scoring.cover import Cover
-from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, records, to_grid
+from sxq.scoring.dominance import GRID, dominated, epsilon_dominates, epsilon_needed, millionths, records, to_grid
 from sxq.scoring.front import Front
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.optimum import optimum
@@ -109,6 +109,13 @@ class Lattice:
     def thinned(self) -> bool:
         """Whether the front outgrew its limit and is no longer exact."""
         return self._state.thinned
+
+    def dominates(self, scores: np.ndarray) -> np.ndarray:
+        """[n] bool: which of the scores [n, M] some member of the front dominates."""
+        front, vectors = self._state.front.vectors, to_grid(scores)
+        if not len(front) or not len(vectors) or (front.max(axis=0) < vectors.min(axis=0)).any():
+            return np.zeros(len(vectors), bool)  # nearly always: no member is perfect in a score that is free
+        return dominated(vectors, front)
 
     def dominated(self) -> Cover:
         """B(s) of every front member in the front's order, up to date, and their weights."""

@@ -24,13 +24,14 @@ class GeneratorEntry:
     search: Callable[..., Search]
     options: dict[str, object]
     summary: str
+    prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
 
 
 GENERATORS = {
     "onion": GeneratorEntry(onion, {"objective": MEAN},
-                            "peel the field from the outermost hop inwards (ApxSX-OP)"),
+                            "peel the field from the outermost hop inwards (ApxSX-OP)", True),
     "growing": GeneratorEntry(growing, {"objective": MEAN},
-                              "grow from the target outwards, edge by edge (ApxSX-I)"),
+                              "grow from the target outwards, edge by edge (ApxSX-I)", True),
     "exhaustive": GeneratorEntry(exhaustive, {}, "every connected subgraph of a small field, an error where too many"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }
