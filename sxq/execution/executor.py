@@ -6,11 +6,13 @@ came out. The loop can stop after any round: what a lattice holds is the answer,
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from sxq.errors import Error, FieldTooLarge, ModelError
-from sxq.execution import answering, reporting
+from sxq.execution import answering, reporting, workload
 from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
@@ -91,7 +93,7 @@ class _Loop:
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
         self.within = plan.find(Generate).within
         self.total = len(plan.find(FieldScan).targets)
-        self.waiting, self.running = deque(range(self.total)), []
+        self.waiting, self.running = deque(self._order()), []
         self.choice = plan.find(Answer)
         self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
@@ -186,6 +188,13 @@ class _Loop:
             self.running.remove(target)
             self.profile.charge("Answer", clock)
             yield finished
+
+    def _order(self) -> Iterable[int]:
+        """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
+        scan = self.plan.find(FieldScan)
+        if self.total <= TOGETHER:
+            return range(self.total)
+        return workload.order(self.graph, np.array(scan.positions), scan.hops)
 
     def _room(self) -> bool:
         held = sum(target.bytes for target in self.running)
