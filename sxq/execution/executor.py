@@ -52,9 +52,15 @@ class Progress:
     seconds: float  # since the start
     front: int  # members of the running targets' fronts
 
+    @property
+    def left(self) -> float | None:
+        """Seconds to go, if the targets that are left take as long as those that are done; None before the first."""
+        return self.seconds * (self.total - self.targets) / self.targets if self.targets else None
+
     def __str__(self) -> str:
+        to_go = "" if self.left is None else f", about {self.left:.0f} s to go"
         return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates verified, "
-                f"front {self.front}, {self.seconds:.0f} s")
+                f"front {self.front}, {self.seconds:.0f} s{to_go}")
 
 
 def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
