@@ -3,9 +3,9 @@
 Source: the authors' later version of the skyline paper (ParaSX) clusters targets by the Jaccard similarity of their
 L-hop neighbourhoods and goes by descending core number within a cluster. Here a cluster is a minhash: the probability
 that two neighbourhoods have the same least node, in a random order of all nodes, is their Jaccard similarity
-(Broder 1997). Targets that run in lock-step then read the same rows of features and edges. On Cora this
-changes nothing that could be measured, and costs 20 ms. Cost: L + c passes over the edges, for c rounds of peeling; paid
-only where not all targets run at once.
+(Broder 1997). Targets that run in lock-step then read the same rows of features and edges. On Cora this changes
+nothing that could be measured, and costs 20 ms. Cost: L + c passes over the edges, for c rounds of peeling; paid only
+where not all targets run at once.
 """
 
 import numpy as np
