@@ -21,6 +21,7 @@ A name is a generator with options as in a query, or several joined by `&`: grow
 import argparse
 import json
 import re
+import sys
 import time
 from dataclasses import dataclass
 
@@ -229,8 +230,10 @@ def show(name: str, rows: dict[str, dict]) -> None:
 
 def plot(found: dict[str, dict], file: str) -> None:
     """One panel for each suite: the median share of the best front known against the share of the budget spent."""
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        sys.exit("--plot needs matplotlib")
     figure = Figure(figsize=(4 * len(found), 3.6), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for panel, (name, rows) in zip(panels, found.items()):
