@@ -43,8 +43,8 @@ SHARES = (0.03, 0.1, 0.3, 1.0)  # of the budget
 QUICK = "published"  # the suite of --quick
 ONE_SHOT = set(rivals.NAMES) - {"nsga2"}
 SAME = 1e-9  # hypervolumes nearer than this are the same
-OURS = ("default", "onion", "growing", "growing(objective=fdl+)", "growing(objective=fdl-)", "growing(objective=conc)",
-        "random")
+OURS = ("default", "onion & growing", "onion", "growing", "growing(objective=fdl+)", "growing(objective=fdl-)",
+        "growing(objective=conc)", "random")
 
 
 @dataclass(frozen=True, eq=False)
