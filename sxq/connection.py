@@ -298,7 +298,9 @@ def _notes(result: Result, profile) -> dict[str, str]:
     """What PROFILE adds to the line of each operator: counts and times."""
     seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
     rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
-    counts = {"Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
+    pruned = sum(report.pruned for report in result.targets)
+    counts = {"Generate": f"{pruned} pruned" if pruned else "",
+              "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
               "Lattice": f"{result.explanatory} explanatory, front {result.front}",
               "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
               "Store": f"{len(result.targets)} targets"}

@@ -4,7 +4,8 @@
     ├── QueryError              the query text, or the values bound to it
     │   ├── ParseError          not the language: line, caret, what would have been legal
     │   ├── UnknownName         a name nobody registered, with the known ones
-    │   └── InvalidValue        a name or value that is out of range or of the wrong type
+    │   ├── InvalidValue        a name or value that is out of range or of the wrong type
+    │   └── FieldTooLarge       a receptive field with more subgraphs than may be tried
     ├── DataError               the graph, a file, a key
     │   ├── NodeNotFound        a key that the graph does not hold
     │   └── GraphError          arrays that are no graph: shapes, ranges, NaN
@@ -53,6 +54,10 @@ class UnknownName(QueryError):
 
 class InvalidValue(QueryError):
     """A value out of range or of the wrong type."""
+
+
+class FieldTooLarge(QueryError):
+    """All subgraphs of a receptive field were asked for, and they are more than the budget."""
 
 
 class DataError(Error):

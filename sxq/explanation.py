@@ -86,6 +86,7 @@ class TargetReport:
     field_size: int | None = None  # candidate units in the receptive field
     hops: int | None = None
     candidates: int = 0  # distinct candidates verified
+    pruned: int = 0  # distinct candidates not verified: whatever the model says, they are dominated
     explanatory: int = 0  # of these, factual or counterfactual (and admitted by WHERE)
     front: int = 0  # exact Pareto set of the explanatory ones
     dominance: int = 0  # DS: explanatory candidates that the answer epsilon-dominates

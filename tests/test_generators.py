@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from sxq.errors import FieldTooLarge
 from sxq.execution.conversation import Context, Scored
 from sxq.execution.generators import GENERATORS
+from sxq.execution.generators.exhaustive import _estimate
 from sxq.execution.generators.onion import pace, share_out
 from sxq.graph import Graph, extract
 from tests.graphs import random_graph
+from tests.oracles import connected_subsets
 
 
 def worth(field, seed=0):
@@ -20,13 +23,13 @@ def worth(field, seed=0):
     return score
 
 
-def drive(name, field, allowance=10**6, seed=0, score=None, **options):
+def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options):
     """Run a generator to its end; all candidates it proposed, in order, and the number of distinct ones."""
     score, ids, asked = score or worth(field), {}, []
     empty = np.zeros((1, field.num_units), bool)
-    context = Context(score(~empty)[0], score(empty)[0], 0, allowance, 1000, np.random.default_rng(seed),
+    context = Context(score(~empty)[0], score(empty)[0], 0, allowance, rows, np.random.default_rng(seed),
                       lambda: np.zeros(field.num_units), lambda bits, context: np.zeros(bits.shape), 0.9, 0.2,
-                      lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan))
+                      lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan), ("fdl+", "fdl-"))
     search = GENERATORS[name].search(field, context, **options)
     answer = None
     while True:
@@ -47,7 +50,10 @@ def field(request):
     return extract(graph, 0, 2, 0)
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+SEARCHES = [name for name in GENERATORS if name != "exhaustive"]  # which cannot work to an allowance
+
+
+@pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("allowance", [40, 500])
 def test_candidates_are_connected_sets_that_hold_the_target(name, field, allowance):
     bits, _ = drive(name, field, allowance)
@@ -55,7 +61,7 @@ def test_candidates_are_connected_sets_that_hold_the_target(name, field, allowan
     assert (field.component(bits) == bits).all()
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_the_same_seed_gives_the_same_candidates(name, field):
     first, again = drive(name, field, 200, seed=1)[0], drive(name, field, 200, seed=1)[0]
     assert np.array_equal(first, again)
@@ -102,6 +108,19 @@ def test_with_budget_enough_the_search_is_the_paper_s(name, printed, field):
     assert {tuple(row.tolist()) for row in bits} == printed(field, score)
 
 
+@pytest.mark.parametrize("name,printed", [("onion", peel_as_printed), ("growing", grow_as_printed)])
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_objective_is_searched_alone(name, printed, column, field):
+    rng = np.random.default_rng(6)
+    weights = rng.normal(size=(field.num_units, 2)) + 1e-3 * np.arange(field.num_units)[:, None]
+
+    def score(bits):
+        return 1 / (1 + np.exp(-(bits @ weights)))
+
+    bits, _ = drive(name, field, score=score, objective=("fdl+", "fdl-")[column])
+    assert {tuple(row.tolist()) for row in bits} == printed(field, lambda bits: score(bits)[:, [column]])
+
+
 def big_field(units=6000):
     """A hub with 200 neighbours and thousands of units at hop two."""
     rng = np.random.default_rng(0)
@@ -112,7 +131,7 @@ def big_field(units=6000):
     return extract(graph, 0, 2, 0)
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_on_a_large_field_the_cost_follows_the_allowance(name):
     field = big_field()
     bits, distinct = drive(name, field, allowance=1500)
@@ -147,3 +166,37 @@ def test_the_pace_is_the_paper_s_where_it_can_be_paid():
     assert pace(10, 55) == (10, 1)
     width, block = pace(1000, 800)
     assert width < 60 and block > 50
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("rows", [1000, 7])
+@pytest.mark.parametrize("seed", range(4))
+def test_exhaustive_proposes_every_connected_subgraph_once(seed, rows, directed):
+    graph = random_graph(np.random.default_rng(seed), nodes=7, edges=9, undirected=True)
+    field = extract(graph, 0, 2, 0, directed)
+    field = extract(graph, 0, 1, 0, directed) if field.num_units > 13 else field
+    bits, distinct = drive("exhaustive", field, rows=rows)
+    expected = connected_subsets(field.ends, field.num_units)
+    assert len(bits) == distinct == len(expected)
+    assert {tuple(row) for row in bits.tolist()} == {tuple(row) for row in expected.tolist()}
+
+
+def test_exhaustive_says_how_many_are_too_many():
+    with pytest.raises(FieldTooLarge, match=r"a field of 6200 units has about \de\+\d+ connected subgraphs, .* 1,501"):
+        drive("exhaustive", big_field(), allowance=1500)
+
+
+def test_exhaustive_needs_no_more_budget_than_there_are_subgraphs(field):
+    count = len(drive("exhaustive", field)[0])
+    assert len(drive("exhaustive", field, allowance=count - 1)[0]) == count
+    with pytest.raises(FieldTooLarge):
+        drive("exhaustive", field, allowance=count - 2)
+
+
+def test_the_estimate_of_the_count_is_unbiased():
+    graph = random_graph(np.random.default_rng(3), nodes=9, edges=11, undirected=True)
+    field = extract(graph, 0, 2, 0)
+    count = len(drive("exhaustive", field)[0])
+    context = Context(np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None)
+    estimates = [_estimate(field, context) for _ in range(20)]
+    assert abs(np.mean(estimates) - count) < 4 * np.std(estimates) / np.sqrt(20) + 1e-9 and count > 20

@@ -114,13 +114,64 @@ def test_free_boxes_hold_what_a_point_would_add(rows):
 
 @settings(max_examples=150)
 @given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 6))
-def test_coverage_is_greedy_with_ties_in_front_order(rows, epsilon, k):
+def test_the_order_is_greedy_with_ties_in_front_order(rows, epsilon, k):
+    candidates, front, cover = ranked(rows, epsilon)
+    expected = oracle.greedy(front, candidates, epsilon, k)
+    assert [front[i].scores for i in selection.ordered(cover, k)] == [c.scores for c in expected]
+
+
+def ranked(rows, epsilon):
+    """Candidates, their front, and its cover."""
     candidates = as_candidates(rows)
     front = oracle.front(candidates)
     members = grid([c.scores for c in front])
-    cover = covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
-    expected = oracle.greedy(front, candidates, epsilon, k)
-    assert [front[i].scores for i in selection.coverage(cover, k)] == [c.scores for c in expected]
+    return candidates, front, covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
+
+
+@settings(max_examples=150)
+@given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
+def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
+    candidates, front, cover = ranked(rows, epsilon)
+    chosen = selection.coverage(cover, k)
+    covered, best = selection.dominance(cover, chosen), oracle.best_dominance(candidates, epsilon, k)
+    order = selection.greedy(cover, k)
+    assert len(set(chosen)) == min(k, len(front))
+    assert covered == oracle.dominance([front[i] for i in chosen], candidates, epsilon)
+    assert covered >= (1 - 1 / np.e) * best and selection.bound(cover, order, k) >= best
+    assert covered >= min(selection.ENOUGH * best, selection.dominance(cover, order))
+
+
+@settings(max_examples=80)
+@given(vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4))
+def test_no_exchange_of_one_member_would_show_more(rows, epsilon, k):
+    _, _, cover = ranked(rows, epsilon)
+    chosen = selection.coverage(cover, k)
+    floor = selection.least(cover, selection.greedy(cover, k), k)
+    shown = hypervolume(cover.front[chosen].astype(float))
+    for out in chosen:
+        for new in set(range(len(cover.front))) - set(chosen):
+            other = [new if member == out else member for member in chosen]
+            if selection.dominance(cover, other) >= floor:
+                assert hypervolume(cover.front[other].astype(float)) <= shown * (1 + 1e-8)
+
+
+@given(vectors(max_size=20, columns=st.integers(1, 3)), st.integers(1, 4))
+def test_the_answer_ranks_what_covers_most_first(rows, k):
+    _, _, cover = ranked(rows, 0.1)
+    chosen = selection.coverage(cover, k)
+    covered = [selection.dominance(cover, chosen[:rank]) for rank in range(len(chosen) + 1)]
+    gains = np.diff(covered)
+    assert (np.diff(gains) <= 0).all() and gains[0] == max(selection.dominance(cover, [member]) for member in chosen)
+
+
+def test_coverage_stays_where_hypervolume_alone_would_lose_it():
+    # 100 candidates below a corner of little volume, one below each of three in the middle
+    corner, crowd = (10_000, 100), [(9900, 100)] * 100
+    middle = [(5000 + i, 5000 - i) for i in (0, 1, 2)]
+    rows = [corner, *crowd, *middle]
+    _, front, cover = ranked(rows, 0.0)
+    assert 0 not in selection.fill(cover.front, [], 1)
+    assert [front[i].scores for i in selection.coverage(cover, 1)] == [corner]
 
 
 def test_greedy_gives_ties_to_the_first():

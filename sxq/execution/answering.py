@@ -54,4 +54,4 @@ def _shape(run: "TargetRun", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, embed(run.field, bits, run.graph.features(run.field.nodes))
 
 
-RULES = {"coverage": _by_lattice, "swap": _by_lattice, "diversity": _diverse, "divsx": _divsx}
+RULES = {"coverage": _by_lattice, "optimum": _by_lattice, "swap": _by_lattice, "diversity": _diverse, "divsx": _divsx}

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+PRUNED = -1  # the number of a candidate that was not verified
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
@@ -33,15 +36,19 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows."""
+    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows.
 
-    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id
-    raw: np.ndarray  # [n, M] raw values of the measures needed
-    scores: np.ndarray  # [n, M] larger is better
+    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*. Only generators
+    that say so in the registry meet such rows, and only where they run alone or among themselves.
+    """
+
+    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
+    raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
+    scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
-    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s
+    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s; NaN where pruned
 
     def rows(self, start: int, stop: int) -> "Scored":
         """Some rows of the answer."""
@@ -65,6 +72,7 @@ class Context:
     p_empty: float  # and without any candidate unit
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray]  # sizes [n], p [n, 2] -> scores [n, M], below the
     # resolution too; NaN for measures that depend on more than these
+    measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
 
 
 Search = Generator[Candidates, Scored, None]
@@ -84,6 +92,14 @@ def abreast(searches: Sequence[Search]) -> Search:
         ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
         waiting = [(search, scored.rows(end - len(candidates.bits), end))
                    for (search, candidates), end in zip(asked, ends)]
+
+
+def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray]:
+    """How a search values scores [..., M] -> [...]: by the measure of that name, else by the mean."""
+    if objective not in context.measures:
+        return mean_score
+    column = context.measures.index(objective)
+    return lambda scores: np.nan_to_num(scores[..., column])
 
 
 def mean_score(scores: np.ndarray) -> np.ndarray:

@@ -6,11 +6,13 @@ came out. The loop can stop after any round: what a lattice holds is the answer,
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sxq.errors import ModelError
-from sxq.execution import answering, reporting
+import numpy as np
+
+from sxq.errors import Error, FieldTooLarge, ModelError
+from sxq.execution import answering, reporting, workload
 from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
@@ -50,9 +52,15 @@ class Progress:
     seconds: float  # since the start
     front: int  # members of the running targets' fronts
 
+    @property
+    def left(self) -> float | None:
+        """Seconds to go, if the targets that are left take as long as those that are done; None before the first."""
+        return self.seconds * (self.total - self.targets) / self.targets if self.targets else None
+
     def __str__(self) -> str:
+        to_go = "" if self.left is None else f", about {self.left:.0f} s to go"
         return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates verified, "
-                f"front {self.front}, {self.seconds:.0f} s")
+                f"front {self.front}, {self.seconds:.0f} s{to_go}")
 
 
 def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
@@ -61,8 +69,8 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
 
     Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
     reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
-    Raises ModelError for a forward pass that fails, and for a target that the model cannot be explained on, if it
-    is the only one.
+    Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
+    FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
     """
     loop = _Loop(plan, graph, model, measures, profile)
     try:
@@ -91,7 +99,7 @@ class _Loop:
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
         self.within = plan.find(Generate).within
         self.total = len(plan.find(FieldScan).targets)
-        self.waiting, self.running = deque(range(self.total)), []
+        self.waiting, self.running = deque(self._order()), []
         self.choice = plan.find(Answer)
         self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
@@ -106,15 +114,25 @@ class _Loop:
                 self.waiting.popleft()
             except ModelError as error:
                 self.waiting.popleft()
-                yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
-                if self.total == 1:
-                    raise
+                yield from self._failed(ordinal, error)
             self.profile.charge("Field", started)
+
+    def _failed(self, ordinal: int, error: Error) -> Iterator[TargetReport]:
+        """Report a target that cannot be explained; if it is the only one, the error is raised."""
+        yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
+        if self.total == 1:
+            raise error
 
     def round(self) -> Iterator[TargetReport]:
         """Ask, verify, tell; yield the targets that have nothing more to ask."""
         clock = time.perf_counter()
-        requests = [(target, target.ask()) for target in self.running]
+        requests = []
+        for target in list(self.running):
+            try:
+                requests.append((target, target.ask()))
+            except FieldTooLarge as error:
+                self.running.remove(target)
+                yield from self._failed(target.ordinal, error)
         clock = self.profile.charge("Generate", clock)
         with blaming(self.model, "copies of receptive fields, from which edges were removed"):
             verdicts = self.verifier.verify([request for _, request in requests if request])
@@ -176,6 +194,13 @@ class _Loop:
             self.running.remove(target)
             self.profile.charge("Answer", clock)
             yield finished
+
+    def _order(self) -> Iterable[int]:
+        """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
+        scan = self.plan.find(FieldScan)
+        if self.total <= TOGETHER:
+            return range(self.total)
+        return workload.order(self.graph, np.array(scan.positions), scan.hops)
 
     def _room(self) -> bool:
         held = sum(target.bytes for target in self.running)

@@ -48,6 +48,10 @@ class Ledger:
             numbers[row] = number
         return numbers, np.array(new, np.int64)
 
+    def knows(self, packed: np.ndarray) -> bool:
+        """Whether a packed candidate was verified."""
+        return bytes(packed) in self._number
+
     def append(self, entry: Entry) -> np.ndarray:
         """Add new candidates in order; their numbers."""
         n = len(entry.bits)

@@ -19,9 +19,9 @@ def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> Target
     status = "stopped" if run.stopped else "done" if explanations else "empty"
     return TargetReport(
         run.key, run.ordinal, status, run.predicted, run.p_full, run.p_empty, run.self_sufficient,
-        run.field.num_units, run.field.hops, run.ledger.count,
+        run.field.num_units, run.field.hops, run.ledger.count, run.pruned,
         run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
-        answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, bool(explanations)),
+        answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, answer, bool(explanations)),
         explanations, _state_graph(run) if run.keeps and run.ledger.count else ())
 
 
@@ -76,7 +76,7 @@ def _ends(run: "TargetRun", unit: int) -> tuple[Any, Any]:
     return run.graph.key(source), run.graph.key(head)
 
 
-def _note(run: "TargetRun", answered: bool) -> str:
+def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
     notes = [run.stopped] if run.stopped else []
     if run.choice.jointly and not answered:
         notes.append("no member of the joint answer")
@@ -87,6 +87,8 @@ def _note(run: "TargetRun", answered: bool) -> str:
         notes.append(_why_empty(run))
     if run.incomparable:
         notes.append(f"{run.incomparable} candidates left out: a measure gave NaN")
+    if run.choice.rule == "optimum" and not answer.proven:
+        notes.append("the exact search was cut short: other members may cover more")
     if run.lattice.thinned:
         notes.append("front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
                      f"{run.lattice.front_limit}")

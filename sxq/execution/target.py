@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.conversation import Candidates, Context, Scored
+from sxq.execution.conversation import PRUNED, Candidates, Context, Scored
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Backend, Cuts
@@ -23,7 +23,7 @@ from sxq.execution.verifier import Request, Verdict
 from sxq.graph import Graph, extract
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
-from sxq.scoring.measures import Measure, MeasureBatch, Prospect, evaluate, forecast
+from sxq.scoring.measures import Measure, MeasureBatch, Prospect, ceilings, evaluate, forecast
 
 ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
 PATIENCE = 64  # requests in a row that are answered from memory, before the other targets have their turn
@@ -54,6 +54,8 @@ class TargetRun:
         self.ledger = Ledger()
         self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
         self.incomparable = 0
+        self.prunes = all(GENERATORS[name].prunes for name, _ in self.generate.generators)
+        self._pruned: set[bytes] = set()  # what was not verified: it cannot enter the front
         self.stopped, self.seconds = "", 0.0
         self._turns = {-1: self._opening()} if self.field.num_units else {}  # generators, by number
         self._answers: dict[int, Scored] = {}
@@ -71,6 +73,11 @@ class TargetRun:
         return not self._turns
 
     @property
+    def pruned(self) -> int:
+        """Distinct candidates that were not verified, as they cannot enter the front."""
+        return len(self._pruned)
+
+    @property
     def bytes(self) -> int:
         """Memory a running target holds on to: its features, loaded."""
         return self.field.num_nodes * self.graph.num_features * 4 + 64 * len(self.field.edges)
@@ -86,7 +93,9 @@ class TargetRun:
             if self.over:
                 return None
             packed = np.packbits(candidates.bits, axis=1)
-            numbers, new = self.ledger.look_up(packed)
+            numbers, open_ = np.full(len(packed), PRUNED), np.flatnonzero(~self._hopeless(candidates.bits, packed))
+            numbers[open_], new = self.ledger.look_up(packed[open_])
+            new = open_[new]
             self._cut = len(new) > self.generate.budget - self.ledger.count
             new = new[: self.generate.budget - self.ledger.count]
             self._pending = candidates, owner, packed, numbers, new
@@ -112,7 +121,29 @@ class TargetRun:
         """Tell each generator what it wanted to know."""
         candidates, owner, packed, numbers, new = self._pending
         for number in self._turns if not self._cut else ():
-            self._answers[number] = self.ledger.scored(numbers[owner == number], self.objectives)
+            mine = owner == number
+            self._answers[number] = scored = self.ledger.scored(numbers[mine], self.objectives)
+            if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
+                scored.raw[pruned] = scored.p[pruned] = np.nan
+                scored.scores[pruned] = self._ceilings(candidates.bits[mine][pruned])
+                for flags in (scored.factual, scored.counterfactual, scored.explanatory):
+                    flags[pruned] = False
+
+    def _hopeless(self, bits: np.ndarray, packed: np.ndarray) -> np.ndarray:
+        """Which candidates [n] cannot enter the front: it dominates the best scores they could have."""
+        if not self.prunes:
+            return np.zeros(len(bits), bool)
+        hopeless = self.lattice.dominates(self._ceilings(bits))
+        for row in np.flatnonzero(hopeless):
+            hopeless[row] = not self.ledger.knows(packed[row])
+        self._pruned.update(map(bytes, packed[hopeless]))
+        return hopeless
+
+    def _ceilings(self, bits: np.ndarray) -> np.ndarray:
+        """Scores [n, M] of the objectives that candidates cannot exceed."""
+        unknown = np.full(len(bits), np.nan)
+        return ceilings(self.measures[: self.objectives], self.batch(bits, unknown, unknown),
+                        self.lattice_plan.resolution)
 
     def tell(self, verdict: Verdict) -> None:
         """Measure, record and rank what the verifier said about the candidates last asked for."""
@@ -156,7 +187,8 @@ class TargetRun:
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
-                              lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict)
+                              lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict,
+                              self.lattice_plan.measures)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:

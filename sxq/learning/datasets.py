@@ -1,6 +1,7 @@
-"""Graphs from PyG: a `torch_geometric.data.Data`, or one of PyG's data sets by name.
+"""Graphs from PyG: a `torch_geometric.data.Data`, or a data set by name: PyG's, or one generated here.
 
-Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq; only KarateClub comes without a download.
+Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq; KarateClub comes without a download, and so do
+BAShapes and TreeCycles, which are always the same graphs and know their ground truth (`sxq/graph/generated.py`).
 """
 
 import inspect
@@ -18,6 +19,7 @@ from torch_geometric.data import Data
 
 from sxq.errors import DataError, GraphError, UnknownName
 from sxq.graph import Graph
+from sxq.graph.generated import ba_shapes, tree_cycles
 from sxq.graph.readers import from_arrays
 
 # Data sets that PyG names by a class and a name; those of a class alone are found by themselves.
@@ -28,18 +30,21 @@ NAMED = {
     "Chameleon": "WikipediaNetwork", "Squirrel": "WikipediaNetwork",
     "Cora_ML": "CitationFull", "DBLP": "CitationFull",
 }
+GENERATED = {"BAShapes": ba_shapes, "TreeCycles": tree_cycles}
 ARRAYS = ("edge_index", "x", "y", "train_mask", "val_mask", "test_mask", "edge_weight", "edge_attr")
 
 
 def load_dataset(name: str, root: str | Path | None = None) -> Graph:
-    """The graph of a PyG data set, by name in any case.
+    """The graph of a data set, by name in any case.
 
     Raises UnknownName; DataError where it cannot be fetched, or is not one homogeneous graph.
     """
-    known = {plain.lower(): plain for plain in (*NAMED, *_plain_datasets())}
+    known = {plain.lower(): plain for plain in (*NAMED, *GENERATED, *_plain_datasets())}
     if name.lower() not in known:
         raise UnknownName("data set", name, known.values())
     name = known[name.lower()]
+    if name in GENERATED:
+        return GENERATED[name]()
     root = Path(root or os.environ.get("SXQ_DATASETS") or Path.home() / ".cache" / "sxq")
     try:
         dataset = _constructor(name, root)()

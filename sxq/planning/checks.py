@@ -6,6 +6,7 @@ from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.planning.settings import MOST
+from sxq.scoring.measures import Measure, Objective, resolve
 
 
 def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
@@ -33,3 +34,33 @@ def number(clause: str, value: Any, default: float | None, least: float, above: 
         bound = "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
         raise InvalidValue(f"{clause} {value!r}; expected a number{bound}")
     return float(value)
+
+
+def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure]) -> Any:
+    """The value of a generator's option, of the type of its default; `measures` are those of the query.
+
+    Whole numbers and numbers are 0 or more. Raises InvalidValue.
+    """
+    if isinstance(default, Objective):
+        return _objective(clause, value, default, measures)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InvalidValue(f"{clause} {value!r}; expected true or false")
+        return value
+    if isinstance(default, int):
+        return whole(clause, value, default, 0)
+    if isinstance(default, float):
+        return number(clause, value, default, 0)
+    if not isinstance(value, str):
+        raise InvalidValue(f"{clause} {value!r}; expected text")
+    return value
+
+
+def _objective(clause: str, value: Any, default: Objective, measures: Mapping[str, Measure]) -> str:
+    if value == default:
+        return str(default)
+    try:
+        return resolve(str(value), measures).name
+    except UnknownName:
+        raise InvalidValue(f"{clause} {value!r}; expected {str(default)!r} or a measure of the query: "
+                           f"{', '.join(measures)}") from None

@@ -32,8 +32,8 @@ def refuse_reported(clause: str, measure: Measure) -> Measure:
 def _rule(statement: Explain, setting: str) -> str:
     if not statement.diversify or setting == "divsx":
         return setting
-    if setting == "swap":
-        raise InvalidValue("DIVERSIFY with sxq_answer = 'swap', a rule that looks at dominance only; "
+    if setting in ("swap", "optimum"):
+        raise InvalidValue(f"DIVERSIFY with sxq_answer = {setting!r}, a rule that looks at dominance only; "
                            "RESET sxq_answer, or SET sxq_answer = 'divsx'")
     return "diversity"
 

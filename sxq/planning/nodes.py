@@ -100,7 +100,7 @@ class Answer:
 
     child: Lattice
     k: int
-    rule: str  # 'coverage' or 'diversity', or the papers' streaming rules 'swap' and 'divsx'
+    rule: str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
     alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
@@ -108,6 +108,7 @@ class Answer:
     def line(self) -> str:
         how = {"coverage": "by coverage, then hypervolume",
                "diversity": f"by diversity, alpha {self.alpha:g}",
+               "optimum": "by an exact search for coverage, then hypervolume",
                "swap": "by the streaming swap rule",
                "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}"}[self.rule]
         jointly = " of all targets jointly" if self.jointly else ""

@@ -8,7 +8,7 @@ from sxq.errors import DataError, InvalidValue, UnknownName
 from sxq.graph import Graph, extract
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
-from sxq.planning.checks import known, number, whole
+from sxq.planning.checks import known, number, option, whole
 from sxq.planning.choice import choice, refuse_reported
 from sxq.planning.nodes import FieldScan, Filter, Generate, Lattice, Plan, Verify
 from sxq.scoring.measures import Measure, resolve
@@ -26,16 +26,17 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
     graph_name = statement.graph or model.graph
     graph = known("graph", graph_name, catalog.graphs)
     settings = catalog.settings
+    measures = _measures(statement.measures, catalog.measures)
     scan = _scan(graph_name, graph, model, keys, statement.directed)
     generate = Generate(
-        scan, _generators(statement.generators, catalog),
+        scan, _generators(statement.generators, catalog, measures),
         budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True),
         seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
     verify = Verify(generate, model.name, *_backend(model, settings["sxq_inference"]), settings["sxq_batch_memory"])
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
     lattice = Lattice(
-        Filter(verify, conditions) if conditions else verify, _measures(statement.measures, catalog.measures),
+        Filter(verify, conditions) if conditions else verify, measures,
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"], resolution=settings["sxq_resolution"])
     answer = choice(statement, catalog, lattice, len(scan.targets))
@@ -60,22 +61,22 @@ def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
     return setting, "" if setting == model.backend else "as set"
 
 
-def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog):
+def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tuple[str, ...]):
+    objectives = {name: catalog.measures[name] for name in measures}
     calls = calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
     names = [call.name for call in calls]
     if len(set(names)) != len(names):
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")
-    return tuple((call.name, _options(call, known("generator", call.name, catalog.generators))) for call in calls)
+    for name in names:
+        known("generator", name, catalog.generators)
+    return tuple((call.name, _options(call, catalog.generators[call.name], objectives)) for call in calls)
 
 
-def _options(call: GeneratorCall, generator: GeneratorInfo) -> tuple[tuple[str, Any], ...]:
-    for option, value in call.options:
-        if option not in generator.options:
-            raise UnknownName(f"option of {call.name}", option, generator.options)
-        default = generator.options[option]
-        if isinstance(default, int) and not isinstance(default, bool):
-            whole(f"{call.name}({option})", value, default, 0)
-    return call.options
+def _options(call: GeneratorCall, generator: GeneratorInfo,
+             objectives: Mapping[str, Measure]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, option(f"{call.name}({name})", value,
+                               known(f"option of {call.name}", name, generator.options), objectives))
+                 for name, value in call.options)
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:

@@ -76,8 +76,10 @@ def _device(value: Any) -> str:
 
 
 SETTINGS = {
-    "sxq_answer": Setting("coverage", _one_of("coverage", "swap", "divsx"), "'coverage', 'swap' or 'divsx'",
-                          "how k members are chosen: greedy maximum coverage, or the papers' streaming rules"),
+    "sxq_answer": Setting("coverage", _one_of("coverage", "optimum", "swap", "divsx"),
+                          "'coverage', 'optimum', 'swap' or 'divsx'",
+                          "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
+                          "papers' streaming rules"),
     "sxq_batch_memory": Setting("1 GB", memory, "a size of 1 MB or more, such as '512 MB'",
                                 "working memory of one verifier batch"),
     "sxq_budget": Setting(5000, _whole(1), "a whole number of 1 or more",

@@ -27,8 +27,10 @@ def choose(covers: Sequence[Cover], k: int) -> list[Member]:
     First the best of each target, then what gains most: in coverage, then in hypervolume; of equal gains the
     target that comes first.
     """
+    if len(covers) == 1:
+        return [(0, place) for place in selection.coverage(covers[0], k)]
     places = k - sum(len(cover.front) > 0 for cover in covers)
-    orders = [selection.coverage(cover, places + 1) for cover in covers]
+    orders = [selection.ordered(cover, places + 1) for cover in covers]
     gains = [_gains(cover, order) for cover, order in zip(covers, orders)]
     first = sorted((gains[target][0], target, 0) for target, order in enumerate(orders) if order)
     chosen = [(target, place) for _, target, place in first]

@@ -9,7 +9,7 @@ leaves the lattice as it was before `add` or as it is after.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from sxq.scoring import cover as covers
 from sxq.scoring import front as fronts
 from sxq.scoring import selection
 from sxq.scoring.cover import Cover
-from sxq.scoring.dominance import GRID, epsilon_dominates, epsilon_needed, millionths, records, to_grid
+from sxq.scoring.dominance import GRID, dominated, epsilon_dominates, epsilon_needed, millionths, records, to_grid
 from sxq.scoring.front import Front
 from sxq.scoring.hypervolume import hypervolume
+from sxq.scoring.optimum import optimum
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Answer:
     hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
+    proven: bool = False  # by exact search: no k members of that front cover more
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,13 @@ class Lattice:
         """Whether the front outgrew its limit and is no longer exact."""
         return self._state.thinned
 
+    def dominates(self, scores: np.ndarray) -> np.ndarray:
+        """[n] bool: which of the scores [n, M] some member of the front dominates."""
+        front, vectors = self._state.front.vectors, to_grid(scores)
+        if not len(front) or not len(vectors) or (front.max(axis=0) < vectors.min(axis=0)).any():
+            return np.zeros(len(vectors), bool)  # nearly always: no member is perfect in a score that is free
+        return dominated(vectors, front)
+
     def dominated(self) -> Cover:
         """B(s) of every front member in the front's order, up to date, and their weights."""
         return self._look(self._state)
@@ -121,14 +130,16 @@ class Lattice:
         return cover
 
     def answer(self, k: int, rule: str = "coverage") -> Answer:
-        """At most k members, by greedy `coverage` or by the paper's streaming `swap` (see selection.py)."""
-        assert k >= 1 and rule in ("coverage", "swap"), f"k is {k}, rule is {rule!r}"
+        """At most k members, by `coverage`, by the paper's streaming `swap` (selection.py), or by exact search for the
+        `optimum` of coverage (optimum.py)."""
+        assert k >= 1 and rule in ("coverage", "swap", "optimum"), f"k is {k}, rule is {rule!r}"
         state = self._state
         cover = self._look(state)
-        if rule == "coverage":
-            chosen = np.array(selection.coverage(cover, k), dtype=np.intp)
-            return self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen])
-        return self._report(state, cover, *self._swap(state, k))
+        if rule == "swap":
+            return self._report(state, cover, *self._swap(state, k))
+        chosen, proven = optimum(cover, k) if rule == "optimum" else (selection.coverage(cover, k), False)
+        chosen = np.array(chosen, dtype=np.intp)
+        return replace(self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen]), proven=proven)
 
     def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids [r] and grid vectors [r, M] of what no earlier arrival equals or dominates, in that order."""

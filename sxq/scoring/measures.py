@@ -95,6 +95,8 @@ class Measure:
     samples: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n, R], where raw is their mean
     reported: bool = False  # measured for the k answers only: no objective, no condition
     plain: bool = False  # needs no more than a Prospect says
+    ceiling: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n], no score is above it, known
+    # before any inference on the candidates; 1 where None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -131,17 +133,19 @@ def _sampled(name: str, column: str, samples: Callable, larger_is_better: bool, 
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
     Measure("fdl+", "fdl_plus", lambda batch: batch.p_full - batch.p_removed, True, _as_is,
-            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2", plain=True),
+            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2", plain=True,
+            ceiling=lambda batch: np.full(len(batch.bits), batch.p_full)),
     Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False, _near_zero,
             "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2", plain=True),
     Measure("conc", "conc", lambda batch: 1 - batch.sizes / batch.field.num_units, True, _log_conciseness,
-            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2", plain=True),
+            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2", plain=True,
+            ceiling=lambda batch: _log_conciseness(batch.sizes, batch)),
     Measure("size", "size", lambda batch: batch.sizes.astype(np.float64), False, _log_conciseness,
-            "number of units", "sxq", plain=True),
+            "number of units", "sxq", plain=True, ceiling=lambda batch: _log_conciseness(batch.sizes, batch)),
     Measure("lift", "lift", lambda batch: batch.p_kept - batch.p_empty, True, _as_is,
-            "p(G_s) - p(empty)", "sxq", plain=True),
+            "p(G_s) - p(empty)", "sxq", plain=True, ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty)),
     Measure("density", "density", _density, True, _as_is,
-            "size / units possible among its nodes", "sxq"),
+            "size / units possible among its nodes", "sxq", ceiling=_density),
     _sampled("shapley", "shapley", sampled.shapley, True, _as_is,
              "mean of p(S + G_s) - p(S), S earlier in a random order",
              "Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
@@ -156,6 +160,10 @@ MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
              f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
              "sxq", f"{4 * sampled.CONTEXTS} inferences per answer"),
 )}
+
+
+class Objective(str):
+    """The default of a generator's option that names what to search by: `mean`, or a measure of the query."""
 
 
 def resolve(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
@@ -177,7 +185,18 @@ def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
         raise InvalidValue(f"sxq_resolution is {resolution!r}, it must be in [{STEP}, 1]")
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
-    return np.stack(raw, axis=1), np.round(np.clip(np.stack(scores, axis=1), resolution, 1), 4)
+    return np.stack(raw, axis=1), _rounded(scores, resolution)
+
+
+def ceilings(measures: Sequence[Measure], batch: MeasureBatch, resolution: float = 0.01) -> np.ndarray:
+    """Scores [n, M] that `evaluate` will not exceed, known before the model is asked: reads no p_kept, no p_removed."""
+    ones = np.ones(len(batch.bits))
+    return _rounded([measure.ceiling(batch) if measure.ceiling else ones for measure in measures], resolution)
+
+
+def _rounded(scores: Sequence[np.ndarray], resolution: float) -> np.ndarray:
+    """Columns [n] as scores [n, M]: clipped, and rounded to STEP."""
+    return np.round(np.clip(np.stack(scores, axis=1), resolution, 1), 4)
 
 
 def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:

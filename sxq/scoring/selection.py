@@ -1,24 +1,103 @@
 """Which k members of the front to show.
 
-`coverage` is the engine's rule: maximum coverage by lazy greedy, then hypervolume. If a <= b then B(a) is a
-subset of B(b), so some optimal k-set of *all* candidates lies on an exact front, and greedy is within 1 - 1/e
-of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978).
+`coverage` is the engine's rule: as much hypervolume as k members can show, provided that they cover nearly as much
+as any k could. If a <= b then B(a) is a subset of B(b), so some optimal k-set of *all* candidates lies on an exact
+front, and `greedy` is within 1 - 1/e of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978). The
+answer covers at least ENOUGH of a proven upper bound of the optimum or, where greedy itself is not known to, as much
+as greedy: hence never below 1 - 1/e.
 `swap` is the streaming rule of Qiu et al., Procedure 1 (updateSX), kept for comparison.
 """
 
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 import numpy as np
-from bitarray.util import ones
+from bitarray.util import ones, zeros
 
 from sxq.scoring.cover import Cover
 from sxq.scoring.dominance import GRID, at_least, epsilon_dominates, records
 from sxq.scoring.hypervolume import Free
 
+ENOUGH = 0.95  # of the most that k members could cover; the rest of the choice is for hypervolume
+SWAPPED = 16  # largest answer whose members are exchanged one by one, at a cost of k^2 cuts of the free space
+
 
 def coverage(cover: Cover, k: int) -> list[int]:
-    """At most k front positions, in rank order: what covers most, then what shows most of the trade-off."""
+    """At most k front positions, in rank order."""
+    order = greedy(cover, k)
+    return ranked(cover, _widest(cover, order, least(cover, order, k), k))
+
+
+def ranked(cover: Cover, members: list[int]) -> list[int]:
+    """The members in rank order: what covers most first, then what shows most of the trade-off."""
+    chosen = sorted(members)
+    own = replace(cover, front=cover.front[chosen], bits=tuple(cover.bits[member] for member in chosen))
+    return [chosen[place] for place in ordered(own, len(chosen))]
+
+
+def ordered(cover: Cover, k: int) -> list[int]:
+    """At most k front positions, each prefix the best known for its length: greedy, then by hypervolume."""
     return fill(cover.front, greedy(cover, k), k)
+
+
+def least(cover: Cover, order: list[int], k: int) -> float:
+    """The DS below which an answer of k members must not fall, given greedy's order."""
+    covered, everything = dominance(cover, order), int(cover.counts.sum())
+    return min(covered, ENOUGH * (everything if covered == everything else bound(cover, order, k)))
+
+
+def dominance(cover: Cover, members: list[int]) -> int:
+    """DS: how many candidates the members cover together."""
+    return cover.weigh(_union(cover, members))
+
+
+def bound(cover: Cover, order: list[int], k: int) -> int:
+    """No k members cover more: for any set of members, what it covers and the k largest gains over it.
+
+    Least over the prefixes of greedy's order (Nemhauser, Wolsey, Fisher 1978, for monotone submodular functions).
+    """
+    best = int(cover.counts.sum())
+    for prefix in range(len(order) + 1):
+        uncovered = ~_union(cover, order[:prefix])
+        gains = sorted((cover.weigh(bits & uncovered) for bits in cover.bits), reverse=True)
+        best = min(best, dominance(cover, order[:prefix]) + sum(gains[:k]))
+    return best
+
+
+def _union(cover: Cover, members: list[int]):
+    union = zeros(len(cover.vectors))
+    for member in members:
+        union |= cover.bits[member]
+    return union
+
+
+def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
+    """The members of large hypervolume that cover `floor`: as few of greedy's first as that takes (0, 1, 2, 4, ...),
+    filled up by hypervolume, then exchanged one by one."""
+    for kept in [0, *(1 << i for i in range(len(order).bit_length())), len(order)]:
+        chosen = fill(cover.front, order[:kept], k)
+        if dominance(cover, chosen) >= floor:
+            return _exchanged(cover, chosen, floor) if len(chosen) <= SWAPPED else chosen
+    raise AssertionError("greedy covers less than itself")
+
+
+def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
+    """The members, each in turn replaced by whoever adds more hypervolume than it, until nobody does.
+
+    What a newcomer adds to all of them bounds what an exchange can win, so only the largest of these are tried.
+    """
+    front, place, settled = cover.front.astype(np.float64), 0, 0
+    while settled < len(chosen):
+        others = chosen[:place] + chosen[place + 1:]
+        rest = _free(front, others)
+        hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
+        gains, own = rest.gains(front[hopeful]), rest.gains(front[[chosen[place]]])[0]
+        better = (int(hopeful[i]) for i in np.argsort(-gains, kind="stable") if gains[i] > own * (1 + 1e-9))
+        better = next((member for member in better if dominance(cover, [*others, member]) >= floor), None)
+        settled = settled + 1 if better is None else 0
+        chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1:]]
+        place = (place + 1) % len(chosen)
+    return chosen
 
 
 def greedy(cover: Cover, k: int) -> list[int]:
@@ -47,14 +126,20 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
     Of equal gains the first wins; grid volumes are whole, so up to three measures no rounding decides.
     """
     front, chosen = front.astype(np.float64), list(chosen)
-    free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))
-    for member in chosen:
-        free = free.without(front[member])
+    free = _free(front, chosen)
     bounds = front.prod(axis=1)  # its own volume is the most that a member can add
     while len(chosen) < min(k, len(front)):
         chosen.append(_best(free, front, bounds))
         free = free.without(front[chosen[-1]])
     return chosen
+
+
+def _free(front: np.ndarray, chosen: list[int]) -> Free:
+    """What of the unit cube the chosen ones of a front [F, M] float64 leave free."""
+    free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))
+    for member in chosen:
+        free = free.without(front[member])
+    return free
 
 
 def _best(free: Free, front: np.ndarray, bounds: np.ndarray) -> int:

@@ -45,7 +45,8 @@ def meaning(result: Result) -> str:
         parts.append(f"{_edges(keeps)} alone would be enough for it to say so")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
-        parts.append(f"without {'them' if same else _edges(turns)} it would say something else")
+        them = "them" if turns.size > 1 else "that edge"
+        parts.append(f"without {them if same else _edges(turns)} it would say something else")
     return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
 
 

@@ -16,7 +16,7 @@ from sxq.storage.table import plain
 
 # columns of `targets` that a report fills in; its attributes have the same names
 _REPORTED = ("status", "prediction", "probability", "p_empty", "self_sufficient", "field_size", "hops",
-             "candidates", "explanatory", "front", "dominance", "coverage", "epsilon_achieved",
+             "candidates", "pruned", "explanatory", "front", "dominance", "coverage", "epsilon_achieved",
              "hypervolume", "complete", "seconds", "note")
 _SAVE_TARGET = (f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)}"
                 " WHERE query_id = $query_id AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal")

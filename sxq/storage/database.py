@@ -10,7 +10,7 @@ import duckdb
 
 from sxq.errors import DatabaseLocked, StoreError
 
-VERSION = 1  # of schema.sql
+VERSION = 2  # of schema.sql
 LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
 _SCHEMA_SQL = Path(__file__).with_name("schema.sql")
 

@@ -101,6 +101,7 @@ CREATE TABLE targets (
     field_size       BIGINT,           -- candidate units in the receptive field
     hops             INTEGER,          -- depth of the receptive field
     candidates       BIGINT,           -- distinct candidates verified
+    pruned           BIGINT,           -- distinct candidates not verified: whatever the model says, they are dominated
     explanatory      BIGINT,           -- of these, factual or counterfactual (and admitted by WHERE)
     front            BIGINT,           -- exact Pareto set of the explanatory ones
     dominance        BIGINT,           -- explanatory candidates that the answer epsilon-dominates

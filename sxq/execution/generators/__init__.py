@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sxq.execution.conversation import Search
+from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.random import random
 from sxq.execution.generators.search import search
+from sxq.scoring.measures import Objective
 
-DEFAULT = ("onion", "growing")  # what EXPLAIN does without BY: both share one lattice
+MEAN = Objective("mean")
+DEFAULT = ("search",)  # what EXPLAIN does without BY
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,15 @@ class GeneratorEntry:
     search: Callable[..., Search]
     options: dict[str, object]
     summary: str
+    prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
 
 
 GENERATORS = {
-    "search": GeneratorEntry(search, {}, "peeling, growing and local improvement on one edge table"),
-    "onion": GeneratorEntry(onion, {}, "peel the field from the outermost hop inwards (ApxSX-OP)"),
-    "growing": GeneratorEntry(growing, {}, "grow from the target outwards, edge by edge (ApxSX-I)"),
+    "search": GeneratorEntry(search, {}, "peel, grow and improve on one edge table, where hypervolume grows"),
+    "onion": GeneratorEntry(onion, {"objective": MEAN},
+                            "peel the field from the outermost hop inwards (ApxSX-OP)", True),
+    "growing": GeneratorEntry(growing, {"objective": MEAN},
+                              "grow from the target outwards, edge by edge (ApxSX-I)", True),
+    "exhaustive": GeneratorEntry(exhaustive, {}, "every connected subgraph of a small field, an error where too many"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }

@@ -4,7 +4,7 @@ Source: Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
 
     start at v alone                                     `state` empty
     connect each neighbour, verify                       one batch of siblings over the frontier
-    take the one with the biggest weight                 `gain`, the rise of the mean score
+    take the one with the biggest weight                 `gain`, the rise of the mean score, or of one `objective`
     continue until the L-hop field                       `while` the frontier is not empty
 
 Shapes: a field of U units; yields bits [n, U]. Cost: the sum of the frontier sizes, at most U (U + 1) / 2 candidates.
@@ -17,24 +17,24 @@ the small subgraphs, which growing is for, are built one edge at a time.
 
 import numpy as np
 
-from sxq.execution.conversation import Candidates, Context, Search, mean_score
+from sxq.execution.conversation import Candidates, Context, Search, judge
 from sxq.execution.generators.onion import first_guess, steps
 from sxq.graph import Field
 
 
-def growing(field: Field, context: Context) -> Search:
-    """Grow from the target, always by the unit whose addition raised the mean score most."""
-    gain = first_guess(context)  # what removal would cost, addition is hoped to bring
-    state, parent, here = np.zeros(field.num_units, bool), -1, mean_score(context.empty)
+def growing(field: Field, context: Context, objective: str = "mean") -> Search:
+    """Grow from the target, always by the unit whose addition raised the objective most."""
+    worth, gain = judge(context, objective), first_guess(context)  # what removal costs, addition is hoped to bring
+    state, parent, here = np.zeros(field.num_units, bool), -1, worth(context.empty)
     left = context.allowance
     while len(frontier := field.frontier(state)):
         width, block = _pace(int(state.sum()), field.num_units, len(frontier), left)
         tried = frontier[np.argsort(-gain[frontier], kind="stable")][: min(width, context.rows)]
         scored = yield Candidates.of(_each_with(state, tried), parent, tried)
-        gain[tried], left = mean_score(scored.scores) - here, left - len(tried)
+        gain[tried], left = worth(scored.scores) - here, left - len(tried)
         state[frontier[np.argsort(-gain[frontier], kind="stable")][:block]] = True
         scored = yield Candidates.of(state[None].copy(), parent)
-        parent, here = int(scored.ids[0]), mean_score(scored.scores)[0]
+        parent, here = int(scored.ids[0]), worth(scored.scores)[0]
 
 
 def _pace(size: int, units: int, frontier: int, left: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ prioritisation (section 4).
     s0 = the l-hop subgraph, verified               `state`, a prefix of the units
     while E_l is not empty                          `while len(layer)`
     for e in E_l: verify state - e, update          one batch of siblings
-    rank by the mean loss over the measures         `loss`
+    rank by the mean loss over the measures         `loss`, or that of one `objective`
     remove the best-ranked e                        `state[drop] = False`
 
 Shapes: a field of U units; yields bits [n, U]. Cost of a full peel: n (n + 1) / 2 candidates for a layer of n units.
@@ -18,20 +18,24 @@ verifies only the most promising siblings (`pace`): never quadratic in the field
 ranked by what earlier steps measured, before that by the first-order estimate.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from sxq.execution.conversation import Candidates, Context, Search, abreast, mean_score
+from sxq.execution.conversation import Candidates, Context, Search, abreast, judge
 from sxq.graph import Field
 
 
-def onion(field: Field, context: Context) -> Search:
-    """Peel every hop, L to 1; within a hop the unit with the smallest loss of mean score goes first."""
+def onion(field: Field, context: Context, objective: str = "mean") -> Search:
+    """Peel every hop, L to 1; within a hop the unit with the smallest loss of the objective goes first."""
+    worth = judge(context, objective)
     shares, loss = share_out(context.allowance, field.layer_sizes), first_guess(context)
-    yield from abreast([_peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops)
+    yield from abreast([_peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
                         for hop in range(field.hops, 0, -1)])
 
 
-def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int) -> Search:
+def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int,
+          worth: Callable[[np.ndarray], np.ndarray]) -> Search:
     """Take the units of one hop out of the hop's subgraph, for about `left` candidates, at most `rows` at once."""
     state, layer = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop)
     while len(layer) and state.any():
@@ -40,7 +44,7 @@ def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int) -> Sea
         tried = tried if state.sum() > 1 else tried[:0]
         scored = yield Candidates(np.concatenate([state[None], _each_without(state, tried)]),
                                   np.full(1 + len(tried), -1), np.concatenate([[-1], tried]))
-        score = mean_score(scored.scores)
+        score = worth(scored.scores)
         loss[tried] = score[0] - score[1:]
         layer = layer[np.argsort(loss[layer], kind="stable")]
         state[layer[:block]] = False

@@ -17,6 +17,7 @@ improvement of multi-objective search (Emmerich 2005).
 """
 
 from sxq.execution.conversation import Context, Search
+from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.search.memory import Memory
 from sxq.execution.generators.search.moves import improve, shake
 from sxq.execution.generators.search.walks import probe, walk
@@ -26,7 +27,9 @@ PATIENCE = 8  # batches in a row without a candidate that is new
 
 
 def search(field: Field, context: Context) -> Search:
-    """Probe, walk, then improve what was found until the allowance is spent or the field is."""
+    """Probe, walk, then improve what was found until the allowance is spent; of a tiny field, see everything."""
+    if 2 ** field.num_units <= context.allowance:
+        return (yield from exhaustive(field, context))
     memory = Memory(field, context)
     yield from probe(memory)
     yield from walk(memory)

@@ -1,0 +1,73 @@
+"""What is not verified could not have entered the front: every pruned candidate is verified after all."""
+
+import numpy as np
+import pytest
+
+import sxq
+from sxq.execution.target import TargetRun
+from sxq.graph import Graph, extract
+from sxq.scoring.measures import MEASURES, MeasureBatch, ceilings, evaluate
+from tests.graphs import random_graph
+from tests.toys import Votes
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """Runs an EXPLAIN on a random graph and gives its TargetRuns as they stood at the end."""
+    runs, close = [], TargetRun.close
+
+    def keep(self, stopped=""):
+        runs.append(self)
+        close(self, stopped)
+
+    def explain(seed, query):
+        rng = np.random.default_rng(seed)
+        edges = random_graph(rng, nodes=16, edges=22).edge_index
+        graph = Graph(edges, rng.choice([0, 0.5, 20], (16, 2)))  # large votes: p = 1 to the last digit
+        with sxq.connect() as con:
+            con.register_graph("g", graph)
+            con.register_model("m", Votes(2), "g")
+            result = con.execute(f"EXPLAIN NODES 0, 1, 2, 3 USING MODEL m {query}")
+        return result, runs
+    monkeypatch.setattr(TargetRun, "close", keep)
+    return explain
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("clauses", [
+    "OPTIMIZE fdl-, conc BY growing", "OPTIMIZE fdl-, conc BY onion, growing", "OPTIMIZE fdl+, fdl-, conc BY onion",
+    "OPTIMIZE conc, lift BY growing", "OPTIMIZE density, fdl- BY growing WHERE factual", "OPTIMIZE size BY growing"])
+def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clauses):
+    result, runs = searched(seed, clauses)
+    assert sum(run.pruned for run in runs) == sum(report.pruned for report in result.targets)
+    for run in runs:
+        if not run.pruned:
+            continue
+        packed = np.array([np.frombuffer(row, np.uint8) for row in run._pruned])
+        bits = np.unpackbits(packed, axis=1, count=run.field.num_units).astype(bool)
+        kept, removed = run.infer(bits)[:, :, run.predicted]
+        scores = evaluate(run.measures, run.batch(bits, kept, removed))[1][:, : run.objectives]
+        assert run.lattice.dominates(scores).all()
+        assert not any(run.ledger.knows(row) for row in packed)
+
+
+def test_pruning_spares_a_search_whose_first_edge_is_perfect(searched):
+    result, _ = searched(0, "OPTIMIZE size BY growing")
+    assert sum(report.pruned for report in result.targets) > 10 * result.candidates / len(result.targets)
+
+
+def test_generators_that_cannot_go_on_from_bounds_meet_none(searched):
+    assert not any(run.pruned for run in searched(0, "OPTIMIZE size BY growing, random BUDGET 90 CANDIDATES")[1])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_no_score_is_above_its_ceiling(name):
+    rng = np.random.default_rng(0)
+    field = extract(random_graph(rng, nodes=12, edges=16, undirected=True), 0, 2, 0)
+    bits = field.component(rng.random((200, field.num_units)) < 0.6)
+    bits = bits[bits.any(axis=1)]
+    for p_full, p_empty in rng.random((20, 2)):
+        batch = MeasureBatch(field, bits, p_full, p_empty, *rng.random((2, len(bits))),
+                             infer=lambda bits: rng.dirichlet(np.ones(3), (2, len(bits))))
+        scores = evaluate([MEASURES[name]], batch)[1]
+        assert (scores <= ceilings([MEASURES[name]], batch)).all()
