@@ -70,8 +70,8 @@ class Layered:
 
     def _outputs(self, load: Load) -> Tensor:
         """[2, slabs, width, C]"""
-        with torch.inference_mode():
-            out = self._run(load.tile())
+        with torch.inference_mode(), load.tile() as tile:
+            out = self._run(tile)
             return out.view(2, load.width, -1, out.shape[1]).transpose(1, 2)
 
     def _messages(self, plan: FieldPlan) -> int:

@@ -26,6 +26,14 @@ class Tile:
         self.masks = _masks(frame, bits, width)  # [sum of (U + 2), W]
         self._memory: dict[Hashable, Any] = {}
 
+    def __enter__(self) -> "Tile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        """What layers share refers back to the tile: without this its memory stays until Python looks for cycles,
+        and every tile is computed in fresh pages, which costs more than the arithmetic."""
+        self._memory.clear()
+
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made when first asked for: what several layers share."""
         if key not in self._memory:
