@@ -21,6 +21,8 @@ LOWEST = torch.finfo(torch.float32).min
 class Edges:
     """E edges into the R rows within `hop` steps, in W columns. Scalars are [E, W] or [E, W, H]."""
 
+    near = False  # whether sums are computed as differences from a reference
+
     def __init__(self, tile: "Tile", hop: int, loops: Loops):
         self.tile, self.hop, self.loops, self.columns = tile, hop, loops, tile.columns
         self.list = tile.frame.edges(hop, loops)

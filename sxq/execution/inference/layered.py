@@ -13,6 +13,7 @@ Exact: edges that are absent weigh nothing in sums, and degrees, means and atten
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
-from sxq.execution.inference.trace import NODES, PLAIN, Step, trace
+from sxq.execution.inference.trace import NODES, PLAIN, Step, Trace, trace
 from sxq.execution.inference.workers import side_by_side
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
@@ -35,6 +36,7 @@ class Layered:
     def __init__(self, model: Model):
         self.model = model
         self.trace = trace(model.module, model.arguments)
+        self.near = _sums_first(self.trace)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
     def load(self, graph: Graph, field: Field) -> FieldPlan:
@@ -61,12 +63,13 @@ class Layered:
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
-        pieces = [[] for _ in cuts]
-        loads = pack(cuts, self._messages, self.model.device.type, torch.get_num_threads())
-        for load, out in zip(loads, side_by_side(self._outputs, loads, self.model.device)):
-            for owner, bits, piece in zip(load.owners, load.bits, out.split(load.slabs, dim=1)):
-                pieces[owner].append(piece.flatten(1, 2)[:, : len(bits)])
-        return [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in pieces]
+        pieces, device = [[] for _ in cuts], self.model.device
+        near = self.near and device.type == "cpu"
+        loads = pack(cuts, self._messages, device.type, torch.get_num_threads(), near)
+        for load, out in zip(loads, side_by_side(self._outputs, loads, device)):
+            for owner, bits, rows, piece in zip(load.owners, load.bits, load.rows, out.split(load.slabs, dim=1)):
+                pieces[owner].append((rows, piece.flatten(1, 2)[:, : len(bits)]))
+        return [_assembled(own) for own in pieces]
 
     def _outputs(self, load: Load) -> Tensor:
         """[2, slabs, width, C]"""
@@ -110,6 +113,23 @@ class Layered:
             return self._rows(name, hop, tile, values).table
         return tuple(Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
                      for i in range(len(example)))
+
+
+def _sums_first(trace: Trace) -> bool:
+    """Whether all layers that look farthest do nothing but sum what is the same for every candidate, and no layer
+    is given anything about edges: then they can be computed as differences."""
+    layers = [step for step in trace.varying if step.kernel]
+    first = [step for step in layers if step.hop + step.kernel.hops == trace.hops]
+    return trace.hops > 1 and not any(step.given for step in layers) and all(
+        step.kernel.sums and not trace.steps[step.args[0].name].varies for step in first)
+
+
+def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
+    """The outputs [2, n_i, C] of some candidates each, in the order of the candidates."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    order = np.argsort(np.concatenate([rows for rows, _ in pieces]))
+    return torch.cat([piece for _, piece in pieces], dim=1)[:, torch.from_numpy(order)]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

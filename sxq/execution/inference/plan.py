@@ -63,8 +63,9 @@ class FieldPlan:
 
     nested = True  # rows and edges within fewer hops are prefixes
 
-    def __init__(self, field: Field, depth: int, device: torch.device):
-        self.field, self.depth, self.device, self.units = field, depth, device, field.num_units
+    def __init__(self, field: Field, depth: int, device: torch.device, units: int | None = None):
+        self.field, self.depth, self.device = field, depth, device
+        self.units = field.num_units if units is None else units  # a prefix of the field's, if that is all it needs
         self.fields, self.counts = [self], [1]
         self.values: dict[str, Any] = {}  # results of the steps that are the same for all candidates
         self._memory: dict[Hashable, Any] = {}
@@ -80,6 +81,22 @@ class FieldPlan:
         if key not in self._memory:
             self._memory[key] = make()
         return self._memory[key]
+
+    @property
+    def inner(self) -> "FieldPlan":
+        """The plan of all layers but the outermost, with the units that those can see."""
+        return self.memo("inner", self._inner)
+
+    def _inner(self) -> "FieldPlan":
+        units, _ = self.into(self.rows(self.depth - 2))
+        plan = FieldPlan(self.field, self.depth - 1, self.device, int(units.max(initial=-1)) + 1)
+        plan.values = self.values
+        return plan
+
+    def into(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """(unit, head) of all edges of units into the first rows."""
+        chosen = (self._head < rows) & (self._mask < self.units)
+        return self._mask[chosen], self._head[chosen]
 
     def rows(self, hop: int) -> int:
         """Number of rows within `hop` steps of the target."""

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.plan import EXTRA, ONES, FieldPlan, Loops
+from sxq.execution.inference.edges import Edges, bag
+from sxq.execution.inference.plan import EXTRA, ONES, FieldPlan, Incidence, Loops
 from sxq.execution.inference.union import Union
 
 
@@ -43,6 +43,11 @@ class Tile:
     def edges(self, hop: int, loops: Loops) -> Edges:
         """The messages into the rows within `hop` steps."""
         return self.memo((hop, loops), lambda: Edges(self, hop, loops))
+
+    def degrees(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Tensor:
+        """[R, W]: what the incidence of that key counts, for all rows that may send."""
+        one = self.frame.incidence(key, make)
+        return bag(self.masks, one.index, one.start, one.weight)
 
     def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
         """From a table of the rows within `outer` steps, those within `hop`."""

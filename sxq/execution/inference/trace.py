@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 from torch_geometric.nn import MessagePassing
 
@@ -99,7 +100,7 @@ class _Reader:
         if isinstance(module, MessagePassing):
             return self._layer(node, module)
         check_module(module)
-        self._row_by_row(node, module)
+        self._row_by_row(node, torch.relu_ if isinstance(module, nn.ReLU) and _owns(node.args[0]) else module)
 
     def _call_function(self, node: fx.Node) -> None:
         self._operation(node, node.target)
@@ -118,7 +119,7 @@ class _Reader:
             node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # only `view` may use it
         else:
             check_operation(name, node)
-            self._row_by_row(node, call)
+            self._row_by_row(node, torch.relu_ if name == "relu" and _owns(node.args[0]) else call)
             node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
 
     def _getitem(self, node: fx.Node) -> None:
@@ -161,6 +162,11 @@ def _reach(graph: fx.Graph, output: fx.Node) -> None:
         kernel = node.meta.get("kernel")
         for source in node.all_input_nodes if node.op != "output" else ():
             source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0))
+
+
+def _owns(value: fx.Node) -> bool:
+    """Whether nobody else needs a value: a layer's fresh table with one reader, which may overwrite it."""
+    return "kernel" in value.meta and value.meta["kernel"].hops > 0 and len(value.users) == 1
 
 
 def node_kind(node: fx.Node) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
+from sxq.execution.inference.difference import Weights
 from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.plan import FieldPlan, Loops
 from sxq.execution.inference.rowwise import Untraceable
@@ -53,6 +55,7 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it knows
+    sums = False  # whether all it does with messages is to sum them, by what only depends on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
         self.layer, self.name = layer, type(layer).__name__
@@ -78,12 +81,20 @@ def weighted(site: Site, edges: Edges) -> Tensor:
     return edges.present * site.listed("edge_weight", edges, as_column)
 
 
+def averaged(edges: Edges) -> Tensor | Weights:
+    """Scalars [E, W], not to be written to: one over the number of edges of each row, where an edge is present."""
+    if edges.near:
+        return Weights("count", lambda plan: plan.degrees(None, None), head=lambda count: 1 / np.maximum(count, 1))
+    return edges.shared("mean", lambda outermost:
+                        outermost.present / outermost.heads(outermost.total(outermost.present).clamp_(min=1)))
+
+
 def as_column(values: Tensor) -> Tensor:
     """Edge values [m] as [m, 1]; a matrix as it is."""
     return values.unsqueeze(-1) if values.ndim == 1 else values
 
 
-def linear_sum(edges: Edges, x: Rows, weights: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear_sum(edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor, bias: Tensor | None) -> Tensor:
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
     Rows that are the same for every candidate are mapped once per field; other rows are summed first, where fewer

@@ -18,6 +18,7 @@ class GIN(Kernel):
         super().__init__(layer, given)
         self.require_sum()
         self.first, self.rest = split_first_linear(layer.nn)
+        self.sums = self.first is not None
 
     def run(self, x: Rows, site: Site) -> Tensor:
         edges, own, scale = site.edges(), x.within(site.hop), 1 + self.layer.eps

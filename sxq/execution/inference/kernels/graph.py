@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
 from sxq.execution.inference.edges import by_column
-from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum, weighted
+from sxq.execution.inference.kernels.base import Kernel, Site, averaged, linear_sum, weighted
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -19,6 +19,7 @@ class Graph(Kernel):
         known = (SumAggregation, MeanAggregation) if given else (SumAggregation, MeanAggregation, MaxAggregation)
         if type(layer.aggr_module) not in known:
             raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
+        self.sums = not given and type(layer.aggr_module) is not MaxAggregation
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()
@@ -27,7 +28,7 @@ class Graph(Kernel):
         else:
             weights = weighted(site, edges)
             if type(layer.aggr_module) is MeanAggregation:  # the mean is over edges, whatever they weigh
-                weights = weights / edges.heads(edges.total(edges.present).clamp_(min=1))
+                weights = weights * averaged(edges) if site.given else averaged(edges)
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
         return out.add_(x.within(site.hop).apply(layer.lin_root, layer.lin_root).table)
 
