@@ -76,6 +76,9 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
 
 def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]:
     """A batch in equal pieces of at most `width` candidates, apart those that are near to a reference."""
+    if len(cut.bits) <= width and not differences:
+        yield Load(width).add(owner, cut.field, cut.bits)
+        return
     whole = [(None, np.arange(len(cut.bits)))]
     for reference, chosen in near(cut.field, cut.bits) if differences else whole:
         most = max(1, NEAR // cut.field.rows(cut.field.depth - 1)) if reference else width
