@@ -4,10 +4,13 @@ Every graph here has a hub, self-loops, parallel edges, an isolated node, and co
 weights or attributes where the layer takes them; every batch has the empty candidate and the whole field.
 """
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 from torch_geometric import nn as pyg
 
 from sxq.execution.inference import Cuts, nearness, packing
@@ -15,6 +18,7 @@ from sxq.execution.inference.choice import choose, open_backend
 from sxq.execution.inference.layered import Layered
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.model import borrow, forward_full
+from sxq.execution.verifier import Request, Verifier
 from sxq.graph import Graph, extract
 from tests.graphs import random_graph
 
@@ -279,6 +283,46 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
     assert any(reference for reference, _ in nearness.near(plan, bits))
     found = backend.infer([Cuts(plan, bits)])[0]
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+
+
+def peak(run):
+    """Bytes that torch holds at most while it runs, beyond what it held before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
+    assert len(held)
+    return held.max()
+
+
+@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+def test_a_candidate_takes_no_more_memory_than_it_is_said_to(kind, name, make):
+    graph = random_graph(np.random.default_rng(1), nodes=100, edges=400, weighted=kind is Weighted,
+                         attributed=kind is Attributed)
+    backend = Layered(prepared(kind(make), graph))
+    plan = backend.load(graph, extract(graph, 0, backend.trace.hops, 1))
+    bits = some_bits(plan.field, 20)
+    backend.infer([Cuts(plan, bits)])
+    assert peak(lambda: backend.infer([Cuts(plan, bits)])) <= len(bits) * backend.cost(plan)
+
+
+@pytest.mark.parametrize("share", [0.002, 0.5])
+def test_verification_stays_within_its_memory(share):
+    graph = random_graph(np.random.default_rng(1), nodes=300, edges=3000)
+    model = prepared(pyg.GCN(5, 16, 3, 3), graph)
+    backend = Layered(model)
+    plan = backend.load(graph, extract(graph, 0, 3, 1))
+    request = Request(plan, np.random.default_rng(0).random((400, plan.units)) < share, 0)
+    assert any(reference for reference, _ in nearness.near(plan, request.bits)) == (share < 0.5)
+    for memory in (5 * 10**6, 20 * 10**6):
+        verifier = Verifier(model, backend, memory)
+        verifier.verify([request])
+        assert len(request.bits) * backend.cost(plan) > 2 * memory
+        tracemalloc.start()  # what numpy holds
+        try:
+            assert peak(lambda: verifier.verify([request])) + tracemalloc.get_traced_memory()[1] <= memory
+        finally:
+            tracemalloc.stop()
 
 
 class Odd(nn.Module):

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference import Cuts
-from sxq.execution.inference.kernels.base import Site
+from sxq.execution.inference.kernels.base import SCALARS, Site
+from sxq.execution.inference.nearness import TERM
 from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
@@ -57,9 +58,9 @@ class Layered:
         return plan.fixed(name, hop) if self.trace.steps[name].kind == NODES else plan.values[name]
 
     def cost(self, plan: FieldPlan) -> int:
-        """Bytes of the largest layer, for both columns of a candidate: masks, messages, rows."""
+        """Bytes one candidate takes at most, both graphs: masks, the messages of the largest layer, rows."""
         rows = plan.rows(max(self.trace.hops - 1, 0))
-        return 2 * 4 * (plan.units + 8 * self._messages(plan) + 4 * self._width * rows)
+        return 2 * 4 * (plan.units + self._held(plan) + 4 * self._width * rows)
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
@@ -78,8 +79,22 @@ class Layered:
             return out.view(2, load.width, -1, out.shape[1]).transpose(1, 2)
 
     def _messages(self, plan: FieldPlan) -> int:
-        """Edges of the widest layer."""
-        return max(1, plan.edges(max(self.trace.hops - 1, 0), "replace").size)
+        """Edges of the largest layer, counted several times where a message is more than what weighs it."""
+        return self._held(plan) // SCALARS
+
+    def _held(self, plan: FieldPlan) -> int:
+        """Numbers held for the messages of the largest layer."""
+        def make() -> int:
+            least = SCALARS + 4 * self._width // TERM if self.near else SCALARS  # terms of differences are vectors
+            return max([SCALARS] + [
+                plan.edges(step.hop + step.kernel.hops - 1, "replace").size
+                * max(least, step.kernel.held(self._channels(step.args[0].name, plan)))
+                for step in self.trace.varying if step.kernel])
+        return plan.memo("held", make)
+
+    def _channels(self, name: str, plan: FieldPlan) -> int:
+        """How wide the value of a step is, at most."""
+        return self._width if self.trace.steps[name].varies else plan.values[name].shape[1]
 
     def _run(self, tile: Tile) -> Tensor:
         """Every step that varies, in order: the output [W * slabs, C] at the targets."""

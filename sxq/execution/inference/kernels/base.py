@@ -16,6 +16,8 @@ from sxq.execution.inference.plan import FieldPlan, Loops
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
 
+SCALARS = 8  # numbers held for a message that is weighed by one number: weights, masks, indices
+
 
 @dataclass(frozen=True, eq=False)
 class Site:
@@ -68,6 +70,10 @@ class Kernel:
     def run(self, x: Rows, site: Site) -> Tensor:
         """Rows within `site.hop + hops` steps -> table of the rows within `site.hop` steps."""
         raise NotImplementedError
+
+    def held(self, channels: int) -> int:
+        """Numbers that are held for a message at once, where the rows it reads have so many channels."""
+        return SCALARS
 
     def require_sum(self) -> None:
         if type(self.layer.aggr_module) is not SumAggregation:

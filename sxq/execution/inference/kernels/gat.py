@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.kernels.base import Kernel, Site, as_column
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, as_column
 from sxq.execution.inference.plan import FieldPlan
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
@@ -79,6 +79,9 @@ class GAT(_Attention):
     def change(self, values: Tensor) -> Tensor:
         return self._project(self.embed(values), self.layer.att_edge)
 
+    def held(self, channels: int) -> int:
+        return SCALARS * self.layer.heads
+
     def _as_tail(self, rows: Tensor) -> Tensor:
         return self._project(rows, self.layer.att_src)
 
@@ -110,6 +113,9 @@ class GATv2(_Attention):
         messages = leaky_relu(messages, layer.negative_slope).unflatten(-1, (layer.heads, layer.out_channels))
         logits = (messages * layer.att).sum(dim=-1).transpose(0, 1)
         return self.finish(edges.sum(source, edges.softmax(logits)), x, site)
+
+    def held(self, channels: int) -> int:
+        return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
 
     def change(self, values: Tensor) -> Tensor:
         return self.embed(values)

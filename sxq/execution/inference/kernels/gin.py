@@ -7,7 +7,7 @@ same for every candidate: with 1,433 features and 16 hidden channels that is whe
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, linear_sum
 from sxq.execution.inference.record import require_rowwise, split_first_linear
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
@@ -38,6 +38,9 @@ class GINE(Kernel):
         if not given:
             raise Untraceable("GINEConv without edge_attr")
         require_rowwise(layer.nn)
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels
 
     def run(self, x: Rows, site: Site) -> Tensor:
         edges = site.edges()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
 from sxq.execution.inference.edges import by_column
-from sxq.execution.inference.kernels.base import Kernel, Site, averaged, linear_sum, weighted
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, averaged, linear_sum, weighted
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -20,6 +20,9 @@ class Graph(Kernel):
         if type(layer.aggr_module) not in known:
             raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
         self.sums = not given and type(layer.aggr_module) is not MaxAggregation
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.execution.inference.kernels.base import Kernel, Site, averaged, linear_sum
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, averaged, linear_sum
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -18,6 +18,9 @@ class SAGE(Kernel):
         if type(layer.aggr_module) not in (MeanAggregation, SumAggregation, MaxAggregation):
             raise Untraceable(f"SAGEConv with aggr={layer.aggr!r}")
         self.sums = type(layer.aggr_module) is not MaxAggregation
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.kernels.base import Kernel, Site, as_column
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, as_column
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -22,6 +22,9 @@ class Transformer(Kernel):
         self.require_sum()
         if given and layer.lin_edge is None:
             raise Untraceable("TransformerConv is given edge_attr without edge_dim")
+
+    def held(self, channels: int) -> int:
+        return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()
