@@ -62,7 +62,7 @@ class Edges:
 
     def largest(self, values: Tensor) -> Tensor:
         """Maxima over the edges of each row, the lowest float for a row without any: [E, W, ...] -> [R, W, ...]."""
-        return _largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
+        return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
 
     def softmax(self, logits: Tensor) -> Tensor:
         """Attention [E, W, H] over the present edges of each row; zeros where there is none."""
@@ -107,8 +107,8 @@ class Edges:
         messages = self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
         column = torch.arange(self.columns, device=messages.device)[:, None]
         row = (self.list.head + column * self.list.rows).view(-1)
-        largest = _largest(messages, row, self.columns * self.list.rows)
-        return largest.masked_fill_(largest == LOWEST, 0.0)
+        most = largest(messages, row, self.columns * self.list.rows)
+        return most.masked_fill_(most == LOWEST, 0.0)
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:
@@ -121,7 +121,7 @@ def by_column(weights: Tensor) -> Tensor:
     return weights.T.reshape(-1)
 
 
-def _largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
+def largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
     """Maxima of values [n, k] by row [n]: [rows, k]."""
     lowest = values.new_full((rows, values.shape[1]), LOWEST)
     return lowest.scatter_reduce_(0, row.long()[:, None].expand(-1, values.shape[1]), values, "amax")

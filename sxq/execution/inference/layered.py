@@ -24,7 +24,7 @@ from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
-from sxq.execution.inference.trace import NODES, PLAIN, Step, Trace, trace
+from sxq.execution.inference.trace import GRAPHS, NODES, PLAIN, Step, Trace, trace
 from sxq.execution.inference.workers import side_by_side
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
@@ -42,7 +42,7 @@ class Layered:
 
     def load(self, graph: Graph, field: Field) -> FieldPlan:
         """The plan of a field, with every step computed that is the same for all candidates."""
-        plan = FieldPlan(field, self.trace.hops, self.model.device)
+        plan = FieldPlan(field, self.trace.hops, self.model.device, whole=self.trace.pools)
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
         rows = plan.to_device(graph.features(field.nodes[: plan.rows(self.trace.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
@@ -63,7 +63,7 @@ class Layered:
         return 2 * 4 * (plan.units + self._held(plan) + 4 * self._width * rows)
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
-        """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
+        """Outputs [2, n, C] of the targets, or of the whole graphs: on every G_s, then on every G \\ G_s."""
         pieces, device = [[] for _ in cuts], self.model.device
         near = self.near and device.type == "cpu"
         loads = pack(cuts, self._messages, device.type, torch.get_num_threads(), near)
@@ -103,9 +103,12 @@ class Layered:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
                 values[step.name] = step.kernel.run(x, Site(tile, step.hop, step.given))
+            elif step.pool:
+                values[step.name] = step.pool.run(self._look_up(step.args[0].name, step.hop, tile, values), tile)
             else:
                 value = step.run(lambda name: self._look_up(name, step.hop, tile, values))
-                _check(value, tile.columns * tile.frame.rows(step.hop), step)
+                rows = sum(tile.frame.counts) if step.kind == GRAPHS else tile.frame.rows(step.hop)
+                _check(value, tile.columns * rows, step)
                 values[step.name] = value
         return self._look_up(self.trace.output, 0, tile, values)
 
@@ -120,7 +123,8 @@ class Layered:
         """The value of a step, as an operation takes it: tables of the rows within `hop` steps."""
         step = self.trace.steps[name]
         if step.varies:
-            return values[name] if step.hop == hop else each(values[name], lambda t: tile.within(t, step.hop, hop))
+            value = values[name]
+            return value if step.kind == GRAPHS else each(value, lambda table: tile.within(table, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
             return example
@@ -135,7 +139,7 @@ def _sums_first(trace: Trace) -> bool:
     is given anything about edges: then they can be computed as differences."""
     layers = [step for step in trace.varying if step.kernel]
     first = [step for step in layers if step.hop + step.kernel.hops == trace.hops]
-    return trace.hops > 1 and not any(step.given for step in layers) and all(
+    return trace.hops > 1 and not trace.pools and not any(step.given for step in layers) and all(
         step.kernel.sums and not trace.steps[step.args[0].name].varies for step in first)
 
 

@@ -63,13 +63,14 @@ class FieldPlan:
 
     nested = True  # rows and edges within fewer hops are prefixes
 
-    def __init__(self, field: Field, depth: int, device: torch.device, units: int | None = None):
+    def __init__(self, field: Field, depth: int, device: torch.device, units: int | None = None, whole: bool = False):
         self.field, self.depth, self.device = field, depth, device
         self.units = field.num_units if units is None else units  # a prefix of the field's, if that is all it needs
         self.fields, self.counts = [self], [1]
         self.values: dict[str, Any] = {}  # results of the steps that are the same for all candidates
         self._memory: dict[Hashable, Any] = {}
-        self._rows = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
+        by_hop = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
+        self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every row is needed to the end
         tail, head = field.edge_index
         order = np.argsort(head, kind="stable")
         self._edge, self._tail, self._head = order, tail[order], head[order]

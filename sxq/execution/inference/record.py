@@ -5,7 +5,9 @@ import inspect
 from torch import fx, nn
 from torch_geometric import nn as pyg
 from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import scatter
 
+from sxq.execution.inference.pooling import recorded
 from sxq.execution.inference.rowwise import MODULES, Untraceable, check_module, check_operation, is_active
 
 
@@ -13,7 +15,7 @@ class _Tracer(fx.Tracer):
     """Stops at what we have a word for."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, *MODULES))
+        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES))
         return known or super().is_leaf_module(module, name)
 
 
@@ -38,17 +40,18 @@ def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[
     unused = {p.name: None if p.default is p.empty else p.default for p in parameters[inputs:]
               if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     try:
-        graph = _Tracer().trace(module, concrete_args=unused)
+        with recorded():
+            graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
     except Exception as error:  # whatever a stranger's forward may raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
-    _tidy(module, graph)
+    _tidy(module, graph, inputs)
     return module, graph
 
 
-def _tidy(module: nn.Module, graph: fx.Graph) -> None:
-    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses."""
-    for node in reversed(graph.nodes):
+def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
+    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses (but the inputs)."""
+    for node in reversed(list(graph.nodes)[inputs:]):
         leaf = module.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(leaf, (nn.Identity, nn.Dropout)) or node.target is nn.functional.dropout and not is_active(node):
             node.replace_all_uses_with(node.args[0])

@@ -51,7 +51,7 @@ class Tile:
 
     def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
         """From a table of the rows within `outer` steps, those within `hop`."""
-        if hop == outer:
+        if self.frame.rows(hop) == self.frame.rows(outer):
             return table
         blocks = table.unflatten(0, (self.columns, -1))
         if self.frame.nested:
