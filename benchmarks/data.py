@@ -29,7 +29,7 @@ def graph(name: str) -> Graph:
 
 
 def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> torch.nn.Module:
-    """The published 3-layer GCN of a graph, or another model of hidden width 16 with seeded random weights."""
+    """The published 3-layer GCN of a graph, or another model, 16 wide, with seeded random weights."""
     classes = int(on.y.max()) + 1
     module = build(ArchitectureSpec(architecture, on.num_features, classes, layers=layers, hidden=16), seed=0)
     if architecture == "gcn" and layers == 3:

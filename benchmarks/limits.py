@@ -1,4 +1,4 @@
-"""What the machine's arithmetic would allow, and how the cost of a candidate grows: beside the verifier's rate."""
+"""Beside the verifier's rate: what arithmetic would allow, and how the cost of a candidate grows."""
 
 import sys
 import time
@@ -25,8 +25,8 @@ def multiply_adds_per_second() -> float:
 def multiply_adds(graph: Graph, model, field, hidden: int = 16) -> int:
     """What one candidate needs on a GCN of that width, both graphs, where the first linear map is done once.
 
-    A unit is part of one of the two graphs, the loop that every row gets of both. Rows are summed before they are
-    mapped, as there are fewer then.
+    A unit is part of one of the two graphs, the loop that every row gets of both. Rows are summed before they
+    are mapped, as there are fewer then.
     """
     plan = Layered(model).load(graph, field)
     total, classes = 0, model.full.shape[1]

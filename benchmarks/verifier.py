@@ -1,9 +1,10 @@
 """How many candidates are verified per second, as a multiple of one forward pass at a time?
 
-Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and edge
-growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one target after the
-other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory, cost per candidate
-against the size of the field and the depth of the model, and what the machine's arithmetic would allow.
+Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and
+edge growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one
+target after the other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory,
+cost per candidate against the size of the field and the depth of the model, and what the machine's arithmetic
+would allow.
 
     SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json] [--plot cost.png]
 """
@@ -47,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few targets, a small budget, GCN only")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    parser.add_argument("--plot", metavar="FILE", help="draw the cost of a candidate against field size and depth")
+    parser.add_argument("--plot", metavar="FILE", help="draw cost against field size and depth")
     options = parser.parse_args()
     cora, found = data.graph("cora"), {}
     targets, budget = data.published_targets()[:4 if options.quick else 26], 1000 if options.quick else 5000
@@ -101,7 +102,7 @@ def show(name: str, found: dict) -> None:
           f"{found['ratio_disjoint']:,.0f} times the disjoint backend "
           f"({found['disjoint_candidates_per_second']:,.0f}/s)")
     if "arithmetic_share" in found:
-        print(f"{'':<13} {found['arithmetic_share']:.1%} of the multiply-adds that a dense product reaches here")
+        print(f"{'':<13} {found['arithmetic_share']:.1%} of the rate of a dense matrix product")
     for fewest, most, micros in limits.by_size(found["cost"]):
         print(f"{'':<13} fields of {fewest:,} to {most:,} edges: {micros:,.0f} us each")
 

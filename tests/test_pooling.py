@@ -1,6 +1,6 @@
 """Models of graphs, layer by layer: what the plain module gives on the graph that is really cut.
 
-G_s is edge-induced, so that only the nodes of its edges are pooled; the empty candidate has all nodes and no edge.
+G_s is edge-induced: only the nodes of its edges are pooled; the empty candidate has all nodes and no edge.
 """
 
 import numpy as np
@@ -99,7 +99,7 @@ def plain(model, graph, field, bits):
     """[2, C]: the module on the edge-induced graph of the candidate, and on all nodes without its edges."""
     loops = field.unit == LOOP
     kept = ~loops & bits[field.unit]
-    alive = np.isin(np.arange(graph.num_nodes), graph.edge_index[:, kept]) if bits.any() else np.ones(graph.num_nodes, bool)
+    alive = np.isin(np.arange(graph.num_nodes), graph.edge_index[:, kept]) | (not bits.any())
     outputs = []
     for edges, nodes in ((kept | loops, alive), (~kept, np.ones_like(alive))):
         edges = edges & nodes[graph.edge_index[0]]
@@ -115,7 +115,8 @@ def plain(model, graph, field, bits):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatch):
     rng = np.random.default_rng(len(name))
-    graphs = [random_graph(rng, nodes, 2 * nodes, undirected, weighted=name == "gcn weighted") for nodes in (12, 24)]
+    graphs = [random_graph(rng, nodes, 2 * nodes, undirected, weighted=name == "gcn weighted")
+              for nodes in (12, 24)]
     backend = Layered(prepared(MODELS[name]()))
     fields = [whole(graph) for graph in graphs]
     cuts = [Cuts(backend.load(graph, field), some_bits(field, size))
@@ -123,7 +124,8 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
     for alone in (1, 10**9):  # by themselves, and packed together
         monkeypatch.setattr(packing, "ALONE", alone)
         for graph, field, cut, found in zip(graphs, fields, cuts, backend.infer(cuts)):
-            assert_equal(found, torch.stack([plain(backend.model, graph, field, bits) for bits in cut.bits], dim=1))
+            expected = [plain(backend.model, graph, field, bits) for bits in cut.bits]
+            assert_equal(found, torch.stack(expected, dim=1))
 
 
 REFUSED = {
@@ -132,7 +134,7 @@ REFUSED = {
     "pooling by 'mul'": lambda x, batch: scatter(x, batch, reduce="mul"),
     "graphs and nodes together": lambda x, batch: pyg.global_add_pool(x, batch) + x,
     "not one row per graph": lambda x, batch: x,
-    "does not pool nodes by graph": lambda x, batch: pyg.global_add_pool(pyg.global_add_pool(x, batch), batch),
+    "does not pool nodes by graph": lambda x, batch: scatter(scatter(x, batch), batch),
     "no layered form of MedianAggregation": pyg.MedianAggregation(),
 }
 

@@ -13,11 +13,11 @@ from sxq.graph import LOOP, Field, Graph
 
 
 def edge_gradient(model: Model, graph: Graph, field: Field, predicted: int) -> np.ndarray:
-    """How much the log-odds of the predicted class fall, to first order, when each unit's messages vanish: [U].
+    """How much the log-odds of the predicted class fall, to first order, without a unit's messages: [U].
 
     Zero for models whose layers take no mask (they do not derive from PyG's MessagePassing).
     """
-    edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
+    edges = np.flatnonzero(field.unit != LOOP)  # PyG masks the wrong edges where every node has a loop
     x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
     _, weight, attr = edge_tensors(graph, field.edges[edges], model.device)
     edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)

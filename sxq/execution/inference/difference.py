@@ -1,16 +1,18 @@
 """First layers by differences: a candidate that changes little of a graph changes little of its sums.
 
-The outermost layer has by far the most messages: on a hub of FacebookPage 89,000 of 97,000. What it reads is the same
-for every candidate, so its sums are those of a *reference* (no unit, all units, or what a batch has in common),
-computed once, plus what the candidate changes. With u -> v in the reference, s the scale of a tail (1, or what
-normalises it by its degree), s' and present' those of the candidate, and Y the rows that are read:
+The outermost layer has by far the most messages: on a hub of FacebookPage 89,000 of 97,000. What it reads is
+the same for every candidate, so its sums are those of a *reference* (no unit, all units, or what a batch has
+in common), computed once, plus what the candidate changes. With u -> v in the reference, s the scale of a
+tail (1, or what normalises it by its degree), s' and present' those of the candidate, and Y the rows that are
+read:
 
     sum(v) = reference sum(v)
-           + sum of (s'(u) - s(u)) Y(u)                     over edges of the reference whose tail's degree changed
+           + sum of (s'(u) - s(u)) Y(u)                     over edges of the reference where s(u) changed
            + sum of (present' - present)(u, v) s'(u) Y(u)   over edges of the units that changed
 
-The inner layers run as ever, on a plan that ends one hop earlier. Sums that are subtracted from are kept in double
-precision: where a hub loses all but one of its edges, what is left is as exact as if it had been summed directly.
+The inner layers run as ever, on a plan that ends one hop earlier. Sums that are subtracted from are kept in
+double precision: where a hub loses all but one of its edges, what is left is as exact as if it had been
+summed directly.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -31,7 +33,7 @@ Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """How a sum weighs the message u -> v: tail(degree of u) * head(degree of v), 1 where there is no such factor."""
+    """How a sum weighs the message u -> v: tail(degree of u) * head(degree of v); None stands for 1."""
 
     key: Hashable = None
     incidence: Callable[[FieldPlan], Incidence] | None = None  # what counts as degree
@@ -58,7 +60,8 @@ class Reference:
         """[2, R]: of the rows that may send, on both sides."""
         def make() -> np.ndarray:
             one = self.plan.incidence(weights.key, weights.incidence)
-            return bag(torch.from_numpy(self.masks.T.copy()), one.index, one.start, one.weight).T.double().numpy()
+            masks = torch.from_numpy(self.masks.T.copy())
+            return bag(masks, one.index, one.start, one.weight).T.double().numpy()
         return self.memo(("degrees", weights.key), make)
 
     def sums(self, rows: Rows, weights: Weights, loops: Loops) -> Tensor:
@@ -82,7 +85,7 @@ class Reference:
 
 
 class Changes:
-    """What W candidates change in a reference; both sides change by the same units, in opposite directions."""
+    """What W candidates change in a reference: on both sides the same units, in opposite directions."""
 
     def __init__(self, reference: Reference, bits: np.ndarray):
         self.reference, self.bits, self.plan = reference, bits, reference.plan
@@ -90,8 +93,9 @@ class Changes:
         self.column, self.unit = set_in(bits != reference.bits)  # [n] each
         self.sign = np.where(reference.bits[self.unit], -1.0, 1.0)  # on the side of G_s
         which, head = wiring(self.plan).heads.of(self.unit)
-        self.moved = np.bincount(self.column[which] * self.rows_in + head, self.sign[which],
-                                 minlength=len(bits) * self.rows_in).reshape(len(bits), -1)  # [W, R] of in-degrees
+        place, size = self.column[which] * self.rows_in + head, len(bits) * self.rows_in
+        moved = np.bincount(place, self.sign[which], minlength=size)
+        self.moved = moved.reshape(len(bits), -1)  # [W, R]: by how much in-degrees change
         self.touched = set_in(self.moved != 0)  # (column, row) wherever a degree changed
 
     def degrees(self, weights: Weights, rows: int) -> np.ndarray:
@@ -136,8 +140,8 @@ class Differences:
         dirty, place = compact(place, len(table))
         side, row = dirty // (width * changes.rows), dirty % changes.rows
         messages = source[torch.from_numpy(tail)].mul_(torch.from_numpy(factor)[:, None])
-        sums = base[torch.from_numpy(side), torch.from_numpy(row)].index_add_(0, torch.from_numpy(place), messages)
-        table[torch.from_numpy(dirty)] = sums.float()
+        sums = base[torch.from_numpy(side), torch.from_numpy(row)]
+        table[torch.from_numpy(dirty)] = sums.index_add_(0, torch.from_numpy(place), messages).float()
         if weights.head:
             scale = weights.head(changes.degrees(weights, changes.rows)).astype(np.float32)
             table.mul_(torch.from_numpy(scale).view(-1, 1))
@@ -152,11 +156,11 @@ class Differences:
         for side, direction in enumerate((1, -1)):
             offset, factor = side * len(changes.bits) * changes.rows, direction * sign
             if weights.tail:
-                degree = changes.reference.degrees(weights)[side]
-                at, row = changes.touched
-                now = weights.tail(degree[row] + direction * changes.moved[at, row]) - weights.tail(degree[row])
+                degree, (at, row) = changes.reference.degrees(weights)[side], changes.touched
+                now = weights.tail(degree[row] + direction * changes.moved[at, row])
                 each, head = changes.reference.sent(side, self.loops).of(row)
-                yield offset + at[each] * changes.rows + head, row[each], now[each]
+                change = now - weights.tail(degree[row])
+                yield offset + at[each] * changes.rows + head, row[each], change[each]
                 factor = factor * weights.tail(degree[tail] + direction * changes.moved[column, tail])
             yield offset + place, tail, factor
 

@@ -1,7 +1,7 @@
 """The messages of one layer, for all candidates of a tile: what kernels are written with.
 
-Messages weighed by a number are never stored: `sum` reads the rows where they lie. Where a message is a vector of
-its own (`gather`), it is: those layers cost memory.
+Messages weighed by a number are never stored: `sum` reads the rows where they lie. Where a message is a
+vector of its own (`gather`), it is: those layers cost memory.
 """
 
 from collections.abc import Callable, Hashable
@@ -33,9 +33,8 @@ class Edges:
         return self.shared("present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask))
 
     def shared(self, key: Hashable, make: Callable[["Edges"], Tensor]) -> Tensor:
-        """Scalars [E, W] that do not depend on the layer: made for the outermost edges, of which all others are some.
-
-        Not to be written to."""
+        """Scalars [E, W] that all layers share, not to be written to: made for the outermost edges, of which
+        those of the others are some."""
         tile, outermost = self.tile, self.tile.frame.depth - 1
         if self.hop == outermost:
             return tile.memo((key, self.loops), lambda: make(self))
@@ -61,7 +60,7 @@ class Edges:
         return bag(values.flatten(1), everything, self.list.start, None).view(-1, *values.shape[1:])
 
     def largest(self, values: Tensor) -> Tensor:
-        """Maxima over the edges of each row, the lowest float for a row without any: [E, W, ...] -> [R, W, ...]."""
+        """Maxima over the edges of each row, [E, W, ...] -> [R, W, ...]; LOWEST for a row without any."""
         return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
 
     def softmax(self, logits: Tensor) -> Tensor:
@@ -112,7 +111,7 @@ class Edges:
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:
-    """Row i of the answer is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
+    """Row i is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
     return torch.embedding_bag(table, index, start, False, 0, False, weight, False)[0]
 
 

@@ -5,9 +5,10 @@ What it saves over copies of the field, in the order of what it is worth on Cora
     the first linear map    is the same for every candidate: once per field
     rows                    a layer computes only those its consumers need, at last the target's
     messages                are never stored: a weighted sum reads the rows where they lie
-    masks                   both graphs of a candidate, G_s and G \\ G_s, are columns of one table made from its bits
+    masks                   both graphs of a candidate, G_s and G \\ G_s, are columns of one table of its bits
+    differences             on large fields the first layer computes what a candidate changes in known sums
 
-Exact: edges that are absent weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
+Exact: absent edges weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
 
 from collections.abc import Sequence
@@ -68,7 +69,8 @@ class Layered:
         near = self.near and device.type == "cpu"
         loads = pack(cuts, self._messages, device.type, torch.get_num_threads(), near)
         for load, out in zip(loads, side_by_side(self._outputs, loads, device)):
-            for owner, bits, rows, piece in zip(load.owners, load.bits, load.rows, out.split(load.slabs, dim=1)):
+            parts = zip(load.owners, load.bits, load.rows, out.split(load.slabs, dim=1))
+            for owner, bits, rows, piece in parts:
                 pieces[owner].append((rows, piece.flatten(1, 2)[:, : len(bits)]))
         return [_assembled(own) for own in pieces]
 
@@ -85,7 +87,7 @@ class Layered:
     def _held(self, plan: FieldPlan) -> int:
         """Numbers held for the messages of the largest layer."""
         def make() -> int:
-            least = SCALARS + 4 * self._width // TERM if self.near else SCALARS  # terms of differences are vectors
+            least = SCALARS + (4 * self._width // TERM if self.near else 0)  # terms are vectors
             return max([SCALARS] + [
                 plan.edges(step.hop + step.kernel.hops - 1, "replace").size
                 * max(least, step.kernel.held(self._channels(step.args[0].name, plan)))
@@ -104,7 +106,8 @@ class Layered:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
                 values[step.name] = step.kernel.run(x, Site(tile, step.hop, step.given))
             elif step.pool:
-                values[step.name] = step.pool.run(self._look_up(step.args[0].name, step.hop, tile, values), tile)
+                rows = self._look_up(step.args[0].name, step.hop, tile, values)
+                values[step.name] = step.pool.run(rows, tile)
             else:
                 value = step.run(lambda name: self._look_up(name, step.hop, tile, values))
                 rows = sum(tile.frame.counts) if step.kind == GRAPHS else tile.frame.rows(step.hop)
@@ -124,7 +127,7 @@ class Layered:
         step = self.trace.steps[name]
         if step.varies:
             value = values[name]
-            return value if step.kind == GRAPHS else each(value, lambda table: tile.within(table, step.hop, hop))
+            return value if step.kind == GRAPHS else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
             return example
@@ -135,8 +138,8 @@ class Layered:
 
 
 def _sums_first(trace: Trace) -> bool:
-    """Whether all layers that look farthest do nothing but sum what is the same for every candidate, and no layer
-    is given anything about edges: then they can be computed as differences."""
+    """Whether all layers that look farthest do nothing but sum what is the same for every candidate, and no
+    layer is given anything about edges: then they can be computed as differences."""
     layers = [step for step in trace.varying if step.kernel]
     first = [step for step in layers if step.hop + step.kernel.hops == trace.hops]
     return trace.hops > 1 and not trace.pools and not any(step.given for step in layers) and all(

@@ -1,8 +1,8 @@
 """Which candidates of a batch are near enough to a reference to be computed as differences.
 
-References are the empty field and the whole one, computed once per field, and candidates that many others of the
-batch resemble: the siblings of one step of peeling or growing differ in two units from each other, and may differ
-in thousands from both ends.
+References are the empty field and the whole one, computed once per field, and candidates that many others of
+the batch resemble: the siblings of one step of peeling or growing differ in two units from each other, and
+may differ in thousands from both ends.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FAMILIES = 4  # references tried on one batch
 
 
 def near(plan: FieldPlan, bits: np.ndarray) -> Iterator[tuple[Reference | None, np.ndarray]]:
-    """Every candidate [n, U] once: (reference, which are near to it), and at last (None, which are near to none)."""
+    """Every candidate [n, U] once: (reference, which are near to it), at last (None, near to none)."""
     furthest, packed, left = reach(plan), np.packbits(bits, axis=1), np.arange(len(bits))
     fewest = -(-WORTH // (2 * plan.edges(plan.depth - 1, "keep").size))
     for attempt in range(len(ends(plan)) + FAMILIES):
@@ -40,13 +40,14 @@ def near(plan: FieldPlan, bits: np.ndarray) -> Iterator[tuple[Reference | None, 
 
 def ends(plan: FieldPlan) -> tuple[Reference, Reference]:
     """No unit, and all of them."""
-    return plan.memo("ends", lambda: tuple(Reference(plan, np.full(plan.units, whole)) for whole in (False, True)))
+    return plan.memo("ends", lambda: tuple(
+        Reference(plan, np.full(plan.units, whole)) for whole in (False, True)))
 
 
 def reach(plan: FieldPlan) -> int:
-    """In how many units a candidate may differ from a reference, so that its terms are fewer than its messages."""
+    """In how many units a candidate may differ from a reference until sums are as cheap as differences."""
     def make() -> int:
         sent = np.diff(wiring(plan).leaving("keep")[0].start)
-        terms = sent[plan.field.ends].sum(axis=0).mean()  # per unit, on one side; hubs that recur are counted again
+        terms = sent[plan.field.ends].sum(axis=0).mean()  # per unit, on one side; a hub counts every time
         return int(plan.edges(plan.depth - 1, "keep").size / (TERM * max(1.0, terms)))
     return plan.memo("reach", make)

@@ -1,9 +1,9 @@
 """From what is asked to what runs together: batches cut and merged into tiles of a good size.
 
-Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its own; the
-small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile runs on one
-thread, and tiles run side by side: an operation this small gains nothing from a second thread, and loses much where
-that thread has to be waited for.
+Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its
+own; the small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile
+runs on one thread, and tiles run side by side: an operation this small gains nothing from a second thread,
+and loses much where that thread has to be waited for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from sxq.execution.inference.plan import FieldPlan
 from sxq.execution.inference.tile import Tile
 from sxq.execution.inference.union import Union
 
-LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of the widest layer in a tile: what caches hold, what fills a GPU
+LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: caches hold them, a GPU is full
 NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
 SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
@@ -35,10 +35,11 @@ class Load:
     owners: list[int] = field(default_factory=list)  # which batch each part is from
     fields: list[FieldPlan] = field(default_factory=list)
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
-    rows: list[np.ndarray | slice] = field(default_factory=list)  # which candidates of its batch each part holds
+    rows: list[np.ndarray | slice] = field(default_factory=list)  # which candidates of its batch a part holds
     reference: Reference | None = None  # what all its candidates are near to, if anything
 
-    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray, rows: np.ndarray | slice = slice(None)) -> "Load":
+    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray,
+            rows: np.ndarray | slice = slice(None)) -> "Load":
         self.owners.append(owner)
         self.fields.append(plan)
         self.bits.append(bits)
@@ -71,7 +72,8 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
     small = [size * len(cut.bits) < ALONE and len(cuts) > 1 for size, cut in zip(sizes, cuts)]
     loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
              for load in _cut(owner, cut, max(NARROW, limit // size), differences and size >= WIDE)]
-    return loads + list(_merge([(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]], limit))
+    shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]
+    return loads + list(_merge(shared, limit))
 
 
 def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]:

@@ -1,7 +1,7 @@
 """Pooling: from one row for every node to one row for every graph, for models that classify graphs.
 
-Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units exist. G \\ G_s
-keeps all nodes; and the empty candidate stands for the nodes without any edge.
+Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units exist.
+G \\ G_s keeps all nodes; and the empty candidate stands for the nodes without any edge.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class _Slabs:
         frame, self.columns = tile.frame, tile.columns
         rows = np.repeat([plan.rows(0) for plan in frame.fields], frame.counts)
         self.rows, self.count, device = int(rows.sum()), len(rows), frame.device
-        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(device)  # [R] slab of each row
+        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(device)  # [R] slab of a row
         start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
         column = torch.arange(self.columns, device=device)[:, None]
         self.start = (start + column * self.rows).view(-1)
@@ -98,7 +98,7 @@ def pool_of(node: fx.Node, module: nn.Module | None) -> Pool | None:
 
 @contextmanager
 def recorded() -> Iterator[None]:
-    """Within, PyG's poolings are recorded as one call each; their bodies look at values, which a record has not."""
+    """Within, PyG's poolings are recorded as one call each: their bodies look at values."""
     def record(src, index, dim=0, dim_size=None, reduce="sum"):
         if not isinstance(src, fx.Proxy):
             return scatter(src, index, dim, dim_size, reduce)

@@ -20,7 +20,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Explicit(nn.Module):
-    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, with its arguments spelled out."""
+    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, in plain words."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -31,8 +31,8 @@ class _Explicit(nn.Module):
 
 
 def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[nn.Module, fx.Graph]:
-    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the module
-    they refer to. Raises Untraceable, for one where the way through the code depends on the values.
+    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the
+    module they refer to. Raises Untraceable, for one where the way through the code depends on the values.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
@@ -50,10 +50,11 @@ def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[
 
 
 def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
-    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses (but the inputs)."""
+    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses; no inputs."""
     for node in reversed(list(graph.nodes)[inputs:]):
         leaf = module.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(leaf, (nn.Identity, nn.Dropout)) or node.target is nn.functional.dropout and not is_active(node):
+        dropped = node.target is nn.functional.dropout and not is_active(node)
+        if dropped or isinstance(leaf, (nn.Identity, nn.Dropout)):
             node.replace_all_uses_with(node.args[0])
         if not node.users and node.op != "output":
             graph.erase_node(node)
@@ -79,7 +80,7 @@ def require_rowwise(module: nn.Module) -> fx.Graph:
 
 
 def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
-    """A row-wise network as its first linear map and the rest; (None, the network) if it does not begin with one."""
+    """A row-wise network as its first linear map and the rest; (None, the network) if it has none first."""
     graph = require_rowwise(module)
     x, *rest = graph.nodes
     first = rest[0]

@@ -1,9 +1,10 @@
 """The candidates that run together, and the rows they compute.
 
-A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the first
-half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C] holds activations
-column by column, so that everything row-wise is one contiguous operation and means what its author meant. *Scalars*
-(one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a gather copies runs of candidates.
+A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the
+first half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C]
+holds activations column by column, so that everything row-wise is one contiguous operation and means what its
+author meant. *Scalars* (one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a
+gather copies runs of candidates.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -30,8 +31,8 @@ class Tile:
         return self
 
     def __exit__(self, *error) -> None:
-        """What layers share refers back to the tile: without this its memory stays until Python looks for cycles,
-        and every tile is computed in fresh pages, which costs more than the arithmetic."""
+        """What layers share refers back to the tile: without this its memory stays until Python looks for
+        cycles, and every tile is computed in fresh pages, which costs more than the arithmetic."""
         self._memory.clear()
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -113,13 +114,14 @@ class Rows:
 
 
 def _masks(frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int) -> Tensor:
-    """Which units are present; behind those of each slab a row of ones, and one that says whether the halo is."""
+    """Which units are present; behind those of each slab a row of ones, and whether the halo is."""
     sizes = [plan.units + EXTRA for plan in frame.fields]
     total = [size * count for size, count in zip(sizes, frame.counts)]
     masks = torch.zeros(sum(total), 2 * width, device=frame.device)
-    flat = torch.from_numpy(bits[0].reshape(-1) if len(bits) == 1 else np.concatenate([own.ravel() for own in bits]))
-    sources = flat.to(frame.device).split([own.size for own in bits])
-    blocks = [block.view(count, size, -1) for block, count, size in zip(masks.split(total), frame.counts, sizes)]
+    flat = bits[0].reshape(-1) if len(bits) == 1 else np.concatenate([own.ravel() for own in bits])
+    sources = torch.from_numpy(flat).to(frame.device).split([own.size for own in bits])
+    blocks = [block.view(count, size, -1)
+              for block, count, size in zip(masks.split(total), frame.counts, sizes)]
     for block, source, own in zip(blocks, sources, bits):
         _fill(block[:, :-EXTRA, :width], source.view(own.shape), width)
     torch.sub(1.0, masks[:, :width], out=masks[:, width:])
@@ -129,7 +131,7 @@ def _masks(frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int) -> 
 
 
 def _fill(masks: Tensor, bits: Tensor, width: int) -> None:
-    """Bits [n, U] into masks [slabs, U, width]: `width` candidates to a slab, the last slab not always full."""
+    """Bits [n, U] into masks [slabs, U, width]: `width` candidates to a slab, in the last perhaps fewer."""
     full = len(bits) // width
     masks[:full] = bits[: full * width].unflatten(0, (full, width)).transpose(1, 2)
     if full < len(masks):

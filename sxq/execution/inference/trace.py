@@ -20,7 +20,7 @@ from sxq.execution.inference.record import name_of, record
 from sxq.execution.inference.rowwise import TUPLES, Untraceable, check_module, check_operation
 
 NODES, EDGES, GRAPHS, PLAIN = "nodes", "edges", "graphs", "plain"  # what a value has one row for
-INDEX, BATCH = "index", "batch"  # edge_index, and the graph of each node: inputs that only layers and poolings read
+INDEX, BATCH = "index", "batch"  # edge_index, and the graph of each node: only layers and poolings read these
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Trace:
 
 
 def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
-    """The steps of a model whose forward takes (x, edge_index, *arguments). Raises Untraceable with the reason."""
+    """The steps of a model with forward(x, edge_index, *arguments). Raises Untraceable with the reason."""
     module, graph = record(module, arguments, inputs=2)
     reader = _Reader(module)
     for node in graph.nodes:
@@ -86,9 +86,9 @@ class _Reader:
 
     def step(self, node: fx.Node) -> Step:
         meta = node.meta
-        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args, node.kwargs,
-                    node.target if node.op == "placeholder" else None, meta.get("kernel"), meta.get("pool"),
-                    meta.get("given", {}))
+        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args,
+                    node.kwargs, node.target if node.op == "placeholder" else None, meta.get("kernel"),
+                    meta.get("pool"), meta.get("given", {}))
 
     def _placeholder(self, node: fx.Node) -> None:
         named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
@@ -110,7 +110,8 @@ class _Reader:
         if pool := pool_of(node, module):
             return self._pool(node, pool)
         check_module(module)
-        self._row_by_row(node, torch.relu_ if isinstance(module, nn.ReLU) and _owns(node.args[0]) else module)
+        in_place = isinstance(module, nn.ReLU) and _may_overwrite(node)
+        self._row_by_row(node, torch.relu_ if in_place else module)
 
     def _call_function(self, node: fx.Node) -> None:
         self._operation(node, node.target)
@@ -128,10 +129,10 @@ class _Reader:
         elif pool := pool_of(node, None):
             self._pool(node, pool)
         elif name == "size" and node.args[1:] == (0,):
-            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # only `view` may use it
+            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # for `view` alone
         else:
             check_operation(name, node)
-            self._row_by_row(node, torch.relu_ if name == "relu" and _owns(node.args[0]) else call)
+            self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
             node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
 
     def _getitem(self, node: fx.Node) -> None:
@@ -150,8 +151,8 @@ class _Reader:
     def _row_by_row(self, node: fx.Node, call: Callable) -> None:
         kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
         if kinds & {INDEX, BATCH}:
-            raise Untraceable(f"{name_of(node)} looks at {'edge_index' if INDEX in kinds else 'batch'} outside a "
-                              f"message-passing layer or pooling")
+            what = "edge_index" if INDEX in kinds else "batch"
+            raise Untraceable(f"{name_of(node)} looks at {what} outside a message-passing layer or pooling")
         if len(kinds) != 1:
             raise Untraceable(f"{name_of(node)} brings {' and '.join(sorted(kinds))} together")
         if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in ("view", "reshape"):
@@ -167,7 +168,8 @@ class _Reader:
         if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
             raise Untraceable(f"{what} is not given the graph's own edge_index")
         given = {name: value for name, value in bound.items() if value is not None and value is not False}
-        other = [name for name, value in given.items() if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
+        other = [name for name, value in given.items()
+                 if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
         if other:
             raise Untraceable(f"{what} is given {', '.join(other)}")
         edges = {name: value.name for name, value in given.items()}
@@ -183,9 +185,12 @@ def _reach(graph: fx.Graph, output: fx.Node) -> None:
             source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0))
 
 
-def _owns(value: fx.Node) -> bool:
-    """Whether nobody else needs a value: a layer's fresh table with one reader, which may overwrite it."""
-    return "kernel" in value.meta and value.meta["kernel"].hops > 0 and len(value.users) == 1
+def _may_overwrite(node: fx.Node) -> bool:
+    """Whether all an operation reads is the fresh table of a layer, which nobody else reads."""
+    if len(node.args) != 1 or node.kwargs:
+        return False
+    layer = node.args[0].meta.get("kernel")
+    return layer is not None and layer.hops > 0 and len(node.args[0].users) == 1
 
 
 def node_kind(node: fx.Node) -> str:

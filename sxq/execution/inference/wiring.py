@@ -18,30 +18,32 @@ class Runs:
     def by(group: np.ndarray, groups: int, values: np.ndarray | None = None) -> "Runs":
         """Values by their group [n]; without values their places 0 .. n - 1."""
         order = np.argsort(group, kind="stable")
-        return Runs(order if values is None else values[order], np.searchsorted(group[order], np.arange(groups + 1)))
+        start = np.searchsorted(group[order], np.arange(groups + 1))
+        return Runs(order if values is None else values[order], start)
 
     def only(self, chosen: np.ndarray) -> "Runs":
         """Without the values that are not chosen, [n] bool."""
         return Runs(self.values[chosen], np.concatenate([[0], np.cumsum(chosen)])[self.start])
 
     def of(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All numbers of some groups [n], one group after the other: which of the n each is from, and the number."""
+        """All numbers of some groups [n], one group after the other: (which of the n it is from, number)."""
         first, count = self.start[groups], self.start[groups + 1] - self.start[groups]
         which = np.repeat(np.arange(len(groups)), count)
         return which, self.values[np.arange(len(which)) + np.repeat(first - np.cumsum(count) + count, count)]
 
 
 class Wiring:
-    """Which edges leave which row, and which are whose unit's; rows that receive are those of the widest layer."""
+    """Which edges leave which row, and which are whose unit's; the widest layer's rows receive."""
 
     def __init__(self, plan: FieldPlan):
         self.plan = plan
         unit, head = plan.into(plan.rows(plan.depth))
         self.heads = Runs.by(unit, plan.units, head)  # unit -> heads of its edges, wherever a degree matters
         one = plan.edges(plan.depth - 1, "keep")
-        self.tail, self.head, units = (numbers.numpy().astype(np.int64) for numbers in (one.tail, one.head, one.mask))
+        self.tail, self.head, units = (
+            ends.numpy().astype(np.int64) for ends in (one.tail, one.head, one.mask))
         free = np.flatnonzero(units < plan.units)
-        self.edges = Runs.by(units[free], plan.units, free)  # unit -> numbers of its edges in `tail` and `head`
+        self.edges = Runs.by(units[free], plan.units, free)  # unit -> places of its edges in `tail`, `head`
 
     def leaving(self, loops: Loops) -> tuple[Runs, np.ndarray]:
         """Row -> heads of all edges that leave it, and the row of the mask table of each."""

@@ -33,17 +33,18 @@ class Site:
 
     def listed(self, argument: str, edges: Edges, change: Callable[[Tensor], Tensor],
                added: Callable[[FieldPlan, Tensor], Tensor] | None = None) -> Tensor:
-        """An edge argument of the layer, [m, ...], changed row by row and in the order of the edges: [E, ...].
+        """An edge argument of the layer [m, ...], changed row by row, in the order of the edges: [E, ...].
 
-        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per field;
-        `change` is a module, method or function, so that it is known again.
+        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per
+        field; `change` is a module, method or function, so that it is known again.
         """
         name = self.given[argument]
 
         def make(plan: FieldPlan) -> Tensor:
             one, values = plan.edges(edges.hop, edges.loops), plan.values[name]
             changed = change(values)
-            changed = torch.cat([changed, changed.new_zeros(1, *changed.shape[1:])])[one.edge]  # -1: the zeros
+            nothing = changed.new_zeros(1, *changed.shape[1:])  # for edge -1, a loop that is added
+            changed = torch.cat([changed, nothing])[one.edge]
             if added is not None:
                 new = one.edge < 0
                 changed[new] = added(plan, values)[one.head[new]]
@@ -88,11 +89,11 @@ def weighted(site: Site, edges: Edges) -> Tensor:
 
 
 def averaged(edges: Edges) -> Tensor | Weights:
-    """Scalars [E, W], not to be written to: one over the number of edges of each row, where an edge is present."""
+    """Scalars [E, W], not to be written to: one over the number of the row's present edges."""
     if edges.near:
-        return Weights("count", lambda plan: plan.degrees(None, None), head=lambda count: 1 / np.maximum(count, 1))
-    return edges.shared("mean", lambda outermost:
-                        outermost.present / outermost.heads(outermost.total(outermost.present).clamp_(min=1)))
+        return Weights("count", lambda plan: plan.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1))
+    return edges.shared("mean", lambda outermost: outermost.present / outermost.heads(
+        outermost.total(outermost.present).clamp_(min=1)))
 
 
 def as_column(values: Tensor) -> Tensor:
@@ -100,11 +101,12 @@ def as_column(values: Tensor) -> Tensor:
     return values.unsqueeze(-1) if values.ndim == 1 else values
 
 
-def linear_sum(edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear_sum(edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor,
+               bias: Tensor | None) -> Tensor:
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
-    Rows that are the same for every candidate are mapped once per field; other rows are summed first, where fewer
-    rows receive than send and a row does not get wider by it.
+    Rows that are the same for every candidate are mapped once per field; other rows are summed first, where
+    fewer rows receive than send and a row does not get wider by it.
     """
     if x.varies and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)

@@ -1,7 +1,7 @@
-"""GINConv (Xu et al. 2019) and GINEConv (Hu et al. 2020): a network on the sum of neighbours and the node itself.
+"""GINConv (Xu et al. 2019) and GINEConv (Hu et al. 2020): a network on the sum of neighbours and node.
 
-GIN's sum commutes with the first linear map of its network, which is therefore taken first where the rows are the
-same for every candidate: with 1,433 features and 16 hidden channels that is where the time would go.
+GIN's sum commutes with the first linear map of its network, which is therefore taken first where the rows are
+the same for every candidate: with 1,433 features and 16 hidden channels that is where the time would go.
 """
 
 from torch import Tensor

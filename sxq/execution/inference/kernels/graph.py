@@ -1,5 +1,5 @@
-"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside the
-mapped node itself.
+"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside
+the mapped node itself.
 """
 
 from torch import Tensor
@@ -16,7 +16,7 @@ class Graph(Kernel):
 
     def __init__(self, layer, given):
         super().__init__(layer, given)
-        known = (SumAggregation, MeanAggregation) if given else (SumAggregation, MeanAggregation, MaxAggregation)
+        known = (SumAggregation, MeanAggregation, *(() if given else (MaxAggregation,)))
         if type(layer.aggr_module) not in known:
             raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
         self.sums = not given and type(layer.aggr_module) is not MaxAggregation
@@ -37,7 +37,7 @@ class Graph(Kernel):
 
 
 class LE(Kernel):
-    """out = lin3(x_i) + sum of w (lin1(x_j) - lin2(x_i)): the second term is lin2(x_i) times the sum of the weights."""
+    """out = lin3(x_i) + sum of w lin1(x_j) - lin2(x_i) times the sum of w."""
 
     takes = ("edge_weight",)
 

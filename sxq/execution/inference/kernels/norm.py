@@ -1,8 +1,8 @@
 """Symmetric normalisation, shared by the kernels that start with PyG's `gcn_norm`.
 
-    weight of edge u -> v = w(u, v) / sqrt(d(u) d(v)),   d(v) = sum of w over the in-edges of v, its loop included
+    weight of edge u -> v = w(u, v) / sqrt(d(u) d(v)),   d(v) = sum of w over the in-edges of v and its loop
 
-Degrees depend on the candidate, so they are summed for every candidate anew; halo edges enter as one constant.
+Degrees depend on the candidate, so they are summed for each anew; halo edges enter as one constant.
 """
 
 from functools import cache
@@ -43,7 +43,8 @@ class Norm:
         own = scale if frame.nested else scale.index_select(0, tile.inner(frame.depth, edges.hop))
         weights = edges.tails(scale).mul_(edges.heads(own)).mul_(edges.present)
         if name:
-            weights *= site.listed("edge_weight", edges, as_column, self._loop_weights if self.add_loops else None)
+            added = self._loop_weights if self.add_loops else None
+            weights *= site.listed("edge_weight", edges, as_column, added)
         return weights
 
     def _incidence(self, plan: FieldPlan, name: str | None) -> Incidence:
@@ -64,6 +65,6 @@ def _rsqrt(degrees: np.ndarray) -> np.ndarray:
 
 @cache
 def norm(add_loops: bool, fill: float = 1.0) -> Norm:
-    """`add_loops`: every row gets one loop, those of the graph keep their weight; `fill`: the weight of an added one
-    where edges are weighted (PyG ignores `improved` where they are not)."""
+    """`add_loops`: every row gets one loop, those of the graph keep their weight; `fill`: the weight of an
+    added one where edges are weighted (PyG ignores `improved` where they are not)."""
     return Norm(add_loops, fill)

@@ -32,7 +32,8 @@ class Transformer(Kernel):
         if site.given:
             keys = keys + site.listed("edge_attr", edges, self._embed)
         keys *= edges.gather_heads(x.within(site.hop).apply(layer.lin_query, layer.lin_query))
-        logits = keys.unflatten(-1, (layer.heads, -1)).sum(dim=-1).transpose(0, 1) / math.sqrt(layer.out_channels)
+        products = keys.unflatten(-1, (layer.heads, -1)).sum(dim=-1)
+        logits = products.transpose(0, 1) / math.sqrt(layer.out_channels)
         out = self._values(x, edges, edges.softmax(logits), site)
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
         return self._with_root(out, x.within(site.hop)) if layer.root_weight else out
@@ -41,7 +42,8 @@ class Transformer(Kernel):
         """[T, H, C]"""
         out = edges.sum(x.apply(self.layer.lin_value, self.layer.lin_value), attention)
         if site.given:
-            split = site.listed("edge_attr", edges, self._embed).unflatten(-1, (self.layer.heads, -1)).unbind(1)
+            values = site.listed("edge_attr", edges, self._embed)
+            split = values.unflatten(-1, (self.layer.heads, -1)).unbind(1)
             out += torch.stack([edges.sum_constant(values.contiguous(), weights)
                                 for values, weights in zip(split, attention.unbind(2))], dim=1)
         return out
