@@ -150,8 +150,8 @@ def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
     """The outputs [2, n_i, C] of some candidates each, in the order of the candidates."""
     if len(pieces) == 1:
         return pieces[0][1]
-    order = np.argsort(np.concatenate([rows for rows, _ in pieces]))
-    return torch.cat([piece for _, piece in pieces], dim=1)[:, torch.from_numpy(order)]
+    rows, out = np.concatenate([rows for rows, _ in pieces]), torch.cat([piece for _, piece in pieces], dim=1)
+    return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from sxq.graph import LOOP, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
+REMEMBERED = 2**22  # longest list of table rows that is kept
 ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; their number
 
 
@@ -39,14 +40,16 @@ class EdgeList:
         """Which table rows each bag sums, column by column [columns * E]; where bags start [columns * R].
 
         `shared`: the table holds one copy of the rows for all columns. A longer answer begins with every
-        shorter one, so for a field that is asked again it is built once.
+        shorter one, so for a field that is asked again it is built once; unless it takes megabytes, for many
+        fields may be loaded.
         """
         size, index, start = self.memory.get(shared, (0, None, None))
         if columns > size:
             column = torch.arange(columns, dtype=torch.int32, device=self.ends.device)[:, None]
             index = self.shared.expand(columns, -1) if shared else self.tail + column * self.rows_in
             index, start = index.reshape(-1), (self.start + column * self.size).view(-1)
-            self.memory[shared] = columns, index, start
+            if len(index) <= REMEMBERED:
+                self.memory[shared] = columns, index, start
         return index[: columns * self.size], start[: columns * self.rows]
 
 
