@@ -14,7 +14,7 @@ from sxq.execution.inference import Cuts, packing
 from sxq.execution.inference.layered import Layered
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.model import Model
-from sxq.graph import LOOP, Field
+from sxq.graph import LOOP, Field, Graph
 from tests.graphs import random_graph
 from tests.test_layered import CPU, assert_equal, some_bits
 
@@ -98,7 +98,8 @@ def whole(graph):
 def plain(model, graph, field, bits):
     """[2, C]: the module on the edge-induced graph of the candidate, and on all nodes without its edges."""
     loops = field.unit == LOOP
-    kept = ~loops & bits[field.unit]
+    kept = ~loops
+    kept[~loops] = bits[field.unit[~loops]]
     alive = np.isin(np.arange(graph.num_nodes), graph.edge_index[:, kept]) | (not bits.any())
     outputs = []
     for edges, nodes in ((kept | loops, alive), (~kept, np.ones_like(alive))):
@@ -126,6 +127,15 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
         for graph, field, cut, found in zip(graphs, fields, cuts, backend.infer(cuts)):
             expected = [plain(backend.model, graph, field, bits) for bits in cut.bits]
             assert_equal(found, torch.stack(expected, dim=1))
+
+
+@pytest.mark.parametrize("edges", [[], [(0, 0), (2, 2)]])
+def test_a_graph_without_units_has_its_nodes(edges):
+    graph = Graph(np.array(edges, int).reshape(-1, 2).T, np.random.default_rng(0).normal(size=(4, 5)))
+    backend, field = Layered(prepared(MODELS["gcn sum"]())), whole(graph)
+    bits = np.zeros((1, 0), bool)
+    found = backend.infer([Cuts(backend.load(graph, field), bits)])[0]
+    assert_equal(found, plain(backend.model, graph, field, bits[0])[:, None])
 
 
 REFUSED = {
