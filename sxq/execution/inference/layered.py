@@ -60,8 +60,9 @@ class Layered:
 
     def cost(self, plan: FieldPlan) -> int:
         """Bytes one candidate takes at most, both graphs: masks, the messages of the largest layer, rows."""
-        rows = plan.rows(max(self.trace.hops - 1, 0))
-        return 2 * 4 * (plan.units + self._held(plan) + 4 * self._width * rows)
+        rows, messages = plan.rows(max(self.trace.hops - 1, 0)), self._messages(plan)
+        terms = messages * 4 * self._width // TERM if self.near else 0  # of differences: vectors, in doubles
+        return 2 * 4 * (plan.units + SCALARS * messages + terms + 4 * self._width * rows)
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets, or of the whole graphs: on every G_s, then on every G \\ G_s."""
@@ -82,17 +83,10 @@ class Layered:
 
     def _messages(self, plan: FieldPlan) -> int:
         """Edges of the largest layer, counted several times where a message is more than what weighs it."""
-        return self._held(plan) // SCALARS
-
-    def _held(self, plan: FieldPlan) -> int:
-        """Numbers held for the messages of the largest layer."""
-        def make() -> int:
-            least = SCALARS + (4 * self._width // TERM if self.near else 0)  # terms are vectors
-            return max([SCALARS] + [
-                plan.edges(step.hop + step.kernel.hops - 1, "replace").size
-                * max(least, step.kernel.held(self._channels(step.args[0].name, plan)))
-                for step in self.trace.varying if step.kernel])
-        return plan.memo("held", make)
+        return plan.memo("messages", lambda: max([1] + [
+            plan.edges(step.hop + step.kernel.hops - 1, "replace").size
+            * step.kernel.held(self._channels(step.args[0].name, plan)) // SCALARS
+            for step in self.trace.varying if step.kernel]))
 
     def _channels(self, name: str, plan: FieldPlan) -> int:
         """How wide the value of a step is, at most."""
