@@ -28,11 +28,11 @@ def graph(name: str) -> Graph:
     return read_npz(folder() / f"{name}.npz")
 
 
-def model(name: str, on: Graph, architecture: str = "gcn") -> torch.nn.Module:
-    """The published 3-layer GCN of a graph, or one of the same depth and width with seeded random weights."""
+def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> torch.nn.Module:
+    """The published 3-layer GCN of a graph, or another model, 16 wide, with seeded random weights."""
     classes = int(on.y.max()) + 1
-    module = build(ArchitectureSpec(architecture, on.num_features, classes, layers=3, hidden=16), seed=0)
-    if architecture == "gcn":
+    module = build(ArchitectureSpec(architecture, on.num_features, classes, layers=layers, hidden=16), seed=0)
+    if architecture == "gcn" and layers == 3:
         load_weights(module, folder() / "models" / WEIGHTS[name])
     return module
 

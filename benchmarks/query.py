@@ -1,8 +1,8 @@
 """How long does one warm EXPLAIN NODE take, and where does the time go?
 
-Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, default settings, in-memory database.
-Every target is explained once before the clock starts. Prints the median and the 95th percentile over the targets
-and the share of each operator, as PROFILE gives them.
+Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, default settings, in-memory
+database. Every target is explained once before the clock starts. Prints the median and the 95th percentile
+over the targets and the share of each operator, as PROFILE gives them.
 
     SXQ_DATA=... python benchmarks/query.py [--quick] [--json]
 """
@@ -42,7 +42,8 @@ def measure(data: Path, targets: list[int]) -> dict:
     """Explain every target twice; the second time counts."""
     with sxq.connect() as con:
         con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
-        con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
+        con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? "
+                    "(ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
                     [str(data / "models" / "skyexp_cora_gcn.safetensors")])
         seconds, spent, candidates = [], Counter(), 0
         for target in targets:

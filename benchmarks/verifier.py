@@ -1,11 +1,12 @@
 """How many candidates are verified per second, as a multiple of one forward pass at a time?
 
-Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and edge
-growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one target after the
-other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory, cost per candidate
-against the size of the field, and what the machine's arithmetic would allow.
+Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and
+edge growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one
+target after the other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory,
+cost per candidate against the size of the field and the depth of the model, and what the machine's arithmetic
+would allow.
 
-    SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json]
+    SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json] [--plot cost.png]
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from dataclasses import dataclass, replace
 
 import data
+import limits
 import naive
 import numpy as np
 import torch
@@ -46,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few targets, a small budget, GCN only")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--plot", metavar="FILE", help="draw cost against field size and depth")
     options = parser.parse_args()
     cora, found = data.graph("cora"), {}
     targets, budget = data.published_targets()[:4 if options.quick else 26], 1000 if options.quick else 5000
@@ -56,9 +59,14 @@ def main() -> None:
         hubs = data.graph("facebook")
         found["facebook gcn"] = compare("facebook gcn", hubs, data.model("facebook", hubs),
                                         data.random_targets(hubs, 20), 500)
-    print(f"{torch.get_num_threads()} threads; peak memory {peak_memory():,.0f} MB (batches may take {MEMORY / 1e6:,.0f})")
+    depths = by_depth(cora, targets[:3 if options.quick else 8])
+    print(f"{torch.get_num_threads()} threads; peak memory {peak_memory():,.0f} MB "
+          f"(batches may take {MEMORY / 1e6:,.0f})")
+    if options.plot:
+        limits.plot(options.plot, {name: row["cost"] for name, row in found.items()}, depths)
     if options.json:
-        print(json.dumps({**found["cora gcn"], "peak_memory_mb": peak_memory(), "rows": found}))
+        print(json.dumps({**found["cora gcn"], "peak_memory_mb": peak_memory(), "us_by_depth": depths,
+                          "rows": found}))
 
 
 def compare(name: str, graph: Graph, module, targets: list[int], budget: int) -> dict:
@@ -68,17 +76,46 @@ def compare(name: str, graph: Graph, module, targets: list[int], budget: int) ->
     sample = [rounds[len(rounds) // 2][0] for rounds in each][:SAMPLES]
     single = naive.seconds_per_candidate(module, graph, [(asked.field, asked.bits[0]) for asked in sample])
     together = rate(graph, model, record(graph, model, targets, budget))
-    alone = [rate(graph, model, rounds) for rounds in each]
+    alone = np.array([rate(graph, model, rounds) for rounds in each])
     slow = rate(graph, replace(model, backend="disjoint"), [[Asked(a.field, a.bits[:2])] for a in sample])
-    ratios = np.array(alone) * single
-    found = {"backend": model.backend, "ratio": float(np.median(ratios)), "ratio_min": float(ratios.min()),
-             "ratio_together": together * single, "candidates_per_second": float(np.median(alone)),
-             "candidates_per_second_together": together, "naive_candidates_per_second": 1 / single,
-             "disjoint_candidates_per_second": slow}
-    print(f"{name:<13} {model.backend}: {found['candidates_per_second']:>9,.0f}/s alone, {together:>9,.0f}/s together, "
-          f"naive {1 / single:,.1f}/s, disjoint {slow:,.0f}/s\n{'':<13} {found['ratio']:,.0f} times the naive verifier "
-          f"(least {ratios.min():,.0f}), together {together * single:,.0f} times")
-    by_size(each, alone)
+    found = {"backend": model.backend, "ratio": float(np.median(alone * single)),
+             "ratio_min": float((alone * single).min()), "ratio_together": together * single,
+             "ratio_disjoint": float(np.median(alone) / slow),
+             "candidates_per_second": float(np.median(alone)), "candidates_per_second_together": together,
+             "naive_candidates_per_second": 1 / single, "disjoint_candidates_per_second": slow,
+             "cost": [(len(rounds[0][0].field.edges), 1e6 / one) for rounds, one in zip(each, alone)]}
+    if name.endswith("gcn"):
+        needed = np.array([limits.multiply_adds(graph, model, rounds[0][0].field) for rounds in each])
+        found["arithmetic_share"] = float(np.median(needed * alone) / limits.multiply_adds_per_second())
+    show(name, found)
+    return found
+
+
+def show(name: str, found: dict) -> None:
+    """Print what `compare` found."""
+    margin = f"\n{'':<13} "
+    print(f"{name:<13} {found['backend']}: {found['candidates_per_second']:,.0f}/s alone, "
+          f"{found['candidates_per_second_together']:,.0f}/s together, "
+          f"naive {found['naive_candidates_per_second']:,.1f}/s{margin}"
+          f"{found['ratio']:,.0f} times the naive verifier (least {found['ratio_min']:,.0f}), "
+          f"together {found['ratio_together']:,.0f} times{margin}"
+          f"{found['ratio_disjoint']:,.0f} times the disjoint backend "
+          f"({found['disjoint_candidates_per_second']:,.0f}/s)")
+    if "arithmetic_share" in found:
+        print(f"{'':<13} {found['arithmetic_share']:.1%} of the rate of a dense matrix product")
+    for fewest, most, micros in limits.by_size(found["cost"]):
+        print(f"{'':<13} fields of {fewest:,} to {most:,} edges: {micros:,.0f} us each")
+
+
+def by_depth(graph: Graph, targets: list[int]) -> dict[int, float]:
+    """Median microseconds per candidate of GCNs with 1 to 4 layers, printed and returned."""
+    found = {}
+    for layers in range(1, 5):
+        model = execution.register(data.model("cora", graph, layers=layers), graph, layers=layers)
+        each = [record(graph, model, [target], 500) for target in targets]
+        found[layers] = float(np.median([1e6 / rate(graph, model, rounds) for rounds in each if rounds]))
+        edges = np.median([len(rounds[0][0].field.edges) for rounds in each])
+        print(f"cora gcn      {layers} layers, fields of {edges:,.0f} edges: {found[layers]:,.0f} us each")
     return found
 
 
@@ -119,17 +156,10 @@ def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
         for batch in rounds:
             requests = [Request(loaded[id(a.field)], a.bits, predicted[id(a.field)]) for a in batch]
             for asked, verdict in zip(batch, verifier.verify(requests)):
-                evaluate(measures, MeasureBatch(asked.field, asked.bits, 1.0, 0.0, verdict.p_kept, verdict.p_removed))
+                evaluate(measures, MeasureBatch(asked.field, asked.bits, 1.0, 0.0, verdict.p_kept,
+                                                verdict.p_removed))
         seconds.append(time.perf_counter() - started)
     return sum(len(a.bits) for batch in rounds for a in batch) / float(np.median(seconds[1:]))
-
-
-def by_size(each: list[list[list[Asked]]], rates: list[float]) -> None:
-    """Cost per candidate against the size of the field."""
-    sizes = np.array([len(rounds[0][0].field.edges) for rounds in each])
-    for part in np.array_split(np.argsort(sizes), min(3, len(sizes))):
-        cost = 1e6 / np.array(rates)[part]
-        print(f"{'':<13} fields of {sizes[part].min():,} to {sizes[part].max():,} edges: {np.median(cost):,.0f} us each")
 
 
 def peak_memory() -> float:

@@ -1,7 +1,7 @@
 """The layered backend gives what the plain module gives on the whole graph with the edges really removed.
 
-Every graph here has a hub, self-loops, parallel edges, an isolated node, and comes directed and undirected, with
-weights or attributes where the layer takes them; every batch has the empty candidate and the whole field.
+Every graph here has a hub, self-loops, parallel edges, an isolated node, and comes directed and undirected,
+with weights or attributes where layers take them; every batch has the empty candidate and the whole field.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ PLAIN = {
     "sage add": lambda i, o: pyg.SAGEConv(i, o, aggr="add", root_weight=False, normalize=True, bias=False),
     "gin": lambda i, o: pyg.GINConv(network(i, o), eps=0.3, train_eps=True),
     "gin mlp": lambda i, o: pyg.GINConv(pyg.MLP([i, 8, o])),
-    "gin without a linear map": lambda i, o: nn.Sequential() or pyg.GINConv(nn.Sequential(nn.Tanh(), nn.Linear(i, o))),
+    "gin without a linear map": lambda i, o: pyg.GINConv(nn.Sequential(nn.Tanh(), nn.Linear(i, o))),
     "gat": pyg.GATConv,
     "gat heads": lambda i, o: pyg.GATConv(i, o, heads=3, concat=False, residual=True),
     "gat without loops": lambda i, o: pyg.GATConv(i, o, heads=2, concat=False, add_self_loops=False),
@@ -83,7 +83,8 @@ PLAIN = {
     "sg without loops": lambda i, o: pyg.SGConv(i, o, K=1, add_self_loops=False, bias=False),
     "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
     "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False, bias=False),
-    "appnp": lambda i, o: pyg.Sequential("x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]),
+    "appnp": lambda i, o: pyg.Sequential("x, e", [(nn.Linear(i, o), "x -> x"),
+                                                  (pyg.APPNP(2, 0.2), "x, e -> x")]),
     "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, concat=False, beta=True),
     "transformer without root": lambda i, o: pyg.TransformerConv(i, o, root_weight=False, bias=False),
 }
@@ -156,7 +157,8 @@ def test_a_kernel_is_its_layer(kind, name, make, undirected):
     model = prepared(kind(make), graph)
     backend = Layered(model)
     fields = [extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)]
-    cuts = [Cuts(backend.load(graph, field), some_bits(field, size)) for field, size in zip(fields, (5, 2, 3))]
+    cuts = [Cuts(backend.load(graph, field), some_bits(field, size))
+            for field, size in zip(fields, (5, 2, 3))]
     for field, cut, found in zip(fields, cuts, backend.infer(cuts)):  # several targets in one batch
         expected = torch.stack([plain(model, graph, field, bits) for bits in cut.bits], dim=1)
         assert_equal(found, expected)
@@ -165,8 +167,10 @@ def test_a_kernel_is_its_layer(kind, name, make, undirected):
 
 MODELS = {
     "GCN": lambda: pyg.GCN(5, 8, 3, 3),
-    "GCN jumping, batch norm": lambda: pyg.GCN(5, 8, 3, 3, jk="cat", norm="batch_norm", act="elu", act_first=True),
-    "GCN maximum, layer norm": lambda: pyg.GCN(5, 8, 2, 3, jk="max", norm="layer_norm", norm_kwargs={"mode": "node"}),
+    "GCN jumping, batch norm": lambda: pyg.GCN(5, 8, 3, 3, jk="cat", norm="batch_norm", act="elu",
+                                               act_first=True),
+    "GCN maximum, layer norm": lambda: pyg.GCN(5, 8, 2, 3, jk="max", norm="layer_norm",
+                                               norm_kwargs={"mode": "node"}),
     "GraphSAGE": lambda: pyg.GraphSAGE(5, 8, 2, 3, aggr="max", project=True, jk="last"),
     "GAT": lambda: pyg.GAT(5, 8, 2, 3, heads=4),
     "GAT v2": lambda: pyg.GAT(5, 8, 2, 3, heads=2, v2=True, dropout=0.5),
@@ -176,13 +180,14 @@ MODELS = {
 
 
 class Skips(nn.Module):
-    """Every step a model may take between layers: encoders, residuals, concatenation, slices, a shared layer."""
+    """All that a model may do between layers: encoders, residuals, concatenation, slices, a shared layer."""
 
     def __init__(self):
         super().__init__()
         self.encoder, self.norm = nn.Linear(5, 8), nn.LayerNorm(8)
         self.shared, self.last = pyg.GCNConv(8, 8), pyg.SAGEConv(24, 8)
-        self.scale, self.head = nn.Parameter(torch.ones(8)), nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 3))
+        self.scale = nn.Parameter(torch.ones(8))
+        self.head = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 3))
 
     def forward(self, x, edge_index):
         start = torch.tanh(self.encoder(x))
@@ -230,6 +235,25 @@ class Odd(nn.Module):
         return self.say(self.conv, x, edge_index)
 
 
+OVERWRITING = {
+    "read twice": lambda conv, x, e: (lambda out: out.relu() + out)(conv(x, e)),
+    "named argument": lambda conv, x, e: nn.functional.relu(input=conv(x, e)),
+    "in place": lambda conv, x, e: nn.functional.relu(conv(x, e), inplace=True),
+    "of the features": lambda conv, x, e: conv(x.relu(), e) + conv(x, e),
+}
+
+
+@pytest.mark.parametrize("way", OVERWRITING)
+def test_a_relu_overwrites_only_what_nobody_else_reads(way):
+    graph = random_graph(np.random.default_rng(1))
+    model = prepared(Odd(OVERWRITING[way]), graph)
+    backend, field = Layered(model), extract(graph, 0, 1, 1)
+    plan, bits = backend.load(graph, field), some_bits(field, 6)
+    for _ in range(2):  # the features are what they were
+        found = backend.infer([Cuts(plan, bits)])[0]
+        assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+
+
 REFUSED = {
     "sum over dim=0 may mix nodes": lambda conv, x, e: conv(x, e) + x.sum(dim=0).mean(),
     "mean over dim=None may mix nodes": lambda conv, x, e: conv(x, e) - x.mean(),
@@ -255,12 +279,14 @@ def test_what_mixes_rows_is_refused_with_its_reason(reason):
     (lambda: pyg.GCNConv(5, 3, flow="target_to_source"), "target_to_source"),
     (lambda: pyg.ClusterGCNConv(5, 3), "ClusterGCNConv"),
     (lambda: pyg.GATConv(5, 3, fill_value="max"), "fill_value='max'"),
-    (lambda: pyg.GINConv(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False))), "running"),
+    (lambda: pyg.GINConv(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False))),
+     "running"),
 ])
 def test_what_no_kernel_does_is_refused_with_its_reason(layer, reason):
     graph = random_graph(np.random.default_rng(1))
     with pytest.raises(Untraceable, match=reason):
-        Layered(borrow(pyg.Sequential("x, edge_index", [(layer(), "x, edge_index -> x")]), graph, "logits", CPU))
+        module = pyg.Sequential("x, edge_index", [(layer(), "x, edge_index -> x")])
+        Layered(borrow(module, graph, "logits", CPU))
 
 
 def test_the_check_finds_a_kernel_that_is_wrong(monkeypatch):
@@ -270,7 +296,8 @@ def test_the_check_finds_a_kernel_that_is_wrong(monkeypatch):
 
     graph = random_graph(np.random.default_rng(1))
     model = replace(prepared(pyg.GCN(5, 8, 2, 3), graph), hops=2, halo=1)
-    assert choose(model, graph) == ("layered", "") and choose(model, graph, "disjoint") == ("disjoint", "as set")
+    assert choose(model, graph) == ("layered", "")
+    assert choose(model, graph, "disjoint") == ("disjoint", "as set")
     assert open_backend("layered", model).name == "layered"
     right = Edges.sum
     monkeypatch.setattr(Edges, "sum", lambda self, rows, weights: right(self, rows, weights * 1.001))

@@ -1,7 +1,7 @@
 """The verifier: two inferences per candidate, on G_s and on G \\ G_s, in batches bounded by memory.
 
-In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) kept and removed, and the flags.
-Candidates of many targets share a batch; a batch that does not fit is halved and the smaller size remembered.
+In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) kept and removed, and flags.
+Candidates of many targets share a batch; a batch that does not fit is halved, the smaller size remembered.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ class Verifier:
 
 
 def read(p: np.ndarray, predicted: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two are a tie; [n] each."""
+    """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
     near_top = p > p.max(axis=1, keepdims=True) - TIE
     return p[np.arange(len(p)), predicted], p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 

@@ -1,9 +1,10 @@
 """Batched inference on edge-removed copies of receptive fields.
 
-A backend has two verbs. `load(graph, field)` prepares a field on the device, once per target. `infer(cuts)` runs
-both graphs of many candidates of many fields at once: `Cuts` are a loaded field and the candidates' bits; the answer
-is `[2, n, C]` for each, the outputs on G_s and on G \\ G_s. Self-loops are part of every graph, the halo only of
-G \\ G_s. The empty candidate gives the two ends: nothing but the nodes, and the whole graph.
+A backend has two verbs. `load(graph, field)` prepares a field on the device, once per target. `infer(cuts)`
+runs both graphs of many candidates of many fields at once: `Cuts` are a loaded field and the candidates'
+bits; the answer is `[2, n, C]` for each, the outputs on G_s and on G \\ G_s. Self-loops are part of every
+graph, the halo only of G \\ G_s. The empty candidate gives the two ends: nothing but the nodes, and the whole
+graph.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which backend runs a model: the layered one where it gives what the plain model gives, else the disjoint one.
+"""Which backend runs a model: the layered one where it equals the plain model, else the disjoint one.
 
 A model that can be traced is still checked before it is believed: on random cuts of real fields, for one
 candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show.
@@ -20,7 +20,7 @@ BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields the check looks at
 WIDEST = 64  # largest batch checked
 TOLERANCE = 1e-5  # on probabilities
-REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates of a batch are compared
+REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates are compared
 
 
 def choose(model: Model, graph: Graph, setting: str = "auto") -> tuple[str, str]:
@@ -57,8 +57,8 @@ def check(model: Model, graph: Graph) -> None:
             found = _run(layered, Cuts(fast, bits))[:, some]
             difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
             if not difference <= TOLERANCE:
-                raise Untraceable(f"layer by layer, node {graph.key(target)!r} differs by {difference:.2g} from the "
-                                  f"plain model")
+                raise Untraceable(f"layer by layer, node {graph.key(target)!r} differs by {difference:.2g} "
+                                  f"from the plain model")
 
 
 def _run(layered: Layered, cuts: Cuts) -> Tensor:

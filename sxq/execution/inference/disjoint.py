@@ -57,8 +57,8 @@ class Disjoint:
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
         bits = [torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts]
-        present = [edges for cut, kept in zip(cuts, bits)
-                   for edges in (cut.field.present(kept, context=False), cut.field.present(~kept, context=True))]
+        present = [cut.field.present(units, context) for cut, kept in zip(cuts, bits)
+                   for units, context in ((kept, False), (~kept, True))]
         outputs = self._forward([cut.field for cut in cuts for _ in range(2)], present)
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 

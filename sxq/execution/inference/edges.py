@@ -1,7 +1,7 @@
 """The messages of one layer, for all candidates of a tile: what kernels are written with.
 
-Messages weighed by a number are never stored: `sum` reads the rows where they lie. Where a message is a vector of
-its own (`gather`), it is: those layers cost memory.
+Messages weighed by a number are never stored: `sum` reads the rows where they lie. Where a message is a
+vector of its own (`gather`), it is: those layers cost memory.
 """
 
 from collections.abc import Callable, Hashable
@@ -21,6 +21,8 @@ LOWEST = torch.finfo(torch.float32).min
 class Edges:
     """E edges into the R rows within `hop` steps, in W columns. Scalars are [E, W] or [E, W, H]."""
 
+    near = False  # whether sums are computed as differences from a reference
+
     def __init__(self, tile: "Tile", hop: int, loops: Loops):
         self.tile, self.hop, self.loops, self.columns = tile, hop, loops, tile.columns
         self.list = tile.frame.edges(hop, loops)
@@ -31,9 +33,8 @@ class Edges:
         return self.shared("present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask))
 
     def shared(self, key: Hashable, make: Callable[["Edges"], Tensor]) -> Tensor:
-        """Scalars [E, W] that do not depend on the layer: made for the outermost edges, of which all others are some.
-
-        Not to be written to."""
+        """Scalars [E, W] that all layers share, not to be written to: made for the outermost edges, of which
+        those of the others are some."""
         tile, outermost = self.tile, self.tile.frame.depth - 1
         if self.hop == outermost:
             return tile.memo((key, self.loops), lambda: make(self))
@@ -59,8 +60,8 @@ class Edges:
         return bag(values.flatten(1), everything, self.list.start, None).view(-1, *values.shape[1:])
 
     def largest(self, values: Tensor) -> Tensor:
-        """Maxima over the edges of each row, the lowest float for a row without any: [E, W, ...] -> [R, W, ...]."""
-        return _largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
+        """Maxima over the edges of each row, [E, W, ...] -> [R, W, ...]; LOWEST for a row without any."""
+        return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
 
     def softmax(self, logits: Tensor) -> Tensor:
         """Attention [E, W, H] over the present edges of each row; zeros where there is none."""
@@ -105,12 +106,12 @@ class Edges:
         messages = self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
         column = torch.arange(self.columns, device=messages.device)[:, None]
         row = (self.list.head + column * self.list.rows).view(-1)
-        largest = _largest(messages, row, self.columns * self.list.rows)
-        return largest.masked_fill_(largest == LOWEST, 0.0)
+        most = largest(messages, row, self.columns * self.list.rows)
+        return most.masked_fill_(most == LOWEST, 0.0)
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:
-    """Row i of the answer is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
+    """Row i is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
     return torch.embedding_bag(table, index, start, False, 0, False, weight, False)[0]
 
 
@@ -119,7 +120,7 @@ def by_column(weights: Tensor) -> Tensor:
     return weights.T.reshape(-1)
 
 
-def _largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
+def largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
     """Maxima of values [n, k] by row [n]: [rows, k]."""
     lowest = values.new_full((rows, values.shape[1]), LOWEST)
     return lowest.scatter_reduce_(0, row.long()[:, None].expand(-1, values.shape[1]), values, "amax")

@@ -5,24 +5,27 @@ What it saves over copies of the field, in the order of what it is worth on Cora
     the first linear map    is the same for every candidate: once per field
     rows                    a layer computes only those its consumers need, at last the target's
     messages                are never stored: a weighted sum reads the rows where they lie
-    masks                   both graphs of a candidate, G_s and G \\ G_s, are columns of one table made from its bits
+    masks                   both graphs of a candidate, G_s and G \\ G_s, are columns of one table of its bits
+    differences             on large fields the first layer computes what a candidate changes in known sums
 
-Exact: edges that are absent weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
+Exact: absent edges weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sxq.execution.inference import Cuts
-from sxq.execution.inference.kernels.base import Site
+from sxq.execution.inference.kernels.base import SCALARS, Site
+from sxq.execution.inference.nearness import TERM
 from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
-from sxq.execution.inference.trace import NODES, PLAIN, Step, trace
+from sxq.execution.inference.trace import GRAPHS, NODES, PLAIN, Step, Trace, trace
 from sxq.execution.inference.workers import side_by_side
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
@@ -35,11 +38,12 @@ class Layered:
     def __init__(self, model: Model):
         self.model = model
         self.trace = trace(model.module, model.arguments)
+        self.near = _sums_first(self.trace)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
     def load(self, graph: Graph, field: Field) -> FieldPlan:
         """The plan of a field, with every step computed that is the same for all candidates."""
-        plan = FieldPlan(field, self.trace.hops, self.model.device)
+        plan = FieldPlan(field, self.trace.hops, self.model.device, whole=self.trace.pools)
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
         rows = plan.to_device(graph.features(field.nodes[: plan.rows(self.trace.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
@@ -55,28 +59,38 @@ class Layered:
         return plan.fixed(name, hop) if self.trace.steps[name].kind == NODES else plan.values[name]
 
     def cost(self, plan: FieldPlan) -> int:
-        """Bytes of the largest layer, for both columns of a candidate: masks, messages, rows."""
-        rows = plan.rows(max(self.trace.hops - 1, 0))
-        return 2 * 4 * (plan.units + 8 * self._messages(plan) + 4 * self._width * rows)
+        """Bytes one candidate takes at most, both graphs: masks, the messages of the largest layer, rows."""
+        rows, messages = plan.rows(max(self.trace.hops - 1, 0)), self._messages(plan)
+        terms = messages * 4 * self._width // TERM if self.near else 0  # of differences: vectors, in doubles
+        return 2 * 4 * (plan.units + SCALARS * messages + terms + 4 * self._width * rows)
 
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
-        """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
-        pieces = [[] for _ in cuts]
-        loads = pack(cuts, self._messages, self.model.device.type, torch.get_num_threads())
-        for load, out in zip(loads, side_by_side(self._outputs, loads, self.model.device)):
-            for owner, bits, piece in zip(load.owners, load.bits, out.split(load.slabs, dim=1)):
-                pieces[owner].append(piece.flatten(1, 2)[:, : len(bits)])
-        return [own[0] if len(own) == 1 else torch.cat(own, dim=1) for own in pieces]
+        """Outputs [2, n, C] of the targets, or of the whole graphs: on every G_s, then on every G \\ G_s."""
+        pieces, device = [[] for _ in cuts], self.model.device
+        near = self.near and device.type == "cpu"
+        loads = pack(cuts, self._messages, device.type, torch.get_num_threads(), near)
+        for load, out in zip(loads, side_by_side(self._outputs, loads, device)):
+            parts = zip(load.owners, load.bits, load.rows, out.split(load.slabs, dim=1))
+            for owner, bits, rows, piece in parts:
+                pieces[owner].append((rows, piece.flatten(1, 2)[:, : len(bits)]))
+        return [_assembled(own) for own in pieces]
 
     def _outputs(self, load: Load) -> Tensor:
         """[2, slabs, width, C]"""
-        with torch.inference_mode():
-            out = self._run(load.tile())
+        with torch.inference_mode(), load.tile() as tile:
+            out = self._run(tile)
             return out.view(2, load.width, -1, out.shape[1]).transpose(1, 2)
 
     def _messages(self, plan: FieldPlan) -> int:
-        """Edges of the widest layer."""
-        return max(1, plan.edges(max(self.trace.hops - 1, 0), "replace").size)
+        """Edges of the largest layer, counted several times where a message is more than what weighs it."""
+        return plan.memo("messages", lambda: max([1] + [
+            plan.edges(step.hop + step.kernel.hops - 1, "replace").size
+            * step.kernel.held(self._channels(step.args[0].name, plan)) // SCALARS
+            for step in self.trace.varying if step.kernel]))
+
+    def _channels(self, name: str, plan: FieldPlan) -> int:
+        """How wide the value of a step is, at most."""
+        return self._width if self.trace.steps[name].varies else plan.values[name].shape[1]
 
     def _run(self, tile: Tile) -> Tensor:
         """Every step that varies, in order: the output [W * slabs, C] at the targets."""
@@ -85,9 +99,13 @@ class Layered:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
                 values[step.name] = step.kernel.run(x, Site(tile, step.hop, step.given))
+            elif step.pool:
+                rows = self._look_up(step.args[0].name, step.hop, tile, values)
+                values[step.name] = step.pool.run(rows, tile)
             else:
                 value = step.run(lambda name: self._look_up(name, step.hop, tile, values))
-                _check(value, tile.columns * tile.frame.rows(step.hop), step)
+                rows = sum(tile.frame.counts) if step.kind == GRAPHS else tile.frame.rows(step.hop)
+                _check(value, tile.columns * rows, step)
                 values[step.name] = value
         return self._look_up(self.trace.output, 0, tile, values)
 
@@ -102,7 +120,8 @@ class Layered:
         """The value of a step, as an operation takes it: tables of the rows within `hop` steps."""
         step = self.trace.steps[name]
         if step.varies:
-            return values[name] if step.hop == hop else each(values[name], lambda t: tile.within(t, step.hop, hop))
+            value = values[name]
+            return value if step.kind == GRAPHS else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
             return example
@@ -110,6 +129,23 @@ class Layered:
             return self._rows(name, hop, tile, values).table
         return tuple(Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
                      for i in range(len(example)))
+
+
+def _sums_first(trace: Trace) -> bool:
+    """Whether all layers that look farthest do nothing but sum what is the same for every candidate, and no
+    layer is given anything about edges: then they can be computed as differences."""
+    layers = [step for step in trace.varying if step.kernel]
+    first = [step for step in layers if step.hop + step.kernel.hops == trace.hops]
+    return trace.hops > 1 and not trace.pools and not any(step.given for step in layers) and all(
+        step.kernel.sums and not trace.steps[step.args[0].name].varies for step in first)
+
+
+def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
+    """The outputs [2, n_i, C] of some candidates each, in the order of the candidates."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    rows, out = np.concatenate([rows for rows, _ in pieces]), torch.cat([piece for _, piece in pieces], dim=1)
+    return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

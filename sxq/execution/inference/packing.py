@@ -1,9 +1,9 @@
 """From what is asked to what runs together: batches cut and merged into tiles of a good size.
 
-Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its own; the
-small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile runs on one
-thread, and tiles run side by side: an operation this small gains nothing from a second thread, and loses much where
-that thread has to be waited for.
+Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its
+own; the small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile
+runs on one thread, and tiles run side by side: an operation this small gains nothing from a second thread,
+and loses much where that thread has to be waited for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.execution.inference import Cuts
+from sxq.execution.inference.difference import Changes, NearTile, Reference
+from sxq.execution.inference.nearness import near
 from sxq.execution.inference.plan import FieldPlan
 from sxq.execution.inference.tile import Tile
 from sxq.execution.inference.union import Union
 
-LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of the widest layer in a tile: what caches hold, what fills a GPU
+LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: caches hold them, a GPU is full
+NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
 SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
+WIDE = 2**12  # messages of the widest layer from which differences pay
+NEAR = 2**14  # rows of a tile of differences
 SLAB = 8  # candidates of one field side by side where several fields share a tile
 
 
@@ -30,11 +35,15 @@ class Load:
     owners: list[int] = field(default_factory=list)  # which batch each part is from
     fields: list[FieldPlan] = field(default_factory=list)
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
+    rows: list[np.ndarray | slice] = field(default_factory=list)  # which candidates of its batch a part holds
+    reference: Reference | None = None  # what all its candidates are near to, if anything
 
-    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray) -> "Load":
+    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray,
+            rows: np.ndarray | slice = slice(None)) -> "Load":
         self.owners.append(owner)
         self.fields.append(plan)
         self.bits.append(bits)
+        self.rows.append(rows)
         return self
 
     @property
@@ -47,26 +56,40 @@ class Load:
         return [-(-len(bits) // self.width) for bits in self.bits]
 
     def tile(self) -> Tile:
+        if self.reference:
+            return NearTile(Changes(self.reference, self.bits[0]))
         frame = self.fields[0] if len(self.fields) == 1 else Union(self.fields, self.slabs)
         return Tile(frame, self.bits, self.width)
 
 
-def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str, threads: int) -> list[Load]:
-    """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer."""
+def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str, threads: int,
+         differences: bool = False) -> list[Load]:
+    """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer.
+    `differences`: whether the first layers can be computed that way."""
     sizes = [2 * messages(cut.field) for cut in cuts]
     total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
     limit = LARGEST[device] if device != "cpu" else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
     small = [size * len(cut.bits) < ALONE and len(cuts) > 1 for size, cut in zip(sizes, cuts)]
     loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
-             for load in _cut(owner, cut, max(1, limit // size))]
-    return loads + list(_merge([(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]], limit))
+             for load in _cut(owner, cut, max(NARROW, limit // size), differences and size >= WIDE)]
+    shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]
+    return loads + list(_merge(shared, limit))
 
 
-def _cut(owner: int, cut: Cuts, width: int) -> list[Load]:
-    """A batch in equal pieces of at most `width` candidates."""
-    pieces = -(-len(cut.bits) // width)
-    bits = np.array_split(cut.bits, pieces) if pieces > 1 else [cut.bits]
-    return [Load(width).add(owner, cut.field, piece) for piece in bits if len(piece)]
+def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]:
+    """A batch in equal pieces of at most `width` candidates, apart those that are near to a reference."""
+    if len(cut.bits) <= width and not differences:
+        yield Load(width).add(owner, cut.field, cut.bits)
+        return
+    whole = [(None, np.arange(len(cut.bits)))]
+    for reference, chosen in near(cut.field, cut.bits) if differences else whole:
+        most = max(1, NEAR // cut.field.rows(cut.field.depth - 1)) if reference else width
+        for rows in _pieces(chosen, most):
+            yield Load(width, reference=reference).add(owner, cut.field, cut.bits[rows], rows)
+
+
+def _pieces(rows: np.ndarray, width: int) -> list[np.ndarray]:
+    return np.array_split(rows, -(-len(rows) // width)) if len(rows) else []
 
 
 def _merge(small: Sequence[tuple[int, Cuts, int]], limit: int) -> Iterator[Load]:

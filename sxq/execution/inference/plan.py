@@ -1,7 +1,7 @@
 """A field as the layered backend sees it: which edges end in which rows, sorted so that sums are runs.
 
-Everything here is computed once per target. Rows are nodes sorted by hop, so "the rows within h hops" is a prefix,
-and so are the edges into them: the edges of the outermost layer serve every layer.
+Everything here is computed once per target. Rows are nodes sorted by hop, so "the rows within h hops" is a
+prefix, and so are the edges into them: the edges of the outermost layer serve every layer.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,7 +15,8 @@ from torch import Tensor
 from sxq.graph import LOOP, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
-ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; how many these are
+REMEMBERED = 2**22  # longest list of table rows that is kept
+ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; their number
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,27 +26,30 @@ class EdgeList:
     rows: int  # R: rows that receive
     rows_in: int  # rows that may send
     size: int  # E
-    ends: Tensor  # [4, E]: tail row; head row; row of the mask table; tail row in a table shared by all columns
+    ends: Tensor  # [4, E]: tail row; head row; row of the mask table; tail row in a table all columns share
     bounds: Tensor  # [2, R]: first edge of each row; last one: its loop, where loops were replaced
     edge: Tensor  # [E] local edge number, -1 for a loop the layer adds
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
         tail, head, mask, shared = self.ends
-        self.__dict__.update(tail=tail, head=head, mask=mask, shared=shared, start=self.bounds[0], last=self.bounds[1])
+        start, last = self.bounds
+        self.__dict__.update(tail=tail, head=head, mask=mask, shared=shared, start=start, last=last)
 
     def bags(self, columns: int, shared: bool) -> tuple[Tensor, Tensor]:
-        """Which table rows each bag sums, column by column: [columns * E]; and where bags start: [columns * R].
+        """Which table rows each bag sums, column by column [columns * E]; where bags start [columns * R].
 
-        `shared`: the table holds one copy of the rows for all columns. A longer answer begins with every shorter
-        one, so for a field that is asked again it is built once.
+        `shared`: the table holds one copy of the rows for all columns. A longer answer begins with every
+        shorter one, so for a field that is asked again it is built once; unless it takes megabytes, for many
+        fields may be loaded.
         """
         size, index, start = self.memory.get(shared, (0, None, None))
         if columns > size:
             column = torch.arange(columns, dtype=torch.int32, device=self.ends.device)[:, None]
             index = self.shared.expand(columns, -1) if shared else self.tail + column * self.rows_in
             index, start = index.reshape(-1), (self.start + column * self.size).view(-1)
-            self.memory[shared] = columns, index, start
+            if len(index) <= REMEMBERED:
+                self.memory[shared] = columns, index, start
         return index[: columns * self.size], start[: columns * self.rows]
 
 
@@ -59,16 +63,19 @@ class Incidence:
 
 
 class FieldPlan:
-    """What does not depend on the candidate, for one field on one device. As a frame: one slab of one field."""
+    """What does not depend on the candidate, of one field on one device. As a frame: one slab of it."""
 
     nested = True  # rows and edges within fewer hops are prefixes
 
-    def __init__(self, field: Field, depth: int, device: torch.device):
-        self.field, self.depth, self.device, self.units = field, depth, device, field.num_units
+    def __init__(self, field: Field, depth: int, device: torch.device, units: int | None = None,
+                 whole: bool = False):
+        self.field, self.depth, self.device = field, depth, device
+        self.units = field.num_units if units is None else units  # a prefix of the field's
         self.fields, self.counts = [self], [1]
         self.values: dict[str, Any] = {}  # results of the steps that are the same for all candidates
         self._memory: dict[Hashable, Any] = {}
-        self._rows = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
+        by_hop = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
+        self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every row is needed to the end
         tail, head = field.edge_index
         order = np.argsort(head, kind="stable")
         self._edge, self._tail, self._head = order, tail[order], head[order]
@@ -80,6 +87,22 @@ class FieldPlan:
         if key not in self._memory:
             self._memory[key] = make()
         return self._memory[key]
+
+    @property
+    def inner(self) -> "FieldPlan":
+        """The plan of all layers but the outermost, with the units that those can see."""
+        return self.memo("inner", self._inner)
+
+    def _inner(self) -> "FieldPlan":
+        units, _ = self.into(self.rows(self.depth - 2))
+        plan = FieldPlan(self.field, self.depth - 1, self.device, int(units.max(initial=-1)) + 1)
+        plan.values = self.values
+        return plan
+
+    def into(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """(unit, head) of all edges of units into the first rows."""
+        chosen = (self._head < rows) & (self._mask < self.units)
+        return self._mask[chosen], self._head[chosen]
 
     def rows(self, hop: int) -> int:
         """Number of rows within `hop` steps of the target."""
@@ -102,7 +125,8 @@ class FieldPlan:
             table = table[:, np.argsort(table[1], kind="stable")]
         start = np.searchsorted(table[1], np.arange(rows))
         last = np.searchsorted(table[1], np.arange(rows), side="right") - 1
-        ends, bounds = (self.to_device(array.astype(np.int32)) for array in (table[:4], np.stack([start, last])))
+        arrays = table[:4], np.stack([start, last])
+        ends, bounds = (self.to_device(array.astype(np.int32)) for array in arrays)
         return EdgeList(rows, self.rows(hop + 1), table.shape[1], ends, bounds, self.to_device(table[4]))
 
     def incidence(self, key: Hashable, make: Callable[["FieldPlan"], Incidence]) -> Incidence:
@@ -110,14 +134,14 @@ class FieldPlan:
         return self.memo(("incidence", key), lambda: make(self))
 
     def listed(self, key: Hashable, make: Callable[["FieldPlan"], Tensor]) -> Tensor:
-        """Values of rows or edges [n, ...] that `make` computes for a field, remembered by their key: for each slab."""
+        """Values of rows or edges [n, ...] that `make` computes for a field, remembered, for each slab."""
         return self.memo(("listed", key), lambda: make(self))
 
     once = listed  # the same, once for each field
 
     def degrees(self, weight: np.ndarray | None, loop: np.ndarray | None) -> Incidence:
-        """In-degrees of all rows needed: edges weigh `weight` [m], and `loop` [n], where it is given, stands for the
-        loops of the graph. Loops and halo are one entry each, however many edges they are."""
+        """In-degrees of all rows needed: edges weigh `weight` [m], and `loop` [n], where it is given, stands
+        for the loops of the graph. Loops and halo are one entry each, however many edges they are."""
         rows = self.rows(self.depth)
         weight = np.ones(len(self._head)) if weight is None else weight[self._edge]
         inside = self._head < rows

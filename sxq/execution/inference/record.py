@@ -5,7 +5,9 @@ import inspect
 from torch import fx, nn
 from torch_geometric import nn as pyg
 from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import scatter
 
+from sxq.execution.inference.pooling import recorded
 from sxq.execution.inference.rowwise import MODULES, Untraceable, check_module, check_operation, is_active
 
 
@@ -13,12 +15,12 @@ class _Tracer(fx.Tracer):
     """Stops at what we have a word for."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, *MODULES))
+        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES))
         return known or super().is_leaf_module(module, name)
 
 
 class _Explicit(nn.Module):
-    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, with its arguments spelled out."""
+    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, in plain words."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -29,8 +31,8 @@ class _Explicit(nn.Module):
 
 
 def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[nn.Module, fx.Graph]:
-    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the module
-    they refer to. Raises Untraceable, for one where the way through the code depends on the values.
+    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the
+    module they refer to. Raises Untraceable, for one where the way through the code depends on the values.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
@@ -38,19 +40,21 @@ def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[
     unused = {p.name: None if p.default is p.empty else p.default for p in parameters[inputs:]
               if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     try:
-        graph = _Tracer().trace(module, concrete_args=unused)
+        with recorded():
+            graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
     except Exception as error:  # whatever a stranger's forward may raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
-    _tidy(module, graph)
+    _tidy(module, graph, inputs)
     return module, graph
 
 
-def _tidy(module: nn.Module, graph: fx.Graph) -> None:
-    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses."""
-    for node in reversed(graph.nodes):
+def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
+    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses; no inputs."""
+    for node in reversed(list(graph.nodes)[inputs:]):
         leaf = module.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(leaf, (nn.Identity, nn.Dropout)) or node.target is nn.functional.dropout and not is_active(node):
+        dropped = node.target is nn.functional.dropout and not is_active(node)
+        if dropped or isinstance(leaf, (nn.Identity, nn.Dropout)):
             node.replace_all_uses_with(node.args[0])
         if not node.users and node.op != "output":
             graph.erase_node(node)
@@ -76,7 +80,7 @@ def require_rowwise(module: nn.Module) -> fx.Graph:
 
 
 def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
-    """A row-wise network as its first linear map and the rest; (None, the network) if it does not begin with one."""
+    """A row-wise network as its first linear map and the rest; (None, the network) if it has none first."""
     graph = require_rowwise(module)
     x, *rest = graph.nodes
     first = rest[0]

@@ -1,7 +1,7 @@
 """What may stand between message-passing layers: operations that treat every row by itself.
 
-Anything that could let one row see another is refused with a reason, because the layered backend lays the rows of
-many candidates one after the other. The list holds what is known to be safe; the rest is `Untraceable`.
+Anything that could let one row see another is refused with a reason, because the layered backend lays the
+rows of many candidates one after the other. Listed is what is known to be safe; the rest is `Untraceable`.
 """
 
 import torch
@@ -14,23 +14,25 @@ class Untraceable(Exception):
 
 
 POINTWISE = frozenset("""
-    add iadd sub isub mul imul truediv itruediv div neg pow abs exp log log1p expm1 sqrt rsqrt reciprocal square
-    sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish leaky_relu leaky_relu_
-    prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus softsign tanhshrink threshold erf
-    sin cos nan_to_num float double to type_as contiguous clone detach zeros_like ones_like eq ne lt le gt ge
-    logical_and logical_or logical_not linear layer_norm batch_norm dropout dropout_ feature_dropout alpha_dropout
-    identity""".split())
+    add iadd sub isub mul imul truediv itruediv div neg pow abs exp log log1p expm1 sqrt rsqrt reciprocal
+    square sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish
+    leaky_relu leaky_relu_ prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus
+    softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
+    zeros_like ones_like eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
+    dropout dropout_ feature_dropout alpha_dropout identity""".split())
 ALONG = frozenset("""
-    softmax log_softmax softmin sum mean prod norm normalize amax amin max min argmax argmin logsumexp std var cat
-    concat stack squeeze unsqueeze chunk split unbind select narrow cumsum topk sort glu flatten""".split())
+    softmax log_softmax softmin sum mean prod norm normalize amax amin max min argmax argmin logsumexp std
+    var cat concat stack squeeze unsqueeze chunk split unbind select narrow cumsum topk sort glu
+    flatten""".split())
 SHAPE = frozenset(["view", "reshape"])
-TUPLES = frozenset(["max", "min", "chunk", "split", "unbind", "topk", "sort"])  # several results, when given a dim
-DEFAULT_DIM = {"cat": 0, "concat": 0, "stack": 0, "chunk": 0, "split": 0, "unbind": 0, "normalize": 1, "glu": -1,
-               "topk": -1, "sort": -1, "flatten": 0}
+TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, when given a dim
+DEFAULT_DIM = {"cat": 0, "concat": 0, "stack": 0, "chunk": 0, "split": 0, "unbind": 0, "normalize": 1,
+               "glu": -1, "topk": -1, "sort": -1, "flatten": 0}
 DIM_POSITION = {"split": 2, "chunk": 2, "normalize": 2, "topk": 2, "norm": 2}
-MODULES = (nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.Bilinear, nn.PReLU, pyg.Linear,
-           pyg.MessageNorm)
-ACTIVATIONS = frozenset(name for name in vars(nn.modules.activation) if name[0].isupper()) - {"MultiheadAttention"}
+MODULES = (nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.Bilinear, nn.PReLU,
+           pyg.Linear, pyg.MessageNorm)
+ACTIVATIONS = frozenset(name for name in vars(nn.modules.activation)
+                        if name[0].isupper() and name != "MultiheadAttention")
 
 
 def check_module(module: nn.Module) -> None:
@@ -45,7 +47,8 @@ def check_module(module: nn.Module) -> None:
             raise Untraceable("LayerNorm with mode='graph' mixes all nodes")
     elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin)):
         _check_dim(name, module.dim)
-    elif type(module) not in MODULES and not (name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")):
+    elif type(module) not in MODULES and not (
+            name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")):
         raise Untraceable(f"no layered form of {name} is known")
 
 

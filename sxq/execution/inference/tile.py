@@ -1,9 +1,10 @@
 """The candidates that run together, and the rows they compute.
 
-A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the first
-half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C] holds activations
-column by column, so that everything row-wise is one contiguous operation and means what its author meant. *Scalars*
-(one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a gather copies runs of candidates.
+A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the
+first half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C]
+holds activations column by column, so that everything row-wise is one contiguous operation and means what its
+author meant. *Scalars* (one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a
+gather copies runs of candidates.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -13,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.plan import EXTRA, ONES, FieldPlan, Loops
+from sxq.execution.inference.edges import Edges, bag
+from sxq.execution.inference.plan import EXTRA, ONES, FieldPlan, Incidence, Loops
 from sxq.execution.inference.union import Union
 
 
@@ -26,6 +27,14 @@ class Tile:
         self.masks = _masks(frame, bits, width)  # [sum of (U + 2), W]
         self._memory: dict[Hashable, Any] = {}
 
+    def __enter__(self) -> "Tile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        """What layers share refers back to the tile: without this its memory stays until Python looks for
+        cycles, and every tile is computed in fresh pages, which costs more than the arithmetic."""
+        self._memory.clear()
+
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made when first asked for: what several layers share."""
         if key not in self._memory:
@@ -36,9 +45,14 @@ class Tile:
         """The messages into the rows within `hop` steps."""
         return self.memo((hop, loops), lambda: Edges(self, hop, loops))
 
+    def degrees(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Tensor:
+        """[R, W]: what the incidence of that key counts, for all rows that may send."""
+        one = self.frame.incidence(key, make)
+        return bag(self.masks, one.index, one.start, one.weight)
+
     def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
         """From a table of the rows within `outer` steps, those within `hop`."""
-        if hop == outer:
+        if self.frame.rows(hop) == self.frame.rows(outer):
             return table
         blocks = table.unflatten(0, (self.columns, -1))
         if self.frame.nested:
@@ -100,13 +114,14 @@ class Rows:
 
 
 def _masks(frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int) -> Tensor:
-    """Which units are present; behind those of each slab a row of ones, and one that says whether the halo is."""
+    """Which units are present; behind those of each slab a row of ones, and whether the halo is."""
     sizes = [plan.units + EXTRA for plan in frame.fields]
     total = [size * count for size, count in zip(sizes, frame.counts)]
     masks = torch.zeros(sum(total), 2 * width, device=frame.device)
-    flat = torch.from_numpy(bits[0].reshape(-1) if len(bits) == 1 else np.concatenate([own.ravel() for own in bits]))
-    sources = flat.to(frame.device).split([own.size for own in bits])
-    blocks = [block.view(count, size, -1) for block, count, size in zip(masks.split(total), frame.counts, sizes)]
+    flat = bits[0].reshape(-1) if len(bits) == 1 else np.concatenate([own.ravel() for own in bits])
+    sources = torch.from_numpy(flat).to(frame.device).split([own.size for own in bits])
+    blocks = [block.view(count, size, -1)
+              for block, count, size in zip(masks.split(total), frame.counts, sizes)]
     for block, source, own in zip(blocks, sources, bits):
         _fill(block[:, :-EXTRA, :width], source.view(own.shape), width)
     torch.sub(1.0, masks[:, :width], out=masks[:, width:])
@@ -116,7 +131,7 @@ def _masks(frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int) -> 
 
 
 def _fill(masks: Tensor, bits: Tensor, width: int) -> None:
-    """Bits [n, U] into masks [slabs, U, width]: `width` candidates to a slab, the last slab not always full."""
+    """Bits [n, U] into masks [slabs, U, width]: `width` candidates to a slab, in the last perhaps fewer."""
     full = len(bits) // width
     masks[:full] = bits[: full * width].unflatten(0, (full, width)).transpose(1, 2)
     if full < len(masks):

@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 from torch_geometric.nn import MessagePassing
 
 from sxq.execution.inference.kernels import Kernel, kernel_of
+from sxq.execution.inference.pooling import Pool, pool_of
 from sxq.execution.inference.record import name_of, record
 from sxq.execution.inference.rowwise import TUPLES, Untraceable, check_module, check_operation
 
-NODES, EDGES, INDEX, PLAIN = "nodes", "edges", "index", "plain"  # what a value has one row for; INDEX is edge_index
+NODES, EDGES, GRAPHS, PLAIN = "nodes", "edges", "graphs", "plain"  # what a value has one row for
+INDEX, BATCH = "index", "batch"  # edge_index, and the graph of each node: only layers and poolings read these
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +28,15 @@ class Step:
     """One operation of the model."""
 
     name: str
-    kind: str  # NODES, EDGES or PLAIN
-    hop: int  # rows within so many hops are needed (NODES)
+    kind: str  # NODES, EDGES, GRAPHS or PLAIN
+    hop: int  # rows within so many hops are needed (NODES); a model that pools needs all rows
     varies: bool  # whether it depends on the candidate
     call: Callable | None  # None for an input and for a layer
     args: tuple  # may hold fx nodes
     kwargs: Mapping[str, Any]
     input: str | None  # which argument of forward an input is
     kernel: Kernel | None  # of a layer
+    pool: Pool | None
     given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
 
     def run(self, look_up: Callable[[str], Any]) -> Any:
@@ -49,21 +53,24 @@ class Trace:
     output: str  # name of the step that is the answer
     hops: int  # how far the rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
+    pools: bool  # whether the output is one row per graph
 
 
 def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
-    """The steps of a model whose forward takes (x, edge_index, *arguments). Raises Untraceable with the reason."""
+    """The steps of a model with forward(x, edge_index, *arguments). Raises Untraceable with the reason."""
     module, graph = record(module, arguments, inputs=2)
     reader = _Reader(module)
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
-    if not isinstance(output, fx.Node) or node_kind(output) != NODES:
-        raise Untraceable("the output is not one row per node")
+    rows = GRAPHS if "batch" in arguments else NODES
+    if not isinstance(output, fx.Node) or node_kind(output) != rows:
+        raise Untraceable(f"the output is not one row per {rows[:-1]}")
     _reach(graph, output)
-    steps = {node.name: reader.step(node) for node in graph.nodes if node.op != "output" and node.meta["kind"] != INDEX}
+    steps = {node.name: reader.step(node) for node in graph.nodes
+             if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)}
     varying = tuple(step for step in steps.values() if step.varies)
-    return Trace(steps, output.name, max(step.hop for step in steps.values()), varying)
+    return Trace(steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS)
 
 
 class _Reader:
@@ -79,11 +86,13 @@ class _Reader:
 
     def step(self, node: fx.Node) -> Step:
         meta = node.meta
-        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args, node.kwargs,
-                    node.target if node.op == "placeholder" else None, meta.get("kernel"), meta.get("given", {}))
+        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args,
+                    node.kwargs, node.target if node.op == "placeholder" else None, meta.get("kernel"),
+                    meta.get("pool"), meta.get("given", {}))
 
     def _placeholder(self, node: fx.Node) -> None:
-        node.meta["kind"] = next(self.inputs, EDGES if node.target in ("edge_weight", "edge_attr") else PLAIN)
+        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
+        node.meta["kind"] = next(self.inputs, named.get(node.target, PLAIN))
 
     def _get_attr(self, node: fx.Node) -> None:
         value = self.module
@@ -98,8 +107,11 @@ class _Reader:
         module = self.module.get_submodule(node.target)
         if isinstance(module, MessagePassing):
             return self._layer(node, module)
+        if pool := pool_of(node, module):
+            return self._pool(node, pool)
         check_module(module)
-        self._row_by_row(node, module)
+        in_place = isinstance(module, nn.ReLU) and _may_overwrite(node)
+        self._row_by_row(node, torch.relu_ if in_place else module)
 
     def _call_function(self, node: fx.Node) -> None:
         self._operation(node, node.target)
@@ -114,11 +126,13 @@ class _Reader:
             node.meta.update(kind=PLAIN, call=call)
         elif name == "getitem":
             self._getitem(node)
+        elif pool := pool_of(node, None):
+            self._pool(node, pool)
         elif name == "size" and node.args[1:] == (0,):
-            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # only `view` may use it
+            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # for `view` alone
         else:
             check_operation(name, node)
-            self._row_by_row(node, call)
+            self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
             node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
 
     def _getitem(self, node: fx.Node) -> None:
@@ -128,12 +142,19 @@ class _Reader:
             raise Untraceable(f"[{index}] picks single nodes")
         self._row_by_row(node, node.target)
 
+    def _pool(self, node: fx.Node, pool: Pool) -> None:
+        if [node_kind(n) for n in node.all_input_nodes] != [NODES, BATCH]:
+            raise Untraceable(f"{name_of(node)} does not pool nodes by graph")
+        node.meta.update(kind=GRAPHS, varies=True, pool=pool)
+        node.args, node.kwargs = node.args[:1], {}
+
     def _row_by_row(self, node: fx.Node, call: Callable) -> None:
         kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
-        if INDEX in kinds:
-            raise Untraceable(f"{name_of(node)} looks at edge_index outside a message-passing layer")
+        if kinds & {INDEX, BATCH}:
+            what = "edge_index" if INDEX in kinds else "batch"
+            raise Untraceable(f"{name_of(node)} looks at {what} outside a message-passing layer or pooling")
         if len(kinds) != 1:
-            raise Untraceable(f"{name_of(node)} brings nodes and edges together")
+            raise Untraceable(f"{name_of(node)} brings {' and '.join(sorted(kinds))} together")
         if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in ("view", "reshape"):
             raise Untraceable("it computes with the number of nodes")
         node.meta.update(kind=kinds.pop(), call=call)
@@ -147,7 +168,8 @@ class _Reader:
         if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
             raise Untraceable(f"{what} is not given the graph's own edge_index")
         given = {name: value for name, value in bound.items() if value is not None and value is not False}
-        other = [name for name, value in given.items() if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
+        other = [name for name, value in given.items()
+                 if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
         if other:
             raise Untraceable(f"{what} is given {', '.join(other)}")
         edges = {name: value.name for name, value in given.items()}
@@ -161,6 +183,14 @@ def _reach(graph: fx.Graph, output: fx.Node) -> None:
         kernel = node.meta.get("kernel")
         for source in node.all_input_nodes if node.op != "output" else ():
             source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0))
+
+
+def _may_overwrite(node: fx.Node) -> bool:
+    """Whether all an operation reads is the fresh table of a layer, which nobody else reads."""
+    if len(node.args) != 1 or node.kwargs:
+        return False
+    layer = node.args[0].meta.get("kernel")
+    return layer is not None and layer.hops > 0 and len(node.args[0].users) == 1
 
 
 def node_kind(node: fx.Node) -> str:

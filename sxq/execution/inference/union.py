@@ -1,8 +1,8 @@
 """Several fields as one graph, so that the small batches of many targets share every operation.
 
-A slab is one field with as many candidates as the tile is wide. A union is slabs, those of one field side by side:
-the same answers as a `FieldPlan` gives for one, with every row and edge number moved to where its slab starts.
-Nothing is padded to the largest field. It is put together anew for every batch, and costs a few operations.
+A slab is one field with as many candidates as the tile is wide. A union is slabs, those of one field side by
+side: the same answers as a `FieldPlan` gives for one, with every row and edge number moved to where its slab
+starts. Nothing is padded to the largest field. It is put together for every batch, by a few operations.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -35,7 +35,8 @@ class Union:
         return self.memo(("rows", hop), lambda: self._total([plan.rows(hop) for plan in self.fields]))
 
     def edges(self, hop: int, loops: Loops) -> EdgeList:
-        return self.memo(("edges", hop, loops), lambda: self._edges([plan.edges(hop, loops) for plan in self.fields]))
+        return self.memo(("edges", hop, loops), lambda: self._edges(
+            [plan.edges(hop, loops) for plan in self.fields]))
 
     def _edges(self, lists: list[EdgeList]) -> EdgeList:
         rows, sizes = [one.rows for one in lists], [one.size for one in lists]
@@ -54,22 +55,24 @@ class Union:
         return Incidence(index[0], self._side_by_side([one.weight for one in each]), start[0])
 
     def listed(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
-        return self.memo(("listed", key), lambda: self._side_by_side([plan.listed(key, make) for plan in self.fields]))
+        return self.memo(("listed", key), lambda: self._side_by_side(
+            [plan.listed(key, make) for plan in self.fields]))
 
     def once(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
         return self.memo(("once", key), lambda: torch.cat([plan.listed(key, make) for plan in self.fields]))
 
     def inner(self, outer: Sequence[int], sizes: Sequence[int]) -> Tensor:
         """Which of `outer[i]` numbers per slab are the first `sizes[i]`."""
-        return self._moved([torch.arange(size, device=self.device, dtype=torch.int32)[None] for size in sizes], sizes,
-                           [self._starts(outer)])[0]
+        first = [torch.arange(size, device=self.device, dtype=torch.int32)[None] for size in sizes]
+        return self._moved(first, sizes, [self._starts(outer)])[0]
 
     def _side_by_side(self, values: Sequence[Tensor]) -> Tensor:
         """[n_i, ...] per field -> the same for every slab, one behind the other."""
-        return torch.cat([value.repeat(count, *[1] * (value.ndim - 1)) for value, count in zip(values, self.counts)])
+        return torch.cat([value.repeat(count, *[1] * (value.ndim - 1))
+                          for value, count in zip(values, self.counts)])
 
     def _moved(self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]) -> Tensor:
-        """Numbers [k, size_i] per field -> those of every slab [k, total], each plus base [k, slabs] of its slab."""
+        """Numbers [k, size_i] per field -> those of every slab [k, total], plus base [k, slabs]."""
         base = torch.from_numpy(np.array(base, np.int32)).to(self.device)
         moved = [(one[:, None] + own[:, :, None]).flatten(1)
                  for one, own in zip(numbers, base.split(list(self.counts), dim=1))]

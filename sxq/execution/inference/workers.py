@@ -1,8 +1,8 @@
 """Tiles side by side on the cores of a CPU.
 
-Operations of a few microseconds gain nothing from a team of threads, and where a core is busy with something else
-they wait for it thousands of times: then two threads have been measured a hundred times slower than one. So every
-operation runs on one thread, and each thread of torch has tiles of its own.
+Operations of a few microseconds gain nothing from a team of threads, and where a core is busy with something
+else they wait for it thousands of times: then two threads have been measured a hundred times slower than one.
+So every operation runs on one thread, and each thread of torch has tiles of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """The kernels: one file per family of convolutions, one line each in this registry.
 
-A kernel answers for one layer of a model: `run(x, site)` takes the rows its messages come from and gives the table
-of the rows that receive. What a layer cannot do exactly it refuses in its constructor, with the reason.
+A kernel answers for one layer of a model: `run(x, site)` takes the rows its messages come from and gives the
+table of the rows that receive. What a layer cannot do exactly it refuses in its constructor, with the reason.
 """
 
 from torch_geometric import nn as pyg

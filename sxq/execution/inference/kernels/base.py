@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
+from sxq.execution.inference.difference import Weights
 from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.plan import FieldPlan, Loops
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows, Tile
+
+SCALARS = 8  # numbers held for a message that is weighed by one number: weights, masks, indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +33,18 @@ class Site:
 
     def listed(self, argument: str, edges: Edges, change: Callable[[Tensor], Tensor],
                added: Callable[[FieldPlan, Tensor], Tensor] | None = None) -> Tensor:
-        """An edge argument of the layer, [m, ...], changed row by row and in the order of the edges: [E, ...].
+        """An edge argument of the layer [m, ...], changed row by row, in the order of the edges: [E, ...].
 
-        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per field;
-        `change` is a module, method or function, so that it is known again.
+        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per
+        field; `change` is a module, method or function, so that it is known again.
         """
         name = self.given[argument]
 
         def make(plan: FieldPlan) -> Tensor:
             one, values = plan.edges(edges.hop, edges.loops), plan.values[name]
             changed = change(values)
-            changed = torch.cat([changed, changed.new_zeros(1, *changed.shape[1:])])[one.edge]  # -1: the zeros
+            nothing = changed.new_zeros(1, *changed.shape[1:])  # for edge -1, a loop that is added
+            changed = torch.cat([changed, nothing])[one.edge]
             if added is not None:
                 new = one.edge < 0
                 changed[new] = added(plan, values)[one.head[new]]
@@ -53,6 +58,7 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it knows
+    sums = False  # whether all it does with messages is to sum them, by what only depends on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
         self.layer, self.name = layer, type(layer).__name__
@@ -66,6 +72,10 @@ class Kernel:
         """Rows within `site.hop + hops` steps -> table of the rows within `site.hop` steps."""
         raise NotImplementedError
 
+    def held(self, channels: int) -> int:
+        """Numbers that are held for a message at once, where the rows it reads have so many channels."""
+        return SCALARS
+
     def require_sum(self) -> None:
         if type(self.layer.aggr_module) is not SumAggregation:
             raise Untraceable(f"{self.name} with aggr={self.layer.aggr!r}")
@@ -78,16 +88,25 @@ def weighted(site: Site, edges: Edges) -> Tensor:
     return edges.present * site.listed("edge_weight", edges, as_column)
 
 
+def averaged(edges: Edges) -> Tensor | Weights:
+    """Scalars [E, W], not to be written to: one over the number of the row's present edges."""
+    if edges.near:
+        return Weights("count", lambda plan: plan.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1))
+    return edges.shared("mean", lambda outermost: outermost.present / outermost.heads(
+        outermost.total(outermost.present).clamp_(min=1)))
+
+
 def as_column(values: Tensor) -> Tensor:
     """Edge values [m] as [m, 1]; a matrix as it is."""
     return values.unsqueeze(-1) if values.ndim == 1 else values
 
 
-def linear_sum(edges: Edges, x: Rows, weights: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear_sum(edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor,
+               bias: Tensor | None) -> Tensor:
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
-    Rows that are the same for every candidate are mapped once per field; other rows are summed first, where fewer
-    rows receive than send and a row does not get wider by it.
+    Rows that are the same for every candidate are mapped once per field; other rows are summed first, where
+    fewer rows receive than send and a row does not get wider by it.
     """
     if x.varies and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)

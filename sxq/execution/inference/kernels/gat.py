@@ -1,7 +1,7 @@
 """GATConv (Velickovic et al. 2018) and GATv2Conv (Brody et al. 2022): attention over the neighbours.
 
-Both drop the graph's loops and give every row one, whose edge attributes are `fill_value`: a constant, or the mean
-(or sum) of the row's other in-edges, which depends on the candidate. A row without any edge gets zeros.
+Both drop the graph's loops and give every row one, whose edge attributes are `fill_value`: a constant, or the
+mean (or sum) of the row's other in-edges, which depends on the candidate. A row without any edge gets zeros.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.kernels.base import Kernel, Site, as_column
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, as_column
 from sxq.execution.inference.plan import FieldPlan
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
@@ -25,7 +25,7 @@ class _Attention(Kernel):
         self.require_sum()
         self.loops = "replace" if layer.add_self_loops else "keep"
         self.attributes = bool(given) and layer.lin_edge is not None
-        self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)  # a loop's attributes, from others
+        self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)  # loops are like the others
         if self.gathers and layer.fill_value not in ("mean", "add", "sum"):
             raise Untraceable(f"{self.name} with fill_value={layer.fill_value!r}")
 
@@ -41,8 +41,8 @@ class _Attention(Kernel):
     def _constant(self, plan: FieldPlan, values: Tensor) -> Tensor:
         """[n, ...]: the attributes of every added loop."""
         fill = 1.0 if self.layer.fill_value is None else self.layer.fill_value
-        row = torch.as_tensor(fill, dtype=values.dtype, device=values.device).expand(1, as_column(values).shape[1])
-        row = self.change(row)
+        fill = torch.as_tensor(fill, dtype=values.dtype, device=values.device)
+        row = self.change(fill.expand(1, as_column(values).shape[1]))
         return row.expand(plan.field.num_nodes, *row.shape[1:])
 
     def degrees(self, edges: Edges) -> Tensor:
@@ -63,7 +63,7 @@ class _Attention(Kernel):
 
 
 class GAT(_Attention):
-    """logit of u -> v = leaky_relu(a . Wu + b . Wv + c . We): all three are scalars per head before they meet."""
+    """logit of u -> v = leaky_relu(a . Wu + b . Wv + c . We): each a scalar per head before they meet."""
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges(self.loops)
@@ -74,10 +74,14 @@ class GAT(_Attention):
         logits += edges.heads(own.apply(self._as_head, self._as_head).scalars)
         if self.attributes:
             self._add_attributes(logits, edges, site)
-        return self.finish(edges.sum(source, edges.softmax(leaky_relu(logits, layer.negative_slope))), x, site)
+        attention = edges.softmax(leaky_relu(logits, layer.negative_slope))
+        return self.finish(edges.sum(source, attention), x, site)
 
     def change(self, values: Tensor) -> Tensor:
         return self._project(self.embed(values), self.layer.att_edge)
+
+    def held(self, channels: int) -> int:
+        return SCALARS * self.layer.heads
 
     def _as_tail(self, rows: Tensor) -> Tensor:
         return self._project(rows, self.layer.att_src)
@@ -98,7 +102,7 @@ class GAT(_Attention):
 
 
 class GATv2(_Attention):
-    """logit of u -> v = a . leaky_relu(Wu + Vv + Ue): a vector per message, so that every message is stored."""
+    """logit of u -> v = a . leaky_relu(Wu + Vv + Ue): a vector per message, and so each is stored."""
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges(self.loops)
@@ -110,6 +114,9 @@ class GATv2(_Attention):
         messages = leaky_relu(messages, layer.negative_slope).unflatten(-1, (layer.heads, layer.out_channels))
         logits = (messages * layer.att).sum(dim=-1).transpose(0, 1)
         return self.finish(edges.sum(source, edges.softmax(logits)), x, site)
+
+    def held(self, channels: int) -> int:
+        return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
 
     def change(self, values: Tensor) -> Tensor:
         return self.embed(values)

@@ -13,6 +13,7 @@ class GCN(Kernel):
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
+        self.sums = not given
         self.norm = norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
 
     def run(self, x: Rows, site: Site) -> Tensor:

@@ -1,13 +1,13 @@
-"""GINConv (Xu et al. 2019) and GINEConv (Hu et al. 2020): a network on the sum of neighbours and the node itself.
+"""GINConv (Xu et al. 2019) and GINEConv (Hu et al. 2020): a network on the sum of neighbours and node.
 
-GIN's sum commutes with the first linear map of its network, which is therefore taken first where the rows are the
-same for every candidate: with 1,433 features and 16 hidden channels that is where the time would go.
+GIN's sum commutes with the first linear map of its network, which is therefore taken first where the rows are
+the same for every candidate: with 1,433 features and 16 hidden channels that is where the time would go.
 """
 
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, linear_sum
 from sxq.execution.inference.record import require_rowwise, split_first_linear
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
@@ -18,6 +18,7 @@ class GIN(Kernel):
         super().__init__(layer, given)
         self.require_sum()
         self.first, self.rest = split_first_linear(layer.nn)
+        self.sums = self.first is not None
 
     def run(self, x: Rows, site: Site) -> Tensor:
         edges, own, scale = site.edges(), x.within(site.hop), 1 + self.layer.eps
@@ -37,6 +38,9 @@ class GINE(Kernel):
         if not given:
             raise Untraceable("GINEConv without edge_attr")
         require_rowwise(layer.nn)
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels
 
     def run(self, x: Rows, site: Site) -> Tensor:
         edges = site.edges()

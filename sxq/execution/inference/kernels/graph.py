@@ -1,12 +1,12 @@
-"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside the
-mapped node itself.
+"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside
+the mapped node itself.
 """
 
 from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
 from sxq.execution.inference.edges import by_column
-from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum, weighted
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, averaged, linear_sum, weighted
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -16,9 +16,13 @@ class Graph(Kernel):
 
     def __init__(self, layer, given):
         super().__init__(layer, given)
-        known = (SumAggregation, MeanAggregation) if given else (SumAggregation, MeanAggregation, MaxAggregation)
+        known = (SumAggregation, MeanAggregation, *(() if given else (MaxAggregation,)))
         if type(layer.aggr_module) not in known:
             raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
+        self.sums = not given and type(layer.aggr_module) is not MaxAggregation
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()
@@ -27,13 +31,13 @@ class Graph(Kernel):
         else:
             weights = weighted(site, edges)
             if type(layer.aggr_module) is MeanAggregation:  # the mean is over edges, whatever they weigh
-                weights = weights / edges.heads(edges.total(edges.present).clamp_(min=1))
+                weights = weights * averaged(edges) if site.given else averaged(edges)
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
         return out.add_(x.within(site.hop).apply(layer.lin_root, layer.lin_root).table)
 
 
 class LE(Kernel):
-    """out = lin3(x_i) + sum of w (lin1(x_j) - lin2(x_i)): the second term is lin2(x_i) times the sum of the weights."""
+    """out = lin3(x_i) + sum of w lin1(x_j) - lin2(x_i) times the sum of w."""
 
     takes = ("edge_weight",)
 

@@ -1,8 +1,8 @@
-"""Layers that look several hops far with one normalised adjacency A: SGConv (Wu et al. 2019), TAGConv (Du et al.
-2017) and APPNP (Gasteiger et al. 2019).
+"""Layers that look several hops far with one normalised adjacency A: SGConv (Wu et al. 2019), TAGConv (Du et
+al. 2017) and APPNP (Gasteiger et al. 2019).
 
     SGConv  A^K x W          mapped first, and A applied K times to the narrow result
-    TAGConv sum of A^k x W_k by Horner's rule: x W_0 + A (x W_1 + A (x W_2 + ...)), so that all maps come first
+    TAGConv sum of A^k x W_k by Horner's rule: x W_0 + A (x W_1 + A (x W_2 + ...)), all maps first
     APPNP   z = (1 - alpha) A z + alpha x, K times
 
 Each application needs the rows of one hop less, so that the last one computes the target alone.
@@ -23,7 +23,8 @@ class _Powers(Kernel):
         super().__init__(layer, given)
         self.require_sum()
         self.hops = layer.K
-        self.norm = norm(getattr(layer, "add_self_loops", False)) if getattr(layer, "normalize", True) else None
+        normalised = getattr(layer, "normalize", True)
+        self.norm = norm(getattr(layer, "add_self_loops", False)) if normalised else None
 
     def step(self, z: Rows, site: Site) -> Rows:
         """A z, on the rows of one hop less."""

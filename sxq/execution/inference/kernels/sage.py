@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.kernels.base import Kernel, Site, linear_sum
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, averaged, linear_sum
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -18,6 +17,10 @@ class SAGE(Kernel):
         super().__init__(layer, given)
         if type(layer.aggr_module) not in (MeanAggregation, SumAggregation, MaxAggregation):
             raise Untraceable(f"SAGEConv with aggr={layer.aggr!r}")
+        self.sums = type(layer.aggr_module) is not MaxAggregation
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()
@@ -25,13 +28,8 @@ class SAGE(Kernel):
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_l(edges.maximum(source))
         else:
-            weights = edges.present if type(layer.aggr_module) is SumAggregation else edges.shared("mean", _mean)
+            weights = edges.present if type(layer.aggr_module) is SumAggregation else averaged(edges)
             out = linear_sum(edges, source, weights, layer.lin_l.weight, layer.lin_l.bias)
         if layer.root_weight:
             out += x.within(site.hop).apply(layer.lin_r, layer.lin_r).table
         return normalize(out, p=2.0, dim=-1) if layer.normalize else out
-
-
-def _mean(edges: Edges) -> Tensor:
-    """[E, W] one over the number of edges of each row, where an edge is present."""
-    return edges.present / edges.heads(edges.total(edges.present).clamp_(min=1))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference.edges import Edges
-from sxq.execution.inference.kernels.base import Kernel, Site, as_column
+from sxq.execution.inference.kernels.base import SCALARS, Kernel, Site, as_column
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.inference.tile import Rows
 
@@ -23,13 +23,17 @@ class Transformer(Kernel):
         if given and layer.lin_edge is None:
             raise Untraceable("TransformerConv is given edge_attr without edge_dim")
 
+    def held(self, channels: int) -> int:
+        return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
+
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges = self.layer, site.edges()
         keys = edges.gather(x.apply(layer.lin_key, layer.lin_key))
         if site.given:
             keys = keys + site.listed("edge_attr", edges, self._embed)
         keys *= edges.gather_heads(x.within(site.hop).apply(layer.lin_query, layer.lin_query))
-        logits = keys.unflatten(-1, (layer.heads, -1)).sum(dim=-1).transpose(0, 1) / math.sqrt(layer.out_channels)
+        products = keys.unflatten(-1, (layer.heads, -1)).sum(dim=-1)
+        logits = products.transpose(0, 1) / math.sqrt(layer.out_channels)
         out = self._values(x, edges, edges.softmax(logits), site)
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
         return self._with_root(out, x.within(site.hop)) if layer.root_weight else out
@@ -38,7 +42,8 @@ class Transformer(Kernel):
         """[T, H, C]"""
         out = edges.sum(x.apply(self.layer.lin_value, self.layer.lin_value), attention)
         if site.given:
-            split = site.listed("edge_attr", edges, self._embed).unflatten(-1, (self.layer.heads, -1)).unbind(1)
+            values = site.listed("edge_attr", edges, self._embed)
+            split = values.unflatten(-1, (self.layer.heads, -1)).unbind(1)
             out += torch.stack([edges.sum_constant(values.contiguous(), weights)
                                 for values, weights in zip(split, attention.unbind(2))], dim=1)
         return out
