@@ -72,7 +72,7 @@ def main() -> None:
     names = options.by or (["default"] if options.quick else [*OURS, *rivals.NAMES])
     for name in options.suite or ([QUICK] if options.quick else SUITES):
         stage = suite(name)
-        spent = rivals.enter(stage) if set(names) & set(rivals.NAMES) else {}
+        spent = rivals.enter(stage, names) if set(names) & set(rivals.NAMES) else {}
         tables = {}
         for label in names:
             tables[label] = examine(stage, label, options.budget, spent.get(label, 0), known)
