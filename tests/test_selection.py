@@ -128,7 +128,7 @@ def ranked(rows, epsilon):
     return candidates, front, covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
 def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)
@@ -141,7 +141,7 @@ def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     assert covered >= min(selection.ENOUGH * best, selection.dominance(cover, order))
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4))
 def test_no_exchange_of_one_member_would_show_more(rows, epsilon, k):
     _, _, cover = ranked(rows, epsilon)
@@ -155,6 +155,7 @@ def test_no_exchange_of_one_member_would_show_more(rows, epsilon, k):
                 assert hypervolume(cover.front[other].astype(float)) <= shown * (1 + 1e-8)
 
 
+@settings(deadline=None)
 @given(vectors(max_size=20, columns=st.integers(1, 3)), st.integers(1, 4))
 def test_the_answer_ranks_what_covers_most_first(rows, k):
     _, _, cover = ranked(rows, 0.1)
