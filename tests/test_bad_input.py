@@ -194,7 +194,7 @@ def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):
     with sxq.connect(path) as con:
         con.register_graph("g", graphs.random_graph(np.random.default_rng(1), features=2))
         con.register_model("moody", Moody(), "g")
-        Moody.limit = Moody.calls + 8
+        Moody.limit = Moody.calls + 5
         with pytest.raises(sxq.ModelError, match="forward pass of Moody failed on copies of .*IndexError: enough"):
             con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL moody OPTIMIZE fdl+, fdl-, conc")
         result, Moody.limit = con.last_result, 10**9
