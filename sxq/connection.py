@@ -20,7 +20,7 @@ from typing import Any
 
 from sxq import language, planning
 from sxq.definitions import Definitions
-from sxq.errors import DataError
+from sxq.errors import DataError, SQLError
 from sxq.explanation import TargetReport
 from sxq.graph import Graph
 from sxq.language import statements as st
@@ -29,6 +29,7 @@ from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
 from sxq.registry import Registry
 from sxq.result import PlanText, Result, Table
 from sxq.storage import Store
+from sxq.vocabulary import Vocabulary, vocabulary
 
 
 class Connection:
@@ -113,6 +114,10 @@ class Connection:
             self._store.interrupt()
         return self._running
 
+    def vocabulary(self) -> Vocabulary:
+        """Every name that a statement may hold now: what a shell completes with."""
+        return vocabulary(self._names, self._store)
+
     def close(self) -> None:
         """Close the database; the connection is of no use afterwards."""
         self._store.close()
@@ -128,7 +133,7 @@ class Connection:
         self._defines.report = self.report
         match statement:
             case st.Sql():
-                return _table(self._store.execute(statement.sql, language.arguments(statement)))
+                return self._sql(statement)
             case st.Explain():
                 return self._explain(statement)[0]
             case st.PlanExplain():
@@ -138,6 +143,13 @@ class Connection:
             case st.Audit():
                 return self._audit(statement)
         return self._defines.run(statement)
+
+    def _sql(self, statement: st.Sql) -> Table:
+        """DuckDB's answer, unchanged; what it refused because one of our words is misspelt is a ParseError."""
+        try:
+            return _table(self._store.execute(statement.sql, language.arguments(statement)))
+        except SQLError as error:
+            raise language.misspelt(statement.sql) or error
 
     # -- EXPLAIN -------------------------------------------------------------------------------------------------
 

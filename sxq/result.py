@@ -80,17 +80,17 @@ class Result(Table):
         self.explanations = [e for report in self.targets for e in report.explanations]
         self.query_id, self.plan, self.seconds = query_id, plan, seconds
         self.profile = profile or {}  # seconds by operator
-        self._measures = measures  # column by measure name, in the order they are shown
+        self.measures = measures  # column by measure name, in the order they are shown
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
 
     @property
     def types(self) -> list[str]:
         """SQL types of the columns."""
-        return [*FIXED.values(), *["DOUBLE"] * len(self._measures)]
+        return [*FIXED.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation) -> tuple:
         fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)
-        return *fixed, *(e.raw.get(name) for name in self._measures)
+        return *fixed, *(e.raw.get(name) for name in self.measures)
 
     @property
     def candidates(self) -> int:
@@ -134,7 +134,7 @@ class Result(Table):
         return self.explanations[index]
 
     def __repr__(self) -> str:
-        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self._notes()])
+        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
 
     def summary(self) -> str:
         """One line: what was examined and what share of it the answer covers."""
@@ -145,7 +145,8 @@ class Result(Table):
         ended = "" if self.complete else "; the search did not run to its end"
         return f"{nodes}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What must be known to read the answer right; of many notes the first ten."""
         noted = [f"node {report.target!r}: {report.note}" for report in self.targets if report.note]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:

@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
-CORRIDOR = ["connection", "registry", "definitions", "result"]
+CORRIDOR = ["connection", "registry", "definitions", "result", "vocabulary"]
 ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage"]
 ALLOWED = {
     "errors": [], "explanation": ["pyg"], "tables": [],
@@ -32,6 +32,7 @@ DOORS = {  # library -> where it may be imported
     "lark": {"language/parser.py", "language/mistakes.py"}, "duckdb": {"storage"}, "bitarray": {"scoring"},
     "torch": {"execution", "learning", "pyg.py"}, "torch_geometric": {"execution", "learning", "pyg.py"},
     "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py"},
+    "prompt_toolkit": {"shell"}, "pygments": {"shell"}, "rich": {"shell"},
 }
 
 
@@ -65,7 +66,8 @@ def test_each_library_has_its_door(path):
         assert places is None or any(place(path) == p or place(path).startswith(p + "/") for p in places), name
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py")],
+@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py",
+                                                                                      "vocabulary.py")],
                          ids=place)
 def test_the_corridor_imports_torch_rooms_only_where_it_needs_them(path):
     for node in ast.parse(path.read_text()).body:

@@ -48,6 +48,28 @@ def _parse_sxq(piece: Piece) -> ast.Statement:
         raise error.orig_exc from None
 
 
+def continuations(text: str) -> list[str]:
+    """What may follow `text`, the beginning of a statement of sxq: keywords, `a name`, `a number`, signs, ...
+
+    In the order and the words of a ParseError; nothing where `text` is already wrong.
+    """
+    session = _lark().parse_interactive(text)
+    try:
+        for _ in session.iter_parse():
+            pass
+    except UnexpectedInput:
+        return []
+    return _expected(session)
+
+
+@cache
+def keywords() -> frozenset[str]:
+    """Every keyword of the grammar, upper-case."""
+    fixed = (terminal.pattern.value.upper() for terminal in _lark().terminals
+             if isinstance(terminal.pattern, PatternStr))
+    return frozenset(filter(str.isalpha, fixed))
+
+
 @cache
 def _lark() -> Lark:
     grammar = next(folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists())

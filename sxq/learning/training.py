@@ -31,6 +31,7 @@ TRAINING_OPTIONS = {
     "weight_decay": Option(float, 5e-4, 0, 1),
     "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, and the split where the graph has none
 }
+OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
 # epoch, epochs, training loss, accuracy (on the validation split where there is one, else in training)
@@ -56,7 +57,7 @@ def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress:
     each epoch; once it says so, the best state so far is returned. The global random state is left as it was.
     Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
     """
-    values = read_options(options, ARCHITECTURE_OPTIONS | TRAINING_OPTIONS)
+    values = read_options(options, OPTIONS)
     split = training_split(graph, values["seed"])
     spec = spec_from_values(values, graph)
     if graph.y.max() >= spec.out_channels:

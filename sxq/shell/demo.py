@@ -7,7 +7,8 @@ import sys
 
 from sxq.connection import Connection
 from sxq.result import Result
-from sxq.shell.session import show, watched
+from sxq.shell.session import Session
+from sxq.shell.watching import watched
 
 MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
 
@@ -24,7 +25,7 @@ def demo(path: str) -> int:
         for statement in SCRIPT:
             print(f"sxq> {statement};")
             result = con.execute(statement)
-            show(result)
+            Session(con).show(result)
             print()
             if pressed:
                 return 130

@@ -1,0 +1,44 @@
+"""Every name a statement may hold now, for whoever completes what is being typed.
+
+Part of the corridor. Nothing here imports torch: generators and options are known once something else has.
+"""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sxq.errors import Error
+from sxq.planning import SETTINGS
+
+_COLUMNS = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
+              WHERE NOT internal AND database_name IN (current_catalog(), 'temp') GROUP BY ALL ORDER BY ALL"""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names by kind, each in order."""
+
+    graphs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    settings: tuple[str, ...] = tuple(SETTINGS)
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns by table
+    generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
+    options: tuple[str, ...] = ()  # of CREATE MODEL and TRAIN
+    architectures: tuple[str, ...] = ()
+
+
+def vocabulary(names, store) -> Vocabulary:
+    """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
+    found = {"graphs": tuple(row.name for row in names.graph_rows()), "models": tuple(names.model_names()),
+             "measures": tuple(names.measures)}
+    with suppress(Error):
+        found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
+    if "sxq.execution" in sys.modules:
+        found["generators"] = {name: tuple(info.options) for name, info in names.generators().items()}
+    if "sxq.learning" in sys.modules:
+        from sxq.learning import ARCHITECTURES, OPTIONS
+
+        found |= {"options": tuple(OPTIONS), "architectures": ARCHITECTURES}
+    return Vocabulary(**found)
