@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
-CORRIDOR = ["connection", "registry", "definitions", "result", "vocabulary"]
+CORRIDOR = ["connection", "registry", "definitions", "result", "vocabulary", "asking"]
 ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage"]
 ALLOWED = {
     "errors": [], "explanation": ["pyg"], "tables": [],
@@ -66,7 +66,7 @@ def test_each_library_has_its_door(path):
         assert places is None or any(place(path) == p or place(path).startswith(p + "/") for p in places), name
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py",
+@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py", "asking.py",
                                                                                       "vocabulary.py")],
                          ids=place)
 def test_the_corridor_imports_torch_rooms_only_where_it_needs_them(path):

@@ -6,13 +6,14 @@
 
 `complete` tells a shell whether to ask for more lines, `continuations` what may come next and `keywords` all there
 are; `is_sxq` says whose a statement is, `misspelt` what was meant by one that is nobody's, and `arguments` gives the
-values of a bound `Sql` or `Subquery` as DuckDB takes them. The grammar is `grammar/sxq.lark`.
+values of a bound `Sql` or `Subquery` as DuckDB takes them. `write` is the text of an `Explain` that was made without
+one, with `subquery(sql, values)` for its targets. The grammar is `grammar/sxq.lark`.
 """
 
-from sxq.language.binding import arguments, bind
+from sxq.language.binding import arguments, bind, subquery
 from sxq.language.mistakes import misspelt
-from sxq.language.parser import continuations, keywords, parse
+from sxq.language.parser import continuations, keywords, parse, write
 from sxq.language.script import Piece, complete, is_sxq, split
 
 __all__ = ["Piece", "arguments", "bind", "complete", "continuations", "is_sxq", "keywords", "misspelt", "parse",
-           "split"]
+           "split", "subquery", "write"]

@@ -15,7 +15,7 @@ from lark.lark import PostLex
 from lark.lexer import PatternRE, PatternStr, TerminalDef
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from sxq.language import mistakes, statements as ast
+from sxq.language import mistakes, statements as ast, writing
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
 from sxq.language.script import Piece, is_sxq, opening
@@ -60,6 +60,11 @@ def continuations(text: str) -> list[str]:
     except UnexpectedInput:
         return []
     return _expected(session)
+
+
+def write(statement: ast.Explain) -> str:
+    """The text of a statement; parsing it gives the statement again. Values of a sub-query are not in its text."""
+    return writing.text(statement, keywords())
 
 
 @cache
