@@ -45,3 +45,10 @@ def connect(path: str | None = None, read_only: bool = False) -> Connection:
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
     return Connection(path, read_only)
+
+
+def load_ipython_extension(ipython) -> None:
+    """`%load_ext sxq`: the magics `%sxq` and `%%sxq`; see `sxq.notebook`."""
+    from sxq.notebook import load
+
+    load(ipython)

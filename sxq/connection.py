@@ -177,7 +177,7 @@ class Connection:
                                 lambda: self._stopping, profile, self.report)
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
-                        profile.seconds)
+                        profile.seconds, statement.text, plan.find(Lattice).epsilon)
         self._finish(result, plan, profile)
         if cut_short:
             raise cut_short

@@ -15,24 +15,25 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
 CORRIDOR = ["connection", "registry", "definitions", "result", "vocabulary", "asking"]
-ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage"]
+ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage", "pictures"]
 ALLOWED = {
-    "errors": [], "explanation": ["pyg"], "tables": [],
+    "errors": [], "explanation": ["pyg", "pictures"], "tables": [], "pictures": ["pictures", *SHARED],
     "language": ["language", "errors"], "graph": ["graph", "errors"], "scoring": ["scoring", "errors"],
     "planning": ["planning", "language.statements", "graph", "scoring", "errors"],
     "execution": ["execution", "learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "learning": ["learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "storage": ["storage", "explanation", "errors"],
     "pyg": ["connection", *SHARED],
-    "shell": ["shell", "language", *CORRIDOR, *SHARED],
-    "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, *SHARED],
+    "shell": ["shell", "language", "pictures", *CORRIDOR, *SHARED],
+    "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, "notebook", *SHARED],
+    "notebook": [*CORRIDOR, *SHARED],
     **{name: [*CORRIDOR, *ROOMS, *SHARED] for name in CORRIDOR},
 }
 DOORS = {  # library -> where it may be imported
     "lark": {"language/parser.py", "language/mistakes.py"}, "duckdb": {"storage"}, "bitarray": {"scoring"},
     "torch": {"execution", "learning", "pyg.py"}, "torch_geometric": {"execution", "learning", "pyg.py"},
-    "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py"},
-    "prompt_toolkit": {"shell"}, "pygments": {"shell"}, "rich": {"shell"},
+    "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py", "pictures"},
+    "IPython": {"notebook.py"}, "matplotlib": {"pictures/plots.py"}, "prompt_toolkit": {"shell"}, "pygments": {"shell"}, "rich": {"shell"},
 }
 
 

@@ -114,6 +114,15 @@ def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     assert run("-f", "nowhere.sql", cwd=tmp_path).returncode == 1
 
 
+def test_a_report_is_one_file(toy):
+    done = run("report", "toys.duckdb", EXPLAIN, "-o", "answer.html")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote answer.html\n")
+    assert "acct-17" in (toy / "answer.html").read_text()
+    done = run("report", "toys.duckdb", "SELECT 1", "-o", "none.html")
+    assert done.returncode == 1 and "hold no EXPLAIN" in done.stderr and not (toy / "none.html").exists()
+    assert run("report", "toys.duckdb", EXPLAIN, "-o", "no/where.html").stderr.startswith("Error: cannot write")
+
+
 def test_wrong_usage_is_exit_code_2(tmp_path):
     done = run("--jason", "-c", "SELECT 1")
     assert done.returncode == 2 and "unrecognized arguments: --jason" in done.stderr and done.stdout == ""

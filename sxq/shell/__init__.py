@@ -8,5 +8,6 @@ from sxq.shell.demo import demo
 from sxq.shell.modes import MODES
 from sxq.shell.session import Session
 from sxq.shell.talking import talk
+from sxq.shell.watching import watched
 
-__all__ = ["MODES", "Session", "demo", "talk"]
+__all__ = ["MODES", "Session", "demo", "talk", "watched"]

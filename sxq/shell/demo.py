@@ -6,7 +6,7 @@ The input is Zachary's karate club as PyG ships it: 34 members, their friendship
 import sys
 
 from sxq.connection import Connection
-from sxq.result import Result
+from sxq.pictures.words import meaning
 from sxq.shell.session import Session
 from sxq.shell.watching import watched
 
@@ -29,33 +29,10 @@ def demo(path: str) -> int:
             print()
             if pressed:
                 return 130
-    print(meaning(result))
+    print(meaning(result.targets[0]))
     print(f'\nThe database {path} keeps all of it. Go on with:\n  {_command()} {path} -c "'
           "SELECT target, rank, size, fdl_plus, fdl_minus FROM explanations\"")
     return 0
-
-
-def meaning(result: Result) -> str:
-    """What a skyline of one node says, in one sentence."""
-    report = result.targets[0]
-    keeps = min((e for e in result if e.factual), key=lambda e: e.size, default=None)
-    turns = min((e for e in result if e.counterfactual), key=lambda e: e.size, default=None)
-    said = f"The model puts node {report.target} in class {report.prediction} with probability {report.probability:.2f}"
-    parts = []
-    if keeps:
-        parts.append(f"{_edges(keeps)} alone would be enough for it to say so")
-    if turns:
-        same = keeps is not None and set(keeps.edges) == set(turns.edges)
-        them = "them" if turns.size > 1 else "that edge"
-        parts.append(f"without {them if same else _edges(turns)} it would say something else")
-    return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
-
-
-def _edges(explanation) -> str:
-    pairs = list(dict.fromkeys(tuple(sorted(edge)) for edge in explanation.edges))
-    named = ", ".join(f"{u}-{v}" for u, v in pairs[:6])
-    more = ", ..." if len(pairs) > 6 else ""
-    return f"the edge {named}" if len(pairs) == 1 else f"the {len(pairs)} edges {named}{more}"
 
 
 def _command() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sxq.errors import InvalidValue, UnknownName
-from sxq.result import Table
+from sxq.result import Result, Table
 from sxq.shell.modes import MODES
 
 if TYPE_CHECKING:
@@ -141,6 +141,37 @@ def _output(session, path=None):
 def _once(session, path):
     """write the next result to a file"""
     session.output(path, once=True)
+
+
+@dot("draw", "[RANK]")
+def _draw(session, rank=None):
+    """draw the explanations of the last EXPLAIN as text, or those of one rank"""
+    members = [e for e in _last(session) if rank is None or str(e.rank) == rank]
+    if not members:
+        raise InvalidValue(f".draw {rank}: the last answer has ranks {', '.join(str(e.rank) for e in _last(session))}")
+    for e in members:
+        flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
+        session.write([f"{e.rank}: {e.size} {'edge' if e.size == 1 else 'edges'}, {flags}", *("  " + line for line in e.draw().split("\n")), ""])
+
+
+@dot("plot", "FILE")
+def _plot(session, path):
+    """draw the last answer with matplotlib into a file, such as answer.png or answer.svg"""
+    _last(session).plot(path)
+    session.write([f"wrote {path}"])
+
+
+@dot("report", "FILE")
+def _report(session, path):
+    """write the last answer as one page of HTML to look at in a browser"""
+    _last(session).to_html(path)
+    session.write([f"wrote {path}"])
+
+
+def _last(session) -> Result:
+    if session.con.last_result is None:
+        raise InvalidValue("there is no answer yet to look at; EXPLAIN something first")
+    return session.con.last_result
 
 
 @dot("print", "[TEXT]")

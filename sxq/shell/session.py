@@ -11,7 +11,7 @@ from typing import TextIO
 
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
-from sxq.result import Result, Table
+from sxq.result import Table
 from sxq.shell import dots
 from sxq.shell.modes import MODES
 from sxq.shell.scripts import DotCommand, steps
@@ -32,7 +32,6 @@ class Session:
         self.timer, self.pager = fancy, fancy
         self.file: TextIO | None = None  # where results go in place of stdout
         self.once = False  # only the next result goes there
-        self.last: Result | None = None  # of the last EXPLAIN: what is drawn and reported
         self._reading: list[str] = []  # scripts that are being read
 
     def run(self, script: str) -> int:
@@ -57,7 +56,6 @@ class Session:
             except Error as problem:
                 problem.statement = text  # for a caret
                 raise
-        self.last = result if isinstance(result, Result) else self.last
         self.show(result)
         if self.timer:
             print(f"{time.perf_counter() - started:.3f} s", file=sys.stderr)
