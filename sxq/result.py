@@ -163,6 +163,12 @@ class Result(Table):
                 raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
         return text
 
+    def export(self, path: str) -> None:
+        """Write the answer as .graphml, .json or .csv; raises InvalidValue (the suffix), DataError (the file)."""
+        from sxq.exporting import export
+
+        export(self, path)
+
     def _repr_html_(self) -> str:
         from sxq.pictures.notebook import result_html
 

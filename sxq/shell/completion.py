@@ -143,7 +143,7 @@ def _dot_command(text: str, vocabulary: Vocabulary, commands: tuple[str, ...]) -
         return text, [f".{command}" for command in commands if command.startswith(name) and command != name]
     known = {"mode": ("csv", "json", "line", "markdown", "table"), "timer": ("off", "on"), "pager": ("off", "on"),
              "schema": tuple(vocabulary.tables), "tables": tuple(vocabulary.tables), "help": commands}
-    if name in ("read", "output", "once", "plot", "report"):
+    if name in ("read", "output", "once", "plot", "report", "export"):
         return argument, list(_paths(argument))
     return argument, [word for word in known.get(name, ()) if word.startswith(argument) and word != argument]
 

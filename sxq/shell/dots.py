@@ -161,6 +161,13 @@ def _plot(session, path):
     session.write([f"wrote {path}"])
 
 
+@dot("export", "FILE")
+def _export(session, path):
+    """write the last answer for other programs, as .graphml, .json or .csv"""
+    _last(session).export(path)
+    session.write([f"wrote {path}"])
+
+
 @dot("report", "FILE")
 def _report(session, path):
     """write the last answer as one page of HTML to look at in a browser"""
