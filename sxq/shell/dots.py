@@ -151,7 +151,8 @@ def _draw(session, rank=None):
         raise InvalidValue(f".draw {rank}: the last answer has ranks {', '.join(str(e.rank) for e in _last(session))}")
     for e in members:
         flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
-        session.write([f"{e.rank}: {e.size} {'edge' if e.size == 1 else 'edges'}, {flags}", *("  " + line for line in e.draw().split("\n")), ""])
+        title = f"{e.rank}: {e.size} {'edge' if e.size == 1 else 'edges'}, {flags}"
+        session.write([title, *(f"  {line}" for line in e.draw().split("\n")), ""])
 
 
 @dot("plot", "FILE")

@@ -141,8 +141,8 @@ WITH
         SELECT point FROM ranked r WHERE NOT EXISTS (
             FROM ranked o WHERE o.place <= 64 AND o.point <> r.point
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2])))),
-    front AS (
+    undominated AS (
         SELECT point FROM left_over r WHERE NOT EXISTS (
             FROM left_over o WHERE o.point <> r.point
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
-SELECT unnest(line) FROM held JOIN front USING (point) ORDER BY number;
+SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
