@@ -11,7 +11,7 @@ import sys
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Session, demo, talk, watched
+from sxq.shell import MODES, Session, demo, laundering, talk, watched
 
 INTERRUPTED = 130
 
@@ -88,13 +88,22 @@ def _report_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _demo(options) -> int:
+    if options.story == "laundering":
+        return laundering(options.into or "laundering.duckdb", options.output)
+    return demo(options.into or "karate.duckdb")
+
+
 def _demo_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sxq demo", description="explain a member of Zachary's karate club")
-    parser.add_argument("--into", metavar="FILE", default="karate.duckdb", help="the database it leaves behind")
+    parser = argparse.ArgumentParser("sxq demo", description="what sxq is for, from start to end")
+    parser.add_argument("story", nargs="?", choices=["karate", "laundering"], default="karate",
+                        help="a member of Zachary's karate club (default), or schemes planted in a bank")
+    parser.add_argument("--into", metavar="FILE", help="the database it leaves behind (karate.duckdb, laundering.duckdb)")
+    parser.add_argument("-o", "--output", metavar="FILE", default="laundering.html", help="the page of 'laundering'")
     return parser
 
 
-COMMANDS = {"": (_with_database, _parser), "demo": (lambda options: demo(options.into), _demo_parser),
+COMMANDS = {"": (_with_database, _parser), "demo": (_demo, _demo_parser),
             "report": (_report, _report_parser)}
 
 

@@ -59,8 +59,9 @@ def _dot(i: int, at: tuple[float, float], key, label: int | None, inside: bool) 
     known = "" if label is None else f", class {label}"
     name = f'<text x="{x}" y="{at[1] - 9 - 4 * (i == 0):.1f}" font-size="10" text-anchor="middle" ' \
            f'fill="currentColor">{escape(str(key))}</text>' if inside else ""
-    return (f'{ring if i == 0 else ""}<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" '
-            f'fill="{colours.of_class(label)}" opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>{name}')
+    dot = (f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{colours.of_class(label)}" '
+           f'opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>')
+    return f"{ring if i == 0 else ''}{dot}{name}"
 
 
 def _row(tag: str, cells) -> str:

@@ -24,7 +24,7 @@ def meaning(report: TargetReport) -> str:
 
 
 def edges(explanation: Explanation) -> str:
-    """`the 2 edges 19-33, 31-33`: pairs by their ends, single directions as `a->b`."""
+    """`the 2 edges 19-33, 31-33`: pairs by their ends, single directions as `a → b`."""
     given = set(explanation.edges)
     named = list(dict.fromkeys(_named(u, v, (v, u) in given) for u, v in explanation.edges))
     shown = ", ".join(named[:SHOWN]) + (", ..." if len(named) > SHOWN else "")
@@ -34,7 +34,7 @@ def edges(explanation: Explanation) -> str:
 def _named(u: Any, v: Any, both: bool) -> str:
     if both:
         u, v = sorted((u, v), key=lambda key: (str(type(key)), key))
-    return f"{u}-{v}" if both else f"{u}->{v}"
+    return f"{u}-{v}" if both else f"{u} → {v}"
 
 
 def certificate(report: TargetReport, epsilon: float | None) -> Sequence[tuple[str, str]]:

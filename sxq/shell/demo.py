@@ -8,6 +8,7 @@ import sys
 from sxq.connection import Connection
 from sxq.pictures.words import meaning
 from sxq.shell.session import Session
+from sxq.shell.story import command
 from sxq.shell.watching import watched
 
 MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
@@ -30,10 +31,6 @@ def demo(path: str) -> int:
             if pressed:
                 return 130
     print(meaning(result.targets[0]))
-    print(f'\nThe database {path} keeps all of it. Go on with:\n  {_command()} {path} -c "'
+    print(f'\nThe database {path} keeps all of it. Go on with:\n  {command()} {path} -c "'
           "SELECT target, rank, size, fdl_plus, fdl_minus FROM explanations\"")
     return 0
-
-
-def _command() -> str:
-    return "sxq" if sys.argv[0].endswith("sxq") else f"{sys.executable} -m sxq"
