@@ -98,7 +98,8 @@ def _demo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sxq demo", description="what sxq is for, from start to end")
     parser.add_argument("story", nargs="?", choices=["karate", "laundering"], default="karate",
                         help="a member of Zachary's karate club (default), or schemes planted in a bank")
-    parser.add_argument("--into", metavar="FILE", help="the database it leaves behind (karate.duckdb, laundering.duckdb)")
+    parser.add_argument("--into", metavar="FILE",
+                        help="the database it leaves behind (karate.duckdb, laundering.duckdb)")
     parser.add_argument("-o", "--output", metavar="FILE", default="laundering.html", help="the page of 'laundering'")
     return parser
 

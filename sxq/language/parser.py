@@ -6,7 +6,6 @@ with one method per rule. The methods only put values in place; what values mean
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Transformer, Tree, UnexpectedInput, v_args
@@ -18,10 +17,8 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from sxq.language import mistakes, statements as ast, writing
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
+from sxq.language.manual import grammar_text
 from sxq.language.script import Piece, is_sxq, opening
-
-_PACKAGE = Path(__file__).parent.parent
-_GRAMMAR_FOLDERS = (_PACKAGE / "grammar", _PACKAGE.parent / "grammar")  # in a wheel, in a checkout
 
 
 def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
@@ -77,9 +74,8 @@ def keywords() -> frozenset[str]:
 
 @cache
 def _lark() -> Lark:
-    grammar = next(folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists())
     return Lark(
-        grammar.read_text(encoding="utf-8"), parser="lalr", lexer="contextual", propagate_positions=True,
+        grammar_text(), parser="lalr", lexer="contextual", propagate_positions=True,
         g_regex_flags=re.IGNORECASE, edit_terminals=_nest_subqueries, postlex=_WholeWords(),
     )
 

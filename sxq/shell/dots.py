@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sxq.errors import InvalidValue, UnknownName
+from sxq.language import keywords
+from sxq.language.manual import about
 from sxq.result import Result, Table
 from sxq.shell.modes import MODES
 
@@ -53,16 +55,17 @@ def dot(name: str, usage: str = ""):
     return register
 
 
-@dot("help", "[COMMAND]")
-def _help(session, name=None):
-    """list the dot-commands, or say what one does"""
-    if name is None:
+@dot("help", "[WORD]")
+def _help(session, word=None):
+    """list the dot-commands, or say what one of them or a keyword of the language means"""
+    if word is None:
         rows = [(f".{name} {command.usage}".rstrip(), command.summary) for name, command in COMMANDS.items()]
         return session.show(Table(["command", "what it does"], rows))
-    command = COMMANDS.get(name.removeprefix("."))
-    if command is None:
-        raise UnknownName("dot-command", name, COMMANDS)
-    session.write([f".{name.removeprefix('.')} {command.usage}".rstrip(), command.run.__doc__])
+    command = COMMANDS.get(word.removeprefix("."))
+    text = f".{word.removeprefix('.')} {command.usage}: {command.summary}" if command else about(word)
+    if not text:
+        raise UnknownName("dot-command or keyword", word, [*COMMANDS, *sorted(map(str.lower, keywords()))])
+    session.write([text])
 
 
 def _shows(name: str, statement: str, summary: str) -> None:

@@ -23,10 +23,12 @@ CREATE OR REPLACE TABLE planted (scheme INTEGER, kind VARCHAR, collector VARCHAR
 STEPS = (
     ("A bank with planted schemes: what the model may see, and what it may not.",
      "SELECT role, count(*) AS accounts, round(avg(days)) AS days, round(avg(volume), 1) AS volume,\n"
-     "       round(avg(fees), 2) AS fees, any_value(label) AS illicit\nFROM accounts GROUP BY role ORDER BY accounts DESC"),
+     "       round(avg(fees), 2) AS fees, any_value(label) AS illicit\n"
+     "FROM accounts GROUP BY role ORDER BY accounts DESC"),
     ("A graph from the two tables; accounts keep their names, `role` stays out of the model's sight.",
-     "CREATE OR REPLACE GRAPH bank\n  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, "
-     "role FROM accounts)\n       EDGES (SELECT payer, payee FROM transfers)"),
+     "CREATE OR REPLACE GRAPH bank\n"
+     "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role FROM accounts)\n"
+     "       EDGES (SELECT payer, payee FROM transfers)"),
     ("A model that flags illicit accounts.",
      "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)"),
     ("Why does it flag whom it flags? A hundred collectors explained in one statement.",
@@ -39,9 +41,9 @@ STEPS = (
      "FROM explanations JOIN explanation_edges USING (explanation_id)\n"
      "LEFT JOIN planted ON collector = target AND payer = src AND payee = dst\n"
      "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank"),
-    ("How much of what they show was planted? `chance` is what edges drawn blindly from the receptive fields would score.",
-     "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges, round(sum(planted) / sum(m.edges), 3) AS precision,\n"
-     "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
+    ("How much of what they show was planted? `chance` is what edges drawn blindly from the fields would score.",
+     "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
+     "       round(sum(planted) / sum(m.edges), 3) AS precision,\n       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
      "FROM members m JOIN targets USING (target)\n"
      "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector) ON collector = target\n"
      "WHERE query_id = (SELECT max(query_id) FROM queries)"),
@@ -49,23 +51,27 @@ STEPS = (
      "SELECT CASE WHEN chain > 0 AND spindle > 0 THEN 'both' WHEN chain > 0 THEN 'the chain'\n"
      "            WHEN spindle > 0 THEN 'the spindle' ELSE 'neither' END AS shows,\n"
      "       count(*) AS members, count(DISTINCT target) AS accounts\n"
-     "FROM members WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
+     "FROM members\n"
+     "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
      "GROUP BY shows ORDER BY members DESC"),
-    ("And of what was planted within three hops, how much do the answers hold? `found` is the share of schemes with an\n"
-     "-- edge in some member, `recall` the share of their edges in all members of an answer together.",
+    ("And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
+     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.",
      "WITH visible AS (\n"
      "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
      "  FROM planted p JOIN members ON collector = target\n"
-     "  LEFT JOIN (SELECT target, src, dst, explanation_id FROM explanation_edges JOIN explanations USING (explanation_id)\n"
+     "  LEFT JOIN (SELECT target, src, dst, explanation_id\n"
+     "             FROM explanation_edges JOIN explanations USING (explanation_id)\n"
      "             WHERE query_id = (SELECT max(query_id) FROM queries)) e\n"
      "    ON e.target = collector AND src = payer AND dst = payee\n"
      "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
      "schemes AS (SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held FROM visible GROUP BY ALL)\n"
-     "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found, round(sum(held) / sum(edges), 3) AS recall\n"
+     "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
+     "       round(sum(held) / sum(edges), 3) AS recall\n"
      "FROM schemes GROUP BY kind ORDER BY kind"),
 )
 ONE = """SELECT target FROM members GROUP BY target
-HAVING bool_or(chain > 0 AND spindle = 0) AND bool_or(spindle > 0 AND chain = 0) AND bool_or(chain > 0 AND spindle > 0)
+HAVING bool_or(chain > 0 AND spindle = 0) AND bool_or(spindle > 0 AND chain = 0)
+   AND bool_or(chain > 0 AND spindle > 0)
 ORDER BY sum(planted) / sum(edges) DESC, max(edges) DESC, target LIMIT 1"""
 
 
