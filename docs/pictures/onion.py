@@ -64,7 +64,7 @@ def main() -> None:
         said = " and ".join(name for name, holds in zip(("factual", "counterfactual"), flags) if holds) or "explains nothing"
         axes.set_title(f"{size} edges: {said}\n" + "   ".join(f"{n} {s:.2f}" for n, s in zip(MEASURES, scores)), fontsize=9)
         axes.set_axis_off()
-    figure.savefig(Path(__file__).with_name("onion.svg"), metadata={"Date": None})
+    figure.savefig(Path(__file__).with_name("onion.png"), dpi=90)
 
 
 if __name__ == "__main__":

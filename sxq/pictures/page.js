@@ -15,14 +15,20 @@
     return element;
   }
   const colour = (label) => label === null ? data.unknown : data.classes[label % data.classes.length];
-  const short = (value) => value === null ? "" : Number(value.toPrecision(4)).toString();
+  const short = (value) => value === null ? "" : value && Math.abs(value) < 1e-3 ? value.toExponential(1)
+    : Number(value.toPrecision(4)).toString();
   const score = (member, name) => member.measures.find((m) => m.name === name)?.score ?? 0;
-  function domain(name) {  // of the scores shown on an axis, in tenths
+  function domain(name) {  // the scores shown on an axis, with room around them
     const { examined, members } = state.target;
     const values = [...(examined[name] || []), ...members.map((m) => score(m, name))];
-    if (!values.length) return [0, 1];
-    const [low, high] = [Math.floor(Math.min(...values) * 10 - 0.2) / 10, Math.ceil(Math.max(...values) * 10 + 0.2) / 10];
-    return [Math.max(0, low), Math.max(low + 0.1, Math.min(1, high))];
+    const [low, high] = [Math.min(1, ...values), Math.max(0, ...values)], room = Math.max(1e-3, (high - low) * 0.1);
+    return [low - room, high + room];
+  }
+  function ticks([low, high]) {  // round numbers, about five
+    const rough = (high - low) / 5, unit = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= rough);
+    const first = Math.ceil(Math.max(0, low) / step), last = Math.floor(Math.min(1, high) / step + 1e-9);
+    return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
   }
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -61,13 +67,12 @@
     svg.replaceChildren();
     [plane.x, plane.y] = [domain(x), domain(y)];
     const [left, right, foot, top] = [...plane.x, ...plane.y];
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      const [v, w] = [left + share * (right - left), foot + share * (top - foot)];
+    for (const v of ticks(plane.x))
       svg.append(make("line", { class: "grid", x1: atX(v), x2: atX(v), y1: atY(foot), y2: atY(top) }),
-        make("line", { class: "grid", x1: atX(left), x2: atX(right), y1: atY(w), y2: atY(w) }),
-        make("text", { class: "tick", x: atX(v), y: atY(foot) + 16, "text-anchor": "middle" }, short(v)),
+        make("text", { class: "tick", x: atX(v), y: atY(foot) + 16, "text-anchor": "middle" }, short(v)));
+    for (const w of ticks(plane.y))
+      svg.append(make("line", { class: "grid", x1: atX(left), x2: atX(right), y1: atY(w), y2: atY(w) }),
         make("text", { class: "tick", x: atX(left) - 7, y: atY(w) + 4, "text-anchor": "end" }, short(w)));
-    }
     svg.append(make("text", { class: "name", x: atX((left + right) / 2), y: plane.height - 8, "text-anchor": "middle" }, `score of ${x}`),
       make("text", { class: "name", x: 0, y: 0, "text-anchor": "middle",
         transform: `translate(12 ${atY((foot + top) / 2)}) rotate(-90)` }, `score of ${y}`));
