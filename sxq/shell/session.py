@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TextIO
 
 from sxq.connection import Connection
-from sxq.errors import DataError, Error
+from sxq.errors import DataError
 from sxq.result import Table
 from sxq.shell import dots
 from sxq.shell.modes import MODES
@@ -32,6 +32,7 @@ class Session:
         self.timer, self.pager = fancy, fancy
         self.file: TextIO | None = None  # where results go in place of stdout
         self.once = False  # only the next result goes there
+        self.step = ""  # what runs, or ran last: where an error puts its caret
         self._reading: list[str] = []  # scripts that are being read
 
     def run(self, script: str) -> int:
@@ -40,6 +41,7 @@ class Session:
         Returns an exit code: 130 where Ctrl-C stopped a statement, for the next one may build on it.
         """
         for step in steps(script):
+            self.step = step.text
             if isinstance(step, DotCommand):
                 code = dots.run(self, step.text)
             else:
@@ -51,11 +53,7 @@ class Session:
     def _statement(self, text: str) -> int:
         started = time.perf_counter()
         with watched(self.con) as pressed:
-            try:
-                result = self.con.execute(text)
-            except Error as problem:
-                problem.statement = text  # for a caret
-                raise
+            result = self.con.execute(text)
         self.show(result)
         if self.timer:
             print(f"{time.perf_counter() - started:.3f} s", file=sys.stderr)

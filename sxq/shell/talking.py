@@ -58,7 +58,7 @@ def _tell(session: Session, problem: Error) -> None:
     if session.fancy:
         from sxq.shell import display
 
-        return display.error(problem, getattr(problem, "statement", ""))
+        return display.error(problem, session.step)
     print(f"Error: {problem}", file=sys.stderr)
 
 
