@@ -43,7 +43,8 @@ STEPS = (
      "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank"),
     ("How much of what they show was planted? `chance` is what edges drawn blindly from the fields would score.",
      "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
-     "       round(sum(planted) / sum(m.edges), 3) AS precision,\n       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
+     "       round(sum(planted) / sum(m.edges), 3) AS precision,\n"
+     "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
      "FROM members m JOIN targets USING (target)\n"
      "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector) ON collector = target\n"
      "WHERE query_id = (SELECT max(query_id) FROM queries)"),
