@@ -90,6 +90,17 @@ def test_the_context_is_what_is_near():
     assert len(scene([explanation([(1, 0), (0, 1)], graph=graph)], nodes=20).positions) == 20
 
 
+def test_of_a_huge_member_the_nearest_is_drawn():
+    """A star of 2,000 neighbours with a tail on each: the nearest 500 nodes, and a count of what is left out."""
+    n = 2000
+    ends = np.concatenate([[np.arange(1, n + 1), np.zeros(n, int)], [np.arange(n + 1, 2 * n + 1), np.arange(1, n + 1)]], 1)
+    graph = sxq.graph.Graph(ends, np.ones((2 * n + 1, 1)))
+    whole = explanation([tuple(e) for e in ends.T.tolist()], graph=graph)
+    drawn = scene([whole, explanation([(1, 0)], graph=graph)])
+    assert drawn.hops.max() == 1 and len(drawn.positions) == 501 and drawn.left_out == [4000 - 500, 0]
+    assert len(drawn.members[0]) == 500 and len(drawn.members[1]) == 1
+
+
 # -- matplotlib
 
 def test_figures(karate, tmp_path):

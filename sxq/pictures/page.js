@@ -57,7 +57,7 @@
   }
 
   // ---- the front in a plane
-  const plane = { left: 46, right: 14, top: 12, bottom: 44, width: 480, height: 400 };
+  const plane = { left: 60, right: 14, top: 12, bottom: 44, width: 480, height: 400 };
   const within = ([low, high], v) => (v - low) / (high - low);
   const atX = (v) => plane.left + within(plane.x, v) * (plane.width - plane.left - plane.right);
   const atY = (v) => plane.height - plane.bottom - within(plane.y, v) * (plane.height - plane.top - plane.bottom);
@@ -197,9 +197,10 @@
   const W = 320, H = 270, placeX = (n) => W / 2 + n.x * (W / 2 - 22), placeY = (n) => H / 2 - n.y * (H / 2 - 22);
 
   class Card {
-    constructor(member, own, scene) {
-      Object.assign(this, { member, own, scene, view: [0, 0, 1] });
+    constructor(member, own, leftOut, scene) {
+      Object.assign(this, { member, own, leftOut, scene, view: [0, 0, 1] });
       this.inside = new Set([0, ...own.flat()]);
+      this.crowd = this.inside.size > 150 ? 2 : this.inside.size > 40 ? 1 : 0;
       this.graph = make("svg", { class: "graph", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `graph of member ${member.rank}` });
       this.layer = make("g");
       this.graph.append(this.layer);
@@ -223,7 +224,8 @@
         row.classList.toggle("best", v.score !== null && v.score === best(v.name));
         return row;
       });
-      return [...rows, make("div", { class: "by" }, `covers ${this.member.covers.toLocaleString("en")} candidates · found by ${this.member.generator}`)];
+      return [...rows, make("div", { class: "by" }, `covers ${this.member.covers.toLocaleString("en")} candidates · found by ${this.member.generator}`
+        + (this.leftOut ? ` · ${this.leftOut.toLocaleString("en")} edges further away are not drawn` : ""))];
     }
     zooms() {
       const button = (text, label, act) => {
@@ -237,7 +239,7 @@
     build() {
       const { nodes, directed } = this.scene;
       this.contextPath = make("path", { class: "context" });
-      this.ownPath = make("path", { class: "own" });
+      this.ownPath = make("path", { class: "own", style: `stroke-width: ${[2.4, 1.8, 0.8][this.crowd]}` });
       this.arrows = make("path", { class: "arrow" });
       this.hits = this.own.map(([u, v]) => {
         const line = make("line", { class: "hit" });
@@ -251,10 +253,10 @@
       this.place();
     }
     dot(node, i) {
-      const inside = this.inside.has(i), many = this.inside.size > 40;
+      const inside = this.inside.has(i), many = this.crowd > 0;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
       if (i === 0) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
-      dot.append(make("circle", { r: inside ? (many ? 5 : 6.5) : 3.5, fill: colour(node.label) }));
+      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: colour(node.label) }));
       if (inside && (!many || i === 0)) dot.append(make("text", { y: i === 0 ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
       const text = [node.key, ...node.facts.map(([name, value]) => `${name}  ${value}`)].join("\n");
       dot.addEventListener("pointermove", (e) => tip(e, text));
@@ -327,7 +329,7 @@
     state.target = target; state.selected = null;
     $("meaning").textContent = target.meaning;
     const { scene, members } = target;
-    state.cards = members.map((member, i) => new Card(member, scene.members[i], scene));
+    state.cards = members.map((member, i) => new Card(member, scene.members[i], scene.left_out[i], scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
     $("legend").replaceChildren(...labels.map((label) => {

@@ -59,7 +59,8 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
     nodes = [{"key": str(key), "label": label, "x": round(float(x), 4), "y": round(float(y), 4),
               "facts": _facts(drawn.graph, int(p), label, int(hop))}
              for key, label, (x, y), p, hop in zip(keys, labels, drawn.places, drawn.positions, drawn.hops)]
-    return {"nodes": nodes, "context": drawn.context, "members": drawn.members, "directed": drawn.directed}
+    return {"nodes": nodes, "context": drawn.context, "members": drawn.members,
+            "left_out": drawn.left_out, "directed": drawn.directed}
 
 
 def _facts(graph, position: int, label: int | None, hop: int) -> list[tuple[str, str]]:

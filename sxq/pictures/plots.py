@@ -95,7 +95,8 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
                               zorder=6, color="#222222")
     flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
     values = "   ".join(f"{name} {value:.3g}" for name, value in e.raw.items() if name != "size" and name in e.scores)
-    axes.set_title(f"{e.rank}: {e.size} edges, {flags or 'explanatory'}\n{values}", fontsize=8.5)
+    hidden = f" ({drawn.left_out[number]} not drawn)" if drawn.left_out[number] else ""
+    axes.set_title(f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}", fontsize=8.5)
     axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_color("#e3e6ea")

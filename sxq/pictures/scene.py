@@ -1,7 +1,8 @@
 """What is drawn: the members of one target's skyline in their context, every node at one place in all of them.
 
-The context is what lies nearest to the target, as much as can be looked at: the members' nodes always, then rings
-of neighbours until NODES are there. Places are seeded, so the same answer is always the same picture.
+The context is what lies nearest to the target, as much as can be looked at: the members' nodes first, then rings
+of neighbours until NODES are there. Of very large members the nearest OWN nodes are drawn and the rest is counted.
+Nothing is random: the same answer is always the same picture.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from sxq.explanation import Explanation
 
 NODES = 80  # most nodes drawn, where the members alone do not need more
+OWN = 500  # most nodes of members drawn
 CONTEXT_EDGES = 600  # most grey edges
 
 
@@ -27,6 +29,7 @@ class Scene:
     hops: np.ndarray  # [n] steps from the target
     context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once where undirected
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
+    left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool
 
     def labels(self) -> list[int | None]:
@@ -45,10 +48,12 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     own = np.unique(np.concatenate([e.nodes for e in explanations]))
     positions, hops = _around(graph, root, own, nodes)
     local = {int(p): i for i, p in enumerate(positions)}
-    members = [_edges(e.edge_index, local, graph.undirected and _whole(e)) for e in explanations]
+    pairs = [graph.undirected and _whole(e) for e in explanations]
+    edges = [_edges(e.edge_index, as_pairs) for e, as_pairs in zip(explanations, pairs)]
+    members = [_local(found, local) for found in edges]
     context = _context(graph, positions, local)
-    directed = not graph.undirected or not all(map(_whole, explanations))
-    return Scene(graph, positions, _layout(hops, context, members), hops, context, members, directed)
+    return Scene(graph, positions, _layout(hops, context, members), hops, context, members,
+                 [len(found) - len(drawn) for found, drawn in zip(edges, members)], not all(pairs))
 
 
 def _whole(explanation: Explanation) -> bool:
@@ -60,23 +65,28 @@ def _whole(explanation: Explanation) -> bool:
 def _around(graph, root: int, own: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """The target, the members' nodes and the nearest others, with their steps from the target."""
     hop, ring, step = {root: 0}, np.array([root]), 0
-    missing = set(own.tolist()) - {root}
+    missing, room_for_own = set(own.tolist()) - {root}, OWN
     while len(ring) and (missing or len(hop) < most):
         step += 1
         found = np.unique(graph.edge_index[0, graph.in_edges(ring)])
         found = [p for p in found.tolist() if p not in hop]
-        room = max(0, most - len(hop) - len(missing))
-        others = [p for p in found if p not in missing][:room]
-        ring = np.array([p for p in found if p in missing] + others, dtype=np.int64)
+        needed = [p for p in found if p in missing][:room_for_own]
+        room_for_own -= len(needed)
+        others = [p for p in found if p not in missing][: max(0, most - len(hop) - min(len(missing), OWN))]
+        missing = missing - set(needed) if room_for_own else set()
+        ring = np.array(needed + others, dtype=np.int64)
         hop |= dict.fromkeys(ring.tolist(), step)
-        missing -= set(ring.tolist())
-    hop |= dict.fromkeys(sorted(missing), step + 1)  # reached from the target, not towards it
+    hop |= dict.fromkeys(sorted(missing)[:room_for_own], step + 1)  # reached from the target, not towards it
     return np.array(list(hop)), np.array(list(hop.values()))
 
 
-def _edges(edge_index: np.ndarray, local: dict[int, int], as_pairs: bool) -> list[tuple[int, int]]:
-    ends = ((local[u], local[v]) for u, v in edge_index.T.tolist())
-    return list(dict.fromkeys((min(e), max(e)) if as_pairs else e for e in ends))
+def _edges(edge_index: np.ndarray, as_pairs: bool) -> list[tuple[int, int]]:
+    """Edges by position, pairs once."""
+    return list(dict.fromkeys((min(e), max(e)) if as_pairs else e for e in map(tuple, edge_index.T.tolist())))
+
+
+def _local(edges: list[tuple[int, int]], local: dict[int, int]) -> list[tuple[int, int]]:
+    return [(local[u], local[v]) for u, v in edges if u in local and v in local]
 
 
 def _context(graph, positions: np.ndarray, local: dict[int, int]) -> list[tuple[int, int]]:
@@ -84,7 +94,7 @@ def _context(graph, positions: np.ndarray, local: dict[int, int]) -> list[tuple[
     inside = np.isin(graph.edge_index[0, numbers], positions)
     found = graph.edge_index[:, numbers[inside]]
     found = found[:, found[0] != found[1]]
-    return _edges(found, local, graph.undirected)[:CONTEXT_EDGES]
+    return _local(_edges(found, graph.undirected)[:CONTEXT_EDGES], local)
 
 
 def _layout(hops: np.ndarray, context, members) -> np.ndarray:
@@ -114,11 +124,11 @@ def _steps(n: int, edges) -> np.ndarray:
     return np.nan_to_num(steps, nan=np.nanmax(steps) + 2)
 
 
-def _stress(steps: np.ndarray, places: np.ndarray, pinned: np.ndarray, rounds: int = 120) -> np.ndarray:
+def _stress(steps: np.ndarray, places: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     """Places [n, 2] whose distances come near to `steps` (stress majorisation; Gansner, Koren and North 2004)."""
     weight = np.where(steps > 0, 1 / np.maximum(steps, 1) ** 2, 0)
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
-    for _ in range(rounds):
+    for _ in range(120 if len(places) < 200 else 40):  # each round costs n^2
         apart = places[:, None] - places[None]
         length = np.maximum(np.sqrt((apart ** 2).sum(axis=2)), 1e-6)
         pull = places[None] + apart * (steps / length)[..., None]
