@@ -189,8 +189,8 @@ def test_hostile_names_and_a_large_answer(tmp_path):
     members = [explanation([(int(u), int(v)) for u, v in edges[:, rng.permutation(1500)[:500]].T], target=keys[0],
                            rank=i + 1, graph=graph, raw={HOSTILE: 0.5, "conc": float("nan")}, scores={HOSTILE: 0.1 * i},
                            generator=HOSTILE) for i in range(10)]
-    report = sxq.TargetReport(keys[0], 0, "done", 1, 0.9, 0.1, False, 1500, 3, 5000, 4000, 10, 4000, 1.0, 0.05,
-                              explanations=tuple(members), note=HOSTILE, examined={HOSTILE: np.linspace(0, 1, 1000)})
+    report = sxq.TargetReport(keys[0], 0, "done", 1, 0.9, 0.1, False, 1500, 3, 5000, explanatory=4000, front=10,
+                              dominance=4000, coverage=1.0, epsilon_achieved=0.05, explanations=tuple(members), note=HOSTILE, examined={HOSTILE: np.linspace(0, 1, 1000)})
     sxq.Result([report], {HOSTILE: "x", "conc": "conc"}, 1, HOSTILE, 0.1, None, HOSTILE).to_html(tmp_path / "r.html")
     with browser.browser() as window:
         window.open(tmp_path / "r.html")

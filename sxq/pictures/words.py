@@ -19,7 +19,8 @@ def meaning(report: TargetReport) -> str:
         parts.append(f"{edges(keeps)} alone would be enough for it to say so")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
-        parts.append(f"without {'them' if same else edges(turns)} it would say something else")
+        them = "them" if turns.size > 1 else "that edge"
+        parts.append(f"without {them if same else edges(turns)} it would say something else")
     return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
 
 
