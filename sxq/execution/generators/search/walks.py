@@ -22,7 +22,7 @@ from sxq.execution.generators.search.memory import Memory
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
 SPARED = 3  # units of the first hop, each spared by a guided walk
-SIBLINGS = (24, 12)  # verified at a step of a small measured, guided walk
+SIBLINGS = (12, 6)  # verified at a step of a small measured, guided walk
 HALF = 30  # size at which it is half as many
 EVERY = 1.6  # guided walks estimate anew when they have grown by this factor
 PROBED = 8  # share of the budget, one of so many, that probing may take
