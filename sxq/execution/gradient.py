@@ -6,6 +6,8 @@ Masking is not removal (it acts after normalisation or softmax), so this ranks, 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 from sxq.execution.model import Model, edge_tensors
@@ -24,6 +26,7 @@ class Slopes:
         self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
         _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
         self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+        self._copies, self._maps = self.x, {}
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
@@ -44,6 +47,11 @@ class Slopes:
         summed = torch.zeros(copies, units + 1, dtype=slope.dtype, device=slope.device)
         return summed.index_add_(1, unit, slope.view(copies, -1))[:, :-1].double().cpu().numpy()
 
+    def _copied(self, copies: int) -> Tensor:
+        if len(self._copies) != copies * len(self.x):
+            self._copies = self.x.repeat(copies, 1)
+        return self._copies
+
     def _slope(self, mask: Tensor, copies: int) -> Tensor | None:
         nodes = len(self.x)
         shift = nodes * torch.arange(copies, device=self.model.device)
@@ -51,15 +59,34 @@ class Slopes:
         more = (value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
                 for value in (self.weight, self.attr))
         try:
-            with torch.enable_grad():
+            copied = self._copied(copies)
+            with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
                 set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
-                output = self.model(self.x.repeat(copies, 1), edge_index, *more)[shift]
+                output = self.model(copied, edge_index, *more)[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
         except Exception:
             return None  # a layer that cannot be masked; an estimate is not worth failing for
         finally:
             clear_masks(self.model.module)
+
+
+class _MappedOnce(TorchFunctionMode):
+    """A linear map of the features is the same in every copy and every pass: it is computed once for one copy."""
+
+    def __init__(self, x: Tensor, copied: Tensor, maps: dict):
+        super().__init__()
+        self.x, self.copied, self.maps = x, copied, maps
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is not linear or args[0] is not self.copied or kwargs:
+            return func(*args, **(kwargs or {}))
+        weight, bias = args[1], (*args, None)[2]
+        key = id(weight), id(bias)  # the engine's own copy of the model: its weights stay where they are
+        if key not in self.maps:
+            with torch.no_grad():
+                self.maps[key] = linear(self.x, weight, bias)
+        return self.maps[key].repeat(len(self.copied) // len(self.x), 1)
 
 
 def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:

@@ -14,8 +14,8 @@ from sxq.scoring.dominance import dominated, pareto
 from sxq.scoring.hypervolume import Free
 
 GRAIN = 0.003  # values are told apart by this
-NOTICEABLE = 5e-4  # volume from which a member cuts the free space
-BOXES = 1000  # most of them
+NOTICEABLE = 1e-3  # volume from which a member cuts the free space
+BOXES = 500  # most of them
 BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
 
