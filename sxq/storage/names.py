@@ -25,6 +25,7 @@ class Kind:
 
 KINDS = {
     "graph": Kind("graph", "graphs", "graph_id", ("content_hash",)),
+    "graphs": Kind("graphs", "graphs", "graph_id", ("content_hash",)),
     "model": Kind("model", "models", "model_id", ("graph_id", "content_hash")),
 }
 
@@ -95,5 +96,5 @@ def _sweep(cursor: Cursor) -> None:
                 " (SELECT model_id FROM queries)")
     run(cursor, "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN"
                 " (SELECT graph_id FROM queries UNION SELECT graph_id FROM models)")
-    for table in ("nodes", "edges"):
+    for table in ("nodes", "edges", "graph_members"):
         run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")
