@@ -11,14 +11,14 @@ def to_data(explanation: Explanation) -> Data:
 
     edge_index [2, m] over the new numbers; `nodes` [n] the positions in the whole graph; x [n, d], y [n],
     edge_weight [m] and edge_attr [m, D] where the graph has them (parallel edges each have their own row);
-    `target` the new number of the explained node.
+    `target` the new number of the explained node, or the key of the explained graph.
     """
     nodes = torch.from_numpy(explanation.nodes.copy())
     renumber = {position: number for number, position in enumerate(explanation.nodes.tolist())}
     graph, edges = explanation.graph, explanation.edge_numbers
     local = [[renumber[position] for position in row] for row in explanation.edge_index.tolist()]
-    data = Data(edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes,
-                target=renumber[graph.position(explanation.target)])
+    target = explanation.target if explanation.kind == "graph" else renumber[graph.position(explanation.target)]
+    data = Data(edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes, target=target)
     data.x = torch.from_numpy(graph.features(explanation.nodes))
     if graph.y is not None:
         data.y = torch.from_numpy(graph.y[explanation.nodes])

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph, digest
+from sxq.graph.readers import add_reverse
 
 
 class GraphSet:
@@ -84,6 +85,26 @@ class GraphSet:
                      edge_truth=part(union.edge_truth, edges), keys=part(self.node_keys, nodes),
                      attributes={name: values[nodes] for name, values in union.attributes.items()})
 
+    def with_reverse(self) -> "GraphSet":
+        """The collection with v -> u for every u -> v that has no partner of equal weight and attributes."""
+        return GraphSet.join([add_reverse(graph) for graph in self], self.y, self.split, self.keys)
+
+    def units(self, directed: bool) -> np.ndarray:
+        """How many units each graph has, as [n]; pairs unless `directed`."""
+        ends = self.union.edge_index[:, self.union.edge_index[0] != self.union.edge_index[1]]
+        pairs = np.unique(ends if directed else np.sort(ends, axis=0), axis=1)
+        return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
+
+    def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """A batch of graphs: nodes [k] and edges [m] of the union, edge_index [2, m] over the batch, owner [k].
+
+        `owner` is the place in `numbers` of each node's graph; O(batch).
+        """
+        nodes, owner = _ranges(self.node_ptr, numbers)
+        edges, of = _ranges(self.edge_ptr, numbers)
+        starts = np.cumsum([0, *np.diff(self.node_ptr)[numbers][:-1]])
+        return nodes, edges, self.union.edge_index[:, edges] + (starts - self.node_ptr[numbers])[of], owner
+
     def key(self, number: int) -> Any:
         """The user's key of a graph."""
         return self.names.key(number)
@@ -120,7 +141,7 @@ class GraphSet:
                               for size in ("num_nodes", "num_edges"))
 
         def joined(name):
-            parts = [getattr(graph, name) for graph in graphs]
+            parts = [getattr(graph, name) for graph in graphs if graph.num_edges or name in ("x", "y")]
             present = [part for part in parts if part is not None]
             if present and (len(present) < len(parts) or len({part.shape[1:] for part in present}) > 1):
                 raise GraphError(f"the graphs differ in {name}: all must have it, equally wide, or none")
@@ -128,8 +149,12 @@ class GraphSet:
 
         edge_index = np.concatenate([graph.edge_index + start for graph, start in zip(graphs, node_ptr)], axis=1)
         node_keys = None if graphs[0].keys is None else [key for graph in graphs for key in graph.keys]
-        union = Graph(edge_index, joined("x"), **{name: joined(name) for name in
-                                                  ("y", "edge_weight", "edge_attr", "edge_truth")})
+        named = [sorted(graph.attributes) for graph in graphs]
+        if any(names != named[0] for names in named):
+            raise GraphError("the graphs differ in their further node columns: all must have the same")
+        union = Graph(edge_index, joined("x"), attributes={
+            name: [value for graph in graphs for value in graph.attributes[name]] for name in named[0]},
+            **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")})
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 
     def _check_pointers(self) -> None:
@@ -156,3 +181,10 @@ class GraphSet:
 
     def __repr__(self) -> str:
         return f"GraphSet({len(self)} graphs, {self.union!r})"
+
+
+def _ranges(pointer: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All of pointer[i] .. pointer[i + 1] - 1 for i in `numbers`, and the place in `numbers` each is from."""
+    size = np.diff(pointer)[numbers]
+    owner = np.repeat(np.arange(len(size)), size)
+    return np.arange(len(owner)) + (pointer[numbers] - np.cumsum(size) + size)[owner], owner

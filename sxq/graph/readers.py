@@ -31,7 +31,7 @@ def read_npz(path: str | Path) -> Graph:
 
     Raises DataError for a file that cannot be read, GraphError for arrays that are no graph.
     """
-    arrays = _load(Path(path))
+    arrays = load_arrays(Path(path))
     if "node_ptr" in arrays:
         raise DataError(f"{path} holds a collection of {len(arrays['node_ptr']) - 1} graphs; "
                         "CREATE GRAPHS reads it")
@@ -87,7 +87,8 @@ def add_reverse(graph: Graph) -> Graph:
     return Graph(**{**given, "edge_index": edge_index, **values})
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, by name; raises DataError for what is none."""
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # numpy opens more
             return {name: file[name] for name in file.files}

@@ -69,7 +69,7 @@ def is_sxq(text: str) -> bool:
             return kind in ("GRAPH", "GRAPHS", "MODEL", "REFINE")
         case ["SHOW", "GRAPHS" | "MODELS" | "MEASURES" | "GENERATORS" | "QUERIES" | "SETTINGS", *rest]:
             return rest[:1] != ["."]  # SHOW models.t is a table in a schema
-        case ["DESCRIBE", "GRAPH" | "MODEL", following, *_]:
+        case ["DESCRIBE", "GRAPH" | "GRAPHS" | "MODEL", following, *_]:
             return following not in (".", ";")  # DESCRIBE graph is a table, so is DESCRIBE graph.t
         case ["SET" | "RESET", setting, *_]:
             return setting.startswith("SXQ_")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
 
 
@@ -32,7 +32,7 @@ class GeneratorInfo:
 class Catalog:
     """Everything a plan can refer to, by name."""
 
-    graphs: Mapping[str, Graph]
+    graphs: Mapping[str, Graph | GraphSet]
     models: Mapping[str, ModelInfo]
     measures: Mapping[str, Measure]
     generators: Mapping[str, GeneratorInfo]

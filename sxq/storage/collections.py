@@ -51,6 +51,12 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
             "keys": _keys(cursor, graph_id, key_kind), "node_keys": node_keys}
 
 
+def is_collection(cursor: Cursor, graph_id: int) -> bool:
+    """Whether a row of `graphs` is a collection of graphs; raises InvalidValue for an id nobody has."""
+    resolve(cursor, _COLLECTION, graph_id)
+    return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[0][0]
+
+
 def _keys(cursor: Cursor, graph_id: int, sql_type: str | None) -> list[Any] | None:
     if sql_type is None:
         return None

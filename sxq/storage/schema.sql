@@ -107,7 +107,7 @@ CREATE TABLE queries (
 -- One row per target of a query: written pending before the run, filled in with its explanations.
 CREATE TABLE targets (
     query_id         BIGINT NOT NULL,  -- of queries
-    target           VARIANT NOT NULL, -- key of the node, or number of the graph
+    target           VARIANT NOT NULL, -- key of the node, or of the graph
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
     status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed
     prediction       INTEGER,          -- the predicted class c
@@ -115,7 +115,7 @@ CREATE TABLE targets (
     p_empty          DOUBLE,           -- p(c) without any candidate edge
     self_sufficient  BOOLEAN,          -- the model says c without any edge, so "factual" says little
     field_size       BIGINT,           -- candidate units in the receptive field
-    hops             INTEGER,          -- depth of the receptive field
+    hops             INTEGER,          -- depth of the receptive field; of a graph its onion layers
     candidates       BIGINT,           -- distinct candidates verified
     pruned           BIGINT,           -- distinct candidates not verified: whatever the model says, they are dominated
     explanatory      BIGINT,           -- of these, factual or counterfactual (and admitted by WHERE)

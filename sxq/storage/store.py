@@ -131,6 +131,11 @@ class Store:
         with self._transaction() as cursor:
             return collections.load(cursor, name_or_id)
 
+    def is_collection(self, graph_id: int) -> bool:
+        """Whether a row of `graphs` is a collection; raises InvalidValue."""
+        with self._transaction() as cursor:
+            return collections.is_collection(cursor, graph_id)
+
     def graphs(self) -> list[graphs.GraphRow]:
         """Every named graph and collection, by name."""
         with self._transaction() as cursor:

@@ -12,6 +12,7 @@ from sxq.errors import ModelError
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.inference.disjoint import Disjoint
 from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.pooled import Pooled
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.model import Model
 from sxq.graph import Graph, extract
@@ -41,7 +42,7 @@ def choose(model: Model, graph: Graph, setting: str = "auto") -> tuple[str, str]
 
 def open_backend(name: str, model: Model) -> Backend:
     """The backend of that name, ready to load fields."""
-    return BACKENDS[name](model)
+    return Pooled(model) if model.pools else BACKENDS[name](model)
 
 
 def check(model: Model, graph: Graph) -> None:
