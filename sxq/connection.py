@@ -165,7 +165,7 @@ class Connection:
         profile, started = execution.Profile(), time.perf_counter()
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                lambda: self._stopping, profile, self.report)
+                                lambda: self._stopping, profile, self.report, self._names.learned(plan))
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
                         profile.seconds, statement.kind)
@@ -183,6 +183,7 @@ class Connection:
             graphs=self._names.graphs, models={statement.model: self._names.info(statement.model, statement.graph)},
             measures=self._names.measures, generators=self._names.generators(),
             default_generators=self._names.default_generators(), settings=self._settings,
+            learned=self._names.refine_models() if statement.generators else {},
             stores=not self._store.read_only)
         return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind)), named
 

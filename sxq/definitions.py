@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, fields
 from typing import Any
 
-from sxq.errors import InvalidValue, UnknownName
+from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collecting import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
@@ -32,7 +32,8 @@ class Definitions:
         """The result of one statement, of any kind this class knows."""
         verbs = {st.CreateGraph: self.create_graph, st.CreateGraphs: self.create_graphs,
                  st.CreateModel: self.create_model, st.TrainModel: self.train_model, st.Show: self.show,
-                 st.Describe: self.describe, st.Drop: self.drop, st.SetOption: self.set, st.ResetOption: self.reset}
+                 st.PretrainRefine: self.pretrain_refine, st.Describe: self.describe, st.Drop: self.drop,
+                 st.SetOption: self.set, st.ResetOption: self.reset}
         return verbs[type(statement)](statement)
 
     def create_graph(self, statement: st.CreateGraph) -> Table:
@@ -69,6 +70,29 @@ class Definitions:
                                  should_stop=self.should_stop)
         table = self._add_model(statement, trained.module, trained.spec, trained.accuracy)
         return Table([*table.columns, "epochs"], [(*table.rows[0], trained.epochs_run)])
+
+    def pretrain_refine(self, statement: st.PretrainRefine) -> Table:
+        from sxq import execution
+
+        self._may_write("PRETRAIN REFINE")
+        self._names.of_kind(statement.kind, statement.graph)
+        if statement.name in self._names.refine_models() and not statement.replace:
+            raise NameTaken(f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name")
+        named = self._names.model(statement.model, statement.graph)
+        learned = execution.pretrain(named.model, self._names.graphs[statement.graph], statement.options,
+                                     self._pretraining_progress, self.should_stop)
+        spec = {"options": learned.options, "targets": len(learned.targets), "losses": learned.pretrained.losses,
+                "stopped": learned.pretrained.stopped}
+        self._names.add_refine(statement.name, named, learned.pretrained, spec, learned.saliency, statement.replace)
+        last = learned.pretrained.losses[-1] if learned.pretrained.losses else {}
+        facts = {"refine": statement.name, "model": statement.model, "targets": len(learned.targets),
+                 "epochs": len(learned.pretrained.losses),
+                 **{name: round(value, 4) for name, value in last.items()}, "stopped": learned.pretrained.stopped}
+        return Table(list(facts), [tuple(facts.values())])
+
+    def _pretraining_progress(self, epoch: int, epochs: int, loss: float) -> None:
+        if self.report:
+            self.report(f"epoch {epoch}/{epochs}: loss {loss:.4f}")
 
     def show(self, statement: st.Show) -> Table:
         return getattr(self, f"_show_{statement.what}")()
@@ -161,6 +185,18 @@ class Definitions:
         columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
         facts = [self._names.model_facts(name) for name in self._names.model_names()]
         return Table(columns, [tuple(found[column] for column in columns) for found in facts])
+
+    def _show_refines(self) -> Table:
+        rows = [(row.name, row.model, row.graph, row.spec["options"]["preset"], row.spec["targets"],
+                 len(row.spec["losses"])) for row in self._store.refines()]
+        return Table(["refine", "model", "graph", "preset", "targets", "epochs"], rows)
+
+    def _refine_facts(self, name: str) -> dict[str, Any]:
+        row = self._store.load_refine(name)
+        if row is None:
+            raise UnknownName("refine", name, self._names.refine_models())
+        return {"refine": name, "model": row.model, "graph": row.graph, "targets": row.spec["targets"],
+                "epochs": len(row.spec["losses"]), **row.spec["options"]}
 
     def _show_measures(self) -> Table:
         rows = [(m.name, m.column, "larger" if m.larger_is_better else "smaller", m.formula, m.source, m.cost)

@@ -13,6 +13,7 @@ from typing import Any
 from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.planning import GeneratorInfo, ModelInfo
+from sxq.planning.nodes import Generate
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 
 
@@ -52,6 +53,7 @@ class Registry:
         self._store, self._settings = store, settings
         self._graphs: dict[str, tuple[Graph | GraphSet, int | None]] = {}
         self._models: dict[str, Named] = {}
+        self._refines: dict[str, tuple[Any, str]] = {}  # pre-trained attributors and the name of their model
         self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
         self.measures: dict[str, Measure] = dict(MEASURES)
         self.graphs: Mapping[str, Graph | GraphSet] = Lazy(self._graph_names, self._load_graph)
@@ -183,18 +185,54 @@ class Registry:
 
         return {name: GeneratorInfo(entry.options, entry.summary) for name, entry in GENERATORS.items()}
 
+    def add_refine(self, name: str, model: Named, pretrained, spec: Mapping[str, Any], saliency: Mapping[str, Any],
+                   replace: bool) -> None:
+        """Keep pre-trained attributors for a model, with their saliency; stored where the database can be written."""
+        from sxq import learning
+        from sxq.learning import refine
+
+        weights, own = refine.to_bytes(pretrained)
+        if not self._store.read_only:
+            digest = learning.content_hash(pretrained.attributors, own)
+            self._store.save_refine(name, model.model_id, self.graph_id(model.graph), digest, {**spec, **own}, weights,
+                                    saliency, replace)
+        self._refines[name] = pretrained, self._model_name(model)
+
+    def refine_models(self) -> dict[str, str]:
+        """The model of each set of attributors, by name."""
+        stored = {row.name: row.model for row in self._store.refines()}
+        return stored | {name: model for name, (_, model) in self._refines.items()}
+
+    def learned(self, plan) -> dict[str, Any]:
+        """What the generators of a plan need to have learned, by name; loaded when first used."""
+        names = {value for _, options in plan.find(Generate).generators for option, value in options
+                 if option == "pretrained"}
+        return {name: self._refine(name) for name in names}
+
+    def _refine(self, name: str):
+        if name not in self._refines:
+            from sxq.learning import refine
+
+            row = self._store.load_refine(name)
+            self._refines[name] = refine.load(row.weights, row.spec), row.model
+        return self._refines[name][0]
+
+    def _model_name(self, named: Named) -> str:
+        return next(name for name, entry in self._models.items() if entry.model_id == named.model_id
+                    and entry.content_hash == named.content_hash)
+
     def drop(self, kind: str, name: str, if_exists: bool) -> None:
         """Free a name; what answers refer to stays in the store."""
-        names = self.model_names() if kind == "model" else self._graph_names()
+        names = {"model": self.model_names, "refine": self.refine_models}.get(kind, self._graph_names)()
         if name not in names:
             if if_exists:
                 return
             raise UnknownName(kind, name, names)
-        if kind != "model":
+        if kind in ("graph", "graphs"):
             self.of_kind(kind, name)
         self._store.drop(kind, name, if_exists=True)
-        (self._models if kind == "model" else self._graphs).pop(name, None)
-        if kind != "model":
+        {"model": self._models, "refine": self._refines}.get(kind, self._graphs).pop(name, None)
+        if kind in ("graph", "graphs"):
             self._forget_models(lambda entry: entry.graph == name)
 
     def _graph_names(self) -> list[str]:
@@ -258,6 +296,7 @@ class Registry:
 
     def _forget_models(self, gone: Callable[[Named], bool]) -> None:
         self._models = {name: entry for name, entry in self._models.items() if not gone(entry)}
+        self._refines.clear()  # the store says what is left of them
         self._elsewhere.clear()
 
 

@@ -16,10 +16,11 @@ from sxq.execution.generators import DEFAULT, GENERATORS
 from sxq.execution.inference.choice import choose
 from sxq.execution.locality import locate, require_alone
 from sxq.execution.model import Model, borrow, choose_device
+from sxq.execution.pretraining import Learned, pretrain
 from sxq.graph import Graph, GraphSet
 
-__all__ = ["DEFAULT", "GENERATORS", "Model", "Profile", "Progress", "Stored", "attach", "audit", "register",
-           "run", "transfer"]
+__all__ = ["DEFAULT", "GENERATORS", "Learned", "Model", "Profile", "Progress", "Stored", "attach", "audit",
+           "pretrain", "register", "run", "transfer"]
 
 
 def register(module: nn.Module, graph: Graph | GraphSet, output: str = "logits", layers: int | None = None,

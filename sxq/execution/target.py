@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.conversation import PRUNED, Candidates, Context, Scored
+from sxq.execution.conversation import PRUNED, Candidates, Context, Scored, Subject
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Backend, Cuts
@@ -36,7 +36,7 @@ class TargetRun:
     """The search for one target's skyline."""
 
     def __init__(self, plan: Plan, graph: Graph | GraphSet, model: Model, backend: Backend,
-                 measures: Mapping[str, Measure], ordinal: int):
+                 measures: Mapping[str, Measure], ordinal: int, learned: Mapping[str, object] | None = None):
         scan, self.generate, self.choice = plan.find(FieldScan), plan.find(Generate), plan.find(Answer)
         self.lattice_plan, self.filter = plan.find(LatticeNode), plan.find(Filter)
         self.position, self.key, self.kind = scan.positions[ordinal], scan.targets[ordinal], scan.kind
@@ -50,6 +50,7 @@ class TargetRun:
         self.started = time.perf_counter()
         self.field, self.loaded, full, empty = _load_field(scan, self.graph, model, backend, self.position)
         self.predicted = int(full.argmax())
+        self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
         self.ledger = Ledger()
@@ -189,7 +190,7 @@ class TargetRun:
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
                               lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict,
-                              self.lattice_plan.measures)
+                              self.lattice_plan.measures, self.subject)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:

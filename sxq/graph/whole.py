@@ -67,7 +67,8 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     unit[real] = np.argsort(order, kind="stable")[owner.reshape(-1)]
     ends, unit_hop = ends[:, order], 1 + hop[order]
     node_hop = np.full(graph.num_nodes, len(hop_of))
-    np.minimum.at(node_hop, ends, unit_hop)
+    for end in ends:  # numpy 2.4 reads beyond `unit_hop` where ufunc.at has to broadcast it
+        np.minimum.at(node_hop, end, unit_hop)
     nodes = np.argsort(node_hop, kind="stable")
     renumber = np.argsort(nodes, kind="stable")
     return WholeGraph(

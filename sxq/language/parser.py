@@ -180,6 +180,9 @@ class _Statements(Transformer):
     def train_model(self, replace, name, kind, graph, options):
         return ast.TrainModel(name, graph, options or (), bool(replace), kind)
 
+    def pretrain_refine(self, replace, name, model, kind, graph, options):
+        return ast.PretrainRefine(name, model, graph, options or (), bool(replace), kind)
+
     def show(self, _, what):
         return ast.Show(what.lower())
 

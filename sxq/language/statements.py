@@ -166,23 +166,35 @@ class TrainModel:
 
 
 @dataclass(frozen=True)
+class PretrainRefine:
+    """PRETRAIN [OR REPLACE] REFINE name FOR MODEL model ON GRAPH | GRAPHS graph (options)."""
+
+    name: str
+    model: str
+    graph: str
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+    kind: str = "graph"  # as in CreateModel
+
+
+@dataclass(frozen=True)
 class Show:
-    """SHOW GRAPHS | MODELS | MEASURES | GENERATORS | QUERIES | SETTINGS."""
+    """SHOW GRAPHS | MODELS | MEASURES | GENERATORS | QUERIES | SETTINGS | REFINES."""
 
     what: str  # lower-case
 
 
 @dataclass(frozen=True)
 class Describe:
-    """DESCRIBE GRAPH | GRAPHS | MODEL name."""
+    """DESCRIBE GRAPH | GRAPHS | MODEL | REFINE name."""
 
-    kind: str  # "graph", "graphs" or "model"
+    kind: str  # "graph", "graphs", "model" or "refine"
     name: str
 
 
 @dataclass(frozen=True)
 class Drop:
-    """DROP GRAPH | GRAPHS | MODEL [IF EXISTS] name."""
+    """DROP GRAPH | GRAPHS | MODEL | REFINE [IF EXISTS] name."""
 
     kind: str
     name: str
@@ -214,5 +226,6 @@ class Sql:
 
 Statement = (
     Explain | PlanExplain | ProfileExplain | Audit | CreateGraph | CreateGraphs | CreateModel | TrainModel
+    | PretrainRefine
     | Show | Describe | Drop | SetOption | ResetOption | Sql
 )

@@ -95,6 +95,8 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 
 def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
     """What the weights suggest, where it differs from the spec."""
+    if not isinstance(spec, ArchitectureSpec):
+        return ""
     suggested = suggested_options(state)
     features = suggested.pop("in_channels", spec.in_channels)
     if features != spec.in_channels:

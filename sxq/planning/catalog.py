@@ -1,7 +1,7 @@
 """What the planner may know of the world: one frozen value, built by the corridor for each statement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.graph import Graph, GraphSet
@@ -38,4 +38,5 @@ class Catalog:
     generators: Mapping[str, GeneratorInfo]
     default_generators: tuple[str, ...]
     settings: Mapping[str, Any]  # by name, as `parse_setting` returned them
+    learned: Mapping[str, str] = field(default_factory=dict)  # pre-trained attributors: name -> their model's
     stores: bool = True  # false on a read-only database: answers are shown, not stored

@@ -28,9 +28,11 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
     _check_kind(statement.kind, model, graph)
     settings = catalog.settings
     measures = _measures(statement.measures, catalog.measures)
+    generators = _generators(statement.generators, catalog, measures)
+    _check_learned(generators, catalog, model.name)
     scan = _scan(graph_name, graph, model, keys, statement.directed)
     generate = Generate(
-        scan, _generators(statement.generators, catalog, measures),
+        scan, generators,
         budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True),
         seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
@@ -90,6 +92,20 @@ def _options(call: GeneratorCall, generator: GeneratorInfo,
     return tuple((name, option(f"{call.name}({name})", value,
                                known(f"option of {call.name}", name, generator.options), objectives))
                  for name, value in call.options)
+
+
+def _check_learned(generators, catalog: Catalog, model: str) -> None:
+    """Whatever is `pretrained` must be there, and be made for the model."""
+    for name, options in generators:
+        if "pretrained" not in catalog.generators[name].options:
+            continue
+        chosen = dict(options).get("pretrained")
+        if chosen is None:
+            raise InvalidValue(f"BY {name} needs what was learned: {name}(pretrained = r), after PRETRAIN REFINE r "
+                               f"FOR MODEL {model}")
+        if known("refine", chosen, catalog.learned) != model:
+            raise InvalidValue(f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
+                               f"not for {model!r}")
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:

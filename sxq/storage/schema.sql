@@ -13,6 +13,7 @@ CREATE TABLE schema_version (
 
 CREATE SEQUENCE graph_ids;
 CREATE SEQUENCE model_ids;
+CREATE SEQUENCE refine_ids;
 CREATE SEQUENCE query_ids;
 CREATE SEQUENCE explanation_ids;
 
@@ -84,6 +85,28 @@ CREATE TABLE models (
     probe        JSON,                -- logits of a few nodes at registration
     created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at   TIMESTAMP            -- as in graphs
+);
+
+-- One row per set of pre-trained attributors (PRETRAIN REFINE). Names as in graphs.
+CREATE TABLE refines (
+    refine_id    BIGINT PRIMARY KEY,  -- allotted once, never used again
+    name         VARCHAR NOT NULL,    -- the user's
+    model_id     BIGINT NOT NULL,     -- of models: what they explain
+    graph_id     BIGINT NOT NULL,     -- of graphs: what they learned from
+    content_hash VARCHAR NOT NULL,    -- of weights and spec
+    spec         JSON NOT NULL,       -- sizes, options, targets learned from, losses of the epochs, versions
+    weights      BLOB NOT NULL,       -- safetensors
+    created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
+    dropped_at   TIMESTAMP            -- as in graphs
+);
+
+-- What attributors think of every edge they learned from: the global view of a model, class by class.
+CREATE TABLE saliency (
+    refine_id BIGINT NOT NULL,        -- of refines
+    target    VARIANT NOT NULL,       -- key of the graph of a collection, or of the node whose field it is
+    class     INTEGER NOT NULL,       -- that the model predicts for the target; its attributor was asked
+    edge      BIGINT NOT NULL,        -- of edges
+    saliency  DOUBLE NOT NULL         -- probability that the edge matters to that class, 0 to 1
 );
 
 -- One row per EXPLAIN.

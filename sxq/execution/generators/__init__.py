@@ -10,7 +10,9 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.onion import onion
+from sxq.execution.generators.ladder import RATIOS
 from sxq.execution.generators.random import random
+from sxq.execution.generators.refine import refine
 from sxq.execution.generators.search import search
 from sxq.scoring.measures import Objective
 
@@ -26,6 +28,7 @@ class GeneratorEntry:
     options: dict[str, object]
     summary: str
     prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
+    looks_inside: bool = False  # it needs `context.subject`: the model itself
 
 
 GENERATORS = {
@@ -35,5 +38,8 @@ GENERATORS = {
     "growing": GeneratorEntry(growing, {"objective": MEAN},
                               "grow from the target outwards, edge by edge (ApxSX-I)", True),
     "exhaustive": GeneratorEntry(exhaustive, {}, "every connected subgraph of a small field, an error where too many"),
+    "refine": GeneratorEntry(refine, {"pretrained": "", "fine_tune": True, "ratios": RATIOS, "select": "sample",
+                                      "samples": 8, "steps": 20, "lr": 1e-4},
+                             "pre-trained class by class, fine-tuned to the target (ReFine)", looks_inside=True),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }
