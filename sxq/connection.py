@@ -117,6 +117,14 @@ class Connection:
         """
         self._names.add_measure(name, fn, larger_is_better, score)
 
+    def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
+        """Let a PyG explainer propose candidates: BY pyg (explainer = name).
+
+        make       a function of the module to be explained that gives a new `ExplainerAlgorithm` for every target
+        node_mask  whether it needs PyG's node_mask_type, "object"; a node mask counts for the edges at a node
+        """
+        self._names.add_explainer(name, make, node_mask)
+
     def interrupt(self) -> bool:
         """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.
 
@@ -184,6 +192,7 @@ class Connection:
             measures=self._names.measures, generators=self._names.generators(),
             default_generators=self._names.default_generators(), settings=self._settings,
             learned=self._names.refine_models() if statement.generators else {},
+            explainers=tuple(self._names.explainers),
             stores=not self._store.read_only)
         return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind)), named
 

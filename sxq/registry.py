@@ -55,6 +55,7 @@ class Registry:
         self._models: dict[str, Named] = {}
         self._refines: dict[str, tuple[Any, str]] = {}  # pre-trained attributors and the name of their model
         self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
+        self.explainers: dict[str, tuple[Callable, bool]] = {}  # how to make one, and whether it masks nodes
         self.measures: dict[str, Measure] = dict(MEASURES)
         self.graphs: Mapping[str, Graph | GraphSet] = Lazy(self._graph_names, self._load_graph)
 
@@ -198,6 +199,13 @@ class Registry:
                                     saliency, replace)
         self._refines[name] = pretrained, self._model_name(model)
 
+    def add_explainer(self, name: str, make: Callable, node_mask: bool) -> None:
+        """Keep a way to make a PyG explainer, for this connection."""
+        if not callable(make):
+            raise InvalidValue(f"register_explainer({name!r}, {make!r}): expected a function of the model that makes "
+                               f"an ExplainerAlgorithm")
+        self.explainers[name] = make, node_mask
+
     def refine_models(self) -> dict[str, str]:
         """The model of each set of attributors, by name."""
         stored = {row.name: row.model for row in self._store.refines()}
@@ -207,7 +215,9 @@ class Registry:
         """What the generators of a plan need to have learned, by name; loaded when first used."""
         names = {value for _, options in plan.find(Generate).generators for option, value in options
                  if option == "pretrained"}
-        return {name: self._refine(name) for name in names}
+        named = {value for _, options in plan.find(Generate).generators for option, value in options
+                 if option == "explainer"}
+        return {name: self._refine(name) for name in names} | {name: self.explainers[name] for name in named}
 
     def _refine(self, name: str):
         if name not in self._refines:

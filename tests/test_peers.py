@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch_geometric.explain import GraphMaskExplainer
+from torch_geometric.explain import Explanation, ExplainerAlgorithm, GraphMaskExplainer
 from torch_geometric.nn import GAT, GCN, GINConv
 
 import sxq
-from sxq.errors import ModelError
+from sxq.errors import InvalidValue, ModelError, UnknownName
 from sxq.execution.generators.cf2 import lead
 from sxq.execution.generators.moexp import edit, layers
 from sxq.execution.generators.peers import to_units
@@ -92,3 +92,26 @@ def test_cf2_learns_a_mask_that_is_enough_and_needed():
         con.register_model("m", GINConv(torch.nn.Identity()), graph="g")
         result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY cf2 TOP 1")
         assert result[0].edges == ((1, 0),)
+
+
+def test_an_explainer_of_ones_own_proposes(con):
+    class Nearest(ExplainerAlgorithm):
+        """The mask says which edges enter the target."""
+
+        def forward(self, model, x, edge_index, *, target, index=None, **given):
+            assert len(target) == len(x) and int(index) == 0
+            return Explanation(edge_mask=(edge_index[1] == 0).float())
+
+        def supports(self):
+            return True
+
+    con.register_explainer("nearest", lambda model: Nearest())
+    result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc BY pyg (explainer = nearest)")
+    assert result.candidates > 5 and result[0].generator in ("pyg", "field")
+    con.register_explainer("broken", lambda model: 1 / 0)
+    for call, error, message in (("nearer", UnknownName, "did you mean 'nearest'"),
+                                 ("broken", ModelError, "the explainer failed on GAT: ZeroDivisionError")):
+        with pytest.raises(error, match=message):
+            con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY pyg (explainer = {call})")
+    with pytest.raises(InvalidValue, match="expected a function"):
+        con.register_explainer("x", Nearest.__name__)

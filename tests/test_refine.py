@@ -10,7 +10,7 @@ import sxq
 from sxq.errors import DataError, InvalidValue, NameTaken, UnknownName
 from sxq.execution import pretrain as pretrain_model
 from sxq.execution import register
-from sxq.execution.generators.ladder import grow_order, ladder, sizes_of, steps, top
+from sxq.execution.generators.ladder import grow_order, ladder, steps, top
 from sxq.execution.masked import instances_of, log_probabilities
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.learning import refine
@@ -254,8 +254,7 @@ def test_ladders_climb_and_are_connected(seed, rooted):
     assert (top(saliency, [3]).sum(), top(saliency, [3])[0, saliency.argmax()]) == (3, True)
 
 
-def test_sizes_of_ratios_and_steps():
-    assert sizes_of([0.1, 0.5, 1.0], 20).tolist() == [2, 10, 20] and sizes_of([0.1], 3).tolist() == [1]
+def test_a_ladder_has_every_size_or_some_of_many():
     assert steps(7).tolist() == list(range(1, 8)) and len(steps(100_000)) <= 512 and steps(100_000)[-1] == 100_000
 
 

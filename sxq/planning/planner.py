@@ -95,8 +95,10 @@ def _options(call: GeneratorCall, generator: GeneratorInfo,
 
 
 def _check_learned(generators, catalog: Catalog, model: str) -> None:
-    """Whatever is `pretrained` must be there, and be made for the model."""
+    """Whatever is `pretrained` must be there, and be made for the model; an `explainer` must be registered."""
     for name, options in generators:
+        if "explainer" in catalog.generators[name].options:
+            known("explainer", dict(options).get("explainer", ""), dict.fromkeys(catalog.explainers))
         if "pretrained" not in catalog.generators[name].options:
             continue
         chosen = dict(options).get("pretrained")

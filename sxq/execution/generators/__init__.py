@@ -12,12 +12,12 @@ from sxq.execution.generators.cf2 import cf2
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.moexp import moexp
 from sxq.execution.generators.onion import onion
-from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, sa
-from sxq.execution.generators.ladder import RATIOS
+from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, pyg, sa
 from sxq.execution.generators.random import random
 from sxq.execution.generators.refine import refine
 from sxq.execution.generators.search import search
 from sxq.scoring.measures import Objective
+from sxq.scoring.attribution import RATIOS
 
 MEAN = Objective("mean")
 DEFAULT = ("search",)  # what EXPLAIN does without BY
@@ -48,6 +48,7 @@ GENERATORS = {
     "graphmask": GeneratorEntry(graphmask, {"epochs": 50, "lr": 0.01}, "the edge mask of GraphMask", True),
     "attention": GeneratorEntry(attention, {}, "attention weights, of models that have them", True),
     "sa": GeneratorEntry(sa, {}, "sizes of gradients by edges", True),
+    "pyg": GeneratorEntry(pyg, {"explainer": ""}, "any explainer that was registered: con.register_explainer", True),
     "cf2": GeneratorEntry(cf2, {"epochs": 100, "lr": 0.05, "alpha": 0.6, "lam": 10.0},
                           "one mask that is factual and counterfactual (CF2)", True),
     "moexp": GeneratorEntry(moexp, {"size": 32, "generations": 20},

@@ -15,7 +15,6 @@ from sxq.execution.conversation import Candidates, Context, Search
 from sxq.graph import Field
 
 LONGEST = 512  # most steps of a ladder; longer ones take larger steps
-RATIOS = tuple(round(0.1 * i, 1) for i in range(1, 11))
 
 
 def ladder(field: Field, saliency: np.ndarray, sizes: Sequence[int] | None = None) -> np.ndarray:
@@ -30,11 +29,6 @@ def steps(units: int) -> np.ndarray:
     if units <= LONGEST:
         return np.arange(1, units + 1)
     return np.unique(np.geomspace(1, units, LONGEST).round().astype(int))
-
-
-def sizes_of(ratios: Sequence[float], units: int) -> np.ndarray:
-    """How many units a share of them is, at least one."""
-    return np.maximum(1, np.ceil(np.asarray(ratios, float) * units - 1e-9)).astype(int)
 
 
 def top(saliency: np.ndarray, sizes: Sequence[int]) -> np.ndarray:

@@ -11,6 +11,8 @@ The model is shown as one that gives log-probabilities of two classes or more, w
     attention     the attention weights of GAT-like layers, averaged; one pass
     sa            Baldassarre and Azizpour 2019: |gradient| of the class's log-odds by each edge's messages; one pass
 
+    pyg           any other, registered by `con.register_explainer(name, make)`
+
 PGExplainer (Luo et al. 2020) learns from many targets: PRETRAIN REFINE with PRESET = pgexplainer is it.
 Cost: the explainer's own passes and two candidates for each size of subgraph.
 """
@@ -35,7 +37,7 @@ from sxq.learning.architectures import seeded
 
 def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
     """Candidates of GNNExplainer's edge mask."""
-    return by(lambda model: GNNExplainer(epochs, lr), field, context)
+    return by(lambda _: GNNExplainer(epochs, lr), field, context)
 
 
 def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01) -> Search:
@@ -45,12 +47,18 @@ def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01
 
 def attention(field: Field, context: Context) -> Search:
     """Candidates of the attention weights; a ModelError for a model without any."""
-    return by(lambda model: AttentionExplainer(), field, context)
+    return by(lambda _: AttentionExplainer(), field, context)
 
 
 def sa(field: Field, context: Context) -> Search:
     """Candidates of the gradient's size."""
     yield from propose(context, ladder(field, np.abs(context.edge_gradient())))
+
+
+def pyg(field: Field, context: Context, explainer: str = "") -> Search:
+    """Candidates of the explainer that was registered under a name: `con.register_explainer`."""
+    make, node_mask = context.subject.learned[explainer]
+    return by(make, field, context, node_mask)
 
 
 def by(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, context: Context,

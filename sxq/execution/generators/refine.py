@@ -24,11 +24,12 @@ import torch
 
 from sxq.errors import InvalidValue, ModelError
 from sxq.execution.conversation import Context, Search
-from sxq.execution.generators.ladder import RATIOS, distinct, ladder, propose, sizes_of
+from sxq.execution.generators.ladder import distinct, ladder, propose
 from sxq.execution.masked import log_probabilities
 from sxq.graph import Field
 from sxq.learning import refine as learning
 from sxq.learning.refine import SELECTIONS, Batch, Instances, Pretrained
+from sxq.scoring.attribution import RATIOS, sizes
 
 
 def refine(field: Field, context: Context, pretrained: str = "", fine_tune: bool = True,
@@ -46,7 +47,7 @@ def refine(field: Field, context: Context, pretrained: str = "", fine_tune: bool
         alpha = own(batch)
     yield from propose(context, ladder(field, alpha.double().cpu().numpy()))
     target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
-    for size in sizes_of(ratios, field.num_units).tolist():
+    for size in sizes(field.num_units, ratios).tolist():
         tuned = alpha
         if fine_tune and learned.fine_tune:
             tuned = learning.fine_tune(own, batch, target, masked, size, steps=steps, lr=lr, selection=select,
