@@ -26,20 +26,20 @@ from torch_geometric.explain import GNNExplainer
 import sxq
 from sxq.execution import pretrain, register
 from sxq.execution.conversation import Subject
+from sxq.execution.generators.ladder import grow_order, top
 from sxq.execution.generators.peers import soft_mask
 from sxq.execution.generators.random import grow
-from sxq.execution.gradient import edge_gradient
+from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.pooled import Pooled
 from sxq.execution.masked import instances_of, log_probabilities
-from sxq.execution.generators.ladder import grow_order, top
 from sxq.graph import whole
 from sxq.graph.collecting import read_graphs
 from sxq.learning import ArchitectureSpec, build, load_weights, refine
 from sxq.scoring import attribution as metrics
 
 BEAM = 500
-QUERY = ("EXPLAIN GRAPHS ? USING MODEL m OPTIMIZE fdl-, conc BY onion, growing, random, "
+QUERY = ("EXPLAIN GRAPHS ? USING MODEL m OPTIMIZE fdl-, conc BY search, random, "
          "refine (pretrained = r, fine_tune = false) WHERE factual TOP 100 BUDGET 2000 CANDIDATES")
 VARIANTS = {"pgexplainer": "pgexplainer", "refine_ct": "refine_ct", "refine_ft": "refine_ft", "refine": "refine"}
 
@@ -55,16 +55,18 @@ def main() -> None:
     graphs, seeds = (20, 1) if options.quick else (options.graphs, options.seeds)
     case = Case(graphs)
     rows = [case.rows(seed) for seed in range(seeds)]
-    found = {measure: {name: [row[name][measure] for row in rows] for name in rows[0]} for measure in rows[0]["random"]}
+    found = {measure: {name: [row[name][measure] for row in rows] for name in rows[0]}
+             for measure in rows[0]["random"]}
     for name in rows[0]:
         print(f"{name:<13}" + "  ".join(f"{measure} {interval(found[measure][name])}" for measure in found))
     if options.json:
-        print(json.dumps({"graphs": graphs, "seeds": seeds, "pretraining_seconds": case.seconds, **{
-            measure: {name: float(np.nanmean(values)) for name, values in found[measure].items()} for measure in found}}))
+        means = {measure: {name: float(np.mean(values)) for name, values in own.items() if np.isfinite(values).all()}
+                 for measure, own in found.items()}
+        print(json.dumps({"graphs": graphs, "seeds": seeds, "pretraining_seconds": case.seconds, **means}))
 
 
 def interval(values: list[float]) -> str:
-    mean = np.nanmean(values)
+    mean = np.mean(values)
     half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0
     return f"{mean:.3f}" + (f" +-{half:.3f}" if half else "")
 
@@ -101,8 +103,7 @@ class Case:
                                   for field in self.fields],
                     "truth": [truth + 0.01 * rng.random(len(truth)) for truth in self.truths]}
         table = {name: self.judge(own) for name, own in rankings.items()}
-        table["sa"] = self.timed(lambda i: np.abs(edge_gradient(self.model, self.subjects[i].graph, self.fields[i],
-                                                                self.subjects[i].predicted)))
+        table["sa"] = self.timed(self.gradient)
         table["gnnexplainer"] = self.timed(lambda i: soft_mask(lambda _: GNNExplainer(100, 0.01), self.fields[i],
                                                                self.subjects[i], seed))
         for name, preset in VARIANTS.items():
@@ -112,6 +113,12 @@ class Case:
         if "ceiling" not in self._fixed:
             self._fixed["ceiling"] = self.score([self.smallest(i) for i in range(len(self.fields))])
         return {**table, "ceiling": self._fixed["ceiling"]}
+
+    def gradient(self, i: int) -> np.ndarray:
+        """SA: the size of each edge's gradient."""
+        field, subject = self.fields[i], self.subjects[i]
+        slopes = Slopes(self.model, subject.graph, field, subject.predicted)
+        return np.abs(slopes(np.ones((1, field.num_units), bool), True)[0])
 
     def timed(self, rank) -> dict[str, float]:
         started = time.process_time()

@@ -13,11 +13,14 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, global_mean_pool
 import sxq
 from sxq.errors import DataError, GraphError, InvalidValue, ModelError, ModelNotLocal, NodeNotFound, UnknownName
 from sxq.execution import register
+from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.pooled import Pooled
+from sxq.execution.masked import log_probabilities
 from sxq.graph import Graph, GraphSet, whole
 from sxq.graph.collecting import graphs_from_tables
 from sxq.graph.whole import onion_layers
+from sxq.learning.refine import Instances
 from tests.graphs import random_graph
 from tests.test_generators import BLIND, drive
 
@@ -153,6 +156,20 @@ def test_cut_graphs_get_what_plain_forward_passes_give(kind, weighted):
             with_loops = inside | (loops & np.isin(graph.edge_index[0], nodes))
             assert np.allclose(kept[row], plain(module, graph, with_loops, nodes), atol=1e-5)
             assert np.allclose(removed[row], plain(module, graph, ~inside), atol=1e-5)
+
+
+def test_first_order_slopes_of_a_graph_are_those_of_its_log_odds():
+    graphs = some_graphs()
+    model, field = register(Pools("gin"), graphs), whole(graphs.member(0))
+    slopes = Slopes(model, graphs.member(0), field, 1)
+    bits = np.random.default_rng(0).random((3, field.num_units)) < 0.7
+    instances = Instances([(graphs.member(0), field)])
+    batch = instances.batch(np.array([0]), torch.device("cpu"))
+    for row, found in zip(bits, slopes(bits, True)):
+        mask = torch.tensor(row, dtype=torch.float, requires_grad=True)
+        p = log_probabilities(model, batch, batch.spread(mask)).exp()[0, 1]
+        slope, = torch.autograd.grad(p.log() - (1 - p).log(), mask)
+        assert np.allclose(found, slope.numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_a_model_that_looks_at_the_other_graphs_is_refused():

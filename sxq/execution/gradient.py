@@ -53,7 +53,9 @@ class Slopes:
         try:
             with torch.enable_grad():
                 set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
-                output = self.model(self.x.repeat(copies, 1), edge_index, *more)[shift]
+                owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
+                output = self.model(self.x.repeat(copies, 1), edge_index, *more, batch=owner)
+                output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
         except Exception:

@@ -33,6 +33,10 @@ class WholeGraph(Field):
         """Units outside one candidate bits [U] that share a node with it; all units where it is empty."""
         return super().frontier(bits) if bits.any() else np.arange(self.num_units)
 
+    def frontiers(self, bits: np.ndarray) -> np.ndarray:
+        """`frontier` of many candidates at once: bits [n, U] -> [n, U] bool."""
+        return super().frontiers(bits) | ~bits.any(axis=1, keepdims=True)
+
     def component(self, bits: np.ndarray) -> np.ndarray:
         """The largest connected part of each edge set, of equals the one with the first unit: [n, U] -> [n, U]."""
         parts, owner = self.split(bits)
