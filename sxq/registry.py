@@ -207,9 +207,11 @@ class Registry:
         self.explainers[name] = make, node_mask
 
     def refine_models(self) -> dict[str, str]:
-        """The model of each set of attributors, by name."""
-        stored = {row.name: row.model for row in self._store.refines()}
-        return stored | {name: model for name, (_, model) in self._refines.items()}
+        """The model of each set of attributors, by name; one that was replaced since is no model of today's."""
+        live = {row.model_id for row in self._store.models()}
+        stored = {row.name: row.model if row.model_id in live else f"{row.model} (replaced)"
+                  for row in self._store.refines()}
+        return {name: model for name, (_, model) in self._refines.items()} | stored
 
     def learned(self, plan) -> dict[str, Any]:
         """What the generators of a plan need to have learned, by name; loaded when first used."""

@@ -313,6 +313,12 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
 
 
+def test_attributors_of_a_model_that_was_replaced_are_refused(con):
+    con.execute("TRAIN OR REPLACE MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, HIDDEN = 16, EPOCHS = 1, SEED = 8)")
+    with pytest.raises(InvalidValue, match="pre-trained for model 'm .replaced.', not for 'm'"):
+        con.execute(ASK)
+
+
 def test_an_interrupted_pretraining_leaves_nothing_half_written(con):
     def stop(_):
         raise KeyboardInterrupt
