@@ -201,7 +201,7 @@ class _Loop:
     def _order(self) -> Iterable[int]:
         """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
         scan = self.plan.find(FieldScan)
-        if self.total <= TOGETHER:
+        if self.total <= TOGETHER or scan.kind == "graph":  # graphs have nothing in common
             return range(self.total)
         return workload.order(self.graph, np.array(scan.positions), scan.hops)
 

@@ -4,9 +4,9 @@ Source: Ying et al., "GNNExplainer", section 5: motifs hung on a base graph, the
 there are nodes. All features are ones: only the structure tells the labels. The node attribute `motif` is the number
 of the motif that a node belongs to, -1 in the base; the edges inside a target's motif are its ground truth.
 
-BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with motifs of one kind, which
-is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle. Features: the structural role, one-hot, under
-uniform noise (0.25 and 0.75, as in that file).
+BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with motifs of one kind,
+which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle. Features: the structural
+role, one-hot, under uniform noise (0.25 and 0.75, as in that file).
 """
 
 import re
