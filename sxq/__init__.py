@@ -4,7 +4,8 @@
     con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
-from sxq.connection import Connection, explain
+from sxq.asking import Question, explain
+from sxq.connection import Connection
 from sxq.errors import (
     DatabaseLocked,
     DataError,
@@ -33,8 +34,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Connection", "DataError", "DatabaseLocked", "Error", "Explanation", "GraphError", "InvalidValue", "ModelChanged",
     "ModelDetached", "ModelError", "ModelNotLocal", "ModelOutputError", "NameTaken", "NodeNotFound", "ParseError",
-    "QueryError", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen", "UnknownName",
-    "connect", "explain",
+    "QueryError", "Question", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen",
+    "UnknownName", "connect", "explain",
 ]
 
 
@@ -44,3 +45,10 @@ def connect(path: str | None = None, read_only: bool = False) -> Connection:
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
     return Connection(path, read_only)
+
+
+def load_ipython_extension(ipython) -> None:
+    """`%load_ext sxq`: the magics `%sxq` and `%%sxq`; see `sxq.notebook`."""
+    from sxq.notebook import load
+
+    load(ipython)

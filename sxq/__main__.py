@@ -1,4 +1,6 @@
-"""The command line: `sxq [database] [-c "..."] [--json]`, scripts on stdin, and `sxq demo`.
+"""The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
+
+`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq demo` tells the story.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -8,27 +10,44 @@ import argparse
 import sys
 
 from sxq.connection import Connection
-from sxq.errors import Error
-from sxq.shell import demo, run_script, talk
+from sxq.errors import Error, InvalidValue
+from sxq.shell import MODES, Session, demo, laundering, talk, watched
 
 INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    options = _parser().parse_args(arguments)
-    if options.database == "demo":
-        return _guarded(lambda: demo(options.into))
-    return _guarded(lambda: _with_database(options))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name, *rest = arguments if arguments and arguments[0] in COMMANDS else ["", *arguments]
+    action, parser = COMMANDS[name]
+    options = parser().parse_args(rest)
+    return _guarded(lambda: action(options))
 
 
 def _with_database(options) -> int:
     with Connection(options.database, options.read_only) as con:
-        if options.command is not None:
-            return run_script(con, options.command, options.json)
-        if sys.stdin.isatty():
-            return talk(con, options.json)
-        return run_script(con, sys.stdin.read(), options.json)
+        if options.command is None and options.file is None and sys.stdin.isatty():
+            return talk(con, options.mode, init=not options.no_init)
+        session = Session(con, options.mode)
+        if options.file is not None:
+            code = session.read(options.file)
+        else:
+            code = session.run(sys.stdin.read() if options.command is None else options.command)
+        session.output(None)
+        return max(code, 0)
+
+
+def _report(options) -> int:
+    """Run the statements; the last EXPLAIN among them is the page."""
+    with Connection(options.database, options.read_only) as con:
+        with watched(con) as pressed:
+            con.execute(options.query)
+        if con.last_result is None:
+            raise InvalidValue("nothing to report: the statements hold no EXPLAIN")
+        con.last_result.to_html(options.output)
+        print(f"wrote {options.output}", file=sys.stderr)
+        return INTERRUPTED if pressed else 0
 
 
 def _guarded(action) -> int:
@@ -47,14 +66,46 @@ def _guarded(action) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sxq", description="a skyline query engine that explains graph neural networks")
-    parser.add_argument("database", nargs="?", help="a DuckDB file, made if missing; without it all is kept in memory; "
-                                                    "'demo' explains a member of Zachary's karate club")
-    parser.add_argument("-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row instead of tables")
+    parser = argparse.ArgumentParser("sxq", description="a skyline query engine that explains graph neural networks",
+                                     epilog="sxq report --help: an answer as a page; sxq demo --help: a first look")
+    parser.add_argument("database", nargs="?", help="a DuckDB file, made if missing; without it all is kept in memory")
+    script = parser.add_mutually_exclusive_group()
+    script.add_argument("-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin")
+    script.add_argument("-f", "--file", help="a script to run")
+    parser.add_argument("--mode", choices=list(MODES), default="table", help="how results are written")
+    parser.add_argument("--json", action="store_const", const="json", dest="mode", help="the same as --mode json")
+    parser.add_argument("--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt")
     parser.add_argument("--read-only", action="store_true", help="explain without storing")
-    parser.add_argument("--into", metavar="FILE", default="karate.duckdb", help="the database 'demo' leaves behind")
     return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sxq report", description="an answer as one page of HTML to look at in a browser")
+    parser.add_argument("database", nargs="?", help="the DuckDB file that holds graph and model")
+    parser.add_argument("query", help="EXPLAIN ..., after other statements where it needs them")
+    parser.add_argument("-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)")
+    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    return parser
+
+
+def _demo(options) -> int:
+    if options.story == "laundering":
+        return laundering(options.into or "laundering.duckdb", options.output)
+    return demo(options.into or "karate.duckdb")
+
+
+def _demo_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sxq demo", description="what sxq is for, from start to end")
+    parser.add_argument("story", nargs="?", choices=["karate", "laundering"], default="karate",
+                        help="a member of Zachary's karate club (default), or schemes planted in a bank")
+    parser.add_argument("--into", metavar="FILE",
+                        help="the database it leaves behind (karate.duckdb, laundering.duckdb)")
+    parser.add_argument("-o", "--output", metavar="FILE", default="laundering.html", help="the page of 'laundering'")
+    return parser
+
+
+COMMANDS = {"": (_with_database, _parser), "demo": (_demo, _demo_parser),
+            "report": (_report, _report_parser)}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from itertools import groupby
 from typing import Any
 
 from sxq import language, planning
+from sxq.asking import Question, ask
 from sxq.definitions import Definitions
-from sxq.errors import DataError
+from sxq.errors import DataError, SQLError
 from sxq.explanation import TargetReport
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
@@ -29,6 +30,7 @@ from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
 from sxq.registry import Registry
 from sxq.result import PlanText, Result, Table
 from sxq.storage import Store
+from sxq.vocabulary import Vocabulary, vocabulary
 
 
 class Connection:
@@ -59,20 +61,20 @@ class Connection:
         Returns `Result` for an EXPLAIN, else a `Table` read completely. An interrupted script ends after the
         statement that `interrupt` stopped.
         """
-        self._running, self._stopping = True, False
-        try:
-            pieces = language.split(text)
-            script = language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
-            result = Table([], [])
-            for statement in script:
-                result = self.run(statement)
-                if self._stopping:
-                    break  # what was stopped may be what the next statement builds on
-            return result
-        finally:
-            self._running = False
+        pieces = language.split(text)
+        return self.run(*language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters))
 
     sql = execute
+
+    def explain(self, *, node: Any = None, nodes: Iterable[Any] | None = None, graph: Any = None,
+                graphs: Iterable[Any] | None = None, query: str | None = None,
+                parameters: Sequence[Any] | Mapping[str, Any] | None = None, kind: str = "node") -> Question:
+        """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`); or about
+        graphs of a collection, by `graph`, `graphs`, or a `query` with `kind="graph"`.
+
+            con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
+        """
+        return ask(self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query)
 
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
@@ -135,6 +137,10 @@ class Connection:
             self._store.interrupt()
         return self._running
 
+    def vocabulary(self) -> Vocabulary:
+        """Every name that a statement may hold now: what a shell completes with."""
+        return vocabulary(self._names, self._store)
+
     def close(self) -> None:
         """Close the database; the connection is of no use afterwards."""
         self._store.close()
@@ -145,12 +151,24 @@ class Connection:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def run(self, statement: st.Statement) -> Table:
-        """Run one bound statement: what `execute` does with each."""
+    def run(self, *statements: st.Statement) -> Table:
+        """Run bound statements, what `execute` makes of a script; the result of the last."""
+        self._running, self._stopping = True, False
+        try:
+            result = Table([], [])
+            for statement in statements:
+                result = self._run(statement)
+                if self._stopping:
+                    break  # what was stopped may be what the next statement builds on
+            return result
+        finally:
+            self._running = False
+
+    def _run(self, statement: st.Statement) -> Table:
         self._defines.report = self.report
         match statement:
             case st.Sql():
-                return _table(self._store.execute(statement.sql, language.arguments(statement)))
+                return self._sql(statement)
             case st.Explain():
                 return self._explain(statement)[0]
             case st.PlanExplain():
@@ -160,6 +178,13 @@ class Connection:
             case st.Audit():
                 return self._audit(statement)
         return self._defines.run(statement)
+
+    def _sql(self, statement: st.Sql) -> Table:
+        """DuckDB's answer, unchanged; what it refused because one of our words is misspelt is a ParseError."""
+        try:
+            return _table(self._store.execute(statement.sql, language.arguments(statement)))
+        except SQLError as error:
+            raise language.misspelt(statement.sql) or error
 
     # -- EXPLAIN -------------------------------------------------------------------------------------------------
 
@@ -176,7 +201,7 @@ class Connection:
                                 lambda: self._stopping, profile, self.report, self._names.learned(plan))
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
-                        profile.seconds, statement.kind)
+                        profile.seconds, statement.text, plan.find(Lattice).epsilon, statement.kind)
         self._finish(result, plan, profile)
         if cut_short:
             raise cut_short
@@ -285,33 +310,6 @@ class Connection:
                 if self._stopping:
                     break
         return Table(["query_id", "target", "rank", "explanation_id", "difference", "verdict"], rows)
-
-
-def explain(model, data, node, *, k: int = 10, epsilon: float = 0.1,
-            optimize: Sequence[str] = ("fdl+", "fdl-", "conc"), by: Sequence[str] = (), output: str = "logits",
-            budget: int | None = None, within: float | None = None, seed: int = 0, directed: bool = False) -> Result:
-    """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
-
-    model     any torch.nn.Module with forward(x, edge_index, ...); it is left as it is
-    k         members of each skyline at most;  epsilon  of the dominance, 0 or more
-    optimize  measures, by name;  by  generators, by name (default: the engine's choice)
-    budget    distinct candidates verified per node;  within  seconds for the call
-    Returns a `Result`; raises what `Connection.execute` raises.
-    """
-    node, k, epsilon, budget, within, seed = map(_plain, (node, k, epsilon, budget, within, seed))
-    keys = tuple(node) if isinstance(node, Iterable) and not isinstance(node, str) else (node,)
-    statement = st.Explain(
-        keys=keys, model="model", measures=tuple(optimize), generators=tuple(map(st.GeneratorCall, by)), top=k,
-        epsilon=epsilon, budget=budget, within=within, seed=seed, directed=directed)
-    with Connection() as con:
-        con.register_graph("graph", data)
-        con.register_model("model", model, "graph", output)
-        return con.run(statement)
-
-
-def _plain(value: Any) -> Any:
-    """A scalar or an array of numpy or torch as Python's own."""
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _table(found) -> Table:

@@ -52,6 +52,23 @@ class Explanation:
         picture.add_edges_from(self.edges)
         return picture
 
+    def draw(self) -> str:
+        """The subgraph as text: a tree from the target, and the edges that close its circles."""
+        from sxq.pictures.text import drawing
+
+        return drawing(self)
+
+    def plot(self, path: str | None = None):
+        """The subgraph in its context as a `matplotlib.figure.Figure`, also saved to `path`; needs matplotlib."""
+        from sxq.pictures.plots import plot_explanation
+
+        return plot_explanation(self, path)
+
+    def _repr_html_(self) -> str:
+        from sxq.pictures.notebook import explanation_html
+
+        return explanation_html(self)
+
     def to_data(self):
         """The subgraph as a `torch_geometric.data.Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
         from sxq.pyg import to_data  # the one place outside execution and learning that knows torch
@@ -100,3 +117,5 @@ class TargetReport:
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # every candidate, until they are stored
+    examined: Mapping[str, Any] = field(default_factory=dict, repr=False)  # by objective: scores [n <= 1000] of
+    # explanatory candidates, an even sample, for pictures

@@ -6,6 +6,7 @@ Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs t
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sxq.errors import DataError
 from sxq.explanation import Explanation, TargetReport
 from sxq.tables import text_table
 
@@ -56,6 +57,11 @@ class Table:
     def __repr__(self) -> str:
         return text_table(self.columns, self._rows) if self.columns else "(no rows)"
 
+    def _repr_html_(self) -> str:
+        from sxq.pictures.notebook import table_html
+
+        return table_html(self)
+
 
 class PlanText(Table):
     """A plan: one row with one column, printed as the lines it is."""
@@ -75,23 +81,24 @@ class Result(Table):
     """
 
     def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
-                 plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None,
-                 kind: str = "node"):
+                 plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None, text: str = "",
+                 epsilon: float | None = None, kind: str = "node"):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
         self.query_id, self.plan, self.seconds, self.kind = query_id, plan, seconds, kind
+        self.text, self.epsilon = text, epsilon  # the statement, and what it asked for
         self.profile = profile or {}  # seconds by operator
-        self._measures = measures  # column by measure name, in the order they are shown
+        self.measures = measures  # column by measure name, in the order they are shown
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
 
     @property
     def types(self) -> list[str]:
         """SQL types of the columns."""
-        return [*FIXED.values(), *["DOUBLE"] * len(self._measures)]
+        return [*FIXED.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation) -> tuple:
         fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)
-        return *fixed, *(e.raw.get(name) for name in self._measures)
+        return *fixed, *(e.raw.get(name) for name in self.measures)
 
     @property
     def candidates(self) -> int:
@@ -128,6 +135,45 @@ class Result(Table):
         """Whether every generator of every target ended by itself."""
         return all(report.complete for report in self.targets)
 
+    @property
+    def objectives(self) -> list[str]:
+        """The measures that were optimised, as far as any target was searched."""
+        return next((list(report.examined) for report in self.targets if report.examined), [])
+
+    def plot(self, path: str | None = None, target: Any = None):
+        """Members in one layout and the skyline, of one target, as a `matplotlib.figure.Figure`; needs matplotlib.
+
+        target  which of several (default: the first that has explanations);  path  where it is saved, too
+        Raises DataError where there is nothing to draw.
+        """
+        from sxq.pictures.plots import plot_result
+
+        return plot_result(self, path, target)
+
+    def to_html(self, path: str | None = None) -> str:
+        """The answer as one self-contained page, also written to `path`: fronts, members, coverage, plan, SQL."""
+        from sxq.pictures.page import page
+
+        text = page(self)
+        if path is not None:
+            try:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            except OSError as error:
+                raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+        return text
+
+    def export(self, path: str) -> None:
+        """Write the answer as .graphml, .json or .csv; raises InvalidValue (the suffix), DataError (the file)."""
+        from sxq.exporting import export
+
+        export(self, path)
+
+    def _repr_html_(self) -> str:
+        from sxq.pictures.notebook import result_html
+
+        return result_html(self)
+
     def __iter__(self) -> Iterator[Explanation]:
         return iter(self.explanations)
 
@@ -135,7 +181,7 @@ class Result(Table):
         return self.explanations[index]
 
     def __repr__(self) -> str:
-        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self._notes()])
+        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
 
     def summary(self) -> str:
         """One line: what was examined and what share of it the answer covers."""
@@ -146,7 +192,8 @@ class Result(Table):
         ended = "" if self.complete else "; the search did not run to its end"
         return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What must be known to read the answer right; of many notes the first ten."""
         noted = [f"{self.kind} {report.target!r}: {report.note}" for report in self.targets if report.note]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:

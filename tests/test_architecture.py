@@ -14,24 +14,26 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
-CORRIDOR = ["connection", "registry", "definitions", "result"]
-ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage"]
+CORRIDOR = ["connection", "registry", "definitions", "result", "vocabulary", "asking", "exporting"]
+ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage", "pictures"]
 ALLOWED = {
-    "errors": [], "explanation": ["pyg"], "tables": [],
+    "errors": [], "explanation": ["pyg", "pictures"], "tables": [], "pictures": ["pictures", *SHARED],
     "language": ["language", "errors"], "graph": ["graph", "errors"], "scoring": ["scoring", "errors"],
     "planning": ["planning", "language.statements", "graph", "scoring", "errors"],
     "execution": ["execution", "learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "learning": ["learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "storage": ["storage", "explanation", "errors"],
     "pyg": ["connection", "result", *SHARED],
-    "shell": ["shell", "language", *CORRIDOR, *SHARED],
-    "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, *SHARED],
+    "shell": ["shell", "language", "pictures", *CORRIDOR, *SHARED],
+    "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, "notebook", *SHARED],
+    "notebook": [*CORRIDOR, *SHARED],
     **{name: [*CORRIDOR, *ROOMS, *SHARED] for name in CORRIDOR},
 }
 DOORS = {  # library -> where it may be imported
     "lark": {"language/parser.py", "language/mistakes.py"}, "duckdb": {"storage"}, "bitarray": {"scoring"},
     "torch": {"execution", "learning", "pyg.py"}, "torch_geometric": {"execution", "learning", "pyg.py"},
-    "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py"},
+    "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py", "pictures"},
+    "IPython": {"notebook.py"}, "matplotlib": {"pictures/plots.py"}, "prompt_toolkit": {"shell"}, "pygments": {"shell"}, "rich": {"shell"},
 }
 
 
@@ -65,7 +67,8 @@ def test_each_library_has_its_door(path):
         assert places is None or any(place(path) == p or place(path).startswith(p + "/") for p in places), name
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py")],
+@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0] in ("connection.py", "registry.py", "definitions.py", "asking.py",
+                                                                                      "vocabulary.py")],
                          ids=place)
 def test_the_corridor_imports_torch_rooms_only_where_it_needs_them(path):
     for node in ast.parse(path.read_text()).body:

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": HERE, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    return {**os.environ, "TERM": "dumb", "HOME": "/nonexistent", "PYTHONPATH": HERE, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def run(*arguments, script=None, **options):
@@ -102,6 +102,27 @@ def test_an_error_is_one_message_on_stderr_and_exit_code_1(script, message):
     assert done.stdout == "a\n-\n1\n"
 
 
+def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
+    (tmp_path / "inner.sql").write_text("SELECT 2 AS two;")
+    (tmp_path / "outer.sql").write_text(".mode csv\nSELECT 1 AS one;\n.read inner.sql\n.quit\nSELECT 3;")
+    done = run("-f", "outer.sql", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\n1\ntwo\n2\n", "")
+    (tmp_path / "inner.sql").write_text(".read outer.sql")
+    done = run("--mode", "json", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, '{"one": 1}\none\n1\n')
+    assert done.stderr == "Error: 'outer.sql' reads itself\n"
+    assert run("-f", "nowhere.sql", cwd=tmp_path).returncode == 1
+
+
+def test_a_report_is_one_file(toy):
+    done = run("report", "toys.duckdb", EXPLAIN, "-o", "answer.html")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote answer.html\n")
+    assert "acct-17" in (toy / "answer.html").read_text()
+    done = run("report", "toys.duckdb", "SELECT 1", "-o", "none.html")
+    assert done.returncode == 1 and "hold no EXPLAIN" in done.stderr and not (toy / "none.html").exists()
+    assert run("report", "toys.duckdb", EXPLAIN, "-o", "no/where.html").stderr.startswith("Error: cannot write")
+
+
 def test_wrong_usage_is_exit_code_2(tmp_path):
     done = run("--jason", "-c", "SELECT 1")
     assert done.returncode == 2 and "unrecognized arguments: --jason" in done.stderr and done.stdout == ""
@@ -115,7 +136,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path):
 def test_sql_needs_no_torch():
     code = ("import sys; from sxq.__main__ import main; "
             "code = main(['-c', 'SELECT 1 AS one; SHOW QUERIES; SHOW MEASURES; SHOW GRAPHS']); "
-            "print(sorted({'torch', 'torch_geometric', 'pandas', 'networkx', 'rich'} & set(sys.modules)), code)")
+            "print(sorted({'torch', 'torch_geometric', 'pandas', 'networkx', 'rich', 'pygments', 'prompt_toolkit'} & set(sys.modules)), code)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60)
     assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
 

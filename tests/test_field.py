@@ -111,3 +111,16 @@ def test_a_wrong_depth_is_noticed():
     graph = random_graph(np.random.default_rng(0))
     model = register(make("gcn"), graph, layers=3)
     assert model.hops == 3
+
+
+def test_depth_is_found_where_long_ways_are_rare():
+    """A hundred short ways and one long one: three layers are three hops, though most nodes see one only."""
+    from sxq.execution.locality import probe_hops
+    from sxq.execution.model import borrow
+
+    leaves = np.stack([np.arange(10, 210, 2), np.arange(11, 211, 2)])
+    chain = np.stack([np.arange(5), np.arange(1, 6)])
+    graph = Graph(np.concatenate([leaves, chain], axis=1), np.random.default_rng(0).normal(size=(211, 5)))
+    model = borrow(make("sage"), graph, "logits", "cpu")
+    for seed in range(5):
+        assert probe_hops(model, graph, np.random.default_rng(seed)) == 3

@@ -1,6 +1,8 @@
 """Whole graphs as targets: the field, the verifier against plain forward passes, and the engine from end to end."""
 
 import os
+import re
+from collections import Counter
 
 import networkx as nx
 import numpy as np
@@ -21,6 +23,9 @@ from sxq.graph import Graph, GraphSet, whole
 from sxq.graph.collecting import graphs_from_tables
 from sxq.graph.whole import onion_layers
 from sxq.learning.refine import Instances
+from sxq.pictures import colours, words
+from sxq.pictures.page import content
+from sxq.pictures.scene import scene
 from tests.graphs import random_graph
 from tests.test_generators import SEARCHES, drive
 
@@ -226,6 +231,43 @@ def test_explanations_are_what_the_model_says(con, directed):
         data = e.to_data()
         assert (data.nodes[data.edge_index].numpy() == e.edge_index).all() and data.edge_weight.shape == (len(e.edges),)
     assert {verdict for *_, verdict in con.execute("AUDIT").rows} == {"ok"}
+
+
+def test_a_graph_is_drawn_without_a_target_node(con, tmp_path):
+    result = con.explain(graphs=[0, 2]).using("pools").optimize("fdl+", "conc").top(3).budget(200).run()
+    for report in result.targets:
+        drawn = scene(report.explanations, nodes=4)
+        keys = drawn.keys()
+        for number, e in enumerate(report.explanations):
+            assert {keys[i] for i in drawn.inside(number)} == {key for edge in e.edges for key in edge}
+            assert set(map(int, re.findall(r"(\d+) · class", e.draw()))) == set(e.nodes)
+        assert not drawn.rooted and len(keys) <= max(4, len({*np.concatenate([e.nodes for e in report.explanations])}))
+        assert words.meaning(report, result.kind).startswith(f"The model puts graph {report.target} in class")
+    page = content(result)
+    assert page["kind"] == "graph" and not page["targets"][0]["scene"]["rooted"]
+    assert {name for node in page["targets"][0]["scene"]["nodes"] for name, _ in node["facts"]}.isdisjoint({"hop"})
+    assert "in the whole graph" in page["targets"][0]["proof"][0][1]
+    assert colours.TARGET not in result[0]._repr_html_()
+    figure = result.plot()
+    assert figure.get_suptitle().startswith("graph 0: class") and result[0].plot().axes
+    labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert "target" not in labels
+    result.to_html(str(tmp_path / "page.html"))
+    result.export(str(tmp_path / "all.graphml"))
+    whole_picture = nx.read_graphml(tmp_path / "all.graphml")
+    assert set(whole_picture.nodes) == {f"{e.target}/{key}" for e in result for edge in e.edges for key in edge}
+
+
+def test_edges_recur_within_a_graph(con):
+    con.execute("EXPLAIN GRAPHS 0, 2 USING MODEL pools OPTIMIZE fdl+, conc TOP 4")
+    counts = con.sql("SELECT target, src, dst, count(*) FROM explanation_edges JOIN explanations USING (explanation_id) "
+                     "GROUP BY ALL").rows
+    found = con.sql("SELECT graph, src, dst, explanations, targets FROM recurring_edges").rows
+    assert sorted(found) == sorted((*row, 1) for row in counts)
+    labels = {(graph, node): label for graph, node, label in con.sql("SELECT graph, node, label FROM nodes").rows}
+    prediction = {report.target: report.prediction for report in con.last_result.targets}
+    mixed = Counter((prediction[e.target], labels[e.target, node]) for e in con.last_result for node in e.nodes.tolist())
+    assert {row[:2]: row[2] for row in con.sql("SELECT prediction, label, nodes FROM label_mix").rows} == mixed
 
 
 def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):

@@ -58,13 +58,6 @@ def test_everything_with_a_name_is_in_the_readme(kind):
             assert f"`{name}`" in text or name in text
 
 
-def test_every_table_is_in_the_readme():
-    text = (ROOT / "README.md").read_text()
-    with sxq.connect() as con:
-        found = con.sql("SELECT table_name FROM information_schema.tables WHERE table_schema = 'sxq'").rows
-    assert all(f"`{name}`" in text for (name,) in found if name != "schema_version")
-
-
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target

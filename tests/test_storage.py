@@ -659,6 +659,7 @@ def test_a_database_of_the_user_gets_the_tables(path):
 def test_every_column_is_documented(store):
     names = {name for (name,) in store.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_schema = 'sxq'").rows}
-    for line in files("sxq.storage").joinpath("schema.sql").read_text().splitlines():
+    scripts = [files("sxq.storage").joinpath(name).read_text() for name in ("schema.sql", "views.sql")]
+    for line in "\n".join(scripts).splitlines():
         first = line.strip().split(" ")[0]
         assert first not in names or " -- " in line, line

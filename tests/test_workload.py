@@ -56,5 +56,5 @@ def test_the_order_of_the_search_is_not_the_order_of_the_result(monkeypatch):
 
 
 def test_progress_says_how_long_it_will_take():
-    assert str(executor.Progress(0, 8, 100, 2.0, 3)) == "0 of 8 targets, 100 candidates verified, front 3, 2 s"
-    assert str(executor.Progress(2, 8, 900, 5.0, 3)).endswith("front 3, 5 s, about 15 s to go")
+    assert str(executor.Progress(0, 8, 100, 2.0, 3, share=0)) == "0 of 8 targets, 100 candidates, 50/s, front 3"
+    assert str(executor.Progress(2, 8, 900, 5.0, 3, share=0.25)).endswith("front 3, at most 15 s left")

@@ -24,6 +24,8 @@ from sxq.scoring.measures import Measure
 
 TOGETHER = 64  # most targets searched at once; memory may allow fewer
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
+LOOK_EVERY = 1.0  # seconds between two looks at what the running answers cover, which costs a selection each
+LOOKED_AT = 8  # most targets looked at
 
 
 @dataclass
@@ -51,16 +53,24 @@ class Progress:
     candidates: int  # verified so far, all targets
     seconds: float  # since the start
     front: int  # members of the running targets' fronts
+    share: float  # of the work done, at least: searches may end before their budget
+    coverage: float | None = None  # what the running targets' answers would cover now, on average
+    within: float | None = None  # WITHIN, seconds
 
     @property
-    def left(self) -> float | None:
-        """Seconds to go, if the targets that are left take as long as those that are done; None before the first."""
-        return self.seconds * (self.total - self.targets) / self.targets if self.targets else None
+    def seconds_left(self) -> float | None:
+        """How much longer the run takes, at most; None before anything is known."""
+        if not self.share:
+            return None
+        left = self.seconds * (1 - self.share) / self.share
+        return left if self.within is None else min(left, max(0.0, self.within - self.seconds))
 
     def __str__(self) -> str:
-        to_go = "" if self.left is None else f", about {self.left:.0f} s to go"
-        return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates verified, "
-                f"front {self.front}, {self.seconds:.0f} s{to_go}")
+        rate = f", {self.candidates / self.seconds:,.0f}/s" if self.seconds else ""
+        covers = "" if self.coverage is None else f", covers {self.coverage:.1%}"
+        left = "" if self.seconds_left is None else f", at most {self.seconds_left:.0f} s left"
+        return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates{rate}, "
+                f"front {self.front}{covers}{left}")
 
 
 def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
@@ -105,7 +115,8 @@ class _Loop:
         self.choice = plan.find(Answer)
         self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
-        self.started = self.reported = time.perf_counter()
+        self.coverage: float | None = None  # as last looked at
+        self.started = self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
         """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
@@ -181,9 +192,19 @@ class _Loop:
         if now - self.reported < REPORT_EVERY:
             return
         self.reported = now
+        if now - self.looked >= LOOK_EVERY:
+            self.looked, self.coverage = now, self._covered()
         done = self.total - len(self.waiting) - len(self.running)
         front = sum(len(target.lattice.front) for target in self.running)
-        report(Progress(done, self.total, self.profile.candidates, now - self.started, front))
+        started = sum(target.ledger.count / target.generate.budget for target in self.running)
+        report(Progress(done, self.total, self.profile.candidates, now - self.started, front,
+                        (done + started) / self.total, self.coverage, self.within))
+
+    def _covered(self) -> float | None:
+        """Mean coverage of the answers that some of the running targets would give now."""
+        found = [target.lattice.answer(self.choice.k).coverage for target in self.running[:LOOKED_AT]]
+        found = [coverage for coverage in found if coverage is not None]
+        return sum(found) / len(found) if found else None
 
     def _finish(self, targets: list[TargetRun], stopped: str = "") -> Iterator[TargetReport]:
         for target in targets:

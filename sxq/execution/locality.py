@@ -19,6 +19,8 @@ from sxq.execution.model import Model, batch_tensors, blaming, forward_full
 from sxq.graph import Field, Graph, GraphSet, extract
 
 PROBES = 3  # nodes poisoned; each costs two full-graph forwards
+DEEP = 8  # hops; where no probe has so long a way ahead, a longer one is looked for
+STARTS = 64  # nodes behind which it is looked for, each one walk over the graph
 TARGETS = 4  # fields compared with the full graph
 CUTS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
@@ -87,13 +89,17 @@ def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
     if not len(tails):
         return []
     starts = rng.choice(tails, size=min(PROBES, len(tails)), replace=False)
-    return sorted({_farthest_tail(graph, int(start)) for start in starts} | {int(starts[0])})
+    found = [_farthest_tail(graph, int(start)) for start in starts]
+    if max(way for way, _ in found) < DEEP:  # few long ways: most starts of a sparse directed graph have nothing behind
+        others = np.random.default_rng(1).permutation(tails)[:STARTS]
+        found.append(max(_farthest_tail(graph, int(start)) for start in others))
+    return sorted({node for _, node in found} | {int(starts[0])})
 
 
-def _farthest_tail(graph: Graph, start: int) -> int:
-    """The node farthest *behind* `start`: its messages have the longest way to go."""
+def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
+    """The node farthest *behind* `start`, whose messages have the longest way to go, and its distance before it."""
     distance = _distances(graph, start, graph.edge_index[::-1])
-    return int(distance.argmax())
+    return int(distance.max()), int(distance.argmax())
 
 
 def _distances(graph: Graph, source: int, edge_index: np.ndarray | None = None) -> np.ndarray:

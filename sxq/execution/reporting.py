@@ -12,6 +12,8 @@ from sxq.scoring.measures import report as measure_again
 if TYPE_CHECKING:
     from sxq.execution.target import TargetRun
 
+SHOWN = 1000  # most candidates that a report keeps for pictures
+
 
 def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
     """The report of a target that was closed; `ranks` of the members, where they are not simply 1, 2, ..."""
@@ -22,7 +24,18 @@ def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> Target
         run.field.num_units, run.field.hops, run.ledger.count, run.pruned,
         run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
         answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, answer, bool(explanations)),
-        explanations, _state_graph(run) if run.keeps and run.ledger.count else ())
+        explanations, _state_graph(run) if run.keeps and run.ledger.count else (), _examined(run))
+
+
+def _examined(run: "TargetRun") -> dict[str, np.ndarray]:
+    """Scores by objective of explanatory candidates, evenly sampled: what a picture shows behind the front."""
+    if not run.ledger.count:
+        return {}
+    rows = run.ledger.rows(slice(None))
+    numbers = np.flatnonzero(rows.explanatory)
+    numbers = numbers[:: max(1, -(-len(numbers) // SHOWN))]
+    return {measure.name: rows.scores[numbers, i].astype(np.float32)
+            for i, measure in enumerate(run.measures[: run.objectives])}
 
 
 def _explanations(run: "TargetRun", answer: Answer, ranks: Sequence[int]) -> tuple[Explanation, ...]:

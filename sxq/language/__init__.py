@@ -4,12 +4,16 @@
         statement = parse(piece.text, piece.line, piece.column)   # a frozen dataclass, of `statements`
     bind([statement, ...], values)                                # `?` and `$name` replaced
 
-`complete` tells a shell whether to ask for more lines, `is_sxq` whose a statement is, and `arguments` gives
-the values of a bound `Sql` or `Subquery` as DuckDB takes them. The grammar is `grammar/sxq.lark`.
+`complete` tells a shell whether to ask for more lines, `continuations` what may come next and `keywords` all there
+are; `is_sxq` says whose a statement is, `misspelt` what was meant by one that is nobody's, and `arguments` gives the
+values of a bound `Sql` or `Subquery` as DuckDB takes them. `write` is the text of an `Explain` that was made without
+one, with `subquery(sql, values)` for its targets. The grammar is `grammar/sxq.lark`.
 """
 
-from sxq.language.binding import arguments, bind
-from sxq.language.parser import parse
+from sxq.language.binding import arguments, bind, subquery
+from sxq.language.mistakes import misspelt
+from sxq.language.parser import continuations, keywords, parse, write
 from sxq.language.script import Piece, complete, is_sxq, split
 
-__all__ = ["Piece", "arguments", "bind", "complete", "is_sxq", "parse", "split"]
+__all__ = ["Piece", "arguments", "bind", "complete", "continuations", "is_sxq", "keywords", "misspelt", "parse",
+           "split", "subquery", "write"]

@@ -37,6 +37,11 @@ def bind(statements: Sequence[Statement], values: Any = None) -> list[Statement]
     return _bind_by_position(statements, _sequence(() if values is None else values, "the values of a query"))
 
 
+def subquery(sql: str, values: Any = None) -> Subquery:
+    """The sub-query of SQL text with its values; raises InvalidValue where they do not fit its placeholders."""
+    return bind([Subquery(sql.strip(), parameters(sql))], values)[0]
+
+
 def arguments(query: Sql | Subquery) -> list[Any] | dict[str, Any]:
     """The bound values of SQL text in the form that DuckDB takes: by position or by name."""
     named = query.parameters and isinstance(query.parameters[0], tuple)

@@ -5,6 +5,7 @@ Typical mistakes are data (`ADVICE`): a new one is a line there and a case in `t
 
 import difflib
 import re
+from itertools import islice
 
 from sxq.errors import ParseError
 from sxq.language.lexemes import MAX_NESTING, Lexeme, lexemes, placeholders
@@ -44,6 +45,29 @@ def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
     found = _found(piece.text, position)
     message = f"found {_shown(found)}, expected {_listing(expected)}"
     return mistake(piece, position, message + _meant(found, expected))
+
+
+_KINDS = ("GRAPH", "GRAPHS", "MODEL", "REFINE")
+_SECOND = {  # the words of ours that may follow a first word that is also SQL's
+    "CREATE": _KINDS, "DROP": _KINDS, "DESCRIBE": ("GRAPH", "MODEL"),
+    "SHOW": ("GRAPHS", "MODELS", "MEASURES", "GENERATORS", "QUERIES", "SETTINGS"),
+}
+_FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "TRAIN", "PRETRAIN", *_SECOND)
+
+
+def misspelt(text: str) -> ParseError | None:
+    """What a statement that DuckDB refused was meant to be, where its first words are nearly those of ours."""
+    words = [lexeme for lexeme in islice(lexemes(text), 4) if lexeme.text.upper() not in ("OR", "REPLACE")]
+    if not words:
+        return None
+    second = _SECOND.get(words[0].text.upper())
+    place, meant = (1, second) if second else (0, _FIRST)
+    if len(words) <= place or words[place].kind != "word":
+        return None
+    near = difflib.get_close_matches(words[place].text[:40].upper(), meant, n=1, cutoff=0.7)
+    if not near or near[0] == words[place].text.upper():
+        return None
+    return mistake(Piece(text), words[place].start, f"found {_shown(words[place].text)}, did you mean {near[0]!r}?")
 
 
 def repeated(piece: Piece, position: int) -> ParseError:

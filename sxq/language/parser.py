@@ -6,7 +6,6 @@ with one method per rule. The methods only put values in place; what values mean
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Transformer, Tree, UnexpectedInput, v_args
@@ -15,13 +14,11 @@ from lark.lark import PostLex
 from lark.lexer import PatternRE, PatternStr, TerminalDef
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from sxq.language import mistakes, statements as ast
+from sxq.language import mistakes, statements as ast, writing
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
+from sxq.language.manual import grammar_text
 from sxq.language.script import Piece, is_sxq, opening
-
-_PACKAGE = Path(__file__).parent.parent
-_GRAMMAR_FOLDERS = (_PACKAGE / "grammar", _PACKAGE.parent / "grammar")  # in a wheel, in a checkout
 
 
 def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
@@ -48,11 +45,37 @@ def _parse_sxq(piece: Piece) -> ast.Statement:
         raise error.orig_exc from None
 
 
+def continuations(text: str) -> list[str]:
+    """What may follow `text`, the beginning of a statement of sxq: keywords, `a name`, `a number`, signs, ...
+
+    In the order and the words of a ParseError; nothing where `text` is already wrong.
+    """
+    session = _lark().parse_interactive(text)
+    try:
+        for _ in session.iter_parse():
+            pass
+    except UnexpectedInput:
+        return []
+    return _expected(session)
+
+
+def write(statement: ast.Explain) -> str:
+    """The text of a statement; parsing it gives the statement again. Values of a sub-query are not in its text."""
+    return writing.text(statement, keywords())
+
+
+@cache
+def keywords() -> frozenset[str]:
+    """Every keyword of the grammar, upper-case."""
+    fixed = (terminal.pattern.value.upper() for terminal in _lark().terminals
+             if isinstance(terminal.pattern, PatternStr))
+    return frozenset(filter(str.isalpha, fixed))
+
+
 @cache
 def _lark() -> Lark:
-    grammar = next(folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists())
     return Lark(
-        grammar.read_text(encoding="utf-8"), parser="lalr", lexer="contextual", propagate_positions=True,
+        grammar_text(), parser="lalr", lexer="contextual", propagate_positions=True,
         g_regex_flags=re.IGNORECASE, edit_terminals=_nest_subqueries, postlex=_WholeWords(),
     )
 

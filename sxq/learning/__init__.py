@@ -6,9 +6,9 @@ The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weigh
 
 from sxq.learning.architectures import ARCHITECTURES, ArchitectureSpec, build, spec_from_options
 from sxq.learning.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
-from sxq.learning.training import Trained, accuracies, train
+from sxq.learning.training import OPTIONS, Trained, accuracies, train
 from sxq.learning.weights import content_hash, load_weights, to_bytes
 
-__all__ = ["ARCHITECTURES", "ArchitectureSpec", "Trained", "accuracies", "build", "content_hash",
+__all__ = ["ARCHITECTURES", "OPTIONS", "ArchitectureSpec", "Trained", "accuracies", "build", "content_hash",
            "graph_from_data", "graphs_from_data", "load_dataset", "load_graphs", "load_weights",
            "spec_from_options", "to_bytes", "train"]

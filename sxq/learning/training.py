@@ -35,6 +35,7 @@ TRAINING_OPTIONS = {
     "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, batches, and the split where the graph has none
     "batch": Option(int, None, 1, 1_000_000),  # graphs at a time, by default 64; not for single graphs
 }
+OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
 BATCH = 64
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
@@ -61,7 +62,7 @@ def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu"
     each epoch; once it says so, the best state so far is returned. The global random state is left as it was.
     Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
     """
-    values = read_options(options, ARCHITECTURE_OPTIONS | TRAINING_OPTIONS)
+    values = read_options(options, OPTIONS)
     split = training_split(graph, values["seed"])
     spec = spec_from_values(values, graph)
     if values["batch"] is not None and isinstance(graph, Graph):

@@ -1,9 +1,15 @@
-"""Where people meet the engine: scripts, a plain prompt, tables on a terminal, the demo.
+"""Where people meet the engine: scripts, the prompt, tables on a terminal, the demo.
 
-The verbs: `run_script(con, text, as_json)`, `talk(con, as_json)` and `demo(path)`; each returns an exit code.
+The verbs: `Session(con, mode).run(script)`, `talk(con)`, `demo(path)` and `laundering(path, page)`;
+each returns an exit code. What a script
+needs is imported here; the editor (prompt_toolkit) and colours (rich) only when a person sits at a terminal.
 """
 
 from sxq.shell.demo import demo
-from sxq.shell.session import run_script, talk
+from sxq.shell.modes import MODES
+from sxq.shell.session import Session
+from sxq.shell.story import laundering
+from sxq.shell.talking import talk
+from sxq.shell.watching import watched
 
-__all__ = ["demo", "run_script", "talk"]
+__all__ = ["MODES", "Session", "demo", "laundering", "talk", "watched"]

@@ -6,8 +6,10 @@ The input is Zachary's karate club as PyG ships it: 34 members, their friendship
 import sys
 
 from sxq.connection import Connection
-from sxq.result import Result
-from sxq.shell.session import show, watched
+from sxq.pictures.words import meaning
+from sxq.shell.session import Session
+from sxq.shell.story import command
+from sxq.shell.watching import watched
 
 MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
 
@@ -24,38 +26,11 @@ def demo(path: str) -> int:
         for statement in SCRIPT:
             print(f"sxq> {statement};")
             result = con.execute(statement)
-            show(result)
+            Session(con).show(result)
             print()
             if pressed:
                 return 130
-    print(meaning(result))
-    print(f'\nThe database {path} keeps all of it. Go on with:\n  {_command()} {path} -c "'
+    print(meaning(result.targets[0]))
+    print(f'\nThe database {path} keeps all of it. Go on with:\n  {command()} {path} -c "'
           "SELECT target, rank, size, fdl_plus, fdl_minus FROM explanations\"")
     return 0
-
-
-def meaning(result: Result) -> str:
-    """What a skyline of one node says, in one sentence."""
-    report = result.targets[0]
-    keeps = min((e for e in result if e.factual), key=lambda e: e.size, default=None)
-    turns = min((e for e in result if e.counterfactual), key=lambda e: e.size, default=None)
-    said = f"The model puts node {report.target} in class {report.prediction} with probability {report.probability:.2f}"
-    parts = []
-    if keeps:
-        parts.append(f"{_edges(keeps)} alone would be enough for it to say so")
-    if turns:
-        same = keeps is not None and set(keeps.edges) == set(turns.edges)
-        them = "them" if turns.size > 1 else "that edge"
-        parts.append(f"without {them if same else _edges(turns)} it would say something else")
-    return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
-
-
-def _edges(explanation) -> str:
-    pairs = list(dict.fromkeys(tuple(sorted(edge)) for edge in explanation.edges))
-    named = ", ".join(f"{u}-{v}" for u, v in pairs[:6])
-    more = ", ..." if len(pairs) > 6 else ""
-    return f"the edge {named}" if len(pairs) == 1 else f"the {len(pairs)} edges {named}{more}"
-
-
-def _command() -> str:
-    return "sxq" if sys.argv[0].endswith("sxq") else f"{sys.executable} -m sxq"

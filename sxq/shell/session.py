@@ -1,113 +1,101 @@
-"""Running scripts and a plain prompt on a connection: results to stdout, errors and progress to stderr.
+"""A session: a connection, where results go and how they look. Scripts and the prompt run through here.
 
-The first Ctrl-C stops the query and shows what was found, the second aborts.
+Results go to stdout (or a file), errors and progress to stderr. Where stdout is no terminal it carries results
+and nothing else.
 """
 
-import json
-import math
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from decimal import Decimal
-from typing import Any
+import time
+from contextlib import ExitStack
+from typing import TextIO
 
 from sxq.connection import Connection
-from sxq.errors import Error
-from sxq.language import complete, split
-from sxq.result import PlanText, Result, Table
-from sxq.tables import text_table
+from sxq.errors import DataError
+from sxq.result import Table
+from sxq.shell import dots
+from sxq.shell.modes import MODES
+from sxq.shell.scripts import DotCommand, steps
+from sxq.shell.watching import watched
 
 INTERRUPTED = 130
 
 
-def run_script(con: Connection, text: str, as_json: bool = False) -> int:
-    """Run every statement and show each result; stops at the first error, which the caller reports."""
-    with watched(con) as pressed:
-        for piece in split(text):
-            # A statement that the user stopped ends the script: the next one may build on it.
-            show(con.execute("\n" * (piece.line - 1) + piece.text), as_json)
-            if pressed:
-                return INTERRUPTED
-    return 0
+class Session:
+    """One user at one connection.
 
+    mode     how results are written, of `MODES`
+    fancy    colours, bars and a pager in mode `table`: for a person at a terminal
+    """
 
-def talk(con: Connection, as_json: bool = False) -> int:
-    """A plain prompt: statements end with `;`, errors are shown and the next statement is read."""
-    print("sxq: end statements with ; and leave with Ctrl-D", file=sys.stderr)
-    while (text := _read_statement()) is not None:
-        try:
-            run_script(con, text, as_json)
-        except Error as error:
-            print(f"Error: {error}", file=sys.stderr)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-    return 0
+    def __init__(self, con: Connection, mode: str = "table", fancy: bool = False):
+        self.con, self.mode, self.fancy = con, mode, fancy
+        self.timer, self.pager = fancy, fancy
+        self.file: TextIO | None = None  # where results go in place of stdout
+        self.once = False  # only the next result goes there
+        self.step = ""  # what runs, or ran last: where an error puts its caret
+        self._reading: list[str] = []  # scripts that are being read
 
+    def run(self, script: str) -> int:
+        """Run every step of a script and show each result; stops at the first error, which the caller reports.
 
-def show(result: Table, as_json: bool = False) -> None:
-    """Print one result: a table for people, or one JSON object per row."""
-    if as_json:
-        for row in result.rows:
-            print(json.dumps(_plain(dict(zip(result.columns, row))), ensure_ascii=False, allow_nan=False))
-    elif isinstance(result, Result | PlanText):
-        print(result)
-    elif result.columns:
-        print(text_table(result.columns, result.rows, most=sys.maxsize))
-    sys.stdout.flush()
+        Returns an exit code: 130 where Ctrl-C stopped a statement, for the next one may build on it.
+        """
+        for step in steps(script):
+            self.step = step.text
+            if isinstance(step, DotCommand):
+                code = dots.run(self, step.text)
+            else:
+                code = self._statement(step.text)
+            if code:
+                return code
+        return 0
 
+    def _statement(self, text: str) -> int:
+        started = time.perf_counter()
+        with watched(self.con) as pressed:
+            result = self.con.execute(text)
+        self.show(result)
+        if self.timer:
+            print(f"{time.perf_counter() - started:.3f} s", file=sys.stderr)
+        return INTERRUPTED if pressed else 0
 
-def _plain(value: Any) -> Any:
-    """A value of SQL as JSON can say it: numbers as numbers, NaN and infinity as null, all else as text."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float() | Decimal():
-            return float(value) if math.isfinite(value) else None
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-    return str(value)
+    def read(self, path: str) -> int:
+        """Run the script in a file; raises DataError where it cannot be read, or reads itself."""
+        if path in self._reading:
+            raise DataError(f"{path!r} reads itself")
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(path, encoding="utf-8"))
+                script = file.read()
+            except (OSError, UnicodeDecodeError) as problem:
+                raise DataError(f"cannot read {path!r}: {getattr(problem, 'strerror', None) or problem}") from None
+            self._reading.append(path)
+            stack.callback(self._reading.pop)
+            return self.run(script)
 
+    def show(self, result: Table) -> None:
+        """Write one result where results go."""
+        if self.fancy and self.mode == "table" and not self.file:
+            from sxq.shell import display
 
-@contextmanager
-def watched(con: Connection) -> Iterator[list[bool]]:
-    """Progress on a terminal's stderr, and Ctrl-C as `con.interrupt()`; yields a list that is filled when pressed."""
-    pressed: list[bool] = []
+            return display.show(result, self.pager)
+        self.write(MODES[self.mode](result))
 
-    def stop(number, frame):
-        if pressed or not con.interrupt():
-            raise KeyboardInterrupt
-        pressed.append(True)
+    def write(self, lines) -> None:
+        """Write lines where results go."""
+        for line in lines:
+            print(line, file=self.file or sys.stdout)
+        (self.file or sys.stdout).flush()
+        if self.once:
+            self.output(None)
 
-    terminal = sys.stderr.isatty()
-    con.report = _progress if terminal else None
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-        con.report = None
-        if terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _progress(news: Any) -> None:
-    print(f"\r\x1b[K{news}", end="", file=sys.stderr, flush=True)
-
-
-def _read_statement() -> str | None:
-    """Lines up to a finished statement; None at the end of the input; Ctrl-C clears what was typed."""
-    lines: list[str] = []
-    while not lines or not complete("\n".join(lines)):
-        try:
-            lines.append(input("sxq> " if not lines else "...> "))
-        except EOFError:
-            return "\n".join(lines) if lines else None
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-            lines = []
-        if lines and not "".join(lines).strip():
-            lines = []
-    return "\n".join(lines)
+    def output(self, path: str | None, once: bool = False) -> None:
+        """Send results to a file, or back to stdout; raises DataError where it cannot be written."""
+        if self.file:
+            self.file.close()
+        self.file, self.once = None, once
+        if path:
+            try:
+                self.file = open(path, "w", encoding="utf-8")  # closed by the next `output`
+            except OSError as problem:
+                raise DataError(f"cannot write {path!r}: {problem.strerror}") from None

@@ -10,9 +10,9 @@ import duckdb
 
 from sxq.errors import DatabaseLocked, StoreError
 
-VERSION = 2  # of schema.sql
+VERSION = 2  # of schema.sql and views.sql
 LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
-_SCHEMA_SQL = Path(__file__).with_name("schema.sql")
+_SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
 
 
 def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -107,6 +107,7 @@ def _create_schema(connection: duckdb.DuckDBPyConnection) -> None:
         cursor.execute("BEGIN")
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         cursor.execute(f"USE {schema}")
-        cursor.execute(_SCHEMA_SQL.read_text(encoding="utf-8"))
+        for script in _SQL:
+            cursor.execute(script.read_text(encoding="utf-8"))
         cursor.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
         cursor.execute("COMMIT")

@@ -17,7 +17,7 @@ CREATE SEQUENCE refine_ids;
 CREATE SEQUENCE query_ids;
 CREATE SEQUENCE explanation_ids;
 
--- One row per graph, and per collection of graphs (CREATE GRAPHS). A name is in use by at most one row whose dropped_at is NULL.
+-- One row per graph, and per collection of graphs. A name is in use by at most one row whose dropped_at is NULL.
 CREATE TABLE graphs (
     graph_id      BIGINT PRIMARY KEY, -- allotted once, never used again
     name          VARCHAR NOT NULL,   -- the user's
@@ -229,9 +229,9 @@ SELECT
     sum(list_sum(list_transform(best, lambda b: list_min(list_transform(own, lambda o: abs(o - b))))))
         / sum(len(best)) AS nigd,     -- mean distance to the k largest scores of the union; smaller is better
     map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- best / best of the union
-    any_value(hypervolume) AS hypervolume, -- this and the next as in targets
-    any_value(coverage) AS coverage,
-    any_value(epsilon_achieved) AS epsilon_achieved
+    any_value(hypervolume) AS hypervolume, -- as in targets
+    any_value(coverage) AS coverage,  -- as in targets
+    any_value(epsilon_achieved) AS epsilon_achieved -- as in targets
 FROM compared JOIN targets USING (query_id, target)
 GROUP BY query_id, target;
 

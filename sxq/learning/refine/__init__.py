@@ -8,7 +8,8 @@ from sxq.learning.refine.attributor import Attributors, AttributorSpec, check_fi
 from sxq.learning.refine.finetuning import SELECTIONS, fine_tune, select
 from sxq.learning.refine.instances import Batch, Instances
 from sxq.learning.refine.keeping import load, to_bytes
-from sxq.learning.refine.pretraining import PRESETS, Pretrained, pretrain, read, saliency
+from sxq.learning.refine.pretraining import PRESETS, PRETRAINING_OPTIONS, Pretrained, pretrain, read, saliency
 
-__all__ = ["Attributors", "AttributorSpec", "Batch", "Instances", "PRESETS", "Pretrained", "SELECTIONS", "check_fits",
-           "concrete", "fine_tune", "load", "pretrain", "read", "saliency", "select", "to_bytes"]
+__all__ = ["Attributors", "AttributorSpec", "Batch", "Instances", "PRESETS", "PRETRAINING_OPTIONS", "Pretrained",
+           "SELECTIONS", "check_fits", "concrete", "fine_tune", "load", "pretrain", "read", "saliency", "select",
+           "to_bytes"]

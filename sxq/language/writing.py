@@ -1,0 +1,85 @@
+"""From a statement back to text: what a question built in Python is stored and shown as.
+
+`parse(text(statement))` is the statement again (its `text` apart), so a stored question can be asked as it stands.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sxq.language.statements import Condition, Explain, GeneratorCall, Parameter, Subquery
+
+_BARE = re.compile(r"[^\W\d]\w*")
+_MEASURE = re.compile(r"[^\W\d]\w*[+-]?")
+
+
+def text(statement: Explain, reserved: frozenset[str] = frozenset()) -> str:
+    """EXPLAIN with its clauses, in the order of the manual; names that are `reserved` words are quoted."""
+    return " ".join(_clauses(statement, reserved))
+
+
+def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
+    def name(value: str) -> str:
+        return value if _BARE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
+
+    def measure(value: str) -> str:
+        return value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
+
+    yield f"EXPLAIN {_targets(s.kind.upper(), s.keys)} USING MODEL {name(s.model)}"
+    if s.graph is not None:
+        yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
+    yield f"OPTIMIZE {', '.join(map(measure, s.measures))}"
+    if s.generators:
+        yield f"BY {', '.join(map(_generator, s.generators))}"
+    if s.where:
+        yield f"WHERE {' AND '.join(_condition(condition, measure) for condition in s.where)}"
+    if s.directed:
+        yield "EDGES DIRECTED"
+    if s.diversify:
+        yield "DIVERSIFY" if s.diversify.alpha is None else f"DIVERSIFY ALPHA {literal(s.diversify.alpha)}"
+    if s.jointly:
+        yield "JOINTLY"
+    for word, value, unit in (("TOP", s.top, ""), ("EPSILON", s.epsilon, ""), ("BUDGET", s.budget, " CANDIDATES"),
+                              ("WITHIN", s.within, " SECONDS"), ("SEED", s.seed, "")):
+        if value is not None:
+            yield f"{word} {literal(value)}{unit}"
+    if s.into is not None:
+        yield f"INTO {name(s.into)}"
+
+
+def _targets(kind: str, keys: Any) -> str:
+    match keys:
+        case Subquery(sql):
+            return f"{kind}S ({sql})"
+        case Parameter():
+            return f"{kind}S ?"
+        case (key,):
+            return f"{kind} {literal(key)}"
+    return f"{kind}S {', '.join(map(literal, keys))}"
+
+
+def _generator(call: GeneratorCall) -> str:
+    options = ", ".join(f"{name} = {literal(value)}" for name, value in call.options)
+    return f"{call.name} ({options})" if options else call.name
+
+
+def _condition(condition: Condition, measure) -> str:
+    if condition.op == "is":
+        return condition.name.upper() if condition.value else f"NOT {condition.name.upper()}"
+    return f"{measure(condition.name)} {condition.op} {literal(condition.value)}"
+
+
+def literal(value: Any) -> str:
+    """A value as the language writes it."""
+    match value:
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case list() | tuple():
+            return f"[{', '.join(map(literal, value))}]"
+    return repr(value)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,50 @@
+"""Magics of IPython: `%load_ext sxq`, then `%sxq statement` and `%%sxq [name]` above a script.
+
+    %sxq connect tx.duckdb          another database; the connection is `sxq_connection` in the notebook
+    %sxq SHOW MODELS
+    answer = %sxq EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, conc
+
+    %%sxq answer
+    EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc
+"""
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from sxq.connection import Connection
+from sxq.errors import Error
+from sxq.result import Table
+
+NAME = "sxq_connection"  # in the notebook: what a cell of Python registers graphs and models with
+
+
+@magics_class
+class SxqMagics(Magics):
+    """`%sxq` and `%%sxq`; one connection, in memory until `connect` names a file."""
+
+    @line_cell_magic
+    def sxq(self, line: str, cell: str | None = None) -> Table | None:
+        """Run a statement, or the script in a cell and keep its result under the name on the magic's line."""
+        con = self.shell.user_ns.get(NAME)
+        if not isinstance(con, Connection):
+            con = self._connect(None)
+        if cell is None and line.split()[:1] == ["connect"]:
+            con.close()
+            self._connect(line.removeprefix("connect").strip() or None)
+            return None
+        try:
+            result = con.execute(line if cell is None else cell)
+        except Error as error:
+            print(f"Error: {error}")  # the message says it all; a traceback would bury it
+            return None
+        if cell is not None and line.strip():
+            self.shell.user_ns[line.strip()] = result
+        return result if result.columns else None
+
+    def _connect(self, path: str | None) -> Connection:
+        self.shell.user_ns[NAME] = con = Connection(path)
+        return con
+
+
+def load(ipython) -> None:
+    """What `%load_ext sxq` does."""
+    ipython.register_magics(SxqMagics)

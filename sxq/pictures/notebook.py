@@ -1,0 +1,83 @@
+"""Small HTML for notebooks: tables, skylines with bars, subgraphs as SVG; everything escaped, no scripts."""
+
+from html import escape
+
+from sxq.explanation import Explanation
+from sxq.pictures import colours
+from sxq.pictures.scene import scene
+from sxq.tables import cell
+
+ROWS = 40  # most rows of a table
+DRAWN = 6  # most members drawn below a skyline
+SIZE = 240  # pixels of a subgraph
+
+
+def table_html(table) -> str:
+    """A `Table` as an HTML table; of a plan its lines."""
+    if table.columns == ["plan"]:
+        return f"<pre>{escape(str(table))}</pre>"
+    rows = "".join(_row("td", map(cell, row)) for row in table.rows[:ROWS])
+    more = f"<p>... {len(table) - ROWS} more rows</p>" if len(table) > ROWS else ""
+    return f"<table><thead>{_row('th', table.columns)}</thead><tbody>{rows}</tbody></table>{more}"
+
+
+def result_html(result) -> str:
+    """A skyline: its members with bars, what it covers, and the first members drawn."""
+    heads = ["target", "rank", "size", "factual", "counterfactual", *result.measures.values(), "covers", "by"]
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{text}</td>" for text in (
+            escape(str(e.target)), e.rank, e.size, _flag(e.factual), _flag(e.counterfactual),
+            *(_measured(e, name) for name in result.measures), e.dominance, escape(e.generator))) + "</tr>"
+        for e in result.explanations[:ROWS])
+    notes = "".join(f"<br>{escape(note)}" for note in result.notes())
+    drawn = "".join(explanation_html(e) for e in result.explanations[:DRAWN])
+    return (f"<table><thead>{_row('th', heads)}</thead><tbody>{rows}</tbody></table>"
+            f"<p>{escape(result.summary())}{notes}</p><div>{drawn}</div>")
+
+
+def explanation_html(e: Explanation) -> str:
+    """One subgraph as SVG with its rank below; keys and classes show on hovering."""
+    drawn = scene([e], nodes=30)
+    at = [(SIZE / 2 + x * (SIZE / 2 - 24), SIZE / 2 - y * (SIZE / 2 - 24)) for x, y in drawn.places]
+
+    def lines(edges, colour: str, width: float) -> str:
+        path = "".join(f"M{at[u][0]:.1f} {at[u][1]:.1f}L{at[v][0]:.1f} {at[v][1]:.1f}" for u, v in edges)
+        return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>' if path else ""
+
+    inside = drawn.inside(0)
+    dots = "".join(_dot(i == 0 and drawn.rooted, at[i], key, label, i in inside)
+                   for i, (key, label) in enumerate(zip(drawn.keys(), drawn.labels())))
+    caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
+    return (f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
+            f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
+            f'{lines(drawn.members[0], "#778899", 2.4)}{dots}</svg><br>{caption}</span>')
+
+
+def _dot(target: bool, at: tuple[float, float], key, label: int | None, inside: bool) -> str:
+    x, y = (f"{value:.1f}" for value in at)
+    ring = f'<circle cx="{x}" cy="{y}" r="10" fill="none" stroke="{colours.TARGET}" stroke-width="2.5"/>'
+    known = "" if label is None else f", class {label}"
+    name = f'<text x="{x}" y="{at[1] - 9 - 4 * target:.1f}" font-size="10" text-anchor="middle" ' \
+           f'fill="currentColor">{escape(str(key))}</text>' if inside else ""
+    dot = (f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{colours.of_class(label)}" '
+           f'opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>')
+    return f"{ring if target else ''}{dot}{name}"
+
+
+def _row(tag: str, cells) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(str(text))}</{tag}>" for text in cells) + "</tr>"
+
+
+def _flag(holds: bool) -> str:
+    return "✓" if holds else ""
+
+
+def _measured(e: Explanation, name: str) -> str:
+    if name not in e.raw:
+        return ""
+    bar = ""
+    if name in e.scores:
+        width = round(40 * min(max(e.scores[name], 0.0), 1.0))
+        bar = (f'<span style="display:inline-block;width:{width}px;height:8px;background:{colours.CLASSES[0]};'
+               f'margin-right:{44 - width}px"></span>')
+    return f"{bar}{escape(cell(e.raw[name]))}"

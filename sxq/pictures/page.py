@@ -1,0 +1,109 @@
+"""One self-contained page: fronts to turn, members to touch, the proof, the plan, and SQL to go on with.
+
+The page is `page.html` with its style, its script and the answer as JSON put in; it loads nothing, and a policy in
+its head forbids it to. What comes from data is only ever JSON, with `<` escaped, and shown by `textContent`.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sxq.explanation import Explanation, TargetReport
+from sxq.pictures import colours, words
+from sxq.pictures.scene import Scene, scene
+
+HERE = Path(__file__).parent
+TARGETS = 50  # most targets on a page
+FACTS = 6  # features of a node that are named
+
+
+def page(result) -> str:
+    """The page of a `Result` as text."""
+    text = (HERE / "page.html").read_text(encoding="utf-8")
+    for name in ("style.css", "page.js"):
+        text = text.replace(f"/*{name}*/", (HERE / name).read_text(encoding="utf-8"))
+    return text.replace("/*data*/", _json(content(result)))
+
+
+def content(result) -> dict[str, Any]:
+    """Everything the page shows, as plain values."""
+    shown = [report for report in result.targets if report.field_size is not None][:TARGETS]
+    return {
+        "text": result.text, "plan": result.plan, "summary": result.summary(), "notes": result.notes(),
+        "left_out": len(result.targets) - len(shown), "classes": colours.CLASSES, "unknown": colours.UNKNOWN,
+        "objectives": result.objectives, "kind": result.kind, "targets": [_target(report, result) for report in shown],
+        "sql": _sql(result)}
+
+
+def _target(report: TargetReport, result) -> dict[str, Any]:
+    members = report.explanations
+    return {
+        "key": str(report.target), "meaning": words.meaning(report, result.kind),
+        "proof": words.certificate(report, result.epsilon, result.kind),
+        "examined": {name: [round(float(v), 4) for v in values] for name, values in report.examined.items()},
+        "members": [_member(e, result) for e in members], "scene": _scene(scene(members), members) if members else None}
+
+
+def _member(e: Explanation, result) -> dict[str, Any]:
+    measures = [{"name": name, "raw": e.raw[name], "score": e.scores.get(name)}
+                for name in dict.fromkeys([*result.objectives, *result.measures]) if name in e.raw]
+    return {"rank": e.rank, "size": e.size, "nodes": len(e.nodes), "factual": e.factual, "tie": e.tie,
+            "counterfactual": e.counterfactual, "generator": e.generator, "covers": e.dominance, "measures": measures}
+
+
+def _scene(drawn: Scene, members) -> dict[str, Any]:
+    labels, keys = drawn.labels(), drawn.keys()
+    nodes = [{"key": str(key), "label": label, "x": round(float(x), 4), "y": round(float(y), 4),
+              "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None)}
+             for key, label, (x, y), p, hop in zip(keys, labels, drawn.places, drawn.positions, drawn.hops)]
+    return {"nodes": nodes, "context": drawn.context, "members": drawn.members,
+            "left_out": drawn.left_out, "directed": drawn.directed, "rooted": drawn.rooted}
+
+
+def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tuple[str, str]]:
+    """What is known about a node: label, distance, split, the user's attributes, and its features."""
+    facts = [("class", str(label))] if label is not None else []
+    if hop is not None:
+        facts.append(("hop", str(hop)))
+    if graph.split is not None and graph.split[position]:
+        facts.append(("split", str(graph.split[position])))
+    facts += [(name, str(values[position])) for name, values in graph.attributes.items()]
+    row = graph.features(np.array([position]))[0]
+    if len(row) <= FACTS:
+        return facts + [(f"x[{i}]", f"{value:.4g}") for i, value in enumerate(row)]
+    largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
+    named = ", ".join(f"{i}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])
+    return facts + [("features", f"{np.count_nonzero(row)} of {len(row)} not zero; {named}")]
+
+
+def _sql(result) -> list[str]:
+    if result.query_id is None:
+        return []
+    number, columns = result.query_id, ", ".join(f'"{column}"' if not column.isidentifier() else column
+                                                 for column in result.measures.values())
+    return [
+        f"SELECT target, rank, size, {columns}\nFROM explanations WHERE query_id = {number} ORDER BY target, rank;",
+        "SELECT src, dst, count(*) AS members\nFROM explanations JOIN explanation_edges USING (explanation_id)\n"
+        f"WHERE query_id = {number} GROUP BY ALL ORDER BY members DESC;",
+        f"SELECT * FROM targets WHERE query_id = {number};",
+        f"AUDIT QUERY {number};"]
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<`, no NaN, no line separators of JavaScript."""
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""Pictures by matplotlib: subgraphs in their context, and the skyline as a scatter of scores.
+
+The only file that knows matplotlib, an optional dependency (`pip install 'sxq[plot]'`). Figures are made without
+pyplot, so that no window system is needed and nothing is left open.
+"""
+
+from itertools import combinations
+from typing import Any
+
+from sxq.errors import DataError
+from sxq.explanation import Explanation
+from sxq.pictures import colours
+from sxq.pictures.scene import Scene, scene
+
+COLUMNS = 3  # of pictures in a row
+NAMED = 40  # most nodes with their key written on them
+
+
+def plot_explanation(explanation: Explanation, path: str | None = None):
+    """One explanation in its context as a Figure; see `Explanation.plot`."""
+    figure = _figure(5.2, 4.8)
+    drawn = scene([explanation])
+    _subgraph(figure.add_subplot(), drawn, 0, explanation)
+    _legend(figure, drawn)
+    return _saved(figure, path)
+
+
+def plot_result(result, path: str | None = None, target: Any = None):
+    """Members and skyline of one target as a Figure; see `Result.plot`."""
+    report = _report(result, target)
+    members, pairs = report.explanations, list(combinations(result.objectives, 2))[:COLUMNS]
+    rows = -(-len(members) // COLUMNS)
+    figure = _figure(4 * COLUMNS, 3.6 * rows + (3.4 if pairs else 0))
+    grid = figure.add_gridspec(rows + bool(pairs), COLUMNS)
+    drawn = scene(members)
+    for number, member in enumerate(members):
+        _subgraph(figure.add_subplot(grid[divmod(number, COLUMNS)]), drawn, number, member)
+    for number, pair in enumerate(pairs):
+        _scatter(figure.add_subplot(grid[rows, number]), report, *pair)
+    _legend(figure, drawn)
+    title = f"{result.kind} {report.target}: class {report.prediction}, p = {report.probability:.2f}"
+    figure.suptitle(title, fontsize=12)
+    return _saved(figure, path)
+
+
+def _report(result, target: Any):
+    found = [r for r in result.targets if r.explanations and (target is None or r.target == target)]
+    if not found:
+        raise DataError("there is nothing to draw: " + (
+            "no target has explanations" if target is None else f"no explanations of target {target!r}"))
+    return found[0]
+
+
+def _figure(width: float, height: float):
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DataError("pictures need matplotlib: pip install 'sxq[plot]'") from None
+    return Figure(figsize=(width, height), layout="constrained", dpi=110)
+
+
+def _saved(figure, path: str | None):
+    if path is not None:
+        try:
+            figure.savefig(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot write {path!r}: {error}") from None
+    return figure
+
+
+def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
+    """One member: its edges dark, everything else grey, the target ringed."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.patches import FancyArrowPatch
+
+    places, own = drawn.places, drawn.members[number]
+    axes.add_collection(LineCollection([places[list(edge)] for edge in drawn.context], colors=colours.CONTEXT, lw=0.7,
+                                       zorder=1))
+    if drawn.directed:
+        for u, v in own:
+            axes.add_patch(FancyArrowPatch(places[u], places[v], arrowstyle="-|>", mutation_scale=9, shrinkA=6,
+                                           shrinkB=6, lw=1.8, color=colours.MEMBER, zorder=2))
+    else:
+        axes.add_collection(LineCollection([places[list(edge)] for edge in own], colors=colours.MEMBER, lw=2.2,
+                                           zorder=2))
+    inside = sorted(drawn.inside(number))
+    others = sorted(set(range(len(places))) - set(inside))
+    fills = [colours.of_class(label) for label in drawn.labels()]
+    axes.scatter(*places[others].T, s=22, c=[fills[i] for i in others], alpha=0.35, linewidths=0, zorder=3)
+    axes.scatter(*places[inside].T, s=95, c=[fills[i] for i in inside], edgecolors="white", linewidths=0.8, zorder=4)
+    axes.scatter(*places[: drawn.rooted].T, s=230, facecolors="none", edgecolors=colours.TARGET, linewidths=2.4,
+                 zorder=5)
+    if len(inside) <= NAMED:
+        for i, key in enumerate(drawn.keys()):
+            if i in inside:
+                axes.annotate(str(key), places[i], (0, 7), textcoords="offset points", ha="center", fontsize=7.5,
+                              zorder=6, color="#222222")
+    flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
+    values = "   ".join(f"{name} {value:.3g}" for name, value in e.raw.items() if name != "size" and name in e.scores)
+    hidden = f" ({drawn.left_out[number]} not drawn)" if drawn.left_out[number] else ""
+    axes.set_title(f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}", fontsize=8.5)
+    axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
+    for side in axes.spines.values():
+        side.set_color("#e3e6ea")
+
+
+def _scatter(axes, report, x: str, y: str) -> None:
+    """The members before what was examined; both axes are scores, so better is up and to the right."""
+    axes.scatter(report.examined[x], report.examined[y], s=7, c="#c3cad3", linewidths=0, label="examined")
+    members = report.explanations
+    axes.scatter([e.scores[x] for e in members], [e.scores[y] for e in members], s=60, c="#d1495b",
+                 edgecolors="white", linewidths=0.8, label="answer", zorder=3)
+    for e in members:
+        axes.annotate(str(e.rank), (e.scores[x], e.scores[y]), (0, 6), textcoords="offset points", ha="center",
+                      fontsize=8, zorder=4)
+    axes.set_xlabel(f"score of {x}", fontsize=9)
+    axes.set_ylabel(f"score of {y}", fontsize=9)
+    axes.set(xlim=(-0.03, 1.06), ylim=(-0.03, 1.09))
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7.5, loc="lower left", frameon=False)
+
+
+def _legend(figure, drawn: Scene) -> None:
+    from matplotlib.lines import Line2D
+
+    labels = sorted({label for label in drawn.labels() if label is not None})
+    dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"class {label}")
+            for label in labels]
+    ring = Line2D([], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target")
+    handles = [ring, *dots] if drawn.rooted else dots
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)

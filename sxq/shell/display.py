@@ -1,0 +1,162 @@
+"""Results and errors on a terminal: colours, small bars for measures, a pager for what does not fit.
+
+The only file that knows rich. Pipes and files never come here: they get the plain lines of `modes`.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+from textwrap import fill
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as Grid
+from rich.text import Text
+
+from sxq.errors import Error, UnknownName
+from sxq.language.lexemes import lexemes
+from sxq.result import PlanText, Result, Table
+from sxq.shell.modes import numeric
+from sxq.tables import cell, text_table
+
+WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
+COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds
+BAR = 6  # characters of a bar
+LESSER = ("by", "nodes", "bars", "covers")  # what a narrow terminal does without, in this order
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def show(result: Table, pager: bool) -> None:
+    """Print a result; by the pager where it is too high or too wide for the terminal."""
+    size = shutil.get_terminal_size()
+    text = rendered(table(result, size.columns), colours=True)
+    width = max((Text.from_ansi(line).cell_len for line in text.splitlines()), default=0)
+    if pager and (width > size.columns or text.count("\n") >= size.lines - 1) and _paged(text):
+        return
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def rendered(what: RenderableType, colours: bool = False) -> str:
+    """Anything of rich as text, nothing wrapped."""
+    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=colours, no_color=None if colours else True,
+                      highlight=False, emoji=False, legacy_windows=False, color_system="256" if colours else None)
+    console.print(what, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
+
+
+def table(result: Table, width: int = WIDEST) -> RenderableType:
+    """A result as people like to see it; of a skyline the lesser columns are left out where they do not fit."""
+    match result:
+        case Result():
+            notes = (Text(fill(note, width), "yellow") for note in result.notes())
+            return Group(_fitting(result, width), Text(fill(result.summary(), width), "dim"), *notes)
+        case PlanText():
+            return _plan(str(result))
+    if len(result) > COLOURED:
+        return Text(text_table(result.columns, result.rows, most=sys.maxsize))
+    grid = _grid()
+    for number, name in enumerate(result.columns):
+        grid.add_column(Text(name), justify="right" if numeric(result.rows, number) else "left")
+    for row in result.rows:
+        grid.add_row(*map(_value, row))
+    return grid if result.columns else Text("ok", "dim")
+
+
+def _grid() -> Grid:
+    return Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+
+
+def _value(value) -> Text:
+    return Text("NULL", "dim italic") if value is None else Text(cell(value))
+
+
+def _fitting(result: Result, width: int) -> Grid:
+    """The skyline with as many of its columns as the width allows."""
+    for left_out in range(len(LESSER) + 1):
+        grid = _skyline(result, set(LESSER[:left_out]))
+        if Console(width=WIDEST).measure(grid).maximum <= width:
+            break
+    return grid
+
+
+def _skyline(result: Result, without: set[str]) -> Grid:
+    """Members with a bar for the score of each measure: the longer, the better."""
+    best = {name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures}
+    bars = 0 if "bars" in without else BAR
+    columns = {
+        "target": ("right", lambda e: Text(str(e.target), "bold magenta")),
+        "rank": ("right", lambda e: str(e.rank)),
+        "size": ("right", lambda e: str(e.size)),
+        "nodes": ("right", lambda e: str(len(e.nodes))),
+        "fact/cf": ("center", lambda e: Text.assemble(_flag(e.factual), "   ", _flag(e.counterfactual))),
+        **{column: ("left", lambda e, name=name: _measured(e.raw.get(name), e.scores.get(name), best[name], bars))
+           for name, column in result.measures.items()},
+        "covers": ("right", lambda e: str(e.dominance)),
+        "by": ("left", lambda e: Text(e.generator, "dim")),
+    }
+    columns = {name: column for name, column in columns.items() if name not in without}
+    grid = _grid()
+    for name, (side, _) in columns.items():
+        grid.add_column(name, justify=side)
+    for e in result:
+        grid.add_row(*(shown(e) for _, shown in columns.values()))
+    return grid
+
+
+def _flag(holds: bool) -> Text:
+    return Text("●", "green") if holds else Text("·", "dim")
+
+
+def _measured(raw: float | None, score: float | None, best: float, width: int) -> Text:
+    if raw is None:
+        return Text("")
+    value = f"{cell(round(raw, 4)):>7}"
+    if score is None or not width:
+        return Text(value)
+    return Text.assemble((bar(score, width), "green" if score == best else "cyan"), " ", value)
+
+
+def bar(share: float, width: int = BAR) -> str:
+    """A share from 0 to 1 as a bar of `width` characters, in eighths of a character."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return (EIGHTHS[8] * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def _plan(text: str) -> Text:
+    """The tree of a plan, its operators bold."""
+    shown = Text(text)
+    shown.highlight_regex(r"(?m)^[ └─]*[A-Z]\w+(?=:)", "bold cyan")
+    shown.highlight_regex(r"\[[^\]]*\]$", "green")
+    return shown
+
+
+def error(problem: Error, statement: str = "") -> None:
+    """An error in red on stderr, with a caret below an unknown name."""
+    message, *below = str(problem).split("\n")
+    if isinstance(problem, UnknownName) and not below:
+        below = _caret(statement, problem.name)
+    shown = Text.assemble(("Error: ", "bold red"), message)
+    for line in below:
+        shown.append(f"\n{line}", "red" if set(line.strip()) == {"^"} else "")
+    sys.stderr.write(rendered(shown, colours=True))
+
+
+def _caret(statement: str, name: str) -> list[str]:
+    """The line where a name stands, and a caret below it."""
+    for lexeme in lexemes(statement):
+        if lexeme.text.strip('"').lower() == str(name).lower():
+            line = statement[statement.rfind("\n", 0, lexeme.start) + 1:].split("\n", 1)[0]
+            column = lexeme.start - statement.rfind("\n", 0, lexeme.start) - 1
+            return [f"    {line}", f"    {' ' * column}{'^' * len(lexeme.text)}"]
+    return []
+
+
+def _paged(text: str) -> bool:
+    """Show text in `less`, which scrolls both ways; False where there is none."""
+    less = shutil.which("less")
+    if less:
+        subprocess.run([less, "-RSX"], input=text.encode(), check=False)
+    return bool(less)

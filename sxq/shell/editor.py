@@ -1,0 +1,134 @@
+"""The prompt: statements of several lines with history, colours and completion (prompt_toolkit).
+
+Enter runs what is finished, a statement with its `;` or a dot-command, and else begins a new line (Alt-Enter always
+does); Ctrl-R searches the history, Ctrl-C clears what was typed, Ctrl-D leaves, Ctrl-X Ctrl-E opens an editor.
+"""
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import completion_is_selected, has_focus
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.lexers import PygmentsLexer
+from prompt_toolkit.styles import Style
+
+from sxq.connection import Connection
+from sxq.language import complete
+from sxq.shell.completion import suggest
+from sxq.shell.dots import COMMANDS
+from sxq.shell.highlighting import STYLE, lexer
+from sxq.vocabulary import Vocabulary
+
+NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")
+PATIENCE = 5.0  # seconds to wait for the engine's names
+
+
+class Editor:
+    """Reads one input after the other; `read` raises EOFError and KeyboardInterrupt as keys say."""
+
+    def __init__(self, con: Connection, history: str | None):
+        self._completer = _Names(con)
+        self._prompt = PromptSession(
+            history=_history(history), lexer=PygmentsLexer(lexer()), completer=self._completer,
+            complete_while_typing=True, auto_suggest=AutoSuggestFromHistory(), multiline=True, key_bindings=_keys(),
+            prompt_continuation=lambda width, number, wraps: [("class:more", "     " if wraps else "...> ")],
+            style=Style.from_dict({**STYLE, "prompt": "#00afaf bold", "more": "#808080"}),
+            enable_open_in_editor=True, editing_mode=EditingMode.EMACS, reserve_space_for_menu=6)
+
+    def read(self) -> str:
+        """One finished input."""
+        self._completer.forget()
+        return self._prompt.prompt(FormattedText([("class:prompt", "sxq> ")]))
+
+
+def finished(text: str) -> bool:
+    """Whether Enter runs the text: nothing, a dot-command, or statements up to a `;`."""
+    return not text.strip() or text.lstrip().startswith(".") or complete(text)
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter", filter=has_focus("DEFAULT_BUFFER") & ~completion_is_selected)
+    def _(event):
+        buffer = event.current_buffer
+        if finished(buffer.text):
+            buffer.validate_and_handle()
+        else:
+            buffer.newline(copy_margin=True)
+
+    @keys.add("enter", filter=has_focus("DEFAULT_BUFFER") & completion_is_selected)
+    def _(event):
+        event.current_buffer.complete_state = None  # take what is selected, and go on typing
+
+    @keys.add("escape", "enter")
+    def _(event):
+        event.current_buffer.newline()
+
+    return keys
+
+
+def _history(path: str | None):
+    if not path:
+        return InMemoryHistory()
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8"):
+            os.chmod(path, 0o600)
+    except OSError:
+        return InMemoryHistory()  # a home that cannot be written to
+    return FileHistory(path)
+
+
+class _Names(Completer):
+    """Completion from the grammar and the catalog as they were when the prompt appeared."""
+
+    def __init__(self, con: Connection):
+        self._con = con
+        self._known: Vocabulary | None = None
+        self._loading: threading.Thread | None = None
+
+    def forget(self) -> None:
+        """Look again: a statement may have made new names."""
+        self._known = None
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if text.lstrip()[:8].upper().startswith(NEEDS_ENGINE):
+            self._load(wait=text.rstrip().upper().endswith(("BY", ",", "(")) and event.completion_requested)
+        typed, found = suggest(text, self._vocabulary(), tuple(COMMANDS))
+        if not typed and not event.completion_requested:
+            return  # a menu after every blank would be in the way
+        for word in found:
+            yield Completion(word, start_position=-len(typed))
+
+    def _vocabulary(self) -> Vocabulary:
+        if self._known is None:
+            self._known = self._con.vocabulary()
+        return self._known
+
+    def _load(self, wait: bool) -> None:
+        """Import the engine while the statement is still being typed, so that it need not be waited for."""
+        if self._loading is None:
+            self._loading = threading.Thread(target=_import_engine)
+            self._loading.start()
+        if wait and self._loading.is_alive():
+            self._loading.join(PATIENCE)
+        if not self._loading.is_alive() and self._known and not self._known.generators:
+            self._known = None
+
+
+def _import_engine() -> None:
+    import importlib
+
+    importlib.import_module("sxq.execution")
+    importlib.import_module("sxq.learning")

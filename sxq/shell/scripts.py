@@ -1,0 +1,46 @@
+"""From the text of a script to what the shell runs: statements up to their `;`, and dot-commands, a line each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sxq.language.lexemes import lexemes
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, of sxq or of SQL; blank space in front of it keeps the lines and columns of its script."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class DotCommand:
+    """A line such as `.mode csv`, without its dot."""
+
+    text: str
+
+
+def steps(script: str) -> Iterator[Statement | DotCommand]:
+    """What a script asks for, in order; a dot-command is a line of its own between statements."""
+    at = 0
+    while (first := next(lexemes(script, at), None)) is not None:
+        line_start = script.rfind("\n", 0, first.start) + 1
+        if first.text == "." and not script[line_start:first.start].strip():
+            end = script.find("\n", first.start)
+            at = len(script) if end < 0 else end
+            yield DotCommand(script[first.end:at].strip())
+        else:
+            end, at = _statement(script, first.start)
+            if end > first.start:
+                padding = "\n" * script.count("\n", 0, first.start) + " " * (first.start - line_start)
+                yield Statement(padding + script[first.start:end])
+
+
+def _statement(script: str, start: int) -> tuple[int, int]:
+    """Where the statement at `start` ends, and where the next one may begin."""
+    end = start
+    for lexeme in lexemes(script, start):
+        if lexeme.kind == "symbol" and lexeme.text == ";":
+            return end, lexeme.end
+        end = lexeme.end
+    return end, len(script)

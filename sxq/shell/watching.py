@@ -1,0 +1,55 @@
+"""While a statement runs: a line of progress on a terminal, and what Ctrl-C means.
+
+The first Ctrl-C stops the query, which returns what it found, marked incomplete; the second aborts.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sxq.connection import Connection
+
+CLEAR = "\r\x1b[K"
+BAR = 16  # characters
+
+
+@contextmanager
+def watched(con: Connection) -> Iterator[list[bool]]:
+    """Progress on a terminal's stderr, and Ctrl-C as `con.interrupt()`; yields a list that is filled when pressed."""
+    pressed: list[bool] = []
+    terminal = sys.stderr.isatty()
+
+    def stop(number, frame):
+        if pressed or not con.interrupt():
+            raise KeyboardInterrupt
+        pressed.append(True)
+        if terminal:  # not print: the signal may have come in the middle of one
+            os.write(2, f"{CLEAR}stopping; Ctrl-C again to abort".encode())
+
+    con.report = _show if terminal else None
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+        con.report = None
+        if terminal:
+            print(CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def _show(news: Any) -> None:
+    width = shutil.get_terminal_size().columns
+    print(f"{CLEAR}{line(news)[:width - 1]}", end="", file=sys.stderr, flush=True)
+
+
+def line(news: Any) -> str:
+    """One line of progress: `execution.Progress` with a bar, anything else as it says itself."""
+    share = getattr(news, "share", None)
+    if share is None:
+        return str(news)
+    full = round(BAR * share)
+    return f"{'━' * full}{'╌' * (BAR - full)} {share:4.0%}  {news}"

@@ -1,0 +1,151 @@
+-- Views and macros for the usual questions, in schema `sxq` beside the tables. Keys are VARIANT as there.
+-- Everything here reads; nothing is stored twice. This file is run once, after schema.sql.
+
+-- The explanations that are best by one measure, over all queries or of one: FROM best('fdl+', k := 3).
+CREATE MACRO best(measure, of_query := NULL, k := 10) AS TABLE
+SELECT
+    row_number() OVER (ORDER BY scores[measure] DESC, size, explanation_id) AS place, -- 1 is the best
+    explanation_id,                   -- of explanations
+    query_id,                         -- of queries
+    target,                           -- key
+    rank,                             -- in its own answer
+    size,                             -- units
+    raw[measure] AS value,            -- the literature's value
+    scores[measure] AS score          -- what it was compared by
+FROM explanations
+WHERE scores[measure] IS NOT NULL AND (of_query IS NULL OR query_id = of_query)
+QUALIFY place <= k
+ORDER BY place;
+
+-- The knee of every answer: the member nearest to the best score of its answer in every measure optimised, each
+-- measure stretched to what the answer spans. If you may look at one explanation only, look at this.
+CREATE VIEW knee AS
+WITH
+    points AS (
+        SELECT explanation_id, query_id, e.target, rank, unnest(CAST(settings->'optimize' AS VARCHAR[])) AS measure,
+               scores[measure] AS score
+        FROM explanations e JOIN queries USING (query_id)),
+    stretched AS (
+        SELECT *, max(score) OVER answer AS best,
+               (best - score) / greatest(best - min(score) OVER answer, 1e-9) AS short
+        FROM points WINDOW answer AS (PARTITION BY query_id, target, measure))
+SELECT
+    query_id,                         -- of queries
+    target,                           -- key
+    explanation_id,                   -- of explanations
+    rank,                             -- in the answer
+    sqrt(sum(short ** 2)) AS distance -- from the best of everything; 0: best in every measure
+FROM stretched
+GROUP BY query_id, target, explanation_id, rank
+QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
+
+-- Which classes of nodes explanations are made of, by the class that was predicted: 'what do the explanations of
+-- class 1 consist of'. A target node itself is not counted.
+CREATE VIEW label_mix AS
+WITH
+    ends AS (
+        SELECT explanation_id, src AS node FROM explanation_edges
+        UNION SELECT explanation_id, dst FROM explanation_edges),
+    labelled AS (
+        SELECT query_id, prediction, label
+        FROM ends JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
+        JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
+        WHERE CASE WHEN n.graph IS NULL THEN node <> e.target ELSE n.graph = e.target END AND label IS NOT NULL)
+SELECT
+    query_id,                         -- of queries
+    prediction,                       -- the class of the explained nodes, or graphs
+    label,                            -- the class of nodes in their explanations
+    count(*) AS nodes,                -- how many, over all explanations
+    nodes / sum(nodes) OVER (PARTITION BY query_id, prediction) AS share -- of all nodes in them
+FROM labelled
+GROUP BY query_id, prediction, label;
+
+-- Edges that recur: in how many explanations of how many targets each directed edge stands. Graphs of a collection
+-- have no edges in common: theirs are counted graph by graph.
+CREATE VIEW recurring_edges AS
+SELECT
+    query_id,                         -- of queries
+    src,                              -- key
+    dst,                              -- key
+    count(*) AS explanations,         -- that hold the edge
+    count(DISTINCT target) AS targets, -- whose explanations hold it
+    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's
+    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph -- of a collection, that the edge is in; else NULL
+FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
+JOIN graphs USING (graph_id)
+GROUP BY query_id, src, dst, graph;
+
+-- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
+-- measures that only one of them optimised are left aside.
+CREATE MACRO compare(a, b) AS TABLE
+WITH
+    common AS (
+        SELECT list_intersect(any_value(CAST(settings->'optimize' AS VARCHAR[])) FILTER (query_id = a),
+                              any_value(CAST(settings->'optimize' AS VARCHAR[])) FILTER (query_id = b)) AS measures
+        FROM queries WHERE query_id IN (a, b)),
+    members AS (
+        SELECT query_id, target, explanation_id,
+               list_transform(list_sort(measures), lambda name: scores[name]) AS point
+        FROM explanations, common WHERE query_id IN (a, b)),
+    beaten AS (
+        SELECT query_id, target, count(*) AS beaten
+        FROM members m WHERE EXISTS (
+            FROM members o WHERE o.query_id <> m.query_id AND o.target = m.target AND o.point <> m.point
+            AND list_bool_and(list_transform(list_zip(o.point, m.point), lambda p: p[1] >= p[2])))
+        GROUP BY ALL),
+    found AS (
+        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
+        FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
+    sides AS (
+        SELECT t.query_id, t.target, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
+               coalesce(edges, []) AS edges,
+               (SELECT count(*) FROM members m WHERE m.query_id = t.query_id AND m.target = t.target) AS members
+        FROM targets t LEFT JOIN beaten USING (query_id, target) LEFT JOIN found USING (query_id, target)
+        WHERE query_id IN (a, b))
+SELECT
+    target,                           -- key; only targets of both
+    x.prediction = y.prediction AS same_class, -- both say the same class
+    x.members AS members_a,           -- of the answer of a
+    y.members AS members_b,           -- of the answer of b
+    x.beaten AS beaten_a,             -- of a's members, those that a member of b dominates
+    y.beaten AS beaten_b,             -- of b's members, those that a member of a dominates
+    x.hypervolume AS hypervolume_a,   -- as in targets; compare it where both optimised the same
+    y.hypervolume AS hypervolume_b,   -- of b
+    x.coverage AS coverage_a,         -- as in targets
+    y.coverage AS coverage_b,         -- of b
+    len(list_intersect(x.edges, y.edges))
+        / nullif(len(list_distinct(list_concat(x.edges, y.edges))), 0) AS jaccard -- of all edges in the two answers
+FROM sides x JOIN sides y USING (target)
+WHERE x.query_id = a AND y.query_id = b
+ORDER BY target;
+
+-- The skyline of any relation: the rows that no other row dominates, all their columns unchanged.
+--     FROM skyline('houses', larger := ['rooms'], smaller := ['price', 'distance']);
+--     FROM skyline('(SELECT * FROM houses WHERE city = ''Oslo'')', smaller := ['price', 'distance']);
+-- A row dominates another if it is as good in every column named and better in one; equal rows all stay. A row with
+-- NULL or NaN in one of the columns cannot be compared and is left out. Rows far from the front are sorted out by a
+-- few good ones first; the rest is compared with each other.
+CREATE MACRO skyline(relation, larger := [], smaller := []) AS TABLE
+WITH
+    held AS MATERIALIZED (
+        SELECT row AS line, row_number() OVER () AS number, list_concat(
+            list_transform(larger, lambda c: CAST(to_json(row)->>('$."' || c || '"') AS DOUBLE)),
+            list_transform(smaller, lambda c: -CAST(to_json(row)->>('$."' || c || '"') AS DOUBLE))) AS point
+        FROM query('FROM ' || relation) AS row),
+    points AS MATERIALIZED (
+        SELECT DISTINCT point FROM held
+        WHERE NOT list_bool_or(list_transform(point, lambda v: v IS NULL OR isnan(v)))),
+    placed AS (                       -- of every value its place in its column, from 0 to 1
+        SELECT point, percent_rank() OVER (PARTITION BY i ORDER BY point[i]) AS share
+        FROM points, unnest(range(1, len(larger) + len(smaller) + 1)) u(i)),
+    ranked AS MATERIALIZED (
+        SELECT point, row_number() OVER (ORDER BY sum(share) DESC) AS place FROM placed GROUP BY point),
+    left_over AS MATERIALIZED (
+        SELECT point FROM ranked r WHERE NOT EXISTS (
+            FROM ranked o WHERE o.place <= 64 AND o.point <> r.point
+            AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2])))),
+    undominated AS (
+        SELECT point FROM left_over r WHERE NOT EXISTS (
+            FROM left_over o WHERE o.point <> r.point
+            AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
+SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;

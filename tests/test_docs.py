@@ -1,0 +1,80 @@
+"""The guide: pages made from the code are up to date, every other block of it is run."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import sxq
+from tests.test_readme import shape
+
+DOCS = Path(__file__).parent.parent / "docs"
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+
+
+def maker():
+    spec = importlib.util.spec_from_file_location("make", DOCS / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_made_pages_are_up_to_date(bless):
+    make = maker()
+    for name, page in make.PAGES.items():
+        if bless:
+            (DOCS / name).write_text(page(), encoding="utf-8")
+        assert (DOCS / name).read_text(encoding="utf-8") == page(), f"run docs/make.py: {name} is out of date"
+
+
+def test_every_table_view_macro_and_column_is_on_its_page():
+    with sxq.connect() as con:
+        columns = con.sql("SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'sxq'").rows
+        macros = con.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE schema_name = 'sxq'").rows
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXTS["tables.md"], re.M | re.S))
+    for table, column in columns:
+        assert table == "schema_version" or f"| `{column}` |" in sections[table], (table, column)
+    assert {name for (name,) in macros} <= set(sections) and len(macros) >= 3
+
+
+def test_the_questions_have_these_answers(tmp_path, monkeypatch, bless):
+    """Every block of SQL is followed by what it printed."""
+    monkeypatch.chdir(tmp_path)
+    text = TEXTS["questions.md"]
+    with sxq.connect() as con:
+        def answered(match):
+            result = str(con.execute(match[1]))
+            return f"```sql\n{match[1]}```\n\n```text\n{result}\n```\n"
+
+        new = re.sub(r"^```sql\n(.*?)```\n(?:\n```text\n.*?\n```\n)?", answered, text, flags=re.M | re.S)
+    if bless:
+        (DOCS / "questions.md").write_text(new, encoding="utf-8")
+    assert bless or shape(new) == shape(text)
+
+
+@pytest.mark.parametrize("name", sorted(set(TEXTS) - {"questions.md"}))
+def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", TEXTS[name], re.M | re.S):
+        exec(compile(block, name, "exec"), names)
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[name]):
+        assert (DOCS / target).exists(), target
+
+
+def test_every_public_name_is_in_the_guide():
+    text = TEXTS["python.md"]
+    assert [name for name in sxq.__all__ if f"`{name}`" not in text] == []
+    for owner in (sxq.Connection, sxq.Question, sxq.Result, sxq.Explanation, sxq.Table):
+        for name, value in vars(owner).items():
+            if not name.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert re.search(rf"\b{name}\b", text), f"{owner.__name__}.{name}"
+
+
+def test_every_dot_command_is_in_the_guide():
+    assert maker().commands() in TEXTS["shell.md"]

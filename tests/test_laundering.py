@@ -1,0 +1,47 @@
+"""The story of the demo: what is planted is what the tables say, and every statement of it runs."""
+
+import re
+from collections import defaultdict
+
+import sxq
+from sxq.shell import bank
+from sxq.shell import story
+
+
+def test_what_is_planted_is_there():
+    made = bank.generate(seed=3)
+    assert made == bank.generate(seed=3) != bank.generate(seed=4)
+    payments = {(payer, payee) for payer, payee, _ in made.transfers}
+    role = {row[0]: row[5] for row in made.accounts}
+    schemes = defaultdict(list)
+    for scheme, kind, collector, payer, payee, hop in made.planted:
+        assert (payer, payee) in payments and role[collector] == "collector"
+        schemes[scheme, kind, collector].append((hop, payer, payee))
+    for (_, kind, collector), edges in schemes.items():
+        distance = {collector: 0}
+        for hop, payer, payee in sorted(edges):
+            assert distance[payee] == hop - 1  # each edge leads on towards the collector
+            distance[payer] = hop
+        assert len(edges) <= 5 if kind == "chain" else len(edges) % 2 == 0
+    served = defaultdict(set)
+    for _, kind, collector in schemes:
+        served[collector].add(kind)
+    assert set(role.values()) == {"honest", "shop", "mule", "source", "collector"} and 2 in map(len, served.values())
+    assert not payments & {(payee, payee) for _, payee in payments}
+
+
+def test_the_story_from_start_to_end(tmp_path, monkeypatch, capsys):
+    for name, number in (("HONEST", 240), ("SHOPS", 30), ("COLLECTORS", 40)):
+        monkeypatch.setattr(bank, name, number)
+    assert story.laundering(str(tmp_path / "bank.duckdb"), str(tmp_path / "bank.html")) == 0
+    told = capsys.readouterr().out
+    precision, chance = map(float, re.search(r"members  edges  precision  chance\n.*\n.* ([\d.]+) +([\d.]+)\n", told).groups())
+    assert precision > chance
+    assert "acct-" in (tmp_path / "bank.html").read_text()
+    with sxq.connect(str(tmp_path / "bank.duckdb")) as con:
+        planted = set(con.sql("SELECT collector, payer, payee FROM planted").rows)
+        for target, rank, edges in con.sql(
+                "SELECT target, rank, list((src, dst)) FROM explanations JOIN explanation_edges USING (explanation_id) "
+                "WHERE query_id = 1 GROUP BY ALL").rows:
+            counted = con.sql("SELECT edges, planted FROM members WHERE target = ? AND rank = ?", [target, rank]).rows
+            assert counted == [(len(edges), sum((target, *edge) in planted for edge in edges))]

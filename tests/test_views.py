@@ -1,0 +1,130 @@
+"""Views, macros and exports: every answer of SQL against the same question asked slowly in Python."""
+
+import json
+import math
+
+import networkx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+import sxq
+
+
+@pytest.fixture(scope="module")
+def con():
+    """Two models of the karate club, both explained."""
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 50);"
+                    "TRAIN MODEL sage ON GRAPH karate (ARCHITECTURE = sage, LAYERS = 2, EPOCHS = 50)")
+        for model, measures in (("gcn", "fdl+, fdl-, conc"), ("sage", "fdl+, conc")):
+            con.execute(f"EXPLAIN NODES 19, 28, 9 USING MODEL {model} OPTIMIZE {measures} TOP 5 BUDGET 300 CANDIDATES")
+        yield con
+
+
+@pytest.fixture(scope="module")
+def members(con):
+    """[(query_id, target, rank, scores, explanation_id)] of everything stored."""
+    return con.sql("SELECT query_id, target, rank, scores, explanation_id FROM explanations ORDER BY ALL").fetchall()
+
+
+def dominates(a, b):
+    return all(x >= y for x, y in zip(a, b)) and a != b
+
+
+def test_best(con, members):
+    found = con.sql("FROM best('conc', of_query := 2, k := 4)").rows
+    scores = sorted((scores["conc"] for query, _, _, scores, _ in members if query == 2), reverse=True)
+    assert [row[0] for row in found] == [1, 2, 3, 4] and [row[-1] for row in found] == scores[:4]
+    assert len(con.sql("FROM best('fdl+')")) == 10 and len(con.sql("FROM best('nothing')")) == 0
+
+
+def test_knee(con, members):
+    found = {(query, target): rank for query, target, _, rank, _ in con.sql("FROM knee").rows}
+    for query, target in found:
+        names = ["fdl+", "fdl-", "conc"] if query == 1 else ["fdl+", "conc"]
+        own = {rank: [scores[n] for n in names] for q, t, rank, scores, _ in members if (q, t) == (query, target)}
+        best, worst = np.max(list(own.values()), 0), np.min(list(own.values()), 0)
+        far = {rank: math.dist((best - p) / np.maximum(best - worst, 1e-9), [0] * len(p)) for rank, p in own.items()}
+        assert far[found[query, target]] == pytest.approx(min(far.values()))
+    assert len(found) == len({(q, t) for q, t, *_ in members})
+
+
+def test_label_mix_and_recurring_edges(con, members):
+    edges = con.sql("SELECT explanation_id, src, dst FROM explanation_edges").rows
+    labels = dict(con.sql("SELECT node, label FROM nodes").rows)
+    classes = {(q, t): c for q, t, c in con.sql("SELECT query_id, target, prediction FROM targets").rows}
+    counts, share = {}, {}
+    for query, target, _, _, number in members:
+        own = {(u, v) for e, u, v in edges if e == number}
+        for node in {n for edge in own for n in edge} - {target}:
+            place = query, classes[query, target], labels[node]
+            counts[place] = counts.get(place, 0) + 1
+        for edge in own:
+            share[query, *edge] = share.get((query, *edge), 0) + 1
+    assert {row[:3]: row[3] for row in con.sql("FROM label_mix").rows} == counts
+    assert all(total == pytest.approx(1) for (total,) in
+               con.sql("SELECT sum(share) FROM label_mix GROUP BY query_id, prediction").rows)
+    assert {row[:3]: row[3] for row in con.sql("FROM recurring_edges").rows} == share
+
+
+def test_compare(con, members):
+    found = con.sql("FROM compare(1, 2)").df().set_index("target")
+    assert list(found.index) == [9, 19, 28]
+    for target, row in found.iterrows():
+        sides = [[(s["conc"], s["fdl+"]) for q, t, _, s, _ in members if (q, t) == (query, target)] for query in (1, 2)]
+        assert (row.members_a, row.members_b) == tuple(map(len, sides))
+        for side, other, beaten in ((*sides, row.beaten_a), (*sides[::-1], row.beaten_b)):
+            assert beaten == sum(any(dominates(o, own) for o in other) for own in side)
+        a, b = ({(u, v) for u, v in con.sql(
+            "SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) "
+            "WHERE query_id = ? AND target = ?", [query, target]).rows} for query in (1, 2))
+        assert row.jaccard == pytest.approx(len(a & b) / len(a | b))
+    same = con.sql("FROM compare(1, 1)").df()
+    assert (same.jaccard == 1).all() and (same.beaten_a == 0).all()
+
+
+VALUES = some.one_of(some.none(), some.just(math.nan), some.integers(0, 4).map(float))
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=some.lists(some.tuples(VALUES, VALUES, VALUES), max_size=12))
+def test_the_skyline_of_any_relation(con, rows):
+    columns = [list(column) for column in zip(*rows)] or [[], [], []]
+    con.execute('CREATE OR REPLACE TEMP TABLE r (id INTEGER, a DOUBLE, "b c" DOUBLE, c DOUBLE)')
+    con.execute("INSERT INTO r SELECT unnest(?), unnest(?), unnest(?), unnest(?)", [list(range(len(rows))), *columns])
+    found = [row[0] for row in con.execute("FROM skyline('r', larger := ['a', 'b c'], smaller := ['c'])")]
+    points = {i: (a, b, -c) for i, (a, b, c) in enumerate(rows) if not any(v is None or v != v for v in (a, b, c))}
+    assert found == [i for i, p in points.items() if not any(dominates(o, p) for o in points.values())]
+
+
+def test_the_skyline_of_many_rows_and_of_a_query(con):
+    points = np.random.default_rng(0).random((3000, 3)).round(2)
+    con.execute("CREATE TEMP TABLE many (a DOUBLE, b DOUBLE, c DOUBLE)")
+    con.execute("INSERT INTO many SELECT unnest(?), unnest(?), unnest(?)", points.T.tolist())
+    found = sorted(con.sql("FROM skyline('many', larger := ['a', 'b', 'c'])").rows)
+    beaten = np.array([((points >= p).all(1) & (points > p).any(1)).any() for p in points])
+    assert found == sorted(map(tuple, points[~beaten].tolist()))
+    one = con.sql("SELECT n, t FROM skyline('(SELECT range AS n, ''x'' AS t FROM range(9) WHERE range < 7)', smaller := ['n'])")
+    assert one.rows == [(0, "x")]
+
+
+def test_exports(con, tmp_path):
+    result = con.execute("EXPLAIN NODES 19, 28 USING MODEL gcn OPTIMIZE fdl+, conc TOP 3 BUDGET 200 CANDIDATES")
+    for name in ("a.graphml", "a.json", "a.csv"):
+        result.export(str(tmp_path / name))
+    graph = networkx.read_graphml(tmp_path / "a.graphml")
+    assert {(int(u), int(v)) for u, v in graph.edges} == {edge for e in result for edge in e.edges}
+    assert sum(data["count"] for *_, data in graph.edges(data=True)) == sum(len(e.edges) for e in result)
+    assert sorted(n for n, data in graph.nodes(data=True) if data["target"]) == ["19", "28"]
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert [[e["edges"] for e in t["explanations"]] for t in kept["targets"]] == [
+        [[list(edge) for edge in e.edges] for e in report.explanations] for report in result.targets]
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == len(result) + 1
+    con.execute(f"COPY (FROM explanations) TO '{tmp_path}/a.parquet'")
+    assert con.sql(f"SELECT count(*) FROM '{tmp_path}/a.parquet'").rows == con.sql("SELECT count(*) FROM explanations").rows
+    with pytest.raises(sxq.InvalidValue, match=r"expected one of \.graphml, \.json, \.csv"):
+        result.export("a.xlsx")
+    with pytest.raises(sxq.DataError, match="cannot write"):
+        result.export(str(tmp_path / "no" / "where.json"))
