@@ -17,7 +17,10 @@ from sxq.errors import DataError, GraphError, InvalidValue, ModelError, ModelNot
 from sxq.execution import register
 from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Cuts
+from sxq.execution.inference.choice import open_backend
+from sxq.execution.inference.layered import Layered
 from sxq.execution.inference.pooled import Pooled
+from sxq.execution.inference.pooling import Pool
 from sxq.execution.masked import log_probabilities
 from sxq.graph import Graph, GraphSet, whole
 from sxq.graph.collecting import graphs_from_tables
@@ -169,6 +172,53 @@ def test_cut_graphs_get_what_plain_forward_passes_give(kind, weighted):
             with_loops = inside | (loops & np.isin(graph.edge_index[0], nodes))
             assert np.allclose(kept[row], plain(module, graph, with_loops, nodes), atol=1e-5)
             assert np.allclose(removed[row], plain(module, graph, ~inside), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
+@pytest.mark.parametrize("directed", [False, True])
+def test_models_of_graphs_run_layer_by_layer_as_on_cut_graphs(kind, directed):
+    graphs, rng = some_graphs(undirected=not directed), np.random.default_rng(0)
+    model = register(Pools(kind), graphs)
+    assert (model.backend, model.reason) == ("layered", "")
+    layered, plain = open_backend("layered", model), open_backend("disjoint", model)
+    assert isinstance(layered, Layered) and isinstance(plain, Pooled)
+    fields = [whole(graph, directed) for graph in graphs]
+    bits = [rng.random((9, field.num_units)) < rng.random((9, 1)) for field in fields]
+    for own in bits:
+        own[0] = False
+    found, expected = (backend.infer([Cuts(backend.load(graph, field), own)
+                                      for graph, field, own in zip(graphs, fields, bits)])
+                       for backend in (layered, plain))
+    for one, other in zip(found, expected):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_model_of_graphs_that_cannot_be_traced_runs_on_copies():
+    class Rescales(Pools):
+        def forward(self, x, edge_index, batch):
+            return self.last(global_mean_pool(self.first(x, edge_index) * (1.0 + 0.0 * batch[:, None]), batch))
+
+    with sxq.connect() as con:
+        con.register_graphs("some", some_graphs())
+        con.register_model("fast", Pools(), graphs="some")
+        con.register_model("slow", Rescales(), graphs="some")
+        question = con.explain(graph=1).optimize("fdl+", "conc").budget(100)
+        assert "backend layered;" in str(question.using("fast").plan())
+        plan = str(question.using("slow").plan())
+        assert "backend disjoint (" in plan and "outside a message-passing layer or pooling" in plan
+        backend = {row[0]: row[1] for row in con.sql("DESCRIBE MODEL slow").rows}
+        assert backend["backend"] == "disjoint" and backend["reason"]
+        answer = question.using("fast").run()
+        con.sql("SET sxq_inference = 'disjoint'")
+        assert "backend disjoint (as set)" in str(question.using("fast").plan())
+        assert [e.edges for e in question.using("fast").run()] == [e.edges for e in answer]
+
+
+def test_the_check_of_a_model_of_graphs_finds_a_pooling_that_is_wrong(monkeypatch):
+    right = Pool.run
+    monkeypatch.setattr(Pool, "run", lambda self, rows, tile: right(self, rows, tile) * 1.01)
+    model = register(Pools(), some_graphs())
+    assert model.backend == "disjoint" and re.search(r"graph \d differs by", model.reason)
 
 
 def test_first_order_slopes_of_a_graph_are_those_of_its_log_odds():

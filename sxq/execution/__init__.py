@@ -31,7 +31,7 @@ def register(module: nn.Module, graph: Graph | GraphSet, output: str = "logits",
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
     if isinstance(graph, GraphSet):
-        return require_alone(borrow(module, graph, output, choose_device(device)), graph)
+        return _with_backend(require_alone(borrow(module, graph, output, choose_device(device)), graph), graph)
     return _with_backend(locate(borrow(module, graph, output, choose_device(device)), graph, layers), graph)
 
 
@@ -44,10 +44,10 @@ def attach(module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any],
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
     """The same model on another graph or collection; its depth is its own, its halo is found anew."""
     if isinstance(graph, GraphSet):
-        return require_alone(borrow(model.module, graph, model.output, model.device), graph)
+        return _with_backend(require_alone(borrow(model.module, graph, model.output, model.device), graph), graph)
     return _with_backend(locate(borrow(model.module, graph, model.output, model.device), graph, model.hops), graph)
 
 
-def _with_backend(model: Model, graph: Graph) -> Model:
+def _with_backend(model: Model, graph: Graph | GraphSet) -> Model:
     backend, reason = choose(model, graph)
     return replace(model, backend=backend, reason=reason)
