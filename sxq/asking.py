@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sxq.connection import Connection
 
 FLAGS = ("factual", "counterfactual")
+KINDS = ("node", "graph")  # of targets
 COMPARISONS = ("<", "<=", ">", ">=", "=", "!=")
 Where = str | tuple[str, str, float]  # "factual", "not counterfactual", ("size", "<=", 12)
 
@@ -40,7 +41,7 @@ class Question:
     _clauses: tuple[tuple[str, Any], ...] = ()  # the other fields of `Explain`, as they were given
 
     def using(self, model: str, graph: str | None = None) -> "Question":
-        """USING MODEL model [ON GRAPH graph]."""
+        """USING MODEL model [ON GRAPH graph]; of a model of graphs `graph` is a collection."""
         return replace(self, _model=model)._with(graph=graph)
 
     def optimize(self, *measures: str) -> "Question":
@@ -123,17 +124,28 @@ class Question:
         return replace(self, _clauses=tuple({**dict(self._clauses), **clause}.items()))
 
 
-def ask(con: "Connection", node: Any, nodes: Iterable[Any] | None, query: str | None,
-        parameters: Sequence[Any] | Mapping[str, Any] | None) -> Question:
-    """The beginning of a question: exactly one of a node, several, or a sub-query; raises InvalidValue."""
-    given = [name for name, value in (("node", node), ("nodes", nodes), ("query", query)) if value is not None]
+def ask(con: "Connection", parameters: Sequence[Any] | Mapping[str, Any] | None, kind: str,
+        **targets: Any) -> Question:
+    """The beginning of a question, by exactly one of what `Connection.explain` takes; raises InvalidValue."""
+    given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
-        raise InvalidValue(f"explain takes one of node=, nodes= and query=, found {', '.join(given) or 'none'}")
-    if query is not None:
-        return Question(con, language.subquery(query, parameters))
-    if isinstance(nodes, str):
-        raise InvalidValue(f"nodes={nodes!r}; expected a list of keys (one key is node=, a SELECT is query=)")
-    return Question(con, (_plain(node),) if nodes is None else tuple(map(_plain, _plain(nodes))))
+        *others, last = (f"{name}=" for name in targets)
+        raise InvalidValue(f"explain takes one of {', '.join(others)} and {last}, found {', '.join(given) or 'none'}")
+    if kind not in KINDS:
+        raise InvalidValue(f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}: what the query finds")
+    (name, value), = given.items()
+    if name == "query":
+        return _of_kind(kind, Question(con, language.subquery(value, parameters)))
+    kind = name.removesuffix("s")
+    if name == kind:
+        return _of_kind(kind, Question(con, (_plain(value),)))
+    if isinstance(value, str):
+        raise InvalidValue(f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)")
+    return _of_kind(kind, Question(con, tuple(map(_plain, _plain(value)))))
+
+
+def _of_kind(kind: str, question: Question) -> Question:
+    return question if kind == "node" else question._with(kind=kind)
 
 
 def explain(model, data, node: Any, *, k: int = 10, epsilon: float = 0.1,

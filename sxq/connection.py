@@ -23,7 +23,7 @@ from sxq.asking import Question, ask
 from sxq.definitions import Definitions
 from sxq.errors import DataError, SQLError
 from sxq.explanation import TargetReport
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, Plan
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
@@ -66,13 +66,15 @@ class Connection:
 
     sql = execute
 
-    def explain(self, *, node: Any = None, nodes: Iterable[Any] | None = None, query: str | None = None,
-                parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Question:
-        """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`).
+    def explain(self, *, node: Any = None, nodes: Iterable[Any] | None = None, graph: Any = None,
+                graphs: Iterable[Any] | None = None, query: str | None = None,
+                parameters: Sequence[Any] | Mapping[str, Any] | None = None, kind: str = "node") -> Question:
+        """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`); or about
+        graphs of a collection, by `graph`, `graphs`, or a `query` with `kind="graph"`.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
-        return ask(self, node, nodes, query, parameters)
+        return ask(self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query)
 
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
@@ -84,17 +86,31 @@ class Connection:
 
         self._names.add_graph(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
 
+    def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
+        """Keep a copy of a sequence of `Data` as collection `name`, whose targets are its graphs; key = number.
+
+        A graph's class is its `y`, where that is one whole number. Raises as `register_graph`, and names the graph.
+        """
+        from sxq import learning
+
+        graphs = dataset if isinstance(dataset, GraphSet) else learning.graphs_from_data(dataset)
+        self._names.add_graph(name, graphs, replace)
+
     def register_model(self, name: str, module, graph: str | None = None, output: str = "logits",
-                       layers: int | None = None, replace: bool = False) -> None:
+                       layers: int | None = None, replace: bool = False, *, graphs: str | None = None) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
         graph    where it predicts; may be left out where the database knows the model or holds one graph
-        output   what forward returns, [N, C]: "logits", "log_probs" or "probs"; one column means two classes
+        graphs   instead, the collection whose graphs it classifies: forward(x, edge_index, ..., batch)
+        output   what forward returns, [N, C] (of graphs one row each): "logits", "log_probs" or "probs"; one column
+                 means two classes
         layers   the depth L, where it should not be found by experiment
 
         The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
-        self._names.add_model(name, module, graph, output=output, layers=layers, replace=replace)
+        if graphs is not None:
+            self._names.of_kind("graphs", graphs)
+        self._names.add_model(name, module, graphs or graph, output=output, layers=layers, replace=replace)
 
     def register_measure(self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None) -> None:
         """Add a measure: `fn(batch) -> [n]` raw values of n candidates; `score(raw) -> [n]` in (0, 1] if given.
@@ -102,6 +118,14 @@ class Connection:
         `batch` has the field, bits [n, E], sizes [n], p_full, p_empty, p_kept [n], p_removed [n].
         """
         self._names.add_measure(name, fn, larger_is_better, score)
+
+    def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
+        """Let a PyG explainer propose candidates: BY pyg (explainer = name).
+
+        make       a function of the module to be explained that gives a new `ExplainerAlgorithm` for every target
+        node_mask  whether it needs PyG's node_mask_type, "object"; a node mask counts for the edges at a node
+        """
+        self._names.add_explainer(name, make, node_mask)
 
     def interrupt(self) -> bool:
         """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.
@@ -174,10 +198,10 @@ class Connection:
         profile, started = execution.Profile(), time.perf_counter()
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                lambda: self._stopping, profile, self.report)
+                                lambda: self._stopping, profile, self.report, self._names.learned(plan))
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
-                        profile.seconds, statement.text, plan.find(Lattice).epsilon)
+                        profile.seconds, statement.text, plan.find(Lattice).epsilon, statement.kind)
         self._finish(result, plan, profile)
         if cut_short:
             raise cut_short
@@ -192,19 +216,21 @@ class Connection:
             graphs=self._names.graphs, models={statement.model: self._names.info(statement.model, statement.graph)},
             measures=self._names.measures, generators=self._names.generators(),
             default_generators=self._names.default_generators(), settings=self._settings,
+            learned=self._names.refine_models() if statement.generators else {},
+            explainers=tuple(self._names.explainers),
             stores=not self._store.read_only)
-        return planning.plan(statement, catalog, self._keys(statement.keys)), named
+        return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind)), named
 
-    def _keys(self, keys) -> tuple[Any, ...]:
+    def _keys(self, keys, kind: str) -> tuple[Any, ...]:
         """The targets of a statement; a sub-query runs on the user's connection."""
         if not isinstance(keys, st.Subquery):
             return keys
-        table = self._store.select(keys.sql, language.arguments(keys))
+        table, targets = self._store.select(keys.sql, language.arguments(keys)), f"{kind}s"
         if len(table.columns) != 1:
-            raise DataError(f"the sub-query of NODES returned {len(table.columns)} columns "
-                            f"({', '.join(table.columns)}); expected one, the keys of the nodes to explain")
+            raise DataError(f"the sub-query of {targets.upper()} returned {len(table.columns)} columns "
+                            f"({', '.join(table.columns)}); expected one, the keys of the {targets} to explain")
         if not table.rows:
-            raise DataError("the sub-query of NODES returned no rows; there is nothing to explain")
+            raise DataError(f"the sub-query of {targets.upper()} returned no rows; there is nothing to explain")
         return tuple(row[0] for row in table.rows)
 
     def _begin(self, statement: st.Explain, plan: Plan, named) -> int | None:

@@ -14,13 +14,14 @@ import numpy as np
 class Explanation:
     """One member of a skyline: a connected subgraph that explains the prediction of its target.
 
-    `edge_index` and `nodes` are positions (they index `data.x`); `target` and `edges` are the user's keys.
+    `edge_index` and `nodes` are positions (they index `data.x`, of a graph of a collection its own); `target` and
+    `edges` are the user's keys.
     """
 
-    target: Any  # key of the explained node
+    target: Any  # key of the explained node, or of the explained graph of a collection
     rank: int  # place in the answer, from 1
     edge_index: np.ndarray  # [2, m] int64, every directed edge of the subgraph, by position in the graph
-    nodes: np.ndarray  # [n] int64, positions of its nodes, the target among them
+    nodes: np.ndarray  # [n] int64, positions of its nodes, a target node among them
     edges: tuple[tuple[Any, Any], ...]  # the m directed edges again, by key
     size: int  # number of units: pairs {u->v, v->u} on undirected graphs, directed edges otherwise
     raw: Mapping[str, float]  # by measure name: the literature's value
@@ -30,6 +31,7 @@ class Explanation:
     tie: bool = False  # a top-two margin below 1e-5 stood behind one of the two flags
     generator: str = ""  # who proposed it
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
+    kind: str = "node"  # what was explained: a "node", or a "graph" as a whole
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
     edge_numbers: Any = field(default=None, repr=False)  # [m] columns of that graph's edge_index
 
@@ -39,14 +41,14 @@ class Explanation:
         return f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, {'+'.join(flags)})"
 
     def to_networkx(self):
-        """The subgraph as a `networkx.DiGraph` on keys, the target marked by the node attribute `target`."""
+        """The subgraph as a `networkx.DiGraph` on keys, a target node marked by the node attribute `target`."""
         import networkx
 
         picture = networkx.DiGraph(target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()})
         for position in self.nodes.tolist():
             node = self.graph.key(position)
             label = {} if self.graph.y is None else {"label": int(self.graph.y[position])}
-            picture.add_node(node, target=node == self.target, **label)
+            picture.add_node(node, target=self.kind == "node" and node == self.target, **label)
         picture.add_edges_from(self.edges)
         return picture
 
@@ -93,7 +95,7 @@ class CandidateRow(NamedTuple):
 class TargetReport:
     """What one query says about one target: one row of the table `targets`, and its explanations."""
 
-    target: Any  # key
+    target: Any  # key of the node, or of the graph
     ordinal: int  # place of the target in the query, from 0
     status: str = "pending"  # pending, done, stopped, empty (no candidate or nothing explanatory), failed
     prediction: int | None = None  # the predicted class c
@@ -101,7 +103,7 @@ class TargetReport:
     p_empty: float | None = None  # p(c) without any candidate edge
     self_sufficient: bool | None = None  # the model says c without any edge
     field_size: int | None = None  # candidate units in the receptive field
-    hops: int | None = None
+    hops: int | None = None  # depth of the field; of a graph the layers of its onion decomposition
     candidates: int = 0  # distinct candidates verified
     pruned: int = 0  # distinct candidates not verified: whatever the model says, they are dominated
     explanatory: int = 0  # of these, factual or counterfactual (and admitted by WHERE)

@@ -29,15 +29,21 @@ def export(result: Result, path: str) -> None:
 
 
 def union(result: Result):
-    """All members as one `networkx.DiGraph`: nodes `target`, `label`; edges `members` ("19:1 19:3"), `count`."""
+    """All members as one `networkx.DiGraph`: nodes `target`, `label`; edges `members` ("19:1 19:3"), `count`.
+
+    Nodes go by their keys, of graphs of a collection by "graph/key".
+    """
     import networkx
 
     whole = networkx.DiGraph()
     for e in result:
+        def name(key, e=e):
+            return key if e.kind == "node" else f"{e.target}/{key}"
+
         for key, facts in e.to_networkx().nodes(data=True):
-            known = whole.nodes.get(key, {})
-            whole.add_node(key, **facts | {"target": facts["target"] or known.get("target", False)})
-        for u, v in e.edges:
+            known = whole.nodes.get(name(key), {})
+            whole.add_node(name(key), **facts | {"target": facts["target"] or known.get("target", False)})
+        for u, v in ((name(u), name(v)) for u, v in e.edges):
             held = [*whole.get_edge_data(u, v, {}).get("members", "").split(), f"{e.target}:{e.rank}"]
             whole.add_edge(u, v, members=" ".join(held), count=len(held))
     return whole

@@ -1,9 +1,19 @@
-"""sxq and PyG: explanations as `torch_geometric.data.Data`."""
+"""sxq and PyG: explanations as `torch_geometric.data.Data`, and sxq where PyG expects an explainer."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch_geometric import explain as pyg
 from torch_geometric.data import Data
 
+from sxq.connection import Connection
+from sxq.errors import InvalidValue, ModelError
 from sxq.explanation import Explanation
+from sxq.result import Result
+
+OUTPUTS = {"raw": "logits", "log_probs": "log_probs", "probs": "probs"}  # what PyG calls them: what sxq does
 
 
 def to_data(explanation: Explanation) -> Data:
@@ -11,14 +21,14 @@ def to_data(explanation: Explanation) -> Data:
 
     edge_index [2, m] over the new numbers; `nodes` [n] the positions in the whole graph; x [n, d], y [n],
     edge_weight [m] and edge_attr [m, D] where the graph has them (parallel edges each have their own row);
-    `target` the new number of the explained node.
+    `target` the new number of the explained node, or the key of the explained graph.
     """
     nodes = torch.from_numpy(explanation.nodes.copy())
     renumber = {position: number for number, position in enumerate(explanation.nodes.tolist())}
     graph, edges = explanation.graph, explanation.edge_numbers
     local = [[renumber[position] for position in row] for row in explanation.edge_index.tolist()]
-    data = Data(edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes,
-                target=renumber[graph.position(explanation.target)])
+    target = explanation.target if explanation.kind == "graph" else renumber[graph.position(explanation.target)]
+    data = Data(edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes, target=target)
     data.x = torch.from_numpy(graph.features(explanation.nodes))
     if graph.y is not None:
         data.y = torch.from_numpy(graph.y[explanation.nodes])
@@ -27,3 +37,80 @@ def to_data(explanation: Explanation) -> Data:
     if graph.edge_attr is not None:
         data.edge_attr = torch.from_numpy(graph.edge_attr[edges])
     return data
+
+
+class SkylineExplainer(pyg.ExplainerAlgorithm):
+    """sxq as an algorithm of `torch_geometric.explain.Explainer`, for nodes and graphs, multiclass or binary.
+
+        Explainer(model, SkylineExplainer(), explanation_type="model", edge_mask_type="object", model_config=...)
+
+    The edge mask is one member of the skyline, 1 for its edges and 0 elsewhere; `explanation.skyline` is all of it, a
+    list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` the `Result`.
+
+    optimize  measures, by name
+    by        the generators as in BY, such as "onion, growing"; "" is the engine's choice
+    k, epsilon, budget, seed   TOP, EPSILON, BUDGET and SEED of the query
+    choose    which member is the mask: the measure of which it has the best score; by default the mean of all
+
+    Raises InvalidValue for an index of several targets, ModelError where no subgraph explains the target.
+    """
+
+    def __init__(self, optimize: Sequence[str] = ("fdl+", "fdl-", "conc"), by: str = "", k: int = 10,
+                 epsilon: float = 0.1, budget: int | None = None, seed: int = 0, choose: str | None = None):
+        super().__init__()
+        if choose is not None and choose not in optimize:
+            raise InvalidValue(f"choose = {choose!r}; expected one of the measures optimised: {', '.join(optimize)}")
+        self.optimize, self.by, self.k, self.epsilon = tuple(optimize), by, k, epsilon
+        self.budget, self.seed, self.choose = budget, seed, choose
+
+    def supports(self) -> bool:
+        """The model's own predictions, of nodes or graphs, with a mask of edges and none of features."""
+        config, model = self.explainer_config, self.model_config
+        return (config.explanation_type.value == "model" and config.node_mask_type is None
+                and config.edge_mask_type is not None and model.task_level.value in ("node", "graph")
+                and model.mode.value != "regression")
+
+    def forward(self, model: torch.nn.Module, x: Tensor, edge_index: Tensor, *, target: Tensor,
+                index: int | Tensor | None = None, **given: Any) -> pyg.Explanation:
+        """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
+        skyline = self._explain(model, x, edge_index, index, given)
+        if not len(skyline):
+            raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
+        chosen = max(skyline, key=self._worth)
+        mask = torch.zeros(edge_index.shape[1], device=x.device)
+        mask[torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)] = 1
+        found = pyg.Explanation(edge_mask=mask)
+        found.skyline, found.result = list(skyline), skyline
+        return found
+
+    def _explain(self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]) -> Result:
+        whole = self.model_config.task_level.value == "graph"
+        data = Data(x=x, edge_index=edge_index, **{name: value for name, value in given.items()
+                                                   if name in ("edge_weight", "edge_attr")})
+        output = OUTPUTS[self.model_config.return_type.value]
+        with Connection() as con:
+            if whole:
+                con.register_graphs("data", [data])
+                con.register_model("model", model, graphs="data", output=output)
+            else:
+                con.register_graph("data", data)
+                con.register_model("model", model, "data", output=output)
+            asked = f"GRAPH {_one(index, 0)}" if whole else f"NODE {_one(index)}"
+            by = f" BY {self.by}" if self.by else ""
+            budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
+            return con.execute(f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
+                               f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}")
+
+    def _worth(self, member: Explanation) -> float:
+        names = [self.choose] if self.choose else self.optimize
+        return sum(member.scores[name] for name in names)
+
+
+def _one(index: int | Tensor | None, default: int | None = None) -> int:
+    """The one target that is asked for."""
+    if index is None and default is not None:
+        return default
+    numbers = torch.as_tensor(-1 if index is None else index).reshape(-1).tolist()
+    if len(numbers) != 1 or numbers[0] < 0:
+        raise InvalidValue(f"index = {index}; expected the number of one target")
+    return int(numbers[0])

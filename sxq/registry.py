@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.planning import GeneratorInfo, ModelInfo
+from sxq.planning.nodes import Generate
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 
 
@@ -50,14 +51,24 @@ class Registry:
 
     def __init__(self, store, settings: Mapping[str, Any]):
         self._store, self._settings = store, settings
-        self._graphs: dict[str, tuple[Graph, int | None]] = {}
+        self._graphs: dict[str, tuple[Graph | GraphSet, int | None]] = {}
         self._models: dict[str, Named] = {}
+        self._refines: dict[str, tuple[Any, str]] = {}  # pre-trained attributors and the name of their model
         self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
+        self.explainers: dict[str, tuple[Callable, bool]] = {}  # how to make one, and whether it masks nodes
         self.measures: dict[str, Measure] = dict(MEASURES)
-        self.graphs: Mapping[str, Graph] = Lazy(self._graph_names, self._load_graph)
+        self.graphs: Mapping[str, Graph | GraphSet] = Lazy(self._graph_names, self._load_graph)
 
-    def add_graph(self, name: str, graph: Graph, replace: bool = False) -> None:
-        """Keep a graph under a name, stored where the database can be written."""
+    def of_kind(self, kind: str, name: str) -> Graph | GraphSet:
+        """What is called `name` and is a "graph" or a collection of "graphs"; raises UnknownName, InvalidValue."""
+        found = known(kind, name, self.graphs)
+        if isinstance(found, GraphSet) != (kind == "graphs"):
+            what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
+            raise InvalidValue(f"{name!r} is {what} {name}")
+        return found
+
+    def add_graph(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
+        """Keep a graph or a collection under a name, stored where the database can be written."""
         if name in self._graph_names() and self._load_graph(name).content_hash == graph.content_hash:
             return
         if self._store.read_only:
@@ -65,7 +76,8 @@ class Registry:
                 raise NameTaken(f"graph {name!r} exists with other content; use replace=True, or choose another name")
             graph_id = None
         else:
-            graph_id = self._store.save_graph(name, graph.content_hash, graph.columns(), graph.undirected, replace)
+            save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
+            graph_id = save(name, graph.content_hash, graph.columns(), graph.undirected, replace)
         self._graphs[name] = graph, graph_id
         self._forget_models(lambda entry: entry.graph == name)
 
@@ -73,7 +85,8 @@ class Registry:
         """Every graph as the store lists it, or as it is in memory: both have these attributes."""
         stored = {row.name: row for row in self._store.graphs()}
         memory = {name: SimpleNamespace(name=name, num_nodes=graph.num_nodes, num_edges=graph.num_edges,
-                                        num_features=graph.num_features, undirected=graph.undirected)
+                                        num_features=graph.num_features, undirected=graph.undirected,
+                                        num_graphs=len(graph) if isinstance(graph, GraphSet) else None)
                   for name, (graph, _) in self._graphs.items()}
         return [memory.get(name) or stored[name] for name in self._graph_names()]
 
@@ -117,16 +130,16 @@ class Registry:
             return entry
         return dataclasses.replace(entry, graph=graph, model=self._on(name, entry, graph))
 
-    def stored(self, model_id: int, graph_id: int) -> tuple[Graph, Any]:
+    def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
         """The graph and the model that stored answers refer to, whatever their names stand for now."""
         from sxq import execution
 
         graph = next((graph for graph, number in self._graphs.values() if number == graph_id), None)
-        graph = graph or Graph(**self._store.load_graph(graph_id))
+        graph = graph or self._graph_of(graph_id)
         row = self._store.load_model(model_id)
         entry = next((entry for entry in self._models.values() if entry.model_id == model_id), None)
         if entry is None:
-            own = graph if row.graph_id == graph_id else Graph(**self._store.load_graph(row.graph_id))
+            own = graph if row.graph_id == graph_id else self._graph_of(row.graph_id)
             model = self._revive(row, own)
         else:
             entry.model.check_unchanged(row.name)
@@ -157,7 +170,7 @@ class Registry:
         spec = entry.spec if entry else row.spec
         graph = entry.graph if entry else self._graph_name(row.graph_id)
         architecture = spec.get("architecture") or {}
-        options = {key: value for key, value in architecture.items() if key != "dropout"}
+        options = {key: value for key, value in architecture.items() if key != "dropout" and value != "none"}
         facts = {"model": name, "graph": graph, "class": spec["class"], **options, "output": spec["output"],
                  "hops": spec["hops"], "halo": spec["halo"], "backend": spec["backend"], "reason": spec["reason"]}
         facts["state"] = "attached" if entry else "stored whole" if row.weights else "detached: its code is not stored"
@@ -173,16 +186,65 @@ class Registry:
 
         return {name: GeneratorInfo(entry.options, entry.summary) for name, entry in GENERATORS.items()}
 
+    def add_refine(self, name: str, model: Named, pretrained, spec: Mapping[str, Any], saliency: Mapping[str, Any],
+                   replace: bool) -> None:
+        """Keep pre-trained attributors for a model, with their saliency; stored where the database can be written."""
+        from sxq import learning
+        from sxq.learning import refine
+
+        weights, own = refine.to_bytes(pretrained)
+        if not self._store.read_only:
+            digest = learning.content_hash(pretrained.attributors, own)
+            self._store.save_refine(name, model.model_id, self.graph_id(model.graph), digest, {**spec, **own}, weights,
+                                    saliency, replace)
+        self._refines[name] = pretrained, self._model_name(model)
+
+    def add_explainer(self, name: str, make: Callable, node_mask: bool) -> None:
+        """Keep a way to make a PyG explainer, for this connection."""
+        if not callable(make):
+            raise InvalidValue(f"register_explainer({name!r}, {make!r}): expected a function of the model that makes "
+                               f"an ExplainerAlgorithm")
+        self.explainers[name] = make, node_mask
+
+    def refine_models(self) -> dict[str, str]:
+        """The model of each set of attributors, by name; one that was replaced since is no model of today's."""
+        live = {row.model_id for row in self._store.models()}
+        stored = {row.name: row.model if row.model_id in live else f"{row.model} (replaced)"
+                  for row in self._store.refines()}
+        return {name: model for name, (_, model) in self._refines.items()} | stored
+
+    def learned(self, plan) -> dict[str, Any]:
+        """What the generators of a plan need to have learned, by name; loaded when first used."""
+        names = {value for _, options in plan.find(Generate).generators for option, value in options
+                 if option == "pretrained"}
+        named = {value for _, options in plan.find(Generate).generators for option, value in options
+                 if option == "explainer"}
+        return {name: self._refine(name) for name in names} | {name: self.explainers[name] for name in named}
+
+    def _refine(self, name: str):
+        if name not in self._refines:
+            from sxq.learning import refine
+
+            row = self._store.load_refine(name)
+            self._refines[name] = refine.load(row.weights, row.spec), row.model
+        return self._refines[name][0]
+
+    def _model_name(self, named: Named) -> str:
+        return next(name for name, entry in self._models.items() if entry.model_id == named.model_id
+                    and entry.content_hash == named.content_hash)
+
     def drop(self, kind: str, name: str, if_exists: bool) -> None:
         """Free a name; what answers refer to stays in the store."""
-        names = self._graph_names() if kind == "graph" else self.model_names()
+        names = {"model": self.model_names, "refine": self.refine_models}.get(kind, self._graph_names)()
         if name not in names:
             if if_exists:
                 return
             raise UnknownName(kind, name, names)
+        if kind in ("graph", "graphs"):
+            self.of_kind(kind, name)
         self._store.drop(kind, name, if_exists=True)
-        (self._graphs if kind == "graph" else self._models).pop(name, None)
-        if kind == "graph":
+        {"model": self._models, "refine": self._refines}.get(kind, self._graphs).pop(name, None)
+        if kind in ("graph", "graphs"):
             self._forget_models(lambda entry: entry.graph == name)
 
     def _graph_names(self) -> list[str]:
@@ -201,11 +263,17 @@ class Registry:
             raise InvalidValue(f"graph= is needed: {found}")
         return names[0]
 
-    def _load_graph(self, name: str) -> Graph:
+    def _load_graph(self, name: str) -> Graph | GraphSet:
         if name not in self._graphs:
             row = next(row for row in self._store.graphs() if row.name == name)
-            self._graphs[name] = Graph(**self._store.load_graph(name)), row.graph_id
+            self._graphs[name] = self._graph_of(row.graph_id), row.graph_id
         return self._graphs[name][0]
+
+    def _graph_of(self, graph_id: int) -> Graph | GraphSet:
+        """A stored graph or collection, whatever its name stands for now."""
+        if self._store.is_collection(graph_id):
+            return GraphSet.of(self._store.load_graphs(graph_id))
+        return Graph(**self._store.load_graph(graph_id))
 
     def _attach(self, name: str) -> Named:
         """Bring the stored model of a name back to life."""
@@ -220,7 +288,7 @@ class Registry:
         self._models[name] = Named(model, row.model_id, graph, row.spec, row.content_hash)
         return self._models[name]
 
-    def _revive(self, row, graph: Graph):
+    def _revive(self, row, graph: Graph | GraphSet):
         """A stored model on its graph, built from its spec and weights, located as it was at registration."""
         if row.weights is None:
             raise ModelDetached(f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
@@ -240,6 +308,7 @@ class Registry:
 
     def _forget_models(self, gone: Callable[[Named], bool]) -> None:
         self._models = {name: entry for name, entry in self._models.items() if not gone(entry)}
+        self._refines.clear()  # the store says what is left of them
         self._elsewhere.clear()
 
 

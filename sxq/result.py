@@ -82,10 +82,10 @@ class Result(Table):
 
     def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
                  plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None, text: str = "",
-                 epsilon: float | None = None):
+                 epsilon: float | None = None, kind: str = "node"):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
-        self.query_id, self.plan, self.seconds = query_id, plan, seconds
+        self.query_id, self.plan, self.seconds, self.kind = query_id, plan, seconds, kind
         self.text, self.epsilon = text, epsilon  # the statement, and what it asked for
         self.profile = profile or {}  # seconds by operator
         self.measures = measures  # column by measure name, in the order they are shown
@@ -185,18 +185,18 @@ class Result(Table):
 
     def summary(self) -> str:
         """One line: what was examined and what share of it the answer covers."""
-        nodes = "1 node" if len(self.targets) == 1 else f"{len(self.targets)} nodes"
+        targets = f"{len(self.targets)} {self.kind}{'' if len(self.targets) == 1 else 's'}"
         share = ""
         if self.explanatory:
             share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
         ended = "" if self.complete else "; the search did not run to its end"
-        return f"{nodes}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
+        return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 
     def notes(self) -> list[str]:
         """What must be known to read the answer right; of many notes the first ten."""
-        noted = [f"node {report.target!r}: {report.note}" for report in self.targets if report.note]
+        noted = [f"{self.kind} {report.target!r}: {report.note}" for report in self.targets if report.note]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:
-            noted.insert(0, f"{alone} of {len(self.targets)} nodes are self-sufficient: the model says the same class "
-                            f"without any edge, so 'factual' says little there")
+            noted.insert(0, f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "
+                            f"class without any edge, so 'factual' says little there")
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])

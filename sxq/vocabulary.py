@@ -20,25 +20,34 @@ class Vocabulary:
     """Names by kind, each in order."""
 
     graphs: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()  # of graphs
+    refines: tuple[str, ...] = ()
+    explainers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     settings: tuple[str, ...] = tuple(SETTINGS)
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns by table
     generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
     options: tuple[str, ...] = ()  # of CREATE MODEL and TRAIN
+    pretraining: tuple[str, ...] = ()  # options of PRETRAIN
     architectures: tuple[str, ...] = ()
 
 
 def vocabulary(names, store) -> Vocabulary:
     """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
-    found = {"graphs": tuple(row.name for row in names.graph_rows()), "models": tuple(names.model_names()),
-             "measures": tuple(names.measures)}
+    rows = names.graph_rows()
+    found = {"graphs": tuple(row.name for row in rows if row.num_graphs is None), "models": tuple(names.model_names()),
+             "collections": tuple(row.name for row in rows if row.num_graphs is not None),
+             "measures": tuple(names.measures), "explainers": tuple(names.explainers)}
     with suppress(Error):
+        found["refines"] = tuple(names.refine_models())
         found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
     if "sxq.execution" in sys.modules:
         found["generators"] = {name: tuple(info.options) for name, info in names.generators().items()}
     if "sxq.learning" in sys.modules:
         from sxq.learning import ARCHITECTURES, OPTIONS
+        from sxq.learning.refine import PRETRAINING_OPTIONS
 
-        found |= {"options": tuple(OPTIONS), "architectures": ARCHITECTURES}
+        found |= {"options": tuple(OPTIONS), "architectures": ARCHITECTURES,
+                  "pretraining": tuple(PRETRAINING_OPTIONS)}
     return Vocabulary(**found)

@@ -23,7 +23,7 @@ ALLOWED = {
     "execution": ["execution", "learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "learning": ["learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "storage": ["storage", "explanation", "errors"],
-    "pyg": ["connection", *SHARED],
+    "pyg": ["connection", "result", *SHARED],
     "shell": ["shell", "language", "pictures", *CORRIDOR, *SHARED],
     "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, "notebook", *SHARED],
     "notebook": [*CORRIDOR, *SHARED],

@@ -60,15 +60,28 @@ def test_a_beginning_can_be_varied(con):
     assert len(one.run()) == 1 and len(both.run()) == 2 and str(start).endswith("conc")
 
 
+def test_graphs_are_targets_too(con):
+    def begin(**targets):
+        return con.explain(**targets).using("m", graph="gs").optimize("conc")
+
+    for question, text in ((begin(graph="a"), "GRAPH 'a'"), (begin(graphs=[1, 2]), "GRAPHS 1, 2"),
+                           (begin(query="SELECT 1", kind="graph"), "GRAPHS (SELECT 1)")):
+        assert str(question) == f"EXPLAIN {text} USING MODEL m ON GRAPHS gs OPTIMIZE conc"
+        assert replace(question.statement, text="") == bare(str(question))
+
+
 def test_numpy_and_torch_values_are_plain(con):
     question = con.explain(nodes=np.array([3, 4])).using("m").optimize("conc").top(np.int64(5)).epsilon(torch.tensor(0.5))
     assert str(question) == "EXPLAIN NODES 3, 4 USING MODEL m OPTIMIZE conc TOP 5 EPSILON 0.5"
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (lambda con: con.explain(), "explain takes one of node=, nodes= and query=, found none"),
+    (lambda con: con.explain(), "explain takes one of node=, nodes=, graph=, graphs= and query=, found none"),
     (lambda con: con.explain(node=1, nodes=[2]), "found node, nodes"),
+    (lambda con: con.explain(node=1, graph=2), "found node, graph"),
     (lambda con: con.explain(nodes="acct-1"), "expected a list of keys"),
+    (lambda con: con.explain(graphs="g1"), "one key is graph="),
+    (lambda con: con.explain(query="SELECT 1", kind="edge"), "kind='edge'; expected 'node' or 'graph'"),
     (lambda con: con.explain(query="SELECT ?"), "1 placeholders, but 0 values"),
     (lambda con: con.explain(node=1).run(), r"not finished; add \.using\(model\)"),
     (lambda con: con.explain(node=1).using("votes").run(), r"add \.optimize\("),
@@ -99,7 +112,7 @@ KEYS = some.one_of(some.integers(), some.text(max_size=5))
 @given(some.builds(
     Explain, keys=some.lists(KEYS, min_size=1, max_size=3).map(tuple), model=NAMES,
     measures=some.lists(some.sampled_from(["fdl+", "fdl-", "conc", "fdl_plus", "by"]), min_size=1).map(tuple),
-    graph=some.none() | NAMES, into=some.none() | NAMES, directed=some.booleans(), jointly=some.booleans(),
+    graph=some.none() | NAMES, kind=some.sampled_from(["node", "graph"]), into=some.none() | NAMES, directed=some.booleans(), jointly=some.booleans(),
     generators=some.lists(some.builds(GeneratorCall, some.sampled_from(["onion", "random"]), some.lists(
         some.tuples(some.just("size"), NUMBERS | some.booleans() | some.text(max_size=3)), max_size=1).map(tuple)),
         max_size=2).map(tuple),

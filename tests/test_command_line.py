@@ -90,7 +90,7 @@ def test_explain_in_a_pipe(toy):
 
 @pytest.mark.parametrize("script, message", [
     ("SELECT 1 AS a;\n\nEXPLAIN NODDE 1",
-     "Error: line 3, column 9: found 'NODDE', expected NODE or NODES, did you mean 'NODE'?"),
+     "Error: line 3, column 9: found 'NODDE', expected GRAPH, GRAPHS, NODE or NODES, did you mean 'NODE'?"),
     ("SELECT 1 AS a;\nEXPLAIN NODE 1 USING MODEL nope OPTIMIZE conc",
      "Error: no model named 'nope'; there is no model yet"),
     ("SELECT 1 AS a; SELECT * FROM nowhere", "Error: Catalog Error: Table with name nowhere does not exist!"),

@@ -181,7 +181,7 @@ def test_options_give_a_spec(karate):
 
 @pytest.mark.parametrize("options, error, message", [
     ((("layer", 2),), UnknownName, "no option named 'layer', did you mean 'layers'.*known: architecture, "),
-    ((("architecture", "gnc"),), UnknownName, "no architecture named 'gnc', .*known: gat, gcn, gin, sage"),
+    ((("architecture", "gnc"),), UnknownName, "no architecture named 'gnc', .*known: gat, gcn, gin, leconv, sage"),
     ((("architecture", 3),), InvalidValue, "ARCHITECTURE = 3, expected a name"),
     ((("layers", 0),), InvalidValue, "LAYERS = 0, expected an integer from 1 to 20"),
     ((("layers", 2.5),), InvalidValue, "LAYERS = 2.5, expected an integer"),

@@ -53,9 +53,10 @@ def test_the_steps_of_a_script():
 
 
 VOCABULARY = sxq.vocabulary.Vocabulary(
-    graphs=("karate", "my-graph"), models=("gcn", "gat"), measures=("fdl+", "fdl-", "conc"),
+    graphs=("karate", "my-graph"), collections=("mols",), refines=("r",), models=("gcn", "gat"), measures=("fdl+", "fdl-", "conc"),
     tables={"explanations": ("query_id", "rank"), "mine": ("a", "b c")},
-    generators={"onion": (), "random": ("size",)}, options=("architecture", "layers"), architectures=("gcn", "gin"))
+    generators={"onion": (), "random": ("size",), "refine": ("pretrained",)}, options=("architecture", "layers"),
+    pretraining=("epochs", "split"), architectures=("gcn", "gin"))
 
 
 @pytest.mark.parametrize("text, typed, expected", [
@@ -76,6 +77,13 @@ VOCABULARY = sxq.vocabulary.Vocabulary(
     ("TRAIN MODEL new ON GRAPH karate (", "", ["ARCHITECTURE", "LAYERS"]),
     ("TRAIN MODEL new ON GRAPH karate (ARCHITECTURE = ", "", ["gcn", "gin"]),
     ("TRAIN MODEL ", "", []),
+    ("TRAIN MODEL new ON GRAPHS ", "", ["mols"]),
+    ("EXPLAIN GRAPHS 1 USING MODEL gcn ON GRAPHS ", "", ["mols"]),
+    ("PRETRAIN REFINE ", "", []),
+    ("PRETRAIN REFINE r FOR MODEL ", "", ["gcn", "gat"]),
+    ("PRETRAIN REFINE r FOR MODEL gcn ON GRAPH karate (", "", ["EPOCHS", "SPLIT"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY refine (pretrained = ", "", ["r"]),
+    ("DROP REFINE ", "", ["r", "IF"]),
     ("SET sxq_bu", "sxq_bu", ["sxq_budget"]),
     ("SELECT * FROM exp", "exp", ["explanations"]),
     ("SELECT e.r", "r", []),

@@ -43,7 +43,7 @@ def test_the_order_of_the_search_is_not_the_order_of_the_result(monkeypatch):
     graph, admitted = random_graph(np.random.default_rng(1), features=2), []
     started = executor.TargetRun.__init__
     monkeypatch.setattr(executor.TargetRun, "__init__",
-                        lambda self, *given: (admitted.append(given[-1]), started(self, *given))[1])
+                        lambda self, *given: (admitted.append(given[5]), started(self, *given))[1])
     with sxq.connect() as con:
         con.register_graph("g", graph)
         con.register_model("m", Votes(2), "g")

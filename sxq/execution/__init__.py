@@ -14,34 +14,40 @@ from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.generators import DEFAULT, GENERATORS
 from sxq.execution.inference.choice import choose
-from sxq.execution.locality import locate
+from sxq.execution.locality import locate, require_alone
 from sxq.execution.model import Model, borrow, choose_device
-from sxq.graph import Graph
+from sxq.execution.pretraining import Learned, pretrain
+from sxq.graph import Graph, GraphSet
 
-__all__ = ["DEFAULT", "GENERATORS", "Model", "Profile", "Progress", "Stored", "attach", "audit", "register",
-           "run", "transfer"]
+__all__ = ["DEFAULT", "GENERATORS", "Learned", "Model", "Profile", "Progress", "Stored", "attach", "audit",
+           "pretrain", "register", "run", "transfer"]
 
 
-def register(module: nn.Module, graph: Graph, output: str = "logits", layers: int | None = None,
+def register(module: nn.Module, graph: Graph | GraphSet, output: str = "logits", layers: int | None = None,
              device: str = "auto") -> Model:
-    """Borrow a model for a graph: check its output, find its depth and halo.
+    """Borrow a model for a graph: check its output, find its depth and halo. For a collection of graphs, whose
+    targets are the graphs: check that each is judged on its own.
 
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
+    if isinstance(graph, GraphSet):
+        return _with_backend(require_alone(borrow(module, graph, output, choose_device(device)), graph), graph)
     return _with_backend(locate(borrow(module, graph, output, choose_device(device)), graph, layers), graph)
 
 
-def attach(module: nn.Module, graph: Graph, found: Mapping[str, Any], device: str = "auto") -> Model:
+def attach(module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto") -> Model:
     """Borrow a model again whose `hops`, `halo` and `backend` were found when it was first registered."""
     model = borrow(module, graph, found["output"], choose_device(device))
     return replace(model, **{name: found[name] for name in ("hops", "halo", "backend", "reason")})
 
 
-def transfer(model: Model, graph: Graph) -> Model:
-    """The same model on another graph; its depth is its own, its halo is found anew."""
+def transfer(model: Model, graph: Graph | GraphSet) -> Model:
+    """The same model on another graph or collection; its depth is its own, its halo is found anew."""
+    if isinstance(graph, GraphSet):
+        return _with_backend(require_alone(borrow(model.module, graph, model.output, model.device), graph), graph)
     return _with_backend(locate(borrow(model.module, graph, model.output, model.device), graph, model.hops), graph)
 
 
-def _with_backend(model: Model, graph: Graph) -> Model:
+def _with_backend(model: Model, graph: Graph | GraphSet) -> Model:
     backend, reason = choose(model, graph)
     return replace(model, backend=backend, reason=reason)

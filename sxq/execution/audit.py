@@ -1,7 +1,8 @@
 """AUDIT: re-measure explanations by plain full-graph PyG forward passes, one at a time.
 
 Written independently of the verifier, the fields and the measures' batches: edges are found by their keys in the
-whole graph, really removed, and the model is run on everything that is left.
+whole graph, really removed, and the model is run on everything that is left. Of a model of graphs the whole graph is
+the member of the collection that was explained.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+import torch
+from torch_geometric.utils import remove_isolated_nodes
+
 from sxq.errors import NodeNotFound
-from sxq.execution.model import Model, forward_full
-from sxq.graph import Graph
+from sxq.execution.model import Model, blaming, edge_tensors, forward_full
+from sxq.graph import Graph, GraphSet
 
 TOLERANCE = 1e-5
 
@@ -21,7 +25,7 @@ TOLERANCE = 1e-5
 class Stored:
     """An explanation as the database holds it."""
 
-    target: Any  # key
+    target: Any  # key of the node, or of the graph
     edges: tuple[tuple[Any, Any], ...]  # by key, every directed edge
     raw: Mapping[str, float]
     factual: bool
@@ -39,8 +43,12 @@ class Finding:
     verdict: str  # "ok", or what is wrong
 
 
-def audit(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
+def audit(graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
     """Measure stored explanations on the whole graph and compare, one after the other."""
+    return (_audit_graphs if isinstance(graph, GraphSet) else _audit_nodes)(graph, model, explanations)
+
+
+def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
     loops = graph.edge_index[0] == graph.edge_index[1]
     intact, alone = (model.probabilities(forward_full(model, graph, keep)).numpy() for keep in (None, loops))
     for stored in explanations:
@@ -49,6 +57,29 @@ def audit(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterato
         kept, removed = (model.probabilities(forward_full(model, graph, keep)[position][None])[0].numpy()
                          for keep in (inside | loops, ~inside))
         yield _compare(stored, missing, intact[position], alone[position], kept, removed)
+
+
+def _audit_graphs(graphs: GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
+    for stored in explanations:
+        graph = graphs.member(graphs.position(stored.target))
+        loops = graph.edge_index[0] == graph.edge_index[1]
+        inside, missing = _locate(graph, stored.edges)
+        everything = np.ones(graph.num_edges, bool)
+        yield _compare(stored, missing, *(_judge(model, graph, keep) for keep in (everything, loops)),
+                       _judge(model, graph, inside | loops, induced=True), _judge(model, graph, ~inside))
+
+
+def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> np.ndarray:
+    """Class probabilities of one graph with some of its edges, on all its nodes or on those of these edges only."""
+    x = torch.from_numpy(graph.x.copy()).to(model.device)
+    edge_index, weight, attr = edge_tensors(graph, np.flatnonzero(keep), model.device)
+    if induced:  # a loop alone does not keep its node
+        _, _, present = remove_isolated_nodes(edge_index, num_nodes=len(x))
+        number, alive = present.cumsum(0) - 1, present[edge_index[0]]
+        x, edge_index = x[present], number[edge_index[:, alive]]
+        weight, attr = (None if values is None else values[alive] for values in (weight, attr))
+    with blaming(model, "a graph of the collection, cut"), torch.inference_mode():
+        return model.probabilities(model(x, edge_index, weight, attr))[0].cpu().numpy()
 
 
 def _compare(stored: Stored, missing: list, full, empty, kept, removed) -> Finding:

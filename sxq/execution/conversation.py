@@ -4,9 +4,10 @@ A generator is a coroutine: `scored = yield candidates`. It knows its field and 
 verifier, the lattice or the store, and those know nothing of generators.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,17 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
+class Subject:
+    """The model and what it is asked about, for learned generators and those that follow gradients."""
+
+    model: Any  # sxq.execution.Model: the engine's copy; leave it as it was
+    graph: Any  # sxq.graph.Graph the field was cut out of
+    probabilities: np.ndarray  # [C] what the model says of the whole
+    predicted: int  # the class c
+    learned: Mapping[str, Any]  # what was pre-trained, by name: sxq.learning.refine.Pretrained
+
+
+@dataclass(frozen=True, eq=False)
 class Context:
     """What a generator may know besides the field."""
 
@@ -73,6 +85,7 @@ class Context:
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray]  # sizes [n], p [n, 2] -> scores [n, M], below the
     # resolution too; NaN for measures that depend on more than these
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
+    subject: "Subject | None" = None  # for generators that look into the model
 
 
 Search = Generator[Candidates, Scored, None]

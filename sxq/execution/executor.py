@@ -74,7 +74,8 @@ class Progress:
 
 
 def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
-        profile: Profile, report: Callable[[Progress], None] | None = None) -> Iterator[TargetReport]:
+        profile: Profile, report: Callable[[Progress], None] | None = None,
+        learned: Mapping[str, object] | None = None) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
     Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
@@ -82,7 +83,7 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
     Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
     FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
     """
-    loop = _Loop(plan, graph, model, measures, profile)
+    loop = _Loop(plan, graph, model, measures, profile, learned)
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
@@ -103,7 +104,8 @@ def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure],
 class _Loop:
     """The state of one run: targets waiting, targets running, the clock."""
 
-    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile):
+    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile, learned=None):
+        self.learned = learned  # what was pre-trained, by name
         self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
         self.backend = open_backend(plan.find(Verify).backend, model)
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
@@ -121,7 +123,8 @@ class _Loop:
         while self.waiting and len(self.running) < TOGETHER and self._room():
             ordinal, started = self.waiting[0], time.perf_counter()
             try:
-                self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal))
+                self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal,
+                                              self.learned))
                 self.waiting.popleft()
             except ModelError as error:
                 self.waiting.popleft()
@@ -219,7 +222,7 @@ class _Loop:
     def _order(self) -> Iterable[int]:
         """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
         scan = self.plan.find(FieldScan)
-        if self.total <= TOGETHER:
+        if self.total <= TOGETHER or scan.kind == "graph":  # graphs have nothing in common
             return range(self.total)
         return workload.order(self.graph, np.array(scan.positions), scan.hops)
 

@@ -62,7 +62,9 @@ class Slopes:
             copied = self._copied(copies)
             with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
                 set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
-                output = self.model(copied, edge_index, *more)[shift]
+                owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
+                output = self.model(copied, edge_index, *more, batch=owner)
+                output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
         except Exception:

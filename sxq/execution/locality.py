@@ -9,13 +9,14 @@ intact and with random units removed.
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.disjoint import Disjoint
-from sxq.execution.model import Model, blaming, forward_full
-from sxq.graph import Field, Graph, extract
+from sxq.execution.model import Model, batch_tensors, blaming, forward_full
+from sxq.graph import Field, Graph, GraphSet, extract
 
 PROBES = 3  # nodes poisoned; each costs two full-graph forwards
 DEEP = 8  # hops; where no probe has so long a way ahead, a longer one is looked for
@@ -39,6 +40,17 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
         f"with {hops} hops and {WIDEST} rings of context the output of node {graph.key(cases_left[0].target)!r} still "
         f"differs from the full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the "
         f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
+
+
+def require_alone(model: Model, graphs: GraphSet) -> Model:
+    """A model of graphs, if graphs judged alone get what they got among others; raises ModelNotLocal."""
+    for number in np.random.default_rng(0).choice(len(graphs), min(TARGETS, len(graphs)), replace=False):
+        with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
+            alone = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
+        if alone.shape != (1, model.full.shape[1]) or not agree(alone[0], model.full[number]):
+            raise ModelNotLocal(f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
+                                f"be judged without looking at the others (normalisation over the batch?)")
+    return model
 
 
 def agree(found: Tensor, expected: Tensor) -> bool:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch_geometric.explain.algorithm.utils import clear_masks
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 
 OUTPUTS = ("logits", "log_probs", "probs")
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
+GRAPHS_AT_ONCE = 256  # in a forward pass over a collection
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,9 @@ class Model:
 
     module: nn.Module  # the engine's copy: eval mode, no caches, no masks, no gradients
     output: str  # what forward returns: "logits", "log_probs" or "probs"
-    arguments: tuple[str, ...]  # which of edge_weight, edge_attr forward is given
+    arguments: tuple[str, ...]  # which of edge_weight, edge_attr and batch forward is given
     device: torch.device
-    full: Tensor  # [N, C] output on the whole graph, on the CPU
+    full: Tensor  # [N, C] output on the whole graph, or for each graph of a collection, on the CPU
     hops: int = 0
     halo: int = 0
     backend: str = "disjoint"
@@ -40,10 +41,19 @@ class Model:
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
 
-    def __call__(self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None) -> Tensor:
-        """Output [n, C] on a graph whose tensors are on the model's device."""
-        given = {"edge_weight": edge_weight, "edge_attr": edge_attr}
+    def __call__(self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None) -> Tensor:
+        """Output [n, C] on a graph whose tensors are on the model's device.
+
+        A model of graphs gives one row per graph of `batch` [nodes], without it of the one graph there is.
+        """
+        batch = x.new_zeros(len(x), dtype=torch.long) if self.pools and batch is None else batch
+        given = {"edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch}
         return self.module(x, edge_index, **{name: given[name] for name in self.arguments})
+
+    @property
+    def pools(self) -> bool:
+        """Whether it classifies graphs, not nodes."""
+        return "batch" in self.arguments
 
     @property
     def num_classes(self) -> int:
@@ -67,8 +77,8 @@ class Model:
                                f"register it again with replace=True to explain the new ones")
 
 
-def borrow(module: nn.Module, graph: Graph, output: str, device: torch.device) -> Model:
-    """Copy a module, run it once on the whole graph and check what comes back.
+def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torch.device) -> Model:
+    """Copy a module, run it once on the whole graph, or on every graph of a collection, and check what comes back.
 
     Raises ModelError for a forward that cannot be called, ModelOutputError for an output that is not [N, C].
     """
@@ -79,7 +89,8 @@ def borrow(module: nn.Module, graph: Graph, output: str, device: torch.device) -
     arguments = _arguments(module, graph)
     own = _copy(module).to(device)
     draft = Model(own, output, arguments, device, full=torch.empty(0))
-    full = _checked(forward_full(draft, graph), draft, graph)
+    full = forward_all(draft, graph) if draft.pools else forward_full(draft, graph)
+    _check(full, draft, graph)
     return Model(own, output, arguments, device, full, original=weakref.ref(module), fingerprint=fingerprint(module))
 
 
@@ -89,6 +100,22 @@ def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> 
     where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
     with blaming(model, where), torch.inference_mode():
         return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
+
+
+def forward_all(model: Model, graphs: GraphSet) -> Tensor:
+    """The output [n, C] for every graph of a collection, on the CPU."""
+    with blaming(model, f"the registered collection ({len(graphs)} graphs)"), torch.inference_mode():
+        return torch.cat([model(*batch_tensors(graphs, numbers, model.device)).float().cpu()
+                          for numbers in np.split(np.arange(len(graphs)), range(GRAPHS_AT_ONCE, len(graphs),
+                                                                                GRAPHS_AT_ONCE))])
+
+
+def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> tuple[Tensor | None, ...]:
+    """(x, edge_index, edge_weight, edge_attr, batch) of some graphs of a collection, as a `Model` takes them."""
+    nodes, edges, edge_index, owner = graphs.gather(numbers)
+    _, weight, attr = edge_tensors(graphs.union, edges, device)
+    x, edge_index, owner = (torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], edge_index, owner))
+    return x, edge_index, weight, attr, owner
 
 
 @contextmanager
@@ -143,30 +170,35 @@ def _copy(module: nn.Module) -> nn.Module:
     return own.eval().requires_grad_(False)
 
 
-def _arguments(module: nn.Module, graph: Graph) -> tuple[str, ...]:
+def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
     """Which optional arguments to pass; complains about required ones that nobody can fill."""
     signature = inspect.signature(module.forward)
     parameters = list(signature.parameters.values())
-    available = {name for name in EDGE_ARGUMENTS if getattr(graph, name) is not None}
+    pools = isinstance(graph, GraphSet)
+    if pools and "batch" not in signature.parameters:
+        raise ModelError(f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
+                         f"node's graph by that name, and gives one row per graph")
+    held = graph.union if pools else graph
+    available = {name for name in EDGE_ARGUMENTS if getattr(held, name) is not None} | ({"batch"} if pools else set())
     unfilled = [p.name for p in parameters[2:] if p.default is p.empty and p.name not in available
                 and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     places = sum(2 if p.kind == p.VAR_POSITIONAL else p.kind != p.KEYWORD_ONLY for p in parameters)
     if unfilled or places < 2:
         lacking = f", so nothing fills {', '.join(unfilled)}" if unfilled else ""
         raise ModelError(f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or "
-                         f"edge_attr where the graph has them{lacking}; wrap the model in a module with "
-                         f"forward(x, edge_index)")
-    return tuple(name for name in EDGE_ARGUMENTS if name in signature.parameters and name in available)
+                         f"edge_attr where the graph has them, and batch for graphs{lacking}; wrap the model in a "
+                         f"module with forward(x, edge_index)")
+    return tuple(name for name in (*EDGE_ARGUMENTS, "batch") if name in signature.parameters and name in available)
 
 
-def _checked(full: Tensor, model: Model, graph: Graph) -> Tensor:
-    if full.ndim != 2 or full.shape[0] != graph.num_nodes or full.shape[1] < 1:
-        raise ModelOutputError(f"the model returned shape {list(full.shape)}, expected [{graph.num_nodes}, classes]: "
-                               f"one row for each node")
+def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
+    rows, each = (len(graph), "graph") if model.pools else (graph.num_nodes, "node")
+    if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
+        raise ModelOutputError(f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
+                               f"one row for each {each}")
     if model.output != "log_probs" and not torch.isfinite(full).all() or torch.isnan(full).any():
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
     if model.output != "logits":
         sums = model.probabilities(full)
         if (sums < -1e-6).any() or ((sums.sum(dim=1) - 1).abs() > 1e-3).any():
             raise ModelOutputError(f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?")
-    return full

@@ -59,13 +59,14 @@ def _explanation(run: "TargetRun", rank: int, number: int, bits: np.ndarray, pow
     row, names = run.ledger.rows([number]), [measure.name for measure in run.measures]
     edges = run.field.edges_of(bits)
     edge_index = run.graph.edge_index[:, edges]
-    nodes = np.unique([run.position, *edge_index.ravel()])
+    nodes = np.unique([*[run.position][run.kind == "graph":], *edge_index.ravel()])
     return Explanation(
         target=run.key, rank=rank, edge_index=edge_index, nodes=nodes,
         edges=tuple((run.graph.key(u), run.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
         raw=dict(zip(names, row.raw[0].tolist())) | reported, scores=dict(zip(names, row.scores[0].tolist())),
         factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
-        generator=run.proposer(int(row.generator[0])), dominance=power, graph=run.graph, edge_numbers=edges)
+        generator=run.proposer(int(row.generator[0])), dominance=power, kind=run.kind,
+        graph=run.graph, edge_numbers=edges)
 
 
 def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
@@ -94,7 +95,8 @@ def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
     if run.choice.jointly and not answered:
         notes.append("no member of the joint answer")
     if not run.field.num_units:
-        nothing = "no edge can carry a message to this node" if run.field.hops else "the model does not look at edges"
+        nothing = ("the graph has no edges" if run.kind == "graph" else
+                   "no edge can carry a message to this node" if run.field.hops else "the model does not look at edges")
         notes.append(f"no candidate: {nothing}")
     elif not answered and run.ledger.count:
         notes.append(_why_empty(run))

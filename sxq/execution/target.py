@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.conversation import PRUNED, Candidates, Context, Scored
+from sxq.execution.conversation import PRUNED, Candidates, Context, Scored, Subject
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
 from sxq.execution.inference import Backend, Cuts
@@ -20,7 +20,7 @@ from sxq.execution.locality import WIDEST, agree
 from sxq.execution.model import Model, blaming
 from sxq.execution.probe import probe
 from sxq.execution.verifier import Request, Verdict
-from sxq.graph import Graph, extract
+from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Measure, MeasureBatch, Prospect, ceilings, evaluate, forecast
@@ -35,20 +35,22 @@ COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_
 class TargetRun:
     """The search for one target's skyline."""
 
-    def __init__(self, plan: Plan, graph: Graph, model: Model, backend: Backend, measures: Mapping[str, Measure],
-                 ordinal: int):
+    def __init__(self, plan: Plan, graph: Graph | GraphSet, model: Model, backend: Backend,
+                 measures: Mapping[str, Measure], ordinal: int, learned: Mapping[str, object] | None = None):
         scan, self.generate, self.choice = plan.find(FieldScan), plan.find(Generate), plan.find(Answer)
         self.lattice_plan, self.filter = plan.find(LatticeNode), plan.find(Filter)
-        self.graph, self.model, self.backend, self.ordinal = graph, model, backend, ordinal
+        self.position, self.key, self.kind = scan.positions[ordinal], scan.targets[ordinal], scan.kind
+        self.graph = graph.member(self.position) if self.kind == "graph" else graph
+        self.model, self.backend, self.ordinal = model, backend, ordinal
         self.batch_memory = plan.find(Verify).batch_memory
-        self.position, self.key = scan.positions[ordinal], scan.targets[ordinal]
         self.objectives = len(self.lattice_plan.measures)
         self.measures = [measures[name] for name in _needed(self.lattice_plan, self.filter)]
         self.keeps = plan.keeps
         self.reported = [measures[name] for name in self.choice.report]
         self.started = time.perf_counter()
-        self.field, self.loaded, full, empty = _load_field(scan, graph, model, backend, self.position)
+        self.field, self.loaded, full, empty = _load_field(scan, self.graph, model, backend, self.position)
         self.predicted = int(full.argmax())
+        self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
         self.ledger = Ledger()
@@ -188,7 +190,7 @@ class TargetRun:
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
                               lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict,
-                              self.lattice_plan.measures)
+                              self.lattice_plan.measures, self.subject)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
@@ -235,6 +237,8 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
 
     Raises ModelNotLocal where no field does.
     """
+    if scan.kind == "graph":
+        return _load_whole(scan, graph, model, backend, position)
     for wider in range(WIDEST + 1):
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         loaded = backend.load(graph, field)
@@ -246,6 +250,17 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
     raise ModelNotLocal(f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
                         f"{difference:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
                         f"register the model with layers= its true depth")
+
+
+def _load_whole(scan: FieldScan, graph: Graph, model: Model, backend: Backend, number: int):
+    """The same for a graph of a collection: all of it."""
+    field = whole(graph, scan.directed)
+    loaded, where = backend.load(graph, field), f"graph {scan.targets[scan.positions.index(number)]!r}"
+    with blaming(model, where):
+        empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+    if not agree(full.cpu(), model.full[number]):
+        raise ModelNotLocal(f"{where} gets another output than at registration")
+    return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()
 
 
 def _once(compute):

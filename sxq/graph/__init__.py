@@ -1,10 +1,14 @@
 """Graphs as compressed in-edge lists, and the receptive fields cut out of them. numpy only.
 
-The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`. `readers` makes graphs of files and tables.
+The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`, `whole(graph, directed)` that of a
+graph to be explained as a whole. `readers` makes graphs of files and tables.
 """
 
+from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed
 from sxq.graph.field import HALO, LOOP, Field, extract, induced_edges
+from sxq.graph.whole import WholeGraph, whole
 
-__all__ = ["HALO", "LOOP", "Field", "Graph", "embed", "extract", "induced_edges"]
+__all__ = ["HALO", "LOOP", "Field", "Graph", "GraphSet", "WholeGraph", "embed", "extract",
+           "induced_edges", "whole"]

@@ -24,6 +24,7 @@ class Graph:
     y            [num_nodes] int64 class labels, or None
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
     edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
+    edge_truth   [E] bool, the edges that a ground truth names; or None. Never shown to the model
     keys         the user's names of the nodes (all integers or all text, unique), or None: key = position
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
 
@@ -31,16 +32,18 @@ class Graph:
     """
 
     def __init__(self, edge_index, x, *, y=None, split=None, edge_weight=None, edge_attr=None,
-                 keys: Sequence[Any] | None = None, attributes: Mapping[str, Sequence[Any]] | None = None):
+                 edge_truth=None, keys: Sequence[Any] | None = None,
+                 attributes: Mapping[str, Sequence[Any]] | None = None):
         self.x = _features(x)
         self.edge_index = _edges(edge_index, len(self.x))
         self.y = None if y is None else _column("y", y, len(self.x), np.int64)
         self.split = None if split is None else _column("split", split, len(self.x), object)
         self.edge_weight = None if edge_weight is None else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
         self.edge_attr = None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
+        self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.keys = None if keys is None else _keys(keys, len(self.x))
         self.attributes = {name: list(map(_plain, values)) for name, values in (attributes or {}).items()}
-        for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.y):
+        for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.edge_truth, self.y):
             if array is not None:
                 array.flags.writeable = False
         order = np.argsort(self.edge_index[1], kind="stable")
@@ -85,21 +88,16 @@ class Graph:
     @cached_property
     def content_hash(self) -> str:
         """A digest of everything the graph holds; equal content, equal hash."""
-        digest = hashlib.sha256()
-        for name, array in self.columns().items():
-            digest.update(f"{name}:".encode())
-            if isinstance(array, np.ndarray) and array.dtype != object:
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-            else:
-                digest.update(repr(array if array is None or isinstance(array, dict) else list(array)).encode())
-        return digest.hexdigest()[:32]
+        columns = self.columns()
+        if self.edge_truth is None:
+            del columns["edge_truth"]
+        return digest(columns)
 
     def columns(self) -> dict[str, Any]:
         """The constructor's arguments as plain values: `Graph(**graph.columns())` is the same graph."""
         return {"edge_index": self.edge_index, "x": self.x, "y": self.y, "split": self.split,
-                "edge_weight": self.edge_weight, "edge_attr": self.edge_attr, "keys": self.keys,
-                "attributes": self.attributes}
+                "edge_weight": self.edge_weight, "edge_attr": self.edge_attr, "edge_truth": self.edge_truth,
+                "keys": self.keys, "attributes": self.attributes}
 
     def key(self, position: int) -> Any:
         """The user's key of a node; int and str come back as Python values."""
@@ -132,6 +130,19 @@ class Graph:
     def __repr__(self) -> str:
         kind = "undirected" if self.undirected else "directed"
         return f"Graph({self.num_nodes} nodes, {self.num_edges} directed edges, {self.num_features} features, {kind})"
+
+
+def digest(columns: Mapping[str, Any]) -> str:
+    """A digest of named arrays, lists and plain values."""
+    found = hashlib.sha256()
+    for name, array in columns.items():
+        found.update(f"{name}:".encode())
+        if isinstance(array, np.ndarray) and array.dtype != object:
+            found.update(f"{array.dtype.str}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        else:
+            found.update(repr(array if array is None or isinstance(array, dict) else list(array)).encode())
+    return found.hexdigest()[:32]
 
 
 def _typed(key: Any) -> tuple[str, Any]:
@@ -188,6 +199,13 @@ def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
     if not np.isfinite(values).all():
         raise GraphError(f"{name} holds NaN or infinite values")
     return values
+
+
+def _truth(values, num_edges: int) -> np.ndarray:
+    values = np.array(values).reshape(-1)
+    if len(values) != num_edges or not np.isin(values, (0, 1)).all():
+        raise GraphError(f"edge_truth has {len(values)} values, expected true or false for each of {num_edges} edges")
+    return values.astype(bool)
 
 
 def _keys(keys: Sequence[Any], num_nodes: int) -> list[Any]:

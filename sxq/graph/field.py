@@ -35,6 +35,8 @@ class Field:
     ends: np.ndarray  # [2, U] local ends of each unit (source and head where directed)
     unit_hop: np.ndarray  # [U] 1 .. hops, ascending
 
+    rooted = True  # candidates contain node 0, the target; a `WholeGraph` has none
+
     @property
     def num_units(self) -> int:
         return len(self.unit_hop)

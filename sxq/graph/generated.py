@@ -1,17 +1,29 @@
-"""Graphs with a known ground truth, generated: the same seed, the same graph.
+"""Graphs with a known ground truth, generated: the same seed, the same graph. `edge_truth` marks the motifs.
 
 Source: Ying et al., "GNNExplainer", section 5: motifs hung on a base graph, then a tenth as many random edges as
 there are nodes. All features are ones: only the structure tells the labels. The node attribute `motif` is the number
 of the motif that a node belongs to, -1 in the base; the edges inside a target's motif are its ground truth.
+
+BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with motifs of one kind,
+which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle. Features: the structural
+role, one-hot, under uniform noise (0.25 and 0.75, as in that file).
 """
+
+import re
 
 import numpy as np
 
-from sxq.graph.csr import Graph
+from sxq.errors import InvalidValue
+from sxq.graph.collection import GraphSet
+from sxq.graph.csr import SPLITS, Graph
 
 HOUSE = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [1, 4]])  # 0 and 1 middle, 2 and 3 bottom, 4 roof
 CYCLE = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0]])
 FEATURES = 10
+RING = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 0]])
+GRID = np.array([[0, 1], [1, 2], [3, 4], [4, 5], [6, 7], [7, 8], [0, 3], [1, 4], [2, 5], [3, 6], [4, 7], [5, 8]])
+MOTIFS = ((HOUSE, np.array([1, 1, 2, 2, 3])), (GRID, np.ones(9, int)), (RING, np.ones(5, int)))  # pairs, roles
+SHARES = (0.8, 0.1, 0.1)  # of train, val and test
 
 
 def ba_shapes(seed: int = 0) -> Graph:
@@ -25,6 +37,34 @@ def tree_cycles(seed: int = 0) -> Graph:
     child = np.arange(1, 2**9 - 1)
     return _hang(CYCLE, np.ones(6, np.int64), 60, np.stack([(child - 1) // 2, child], axis=1),
                  np.random.default_rng(seed))
+
+
+def ba_3motif(seed: int = 0, graphs: int = 300) -> GraphSet:
+    """Graphs of a base of 6 to 12 nodes and one to three motifs of one kind; the kind is the class."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(graphs) % len(MOTIFS))
+    return GraphSet.join([_motif_graph(*MOTIFS[kind], rng) for kind in y], y=y, split=_splits(graphs, rng))
+
+
+GENERATORS = {"BA-Shapes": ba_shapes, "Tree-Cycles": tree_cycles, "BA-3motif": ba_3motif}
+MOST_GRAPHS = 100_000
+
+
+def generate(name: str, seed: int = 0, graphs: int | None = None) -> Graph | GraphSet | None:
+    """The data set of a name in any spelling ('BA-Shapes', 'bashapes'), or None where it is none of these.
+
+    graphs  how many, of a collection; raises InvalidValue where that makes no sense
+    """
+    found = {_plain(known): make for known, make in GENERATORS.items()}.get(_plain(name))
+    if found is None:
+        return None
+    if graphs is None:
+        return found(seed)
+    if found is not ba_3motif:
+        raise InvalidValue(f"GRAPHS = {graphs}, but {name!r} is one graph")
+    if not len(MOTIFS) <= graphs <= MOST_GRAPHS:
+        raise InvalidValue(f"GRAPHS = {graphs}; expected a whole number from {len(MOTIFS)} to {MOST_GRAPHS}")
+    return found(seed, graphs)
 
 
 def motif_edges(graph: Graph, target: int) -> np.ndarray:
@@ -42,9 +82,11 @@ def _hang(motif: np.ndarray, labels: np.ndarray, count: int, base: np.ndarray, r
     stray = rng.integers(0, total, (total // 10, 2))
     pairs = np.concatenate([base, hung, (first[:, None, None] + motif).reshape(-1, 2), stray])
     pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    return Graph(np.concatenate([pairs, pairs[:, ::-1]]).T, np.ones((total, FEATURES), np.float32),
-                 y=np.concatenate([np.zeros(nodes, np.int64), np.tile(labels, count)]),
-                 attributes={"motif": np.concatenate([np.full(nodes, -1), np.repeat(np.arange(count), size)])})
+    edge_index = np.concatenate([pairs, pairs[:, ::-1]]).T
+    member = np.concatenate([np.full(nodes, -1), np.repeat(np.arange(count), size)])
+    inside = (member[edge_index[0]] == member[edge_index[1]]) & (member[edge_index[0]] >= 0)
+    return Graph(edge_index, np.ones((total, FEATURES), np.float32), edge_truth=inside,
+                 y=np.concatenate([np.zeros(nodes, np.int64), np.tile(labels, count)]), attributes={"motif": member})
 
 
 def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.ndarray:
@@ -57,3 +99,25 @@ def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.nda
         pairs += [(node, other) for other in sorted(chosen)]
         drawn += [node] * links + sorted(chosen)
     return np.array(pairs)
+
+
+def _motif_graph(motif: np.ndarray, roles: np.ndarray, rng: np.random.Generator) -> Graph:
+    """A base, and one to three motifs (pairs [m, 2]) behind it, each tied to it by one edge."""
+    base, count = int(rng.integers(6, 13)), int(rng.integers(1, 4))
+    first = base + len(roles) * np.arange(count)
+    tied = np.stack([rng.integers(0, base, count), first], axis=1)
+    parts = [_barabasi_albert(base, 1, rng), tied, (first[:, None, None] + motif).reshape(-1, 2)]
+    pairs, truth = np.concatenate(parts), np.repeat([False, False, True], [len(part) for part in parts])
+    role = np.concatenate([np.zeros(base, int), np.tile(roles, count)])
+    x = 0.25 * np.eye(4)[role] + 0.75 * rng.random((len(role), 4))
+    return Graph(np.concatenate([pairs, pairs[:, ::-1]]).T, x, edge_truth=np.tile(truth, 2))
+
+
+def _splits(count: int, rng: np.random.Generator) -> np.ndarray:
+    """A random split of so many graphs."""
+    sizes = [round(share * count) for share in SHARES[1:]]
+    return rng.permutation(np.repeat(np.array(SPLITS, object), [count - sum(sizes), *sizes]))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

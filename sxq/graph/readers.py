@@ -22,7 +22,7 @@ NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
 LISTS = (list, tuple, np.ndarray)
 SPARSE = {"x_indptr", "x_indices", "x_shape"}
 MASKS = {f"{name}_mask" for name in SPLITS}
-ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edge_attr"}
+ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edge_attr", "edge_gt"}
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, as fetched from SQL
 
 
@@ -31,10 +31,10 @@ def read_npz(path: str | Path) -> Graph:
 
     Raises DataError for a file that cannot be read, GraphError for arrays that are no graph.
     """
-    arrays = _load(Path(path))
+    arrays = load_arrays(Path(path))
     if "node_ptr" in arrays:
         raise DataError(f"{path} holds a collection of {len(arrays['node_ptr']) - 1} graphs; "
-                        "CREATE GRAPH reads single graphs, collections are not supported yet")
+                        "CREATE GRAPHS reads it")
     try:
         return from_arrays(arrays)
     except GraphError as error:
@@ -45,8 +45,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     """The graph of named arrays.
 
     edge_index [2, E]; features dense as x [n, d], or CSR as x_indptr, x_indices, x_shape and perhaps x_data;
-    optional y [n], edge_weight [E], edge_attr [E, D]; and train_mask, val_mask, test_mask [n] or [n, splits],
-    of which the first split counts. Other arrays are left aside.
+    optional y [n], edge_weight [E], edge_attr [E, D], edge_gt [E] (a ground truth); and train_mask,
+    val_mask, test_mask [n] or [n, splits], of which the first split counts. Other arrays are left aside.
     """
     if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
         found = ", ".join(sorted(arrays)[:20]) or "no arrays"
@@ -58,7 +58,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     x = arrays["x"] if "x" in arrays else _dense(arrays)
     y = _classes("y", arrays["y"]) if "y" in arrays else None
     return Graph(arrays["edge_index"], x, y=y, split=_split(arrays, len(x)),
-                 edge_weight=arrays.get("edge_weight"), edge_attr=arrays.get("edge_attr"))
+                 edge_weight=arrays.get("edge_weight"), edge_attr=arrays.get("edge_attr"),
+                 edge_truth=arrays.get("edge_gt"))
 
 
 def from_tables(nodes: Table, edges: Table, undirected: bool = False) -> Graph:
@@ -79,13 +80,15 @@ def add_reverse(graph: Graph) -> Graph:
     """The graph and v -> u for every u -> v without a partner v -> u of equal weight and attributes."""
     given = graph.columns()
     values = {name: given[name] for name in ("edge_weight", "edge_attr") if given[name] is not None}
+    truth = {"edge_truth": graph.edge_truth} if graph.edge_truth is not None else {}
     added = _without_partner(np.column_stack([graph.edge_index.T, *values.values()]))
     edge_index = np.concatenate([graph.edge_index, graph.edge_index[::-1, added]], axis=1)
-    values = {name: np.concatenate([array, array[added]]) for name, array in values.items()}
+    values = {name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()}
     return Graph(**{**given, "edge_index": edge_index, **values})
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, by name; raises DataError for what is none."""
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # numpy opens more
             return {name: file[name] for name in file.files}

@@ -18,7 +18,7 @@ ADVICE = (
     (r";", "", "a ';' ends a statement"),
     (r"[“”‘’„`].*", "", "quotes are straight: 'text' and \"a name\""),
     (r"\(", "(SELECT ...)", f"parentheses of a sub-query nest at most {MAX_NESTING} deep"),
-    (r",", "USING", "several nodes are NODES 1, 2, 3"),
+    (r",", "USING", "several targets are NODES 1, 2, 3 or GRAPHS 1, 2, 3"),
     (r"\(", "an integer", "a sub-query belongs to NODES (SELECT ...)"),
     (r"\.", "USING", "a key is an integer or a text in single quotes: NODE '3.5'"),
     (r"\w+", "an integer", "a key is an integer or a text in single quotes: NODE 'name'"),

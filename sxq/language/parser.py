@@ -135,20 +135,30 @@ class _Statements(Transformer):
 
     name = start
 
-    def explain(self, keys, model, graph, measures, *clauses):
+    def explain(self, targets, model, graph, measures, *clauses):
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
-        return ast.Explain(keys, model, measures, graph, **given, text=self._piece.text)
+        kind, keys = targets
+        return ast.Explain(keys, model, measures, graph, **given, kind=kind, text=self._piece.text)
 
     def one_node(self, key):
-        return (key,)
+        return "node", (key,)
 
     def nodes(self, *keys):
         stands_for_list = len(keys) == 1 and isinstance(keys[0], ast.Parameter)
-        return keys[0] if stands_for_list else keys
+        return "node", keys[0] if stands_for_list else keys
 
     def query_nodes(self, query):
-        return query
+        return "node", query
+
+    def one_graph(self, key):
+        return "graph", (key,)
+
+    def graphs(self, *keys):
+        return "graph", self.nodes(*keys)[1]
+
+    def query_graphs(self, query):
+        return "graph", query
 
     def generator(self, name, options):
         return ast.GeneratorCall(name, options or ())
@@ -176,6 +186,7 @@ class _Statements(Transformer):
     file = ast.FileSource
     dataset = ast.DatasetSource
     queries = ast.QuerySource
+    graphs_queries = ast.GraphsQuerySource
     describe = ast.Describe
     set_option = ast.SetOption
     reset_option = ast.ResetOption
@@ -183,11 +194,17 @@ class _Statements(Transformer):
     def create_graph(self, replace, name, source, options):
         return ast.CreateGraph(name, source, options or (), bool(replace))
 
-    def create_model(self, replace, name, graph, path, options):
-        return ast.CreateModel(name, graph, path, options or (), bool(replace))
+    def create_graphs(self, replace, name, source, options):
+        return ast.CreateGraphs(name, source, options or (), bool(replace))
 
-    def train_model(self, replace, name, graph, options):
-        return ast.TrainModel(name, graph, options or (), bool(replace))
+    def create_model(self, replace, name, kind, graph, path, options):
+        return ast.CreateModel(name, graph, path, options or (), bool(replace), kind)
+
+    def train_model(self, replace, name, kind, graph, options):
+        return ast.TrainModel(name, graph, options or (), bool(replace), kind)
+
+    def pretrain_refine(self, replace, name, model, kind, graph, options):
+        return ast.PretrainRefine(name, model, graph, options or (), bool(replace), kind)
 
     def show(self, _, what):
         return ast.Show(what.lower())
@@ -203,7 +220,7 @@ class _Statements(Transformer):
     def lower(self, word):
         return word.lower()
 
-    word = measure = kind = flag = lower
+    word = measure = kind = data = flag = lower
 
     def boolean(self, word):
         return word.upper() == "TRUE"

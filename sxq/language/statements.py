@@ -49,7 +49,7 @@ class Diversify:
 
 @dataclass(frozen=True)
 class Explain:
-    """EXPLAIN NODE | NODES ... : the skyline of each target."""
+    """EXPLAIN NODE | NODES | GRAPH | GRAPHS ... : the skyline of each target."""
 
     keys: tuple[Any, ...] | Subquery | Parameter  # keys of the targets; a Parameter stands for a list of them
     model: str
@@ -66,6 +66,7 @@ class Explain:
     within: Any = None  # seconds
     seed: Any = None
     into: str | None = None  # table to create
+    kind: str = "node"  # what the targets are: "node" or "graph"
     text: str = ""  # the statement as the user wrote it
 
 
@@ -123,44 +124,77 @@ class CreateGraph:
 
 
 @dataclass(frozen=True)
+class GraphsQuerySource:
+    """FROM GRAPHS (SELECT ...) NODES (SELECT ...) EDGES (SELECT ...)."""
+
+    graphs: Subquery
+    nodes: Subquery
+    edges: Subquery
+
+
+@dataclass(frozen=True)
+class CreateGraphs:
+    """CREATE [OR REPLACE] GRAPHS name FROM ... [(options)]: a collection of graphs."""
+
+    name: str
+    source: FileSource | DatasetSource | GraphsQuerySource
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
 class CreateModel:
-    """CREATE [OR REPLACE] MODEL name ON GRAPH graph FROM FILE 'w.safetensors' (options)."""
+    """CREATE [OR REPLACE] MODEL name ON GRAPH | GRAPHS graph FROM FILE 'w.safetensors' (options)."""
 
     name: str
     graph: str
     path: Any
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
+    kind: str = "graph"  # what `graph` is: a "graph", or "graphs"
 
 
 @dataclass(frozen=True)
 class TrainModel:
-    """TRAIN [OR REPLACE] MODEL name ON GRAPH graph (options)."""
+    """TRAIN [OR REPLACE] MODEL name ON GRAPH | GRAPHS graph (options)."""
 
     name: str
     graph: str
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
+    kind: str = "graph"  # as in CreateModel
+
+
+@dataclass(frozen=True)
+class PretrainRefine:
+    """PRETRAIN [OR REPLACE] REFINE name FOR MODEL model ON GRAPH | GRAPHS graph (options)."""
+
+    name: str
+    model: str
+    graph: str
+    options: tuple[tuple[str, Any], ...] = ()
+    replace: bool = False
+    kind: str = "graph"  # as in CreateModel
 
 
 @dataclass(frozen=True)
 class Show:
-    """SHOW GRAPHS | MODELS | MEASURES | GENERATORS | QUERIES | SETTINGS."""
+    """SHOW GRAPHS | MODELS | MEASURES | GENERATORS | QUERIES | SETTINGS | REFINES."""
 
     what: str  # lower-case
 
 
 @dataclass(frozen=True)
 class Describe:
-    """DESCRIBE GRAPH | MODEL name."""
+    """DESCRIBE GRAPH | GRAPHS | MODEL | REFINE name."""
 
-    kind: str  # "graph" or "model"
+    kind: str  # "graph", "graphs", "model" or "refine"
     name: str
 
 
 @dataclass(frozen=True)
 class Drop:
-    """DROP GRAPH | MODEL [IF EXISTS] name."""
+    """DROP GRAPH | GRAPHS | MODEL | REFINE [IF EXISTS] name."""
 
     kind: str
     name: str
@@ -191,6 +225,7 @@ class Sql:
 
 
 Statement = (
-    Explain | PlanExplain | ProfileExplain | Audit | CreateGraph | CreateModel | TrainModel
+    Explain | PlanExplain | ProfileExplain | Audit | CreateGraph | CreateGraphs | CreateModel | TrainModel
+    | PretrainRefine
     | Show | Describe | Drop | SetOption | ResetOption | Sql
 )

@@ -25,9 +25,9 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
     def measure(value: str) -> str:
         return value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
 
-    yield f"EXPLAIN {_targets(s.keys)} USING MODEL {name(s.model)}"
+    yield f"EXPLAIN {_targets(s.kind.upper(), s.keys)} USING MODEL {name(s.model)}"
     if s.graph is not None:
-        yield f"ON GRAPH {name(s.graph)}"
+        yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
     yield f"OPTIMIZE {', '.join(map(measure, s.measures))}"
     if s.generators:
         yield f"BY {', '.join(map(_generator, s.generators))}"
@@ -47,15 +47,15 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
         yield f"INTO {name(s.into)}"
 
 
-def _targets(keys: Any) -> str:
+def _targets(kind: str, keys: Any) -> str:
     match keys:
         case Subquery(sql):
-            return f"NODES ({sql})"
+            return f"{kind}S ({sql})"
         case Parameter():
-            return "NODES ?"
+            return f"{kind}S ?"
         case (key,):
-            return f"NODE {literal(key)}"
-    return f"NODES {', '.join(map(literal, keys))}"
+            return f"{kind} {literal(key)}"
+    return f"{kind}S {', '.join(map(literal, keys))}"
 
 
 def _generator(call: GeneratorCall) -> str:

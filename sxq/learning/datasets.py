@@ -1,7 +1,7 @@
-"""Graphs from PyG: a `torch_geometric.data.Data`, or a data set by name: PyG's, or one generated here.
+"""Graphs from PyG: a `torch_geometric.data.Data` or a sequence of them, or a data set by name.
 
-Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq; KarateClub comes without a download, and so do
-BAShapes and TreeCycles, which are always the same graphs and know their ground truth (`sxq/graph/generated.py`).
+Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated ones
+(`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) come without a download.
 """
 
 import inspect
@@ -18,8 +18,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from sxq.errors import DataError, GraphError, UnknownName
-from sxq.graph import Graph
-from sxq.graph.generated import ba_shapes, tree_cycles
+from sxq.graph import Graph, GraphSet
+from sxq.graph.generated import GENERATORS, generate
 from sxq.graph.readers import from_arrays
 
 # Data sets that PyG names by a class and a name; those of a class alone are found by themselves.
@@ -30,28 +30,72 @@ NAMED = {
     "Chameleon": "WikipediaNetwork", "Squirrel": "WikipediaNetwork",
     "Cora_ML": "CitationFull", "DBLP": "CitationFull",
 }
-GENERATED = {"BAShapes": ba_shapes, "TreeCycles": tree_cycles}
+COLLECTIONS = {  # data sets of many graphs, by name
+    **dict.fromkeys(("AIDS", "BZR", "COX2", "DD", "DHFR", "ENZYMES", "MUTAG", "Mutagenicity", "NCI1", "NCI109",
+                     "PROTEINS", "PTC_MR", "IMDB-BINARY", "REDDIT-BINARY"), "TUDataset"),
+}
 ARRAYS = ("edge_index", "x", "y", "train_mask", "val_mask", "test_mask", "edge_weight", "edge_attr")
 
 
 def load_dataset(name: str, root: str | Path | None = None) -> Graph:
-    """The graph of a data set, by name in any case.
+    """The graph of a PyG data set, by name in any case.
 
     Raises UnknownName; DataError where it cannot be fetched, or is not one homogeneous graph.
     """
-    known = {plain.lower(): plain for plain in (*NAMED, *GENERATED, *_plain_datasets())}
+    if (made := generate(name)) is not None:
+        if isinstance(made, GraphSet):
+            raise DataError(f"data set {name!r} is a collection of graphs: CREATE GRAPHS reads it")
+        return made
+    name = _known(name, [*NAMED, *_plain_datasets()])
+    return graph_from_data(_only(name, _fetch(name, root)))
+
+
+def load_graphs(name: str, root: str | Path | None = None) -> GraphSet:
+    """The collection of a PyG data set, by name in any case; raises as `load_dataset`."""
+    if (made := generate(name)) is not None:
+        if isinstance(made, Graph):
+            raise DataError(f"data set {name!r} is a single graph: CREATE GRAPH reads it")
+        return made
+    name = _known(name, [*COLLECTIONS, *_plain_datasets()])
+    return graphs_from_data(_fetch(name, root))
+
+
+def graphs_from_data(dataset: Sequence[Data]) -> GraphSet:
+    """A copy of a sequence of PyG graphs, each with the class `y` of the whole graph where it has one.
+
+    Raises DataError or GraphError, which name the graph that is wrong.
+    """
+    graphs, classes = [], []
+    for number, data in enumerate(dataset):
+        try:
+            graphs.append(graph_from_data(data))
+        except (DataError, GraphError) as error:
+            raise type(error)(f"graph {number}: {error}") from None
+        classes.append(_class_of(data.get("y")))
+    return GraphSet.join(graphs, y=classes if any(label >= 0 for label in classes) else None)
+
+
+def _class_of(y: Any) -> int:
+    """The class of a graph whose `y` is one whole number, else -1: unknown."""
+    if not isinstance(y, Tensor) or y.numel() != 1 or not y.isfinite().all() or float(y) != int(y):
+        return -1
+    return max(int(y), -1)
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    known = {plain.lower(): plain for plain in names}
     if name.lower() not in known:
-        raise UnknownName("data set", name, known.values())
-    name = known[name.lower()]
-    if name in GENERATED:
-        return GENERATED[name]()
+        raise UnknownName("data set", name, [*known.values(), *GENERATORS])
+    return known[name.lower()]
+
+
+def _fetch(name: str, root: str | Path | None) -> Sequence[Any]:
     root = Path(root or os.environ.get("SXQ_DATASETS") or Path.home() / ".cache" / "sxq")
     try:
-        dataset = _constructor(name, root)()
+        return _constructor(name, root)()
     except Exception as error:  # PyG raises what its downloaders, parsers and optional packages raise
         raise DataError(f"data set {name!r} could not be fetched into {root}: "
                         f"{type(error).__name__}: {error}") from error
-    return graph_from_data(_only(name, dataset))
 
 
 def graph_from_data(data: Data) -> Graph:
@@ -71,6 +115,8 @@ def graph_from_data(data: Data) -> Graph:
         arrays["x"] = np.ones((data.num_nodes or 0, 1), np.float32)
     if "y" in arrays and not _is_class_per_node(arrays["y"], len(arrays["x"])):
         del arrays["y"]
+    if isinstance(data.get("edge_mask"), Tensor) and data.edge_mask.numel() == arrays["edge_index"].shape[1]:
+        arrays["edge_gt"] = _array(data.edge_mask) > 0.5  # PyG's name for the truth of a generated graph
     return from_arrays(arrays)
 
 
@@ -85,8 +131,8 @@ def _required(name: str) -> set[str]:
 
 
 def _constructor(name: str, root: Path) -> Callable[[], Sequence[Any]]:
-    if name in NAMED:
-        return partial(getattr(pyg, NAMED[name]), root=str(root / NAMED[name]), name=name)
+    if kind := {**NAMED, **COLLECTIONS}.get(name):
+        return partial(getattr(pyg, kind), root=str(root / kind), name=name)
     folder = {"root": str(root / name)} if "root" in _required(name) else {}
     return partial(getattr(pyg, name), **folder)
 
@@ -94,7 +140,7 @@ def _constructor(name: str, root: Path) -> Callable[[], Sequence[Any]]:
 def _only(name: str, dataset: Sequence[Any]) -> Any:
     if len(dataset) != 1:
         raise DataError(f"data set {name!r} holds {len(dataset)} graphs, expected one; "
-                        "collections are not supported by CREATE GRAPH yet")
+                        "CREATE GRAPHS reads collections")
     return dataset[0]
 
 

@@ -17,20 +17,20 @@ Options = Iterable[tuple[str, Any]]  # (name, value) pairs as the statement hold
 class Option:
     """One option: its type, its default (None: deduced from the data), and its bounds, both included."""
 
-    kind: type  # int, float or str
+    kind: type  # int, float, str or bool
     default: Any
     low: float | None = None
     high: float | None = None
 
     def read(self, name: str, value: Any) -> Any:
-        accepted = {int: numbers.Integral, float: numbers.Real, str: str}[self.kind]
-        fits = isinstance(value, accepted) and not isinstance(value, bool)
+        accepted = {int: numbers.Integral, float: numbers.Real, str: str, bool: bool}[self.kind]
+        fits = isinstance(value, accepted) and isinstance(value, bool) == (self.kind is bool)
         if not fits or (self.low is not None and not self.low <= value <= self.high):
             raise InvalidValue(f"{name.upper()} = {value!r}, expected {self._expected()}")
         return self.kind(value)
 
     def _expected(self) -> str:
-        what = {int: "an integer", float: "a number", str: "a name"}[self.kind]
+        what = {int: "an integer", float: "a number", str: "a name", bool: "true or false"}[self.kind]
         return what if self.low is None else f"{what} from {self.low} to {self.high}"
 
 

@@ -1,4 +1,6 @@
-"""Training of named architectures on one graph: full batch, Adam, cross-entropy on the train split.
+"""Training of named architectures: Adam, cross-entropy on the train split; on one graph in full batches.
+
+A collection of graphs is learned in seeded random batches of BATCH graphs; all else is the same, graphs for nodes.
 
 The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes of
 each class. With a validation split the state of the best validation accuracy is kept (of equals the smaller
@@ -18,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sxq.errors import DataError, InvalidValue, ModelError
+from sxq.graph import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.learning.architectures import (
-    ARCHITECTURE_OPTIONS, ArchitectureSpec, NodeClassifier, WeightedNodeClassifier, build, seeded,
+    ARCHITECTURE_OPTIONS, WEIGHTED, ArchitectureSpec, GraphClassifier, NodeClassifier, build, seeded,
     spec_from_values,
 )
 from sxq.learning.options import Option, Options, read_options
@@ -29,9 +32,11 @@ TRAINING_OPTIONS = {
     "epochs": Option(int, 200, 1, 1_000_000),
     "lr": Option(float, 0.01, 1e-8, 10),
     "weight_decay": Option(float, 5e-4, 0, 1),
-    "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, and the split where the graph has none
+    "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, batches, and the split where the graph has none
+    "batch": Option(int, None, 1, 1_000_000),  # graphs at a time, by default 64; not for single graphs
 }
 OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
+BATCH = 64
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
 # epoch, epochs, training loss, accuracy (on the validation split where there is one, else in training)
@@ -42,14 +47,14 @@ Progress = Callable[[int, int, float, float], None]
 class Trained:
     """What training returns; the module is in eval mode on the CPU."""
 
-    module: NodeClassifier
+    module: NodeClassifier | GraphClassifier
     spec: ArchitectureSpec
     accuracy: Mapping[str, float]  # by split, and "all": every labelled node
     epochs_run: int
     stopped: bool  # should_stop said so before the last epoch
 
 
-def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress: Progress | None = None,
+def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu", progress: Progress | None = None,
           should_stop: Callable[[], bool] | None = None) -> Trained:
     """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
 
@@ -60,10 +65,13 @@ def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress:
     values = read_options(options, OPTIONS)
     split = training_split(graph, values["seed"])
     spec = spec_from_values(values, graph)
+    if values["batch"] is not None and isinstance(graph, Graph):
+        raise InvalidValue("BATCH is for collections of graphs; a single graph is learned as a whole")
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
     device = torch.device(device)
-    run = _Run(build(spec, values["seed"]).to(device), graph, split, values)
+    kind = _GraphsRun if isinstance(graph, GraphSet) else _Run
+    run = kind(build(spec, values["seed"]).to(device), graph, split, values)
     with seeded(values["seed"], device):
         epochs_run = run.epochs(progress, should_stop)
     module = run.best_module()
@@ -71,15 +79,17 @@ def train(graph: Graph, options: Options = (), *, device: str = "cpu", progress:
     return Trained(module.cpu(), spec, accuracy, epochs_run, epochs_run < values["epochs"])
 
 
-def accuracies(module: NodeClassifier, graph: Graph, split: np.ndarray | None = None) -> dict[str, float]:
-    """Share of labelled nodes that a module in eval mode predicts right, by split and over "all".
+def accuracies(module: NodeClassifier | GraphClassifier, graph: Graph | GraphSet,
+               split: np.ndarray | None = None) -> dict[str, float]:
+    """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right, by split and "all".
 
     split [n]: by default the graph's. Splits without labelled nodes are left out.
     """
     if graph.y is None:
         return {}
     with torch.inference_mode():
-        right = module(*model_inputs(module, graph)).argmax(dim=1).cpu().numpy() == graph.y
+        logits = (predict(module, graph) if isinstance(graph, GraphSet) else module(*model_inputs(module, graph)))
+    right = logits.argmax(dim=1).cpu().numpy() == graph.y
     split, labelled = graph.split if split is None else split, graph.y >= 0
     nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
     nodes["all"] = labelled
@@ -89,13 +99,30 @@ def accuracies(module: NodeClassifier, graph: Graph, split: np.ndarray | None = 
 def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
     """The arguments of `module.forward` on the whole graph, on the module's device."""
     arrays = [graph.x, graph.edge_index]
-    if isinstance(module, WeightedNodeClassifier) and graph.edge_weight is not None:
+    if module.spec.architecture in WEIGHTED and graph.edge_weight is not None:
         arrays.append(graph.edge_weight)
     device = next(module.parameters()).device
     return tuple(torch.tensor(array, device=device) for array in arrays)
 
 
-def training_split(graph: Graph, seed: int) -> np.ndarray:
+def graph_inputs(module: GraphClassifier, graphs: GraphSet, numbers: np.ndarray) -> tuple[Tensor, ...]:
+    """The arguments of `module.forward` on a batch of graphs, on the module's device."""
+    nodes, edges, edge_index, owner = graphs.gather(numbers)
+    arrays = [graphs.union.x[nodes], edge_index, owner]
+    if module.spec.architecture in WEIGHTED and graphs.union.edge_weight is not None:
+        arrays.append(graphs.union.edge_weight[edges])
+    device = next(module.parameters()).device
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tensor:
+    """Logits [n, C] of every graph of a collection."""
+    numbers = np.arange(len(graphs))
+    return torch.cat([module(*graph_inputs(module, graphs, numbers[start:start + batch]))
+                      for start in range(0, len(graphs), batch)])
+
+
+def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
     """The split [n] to train on: the graph's or a random one; DataError where it teaches nothing."""
     if graph.y is None or (graph.y < 0).all():
         raise DataError("the graph has no labels to train on")
@@ -126,12 +153,15 @@ class _Run:
     def __init__(self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]):
         self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
         self.optimizer = torch.optim.Adam(module.parameters(), self.lr, weight_decay=values["weight_decay"])
-        self.inputs = model_inputs(module, graph)
-        self.y = torch.tensor(graph.y, device=self.inputs[0].device)
+        self.inputs = self._inputs(module, graph)
+        self.y = torch.tensor(graph.y, device=next(module.parameters()).device)
         nodes = [np.flatnonzero((split == name) & (graph.y >= 0)) for name in ("train", "val")]
         self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in nodes)
         self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
         self.best_state: dict[str, Tensor] | None = None
+
+    def _inputs(self, module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
+        return model_inputs(module, graph)
 
     def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
         """Run the epochs; how many were run."""
@@ -152,15 +182,21 @@ class _Run:
         return self.module.eval()
 
     def _step(self, epoch: int) -> tuple[float, float]:
+        """One epoch: training loss and accuracy, the latter of the validation split where there is one."""
+        loss, accuracy = self._learn(self.train, epoch)
+        return loss, self._validate() if len(self.val) else accuracy
+
+    def _learn(self, chosen: Tensor, epoch: int) -> tuple[float, float]:
+        """One step of the optimizer on some nodes or graphs."""
         self.module.train()
         self.optimizer.zero_grad()
-        loss, accuracy = self._measure(self.train)
+        loss, accuracy = self._measure(chosen)
         if not torch.isfinite(loss):
             advice = f"try LR below {self.lr:g}" if epoch > 1 else "features or edge weights are too extreme"
             raise ModelError(f"the loss became {loss.item()} in epoch {epoch}: {advice}")
         loss.backward()
         self.optimizer.step()
-        return loss.item(), self._validate() if len(self.val) else accuracy
+        return loss.item(), accuracy
 
     @torch.no_grad()
     def _validate(self) -> float:
@@ -173,4 +209,27 @@ class _Run:
     def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
         """Cross-entropy and accuracy on nodes."""
         logits, y = self.module(*self.inputs)[nodes], self.y[nodes]
+        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
+
+
+class _GraphsRun(_Run):
+    """The same for a collection: an epoch takes all its training graphs in random batches."""
+
+    def __init__(self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]):
+        super().__init__(module, graphs, split, values)
+        self.graphs, self.batch = graphs, values["batch"] or BATCH
+
+    def _inputs(self, module: GraphClassifier, graph: GraphSet) -> tuple[Tensor, ...]:
+        return ()  # made for every batch
+
+    def _step(self, epoch: int) -> tuple[float, float]:
+        order = self.train[torch.randperm(len(self.train)).to(self.train.device)]
+        found = [(*self._learn(batch, epoch), len(batch)) for batch in order.split(self.batch)]
+        losses, shares, sizes = map(np.array, zip(*found))
+        accuracy = float(np.average(shares, weights=sizes))
+        return float(np.average(losses, weights=sizes)), self._validate() if len(self.val) else accuracy
+
+    def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
+        """Cross-entropy and accuracy on graphs."""
+        logits, y = self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy())), self.y[chosen]
         return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()

@@ -95,6 +95,8 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 
 def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
     """What the weights suggest, where it differs from the spec."""
+    if not isinstance(spec, ArchitectureSpec):
+        return ""
     suggested = suggested_options(state)
     features = suggested.pop("in_channels", spec.in_channels)
     if features != spec.in_channels:
@@ -104,9 +106,23 @@ def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
     return f"; the file suggests {', '.join(wrong)}" if wrong else ""
 
 
+def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The same for a classifier of graphs; its pooling has no weights."""
+    marks = {"leconv": "lin3.weight"} | {name: mark for name, (mark, _, _) in LAYOUTS.items()}
+    architecture = next((name for name, mark in marks.items() if f"convs.0.{mark}" in state), None)
+    first, hidden, last = state["node_emb.weight"], state.get("lin1.weight"), state.get("lin2.weight")
+    if architecture is None or any(part is None or part.dim() != 2 for part in (first, hidden, last)):
+        return {}
+    layers = len({name.split(".")[1] for name in state if name.startswith("convs.")})
+    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "classes": len(last),
+            "hidden": hidden.shape[0], "heads": first.shape[0] // max(1, hidden.shape[0])}
+
+
 def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """in_channels, and options of CREATE MODEL, read off a state dict; empty where it is none of ours."""
     architecture = next((name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None)
+    if "node_emb.weight" in state:
+        return _suggested_for_graphs(state)
     layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
     _, matrix, bias = LAYOUTS.get(architecture, ("", "", ""))
     first, last = state.get(f"conv1.{matrix}"), state.get(f"conv{layers}.{bias}")

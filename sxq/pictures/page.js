@@ -253,11 +253,11 @@
       this.place();
     }
     dot(node, i) {
-      const inside = this.inside.has(i), many = this.crowd > 0;
+      const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
-      if (i === 0) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
+      if (target) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
       dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: colour(node.label) }));
-      if (inside && (!many || i === 0)) dot.append(make("text", { y: i === 0 ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
+      if (inside && (!many || target)) dot.append(make("text", { y: target ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
       const text = [node.key, ...node.facts.map(([name, value]) => `${name}  ${value}`)].join("\n");
       dot.addEventListener("pointermove", (e) => tip(e, text));
       dot.addEventListener("pointerenter", () => near(i, true));
@@ -358,7 +358,7 @@
     $("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
     $("plan").textContent = data.plan;
     $("sql").replaceChildren(...(data.sql.length ? data.sql.map(copyable) : [make("p", { class: "hint" }, "This answer was not stored.")]));
-    data.targets.forEach((target, i) => $("target").append(make("option", { value: i }, `node ${target.key}`)));
+    data.targets.forEach((target, i) => $("target").append(make("option", { value: i }, `${data.kind} ${target.key}`)));
     $("target").hidden = data.targets.length < 2;
     $("target").addEventListener("change", (e) => show(data.targets[Number(e.target.value)]));
     ["axis-x", "axis-y"].forEach((id, place) => {

@@ -34,15 +34,15 @@ def content(result) -> dict[str, Any]:
     return {
         "text": result.text, "plan": result.plan, "summary": result.summary(), "notes": result.notes(),
         "left_out": len(result.targets) - len(shown), "classes": colours.CLASSES, "unknown": colours.UNKNOWN,
-        "objectives": result.objectives, "targets": [_target(report, result) for report in shown],
+        "objectives": result.objectives, "kind": result.kind, "targets": [_target(report, result) for report in shown],
         "sql": _sql(result)}
 
 
 def _target(report: TargetReport, result) -> dict[str, Any]:
     members = report.explanations
     return {
-        "key": str(report.target), "meaning": words.meaning(report),
-        "proof": words.certificate(report, result.epsilon),
+        "key": str(report.target), "meaning": words.meaning(report, result.kind),
+        "proof": words.certificate(report, result.epsilon, result.kind),
         "examined": {name: [round(float(v), 4) for v in values] for name, values in report.examined.items()},
         "members": [_member(e, result) for e in members], "scene": _scene(scene(members), members) if members else None}
 
@@ -57,16 +57,17 @@ def _member(e: Explanation, result) -> dict[str, Any]:
 def _scene(drawn: Scene, members) -> dict[str, Any]:
     labels, keys = drawn.labels(), drawn.keys()
     nodes = [{"key": str(key), "label": label, "x": round(float(x), 4), "y": round(float(y), 4),
-              "facts": _facts(drawn.graph, int(p), label, int(hop))}
+              "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None)}
              for key, label, (x, y), p, hop in zip(keys, labels, drawn.places, drawn.positions, drawn.hops)]
     return {"nodes": nodes, "context": drawn.context, "members": drawn.members,
-            "left_out": drawn.left_out, "directed": drawn.directed}
+            "left_out": drawn.left_out, "directed": drawn.directed, "rooted": drawn.rooted}
 
 
-def _facts(graph, position: int, label: int | None, hop: int) -> list[tuple[str, str]]:
+def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tuple[str, str]]:
     """What is known about a node: label, distance, split, the user's attributes, and its features."""
     facts = [("class", str(label))] if label is not None else []
-    facts.append(("hop", str(hop)))
+    if hop is not None:
+        facts.append(("hop", str(hop)))
     if graph.split is not None and graph.split[position]:
         facts.append(("split", str(graph.split[position])))
     facts += [(name, str(values[position])) for name, values in graph.attributes.items()]

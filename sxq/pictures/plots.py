@@ -38,7 +38,8 @@ def plot_result(result, path: str | None = None, target: Any = None):
     for number, pair in enumerate(pairs):
         _scatter(figure.add_subplot(grid[rows, number]), report, *pair)
     _legend(figure, drawn)
-    figure.suptitle(f"node {report.target}: class {report.prediction}, p = {report.probability:.2f}", fontsize=12)
+    title = f"{result.kind} {report.target}: class {report.prediction}, p = {report.probability:.2f}"
+    figure.suptitle(title, fontsize=12)
     return _saved(figure, path)
 
 
@@ -82,12 +83,13 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     else:
         axes.add_collection(LineCollection([places[list(edge)] for edge in own], colors=colours.MEMBER, lw=2.2,
                                            zorder=2))
-    inside = sorted({0, *(node for edge in own for node in edge)})
+    inside = sorted(drawn.inside(number))
     others = sorted(set(range(len(places))) - set(inside))
     fills = [colours.of_class(label) for label in drawn.labels()]
     axes.scatter(*places[others].T, s=22, c=[fills[i] for i in others], alpha=0.35, linewidths=0, zorder=3)
     axes.scatter(*places[inside].T, s=95, c=[fills[i] for i in inside], edgecolors="white", linewidths=0.8, zorder=4)
-    axes.scatter(*places[:1].T, s=230, facecolors="none", edgecolors=colours.TARGET, linewidths=2.4, zorder=5)
+    axes.scatter(*places[: drawn.rooted].T, s=230, facecolors="none", edgecolors=colours.TARGET, linewidths=2.4,
+                 zorder=5)
     if len(inside) <= NAMED:
         for i, key in enumerate(drawn.keys()):
             if i in inside:
@@ -126,4 +128,5 @@ def _legend(figure, drawn: Scene) -> None:
     dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"class {label}")
             for label in labels]
     ring = Line2D([], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target")
-    figure.legend(handles=[ring, *dots], loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+    handles = [ring, *dots] if drawn.rooted else dots
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)

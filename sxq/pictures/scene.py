@@ -2,6 +2,7 @@
 
 The context is what lies nearest to the target, as much as can be looked at: the members' nodes first, then rings
 of neighbours until NODES are there. Of very large members the nearest OWN nodes are drawn and the rest is counted.
+A graph that is explained as a whole has no target node: there all nodes of the members stand in the middle.
 Nothing is random: the same answer is always the same picture.
 """
 
@@ -21,16 +22,21 @@ CONTEXT_EDGES = 600  # most grey edges
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """n nodes, the target first, at fixed places; edges by local node numbers."""
+    """n nodes, a target node first, at fixed places; edges by local node numbers."""
 
     graph: Any  # sxq.graph.Graph
     positions: np.ndarray  # [n] in the graph
     places: np.ndarray  # [n, 2] in [-1, 1]
-    hops: np.ndarray  # [n] steps from the target
+    hops: np.ndarray  # [n] steps from the target node, or from the members of a whole graph
     context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once where undirected
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool
+    rooted: bool  # whether the first node is the target
+
+    def inside(self, number: int) -> set[int]:
+        """The nodes of one member, and the target node."""
+        return {*range(self.rooted), *(node for edge in self.members[number] for node in edge)}
 
     def labels(self) -> list[int | None]:
         """Class label of each node, None where it has none."""
@@ -44,16 +50,17 @@ class Scene:
 
 def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     """The scene of explanations of one target on one graph."""
-    graph, root = explanations[0].graph, explanations[0].graph.position(explanations[0].target)
+    graph, rooted = explanations[0].graph, explanations[0].kind == "node"
     own = np.unique(np.concatenate([e.nodes for e in explanations]))
-    positions, hops = _around(graph, root, own, nodes)
+    roots = np.array([graph.position(explanations[0].target)]) if rooted else own[:OWN]
+    positions, hops = _around(graph, roots, own, nodes)
     local = {int(p): i for i, p in enumerate(positions)}
     pairs = [graph.undirected and _whole(e) for e in explanations]
     edges = [_edges(e.edge_index, as_pairs) for e, as_pairs in zip(explanations, pairs)]
     members = [_local(found, local) for found in edges]
     context = _context(graph, positions, local)
     return Scene(graph, positions, _layout(hops, context, members), hops, context, members,
-                 [len(found) - len(drawn) for found, drawn in zip(edges, members)], not all(pairs))
+                 [len(found) - len(drawn) for found, drawn in zip(edges, members)], not all(pairs), rooted)
 
 
 def _whole(explanation: Explanation) -> bool:
@@ -62,10 +69,10 @@ def _whole(explanation: Explanation) -> bool:
     return all((v, u) in edges for u, v in edges)
 
 
-def _around(graph, root: int, own: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The target, the members' nodes and the nearest others, with their steps from the target."""
-    hop, ring, step = {root: 0}, np.array([root]), 0
-    missing, room_for_own = set(own.tolist()) - {root}, OWN
+def _around(graph, roots: np.ndarray, own: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The roots, the members' nodes and the nearest others, with their steps from the roots."""
+    hop, ring, step = dict.fromkeys(roots.tolist(), 0), roots, 0
+    missing, room_for_own = set(own.tolist()) - set(hop), OWN + 1 - len(hop)
     while len(ring) and (missing or len(hop) < most):
         step += 1
         found = np.unique(graph.edge_index[0, graph.in_edges(ring)])

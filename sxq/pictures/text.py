@@ -5,6 +5,8 @@
     │   └◀─ 9 · class 0               ◀─  a message from 9 to 7
     └─▶ 12
         12 ── 9                       closes a circle
+
+Where a whole graph is explained, the tree begins at the node with the most neighbours.
 """
 
 from collections import defaultdict
@@ -25,13 +27,14 @@ def drawing(explanation: Explanation) -> str:
         for a, b in ((u, v), (v, u)):
             if b not in near[a]:
                 near[a].append(b)
-    parents, order = _tree(explanation.target, near)
+    root = explanation.target if explanation.kind == "node" else max(near, key=lambda node: len(near[node]))
+    parents, order = _tree(root, near)
     children = defaultdict(list)
     for node in order[1:]:
         children[parents[node]].append(node)
     names = _names(explanation)
-    lines = [names(explanation.target)]
-    _branches(explanation.target, "", children, edges, names, lines)
+    lines = [names(root)]
+    _branches(root, "", children, edges, names, lines)
     circles = {frozenset(e) for e in edges} - {frozenset((n, parents[n])) for n in order[1:]}
     pairs = [pair for pair in dict.fromkeys(map(_pair(circles), edges)) if pair]
     lines += [f"    {u} {_arrow(u, v, edges)} {v}" for u, v in pairs]

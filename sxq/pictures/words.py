@@ -8,20 +8,21 @@ from sxq.explanation import Explanation, TargetReport
 SHOWN = 6  # most edges named
 
 
-def meaning(report: TargetReport) -> str:
-    """What the skyline of one target says, in one sentence."""
+def meaning(report: TargetReport, kind: str = "node") -> str:
+    """What the skyline of one target, a "node" or a "graph", says, in one sentence."""
     members = report.explanations
     keeps = min((e for e in members if e.factual), key=lambda e: e.size, default=None)
     turns = min((e for e in members if e.counterfactual), key=lambda e: e.size, default=None)
-    said = f"The model puts node {report.target} in class {report.prediction} with probability {report.probability:.2f}"
-    parts = []
+    said = (f"The model puts {kind} {report.target} in class {report.prediction} "
+            f"with probability {report.probability:.2f}")
+    parts, around = [], "its neighbourhood" if kind == "node" else "it"
     if keeps:
         parts.append(f"{edges(keeps)} alone would be enough for it to say so")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
         them = "them" if turns.size > 1 else "that edge"
         parts.append(f"without {them if same else edges(turns)} it would say something else")
-    return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of its neighbourhood explains why."
+    return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of {around} explains why."
 
 
 def edges(explanation: Explanation) -> str:
@@ -38,12 +39,13 @@ def _named(u: Any, v: Any, both: bool) -> str:
     return f"{u}-{v}" if both else f"{u} → {v}"
 
 
-def certificate(report: TargetReport, epsilon: float | None) -> Sequence[tuple[str, str]]:
+def certificate(report: TargetReport, epsilon: float | None, kind: str = "node") -> Sequence[tuple[str, str]]:
     """What is proven about the answer: (what, how much)."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
+    where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
     rows = [
-        ("edges that could matter", f"{report.field_size:,} within {report.hops} hops"),
+        ("edges that could matter", f"{report.field_size:,} {where}"),
         ("candidates verified", f"{report.candidates:,}, each by two inferences on the edited graph"),
         ("of these, explanatory", f"{report.explanatory:,}"),
         ("exact front", f"{report.front:,} that nothing examined dominates"),

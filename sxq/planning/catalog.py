@@ -1,10 +1,10 @@
 """What the planner may know of the world: one frozen value, built by the corridor for each statement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
 
 
@@ -32,10 +32,12 @@ class GeneratorInfo:
 class Catalog:
     """Everything a plan can refer to, by name."""
 
-    graphs: Mapping[str, Graph]
+    graphs: Mapping[str, Graph | GraphSet]
     models: Mapping[str, ModelInfo]
     measures: Mapping[str, Measure]
     generators: Mapping[str, GeneratorInfo]
     default_generators: tuple[str, ...]
     settings: Mapping[str, Any]  # by name, as `parse_setting` returned them
+    learned: Mapping[str, str] = field(default_factory=dict)  # pre-trained attributors: name -> their model's
+    explainers: tuple[str, ...] = ()  # PyG explainers that were registered
     stores: bool = True  # false on a read-only database: answers are shown, not stored

@@ -39,7 +39,7 @@ def number(clause: str, value: Any, default: float | None, least: float, above: 
 def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure]) -> Any:
     """The value of a generator's option, of the type of its default; `measures` are those of the query.
 
-    Whole numbers and numbers are 0 or more. Raises InvalidValue.
+    Whole numbers and numbers, alone or in a tuple, are 0 or more. Raises InvalidValue.
     """
     if isinstance(default, Objective):
         return _objective(clause, value, default, measures)
@@ -51,6 +51,10 @@ def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure
         return whole(clause, value, default, 0)
     if isinstance(default, float):
         return number(clause, value, default, 0)
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple) or not len(value):
+            raise InvalidValue(f"{clause} {value!r}; expected numbers in brackets, such as [0.1, 0.2]")
+        return tuple(number(clause, each, None, 0) for each in value)
     if not isinstance(value, str):
         raise InvalidValue(f"{clause} {value!r}; expected text")
     return value

@@ -16,7 +16,7 @@ SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximu
 
 @dataclass(frozen=True)
 class FieldScan:
-    """Cut the receptive field of every target out of the graph."""
+    """Cut the receptive field of every target out of the graph; of a graph as target take all."""
 
     graph: str
     directed: bool  # a unit is a directed edge, else a pair
@@ -25,14 +25,17 @@ class FieldScan:
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
     sizes: tuple[int, ...]  # candidate units of each field
+    kind: str = "node"  # what the targets are: each a "node", or a "graph" of a collection
 
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
         if len(self.sizes) <= SHOWN_FIELDS:
-            fields = ", ".join(f"node {key!r}: {size}" for key, size in zip(self.targets, self.sizes))
+            fields = ", ".join(f"{self.kind} {key!r}: {size}" for key, size in zip(self.targets, self.sizes))
         else:
             low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
-            fields = f"{len(self.sizes)} nodes: {low} / {mid} / {high} (least / median / most)"
+            fields = f"{len(self.sizes)} {self.kind}s: {low} / {mid} / {high} (least / median / most)"
+        if self.kind == "graph":
+            return f"graphs {self.graph}; whole graphs; {unit} of {fields}"
         return f"graph {self.graph}; {self.hops} hops + {self.halo} halo; {unit} of {fields}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
-from sxq.graph import Graph, extract
+from sxq.graph import Graph, GraphSet, extract
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import known, number, option, whole
@@ -25,11 +25,14 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
     model = known("model", statement.model, catalog.models)
     graph_name = statement.graph or model.graph
     graph = known("graph", graph_name, catalog.graphs)
+    _check_kind(statement.kind, model, graph)
     settings = catalog.settings
     measures = _measures(statement.measures, catalog.measures)
+    generators = _generators(statement.generators, catalog, measures)
+    _check_learned(generators, catalog, model.name)
     scan = _scan(graph_name, graph, model, keys, statement.directed)
     generate = Generate(
-        scan, _generators(statement.generators, catalog, measures),
+        scan, generators,
         budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True),
         seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
@@ -43,11 +46,23 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
     return Plan(answer, catalog.stores, statement.into, keeps=catalog.stores and settings["sxq_keep_candidates"])
 
 
-def _scan(name: str, graph: Graph, model: ModelInfo, keys: Sequence[Any], directed: bool) -> FieldScan:
+def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
+    """Nodes are targets of a model of nodes, graphs of a model of graphs."""
+    has = "graph" if isinstance(graph, GraphSet) else "node"
+    if kind != has:
+        raise InvalidValue(f"EXPLAIN {kind.upper()}, but model {model.name!r} classifies the {has}s of "
+                           f"{model.graph!r}: say EXPLAIN {has.upper()}")
+
+
+def _scan(name: str, graph: Graph | GraphSet, model: ModelInfo, keys: Sequence[Any], directed: bool) -> FieldScan:
+    kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
-        raise DataError("no target: the list or sub-query of NODES gave no node")
-    positions = tuple(dict.fromkeys(map(graph.position, keys)))  # a node named twice is explained once
+        raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
+    positions = tuple(dict.fromkeys(map(graph.position, keys)))  # a target named twice is explained once
     directed = directed or not graph.undirected
+    if kind == "graph":
+        sizes = tuple(graph.units(directed)[list(positions)].tolist())
+        return FieldScan(name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind)
     sizes = tuple(extract(graph, position, model.hops, 0, directed).num_units for position in positions)
     return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, sizes)
 
@@ -77,6 +92,22 @@ def _options(call: GeneratorCall, generator: GeneratorInfo,
     return tuple((name, option(f"{call.name}({name})", value,
                                known(f"option of {call.name}", name, generator.options), objectives))
                  for name, value in call.options)
+
+
+def _check_learned(generators, catalog: Catalog, model: str) -> None:
+    """Whatever is `pretrained` must be there, and be made for the model; an `explainer` must be registered."""
+    for name, options in generators:
+        if "explainer" in catalog.generators[name].options:
+            known("explainer", dict(options).get("explainer", ""), dict.fromkeys(catalog.explainers))
+        if "pretrained" not in catalog.generators[name].options:
+            continue
+        chosen = dict(options).get("pretrained")
+        if chosen is None:
+            raise InvalidValue(f"BY {name} needs what was learned: {name}(pretrained = r), after PRETRAIN REFINE r "
+                               f"FOR MODEL {model}")
+        if known("refine", chosen, catalog.learned) != model:
+            raise InvalidValue(f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
+                               f"not for {model!r}")
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ SQL = ("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "JO
        "DESC", "CREATE TABLE", "CREATE VIEW", "INSERT INTO", "VALUES", "COPY", "DESCRIBE", "SUMMARIZE")
 _AFTER_TABLES = ("FROM", "JOIN", "INTO", "TABLE", "DESCRIBE", "SUMMARIZE", "UPDATE", "COPY")
 _NAMES = {  # the last keyword before a name, and what it names
-    "MODEL": "models", "GRAPH": "graphs", "GRAPHS": "graphs", "OPTIMIZE": "measures", "WHERE": "measures",
-    "AND": "measures", "NOT": "", "SET": "settings", "RESET": "settings", "BY": "generators",
+    "MODEL": "models", "GRAPH": "graphs", "GRAPHS": "collections", "REFINE": "refines", "OPTIMIZE": "measures",
+    "WHERE": "measures", "AND": "measures", "NOT": "", "SET": "settings", "RESET": "settings", "BY": "generators",
 }
+_VALUES = {"architecture": "architectures", "pretrained": "refines", "explainer": "explainers"}  # of options
 _PARTIAL = re.compile(r"[\w$]+[+-]?$|\.\w*$")
 
 
@@ -92,7 +93,8 @@ def _named(words: list[Lexeme], vocabulary: Vocabulary, legal: list[str]) -> lis
 def _defines(words: list[Lexeme]) -> bool:
     """Whether the name that comes next is a new one: CREATE GRAPH ..., TRAIN MODEL ..., INTO ..."""
     texts = [word.text.upper() for word in words]
-    return texts[-1] == "INTO" or texts[0] in ("CREATE", "TRAIN") and "ON" not in texts
+    told = {"CREATE": "ON", "TRAIN": "ON", "PRETRAIN": "FOR"}.get(texts[0])  # the first word behind the new name
+    return texts[-1] == "INTO" or told is not None and told not in texts
 
 
 def _in_options(words: list[Lexeme]) -> bool:
@@ -101,13 +103,16 @@ def _in_options(words: list[Lexeme]) -> bool:
 
 
 def _options(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
-    """Names of options, or after `ARCHITECTURE =` its values."""
+    """Names of options, or after `ARCHITECTURE =` and its like their values."""
     texts = [word.text.lower() for word in words]
     if texts[-1] == "=":
-        return list(vocabulary.architectures) if texts[-2] == "architecture" else []
+        return list(getattr(vocabulary, _VALUES.get(texts[-2], ""), ()))
     opening = len(texts) - 1 - texts[::-1].index("(")
-    if words[0].text.upper() in ("CREATE", "TRAIN"):
-        return [name.upper() for name in vocabulary.options] or ["UNDIRECTED"]
+    match words[0].text.upper():
+        case "CREATE" | "TRAIN":
+            return [name.upper() for name in vocabulary.options] or ["UNDIRECTED"]
+        case "PRETRAIN":
+            return [name.upper() for name in vocabulary.pretraining]
     return list(vocabulary.generators.get(texts[opening - 1], ()))
 
 

@@ -28,7 +28,7 @@ from sxq.shell.dots import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
 from sxq.vocabulary import Vocabulary
 
-NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "CREATE", "AUDIT")
+NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")
 PATIENCE = 5.0  # seconds to wait for the engine's names
 
 

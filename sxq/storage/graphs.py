@@ -1,8 +1,8 @@
 """Graphs in tables: the columns of a graph out to `graphs`, `nodes`, `edges`, and back bit for bit.
 
 The values are those of `Graph.columns()`, so that this room need not know the class: edge_index [2, E]
-int64, x [n, d] float32, y [n] int64, split [n] text, edge_weight [E] and edge_attr [E, D] float32, keys
-(a list, None: keys are positions), attributes (a dict of lists).
+int64, x [n, d] float32, y [n] int64, split [n] text, edge_weight [E] and edge_attr [E, D] float32, edge_truth [E]
+bool, keys (a list, None: keys are positions), attributes (a dict of lists).
 """
 
 import datetime
@@ -18,7 +18,7 @@ from sxq.storage.rows import (Cursor, append, insert, insert_arrays, key_array, 
                               object_array, run)
 from sxq.storage.table import plain
 
-_PARTS = ("y", "split", "edge_weight", "edge_attr")  # what a graph may have or not
+_PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # what a graph may have or not
 _GRAPH = KINDS["graph"]
 
 
@@ -34,6 +34,7 @@ class GraphRow:
     num_features: int
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
+    num_graphs: int | None = None  # of a collection; None: a single graph
 
 
 def save(cursor: Cursor, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
@@ -42,9 +43,18 @@ def save(cursor: Cursor, name: str, content_hash: str, columns: Mapping[str, Any
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
+    return save_parts(cursor, columns, {"name": name, "content_hash": content_hash, "undirected": bool(undirected)})
+
+
+def save_parts(cursor: Cursor, columns: Mapping[str, Any], row: Mapping[str, Any], owner: np.ndarray | None = None,
+               local: np.ndarray | None = None) -> int:
+    """Store the columns of a graph, with further columns of its `row`; return its new id.
+
+    Of a collection also the key of every node's graph, `owner`, and the node's position in there, `local`.
+    """
     (graph_id,) = next_ids(cursor, "graph_ids")
-    _save_row(cursor, graph_id, name, content_hash, columns, undirected)
-    _save_nodes(cursor, graph_id, columns)
+    _save_row(cursor, graph_id, columns, row)
+    _save_nodes(cursor, graph_id, columns, owner, local)
     _save_attributes(cursor, graph_id, columns["attributes"] or {})
     _save_edges(cursor, graph_id, columns)
     return graph_id
@@ -67,31 +77,32 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
 def listing(cursor: Cursor) -> list[GraphRow]:
     """Every named graph, by name."""
     rows = run(cursor, "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-                       " undirected FROM graphs WHERE dropped_at IS NULL ORDER BY name")
+                       " undirected, num_graphs FROM graphs WHERE dropped_at IS NULL ORDER BY name")
     return [GraphRow(*row) for row in rows]
 
 
-def _save_row(cursor: Cursor, graph_id: int, name: str, content_hash: str, columns: Mapping[str, Any],
-              undirected: bool) -> None:
+def _save_row(cursor: Cursor, graph_id: int, columns: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     x, y, keys, attr = (columns[part] for part in ("x", "y", "keys", "edge_attr"))
     insert(cursor, "graphs", {
-        "graph_id": graph_id, "name": name, "content_hash": content_hash, "undirected": bool(undirected),
-        "num_nodes": len(x), "num_edges": columns["edge_index"].shape[1], "num_features": x.shape[1],
+        "graph_id": graph_id, "num_nodes": len(x), "num_edges": columns["edge_index"].shape[1],
+        "num_features": x.shape[1],
         "num_classes": None if y is None else len(np.unique(y)),
         "key_type": None if keys is None else key_type(keys),
         "edge_features": None if attr is None else attr.shape[1],
         "parts": [part for part in _PARTS if columns[part] is not None],
-        "attributes": list(columns["attributes"] or {})})
+        "attributes": list(columns["attributes"] or {}), **row})
 
 
-def _save_nodes(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
+def _save_nodes(cursor: Cursor, graph_id: int, columns: Mapping[str, Any], owner: np.ndarray | None,
+                local: np.ndarray | None) -> None:
     num_nodes = len(columns["x"])
     keys = columns["keys"]
     arrays = {"position": np.arange(num_nodes), "x": _vectors(columns["x"]),
-              "node": np.arange(num_nodes) if keys is None else key_array(keys),
+              "node": (np.arange(num_nodes) if local is None else local) if keys is None else key_array(keys),
+              "graph": _or_null(owner, num_nodes),
               "label": _or_null(columns["y"], num_nodes), "split": _or_null(columns["split"], num_nodes)}
     insert_arrays(cursor, "INSERT INTO nodes"
-                          " SELECT $1, position, node::VARIANT, label, split, x::FLOAT[], NULL"
+                          " SELECT $1, position, node::VARIANT, graph::VARIANT, label, split, x::FLOAT[], NULL"
                           " FROM temp.incoming", arrays, [graph_id])
 
 
@@ -114,10 +125,11 @@ def _attribute(name: str, value: Any) -> Any:
 def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
     (src, dst), weight, attr = columns["edge_index"], columns["edge_weight"], columns["edge_attr"]
     arrays = {"edge": np.arange(len(src)), "src": src, "dst": dst, "weight": _or_null(weight, len(src)),
-              "attr": _or_null(None if attr is None else _vectors(attr), len(src))}
+              "attr": _or_null(None if attr is None else _vectors(attr), len(src)),
+              "truth": _or_null(columns["edge_truth"], len(src))}
     # keys come from `nodes`: text need not pass through Python again for every edge
     insert_arrays(cursor, "INSERT INTO edges"
-                          " SELECT $1, edge, s.node, d.node, src, dst, weight, attr::FLOAT[]"
+                          " SELECT $1, edge, s.graph, s.node, d.node, src, dst, weight, attr::FLOAT[], truth"
                           " FROM temp.incoming"
                           " JOIN nodes s ON s.graph_id = $1 AND s.position = src"
                           " JOIN nodes d ON d.graph_id = $1 AND d.position = dst", arrays, [graph_id])
@@ -130,10 +142,10 @@ def _load_nodes(cursor: Cursor, graph_id: int, num_features: int) -> dict[str, A
 
 
 def _load_edges(cursor: Cursor, graph_id: int) -> dict[str, Any]:
-    read = cursor.execute("SELECT src_position, dst_position, weight, attr FROM edges WHERE graph_id = ?"
+    read = cursor.execute("SELECT src_position, dst_position, weight, attr, truth FROM edges WHERE graph_id = ?"
                           " ORDER BY edge", [graph_id]).fetchnumpy()
     return {"edge_index": np.stack([read["src_position"], read["dst_position"]]),
-            "edge_weight": read["weight"], "edge_attr": read["attr"]}
+            "edge_weight": read["weight"], "edge_attr": read["attr"], "edge_truth": read["truth"]}
 
 
 def _load_keys(cursor: Cursor, graph_id: int, sql_type: str) -> list[Any]:

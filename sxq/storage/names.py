@@ -25,7 +25,9 @@ class Kind:
 
 KINDS = {
     "graph": Kind("graph", "graphs", "graph_id", ("content_hash",)),
+    "graphs": Kind("graphs", "graphs", "graph_id", ("content_hash",)),
     "model": Kind("model", "models", "model_id", ("graph_id", "content_hash")),
+    "refine": Kind("refine", "refines", "refine_id", ("model_id", "graph_id", "content_hash")),
 }
 
 
@@ -90,10 +92,12 @@ def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
 
 
 def _sweep(cursor: Cursor) -> None:
-    """Delete what has no name and nothing that refers to it; models first, they refer to graphs."""
+    """Delete what has no name and nothing that refers to it; what refers to others first."""
+    run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
+    run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")
     run(cursor, "DELETE FROM models WHERE dropped_at IS NOT NULL AND model_id NOT IN"
-                " (SELECT model_id FROM queries)")
-    run(cursor, "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN"
-                " (SELECT graph_id FROM queries UNION SELECT graph_id FROM models)")
-    for table in ("nodes", "edges"):
+                " (SELECT model_id FROM queries UNION SELECT model_id FROM refines)")
+    run(cursor, "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN (SELECT graph_id FROM queries"
+                " UNION SELECT graph_id FROM models UNION SELECT graph_id FROM refines)")
+    for table in ("nodes", "edges", "graph_members"):
         run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")

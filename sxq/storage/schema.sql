@@ -13,10 +13,11 @@ CREATE TABLE schema_version (
 
 CREATE SEQUENCE graph_ids;
 CREATE SEQUENCE model_ids;
+CREATE SEQUENCE refine_ids;
 CREATE SEQUENCE query_ids;
 CREATE SEQUENCE explanation_ids;
 
--- One row per graph. A name is in use by at most one row whose dropped_at is NULL.
+-- One row per graph, and per collection of graphs. A name is in use by at most one row whose dropped_at is NULL.
 CREATE TABLE graphs (
     graph_id      BIGINT PRIMARY KEY, -- allotted once, never used again
     name          VARCHAR NOT NULL,   -- the user's
@@ -25,20 +26,34 @@ CREATE TABLE graphs (
     num_edges     BIGINT NOT NULL,    -- directed edges
     num_features  INTEGER NOT NULL,   -- length of nodes.x
     num_classes   INTEGER,            -- distinct labels; NULL without labels
+    num_graphs    BIGINT,             -- graphs of a collection, whose counts are sums; NULL: a graph
     undirected    BOOLEAN NOT NULL,   -- every edge stands there in both directions
     key_type      VARCHAR,            -- BIGINT, HUGEINT or VARCHAR; NULL: keys are positions
+    graph_key_type VARCHAR,           -- the same of a collection's graphs; NULL: keys are numbers
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
-    parts         VARCHAR[] NOT NULL, -- which of y, split, edge_weight, edge_attr the graph has
+    parts         VARCHAR[] NOT NULL, -- which of y, split, edge_weight, edge_attr, edge_truth it has
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
     created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at    TIMESTAMP           -- when the name was dropped or replaced; kept for what refers to it
 );
 
+-- One row per graph of a collection.
+CREATE TABLE graph_members (
+    graph_id   BIGINT NOT NULL,       -- of graphs: the collection
+    number     BIGINT NOT NULL,       -- 0 .. num_graphs - 1
+    graph      VARIANT NOT NULL,      -- key: the number, unless you named it
+    label      BIGINT,                -- class
+    split      VARCHAR,               -- train, val, test or ''
+    num_nodes  BIGINT NOT NULL,       -- its nodes follow those of the graphs before it
+    num_edges  BIGINT NOT NULL        -- so do its edges
+);
+
 -- One row per node.
 CREATE TABLE nodes (
     graph_id   BIGINT NOT NULL,       -- of graphs
-    position   BIGINT NOT NULL,       -- 0 .. num_nodes - 1
-    node       VARIANT NOT NULL,      -- key
+    position   BIGINT NOT NULL,       -- 0 .. num_nodes - 1, through all graphs of a collection
+    node       VARIANT NOT NULL,      -- key, of a collection unique within the graph
+    graph      VARIANT,               -- key of the graph of a collection it is in; NULL: no collection
     label      BIGINT,                -- class
     split      VARCHAR,               -- train, val, test or ''
     x          FLOAT[] NOT NULL,      -- features
@@ -49,12 +64,14 @@ CREATE TABLE nodes (
 CREATE TABLE edges (
     graph_id     BIGINT NOT NULL,     -- of graphs
     edge         BIGINT NOT NULL,     -- 0 .. num_edges - 1: column of data.edge_index
+    graph        VARIANT,             -- as in nodes
     src          VARIANT NOT NULL,    -- key
     dst          VARIANT NOT NULL,    -- key
     src_position BIGINT NOT NULL,     -- src as nodes.position
     dst_position BIGINT NOT NULL,     -- dst as nodes.position
     weight       FLOAT,               -- edge_weight
-    attr         FLOAT[]              -- edge_attr
+    attr         FLOAT[],             -- edge_attr
+    truth        BOOLEAN              -- a ground truth names it (a motif edge of generated data); NULL: unknown
 );
 
 -- One row per model. Names as in graphs.
@@ -68,6 +85,28 @@ CREATE TABLE models (
     probe        JSON,                -- logits of a few nodes at registration
     created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at   TIMESTAMP            -- as in graphs
+);
+
+-- One row per set of pre-trained attributors (PRETRAIN REFINE). Names as in graphs.
+CREATE TABLE refines (
+    refine_id    BIGINT PRIMARY KEY,  -- allotted once, never used again
+    name         VARCHAR NOT NULL,    -- the user's
+    model_id     BIGINT NOT NULL,     -- of models: what they explain
+    graph_id     BIGINT NOT NULL,     -- of graphs: what they learned from
+    content_hash VARCHAR NOT NULL,    -- of weights and spec
+    spec         JSON NOT NULL,       -- sizes, options, targets learned from, losses of the epochs, versions
+    weights      BLOB NOT NULL,       -- safetensors
+    created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
+    dropped_at   TIMESTAMP            -- as in graphs
+);
+
+-- What attributors think of every edge they learned from: the global view of a model, class by class.
+CREATE TABLE saliency (
+    refine_id BIGINT NOT NULL,        -- of refines
+    target    VARIANT NOT NULL,       -- key of the graph of a collection, or of the node whose field it is
+    class     INTEGER NOT NULL,       -- that the model predicts for the target; its attributor was asked
+    edge      BIGINT NOT NULL,        -- of edges
+    saliency  DOUBLE NOT NULL         -- probability that the edge matters to that class, 0 to 1
 );
 
 -- One row per EXPLAIN.
@@ -91,7 +130,7 @@ CREATE TABLE queries (
 -- One row per target of a query: written pending before the run, filled in with its explanations.
 CREATE TABLE targets (
     query_id         BIGINT NOT NULL,  -- of queries
-    target           VARIANT NOT NULL, -- key of the node, or number of the graph
+    target           VARIANT NOT NULL, -- key of the node, or of the graph
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
     status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed
     prediction       INTEGER,          -- the predicted class c
@@ -99,7 +138,7 @@ CREATE TABLE targets (
     p_empty          DOUBLE,           -- p(c) without any candidate edge
     self_sufficient  BOOLEAN,          -- the model says c without any edge, so "factual" says little
     field_size       BIGINT,           -- candidate units in the receptive field
-    hops             INTEGER,          -- depth of the receptive field
+    hops             INTEGER,          -- depth of the receptive field; of a graph its onion layers
     candidates       BIGINT,           -- distinct candidates verified
     pruned           BIGINT,           -- distinct candidates not verified: whatever the model says, they are dominated
     explanatory      BIGINT,           -- of these, factual or counterfactual (and admitted by WHERE)

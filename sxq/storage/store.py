@@ -14,7 +14,7 @@ import duckdb
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.explanation import TargetReport
-from sxq.storage import answers, graphs, history, models, names
+from sxq.storage import answers, collections, graphs, history, models, names, refines
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.table import Table, execute
@@ -120,8 +120,24 @@ class Store:
         with self._transaction() as cursor:
             return graphs.load(cursor, name_or_id)
 
+    def save_graphs(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
+                    replace: bool = False) -> int:
+        """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
+        with self._write("CREATE GRAPHS") as cursor:
+            return collections.save(cursor, name, content_hash, columns, undirected, replace)
+
+    def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
+        """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
+        with self._transaction() as cursor:
+            return collections.load(cursor, name_or_id)
+
+    def is_collection(self, graph_id: int) -> bool:
+        """Whether a row of `graphs` is a collection; raises InvalidValue."""
+        with self._transaction() as cursor:
+            return collections.is_collection(cursor, graph_id)
+
     def graphs(self) -> list[graphs.GraphRow]:
-        """Every named graph, by name."""
+        """Every named graph and collection, by name."""
         with self._transaction() as cursor:
             return graphs.listing(cursor)
 
@@ -141,8 +157,24 @@ class Store:
         with self._transaction() as cursor:
             return models.listing(cursor)
 
+    def save_refine(self, name: str, model_id: int, graph_id: int, content_hash: str, spec: Mapping[str, Any],
+                    weights: bytes, saliency: Mapping[str, Sequence], replace: bool = False) -> int:
+        """Store pre-trained attributors and their saliency (columns by name) under `name`. Raises NameTaken."""
+        with self._write("PRETRAIN REFINE") as cursor:
+            return refines.save(cursor, name, model_id, graph_id, content_hash, spec, weights, saliency, replace)
+
+    def load_refine(self, name: str) -> refines.RefineRow | None:
+        """Pre-trained attributors by name, or None."""
+        with self._transaction() as cursor:
+            return refines.load(cursor, name)
+
+    def refines(self) -> list[refines.RefineRow]:
+        """All named attributors, by name."""
+        with self._transaction() as cursor:
+            return refines.listing(cursor)
+
     def drop(self, kind: str, name: str, if_exists: bool = False) -> None:
-        """Free the name of a 'graph' or 'model'; what answers refer to keeps its row. Raises UnknownName."""
+        """Free the name of a kind of `names.KINDS`; what answers refer to keeps its row. Raises UnknownName."""
         with self._write(f"DROP {kind.upper()}") as cursor:
             names.drop(cursor, names.KINDS[kind], name, if_exists)
 

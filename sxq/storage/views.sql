@@ -40,7 +40,7 @@ GROUP BY query_id, target, explanation_id, rank
 QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
 
 -- Which classes of nodes explanations are made of, by the class that was predicted: 'what do the explanations of
--- class 1 consist of'. The target itself is not counted.
+-- class 1 consist of'. A target node itself is not counted.
 CREATE VIEW label_mix AS
 WITH
     ends AS (
@@ -49,18 +49,19 @@ WITH
     labelled AS (
         SELECT query_id, prediction, label
         FROM ends JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
-        JOIN queries USING (query_id) JOIN nodes USING (graph_id, node)
-        WHERE node <> e.target AND label IS NOT NULL)
+        JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
+        WHERE CASE WHEN n.graph IS NULL THEN node <> e.target ELSE n.graph = e.target END AND label IS NOT NULL)
 SELECT
     query_id,                         -- of queries
-    prediction,                       -- the class of the explained nodes
+    prediction,                       -- the class of the explained nodes, or graphs
     label,                            -- the class of nodes in their explanations
     count(*) AS nodes,                -- how many, over all explanations
     nodes / sum(nodes) OVER (PARTITION BY query_id, prediction) AS share -- of all nodes in them
 FROM labelled
 GROUP BY query_id, prediction, label;
 
--- Edges that recur: in how many explanations of how many targets each directed edge stands.
+-- Edges that recur: in how many explanations of how many targets each directed edge stands. Graphs of a collection
+-- have no edges in common: theirs are counted graph by graph.
 CREATE VIEW recurring_edges AS
 SELECT
     query_id,                         -- of queries
@@ -68,9 +69,11 @@ SELECT
     dst,                              -- key
     count(*) AS explanations,         -- that hold the edge
     count(DISTINCT target) AS targets, -- whose explanations hold it
-    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share -- of the query's
-FROM explanation_edges JOIN explanations e USING (explanation_id)
-GROUP BY query_id, src, dst;
+    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's
+    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph -- of a collection, that the edge is in; else NULL
+FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
+JOIN graphs USING (graph_id)
+GROUP BY query_id, src, dst, graph;
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
 -- measures that only one of them optimised are left aside.

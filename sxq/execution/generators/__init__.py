@@ -7,11 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sxq.execution.conversation import Search
+from sxq.execution.generators.cf2 import cf2
 from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
+from sxq.execution.generators.moexp import moexp
 from sxq.execution.generators.onion import onion
+from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, pyg, sa
 from sxq.execution.generators.random import random
+from sxq.execution.generators.refine import refine
 from sxq.execution.generators.search import search
+from sxq.scoring.attribution import RATIOS
 from sxq.scoring.measures import Objective
 
 MEAN = Objective("mean")
@@ -26,6 +31,7 @@ class GeneratorEntry:
     options: dict[str, object]
     summary: str
     prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
+    looks_inside: bool = False  # it needs `context.subject`: the model itself
 
 
 GENERATORS = {
@@ -35,5 +41,19 @@ GENERATORS = {
     "growing": GeneratorEntry(growing, {"objective": MEAN},
                               "grow from the target outwards, edge by edge (ApxSX-I)", True),
     "exhaustive": GeneratorEntry(exhaustive, {}, "every connected subgraph of a small field, an error where too many"),
+    "refine": GeneratorEntry(refine, {"pretrained": "", "fine_tune": True, "ratios": RATIOS, "select": "sample",
+                                      "samples": 8, "steps": 20, "lr": 1e-4},
+                             "pre-trained class by class, fine-tuned to the target (ReFine)", looks_inside=True),
+    "gnnexplainer": GeneratorEntry(gnnexplainer, {"epochs": 100, "lr": 0.01}, "the edge mask of GNNExplainer",
+                                   looks_inside=True),
+    "graphmask": GeneratorEntry(graphmask, {"epochs": 50, "lr": 0.01}, "the edge mask of GraphMask", looks_inside=True),
+    "attention": GeneratorEntry(attention, {}, "attention weights, of models that have them", looks_inside=True),
+    "sa": GeneratorEntry(sa, {}, "sizes of gradients by edges", looks_inside=True),
+    "pyg": GeneratorEntry(pyg, {"explainer": ""}, "any explainer that was registered: con.register_explainer",
+                          looks_inside=True),
+    "cf2": GeneratorEntry(cf2, {"epochs": 100, "lr": 0.05, "alpha": 0.6, "lam": 10.0},
+                          "one mask that is factual and counterfactual (CF2)", looks_inside=True),
+    "moexp": GeneratorEntry(moexp, {"size": 32, "generations": 20},
+                            "evolution towards the front of two objectives (MOExp)"),
     "random": GeneratorEntry(random, {"size": 0}, "random connected subgraphs, of `size` units or log-uniform sizes"),
 }

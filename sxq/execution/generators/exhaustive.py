@@ -73,8 +73,7 @@ def _children(field: Field, bits: np.ndarray, barred: np.ndarray):
 
 def _frontier(field: Field, bits: np.ndarray, barred: np.ndarray) -> np.ndarray:
     """Units [n, U] that may join each state."""
-    nodes = field.reached(bits)
-    return (nodes[:, field.ends[0]] | nodes[:, field.ends[1]]) & ~bits & ~barred
+    return field.frontiers(bits) & ~barred
 
 
 def _estimate(field: Field, context: Context) -> float:

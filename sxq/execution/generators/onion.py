@@ -16,21 +16,26 @@ Departures. The layers' peels do not depend on each other, so they run abreast: 
 whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
 verifies only the most promising siblings (`pace`): never quadratic in the field. Units that a step leaves out are
 ranked by what earlier steps measured, before that by the first-order estimate.
+
+Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and what a removal
+leaves may fall apart. Then every part with an edge is a candidate, a removal is worth its best part, and the search
+goes on in the best.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 
-from sxq.execution.conversation import Candidates, Context, Search, abreast, judge
-from sxq.graph import Field
+from sxq.execution.conversation import Candidates, Context, Scored, Search, abreast, judge
+from sxq.graph import Field, WholeGraph
 
 
 def onion(field: Field, context: Context, objective: str = "mean") -> Search:
     """Peel every hop, L to 1; within a hop the unit with the smallest loss of the objective goes first."""
     worth = judge(context, objective)
     shares, loss = share_out(context.allowance, field.layer_sizes), first_guess(context)
-    yield from abreast([_peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
+    peel = _peel if field.rooted else _peel_core
+    yield from abreast([peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
                         for hop in range(field.hops, 0, -1)])
 
 
@@ -49,6 +54,32 @@ def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int,
         layer = layer[np.argsort(loss[layer], kind="stable")]
         state[layer[:block]] = False
         layer, left = layer[block:], left - len(tried)
+
+
+def _peel_core(field: WholeGraph, hop: int, left: int, loss: np.ndarray, rows: int,
+               worth: Callable[[np.ndarray], np.ndarray]) -> Search:
+    """Take the units of one onion layer out of a core of the graph, always going on in its best connected part."""
+    state, score = yield from _best_part(field, field.unit_hop <= hop, worth)
+    while (layer := np.flatnonzero(state & (field.unit_hop == hop))).size and state.sum() > 1:
+        width, block = pace(len(layer), left)
+        tried = layer[np.argsort(loss[layer], kind="stable")][: min(width, max(1, rows // 2))]
+        parts, owner = field.split(_each_without(state, tried))
+        scored = yield Candidates.of(parts, edited=tried[owner])
+        best = np.maximum.reduceat(worth(scored.scores), np.unique(owner, return_index=True)[1])
+        loss[tried], left = score - best, left - len(parts)
+        layer = layer[np.argsort(loss[layer], kind="stable")]
+        rest = state.copy()
+        rest[layer[: min(block, int(state.sum()) - 1)]] = False
+        state, score = yield from _best_part(field, rest, worth)
+
+
+def _best_part(field: WholeGraph, bits: np.ndarray,
+               worth: Callable[[np.ndarray], np.ndarray]) -> Generator[Candidates, Scored, tuple[np.ndarray, float]]:
+    """Verify every connected part of bits [U]; the best of them [U], and its mean score."""
+    parts, _ = field.split(bits[None])
+    scored = yield Candidates.of(parts)
+    score = worth(scored.scores)
+    return parts[score.argmax()].copy(), float(score.max())
 
 
 def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:

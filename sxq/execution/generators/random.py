@@ -32,10 +32,13 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     """
     rows = np.arange(len(sizes))[:, None]
     bits = np.zeros((len(sizes), field.num_units), bool)
-    reached = np.zeros((len(sizes), field.num_nodes), bool)
-    reached[:, 0] = True
+    if not field.rooted:
+        bits[rows[:, 0], rng.integers(0, field.num_units, len(bits))] = True
+    reached = field.reached(bits)
     while (missing := sizes - bits.sum(axis=1)).any():
         frontier = (reached[:, field.ends[0]] | reached[:, field.ends[1]]) & ~bits
+        if not frontier[missing > 0].any():
+            break  # parts of a graph that is not connected: they are as large as they can be
         step = np.minimum(missing, 1 + bits.sum(axis=1) // 8)
         lottery = np.where(frontier, rng.random(bits.shape), -1.0)
         best = np.argpartition(-lottery, min(step.max(), bits.shape[1] - 1), axis=1)[:, : step.max()]

@@ -1,8 +1,11 @@
 """Which backend runs a model: the layered one where it equals the plain model, else the disjoint one.
 
 A model that can be traced is still checked before it is believed: on random cuts of real fields, for one
-candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show.
+candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show. The fields
+of a model of graphs are whole graphs.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,9 +15,10 @@ from sxq.errors import ModelError
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.inference.disjoint import Disjoint
 from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.pooled import Pooled
 from sxq.execution.inference.rowwise import Untraceable
 from sxq.execution.model import Model
-from sxq.graph import Graph, extract
+from sxq.graph import Field, Graph, GraphSet, extract, whole
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields the check looks at
@@ -23,7 +27,7 @@ TOLERANCE = 1e-5  # on probabilities
 REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates are compared
 
 
-def choose(model: Model, graph: Graph, setting: str = "auto") -> tuple[str, str]:
+def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tuple[str, str]:
     """(name of the backend, why) for a model whose hops and halo are known; `setting` is sxq_inference.
 
     Raises ModelError where 'layered' is asked for and cannot be had.
@@ -41,23 +45,22 @@ def choose(model: Model, graph: Graph, setting: str = "auto") -> tuple[str, str]
 
 def open_backend(name: str, model: Model) -> Backend:
     """The backend of that name, ready to load fields."""
-    return BACKENDS[name](model)
+    return Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
 
 
-def check(model: Model, graph: Graph) -> None:
+def check(model: Model, graph: Graph | GraphSet) -> None:
     """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model."""
-    layered, plain = Layered(model), Disjoint(model)
+    layered, plain = Layered(model), open_backend("disjoint", model)
     rng = np.random.default_rng(0)
-    for target in _targets(graph, rng):
-        field = extract(graph, target, model.hops, model.halo)
-        fast, slow = layered.load(graph, field), plain.load(graph, field)
+    for where, own, field in _fields(model, graph, rng):
+        fast, slow = layered.load(own, field), plain.load(own, field)
         for size in _sizes(model):
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
             some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
             found = _run(layered, Cuts(fast, bits))[:, some]
             difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
             if not difference <= TOLERANCE:
-                raise Untraceable(f"layer by layer, node {graph.key(target)!r} differs by {difference:.2g} "
+                raise Untraceable(f"layer by layer, {where} differs by {difference:.2g} "
                                   f"from the plain model")
 
 
@@ -82,6 +85,15 @@ def _sizes(model: Model) -> list[int]:
     return sorted({1, 7, *(width for width in widths if width <= WIDEST)})
 
 
-def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
-    heads = np.unique(graph.edge_index[1])
-    return [int(v) for v in rng.choice(heads, size=min(FIELDS, len(heads)), replace=False)]
+def _fields(model: Model, graph: Graph | GraphSet, rng: np.random.Generator) -> Iterator[tuple[str, Graph, Field]]:
+    """Some targets that have edges: which, the graph it is in, and its field."""
+    if isinstance(graph, GraphSet):
+        for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
+            yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
+    else:
+        for target in _some(np.unique(graph.edge_index[1]), rng):
+            yield f"node {graph.key(target)!r}", graph, extract(graph, target, model.hops, model.halo)
+
+
+def _some(numbers: np.ndarray, rng: np.random.Generator) -> list[int]:
+    return rng.choice(numbers, size=min(FIELDS, len(numbers)), replace=False).tolist()

@@ -40,6 +40,8 @@ class Memory:
     def _links(self) -> np.ndarray:
         """For each unit [U] the one that joins it to the hop below, by first-order estimate; -1 at the first hop."""
         field, by_node = self.field, np.full(self.field.num_nodes, -1)
+        if not field.rooted:
+            return np.full(field.num_units, -1)  # of a whole graph any unit may stand alone
         first = np.flatnonzero(field.node_hop[self.far] == field.unit_hop)  # units by which a node is first reached
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
         by_node[self.far[first]] = first  # of equal nodes the last, hence the best

@@ -1,0 +1,108 @@
+"""Collections of graphs from files and tables: `read_graphs`, `graphs_from_tables`."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import DataError, GraphError
+from sxq.graph.collection import GraphSet
+from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.readers import Table, from_arrays, from_tables, load_arrays
+
+PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
+
+
+def read_graphs(path: str | Path) -> GraphSet:
+    """The collection in an .npz file; nothing in the file is executed.
+
+    node_ptr and edge_ptr [n + 1]; edge_index [2, E], its nodes numbered within their graph; x [nodes, d] (dense or
+    CSR) or node_label [nodes], which is one-hot encoded; edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground
+    truth; graph_label [n]; and the split of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n],
+    which leaves the others for training. Raises DataError, GraphError.
+    """
+    arrays = load_arrays(Path(path))
+    missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]
+    if missing:
+        advice = "; CREATE GRAPH reads single graphs" if "node_ptr" in missing else ""
+        raise DataError(f"{path} has no {', '.join(missing)}, so it is no collection of graphs{advice}")
+    try:
+        return _from_arrays(arrays)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from None
+
+
+def graphs_from_tables(graphs: Table, nodes: Table, edges: Table) -> GraphSet:
+    """The collection of three SQL results.
+
+    graphs: the first column is the key; `label` (an integer or NULL) and `split` go by name.
+    nodes, edges: the first column is the key of the graph, the others as in `from_tables`.
+    """
+    keys, label, split = _members(*graphs)
+    (node_names, own_nodes), (edge_names, own_edges) = (_by_graph(what, table, keys) for what, table in
+                                                        (("NODES", nodes), ("EDGES", edges)))
+    members = []
+    for key in keys:
+        try:
+            members.append(from_tables((node_names, own_nodes[key]), (edge_names, own_edges[key])))
+        except DataError as error:
+            raise type(error)(f"graph {key!r}: {error}") from None
+    return GraphSet.join(members, label, split, keys)
+
+
+def _from_arrays(arrays: dict[str, np.ndarray]) -> GraphSet:
+    node_ptr, edge_ptr = (arrays[name].astype(np.int64) for name in ("node_ptr", "edge_ptr"))
+    held = {name: array for name, array in arrays.items() if name not in PER_GRAPH}
+    owner = np.repeat(np.arange(len(edge_ptr) - 1), np.diff(edge_ptr).clip(min=0))
+    if arrays["edge_index"].shape != (2, len(owner)) or len(node_ptr) != len(edge_ptr):
+        found = f"edge_index has shape {list(arrays['edge_index'].shape)} and node_ptr {len(node_ptr)} values"
+        raise GraphError(f"{found}, but edge_ptr tells of {len(edge_ptr) - 1} graphs and {len(owner)} edges")
+    held["edge_index"] = arrays["edge_index"].astype(np.int64) + node_ptr[owner]
+    for label, array in (("node_label", "x"), ("edge_label", "edge_attr")):
+        if label in arrays and array not in arrays:
+            held[array] = _one_hot(label, arrays[label])
+    union = Graph(**{**from_arrays(held).columns(), "split": None})
+    return GraphSet(union, node_ptr, edge_ptr, y=arrays.get("graph_label"), split=_split(arrays, len(node_ptr) - 1))
+
+
+def _one_hot(name: str, labels: np.ndarray) -> np.ndarray:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or labels.max(initial=0) > 4096:
+        raise GraphError(f"{name} is {labels.dtype} of shape {list(labels.shape)}, expected integers from 0 to 4096")
+    return np.eye(int(labels.max(initial=0)) + 1, dtype=np.float32)[labels]
+
+
+def _split(arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
+    split, known = np.full(count, "", object), False
+    for name in reversed(SPLITS):
+        if (mask := arrays.get(f"{name}_mask")) is not None and mask.shape == (count,):
+            split[mask.astype(bool)], known = name, True
+    if not known and "is_test" in arrays:
+        return np.where(arrays["is_test"].astype(bool), "test", "train").astype(object)
+    return split if known else None
+
+
+def _members(names: Sequence[str], rows: Sequence[Sequence[Any]]):
+    """Keys, labels and splits of the graphs."""
+    columns = {name.lower(): [row[i] for row in rows] for i, name in enumerate(names)}
+    keys = [row[0] for row in rows]
+    if None in keys or len(set(keys)) < len(keys):
+        raise GraphError(f"the first column of GRAPHS, {names[0]!r}, is the key: unique, and never NULL")
+    label = columns.get("label")
+    if label and not all(value is None or isinstance(value, int) for value in label):
+        raise GraphError("the label of a graph is an integer or NULL")
+    split = columns.get("split")
+    return (keys, label and [-1 if value is None else value for value in label],
+            split and [value or "" for value in split])
+
+
+def _by_graph(what: str, table: Table, keys: Sequence[Any]):
+    """The names of a table's columns but the first, and its rows by that first column, the key of a graph."""
+    names, rows = table
+    own, known = defaultdict(list), set(keys)
+    for number, (key, *values) in enumerate(rows, start=1):
+        if key not in known:
+            raise GraphError(f"row {number} of {what} is of graph {key!r}, which GRAPHS does not name")
+        own[key].append(values)
+    return names[1:], own

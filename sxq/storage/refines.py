@@ -1,0 +1,57 @@
+"""Pre-trained attributors in the table `refines`, and what they think of edges in `saliency`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sxq.storage.models import to_json
+from sxq.storage.names import KINDS, claim
+from sxq.storage.rows import Cursor, insert, insert_arrays, key_array, next_ids, run
+
+_REFINE = KINDS["refine"]
+_SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name, g.name, r.spec, r.weights
+             FROM refines r LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = r.graph_id
+             WHERE r.dropped_at IS NULL"""
+
+
+@dataclass(frozen=True)
+class RefineRow:
+    """A set of pre-trained attributors."""
+
+    refine_id: int
+    name: str
+    model_id: int
+    graph_id: int
+    model: str  # names at the time
+    graph: str
+    spec: dict[str, Any]
+    weights: bytes
+
+
+def save(cursor: Cursor, name: str, model_id: int, graph_id: int, content_hash: str, spec: Mapping[str, Any],
+         weights: bytes, saliency: Mapping[str, Sequence], replace: bool) -> int:
+    """Store attributors under `name`, with the columns of `saliency`, all or nothing; return their id."""
+    held = claim(cursor, _REFINE, name, {"model_id": model_id, "graph_id": graph_id, "content_hash": content_hash},
+                 replace)
+    if held is not None:
+        return held
+    (refine_id,) = next_ids(cursor, "refine_ids")
+    insert(cursor, "refines", {"refine_id": refine_id, "name": name, "model_id": model_id, "graph_id": graph_id,
+                               "content_hash": content_hash, "spec": to_json(spec), "weights": weights})
+    arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
+    insert_arrays(cursor, "INSERT INTO saliency SELECT $1, target::VARIANT, class, edge, saliency FROM temp.incoming",
+                  {"target": key_array(saliency["target"]), **arrays}, [refine_id])
+    return refine_id
+
+
+def load(cursor: Cursor, name: str) -> RefineRow | None:
+    """Attributors by name, or None."""
+    return next((row for row in listing(cursor) if row.name == name), None)
+
+
+def listing(cursor: Cursor) -> list[RefineRow]:
+    """All named attributors, by name."""
+    return [RefineRow(*row[:6], json.loads(row[6]), row[7]) for row in run(cursor, f"{_SELECT} ORDER BY r.name")]
