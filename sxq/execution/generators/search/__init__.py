@@ -10,6 +10,14 @@ and on G \\ G_s) and fill the same archive, which holds the search's front and t
 The budget goes where hypervolume grows: a move is ranked by the hypervolume it promises, times the share of their
 promises that moves of its kind have kept so far.
 
+Hypervolume of the front over the best known, 26 published targets of Cora, pairs, 5,000 candidates, median and least
+(benchmarks/quality.py):
+
+    search             0.994  0.90       NSGA-II on the edges' bits   0.989  0.03
+    onion & growing    0.935  0.71       random                       0.827  0.09
+
+A field so small that its subsets are no more than the allowance is enumerated instead.
+
 Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; of the search itself O(members * U) per
 batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations for Graph Neural Networks" (onion peeling,
 edge growing, candidate prioritisation), Pareto local search (Paquete, Chiarandini, Stuetzle 2004) and the hypervolume
