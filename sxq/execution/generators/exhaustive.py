@@ -63,17 +63,12 @@ def _count(field: Field, context: Context) -> int:
 
 def _children(field: Field, bits: np.ndarray, barred: np.ndarray):
     """The states with one unit more: bits and barred [n', U], the row and the unit that each was made from [n']."""
-    frontier = _frontier(field, bits, barred)
+    frontier = field.frontiers(bits) & ~barred
     row, unit = np.nonzero(frontier)
     elder = np.arange(field.num_units) < unit[:, None]
     made, closed = bits[row], barred[row] | (frontier[row] & elder)
     made[np.arange(len(row)), unit] = True
     return made, closed, row, unit
-
-
-def _frontier(field: Field, bits: np.ndarray, barred: np.ndarray) -> np.ndarray:
-    """Units [n, U] that may join each state."""
-    return field.frontiers(bits) & ~barred
 
 
 def _estimate(field: Field, context: Context) -> float:
@@ -84,7 +79,7 @@ def _estimate(field: Field, context: Context) -> float:
     bits, barred = (np.repeat(np.zeros((1, field.num_units), bool), PROBES, axis=0) for _ in range(2))
     weight, total = np.ones(PROBES), 0.0
     while len(bits):
-        frontier = _frontier(field, bits, barred)
+        frontier = field.frontiers(bits) & ~barred
         choices = frontier.sum(axis=1)
         weight = weight * choices
         total += weight.sum()
