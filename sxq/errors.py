@@ -119,6 +119,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _listing(kind: str, known: list[str]) -> str:
+    if not known and kind.startswith("option of "):
+        return f"{kind.removeprefix('option of ')} takes none"
     if not known:
         return f"there is no {kind} yet"
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")

@@ -113,6 +113,8 @@ def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
 def _why_empty(run: "TargetRun") -> str:
     rows = run.ledger.rows(slice(None))
     refused = int((rows.factual | rows.counterfactual).sum())
-    if refused and not run.incomparable:
+    if refused and run.incomparable:
+        return f"all {refused} explanatory of {run.ledger.count} candidates were refused"
+    if refused:
         return f"WHERE refused all {refused} explanatory of {run.ledger.count} candidates"
     return f"none of {run.ledger.count} candidates keeps the prediction alone or changes it when removed"
