@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.scoring.dominance import dominated, pareto
+from sxq.scoring.dominance import GRID, dominated, pareto
 from sxq.scoring.hypervolume import Free
 
-GRAIN = 0.003  # values are told apart by this
-NOTICEABLE = 1e-3  # volume from which a member cuts the free space
+GRAIN = 0.003  # values are told apart by this, at first
+NOTICEABLE = 1e-3  # volume from which a member cuts the free space, at first
+FINER, FINEST = 3, 2e-4  # the factor and the end of refining, as a grain
+SURVIVORS = 100
 BOXES = 500  # most of them
 BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
@@ -35,6 +37,11 @@ class States:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @staticmethod
+    def join(*parts: "States") -> "States":
+        """All of them, in order."""
+        return States(*map(np.concatenate, zip(*(vars(part).values() for part in parts))))
+
 
 class Archive:
     """The coarse front of everything verified, and the free space above it."""
@@ -43,6 +50,8 @@ class Archive:
         self.members = States(np.zeros((0, units), bool), np.zeros((0, 2)), np.zeros((0, measures)),
                               np.zeros(0, bool), np.zeros(0, np.int64))
         self.free = Free(np.zeros((1, measures)), np.ones((1, measures)))
+        self._survived, self._joined = self.members, []  # the latter since survivors were last asked for
+        self._grain, self._noticeable = GRAIN, NOTICEABLE
         self._grains, self._visits = np.zeros((0, measures + 1)), np.zeros(0)
         self._room = max(64, BITS_MEMORY // max(units, 1))
 
@@ -50,27 +59,52 @@ class Archive:
         return len(self.members)
 
     def add(self, states: States) -> None:
-        """Keep what nothing beats."""
-        grains = np.column_stack([np.ceil(states.values / GRAIN), states.explanatory])
+        """Keep what nothing beats, and of the rest what is beaten least."""
+        self._joined.append(states)
+        if sum(map(len, self._joined)) > self._room:
+            self.survivors()
+        grains = self._grained(states)
         fresh = np.flatnonzero(~dominated(grains, self._grains) & pareto(grains))
         _, first = np.unique(np.concatenate([self._grains, grains[fresh]]), axis=0, return_index=True)
         fresh = fresh[np.sort(first[first >= len(self)]) - len(self)]
         kept = np.flatnonzero(~dominated(self._grains, grains[fresh]))[-self._room:]
-        both = zip(vars(self.members[kept]).values(), vars(states[fresh]).values())
-        self.members = States(*map(np.concatenate, both))
+        self.members = States.join(self.members[kept], states[fresh])
         self._grains = np.concatenate([self._grains[kept], grains[fresh]])
         self._visits = np.concatenate([self._visits[kept], np.zeros(len(fresh))])
         self._fill(states.values[fresh[states.explanatory[fresh]]])
 
+    def refine(self) -> bool:
+        """Tell values apart more finely from here on; False where that would be finer than they are stored."""
+        if self._grain <= FINEST:
+            return False
+        self._grain, self._noticeable = self._grain / FINER, self._noticeable / FINER
+        self._grains, self._visits = self._grained(self.members), np.zeros(len(self))
+        return True
+
+    def _grained(self, states: States) -> np.ndarray:
+        return np.column_stack([np.ceil(states.values / self._grain), states.explanatory])
+
     def _fill(self, values: np.ndarray) -> None:
         gains = self.free.gains(values)
-        for point in values[np.argsort(-gains, kind="stable")][: np.count_nonzero(gains > NOTICEABLE)]:
-            if len(self.free.lower) < BOXES and self.free.gains(point[None])[0] > NOTICEABLE:
+        for point in values[np.argsort(-gains, kind="stable")][: np.count_nonzero(gains > self._noticeable)]:
+            if len(self.free.lower) < BOXES and self.free.gains(point[None])[0] > self._noticeable:
                 self.free = self.free.without(point)
 
     def gains(self, states: States) -> np.ndarray:
         """[n] by how much each explanatory state would raise the hypervolume, 0 for the others."""
         return self.free.gains(states.values) * states.explanatory
+
+    def survivors(self) -> States:
+        """The first SURVIVORS of everything verified by non-dominated rank, the beaten ones too; of equals one."""
+        every = States.join(self._survived, *self._joined)
+        values = np.column_stack([np.rint(every.values * GRID), every.explanatory])
+        _, first = np.unique(values, axis=0, return_index=True)
+        left, kept = np.sort(first), np.zeros(0, np.int64)
+        while len(left) and len(kept) < SURVIVORS:
+            best = pareto(values[left])
+            kept, left = np.concatenate([kept, left[best][len(kept) - SURVIVORS:]]), left[~best]
+        self._survived, self._joined = every[kept], []
+        return self._survived
 
     def draw(self, count: int, rng: np.random.Generator) -> States:
         """At most `count` members, those seldom drawn more often than others."""

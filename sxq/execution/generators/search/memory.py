@@ -7,6 +7,7 @@ import numpy as np
 from sxq.execution.conversation import Candidates, Context, Scored
 from sxq.execution.generators.search.archive import Archive, States
 from sxq.graph import Field
+from sxq.scoring.dominance import slices
 
 SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
 SMALLEST = 1e-6  # of a score, where it counts as progress
@@ -30,12 +31,13 @@ class Memory:
         self.link = self._links()
         self.batch = min(256, context.rows)
         self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
-        self._seen: set[bytes] = set()
+        self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
+        self._verified = self._tried = np.zeros(0, np.uint64)  # names of subgraphs, sorted
 
     @property
     def left(self) -> int:
         """Candidates that may still be asked for."""
-        return self.context.allowance - len(self._seen)
+        return self.context.allowance - len(self._verified)
 
     def _links(self) -> np.ndarray:
         """For each unit [U] the one that joins it to the hop below, by first-order estimate; -1 at the first hop."""
@@ -57,21 +59,33 @@ class Memory:
             rows, units = rows[joined], self.link[units[joined]]
         return bits
 
+    def named(self, bits: np.ndarray) -> np.ndarray:
+        """Subgraphs [n, U] by name [n] uint64: the sum of their units' random ones, so that a toggle adds or takes one.
+
+        Two of a million subgraphs share a name with probability 3e-8; the second would not be asked for.
+        """
+        sums = (np.where(bits[rows], self.names, np.uint64(0)).sum(axis=1) for rows in slices(*bits.shape))
+        return np.concatenate([np.zeros(0, np.uint64), *sums])
+
+    def tried(self, names: np.ndarray) -> np.ndarray:
+        """Whether subgraphs of these names, an array of any shape, were tried before."""
+        return _within(names, self._tried)
+
+    def note(self, names: np.ndarray) -> None:
+        """Count names [n] as tried: those of subgraphs too that fall apart, in whose place a part is verified."""
+        self._tried = _merged(self._tried, names)
+
     def unseen(self, bits: np.ndarray, most: int) -> np.ndarray:
         """Positions of the first `most` non-empty subgraphs of bits [n, U] that were not asked before, each once."""
-        found, mine = [], set()
-        for row, key in enumerate(map(bytes, np.packbits(bits, axis=1))):
-            if key not in self._seen and key not in mine and any(key):
-                mine.add(key)
-                found.append(row)
-                if len(found) == most:
-                    break
-        return np.array(found, np.int64)
+        names, first = np.unique(self.named(bits), return_index=True)
+        fresh = ~_within(names, self._verified) & bits[first].any(axis=1)
+        return np.sort(first[fresh])[:most]
 
     def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1) -> Generator[Candidates, Scored, States]:
         """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
         scored = yield Candidates.of(bits, parent)
-        self._seen.update(map(bytes, np.packbits(bits, axis=1)))
+        names = self.named(bits)
+        self._verified, self._tried = _merged(self._verified, names), _merged(self._tried, names)
         odds, sizes = log_odds(scored.p), np.count_nonzero(bits, axis=1)
         values = self.values(sizes, odds, np.nan_to_num(scored.scores))
         states = States(bits, odds, values, scored.explanatory, scored.ids)
@@ -95,6 +109,19 @@ class Memory:
             missed = (odds[:, side] - np.bincount(row, sign * worth[unit], minlength=len(changes))) / count
             error = np.bincount(unit, sign * missed[row] / count[row], minlength=len(worth))
             worth += LEARN * error / np.maximum(weight, 1)
+
+
+def _within(names: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which names, of any shape, are among the known ones [m], sorted."""
+    if not len(known):
+        return np.zeros(names.shape, bool)
+    return known[np.minimum(np.searchsorted(known, names), len(known) - 1)] == names
+
+
+def _merged(known: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """The known names [m] and names [n], each once, sorted."""
+    names = np.unique(names)
+    return np.sort(np.concatenate([known, names[~_within(names, known)]]))
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:

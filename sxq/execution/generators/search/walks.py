@@ -10,7 +10,8 @@ later on.
                must leave one of the strongest units of the first hop in the graph: greed would remove it at once,
                and never learn what its messages do when others are removed
 
-The table of a walk is its own while it lasts: worth depends on where one stands.
+The table of a walk is its own while it lasts: worth depends on where one stands. Quick walks go by the table as it
+is: neither siblings nor estimates, only where they stand is verified.
 """
 
 from dataclasses import dataclass
@@ -44,25 +45,11 @@ def probe(memory: Memory) -> Search:
     memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
 
 
-def walk(memory: Memory) -> Search:
-    """All walks, to the whole field or the end of the allowance; the table is what they leave on average."""
-    walks = _Walks.start(memory)
-    size, estimated = 0, 0.0
-    while size < memory.field.num_units and memory.left > 0:
-        if size >= estimated:
-            walks.estimate(memory)
-            estimated = max(size + 1, size * EVERY)
-        step = 1 + size // 8
-        if not (yield from walks.advance(memory, size, step)):
-            break
-        size += step
-    memory.worth = walks.table.mean(axis=0)
-
-
 @dataclass(eq=False)
-class _Walks:
-    """Where w walks stand."""
+class Walks:
+    """Where w walks stand, all with as many units, and what they hold to be worth most."""
 
+    thorough: bool  # whether siblings are verified and estimates taken anew
     direction: np.ndarray  # [w, 2] of the worth that counts, per unit of its scale
     spared: np.ndarray  # [w, U] bool, units that stay in the graph
     guided: np.ndarray  # [w] bool
@@ -70,10 +57,11 @@ class _Walks:
     bits: np.ndarray  # [w, U] bool
     odds: np.ndarray  # [w, 2], of what was verified last
     ids: np.ndarray  # [w] candidate numbers
+    passed: list[np.ndarray]  # bits [<= w, U] where they stood since anything was verified
 
     @staticmethod
-    def start(memory: Memory) -> "_Walks":
-        """At the target alone."""
+    def start(memory: Memory, thorough: bool) -> "Walks":
+        """At the target alone, with the memory's table."""
         units = memory.field.num_units
         first = np.flatnonzero(memory.field.unit_hop == 1)
         first = first[np.argsort(-np.abs(memory.worth[first, 1]), kind="stable")]
@@ -84,27 +72,43 @@ class _Walks:
         spared[count - len(first) + np.arange(len(first)), first] = True
         upwards = 1 if memory.whole[0] >= memory.empty[0] else -1
         scale = np.abs(memory.worth).mean(axis=0) + 1e-9
-        return _Walks(np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / scale, spared,
-                      np.arange(count) >= len(DIRECTIONS), np.repeat(memory.worth[None], count, axis=0),
-                      np.zeros((count, units), bool), np.repeat(memory.empty[None], count, axis=0),
-                      np.full(count, -1))
+        return Walks(thorough, np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / scale, spared,
+                     np.arange(count) >= len(DIRECTIONS), np.repeat(memory.worth[None], count, axis=0),
+                     np.zeros((count, units), bool), np.repeat(memory.empty[None], count, axis=0),
+                     np.full(count, -1), [])
+
+    def go(self, memory: Memory) -> Search:
+        """All walks, to the whole field or the end of the allowance; where they pass is verified."""
+        size, estimated = 0, 0.0
+        while size < memory.field.num_units and memory.left > 0:
+            if self.thorough and size >= estimated:
+                self.estimate(memory)
+                estimated = max(size + 1, size * EVERY)
+            step = 1 + size // 8
+            if not (yield from self.advance(memory, size, step)):
+                break
+            size += step
+        if self.passed:
+            yield from memory.verify(np.concatenate(self.passed))
 
     def estimate(self, memory: Memory) -> None:
         """First-order estimates anew for the guided walks, from where they stand."""
         self.table[self.guided, :, 1] = -memory.context.slopes(~self.bits[self.guided], True)
 
     def advance(self, memory: Memory, size: int, step: int) -> Search:
-        """Verify where the walks stand and their best siblings, and add `step` units to each; False at the end."""
+        """Verify the walks' best siblings, and add `step` units to each; False at the end."""
         open_ = memory.field.frontiers(self.bits) & ~self.spared
         worth = np.where(open_, self._worth(), -np.inf)
         width = (np.where(self.guided, SIBLINGS[1], SIBLINGS[0]) / (1 + size / HALF)).astype(int)
-        width[width < 1.5 * step] = 0  # hardly a choice: nothing worth verifying
+        width[(width < 1.5 * step) | (not self.thorough)] = 0  # hardly a choice: nothing worth verifying
         most = min(max(width.max(), step), worth.shape[1])
         best = _best(worth, most)
         able = np.take_along_axis(worth, best, axis=1) > -np.inf
         row, place = np.nonzero(able & (np.arange(most) < width[:, None]))
         unit = best[row, place]
-        yield from self._measure(memory, row, unit)
+        self.passed.append(self.bits[self.bits.any(axis=1)])
+        if len(row):
+            yield from self._measure(memory, row, unit)
         tried = (np.arange(most) < width[:, None]) | (width[:, None] == 0)
         now = np.where(able & tried, np.take_along_axis(self._worth(), best, axis=1), -np.inf)
         taken = _best(now, min(step, most))
@@ -113,16 +117,15 @@ class _Walks:
         return len(row) > 0
 
     def _measure(self, memory: Memory, row: np.ndarray, unit: np.ndarray) -> Search:
-        """Verify the states and siblings `unit` [n] of walks `row` [n] in one batch, and note what they are worth."""
-        states = self.bits[self.bits.any(axis=1)]
+        """Verify what was passed and siblings `unit` [n] of walks `row` [n] in one batch; note what they are worth."""
         siblings = self.bits[row]
         siblings[np.arange(len(row)), unit] = True
-        if len(states) + len(row):
-            said = yield from memory.verify(np.concatenate([states, siblings]),
-                                            np.concatenate([np.full(len(states), -1), self.ids[row]]))
-            self.odds[self.bits.any(axis=1)] = said.odds[: len(states)]
-            self.ids[self.bits.any(axis=1)] = said.ids[: len(states)]
-            self.table[row, unit] = said.odds[len(states):] - self.odds[row]
+        passed = np.concatenate(self.passed)
+        said = yield from memory.verify(np.concatenate([passed, siblings]),
+                                        np.concatenate([np.full(len(passed), -1), self.ids[row]]))
+        standing, last = self.bits.any(axis=1), slice(len(passed) - len(self.passed[-1]), len(passed))
+        self.odds[standing], self.ids[standing], self.passed = said.odds[last], said.ids[last], []
+        self.table[row, unit] = said.odds[len(passed):] - self.odds[row]
 
     def _worth(self) -> np.ndarray:
         """[w, U] of each unit in the direction of each walk."""
