@@ -1,5 +1,8 @@
 """First layers computed as differences from a reference give what the plain module gives."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,11 @@ from torch_geometric import nn as pyg
 
 from sxq.execution.inference import Cuts, nearness, packing
 from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.choice import open_backend
+from sxq.execution.model import borrow
 from sxq.graph import Graph, extract
+from sxq.graph.readers import read_npz
+from sxq.learning import ArchitectureSpec, build, load_weights
 from tests.graphs import random_graph
 from tests.test_layered import (CASES, MODELS, PLAIN, Attributed, Stack, Weighted, assert_equal, plain,
                                 prepared, some_bits)
@@ -73,3 +80,50 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
     assert any(reference for reference, _ in nearness.near(plan, bits))
     found = backend.infer([Cuts(plan, bits)])[0]
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+
+
+def hub(rng, leaves=300):
+    """A node that every other one is joined to, in both directions; the others form a ring."""
+    ring = np.stack([np.arange(1, leaves + 1), np.arange(1, leaves + 1) % leaves + 1])
+    ends = np.concatenate([np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)]), ring], axis=1)
+    return Graph(np.concatenate([ends, ends[::-1]], axis=1), rng.normal(size=(leaves + 1, 5)))
+
+
+@pytest.mark.parametrize("count", [nearness.FAMILY, 2 * nearness.FAMILY, 5 * nearness.FAMILY])
+def test_candidates_without_a_reference_keep_their_order(count, monkeypatch):
+    """Looking for siblings turns the batch around, and none may be found."""
+    monkeypatch.setattr(packing, "WIDE", 1)
+    monkeypatch.setattr(nearness, "WORTH", 1)
+    rng = np.random.default_rng(0)
+    graph = hub(rng)
+    model = prepared(Stack(PLAIN["gcn"]), graph)
+    backend, field = Layered(model), extract(graph, 1, 2, 1)
+    bits = rng.random((count, field.num_units)) < rng.random((count, 1)) * 0.8 + 0.1
+    plan = backend.load(graph, field)
+    assert [reference for reference, _ in nearness.near(plan, bits)] == [None]
+    found = backend.infer([Cuts(plan, bits)])[0]
+    assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+
+
+def test_hubs_of_facebook_agree_with_copies_of_the_field():
+    folder = Path(os.environ.get("SXQ_DATA", "nowhere"))
+    if not (folder / "facebook.npz").exists():
+        pytest.skip("SXQ_DATA does not name a folder with facebook.npz")
+    graph, rng = read_npz(folder / "facebook.npz"), np.random.default_rng(0)
+    module = build(ArchitectureSpec("gcn", graph.num_features, int(graph.y.max()) + 1, layers=3, hidden=16), seed=0)
+    load_weights(module, folder / "models" / "trained_here_facebook_svd_gcn.safetensors")
+    model = borrow(module, graph, "logits", torch.device("cpu"))
+    field = extract(graph, 19111, 3, 1)  # 15,134 units
+    few = 3 / field.num_units
+    density = np.repeat([0.0, few, 0.5, 1 - few, 1.0], 4)
+    bits = rng.random((len(density), field.num_units)) < density[:, None]
+    siblings = np.repeat(rng.random((1, field.num_units)) < 0.5, 2 * nearness.FAMILY, axis=0)
+    siblings[np.arange(len(siblings)), rng.integers(field.num_units, size=len(siblings))] ^= True
+    bits = np.concatenate([bits, siblings])[rng.permutation(len(bits) + len(siblings))]
+    fast, slow = Layered(model), open_backend("disjoint", model)
+    plan, copies = fast.load(graph, field), slow.load(graph, field)
+    assert len(list(nearness.near(plan, bits))) == 4  # both ends, the siblings, and nothing
+    some = np.arange(0, len(bits), 4)
+    found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
+        fast.infer([Cuts(plan, bits)])[0][:, some], slow.infer([Cuts(copies, bits[some])])[0]))
+    assert (found - expected).abs().max() < 1e-6

@@ -141,10 +141,14 @@ def _sums_first(trace: Trace) -> bool:
 
 
 def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
-    """The outputs [2, n_i, C] of some candidates each, in the order of the candidates."""
-    if len(pieces) == 1:
+    """The outputs [2, n_i, C] of some candidates each, in the order of the candidates.
+
+    One piece is not always in that order: who looked for references may have turned the batch around.
+    """
+    if isinstance(pieces[0][0], slice):  # the whole batch, as it came
         return pieces[0][1]
-    rows, out = np.concatenate([rows for rows, _ in pieces]), torch.cat([piece for _, piece in pieces], dim=1)
+    rows = np.concatenate([rows for rows, _ in pieces])
+    out = pieces[0][1] if len(pieces) == 1 else torch.cat([piece for _, piece in pieces], dim=1)
     return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
 
 

@@ -22,7 +22,7 @@ LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: ca
 NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
 SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
-WIDE = 2**62  # messages of the widest layer from which differences pay: none, until hubs agree with the plain model
+WIDE = 2**12  # messages of the widest layer from which differences pay
 NEAR = 2**14  # rows of a tile of differences
 SLAB = 8  # candidates of one field side by side where several fields share a tile
 
