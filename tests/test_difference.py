@@ -116,14 +116,16 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field():
     field = extract(graph, 19111, 3, 1)  # 15,134 units
     few = 3 / field.num_units
     density = np.repeat([0.0, few, 0.5, 1 - few, 1.0], 4)
-    bits = rng.random((len(density), field.num_units)) < density[:, None]
-    siblings = np.repeat(rng.random((1, field.num_units)) < 0.5, 2 * nearness.FAMILY, axis=0)
+    mixed = rng.random((len(density), field.num_units)) < density[:, None]
+    middle = rng.random((nearness.FAMILY, field.num_units)) < 0.5
+    siblings = np.repeat(middle[:1], 2 * nearness.FAMILY, axis=0)
     siblings[np.arange(len(siblings)), rng.integers(field.num_units, size=len(siblings))] ^= True
-    bits = np.concatenate([bits, siblings])[rng.permutation(len(bits) + len(siblings))]
+    mixed = np.concatenate([mixed, siblings])[rng.permutation(len(mixed) + len(siblings))]
     fast, slow = Layered(model), open_backend("disjoint", model)
     plan, copies = fast.load(graph, field), slow.load(graph, field)
-    assert len(list(nearness.near(plan, bits))) == 4  # both ends, the siblings, and nothing
-    some = np.arange(0, len(bits), 4)
-    found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
-        fast.infer([Cuts(plan, bits)])[0][:, some], slow.infer([Cuts(copies, bits[some])])[0]))
-    assert (found - expected).abs().max() < 1e-6
+    for bits, references in ((mixed, 3), (middle, 0)):  # both ends and one of the siblings; none
+        assert len(list(nearness.near(plan, bits))) == references + 1
+        some = np.arange(0, len(bits), 4)
+        found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
+            fast.infer([Cuts(plan, bits)])[0][:, some], slow.infer([Cuts(copies, bits[some])])[0]))
+        assert (found - expected).abs().max() < 1e-6
