@@ -80,13 +80,15 @@ class Verifier:
 
     def _judge(self, requests: list[Request], outputs: list[list[Tensor]]) -> list[Verdict]:
         """All outputs are read at once: one transfer from the device, however many targets."""
-        pieces = [output.flatten(0, 1) for own in outputs for output in _joined(own)]
+        pieces = [_joined(own).flatten(0, 1) for own in outputs if own]
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [2 * len(request.bits) for request in requests]
-        predicted = np.repeat([request.predicted for request in requests], rows)
+        predicted = requests[0].predicted
+        if len(requests) > 1:
+            predicted = np.repeat([request.predicted for request in requests], rows)
         with one_thread():
-            p = self.model.probabilities(torch.cat(pieces)).cpu().numpy()
+            p = self.model.probabilities(pieces[0] if len(pieces) == 1 else torch.cat(pieces)).cpu().numpy()
         columns, verdicts, start = read(p, predicted), [], 0
         for count in rows:
             verdicts.append(_verdict(*(column[start:start + count] for column in columns)))
@@ -97,7 +99,8 @@ class Verifier:
 def read(p: np.ndarray, predicted: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
     near_top = p > p.max(axis=1, keepdims=True) - TIE
-    return p[np.arange(len(p)), predicted], p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
+    own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
+    return own, p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 
 
 def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
@@ -106,9 +109,9 @@ def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
     return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
 
 
-def _joined(outputs: list[Tensor]) -> list[Tensor]:
-    """The outputs [2, n_i, C] of one target as one, if there are any."""
-    return [torch.cat(outputs, dim=1)] if len(outputs) > 1 else outputs
+def _joined(outputs: list[Tensor]) -> Tensor:
+    """The outputs [2, n_i, C] of one target as one."""
+    return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
 
 
 def _out_of_memory(error: Exception) -> bool:

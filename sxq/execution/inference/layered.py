@@ -30,6 +30,7 @@ from sxq.execution.inference.workers import side_by_side
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import Field, Graph
 
+
 class Layered:
     """Runs a model whose steps are known. Raises Untraceable for any other."""
 
@@ -69,17 +70,19 @@ class Layered:
         pieces, device = [[] for _ in cuts], self.model.device
         near = self.near and device.type == "cpu"
         loads = pack(cuts, self._messages, device.type, torch.get_num_threads(), near)
-        for load, out in zip(loads, side_by_side(self._outputs, loads, device)):
-            parts = zip(load.owners, load.bits, load.rows, out.split(load.slabs, dim=1))
-            for owner, bits, rows, piece in parts:
-                pieces[owner].append((rows, piece.flatten(1, 2)[:, : len(bits)]))
+        for load, outputs in zip(loads, side_by_side(self._outputs, loads, device)):
+            for owner, rows, piece in zip(load.owners, load.rows, outputs):
+                pieces[owner].append((rows, piece))
         return [_assembled(own) for own in pieces]
 
-    def _outputs(self, load: Load) -> Tensor:
-        """[2, slabs, width, C]"""
+    def _outputs(self, load: Load) -> list[Tensor]:
+        """[2, n_i, C] of every part."""
         with torch.inference_mode(), load.tile() as tile:
             out = self._run(tile)
-            return out.view(2, load.width, -1, out.shape[1]).transpose(1, 2)
+            if len(load.bits) == 1:  # one slab
+                return [out.view(2, load.width, out.shape[1])]
+            slabs = out.view(2, load.width, -1, out.shape[1]).transpose(1, 2).split(load.slabs, dim=1)
+            return [piece.flatten(1, 2)[:, : len(bits)] for piece, bits in zip(slabs, load.bits)]
 
     def _messages(self, plan: FieldPlan) -> int:
         """Edges of the largest layer, counted several times where a message is more than what weighs it."""
@@ -120,8 +123,8 @@ class Layered:
         """The value of a step, as an operation takes it: tables of the rows within `hop` steps."""
         step = self.trace.steps[name]
         if step.varies:
-            value = values[name]
-            return value if step.kind == GRAPHS else each(value, lambda t: tile.within(t, step.hop, hop))
+            value, whole = values[name], step.kind == GRAPHS or hop == step.hop
+            return value if whole else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
             return example

@@ -69,7 +69,9 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
     sizes = [2 * messages(cut.field) for cut in cuts]
     total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
     limit = LARGEST[device] if device != "cpu" else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
-    small = [size * len(cut.bits) < ALONE and len(cuts) > 1 for size, cut in zip(sizes, cuts)]
+    if len(cuts) == 1:
+        return list(_cut(0, cuts[0], max(NARROW, limit // sizes[0]), differences and sizes[0] >= WIDE))
+    small = [size * len(cut.bits) < ALONE for size, cut in zip(sizes, cuts)]
     loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
              for load in _cut(owner, cut, max(NARROW, limit // size), differences and size >= WIDE)]
     shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]

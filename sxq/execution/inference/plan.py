@@ -43,14 +43,20 @@ class EdgeList:
         shorter one, so for a field that is asked again it is built once; unless it takes megabytes, for many
         fields may be loaded.
         """
-        size, index, start = self.memory.get(shared, (0, None, None))
+        size, index, start, parts = self.memory.get(shared, (0, None, None, {}))
         if columns > size:
-            column = torch.arange(columns, dtype=torch.int32, device=self.ends.device)[:, None]
-            index = self.shared.expand(columns, -1) if shared else self.tail + column * self.rows_in
-            index, start = index.reshape(-1), (self.start + column * self.size).view(-1)
+            index, start = self._bags(columns, shared)
             if len(index) <= REMEMBERED:
-                self.memory[shared] = columns, index, start
-        return index[: columns * self.size], start[: columns * self.rows]
+                self.memory[shared] = columns, index, start, {}
+            return index, start
+        if columns not in parts:
+            parts[columns] = index[: columns * self.size], start[: columns * self.rows]
+        return parts[columns]
+
+    def _bags(self, columns: int, shared: bool) -> tuple[Tensor, Tensor]:
+        column = torch.arange(columns, dtype=torch.int32, device=self.ends.device)[:, None]
+        index = self.shared.expand(columns, -1) if shared else self.tail + column * self.rows_in
+        return index.reshape(-1), (self.start + column * self.size).view(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference.edges import Edges, bag
-from sxq.execution.inference.plan import EXTRA, ONES, FieldPlan, Incidence, Loops
+from sxq.execution.inference.masks import masks
+from sxq.execution.inference.plan import FieldPlan, Incidence, Loops
 from sxq.execution.inference.union import Union
 
 
@@ -24,7 +25,7 @@ class Tile:
 
     def __init__(self, frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int):
         self.frame, self.width, self.columns = frame, width, 2 * width
-        self.masks = _masks(frame, bits, width)  # [sum of (U + 2), W]
+        self.masks = masks([plan.units for plan in frame.fields], frame.counts, bits, width, frame.device)
         self._memory: dict[Hashable, Any] = {}
 
     def __enter__(self) -> "Tile":
@@ -52,7 +53,7 @@ class Tile:
 
     def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
         """From a table of the rows within `outer` steps, those within `hop`."""
-        if self.frame.rows(hop) == self.frame.rows(outer):
+        if hop == outer or self.frame.rows(hop) == self.frame.rows(outer):
             return table
         blocks = table.unflatten(0, (self.columns, -1))
         if self.frame.nested:
@@ -111,28 +112,3 @@ class Rows:
     def scalars(self) -> Tensor:
         """The table [W * R, H] as scalars [R, W, H]."""
         return self.table.unflatten(0, (self.tile.columns, -1)).transpose(0, 1).contiguous()
-
-
-def _masks(frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int) -> Tensor:
-    """Which units are present; behind those of each slab a row of ones, and whether the halo is."""
-    sizes = [plan.units + EXTRA for plan in frame.fields]
-    total = [size * count for size, count in zip(sizes, frame.counts)]
-    masks = torch.zeros(sum(total), 2 * width, device=frame.device)
-    flat = bits[0].reshape(-1) if len(bits) == 1 else np.concatenate([own.ravel() for own in bits])
-    sources = torch.from_numpy(flat).to(frame.device).split([own.size for own in bits])
-    blocks = [block.view(count, size, -1)
-              for block, count, size in zip(masks.split(total), frame.counts, sizes)]
-    for block, source, own in zip(blocks, sources, bits):
-        _fill(block[:, :-EXTRA, :width], source.view(own.shape), width)
-    torch.sub(1.0, masks[:, :width], out=masks[:, width:])
-    for block in blocks:
-        block[:, ONES - EXTRA] = 1.0
-    return masks
-
-
-def _fill(masks: Tensor, bits: Tensor, width: int) -> None:
-    """Bits [n, U] into masks [slabs, U, width]: `width` candidates to a slab, in the last perhaps fewer."""
-    full = len(bits) // width
-    masks[:full] = bits[: full * width].unflatten(0, (full, width)).transpose(1, 2)
-    if full < len(masks):
-        masks[full, :, : len(bits) - full * width] = bits[full * width:].T

@@ -41,6 +41,8 @@ class Step:
 
     def run(self, look_up: Callable[[str], Any]) -> Any:
         """Call the operation on the values of other steps, by name."""
+        if len(self.args) == 1 and not self.kwargs and isinstance(self.args[0], fx.Node):
+            return self.call(look_up(self.args[0].name))
         args, kwargs = fx.map_arg((self.args, self.kwargs), lambda node: look_up(node.name))
         return self.call(*args, **kwargs)
 
