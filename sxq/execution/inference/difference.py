@@ -45,7 +45,7 @@ class Reference:
     """One way to cut a field in two; sides are G_s and G \\ G_s."""
 
     def __init__(self, plan: FieldPlan, bits: np.ndarray):
-        self.plan, self.bits = plan, bits
+        self.plan, self.bits, self.packed = plan, bits, np.packbits(bits)
         self.masks = np.ones((2, plan.units + EXTRA), np.float32)  # units; what is always there; the halo
         self.masks[:, : plan.units] = bits, ~bits
         self.masks[0, -1] = 0
@@ -67,13 +67,16 @@ class Reference:
     def sums(self, rows: Rows, weights: Weights, loops: Loops) -> Tensor:
         """[2, R, C] double: sums of the rows that receive, before they are scaled."""
         def make() -> Tensor:
-            one = self.plan.edges(self.plan.depth - 1, loops)
-            tail, mask = one.tail.numpy(), one.mask.numpy()
-            factors = self.masks[:, mask].astype(np.float64)
-            if weights.tail:
-                factors *= weights.tail(self.degrees(weights))[:, tail]
-            source = doubled(self.plan, rows)
-            return torch.stack([bag(source, one.tail, one.start, torch.from_numpy(side)) for side in factors])
+            one, source = self.plan.edges(self.plan.depth - 1, loops), doubled(self.plan, rows)
+            tail, mask, start = one.tail.numpy(), one.mask.numpy(), one.start.numpy()
+            sums = []
+            for side, present in enumerate(self.masks):
+                there = np.flatnonzero(present[mask])
+                first = np.searchsorted(there, start).astype(np.int32)
+                factor = weights.tail(self.degrees(weights)[side])[tail[there]] if weights.tail else None
+                arrays = tail[there], first, np.ones(len(there)) if factor is None else factor
+                sums.append(bag(source, *map(torch.from_numpy, arrays)))
+            return torch.stack(sums)
         return self.memo(("sums", rows.key, weights.key, loops), make)
 
     def sent(self, side: int, loops: Loops) -> Runs:

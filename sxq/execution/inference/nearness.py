@@ -1,8 +1,8 @@
 """Which candidates of a batch are near enough to a reference to be computed as differences.
 
-References are the empty field and the whole one, computed once per field, and candidates that many others of
-the batch resemble: the siblings of one step of peeling or growing differ in two units from each other, and
-may differ in thousands from both ends.
+References are the empty field and the whole one, computed once per field, and candidates that others of the
+batch resemble: the siblings of one step of peeling or growing differ in two units from each other, and may
+differ in thousands from both ends. The last of these are remembered, as the next step differs little.
 """
 
 from collections.abc import Iterator
@@ -15,27 +15,39 @@ from sxq.execution.inference.wiring import wiring
 
 TERM = 10  # what a term of a difference costs, in messages of a sum
 WORTH = 2**17  # messages that a tile of its own must save
-FAMILY = 16  # candidates that a reference of their own pays for
-FAMILIES = 4  # references tried on one batch
+FAMILY = 4  # candidates that a reference of their own pays for
+FAMILIES = 4  # references of candidates tried on one batch, and remembered of those before
 
 
 def near(plan: FieldPlan, bits: np.ndarray) -> Iterator[tuple[Reference | None, np.ndarray]]:
     """Every candidate [n, U] once: (reference, which are near to it), at last (None, near to none)."""
     furthest, packed, left = reach(plan), np.packbits(bits, axis=1), np.arange(len(bits))
     fewest = -(-WORTH // (2 * plan.edges(plan.depth - 1, "keep").size))
-    for attempt in range(len(ends(plan)) + FAMILIES):
-        own = attempt >= len(ends(plan))  # a candidate of the batch, in the hope of siblings
-        enough = max(fewest, FAMILY) if own else fewest
-        if len(left) < enough:
+    recent = plan.memo("recent", list)
+    for reference in (*ends(plan), *recent):
+        if len(left) < fewest:
             break
-        centre = bits[left[0]] if own else ends(plan)[attempt].bits
-        close = np.bitwise_count(packed[left] ^ np.packbits(centre)).sum(axis=1, dtype=np.int64) <= furthest
-        if close.sum() >= enough:
-            yield Reference(plan, centre) if own else ends(plan)[attempt], left[close]
+        close = _distance(packed[left], reference.packed) <= furthest
+        if close.sum() >= fewest:
+            yield reference, left[close]
             left = left[~close]
-        elif own:
+    for _ in range(FAMILIES):
+        if len(left) < max(fewest, FAMILY):
+            break
+        close = _distance(packed[left], packed[left[0]]) <= furthest
+        if close.sum() >= max(fewest, FAMILY):
+            recent.insert(0, Reference(plan, bits[left[0]].copy()))
+            yield recent[0], left[close]
+            left = left[~close]
+        else:
             left = np.roll(left, -1)
+    del recent[FAMILIES:]
     yield None, left
+
+
+def _distance(packed: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """In how many units candidates [n, ceil(U / 8)] differ from one: [n]."""
+    return np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int64)
 
 
 def ends(plan: FieldPlan) -> tuple[Reference, Reference]:
