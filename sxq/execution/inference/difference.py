@@ -71,7 +71,7 @@ class Reference:
             tail, mask, start = one.tail.numpy(), one.mask.numpy(), one.start.numpy()
             sums = []
             for side, present in enumerate(self.masks):
-                there = np.flatnonzero(present[mask])
+                there = np.flatnonzero(present[mask] > 0)
                 first = np.searchsorted(there, start).astype(np.int32)
                 factor = weights.tail(self.degrees(weights)[side])[tail[there]] if weights.tail else None
                 arrays = tail[there], first, np.ones(len(there)) if factor is None else factor
