@@ -3,6 +3,8 @@
 Masking is not removal (it acts after normalisation or softmax), so this ranks, and never scores.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,10 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
+from sxq.execution.inference import Backend
+from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.plan import EXTRA, HALO
+from sxq.execution.inference.workers import one_thread
 from sxq.execution.model import Model, edge_tensors
 from sxq.graph import LOOP, Field, Graph
 
@@ -17,16 +23,16 @@ COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may
 
 
 class Slopes:
-    """The log-odds of one target's predicted class, as a function of the weights of its field's messages."""
+    """The log-odds of one target's predicted class, as a function of the weights of its field's messages.
 
-    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
-        self.model, self.field, self.predicted = model, field, predicted
-        edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
-        self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
-        self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
-        _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
-        self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
-        self._copies, self._maps = self.x, {}
+    Layer by layer where the backend is layered and its layers can be differentiated so; else by copies of the field.
+    """
+
+    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int, backend: Backend | None = None):
+        self.model, self.graph, self.field, self.predicted = model, graph, field, predicted
+        layered = isinstance(backend, Layered) and not model.pools
+        self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
+        self._way = None
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
@@ -34,10 +40,48 @@ class Slopes:
         At the weights `bits` [c, U], 0 or 1; the halo has weight 1 where there is `context`, else 0. Zero for models
         whose layers take no mask (they do not derive from PyG's MessagePassing).
         """
-        step = max(1, COPIES // (self.x.nbytes + 64 * len(self.unit)))
-        return np.concatenate([self._some(bits[start:start + step], context) for start in range(0, len(bits), step)])
+        while True:
+            way = self._way = self._way or self._ways[0](self.model, self.graph, self.field, self.predicted)
+            try:
+                step = max(1, COPIES // way.cost)
+                return np.concatenate([way(bits[start:start + step], context) for start in range(0, len(bits), step)])
+            except Exception:  # a layer that cannot be masked; an estimate is not worth failing for
+                if len(self._ways) == 1:
+                    return np.zeros(bits.shape)
+                self._ways, self._way = self._ways[1:], None
 
-    def _some(self, bits: np.ndarray, context: bool) -> np.ndarray:
+
+class _ByLayers:
+    """Every copy is a column of the layered backend's tables."""
+
+    def __init__(self, backend: Layered, model: Model, graph: Graph, field: Field, predicted: int):
+        self.backend, self.plan = backend, backend.load(graph, field, differentiable=True)
+        self.odds = partial(log_odds, kind=model.output, predicted=predicted)
+        self.cost = backend.cost(self.plan)  # of two columns: forward and backward
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        copies, units = bits.shape
+        weights = np.ones((units + EXTRA, copies), np.float32)
+        weights[:units], weights[units + HALO] = bits.T, context
+        with one_thread():
+            found = self.backend.slopes(self.plan, self.plan.to_device(weights), self.odds)
+        return found[:units].T.nan_to_num().double().cpu().numpy()
+
+
+class _ByCopies:
+    """The model itself on disjoint copies of the field, with PyG's masks."""
+
+    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
+        self.model, self.predicted = model, predicted
+        edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
+        self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
+        self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
+        _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
+        self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+        self._copies, self._maps = self.x, {}
+        self.cost = self.x.nbytes + 64 * len(self.unit)
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         copies, units = bits.shape
         weights = torch.from_numpy(np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context)))
         unit = torch.where(self.unit < 0, units, self.unit)
@@ -67,8 +111,6 @@ class Slopes:
                 output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
-        except Exception:
-            return None  # a layer that cannot be masked; an estimate is not worth failing for
         finally:
             clear_masks(self.model.module)
 

@@ -182,7 +182,7 @@ class TargetRun:
         scored = yield Candidates.of(np.ones((1, self.field.num_units), bool))
         _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
                                  np.array([self.p_full]))
-        slopes = _once(lambda: Slopes(self.model, self.graph, self.field, self.predicted))
+        slopes = _once(lambda: Slopes(self.model, self.graph, self.field, self.predicted, self.backend))
         gradient = _once(lambda: slopes()(np.ones((1, self.field.num_units), bool), True)[0])
         share = (self.generate.budget - 1) // len(self.generate.generators)
         for number, (name, options) in enumerate(self.generate.generators):

@@ -59,6 +59,10 @@ class Edges:
         everything = torch.arange(self.list.size, dtype=torch.int32, device=values.device)
         return bag(values.flatten(1), everything, self.list.start, None).view(-1, *values.shape[1:])
 
+    def weight(self, weights: Tensor) -> Tensor:
+        """What the messages into each row weigh in all: [E, W] -> [R, W]."""
+        return self.total(weights)
+
     def largest(self, values: Tensor) -> Tensor:
         """Maxima over the edges of each row, [E, W, ...] -> [R, W, ...]; LOWEST for a row without any."""
         return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])

@@ -11,7 +11,7 @@ What it saves over copies of the field, in the order of what it is worth on Cora
 Exact: absent edges weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from sxq.execution.inference.nearness import TERM
 from sxq.execution.inference.packing import Load, pack
 from sxq.execution.inference.plan import FieldPlan, each
 from sxq.execution.inference.rowwise import Untraceable
+from sxq.execution.inference.soft import slopes
 from sxq.execution.inference.tile import Rows, Tile
 from sxq.execution.inference.trace import GRAPHS, NODES, PLAIN, Step, Trace, trace
 from sxq.execution.inference.workers import side_by_side
@@ -42,13 +43,16 @@ class Layered:
         self.near = _sums_first(self.trace)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
-    def load(self, graph: Graph, field: Field) -> FieldPlan:
-        """The plan of a field, with every step computed that is the same for all candidates."""
+    def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldPlan:
+        """The plan of a field, with every step computed that is the same for all candidates.
+
+        `differentiable`: to be used outside of inference mode, for `slopes`.
+        """
         plan = FieldPlan(field, self.trace.hops, self.model.device, whole=self.trace.pools)
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
         rows = plan.to_device(graph.features(field.nodes[: plan.rows(self.trace.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
-        with torch.inference_mode():
+        with torch.inference_mode(not differentiable), torch.no_grad():
             for step in self.trace.steps.values():
                 if step.call and not step.varies:
                     plan.values[step.name] = step.run(lambda name: self._fixed(name, step.hop, plan))
@@ -58,6 +62,14 @@ class Layered:
 
     def _fixed(self, name: str, hop: int, plan: FieldPlan) -> Any:
         return plan.fixed(name, hop) if self.trace.steps[name].kind == NODES else plan.values[name]
+
+    def slopes(self, plan: FieldPlan, weights: Tensor, odds: Callable[[Tensor], Tensor]) -> Tensor:
+        """Derivatives [U + EXTRA, W] of odds(outputs [W, C]) [W] with respect to the weights of messages, by unit;
+        behind the units those of loops and of the halo. The plan is a differentiable one.
+
+        Raises Untraceable or RuntimeError for layers that cannot be differentiated so.
+        """
+        return slopes(self._run, odds, plan, weights)
 
     def cost(self, plan: FieldPlan) -> int:
         """Bytes one candidate takes at most, both graphs: masks, the messages of the largest layer, rows."""

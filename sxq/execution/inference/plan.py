@@ -15,7 +15,7 @@ from torch import Tensor
 from sxq.graph import LOOP, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
-REMEMBERED = 2**22  # longest list of table rows that is kept
+REMEMBERED = 2**20  # longest list of table rows that is kept
 ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; their number
 
 

@@ -97,8 +97,8 @@ class GAT(_Attention):
         values = self.edge_values(edges, site)[:, None]
         logits += values
         if self.gathers:
-            gathered = edges.total(values * edges.present[:, :, None])
-            logits.index_add_(0, edges.list.last, gathered / self.degrees(edges).unsqueeze(-1))
+            gathered = edges.total(values * edges.present[:, :, None]) / self.degrees(edges).unsqueeze(-1)
+            logits.index_add_(0, edges.list.last, gathered.expand(-1, logits.shape[1], -1))
 
 
 class GATv2(_Attention):

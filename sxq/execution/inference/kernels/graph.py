@@ -48,7 +48,7 @@ class LE(Kernel):
     def run(self, x: Rows, site: Site) -> Tensor:
         layer, edges, own = self.layer, site.edges(), x.within(site.hop)
         weights = weighted(site, edges)
-        total = by_column(edges.total(weights)).unsqueeze(1)
+        total = by_column(edges.weight(weights)).unsqueeze(1)
         out = edges.sum(x.apply(layer.lin1, layer.lin1), weights)
         out += own.apply(layer.lin3, layer.lin3).table
         return out.addcmul_(own.apply(layer.lin2, layer.lin2).table, total, value=-1)
