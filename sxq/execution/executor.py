@@ -149,7 +149,7 @@ class _Loop:
                 yield from self._failed(target.ordinal, error)
         clock = self.profile.charge("Generate", clock)
         with blaming(self.model, "copies of receptive fields, from which edges were removed"):
-            verdicts = self.verifier.verify([request for _, request in requests if request])
+            verdicts = self.verifier.verify([request for _, request in requests if request], self._held())
         clock = self.profile.charge("Verify", clock)
         for (target, request), verdict in zip([pair for pair in requests if pair[1]], verdicts):
             target.tell(verdict)
@@ -226,9 +226,12 @@ class _Loop:
             return range(self.total)
         return workload.order(self.graph, np.array(scan.positions), scan.hops)
 
+    def _held(self) -> int:
+        return sum(target.bytes for target in self.running)
+
     def _room(self) -> bool:
-        held = sum(target.bytes for target in self.running)
-        return not self.running or held < self.verifier.batch_memory
+        """Fields take half of the memory, the other half is for the batch."""
+        return not self.running or self._held() < self.verifier.batch_memory // 2
 
     def _key(self, ordinal: int):
         return self.plan.find(FieldScan).targets[ordinal]

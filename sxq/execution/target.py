@@ -14,6 +14,7 @@ from sxq.errors import ModelNotLocal
 from sxq.execution.conversation import PRUNED, Candidates, Context, Scored, Subject
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
+from sxq.execution.holding import held
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.ledger import Entry, Ledger
 from sxq.execution.locality import WIDEST, agree
@@ -27,6 +28,7 @@ from sxq.scoring.measures import Measure, MeasureBatch, Prospect, ceilings, eval
 
 ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
 PATIENCE = 64  # requests in a row that are answered from memory, before the other targets have their turn
+GROWS = 3  # times as much as just after loading is held in the end: caches of a field, measured on FacebookPage
 BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
 COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.equal,
            "!=": np.not_equal}
@@ -53,7 +55,8 @@ class TargetRun:
         self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
-        self.ledger = Ledger()
+        self.ledger, self._slopes, self._told = Ledger(), None, 0
+        self.bytes = GROWS * self._held()  # memory it holds on to, looked up ever more rarely
         self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
         self.incomparable = 0
         self.prunes = all(GENERATORS[name].prunes for name, _ in self.generate.generators)
@@ -79,10 +82,10 @@ class TargetRun:
         """Distinct candidates that were not verified, as they cannot enter the front."""
         return len(self._pruned)
 
-    @property
-    def bytes(self) -> int:
-        """Memory a running target holds on to: its features, loaded."""
-        return self.field.num_nodes * self.graph.num_features * 4 + 64 * len(self.field.edges)
+    def _held(self) -> int:
+        """Bytes that the field, loaded, and what was found out about it take; not what all targets share."""
+        return held(self.field, self.loaded, self._slopes, self.ledger,
+                    shared=(self.graph, self.model, self.backend))
 
     def ask(self) -> Request | None:
         """Candidates nobody has verified yet, from every generator that has not ended; None when there are none.
@@ -162,11 +165,14 @@ class TargetRun:
         self.lattice.add(ids[rank], scores[rank, : self.objectives], candidates.bits[new][rank].sum(axis=1),
                          packed[new][rank])
         self._answer()
+        self._told += 1
+        if self._told & (self._told - 1) == 0:
+            self.bytes = self._held()
 
     def close(self, stopped: str = "") -> None:
         """End the search; `stopped` says why it was not let run to its end."""
         self.stopped, self.seconds = stopped, time.perf_counter() - self.started
-        self.loaded = None  # a joint answer may be long in coming
+        self.loaded = self._slopes = None  # a joint answer may be long in coming
 
     def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""
@@ -182,15 +188,14 @@ class TargetRun:
         scored = yield Candidates.of(np.ones((1, self.field.num_units), bool))
         _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
                                  np.array([self.p_full]))
-        slopes = _once(lambda: Slopes(self.model, self.graph, self.field, self.predicted, self.backend))
-        gradient = _once(lambda: slopes()(np.ones((1, self.field.num_units), bool), True)[0])
+        gradient = _once(lambda: self.slopes(np.ones((1, self.field.num_units), bool), True)[0])
         share = (self.generate.budget - 1) // len(self.generate.generators)
         for number, (name, options) in enumerate(self.generate.generators):
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
             context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
-                              lambda bits, around: slopes()(bits, around), self.p_full, self.p_empty, self.predict,
-                              self.lattice_plan.measures, self.subject)
+                              self.slopes, self.p_full, self.p_empty, self.predict, self.lattice_plan.measures,
+                              self.subject)
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
@@ -204,6 +209,11 @@ class TargetRun:
         Below the resolution too, where a search still sees progress; NaN for measures that ask for more.
         """
         return forecast(self.measures[: self.objectives], Prospect(self.field, sizes, self.p_full, self.p_empty, *p.T))
+
+    def slopes(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """How much the log-odds rise with each unit's messages, to first order, at the sets of units `bits`: [c, U]."""
+        self._slopes = self._slopes or Slopes(self.model, self.graph, self.field, self.predicted, self.backend)
+        return self._slopes(bits, context)
 
     def infer(self, bits: np.ndarray) -> np.ndarray:
         """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""

@@ -43,23 +43,23 @@ class Verifier:
     def __init__(self, model: Model, backend: Backend, batch_memory: int):
         self.model, self.backend, self.batch_memory = model, backend, batch_memory
 
-    def verify(self, requests: list[Request]) -> list[Verdict]:
-        """The verdict of every candidate, in the order given."""
+    def verify(self, requests: list[Request], held: int = 0) -> list[Verdict]:
+        """The verdict of every candidate, in the order given; `held` bytes of the memory are taken, up to half."""
         outputs = [[] for _ in requests]
-        for batch in self._batches(requests):
+        for batch in self._batches(requests, self.batch_memory - min(held, self.batch_memory // 2)):
             for owner, output in self._run(requests, batch):
                 outputs[owner].append(output)
         return self._judge(requests, outputs)
 
-    def _batches(self, requests: list[Request]):
+    def _batches(self, requests: list[Request], memory: int):
         """Slices (owner, start, stop) of the requests, packed into batches that fit the memory."""
-        batch, free = [], self.batch_memory
+        batch, free = [], memory
         for owner, request in enumerate(requests):
             cost, start = self.backend.cost(request.field), 0
             while start < len(request.bits):
                 if free < cost and batch:
                     yield batch
-                    batch, free = [], self.batch_memory
+                    batch, free = [], memory
                 count = min(max(1, free // cost), len(request.bits) - start)
                 batch.append((owner, start, start + count))
                 start, free = start + count, free - count * cost
