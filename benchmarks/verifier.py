@@ -2,21 +2,21 @@
 
 Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and
 edge growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one
-target after the other, `together` all of them in one statement. Beside it: the disjoint backend, peak memory,
-cost per candidate against the size of the field and the depth of the model, and what the machine's arithmetic
-would allow.
+target after the other, `together` all of them in one statement. Beside it: the disjoint backend, how far memory
+grows while the engine runs (several targets at once, then replayed), cost per candidate against the size of the
+field and the depth of the model, and what the machine's arithmetic would allow.
 
     SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json] [--plot cost.png]
 """
 
 import argparse
 import json
-import resource
 import time
 from dataclasses import dataclass, replace
 
 import data
 import limits
+import memory
 import naive
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
 NAMES = ("fdl+", "fdl-", "conc")
 MEMORY = 10**9  # bytes, the default of sxq_batch_memory
 ROUNDS = 3  # replays; the median counts
-SAMPLES = 12  # candidates of the naive verifier
+SAMPLES = 5  # candidates of the naive verifier, and pairs of them of the disjoint backend
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,29 +60,33 @@ def main() -> None:
         found["facebook gcn"] = compare("facebook gcn", hubs, data.model("facebook", hubs),
                                         data.random_targets(hubs, 20), 500)
     depths = by_depth(cora, targets[:3 if options.quick else 8])
-    print(f"{torch.get_num_threads()} threads; peak memory {peak_memory():,.0f} MB "
-          f"(batches may take {MEMORY / 1e6:,.0f})")
+    grown = max(row["peak_memory_mb"] for row in found.values())
+    print(f"{torch.get_num_threads()} threads; memory grows by at most {grown:,.0f} MB "
+          f"(sxq_batch_memory is {MEMORY / 1e6:,.0f})")
     if options.plot:
         limits.plot(options.plot, {name: row["cost"] for name, row in found.items()}, depths)
     if options.json:
-        print(json.dumps({**found["cora gcn"], "peak_memory_mb": peak_memory(), "us_by_depth": depths,
-                          "rows": found}))
+        print(json.dumps({**found["cora gcn"], "peak_memory_mb": grown, "us_by_depth": depths, "rows": found}))
 
 
 def compare(name: str, graph: Graph, module, targets: list[int], budget: int) -> dict:
     """Rates of the engine and of the naive verifier on the same candidates, printed and returned."""
     model = execution.register(module, graph, layers=3)
-    each = [record(graph, model, [target], budget) for target in targets]
-    sample = [rounds[len(rounds) // 2][0] for rounds in each][:SAMPLES]
+    with memory.Growth() as recording:
+        all_rounds = record(graph, model, targets, budget)
+    each = [of_target(all_rounds, target) for target in targets]
+    with memory.Growth() as replaying:
+        together = rate(graph, model, all_rounds)
+        alone = np.array([rate(graph, model, rounds) for rounds in each])
+    sample = [rounds[len(rounds) // 2][0] for rounds in each][:: -(-len(each) // SAMPLES)]
     single = naive.seconds_per_candidate(module, graph, [(asked.field, asked.bits[0]) for asked in sample])
-    together = rate(graph, model, record(graph, model, targets, budget))
-    alone = np.array([rate(graph, model, rounds) for rounds in each])
     slow = rate(graph, replace(model, backend="disjoint"), [[Asked(a.field, a.bits[:2])] for a in sample])
     found = {"backend": model.backend, "ratio": float(np.median(alone * single)),
              "ratio_min": float((alone * single).min()), "ratio_together": together * single,
              "ratio_disjoint": float(np.median(alone) / slow),
              "candidates_per_second": float(np.median(alone)), "candidates_per_second_together": together,
              "naive_candidates_per_second": 1 / single, "disjoint_candidates_per_second": slow,
+             "peak_memory_mb": max(recording.megabytes, replaying.megabytes),
              "cost": [(len(rounds[0][0].field.edges), 1e6 / one) for rounds, one in zip(each, alone)]}
     if name.endswith("gcn"):
         needed = np.array([limits.multiply_adds(graph, model, rounds[0][0].field) for rounds in each])
@@ -100,7 +104,8 @@ def show(name: str, found: dict) -> None:
           f"{found['ratio']:,.0f} times the naive verifier (least {found['ratio_min']:,.0f}), "
           f"together {found['ratio_together']:,.0f} times{margin}"
           f"{found['ratio_disjoint']:,.0f} times the disjoint backend "
-          f"({found['disjoint_candidates_per_second']:,.0f}/s)")
+          f"({found['disjoint_candidates_per_second']:,.0f}/s); "
+          f"memory grows by {found['peak_memory_mb']:,.0f} MB")
     if "arithmetic_share" in found:
         print(f"{'':<13} {found['arithmetic_share']:.1%} of the rate of a dense matrix product")
     for fewest, most, micros in limits.by_size(found["cost"]):
@@ -112,7 +117,8 @@ def by_depth(graph: Graph, targets: list[int]) -> dict[int, float]:
     found = {}
     for layers in range(1, 5):
         model = execution.register(data.model("cora", graph, layers=layers), graph, layers=layers)
-        each = [record(graph, model, [target], 500) for target in targets]
+        all_rounds = record(graph, model, targets, 500)
+        each = [of_target(all_rounds, target) for target in targets]
         found[layers] = float(np.median([1e6 / rate(graph, model, rounds) for rounds in each if rounds]))
         edges = np.median([len(rounds[0][0].field.edges) for rounds in each])
         print(f"cora gcn      {layers} layers, fields of {edges:,.0f} edges: {found[layers]:,.0f} us each")
@@ -144,6 +150,12 @@ def record(graph: Graph, model, targets: list[int], budget: int) -> list[list[As
     return [asked for asked in rounds if asked]
 
 
+def of_target(rounds: list[list[Asked]], target: int) -> list[list[Asked]]:
+    """What was asked for one of the targets: the same as if it had been alone."""
+    own = [[asked for asked in batch if asked.field.target == target] for batch in rounds]
+    return [batch for batch in own if batch]
+
+
 def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
     """Candidates per second from bits to scores, warm: the median of some replays on loaded fields."""
     backend = open_backend(model.backend, model)
@@ -160,11 +172,6 @@ def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
                                                 verdict.p_removed))
         seconds.append(time.perf_counter() - started)
     return sum(len(a.bits) for batch in rounds for a in batch) / float(np.median(seconds[1:]))
-
-
-def peak_memory() -> float:
-    """Megabytes of the largest resident set so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 if __name__ == "__main__":
