@@ -159,7 +159,8 @@ def of_target(rounds: list[list[Asked]], target: int) -> list[list[Asked]]:
 def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
     """Candidates per second from bits to scores, warm: the median of some replays on loaded fields."""
     backend = open_backend(model.backend, model)
-    loaded = {id(asked.field): backend.load(graph, asked.field) for batch in rounds for asked in batch}
+    fields = {id(asked.field): asked.field for batch in rounds for asked in batch}
+    loaded = {key: backend.load(graph, field) for key, field in fields.items()}
     verifier, measures = Verifier(model, backend, MEMORY), [MEASURES[name] for name in NAMES]
     predicted = {id(a.field): int(model.full[a.field.target].argmax()) for batch in rounds for a in batch}
     seconds = []

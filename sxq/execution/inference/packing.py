@@ -20,6 +20,7 @@ from sxq.execution.inference.union import Union
 
 LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: caches hold them, a GPU is full
 NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
+FEWEST = 4  # that are cut from a batch for another thread: two take as long as four
 SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
 WIDE = 2**12  # messages of the widest layer from which differences pay
@@ -69,11 +70,13 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
     sizes = [2 * messages(cut.field) for cut in cuts]
     total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
     limit = LARGEST[device] if device != "cpu" else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
+    widths = [max(limit // size, min(NARROW, max(FEWEST, -(-len(cut.bits) // threads))))
+              for size, cut in zip(sizes, cuts)]
     if len(cuts) == 1:
-        return list(_cut(0, cuts[0], max(NARROW, limit // sizes[0]), differences and sizes[0] >= WIDE))
+        return list(_cut(0, cuts[0], widths[0], differences and sizes[0] >= WIDE))
     small = [size * len(cut.bits) < ALONE for size, cut in zip(sizes, cuts)]
     loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
-             for load in _cut(owner, cut, max(NARROW, limit // size), differences and size >= WIDE)]
+             for load in _cut(owner, cut, widths[owner], differences and size >= WIDE)]
     shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]
     return loads + list(_merge(shared, limit))
 
