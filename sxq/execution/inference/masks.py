@@ -13,14 +13,27 @@ from torch import Tensor
 
 from sxq.execution.inference.plan import EXTRA, HALO, ONES
 
+FEW = 16  # candidates, below which torch turns the bits of one slab around faster than numpy
+
 
 def masks(units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device) -> Tensor:
     """[sum of slabs (U + EXTRA), 2 * width] of some fields, whose bits are [n, U] each; built on the device.
 
     On a CPU by numpy, whose small operations cost a fraction of torch's."""
     if torch.device(device).type == "cpu":
+        if len(bits) == 1 and width == len(bits[0]) < FEW:
+            return _of_few(bits[0])
         return torch.from_numpy(_on_host(units, slabs, bits, width))
     return _on_device(units, slabs, bits, width, device)
+
+
+def _of_few(bits: np.ndarray) -> Tensor:
+    n, units = bits.shape
+    table = np.empty((2 * n, units + EXTRA), bool)
+    table[:n, :units] = bits
+    np.logical_not(bits, out=table[n:, :units])
+    table[:, units + ONES], table[:n, units + HALO], table[n:, units + HALO] = True, False, True
+    return torch.from_numpy(table).T.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _on_host(units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int) -> np.ndarray:
