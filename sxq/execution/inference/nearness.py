@@ -15,7 +15,7 @@ from sxq.execution.inference.wiring import wiring
 
 TERM = 10  # what a term of a difference costs, in messages of a sum
 WORTH = 2**17  # messages that a tile of its own must save
-FAMILY = 4  # candidates that a reference of their own pays for
+FAMILY = 6  # candidates that a reference of their own pays for
 FAMILIES = 4  # references of candidates tried on one batch, and remembered of those before
 
 
