@@ -27,8 +27,8 @@ from sxq.learning.training import training_split
 from sxq.scoring import attribution as metrics
 from sxq.scoring.sampled import ALPHA_MINUS, ALPHA_PLUS, REMOVALS
 
-TRAINING = (("architecture", "gin"), ("layers", 3), ("hidden", 32), ("pooling", "mean"), ("norm", "batch"),
-            ("epochs", 40), ("lr", 0.005), ("seed", 0))
+TRAINING = (("architecture", "gin"), ("layers", 3), ("hidden", 64), ("pooling", "mean"), ("norm", "batch"),
+            ("epochs", 100), ("lr", 0.005), ("weight_decay", 1e-5), ("seed", 0))
 MUTAGEN = 0
 ROBUST_AT = 0.2  # of the edges: the subgraph whose robust fidelity is measured
 AT_ONCE = 300_000  # nodes in one forward pass
