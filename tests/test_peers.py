@@ -1,5 +1,7 @@
 """PyG's explainers, CF2 and MOExp as generators: verified like all others, and they leave the user's model as it was."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,8 @@ def con():
     with sxq.connect() as con:
         con.register_graph("g", random_graph(np.random.default_rng(0), 20, 30))
         con.register_model("m", GAT(5, 8, 2, 3), graph="g")
+        con.register_graph("weighted", random_graph(np.random.default_rng(2), 20, 30, weighted=True))
+        con.register_model("w", GCN(5, 8, 2, 3), graph="weighted")
         con.register_graphs("gs", some_graphs())
         con.register_model("p", Pools("gat"), graphs="gs")
         yield con
@@ -38,6 +42,36 @@ def test_every_explainer_proposes_and_is_verified(con, name, target, model):
     assert first.candidates > 10 and {e.generator for e in first} <= {name, "field"}
     assert [(e.edges, e.scores) for e in first] == [(e.edges, e.scores) for e in again]
     assert {verdict for *_, verdict in con.execute(f"AUDIT QUERY {again.query_id}").rows} == {"ok"}
+
+
+@pytest.mark.parametrize("library, name, options", [
+    *(("captum", "captum", f"(method = '{method}')") for method in ("IntegratedGradients", "saliency",
+                                                                    "ShapleyValueSampling")),
+    ("pgmpy", "pgm", "(samples = 20)")])
+@pytest.mark.parametrize("target, model", [("NODE 0", "m"), ("GRAPH 1", "p"), ("NODE 0", "w")])
+def test_explainers_of_optional_packages_propose_and_are_verified(con, library, name, options, target, model):
+    pytest.importorskip(library)
+    ask = f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} SEED 1 BUDGET 60 CANDIDATES"
+    state = np.random.get_state()[1].copy()
+    first, again = con.execute(ask), con.execute(ask)
+    assert first.candidates > 5 and {e.generator for e in first} <= {name, "field"}
+    assert [(e.edges, e.scores) for e in first] == [(e.edges, e.scores) for e in again]
+    assert (np.random.get_state()[1] == state).all()
+
+
+@pytest.mark.parametrize("library, name", [("captum", "captum"), ("pgmpy", "pgm")])
+def test_a_missing_package_is_named(con, monkeypatch, library, name):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InvalidValue, match=f"BY {name} needs the package {library}: pip install"):
+        con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {name}")
+
+
+def test_options_of_optional_explainers_are_checked(con, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    for call, error, message in (("captum (method = IntegratedGradient)", UnknownName, "did you mean 'IntegratedGradients'"),
+                                 ("pgm (samples = 3)", InvalidValue, "expected 16 or more")):
+        with pytest.raises(error, match=message):
+            con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {call}")
 
 
 def test_explainers_leave_the_model_and_the_global_state_alone(con):

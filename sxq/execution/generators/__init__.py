@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sxq.execution.conversation import Search
+from sxq.execution.generators.captum import captum
 from sxq.execution.generators.cf2 import cf2
 from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.moexp import moexp
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, pyg, sa
+from sxq.execution.generators.pgm import pgm
 from sxq.execution.generators.random import random
 from sxq.execution.generators.refine import refine
 from sxq.execution.generators.search import search
@@ -49,6 +51,10 @@ GENERATORS = {
     "graphmask": GeneratorEntry(graphmask, {"epochs": 50, "lr": 0.01}, "the edge mask of GraphMask", looks_inside=True),
     "attention": GeneratorEntry(attention, {}, "attention weights, of models that have them", looks_inside=True),
     "sa": GeneratorEntry(sa, {}, "sizes of gradients by edges", looks_inside=True),
+    "captum": GeneratorEntry(captum, {"method": "IntegratedGradients"},
+                             "the edge mask of a method of Captum, which is a package of its own", looks_inside=True),
+    "pgm": GeneratorEntry(pgm, {"samples": 100},
+                          "nodes that the prediction depends on (PGM-Explainer); needs pgmpy", looks_inside=True),
     "pyg": GeneratorEntry(pyg, {"explainer": ""}, "any explainer that was registered: con.register_explainer",
                           looks_inside=True),
     "cf2": GeneratorEntry(cf2, {"epochs": 100, "lr": 0.05, "alpha": 0.6, "lam": 10.0},
