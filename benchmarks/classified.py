@@ -19,7 +19,7 @@ from sxq.execution import register
 from sxq.execution.conversation import Subject
 from sxq.execution.generators.ladder import top
 from sxq.execution.inference import Cuts
-from sxq.execution.inference.pooled import Pooled
+from sxq.execution.inference.choice import open_backend
 from sxq.graph import Field, Graph, GraphSet, whole
 from sxq.graph.collecting import read_graphs
 from sxq.learning import ArchitectureSpec, accuracies, build, load_weights, train
@@ -55,7 +55,7 @@ class Case:
         self.graphs, self.module, self.learn_from = _read(name)
         self.accuracy = accuracies(self.module, self.graphs)
         self.model = register(self.module, self.graphs)
-        self.backend = Pooled(self.model)
+        self.backend = open_backend(self.model.backend, self.model)
         explained = (self.graphs.split == "test") & (np.diff(self.graphs.edge_ptr) > 0)
         self.numbers = np.flatnonzero(explained)[:count]
         members = [self.graphs.member(i) for i in self.numbers.tolist()]
@@ -84,20 +84,11 @@ class Case:
 
     def ask(self, bits: Sequence[np.ndarray], numbers: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """p [2, rows, C] of units bits [rows, U] of each graph: on them alone, and without them."""
-        numbers = range(len(self)) if numbers is None else numbers
-        waiting, nodes = [], 0
-        for i, rows in zip(numbers, bits):
-            waiting.append(Cuts(self.loaded[i], rows))
-            nodes += rows.shape[0] * self.fields[i].num_nodes
-            if nodes > AT_ONCE:
-                yield from self._infer(waiting)
-                waiting, nodes = [], 0
-        if waiting:
-            yield from self._infer(waiting)
-
-    def _infer(self, cuts: list[Cuts]) -> Iterator[np.ndarray]:
-        for out in self.backend.infer(cuts):
-            yield self.model.probabilities(out.flatten(0, 1)).numpy().reshape(2, -1, self.p.shape[1])
+        for i, rows in zip(range(len(self)) if numbers is None else numbers, bits):
+            step = max(1, AT_ONCE // self.fields[i].num_nodes)
+            parts = [self.backend.infer([Cuts(self.loaded[i], rows[start:start + step])])[0]
+                     for start in range(0, len(rows), step)]
+            yield self.model.probabilities(torch.cat(parts, dim=1).flatten(0, 1)).numpy().reshape(2, len(rows), -1)
 
     def rankings(self, rankings: Sequence[np.ndarray | Sequence[np.ndarray]]) -> Fared:
         """Rankings [U] of each graph, or one for each ratio, judged by their rho |E| highest edges, connected or not."""
