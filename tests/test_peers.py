@@ -13,6 +13,7 @@ from sxq.errors import InvalidValue, ModelError, UnknownName
 from sxq.execution.generators.cf2 import lead
 from sxq.execution.generators.moexp import edit, layers
 from sxq.execution.generators.peers import to_units
+from sxq.execution.generators.search.memory import log_odds
 from sxq.graph import Graph, extract, whole
 from tests.graphs import random_graph
 from tests.test_graph_targets import Pools, some_graphs
@@ -72,6 +73,28 @@ def test_options_of_optional_explainers_are_checked(con, monkeypatch):
                                  ("pgm (samples = 3)", InvalidValue, "expected 16 or more")):
         with pytest.raises(error, match=message):
             con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {call}")
+
+
+@pytest.mark.parametrize("target", range(4))
+def test_a_union_holds_what_each_part_finds_alone(target):
+    """With the budget of all of them: whatever batches its candidates come in, a generator goes the same way."""
+    torch.manual_seed(1)
+    with sxq.connect() as own:
+        own.register_graph("g", random_graph(np.random.default_rng(3), 40, 70))
+        own.register_model("m", GCN(5, 8, 3, 3), graph="g")
+        ask = f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 1000 EPSILON 0 BY "
+        parts = ("search", "onion", "random", "moexp (generations = 4)", "sa")
+        alone = [own.execute(f"{ask} {part} BUDGET 400 CANDIDATES") for part in parts]
+        united = own.execute(f"{ask} {', '.join(parts)} BUDGET 2000 CANDIDATES")
+        found = np.array([list(e.scores.values()) for e in united])
+        for part in alone:  # a front without thinning, all of it in the answer: nothing in it may be better
+            for e in part:
+                assert (found >= np.array(list(e.scores.values()))).all(axis=1).any(), e.generator
+
+
+def test_the_last_bits_of_a_probability_do_not_decide_where_a_search_goes():
+    p = np.random.default_rng(0).random((1000, 2))
+    assert (p != p * (1 + 3e-16)).any() and (log_odds(p) == log_odds(p * (1 + 3e-16))).all()
 
 
 def test_explainers_leave_the_model_and_the_global_state_alone(con):

@@ -51,7 +51,8 @@ def _side_by_side(attributor: Attributor, batch: Batch, target: Tensor, masked: 
             alpha = ranked(own)
             noise = torch.rand(alpha.shape, generator=generator).to(alpha.device)
             mask = concrete(alpha, attributor.spec.temperature, noise)
-            chosen = torch.stack([select(row, count, selection, generator) for row, count in zip(mask.detach(), counts)])
+            chosen = torch.stack([select(row, count, selection, generator)
+                                  for row, count in zip(mask.detach(), counts)])
             log_p = masked(copies, copies.spread((mask * chosen).flatten()))
             (len(counts) * losses.fidelity(log_p, target)).backward()  # a mean over copies, but each has its own step
             optimizer.step()
