@@ -338,6 +338,15 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
 
 
+def test_pgexplainer_takes_one_attributor_for_all_classes(con):
+    con.execute("PRETRAIN REFINE p FOR MODEL m ON GRAPHS motifs (PRESET = pgexplainer, SPLIT = train, EPOCHS = 2)")
+    result = con.execute("EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY pgexplainer (pretrained = p)")
+    assert result.candidates > 10 and {e.generator for e in result} <= {"pgexplainer", "field"}
+    with pytest.raises(InvalidValue, match="was pre-trained class by class: BY refine takes it"):
+        con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc BY pgexplainer (pretrained = r)")
+    con.execute("DROP REFINE p")
+
+
 def test_attributors_of_a_model_that_was_replaced_are_refused(con):
     con.execute("TRAIN OR REPLACE MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, HIDDEN = 16, EPOCHS = 1, SEED = 8)")
     with pytest.raises(InvalidValue, match="pre-trained for model 'm .replaced.', not for 'm'"):

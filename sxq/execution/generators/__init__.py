@@ -14,6 +14,7 @@ from sxq.execution.generators.growing import growing
 from sxq.execution.generators.moexp import moexp
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, pyg, sa
+from sxq.execution.generators.pgexplainer import pgexplainer
 from sxq.execution.generators.pgm import pgm
 from sxq.execution.generators.random import random
 from sxq.execution.generators.refine import refine
@@ -46,6 +47,8 @@ GENERATORS = {
     "refine": GeneratorEntry(refine, {"pretrained": "", "fine_tune": True, "ratios": RATIOS, "select": "sample",
                                       "samples": 8, "steps": 20, "lr": 1e-4},
                              "pre-trained class by class, fine-tuned to the target (ReFine)", looks_inside=True),
+    "pgexplainer": GeneratorEntry(pgexplainer, {"pretrained": ""},
+                                  "pre-trained for all classes at once (PGExplainer)", looks_inside=True),
     "gnnexplainer": GeneratorEntry(gnnexplainer, {"epochs": 100, "lr": 0.01}, "the edge mask of GNNExplainer",
                                    looks_inside=True),
     "graphmask": GeneratorEntry(graphmask, {"epochs": 50, "lr": 0.01}, "the edge mask of GraphMask", looks_inside=True),

@@ -14,7 +14,7 @@ The model is shown as one that gives log-probabilities of two classes or more, w
     pyg           any other, registered by `con.register_explainer(name, make)`
     captum, pgm   those that need packages which sxq does not: captum.py, pgm.py
 
-PGExplainer (Luo et al. 2020) learns from many targets: PRETRAIN REFINE with PRESET = pgexplainer is it.
+PGExplainer (Luo et al. 2020) learns from many targets beforehand: pgexplainer.py.
 Cost: the explainer's own passes and two candidates for each size of subgraph.
 """
 
