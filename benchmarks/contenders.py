@@ -117,4 +117,6 @@ def smallest(case: Case, i: int, known: int) -> tuple[int, bool]:
         grown[np.arange(len(row)), unit] = True
         _, first = np.unique(np.packbits(grown, axis=1), axis=0, return_index=True)
         bits = grown[first]
+        if not len(bits):  # no part of a graph that is not connected
+            break
     return known, exact
