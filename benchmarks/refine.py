@@ -18,7 +18,7 @@ that keeps the BEAM subgraphs of highest p(c) of every size; and all that any ro
 ACC@rho: the share of graphs whose rho |E| highest edges keep the prediction; ACC-AUC: its mean over rho = 0.1 ... 1.0.
 Robust fidelity+ (more is better) and - (nearer to 0 is better) of the subgraph of a fifth of the edges; the skyline's is
 its member of least |fdl-| among those that small, else its smallest. Seconds of CPU for each graph and ratio, pre-training
-left out. Means over seeds with 95 % intervals (Student's t); rows without interval do not depend on the seed.
+left out. Means over seeds with 95 % intervals (Student's t); figures without interval are the same for every seed.
 
 Why PGExplainer keeps more than ReFine on BA-3motif (400 graphs, two seeds): cycles are what the model says of anything
 (ACC 1.00 for every row), on houses ReFine-CT is ahead (0.64 against 0.61), on grids behind (0.36 against 0.45). Each
@@ -173,9 +173,9 @@ def show(table: Table) -> None:
     heads = {"acc_auc": "ACC-AUC", **{f"acc_at_{ratio}": f"ACC@{ratio}" for ratio in SHOWN}, "recall_at_5": "Recall@5",
              "recall_at_truth": "Recall@|t|", "precision_at_5": "Precision@5", "rfdl_plus": "rfdl+",
              "rfdl_minus": "rfdl-", "seconds_per_graph_and_ratio": "s/graph/ratio"}
-    print(f"{'':<13}" + "".join(f"{head:>14}" for head in heads.values()))
+    print(f"{'':<13}" + "".join(f"{head:>16}" for head in heads.values()))
     for name in (*ROWS, "ceiling"):
-        print(f"{name:<13}" + "".join(f"{interval(columns[measure][name]):>14}" for measure in heads))
+        print(f"{name:<13}" + "".join(f"{interval(columns[measure][name]):>16}" for measure in heads))
     floor = figures["acc_auc"]
     print(f"floor {floor['random']:.3f} (connected {floor['connected']:.3f}), ceiling {floor['ceiling']:.3f} (exact for "
           f"{100 * figures['ceiling_exact']:.0f} % of the graphs), skyline / ceiling {figures['skyline_of_ceiling']:.3f}")
