@@ -106,6 +106,8 @@ class Table:
             fared, held = self.row(name, seed)
             if file:
                 keep(file, vars(fared) | held)
+        if name == "ceiling":  # what rows have found since it was kept belongs to it
+            fared = self.case.smallest(np.minimum(fared.least, self.least()))
         self.found.setdefault(name, {})[seed], self.extra[name, seed] = fared, held
 
     def row(self, name: str, seed: int) -> tuple[Fared, dict[str, np.ndarray]]:
@@ -116,7 +118,7 @@ class Table:
         if name == "verified":
             return verified(case, seed, self.extra["skyline", seed]["candidates"]), {}
         if name == "ceiling":
-            return ceiling(case, np.min([fared.least for rows in self.found.values() for fared in rows.values()], axis=0))
+            return ceiling(case, self.least())
         if name in LEARNED:
             own, pretraining = timed(lambda: pretrain(case.model, case.graphs, (
                 ("preset", name), ("seed", seed), *self.pretraining)).pretrained)
@@ -124,6 +126,10 @@ class Table:
             return case.rankings(rankings), {"seconds": seconds, "pretraining": pretraining}
         rankings, seconds = timed(lambda: RANKINGS[name](case, seed))
         return case.rankings(rankings), {"seconds": seconds} if name in ("sa", "gnnexplainer") else {}
+
+    def least(self) -> np.ndarray:
+        """The size of the smallest connected subgraph of each graph that some row saw to keep the prediction, [n]."""
+        return np.min([fared.least for rows in self.found.values() for fared in rows.values()], axis=0)
 
     def measures(self, fared: Fared) -> dict[str, float]:
         """The columns of a row."""
