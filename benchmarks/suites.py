@@ -1,5 +1,6 @@
 """The targets on which the quality of a search is measured, by suite: graph, model, unit of explanation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,14 +35,18 @@ class Suite:
     targets: tuple[int, ...]
     directed: bool = False
 
-    def search(self, target: int, calls: tuple[Call, ...], budget: int, seed: int = 0) -> TargetRun:
-        """One target searched, from field to front, by the operators of a query; nothing is stored."""
+    def search(self, target: int, calls: tuple[Call, ...], budget: int, seed: int = 0,
+               learned: Mapping[str, object] | None = None) -> TargetRun:
+        """One target searched, from field to front, by the operators of a query; nothing is stored.
+
+        `learned` is what generators name that was pre-trained.
+        """
         scan = FieldScan("g", self.directed, self.model.hops, self.model.halo, (target,), (target,), ())
         verify = Verify(Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY)
         lattice = Lattice(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
         plan = Plan(Answer(lattice, TOP, "coverage"), False, None)
         backend = open_backend(self.model.backend, self.model)
-        run = TargetRun(plan, self.graph, self.model, backend, MEASURES, 0)
+        run = TargetRun(plan, self.graph, self.model, backend, MEASURES, 0, learned)
         verifier = Verifier(self.model, backend, MEMORY)
         while not run.over:
             request = run.ask()

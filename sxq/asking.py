@@ -148,30 +148,30 @@ def _of_kind(kind: str, question: Question) -> Question:
     return question if kind == "node" else question._with(kind=kind)
 
 
-def explain(model, data, node: Any, *, k: int = 10, epsilon: float = 0.1,
+def explain(model, data, node: Any = None, *, k: int = 10, epsilon: float = 0.1,
             optimize: Sequence[str] = ("fdl+", "fdl-", "conc"),
             by: Sequence[str] | Mapping[str, Mapping[str, Any]] = (), where: Sequence[Where] = (),
             diversify: bool | float = False, jointly: bool = False, output: str = "logits",
             budget: int | None = None, within: float | None = None, seed: int = 0, directed: bool = False) -> Result:
     """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
 
-    model     any torch.nn.Module with forward(x, edge_index, ...); it is left as it is
+    Without `node` the model is one of whole graphs, and `data` the graph to be explained, or a sequence of graphs.
+
+    model     any torch.nn.Module with forward(x, edge_index, ...), of graphs forward(x, edge_index, ..., batch); it is
+              left as it is
     k         members of each skyline at most;  epsilon  of the dominance, 0 or more
     optimize  measures, by name;  by  generators, by name, or a mapping from names to options (default: the engine's)
     where     what every member must be: "factual", "not counterfactual", ("size", "<=", 12), ...
     diversify  members that differ from each other; a number from 0 to 1 is its ALPHA
-    jointly   one answer of k members for all nodes together
-    budget    distinct candidates verified per node;  within  seconds for the call
+    jointly   one answer of k members for all targets together
+    budget    distinct candidates verified per target;  within  seconds for the call
     Returns a `Result`; raises what `Connection.execute` raises.
     """
     from sxq.connection import Connection
 
-    node = _plain(node)
-    keys = node if isinstance(node, Iterable) and not isinstance(node, str) else [node]
     with Connection() as con:
-        con.register_graph("graph", data)
-        con.register_model("model", model, "graph", output)
-        question = con.explain(nodes=keys).using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
+        question = _targets(con, model, data, _plain(node), output)
+        question = question.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
         question = question.seed(seed)._with(directed=directed, jointly=jointly, budget=_plain(budget),
                                              within=_plain(within))
         for name, options in (by if isinstance(by, Mapping) else dict.fromkeys(by, {})).items():
@@ -179,6 +179,18 @@ def explain(model, data, node: Any, *, k: int = 10, epsilon: float = 0.1,
         if diversify is not False:
             question = question.diversify(None if diversify is True else diversify)
         return question.run()
+
+
+def _targets(con: "Connection", model, data, node: Any, output: str) -> Question:
+    """What `explain` is asked about, registered."""
+    if node is None:
+        graphs = data if isinstance(data, Sequence) else [data]
+        con.register_graphs("graphs", graphs)
+        con.register_model("model", model, graphs="graphs", output=output)
+        return con.explain(graphs=range(len(graphs)))
+    con.register_graph("graph", data)
+    con.register_model("model", model, "graph", output)
+    return con.explain(nodes=node if isinstance(node, Iterable) and not isinstance(node, str) else [node])
 
 
 def _condition(condition: Where) -> st.Condition:

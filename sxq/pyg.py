@@ -1,5 +1,6 @@
 """sxq and PyG: explanations as `torch_geometric.data.Data`, and sxq where PyG expects an explainer."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,16 @@ def to_data(explanation: Explanation) -> Data:
     return data
 
 
+class SkylineExplanation(pyg.Explanation):
+    """PyG's `Explanation` with `skyline`, a list of `sxq.Explanation`, and `result`, the `Result`."""
+
+    def __repr__(self) -> str:
+        shown = copy.copy(self)
+        if "result" in shown:
+            del shown.result  # a table: too much for one line among tensors' shapes
+        return super(SkylineExplanation, shown).__repr__()
+
+
 class SkylineExplainer(pyg.ExplainerAlgorithm):
     """sxq as an algorithm of `torch_geometric.explain.Explainer`, for nodes and graphs, multiclass or binary.
 
@@ -71,7 +82,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
                 and model.mode.value != "regression")
 
     def forward(self, model: torch.nn.Module, x: Tensor, edge_index: Tensor, *, target: Tensor,
-                index: int | Tensor | None = None, **given: Any) -> pyg.Explanation:
+                index: int | Tensor | None = None, **given: Any) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
         skyline = self._explain(model, x, edge_index, index, given)
         if not len(skyline):
@@ -79,7 +90,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         chosen = max(skyline, key=self._worth)
         mask = torch.zeros(edge_index.shape[1], device=x.device)
         mask[torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)] = 1
-        found = pyg.Explanation(edge_mask=mask)
+        found = SkylineExplanation(edge_mask=mask)
         found.skyline, found.result = list(skyline), skyline
         return found
 

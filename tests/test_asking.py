@@ -7,11 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN
 
 import sxq
 from sxq import language
 from sxq.language.statements import Condition, Diversify, Explain, GeneratorCall, Subquery
 from tests import toys
+from tests.test_graph_targets import Pools, some_graphs
 
 
 @pytest.fixture
@@ -102,6 +105,16 @@ def test_one_call_takes_every_clause():
     assert {e.size for e in result} == {1}
     both = sxq.explain(votes, data, [3, 4], k=2, jointly=True, by=["onion"])
     assert "jointly" in both.plan and len(both) == 2
+
+
+def test_one_call_takes_whole_graphs():
+    graphs, model = some_graphs(), Pools()
+    one, two = (Data(x=torch.tensor(graph.x), edge_index=torch.tensor(graph.edge_index)) for graph in list(graphs)[:2])
+    alone, both = (sxq.explain(model, data, k=2, budget=40) for data in (one, [one, two]))
+    assert alone[0].kind == "graph" and [report.target for report in both.targets] == [0, 1]
+    assert [e.edges for e in alone] == [e.edges for e in both.targets[0].explanations]
+    with pytest.raises(sxq.ModelOutputError, match="one row for each graph"):
+        sxq.explain(GCN(5, 4, 1, 2), one)
 
 
 NAMES = some.sampled_from(["gcn", "my model", 'a"b', "top", "Where", "ärger", "x1"])

@@ -1,5 +1,7 @@
 """PyG's explainers, CF2 and MOExp as generators: verified like all others, and they leave the user's model as it was."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from sxq.errors import InvalidValue, ModelError, UnknownName
 from sxq.execution.generators.cf2 import lead
 from sxq.execution.generators.moexp import edit, layers
 from sxq.execution.generators.peers import to_units
+from sxq.execution.generators.search.memory import log_odds
 from sxq.graph import Graph, extract, whole
 from tests.graphs import random_graph
 from tests.test_graph_targets import Pools, some_graphs
@@ -25,6 +28,8 @@ def con():
     with sxq.connect() as con:
         con.register_graph("g", random_graph(np.random.default_rng(0), 20, 30))
         con.register_model("m", GAT(5, 8, 2, 3), graph="g")
+        con.register_graph("weighted", random_graph(np.random.default_rng(2), 20, 30, weighted=True))
+        con.register_model("w", GCN(5, 8, 2, 3), graph="weighted")
         con.register_graphs("gs", some_graphs())
         con.register_model("p", Pools("gat"), graphs="gs")
         yield con
@@ -38,6 +43,58 @@ def test_every_explainer_proposes_and_is_verified(con, name, target, model):
     assert first.candidates > 10 and {e.generator for e in first} <= {name, "field"}
     assert [(e.edges, e.scores) for e in first] == [(e.edges, e.scores) for e in again]
     assert {verdict for *_, verdict in con.execute(f"AUDIT QUERY {again.query_id}").rows} == {"ok"}
+
+
+@pytest.mark.parametrize("library, name, options", [
+    *(("captum", "captum", f"(method = '{method}')") for method in ("IntegratedGradients", "saliency",
+                                                                    "ShapleyValueSampling")),
+    ("pgmpy", "pgm", "(samples = 20)")])
+@pytest.mark.parametrize("target, model", [("NODE 0", "m"), ("GRAPH 1", "p"), ("NODE 0", "w")])
+def test_explainers_of_optional_packages_propose_and_are_verified(con, library, name, options, target, model):
+    pytest.importorskip(library)
+    ask = f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} SEED 1 BUDGET 60 CANDIDATES"
+    state = np.random.get_state()[1].copy()
+    first, again = con.execute(ask), con.execute(ask)
+    assert first.candidates > 5 and {e.generator for e in first} <= {name, "field"}
+    assert [(e.edges, e.scores) for e in first] == [(e.edges, e.scores) for e in again]
+    assert (np.random.get_state()[1] == state).all()
+
+
+@pytest.mark.parametrize("library, name", [("captum", "captum"), ("pgmpy", "pgm")])
+def test_a_missing_package_is_named(con, monkeypatch, library, name):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InvalidValue, match=f"BY {name} needs the package {library}: pip install"):
+        con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {name}")
+
+
+def test_options_of_optional_explainers_are_checked(con, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    for call, error, message in (("captum (method = IntegratedGradient)", UnknownName, "did you mean 'IntegratedGradients'"),
+                                 ("pgm (samples = 3)", InvalidValue, "expected 16 or more")):
+        with pytest.raises(error, match=message):
+            con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {call}")
+
+
+@pytest.mark.parametrize("target", range(4))
+def test_a_union_holds_what_each_part_finds_alone(target):
+    """With the budget of all of them: whatever batches its candidates come in, a generator goes the same way."""
+    torch.manual_seed(1)
+    with sxq.connect() as own:
+        own.register_graph("g", random_graph(np.random.default_rng(3), 40, 70))
+        own.register_model("m", GCN(5, 8, 3, 3), graph="g")
+        ask = f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 1000 EPSILON 0 BY "
+        parts = ("search", "onion", "random", "moexp (generations = 4)", "sa")
+        alone = [own.execute(f"{ask} {part} BUDGET 400 CANDIDATES") for part in parts]
+        united = own.execute(f"{ask} {', '.join(parts)} BUDGET 2000 CANDIDATES")
+        found = np.array([list(e.scores.values()) for e in united])
+        for part in alone:  # a front without thinning, all of it in the answer: nothing in it may be better
+            for e in part:
+                assert (found >= np.array(list(e.scores.values()))).all(axis=1).any(), e.generator
+
+
+def test_the_last_bits_of_a_probability_do_not_decide_where_a_search_goes():
+    p = np.random.default_rng(0).random((1000, 2))
+    assert (p != p * (1 + 3e-16)).any() and (log_odds(p) == log_odds(p * (1 + 3e-16))).all()
 
 
 def test_explainers_leave_the_model_and_the_global_state_alone(con):

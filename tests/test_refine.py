@@ -1,5 +1,8 @@
 """ReFine: losses and sampling against their definitions, pre-training on planted motifs, proposals, the database."""
 
+from copy import deepcopy
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -225,10 +228,32 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     def loss(alpha):
         return losses.fidelity(masked(batch, batch.spread(torch.sigmoid(alpha))), target)
 
-    tuned = refine.fine_tune(own, batch, target, masked, 4, steps=30, lr=0.01, selection=selection,
+    tuned = refine.fine_tune(own, batch, target, masked, [4, 6], steps=30, lr=0.01, selection=selection,
                              generator=torch.Generator().manual_seed(0))
-    assert loss(tuned) < loss(own(batch).detach())
+    assert all(loss(alpha) < loss(own(batch).detach()) for alpha in tuned)
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
+
+
+@pytest.mark.parametrize("edges", [10**6, 1])
+def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monkeypatch, edges):
+    """One attributor tuned alone, by a loop that knows nothing of copies."""
+    graphs, model, learned = motifs
+    monkeypatch.setattr(refine.finetuning, "EDGES", edges)
+    own, target = learned.pretrained.attributors.of(0), torch.tensor([[0.0, 1.0]])
+    batch = instances_of(model, graphs, np.array([1])).batch(np.array([0]), torch.device("cpu"))
+    monkeypatch.setattr(torch, "rand", lambda shape, generator: torch.full(tuple(shape), 0.5))  # no noise
+    tuned = refine.fine_tune(own, batch, target, partial(log_probabilities, model), [2, 5], steps=3, lr=0.01,
+                             selection="top")
+    for alpha, count in zip(tuned, (2, 5)):
+        copy = deepcopy(own).requires_grad_(True)
+        optimizer = torch.optim.Adam(copy.parameters(), 0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            mask = torch.sigmoid(copy(batch))
+            kept = torch.zeros_like(mask).scatter_(0, mask.topk(count).indices, 1.0)
+            losses.fidelity(log_probabilities(model, batch, batch.spread(mask * kept)), target).backward()
+            optimizer.step()
+        assert torch.allclose(alpha, copy(batch), atol=1e-3) and (alpha - own(batch)).abs().max() > 0.05
 
 
 # the ladders
@@ -311,6 +336,15 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs")
     with pytest.raises(DataError, match="splits are test, train, val"):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
+
+
+def test_pgexplainer_takes_one_attributor_for_all_classes(con):
+    con.execute("PRETRAIN REFINE p FOR MODEL m ON GRAPHS motifs (PRESET = pgexplainer, SPLIT = train, EPOCHS = 2)")
+    result = con.execute("EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY pgexplainer (pretrained = p)")
+    assert result.candidates > 10 and {e.generator for e in result} <= {"pgexplainer", "field"}
+    with pytest.raises(InvalidValue, match="was pre-trained class by class: BY refine takes it"):
+        con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc BY pgexplainer (pretrained = r)")
+    con.execute("DROP REFINE p")
 
 
 def test_attributors_of_a_model_that_was_replaced_are_refused(con):

@@ -34,6 +34,7 @@ def test_the_mask_is_a_member_of_the_skyline_that_rides_along(case):
     best = max(expected, key=lambda e: sum(e.scores[name] for name in ("fdl+", "fdl-", "conc")))
     assert set(np.flatnonzero(found.edge_mask.numpy())) == set(best.edge_numbers)
     assert found.validate() and found.result.candidates == expected.candidates
+    assert f"skyline=[{len(expected)}]" in repr(found) and "\n" not in repr(found) and len(found.result) == len(expected)
 
 
 def torch_data(x, edge_index):

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sxq.execution.conversation import Search
+from sxq.execution.generators.captum import captum
 from sxq.execution.generators.cf2 import cf2
 from sxq.execution.generators.exhaustive import exhaustive
 from sxq.execution.generators.growing import growing
 from sxq.execution.generators.moexp import moexp
 from sxq.execution.generators.onion import onion
 from sxq.execution.generators.peers import attention, gnnexplainer, graphmask, pyg, sa
+from sxq.execution.generators.pgexplainer import pgexplainer
+from sxq.execution.generators.pgm import pgm
 from sxq.execution.generators.random import random
 from sxq.execution.generators.refine import refine
 from sxq.execution.generators.search import search
@@ -44,11 +47,17 @@ GENERATORS = {
     "refine": GeneratorEntry(refine, {"pretrained": "", "fine_tune": True, "ratios": RATIOS, "select": "sample",
                                       "samples": 8, "steps": 20, "lr": 1e-4},
                              "pre-trained class by class, fine-tuned to the target (ReFine)", looks_inside=True),
+    "pgexplainer": GeneratorEntry(pgexplainer, {"pretrained": ""},
+                                  "pre-trained for all classes at once (PGExplainer)", looks_inside=True),
     "gnnexplainer": GeneratorEntry(gnnexplainer, {"epochs": 100, "lr": 0.01}, "the edge mask of GNNExplainer",
                                    looks_inside=True),
     "graphmask": GeneratorEntry(graphmask, {"epochs": 50, "lr": 0.01}, "the edge mask of GraphMask", looks_inside=True),
     "attention": GeneratorEntry(attention, {}, "attention weights, of models that have them", looks_inside=True),
     "sa": GeneratorEntry(sa, {}, "sizes of gradients by edges", looks_inside=True),
+    "captum": GeneratorEntry(captum, {"method": "IntegratedGradients"},
+                             "the edge mask of a method of Captum, which is a package of its own", looks_inside=True),
+    "pgm": GeneratorEntry(pgm, {"samples": 100},
+                          "nodes that the prediction depends on (PGM-Explainer); needs pgmpy", looks_inside=True),
     "pyg": GeneratorEntry(pyg, {"explainer": ""}, "any explainer that was registered: con.register_explainer",
                           looks_inside=True),
     "cf2": GeneratorEntry(cf2, {"epochs": 100, "lr": 0.05, "alpha": 0.6, "lam": 10.0},

@@ -12,8 +12,9 @@ The model is shown as one that gives log-probabilities of two classes or more, w
     sa            Baldassarre and Azizpour 2019: |gradient| of the class's log-odds by each edge's messages; one pass
 
     pyg           any other, registered by `con.register_explainer(name, make)`
+    captum, pgm   those that need packages which sxq does not: captum.py, pgm.py
 
-PGExplainer (Luo et al. 2020) learns from many targets: PRETRAIN REFINE with PRESET = pgexplainer is it.
+PGExplainer (Luo et al. 2020) learns from many targets beforehand: pgexplainer.py.
 Cost: the explainer's own passes and two candidates for each size of subgraph.
 """
 
@@ -62,27 +63,30 @@ def pyg(field: Field, context: Context, explainer: str = "") -> Search:
 
 
 def by(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, context: Context,
-       node_mask: bool = False) -> Search:
+       node_mask: bool = False, edge_mask: bool = True) -> Search:
     """Candidates of any explainer; `make` gives a new one for the copy of the model it will explain."""
     seed = int(context.rng.integers(2**62))
-    yield from propose(context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask)))
+    yield from propose(context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask, edge_mask)))
 
 
 def soft_mask(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, subject: Subject, seed: int,
-              node_mask: bool = False) -> np.ndarray:
-    """What an explainer thinks of every unit, as [U]: the mean over the unit's edges, of node masks over its ends."""
+              node_mask: bool = False, edge_mask: bool = True) -> np.ndarray:
+    """What an explainer thinks of every unit, as [U]: the mean over the unit's edges, of node masks over its ends.
+
+    `node_mask` and `edge_mask` say which masks PyG is to ask of it.
+    """
     model: Model = subject.model
     edges = np.flatnonzero(field.unit != LOOP)
     x = torch.from_numpy(subject.graph.features(field.nodes)).to(model.device)
     _, weight, attr = edge_tensors(subject.graph, field.edges[edges], model.device)
     edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
-    shown = Shown(model)
     given = {name: value for name, value in (("edge_weight", weight), ("edge_attr", attr)) if name in model.arguments}
+    shown = Shown(model, tuple(given))
     try:
         with seeded(seed, model.device), torch.enable_grad():
             algorithm = make(shown)
             explainer = Explainer(
-                shown, algorithm, explanation_type="model", edge_mask_type="object",
+                shown, algorithm, explanation_type="model", edge_mask_type="object" if edge_mask else None,
                 node_mask_type="object" if node_mask else None, model_config={
                     "mode": "multiclass_classification", "task_level": "node" if field.rooted else "graph",
                     "return_type": "log_probs"})
@@ -115,11 +119,13 @@ def _edge_values(found, edge_index: Tensor) -> np.ndarray:
 class Shown(nn.Module):
     """A copy of a borrowed model as PyG's explainers want it: forward(x, edge_index, ...) to log-probabilities."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, names: tuple[str, ...] = ()):
         super().__init__()
+        self.names = names  # of more arguments, for explainers that hand them on by place
         self.module, self.output, self.pools = copy.deepcopy(model.module), model.output, model.pools
 
-    def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
+        given |= dict(zip(self.names, placed))
         batch = {"batch": x.new_zeros(len(x), dtype=torch.long)} if self.pools else {}
         return as_log_probabilities(self.module(x, edge_index, **given, **batch), self.output)
 

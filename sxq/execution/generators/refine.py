@@ -3,7 +3,7 @@
 Source: Wang et al., "Towards Multi-Grained Explainability for Graph Neural Networks", NeurIPS 2021, section 3.
 
     attributor of the predicted class: M          `alpha`, the global view
-    for each ratio rho                            `ratios`
+    for each ratio rho                            `ratios`, all at once
         fine-tune a copy with selection H         `fine_tune` steps, the local view
         select rho |E| edges by probability       `select`: `samples` draws, and the highest
 
@@ -47,14 +47,15 @@ def refine(field: Field, context: Context, pretrained: str = "", fine_tune: bool
         alpha = own(batch)
     yield from propose(context, ladder(field, alpha.double().cpu().numpy()))
     target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
-    for size in sizes(field.num_units, ratios).tolist():
-        tuned = alpha
-        if fine_tune and learned.fine_tune:
-            tuned = learning.fine_tune(own, batch, target, masked, size, steps=steps, lr=lr, selection=select,
-                                       generator=generator)
-        drawn = learning.select(torch.sigmoid(tuned), size, "sample", generator, draws=max(samples, 1))
+    counts = sizes(field.num_units, ratios).tolist()
+    tuned = [alpha] * len(counts)
+    if fine_tune and learned.fine_tune:
+        tuned = learning.fine_tune(own, batch, target, masked, counts, steps=steps, lr=lr, selection=select,
+                                   generator=generator)
+    for own_alpha, size in zip(tuned, counts):
+        drawn = learning.select(torch.sigmoid(own_alpha), size, "sample", generator, draws=max(samples, 1))
         drawn = field.component(drawn.cpu().numpy()[:samples].astype(bool))
-        rungs = ladder(field, tuned.double().cpu().numpy(), [size])
+        rungs = ladder(field, own_alpha.double().cpu().numpy(), [size])
         yield from propose(context, distinct(np.concatenate([rungs, drawn])))
 
 

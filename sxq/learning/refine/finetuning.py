@@ -1,17 +1,20 @@
-"""Fine-tuning an attributor to one instance and one ratio (Wang et al. 2021, section 3.2).
+"""Fine-tuning an attributor to one instance, for some ratios at once (Wang et al. 2021, section 3.2).
 
     S = H(G_att, rho)            eq. 9    `select`: rho |E| units, drawn by their probability without replacement
     L2: the model on A * S       eq. 10   `losses.fidelity` on the mask with everything else at zero
     Adam, learning rate 1e-4, about 20 steps
 
 With select = "top" the most probable units are taken instead, which is what the published code does.
-Cost: one masked forward and backward pass per step.
+Every ratio has a copy of the attributor of its own; the copies go side by side through the attributor (their
+parameters stacked) and through the model (one batch), and as Adam works number by number, none touches another.
+Cost: one masked forward and backward pass per step, of a batch of one instance for each ratio.
 """
 
-import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.func import functional_call, vmap
 
 from sxq.learning.refine import losses
 from sxq.learning.refine.attributor import Attributor, concrete
@@ -19,26 +22,42 @@ from sxq.learning.refine.instances import Batch
 from sxq.learning.refine.pretraining import Masked
 
 SELECTIONS = ("sample", "top")
+EDGES = 200_000  # most edges of the copies that go side by side
 
 
-def fine_tune(attributor: Attributor, batch: Batch, target: Tensor, masked: Masked, count: int, *, steps: int = 20,
-              lr: float = 1e-4, selection: str = "sample", generator: torch.Generator | None = None) -> Tensor:
-    """Logits alpha [U] of one instance after fine-tuning a copy for `count` selected units; target [1, C].
+def fine_tune(attributor: Attributor, batch: Batch, target: Tensor, masked: Masked, counts: Sequence[int], *,
+              steps: int = 20, lr: float = 1e-4, selection: str = "sample",
+              generator: torch.Generator | None = None) -> Tensor:
+    """Logits alpha [K, U] of one instance after fine-tuning K copies, each for so many selected units; target [1, C].
 
     `attributor` is left as it was. Randomness comes from `generator` (CPU).
     """
-    own = copy.deepcopy(attributor).train().requires_grad_(True)
-    optimizer = torch.optim.Adam(own.parameters(), lr)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        alpha = own(batch)
-        noise = torch.rand(alpha.shape, generator=generator).to(alpha.device)
-        mask = concrete(alpha, own.spec.temperature, noise)
-        chosen = select(mask.detach(), count, selection, generator)
-        losses.fidelity(masked(batch, batch.spread(mask * chosen)), target).backward()
-        optimizer.step()
+    step = max(1, EDGES // max(1, len(batch.unit)))
+    options = {"steps": steps, "lr": lr, "selection": selection, "generator": generator}
+    return torch.cat([_side_by_side(attributor, batch, target, masked, counts[start:start + step], **options)
+                      for start in range(0, len(counts), step)])
+
+
+def _side_by_side(attributor: Attributor, batch: Batch, target: Tensor, masked: Masked, counts: Sequence[int], *,
+                  steps: int, lr: float, selection: str, generator: torch.Generator | None) -> Tensor:
+    copies = batch.copies(len(counts))
+    own = {name: value.detach().expand(len(counts), *value.shape).clone().requires_grad_()
+           for name, value in attributor.named_parameters()}
+    ranked = vmap(lambda parameters: functional_call(attributor, parameters, (batch,)))
+    optimizer = torch.optim.Adam(own.values(), lr)
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            alpha = ranked(own)
+            noise = torch.rand(alpha.shape, generator=generator).to(alpha.device)
+            mask = concrete(alpha, attributor.spec.temperature, noise)
+            chosen = torch.stack([select(row, count, selection, generator)
+                                  for row, count in zip(mask.detach(), counts)])
+            log_p = masked(copies, copies.spread((mask * chosen).flatten()))
+            (len(counts) * losses.fidelity(log_p, target)).backward()  # a mean over copies, but each has its own step
+            optimizer.step()
     with torch.no_grad():
-        return own(batch)
+        return ranked(own)
 
 
 def select(probability: Tensor, count: int, selection: str = "sample", generator: torch.Generator | None = None,

@@ -34,6 +34,22 @@ class Batch:
         return torch.where(self.unit >= 0, mask[self.unit.clamp(min=0)], mask.new_ones(())) if len(mask) else \
             mask.new_ones(len(self.unit))
 
+    def copies(self, count: int) -> "Batch":
+        """The same instances `count` times, one round behind the other."""
+        rounds = torch.arange(count, device=self.x.device)
+
+        def again(values: Tensor | None, step: int = 0) -> Tensor | None:
+            if values is None:
+                return None
+            shift = step * rounds.repeat_interleave(len(values))
+            return values.repeat(count, *[1] * (values.ndim - 1)) + (shift if step else 0)
+
+        unit = torch.where(self.unit.repeat(count) >= 0, again(self.unit, len(self.unit_owner)), -1)
+        edge_index = torch.stack([again(ends, len(self.x)) for ends in self.edge_index])
+        return Batch(again(self.x), edge_index, again(self.edge_weight), again(self.edge_attr),
+                     again(self.owner, self.size), unit, again(self.unit_owner, self.size),
+                     again(self.root, len(self.x)), count * self.size)
+
     def gather(self, values: Tensor) -> Tensor:
         """Means of edge values [E, ...] over the edges of each unit: [U, ...]."""
         unit, values = self.unit[self.unit >= 0], values[self.unit >= 0]

@@ -10,6 +10,7 @@ from sxq.graph import Field
 from sxq.scoring.dominance import slices
 
 SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
+DECIMALS = 6  # of log-odds
 SMALLEST = 1e-6  # of a score, where it counts as progress
 LEARN = 0.5  # of what a prediction missed, learned at once
 
@@ -125,9 +126,9 @@ def _merged(known: np.ndarray, names: np.ndarray) -> np.ndarray:
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:
-    """log p - log (1 - p), finite."""
+    """log p - log (1 - p), finite; rounded, so that the batch a candidate came in does not decide where to go on."""
     p = np.clip(p, SURE, 1 - SURE)
-    return np.log(p / (1 - p))
+    return np.round(np.log(p / (1 - p)), DECIMALS)
 
 
 def _ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
