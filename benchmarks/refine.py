@@ -10,11 +10,12 @@ is the best of as many random connected subgraphs as the skyline verified; `skyl
 answer within each size, for OPTIMIZE fdl-, conc, which is what ACC asks for. ACC-AUC: the mean of ACC@rho over
 rho = 0.1 ... 1.0. With several seeds, means and 95 % intervals.
 
-    SXQ_DATA=... python benchmarks/refine.py [--quick] [--json] [--graphs 400] [--seeds 5]
+    SXQ_DATA=... python benchmarks/refine.py [--quick] [--json] [--graphs 400] [--seeds 5] [--plot FILE]
 """
 
 import argparse
 import json
+import sys
 import time
 from functools import partial
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--graphs", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--plot", metavar="FILE", help="draw ACC-AUC and Recall@5 between floor and ceiling")
     options = parser.parse_args()
     torch.set_num_threads(1)
     graphs, seeds = (20, 1) if options.quick else (options.graphs, options.seeds)
@@ -59,6 +61,8 @@ def main() -> None:
              for measure in rows[0]["random"]}
     for name in rows[0]:
         print(f"{name:<13}" + "  ".join(f"{measure} {interval(found[measure][name])}" for measure in found))
+    if options.plot:
+        plot(found, options.plot)
     if options.json:
         means = {measure: {name: float(np.mean(values)) for name, values in own.items() if np.isfinite(values).all()}
                  for measure, own in found.items()}
@@ -69,6 +73,28 @@ def interval(values: list[float]) -> str:
     mean = np.mean(values)
     half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0
     return f"{mean:.3f}" + (f" +-{half:.3f}" if half else "")
+
+
+def plot(found: dict[str, dict[str, list[float]]], file: str) -> None:
+    """Means over the seeds, one bar for each row of the table, with what no ranking and no subgraph can pass."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        sys.exit("--plot needs matplotlib")
+    bounds = {"acc_auc": ("ceiling", "ACC-AUC; dashed: a random order, the ceiling"),
+              "recall_at_5": ("truth", "Recall@5; dashed: a random order, the ground truth")}
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, (measure, (best, title)) in zip(figure.subplots(1, 2), bounds.items()):
+        names = [name for name, values in found[measure].items() if np.isfinite(values).all()][::-1]
+        means = [float(np.mean(found[measure][name])) for name in names]
+        bars = axes.barh(names, means, color=["#efb118" if name == "skyline" else "#4269d0" for name in names])
+        axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
+        for name in ("random", best):
+            axes.axvline(np.mean(found[measure][name]), color="#444444", lw=1, ls="--")
+        axes.set(xticks=[])
+        axes.set_title(title, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=110)
 
 
 class Case:
