@@ -8,6 +8,7 @@ from typing import Any
 
 from sxq.errors import DataError
 from sxq.explanation import Explanation, TargetReport
+from sxq.graph.keys import shown
 from sxq.tables import text_table
 
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
@@ -194,7 +195,7 @@ class Result(Table):
 
     def notes(self) -> list[str]:
         """What must be known to read the answer right; of many notes the first ten."""
-        noted = [f"{self.kind} {report.target!r}: {report.note}" for report in self.targets if report.note]
+        noted = [f"{self.kind} {shown(report.target)}: {report.note}" for report in self.targets if report.note]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:
             noted.insert(0, f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "

@@ -61,7 +61,8 @@ def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
         exec(compile(block, name, "exec"), names)
 
 
-def test_the_sql_about_graphs_runs_as_a_script():
+def test_the_sql_about_graphs_runs_as_a_script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with sxq.connect() as con:
         blocks = re.findall(r"^```sql\n(.*?)^```", TEXTS["graphs.md"], re.M | re.S)
         assert len(blocks) >= 2 and all(len(con.execute(block)) for block in blocks)
