@@ -67,7 +67,7 @@ def written(key: Any) -> int | str:
 
 def shown(key: Any) -> str:
     """A key in a message or a plan."""
-    return repr(key if key is None or isinstance(key, float) else written(key))
+    return repr(key if type(key) not in READ or isinstance(key, float) else written(key))
 
 
 def _kind(names: Sequence[Any]) -> type:
