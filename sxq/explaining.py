@@ -141,7 +141,8 @@ class Explaining:
     def _finish(self, result: Result, plan: Plan, profile) -> None:
         clock = time.perf_counter()
         if result.query_id is not None:
-            self._store.finish_query(result.query_id, result.seconds, result.complete)
+            everything = len(result.targets) == len(plan.find(FieldScan).targets)  # not where a second Ctrl-C aborted
+            self._store.finish_query(result.query_id, result.seconds, result.complete and everything)
         if plan.into:
             self._store.save_into(plan.into, result.columns, result.types, result.rows)
         profile.charge("Store", clock)

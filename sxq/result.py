@@ -133,8 +133,8 @@ class Result(Table):
 
     @property
     def complete(self) -> bool:
-        """Whether every generator of every target ended by itself."""
-        return all(report.complete for report in self.targets)
+        """Whether every generator of every target ended by itself; not where no target was searched."""
+        return bool(self.targets) and all(report.complete for report in self.targets)
 
     @property
     def objectives(self) -> list[str]:
