@@ -128,7 +128,8 @@ def _packed(n: int, context, members) -> np.ndarray:
     edges = list(dict.fromkeys([*context, *(edge for member in members for edge in member)]))
     net = networkx.Graph(edges)
     net.add_nodes_from(range(n))
-    parts = sorted((np.array(sorted(part)) for part in networkx.connected_components(net)), key=lambda p: (-len(p), p[0]))
+    found = (np.array(sorted(part)) for part in networkx.connected_components(net))
+    parts = sorted(found, key=lambda part: (-len(part), part[0]))
     places, corner, height, width = np.zeros((n, 2)), np.zeros(2), 0.0, None
     for part in parts:
         angle = np.arange(len(part)) * 2.399963
