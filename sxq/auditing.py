@@ -18,9 +18,9 @@ def audit(names: Registry, store, query_id: int | None, should_stop: Callable[[]
     from sxq import execution
 
     rows = []
-    for (model_id, graph_id), group in groupby(store.stored_explanations(query_id),
+    for (model_id, graph_id), alike in groupby(store.stored_explanations(query_id),
                                                key=lambda stored: (stored.model_id, stored.graph_id)):
-        group = list(group)
+        group = list(alike)
         graph, model = names.stored(model_id, graph_id)
         stored = (execution.Stored(e.target, e.edges, e.raw, e.factual, e.counterfactual, e.tie,
                                    e.settings["edges_directed"], e.field_size, e.columns) for e in group)

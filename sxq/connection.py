@@ -84,7 +84,7 @@ class Connection:
         """
         from sxq import learning
 
-        self._names.add_graph(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
+        self._names.graphs.add(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
 
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
         """Keep a copy of a sequence of `Data` as collection `name`, whose targets are its graphs; key = number.
@@ -94,7 +94,7 @@ class Connection:
         from sxq import learning
 
         graphs = dataset if isinstance(dataset, GraphSet) else learning.graphs_from_data(dataset)
-        self._names.add_graph(name, graphs, replace)
+        self._names.graphs.add(name, graphs, replace)
 
     def register_model(self, name: str, module, graph: str | None = None, output: str = "logits",
                        layers: int | None = None, replace: bool = False, *, graphs: str | None = None) -> None:
@@ -109,7 +109,7 @@ class Connection:
         The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
         if graphs is not None:
-            self._names.of_kind("graphs", graphs)
+            self._names.graphs.of_kind("graphs", graphs)
         self._names.add_model(name, module, graphs or graph, output=output, layers=layers, replace=replace)
 
     def register_measure(self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None) -> None:
@@ -125,7 +125,7 @@ class Connection:
         make       a function of the module to be explained that gives a new `ExplainerAlgorithm` for every target
         node_mask  whether it needs PyG's node_mask_type, "object"; a node mask counts for the edges at a node
         """
-        self._names.add_explainer(name, make, node_mask)
+        self._names.learned.add_explainer(name, make, node_mask)
 
     def interrupt(self) -> bool:
         """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.

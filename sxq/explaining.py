@@ -52,7 +52,8 @@ class Explaining:
                   "Lattice": f"{result.explanatory} explanatory, front {result.front}",
                   "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
                   "Store": f"{len(result.targets)} targets"}
-        notes = {name: ", ".join(filter(None, (counts.get(name), seconds.get(name)))) for name in {**seconds, **counts}}
+        notes = {name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
+                 for name in {**seconds, **counts}}
         return PlanText(planning.render(plan, notes))
 
     def _run(self, statement: st.Explain):
@@ -65,7 +66,7 @@ class Explaining:
         profile, started = execution.Profile(), time.perf_counter()
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                lambda: self._stop.wanted, profile, self.report, self._names.learned(plan))
+                                lambda: self._stop.wanted, profile, self.report, self._names.learned.needed(plan))
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
                         profile.seconds, statement.text, plan.find(Lattice).epsilon, statement.kind)
@@ -82,8 +83,8 @@ class Explaining:
         catalog = planning.Catalog(
             graphs=names.graphs, models={statement.model: names.info(statement.model, statement.graph)},
             measures=names.measures, generators=names.generators(), default_generators=names.default_generators(),
-            settings=self._settings, learned=names.refine_models() if statement.generators else {},
-            explainers=tuple(names.explainers), stores=not self._store.read_only)
+            settings=self._settings, learned=names.learned.models() if statement.generators else {},
+            explainers=tuple(names.learned.explainers), stores=not self._store.read_only)
         return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind)), named
 
     def _keys(self, keys, kind: str) -> tuple[Any, ...]:
@@ -106,7 +107,8 @@ class Explaining:
             return None
         lattice, generate = plan.find(Lattice), plan.find(Generate)
         return self._store.begin_query(
-            text=statement.text, plan=str(plan), model_id=named.model_id, graph_id=self._names.graph_id(named.graph),
+            text=statement.text, plan=str(plan), model_id=named.model_id,
+            graph_id=self._names.graphs.id_of(named.graph),
             settings={**self._written, "edges_directed": plan.find(FieldScan).directed,
                       "optimize": list(lattice.measures)},
             seed=generate.seed, epsilon=lattice.epsilon, k=plan.find(Answer).k,
@@ -117,7 +119,10 @@ class Explaining:
 
         Wherever it strikes, what was found is finished and saved first; a second one aborts.
         """
-        reports, unsaved, cut_short, running_on = [], [], None, True
+        reports: list[TargetReport] = []
+        unsaved: list[TargetReport] = []
+        cut_short: BaseException | None = None
+        running_on = True
         while running_on or unsaved:
             try:
                 if running_on and (report := next(running, None)) is not None:
@@ -141,7 +146,7 @@ class Explaining:
     def _finish(self, result: Result, plan: Plan, profile) -> None:
         clock = time.perf_counter()
         if result.query_id is not None:
-            everything = len(result.targets) == len(plan.find(FieldScan).targets)  # not where a second Ctrl-C aborted
+            everything = len(result.targets) == len(plan.find(FieldScan).targets)  # else a second Ctrl-C aborted
             self._store.finish_query(result.query_id, result.seconds, result.complete and everything)
         if plan.into:
             self._store.save_into(plan.into, result.columns, result.types, result.rows)
