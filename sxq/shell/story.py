@@ -31,9 +31,9 @@ STEPS = (
      "       EDGES (SELECT payer, payee FROM transfers)"),
     ("A model that flags illicit accounts.",
      "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)"),
-    ("Why does it flag whom it flags? A hundred collectors explained in one statement.",
+    ("Why does it flag whom it flags? A hundred collectors explained in one statement, by members that differ.",
      "EXPLAIN NODES (SELECT DISTINCT collector FROM planted ORDER BY collector LIMIT 100)\n"
-     "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc TOP 6"),
+     "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6"),
     ("Every edge of every explanation against what was planted.",
      "CREATE OR REPLACE TABLE members AS\n"
      "SELECT target, rank, count(*) AS edges, count(scheme) AS planted, count(*) FILTER (kind = 'chain') AS chain,\n"
@@ -90,7 +90,7 @@ def laundering(path: str, page: str) -> int:
             print("-- No account has members that show one scheme each; see the table `members`.")
             return 0
         result = _step(session, "One account that both schemes serve, with members that show one each.",
-                       f"EXPLAIN NODE '{account[0]}' USING MODEL watch OPTIMIZE fdl+, fdl-, conc TOP 6")
+                       f"EXPLAIN NODE '{account[0]}' USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6")
         _step(session, "What each of them shows.",
               f"SELECT rank, edges, chain, spindle FROM members WHERE target = '{account[0]}' ORDER BY rank")
         assert isinstance(result, Result)
