@@ -56,13 +56,15 @@ STEPS = (
      "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
      "GROUP BY shows ORDER BY members DESC"),
     ("And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
-     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.",
+     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together. Members of more\n"
+     "-- than half their field are left out here: who shows everything misses nothing.",
      "WITH visible AS (\n"
      "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
      "  FROM planted p JOIN members ON collector = target\n"
      "  LEFT JOIN (SELECT target, src, dst, explanation_id\n"
      "             FROM explanation_edges JOIN explanations USING (explanation_id)\n"
-     "             WHERE query_id = (SELECT max(query_id) FROM queries)) e\n"
+     "             JOIN targets USING (query_id, target)\n"
+     "             WHERE query_id = (SELECT max(query_id) FROM queries) AND 2 * size <= field_size) e\n"
      "    ON e.target = collector AND src = payer AND dst = payee\n"
      "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
      "schemes AS (SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held FROM visible GROUP BY ALL)\n"
