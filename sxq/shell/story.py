@@ -56,8 +56,8 @@ STEPS = (
      "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
      "GROUP BY shows ORDER BY members DESC"),
     ("And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
-     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together. Members of more\n"
-     "-- than half their field are left out here: who shows everything misses nothing.",
+     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
+     "-- Members of more than half their field are left out here: who shows everything misses nothing.",
      "WITH visible AS (\n"
      "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
      "  FROM planted p JOIN members ON collector = target\n"
