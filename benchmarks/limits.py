@@ -56,5 +56,5 @@ def plot(path: str, costs: dict[str, list[tuple[int, float]]], depths: dict[int,
     size.set(xscale="log", yscale="log", xlabel="edges of the field", ylabel="microseconds per candidate")
     size.legend()
     depth.plot(list(depths), list(depths.values()), "o-")
-    depth.set(xlabel="layers of the model", yscale="log", xticks=list(depths))
+    depth.set(xlabel="layers of the model", ylim=(0, None), xticks=list(depths), title="Cora, GCN")
     figure.savefig(path, dpi=150)

@@ -4,7 +4,7 @@ Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, d
 database. Every target is explained once before the clock starts. Prints the median and the 95th percentile
 over the targets and the share of each operator, as PROFILE gives them.
 
-    SXQ_DATA=... python benchmarks/query.py [--quick] [--json]
+    SXQ_DATA=... python benchmarks/query.py [--quick] [--json] [--plot FILE]
 """
 
 import argparse
@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="6 targets instead of 26")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--plot", metavar="FILE", help="draw where the time of a query goes")
     options = parser.parse_args()
     data = Path(os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz"))
     targets = [int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]]
@@ -34,6 +35,8 @@ def main() -> None:
     print(f"median {found['median_ms']:.0f} ms, 95th percentile {found['p95_ms']:.0f} ms")
     for operator, share in found["share"].items():
         print(f"  {operator:<10}{share:6.1%}")
+    if options.plot:
+        plot(found, options.plot)
     if options.json:
         print(json.dumps(found))
 
@@ -57,7 +60,28 @@ def measure(data: Path, targets: list[int]) -> dict:
     total = sum(seconds)
     return {"targets": len(targets), "candidates_per_target": candidates / len(targets),
             "median_ms": 1e3 * float(np.median(seconds)), "p95_ms": 1e3 * float(np.percentile(seconds, 95)),
+            "milliseconds": [1e3 * one for one in seconds],
             "share": {operator: time / total for operator, time in spent.most_common()}}
+
+
+def plot(found: dict, file: str) -> None:
+    """Left the time of every target, sorted; right what share of all time each operator takes."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        sys.exit("--plot needs matplotlib")
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    each, parts = figure.subplots(1, 2, width_ratios=(3, 2))
+    each.bar(range(found["targets"]), sorted(found["milliseconds"]), color="#4269d0")
+    each.axhline(found["median_ms"], color="#444444", lw=1, ls="--")
+    each.set(xlabel="targets, sorted", ylabel="milliseconds", xticks=[], title="one warm EXPLAIN NODE (dashed: median)")
+    names = [name for name, share in found["share"].items() if share >= 0.005][::-1]
+    bars = parts.barh(names, [100 * found["share"][name] for name in names], color="#4269d0")
+    parts.bar_label(bars, fmt="%.0f%%", padding=3, fontsize=8)
+    parts.set(title="where it goes", xticks=[])
+    for axes in (each, parts):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=110)
 
 
 if __name__ == "__main__":

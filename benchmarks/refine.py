@@ -28,7 +28,8 @@ PGExplainer's from all: shown a third of them (one seed), PGExplainer falls from
 ReFine-CT's 0.651. So it is the number of graphs, as far as it is anything; the weight of the size loss changes nothing (0
 and 1 for 0.1), and four times the epochs bring grids to 0.41 and take more from houses (0.57).
 
-    SXQ_DATA=... python benchmarks/refine.py [--data NAME] [--quick] [--json] [--graphs 400] [--seeds 5] [--keep FOLDER]
+    SXQ_DATA=... python benchmarks/refine.py [--data NAME] [--quick] [--json] [--graphs 400] [--seeds 5]
+                                                 [--keep FOLDER] [--plot FILE]
 
 With `--keep` every row of every seed is kept in a folder once it is there, and a run that was stopped goes on from it;
 empty the folder when the code changes.
@@ -37,6 +38,7 @@ empty the folder when the code changes.
 import argparse
 import json
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -68,6 +70,8 @@ def main() -> None:
             table.fill(name, 0 if name in SEEDLESS else seed)
     table.fill("ceiling", 0)
     show(table)
+    if options.plot:
+        plot(table.columns(), options.plot)
     if options.json:
         print(json.dumps(table.summary() | {"data": options.data, "graphs": len(table.case), "seeds": seeds}))
 
@@ -80,6 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--graphs", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where finished rows are kept")
+    parser.add_argument("--plot", metavar="FILE", help="draw ACC-AUC and Recall@5 between floor and ceiling")
     options = parser.parse_args()
     if options.quick and options.keep:
         parser.error("--keep is not for --quick")
@@ -164,6 +169,28 @@ class Table:
                 "pretraining_seconds": pretraining,
                 "skyline_of_ceiling": means["acc_auc"]["skyline"] / means["acc_auc"]["ceiling"],
                 "ceiling_exact": float(self.extra["ceiling", 0]["exact"].mean()), "accuracy": self.case.accuracy}
+
+
+def plot(found: dict[str, dict[str, np.ndarray]], file: str) -> None:
+    """Means over the seeds, one bar for each row of the table, with what no ranking and no subgraph can pass."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        sys.exit("--plot needs matplotlib")
+    bounds = {"acc_auc": ("ceiling", "ACC-AUC; dashed: a random order, the ceiling"),
+              "recall_at_5": ("truth", "Recall@5; dashed: a random order, the ground truth")}
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, (measure, (best, title)) in zip(figure.subplots(1, 2), bounds.items()):
+        names = [name for name, values in found[measure].items() if np.isfinite(values).all()][::-1]
+        means = [float(np.mean(found[measure][name])) for name in names]
+        bars = axes.barh(names, means, color=["#efb118" if name == "skyline" else "#4269d0" for name in names])
+        axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
+        for name in ("random", best):
+            axes.axvline(np.mean(found[measure][name]), color="#444444", lw=1, ls="--")
+        axes.set(xticks=[])
+        axes.set_title(title, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=110)
 
 
 def keep(file: Path, arrays: dict[str, np.ndarray]) -> None:

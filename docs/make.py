@@ -39,7 +39,7 @@ def tables() -> str:
     lines = ["# Tables, views and macros", "",
              MADE.format("[schema.sql](../sxq/storage/schema.sql) and [views.sql](../sxq/storage/views.sql)"), "",
              "They live in schema `sxq` of the database file and are found unqualified. A node is known by its *key*, the",
-             "name you gave it; key columns are VARIANT, which compares and joins with your integers and texts."]
+             "name you gave it, of any type; key columns are VARIANT, which compares and joins with your column as it is."]
     for name in ("schema.sql", "views.sql"):
         for block in re.split(r"\n\n(?=--|CREATE)", (STORAGE / name).read_text()):
             comment, create, body = block.partition("CREATE ")

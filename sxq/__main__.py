@@ -11,7 +11,7 @@ import sys
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Session, demo, laundering, talk, watched
+from sxq.shell import MODES, Session, demo, laundering, talk, told, watched
 
 INTERRUPTED = 130
 
@@ -55,7 +55,7 @@ def _guarded(action) -> int:
     try:
         return action()
     except Error as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -8,7 +8,7 @@ the same `Explain` that the parser makes; text is written only to be stored and 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sxq import language
 from sxq.errors import InvalidValue
@@ -95,7 +95,7 @@ class Question:
 
     def run(self) -> Result:
         """Ask: the same as `Connection.execute` of its text."""
-        return self._con.run(self.statement)
+        return cast(Result, self._con.run(self.statement))
 
     def plan(self) -> Table:
         """PLAN EXPLAIN: what would be done; `print` it."""

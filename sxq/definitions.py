@@ -1,12 +1,12 @@
-"""The statements that define things and show them: CREATE, TRAIN, SHOW, DESCRIBE, DROP, SET, RESET.
+"""The statements that define things: CREATE, TRAIN, PRETRAIN, DROP, SET, RESET; SHOW and DESCRIBE are `describing`.
 
 Part of the corridor: each takes a statement and gives a `Table`; none of them explains anything.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, fields
 from typing import Any
 
+from sxq.describing import Describing
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collecting import graphs_from_tables, read_graphs
@@ -17,42 +17,43 @@ from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.registry import Registry, known
 from sxq.result import Table
-from sxq.storage import QueryRow
 
 
 class Definitions:
-    """Creates, trains, lists and drops what queries name."""
+    """Creates, trains and drops what queries name, and sets what they run with."""
 
     def __init__(self, names: Registry, store, settings: dict[str, Any], written: dict[str, Any]):
         self._names, self._store, self._settings, self._written = names, store, settings, written
+        self._describes = Describing(names, store, written)
         self.report: Callable[[Any], None] | None = None  # progress of training
         self.should_stop: Callable[[], bool] = lambda: False
 
     def run(self, statement: st.Statement) -> Table:
         """The result of one statement, of any kind this class knows."""
-        verbs = {st.CreateGraph: self.create_graph, st.CreateGraphs: self.create_graphs,
-                 st.CreateModel: self.create_model, st.TrainModel: self.train_model, st.Show: self.show,
-                 st.PretrainRefine: self.pretrain_refine, st.Describe: self.describe, st.Drop: self.drop,
-                 st.SetOption: self.set, st.ResetOption: self.reset}
+        verbs: dict[type, Callable[[Any], Table]] = {
+            st.CreateGraph: self.create_graph, st.CreateGraphs: self.create_graphs, st.CreateModel: self.create_model,
+            st.TrainModel: self.train_model, st.PretrainRefine: self.pretrain_refine, st.Drop: self.drop,
+            st.Show: self._describes.show, st.Describe: self._describes.describe, st.SetOption: self.set,
+            st.ResetOption: self.reset}
         return verbs[type(statement)](statement)
 
     def create_graph(self, statement: st.CreateGraph) -> Table:
         self._may_write("CREATE GRAPH")
         graph = self._read(statement.source, _options(statement.options, "undirected", "seed"))
-        self._names.add_graph(statement.name, graph, statement.replace)
-        return self.describe(st.Describe("graph", statement.name))
+        self._names.graphs.add(statement.name, graph, statement.replace)
+        return self._describes.describe(st.Describe("graph", statement.name))
 
     def create_graphs(self, statement: st.CreateGraphs) -> Table:
         self._may_write("CREATE GRAPHS")
         graphs = self._read_graphs(statement.source, _options(statement.options, "undirected", "seed", "graphs"))
-        self._names.add_graph(statement.name, graphs, statement.replace)
-        return self.describe(st.Describe("graphs", statement.name))
+        self._names.graphs.add(statement.name, graphs, statement.replace)
+        return self._describes.describe(st.Describe("graphs", statement.name))
 
     def create_model(self, statement: st.CreateModel) -> Table:
         from sxq import learning
 
         self._may_write("CREATE MODEL")
-        graph = self._names.of_kind(statement.kind, statement.graph)
+        graph = self._names.graphs.of_kind(statement.kind, statement.graph)
         spec = learning.spec_from_options(statement.options, graph)
         module = learning.build(spec)
         learning.load_weights(module, _text("FILE", statement.path))
@@ -63,7 +64,7 @@ class Definitions:
         from sxq.execution import choose_device
 
         self._may_write("TRAIN MODEL")
-        graph = self._names.of_kind(statement.kind, statement.graph)
+        graph = self._names.graphs.of_kind(statement.kind, statement.graph)
         self._names.require_free_model(statement.name, statement.replace)
         device = str(choose_device(self._settings["sxq_device"]))
         trained = learning.train(graph, statement.options, device=device, progress=self._training_progress,
@@ -75,8 +76,8 @@ class Definitions:
         from sxq import execution
 
         self._may_write("PRETRAIN REFINE")
-        self._names.of_kind(statement.kind, statement.graph)
-        if statement.name in self._names.refine_models() and not statement.replace:
+        self._names.graphs.of_kind(statement.kind, statement.graph)
+        if statement.name in self._names.learned.models() and not statement.replace:
             raise NameTaken(f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name")
         named = self._names.model(statement.model, statement.graph)
         learned = execution.pretrain(named.model, self._names.graphs[statement.graph], statement.options,
@@ -93,13 +94,6 @@ class Definitions:
     def _pretraining_progress(self, epoch: int, epochs: int, loss: float) -> None:
         if self.report:
             self.report(f"epoch {epoch}/{epochs}: loss {loss:.4f}")
-
-    def show(self, statement: st.Show) -> Table:
-        return getattr(self, f"_show_{statement.what}")()
-
-    def describe(self, statement: st.Describe) -> Table:
-        facts = getattr(self, f"_{statement.kind}_facts")(statement.name)
-        return Table(["property", "value"], [(name, str(value)) for name, value in facts.items()])
 
     def drop(self, statement: st.Drop) -> Table:
         self._may_write(f"DROP {statement.kind.upper()}")
@@ -174,81 +168,6 @@ class Definitions:
         if not self._store.read_only:
             self._store.require_writable(what)
 
-    # -- SHOW and DESCRIBE ---------------------------------------------------------------------------------------
-
-    def _show_graphs(self) -> Table:
-        rows = [(row.name, row.num_nodes, row.num_edges, row.num_features, _kind(row.undirected, row.num_graphs))
-                for row in self._names.graph_rows()]
-        return Table(["graph", "nodes", "edges", "features", "kind"], rows)
-
-    def _show_models(self) -> Table:
-        columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
-        facts = [self._names.model_facts(name) for name in self._names.model_names()]
-        return Table(columns, [tuple(found[column] for column in columns) for found in facts])
-
-    def _show_refines(self) -> Table:
-        rows = [(row.name, row.model, row.graph, row.spec["options"]["preset"], row.spec["targets"],
-                 len(row.spec["losses"])) for row in self._store.refines()]
-        return Table(["refine", "model", "graph", "preset", "targets", "epochs"], rows)
-
-    def _refine_facts(self, name: str) -> dict[str, Any]:
-        row = self._store.load_refine(name)
-        if row is None:
-            raise UnknownName("refine", name, self._names.refine_models())
-        return {"refine": name, "model": row.model, "graph": row.graph, "targets": row.spec["targets"],
-                "epochs": len(row.spec["losses"]), **row.spec["options"]}
-
-    def _show_measures(self) -> Table:
-        rows = [(m.name, m.column, "larger" if m.larger_is_better else "smaller", m.formula, m.source, m.cost)
-                for m in self._names.measures.values()]
-        return Table(["measure", "column", "better", "formula", "source", "cost"], rows)
-
-    def _show_generators(self) -> Table:
-        default = self._names.default_generators()
-        rows = [(name, ", ".join(f"{k} = {v}" for k, v in info.options.items()), name in default, info.summary)
-                for name, info in self._names.generators().items()]
-        return Table(["generator", "options", "default", "summary"], rows)
-
-    def _show_queries(self) -> Table:
-        rows = [astuple(row) for row in self._store.queries()]
-        return Table([field.name for field in fields(QueryRow)], rows)
-
-    def _show_settings(self) -> Table:
-        rows = [(name, self._written[name], setting.default, setting.meaning) for name, setting in SETTINGS.items()]
-        return Table(["setting", "value", "default", "meaning"], rows)
-
-    def _graph_facts(self, name: str) -> dict[str, Any]:
-        graph = self._names.of_kind("graph", name)
-        facts = {"graph": name, "nodes": graph.num_nodes, "edges": f"{graph.num_edges} directed",
-                 "kind": f"{_kind(graph.undirected)}: units are {'pairs' if graph.undirected else 'directed edges'}",
-                 "features": graph.num_features, "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
-                 "keys": f"such as {graph.keys[0]!r}" if graph.keys else "positions"}
-        facts |= {"classes": int(graph.y.max()) + 1} if graph.y is not None and len(graph.y) else {}
-        facts |= {"edge_weight": "yes"} if graph.edge_weight is not None else {}
-        facts |= {"edge_attr": graph.edge_attr.shape[1]} if graph.edge_attr is not None else {}
-        facts |= {"attributes": ", ".join(graph.attributes)} if graph.attributes else {}
-        facts |= {"ground truth": f"{int(graph.edge_truth.sum())} edges"} if graph.edge_truth is not None else {}
-        return facts | {"hash": graph.content_hash}
-
-    def _graphs_facts(self, name: str) -> dict[str, Any]:
-        graphs = self._names.of_kind("graphs", name)
-        union = graphs.union
-        facts = {"graphs": f"{name}: {len(graphs)}", "nodes": f"{union.num_nodes} in all",
-                 "edges": f"{union.num_edges} directed",
-                 "kind": f"{_kind(graphs.undirected)}: units are {'pairs' if graphs.undirected else 'directed edges'}",
-                 "features": union.num_features,
-                 "keys": f"such as {graphs.keys[0]!r}" if graphs.keys else "numbers"}
-        facts |= {"classes": int(graphs.y.max()) + 1} if graphs.y is not None else {}
-        facts |= {"edge_weight": "yes"} if union.edge_weight is not None else {}
-        facts |= {"edge_attr": union.edge_attr.shape[1]} if union.edge_attr is not None else {}
-        facts |= {"ground truth": f"{int(union.edge_truth.sum())} edges"} if union.edge_truth is not None else {}
-        return facts | {"hash": graphs.content_hash}
-
-    def _model_facts(self, name: str) -> dict[str, Any]:
-        if name not in self._names.model_names():
-            raise UnknownName("model", name, self._names.model_names())
-        return self._names.model_facts(name)
-
 
 def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any]:
     """The options of CREATE GRAPH or GRAPHS: UNDIRECTED is a flag, the others are whole numbers."""
@@ -265,11 +184,6 @@ def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any
 def _require_used(options: dict[str, Any]) -> None:
     for name, value in options.items():
         raise InvalidValue(f"{name.upper()} = {value!r} is for generated data sets, such as BA-3motif, only")
-
-
-def _kind(undirected: bool, num_graphs: int | None = None) -> str:
-    kind = "undirected" if undirected else "directed"
-    return kind if num_graphs is None else f"{num_graphs} graphs, {kind}"
 
 
 def _text(what: str, value: Any) -> str:

@@ -5,9 +5,12 @@ Plain frozen values without behaviour beyond looking at themselves; every room m
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import networkx
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Explanation:
         raw = ", ".join(f"{name}={value:.4g}" for name, value in self.raw.items() if name != "size")
         return f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, {'+'.join(flags)})"
 
-    def to_networkx(self):
+    def to_networkx(self) -> "networkx.DiGraph":
         """The subgraph as a `networkx.DiGraph` on keys, a target node marked by the node attribute `target`."""
         import networkx
 
@@ -58,7 +61,7 @@ class Explanation:
 
         return drawing(self)
 
-    def plot(self, path: str | None = None):
+    def plot(self, path: str | None = None) -> Any:
         """The subgraph in its context as a `matplotlib.figure.Figure`, also saved to `path`; needs matplotlib."""
         from sxq.pictures.plots import plot_explanation
 
@@ -69,7 +72,7 @@ class Explanation:
 
         return explanation_html(self)
 
-    def to_data(self):
+    def to_data(self) -> Any:
         """The subgraph as a `torch_geometric.data.Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
         from sxq.pyg import to_data  # the one place outside execution and learning that knows torch
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue
+from sxq.graph.keys import written
 from sxq.result import Result
 
 REPORTED = ("target", "status", "prediction", "probability", "p_empty", "self_sufficient", "field_size", "hops",
@@ -72,7 +73,7 @@ def _graphml(result: Result, path: str) -> None:
 
 
 def _json(result: Result, path: str) -> None:
-    Path(path).write_text(json.dumps(content(result), ensure_ascii=False, indent=1), encoding="utf-8")
+    Path(path).write_text(json.dumps(content(result), ensure_ascii=False, indent=1, default=written), encoding="utf-8")
 
 
 WRITERS = {".graphml": _graphml, ".json": _json, ".csv": lambda result, path: result.df().to_csv(path, index=False)}

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -109,8 +109,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             asked = f"GRAPH {_one(index, 0)}" if whole else f"NODE {_one(index)}"
             by = f" BY {self.by}" if self.by else ""
             budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
-            return con.execute(f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
-                               f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}")
+            query = (f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
+                     f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}")
+            return cast(Result, con.execute(query))
 
     def _worth(self, member: Explanation) -> float:
         names = [self.choose] if self.choose else self.optimize

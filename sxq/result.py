@@ -4,11 +4,15 @@ Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import DataError
 from sxq.explanation import Explanation, TargetReport
+from sxq.graph.keys import shown
 from sxq.tables import text_table
+
+if TYPE_CHECKING:
+    import pandas
 
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
     "target": "VARIANT", "rank": "INTEGER", "size": "BIGINT", "num_nodes": "BIGINT", "factual": "BOOLEAN",
@@ -19,7 +23,7 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
 class Table:
     """Rows of named columns, read completely; iterates over its rows as tuples."""
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame=None):
+    def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame: Any = None):
         self.columns, self._rows, self._next = list(columns), list(rows), 0
         self._frame = frame  # makes the DataFrame where the column types are better known elsewhere
 
@@ -35,7 +39,7 @@ class Table:
         self._next += 1
         return self._rows[self._next - 1]
 
-    def df(self):
+    def df(self) -> "pandas.DataFrame":
         """All rows as a `pandas.DataFrame`."""
         if self._frame:
             return self._frame()
@@ -48,7 +52,7 @@ class Table:
         """All rows, whatever was fetched."""
         return list(self._rows)
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._rows)
 
     def __len__(self) -> int:
@@ -132,15 +136,15 @@ class Result(Table):
 
     @property
     def complete(self) -> bool:
-        """Whether every generator of every target ended by itself."""
-        return all(report.complete for report in self.targets)
+        """Whether every generator of every target ended by itself; not where no target was searched."""
+        return bool(self.targets) and all(report.complete for report in self.targets)
 
     @property
     def objectives(self) -> list[str]:
         """The measures that were optimised, as far as any target was searched."""
         return next((list(report.examined) for report in self.targets if report.examined), [])
 
-    def plot(self, path: str | None = None, target: Any = None):
+    def plot(self, path: str | None = None, target: Any = None) -> Any:
         """Members in one layout and the skyline, of one target, as a `matplotlib.figure.Figure`; needs matplotlib.
 
         target  which of several (default: the first that has explanations);  path  where it is saved, too
@@ -177,7 +181,12 @@ class Result(Table):
     def __iter__(self) -> Iterator[Explanation]:
         return iter(self.explanations)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Explanation]: ...
+
+    def __getitem__(self, index: int | slice) -> Explanation | list[Explanation]:
         return self.explanations[index]
 
     def __repr__(self) -> str:
@@ -194,7 +203,7 @@ class Result(Table):
 
     def notes(self) -> list[str]:
         """What must be known to read the answer right; of many notes the first ten."""
-        noted = [f"{self.kind} {report.target!r}: {report.note}" for report in self.targets if report.note]
+        noted = [f"{self.kind} {shown(report.target)}: {report.note}" for report in self.targets if report.note]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:
             noted.insert(0, f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "

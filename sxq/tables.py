@@ -8,7 +8,8 @@ WIDEST = 60  # characters of a cell before it is cut; the last column is never c
 
 
 def cell(value: Any, widest: int = WIDEST) -> str:
-    """One value as people read it: four significant digits, NULL as nothing, long text cut."""
+    """One value as people read it: four significant digits, NULL as nothing, long text cut, nothing that would move
+    the cursor of a terminal or colour it."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -16,6 +17,8 @@ def cell(value: Any, widest: int = WIDEST) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value).replace("\n", " ")
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
     return text if len(text) <= widest else text[: widest - 3] + "..."
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from sxq.errors import Error
 from sxq.planning import SETTINGS
@@ -35,12 +36,13 @@ class Vocabulary:
 
 def vocabulary(names, store) -> Vocabulary:
     """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
-    rows = names.graph_rows()
-    found = {"graphs": tuple(row.name for row in rows if row.num_graphs is None), "models": tuple(names.model_names()),
-             "collections": tuple(row.name for row in rows if row.num_graphs is not None),
-             "measures": tuple(names.measures), "explainers": tuple(names.explainers)}
+    rows = names.graphs.rows()
+    found: dict[str, Any] = {
+        "graphs": tuple(row.name for row in rows if row.num_graphs is None), "models": tuple(names.model_names()),
+        "collections": tuple(row.name for row in rows if row.num_graphs is not None),
+        "measures": tuple(names.measures), "explainers": tuple(names.learned.explainers)}
     with suppress(Error):
-        found["refines"] = tuple(names.refine_models())
+        found["refines"] = tuple(names.learned.models())
         found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
     if "sxq.execution" in sys.modules:
         found["generators"] = {name: tuple(info.options) for name, info in names.generators().items()}

@@ -66,14 +66,14 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments, rows=40, columns=120, cwd=None, **environment):
-    """`sxq` at a terminal, killed at the end if it is still there."""
+def terminal(*arguments, rows=40, columns=120, cwd=None, program=("-m", "sxq"), **environment):
+    """`sxq`, or another Python program, at a terminal, killed at the end if it is still there."""
     master, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     settings = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "TERM": "xterm-256color",
                 "HOME": str(cwd or "/nonexistent"), "PYTHONIOENCODING": "utf-8", **environment}
     settings = {name: value for name, value in settings.items() if name not in ("LINES", "COLUMNS", "NO_COLOR")}
-    child = subprocess.Popen([sys.executable, "-m", "sxq", *arguments], stdin=side, stdout=side, stderr=side, cwd=cwd,
+    child = subprocess.Popen([sys.executable, *program, *arguments], stdin=side, stdout=side, stderr=side, cwd=cwd,
                              env=settings, preexec_fn=_take_terminal)
     os.close(side)
     try:

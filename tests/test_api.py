@@ -406,6 +406,10 @@ def test_read_only_explains_and_audits_without_storing(path):
     ("UPDATE sxq.explanation_edges SET src = 5 WHERE explanation_id = 1", "edge 5 -> 3 is not in the graph"),
     ("DELETE FROM sxq.explanation_edges WHERE explanation_id = 1", "raw values differ"),
     ("UPDATE sxq.explanation_edges SET src = 99 WHERE explanation_id = 1", "edge 99 -> 3 is not in the graph"),
+    ("UPDATE sxq.explanations SET fdl_minus = 0.5 WHERE rank = 1", "column fdl_minus differs by"),
+    ("UPDATE sxq.explanations SET conc = 'nan' WHERE rank = 1", "column conc differs by inf"),
+    ("UPDATE sxq.explanations SET size = size + 1 WHERE rank = 1", "column size differs by 1"),
+    ("UPDATE sxq.explanations SET num_nodes = 0 WHERE rank = 1", "column num_nodes differs by"),
 ])
 def test_audit_notices(con, tamper, verdict):
     explain(con)

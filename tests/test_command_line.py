@@ -110,7 +110,7 @@ def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     (tmp_path / "inner.sql").write_text(".read outer.sql")
     done = run("--mode", "json", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, '{"one": 1}\none\n1\n')
-    assert done.stderr == "Error: 'outer.sql' reads itself\n"
+    assert done.stderr == "Error: 'outer.sql' reads itself\nin inner.sql, line 1\n"
     assert run("-f", "nowhere.sql", cwd=tmp_path).returncode == 1
 
 

@@ -151,7 +151,7 @@ def test_diversified_answers_differ_more_than_plain_ones(budget):
     graph = graphs.random_graph(np.random.default_rng(4))
     torch.manual_seed(0)
     with sxq.connect() as con:
-        con._names.add_graph("g", graph)
+        con.register_graph("g", graph)
         con.register_model("m", graphs.Net("gcn").eval(), "g")
         query = f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 4 BUDGET {budget} CANDIDATES"
         values = [spread(graph, con.execute(query + clause)) for clause in ("", " DIVERSIFY")]

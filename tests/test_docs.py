@@ -61,6 +61,13 @@ def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
         exec(compile(block, name, "exec"), names)
 
 
+def test_the_sql_about_graphs_runs_as_a_script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with sxq.connect() as con:
+        blocks = re.findall(r"^```sql\n(.*?)^```", TEXTS["graphs.md"], re.M | re.S)
+        assert len(blocks) >= 2 and all(len(con.execute(block)) for block in blocks)
+
+
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[name]):

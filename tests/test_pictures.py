@@ -178,6 +178,49 @@ def test_the_page_in_a_browser(karate, tmp_path):
         assert window.errors() == []
 
 
+@pytest.fixture(scope="module")
+def motifs():
+    """One graph of a collection with planted motifs, and one that falls into three parts."""
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12, SEED = 0); "
+                    "TRAIN MODEL kinds ON GRAPHS motifs (ARCHITECTURE = gin, LAYERS = 2, POOLING = mean, EPOCHS = 10)")
+        return con.execute("EXPLAIN GRAPH 3 USING MODEL kinds OPTIMIZE fdl+, conc TOP 4 BUDGET 300 CANDIDATES")
+
+
+def test_a_whole_graph_has_no_node_in_the_middle(motifs, tmp_path):
+    members = motifs.targets[0].explanations
+    drawn = scene(members)
+    assert not drawn.rooted and set(drawn.truth) < set(drawn.context)
+    planted = members[0].graph
+    assert 2 * len(drawn.truth) == planted.edge_truth.sum()
+    for number, e in enumerate(members):
+        assert {drawn.keys()[i] for i in drawn.inside(number)} == {key for edge in e.edges for key in edge}
+    motifs.plot(str(tmp_path / "motifs.png"))
+
+
+def test_parts_that_hang_together_nowhere_do_not_lie_on_each_other():
+    from sxq.pictures.scene import _packed
+
+    places = _packed(9, [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7)], [])
+    assert np.abs(places).max() <= 1
+    boxes = [(places[part].min(axis=0), places[part].max(axis=0)) for part in ([0, 1, 2, 3], [4, 5], [6, 7], [8])]
+    for i, (low, high) in enumerate(boxes):
+        for other_low, other_high in boxes[:i]:
+            assert (high < other_low).any() or (other_high < low).any()
+
+
+@needs_browser
+def test_the_page_of_a_whole_graph(motifs, tmp_path):
+    motifs.to_html(str(tmp_path / "motifs.html"))
+    members = motifs.targets[0].explanations
+    with browser.browser() as window:
+        window.open(tmp_path / "motifs.html")
+        for e in members:  # what is not faint are the nodes of its edges, no other
+            drawn = window.count(f".member[data-rank='{e.rank}'] .node:not(.out)")
+            assert drawn == len({key for edge in e.edges for key in edge})
+        assert window.text("#legend") == "named by the ground truth" and not window.errors()
+
+
 @needs_browser
 def test_hostile_names_and_a_large_answer(tmp_path):
     """Keys, attributes and the statement are shown as they are; ten members of 500 edges stay usable."""

@@ -109,7 +109,7 @@ def test_the_engine_asks_the_model_it_was_given(kind, budget):
     """Shapley and robust fidelities of a real model, sample by sample on the whole graph."""
     graph, module = graphs.random_graph(np.random.default_rng(1), nodes=12, edges=10), graphs.Net(kind).eval()
     with sxq.connect() as con:
-        con._names.add_graph("g", graph)
+        con.register_graph("g", graph)
         con.register_model("m", module, "g")
         con.execute("SET sxq_report = 'rfdl+, rfdl-'")
         result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE shapley, conc TOP 3 BUDGET ? CANDIDATES", [budget])

@@ -194,6 +194,39 @@ def test_progress_and_two_interrupts_at_the_prompt(toy):
         assert "still here" in shell.answer("SELECT 'still here' AS state;")
 
 
+SLOW = """
+import time
+import sxq
+from sxq.shell import talk
+
+def slow(batch):
+    time.sleep(30 if len(batch.bits) > 1 else 0)     # a batch that nobody wants to wait for
+    return batch.sizes * 0.0
+
+with sxq.connect("toys.duckdb") as con:
+    con.register_measure("slow", slow, larger_is_better=True)
+    talk(con)
+"""
+
+
+def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
+    (toy / "slow.py").write_text(SLOW)
+    with terminal(program=["slow.py"], cwd=toy) as shell:
+        shell.answer("EXPLAIN NODE 'acct-17' USING MODEL votes OPTIMIZE fdl+, conc;")
+        shell.type("EXPLAIN NODES 'acct-17', 'acct-1' USING MODEL votes OPTIMIZE fdl+, slow;\r")
+        time.sleep(2)
+        shell.type("\x03")
+        shell.wait("stopping; Ctrl-C again to abort")
+        started = time.monotonic()
+        shell.type("\x03")
+        shell.wait("interrupted")
+        shell.prompt()
+        assert time.monotonic() - started < 20
+        seen = shell.answer("SELECT query_id, complete, 'kept' AS t FROM queries ORDER BY ALL;")
+        assert re.search(r"1 +yes +kept\n +2 +no +kept", seen)
+        assert "ok" in shell.answer("AUDIT QUERY 1;")
+
+
 def test_a_wide_result_goes_through_the_pager(toy):
     with terminal("toys.duckdb", cwd=toy, rows=20, columns=80) as shell:
         shell.answer(".timer off")

@@ -5,6 +5,7 @@ whole graph, really removed, and the model is run on everything that is left. Of
 the member of the collection that was explained.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ class Stored:
     tie: bool
     directed: bool  # whether a unit is a directed edge
     field_size: int  # units of the field, as stored with the target
+    columns: Mapping[str, float | None]  # size, num_nodes, fdl_plus, ...: what stands beside `raw`; None: not asked for
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,29 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
 def _compare(stored: Stored, missing: list, full, empty, kept, removed) -> Finding:
     c = int(full.argmax())
     size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
+    nodes = len({node for edge in stored.edges for node in edge})
+    possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
     again = {"fdl+": full[c] - removed[c], "fdl-": full[c] - kept[c], "lift": kept[c] - empty[c],
-             "size": size, "conc": 1 - size / stored.field_size}
-    difference = max((abs(again[name] - stored.raw[name]) for name in again if name in stored.raw), default=0.0)
+             "size": size, "conc": 1 - size / stored.field_size, "density": size / max(possible, 1)}
+    columns = {"fdl_plus": again["fdl+"], "fdl_minus": again["fdl-"], "conc": again["conc"], "size": size,
+               "num_nodes": nodes}
+    raw = _difference(again, stored.raw)
+    off = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
+    off = {name: apart for name, apart in off.items() if apart > max(TOLERANCE, raw)}
     flags = int(kept.argmax()) == c, int(removed.argmax()) != c
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
-    if not difference < TOLERANCE:
-        wrong.append(f"raw values differ by {difference:.2g}")
+    if not raw < TOLERANCE:
+        wrong.append(f"raw values differ by {raw:.2g}")
+    wrong += [f"column {name} differs by {apart:.2g}" for name, apart in off.items()]
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
         wrong.append(f"found factual = {flags[0]}, counterfactual = {flags[1]}")
-    return Finding(float(difference), "; ".join(wrong) or "ok")
+    return Finding(float(max([raw, *off.values()])), "; ".join(wrong) or "ok")
+
+
+def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:
+    """The largest difference to what is stored; infinite where that is no number."""
+    apart = (abs(value - stored[name]) for name, value in again.items() if stored.get(name) is not None)
+    return max((float("inf") if math.isnan(one) else float(one) for one in apart), default=0.0)
 
 
 def _locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:

@@ -18,7 +18,7 @@ from sxq.execution.model import Model, blaming
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
 from sxq.explanation import TargetReport
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure
 
@@ -73,8 +73,8 @@ class Progress:
                 f"front {self.front}{covers}{left}")
 
 
-def run(plan: Plan, graph: Graph, model: Model, measures: Mapping[str, Measure], interrupted: Callable[[], bool],
-        profile: Profile, report: Callable[[Progress], None] | None = None,
+def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str, Measure],
+        interrupted: Callable[[], bool], profile: Profile, report: Callable[[Progress], None] | None = None,
         learned: Mapping[str, object] | None = None) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 

@@ -10,6 +10,7 @@ import numpy as np
 from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.keys import shown
 from sxq.graph.readers import Table, from_arrays, from_tables, load_arrays
 
 PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
@@ -48,7 +49,7 @@ def graphs_from_tables(graphs: Table, nodes: Table, edges: Table) -> GraphSet:
         try:
             members.append(from_tables((node_names, own_nodes[key]), (edge_names, own_edges[key])))
         except DataError as error:
-            raise type(error)(f"graph {key!r}: {error}") from None
+            raise type(error)(f"graph {shown(key)}: {error}") from None
     return GraphSet.join(members, label, split, keys)
 
 
@@ -103,6 +104,6 @@ def _by_graph(what: str, table: Table, keys: Sequence[Any]):
     own, known = defaultdict(list), set(keys)
     for number, (key, *values) in enumerate(rows, start=1):
         if key not in known:
-            raise GraphError(f"row {number} of {what} is of graph {key!r}, which GRAPHS does not name")
+            raise GraphError(f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name")
         own[key].append(values)
     return names[1:], own

@@ -18,7 +18,7 @@ class GraphSet:
     node_ptr  [n + 1] where each graph's nodes begin;   edge_ptr [n + 1] where its edges do
     y         [n] int64 classes of the graphs, -1 where unknown, or None
     split     [n] of 'train', 'val', 'test' or '' (object array), or None
-    keys      the user's names of the graphs (all integers or all text, unique), or None: key = number
+    keys      the user's names of the graphs (as of `Graph`), or None: key = number
     node_keys names of all nodes, unique within their graph; or None: key = position in its graph
 
     Raises GraphError where an array does not fit, an edge leaves its graph, or a graph has no nodes.

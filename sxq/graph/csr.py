@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sxq.errors import GraphError, NodeNotFound, did_you_mean
+from sxq.errors import GraphError, NodeNotFound
+from sxq.graph.keys import Keys, plain, shown
 
 SPLITS = ("train", "val", "test")
 
@@ -25,7 +26,7 @@ class Graph:
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
     edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
     edge_truth   [E] bool, the edges that a ground truth names; or None. Never shown to the model
-    keys         the user's names of the nodes (all integers or all text, unique), or None: key = position
+    keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique), or None: key = position
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
 
     Raises GraphError where an array does not fit.
@@ -41,14 +42,18 @@ class Graph:
         self.edge_weight = None if edge_weight is None else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
         self.edge_attr = None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
-        self.keys = None if keys is None else _keys(keys, len(self.x))
-        self.attributes = {name: list(map(_plain, values)) for name, values in (attributes or {}).items()}
+        self._names = None if keys is None else Keys(keys, len(self.x))
+        self.attributes = {name: list(map(plain, values)) for name, values in (attributes or {}).items()}
         for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.edge_truth, self.y):
             if array is not None:
                 array.flags.writeable = False
         order = np.argsort(self.edge_index[1], kind="stable")
         self._by_head = order
         self._start = np.concatenate([[0], np.cumsum(np.bincount(self.edge_index[1], minlength=self.num_nodes))])
+
+    @property
+    def keys(self) -> list[Any] | None:
+        return None if self._names is None else self._names.names
 
     @property
     def num_nodes(self) -> int:
@@ -100,32 +105,20 @@ class Graph:
                 "keys": self.keys, "attributes": self.attributes}
 
     def key(self, position: int) -> Any:
-        """The user's key of a node; int and str come back as Python values."""
+        """The user's key of a node, a Python value."""
         return int(position) if self.keys is None else self.keys[position]
 
     def position(self, key: Any) -> int:
         """The position of a key; raises NodeNotFound with the range or the nearest key."""
-        key = _plain(key)
-        if self.keys is None:
+        key = plain(key)
+        if self._names is None:
             if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < self.num_nodes:
                 return key
-            raise NodeNotFound(f"no node {key!r}: keys are the integers 0 to {self.num_nodes - 1}")
+            raise NodeNotFound(f"no node {shown(key)}: keys are the integers 0 to {self.num_nodes - 1}")
         try:
-            return self._positions[_typed(key)]
-        except (KeyError, TypeError):
-            raise NodeNotFound(f"no node {key!r}{self._hint(key)}") from None
-
-    @cached_property
-    def _positions(self) -> dict[Any, int]:
-        return {_typed(key): position for position, key in enumerate(self.keys)}
-
-    def _hint(self, key: Any) -> str:
-        kind = type(self.keys[0]) if self.keys else int
-        if not isinstance(key, kind) or isinstance(key, bool):
-            found = f"{key!r} is {type(key).__name__}"
-            return f": keys are {'integers' if kind is int else 'text'} such as {self.keys[0]!r}, {found}"
-        near = did_you_mean(key, self.keys[:100_000]) if kind is str else ""
-        return near or f": the graph has {self.num_nodes} nodes, the first is {self.keys[0]!r}"
+            return self._names.place(key)
+        except KeyError as hint:
+            raise NodeNotFound(f"no node {shown(key)}{hint.args[0]}") from None
 
     def __repr__(self) -> str:
         kind = "undirected" if self.undirected else "directed"
@@ -143,14 +136,6 @@ def digest(columns: Mapping[str, Any]) -> str:
         else:
             found.update(repr(array if array is None or isinstance(array, dict) else list(array)).encode())
     return found.hexdigest()[:32]
-
-
-def _typed(key: Any) -> tuple[str, Any]:
-    return type(key).__name__, key  # 1, True and 1.0 are one dict key in Python and three keys for users
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _features(x) -> np.ndarray:
@@ -206,21 +191,6 @@ def _truth(values, num_edges: int) -> np.ndarray:
     if len(values) != num_edges or not np.isin(values, (0, 1)).all():
         raise GraphError(f"edge_truth has {len(values)} values, expected true or false for each of {num_edges} edges")
     return values.astype(bool)
-
-
-def _keys(keys: Sequence[Any], num_nodes: int) -> list[Any]:
-    keys = list(map(_plain, keys))
-    if len(keys) != num_nodes:
-        raise GraphError(f"{len(keys)} keys for {num_nodes} nodes")
-    kinds = {type(key) for key in keys}
-    if not kinds <= {int} and not kinds <= {str}:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise GraphError(f"keys are {names}; expected all integers or all text, none missing")
-    if len(set(keys)) != len(keys):
-        seen: set[Any] = set()
-        twice = next(key for key in keys if key in seen or seen.add(key))
-        raise GraphError(f"key {twice!r} stands for more than one node; keys must be unique")
-    return keys
 
 
 def _sorted_rows(table: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.keys import shown
 
 UNKNOWN_CLASS = -1
 NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
@@ -152,7 +153,7 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
         elif name.lower() == "split":
             split = _splits(values, keys)
         elif _numeric(values):
-            features.append(_matrix(f"feature {name!r}", values, lambda row: f"key {keys[row]!r}"))
+            features.append(_matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}"))
         else:
             attributes[name] = values
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
@@ -232,7 +233,7 @@ def _labels(values: Sequence[Any], attributes: dict[str, Sequence[Any]]) -> np.n
 def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
     for key, value in zip(keys, values):
         if value not in (None, "", *SPLITS):
-            raise GraphError(f"split of key {key!r} is {value!r}, expected {', '.join(SPLITS)} or NULL")
+            raise GraphError(f"split of key {shown(key)} is {value!r}, expected {', '.join(SPLITS)} or NULL")
     return [value or "" for value in values]
 
 

@@ -5,7 +5,10 @@ Values of numpy and torch become Python's own, by their methods: neither library
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sxq.errors import InvalidValue
 from sxq.language.lexemes import placeholders
@@ -98,7 +101,10 @@ def _bound(node: Any, value_of: Callable) -> Any:
             return replace(node, parameters=_sql_values(node.parameters, value_of))
         case Explain(keys=Parameter(key)):
             listed = _sequence(value_of(key), "the keys of NODES ?")
-            return _bound(replace(node, keys=tuple(map(_literal, listed))), value_of)
+            return _bound(replace(node, keys=tuple(map(_key, listed))), value_of)
+        case Explain(keys=tuple() as keys) if any(isinstance(key, Parameter) for key in keys):
+            own = tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys)
+            return _bound(replace(node, keys=own), value_of)
         case tuple():
             return tuple(_bound(part, value_of) for part in node)
         case list():  # of an option
@@ -116,6 +122,11 @@ def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, .
         return list(plain) if isinstance(plain, tuple) else plain
 
     return tuple((each[0], value(each[1])) if isinstance(each, tuple) else value(each) for each in parameters)
+
+
+def _key(value: Any) -> Any:
+    """A key of any type; those that no literal writes as they are go to the graph unchanged."""
+    return value if isinstance(value, UUID | date | time | Decimal | bytes) else _literal(value)
 
 
 def _literal(value: Any) -> bool | int | float | str:

@@ -54,8 +54,13 @@ def _targets(kind: str, keys: Any) -> str:
         case Parameter():
             return f"{kind}S ?"
         case (key,):
-            return f"{kind} {literal(key)}"
-    return f"{kind}S {', '.join(map(literal, keys))}"
+            return f"{kind} {_key(key)}"
+    return f"{kind}S {', '.join(map(_key, keys))}"
+
+
+def _key(key: Any) -> str:
+    """A key of any type: an integer or text."""
+    return literal(key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key))
 
 
 def _generator(call: GeneratorCall) -> str:

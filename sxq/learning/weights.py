@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sxq.errors import DataError, ModelError
-from sxq.learning.architectures import ArchitectureSpec, NodeClassifier
+from sxq.learning.architectures import ArchitectureSpec
 
 SHOWN = 3  # differences listed before "and n more"
 LAYOUTS = {  # of a layer by architecture: the name that marks it, the first matrix, the bias of the output
@@ -26,7 +26,7 @@ LAYOUTS = {  # of a layer by architecture: the name that marks it, the first mat
 }
 
 
-def load_weights(module: NodeClassifier, source: str | Path | bytes) -> None:
+def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     """Fill a built module from a safetensors file or its bytes.
 
     Raises DataError for what is no safetensors file, ModelError for weights that do not fit (and leaves the
@@ -50,8 +50,9 @@ def to_bytes(module: nn.Module) -> bytes:
                                    module.state_dict().items()})
 
 
-def content_hash(module: nn.Module, spec: ArchitectureSpec | None = None) -> str:
-    """A digest of classes, plain settings, parameters and buffers: equal content, equal hash, anywhere."""
+def content_hash(module: nn.Module, spec: object = None) -> str:
+    """A digest of classes, plain settings, parameters and buffers, and of the repr of `spec`, whatever it is: equal
+    content, equal hash, anywhere."""
     digest = hashlib.sha256(repr(spec).encode())
     for name, part in module.named_modules():
         kind = f"{type(part).__module__}.{type(part).__qualname__}"

@@ -45,21 +45,22 @@ def explanation_html(e: Explanation) -> str:
         return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>' if path else ""
 
     inside = drawn.inside(0)
-    dots = "".join(_dot(i == 0 and drawn.rooted, at[i], key, label, i in inside)
-                   for i, (key, label) in enumerate(zip(drawn.keys(), drawn.labels())))
+    labels = drawn.labels()
+    dots = "".join(_dot(i == 0 and drawn.rooted, at[i], key, label, fill, i in inside)
+                   for i, (key, label, fill) in enumerate(zip(drawn.keys(), labels, colours.of_nodes(labels))))
     caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
     return (f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
             f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
             f'{lines(drawn.members[0], "#778899", 2.4)}{dots}</svg><br>{caption}</span>')
 
 
-def _dot(target: bool, at: tuple[float, float], key, label: int | None, inside: bool) -> str:
+def _dot(target: bool, at: tuple[float, float], key, label: int | None, fill: str, inside: bool) -> str:
     x, y = (f"{value:.1f}" for value in at)
     ring = f'<circle cx="{x}" cy="{y}" r="10" fill="none" stroke="{colours.TARGET}" stroke-width="2.5"/>'
     known = "" if label is None else f", class {label}"
     name = f'<text x="{x}" y="{at[1] - 9 - 4 * target:.1f}" font-size="10" text-anchor="middle" ' \
            f'fill="currentColor">{escape(str(key))}</text>' if inside else ""
-    dot = (f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{colours.of_class(label)}" '
+    dot = (f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{fill}" '
            f'opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>')
     return f"{ring if target else ''}{dot}{name}"
 

@@ -14,6 +14,7 @@
     element.append(...children);
     return element;
   }
+  const plain = (scene) => scene.nodes.every((node) => node.label === null); // nothing is known of any node
   const colour = (label) => label === null ? data.unknown : data.classes[label % data.classes.length];
   const short = (value) => value === null ? "" : value && Math.abs(value) < 1e-3 ? value.toExponential(1)
     : Number(value.toPrecision(4)).toString();
@@ -199,8 +200,9 @@
   class Card {
     constructor(member, own, leftOut, scene) {
       Object.assign(this, { member, own, leftOut, scene, view: [0, 0, 1] });
-      this.inside = new Set([0, ...own.flat()]);
-      this.crowd = this.inside.size > 150 ? 2 : this.inside.size > 40 ? 1 : 0;
+      this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat()]);
+      const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
+      this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
       this.graph = make("svg", { class: "graph", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `graph of member ${member.rank}` });
       this.layer = make("g");
       this.graph.append(this.layer);
@@ -238,6 +240,7 @@
     }
     build() {
       const { nodes, directed } = this.scene;
+      this.truthPath = make("path", { class: "truth" });
       this.contextPath = make("path", { class: "context" });
       this.ownPath = make("path", { class: "own", style: `stroke-width: ${[2.4, 1.8, 0.8][this.crowd]}` });
       this.arrows = make("path", { class: "arrow" });
@@ -249,14 +252,14 @@
       });
       this.dots = nodes.map((node, i) => this.dot(node, i));
       const order = [...this.dots.keys()].sort((a, b) => this.inside.has(a) - this.inside.has(b) || b - a);
-      this.layer.append(this.contextPath, this.ownPath, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
+      this.layer.append(this.truthPath, this.contextPath, this.ownPath, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
       this.place();
     }
     dot(node, i) {
       const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
       if (target) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
-      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: colour(node.label) }));
+      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: plain(this.scene) ? data.classes[0] : colour(node.label) }));
       if (inside && (!many || target)) dot.append(make("text", { y: target ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
       const text = [node.key, ...node.facts.map(([name, value]) => `${name}  ${value}`)].join("\n");
       dot.addEventListener("pointermove", (e) => tip(e, text));
@@ -265,10 +268,11 @@
       return dot;
     }
     place() {
-      const { nodes, context, directed } = this.scene, [dx, dy, zoom] = this.view;
+      const { nodes, context, truth, directed } = this.scene, [dx, dy, zoom] = this.view;
       const at = (i) => `${placeX(nodes[i]).toFixed(1)} ${placeY(nodes[i]).toFixed(1)}`;
       this.layer.setAttribute("transform", `translate(${dx} ${dy}) scale(${zoom})`);
       this.contextPath.setAttribute("d", context.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
+      this.truthPath.setAttribute("d", truth.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
       this.ownPath.setAttribute("d", this.own.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
       if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v])).join(""));
       this.own.forEach(([u, v], i) => {
@@ -331,12 +335,13 @@
     const { scene, members } = target;
     state.cards = members.map((member, i) => new Card(member, scene.members[i], scene.left_out[i], scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
-    const labels = scene ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
+    const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
     $("legend").replaceChildren(...labels.map((label) => {
       const dot = make("i");
       dot.style.background = colour(label);
       return make("span", {}, dot, label === null ? "no label" : `class ${label}`);
     }));
+    if (scene && scene.truth.length) $("legend").append(make("span", {}, make("i", { class: "band" }), "named by the ground truth"));
     $("proof").replaceChildren(...target.proof.map(([what, much]) => make("tr", {}, make("td", {}, what), make("td", {}, much))));
     drawPlane();
     space.draw();

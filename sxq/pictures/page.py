@@ -59,7 +59,7 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
     nodes = [{"key": str(key), "label": label, "x": round(float(x), 4), "y": round(float(y), 4),
               "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None)}
              for key, label, (x, y), p, hop in zip(keys, labels, drawn.places, drawn.positions, drawn.hops)]
-    return {"nodes": nodes, "context": drawn.context, "members": drawn.members,
+    return {"nodes": nodes, "context": drawn.context, "truth": drawn.truth, "members": drawn.members,
             "left_out": drawn.left_out, "directed": drawn.directed, "rooted": drawn.rooted}
 
 

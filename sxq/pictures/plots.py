@@ -72,8 +72,12 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     """One member: its edges dark, everything else grey, the target ringed."""
     from matplotlib.collections import LineCollection
     from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patheffects import withStroke
 
     places, own = drawn.places, drawn.members[number]
+    size = min(1.0, 40 / max(len({node for member in drawn.members for edge in member for node in edge}), 1))
+    axes.add_collection(LineCollection([places[list(edge)] for edge in drawn.truth], colors=colours.TRUTH, lw=9,
+                                       capstyle="round", zorder=0))
     axes.add_collection(LineCollection([places[list(edge)] for edge in drawn.context], colors=colours.CONTEXT, lw=0.7,
                                        zorder=1))
     if drawn.directed:
@@ -81,20 +85,21 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
             axes.add_patch(FancyArrowPatch(places[u], places[v], arrowstyle="-|>", mutation_scale=9, shrinkA=6,
                                            shrinkB=6, lw=1.8, color=colours.MEMBER, zorder=2))
     else:
-        axes.add_collection(LineCollection([places[list(edge)] for edge in own], colors=colours.MEMBER, lw=2.2,
-                                           zorder=2))
+        axes.add_collection(LineCollection([places[list(edge)] for edge in own], colors=colours.MEMBER,
+                                           lw=max(2.2 * size, 0.8), zorder=2))
     inside = sorted(drawn.inside(number))
     others = sorted(set(range(len(places))) - set(inside))
-    fills = [colours.of_class(label) for label in drawn.labels()]
-    axes.scatter(*places[others].T, s=22, c=[fills[i] for i in others], alpha=0.35, linewidths=0, zorder=3)
-    axes.scatter(*places[inside].T, s=95, c=[fills[i] for i in inside], edgecolors="white", linewidths=0.8, zorder=4)
+    fills = colours.of_nodes(drawn.labels())
+    axes.scatter(*places[others].T, s=22 * size, c=[fills[i] for i in others], alpha=0.35, linewidths=0, zorder=3)
+    axes.scatter(*places[inside].T, s=95 * size, c=[fills[i] for i in inside], edgecolors="white",
+                 linewidths=0.8 * size, zorder=4)
     axes.scatter(*places[: drawn.rooted].T, s=230, facecolors="none", edgecolors=colours.TARGET, linewidths=2.4,
                  zorder=5)
     if len(inside) <= NAMED:
         for i, key in enumerate(drawn.keys()):
             if i in inside:
                 axes.annotate(str(key), places[i], (0, 7), textcoords="offset points", ha="center", fontsize=7.5,
-                              zorder=6, color="#222222")
+                              zorder=6, color="#222222", path_effects=[withStroke(linewidth=2, foreground="white")])
     flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
     values = "   ".join(f"{name} {value:.3g}" for name, value in e.raw.items() if name != "size" and name in e.scores)
     hidden = f" ({drawn.left_out[number]} not drawn)" if drawn.left_out[number] else ""
@@ -115,10 +120,10 @@ def _scatter(axes, report, x: str, y: str) -> None:
                       fontsize=8, zorder=4)
     axes.set_xlabel(f"score of {x}", fontsize=9)
     axes.set_ylabel(f"score of {y}", fontsize=9)
-    axes.set(xlim=(-0.03, 1.06), ylim=(-0.03, 1.09))
+    axes.margins(0.08, 0.1)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7.5, loc="lower left", frameon=False)
+    axes.legend(fontsize=7.5, loc="best", frameon=False)
 
 
 def _legend(figure, drawn: Scene) -> None:
@@ -128,5 +133,6 @@ def _legend(figure, drawn: Scene) -> None:
     dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"class {label}")
             for label in labels]
     ring = Line2D([], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target")
-    handles = [ring, *dots] if drawn.rooted else dots
+    band = Line2D([], [], color=colours.TRUTH, lw=9, solid_capstyle="round", label="named by the ground truth")
+    handles = [*[ring] * drawn.rooted, *dots, *[band] * bool(drawn.truth)]
     figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)

@@ -29,6 +29,7 @@ class Scene:
     places: np.ndarray  # [n, 2] in [-1, 1]
     hops: np.ndarray  # [n] steps from the target node, or from the members of a whole graph
     context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once where undirected
+    truth: list[tuple[int, int]]  # those of `context` that a ground truth names
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool
@@ -58,8 +59,9 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     pairs = [graph.undirected and _whole(e) for e in explanations]
     edges = [_edges(e.edge_index, as_pairs) for e, as_pairs in zip(explanations, pairs)]
     members = [_local(found, local) for found in edges]
-    context = _context(graph, positions, local)
-    return Scene(graph, positions, _layout(hops, context, members), hops, context, members,
+    context, truth = _context(graph, positions, local)
+    places = _layout(hops, context, members) if rooted else _packed(len(hops), context, members)
+    return Scene(graph, positions, places, hops, context, truth, members,
                  [len(found) - len(drawn) for found, drawn in zip(edges, members)], not all(pairs), rooted)
 
 
@@ -96,12 +98,15 @@ def _local(edges: list[tuple[int, int]], local: dict[int, int]) -> list[tuple[in
     return [(local[u], local[v]) for u, v in edges if u in local and v in local]
 
 
-def _context(graph, positions: np.ndarray, local: dict[int, int]) -> list[tuple[int, int]]:
+def _context(graph, positions: np.ndarray, local: dict[int, int]) -> tuple[list, list]:
+    """The edges between the nodes, and those of them that a ground truth names."""
     numbers = graph.in_edges(positions)
-    inside = np.isin(graph.edge_index[0, numbers], positions)
-    found = graph.edge_index[:, numbers[inside]]
-    found = found[:, found[0] != found[1]]
-    return _local(_edges(found, graph.undirected)[:CONTEXT_EDGES], local)
+    numbers = numbers[np.isin(graph.edge_index[0, numbers], positions)]
+    numbers = numbers[graph.edge_index[0, numbers] != graph.edge_index[1, numbers]]
+    shown = _edges(graph.edge_index[:, numbers], graph.undirected)[:CONTEXT_EDGES]
+    named = numbers[graph.edge_truth[numbers]] if graph.edge_truth is not None else numbers[:0]
+    truth = set(shown) & set(_edges(graph.edge_index[:, named], graph.undirected))
+    return _local(shown, local), _local(sorted(truth), local)
 
 
 def _layout(hops: np.ndarray, context, members) -> np.ndarray:
@@ -115,8 +120,36 @@ def _layout(hops: np.ndarray, context, members) -> np.ndarray:
     pinned = np.zeros(len(hops), bool)
     pinned[core] = True
     places = _stress(_steps(len(hops), [*context, *own]), places, pinned)
+    return _framed(places)
+
+
+def _packed(n: int, context, members) -> np.ndarray:
+    """Places in [-1, 1] for a whole graph: each part that hangs together by itself, large ones first, in rows."""
+    edges = list(dict.fromkeys([*context, *(edge for member in members for edge in member)]))
+    net = networkx.Graph(edges)
+    net.add_nodes_from(range(n))
+    found = (np.array(sorted(part)) for part in networkx.connected_components(net))
+    parts = sorted(found, key=lambda part: (-len(part), part[0]))
+    places, corner, height, width = np.zeros((n, 2)), np.zeros(2), 0.0, None
+    for part in parts:
+        angle = np.arange(len(part)) * 2.399963
+        start = np.stack([np.cos(angle), np.sin(angle)], axis=1) * np.sqrt(1 + np.arange(len(part)))[:, None]
+        inner = [(u, v) for u, v in np.searchsorted(part, list(net.subgraph(part).edges) or np.zeros((0, 2), int))]
+        own = _stress(_steps(len(part), inner), start, np.zeros(len(part), bool)) if len(part) > 1 else np.zeros((1, 2))
+        own -= own.min(axis=0)
+        size = own.max(axis=0) + 1.0  # room around it, in steps
+        width = width or 1.25 * size[0]  # the largest part and a column beside it
+        if corner[0] and corner[0] + size[0] > width:
+            corner, height = np.array([0.0, corner[1] + height]), 0.0
+        places[part] = own + corner
+        corner, height = corner + (size[0], 0), max(height, size[1])
+    return _framed(places)
+
+
+def _framed(places: np.ndarray) -> np.ndarray:
+    """Places moved and stretched into [-1, 1]; a line stays a line."""
     low, high = places.min(axis=0), places.max(axis=0)
-    spread = np.maximum(high - low, 0.4 * (high - low).max() + 1e-9)  # a line stays a line
+    spread = np.maximum(high - low, 0.4 * (high - low).max() + 1e-9)
     return 2 * (places - (low + high) / 2) / spread
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any
 
+from sxq.graph.keys import shown
 from sxq.language.statements import Condition
 
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
@@ -30,7 +31,7 @@ class FieldScan:
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
         if len(self.sizes) <= SHOWN_FIELDS:
-            fields = ", ".join(f"{self.kind} {key!r}: {size}" for key, size in zip(self.targets, self.sizes))
+            fields = ", ".join(f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes))
         else:
             low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
             fields = f"{len(self.sizes)} {self.kind}s: {low} / {mid} / {high} (least / median / most)"

@@ -139,7 +139,7 @@ def error(problem: Error, statement: str = "") -> None:
     if isinstance(problem, UnknownName) and not below:
         below = _caret(statement, problem.name)
     shown = Text.assemble(("Error: ", "bold red"), message)
-    for line in below:
+    for line in [*below, *getattr(problem, "__notes__", ())]:
         shown.append(f"\n{line}", "red" if set(line.strip()) == {"^"} else "")
     sys.stderr.write(rendered(shown, colours=True))
 

@@ -34,16 +34,23 @@ COMMANDS: dict[str, Command] = {}
 
 def run(session: "Session", text: str) -> int:
     """Run one dot-command, given without its dot; the exit code, or QUIT. Raises UnknownName, InvalidValue."""
+    name, *_ = text.split(maxsplit=1) or [""]
     try:
-        name, *arguments = shlex.split(text) or [""]
+        arguments = shlex.split(text)[1:]
     except ValueError as problem:
-        raise InvalidValue(f".{text}: {str(problem).lower()}") from None
-    if name not in COMMANDS:
+        if name.lower() != "print":  # which takes what stands there
+            raise InvalidValue(f".{text}: {str(problem).lower()}") from None
+        arguments = [text[len(name):].strip()]
+    if not name:
+        raise InvalidValue("a dot without a command; .help lists them")
+    if name.lower() not in COMMANDS:
         raise UnknownName("dot-command", name, COMMANDS)
-    command = COMMANDS[name]
+    command = COMMANDS[name.lower()]
     most, least = len(command.usage.split()), len([word for word in command.usage.split() if word[0] != "["])
+    if command.usage.endswith("...]"):
+        most = len(arguments)
     if not least <= len(arguments) <= most:
-        raise InvalidValue(f".{name} {' '.join(arguments)}: expected .{name} {command.usage}".rstrip())
+        raise InvalidValue(f".{text}: expected .{name.lower()} {command.usage}".rstrip())
     return command.run(session, *arguments) or 0
 
 
@@ -185,10 +192,10 @@ def _last(session) -> Result:
     return session.con.last_result
 
 
-@dot("print", "[TEXT]")
-def _print(session, text=""):
+@dot("print", "[TEXT ...]")
+def _print(session, *words):
     """write TEXT where results go"""
-    session.write([text])
+    session.write([" ".join(words)])
 
 
 @dot("quit")

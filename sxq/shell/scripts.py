@@ -1,7 +1,7 @@
 """From the text of a script to what the shell runs: statements up to their `;`, and dot-commands, a line each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sxq.language.lexemes import lexemes
 
@@ -12,12 +12,18 @@ class Statement:
 
     text: str
 
+    @property
+    def line(self) -> int:
+        """The line of the script where it begins, from 1."""
+        return len(self.text) - len(self.text.lstrip("\n")) + 1
+
 
 @dataclass(frozen=True)
 class DotCommand:
     """A line such as `.mode csv`, without its dot."""
 
     text: str
+    line: int = field(default=1, compare=False)  # of the script, from 1
 
 
 def steps(script: str) -> Iterator[Statement | DotCommand]:
@@ -28,7 +34,7 @@ def steps(script: str) -> Iterator[Statement | DotCommand]:
         if first.text == "." and not script[line_start:first.start].strip():
             end = script.find("\n", first.start)
             at = len(script) if end < 0 else end
-            yield DotCommand(script[first.end:at].strip())
+            yield DotCommand(script[first.end:at].strip(), script.count("\n", 0, line_start) + 1)
         else:
             end, at = _statement(script, first.start)
             if end > first.start:

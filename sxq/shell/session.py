@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TextIO
 
 from sxq.connection import Connection
-from sxq.errors import DataError
+from sxq.errors import DataError, Error
 from sxq.result import Table
 from sxq.shell import dots
 from sxq.shell.modes import MODES
@@ -18,6 +18,11 @@ from sxq.shell.scripts import DotCommand, steps
 from sxq.shell.watching import watched
 
 INTERRUPTED = 130
+
+
+def told(problem: Error) -> str:
+    """An error as a person is told of it: the message, and in which script it came up."""
+    return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
 
 
 class Session:
@@ -42,10 +47,12 @@ class Session:
         """
         for step in steps(script):
             self.step = step.text
-            if isinstance(step, DotCommand):
-                code = dots.run(self, step.text)
-            else:
-                code = self._statement(step.text)
+            try:
+                code = dots.run(self, step.text) if isinstance(step, DotCommand) else self._statement(step.text)
+            except Error as problem:
+                if self._reading and not hasattr(problem, "__notes__"):
+                    problem.add_note(f"in {self._reading[-1]}, line {step.line}")
+                raise
             if code:
                 return code
         return 0

@@ -13,7 +13,7 @@ from sxq.connection import Connection
 from sxq.errors import Error
 from sxq.language import complete
 from sxq.shell.dots import QUIT
-from sxq.shell.session import Session
+from sxq.shell.session import Session, told
 
 GREETING = "sxq: end statements with ; — .help lists the dot-commands, Ctrl-D leaves"
 
@@ -59,7 +59,7 @@ def _tell(session: Session, problem: Error) -> None:
         from sxq.shell import display
 
         return display.error(problem, session.step)
-    print(f"Error: {problem}", file=sys.stderr)
+    print(f"Error: {told(problem)}", file=sys.stderr)
 
 
 def _read_init(session: Session) -> int:

@@ -20,6 +20,7 @@ _QUERIES = """
 
 _EXPLANATIONS = """
     SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie, raw,
+           {'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus, 'conc': conc},
            field_size, settings
     FROM explanations e JOIN queries USING (query_id) JOIN targets t USING (query_id, target)
     WHERE $query_id IS NULL OR query_id = $query_id
@@ -60,6 +61,7 @@ class StoredExplanation:
     counterfactual: bool
     tie: bool  # either flag may fall the other way
     raw: Mapping[str, float]
+    columns: Mapping[str, float | None]  # size and measures, as the columns have them
     field_size: int  # units of the target's field
     settings: Mapping[str, Any]  # of the query
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key

@@ -5,12 +5,18 @@ microseconds each), `insert_arrays` takes numpy columns (a hundred times faster)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import numpy as np
 
 from sxq.errors import StoreError
+
+_KEY_TYPES = {str: "VARCHAR", UUID: "UUID", date: "DATE", datetime: "TIMESTAMP", time: "TIME", bytes: "BLOB",
+              float: "DOUBLE"}
 
 Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq`
 
@@ -47,15 +53,25 @@ def next_ids(cursor: Cursor, sequence: str, count: int = 1) -> list[int]:
 
 
 def key_type(keys: Sequence[Any]) -> str:
-    """The SQL type that holds all of `keys` [n], all integers or all text; raises StoreError."""
-    if keys and isinstance(keys[0], str):
-        return "VARCHAR"
+    """The SQL type that holds all of `keys` [n], which are of one type; raises StoreError."""
+    kind = type(keys[0]) if keys else int
+    if kind is not int:
+        return _decimal_type(keys) if kind is Decimal else _KEY_TYPES[kind]
     low, high = min(keys, default=0), max(keys, default=0)
     if -2**63 <= low and high < 2**63:
         return "BIGINT"
     if -2**127 < low and high < 2**127:
         return "HUGEINT"
     raise StoreError(f"key {high if high >= 2**127 else low} has more than 128 bits; use text keys")
+
+
+def _decimal_type(keys: Sequence[Decimal]) -> str:
+    digits = [key.as_tuple() for key in keys]
+    scale = max(max(-each.exponent, 0) for each in digits)
+    whole = max(max(len(each.digits) + each.exponent, 0) for each in digits)
+    if whole + scale > 38:
+        raise StoreError(f"decimal keys of {whole} + {scale} digits do not fit into 38; use text keys")
+    return f"DECIMAL({max(whole + scale, 1)}, {scale})"
 
 
 def key_array(keys: Sequence[Any]) -> np.ndarray:

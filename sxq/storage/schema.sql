@@ -1,7 +1,8 @@
 -- The tables of schema `sxq`. The engine writes them; read them as you like, and join them with your own.
 --
--- A node is known by its *key*, the name you gave it: an integer or a text. Key columns are VARIANT, which
--- compares and joins with INTEGER, BIGINT and VARCHAR columns (42 and '42' are two keys). *Positions*
+-- A node is known by its *key*, the name you gave it: an integer, text, UUID, DATE, TIME, TIMESTAMP, DECIMAL,
+-- DOUBLE or BLOB. Key columns are VARIANT, which compares and joins with your column as it is; a literal needs
+-- the type (42 and '42' are two keys, a UUID is UUID '...'). *Positions*
 -- 0 .. n-1 index the rows of `data.x`; for a graph registered from a `Data` without keys, key = position.
 -- Times are UTC. Nothing here is ever overwritten but the result columns of `queries` and `targets`.
 --
@@ -28,7 +29,7 @@ CREATE TABLE graphs (
     num_classes   INTEGER,            -- distinct labels; NULL without labels
     num_graphs    BIGINT,             -- graphs of a collection, whose counts are sums; NULL: a graph
     undirected    BOOLEAN NOT NULL,   -- every edge stands there in both directions
-    key_type      VARCHAR,            -- BIGINT, HUGEINT or VARCHAR; NULL: keys are positions
+    key_type      VARCHAR,            -- SQL type of the keys; NULL: they are positions
     graph_key_type VARCHAR,           -- the same of a collection's graphs; NULL: keys are numbers
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
     parts         VARCHAR[] NOT NULL, -- which of y, split, edge_weight, edge_attr, edge_truth it has

@@ -1,0 +1,102 @@
+"""Keys: the user's names of nodes and of graphs, all of one type.
+
+A key is what the user's tables have: an integer, text, a UUID, a date, a time, a timestamp, a decimal, a
+floating-point number or bytes. In a query it is written as an integer or as text, which is read as the type that
+the keys have (bytes as hex digits).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from sxq.errors import GraphError, did_you_mean
+
+READ: Mapping[type, Callable[[Any], Any]] = {  # type of the keys -> how another literal is read as one
+    int: lambda value: _whole(value), str: lambda value: _refuse(), UUID: UUID, date: date.fromisoformat,
+    datetime: datetime.fromisoformat, time: time.fromisoformat, bytes: bytes.fromhex,
+    float: lambda value: _number(value, float), Decimal: lambda value: _number(value, lambda n: Decimal(str(n)))}
+NAMES = {int: "integers", str: "text", UUID: "UUIDs", date: "dates", datetime: "timestamps", time: "times",
+         bytes: "bytes", float: "numbers", Decimal: "decimals"}
+
+
+class Keys:
+    """Unique names of n things, and back from a name to its place.
+
+    Raises GraphError where they are not n, of several types or of a type that cannot be a key, or not unique.
+    """
+
+    def __init__(self, names: Sequence[Any], count: int, what: str = "nodes"):
+        self.names = list(map(plain, names))
+        if len(self.names) != count:
+            raise GraphError(f"{len(self.names)} keys for {count} {what}")
+        self.kind = _kind(self.names)
+        self._places = {name: place for place, name in enumerate(self.names)}
+        if len(self._places) != count:
+            twice = next(name for place, name in enumerate(self.names) if self._places[name] != place)
+            raise GraphError(f"key {shown(twice)} stands for more than one node; keys must be unique")
+
+    def place(self, key: Any) -> int:
+        """The place of a key, or of a literal that can be read as one; raises KeyError, whose text is a hint."""
+        key = plain(key)
+        if type(key) is not self.kind and not (self.kind is datetime and isinstance(key, datetime)):  # True is no 1
+            try:
+                key = READ[self.kind](key)
+            except (ValueError, TypeError, AttributeError, InvalidOperation):
+                raise KeyError(f": keys are {NAMES[self.kind]} such as {shown(self.names[0])}, {shown(key)} is "
+                               f"{type(key).__name__}") from None
+        if key not in self._places:
+            near = did_you_mean(key, self.names[:100_000]) if self.kind is str else ""
+            raise KeyError(near or f": the graph has {len(self.names)} nodes, the first is {shown(self.names[0])}")
+        return self._places[key]
+
+
+def plain(value: Any) -> Any:
+    """A Python value for a numpy scalar."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def written(key: Any) -> int | str:
+    """A key as a query writes it: an integer or text."""
+    return key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
+
+
+def shown(key: Any) -> str:
+    """A key in a message or a plan."""
+    return repr(key if type(key) not in READ or isinstance(key, float) else written(key))
+
+
+def _kind(names: Sequence[Any]) -> type:
+    kinds = {type(name) for name in names} or {int}
+    kind = kinds.pop()
+    if kinds:
+        found = ", ".join(sorted(each.__name__ for each in {kind, *kinds}))
+        raise GraphError(f"keys are {found}; expected all of one type, none missing")
+    if kind not in READ:
+        raise GraphError(f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
+                         "make them text by a cast, or one column of several")
+    if kind is float and any(map(math.isnan, names)):
+        raise GraphError("a key is NaN, which equals nothing")
+    if kind in (datetime, time) and any(name.tzinfo for name in names):
+        raise GraphError("keys are times with a time zone; say key AT TIME ZONE 'UTC'")
+    return kind
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, Decimal) and value == int(value):
+        return int(value)
+    raise ValueError
+
+
+def _refuse() -> Any:
+    raise ValueError
+
+
+def _number(value: Any, read: Callable[[Any], Any]) -> Any:
+    if isinstance(value, bool):
+        raise ValueError
+    return read(value)

@@ -1,0 +1,106 @@
+"""Graphs and collections by name; one that only the store holds is loaded when first asked for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, Literal, overload
+
+from sxq.errors import InvalidValue, NameTaken, UnknownName
+from sxq.graph import Graph, GraphSet
+
+
+class Graphs(Mapping[str, Graph | GraphSet]):
+    """Every graph and collection by its name.
+
+    renewed  called with a name that stands for other content from here on, or for none
+    """
+
+    def __init__(self, store, renewed: Callable[[str], None]):
+        self._store, self._renewed = store, renewed
+        self._held: dict[str, tuple[Graph | GraphSet, int | None]] = {}  # with their ids; None where nothing is stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._held, *(row.name for row in self._store.graphs())}))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._held or any(row.name == name for row in self._store.graphs())
+
+    def __getitem__(self, name: str) -> Graph | GraphSet:
+        if name not in self._held:
+            ids = [row.graph_id for row in self._store.graphs() if row.name == name]
+            if not ids:
+                raise KeyError(name)
+            self._held[name] = self._loaded(ids[0]), ids[0]
+        return self._held[name][0]
+
+    @overload
+    def of_kind(self, kind: Literal["graph"], name: str) -> Graph: ...
+    @overload
+    def of_kind(self, kind: Literal["graphs"], name: str) -> GraphSet: ...
+    @overload
+    def of_kind(self, kind: str, name: str) -> Graph | GraphSet: ...
+
+    def of_kind(self, kind, name):
+        """What is called `name` and is a "graph" or a collection of "graphs"; raises UnknownName, InvalidValue."""
+        found = known(kind, name, self)
+        if isinstance(found, GraphSet) != (kind == "graphs"):
+            what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
+            raise InvalidValue(f"{name!r} is {what} {name}")
+        return found
+
+    def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
+        """Keep a graph or a collection under a name, stored where the database can be written. Raises NameTaken."""
+        if name in self and self[name].content_hash == graph.content_hash:
+            return
+        if self._store.read_only:
+            if name in self and not replace:
+                raise NameTaken(f"graph {name!r} exists with other content; use replace=True, or choose another name")
+            graph_id = None
+        else:
+            save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
+            graph_id = save(name, graph.content_hash, graph.columns(), graph.undirected, replace)
+        self._held[name] = graph, graph_id
+        self._renewed(name)
+
+    def drop(self, kind: str, name: str) -> None:
+        """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue."""
+        self.of_kind(kind, name)
+        self._store.drop(kind, name, if_exists=True)
+        self._held.pop(name, None)
+        self._renewed(name)
+
+    def rows(self) -> list[Any]:
+        """Every graph as the store lists it, or as it is in memory: both have these attributes."""
+        stored = {row.name: row for row in self._store.graphs()}
+        memory = {name: SimpleNamespace(name=name, num_nodes=graph.num_nodes, num_edges=graph.num_edges,
+                                        num_features=graph.num_features, undirected=graph.undirected,
+                                        num_graphs=len(graph) if isinstance(graph, GraphSet) else None)
+                  for name, (graph, _) in self._held.items()}
+        return [memory.get(name) or stored[name] for name in self]
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a graph by its name, None where nothing is stored."""
+        self[name]  # which finds the id with the graph
+        return self._held[name][1]
+
+    def name_of(self, graph_id: int) -> str:
+        """The name that stands for a stored graph now."""
+        return next((row.name for row in self._store.graphs() if row.graph_id == graph_id), "(dropped)")
+
+    def stored(self, graph_id: int) -> Graph | GraphSet:
+        """A graph by its id, whatever its name stands for now."""
+        return next((graph for graph, held in self._held.values() if held == graph_id), None) or self._loaded(graph_id)
+
+    def _loaded(self, graph_id: int) -> Graph | GraphSet:
+        if self._store.is_collection(graph_id):
+            return GraphSet.of(self._store.load_graphs(graph_id))
+        return Graph(**self._store.load_graph(graph_id))
+
+
+def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
+    """The entry of a name, or UnknownName with the known ones."""
+    if name not in entries:
+        raise UnknownName(kind, name, entries)
+    return entries[name]

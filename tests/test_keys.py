@@ -1,0 +1,87 @@
+"""Keys of any type: from the user's table through a query into the answer's tables, and back by a join."""
+
+import datetime
+import decimal
+import json
+import uuid
+
+import numpy as np
+import pytest
+
+import sxq
+from sxq.errors import GraphError, NodeNotFound
+from sxq.graph import Graph
+
+TYPES = {  # SQL type -> the key of row i, and that of row 0 as a query writes it
+    "UUID": ("CAST(md5('a' || i) AS UUID)", "5640486d-aa68-80d6-67b7-6c958820361a"),
+    "DATE": ("DATE '2024-01-01' + CAST(i AS INTEGER)", "2024-01-01"),
+    "TIMESTAMP": ("TIMESTAMP '2024-01-01' + i * INTERVAL '90 minutes'", "2024-01-01 00:00:00"),
+    "TIME": ("TIME '00:00' + i * INTERVAL '1 minute'", "00:00:00"),
+    "DECIMAL(10,2)": ("CAST(i + 0.25 AS DECIMAL(10, 2))", "0.25"),
+    "DOUBLE": ("CAST(i + 0.5 AS DOUBLE)", "0.5"),
+    "BLOB": ("CAST('k' || i AS BLOB)", "6b30"),
+    "HUGEINT": ("CAST(i AS HUGEINT) + 9223372036854775808", 9223372036854775808),
+    "ENUM": ("CAST(chr(CAST(97 + i AS INTEGER)) AS ENUM('a', 'b', 'c', 'd', 'e', 'f'))", "a"),
+}
+QUERY = "USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 50 CANDIDATES"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):
+    expression, first = TYPES[name]
+    literal = first if isinstance(first, int) else f"'{first}'"
+    with sxq.connect(str(tmp_path / "keys.duckdb")) as con:
+        con.execute(f"""
+            CREATE TABLE people AS SELECT {expression} AS id, CAST(i % 4 AS DOUBLE) AS age, i % 2 AS label
+                FROM range(6) t(i);
+            CREATE TABLE calls AS SELECT a.id AS caller, b.id AS callee FROM people a POSITIONAL JOIN
+                (FROM (FROM people OFFSET 1) UNION ALL FROM (FROM people LIMIT 1)) b;
+            CREATE GRAPH g FROM NODES (FROM people) EDGES (FROM calls) (UNDIRECTED = true);
+            TRAIN MODEL m ON GRAPH g (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 4, EPOCHS = 30)""")
+        result = con.execute(f"EXPLAIN NODE {literal} {QUERY}")
+        key = con.execute("SELECT id FROM people LIMIT 1").rows[0][0]
+        assert result.targets[0].target == key and len(result)
+        asked = con.explain(node=key).using("m").optimize("fdl+", "conc").top(2).budget(50)
+        assert str(asked) == f"EXPLAIN NODE {literal} {QUERY}"
+        assert [e.edges for e in asked.run()] == [e.edges for e in con.execute(f"EXPLAIN NODE ? {QUERY}", [key])]
+        assert len(con.execute(f"EXPLAIN NODES (SELECT id FROM people) {QUERY}").targets) == 6
+        for joined in ("explanations e JOIN people ON e.target = id", "explanation_edges e JOIN people ON e.src = id"):
+            (held, found), = con.execute(f"SELECT (SELECT count(*) FROM {joined.split()[0]}), count(*) FROM {joined}").rows
+            assert held == found > 0
+        assert len(con.execute("SELECT * FROM knee JOIN people ON target = id"))
+        result.export(str(tmp_path / "answer.json"))
+        assert str(json.loads((tmp_path / "answer.json").read_text())["targets"][0]["target"]) == str(first)
+        assert str(result.targets[0].target) in result.to_html()
+    with sxq.connect(str(tmp_path / "keys.duckdb")) as con:  # keys survive the file
+        assert {row[-1] for row in con.execute("AUDIT").rows} == {"ok"}
+        assert con.execute(f"EXPLAIN NODE {literal} {QUERY}").targets[0].target == key
+
+
+def graph_of(keys):
+    return Graph(np.zeros((2, 0), int), np.ones((len(keys), 1)), keys=keys)
+
+
+@pytest.mark.parametrize("keys, literal, place", [
+    ([uuid.UUID(int=7), uuid.UUID(int=8)], uuid.UUID(int=8), 1), ([1.5, 2.0], 2, 1), ([3, 4], decimal.Decimal(4), 1),
+    ([decimal.Decimal("0.10")], "0.1", 0), ([datetime.datetime(2024, 1, 1)], "2024-01-01", 0), ([b"\xff\x00"], "FF00", 0)])
+def test_a_literal_is_read_as_the_type_of_the_keys(keys, literal, place):
+    assert graph_of(keys).position(literal) == place
+
+
+@pytest.mark.parametrize("keys, literal, said", [
+    ([uuid.UUID(int=7)], "x", "keys are UUIDs such as '00000000-0000-0000-0000-000000000007', 'x' is str"),
+    ([datetime.date(2024, 1, 1)], "2024-01-02", "the graph has 1 nodes, the first is '2024-01-01'"),
+    ([1.5], True, "keys are numbers such as 1.5, True is bool"), ([1], 1.0, "keys are integers such as 1"),
+    (["a"], 1, "keys are text such as 'a', 1 is int")])
+def test_what_is_no_key_is_said(keys, literal, said):
+    with pytest.raises(NodeNotFound, match=said):
+        graph_of(keys).position(literal)
+
+
+@pytest.mark.parametrize("keys, said", [
+    ([True, False], "keys are bool; expected integers, text"), ([[1], [2]], "keys are list"), ([float("nan")], "NaN"),
+    ([1, "a"], "keys are int, str; expected all of one type"), ([1, None], "none missing"), ([1, 1], "key 1 stands for"),
+    ([datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)], "say key AT TIME ZONE 'UTC'")])
+def test_what_cannot_be_keys_is_said(keys, said):
+    with pytest.raises(GraphError, match=said):
+        graph_of(keys)
