@@ -21,7 +21,7 @@ from sxq.execution.inference.union import Union
 LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: caches hold them, a GPU is full
 NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
 FEWEST = 4  # that are cut from a batch for another thread: two take as long as four
-SMALLEST = 2**17  # messages below which a tile is not cut for the sake of another thread
+SMALLEST = 2**19  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
 WIDE = 2**12  # messages of the widest layer from which differences pay
 NEAR = 2**14  # rows of a tile of differences
