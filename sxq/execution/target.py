@@ -166,7 +166,7 @@ class TargetRun:
                          packed[new][rank])
         self._answer()
         self._told += 1
-        if self._told & (self._told - 1) == 0:
+        if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
             self.bytes = self._held()
 
     def close(self, stopped: str = "") -> None:

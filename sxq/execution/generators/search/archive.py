@@ -17,7 +17,7 @@ GRAIN = 0.003  # values are told apart by this, at first
 NOTICEABLE = 1e-3  # volume from which a member cuts the free space, at first
 FINER, FINEST = 3, 2e-4  # the factor and the end of refining, as a grain
 SURVIVORS = 100
-BOXES = 500  # most of them
+BOXES = 250  # most of them
 BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
 

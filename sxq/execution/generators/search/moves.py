@@ -17,7 +17,7 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.search.archive import States
 from sxq.execution.generators.search.memory import Memory
 
-MEMBERS = 24  # whose neighbours compete for a batch
+MEMBERS = 16  # whose neighbours compete for a batch
 SINGLES, PAIRED = 10, 4  # additions, and as many drops, considered for each member: alone, in pairs
 NOISE = 1e-3  # of a score, so that equal promises take turns
 PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
