@@ -2,9 +2,11 @@
 
 Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, default settings, in-memory
 database. Every target is explained once before the clock starts. Prints the median and the 95th percentile
-over the targets and the share of each operator, as PROFILE gives them.
+over the targets and the share of each operator, as PROFILE gives them. With `--many N` also N random targets in one
+EXPLAIN NODES: candidates per second in it, over those of its first ONE_BY_ONE targets in statements of their own; and
+how far memory grows in the statement of N and in one of N / 10.
 
-    SXQ_DATA=... python benchmarks/query.py [--quick] [--json] [--plot FILE]
+    SXQ_DATA=... python benchmarks/query.py [--quick] [--json] [--plot FILE] [--many N]
 """
 
 import argparse
@@ -15,11 +17,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import memory
 import numpy as np
 
 import sxq
 
+ONE_BY_ONE = 26  # targets of --many explained in statements of their own
 QUERY = "EXPLAIN NODE ? USING MODEL gcn OPTIMIZE fdl+, fdl-, conc"
+MANY = QUERY.replace("NODE ?", "NODES ?")
 
 
 def main() -> None:
@@ -27,6 +32,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="6 targets instead of 26")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--plot", metavar="FILE", help="draw where the time of a query goes")
+    parser.add_argument("--many", type=int, default=0, metavar="N", help="also N targets in one statement")
     options = parser.parse_args()
     data = Path(os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz"))
     targets = [int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]]
@@ -35,19 +41,51 @@ def main() -> None:
     print(f"median {found['median_ms']:.0f} ms, 95th percentile {found['p95_ms']:.0f} ms")
     for operator, share in found["share"].items():
         print(f"  {operator:<10}{share:6.1%}")
+    if options.many:
+        found["many"] = many = at_once(data, options.many)
+        print(f"{options.many} targets in one statement: {many['seconds']:.1f} s, {many['candidates_per_second']:,.0f} "
+              f"candidates/s, {many['ratio']:.2f} times as many as one by one; memory grows by {many['megabytes']:.0f} MB "
+              f"({many['megabytes_tenth']:.0f} MB with a tenth of the targets)")
     if options.plot:
         plot(found, options.plot)
     if options.json:
         print(json.dumps(found))
 
 
+def connect(data: Path) -> sxq.Connection:
+    """A database in memory with the graph and its model."""
+    con = sxq.connect()
+    con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
+    con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
+                [str(data / "models" / "skyexp_cora_gcn.safetensors")])
+    return con
+
+
+def at_once(data: Path, count: int) -> dict:
+    """Random targets in one statement, against the same number one by one."""
+    with connect(data) as con:
+        targets = np.random.default_rng(0).permutation(2708)[:count].tolist()
+        con.execute(MANY, [targets[:ONE_BY_ONE]])  # warm
+        results, alone = timed(lambda: [con.execute(QUERY, [target]) for target in targets[:ONE_BY_ONE]])
+        with memory.Growth() as tenth:
+            con.execute(MANY, [targets[: count // 10]])
+        with memory.Growth() as growth:
+            result, seconds = timed(lambda: con.execute(MANY, [targets]))
+        single = sum(one.candidates for one in results) / alone
+        return {"targets": count, "seconds": seconds, "candidates_per_second": result.candidates / seconds,
+                "ratio": result.candidates / seconds / single, "megabytes": growth.megabytes,
+                "megabytes_tenth": tenth.megabytes}
+
+
+def timed(work):
+    """What `work()` returns, and its seconds."""
+    started = time.perf_counter()
+    return work(), time.perf_counter() - started
+
+
 def measure(data: Path, targets: list[int]) -> dict:
     """Explain every target twice; the second time counts."""
-    with sxq.connect() as con:
-        con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
-        con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? "
-                    "(ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
-                    [str(data / "models" / "skyexp_cora_gcn.safetensors")])
+    with connect(data) as con:
         seconds, spent, candidates = [], Counter(), 0
         for target in targets:
             con.execute(QUERY, [target])

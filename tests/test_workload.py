@@ -39,7 +39,7 @@ def test_neighbours_are_searched_together():
 
 
 def test_the_order_of_the_search_is_not_the_order_of_the_result(monkeypatch):
-    monkeypatch.setattr(executor, "TOGETHER", 3)
+    monkeypatch.setitem(executor.TOGETHER, "cpu", 3)
     graph, admitted = random_graph(np.random.default_rng(1), features=2), []
     started = executor.TargetRun.__init__
     monkeypatch.setattr(executor.TargetRun, "__init__",

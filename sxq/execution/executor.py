@@ -22,7 +22,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure
 
-TOGETHER = 64  # most targets searched at once; memory may allow fewer
+TOGETHER = {"cpu": 16, "cuda": 64}  # most targets searched at once: a batch is full, and more only take memory
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
 LOOK_EVERY = 1.0  # seconds between two looks at what the running answers cover, which costs a selection each
 LOOKED_AT = 8  # most targets looked at
@@ -109,6 +109,7 @@ class _Loop:
         self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
         self.backend = open_backend(plan.find(Verify).backend, model)
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
+        self.most = TOGETHER.get(model.device.type, TOGETHER["cuda"])
         self.within = plan.find(Generate).within
         self.total = len(plan.find(FieldScan).targets)
         self.waiting, self.running = deque(self._order()), []
@@ -120,7 +121,7 @@ class _Loop:
 
     def admit(self) -> Iterator[TargetReport]:
         """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
-        while self.waiting and len(self.running) < TOGETHER and self._room():
+        while self.waiting and len(self.running) < self.most and self._room():
             ordinal, started = self.waiting[0], time.perf_counter()
             try:
                 self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal,
@@ -222,7 +223,7 @@ class _Loop:
     def _order(self) -> Iterable[int]:
         """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
         scan = self.plan.find(FieldScan)
-        if self.total <= TOGETHER or scan.kind == "graph":  # graphs have nothing in common
+        if self.total <= self.most or scan.kind == "graph":  # graphs have nothing in common
             return range(self.total)
         return workload.order(self.graph, np.array(scan.positions), scan.hops)
 
