@@ -1,8 +1,9 @@
 """Search, what EXPLAIN does without BY: peeling, growing and local improvement on one edge table and one archive.
 
-    probe     every unit with the path that joins it to the target: what a small candidate gains by it
     walk      ways from the target to the whole field, each after a corner of the front of its own (`walks.py`): quick
-              ones by the table as it is, so that there is something to show early; thorough ones a little later
+              ones first, by first-order estimates alone, so that there is something to show at once; thorough ones
+              after the probe
+    probe     every unit with the path that joins it to the target: what a small candidate gains by it
     improve   in between, and until the budget is spent: members of the front with one or two units added, dropped or
               exchanged, those first that promise most hypervolume, and children of members crossed (`moves.py`)
 
@@ -37,13 +38,13 @@ PATIENCE = 8  # rounds in a row without a candidate that is new
 
 
 def search(field: Field, context: Context) -> Search:
-    """Probe, walk, improve until the allowance is spent; of a tiny field, see everything."""
+    """Walk, probe, improve, walk again, improve until the allowance is spent; of a tiny field, see everything."""
     if 2 ** field.num_units <= context.allowance:
         return (yield from exhaustive(field, context))
     memory = Memory(field, context)
+    yield from Walks.start(memory, thorough=False).go(memory)
     yield from probe(memory)
-    quick, thorough = Walks.start(memory, thorough=False), Walks.start(memory, thorough=True)
-    yield from quick.go(memory)
+    thorough = Walks.start(memory, thorough=True)
     yield from _improve(memory, context.allowance // EARLY, memory.batch // 4)
     yield from thorough.go(memory)
     memory.worth = thorough.table.mean(axis=0)

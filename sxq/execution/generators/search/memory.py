@@ -27,7 +27,7 @@ class Memory:
         self.archive = Archive(field.num_units, len(context.full))
         self.empty = log_odds(np.array([context.p_empty, context.p_full]))
         self.whole = self.empty[::-1]
-        self.worth = np.stack([np.zeros(field.num_units), -context.edge_gradient()], axis=1)
+        self.worth = np.outer(context.edge_gradient(), (1.0, -1.0))
         self.near, self.far = _ends_by_hop(field)
         self.link = self._links()
         self.batch = min(256, context.rows)
