@@ -229,19 +229,25 @@ def show(name: str, rows: dict[str, dict]) -> None:
 
 
 def plot(found: dict[str, dict], file: str) -> None:
-    """One panel for each suite: the median share of the best front known against the share of the budget spent."""
+    """One panel for each suite: the median share of the best front known against the share of the budget spent, of the
+    methods that can go on."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         sys.exit("--plot needs matplotlib")
-    figure = Figure(figsize=(4 * len(found), 3.6), layout="constrained")
+    figure = Figure(figsize=(3 * len(found) + 1.6, 3.4), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for panel, (name, rows) in zip(panels, found.items()):
-        for label, row in rows.items():
-            panel.plot([100 * share for share in SHARES], list(row["shares"].values()), marker="o", label=label)
-        panel.set(title=name, xlabel="% of the budget", xscale="log")
+        for color, (label, row) in enumerate(row for row in rows.items() if row[0] not in ONE_SHOT):
+            panel.plot([100 * share for share in SHARES], list(row["shares"].values()), marker="o", ms=4,
+                       label="search" if label == "default" else label, color=f"C{color % 10}",
+                       lw=2.5 if label == "default" else 1, zorder=3 if label == "default" else 2)
+        panel.set(title=name, xlabel="% of the budget", xscale="log", xticks=[3, 10, 30, 100],
+                  xticklabels=["3", "10", "30", "100"])
+        panel.minorticks_off()
+        panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("hypervolume / best known, median")
-    panels[-1].legend(fontsize=7)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     figure.savefig(file, dpi=150)
 
 
