@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
 
 import argparse
 import sys
+from pathlib import Path
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
@@ -21,8 +22,24 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments if arguments and arguments[0] in COMMANDS else ["", *arguments]
     action, parser = COMMANDS[name]
-    options = parser().parse_args(rest)
+    options = parser().parse_intermixed_args(rest) if name == "report" else parser().parse_args(rest)
+    if wrong := _misread(name, options):
+        parser().error(wrong)
     return _guarded(lambda: action(options))
+
+
+def _misread(name: str, options) -> str:
+    """What to say where a statement stands in the place of a database, or the other way round; or nothing."""
+    database = getattr(options, "database", None)
+    if name == "report" and not any(map(str.isspace, options.query)):
+        return f"there is no statement: {options.query!r} is taken for one; sxq report [database] 'EXPLAIN ...'"
+    if name == "report" and database and not Path(database).exists():
+        return f"there is no database {database!r}"
+    if name == "report" and not Path(options.output).absolute().parent.is_dir():
+        return f"there is no folder to write {options.output!r} to"
+    if database and any(map(str.isspace, database)) and not Path(database).suffix and not Path(database).exists():
+        return f"{database!r} looks like a statement: use -c"
+    return ""
 
 
 def _with_database(options) -> int:

@@ -120,7 +120,21 @@ def test_a_report_is_one_file(toy):
     assert "acct-17" in (toy / "answer.html").read_text()
     done = run("report", "toys.duckdb", "SELECT 1", "-o", "none.html")
     assert done.returncode == 1 and "hold no EXPLAIN" in done.stderr and not (toy / "none.html").exists()
-    assert run("report", "toys.duckdb", EXPLAIN, "-o", "no/where.html").stderr.startswith("Error: cannot write")
+
+
+def test_what_a_report_lacks_is_said_before_anything_runs(toy):
+    for arguments, said in ((("toys.duckdb", EXPLAIN, "-o", "no/where.html"), "there is no folder to write"),
+                            (("toys.duckdb",), "there is no statement"),
+                            (("none.duckdb", EXPLAIN), "there is no database 'none.duckdb'")):
+        done = run("report", *arguments)
+        assert done.returncode == 2 and said in done.stderr
+    assert not (toy / "none.duckdb").exists()
+    assert run("report", "toys.duckdb", "--read-only", EXPLAIN, "-o", "between.html").returncode == 0
+
+
+def test_a_statement_is_no_name_of_a_database(tmp_path):
+    done = run("EXPLAIN NODE 1 USING MODEL gcn OPTIMIZE conc", cwd=tmp_path)
+    assert done.returncode == 2 and "use -c" in done.stderr and not list(tmp_path.iterdir())
 
 
 def test_wrong_usage_is_exit_code_2(tmp_path):
