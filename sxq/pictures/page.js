@@ -339,7 +339,7 @@
     $("legend").replaceChildren(...labels.map((label) => {
       const dot = make("i");
       dot.style.background = colour(label);
-      return make("span", {}, dot, label === null ? "no label" : `class ${label}`);
+      return make("span", {}, dot, label === null ? "no label" : `label ${label}`);
     }));
     if (scene && scene.truth.length) $("legend").append(make("span", {}, make("i", { class: "band" }), "named by the ground truth"));
     $("proof").replaceChildren(...target.proof.map(([what, much]) => make("tr", {}, make("td", {}, what), make("td", {}, much))));

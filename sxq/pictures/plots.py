@@ -130,7 +130,7 @@ def _legend(figure, drawn: Scene) -> None:
     from matplotlib.lines import Line2D
 
     labels = sorted({label for label in drawn.labels() if label is not None})
-    dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"class {label}")
+    dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"label {label}")
             for label in labels]
     ring = Line2D([], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target")
     band = Line2D([], [], color=colours.TRUTH, lw=9, solid_capstyle="round", label="named by the ground truth")
