@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from sxq import language
-from sxq.errors import InvalidValue
+from sxq.errors import InvalidValue, ModelError
 from sxq.language import statements as st
 from sxq.result import Result, Table
 
@@ -183,13 +183,21 @@ def explain(model, data, node: Any = None, *, k: int = 10, epsilon: float = 0.1,
 
 def _targets(con: "Connection", model, data, node: Any, output: str) -> Question:
     """What `explain` is asked about, registered."""
-    if node is None:
-        graphs = data if isinstance(data, Sequence) else [data]
-        con.register_graphs("graphs", graphs)
-        con.register_model("model", model, graphs="graphs", output=output)
-        return con.explain(graphs=range(len(graphs)))
-    con.register_graph("graph", data)
-    con.register_model("model", model, "graph", output)
+    if hasattr(data, "forward"):
+        raise InvalidValue("the data are a model; expected explain(model, data, node)")
+    try:
+        if node is None:
+            graphs = data if isinstance(data, Sequence) else [data]
+            con.register_graphs("graphs", graphs)
+            con.register_model("model", model, graphs="graphs", output=output)
+            return con.explain(graphs=range(len(graphs)))
+        con.register_graph("graph", data)
+        con.register_model("model", model, "graph", output)
+    except ModelError as error:
+        meant = ("without node=, data is one graph to classify, or several" if node is None else
+                 "with node=, the model says something of every node; for a model of whole graphs leave it out")
+        error.args = (f"{error} ({meant})",)
+        raise
     return con.explain(nodes=node if isinstance(node, Iterable) and not isinstance(node, str) else [node])
 
 

@@ -107,6 +107,14 @@ def test_one_call_takes_every_clause():
     assert "jointly" in both.plan and len(both) == 2
 
 
+def test_one_call_says_what_was_mixed_up():
+    data, votes = toys.payments_data(), toys.Votes()
+    with pytest.raises(sxq.ModelError, match="without node=, data is one graph"):
+        sxq.explain(votes, data)
+    with pytest.raises(sxq.InvalidValue, match="the data are a model"):
+        sxq.explain(data, votes, 3)
+
+
 def test_one_call_takes_whole_graphs():
     graphs, model = some_graphs(), Pools()
     one, two = (Data(x=torch.tensor(graph.x), edge_index=torch.tensor(graph.edge_index)) for graph in list(graphs)[:2])
