@@ -107,7 +107,7 @@ def _check_learned(generators, catalog: Catalog, model: str) -> None:
                                f"FOR MODEL {model}")
         if known("refine", chosen, catalog.learned) != model:
             raise InvalidValue(f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
-                               f"not for {model!r}")
+                               f"not for {model!r}; PRETRAIN OR REPLACE REFINE {chosen} trains it anew")
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:
