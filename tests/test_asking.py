@@ -17,14 +17,6 @@ from tests import toys
 from tests.test_graph_targets import Pools, some_graphs
 
 
-@pytest.fixture
-def con(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect() as con:
-        yield toys.fill(con)
-
-
 def bare(text, values=None):
     """What the parser makes of a text, without the text."""
     return replace(language.bind([language.parse(text)], values)[0], text="")

@@ -29,16 +29,6 @@ def run(*arguments, script=None, **options):
                           env=environment(), **options)
 
 
-@pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """A working directory with toys.duckdb."""
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect("toys.duckdb") as con:
-        toys.fill(con)
-    return tmp_path
-
-
 def test_a_command_prints_tables_and_nothing_else(tmp_path):
     done = run("-c", "SELECT 1 AS one, 'a' AS letter; SELECT 2 AS two", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

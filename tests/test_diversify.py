@@ -14,7 +14,7 @@ from sxq.graph import embed, extract
 from sxq.scoring import cover as covers
 from sxq.scoring import diversify, joint
 from sxq.scoring.dominance import millionths, records
-from tests import graphs, toys
+from tests import graphs
 from tests import oracles_scoring as oracle
 
 NODES = 6
@@ -112,14 +112,6 @@ def test_joint_answers_have_one_of_each_and_keep_the_bound(targets, more, epsilo
     assert all(own or not front for own, front in zip(members, fronts))
     found = sum(oracle.dominance(own, all_, epsilon) for own, all_ in zip(members, candidates))
     assert found >= (1 - 1 / e) * oracle.best_joint_dominance(fronts, candidates, epsilon, k)
-
-
-@pytest.fixture
-def con(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect() as con:
-        yield toys.fill(con)
 
 
 def test_one_target_jointly_is_the_plain_answer(con):

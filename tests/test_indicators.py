@@ -15,7 +15,7 @@ from sxq.errors import InvalidValue
 from sxq.graph import extract, induced_edges
 from sxq.scoring.indicators import (Match, agreement, coverage, epsilon_achieved, nigd, nipf, nms,
                                     on_paper_scale, on_scores, stability)
-from tests import graphs, toys
+from tests import graphs
 from tests import oracles_scoring as oracle
 
 POINT = st.tuples(*[st.sampled_from([0.0001, 0.1, 0.11, 0.25, 0.5, 0.55, 0.9, 1.0])] * 3)
@@ -140,14 +140,6 @@ def test_agreement_is_its_definition(answer, truth):
     assert found.union.recall == sum(edge in edges for edge in truth) / len(truth)
     assert not edges or found.union.precision == sum(edge in truth for edge in edges) / len(edges)
     assert all(found.best.f1 >= 2 * len(member & truth) / (len(member) + len(truth)) for member in answer)
-
-
-@pytest.fixture
-def con(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect() as con:
-        yield toys.fill(con)
 
 
 def test_the_view_of_indicators_is_the_library(con):

@@ -18,16 +18,6 @@ from tests import golden, graphs, toys
 from tests.terminal import terminal
 
 
-@pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """A working directory with toys.duckdb."""
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect("toys.duckdb") as con:
-        toys.fill(con)
-    return tmp_path
-
-
 @pytest.mark.parametrize("path", golden.files("shell"), ids=golden.name)
 def test_golden(path, bless, toy):
     with sxq.connect("toys.duckdb") as con:

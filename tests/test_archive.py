@@ -1,0 +1,70 @@
+"""What the search remembers: names of subgraphs, the coarse front, and the survivors, against slow twins."""
+
+import importlib
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as some
+
+from sxq.execution.generators.search.archive import SURVIVORS, Archive, States
+from sxq.scoring.dominance import GRID
+
+memories = importlib.import_module("sxq.execution.generators.search.memory")
+
+
+def states(values: np.ndarray, explanatory: np.ndarray) -> States:
+    count = len(values)
+    return States(np.eye(count, count + 1, dtype=bool), np.zeros((count, 2)), values, explanatory, np.arange(count))
+
+
+def beaten(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((other >= one).all() and (other > one).any())
+
+
+def ranks(rows: np.ndarray) -> list[int]:
+    """Non-dominated ranks, peeled front by front."""
+    left, rank, found = set(range(len(rows))), 0, [0] * len(rows)
+    while left:
+        front = {i for i in left if not any(beaten(rows[i], rows[j]) for j in left)}
+        for i in front:
+            found[i] = rank
+        left, rank = left - front, rank + 1
+    return found
+
+
+@given(some.integers(1, 260), some.integers(0, 2**32 - 1))
+def test_survivors_are_the_first_by_non_dominated_rank(count, seed):
+    rng = np.random.default_rng(seed)
+    values, explanatory = rng.integers(1, 60, (count, 3)) / GRID, rng.random(count) < 0.7
+    archive = Archive(count + 1, 3)
+    every = states(values, explanatory)
+    archive.add(every[: count // 2])
+    archive.survivors()
+    archive.add(every[count // 2:])
+    rows = np.column_stack([np.rint(values * GRID), explanatory])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    by_rank = dict(zip(map(bytes, rows[first]), ranks(rows[first])))
+    kept = [by_rank[row.tobytes()] for row in rows[archive.survivors().ids]]
+    assert len(kept) == min(SURVIVORS, len(first)) == len({row.tobytes() for row in rows[archive.survivors().ids]})
+    assert max(kept) <= sorted(by_rank.values())[len(kept) - 1]
+
+
+def test_refining_tells_apart_what_was_one():
+    values = np.array([[0.5, 0.5, 0.5], [0.5005, 0.4995, 0.5]])
+    archive = Archive(3, 3)
+    archive.add(states(values, np.ones(2, bool)))
+    assert len(archive) == 1
+    assert archive.refine() and archive.refine()
+    archive.add(states(values, np.ones(2, bool)))
+    assert len(archive) == 2
+    while archive.refine():
+        pass
+    assert not archive.refine() and len(archive) == 2
+
+
+@given(some.lists(some.integers(0, 2**64 - 1), max_size=40), some.lists(some.integers(0, 2**64 - 1), max_size=40))
+def test_names_are_kept_sorted_and_found(known, names):
+    known, names = (np.array(sorted(set(own)), np.uint64) for own in (known, names))
+    merged = memories._merged(known, names)
+    assert merged.tolist() == sorted({*known.tolist(), *names.tolist()})
+    assert memories._within(names, known).tolist() == [name in set(known.tolist()) for name in names.tolist()]
