@@ -2,7 +2,8 @@
 
 Cora, the 3-layer GCN of hidden 16 that the skyline paper's authors published, default settings, in-memory
 database. Every target is explained once before the clock starts. Prints the median and the 95th percentile
-over the targets and the share of each operator, as PROFILE gives them. With `--many N` also N random targets in one
+over the targets and the share of each operator, as PROFILE gives them; inference is Verify and Estimate (the model
+runs for first-order estimates of the search). With `--many N` also N random targets in one
 EXPLAIN NODES: candidates per second in it, over those of its first ONE_BY_ONE targets in statements of their own; and
 how far memory grows in the statement of N and in one of N / 10.
 

@@ -47,6 +47,8 @@ class Explaining:
         seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
         rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
         pruned = sum(report.pruned for report in result.targets)
+        if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
+            seconds["Generate"] += f", estimates {estimates}"
         counts = {"Generate": f"{pruned} pruned" if pruned else "",
                   "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
                   "Lattice": f"{result.explanatory} explanatory, front {result.front}",

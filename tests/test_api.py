@@ -588,6 +588,15 @@ def test_profile_runs_and_stores(con):
     assert len(con.last_result) == 2 and profile.columns == ["plan"]
 
 
+def test_the_profile_shows_apart_what_the_model_ran_for_estimates(field):
+    con, _ = field
+    text = str(con.execute(f"PROFILE EXPLAIN NODE 0 USING MODEL m {ALL} BUDGET 200 CANDIDATES"))
+    spent = con.last_result.profile
+    assert 0 < spent["Estimate"] and 0 < spent["Generate"] and f", estimates {spent['Estimate']:.3f} s]" in text
+    con.execute(f"PROFILE EXPLAIN NODE 0 USING MODEL m {ALL} BY random BUDGET 20 CANDIDATES")
+    assert "Estimate" not in con.last_result.profile
+
+
 def test_a_query_is_stored_with_where_it_came_from(con):
     con.execute("SET sxq_budget = 77")
     explain(con)

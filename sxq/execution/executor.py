@@ -30,7 +30,10 @@ LOOKED_AT = 8  # most targets looked at
 
 @dataclass
 class Profile:
-    """Seconds per operator and counts, filled while a plan runs: what PROFILE shows."""
+    """Seconds per operator and counts, filled while a plan runs: what PROFILE shows.
+
+    `Estimate` is no operator of the plan: the model runs for first-order estimates while a generator waits.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     candidates: int = 0
@@ -42,6 +45,13 @@ class Profile:
         now = time.perf_counter()
         self.seconds[operator] = self.seconds.get(operator, 0.0) + now - started
         return now
+
+    def move(self, seconds: float, source: str, to: str) -> None:
+        """Charge time to another operator than the one it was charged to."""
+        if not seconds:
+            return
+        self.seconds[source] = self.seconds.get(source, 0.0) - seconds
+        self.seconds[to] = self.seconds.get(to, 0.0) + seconds
 
 
 @dataclass(frozen=True)
@@ -141,14 +151,15 @@ class _Loop:
     def round(self) -> Iterator[TargetReport]:
         """Ask, verify, tell; yield the targets that have nothing more to ask."""
         clock = time.perf_counter()
-        requests = []
-        for target in list(self.running):
+        requests, asked = [], list(self.running)
+        for target in asked:
             try:
                 requests.append((target, target.ask()))
             except FieldTooLarge as error:
                 self.running.remove(target)
                 yield from self._failed(target.ordinal, error)
         clock = self.profile.charge("Generate", clock)
+        self.profile.move(sum(target.take_estimating() for target in asked), "Generate", "Estimate")
         with blaming(self.model, "copies of receptive fields, from which edges were removed"):
             verdicts = self.verifier.verify([request for _, request in requests if request], self._held())
         clock = self.profile.charge("Verify", clock)

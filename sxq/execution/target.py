@@ -62,6 +62,7 @@ class TargetRun:
         self.prunes = all(GENERATORS[name].prunes for name, _ in self.generate.generators)
         self._pruned: set[bytes] = set()  # what was not verified: it cannot enter the front
         self.stopped, self.seconds = "", 0.0
+        self._estimating = 0.0  # seconds that the model ran for first-order estimates; see `take_estimating`
         self._turns = {-1: self._opening()} if self.field.num_units else {}  # generators, by number
         self._answers: dict[int, Scored] = {}
         self._pending: tuple | None = None
@@ -212,8 +213,16 @@ class TargetRun:
 
     def slopes(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise with each unit's messages, to first order, at the sets of units `bits`: [c, U]."""
+        started = time.perf_counter()
         self._slopes = self._slopes or Slopes(self.model, self.graph, self.field, self.predicted, self.backend)
-        return self._slopes(bits, context)
+        found = self._slopes(bits, context)
+        self._estimating += time.perf_counter() - started
+        return found
+
+    def take_estimating(self) -> float:
+        """Seconds that the model ran for estimates since this was last asked: inference, not the generators' work."""
+        seconds, self._estimating = self._estimating, 0.0
+        return seconds
 
     def infer(self, bits: np.ndarray) -> np.ndarray:
         """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""
