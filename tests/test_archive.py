@@ -3,7 +3,7 @@
 import importlib
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from sxq.execution.generators.search.archive import SURVIVORS, Archive, States
@@ -32,6 +32,7 @@ def ranks(rows: np.ndarray) -> list[int]:
     return found
 
 
+@settings(deadline=None)  # the twin is slow
 @given(some.integers(1, 260), some.integers(0, 2**32 - 1))
 def test_survivors_are_the_first_by_non_dominated_rank(count, seed):
     rng = np.random.default_rng(seed)

@@ -72,6 +72,19 @@ def test_pareto_is_the_quadratic_filter(rows):
     assert pareto(np.array(rows) / 7).tolist() == exact
 
 
+@given(vectors(max_size=40))
+def test_leaders_are_the_quadratic_filter_and_of_equal_ones_the_first(rows):
+    exact = [t for t, a in enumerate(rows) if a not in rows[:t] and not any(oracle.dominates(b, a) for b in rows)]
+    assert dominance.leaders(np.array(rows) / 7).tolist() == exact
+
+
+def test_leaders_across_slices():
+    points = np.random.default_rng(0).integers(0, 40, (3000, 3)) / 3
+    exact = [t for t, p in enumerate(points) if not ((points >= p).all(1) & (points > p).any(1)).any()
+             and not (points[:t] == p).all(1).any()]
+    assert dominance.leaders(points).tolist() == exact
+
+
 def test_pareto_across_slices():
     points = np.random.default_rng(0).integers(0, 40, (3000, 3)) / 3
     exact = [not ((points >= p).all(1) & (points > p).any(1)).any() for p in points]
@@ -104,10 +117,12 @@ def test_hypervolume_by_hand():
 def test_free_boxes_hold_what_a_point_would_add(rows):
     points = np.array(rows, dtype=np.float64)
     half = len(points) // 2
-    free = Free(np.zeros((1, points.shape[1])), np.full((1, points.shape[1]), 10_000.0))
+    free, taken = Free.below(np.full(points.shape[1], 10_000.0)), 0.0
     for point in points[:half]:
-        free = free.without(point)
+        free, gain = free.split(point)
+        taken += gain
     base = oracle.volume(rows[:half])
+    assert taken == pytest.approx(base, rel=1e-12)
     added = [oracle.volume([*rows[:half], row]) - base for row in rows]
     np.testing.assert_allclose(free.gains(points), added, rtol=1e-12, atol=1e-3)
 

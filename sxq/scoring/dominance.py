@@ -52,6 +52,12 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
     return mask
 
 
+def reached(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """[n] bool: which of the vectors [n, M] some row of `by` [b, M] equals or dominates."""
+    parts = (at_least(by, vectors[rows]).any(axis=0) for rows in slices(len(vectors), len(by)))
+    return np.concatenate([np.zeros(0, dtype=bool), *parts])
+
+
 def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.ndarray:
     """[b, n] bool: which grid vectors [n, M] each row of `by` [b, M] epsilon-dominates; in millionths."""
     table = at_least(reach(by, epsilon), vectors)
@@ -61,9 +67,9 @@ def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.n
 
 def _in_all(compare: np.ufunc, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """[b, n]: the comparison of left [b, M] with right [n, M] holds in every column."""
-    table = np.ones((len(left), len(right)), dtype=bool)
-    for one, other in zip(left.T, np.ascontiguousarray(right.T)):
-        table &= compare(one[:, None], other)
+    table, column = np.ones((len(left), len(right)), dtype=bool), np.empty((len(left), len(right)), dtype=bool)
+    for one, other in zip(np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)):
+        table &= compare(one[:, None], other, out=column)
     return table
 
 
@@ -89,10 +95,37 @@ def records(vectors: np.ndarray) -> np.ndarray:
     kept = np.zeros(0, dtype=np.intp)
     for start in range(0, len(vectors), 256):
         fresh = np.arange(start, min(start + 256, len(vectors)))
-        fresh = fresh[~at_least(vectors[kept], vectors[fresh]).any(axis=0)]
+        fresh = fresh[~reached(vectors[fresh], vectors[kept])]
         among = np.triu(at_least(vectors[fresh], vectors[fresh]), 1)  # [earlier, later]
         kept = np.concatenate([kept, fresh[~among.any(axis=0)]])
     return kept
+
+
+def leaders(points: np.ndarray) -> np.ndarray:
+    """Positions, ascending, of the points [n, M] that no other dominates; of equal ones the first. Any numbers."""
+    kept = np.zeros(0, dtype=np.intp)
+    for start in range(0, len(points), 256):
+        fresh = np.arange(start, min(start + 256, len(points)))
+        fresh = fresh[~reached(points[fresh], points[kept])]
+        among = at_least(points[fresh], points[fresh])
+        fresh = fresh[~(among & ~np.tril(among.T)).any(axis=0)]  # but for itself and equal ones that are later
+        kept = np.concatenate([kept[~reached(points[kept], points[fresh])], fresh])
+    return kept
+
+
+def ranked(points: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the first `most` of distinct points [n, M] by non-dominated rank; of the last rank the last ones.
+
+    A table of n by n: for some thousand points at once.
+    """
+    above = at_least(points, points)
+    np.fill_diagonal(above, False)
+    left, kept = np.arange(len(points)), []
+    while len(left) and most > 0:
+        beaten = above[left].any(axis=0)[left]
+        kept.append(left[~beaten][-most:])
+        left, most = left[beaten], most - len(kept[-1])
+    return np.concatenate([left[:0], *kept])
 
 
 def frontier(points: np.ndarray) -> np.ndarray:
@@ -115,7 +148,7 @@ def grouped(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, opens
 
 
-def slices(n: int, width: int) -> Iterator[slice]:
+def slices(n: int, width: int, cells: int = CELLS) -> Iterator[slice]:
     """Slices of n rows such that a table of `width` columns stays bounded."""
-    step = max(1, CELLS // max(width, 1))
+    step = max(1, cells // max(width, 1))
     return (slice(start, start + step) for start in range(0, n, step))

@@ -11,6 +11,8 @@ import numpy as np
 
 from sxq.scoring.dominance import frontier, slices
 
+CELLS = 1 << 15  # entries of one table of gains: it stays in the cache
+
 
 def hypervolume(points: np.ndarray, reference: float | np.ndarray = 0.0) -> float:
     """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M."""
@@ -49,28 +51,40 @@ def _sweep(points: np.ndarray) -> float:
 class Free:
     """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
 
-    lower: np.ndarray  # [b, M] float64
-    upper: np.ndarray  # [b, M] float64
+    boxes: np.ndarray  # [2, M, b] float64: lower, then upper corners
+
+    @staticmethod
+    def below(top: np.ndarray) -> "Free":
+        """All that is below a corner [M], as one box."""
+        return Free(np.stack([np.zeros(len(top)), top])[:, :, None])
+
+    def __len__(self) -> int:
+        return self.boxes.shape[2]
 
     def without(self, point: np.ndarray) -> "Free":
         """What is left when a point [M] is chosen: each box that it cuts leaves at most M smaller ones."""
-        cut = (self.lower < point).all(axis=1)
-        lower, upper = self.lower[cut], self.upper[cut]
-        pieces = [(self.lower[~cut], self.upper[~cut])]
+        return self.split(point)[0]
+
+    def split(self, point: np.ndarray) -> tuple["Free", float]:
+        """What is left when a point [M] is chosen, and the volume that it took."""
+        touched = (self.boxes[0] < point[:, None]).all(axis=0)
+        cut, pieces = self.boxes[:, :, touched], [self.boxes[:, :, ~touched]]
         for m, value in enumerate(point):
-            outside = upper[:, m] > value
-            beyond = lower[outside]
-            beyond[:, m] = value
-            pieces.append((beyond, upper[outside]))
-            upper[:, m] = np.minimum(upper[:, m], value)
-        return Free(*map(np.concatenate, zip(*pieces)))
+            beyond = cut[:, :, cut[1, m] > value]
+            beyond[0, m] = value
+            pieces.append(beyond)
+            np.minimum(cut[1, m], value, out=cut[1, m])
+        return Free(np.concatenate(pieces, axis=2)), float((cut[1] - cut[0]).prod(axis=0).sum())
 
     def gains(self, points: np.ndarray) -> np.ndarray:
         """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
-        gains = np.empty(len(points))
-        for rows in slices(len(points), len(self.lower)):
-            volume = np.ones((len(points[rows]), len(self.lower)))
-            for value, low, high in zip(points[rows].T, self.lower.T, self.upper.T):
-                volume *= np.clip(np.minimum(value[:, None], high) - low, 0.0, None)
+        gains, (lower, upper) = np.empty(len(points)), self.boxes
+        for rows in slices(len(points), len(self), CELLS):
+            volume = None
+            for value, low, high in zip(points[rows].T, lower, upper):
+                side = np.minimum(value[:, None], high)
+                side -= low
+                np.maximum(side, 0.0, out=side)
+                volume = side if volume is None else np.multiply(volume, side, out=volume)
             gains[rows] = volume.sum(axis=1)
         return gains

@@ -136,7 +136,7 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
 
 def _free(front: np.ndarray, chosen: list[int]) -> Free:
     """What of the unit cube the chosen ones of a front [F, M] float64 leave free."""
-    free = Free(np.zeros((1, front.shape[1])), np.full((1, front.shape[1]), float(GRID)))
+    free = Free.below(np.full(front.shape[1], float(GRID)))
     for member in chosen:
         free = free.without(front[member])
     return free

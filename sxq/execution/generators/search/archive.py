@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.scoring.dominance import GRID, dominated, pareto
+from sxq.scoring.dominance import GRID, grouped, leaders, ranked, reached
 from sxq.scoring.hypervolume import Free
 
 GRAIN = 0.003  # values are told apart by this, at first
 NOTICEABLE = 1e-3  # volume from which a member cuts the free space, at first
 FINER, FINEST = 3, 2e-4  # the factor and the end of refining, as a grain
 SURVIVORS = 100
+RANKED = 2048  # at once
 BOXES = 250  # most of them
 BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
@@ -49,10 +50,10 @@ class Archive:
     def __init__(self, units: int, measures: int):
         self.members = States(np.zeros((0, units), bool), np.zeros((0, 2)), np.zeros((0, measures)),
                               np.zeros(0, bool), np.zeros(0, np.int64))
-        self.free = Free(np.zeros((1, measures)), np.ones((1, measures)))
+        self.free = Free.below(np.ones(measures))
         self._survived, self._joined = self.members, []  # the latter since survivors were last asked for
         self._grain, self._noticeable = GRAIN, NOTICEABLE
-        self._grains, self._visits = np.zeros((0, measures + 1)), np.zeros(0)
+        self._grains, self._visits = np.zeros((0, measures + 1), np.int16), np.zeros(0)
         self._room = max(64, BITS_MEMORY // max(units, 1))
 
     def __len__(self) -> int:
@@ -64,10 +65,11 @@ class Archive:
         if sum(map(len, self._joined)) > self._room:
             self.survivors()
         grains = self._grained(states)
-        fresh = np.flatnonzero(~dominated(grains, self._grains) & pareto(grains))
-        _, first = np.unique(np.concatenate([self._grains, grains[fresh]]), axis=0, return_index=True)
-        fresh = fresh[np.sort(first[first >= len(self)]) - len(self)]
-        kept = np.flatnonzero(~dominated(self._grains, grains[fresh]))[-self._room:]
+        fresh = np.flatnonzero(~reached(grains, self._grains))
+        fresh = fresh[leaders(grains[fresh])]
+        if not len(fresh):
+            return
+        kept = np.flatnonzero(~reached(self._grains, grains[fresh]))[-self._room:]
         self.members = States.join(self.members[kept], states[fresh])
         self._grains = np.concatenate([self._grains[kept], grains[fresh]])
         self._visits = np.concatenate([self._visits[kept], np.zeros(len(fresh))])
@@ -82,13 +84,14 @@ class Archive:
         return True
 
     def _grained(self, states: States) -> np.ndarray:
-        return np.column_stack([np.ceil(states.values / self._grain), states.explanatory])
+        return _table(np.ceil(states.values / self._grain), states.explanatory)
 
     def _fill(self, values: np.ndarray) -> None:
         gains = self.free.gains(values)
         for point in values[np.argsort(-gains, kind="stable")][: np.count_nonzero(gains > self._noticeable)]:
-            if len(self.free.lower) < BOXES and self.free.gains(point[None])[0] > self._noticeable:
-                self.free = self.free.without(point)
+            if len(self.free) < BOXES:
+                left, gain = self.free.split(point)
+                self.free = left if gain > self._noticeable else self.free
 
     def gains(self, states: States) -> np.ndarray:
         """[n] by how much each explanatory state would raise the hypervolume, 0 for the others."""
@@ -96,13 +99,13 @@ class Archive:
 
     def survivors(self) -> States:
         """The first SURVIVORS of everything verified by non-dominated rank, the beaten ones too; of equals one."""
-        every = States.join(self._survived, *self._joined)
-        values = np.column_stack([np.rint(every.values * GRID), every.explanatory])
-        _, first = np.unique(values, axis=0, return_index=True)
-        left, kept = np.sort(first), np.zeros(0, np.int64)
-        while len(left) and len(kept) < SURVIVORS:
-            best = pareto(values[left])
-            kept, left = np.concatenate([kept, left[best][len(kept) - SURVIVORS:]]), left[~best]
+        every, kept = States.join(self._survived, *self._joined), np.zeros(0, np.intp)
+        values = _table(np.rint(every.values * GRID), every.explanatory)
+        for start in range(0, len(every), RANKED):
+            rows = np.concatenate([kept, np.arange(start, min(start + RANKED, len(every)))])
+            order, opens = grouped(values[rows])
+            rows = rows[np.sort(order[opens])]
+            kept = rows[ranked(values[rows], SURVIVORS)]
         self._survived, self._joined = every[kept], []
         return self._survived
 
@@ -112,3 +115,10 @@ class Archive:
         chosen = rng.choice(len(self), min(count, len(self)), replace=False, p=weight / weight.sum())
         self._visits[chosen] += 1
         return self.members[chosen]
+
+
+def _table(values: np.ndarray, explanatory: np.ndarray) -> np.ndarray:
+    """Whole values [n, M] of at most GRID and one column more, whether a state is explanatory: [n, M + 1] int16."""
+    table = np.empty((len(values), values.shape[1] + 1), np.int16)
+    table[:, :-1], table[:, -1] = values, explanatory
+    return table
