@@ -6,6 +6,7 @@ import numpy as np
 
 from sxq.execution.conversation import Candidates, Context, Scored
 from sxq.execution.generators.search.archive import Archive, States
+from sxq.execution.generators.search.names import NOTHING, Names
 from sxq.graph import Field
 from sxq.scoring.dominance import slices
 
@@ -33,7 +34,8 @@ class Memory:
         self.batch = min(256, context.rows)
         self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
         self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
-        self._verified = self._tried = np.zeros(0, np.uint64)  # names of subgraphs, sorted
+        self._verified, self.tried = Names(), Names()  # of subgraphs; the latter of those too that fell apart, and in
+        # whose place a part was verified
 
     @property
     def left(self) -> int:
@@ -65,28 +67,23 @@ class Memory:
 
         Two of a million subgraphs share a name with probability 3e-8; the second would not be asked for.
         """
-        sums = (np.where(bits[rows], self.names, np.uint64(0)).sum(axis=1) for rows in slices(*bits.shape))
+        sums = (np.where(bits[rows], self.names, NOTHING).sum(axis=1) for rows in slices(*bits.shape))
         return np.concatenate([np.zeros(0, np.uint64), *sums])
 
-    def tried(self, names: np.ndarray) -> np.ndarray:
-        """Whether subgraphs of these names, an array of any shape, were tried before."""
-        return _within(names, self._tried)
+    def unseen(self, names: np.ndarray, most: int) -> np.ndarray:
+        """Positions of the first `most` names [n] of non-empty subgraphs that were not asked before, each once."""
+        order = np.argsort(names, kind="stable")
+        ordered = names[order]
+        first = order[np.concatenate([ordered[:1] != NOTHING, ordered[1:] != ordered[:-1]])]
+        return np.sort(first[~self._verified.has(names[first])])[:most]
 
-    def note(self, names: np.ndarray) -> None:
-        """Count names [n] as tried: those of subgraphs too that fall apart, in whose place a part is verified."""
-        self._tried = _merged(self._tried, names)
-
-    def unseen(self, bits: np.ndarray, most: int) -> np.ndarray:
-        """Positions of the first `most` non-empty subgraphs of bits [n, U] that were not asked before, each once."""
-        names, first = np.unique(self.named(bits), return_index=True)
-        fresh = ~_within(names, self._verified) & bits[first].any(axis=1)
-        return np.sort(first[fresh])[:most]
-
-    def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1) -> Generator[Candidates, Scored, States]:
+    def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1,
+               names: np.ndarray | None = None) -> Generator[Candidates, Scored, States]:
         """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
         scored = yield Candidates.of(bits, parent)
-        names = self.named(bits)
-        self._verified, self._tried = _merged(self._verified, names), _merged(self._tried, names)
+        names = self.named(bits) if names is None else names
+        self._verified.add(names)
+        self.tried.add(names)
         odds, sizes = log_odds(scored.p), np.count_nonzero(bits, axis=1)
         values = self.values(sizes, odds, np.nan_to_num(scored.scores))
         states = States(bits, odds, values, scored.explanatory, scored.ids)
@@ -110,19 +107,6 @@ class Memory:
             missed = (odds[:, side] - np.bincount(row, sign * worth[unit], minlength=len(changes))) / count
             error = np.bincount(unit, sign * missed[row] / count[row], minlength=len(worth))
             worth += LEARN * error / np.maximum(weight, 1)
-
-
-def _within(names: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which names, of any shape, are among the known ones [m], sorted."""
-    if not len(known):
-        return np.zeros(names.shape, bool)
-    return known[np.minimum(np.searchsorted(known, names), len(known) - 1)] == names
-
-
-def _merged(known: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """The known names [m] and names [n], each once, sorted."""
-    names = np.unique(names)
-    return np.sort(np.concatenate([known, names[~_within(names, known)]]))
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:

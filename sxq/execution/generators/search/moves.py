@@ -16,6 +16,7 @@ import numpy as np
 from sxq.execution.conversation import Search
 from sxq.execution.generators.search.archive import States
 from sxq.execution.generators.search.memory import Memory
+from sxq.execution.generators.search.names import NOTHING
 
 MEMBERS = 16  # whose neighbours compete for a batch
 SINGLES, PAIRED = 10, 4  # additions, and as many drops, considered for each member: alone, in pairs
@@ -24,7 +25,6 @@ PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
 FORGET = 0.8  # of what was promised and kept, from batch to batch
 UNLIKELY = 0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
 CROSSED = 3  # share of a batch, one of so many, that is children at least
-NOTHING = np.uint64(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +67,20 @@ def improve(memory: Memory, most: int) -> Search:
     trust = (memory.kept + PRIOR) / (memory.promised + PRIOR)
     best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED]
     moves, promised = moves[best], promised[best]
-    memory.note(moves.names)
-    bits = moves.applied(members.bits)
-    cut = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
-    bits[cut] = memory.field.component(bits[cut])
-    children, parents = _children(memory, most - len(bits))
-    fresh = memory.unseen(np.concatenate([bits, children]), most)
+    memory.tried.add(moves.names)
+    children, parents = _children(memory, most - len(moves.member))
+    bits = np.concatenate([moves.applied(members.bits), children])
+    apart = np.ones(len(bits), bool)
+    apart[:len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
+    bits[apart] = memory.field.component(bits[apart])
+    names = memory.named(bits)
+    fresh = memory.unseen(names, most)
     if not len(fresh):
         return
     before = memory.archive.free
-    found = yield from memory.verify(np.concatenate([bits, children])[fresh],
-                                     np.concatenate([members.ids[moves.member], parents])[fresh])
-    moved = fresh[fresh < len(bits)]
+    found = yield from memory.verify(bits[fresh], np.concatenate([members.ids[moves.member], parents])[fresh],
+                                     names[fresh])
+    moved = fresh[fresh < len(moves.member)]
     moves, promised, bits, found = moves[moved], promised[moved], bits[moved], found[:len(moved)]
     kept = before.gains(found.values) * found.explanatory
     memory.promised = FORGET * memory.promised + np.bincount(moves.kind, promised, minlength=5)
@@ -87,11 +89,39 @@ def improve(memory: Memory, most: int) -> Search:
 
 
 def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Children of the survivors, bits [n, U], and the candidate number [n] of one parent each."""
+    """Children of the survivors, bits [n, U], that may fall apart, and the candidate number [n] of one parent each."""
     parents, units = memory.archive.survivors(), memory.field.num_units
     one, two = memory.rng.integers(len(parents), size=(2, count))
     bits = np.where(memory.rng.random((count, units)) < 0.5, parents.bits[one], parents.bits[two])
-    return memory.field.component(bits ^ (memory.rng.random(bits.shape) < 1 / units)), parents.ids[one]
+    return bits ^ (memory.rng.random(bits.shape) < 1 / units), parents.ids[one]
+
+
+@dataclass(frozen=True, eq=False)
+class Toggles:
+    """k ways to change one unit of c subgraphs: what is there may go, what touches the subgraph, or its link does, may
+    come. Behind them a last row, which changes nothing."""
+
+    member: np.ndarray  # [k + 1] 0 .. c - 1
+    unit: np.ndarray  # [k + 1]
+    link: np.ndarray  # [k + 1] that comes with the unit, -1 for none
+    adds: np.ndarray  # [k + 1] bool
+    odds: np.ndarray  # [k + 1, 2] by which the log-odds are expected to change
+    growth: np.ndarray  # [k + 1] in size
+    names: np.ndarray  # [k + 1] by which the name changes
+
+    @staticmethod
+    def of(memory: Memory, bits: np.ndarray) -> "Toggles":
+        """All of them, for subgraphs bits [c, U]."""
+        touching, joined = memory.field.frontiers(bits), memory.link >= 0
+        far = touching.take(memory.link, axis=1)
+        far &= joined & ~(bits | touching)
+        member, unit = np.nonzero(bits | touching | far)
+        adds, far = ~bits[member, unit], far[member, unit]
+        link, sign = np.where(far, memory.link[unit], -1), np.where(adds, 1, -1)
+        odds = sign[:, None] * memory.worth[unit] + far[:, None] * memory.worth[link]
+        names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(far, memory.names[link], NOTHING)
+        every = ((member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0), (names, NOTHING))
+        return Toggles(*(np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)]) for own, last in every))
 
 
 def _neighbours(memory: Memory, members: States) -> Moves:
@@ -99,43 +129,43 @@ def _neighbours(memory: Memory, members: States) -> Moves:
 
     Nothing that was tried before: among the single moves others take its place.
     """
-    change, growth, link, able = _toggles(memory, members.bits)
-    sizes = np.count_nonzero(members.bits, axis=1)
-    expected = _values(memory, np.maximum(sizes[:, None] + growth, 1), members.odds[:, None] + change, members.values)
-    weights = memory.rng.dirichlet(np.ones(members.values.shape[1]), len(members))
-    gain = np.einsum("cum,cm->cu", expected - members.values[:, None], weights)
-    gain = np.where(able, gain + NOISE * memory.rng.random(gain.shape), -np.inf)
-    names = memory.named(members.bits)
-    renamed = np.where(members.bits, -memory.names, memory.names) + np.where(link >= 0, memory.names[link], NOTHING)
-    untried = np.where(memory.tried(names[:, None] + renamed), -np.inf, gain)
-    single = np.concatenate([_best(untried, ~members.bits, SINGLES), _best(untried, members.bits, SINGLES)], axis=1)
-    paired = np.concatenate([_best(gain, ~members.bits, PAIRED), _best(gain, members.bits, PAIRED)], axis=1)
-    left, right = np.triu_indices(paired.shape[1], 1)
-    pairs = np.stack([paired[:, left], paired[:, right]], axis=2)
-    units = np.concatenate([np.stack([single, np.full_like(single, -1)], axis=2), pairs], axis=1)
-    alone = np.arange(units.shape[1]) < single.shape[1]
-    member, place = np.nonzero((units[:, :, 0] >= 0) & ((units[:, :, 1] >= 0) | alone))
-    units = units[member, place]
-    real, rows = units >= 0, member[:, None]
-    moves = Moves(member, units, np.where(real, link[rows, units], -1),
-                  (~members.bits[rows, units] & real).sum(axis=1),
-                  members.odds[member] + (change[rows, units] * real[:, :, None]).sum(axis=1),
-                  sizes[member] + (growth[rows, units] * real).sum(axis=1),
-                  names[member] + np.where(real, renamed[rows, units], NOTHING).sum(axis=1))
-    return moves[(moves.sizes > 0) & ~memory.tried(moves.names)]
+    toggles = Toggles.of(memory, members.bits)
+    names, sizes = memory.named(members.bits), np.count_nonzero(members.bits, axis=1)
+    member, (one, other) = _pairs(memory, members, toggles, names, sizes)
+    names, sizes = (own[member] + by[one] + by[other] for own, by in ((names, toggles.names), (sizes, toggles.growth)))
+    open_ = np.flatnonzero((sizes > 0) & ~memory.tried.has(names))
+    member, one, other = member[open_], one[open_], other[open_]
+    return Moves(member, *(np.stack([own[one], own[other]], axis=1) for own in (toggles.unit, toggles.link)),
+                 toggles.adds[one].astype(int) + toggles.adds[other],
+                 members.odds[member] + (toggles.odds[one] + toggles.odds[other]), sizes[open_], names[open_])
 
 
-def _toggles(memory: Memory, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What toggling each unit does to subgraphs bits [c, U].
+def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray, sizes: np.ndarray):
+    """The toggles that moves consist of: the member [n] of each, and its two toggles [2, n], of which one may be none.
 
-    Expected change of the log-odds [c, U, 2], of the size [c, U], the link that comes with it [c, U], -1 for none;
-    and whether it can be done: it is there, touches the subgraph, or its link does.
+    `names` and `sizes` are the members' [c].
     """
-    touching = memory.field.frontiers(bits)
-    joined = memory.link >= 0
-    far = ~bits & ~touching & joined & (touching[:, memory.link] & joined)
-    change = np.where(bits, -1, 1)[:, :, None] * memory.worth + far[:, :, None] * memory.worth[memory.link]
-    return change, np.where(bits, -1, 1) + far, np.where(far, memory.link, -1), bits | touching | far
+    member, unit, none = toggles.member[:-1], toggles.unit[:-1], len(toggles.unit) - 1
+    own, bits = members.values[member], members.bits
+    expected = memory.values(np.maximum(sizes[member] + toggles.growth[:-1], 1),
+                             members.odds[member] + toggles.odds[:-1], own)
+    weights = memory.rng.dirichlet(np.ones(own.shape[1]), len(members))
+    gain = np.einsum("km,km->k", expected - own, weights[member])
+    gain += NOISE * memory.rng.random(bits.shape)[member, unit]
+    drops, untried = ~toggles.adds[:-1] + 0, ~memory.tried.has(names[member] + toggles.names[:-1])
+    table = np.full((2, 2, *bits.shape), -np.inf)  # untried or all, added or dropped
+    table[1, drops, member, unit] = gain
+    table[0, drops[untried], member[untried], unit[untried]] = gain[untried]
+    number = np.empty(bits.shape, np.int64)  # of the toggle of a unit
+    number[member, unit] = np.arange(none)
+    best = _best(table, SINGLES)
+    best = np.where(best < 0, -1, number[np.arange(len(members))[:, None], best])
+    alone, paired = (np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED)))
+    left, right = np.triu_indices(paired.shape[1], 1)
+    one = np.concatenate([alone, paired[:, left]], axis=1)
+    other = np.concatenate([np.full_like(alone, none), paired[:, right]], axis=1)
+    member, place = np.nonzero((one >= 0) & (other >= 0))
+    return member, (one[member, place], other[member, place])
 
 
 def _promised(memory: Memory, members: States, moves: Moves) -> np.ndarray:
@@ -146,17 +176,11 @@ def _promised(memory: Memory, members: States, moves: Moves) -> np.ndarray:
     return gains + 1e-9 * memory.rng.random(len(gains))
 
 
-def _values(memory: Memory, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """`Memory.values` of every toggle: sizes [c, U], odds [c, U, 2], otherwise [c, M] -> [c, U, M]."""
-    every = np.repeat(otherwise, sizes.shape[1], axis=0)
-    return memory.values(sizes.reshape(-1), odds.reshape(-1, 2), every).reshape(*sizes.shape, -1)
-
-
-def _best(gain: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:
-    """[c, most] of the units `among` [c, U] those of the largest gains [c, U], best first; -1 for minus infinity."""
-    most = min(most, gain.shape[1])
-    gain = np.where(among, gain, -np.inf)
-    best = np.argpartition(-gain, most - 1, axis=1)[:, :most]
-    value = np.take_along_axis(gain, best, axis=1)
-    order = np.argsort(-value, axis=1, kind="stable")
-    return np.where(np.take_along_axis(value, order, axis=1) > -np.inf, np.take_along_axis(best, order, axis=1), -1)
+def _best(gain: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the largest gains [..., U], at most so many, best first; -1 for minus infinity."""
+    most = min(most, gain.shape[-1])
+    rows = gain.reshape(-1, gain.shape[-1])
+    row = np.arange(len(rows))[:, None]
+    best = np.argpartition(-rows, most - 1, axis=1)[:, :most]
+    best = best[row, np.argsort(-rows[row, best], axis=1, kind="stable")]
+    return np.where(rows[row, best] > -np.inf, best, -1).reshape(*gain.shape[:-1], most)
