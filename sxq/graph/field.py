@@ -84,29 +84,38 @@ class Field:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
         if not bits.any():
             return np.zeros_like(bits)
-        order, starts, nodes = self._ends_by_node
+        (one, other), around, starts = self._ends_by_node
         columns = _words(bits)  # [U, n / 64]: 64 candidates in a word
-        reached = np.zeros((self.num_nodes, columns.shape[1]), np.uint64)
-        reached[0] = ~np.uint64(0)
+        reached = np.zeros((len(starts), columns.shape[1]), np.uint64)
+        reached[0] = ~np.uint64(0)  # the target
         while True:
-            linked = columns & (reached[self.ends[0]] | reached[self.ends[1]])
-            now = reached[nodes] | np.bitwise_or.reduceat(linked[order % self.num_units], starts, axis=0)
-            if (now == reached[nodes]).all():
-                return np.unpackbits(linked.view(np.uint8), axis=1, count=len(bits)).T.astype(bool)
-            reached[nodes] = now
+            linked = reached.take(one, axis=0)
+            linked |= reached.take(other, axis=0)
+            linked &= columns
+            now = np.bitwise_or.reduceat(linked.take(around, axis=0), starts, axis=0)
+            now |= reached
+            if (now == reached).all():
+                inside = np.unpackbits(linked.view(np.uint8), axis=1, count=len(bits)).view(bool)
+                return np.ascontiguousarray(inside.T)
+            reached = now
 
     @cached_property
     def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        ends = self.ends.ravel()
-        order = np.argsort(ends, kind="stable")
-        nodes, starts = np.unique(ends[order], return_index=True)
-        return order, starts, nodes
+        """The ends of units [2, U] among the nodes that have a unit, by number; the units around each of these, one
+        after another [2 U]; and where each begins."""
+        order = np.argsort(self.ends, axis=None, kind="stable")
+        _, starts, ends = np.unique(self.ends.ravel()[order], return_index=True, return_inverse=True)
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = ends
+        return numbers.reshape(2, -1), order % self.num_units, starts
 
 
 def _words(bits: np.ndarray) -> np.ndarray:
     """Candidates bits [n, U] as columns of bits, [U, n / 64] uint64 with zeros to the end."""
-    packed = np.packbits(bits.T, axis=1)
-    return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))).view(np.uint64)
+    packed = np.packbits(np.ascontiguousarray(bits.T), axis=1)
+    words = np.zeros((len(packed), -(-packed.shape[1] // 8)), np.uint64)
+    words.view(np.uint8)[:, :packed.shape[1]] = packed
+    return words
 
 
 def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:

@@ -97,24 +97,23 @@ class Walks:
 
     def advance(self, memory: Memory, size: int, step: int) -> Search:
         """Verify the walks' best siblings, and add `step` units to each; False at the end."""
-        open_ = memory.field.frontiers(self.bits) & ~self.spared
-        worth = np.where(open_, self._worth(), -np.inf)
+        worth = np.where(memory.field.frontiers(self.bits) & ~self.spared, _along(self.table, self.direction), -np.inf)
         width = (np.where(self.guided, SIBLINGS[1], SIBLINGS[0]) / (1 + size / HALF)).astype(int)
         width[(width < 1.5 * step) | (not self.thorough)] = 0  # hardly a choice: nothing worth verifying
         most = min(max(width.max(), step), worth.shape[1])
-        best = _best(worth, most)
-        able = np.take_along_axis(worth, best, axis=1) > -np.inf
-        row, place = np.nonzero(able & (np.arange(most) < width[:, None]))
-        unit = best[row, place]
+        best, row = _best(worth, most), np.arange(len(worth))[:, None]
+        able = worth[row, best] > -np.inf
+        tried = np.arange(most) < width[:, None]
+        walk, place = np.nonzero(able & tried)
         self.passed.append(self.bits[self.bits.any(axis=1)])
-        if len(row):
-            yield from self._measure(memory, row, unit)
-        tried = (np.arange(most) < width[:, None]) | (width[:, None] == 0)
-        now = np.where(able & tried, np.take_along_axis(self._worth(), best, axis=1), -np.inf)
-        taken = _best(now, min(step, most))
-        row, place = np.nonzero(np.take_along_axis(now, taken, axis=1) > -np.inf)
-        self.bits[row, best[row, taken[row, place]]] = True
-        return len(row) > 0
+        if len(walk):
+            yield from self._measure(memory, walk, best[walk, place])
+            now = np.where(able & (tried | (width[:, None] == 0)), _along(self.table[row, best], self.direction), -np.inf)
+            again = _best(now, min(step, most))
+            best, able = best[row, again], now[row, again] > -np.inf
+        walk, place = np.nonzero(able[:, :step])
+        self.bits[walk, best[walk, place]] = True
+        return len(walk) > 0
 
     def _measure(self, memory: Memory, row: np.ndarray, unit: np.ndarray) -> Search:
         """Verify what was passed and siblings `unit` [n] of walks `row` [n] in one batch; note what they are worth."""
@@ -127,13 +126,14 @@ class Walks:
         self.odds[standing], self.ids[standing], self.passed = said.odds[last], said.ids[last], []
         self.table[row, unit] = said.odds[len(passed):] - self.odds[row]
 
-    def _worth(self) -> np.ndarray:
-        """[w, U] of each unit in the direction of each walk."""
-        return np.einsum("wus,ws->wu", self.table, self.direction)
+
+def _along(table: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """[w, n] the worth of n units each, table [w, n, 2], in the direction [w, 2] of each walk."""
+    return np.einsum("wns,ws->wn", table, direction)
 
 
 def _best(worth: np.ndarray, count: int) -> np.ndarray:
     """[w, count] positions of the largest values of each row, best first."""
+    row = np.arange(len(worth))[:, None]
     best = np.argpartition(-worth, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(worth, best, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(best, order, axis=1)
+    return best[row, np.argsort(-worth[row, best], axis=1, kind="stable")]
