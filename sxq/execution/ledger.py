@@ -37,16 +37,15 @@ class Ledger:
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
-        numbers, new, next_number = np.empty(len(packed), np.int64), [], self.count
-        fresh: dict[bytes, int] = {}
-        for row, key in enumerate(map(bytes, packed)):
-            number = self._number.get(key, fresh.get(key, -1))
-            if number < 0:
-                number = fresh[key] = next_number
-                next_number += 1
-                new.append(row)
-            numbers[row] = number
-        return numbers, np.array(new, np.int64)
+        keys = _keys(packed)
+        numbers, fresh = list(map(self._number.get, keys)), {}
+        for row, number in enumerate(numbers):
+            if number is None:
+                numbers[row] = fresh.setdefault(keys[row], self.count + len(fresh))
+        numbers = np.array(numbers, np.int64)
+        _, first = np.unique(numbers, return_index=True)
+        first = np.sort(first)
+        return numbers, first[numbers[first] >= self.count]
 
     def knows(self, packed: np.ndarray) -> bool:
         """Whether a packed candidate was verified."""
@@ -59,7 +58,7 @@ class Ledger:
         for name, values in vars(entry).items():
             getattr(self._rows, name)[self.count:self.count + n] = values
         numbers = np.arange(self.count, self.count + n)
-        self._number.update(zip(map(bytes, entry.bits), numbers.tolist()))
+        self._number.update(zip(_keys(entry.bits), numbers.tolist()))
         self.count += n
         return numbers
 
@@ -82,3 +81,9 @@ class Ledger:
             for name, values in vars(self._rows).items():
                 grown[name][: self.count] = values[: self.count]
         self._rows = Entry(**grown)
+
+
+def _keys(packed: np.ndarray) -> list[bytes]:
+    """The rows of packed bits [n, W] uint8, each as bytes."""
+    whole = np.ascontiguousarray(packed)
+    return whole.view(f"V{whole.shape[1]}").ravel().tolist()

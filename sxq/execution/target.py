@@ -154,17 +154,18 @@ class TargetRun:
     def tell(self, verdict: Verdict) -> None:
         """Measure, record and rank what the verifier said about the candidates last asked for."""
         candidates, owner, packed, numbers, new = self._pending
-        raw, scores = self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
+        packed, raw, scores = packed[new], *self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
         explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
-        entry = Entry(packed[new], candidates.parent[new], candidates.edited[new], owner[new], raw,
+        entry = Entry(packed, candidates.parent[new], candidates.edited[new], owner[new], raw,
                       scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie,
                       np.stack([verdict.p_kept, verdict.p_removed], axis=1))
         ids = self.ledger.append(entry)
         comparable = ~np.isnan(scores[:, : self.objectives]).any(axis=1)
         self.incomparable += int((explanatory & ~comparable).sum())
         rank = explanatory & comparable
-        self.lattice.add(ids[rank], scores[rank, : self.objectives], candidates.bits[new][rank].sum(axis=1),
-                         packed[new][rank])
+        packed = packed[rank]
+        self.lattice.add(ids[rank], scores[rank, : self.objectives],
+                         np.bitwise_count(packed).sum(axis=1, dtype=np.int64), packed)
         self._answer()
         self._told += 1
         if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...

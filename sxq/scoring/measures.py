@@ -212,8 +212,8 @@ def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
 def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
     """Scores [n, M] as they would be, neither clipped nor rounded; NaN for measures that are not plain."""
     unknown = np.full(len(prospect.sizes), np.nan)
-    return np.stack([measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
-                     for measure in measures], axis=1)
+    return _side_by_side([measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
+                          for measure in measures])
 
 
 def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:

@@ -92,8 +92,9 @@ class Memory:
 
     def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
         """Scores [n, M] at sizes [n] and log-odds [n, 2], below the resolution too; `otherwise` where none is known."""
-        predicted = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
-        return np.clip(np.where(np.isnan(predicted), otherwise, predicted), SMALLEST, 1)
+        values = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
+        np.copyto(values, otherwise, where=np.isnan(values))
+        return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)
 
     def learn(self, changes: np.ndarray, odds: np.ndarray) -> None:
         """Correct the table: states changed by `changes` [n, U] (1 added, -1 dropped) gained `odds` [n, 2].
