@@ -1,15 +1,12 @@
 """What the search remembers: names of subgraphs, the coarse front, and the survivors, against slow twins."""
 
-import importlib
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from sxq.execution.generators.search.archive import SURVIVORS, Archive, States
+from sxq.execution.generators.search.names import SLOTS, Names
 from sxq.scoring.dominance import GRID
-
-memories = importlib.import_module("sxq.execution.generators.search.memory")
 
 
 def states(values: np.ndarray, explanatory: np.ndarray) -> States:
@@ -63,9 +60,24 @@ def test_refining_tells_apart_what_was_one():
     assert not archive.refine() and len(archive) == 2
 
 
-@given(some.lists(some.integers(0, 2**64 - 1), max_size=40), some.lists(some.integers(0, 2**64 - 1), max_size=40))
-def test_names_are_kept_sorted_and_found(known, names):
-    known, names = (np.array(sorted(set(own)), np.uint64) for own in (known, names))
-    merged = memories._merged(known, names)
-    assert merged.tolist() == sorted({*known.tolist(), *names.tolist()})
-    assert memories._within(names, known).tolist() == [name in set(known.tolist()) for name in names.tolist()]
+@given(some.lists(some.lists(some.integers(0, 2**64 - 1), max_size=40), max_size=6), some.integers(1, 60),
+       some.lists(some.integers(0, 2**64 - 1), max_size=40))
+def test_names_are_a_set_whatever_their_slots(batches, low, asked):
+    """`low` makes many names want the same slots."""
+    names, twin = Names(), set()
+    for batch in batches:
+        batch = [name - name % low if name % 2 else name % (1 << 20) * SLOTS % 2**64 for name in batch]
+        names.add(np.array(batch, np.uint64))
+        twin |= set(batch) - {0}
+        assert len(names) == len(twin)
+        some_of_them = np.array([*batch, *asked, 0, *twin], np.uint64)
+        assert names.has(some_of_them).tolist() == [name in twin for name in some_of_them.tolist()]
+
+
+def test_names_grow():
+    every = np.random.default_rng(0).integers(1, 2**63, 3 * SLOTS, dtype=np.uint64)
+    names = Names()
+    for part in np.split(every, 12):
+        names.add(part)
+    assert len(names) == len(set(every.tolist())) and names.has(every.reshape(3, -1)).all()
+    assert not names.has(every + np.uint64(1)).any()

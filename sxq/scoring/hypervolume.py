@@ -51,12 +51,12 @@ def _sweep(points: np.ndarray) -> float:
 class Free:
     """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
 
-    boxes: np.ndarray  # [2, M, b] float64: lower, then upper corners
+    boxes: np.ndarray  # [2, M, b]: lower, then upper corners; of its kind, float64 or float32, is all arithmetic
 
     @staticmethod
     def below(top: np.ndarray) -> "Free":
         """All that is below a corner [M], as one box."""
-        return Free(np.stack([np.zeros(len(top)), top])[:, :, None])
+        return Free(np.stack([np.zeros_like(top), top])[:, :, None])
 
     def __len__(self) -> int:
         return self.boxes.shape[2]
@@ -67,6 +67,7 @@ class Free:
 
     def split(self, point: np.ndarray) -> tuple["Free", float]:
         """What is left when a point [M] is chosen, and the volume that it took."""
+        point = point.astype(self.boxes.dtype, copy=False)
         touched = (self.boxes[0] < point[:, None]).all(axis=0)
         cut, pieces = self.boxes[:, :, touched], [self.boxes[:, :, ~touched]]
         for m, value in enumerate(point):
@@ -78,7 +79,7 @@ class Free:
 
     def gains(self, points: np.ndarray) -> np.ndarray:
         """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
-        gains, (lower, upper) = np.empty(len(points)), self.boxes
+        points, gains, (lower, upper) = points.astype(self.boxes.dtype, copy=False), np.empty(len(points)), self.boxes
         for rows in slices(len(points), len(self), CELLS):
             volume = None
             for value, low, high in zip(points[rows].T, lower, upper):

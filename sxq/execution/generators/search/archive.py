@@ -50,7 +50,7 @@ class Archive:
     def __init__(self, units: int, measures: int):
         self.members = States(np.zeros((0, units), bool), np.zeros((0, 2)), np.zeros((0, measures)),
                               np.zeros(0, bool), np.zeros(0, np.int64))
-        self.free = Free.below(np.ones(measures))
+        self.free = Free.below(np.ones(measures, np.float32))
         self._survived, self._joined = self.members, []  # the latter since survivors were last asked for
         self._grain, self._noticeable = GRAIN, NOTICEABLE
         self._grains, self._visits = np.zeros((0, measures + 1), np.int16), np.zeros(0)
@@ -111,8 +111,8 @@ class Archive:
 
     def draw(self, count: int, rng: np.random.Generator) -> States:
         """At most `count` members, those seldom drawn more often than others."""
-        weight = 1 / (1 + self._visits) ** 2
-        chosen = rng.choice(len(self), min(count, len(self)), replace=False, p=weight / weight.sum())
+        turn = rng.standard_exponential(len(self)) * (1 + self._visits) ** 2  # whose is least is drawn first
+        chosen = np.argpartition(turn, count)[:count] if count < len(self) else np.arange(len(self))
         self._visits[chosen] += 1
         return self.members[chosen]
 

@@ -92,8 +92,11 @@ def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Children of the survivors, bits [n, U], that may fall apart, and the candidate number [n] of one parent each."""
     parents, units = memory.archive.survivors(), memory.field.num_units
     one, two = memory.rng.integers(len(parents), size=(2, count))
-    bits = np.where(memory.rng.random((count, units)) < 0.5, parents.bits[one], parents.bits[two])
-    return bits ^ (memory.rng.random(bits.shape) < 1 / units), parents.ids[one]
+    coins = memory.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
+    bits = np.where(np.unpackbits(coins, axis=1, count=units), parents.bits[one], parents.bits[two])
+    toggled = memory.rng.integers(bits.size, size=memory.rng.binomial(bits.size, 1 / units))
+    bits.reshape(-1)[toggled] ^= True
+    return bits, parents.ids[one]
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,13 +27,13 @@ class Names:
         found = self._slots.take(place)
         taken = found != NOTHING
         present = taken & (found == flat)
-        open_ = np.flatnonzero(taken & ~present)
+        open_ = np.flatnonzero(taken & ~present & (flat != NOTHING))
         place = place[open_]
         while len(open_):
             place = self._next(place)
             found = self._slots.take(place)
-            present[open_] = found == flat[open_]  # never NOTHING
-            on = (found != NOTHING) & ~present[open_]
+            present[open_] = here = found == flat[open_]
+            on = (found != NOTHING) & ~here
             open_, place = open_[on], place[on]
         return present.reshape(names.shape)
 
