@@ -40,6 +40,7 @@ class Model:
     reason: str = ""  # why this backend
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
+    opened: dict = field(default_factory=dict, init=False, repr=False)  # backends, by name: tracing takes time
 
     def __call__(self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None) -> Tensor:
         """Output [n, C] on a graph whose tensors are on the model's device.

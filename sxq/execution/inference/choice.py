@@ -44,8 +44,10 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
 
 
 def open_backend(name: str, model: Model) -> Backend:
-    """The backend of that name, ready to load fields."""
-    return Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
+    """The backend of that name, ready to load fields; one for a model, as it keeps nothing of what it runs."""
+    if name not in model.opened:
+        model.opened[name] = Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
+    return model.opened[name]
 
 
 def check(model: Model, graph: Graph | GraphSet) -> None:

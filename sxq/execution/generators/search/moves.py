@@ -104,6 +104,7 @@ class Toggles:
     """k ways to change one unit of c subgraphs: what is there may go, what touches the subgraph, or its link does, may
     come. Behind them a last row, which changes nothing."""
 
+    place: np.ndarray  # [k + 1] in a table [c, U]
     member: np.ndarray  # [k + 1] 0 .. c - 1
     unit: np.ndarray  # [k + 1]
     link: np.ndarray  # [k + 1] that comes with the unit, -1 for none
@@ -118,12 +119,13 @@ class Toggles:
         touching, joined = memory.field.frontiers(bits), memory.link >= 0
         far = touching.take(memory.link, axis=1)
         far &= joined & ~(bits | touching)
-        member, unit = np.nonzero(bits | touching | far)
-        adds, far = ~bits[member, unit], far[member, unit]
+        place = np.flatnonzero(bits | touching | far)
+        member, unit = np.divmod(place, bits.shape[1])
+        adds, far = ~bits.ravel()[place], far.ravel()[place]
         link, sign = np.where(far, memory.link[unit], -1), np.where(adds, 1, -1)
         odds = sign[:, None] * memory.worth[unit] + far[:, None] * memory.worth[link]
         names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(far, memory.names[link], NOTHING)
-        every = ((member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0), (names, NOTHING))
+        every = ((place, -1), (member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0), (names, NOTHING))
         return Toggles(*(np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)]) for own, last in every))
 
 
@@ -148,21 +150,21 @@ def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray,
 
     `names` and `sizes` are the members' [c].
     """
-    member, unit, none = toggles.member[:-1], toggles.unit[:-1], len(toggles.unit) - 1
+    place, member, none = toggles.place[:-1], toggles.member[:-1], len(toggles.unit) - 1
     own, bits = members.values[member], members.bits
     expected = memory.values(np.maximum(sizes[member] + toggles.growth[:-1], 1),
                              members.odds[member] + toggles.odds[:-1], own)
     weights = memory.rng.dirichlet(np.ones(own.shape[1]), len(members))
     gain = np.einsum("km,km->k", expected - own, weights[member])
-    gain += NOISE * memory.rng.random(bits.shape)[member, unit]
-    drops, untried = ~toggles.adds[:-1] + 0, ~memory.tried.has(names[member] + toggles.names[:-1])
-    table = np.full((2, 2, *bits.shape), -np.inf)  # untried or all, added or dropped
-    table[1, drops, member, unit] = gain
-    table[0, drops[untried], member[untried], unit[untried]] = gain[untried]
-    number = np.empty(bits.shape, np.int64)  # of the toggle of a unit
-    number[member, unit] = np.arange(none)
-    best = _best(table, SINGLES)
-    best = np.where(best < 0, -1, number[np.arange(len(members))[:, None], best])
+    gain += NOISE * memory.rng.random(bits.shape).ravel()[place]
+    tables = np.full((2, 2, bits.size), -np.inf)  # untried or all, added or dropped
+    dropped = place + np.where(toggles.adds[:-1], 0, bits.size)
+    tables[1].ravel()[dropped] = gain
+    tables[0].ravel()[dropped] = np.where(memory.tried.has(names[member] + toggles.names[:-1]), -np.inf, gain)
+    number = np.empty(bits.size, np.int64)  # of the toggle of a unit
+    number[place] = np.arange(none)
+    best = _best(tables.reshape(2, 2, *bits.shape), SINGLES)
+    best = np.where(best < 0, -1, number[best + bits.shape[1] * np.arange(len(members))[:, None]])
     alone, paired = (np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED)))
     left, right = np.triu_indices(paired.shape[1], 1)
     one = np.concatenate([alone, paired[:, left]], axis=1)
