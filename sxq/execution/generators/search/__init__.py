@@ -56,6 +56,6 @@ def _improve(memory: Memory, most: int, batch: int) -> Search:
     end, idle = memory.left - most, 0
     while memory.left > max(end, 0) and idle < PATIENCE:
         before = memory.left
-        yield from improve(memory, min(batch, memory.left))
+        yield from improve(memory, batch)
         if memory.left == before and not memory.archive.refine():
             idle += 1

@@ -33,6 +33,7 @@ class Memory:
         self.link = self._links()
         self.batch = min(256, context.rows)
         self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
+        self.novel = 1.0  # share of children that were new, lately
         self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
         self._verified, self.tried = Names(), Names()  # of subgraphs; the latter of those too that fell apart, and in
         # whose place a part was verified
@@ -70,12 +71,12 @@ class Memory:
         sums = (np.where(bits[rows], self.names, NOTHING).sum(axis=1) for rows in slices(*bits.shape))
         return np.concatenate([np.zeros(0, np.uint64), *sums])
 
-    def unseen(self, names: np.ndarray, most: int) -> np.ndarray:
-        """Positions of the first `most` names [n] of non-empty subgraphs that were not asked before, each once."""
+    def unseen(self, names: np.ndarray) -> np.ndarray:
+        """Positions, ascending, of names [n] of non-empty subgraphs that were not asked for before, each once."""
         order = np.argsort(names, kind="stable")
         ordered = names[order]
-        first = order[np.concatenate([ordered[:1] != NOTHING, ordered[1:] != ordered[:-1]])]
-        return np.sort(first[~self._verified.has(names[first])])[:most]
+        first = order[np.concatenate([np.ones(len(names[:1]), bool), ordered[1:] != ordered[:-1]])]
+        return np.sort(first[(names[first] != NOTHING) & ~self._verified.has(names[first])])
 
     def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1,
                names: np.ndarray | None = None) -> Generator[Candidates, Scored, States]:

@@ -25,6 +25,7 @@ PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
 FORGET = 0.8  # of what was promised and kept, from batch to batch
 UNLIKELY = 0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
 CROSSED = 3  # share of a batch, one of so many, that is children at least
+SELDOM = 0.25  # share of children that are new, at least, by which their number is chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ class Moves:
 
 
 def improve(memory: Memory, most: int) -> Search:
-    """One batch of at most so many: promising neighbours of some members, and children; table and trust corrected."""
+    """One batch of about so many, and no more than are left: promising neighbours of some members, and children; table
+    and trust corrected."""
     members = memory.archive.draw(MEMBERS, memory.rng)
     moves = _neighbours(memory, members)
     promised = _promised(memory, members, moves)
@@ -68,13 +70,17 @@ def improve(memory: Memory, most: int) -> Search:
     best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED]
     moves, promised = moves[best], promised[best]
     memory.tried.add(moves.names)
-    children, parents = _children(memory, most - len(moves.member))
+    children, parents = _children(memory, int((most - len(moves.member)) / memory.novel))
     bits = np.concatenate([moves.applied(members.bits), children])
     apart = np.ones(len(bits), bool)
     apart[:len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
     bits[apart] = memory.field.component(bits[apart])
     names = memory.named(bits)
-    fresh = memory.unseen(names, most)
+    fresh = memory.unseen(names)
+    if len(children):
+        new = np.count_nonzero(fresh >= len(moves.member)) / len(children)
+        memory.novel = max((memory.novel + new) / 2, SELDOM)
+    fresh = fresh[: min(most, memory.left)]
     if not len(fresh):
         return
     before = memory.archive.free
