@@ -67,7 +67,7 @@ def test_names_are_a_set_whatever_their_slots(batches, low, asked):
     names, twin = Names(), set()
     for batch in batches:
         batch = [name - name % low if name % 2 else name % (1 << 20) * SLOTS % 2**64 for name in batch]
-        names.add(np.array(batch, np.uint64))
+        assert names.add(np.array(batch, np.uint64)) == len(set(batch) - {0} - twin)
         twin |= set(batch) - {0}
         assert len(names) == len(twin)
         some_of_them = np.array([*batch, *asked, 0, *twin], np.uint64)

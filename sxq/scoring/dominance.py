@@ -47,7 +47,10 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
     mask = np.zeros(len(vectors), dtype=bool)
     for rows in slices(len(vectors), len(by)):
         table = at_least(by, vectors[rows])
-        table &= ~_in_all(np.less_equal, by, vectors[rows])
+        if vectors.dtype.kind == by.dtype.kind == "i":  # one is larger where the sum is: of whole numbers exactly
+            table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(axis=1, dtype=np.int64)
+        else:
+            table &= ~_in_all(np.less_equal, by, vectors[rows])
         mask[rows] = table.any(axis=0)
     return mask
 

@@ -35,13 +35,13 @@ class Memory:
         self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
         self.novel = 1.0  # share of children that were new, lately
         self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
-        self._verified, self.tried = Names(), Names()  # of subgraphs; the latter of those too that fell apart, and in
-        # whose place a part was verified
+        self.tried, self._asked = Names(), 0  # subgraphs asked for, how many; among their names also those of what
+        # fell apart, in whose place a part was asked for
 
     @property
     def left(self) -> int:
         """Candidates that may still be asked for."""
-        return self.context.allowance - len(self._verified)
+        return self.context.allowance - self._asked
 
     def _links(self) -> np.ndarray:
         """For each unit [U] the one that joins it to the hop below, by first-order estimate; -1 at the first hop."""
@@ -76,15 +76,14 @@ class Memory:
         order = np.argsort(names, kind="stable")
         ordered = names[order]
         first = order[np.concatenate([np.ones(len(names[:1]), bool), ordered[1:] != ordered[:-1]])]
-        return np.sort(first[(names[first] != NOTHING) & ~self._verified.has(names[first])])
+        return np.sort(first[(names[first] != NOTHING) & ~self.tried.has(names[first])])
 
     def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1,
                names: np.ndarray | None = None) -> Generator[Candidates, Scored, States]:
         """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
         scored = yield Candidates.of(bits, parent)
         names = self.named(bits) if names is None else names
-        self._verified.add(names)
-        self.tried.add(names)
+        self._asked += self.tried.add(names)
         odds, sizes = log_odds(scored.p), np.count_nonzero(bits, axis=1)
         values = self.values(sizes, odds, np.nan_to_num(scored.scores))
         states = States(bits, odds, values, scored.explanatory, scored.ids)

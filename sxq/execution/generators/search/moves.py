@@ -69,7 +69,6 @@ def improve(memory: Memory, most: int) -> Search:
     trust = (memory.kept + PRIOR) / (memory.promised + PRIOR)
     best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED]
     moves, promised = moves[best], promised[best]
-    memory.tried.add(moves.names)
     children, parents = _children(memory, int((most - len(moves.member)) / memory.novel))
     bits = np.concatenate([moves.applied(members.bits), children])
     apart = np.ones(len(bits), bool)
@@ -77,6 +76,7 @@ def improve(memory: Memory, most: int) -> Search:
     bits[apart] = memory.field.component(bits[apart])
     names = memory.named(bits)
     fresh = memory.unseen(names)
+    memory.tried.add(moves.names[moves.names != names[:len(moves.names)]])  # of what fell apart
     if len(children):
         new = np.count_nonzero(fresh >= len(moves.member)) / len(children)
         memory.novel = max((memory.novel + new) / 2, SELDOM)

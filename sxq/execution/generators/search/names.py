@@ -37,13 +37,15 @@ class Names:
             open_, place = open_[on], place[on]
         return present.reshape(names.shape)
 
-    def add(self, names: np.ndarray) -> None:
-        """Put names [n] into the set, repeated ones once."""
+    def add(self, names: np.ndarray) -> int:
+        """Put names [n] into the set, repeated ones once; how many are new."""
         names = np.sort(names[names != NOTHING])
         names = names[np.concatenate([names[:1] != NOTHING, names[1:] != names[:-1]])]
         if SPARE * (self._count + len(names)) > len(self._slots):
             self._grow(2 * SPARE * (self._count + len(names)))
-        self._count += self._place(names)
+        new = self._place(names)
+        self._count += new
+        return new
 
     def _place(self, names: np.ndarray) -> int:
         """Find distinct names their slots; how many are new."""
