@@ -131,7 +131,8 @@ class Toggles:
         link, sign = np.where(far, memory.link[unit], -1), np.where(adds, 1, -1)
         odds = sign[:, None] * memory.worth[unit] + far[:, None] * memory.worth[link]
         names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(far, memory.names[link], NOTHING)
-        every = ((place, -1), (member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0), (names, NOTHING))
+        every = ((place, -1), (member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0),
+                 (names, NOTHING))
         return Toggles(*(np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)]) for own, last in every))
 
 
