@@ -13,7 +13,9 @@ above 0.05. The columns:
                (whole, against methods that propose a few and cannot go on)
 
     SXQ_DATA=... python benchmarks/quality.py [--quick] [--json] [--plot FILE] [--by NAME ...] [--suite NAME ...]
+                                              [--keep FOLDER]
 
+With `--keep` what a method found for a target is kept in a folder once it is there (kept.py), and read where it is.
 A name is a generator with options as in a query, or several joined by `&`: growing "growing(objective=fdl+)"
 "onion & growing"; or `default`, or a rival (rivals.py).
 """
@@ -23,11 +25,12 @@ import json
 import re
 import sys
 import time
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import rivals
 import torch
+from kept import Found, Kept
 from known import Known
 from suites import EPSILON, TOP, Call, Suite, suite, SUITES
 
@@ -47,24 +50,6 @@ OURS = ("default", "onion & growing", "onion", "growing", "growing(objective=fdl
         "growing(objective=conc)", "random")
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What one method found for one target."""
-
-    target: int
-    scores: np.ndarray  # [n, 3] of everything verified, in order; 0 where it explains nothing
-    front: float  # hypervolume
-    answer: float  # hypervolume of the answers
-    covered: float  # DS / a proven bound of the most that k could cover
-    ipf: float
-    answers: int
-    seconds: float
-
-    def reached(self, candidates: int) -> float:
-        """Hypervolume of what the first so many candidates hold."""
-        return hypervolume(self.scores[:candidates])
-
-
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
@@ -72,10 +57,10 @@ def main() -> None:
     names = options.by or (["default"] if options.quick else [*OURS, *rivals.NAMES])
     for name in options.suite or ([QUICK] if options.quick else SUITES):
         stage = suite(name)
-        spent = rivals.enter(stage, names) if set(names) & set(rivals.NAMES) else {}
-        tables = {}
-        for label in names:
-            tables[label] = examine(stage, label, options.budget, spent.get(label, 0), known)
+        kept = {label: Kept(options.keep, name, label, options.budget) for label in names}
+        spent = rivals.enter(stage, [label for label in names if kept[label].lacks(stage.targets)])
+        tables = {label: examine(stage, label, options.budget, spent.get(label, 0), known, kept[label])
+                  for label in names}
         known.save()
         found[name] = summarise(stage, {label: table for label, table in tables.items() if table}, known,
                                 options.budget)
@@ -93,6 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plot", metavar="FILE", help="quality against the budget spent, as a picture")
     parser.add_argument("--by", nargs="+", metavar="NAME", help="methods; the first is compared with the others")
     parser.add_argument("--suite", nargs="+", choices=SUITES, help="suites of targets")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where what was found is kept")
     parser.add_argument("--budget", type=int, default=SETTINGS["sxq_budget"].default, help="candidates for a target")
     return parser.parse_args()
 
@@ -117,25 +103,30 @@ def _value(text: str) -> object:
         return text
 
 
-def examine(stage: Suite, label: str, budget: int, spent: float, known: Known) -> list[Found]:
+def examine(stage: Suite, label: str, budget: int, spent: float, known: Known, kept: Kept) -> list[Found]:
     """Every target of a suite, searched by one method; `spent` seconds went into all targets together before."""
-    stage.search(stage.targets[0], calls(label), min(budget, 200))  # warm
-    found = []
-    for target in stage.targets:
-        started = time.process_time()
-        run = stage.search(target, calls(label), budget)
-        mine = run.ledger.rows(slice(None)).generator >= -(label not in rivals.NAMES)  # the field is no rival's find
-        lattice = _rank(run, mine)
-        answer = lattice.answer(TOP)
-        seconds = time.process_time() - started + spent / len(stage.targets)
-        if not mine.any():
-            continue
-        rows = run.ledger.rows(mine)
-        known.add(stage.name, target, lattice.front_scores)
-        found.append(Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
-                           hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
-                           _ipf(stage, run, answer.members), len(answer.members), seconds))
+    if missing := kept.lacks(stage.targets):
+        stage.search(missing[0], calls(label), min(budget, 200))  # warm
+    for target in missing:
+        kept.add(_search(stage, label, target, budget, spent / len(stage.targets)))
+    found = [kept.found[target] for target in stage.targets if len(kept.found[target].scores)]
+    for each in found:
+        known.add(stage.name, each.target, each.explanatory())
     return found
+
+
+def _search(stage: Suite, label: str, target: int, budget: int, spent: float) -> Found:
+    """One target, searched by one method."""
+    started = time.process_time()
+    run = stage.search(target, calls(label), budget)
+    mine = run.ledger.rows(slice(None)).generator >= -(label not in rivals.NAMES)  # the field is no rival's find
+    lattice = _rank(run, mine)
+    answer = lattice.answer(TOP)
+    seconds = time.process_time() - started + spent
+    rows = run.ledger.rows(mine)
+    return Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
+                 hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
+                 _ipf(stage, run, answer.members), len(answer.members), seconds)
 
 
 def _rank(run, mine: np.ndarray) -> Lattice:
