@@ -28,6 +28,9 @@ class Found:
     ipf: float
     answers: int
     seconds: float
+    nodes: float = float("nan")  # share of the field's nodes that the answers hold
+    diverse: float = float("nan")  # and the answers of DIVERSIFY
+    ten: float = float("nan")  # hypervolume that no ten of the front exceed; NaN where nobody asked
 
     def reached(self, candidates: int) -> float:
         """Hypervolume of what the first so many candidates hold."""
