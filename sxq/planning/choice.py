@@ -1,4 +1,4 @@
-"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY, sxq_answer, sxq_embedding, sxq_report."""
+"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY and the settings that say more."""
 
 from sxq.errors import InvalidValue
 from sxq.language.statements import Explain

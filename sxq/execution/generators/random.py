@@ -3,7 +3,8 @@
 Each candidate grows from the target by random units of its frontier up to a size drawn log-uniformly from
 1 .. U (or the option `size`), so that small subgraphs are as frequent as large ones.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed.
+Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed; it gives
+up where nothing new comes.
 Ours, not from a paper; the need is stated in many issue threads about explainers (compared on one footing).
 """
 
@@ -13,16 +14,19 @@ from sxq.execution.conversation import Candidates, Context, Search
 from sxq.graph import Field
 
 BATCH = 64
+PATIENCE = 512  # proposals in a row that are nothing new
 
 
 def random(field: Field, context: Context, size: int = 0) -> Search:
-    """Propose `allowance` seeded connected subgraphs; `size` units each, or log-uniform sizes when 0."""
-    batch = min(BATCH, context.rows)
-    for start in range(0, context.allowance, batch):
-        count = min(batch, context.allowance - start)
+    """Propose `allowance` distinct seeded connected subgraphs; `size` units each, or log-uniform sizes when 0."""
+    seen, idle = set(), 0
+    while (left := context.allowance - len(seen)) > 0 and idle < PATIENCE:
+        count = min(BATCH, context.rows, left)
         sizes = np.exp(context.rng.uniform(0, np.log(field.num_units + 1), count)).astype(int)
         sizes = np.full(count, size) if size else sizes
-        yield Candidates.of(grow(field, np.clip(sizes, 1, field.num_units), context.rng))
+        scored = yield Candidates.of(grow(field, np.clip(sizes, 1, field.num_units), context.rng))
+        seen.update(scored.ids.tolist())
+        idle = idle + count if left == context.allowance - len(seen) else 0
 
 
 def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
