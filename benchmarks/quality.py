@@ -135,7 +135,8 @@ def _search(stage: Suite, label: str, target: int, budget: int, spent: float) ->
     return Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
                  hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
                  _ipf(stage, run, answer.members), len(answer.members), seconds,
-                 _nodes(run, answer.members), _nodes(run, RULES["diversity"](run).members))
+                 _nodes(run, answer.members),
+                 _nodes(run, RULES["diversity"](run).members) if mine.all() else float("nan"))
 
 
 def _ten(kept: Kept, found: Found) -> Found:
