@@ -7,13 +7,17 @@ above 0.05. The columns:
     front      the front found / the best known: median and least
     answers    the answers / the own front: median and least
     10%, 30%   the front after that much of the budget / the best known: median
+    ten        (with --ten, of the first method) the most that ten members could show / the own front (ten.py): likewise
     DS         what the answers cover / a proven bound of the most that as many could: median and least
+    nodes      share of the field's nodes that the answers hold, and those of DIVERSIFY: means
     IPF        of the answers, paper scale;  number of answers, candidates verified, seconds of CPU: means
     wins       targets on which the first method's front is better / as good / worse, cut to as many candidates
                (whole, against methods that propose a few and cannot go on)
 
     SXQ_DATA=... python benchmarks/quality.py [--quick] [--json] [--plot FILE] [--by NAME ...] [--suite NAME ...]
+                                              [--keep FOLDER] [--ten]
 
+With `--keep` what a method found for a target is kept in a folder once it is there (kept.py), and read where it is.
 A name is a generator with options as in a query, or several joined by `&`: growing "growing(objective=fdl+)"
 "onion & growing"; or `default`, or a rival (rivals.py).
 """
@@ -23,15 +27,19 @@ import json
 import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import rivals
 import torch
+from kept import Found, Kept
 from known import Known
 from suites import EPSILON, TOP, Call, Suite, suite, SUITES
+from ten import most
 
 from sxq.execution import DEFAULT, GENERATORS
+from sxq.execution.answering import RULES
 from sxq.graph import induced_edges
 from sxq.planning.settings import SETTINGS
 from sxq.scoring import selection
@@ -47,24 +55,6 @@ OURS = ("default", "onion & growing", "onion", "growing", "growing(objective=fdl
         "growing(objective=conc)", "random")
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What one method found for one target."""
-
-    target: int
-    scores: np.ndarray  # [n, 3] of everything verified, in order; 0 where it explains nothing
-    front: float  # hypervolume
-    answer: float  # hypervolume of the answers
-    covered: float  # DS / a proven bound of the most that k could cover
-    ipf: float
-    answers: int
-    seconds: float
-
-    def reached(self, candidates: int) -> float:
-        """Hypervolume of what the first so many candidates hold."""
-        return hypervolume(self.scores[:candidates])
-
-
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
@@ -72,10 +62,12 @@ def main() -> None:
     names = options.by or (["default"] if options.quick else [*OURS, *rivals.NAMES])
     for name in options.suite or ([QUICK] if options.quick else SUITES):
         stage = suite(name)
-        spent = rivals.enter(stage, names) if set(names) & set(rivals.NAMES) else {}
-        tables = {}
-        for label in names:
-            tables[label] = examine(stage, label, options.budget, spent.get(label, 0), known)
+        kept = {label: Kept(options.keep, name, label, options.budget) for label in names}
+        spent = rivals.enter(stage, [label for label in names if kept[label].lacks(stage.targets)])
+        tables = {label: examine(stage, label, options.budget, spent.get(label, 0), known, kept[label])
+                  for label in names}
+        if options.ten:
+            tables[names[0]] = [_ten(kept[names[0]], each) for each in tables[names[0]]]
         known.save()
         found[name] = summarise(stage, {label: table for label, table in tables.items() if table}, known,
                                 options.budget)
@@ -93,6 +85,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plot", metavar="FILE", help="quality against the budget spent, as a picture")
     parser.add_argument("--by", nargs="+", metavar="NAME", help="methods; the first is compared with the others")
     parser.add_argument("--suite", nargs="+", choices=SUITES, help="suites of targets")
+    parser.add_argument("--ten", action="store_true", help="the most that ten members could show (scipy; minutes)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where what was found is kept")
     parser.add_argument("--budget", type=int, default=SETTINGS["sxq_budget"].default, help="candidates for a target")
     return parser.parse_args()
 
@@ -117,24 +111,39 @@ def _value(text: str) -> object:
         return text
 
 
-def examine(stage: Suite, label: str, budget: int, spent: float, known: Known) -> list[Found]:
+def examine(stage: Suite, label: str, budget: int, spent: float, known: Known, kept: Kept) -> list[Found]:
     """Every target of a suite, searched by one method; `spent` seconds went into all targets together before."""
-    stage.search(stage.targets[0], calls(label), min(budget, 200))  # warm
-    found = []
-    for target in stage.targets:
-        started = time.process_time()
-        run = stage.search(target, calls(label), budget)
-        mine = run.ledger.rows(slice(None)).generator >= -(label not in rivals.NAMES)  # the field is no rival's find
-        lattice = _rank(run, mine)
-        answer = lattice.answer(TOP)
-        seconds = time.process_time() - started + spent / len(stage.targets)
-        if not mine.any():
-            continue
-        rows = run.ledger.rows(mine)
-        known.add(stage.name, target, lattice.front_scores)
-        found.append(Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
-                           hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
-                           _ipf(stage, run, answer.members), len(answer.members), seconds))
+    if missing := kept.lacks(stage.targets):
+        stage.search(missing[0], calls(label), min(budget, 200))  # warm
+    for target in missing:
+        kept.add(_search(stage, label, target, budget, spent / len(stage.targets)))
+    found = [kept.found[target] for target in stage.targets if len(kept.found[target].scores)]
+    for each in found:
+        known.add(stage.name, each.target, each.explanatory())
+    return found
+
+
+def _search(stage: Suite, label: str, target: int, budget: int, spent: float) -> Found:
+    """One target, searched by one method."""
+    started = time.process_time()
+    run = stage.search(target, calls(label), budget)
+    mine = run.ledger.rows(slice(None)).generator >= -(label not in rivals.NAMES)  # the field is no rival's find
+    lattice = _rank(run, mine)
+    answer = lattice.answer(TOP)
+    seconds = time.process_time() - started + spent
+    rows = run.ledger.rows(mine)
+    return Found(target, np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
+                 hypervolume(lattice.front_scores), answer.hypervolume, _covered(lattice, answer),
+                 _ipf(stage, run, answer.members), len(answer.members), seconds,
+                 _nodes(run, answer.members),
+                 _nodes(run, RULES["diversity"](run).members) if mine.all() else float("nan"))
+
+
+def _ten(kept: Kept, found: Found) -> Found:
+    """The same, with the most that TOP members of the front could show."""
+    if np.isnan(found.ten):
+        found = replace(found, ten=most(found.explanatory(), TOP))
+        kept.add(found)
     return found
 
 
@@ -165,6 +174,12 @@ def _ipf(stage: Suite, run, members: tuple[int, ...]) -> float:
     return float(np.mean([raw[:, 0], 1 - raw[:, 1], 1 - np.log(edges) / np.log(total)]))
 
 
+def _nodes(run, members: tuple[int, ...]) -> float:
+    """The share of the field's nodes that some member holds; the target counts as held."""
+    nodes = run.field.reached(run.bits_of(members)) if members else np.zeros((1, run.field.num_nodes), bool)
+    return float(nodes.any(axis=0)[run.field.node_hop <= run.field.hops].mean())
+
+
 def summarise(stage: Suite, tables: dict[str, list[Found]], known: Known, budget: int) -> dict[str, dict]:
     """The figures of every method on one suite, the first compared with each other one."""
     first = next(iter(tables.values()))
@@ -177,13 +192,19 @@ def _summary(stage: Suite, table: list[Found], known: Known, budget: int) -> dic
     table, best = zip(*[(found, b) for found, b in zip(table, best) if b > WORTH])
     ratios = np.array([found.front for found in table]) / best
     shown = np.array([found.answer / found.front if found.front else np.nan for found in table])
+    ten = np.array([found.ten / found.front if found.front else np.nan for found in table])
     reached = [np.median([found.reached(int(share * budget)) / b for found, b in zip(table, best)])
                for share in SHARES]
     return {"targets": len(table), "front_ratio_median": float(np.median(ratios)),
             "front_ratio_min": float(ratios.min()), "answer_ratio_median": float(np.nanmedian(shown)),
             "answer_ratio_min": float(np.nanmin(shown)),
+            "ten_ratio_median": float(np.median(ten)), "ten_ratio_min": float(ten.min()),
+            "of_ten_median": float(np.median(shown / ten)), "of_ten_min": float((shown / ten).min()),
             "dominance_ratio_median": float(np.median([found.covered for found in table])),
-            "dominance_ratio_min": float(min(found.covered for found in table)), "shares": dict(zip(map(str, SHARES), map(float, reached))),
+            "dominance_ratio_min": float(min(found.covered for found in table)),
+            "shares": dict(zip(map(str, SHARES), map(float, reached))),
+            "node_coverage": float(np.mean([found.nodes for found in table])),
+            "node_coverage_diversified": float(np.mean([found.diverse for found in table])),
             "ipf": float(np.nanmean([found.ipf for found in table])),
             "answers": float(np.mean([found.answers for found in table])),
             "candidates": float(np.mean([len(found.scores) for found in table])),
@@ -218,14 +239,22 @@ def overall(found: dict[str, dict], label: str) -> dict[str, float]:
 
 def show(name: str, rows: dict[str, dict]) -> None:
     print(f"\n{name}: {next(iter(rows.values()))['targets']} targets whose best is above {WORTH}")
-    print(f"  {'':<24}{'front':>13}{'answers':>13}{'10%':>7}{'30%':>7}{'DS':>12}{'IPF':>7}{'answers':>8}{'verified':>9}"
-          f"{'seconds':>8}  wins")
+    print(f"  {'':<24}{'front':>12}{'answers':>13}{'ten':>13}{'10%':>7}{'30%':>7}{'DS':>12}{'nodes':>11}{'IPF':>7}"
+          f"{'answers':>8}{'verified':>9}{'seconds':>8}  wins")
     for label, row in rows.items():
-        print(f"  {label:<24}{row['front_ratio_median']:7.3f}{row['front_ratio_min']:6.2f}"
-              f"{row['answer_ratio_median']:7.3f}{row['answer_ratio_min']:6.2f}{row['shares']['0.1']:7.3f}"
-              f"{row['shares']['0.3']:7.3f}{row['dominance_ratio_median']:7.3f}"
-              f"{row['dominance_ratio_min']:5.2f}{row['ipf']:7.3f}{row['answers']:8.1f}{row['candidates']:9,.0f}"
-              f"{row['seconds_per_target']:8.2f}  {' / '.join(map(str, row['wins']))}", flush=True)
+        print(f"  {label:<24}{row['front_ratio_median']:6.3f}{row['front_ratio_min']:6.2f}"
+              f"{row['answer_ratio_median']:7.3f}{row['answer_ratio_min']:6.2f}"
+              f"{_blank(row['ten_ratio_median'], '7.3f')}{_blank(row['ten_ratio_min'], '6.2f')}{row['shares']['0.1']:7.3f}"
+              f"{row['shares']['0.3']:7.3f}{row['dominance_ratio_median']:7.3f}{row['dominance_ratio_min']:5.2f}"
+              f"{_blank(row['node_coverage'], '6.2f')}{_blank(row['node_coverage_diversified'], '5.2f')}"
+              f"{row['ipf']:7.3f}{row['answers']:8.1f}{row['candidates']:9,.0f}{row['seconds_per_target']:8.2f}"
+              f"  {' / '.join(map(str, row['wins']))}", flush=True)
+
+
+def _blank(value: float, form: str) -> str:
+    """A number, or blanks in the place of NaN."""
+    text = format(value, form)
+    return " " * len(text) if np.isnan(value) else text
 
 
 def plot(found: dict[str, dict], file: str) -> None:

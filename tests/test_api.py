@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv
 
 import sxq
+from sxq.execution.conversation import Candidates
+from sxq.execution.generators import GENERATORS
 from tests import graphs, oracles, toys
 
 ALL = "OPTIMIZE fdl+, fdl-, conc"
@@ -539,6 +542,20 @@ def test_a_budget_is_kept_to_the_candidate(field, by, budget):
     assert all(r.complete or r.candidates == budget for r in result.targets)
 
 
+@pytest.mark.parametrize("by", ["BY onion", "BY growing", "BY random", "BY exhaustive", "BY onion, growing", ""])
+def test_complete_means_that_more_budget_would_find_nothing_more(con, by):
+    query = f"EXPLAIN NODE 3 USING MODEL votes {ALL} {by} BUDGET %d CANDIDATES"
+    enough = con.execute(query % 5000)
+    assert enough.complete
+    for budget in range(1, enough.candidates):
+        try:
+            fewer = con.execute(query % budget)
+        except sxq.Error:
+            assert by == "BY exhaustive"
+        else:
+            assert not fewer.complete and fewer.candidates <= budget
+
+
 @pytest.mark.parametrize("by", SEARCHES)
 def test_answers_are_connected_measured_and_not_dominated(field, by):
     con, graph = field
@@ -566,8 +583,13 @@ def test_within_stops_the_statement(field):
     assert {row[0] for row in con.sql(f"SELECT status FROM targets WHERE query_id = {result.query_id}")} == {"stopped"}
 
 
-def test_within_is_kept_by_a_search_that_only_repeats_itself(con):
+def test_within_is_kept_by_a_search_that_only_repeats_itself(con, monkeypatch):
     """One candidate, proposed for ever: nothing is left to verify, and still the clock is looked at."""
+    def endless(field, context):
+        while True:
+            yield Candidates.of(np.ones((1, field.num_units), bool))
+
+    monkeypatch.setitem(GENERATORS, "random", replace(GENERATORS["random"], search=endless))
     result = con.execute(f"EXPLAIN NODE 4 USING MODEL votes {ALL} BY random "
                          "BUDGET 1000000000 CANDIDATES WITHIN 0.2 SECONDS")
     assert result.candidates == 1 and not result.complete and len(result) == 1

@@ -124,3 +124,14 @@ def test_depth_is_found_where_long_ways_are_rare():
     model = borrow(make("sage"), graph, "logits", "cpu")
     for seed in range(5):
         assert probe_hops(model, graph, np.random.default_rng(seed)) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_units_at_nodes(seed):
+    rng = np.random.default_rng(seed)
+    field = extract(random_graph(rng, undirected=seed > 0), 0, 2, 0)
+    nodes = rng.choice(np.unique(field.ends), 7)
+    units, owner = field.units_at(nodes)
+    expected = [(place, unit) for place, node in enumerate(nodes) for unit in range(field.num_units)
+                if node in field.ends[:, unit]]
+    assert sorted(zip(owner.tolist(), units.tolist())) == expected

@@ -8,6 +8,7 @@ from sxq.execution.conversation import Context, Scored
 from sxq.execution.generators import GENERATORS
 from sxq.execution.generators.exhaustive import _estimate
 from sxq.execution.generators.onion import pace, share_out
+from sxq.execution.generators.random import grow
 from sxq.graph import Graph, extract
 from tests.graphs import random_graph
 from tests.oracles import connected_subsets
@@ -202,3 +203,12 @@ def test_the_estimate_of_the_count_is_unbiased():
     context = Context(np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None)
     estimates = [_estimate(field, context) for _ in range(20)]
     assert abs(np.mean(estimates) - count) < 4 * np.std(estimates) / np.sqrt(20) + 1e-9 and count > 20
+
+
+def test_random_subgraphs_grow_by_any_unit_of_the_frontier_alike():
+    graph = Graph(np.array([[1, 2, 3, 4], [0, 0, 1, 2]]), np.zeros((5, 1)))  # two ways of two edges to the target
+    drawn = grow(extract(graph, 0, 2, 0), np.full(8000, 2), np.random.default_rng(0))
+    pairs, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert pairs.sum(axis=1).tolist() == [2, 2, 2]
+    share = {tuple(np.flatnonzero(pair).tolist()): count / 8000 for pair, count in zip(pairs, counts)}
+    assert share == pytest.approx({(0, 1): 0.5, (0, 2): 0.25, (1, 3): 0.25}, abs=0.02)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sxq.graph import embed
+from sxq.graph import embed, embed_by_nodes, node2vec
 from sxq.scoring import diversify, joint
 from sxq.scoring.lattice import Answer
 
@@ -51,6 +51,9 @@ def _shape(run: "TargetRun", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [n, V] bool of candidates among the V nodes of the field, and their embeddings [n, d]."""
     bits = run.bits_of(ids) if len(ids) else np.zeros((0, run.field.num_units), bool)
     nodes = run.field.reached(bits)[:, run.field.node_hop <= run.field.hops]
+    if run.choice.embedding == "node2vec":
+        rng = np.random.default_rng([run.generate.seed, run.position])
+        return nodes, embed_by_nodes(run.field, bits, node2vec(run.field, rng))
     return nodes, embed(run.field, bits, run.graph.features(run.field.nodes))
 
 

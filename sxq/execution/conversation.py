@@ -5,13 +5,13 @@ verifier, the lattice or the store, and those know nothing of generators.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 
+FIRST = -2  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
 PRUNED = -1  # the number of a candidate that was not verified
 
 
@@ -20,7 +20,7 @@ class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
 
     bits: np.ndarray  # [n, U] bool
-    parent: np.ndarray  # [n] id of the candidate each was made from, -1 when none
+    parent: np.ndarray  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
     edited: np.ndarray  # [n] the unit added or removed, -1 when none
 
     @staticmethod
@@ -32,7 +32,10 @@ class Candidates:
     @staticmethod
     def join(parts: "Sequence[Candidates]") -> "Candidates":
         """Several batches as one."""
-        return Candidates(*map(np.concatenate, zip(*((part.bits, part.parent, part.edited) for part in parts))))
+        starts = np.cumsum([0, *(len(part.bits) for part in parts[:-1])])
+        parents = [part.parent - np.where(part.parent <= FIRST, start, 0) for part, start in zip(parts, starts)]
+        return Candidates(np.concatenate([part.bits for part in parts]), np.concatenate(parents),
+                          np.concatenate([part.edited for part in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +91,23 @@ class Context:
     subject: "Subject | None" = None  # for generators that look into the model
 
 
-Search = Generator[Candidates, Scored, None]
+# It returns whether it left nothing out for lack of allowance; None where that is told by what it has spent.
+Search = Generator[Candidates, Scored, bool | None]
 
 
 def abreast(searches: Sequence[Search]) -> Search:
     """Several searches as one: what they ask in a round is one batch, and each gets its own answers."""
     waiting: list[tuple[Search, Scored | None]] = [(search, None) for search in searches]
+    whole = True
     while True:
         asked = []
         for search, answer in waiting:
-            with suppress(StopIteration):
+            try:
                 asked.append((search, search.send(answer)))
+            except StopIteration as end:
+                whole &= end.value is not False
         if not asked:
-            return
+            return whole
         scored = yield Candidates.join([candidates for _, candidates in asked])
         ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
         waiting = [(search, scored.rows(end - len(candidates.bits), end))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.conversation import PRUNED, Candidates, Context, Scored, Subject
+from sxq.execution.conversation import FIRST, PRUNED, Candidates, Context, Scored, Subject
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
 from sxq.execution.holding import held
@@ -66,6 +66,8 @@ class TargetRun:
         self._turns = {-1: self._opening()} if self.field.num_units else {}  # generators, by number
         self._answers: dict[int, Scored] = {}
         self._pending: tuple | None = None
+        self._heard: dict[int, list[np.ndarray]] = {}  # candidate numbers that each generator was answered
+        self._whole = True  # whether the generators that ended left nothing out for lack of budget
         self._cut = False  # the budget ended in the middle of a request: nobody will be asked again
 
     @property
@@ -75,8 +77,13 @@ class TargetRun:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every generator ended by itself."""
-        return not self._turns
+        """Whether every generator came to its end, and none left anything out for lack of budget."""
+        return not self._turns and self._whole
+
+    @property
+    def share(self) -> int:
+        """Candidates that each generator may expect to have verified; one is the whole field."""
+        return (self.generate.budget - 1) // len(self.generate.generators)
 
     @property
     def pruned(self) -> int:
@@ -116,12 +123,18 @@ class TargetRun:
         for number, search in list(self._turns.items()):
             try:
                 asked.append((number, search.send(self._answers.get(number))))
-            except StopIteration:
+            except StopIteration as end:
                 del self._turns[number]
+                self._whole &= self._has_left(number) if end.value is None else end.value
         if not asked:
             return (self._propose() if self._turns else (None, None))  # the opening made room for the others
         owner = np.repeat([number for number, _ in asked], [len(candidates.bits) for _, candidates in asked])
         return Candidates.join([candidates for _, candidates in asked]), owner
+
+    def _has_left(self, number: int) -> bool:
+        """Whether a generator that ended had some of its share left."""
+        heard = np.unique(np.concatenate(self._heard.pop(number, [np.zeros(0, int)])))
+        return number < 0 or np.count_nonzero(heard != PRUNED) < self.share
 
     def _answer(self) -> None:
         """Tell each generator what it wanted to know."""
@@ -129,6 +142,7 @@ class TargetRun:
         for number in self._turns if not self._cut else ():
             mine = owner == number
             self._answers[number] = scored = self.ledger.scored(numbers[mine], self.objectives)
+            self._heard.setdefault(number, []).append(numbers[mine])
             if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
                 scored.raw[pruned] = scored.p[pruned] = np.nan
                 scored.scores[pruned] = self._ceilings(candidates.bits[mine][pruned])
@@ -156,7 +170,9 @@ class TargetRun:
         candidates, owner, packed, numbers, new = self._pending
         packed, raw, scores = packed[new], *self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
         explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
-        entry = Entry(packed, candidates.parent[new], candidates.edited[new], owner[new], raw,
+        parent = candidates.parent
+        parent = np.where(parent <= FIRST, numbers[FIRST - np.minimum(parent, FIRST)], parent)
+        entry = Entry(packed, parent[new], candidates.edited[new], owner[new], raw,
                       scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie,
                       np.stack([verdict.p_kept, verdict.p_removed], axis=1))
         ids = self.ledger.append(entry)
@@ -191,10 +207,9 @@ class TargetRun:
         _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
                                  np.array([self.p_full]))
         gradient = _once(lambda: self.slopes(np.ones((1, self.field.num_units), bool), True)[0])
-        share = (self.generate.budget - 1) // len(self.generate.generators)
         for number, (name, options) in enumerate(self.generate.generators):
             rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
-            context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), share,
+            context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), self.share,
                               max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
                               self.slopes, self.p_full, self.p_empty, self.predict, self.lattice_plan.measures,
                               self.subject)

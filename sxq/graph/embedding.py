@@ -2,8 +2,8 @@
 
 The embedding of a subgraph G_s is the mean over its nodes of the features after L rounds of averaging along
 its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al. (2019) with the
-mean as aggregator. It has no parameters, depends on G_s alone, and needs no training. node2vec, which the paper
-uses, is left out: PyG's needs pyg-lib, which sxq does not require.
+mean as aggregator. It has no parameters, depends on G_s alone, and needs no training. The paper names node2vec: with
+`SET sxq_embedding = 'node2vec'` the embedding is the mean of its nodes' vectors (node2vec.py).
 
 Since the mean and P are linear, features are never propagated: a weight for each node is, back along the edges
 (w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs, and one product.
@@ -21,6 +21,12 @@ def embed(field: Field, bits: np.ndarray, features: np.ndarray) -> np.ndarray:
     step = max(1, CELLS // field.num_nodes)
     rows = [node_weights(field, bits[start:start + step]) @ features for start in range(0, len(bits), step)]
     return np.concatenate([np.zeros((0, features.shape[1])), *rows])
+
+
+def embed_by_nodes(field: Field, bits: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Embeddings [n, d] of candidates bits [n, U]: the means of their nodes' vectors [nodes, d]."""
+    nodes = field.reached(bits)
+    return nodes @ vectors / nodes.sum(axis=1, keepdims=True)
 
 
 def node_weights(field: Field, bits: np.ndarray) -> np.ndarray:

@@ -80,6 +80,14 @@ class Field:
         nodes = self.reached(bits)
         return (nodes[:, self.ends[0]] | nodes[:, self.ends[1]]) & ~bits
 
+    def units_at(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The units at each of the nodes [n]: units [k], and for each the position [k] in `nodes` that it is at."""
+        order, starts, known = self._ends_by_node
+        place = np.searchsorted(known, nodes)
+        count = np.diff(np.append(starts, len(order)))[place]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        return order[np.repeat(starts[place], count) + within] % self.num_units, np.repeat(np.arange(len(nodes)), count)
+
     def component(self, bits: np.ndarray) -> np.ndarray:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
         if not bits.any():

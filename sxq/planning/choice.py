@@ -1,4 +1,4 @@
-"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY, sxq_answer and sxq_report."""
+"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY and the settings that say more."""
 
 from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
@@ -18,7 +18,8 @@ def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int)
     if statement.jointly:
         _check_jointly(rule, k, targets)
     report = dict.fromkeys(resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"])
-    return Answer(lattice, k, rule, _alpha(statement), statement.jointly, tuple(report))
+    return Answer(lattice, k, rule, _alpha(statement), statement.jointly, tuple(report),
+                  catalog.settings["sxq_embedding"])
 
 
 def refuse_reported(clause: str, measure: Measure) -> Measure:

@@ -108,6 +108,7 @@ class Answer:
     alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
+    embedding: str = "features"  # or 'node2vec': by what 'diversity' and 'divsx' tell subgraphs apart
 
     def line(self) -> str:
         how = {"coverage": "by coverage, then hypervolume",
@@ -115,6 +116,8 @@ class Answer:
                "optimum": "by an exact search for coverage, then hypervolume",
                "swap": "by the streaming swap rule",
                "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}"}[self.rule]
+        if self.rule in ("diversity", "divsx") and self.embedding != "features":
+            how += f", by {self.embedding}"
         jointly = " of all targets jointly" if self.jointly else ""
         return f"top {self.k}{jointly} {how}" + (f"; reports {', '.join(self.report)}" if self.report else "")
 

@@ -86,6 +86,9 @@ SETTINGS = {
                           "distinct candidates verified per target where a query names no BUDGET"),
     "sxq_device": Setting("auto", _device, "'auto', 'cpu', 'cuda' or 'cuda:N'",
                           "where models run; auto is CUDA when there is one"),
+    "sxq_embedding": Setting("features", _one_of("features", "node2vec"), "'features' or 'node2vec'",
+                             "by what DIVERSIFY tells subgraphs apart: features averaged along their edges, or their "
+                             "nodes' places in the field"),
     "sxq_front_limit": Setting(4096, _whole(1), "a whole number of 1 or more",
                                "front members kept before the front is thinned to one per box of the (1+eps) grid"),
     "sxq_inference": Setting("auto", _one_of("auto", "layered", "disjoint"), "'auto', 'layered' or 'disjoint'",

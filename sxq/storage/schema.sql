@@ -125,7 +125,7 @@ CREATE TABLE queries (
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
     started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     seconds    DOUBLE,                -- NULL while it runs, and for ever when its process was killed
-    complete   BOOLEAN                -- every generator of every target ended by itself
+    complete   BOOLEAN                -- every generator of every target came to its end, leaving nothing out for lack of budget
 );
 
 -- One row per target of a query: written pending before the run, filled in with its explanations.
@@ -148,7 +148,7 @@ CREATE TABLE targets (
     coverage         DOUBLE,           -- dominance / explanatory
     epsilon_achieved DOUBLE,           -- smallest epsilon at which the answer covers everything
     hypervolume      DOUBLE,           -- volume that the answer's scores dominate above 0, in their own measures
-    complete         BOOLEAN,          -- every generator ended by itself
+    complete         BOOLEAN,          -- every generator came to its end, leaving nothing out for lack of budget
     seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked
     PRIMARY KEY (query_id, ordinal)

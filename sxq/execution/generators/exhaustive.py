@@ -36,6 +36,7 @@ def exhaustive(field: Field, context: Context) -> Search:
         raise FieldTooLarge(f"exhaustive: a field of {field.num_units} units has {shown} connected subgraphs, more "
                             f"than its share of the budget, {most:,}; raise BUDGET, or let another generator search")
     yield from _walk(field, context)
+    return True
 
 
 def _walk(field: Field, context: Context) -> Search:

@@ -26,15 +26,17 @@ def growing(field: Field, context: Context, objective: str = "mean") -> Search:
     """Grow from the target, always by the unit whose addition raised the objective most."""
     worth, gain = judge(context, objective), first_guess(context)  # what removal costs, addition is hoped to bring
     state, parent, here = np.zeros(field.num_units, bool), -1, worth(context.empty)
-    left = context.allowance
+    left, whole = context.allowance, True
     while len(frontier := field.frontier(state)):
         width, block = _pace(int(state.sum()), field.num_units, len(frontier), left)
         tried = frontier[np.argsort(-gain[frontier], kind="stable")][: min(width, context.rows)]
+        whole &= len(tried) == len(frontier)
         scored = yield Candidates.of(_each_with(state, tried), parent, tried)
         gain[tried], left = worth(scored.scores) - here, left - len(tried)
         state[frontier[np.argsort(-gain[frontier], kind="stable")][:block]] = True
         scored = yield Candidates.of(state[None].copy(), parent)
         parent, here = int(scored.ids[0]), worth(scored.scores)[0]
+    return whole
 
 
 def _pace(size: int, units: int, frontier: int, left: int) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 Each candidate grows from the target by random units of its frontier up to a size drawn log-uniformly from
 1 .. U (or the option `size`), so that small subgraphs are as frequent as large ones.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed.
+Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed; it gives
+up where nothing new comes.
 Ours, not from a paper; the need is stated in many issue threads about explainers (compared on one footing).
 """
 
@@ -13,38 +14,60 @@ from sxq.execution.conversation import Candidates, Context, Search
 from sxq.graph import Field
 
 BATCH = 64
+PATIENCE = 512  # proposals in a row that are nothing new
 
 
 def random(field: Field, context: Context, size: int = 0) -> Search:
-    """Propose `allowance` seeded connected subgraphs; `size` units each, or log-uniform sizes when 0."""
-    batch = min(BATCH, context.rows)
-    for start in range(0, context.allowance, batch):
-        count = min(batch, context.allowance - start)
-        sizes = np.exp(context.rng.uniform(0, np.log(field.num_units + 1), count)).astype(int)
-        sizes = np.full(count, size) if size else sizes
-        yield Candidates.of(grow(field, np.clip(sizes, 1, field.num_units), context.rng))
+    """Propose `allowance` distinct seeded connected subgraphs; `size` units each, or log-uniform sizes when 0."""
+    seen, idle = set(), 0
+    while (left := context.allowance - len(seen)) > 0 and idle < PATIENCE:
+        count = min(BATCH, context.rows, left)
+        sizes = np.full(count, min(size, field.num_units)) if size else any_size(field, count, context.rng)
+        scored = yield Candidates.of(grow(field, sizes, context.rng))
+        seen.update(scored.ids.tolist())
+        idle = idle + count if left == context.allowance - len(seen) else 0
+
+
+def any_size(field: Field, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Sizes [count], log-uniform in 1 .. U."""
+    sizes = np.exp(rng.uniform(0, np.log(field.num_units + 1), count)).astype(int)
+    return np.clip(sizes, 1, field.num_units)
 
 
 def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """n connected subgraphs of the given sizes [n], all grown at once: bits [n, U].
 
-    A step adds one unit to small subgraphs and an eighth of their size to large ones: some 8 log(U) steps.
+    A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps. The
+    frontiers are kept up to date by what is reached anew: on hubs that is little beside n times U.
     """
-    rows = np.arange(len(sizes))[:, None]
-    bits = np.zeros((len(sizes), field.num_units), bool)
+    bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
+    reached, rows, missing = np.zeros((len(sizes), field.num_nodes), bool), np.arange(len(sizes)), sizes.copy()
+    row, nodes = rows, np.zeros(len(sizes), int)
     if not field.rooted:
-        bits[rows[:, 0], rng.integers(0, field.num_units, len(bits))] = True
-    reached = field.reached(bits)
-    while (missing := sizes - bits.sum(axis=1)).any():
-        frontier = (reached[:, field.ends[0]] | reached[:, field.ends[1]]) & ~bits
-        if not frontier[missing > 0].any():
-            break  # parts of a graph that is not connected: they are as large as they can be
-        step = np.minimum(missing, 1 + bits.sum(axis=1) // 8)
-        lottery = np.where(frontier, rng.random(bits.shape), -1.0)
-        best = np.argpartition(-lottery, min(step.max(), bits.shape[1] - 1), axis=1)[:, : step.max()]
-        best = np.take_along_axis(best, np.argsort(-lottery[rows, best], axis=1), axis=1)
-        won = (np.arange(best.shape[1]) < step[:, None]) & (lottery[rows, best] >= 0)
-        bits[np.broadcast_to(rows, best.shape)[won], best[won]] = True
-        for end in field.ends:
-            reached[np.broadcast_to(rows, best.shape)[won], end[best[won]]] = True
-    return bits
+        first = rng.integers(0, field.num_units, len(sizes))
+        bits[rows, first], missing = True, sizes - 1
+        row, nodes = np.tile(rows, 2), field.ends[:, first].ravel()
+    while True:
+        reached[row, nodes] = True
+        near, owner = field.units_at(nodes)
+        frontier[row[owner], near] = ~bits[row[owner], near]
+        open_ = frontier[rows].any(axis=1) & (missing[rows] > 0)  # parts of a graph that is not connected may be full
+        if not (rows := rows[open_]).size:
+            return bits
+        row, units = _drawn(frontier[rows], np.minimum(missing[rows], 1 + (sizes - missing)[rows] // 8), rng)
+        row = rows[row]
+        bits[row, units], frontier[row, units] = True, False
+        missing -= np.bincount(row, minlength=len(sizes))
+        row, nodes = np.tile(row, 2), field.ends[:, units].ravel()
+        row, nodes = row[~reached[row, nodes]], nodes[~reached[row, nodes]]
+
+
+def _drawn(table: np.ndarray, most: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """From every row of truth values [n, U], none of them empty, up to `most` [n] random ones: rows and columns.
+
+    Drawn with replacement and taken once each, hence at least one.
+    """
+    count, places = np.count_nonzero(table, axis=1), np.flatnonzero(table)
+    owner = np.repeat(np.arange(len(table)), most)
+    drawn = (rng.random(len(owner)) * count[owner]).astype(int) + (np.cumsum(count) - count)[owner]
+    return np.divmod(np.unique(places[drawn]), table.shape[1])

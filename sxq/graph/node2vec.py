@@ -1,0 +1,69 @@
+"""node2vec: where the nodes of a field lie by who is near them, features apart.
+
+Source: Grover and Leskovec, "node2vec: Scalable feature learning for networks", KDD 2016. Random walks over the field,
+context included and directions ignored, that remember one step: back with weight 1 / RETURN, to a common neighbour
+with 1, further away with 1 / INOUT. What is often within WINDOW steps of each other gets similar vectors.
+
+Departure. The vectors are not trained. Skip-gram with negative sampling factorises the pointwise mutual information of
+nodes and contexts (Levy and Goldberg, NIPS 2014), so it is factorised: no rate to tune, no epoch to wait for, the same
+vectors for the same seed. The contexts are the CONTEXTS nodes that are visited most, which are all on most fields.
+
+Cost: WALKS * LENGTH steps and as many times 2 WINDOW pairs for each node, one product of [nodes, contexts].
+"""
+
+import numpy as np
+
+from sxq.graph.field import Field
+
+WALKS, LENGTH, WINDOW = 10, 20, 5  # walks from each node, nodes of a walk, steps at which two are near
+RETURN, INOUT = 1.0, 0.5  # p and q of the paper: walks are drawn outwards
+CONTEXTS, DIMENSIONS = 512, 32
+
+
+def node2vec(field: Field, rng: np.random.Generator) -> np.ndarray:
+    """A vector for each node of the field, [nodes, at most DIMENSIONS]; zero for a node without edges."""
+    starts = np.repeat(np.arange(field.num_nodes), WALKS)
+    near = shared(walks(field.edge_index, starts, field.num_nodes, rng), field.num_nodes)
+    strength, directions = np.linalg.eigh(near.T @ near)  # squares of the singular values, ascending
+    strength, directions = strength[::-1][:DIMENSIONS], directions[:, ::-1][:, :DIMENSIONS]
+    kept = strength > 1e-9 * strength.max(initial=1e-9)
+    return near @ (directions[:, kept] * strength[kept] ** -0.25)  # U times the roots of the singular values
+
+
+def walks(edge_index: np.ndarray, starts: np.ndarray, nodes: int, rng: np.random.Generator) -> np.ndarray:
+    """Walks [n, LENGTH] from the starts [n]; who cannot leave stays. A step is drawn anew until it is accepted."""
+    keys = np.unique(np.concatenate([edge_index[0] * nodes + edge_index[1], edge_index[1] * nodes + edge_index[0]]))
+    keys = keys[keys // nodes != keys % nodes]  # loops lead nowhere
+    first = np.searchsorted(keys, np.arange(nodes + 1) * nodes)
+    degree, most = np.diff(first), max(1.0, 1 / RETURN, 1 / INOUT)
+    path = np.repeat(starts[:, None], LENGTH, axis=1)
+    for step in range(1, LENGTH):
+        here, before = path[:, step - 1], path[:, max(0, step - 2)]
+        path[:, step], open_ = here, np.flatnonzero(degree[here])
+        while len(open_):
+            at = here[open_]
+            drawn = keys[first[at] + (rng.random(len(open_)) * degree[at]).astype(int)] % nodes
+            edge = before[open_] * nodes + drawn
+            known = keys[np.minimum(np.searchsorted(keys, edge), len(keys) - 1)] == edge
+            weight = np.where(drawn == before[open_], 1 / RETURN, np.where(known, 1.0, 1 / INOUT))
+            taken = (rng.random(len(open_)) * most < weight) | (step == 1)
+            path[open_[taken], step] = drawn[taken]
+            open_ = open_[~taken]
+    return path
+
+
+def shared(paths: np.ndarray, nodes: int) -> np.ndarray:
+    """Positive pointwise mutual information [nodes, contexts] of being within WINDOW steps of each other."""
+    visits = np.bincount(paths.ravel(), minlength=nodes)
+    contexts = np.argsort(-visits, kind="stable")[:CONTEXTS]
+    place = np.full(nodes, -1)
+    place[contexts] = np.arange(len(contexts))
+    counts = np.zeros(nodes * len(contexts))
+    for apart in range(1, WINDOW + 1):
+        for one, two in ((paths[:, :-apart], paths[:, apart:]), (paths[:, apart:], paths[:, :-apart])):
+            met = (one != two) & (place[two] >= 0)
+            counts += np.bincount(one[met] * len(contexts) + place[two[met]], minlength=len(counts))
+    counts = counts.reshape(nodes, -1)
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(counts.sum(), 1)
+    ratio = np.divide(counts, expected, out=np.ones_like(counts), where=counts > 0)
+    return np.log(np.maximum(ratio, 1.0))
