@@ -108,7 +108,8 @@ class Walks:
         self.passed.append(self.bits[self.bits.any(axis=1)])
         if len(walk):
             yield from self._measure(memory, walk, best[walk, place])
-            now = np.where(able & (tried | (width[:, None] == 0)), _along(self.table[row, best], self.direction), -np.inf)
+            tried |= width[:, None] == 0
+            now = np.where(able & tried, _along(self.table[row, best], self.direction), -np.inf)
             again = _best(now, min(step, most))
             best, able = best[row, again], now[row, again] > -np.inf
         walk, place = np.nonzero(able[:, :step])
