@@ -82,17 +82,17 @@ class Field:
 
     def units_at(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The units at each of the nodes [n]: units [k], and for each the position [k] in `nodes` that it is at."""
-        order, starts, known = self._ends_by_node
+        known, _, around, starts = self._ends_by_node
         place = np.searchsorted(known, nodes)
-        count = np.diff(np.append(starts, len(order)))[place]
+        count = np.diff(np.append(starts, len(around)))[place]
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return order[np.repeat(starts[place], count) + within] % self.num_units, np.repeat(np.arange(len(nodes)), count)
+        return around[np.repeat(starts[place], count) + within], np.repeat(np.arange(len(nodes)), count)
 
     def component(self, bits: np.ndarray) -> np.ndarray:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
         if not bits.any():
             return np.zeros_like(bits)
-        (one, other), around, starts = self._ends_by_node
+        _, (one, other), around, starts = self._ends_by_node
         columns = _words(bits)  # [U, n / 64]: 64 candidates in a word
         reached = np.zeros((len(starts), columns.shape[1]), np.uint64)
         reached[0] = ~np.uint64(0)  # the target
@@ -108,14 +108,14 @@ class Field:
             reached = now
 
     @cached_property
-    def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The ends of units [2, U] among the nodes that have a unit, by number; the units around each of these, one
-        after another [2 U]; and where each begins."""
+    def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The nodes that have a unit; the ends of units [2, U] as positions among these; the units around each of them,
+        one after another [2 U]; and where each begins."""
         order = np.argsort(self.ends, axis=None, kind="stable")
-        _, starts, ends = np.unique(self.ends.ravel()[order], return_index=True, return_inverse=True)
+        nodes, starts, ends = np.unique(self.ends.ravel()[order], return_index=True, return_inverse=True)
         numbers = np.empty(len(order), np.int64)
         numbers[order] = ends
-        return numbers.reshape(2, -1), order % self.num_units, starts
+        return nodes, numbers.reshape(2, -1), order % self.num_units, starts
 
 
 def _words(bits: np.ndarray) -> np.ndarray:

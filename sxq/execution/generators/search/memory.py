@@ -28,7 +28,8 @@ class Memory:
         self.archive = Archive(field.num_units, len(context.full))
         self.empty = log_odds(np.array([context.p_empty, context.p_full]))
         self.whole = self.empty[::-1]
-        self.worth = np.outer(context.edge_gradient(), (1.0, -1.0))
+        self.slopes = context.edge_gradient()
+        self.worth = np.outer(self.slopes, (1.0, -1.0))
         self.near, self.far = _ends_by_hop(field)
         self.link = self._links()
         self.batch = min(256, context.rows)
@@ -52,6 +53,12 @@ class Memory:
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
         by_node[self.far[first]] = first  # of equal nodes the last, hence the best
         return by_node[self.near]
+
+    def directions(self, angles: np.ndarray) -> np.ndarray:
+        """Directions [n, 2] of the edge table, per unit of its scale, at angles [n] from G_s, towards what the model
+        says of the whole field, to G \\ G_s, downwards."""
+        upwards = 1 if self.whole[0] >= self.empty[0] else -1
+        return np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / (np.abs(self.worth).mean(axis=0) + 1e-9)
 
     def paths(self, units: np.ndarray) -> np.ndarray:
         """Units [n] as subgraphs [n, U]: each with the links that join it to the target."""

@@ -6,7 +6,8 @@ unconnected goes with it. What a move promises is read off the edge table: log-o
 additions, so a move of each kind is trusted as far as those of its kind were right lately.
 
 Where moves are caught in a local optimum, crossings go on: children of two survivors, each unit from either parent,
-one toggled on average (NSGA-II's variation; Deb et al. 2002).
+one toggled on average (NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do
+(`leaps.py`).
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 
 from sxq.execution.conversation import Search
 from sxq.execution.generators.search.archive import States
+from sxq.execution.generators.search.leaps import leaps
 from sxq.execution.generators.search.memory import Memory
 from sxq.execution.generators.search.names import NOTHING
 
@@ -24,6 +26,7 @@ NOISE = 1e-3  # of a score, so that equal promises take turns
 PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
 FORGET = 0.8  # of what was promised and kept, from batch to batch
 UNLIKELY = 0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
+LEAPS = 4  # share of a batch, one of so many, that is leaps
 CROSSED = 3  # share of a batch, one of so many, that is children at least
 SELDOM = 0.25  # share of children that are new, at least, by which their number is chosen
 
@@ -67,10 +70,12 @@ def improve(memory: Memory, most: int) -> Search:
     moves = _neighbours(memory, members)
     promised = _promised(memory, members, moves)
     trust = (memory.kept + PRIOR) / (memory.promised + PRIOR)
-    best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED]
+    leapt = most // LEAPS
+    best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED - leapt]
     moves, promised = moves[best], promised[best]
-    children, parents = _children(memory, int((most - len(moves.member)) / memory.novel))
-    bits = np.concatenate([moves.applied(members.bits), children])
+    children, parents = _children(memory, int((most - len(moves.member) - leapt) / memory.novel))
+    leapers, origins = leaps(memory, leapt)
+    bits = np.concatenate([moves.applied(members.bits), leapers, children])
     apart = np.ones(len(bits), bool)
     apart[:len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
     bits[apart] = memory.field.component(bits[apart])
@@ -78,13 +83,13 @@ def improve(memory: Memory, most: int) -> Search:
     fresh = memory.unseen(names)
     memory.tried.add(moves.names[moves.names != names[:len(moves.names)]])  # of what fell apart
     if len(children):
-        new = np.count_nonzero(fresh >= len(moves.member)) / len(children)
+        new = np.count_nonzero(fresh >= len(bits) - len(children)) / len(children)
         memory.novel = max((memory.novel + new) / 2, SELDOM)
     fresh = fresh[: min(most, memory.left)]
     if not len(fresh):
         return
     before = memory.archive.free
-    found = yield from memory.verify(bits[fresh], np.concatenate([members.ids[moves.member], parents])[fresh],
+    found = yield from memory.verify(bits[fresh], np.concatenate([members.ids[moves.member], origins, parents])[fresh],
                                      names[fresh])
     moved = fresh[fresh < len(moves.member)]
     moves, promised, bits, found = moves[moved], promised[moved], bits[moved], found[:len(moved)]

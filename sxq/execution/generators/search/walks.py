@@ -35,13 +35,13 @@ def probe(memory: Memory) -> Search:
     On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
     """
     most = max(64, memory.context.allowance // PROBED)
-    wanted = memory.paths(np.argsort(-np.abs(memory.worth[:, 1]), kind="stable")[:most]).any(axis=0)
+    wanted = memory.paths(np.argsort(-np.abs(memory.slopes), kind="stable")[:most]).any(axis=0)
     units = np.flatnonzero(wanted)  # and the links on their paths
     states = yield from memory.verify(memory.paths(units))
     odds = np.concatenate([np.zeros_like(memory.worth), [memory.empty]])  # the last row is the target alone
     odds[units] = states.odds
     kept, removed = (states.odds - odds[memory.link[units]]).T
-    estimate = memory.worth[units, 1]
+    estimate = -memory.slopes[units]
     memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
 
 
@@ -70,9 +70,7 @@ class Walks:
         count = len(angles)
         spared = np.zeros((count, units), bool)
         spared[count - len(first) + np.arange(len(first)), first] = True
-        upwards = 1 if memory.whole[0] >= memory.empty[0] else -1
-        scale = np.abs(memory.worth).mean(axis=0) + 1e-9
-        return Walks(thorough, np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / scale, spared,
+        return Walks(thorough, memory.directions(angles), spared,
                      np.arange(count) >= len(DIRECTIONS), np.repeat(memory.worth[None], count, axis=0),
                      np.zeros((count, units), bool), np.repeat(memory.empty[None], count, axis=0),
                      np.full(count, -1), [])
