@@ -244,8 +244,8 @@ def show(name: str, rows: dict[str, dict]) -> None:
     for label, row in rows.items():
         print(f"  {label:<24}{row['front_ratio_median']:6.3f}{row['front_ratio_min']:6.2f}"
               f"{row['answer_ratio_median']:7.3f}{row['answer_ratio_min']:6.2f}"
-              f"{_blank(row['ten_ratio_median'], '7.3f')}{_blank(row['ten_ratio_min'], '6.2f')}{row['shares']['0.1']:7.3f}"
-              f"{row['shares']['0.3']:7.3f}{row['dominance_ratio_median']:7.3f}{row['dominance_ratio_min']:5.2f}"
+              f"{_blank(row['ten_ratio_median'], '7.3f')}{_blank(row['ten_ratio_min'], '6.2f')}"
+              f"{row['shares']['0.1']:7.3f}{row['shares']['0.3']:7.3f}{row['dominance_ratio_median']:7.3f}{row['dominance_ratio_min']:5.2f}"
               f"{_blank(row['node_coverage'], '6.2f')}{_blank(row['node_coverage_diversified'], '5.2f')}"
               f"{row['ipf']:7.3f}{row['answers']:8.1f}{row['candidates']:9,.0f}{row['seconds_per_target']:8.2f}"
               f"  {' / '.join(map(str, row['wins']))}", flush=True)

@@ -1,7 +1,7 @@
 """Do the answers hold the motif? Edge precision and recall against the ground truth of BA-Shapes and Tree-Cycles.
 
-50 nodes of motifs each, a model of 3 layers of 20 that is trained here (a GCN; a GIN where all features are the same and
-only counting helps), default budget, ten answers. The truth of a node are the edges of its house or its cycle. Of every
+50 nodes of motifs each, a model of 3 layers of 20 that is trained here (a GCN; a GIN where only
+counting helps), default budget, ten answers. The truth of a node are the edges of its house or its cycle. Of every
 answer the best member, by f1, and the union of all members; means. The truth says what the graph was made of, not what
 the model looks at: no search can find what the model does not use.
 
