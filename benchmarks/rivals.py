@@ -20,7 +20,7 @@ from torch_geometric.explain import Explainer, GNNExplainer, PGExplainer
 
 from sxq.execution.conversation import Candidates, Context, Search
 from sxq.execution.generators import GENERATORS, GeneratorEntry
-from sxq.execution.generators.random import grow
+from sxq.execution.generators.random import any_sizes, grow
 from sxq.execution.model import edge_tensors
 from sxq.graph import Field, Graph
 from sxq.scoring.dominance import frontier
@@ -45,8 +45,7 @@ def enter(stage: Suite, names: Sequence[str]) -> dict[str, float]:
 def nsga2(field: Field, context: Context) -> Search:
     """Tournaments by rank and crowding, uniform crossover, a unit flipped on average, connectedness repaired."""
     rng, count = context.rng, max(2, min(POPULATION, context.rows // 2, context.allowance))
-    sizes = np.exp(rng.uniform(0, np.log(field.num_units + 1), count)).astype(int)
-    bits = grow(field, np.clip(sizes, 1, field.num_units), rng)
+    bits = grow(field, any_sizes(field, count, rng), rng)
     scored = yield Candidates.of(bits)
     worth = _worth(scored)
     for _ in range(3 * context.allowance // count):  # many children were born before: they cost nothing

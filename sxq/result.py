@@ -198,7 +198,8 @@ class Result(Table):
         share = ""
         if self.explanatory:
             share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
-        ended = "" if self.complete else "; the search did not run to its end"
+        stopped = any(report.status == "stopped" for report in self.targets)
+        ended = "; the search did not run to its end" if stopped else ""
         return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 
     def notes(self) -> list[str]:

@@ -22,13 +22,13 @@ def random(field: Field, context: Context, size: int = 0) -> Search:
     seen, idle = set(), 0
     while (left := context.allowance - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
-        sizes = np.full(count, min(size, field.num_units)) if size else any_size(field, count, context.rng)
+        sizes = np.full(count, min(size, field.num_units)) if size else any_sizes(field, count, context.rng)
         scored = yield Candidates.of(grow(field, sizes, context.rng))
         seen.update(scored.ids.tolist())
         idle = idle + count if left == context.allowance - len(seen) else 0
 
 
-def any_size(field: Field, count: int, rng: np.random.Generator) -> np.ndarray:
+def any_sizes(field: Field, count: int, rng: np.random.Generator) -> np.ndarray:
     """Sizes [count], log-uniform in 1 .. U."""
     sizes = np.exp(rng.uniform(0, np.log(field.num_units + 1), count)).astype(int)
     return np.clip(sizes, 1, field.num_units)

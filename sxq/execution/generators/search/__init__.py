@@ -30,7 +30,7 @@ NSGA-II (Deb et al. 2002) and the hypervolume improvement of multi-objective sea
 
 from sxq.execution.conversation import Context, Search
 from sxq.execution.generators.exhaustive import exhaustive
-from sxq.execution.generators.random import any_size, grow
+from sxq.execution.generators.random import any_sizes, grow
 from sxq.execution.generators.search.memory import Memory
 from sxq.execution.generators.search.moves import improve
 from sxq.execution.generators.search.walks import Walks, probe
@@ -45,7 +45,8 @@ def search(field: Field, context: Context) -> Search:
     """Begin, probe and walk with some improvement in between, improve until the allowance is spent."""
     memory = Memory(field, context)
     early = context.allowance // EARLY, memory.batch // 4
-    yield from memory.verify(grow(field, any_size(field, min(SEEDS, memory.batch, memory.left), memory.rng), memory.rng))
+    sizes = any_sizes(field, min(SEEDS, memory.batch, memory.left), memory.rng)
+    yield from memory.verify(grow(field, sizes, memory.rng))
     yield from Walks.start(memory, thorough=False).go(memory)
     yield from _improve(memory, *early)
     yield from probe(memory)
