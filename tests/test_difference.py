@@ -10,6 +10,7 @@ from torch_geometric import nn as pyg
 
 from sxq.execution.inference import Cuts, nearness, packing
 from sxq.execution.inference.layered import Layered
+from sxq.execution.inference.states import ENDS, differing, distance, pack_bits, states_of
 from sxq.execution.inference.choice import open_backend
 from sxq.execution.model import borrow
 from sxq.graph import Graph, extract
@@ -40,25 +41,81 @@ def families(field, rng):
 
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", [*SUMS, "GCN jumping, batch norm", "GIN"])
-def test_differences_from_a_reference_are_what_sums_are(name, undirected, monkeypatch):
-    for constant, value in (("WORTH", 1), ("FAMILY", 3), ("reach", lambda plan: 2)):
-        monkeypatch.setattr(nearness, constant, value)
+def test_differences_from_a_state_are_what_sums_are(name, undirected, monkeypatch):
+    """In batches that follow each other, so that states move, are opened, renewed and given up."""
     monkeypatch.setattr(packing, "WIDE", 1)
+    monkeypatch.setattr(nearness, "BESIDE", 1)
     rng = np.random.default_rng(len(name))
     graph = random_graph(rng, undirected=undirected)
     model = prepared(MODELS[name]() if name in MODELS else Stack(PLAIN[name]), graph)
-    backend, kinds = Layered(model), set()
+    backend = Layered(model)
     assert backend.near
     for target in np.argsort(np.bincount(graph.edge_index[1]))[-2:]:
         field = extract(graph, int(target), backend.trace.hops, 1)
-        plan, bits = backend.load(graph, field), families(field, rng)
-        for tile_rows in (2, 10**6):
-            monkeypatch.setattr(packing, "NEAR", tile_rows)
+        plan, known = backend.load(graph, field), 0
+        for unit, rows in ((0, 10**6), (2, 10**6), (0, 2), (10**6, 10**6), (0, 10**6)):
+            for constant in ("UNIT", "TERM"):  # from everything is near to nothing is
+                monkeypatch.setattr(nearness, constant, unit)
+            monkeypatch.setattr(packing, "NEAR", rows)
+            bits = families(field, rng)
             found = backend.infer([Cuts(plan, bits)])[0]
             assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
-        kinds |= {reference in nearness.ends(plan) if reference else None
-                  for reference, _ in nearness.near(plan, bits)}
-    assert kinds == {True, False, None}  # the ends, a candidate of the batch, and none were references
+            known = max(known, states_of(plan).known.sum())
+        assert known > ENDS
+
+
+def test_states_follow_a_peel():
+    """A batch differs little from the one before it: every state is what the sums of its bits are, from scratch."""
+    rng = np.random.default_rng(0)
+    graph = hub(rng)
+    backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
+    plan = backend.load(graph, field)
+    states, state, peeled = states_of(plan), np.ones(field.num_units, bool), rng.permutation(field.num_units)
+    for step in range(0, field.num_units - 20, 20):
+        state[peeled[step:step + 20]] = False
+        bits = np.repeat(state[None], 4, axis=0)
+        bits[np.arange(1, 4), peeled[step + 20:step + 23]] = False
+        with torch.inference_mode():
+            found = nearness.near(plan, states, bits, True)
+        assert found is not None or step == 0
+        backend.infer([Cuts(plan, bits)])
+    assert states.known[ENDS:].any()
+    kept = {key: (layer.sums.clone(), layer.table.clone()) for key, layer in states.layers.items()}
+    degrees = {key: values.copy() for key, (_, values) in states.degrees.items()}
+    slots = states.known.nonzero()[0].tolist()
+    with torch.inference_mode():
+        states.renew(slots, states.masks[2 * np.array(slots), : plan.units])
+    places = [2 * slot + side for slot in slots for side in (0, 1)]
+    for key, layer in states.layers.items():
+        assert torch.allclose(kept[key][0][places], layer.sums[places], rtol=0, atol=1e-12)
+        assert torch.allclose(kept[key][1][places], layer.table[places], rtol=0, atol=1e-6)
+    for key, (_, values) in states.degrees.items():
+        assert (degrees[key][places] == values[places]).all()
+
+
+def test_a_batch_that_fails_leaves_the_states_as_they_were(monkeypatch):
+    monkeypatch.setattr(packing, "WIDE", 1)
+    rng = np.random.default_rng(0)
+    graph = hub(rng)
+    backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
+    plan = backend.load(graph, field)
+    bits = np.repeat(rng.random((1, field.num_units)) < 0.95, 4, axis=0)
+    expected = backend.infer([Cuts(plan, bits)])[0]
+    run = backend._run
+    monkeypatch.setattr(backend, "_run", lambda tile: [run(tile), 1 / 0])
+    with pytest.raises(ZeroDivisionError):
+        backend.infer([Cuts(plan, bits ^ (rng.random(bits.shape) < 0.01))])
+    monkeypatch.undo()
+    assert torch.allclose(backend.infer([Cuts(plan, bits)])[0], expected, atol=1e-6)
+
+
+def test_bits_are_packed_and_compared_as_they_are():
+    rng = np.random.default_rng(0)
+    for units in (1, 63, 64, 65, 200):
+        bits = rng.random((5, units)) < 0.5
+        packed, other = pack_bits(bits), pack_bits(bits[::-1])
+        assert (distance(packed, other) == (bits != bits[::-1]).sum(axis=1)).all()
+        assert np.array_equal(differing(packed, other), (bits != bits[::-1]).nonzero())
 
 
 @pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
@@ -68,17 +125,20 @@ def test_differences_are_for_layers_that_do_nothing_but_sum(kind, name, make):
 
 
 def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
-    monkeypatch.setattr(nearness, "reach", lambda plan: 10)
+    monkeypatch.setattr(packing, "WIDE", 1)
+    for constant in ("UNIT", "TERM"):
+        monkeypatch.setattr(nearness, constant, 0)
     rng, leaves = np.random.default_rng(0), 3000
     spokes = np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)])
     graph = Graph(np.concatenate([spokes, spokes[::-1]], axis=1), rng.normal(1000, 1, size=(leaves + 1, 5)))
     model = prepared(pyg.GraphSAGE(5, 8, 2, 3), graph)
     backend, field = Layered(model), extract(graph, 0, 2, 0)
-    bits = np.ones((20, leaves), bool)
-    bits[:, -1], bits[np.arange(20), np.arange(20)] = False, False
     plan = backend.load(graph, field)
-    assert any(reference for reference, _ in nearness.near(plan, bits))
-    found = backend.infer([Cuts(plan, bits)])[0]
+    for left in (2000, 900, 300, 50, 7, 1):
+        bits = np.repeat(np.arange(leaves)[None] < left, 4, axis=0)
+        bits[np.arange(1, 4), -np.arange(1, 4)] = True
+        found = backend.infer([Cuts(plan, bits)])[0]
+    assert states_of(plan).known[ENDS:].any()
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 
@@ -89,23 +149,18 @@ def hub(rng, leaves=300):
     return Graph(np.concatenate([ends, ends[::-1]], axis=1), rng.normal(size=(leaves + 1, 5)))
 
 
-@pytest.mark.parametrize("count", [nearness.FAMILY, 2 * nearness.FAMILY, 5 * nearness.FAMILY])
-def test_candidates_without_a_reference_keep_their_order(count, monkeypatch):
-    """Looking for siblings turns the batch around, and none may be found."""
-    monkeypatch.setattr(packing, "WIDE", 1)
-    monkeypatch.setattr(nearness, "WORTH", 1)
+def test_random_candidates_are_near_to_nothing():
     rng = np.random.default_rng(0)
     graph = hub(rng)
     model = prepared(Stack(PLAIN["gcn"]), graph)
     backend, field = Layered(model), extract(graph, 1, 2, 1)
-    bits = rng.random((count, field.num_units)) < rng.random((count, 1)) * 0.8 + 0.1
+    bits = rng.random((40, field.num_units)) < rng.random((40, 1)) * 0.6 + 0.2
     plan = backend.load(graph, field)
-    assert [reference for reference, _ in nearness.near(plan, bits)] == [None]
-    found = backend.infer([Cuts(plan, bits)])[0]
-    assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+    with torch.inference_mode():
+        assert nearness.near(plan, states_of(plan), bits, True) is None
 
 
-def test_hubs_of_facebook_agree_with_copies_of_the_field():
+def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
     folder = Path(os.environ.get("SXQ_DATA", "nowhere"))
     if not (folder / "facebook.npz").exists():
         pytest.skip("SXQ_DATA does not name a folder with facebook.npz")
@@ -117,15 +172,16 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field():
     few = 3 / field.num_units
     density = np.repeat([0.0, few, 0.5, 1 - few, 1.0], 4)
     mixed = rng.random((len(density), field.num_units)) < density[:, None]
-    middle = rng.random((nearness.FAMILY, field.num_units)) < 0.5
-    siblings = np.repeat(middle[:1], 2 * nearness.FAMILY, axis=0)
+    siblings = np.repeat(rng.random((1, field.num_units)) < 0.5, 12, axis=0)
     siblings[np.arange(len(siblings)), rng.integers(field.num_units, size=len(siblings))] ^= True
     mixed = np.concatenate([mixed, siblings])[rng.permutation(len(mixed) + len(siblings))]
+    monkeypatch.setattr(packing, "WIDE", 1)
     fast, slow = Layered(model), open_backend("disjoint", model)
     plan, copies = fast.load(graph, field), slow.load(graph, field)
-    for bits, references in ((mixed, 3), (middle, 0)):  # both ends and one of the siblings; none
-        assert len(list(nearness.near(plan, bits))) == references + 1
-        some = np.arange(0, len(bits), 4)
+    for flips in (0, 1, 20, 400):  # what the states have seen before is changed in so many units
+        mixed[:, rng.integers(field.num_units, size=flips)] ^= True
+        some = np.arange(0, len(mixed), 4)
         found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
-            fast.infer([Cuts(plan, bits)])[0][:, some], slow.infer([Cuts(copies, bits[some])])[0]))
+            fast.infer([Cuts(plan, mixed)])[0][:, some], slow.infer([Cuts(copies, mixed[some])])[0]))
         assert (found - expected).abs().max() < 1e-6
+        assert states_of(plan).known[ENDS:].any()

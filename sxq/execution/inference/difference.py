@@ -1,119 +1,40 @@
 """First layers by differences: a candidate that changes little of a graph changes little of its sums.
 
-The outermost layer has by far the most messages: on a hub of FacebookPage 89,000 of 97,000. What it reads is
-the same for every candidate, so its sums are those of a *reference* (no unit, all units, or what a batch has
-in common), computed once, plus what the candidate changes. With u -> v in the reference, s the scale of a
-tail (1, or what normalises it by its degree), s' and present' those of the candidate, and Y the rows that are
-read:
+The outermost layer has by far the most messages: on a hub of FacebookPage 89,000 of 97,000. What it reads is the same
+for every candidate, so its sums are those of a state (see `states`), plus what the candidate changes. With u -> v in
+the state, s the scale of a tail (1, or what normalises it by its degree), s' and present' those of the candidate, and
+Y the rows that are read:
 
-    sum(v) = reference sum(v)
-           + sum of (s'(u) - s(u)) Y(u)                     over edges of the reference where s(u) changed
+    sum(v) = state's sum(v)
+           + sum of (s'(u) - s(u)) Y(u)                     over edges of the state where s(u) changed
            + sum of (present' - present)(u, v) s'(u) Y(u)   over edges of the units that changed
 
-The inner layers run as ever, on a plan that ends one hop earlier. Sums that are subtracted from are kept in
-double precision: where a hub loses all but one of its edges, what is left is as exact as if it had been
-summed directly.
+The inner layers run as ever, on a plan that ends one hop earlier. Sums are kept in double precision: where a hub loses
+all but one of its edges, what is left is as exact as if it had been summed directly, and a state may follow its
+generator through a thousand batches.
 """
 
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference.edges import bag
-from sxq.execution.inference.plan import EXTRA, FieldPlan, Incidence, Loops
+from sxq.execution.inference.changes import Terms
+from sxq.execution.inference.nearness import Near
+from sxq.execution.inference.plan import FieldPlan, Incidence, Loops
+from sxq.execution.inference.states import Layer, Weights, sparse
 from sxq.execution.inference.tile import Rows, Tile
-from sxq.execution.inference.wiring import Runs, compact, set_in, wiring
-
-Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """How a sum weighs the message u -> v: tail(degree of u) * head(degree of v); None stands for 1."""
-
-    key: Hashable = None
-    incidence: Callable[[FieldPlan], Incidence] | None = None  # what counts as degree
-    tail: Scale | None = None
-    head: Scale | None = None
-
-
-class Reference:
-    """One way to cut a field in two; sides are G_s and G \\ G_s."""
-
-    def __init__(self, plan: FieldPlan, bits: np.ndarray):
-        self.plan, self.bits, self.packed = plan, bits, np.packbits(bits)
-        self.masks = np.ones((2, plan.units + EXTRA), np.float32)  # units; what is always there; the halo
-        self.masks[:, : plan.units] = bits, ~bits
-        self.masks[0, -1] = 0
-        self._memory: dict[Hashable, Any] = {}
-
-    def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        if key not in self._memory:
-            self._memory[key] = make()
-        return self._memory[key]
-
-    def degrees(self, weights: Weights) -> np.ndarray:
-        """[2, R]: of the rows that may send, on both sides."""
-        def make() -> np.ndarray:
-            one = self.plan.incidence(weights.key, weights.incidence)
-            masks = torch.from_numpy(self.masks.T.copy())
-            return bag(masks, one.index, one.start, one.weight).T.double().numpy()
-        return self.memo(("degrees", weights.key), make)
-
-    def sums(self, rows: Rows, weights: Weights, loops: Loops) -> Tensor:
-        """[2, R, C] double: sums of the rows that receive, before they are scaled."""
-        def make() -> Tensor:
-            one, source = self.plan.edges(self.plan.depth - 1, loops), doubled(self.plan, rows)
-            tail, mask, start = one.tail.numpy(), one.mask.numpy(), one.start.numpy()
-            sums = []
-            for side, present in enumerate(self.masks):
-                there = np.flatnonzero(present[mask] > 0)
-                first = np.searchsorted(there, start).astype(np.int32)
-                factor = weights.tail(self.degrees(weights)[side])[tail[there]] if weights.tail else None
-                arrays = tail[there], first, np.ones(len(there)) if factor is None else factor
-                sums.append(bag(source, *map(torch.from_numpy, arrays)))
-            return torch.stack(sums)
-        return self.memo(("sums", rows.key, weights.key, loops), make)
-
-    def sent(self, side: int, loops: Loops) -> Runs:
-        """The heads of the edges that leave each row, on one side."""
-        def make() -> Runs:
-            heads, mask = wiring(self.plan).leaving(loops)
-            return heads.only(self.masks[side, mask] > 0)
-        return self.memo(("sent", side, loops), make)
-
-
-class Changes:
-    """What W candidates change in a reference: on both sides the same units, in opposite directions."""
-
-    def __init__(self, reference: Reference, bits: np.ndarray):
-        self.reference, self.bits, self.plan = reference, bits, reference.plan
-        self.rows, self.rows_in = self.plan.rows(self.plan.depth - 1), self.plan.rows(self.plan.depth)
-        self.column, self.unit = set_in(bits != reference.bits)  # [n] each
-        self.sign = np.where(reference.bits[self.unit], -1.0, 1.0)  # on the side of G_s
-        which, head = wiring(self.plan).heads.of(self.unit)
-        place, size = self.column[which] * self.rows_in + head, len(bits) * self.rows_in
-        moved = np.bincount(place, self.sign[which], minlength=size)
-        self.moved = moved.reshape(len(bits), -1)  # [W, R]: by how much in-degrees change
-        self.touched = set_in(self.moved != 0)  # (column, row) wherever a degree changed
-
-    def degrees(self, weights: Weights, rows: int) -> np.ndarray:
-        """[2, W, rows]"""
-        moved = self.moved[:, :rows]
-        return self.reference.degrees(weights)[:, None, :rows] + np.stack([moved, -moved])
+from sxq.execution.inference.workers import one_thread
 
 
 class NearTile(Tile):
-    """Candidates near a reference. Its frame is the plan without the outermost hop."""
+    """Candidates near to states. Its frame is the plan without the outermost hop."""
 
-    def __init__(self, changes: Changes):
-        inner = changes.plan.inner
-        super().__init__(inner, [np.ascontiguousarray(changes.bits[:, : inner.units])], len(changes.bits))
-        self.changes = changes
+    def __init__(self, near: Near):
+        self.near, self.changes = near, near.changes
+        inner, bits = self.changes.plan.inner, self.changes.bits
+        super().__init__(inner, [np.ascontiguousarray(bits[:, : inner.units])], len(bits))
 
     def edges(self, hop: int, loops: Loops):
         if hop < self.frame.depth:
@@ -121,51 +42,80 @@ class NearTile(Tile):
         return self.memo((hop, loops), lambda: Differences(self, loops))
 
     def degrees(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Tensor:
-        found = self.changes.degrees(Weights(key, make), self.changes.rows)
-        return torch.from_numpy(found.astype(np.float32)).flatten(0, 1).T.contiguous()
+        changes, rows = self.changes, self.frame.rows(self.frame.depth)
+        degrees = changes.states.counted(Weights(key, make))[changes.places, :rows]
+        degrees += changes.moved.reshape(self.columns, -1)[:, :rows]
+        return torch.from_numpy(degrees.T.astype(np.float32, order="C"))
 
 
 class Differences:
     """The messages of a first layer, for kernels that sum rows by `Weights`: in the place of `Edges`."""
 
-    near = True
-    present = Weights()
+    near, present = True, Weights()
 
     def __init__(self, tile: NearTile, loops: Loops):
-        self.loops, self.changes = loops, tile.changes
+        self.tile, self.loops, self.changes = tile, loops, tile.changes
 
     def sum(self, rows: Rows, weights: Weights) -> Tensor:
         """Weighted sums of the tails' rows: table [2 W * R, C]."""
-        changes, width = self.changes, len(self.changes.bits)
-        base, source = changes.reference.sums(rows, weights, self.loops), doubled(changes.plan, rows)
-        table = base.float()[:, None].expand(-1, width, -1, -1).flatten(0, 2)
-        place, tail, factor = (np.concatenate(parts) for parts in zip(*self._terms(weights)))
-        dirty, place = compact(place, len(table))
-        side, row = dirty // (width * changes.rows), dirty % changes.rows
-        messages = source[torch.from_numpy(tail)].mul_(torch.from_numpy(factor)[:, None])
-        sums = base[torch.from_numpy(side), torch.from_numpy(row)]
-        table[torch.from_numpy(dirty)] = sums.index_add_(0, torch.from_numpy(place), messages).float()
+        changes, states, key = self.changes, self.changes.states, (rows.key, weights.key, self.loops)
+        layer = states.layer(key, doubled(changes.plan, rows), weights, self.loops)
+        terms, matrix = self._terms(weights.tail is not None)
+        column, row = np.divmod(terms.keys, changes.rows)
+        at = torch.from_numpy(changes.places[column] * layer.sums.shape[1] + row)
+        sums = scaled = layer.sums.flatten(0, 1).index_select(0, at) + matrix @ self._messages(layer)
         if weights.head:
-            scale = weights.head(changes.degrees(weights, changes.rows)).astype(np.float32)
-            table.mul_(torch.from_numpy(scale).view(-1, 1))
-        return table
+            degrees = states.counted(weights)[changes.places[column], row] + changes.moved[terms.keys]
+            scaled = sums * torch.from_numpy(weights.head(degrees))[:, None]
+        scaled = scaled.float()
+        self.tile.near.found[key] = terms, sums, scaled
+        table = layer.table.index_select(0, torch.from_numpy(changes.places)).flatten(0, 1)
+        return table.index_copy_(0, torch.from_numpy(column * layer.sums.shape[1] + row), scaled)
 
-    def _terms(self, weights: Weights) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(row of the table, row that is read, factor) of everything that changes, part by part."""
-        changes, wires = self.changes, wiring(self.changes.plan)
-        which, edge = wires.edges.of(changes.unit)
-        column, tail, sign = changes.column[which], wires.tail[edge], changes.sign[which]
-        place = column * changes.rows + wires.head[edge]
-        for side, direction in enumerate((1, -1)):
-            offset, factor = side * len(changes.bits) * changes.rows, direction * sign
-            if weights.tail:
-                degree, (at, row) = changes.reference.degrees(weights)[side], changes.touched
-                now = weights.tail(degree[row] + direction * changes.moved[at, row])
-                each, head = changes.reference.sent(side, self.loops).of(row)
-                change = now - weights.tail(degree[row])
-                yield offset + at[each] * changes.rows + head, row[each], change[each]
-                factor = factor * weights.tail(degree[tail] + direction * changes.moved[column, tail])
-            yield offset + place, tail, factor
+    def _terms(self, scaled: bool) -> tuple[Terms, Tensor]:
+        """Which rows differ, and as a sparse matrix [d, messages] by which messages."""
+        def make() -> tuple[Terms, Tensor]:
+            terms = self.changes.terms(self.loops, scaled)
+            return terms, sparse(terms.start, terms.source, len(self.changes.senders) + len(self.changes.edge) + 1)
+        return self.tile.memo(("terms", self.loops, scaled), make)
+
+    def _messages(self, layer: Layer) -> Tensor:
+        """[t + e + 1, C] what `Terms` adds."""
+        changes, weights = self.changes, layer.weights
+        row, now, before = changes.senders % changes.rows, np.ones(1), np.ones(1)
+        if weights.tail:
+            degrees = changes.states.counted(weights)[changes.at(changes.senders)]
+            now, before = weights.tail(degrees + changes.moved[changes.senders]), weights.tail(degrees)
+        edges = changes.sign * (now[changes.edge] if weights.tail else 1.0)
+        scale = np.concatenate([np.broadcast_to(now - before, len(row)), edges, np.zeros(1)])
+        rows = np.concatenate([row, row[changes.edge], np.zeros(1, np.int64)])
+        return layer.source.index_select(0, torch.from_numpy(rows)).mul_(torch.from_numpy(scale)[:, None])
+
+
+def settle(near: Near) -> None:
+    """After a batch: move states to the candidates that they are to follow; but not where somebody else has looked at
+    the states meanwhile, nor to values that are no numbers."""
+    changes, states, moves = near.changes, near.changes.states, near.moves
+    if not moves or near.clock != states.clock:
+        return
+    if not all(np.isfinite(sums.numpy()).all() for _, sums, _ in near.found.values()):
+        return
+    slots = np.full(changes.width, -1)
+    slots[list(moves)] = list(moves.values())
+    with states.setting(list(moves.values()), changes.bits[list(moves)]), one_thread():
+        for candidate, slot in moves.items():
+            states.copy(changes.slots[candidate], slot)
+        places = np.concatenate([2 * slots, 2 * slots + 1])
+        column, row = np.divmod(changes.senders, changes.rows)
+        chosen = (places[column] >= 0).nonzero()[0]
+        for _, degrees in states.degrees.values():
+            degrees[places[column[chosen]], row[chosen]] += changes.moved[changes.senders[chosen]]
+        for key, (terms, *values) in near.found.items():
+            column, row = np.divmod(terms.keys, changes.rows)
+            chosen, layer = (places[column] >= 0).nonzero()[0], states.layers[key]
+            to = torch.from_numpy(places[column[chosen]] * layer.sums.shape[1] + row[chosen])
+            for kept, value in zip((layer.sums, layer.table), values):
+                kept.flatten(0, 1).index_copy_(0, to, value.index_select(0, torch.from_numpy(chosen)))
 
 
 def doubled(plan: FieldPlan, rows: Rows) -> Tensor:

@@ -6,7 +6,7 @@ What it saves over copies of the field, in the order of what it is worth on Cora
     rows                    a layer computes only those its consumers need, at last the target's
     messages                are never stored: a weighted sum reads the rows where they lie
     masks                   both graphs of a candidate, G_s and G \\ G_s, are columns of one table of its bits
-    differences             on large fields the first layer computes what a candidate changes in known sums
+    differences             on the largest fields the first layer computes what a candidate changes in known sums
 
 Exact: absent edges weigh nothing in sums, and degrees, means and attention are those of the smaller graph.
 """
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sxq.execution.inference import Cuts
+from sxq.execution.inference.difference import settle
 from sxq.execution.inference.kernels.base import SCALARS, Site
 from sxq.execution.inference.nearness import TERM
 from sxq.execution.inference.packing import Load, pack
@@ -77,6 +78,7 @@ class Layered:
         terms = messages * 4 * self._width // TERM if self.near else 0  # of differences: vectors, in doubles
         return 2 * 4 * (plan.units + SCALARS * messages + terms + 4 * self._width * rows)
 
+    @torch.inference_mode()
     def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets, or of the whole graphs: on every G_s, then on every G \\ G_s."""
         pieces, device = [[] for _ in cuts], self.model.device
@@ -85,6 +87,8 @@ class Layered:
         for load, outputs in zip(loads, side_by_side(self._outputs, loads, device)):
             for owner, rows, piece in zip(load.owners, load.rows, outputs):
                 pieces[owner].append((rows, piece))
+            if load.near:
+                settle(load.near)
         return [_assembled(own) for own in pieces]
 
     def _outputs(self, load: Load) -> list[Tensor]:

@@ -1,65 +1,82 @@
-"""Which candidates of a batch are near enough to a reference to be computed as differences.
+"""Which candidates of a batch are near enough to a state to be computed as its changes, and which become states.
 
-References are the empty field and the whole one, computed once per field, and candidates that others of the
-batch resemble: the siblings of one step of peeling or growing differ in two units from each other, and may
-differ in thousands from both ends. The last of these are remembered, as the next step differs little.
+Candidates that resemble each other far more than any state are a group. Its first one becomes a state: where the
+group's changes would cost more than that, at once, from scratch; else after the batch, since the next batch of a
+generator differs little from this one. What is far from all states, and has no group, is computed in full: of random
+candidates all are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
-from sxq.execution.inference.difference import Reference
+from sxq.execution.inference.changes import Changes, Terms
 from sxq.execution.inference.plan import FieldPlan
-from sxq.execution.inference.wiring import wiring
+from sxq.execution.inference.states import ENDS, SLOTS, States, distance, pack_bits
 
-TERM = 10  # what a term of a difference costs, in messages of a sum
-WORTH = 2**17  # messages that a tile of its own must save
-FAMILY = 6  # candidates that a reference of their own pays for
-FAMILIES = 4  # references of candidates tried on one batch, and remembered of those before
+TERM = 8  # what a message that changes costs, in messages of a sum
+UNIT = 40  # what a unit that changes does
+ANEW = 1.5  # what a state costs from scratch, in candidates that are computed in full
+BESIDE = 8  # units that candidates of a group may differ in, however near a state is
+ALIKE = 4  # how many times nearer to each other than to any state they are otherwise
 
 
-def near(plan: FieldPlan, bits: np.ndarray) -> Iterator[tuple[Reference | None, np.ndarray]]:
-    """Every candidate [n, U] once: (reference, which are near to it), at last (None, near to none)."""
-    furthest, packed, left = reach(plan), np.packbits(bits, axis=1), np.arange(len(bits))
-    fewest = -(-WORTH // (2 * plan.edges(plan.depth - 1, "keep").size))
-    recent = plan.memo("recent", list)
-    for reference in (*ends(plan), *recent):
-        if len(left) < fewest:
-            break
-        close = _distance(packed[left], reference.packed) <= furthest
-        if close.sum() >= fewest:
-            yield reference, left[close]
-            left = left[~close]
-    for _ in range(FAMILIES):
-        if len(left) < max(fewest, FAMILY):
-            break
-        close = _distance(packed[left], packed[left[0]]) <= furthest
-        if close.sum() >= max(fewest, FAMILY):
-            recent.insert(0, Reference(plan, bits[left[0]].copy()))
-            yield recent[0], left[close]
-            left = left[~close]
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What becomes a tile of differences."""
+
+    rows: np.ndarray  # which of the candidates
+    changes: Changes
+    moves: Mapping[int, int]  # which of these -> slot in which it is remembered
+    clock: int  # of the states, when they were looked up
+    found: dict[Hashable, tuple[Terms, Tensor, Tensor]] = field(default_factory=dict)  # by layer: where sums differ,
+    # the sums there, and what they are scaled
+
+
+def near(plan: FieldPlan, states: States, bits: np.ndarray, moving: bool) -> Near | None:
+    """The candidates [n, U] that are near to states, if there are any; `moving`: whether states may follow them."""
+    packed, known = pack_bits(bits), states.known.nonzero()[0]
+    apart = distance(packed[:, None], states.packed[known])  # [n, states]
+    slots, least = known[apart.argmin(axis=1)], apart.min(axis=1)
+    full = 2 * plan.edges(plan.depth - 1, "keep").size
+    cost = float(UNIT) * least
+    rows = (cost <= full).nonzero()[0]
+    changes = Changes(plan, states, bits, packed, slots, rows)
+    cost[rows] += TERM * changes.messages()
+    taken, fresh, moves = set(slots.tolist()), {}, {}
+    for group in _groups(packed, least) if moving else ():
+        first, slot = group[0], int(slots[group[0]])
+        anew = np.minimum(cost[group], full).sum() > ANEW * full
+        if not anew and (cost[first] > full or slot < ENDS and least[first] <= BESIDE):
+            continue
+        if anew or slot < ENDS or slot in moves.values():
+            slot = states.free(taken)
+        if slot is None:
+            continue
+        taken.add(slot)
+        if anew:
+            slots[group], cost[group], fresh[slot] = slot, 0, first
         else:
-            left = np.roll(left, -1)
-    del recent[FAMILIES:]
-    yield None, left
+            moves[int(first)] = slot
+    if moving:
+        states.tick(taken)
+    if fresh:
+        states.renew(list(fresh), bits[list(fresh.values())])
+    rows = (cost <= full).nonzero()[0]
+    if not len(rows):
+        return None
+    if fresh or len(rows) < changes.width:
+        changes = Changes(plan, states, bits, packed, slots, rows)
+    return Near(rows, changes, {int(rows.searchsorted(first)): slot for first, slot in moves.items()}, states.clock)
 
 
-def _distance(packed: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """In how many units candidates [n, ceil(U / 8)] differ from one: [n]."""
-    return np.bitwise_count(packed ^ centre).sum(axis=1, dtype=np.int64)
-
-
-def ends(plan: FieldPlan) -> tuple[Reference, Reference]:
-    """No unit, and all of them."""
-    return plan.memo("ends", lambda: tuple(
-        Reference(plan, np.full(plan.units, whole)) for whole in (False, True)))
-
-
-def reach(plan: FieldPlan) -> int:
-    """In how many units a candidate may differ from a reference until sums are as cheap as differences."""
-    def make() -> int:
-        sent = np.diff(wiring(plan).leaving("keep")[0].start)
-        terms = sent[plan.field.ends].sum(axis=0).mean()  # per unit, on one side; a hub counts every time
-        return int(plan.edges(plan.depth - 1, "keep").size / (TERM * max(1.0, terms)))
-    return plan.memo("reach", make)
+def _groups(packed: np.ndarray, least: np.ndarray) -> list[np.ndarray]:
+    """Candidates that are alike, for as many groups as there are slots."""
+    groups, left, reach = [], np.arange(len(packed)), np.maximum(BESIDE, least // ALIKE)
+    while len(left) and len(groups) < SLOTS - ENDS:
+        like = distance(packed[left], packed[left[0]]) <= reach[left]
+        groups.append(left[like])
+        left = left[~like]
+    return groups

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.execution.inference import Cuts
-from sxq.execution.inference.difference import Changes, NearTile, Reference
-from sxq.execution.inference.nearness import near
+from sxq.execution.inference.difference import NearTile
+from sxq.execution.inference.nearness import Near, near
 from sxq.execution.inference.plan import FieldPlan
+from sxq.execution.inference.states import states_of
 from sxq.execution.inference.tile import Tile
 from sxq.execution.inference.union import Union
 
@@ -23,8 +24,8 @@ NARROW = 16  # candidates side by side in a tile at least, however large their f
 FEWEST = 4  # that are cut from a batch for another thread: two take as long as four
 SMALLEST = 2**19  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
-WIDE = 2**12  # messages of the widest layer from which differences pay
-NEAR = 2**14  # rows of a tile of differences
+WIDE = 2**15  # messages of the widest layer from which differences pay
+NEAR = 2**15  # rows that receive in a tile of differences
 SLAB = 8  # candidates of one field side by side where several fields share a tile
 
 
@@ -37,7 +38,7 @@ class Load:
     fields: list[FieldPlan] = field(default_factory=list)
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
     rows: list[np.ndarray | slice] = field(default_factory=list)  # which candidates of its batch a part holds
-    reference: Reference | None = None  # what all its candidates are near to, if anything
+    near: Near | None = None  # where they are computed as differences
 
     def add(self, owner: int, plan: FieldPlan, bits: np.ndarray,
             rows: np.ndarray | slice = slice(None)) -> "Load":
@@ -57,8 +58,8 @@ class Load:
         return [-(-len(bits) // self.width) for bits in self.bits]
 
     def tile(self) -> Tile:
-        if self.reference:
-            return NearTile(Changes(self.reference, self.bits[0]))
+        if self.near:
+            return NearTile(self.near)
         frame = self.fields[0] if len(self.fields) == 1 else Union(self.fields, self.slabs)
         return Tile(frame, self.bits, self.width)
 
@@ -82,15 +83,23 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
 
 
 def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]:
-    """A batch in equal pieces of at most `width` candidates, apart those that are near to a reference."""
+    """A batch in equal pieces of at most `width` candidates, apart those that are near to a state."""
     if len(cut.bits) <= width and not differences:
         yield Load(width).add(owner, cut.field, cut.bits)
         return
-    whole = [(None, np.arange(len(cut.bits)))]
-    for reference, chosen in near(cut.field, cut.bits) if differences else whole:
-        most = max(1, NEAR // cut.field.rows(cut.field.depth - 1)) if reference else width
-        for rows in _pieces(chosen, most):
-            yield Load(width, reference=reference).add(owner, cut.field, cut.bits[rows], rows)
+    rest = np.arange(len(cut.bits))
+    if differences:
+        left, depth = [], cut.field.depth
+        largest = max(cut.field.rows(depth - 1), cut.field.rows(depth) // 16)  # these are only flags and degrees
+        for number, rows in enumerate(_pieces(rest, max(1, NEAR // largest))):
+            found = near(cut.field, states_of(cut.field), cut.bits[rows], moving=number == 0)
+            if found:
+                yield Load(width, near=found).add(owner, cut.field, found.changes.bits, rows[found.rows])
+                rows = np.delete(rows, found.rows)
+            left.append(rows)
+        rest = np.concatenate(left)
+    for rows in _pieces(rest, width):
+        yield Load(width).add(owner, cut.field, cut.bits[rows], rows)
 
 
 def _pieces(rows: np.ndarray, width: int) -> list[np.ndarray]:

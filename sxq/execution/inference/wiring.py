@@ -1,58 +1,59 @@
 """The edges of a field as runs of numbers, for whoever walks along few of them: by unit and by tail."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from sxq.execution.inference.plan import FieldPlan, Loops
+from sxq.execution.inference.plan import FieldPlan
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Numbers in groups: group g has values[start[g]:start[g + 1]]."""
+    """Numbers in groups: group g has those from start[g] to start[g + 1]."""
 
-    values: np.ndarray
     start: np.ndarray
+    order: np.ndarray  # what was grouped, in that order
 
     @staticmethod
-    def by(group: np.ndarray, groups: int, values: np.ndarray | None = None) -> "Runs":
-        """Values by their group [n]; without values their places 0 .. n - 1."""
+    def by(group: np.ndarray, groups: int) -> "Runs":
         order = np.argsort(group, kind="stable")
-        start = np.searchsorted(group[order], np.arange(groups + 1))
-        return Runs(order if values is None else values[order], start)
-
-    def only(self, chosen: np.ndarray) -> "Runs":
-        """Without the values that are not chosen, [n] bool."""
-        return Runs(self.values[chosen], np.concatenate([[0], np.cumsum(chosen)])[self.start])
+        return Runs(np.searchsorted(group[order], np.arange(groups + 1)), order)
 
     def of(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All numbers of some groups [n], one group after the other: (which of the n it is from, number)."""
-        first, count = self.start[groups], self.start[groups + 1] - self.start[groups]
-        which = np.repeat(np.arange(len(groups)), count)
-        return which, self.values[np.arange(len(which)) + np.repeat(first - np.cumsum(count) + count, count)]
+        first = self.start[groups]
+        count = self.start[groups + 1] - first
+        which = np.arange(len(groups)).repeat(count)
+        return which, np.arange(len(which)) + (first - count.cumsum() + count)[which]
 
 
 class Wiring:
-    """Which edges leave which row, and which are whose unit's; the widest layer's rows receive."""
+    """Which edges are whose unit's, and which leave which row, of those that the widest layer sends along. Arrays lie
+    in the order of their runs."""
 
     def __init__(self, plan: FieldPlan):
-        self.plan = plan
         unit, head = plan.into(plan.rows(plan.depth))
-        self.heads = Runs.by(unit, plan.units, head)  # unit -> heads of its edges, wherever a degree matters
+        self.counted = Runs.by(unit, plan.units)  # by unit, wherever a degree matters
+        self.counted_head = head[self.counted.order]
         one = plan.edges(plan.depth - 1, "keep")
-        self.tail, self.head, units = (
-            ends.numpy().astype(np.int64) for ends in (one.tail, one.head, one.mask))
-        free = np.flatnonzero(units < plan.units)
-        self.edges = Runs.by(units[free], plan.units, free)  # unit -> places of its edges in `tail`, `head`
+        self._tail, self._head, self._mask = (ends.numpy().astype(np.int64) for ends in (one.tail, one.head, one.mask))
+        free = np.flatnonzero(self._mask < plan.units)
+        self.sent = Runs.by(self._mask[free], plan.units)  # by unit
+        self.tail, self.head = (ends[free][self.sent.order] for ends in (self._tail, self._head))
+        self._rows, self._rows_in = one.rows, one.rows_in
 
-    def leaving(self, loops: Loops) -> tuple[Runs, np.ndarray]:
-        """Row -> heads of all edges that leave it, and the row of the mask table of each."""
-        return self.plan.memo(("leaving", loops), lambda: self._leaving(loops))
+    @cached_property
+    def leaving(self) -> tuple[Runs, np.ndarray, np.ndarray]:
+        """By tail, all but loops: runs, heads, rows of the mask table."""
+        edges = np.flatnonzero(self._head != self._tail)
+        runs = Runs.by(self._tail[edges], self._rows_in)
+        return runs, self._head[edges][runs.order], self._mask[edges][runs.order]
 
-    def _leaving(self, loops: Loops) -> tuple[Runs, np.ndarray]:
-        one = self.plan.edges(self.plan.depth - 1, loops)
-        order = Runs.by(one.tail.numpy(), one.rows_in)
-        return Runs(one.head.numpy()[order.values], order.start), one.mask.numpy()[order.values]
+    @cached_property
+    def loops(self) -> np.ndarray:
+        """How many each row has."""
+        return np.bincount(self._tail[self._tail == self._head], minlength=self._rows_in)
 
 
 def wiring(plan: FieldPlan) -> Wiring:
@@ -60,19 +61,8 @@ def wiring(plan: FieldPlan) -> Wiring:
     return plan.memo("wiring", lambda: Wiring(plan))
 
 
-def set_in(flags: np.ndarray) -> tuple[np.ndarray, ...]:
-    """`np.nonzero` of a bool array that is mostly false: eight are looked at together."""
-    flat = np.ascontiguousarray(flags).reshape(-1)
-    whole = len(flat) // 8 * 8
-    words = np.flatnonzero(flat[:whole].view(np.uint64))[:, None] * 8 + np.arange(8)
-    places = np.concatenate([words[flat[words]], whole + np.flatnonzero(flat[whole:])])
-    return np.unravel_index(places, flags.shape) if flags.ndim > 1 else (places,)
-
-
-def compact(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct places [d] below `size`, and of each place [n] which of them it is."""
-    seen = np.zeros(size, bool)
-    seen[places] = True
-    (distinct,), number = set_in(seen), np.empty(size, np.int64)
-    number[distinct] = np.arange(len(distinct))
-    return distinct, number[places]
+def set_in(flags: np.ndarray) -> np.ndarray:
+    """Where a bool array [n] that is mostly false is true: eight are looked at together."""
+    whole = len(flags) // 8 * 8
+    words = flags[:whole].view(np.uint64).nonzero()[0][:, None] * 8 + np.arange(8)
+    return np.concatenate([words[flags[words]], whole + flags[whole:].nonzero()[0]])

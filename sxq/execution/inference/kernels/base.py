@@ -10,10 +10,10 @@ from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
-from sxq.execution.inference.difference import Weights
 from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.plan import FieldPlan, Loops
 from sxq.execution.inference.rowwise import Untraceable
+from sxq.execution.inference.states import Weights
 from sxq.execution.inference.tile import Rows, Tile
 
 SCALARS = 8  # numbers held for a message that is weighed by one number: weights, masks, indices

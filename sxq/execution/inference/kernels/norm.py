@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference.difference import Weights
 from sxq.execution.inference.edges import Edges
 from sxq.execution.inference.kernels.base import Site, as_column
 from sxq.execution.inference.plan import FieldPlan, Incidence
+from sxq.execution.inference.states import Weights
 
 
 class Norm:
