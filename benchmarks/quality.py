@@ -49,7 +49,7 @@ from sxq.scoring.lattice import Answer, Lattice
 WORTH = 0.05  # targets whose best hypervolume is below this have no trade-off to show
 SHARES = (0.03, 0.1, 0.3, 1.0)  # of the budget
 QUICK = "published"  # the suite of --quick
-ONE_SHOT = set(rivals.NAMES) - {"nsga2"}
+ONE_SHOT = set(rivals.NAMES) - {"nsga2", "nsga2_restarted"}
 SAME = 1e-9  # hypervolumes nearer than this are the same
 OURS = ("default", "onion & growing", "onion", "growing", "growing(objective=fdl+)", "growing(objective=fdl-)",
         "growing(objective=conc)", "random")

@@ -1,6 +1,8 @@
 """What the engine's search is compared with, as generators: each verifies its candidates as the engine does.
 
-    nsga2           NSGA-II (Deb et al. 2002) on the bits of the units
+    nsga2           NSGA-II (Deb et al. 2002) on the bits of the units; on a small field it ends, all its children born
+                    before, with most of the budget left
+    nsga2_restarted the same, begun anew with another population until the budget is spent
     onehop          the target's one-hop ego net
     gnnexplainer    PyG's GNNExplainer: its edge mask cut at a ladder of sizes
     pgexplainer     PyG's PGExplainer, trained on the suite's own targets, cut likewise
@@ -27,13 +29,13 @@ from sxq.scoring.dominance import frontier
 
 POPULATION = 100
 STORED = {"reference_onion": "ksx", "reference_growing": "insert", "reference_diversified": "div"}
-NAMES = ("nsga2", "onehop", "gnnexplainer", "pgexplainer", *STORED)
+NAMES = ("nsga2", "nsga2_restarted", "onehop", "gnnexplainer", "pgexplainer", *STORED)
 TRAINING = {"cora pairs": (20, 20), "cora directed": (20, 20), "ba-shapes": (20, 20), "facebook": (5, 10)}
 
 
 def enter(stage: Suite, names: Sequence[str]) -> dict[str, float]:
     """Make the rivals generators by name, for targets of this suite; seconds that some of `names` spent on training."""
-    searches, seconds = {"nsga2": nsga2, "onehop": onehop, "gnnexplainer": _masked(stage, _gnn_explainer)}, {}
+    searches, seconds = {"nsga2": nsga2, "nsga2_restarted": nsga2_restarted, "onehop": onehop, "gnnexplainer": _masked(stage, _gnn_explainer)}, {}
     if "pgexplainer" in names:
         trained, seconds["pgexplainer"] = _train(stage)
         searches["pgexplainer"] = _masked(stage, trained)
@@ -60,6 +62,22 @@ def nsga2(field: Field, context: Context) -> Search:
         bits, worth = np.concatenate([bits, children]), np.concatenate([worth, _worth(scored)])
         kept = _order(worth)[:count]
         bits, worth = bits[kept], worth[kept]
+
+
+def nsga2_restarted(field: Field, context: Context) -> Search:
+    """NSGA-II until three generations in a row bear nothing new, then again, until that is so of three beginnings."""
+    seen, before = set(), [-1, -1, -1]
+    while before[0] < len(seen) < context.allowance:
+        before = [*before[1:], len(seen)]
+        evolution, scored, counts = nsga2(field, context), None, [-1, -1, -1]
+        while counts[0] < len(seen) < context.allowance:
+            try:
+                candidates = evolution.send(scored)
+            except StopIteration:
+                break
+            scored = yield candidates
+            seen.update(scored.ids.tolist())
+            counts = [*counts[1:], len(seen)]
 
 
 def _worth(scored) -> np.ndarray:
