@@ -2,9 +2,10 @@
 
 Time from candidates' bits to scores (both inferences, flags, measures), in the batches that onion peeling and
 edge growing really ask for: recorded in a run, then replayed warm on loaded fields. `alone` explains one
-target after the other, `together` all of them in one statement. Beside it: the disjoint backend, how far memory
-grows while the engine runs (several targets at once, then replayed), cost per candidate against the size of the
-field and the depth of the model, and what the machine's arithmetic would allow.
+target after the other, `together` all of them in one statement; the naive verifier is measured before, between and
+after these, and the median counts, since a shared machine changes its pace. Beside it: the disjoint backend, how far
+memory grows while the engine runs (several targets at once, then replayed), cost per candidate against the size of
+the field and the depth of the model, and what the machine's arithmetic would allow.
 
     SXQ_DATA=... python benchmarks/verifier.py [--quick] [--json] [--plot cost.png]
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 import data
 import limits
@@ -75,18 +77,22 @@ def compare(name: str, graph: Graph, module, targets: list[int], budget: int) ->
     with memory.Growth() as recording:
         all_rounds = record(graph, model, targets, budget)
     each = [of_target(all_rounds, target) for target in targets]
-    with memory.Growth() as replaying:
-        together = rate(graph, model, all_rounds)
-        alone = np.array([rate(graph, model, rounds) for rounds in each])
     sample = [rounds[len(rounds) // 2][0] for rounds in each][:: -(-len(each) // SAMPLES)]
-    single = naive.seconds_per_candidate(module, graph, [(asked.field, asked.bits[0]) for asked in sample])
+    one_by_one = partial(naive.seconds_per_candidate, module, graph, [(one.field, one.bits[0]) for one in sample])
+    single = [one_by_one()]
+    with memory.Growth() as together_growth:
+        together = rate(graph, model, all_rounds)
+    single.append(one_by_one())
+    with memory.Growth() as alone_growth:
+        alone = np.array([rate(graph, model, rounds) for rounds in each])
+    single = float(np.median([*single, one_by_one()]))
     slow = rate(graph, replace(model, backend="disjoint"), [[Asked(a.field, a.bits[:2])] for a in sample])
     found = {"backend": model.backend, "ratio": float(np.median(alone * single)),
              "ratio_min": float((alone * single).min()), "ratio_together": together * single,
              "ratio_disjoint": float(np.median(alone) / slow),
              "candidates_per_second": float(np.median(alone)), "candidates_per_second_together": together,
              "naive_candidates_per_second": 1 / single, "disjoint_candidates_per_second": slow,
-             "peak_memory_mb": max(recording.megabytes, replaying.megabytes),
+             "peak_memory_mb": max(growth.megabytes for growth in (recording, together_growth, alone_growth)),
              "cost": [(len(rounds[0][0].field.edges), 1e6 / one) for rounds, one in zip(each, alone)]}
     if name.endswith("gcn"):
         needed = np.array([limits.multiply_adds(graph, model, rounds[0][0].field) for rounds in each])
