@@ -30,6 +30,7 @@ class Memory:
         self.whole = self.empty[::-1]
         self.slopes = context.edge_gradient()
         self.worth = np.outer(self.slopes, (1.0, -1.0))
+        self.unprobed = np.arange(field.num_units)
         self.near, self.far = _ends_by_hop(field)
         self.link = self._links()
         self.batch = min(256, context.rows)

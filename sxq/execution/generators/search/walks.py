@@ -42,6 +42,7 @@ def probe(memory: Memory) -> Search:
     odds[units] = states.odds
     kept, removed = (states.odds - odds[memory.link[units]]).T
     estimate = -memory.slopes[units]
+    memory.unprobed = np.setdiff1d(memory.unprobed, units)
     memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
 
 
@@ -90,8 +91,13 @@ class Walks:
             yield from memory.verify(np.concatenate(self.passed))
 
     def estimate(self, memory: Memory) -> None:
-        """First-order estimates anew for the guided walks, from where they stand."""
+        """First-order estimates anew from where they stand, for the guided walks, and of what was not probed for the
+        measured ones."""
         self.table[self.guided, :, 1] = -memory.context.slopes(~self.bits[self.guided], True)
+        if len(memory.unprobed):
+            measured = np.flatnonzero(~self.guided)
+            slopes = memory.context.slopes(self.bits[measured], False)
+            self.table[np.ix_(measured, memory.unprobed, [0])] = slopes[:, memory.unprobed, None]
 
     def advance(self, memory: Memory, size: int, step: int) -> Search:
         """Verify the walks' best siblings, and add `step` units to each; False at the end."""
