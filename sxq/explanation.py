@@ -115,7 +115,7 @@ class TargetReport:
     coverage: float | None = None  # DS / explanatory
     epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
     hypervolume: float | None = None  # volume that the answer's scores dominate above 0
-    complete: bool = False  # every generator ended by itself
+    complete: bool = False  # every generator came to its end, leaving nothing out for lack of budget
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)

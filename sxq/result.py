@@ -136,7 +136,8 @@ class Result(Table):
 
     @property
     def complete(self) -> bool:
-        """Whether every generator of every target ended by itself; not where no target was searched."""
+        """Whether every generator of every target came to its end and left nothing out for lack of budget; not where no
+        target was searched."""
         return bool(self.targets) and all(report.complete for report in self.targets)
 
     @property

@@ -25,8 +25,11 @@ def embed(field: Field, bits: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def embed_by_nodes(field: Field, bits: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Embeddings [n, d] of candidates bits [n, U]: the means of their nodes' vectors [nodes, d]."""
-    nodes = field.reached(bits)
-    return nodes @ vectors / nodes.sum(axis=1, keepdims=True)
+    rows = [np.zeros((0, vectors.shape[1]))]
+    for start in range(0, len(bits), max(1, CELLS // field.num_nodes)):
+        nodes = field.reached(bits[start:start + max(1, CELLS // field.num_nodes)])
+        rows.append(nodes @ vectors / nodes.sum(axis=1, keepdims=True))
+    return np.concatenate(rows)
 
 
 def node_weights(field: Field, bits: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ def certificate(report: TargetReport, epsilon: float | None, kind: str = "node")
         ("all covered at epsilon", "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}"),
         ("probability without any edge", f"{report.p_empty:.3f}" + (
             ": the same class, so 'factual' says little" if report.self_sufficient else "")),
-        ("search", "every generator came to its end" if report.complete else "stopped before its end"),
+        ("search", "came to its end, leaving nothing out for lack of budget" if report.complete else
+            "stopped before its end" if report.status == "stopped" else "came to the end of its budget"),
     ]
     return [row for row in rows if row[1]] + ([("note", report.note)] if report.note else [])

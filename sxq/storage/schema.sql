@@ -125,7 +125,8 @@ CREATE TABLE queries (
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
     started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     seconds    DOUBLE,                -- NULL while it runs, and for ever when its process was killed
-    complete   BOOLEAN                -- every generator of every target came to its end, leaving nothing out for lack of budget
+    complete   BOOLEAN                -- every generator of every target came to its end, leaving nothing out for lack
+                                      -- of budget
 );
 
 -- One row per target of a query: written pending before the run, filled in with its explanations.

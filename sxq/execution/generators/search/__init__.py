@@ -55,7 +55,7 @@ def search(field: Field, context: Context) -> Search:
     yield from thorough.go(memory)
     memory.worth = thorough.table.mean(axis=0)
     yield from _improve(memory, memory.left, memory.batch)
-    if 2 ** field.num_units <= context.allowance:
+    if 2 ** field.num_units - 2 <= context.allowance:  # but for the empty one and the whole, which is verified
         return (yield from exhaustive(field, context))  # what is left of a tiny field
 
 

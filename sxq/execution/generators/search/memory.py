@@ -38,7 +38,8 @@ class Memory:
         self.novel = 1.0  # share of children that were new, lately
         self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
         self.tried, self._asked = Names(), 0  # subgraphs asked for, how many; among their names also those of what
-        # fell apart, in whose place a part was asked for
+        # fell apart, in whose place a part was asked for, and the whole field's, which was verified before
+        self.tried.add(self.names.sum(keepdims=True))
 
     @property
     def left(self) -> int:
@@ -89,14 +90,17 @@ class Memory:
     def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1,
                names: np.ndarray | None = None) -> Generator[Candidates, Scored, States]:
         """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
-        scored = yield Candidates.of(bits, parent)
-        names = self.named(bits) if names is None else names
-        self._asked += self.tried.add(names)
-        odds, sizes = log_odds(scored.p), np.count_nonzero(bits, axis=1)
-        values = self.values(sizes, odds, np.nan_to_num(scored.scores))
-        states = States(bits, odds, values, scored.explanatory, scored.ids)
-        self.archive.add(states)
-        return states
+        names, parent = self.named(bits) if names is None else names, np.broadcast_to(parent, len(bits))
+        found = []
+        for start in range(0, max(len(bits), 1), self.context.rows):
+            rows = slice(start, start + self.context.rows)
+            scored = yield Candidates.of(bits[rows], parent[rows])
+            self._asked += self.tried.add(names[rows])
+            odds, sizes = log_odds(scored.p), np.count_nonzero(bits[rows], axis=1)
+            values = self.values(sizes, odds, np.nan_to_num(scored.scores))
+            found.append(States(bits[rows], odds, values, scored.explanatory, scored.ids))
+            self.archive.add(found[-1])
+        return found[0] if len(found) == 1 else States.join(*found)
 
     def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
         """Scores [n, M] at sizes [n] and log-odds [n, 2], below the resolution too; `otherwise` where none is known."""

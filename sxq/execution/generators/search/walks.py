@@ -35,11 +35,15 @@ def probe(memory: Memory) -> Search:
     On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
     """
     most = max(64, memory.context.allowance // PROBED)
-    wanted = memory.paths(np.argsort(-np.abs(memory.slopes), kind="stable")[:most]).any(axis=0)
-    units = np.flatnonzero(wanted)  # and the links on their paths
-    states = yield from memory.verify(memory.paths(units))
+    wanted, units = np.zeros(len(memory.link), bool), np.argsort(-np.abs(memory.slopes), kind="stable")[:most]
+    while len(units):  # and the links on their paths
+        wanted[units] = True
+        units = memory.link[units[memory.link[units] >= 0]]
+    units = np.flatnonzero(wanted)
     odds = np.concatenate([np.zeros_like(memory.worth), [memory.empty]])  # the last row is the target alone
-    odds[units] = states.odds
+    for start in range(0, len(units), memory.context.rows):
+        part = units[start:start + memory.context.rows]
+        odds[part] = (yield from memory.verify(memory.paths(part))).odds
     kept, removed = (states.odds - odds[memory.link[units]]).T
     estimate = -memory.slopes[units]
     memory.unprobed = np.setdiff1d(memory.unprobed, units)
