@@ -44,7 +44,7 @@ def probe(memory: Memory) -> Search:
     for start in range(0, len(units), memory.context.rows):
         part = units[start:start + memory.context.rows]
         odds[part] = (yield from memory.verify(memory.paths(part))).odds
-    kept, removed = (states.odds - odds[memory.link[units]]).T
+    kept, removed = (odds[units] - odds[memory.link[units]]).T
     estimate = -memory.slopes[units]
     memory.unprobed = np.setdiff1d(memory.unprobed, units)
     memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
