@@ -40,6 +40,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
             candidates = search.send(answer)
         except StopIteration:
             return np.concatenate(asked) if asked else empty[:0], len(ids)
+        assert len(candidates.bits) <= rows
         asked.append(candidates.bits)
         numbers = np.array([ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)])
         scores, flags = score(candidates.bits), np.ones(len(numbers), bool)
@@ -54,6 +55,13 @@ def field(request):
 
 
 SEARCHES = [name for name in BLIND if name != "exhaustive"]  # which cannot work to an allowance
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_no_batch_has_more_rows_than_may_be_asked_at_once(name):
+    field = extract(random_graph(np.random.default_rng(0), nodes=40, edges=90), 0, 3, 0)
+    asked, _ = drive(name, field, 200, rows=7)
+    assert len(asked) > 7
 
 
 @pytest.mark.parametrize("name", SEARCHES)
