@@ -7,7 +7,7 @@ on from it.
 
 import numpy as np
 
-from sxq.execution.generators.search.memory import Memory
+from sxq.execution.generators.search.memory import Memory, best_of
 
 NOISE = 1.0  # added to worths, whose mean is 1, so that leaps differ
 
@@ -31,12 +31,9 @@ def leaps(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _best(worth: np.ndarray, many: np.ndarray) -> np.ndarray:
     """Which units [n, U] are the `many` [n] of largest worth [n, U], or as many as are above minus infinity."""
-    chosen, most = np.zeros(worth.shape, bool), min(many.max(initial=0), worth.shape[1])
-    if not most:
-        return chosen
-    row = np.arange(len(worth))[:, None]
-    best = np.argpartition(-worth, most - 1, axis=1)[:, :most]
-    best = best[row, np.argsort(-worth[row, best], axis=1)]
-    able = (np.arange(most) < many[:, None]) & (worth[row, best] > -np.inf)
-    chosen[np.broadcast_to(row, best.shape)[able], best[able]] = True
+    chosen = np.zeros(worth.shape, bool)
+    if most := int(many.max(initial=0)):
+        best = best_of(worth, most)
+        row, place = np.nonzero((best >= 0) & (np.arange(best.shape[1]) < many[:, None]))
+        chosen[row, best[row, place]] = True
     return chosen

@@ -122,6 +122,16 @@ class Memory:
             worth += LEARN * error / np.maximum(weight, 1)
 
 
+def best_of(gain: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the largest gains [..., U], at most so many, best first; -1 for minus infinity."""
+    most = min(most, gain.shape[-1])
+    rows = gain.reshape(-1, gain.shape[-1])
+    row = np.arange(len(rows))[:, None]
+    best = np.argpartition(-rows, most - 1, axis=1)[:, :most]
+    best = best[row, np.argsort(-rows[row, best], axis=1, kind="stable")]
+    return np.where(rows[row, best] > -np.inf, best, -1).reshape(*gain.shape[:-1], most)
+
+
 def log_odds(p: np.ndarray) -> np.ndarray:
     """log p - log (1 - p), finite; rounded, so that the batch a candidate came in does not decide where to go on."""
     p = np.clip(p, SURE, 1 - SURE)

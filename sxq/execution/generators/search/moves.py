@@ -17,7 +17,7 @@ import numpy as np
 from sxq.execution.conversation import Search
 from sxq.execution.generators.search.archive import States
 from sxq.execution.generators.search.leaps import leaps
-from sxq.execution.generators.search.memory import Memory
+from sxq.execution.generators.search.memory import Memory, best_of
 from sxq.execution.generators.search.names import NOTHING
 
 MEMBERS = 16  # whose neighbours compete for a batch
@@ -175,7 +175,7 @@ def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray,
     tables[0].ravel()[dropped] = np.where(memory.tried.has(names[member] + toggles.names[:-1]), -np.inf, gain)
     number = np.empty(bits.size, np.int64)  # of the toggle of a unit
     number[place] = np.arange(none)
-    best = _best(tables.reshape(2, 2, *bits.shape), SINGLES)
+    best = best_of(tables.reshape(2, 2, *bits.shape), SINGLES)
     best = np.where(best < 0, -1, number[best + bits.shape[1] * np.arange(len(members))[:, None]])
     alone, paired = (np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED)))
     left, right = np.triu_indices(paired.shape[1], 1)
@@ -191,13 +191,3 @@ def _promised(memory: Memory, members: States, moves: Moves) -> np.ndarray:
     likely = (moves.odds[:, 0] > 0) | (moves.odds[:, 1] < 0) | members.explanatory[moves.member]
     gains = memory.archive.free.gains(values) * np.where(likely, 1, UNLIKELY)
     return gains + 1e-9 * memory.rng.random(len(gains))
-
-
-def _best(gain: np.ndarray, most: int) -> np.ndarray:
-    """Positions of the largest gains [..., U], at most so many, best first; -1 for minus infinity."""
-    most = min(most, gain.shape[-1])
-    rows = gain.reshape(-1, gain.shape[-1])
-    row = np.arange(len(rows))[:, None]
-    best = np.argpartition(-rows, most - 1, axis=1)[:, :most]
-    best = best[row, np.argsort(-rows[row, best], axis=1, kind="stable")]
-    return np.where(rows[row, best] > -np.inf, best, -1).reshape(*gain.shape[:-1], most)

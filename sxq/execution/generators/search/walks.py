@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sxq.execution.conversation import Search
-from sxq.execution.generators.search.memory import Memory
+from sxq.execution.generators.search.memory import Memory, best_of
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
 SPARED = 3  # units of the first hop, each spared by a guided walk
@@ -109,8 +109,8 @@ class Walks:
         width = (np.where(self.guided, SIBLINGS[1], SIBLINGS[0]) / (1 + size / HALF)).astype(int)
         width[(width < 1.5 * step) | (not self.thorough)] = 0  # hardly a choice: nothing worth verifying
         most = min(max(width.max(), step), worth.shape[1])
-        best, row = _best(worth, most), np.arange(len(worth))[:, None]
-        able = worth[row, best] > -np.inf
+        best, row = best_of(worth, most), np.arange(len(worth))[:, None]
+        able = best >= 0
         tried = np.arange(most) < width[:, None]
         walk, place = np.nonzero(able & tried)
         self.passed.append(self.bits[self.bits.any(axis=1)])
@@ -118,8 +118,8 @@ class Walks:
             yield from self._measure(memory, walk, best[walk, place])
             tried |= width[:, None] == 0
             now = np.where(able & tried, _along(self.table[row, best], self.direction), -np.inf)
-            again = _best(now, min(step, most))
-            best, able = best[row, again], now[row, again] > -np.inf
+            again = best_of(now, min(step, most))
+            best, able = best[row, again], again >= 0
         walk, place = np.nonzero(able[:, :step])
         self.bits[walk, best[walk, place]] = True
         return len(walk) > 0
@@ -139,10 +139,3 @@ class Walks:
 def _along(table: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """[w, n] the worth of n units each, table [w, n, 2], in the direction [w, 2] of each walk."""
     return np.einsum("wns,ws->wn", table, direction)
-
-
-def _best(worth: np.ndarray, count: int) -> np.ndarray:
-    """[w, count] positions of the largest values of each row, best first."""
-    row = np.arange(len(worth))[:, None]
-    best = np.argpartition(-worth, count - 1, axis=1)[:, :count]
-    return best[row, np.argsort(-worth[row, best], axis=1, kind="stable")]
