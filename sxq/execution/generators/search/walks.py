@@ -9,6 +9,12 @@ later on.
                removing an edge does changes altogether with what was removed before. One walk is free, others
                must leave one of the strongest units of the first hop in the graph: greed would remove it at once,
                and never learn what its messages do when others are removed
+    steady     a second free one, in a field too large to probe, that believes what it measured rather than a new
+               estimate: where hubs or their degrees make estimates misleading, only measuring leads on
+
+In a field too large to probe these two verify siblings at large steps, too, so that a unit that harms does not come
+with the others because its estimate is high. On 20 targets of FacebookPage this alone takes the mean of the fronts
+from 0.87 to 0.97 of the best known.
 
 The table of a walk is its own while it lasts: worth depends on where one stands. Quick walks go by the table as it
 is: neither siblings nor estimates, only where they stand is verified.
@@ -24,6 +30,7 @@ from sxq.execution.generators.search.memory import Memory, best_of
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
 SPARED = 3  # units of the first hop, each spared by a guided walk
 SIBLINGS = (12, 6)  # verified at a step of a small measured, guided walk
+LATE = (8, 4)  # and in a field too large to probe at a step of a large steady, free walk
 HALF = 30  # size at which it is half as many
 EVERY = 1.6  # guided walks estimate anew when they have grown by this factor
 PROBED = 8  # share of the budget, one of so many, that probing may take
@@ -58,6 +65,10 @@ class Walks:
     direction: np.ndarray  # [w, 2] of the worth that counts, per unit of its scale
     spared: np.ndarray  # [w, U] bool, units that stay in the graph
     guided: np.ndarray  # [w] bool
+    siblings: np.ndarray  # [w] verified at the first steps, while that is a choice
+    late: np.ndarray  # [w] and later on
+    steady: np.ndarray  # [w] bool
+    trusted: np.ndarray  # [w, U] bool, whose worth was measured and is not estimated anew
     table: np.ndarray  # [w, U, 2]
     bits: np.ndarray  # [w, U] bool
     odds: np.ndarray  # [w, 2], of what was verified last
@@ -67,18 +78,21 @@ class Walks:
     @staticmethod
     def start(memory: Memory, thorough: bool) -> "Walks":
         """At the target alone, with the memory's table."""
-        units = memory.field.num_units
+        units, unprobed = memory.field.num_units, thorough and len(memory.unprobed) > 0
         first = np.flatnonzero(memory.field.unit_hop == 1)
         first = first[np.argsort(-np.abs(memory.worth[first, 1]), kind="stable")]
         first = first[:SPARED] if len(first) > 1 else first[:0]
-        angles = np.concatenate([DIRECTIONS, np.full(1 + len(first), np.pi / 2)])
-        count = len(angles)
+        late = np.array(LATE if unprobed else (0,))  # of the free walks
+        measured, count = len(DIRECTIONS), len(DIRECTIONS) + len(late) + len(first)
+        walks = np.arange(count)
         spared = np.zeros((count, units), bool)
         spared[count - len(first) + np.arange(len(first)), first] = True
-        return Walks(thorough, memory.directions(angles), spared,
-                     np.arange(count) >= len(DIRECTIONS), np.repeat(memory.worth[None], count, axis=0),
-                     np.zeros((count, units), bool), np.repeat(memory.empty[None], count, axis=0),
-                     np.full(count, -1), [])
+        angles = np.concatenate([DIRECTIONS, np.full(count - measured, np.pi / 2)])
+        return Walks(thorough, memory.directions(angles), spared, walks >= measured,
+                     thorough * np.where(walks < measured, *SIBLINGS), np.pad(late, (measured, len(first))),
+                     unprobed & (walks == measured), np.zeros((count, units), bool),
+                     np.repeat(memory.worth[None], count, axis=0), np.zeros((count, units), bool),
+                     np.repeat(memory.empty[None], count, axis=0), np.full(count, -1), [])
 
     def go(self, memory: Memory) -> Search:
         """All walks, to the whole field or the end of the allowance; where they pass is verified."""
@@ -97,7 +111,8 @@ class Walks:
     def estimate(self, memory: Memory) -> None:
         """First-order estimates anew from where they stand, for the guided walks, and of what was not probed for the
         measured ones."""
-        self.table[self.guided, :, 1] = -memory.context.slopes(~self.bits[self.guided], True)
+        slopes = memory.context.slopes(~self.bits[self.guided], True)
+        self.table[self.guided, :, 1] = np.where(self.trusted[self.guided], self.table[self.guided, :, 1], -slopes)
         if len(memory.unprobed):
             measured = np.flatnonzero(~self.guided)
             slopes = memory.context.slopes(self.bits[measured], False)
@@ -106,9 +121,10 @@ class Walks:
     def advance(self, memory: Memory, size: int, step: int) -> Search:
         """Verify the walks' best siblings, and add `step` units to each; False at the end."""
         worth = np.where(memory.field.frontiers(self.bits) & ~self.spared, _along(self.table, self.direction), -np.inf)
-        width = (np.where(self.guided, SIBLINGS[1], SIBLINGS[0]) / (1 + size / HALF)).astype(int)
-        width[(width < 1.5 * step) | (not self.thorough)] = 0  # hardly a choice: nothing worth verifying
-        most = min(max(width.max(), step), worth.shape[1])
+        width = (self.siblings / (1 + size / HALF)).astype(int)
+        many = width < 1.5 * step  # units come at once: of those verified there is hardly a choice
+        width = np.where(many, self.late, width)
+        most = min(step + width.max(), worth.shape[1])
         best, row = best_of(worth, most), np.arange(len(worth))[:, None]
         able = best >= 0
         tried = np.arange(most) < width[:, None]
@@ -116,7 +132,7 @@ class Walks:
         self.passed.append(self.bits[self.bits.any(axis=1)])
         if len(walk):
             yield from self._measure(memory, walk, best[walk, place])
-            tried |= width[:, None] == 0
+            tried |= many[:, None]
             now = np.where(able & tried, _along(self.table[row, best], self.direction), -np.inf)
             again = best_of(now, min(step, most))
             best, able = best[row, again], again >= 0
@@ -133,6 +149,7 @@ class Walks:
                                         np.concatenate([np.full(len(passed), -1), self.ids[row]]))
         standing, last = self.bits.any(axis=1), slice(len(passed) - len(self.passed[-1]), len(passed))
         self.odds[standing], self.ids[standing], self.passed = said.odds[last], said.ids[last], []
+        self.trusted[row, unit] = self.steady[row]
         self.table[row, unit] = said.odds[len(passed):] - self.odds[row]
 
 
