@@ -28,7 +28,7 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.search.memory import Memory, best_of
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
-SPARED = 3  # units of the first hop, each spared by a guided walk
+SPARED = 8  # units of the first hop, each spared by a guided walk
 SIBLINGS = (12, 6)  # verified at a step of a small measured, guided walk
 LATE = (8, 4)  # and in a field too large to probe at a step of a large steady, free walk
 HALF = 30  # size at which it is half as many
