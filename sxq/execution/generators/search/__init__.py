@@ -37,7 +37,7 @@ from sxq.execution.generators.search.walks import Walks, probe
 from sxq.graph import Field
 
 SEEDS = 64  # random subgraphs to begin with
-EARLY = 20  # share of the budget, one of so many, that improves before the probe, and again before the thorough walks
+EARLY = 10  # share of the budget, one of so many, that improves before the probe, and again before the thorough walks
 PATIENCE = 8  # rounds in a row without a candidate that is new
 
 

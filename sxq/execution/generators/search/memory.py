@@ -33,6 +33,7 @@ class Memory:
         self.unprobed = np.arange(field.num_units)
         self.near, self.far = _ends_by_hop(field)
         self.link = self._links()
+        self.branches = self._branches()
         self.batch = min(256, context.rows)
         self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
         self.novel = 1.0  # share of children that were new, lately
@@ -55,6 +56,15 @@ class Memory:
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
         by_node[self.far[first]] = first  # of equal nodes the last, hence the best
         return by_node[self.near]
+
+    def _branches(self) -> list[np.ndarray]:
+        """For every hop but the last, the branch that each unit [U] is on: the unit of that hop that joins it to the
+        target. Units of the hop and those nearer are branches of their own; so is, of a whole graph, every unit."""
+        branches, branch, hop = [], np.arange(self.field.num_units), self.field.unit_hop
+        for last in range(int(hop.max(initial=0)) - 1, 0, -1):
+            branch = np.where((hop[branch] > last) & (self.link[branch] >= 0), self.link[branch], branch)
+            branches.append(branch)
+        return branches or [branch]
 
     def directions(self, angles: np.ndarray) -> np.ndarray:
         """Directions [n, 2] of the edge table, per unit of its scale, at angles [n] from G_s, towards what the model

@@ -5,8 +5,9 @@ unconnected goes with it. What a move promises is read off the edge table: log-o
 `Memory.values` says what scores that makes. Promises are kept to different degrees, by drops more often than by
 additions, so a move of each kind is trusted as far as those of its kind were right lately.
 
-Where moves are caught in a local optimum, crossings go on: children of two survivors, each unit from either parent,
-one toggled on average (NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do
+Where moves are caught in a local optimum, crossings go on: children of two survivors, each branch of the field from
+either parent, so that units which work together stay together, and one unit toggled on average (but for the branches
+NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do
 (`leaps.py`).
 """
 
@@ -104,7 +105,10 @@ def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
     parents, units = memory.archive.survivors(), memory.field.num_units
     one, two = memory.rng.integers(len(parents), size=(2, count))
     coins = memory.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
-    bits = np.where(np.unpackbits(coins, axis=1, count=units), parents.bits[one], parents.bits[two])
+    first = np.unpackbits(coins, axis=1, count=units)
+    for rows, branch in zip(np.array_split(np.arange(count), len(memory.branches)), memory.branches):
+        first[rows] = first[rows].take(branch, axis=1)
+    bits = np.where(first, parents.bits[one], parents.bits[two])
     toggled = memory.rng.integers(bits.size, size=memory.rng.binomial(bits.size, 1 / units))
     bits.reshape(-1)[toggled] ^= True
     return bits, parents.ids[one]

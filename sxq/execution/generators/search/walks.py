@@ -28,10 +28,10 @@ from sxq.execution.conversation import Search
 from sxq.execution.generators.search.memory import Memory, best_of
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
-SPARED = 8  # units of the first hop, each spared by a guided walk
-SIBLINGS = (12, 6)  # verified at a step of a small measured, guided walk
-LATE = (8, 4)  # and in a field too large to probe at a step of a large steady, free walk
+SPARED = 3, 8  # units of the first hop, each spared by a guided walk: of the quick ones, of the thorough ones
+SIBLINGS = 6  # verified at a step of a small walk
 HALF = 30  # size at which it is half as many
+LATE = (8, 4)  # verified at a step of a large walk, the steady and the free one
 EVERY = 1.6  # guided walks estimate anew when they have grown by this factor
 PROBED = 8  # share of the budget, one of so many, that probing may take
 
@@ -81,7 +81,7 @@ class Walks:
         units, unprobed = memory.field.num_units, thorough and len(memory.unprobed) > 0
         first = np.flatnonzero(memory.field.unit_hop == 1)
         first = first[np.argsort(-np.abs(memory.worth[first, 1]), kind="stable")]
-        first = first[:SPARED] if len(first) > 1 else first[:0]
+        first = first[:SPARED[thorough]] if len(first) > 1 else first[:0]
         late = np.array(LATE if unprobed else (0,))  # of the free walks
         measured, count = len(DIRECTIONS), len(DIRECTIONS) + len(late) + len(first)
         walks = np.arange(count)
@@ -89,7 +89,7 @@ class Walks:
         spared[count - len(first) + np.arange(len(first)), first] = True
         angles = np.concatenate([DIRECTIONS, np.full(count - measured, np.pi / 2)])
         return Walks(thorough, memory.directions(angles), spared, walks >= measured,
-                     thorough * np.where(walks < measured, *SIBLINGS), np.pad(late, (measured, len(first))),
+                     np.full(count, thorough * SIBLINGS), np.pad(late, (measured, len(first))),
                      unprobed & (walks == measured), np.zeros((count, units), bool),
                      np.repeat(memory.worth[None], count, axis=0), np.zeros((count, units), bool),
                      np.repeat(memory.empty[None], count, axis=0), np.full(count, -1), [])
