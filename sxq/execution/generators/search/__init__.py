@@ -44,14 +44,14 @@ PATIENCE = 8  # rounds in a row without a candidate that is new
 def search(field: Field, context: Context) -> Search:
     """Begin, probe and walk with some improvement in between, improve until the allowance is spent."""
     memory = Memory(field, context)
-    early = context.allowance // EARLY, memory.batch // 4
+    early = context.allowance // EARLY
     sizes = any_sizes(field, min(SEEDS, memory.batch, memory.left), memory.rng)
     yield from memory.verify(grow(field, sizes, memory.rng))
     yield from Walks.start(memory, thorough=False).go(memory)
-    yield from _improve(memory, *early)
+    yield from _improve(memory, early, memory.batch // 4)
     yield from probe(memory)
     thorough = Walks.start(memory, thorough=True)
-    yield from _improve(memory, *early)
+    yield from _improve(memory, early, memory.batch)
     yield from thorough.go(memory)
     memory.worth = thorough.table.mean(axis=0)
     yield from _improve(memory, memory.left, memory.batch)
