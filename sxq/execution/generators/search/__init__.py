@@ -4,13 +4,15 @@
               corner of the front of its own, by first-order estimates alone: something to show at once
     improve   members of the front with one or two units added, dropped or exchanged, those first that promise most
               hypervolume; children of survivors crossed (`moves.py`); survivors with many units changed (`leaps.py`)
-    probe     every unit with the path that joins it to the target: what a small candidate gains by it
+    probe     units with the paths that join them to the target, all of them or the strongest: what a small candidate
+              gains by each
     improve   a little more, by what the probe said
     walk      again, thoroughly: siblings are verified, estimates are taken anew (`walks.py`)
     improve   until the budget is spent
 
-All of them read and correct the same edge table (what a unit changes in the log-odds of the predicted class, on G_s
-and on G \\ G_s) and fill the same archive, which holds the search's front and the space above it that is still free.
+All of them begin with the same edge table (what a unit changes in the log-odds of the predicted class, on G_s and on
+G \\ G_s), which probe, moves and walks correct, and fill the same archive, which holds the search's front and the space
+above it that is still free.
 The budget goes where hypervolume grows: a move is ranked by the hypervolume it promises, times the share of their
 promises that moves of its kind have kept so far.
 
@@ -50,7 +52,7 @@ def search(field: Field, context: Context) -> Search:
     yield from Walks.start(memory, thorough=False).go(memory)
     yield from _improve(memory, early, memory.batch // 4)
     yield from probe(memory)
-    thorough = Walks.start(memory, thorough=True)
+    thorough = Walks.start(memory, thorough=True)  # by what the probe said; moves from here on learn of larger ones
     yield from _improve(memory, early, memory.batch)
     yield from thorough.go(memory)
     memory.worth = thorough.table.mean(axis=0)
@@ -65,5 +67,4 @@ def _improve(memory: Memory, most: int, batch: int) -> Search:
     while memory.left > max(end, 0) and idle < PATIENCE:
         before = memory.left
         yield from improve(memory, batch)
-        if memory.left == before and not memory.archive.refine():
-            idle += 1
+        idle = 0 if memory.left < before or memory.archive.refine() else idle + 1

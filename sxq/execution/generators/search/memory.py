@@ -20,7 +20,7 @@ class Memory:
     """The state that the parts of one search share.
 
     `worth` [U, 2] is the edge table: what adding a unit is expected to change in the log-odds of the predicted class,
-    on G_s and on G \\ G_s. First-order estimates to begin with, corrected by everything that is verified.
+    on G_s and on G \\ G_s. First-order estimates to begin with, corrected by the probe, by moves and by walks.
     """
 
     def __init__(self, field: Field, context: Context):
@@ -121,7 +121,8 @@ class Memory:
     def learn(self, changes: np.ndarray, odds: np.ndarray) -> None:
         """Correct the table: states changed by `changes` [n, U] (1 added, -1 dropped) gained `odds` [n, 2].
 
-        What the table missed is shared by the units of a change; a unit learns the mean over its changes.
+        What the table missed is shared by the units of a change; a unit learns the mean over its changes, those of many
+        units counting less, and less than its share where it was in a single one of these.
         """
         row, unit = np.nonzero(changes)
         sign, count = changes[row, unit], np.maximum(np.count_nonzero(changes, axis=1), 1)

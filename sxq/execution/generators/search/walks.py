@@ -37,8 +37,9 @@ PROBED = 8  # share of the budget, one of so many, that probing may take
 
 
 def probe(memory: Memory) -> Search:
-    """Verify every unit with its path; the difference to the path alone is its worth to a small candidate.
+    """Verify units with their paths; the difference to the path alone is a unit's worth to a small candidate.
 
+    All units, or those of the largest estimates where that is more than a share of the budget and more than 64.
     On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
     """
     most = max(64, memory.context.allowance // PROBED)
@@ -59,7 +60,7 @@ def probe(memory: Memory) -> Search:
 
 @dataclass(eq=False)
 class Walks:
-    """Where w walks stand, all with as many units, and what they hold to be worth most."""
+    """Where w walks stand, and what they hold to be worth most; all have as many units, but for stuck ones."""
 
     thorough: bool  # whether siblings are verified and estimates taken anew
     direction: np.ndarray  # [w, 2] of the worth that counts, per unit of its scale
@@ -95,7 +96,7 @@ class Walks:
                      np.repeat(memory.empty[None], count, axis=0), np.full(count, -1), [])
 
     def go(self, memory: Memory) -> Search:
-        """All walks, to the whole field or the end of the allowance; where they pass is verified."""
+        """All walks, towards the whole field or the end of the allowance; verified is where they pass, not the end."""
         size, estimated = 0, 0.0
         while size < memory.field.num_units and memory.left > 0:
             if self.thorough and size >= estimated:
