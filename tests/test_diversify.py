@@ -149,7 +149,8 @@ def test_diversified_answers_differ_more_than_plain_ones(budget):
         values = [spread(graph, con.execute(query + clause)) for clause in ("", " DIVERSIFY")]
         assert values[1] >= values[0] - 1e-9
         con.execute("SET sxq_answer = 'divsx'")
-        assert len(con.execute(query)) == 4
+        plain, diverse, unlike = (con.execute(query + clause).rows for clause in ("", " DIVERSIFY", " DIVERSIFY ALPHA 0"))
+        assert len(plain) == 4 and plain == diverse != unlike  # as the manual says
 
 
 def spread(graph, found):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import sxq
 from sxq.errors import InvalidValue
 from sxq.graph import extract, induced_edges
-from sxq.scoring.indicators import (Match, agreement, coverage, epsilon_achieved, nigd, nipf, nms,
+from sxq.scoring.indicators import (Match, agreement, coverage, epsilon_achieved, hypervolume, nigd, nipf, nms,
                                     on_paper_scale, on_scores, stability)
 from tests import graphs
 from tests import oracles_scoring as oracle
@@ -38,12 +38,23 @@ def test_the_papers_indicators_by_hand():
     assert nms(A, UNION).tolist() == [0.5, 1.0, 1.0]
 
 
-def test_an_empty_answer():
-    nothing = np.zeros((0, 3))
-    assert math.isnan(nipf(nothing)) and nigd(nothing, UNION) == math.inf
-    assert nms(nothing, UNION).tolist() == [0, 0, 0]
+EMPTY = pytest.mark.parametrize("nothing", [np.zeros((0, 3)), []], ids=["no rows", "no columns"])
+
+
+@EMPTY
+def test_an_empty_answer_is_the_worst(nothing):
+    assert math.isnan(nipf(nothing)) and hypervolume(nothing) == hypervolume(nothing, np.ones(3)) == 0.0
+    assert nigd(nothing, UNION) == math.inf and nms(nothing, UNION).tolist() == [0, 0, 0]
     assert coverage(nothing, UNION, 0.1) == 0.0 and epsilon_achieved(nothing, UNION) == math.inf
-    assert math.isnan(coverage(UNION, nothing, 0.1)) and epsilon_achieved(UNION, nothing) == 0.0
+
+
+@EMPTY
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("answer", [A, np.zeros((0, 3)), []], ids=["two", "no rows", "no columns"])
+def test_nothing_to_compare_with_is_nan_without_a_warning(answer, nothing):
+    assert math.isnan(nigd(answer, nothing)) and np.isnan(nms(answer, nothing)).all()
+    assert len(nms(answer, nothing)) == (3 if np.ndim(answer) == 2 or np.ndim(nothing) == 2 else 0)
+    assert math.isnan(coverage(answer, nothing, 0.1)) and math.isnan(epsilon_achieved(answer, nothing))
 
 
 @given(POINTS, POINTS, st.integers(1, 12))

@@ -15,7 +15,9 @@ CELLS = 1 << 15  # entries of one table of gains: it stays in the cache
 
 
 def hypervolume(points: np.ndarray, reference: float | np.ndarray = 0.0) -> float:
-    """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M."""
+    """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M; 0 of none."""
+    if not len(points):
+        return 0.0
     above = np.asarray(points, dtype=np.float64) - reference
     return _volume(above[(above > 0).all(axis=1)])
 

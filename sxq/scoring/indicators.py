@@ -4,6 +4,8 @@ The first group judges points: an answer is [n, M], larger is better in every co
 points of whatever an answer is held as. Left out, answers are points already; `on_scores(...)` reads the
 scores of explanations, `on_paper_scale(edges)` their raw values in the way the published figures are drawn.
 For several targets take the mean over the targets; a union of answers is taken per target.
+No points are a front too, [0, M] or a plain []: an empty answer gets the worst value (its mean is NaN), and what
+is measured against an empty union, or against nothing examined, is NaN, without a warning.
 
     nipf, nigd, nms                Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
                                    equations 9, 10 and 11
@@ -62,7 +64,7 @@ def nipf(answer: Any, scale: Scale = np.asarray) -> float:
 
     nIPF(A) = 1 / (|A| |Phi|) sum over G in A, phi in Phi of phi(G). NaN for an empty answer.
     """
-    points = scale(answer)
+    points = _points(answer, scale)
     return float(points.mean()) if points.size else float("nan")
 
 
@@ -71,11 +73,11 @@ def nigd(answer: Any, union: Any, k: int = 10, scale: Scale = np.asarray) -> flo
 
     nIGD(A) = 1 / (k |Phi|) sum over phi, G' in top_k(phi) of min over G in A of |phi(G) - phi(G')|: for every
     measure the mean distance to the k largest values in the union of all compared answers, of equal vectors
-    one. A union of fewer than k points is taken whole; the distance is infinite for an empty answer.
+    one. A union of fewer than k points is taken whole. NaN for an empty union; else infinite for an empty answer.
     """
-    points, reference = scale(answer), np.unique(scale(union), axis=0)
-    if not len(points):
-        return float("inf")
+    points, reference = _points(answer, scale), np.unique(_points(union, scale), axis=0)
+    if not len(points) or not len(reference):
+        return float("inf") if len(reference) else float("nan")
     top = -np.sort(-reference, axis=0)[:k]
     return float(np.abs(top[:, None] - points[None]).min(axis=1).mean())
 
@@ -84,17 +86,26 @@ def nms(answer: Any, union: Any, scale: Scale = np.asarray) -> np.ndarray:
     """Normalised maximum spread, larger is better, [M] (equation 11).
 
     nMS(A)^phi = max over G in A of phi(G) / max over G' in the union of phi(G'). NaN where the best is 0 or
-    less; 0 for an empty answer.
+    less, and for an empty union; else 0 for an empty answer.
     """
-    points, best = scale(answer), scale(union).max(axis=0)
-    reached = points.max(axis=0) if len(points) else np.zeros(len(best))
-    return np.divide(reached, best, out=np.full(len(best), np.nan), where=best > 0)
+    points, reference = _points(answer, scale), _points(union, scale)
+    width = max(points.shape[1], reference.shape[1])  # a plain [] has no columns
+    best = reference.max(axis=0) if len(reference) else np.zeros(width)
+    reached = points.max(axis=0) if len(points) else np.zeros(width)
+    return np.divide(reached, best, out=np.full(width, np.nan), where=best > 0)
+
+
+def _points(answer: Any, scale: Scale) -> np.ndarray:
+    """An answer as points [n, M], a plain [] as [0, 0]."""
+    points = scale(answer)
+    return points if len(points) else points.reshape(0, *points.shape[1:] or (0,))
 
 
 def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
     """The share of the examined score vectors [n, M] that the answer's [k, M] epsilon-dominate.
 
-    Scores are multiples of 1e-4 in (0, 1], dominance is that of dominance.py. NaN where nothing was examined.
+    Scores are multiples of 1e-4 in (0, 1], dominance is that of dominance.py. 0 for an empty answer; NaN
+    where nothing was examined.
     """
     members, vectors = to_grid(answer), to_grid(examined)
     covered = [epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
@@ -103,8 +114,9 @@ def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
 
 
 def epsilon_achieved(answer: np.ndarray, examined: np.ndarray) -> float:
-    """The smallest epsilon (up to 1e-6) at which `coverage` is 1; infinite where there is none."""
-    return epsilon_needed(to_grid(answer), to_grid(examined))
+    """The smallest epsilon (up to 1e-6) at which `coverage` is 1; infinite where there is none, as for an empty
+    answer. NaN where nothing was examined."""
+    return epsilon_needed(to_grid(answer), to_grid(examined)) if len(examined) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ class Stability:
 def stability(answers: Sequence[Iterable[Iterable[tuple[Any, Any]]]]) -> Stability:
     """The similarity of answers, each a list of members, each a list of edges: the mean over pairs.
 
-    Jaccard(a, b) = |a & b| / |a | b|. Two empty answers are alike, an empty and another are not.
+    Jaccard(a, b) = |a & b| / |a | b|. Two empty answers are alike (1), an empty and another are not (0).
     Raises InvalidValue for fewer than two answers.
     """
     held = [[frozenset(member) for member in answer] for answer in answers]
@@ -165,8 +177,8 @@ class Agreement:
 def agreement(answer: Iterable[Iterable[tuple[Any, Any]]], truth: Iterable[tuple[Any, Any]]) -> Agreement:
     """Edge precision and recall of an answer against a ground truth, such as the motif of BA-Shapes.
 
-    On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Raises
-    InvalidValue for a truth without edges.
+    On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Of an
+    empty answer precision is NaN, recall and f1 are 0. Raises InvalidValue for a truth without edges.
     """
     members, true = [frozenset(member) for member in answer], frozenset(truth)
     if not true:
