@@ -1,5 +1,7 @@
 """The order of many targets: clusters of overlapping fields, the best connected first."""
 
+import gc
+
 import networkx
 import numpy as np
 import pytest
@@ -19,6 +21,19 @@ def test_core_numbers_are_networkx_s(seed):
     picture = networkx.Graph(pairs.T.tolist())
     picture.add_nodes_from(range(40))
     assert workload.core_numbers(simple).tolist() == [2 * networkx.core_number(picture)[v] for v in range(40)]
+
+
+def test_core_numbers_are_computed_once_per_graph_and_forgotten_with_it(monkeypatch):
+    computed, compute = [], workload.core_numbers
+    monkeypatch.setattr(workload, "core_numbers", lambda graph: (computed.append(graph.num_nodes), compute(graph))[1])
+    graphs, before = [random_graph(np.random.default_rng(seed)) for seed in (0, 1)], len(workload._known_cores)
+    for graph in graphs * 3:
+        assert workload.order(graph, np.arange(4), 2) == workload.order(graph, np.arange(4), 2)
+        assert (workload.known_core_numbers(graph) == compute(graph)).all()
+    assert len(computed) == 2 and len(workload._known_cores) == before + 2
+    del graph, graphs
+    gc.collect()
+    assert len(workload._known_cores) <= before
 
 
 @pytest.mark.parametrize("undirected", [True, False])
