@@ -59,16 +59,18 @@ class Explaining:
         return PlanText(planning.render(plan, notes))
 
     def _run(self, statement: st.Explain):
-        """The result, its plan and the profile of its run."""
+        """The result, its plan and the profile of its run; the clock runs from here, so that planning counts."""
+        started = time.perf_counter()
         if statement.into or not self._store.read_only:
             self._store.require_writable("INTO" if statement.into else "EXPLAIN")
         plan, named = self._plan(statement)
         from sxq import execution
 
-        profile, started = execution.Profile(), time.perf_counter()
+        profile = execution.Profile()
         query_id = self._begin(statement, plan, named)
         running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                lambda: self._stop.wanted, profile, self.report, self._names.learned.needed(plan))
+                                lambda: self._stop.wanted, profile, self.report, self._names.learned.needed(plan),
+                                started)
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
                         profile.seconds, statement.text, plan.find(Lattice).epsilon, statement.kind)

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import sxq
+from sxq import explaining
+from sxq.execution import executor
 from tests import graphs, toys
 
 TARGETS = 8
@@ -212,6 +214,40 @@ def test_the_users_model_carries_no_masks_after_an_interrupt():
     assert [part.training for part in module.modules()] == modes
     assert [set(vars(part)) for part in module.modules()] == keys
     assert all(parameter.grad is None for parameter in module.parameters())
+
+
+class Clock:
+    """A clock that stands still until somebody sets it forward."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(explaining, "time", clock)
+    monkeypatch.setattr(executor, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("planned, complete", [(1.0, True), (10.0, False)])
+def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
+    plan = explaining.planning.plan
+
+    def slowly(*given):
+        clock.now += planned
+        return plan(*given)
+
+    monkeypatch.setattr(explaining.planning, "plan", slowly)
+    result = con.execute(LONG.replace("BUDGET 500", "BY random BUDGET 3") + " WITHIN 5 SECONDS")
+    assert ("stopped" not in {r.status for r in result.targets}) == complete
+    assert complete or all("stopped after 5 seconds" in r.note for r in result.targets)
+    assert result.candidates and result.seconds == planned
+    stored = con.sql("SELECT status FROM targets ORDER BY ordinal").fetchall()
+    assert stored == [(r.status,) for r in result.targets]
 
 
 def test_training_stops_where_it_is_and_keeps_the_model(con):

@@ -61,7 +61,7 @@ class Progress:
     targets: int  # finished
     total: int
     candidates: int  # verified so far, all targets
-    seconds: float  # since the start
+    seconds: float  # since the statement began
     front: int  # members of the running targets' fronts
     share: float  # of the work done, at least: searches may end before their budget
     coverage: float | None = None  # what the running targets' answers would cover now, on average
@@ -85,15 +85,17 @@ class Progress:
 
 def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str, Measure],
         interrupted: Callable[[], bool], profile: Profile, report: Callable[[Progress], None] | None = None,
-        learned: Mapping[str, object] | None = None) -> Iterator[TargetReport]:
+        learned: Mapping[str, object] | None = None, started: float | None = None) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
+
+    started    when the statement began, by time.perf_counter(): from then on WITHIN is counted; None is now
 
     Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
     reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
     Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
     FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
     """
-    loop = _Loop(plan, graph, model, measures, profile, learned)
+    loop = _Loop(plan, graph, model, measures, profile, learned, time.perf_counter() if started is None else started)
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
@@ -114,7 +116,7 @@ def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str
 class _Loop:
     """The state of one run: targets waiting, targets running, the clock."""
 
-    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile, learned=None):
+    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile, learned, started: float):
         self.learned = learned  # what was pre-trained, by name
         self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
         self.backend = open_backend(plan.find(Verify).backend, model)
@@ -127,7 +129,7 @@ class _Loop:
         self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
         self.coverage: float | None = None  # as last looked at
-        self.started = self.reported = self.looked = time.perf_counter()
+        self.started, self.reported, self.looked = started, time.perf_counter(), time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
         """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
