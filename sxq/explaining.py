@@ -63,7 +63,8 @@ class Explaining:
         started = time.perf_counter()
         if statement.into or not self._store.read_only:
             self._store.require_writable("INTO" if statement.into else "EXPLAIN")
-        plan, named = self._plan(statement)
+        plan, named = self._plan(statement, lambda within: self._stop.wanted or (
+            within is not None and time.perf_counter() - started >= within))
         from sxq import execution
 
         profile = execution.Profile()
@@ -79,8 +80,8 @@ class Explaining:
             raise cut_short
         return result, plan, profile
 
-    def _plan(self, statement: st.Explain):
-        """The plan of a statement, and the model at hand."""
+    def _plan(self, statement: st.Explain, late: Callable[[float | None], bool] = lambda within: False):
+        """The plan of a statement, and the model at hand; `late` as in `planning.plan`."""
         if statement.into:
             self._store.require_free_table(statement.into)
         names, named = self._names, self._names.model(statement.model, statement.graph)
@@ -89,7 +90,7 @@ class Explaining:
             measures=names.measures, generators=names.generators(), default_generators=names.default_generators(),
             settings=self._settings, learned=names.learned.models() if statement.generators else {},
             explainers=tuple(names.learned.explainers), stores=not self._store.read_only)
-        return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind)), named
+        return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind), late), named
 
     def _keys(self, keys, kind: str) -> tuple[Any, ...]:
         """The targets of a statement; a sub-query runs on the user's connection."""

@@ -13,6 +13,7 @@ import torch
 import sxq
 from sxq import explaining
 from sxq.execution import executor
+from sxq.planning import planner
 from tests import graphs, toys
 
 TARGETS = 8
@@ -248,6 +249,28 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
     assert result.candidates and result.seconds == planned
     stored = con.sql("SELECT status FROM targets ORDER BY ordinal").fetchall()
     assert stored == [(r.status,) for r in result.targets]
+
+
+@pytest.mark.parametrize("tail, at, sized", [(" WITHIN 6.5 SECONDS", None, 7), ("", 7, 7), ("", None, TARGETS),
+                                             (" WITHIN 100 SECONDS", None, TARGETS)])
+def test_no_more_fields_are_sized_when_the_statement_is_late(con, clock, monkeypatch, tail, at, sized):
+    fields, cut = [], planner.extract
+
+    def slowly(*given):
+        clock.now += 1
+        fields.append(given[1])
+        if len(fields) == at:
+            con.interrupt()
+        return cut(*given)
+
+    monkeypatch.setattr(planner, "extract", slowly)
+    result = con.execute(LONG.replace("BUDGET 500", "BY random BUDGET 3") + tail)
+    assert fields == list(range(sized)) and len(result.targets) == TARGETS
+    assert (f"of the first {sized})" in result.plan) == (sized < TARGETS) and f" {TARGETS} nodes: " in result.plan
+    assert ("stopped" in {r.status for r in result.targets}) == (sized < TARGETS)
+    fields.clear()
+    con.execute(f"PLAN {LONG}{tail}")
+    assert len(fields) == TARGETS
 
 
 def test_training_stops_where_it_is_and_keeps_the_model(con):

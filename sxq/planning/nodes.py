@@ -25,7 +25,7 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    sizes: tuple[int, ...]  # candidate units of each field
+    sizes: tuple[int, ...]  # candidate units of each field; of the first ones only, where time was up while planning
     kind: str = "node"  # what the targets are: each a "node", or a "graph" of a collection
 
     def line(self) -> str:
@@ -34,7 +34,8 @@ class FieldScan:
             fields = ", ".join(f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes))
         else:
             low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
-            fields = f"{len(self.sizes)} {self.kind}s: {low} / {mid} / {high} (least / median / most)"
+            some = "" if len(self.sizes) == len(self.targets) else f" of the first {len(self.sizes)}"
+            fields = f"{len(self.targets)} {self.kind}s: {low} / {mid} / {high} (least / median / most{some})"
         if self.kind == "graph":
             return f"graphs {self.graph}; whole graphs; {unit} of {fields}"
         return f"graph {self.graph}; {self.hops} hops + {self.halo} halo; {unit} of {fields}"

@@ -1,7 +1,7 @@
 """The planner: resolves every name once, checks every range, sizes every field."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
@@ -10,15 +10,18 @@ from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import known, number, option, whole
 from sxq.planning.choice import choice, refuse_reported
-from sxq.planning.nodes import FieldScan, Filter, Generate, Lattice, Plan, Verify
+from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Lattice, Plan, Verify
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON, DEFAULT_SEED = 0.1, 0
 FLAGS = ("factual", "counterfactual")
 
 
-def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
+def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any],
+         late: Callable[[float | None], bool] = lambda within: False) -> Plan:
     """The plan of an EXPLAIN for the given target keys (a sub-query has been run by the corridor).
+
+    late    whether the statement was stopped, or its seconds WITHIN have passed: then no more fields are sized
 
     Raises UnknownName, InvalidValue, NodeNotFound or DataError; the message says what would be right.
     """
@@ -30,11 +33,12 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any]) -> Plan:
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(statement.generators, catalog, measures)
     _check_learned(generators, catalog, model.name)
-    scan = _scan(graph_name, graph, model, keys, statement.directed)
+    within = None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True)
+    scan = _scan(graph_name, graph, model, keys, statement.directed, lambda: late(within))
     generate = Generate(
         scan, generators,
         budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
-        within=None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True),
+        within=within,
         seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
     verify = Verify(generate, model.name, *_backend(model, settings["sxq_inference"]), settings["sxq_batch_memory"])
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
@@ -54,7 +58,8 @@ def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
                            f"{model.graph!r}: say EXPLAIN {has.upper()}")
 
 
-def _scan(name: str, graph: Graph | GraphSet, model: ModelInfo, keys: Sequence[Any], directed: bool) -> FieldScan:
+def _scan(name: str, graph: Graph | GraphSet, model: ModelInfo, keys: Sequence[Any], directed: bool,
+          late: Callable[[], bool]) -> FieldScan:
     kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
@@ -63,8 +68,12 @@ def _scan(name: str, graph: Graph | GraphSet, model: ModelInfo, keys: Sequence[A
     if kind == "graph":
         sizes = tuple(graph.units(directed)[list(positions)].tolist())
         return FieldScan(name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind)
-    sizes = tuple(extract(graph, position, model.hops, 0, directed).num_units for position in positions)
-    return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, sizes)
+    sizes: list[int] = []
+    for position in positions:
+        if len(sizes) > SHOWN_FIELDS and late():
+            break
+        sizes.append(extract(graph, position, model.hops, 0, directed).num_units)
+    return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, tuple(sizes))
 
 
 def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
