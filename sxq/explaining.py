@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from itertools import takewhile
 from typing import Any
 
 from sxq import language, planning
@@ -133,13 +134,13 @@ class Explaining:
                 if running_on and (report := next(running, None)) is not None:
                     reports.append(replace(report, kept=()))  # they are many, and the store has them
                     unsaved.append(report)
+                    if not report.reached:
+                        continue  # there may be hundreds, all at once: they are stored together
                 else:
                     running_on = False
                 clock = time.perf_counter()
                 while unsaved:
-                    if query_id is not None:
-                        self._store.save_target(query_id, unsaved[0])
-                    unsaved.pop(0)
+                    del unsaved[:self._save(query_id, unsaved)]
                 profile.charge("Store", clock)
             except (KeyboardInterrupt, Exception) as reason:
                 if cut_short:
@@ -147,6 +148,15 @@ class Explaining:
                 cut_short = reason
                 self._stop.wanted = True
         return reports, cut_short
+
+    def _save(self, query_id: int | None, reports: list[TargetReport]) -> int:
+        """Store the first of some reports; how many. Targets that were not reached are stored together."""
+        unreached = list(takewhile(lambda report: not report.reached, reports))
+        if query_id is not None and unreached:
+            self._store.save_unreached(query_id, unreached)
+        elif query_id is not None:
+            self._store.save_target(query_id, reports[0])
+        return len(unreached) or 1
 
     def _finish(self, result: Result, plan: Plan, profile) -> None:
         clock = time.perf_counter()

@@ -122,3 +122,8 @@ class TargetReport:
     kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # every candidate, until they are stored
     examined: Mapping[str, Any] = field(default_factory=dict, repr=False)  # by objective: scores [n <= 1000] of
     # explanatory candidates, an even sample, for pictures
+
+    @property
+    def reached(self) -> bool:
+        """Whether its turn came before the query was stopped."""
+        return self.status != "stopped" or self.prediction is not None

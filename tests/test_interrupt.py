@@ -273,6 +273,31 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(con, clock, monkeyp
     assert len(fields) == TARGETS
 
 
+@pytest.mark.parametrize("jointly", ["", " JOINTLY"])
+@pytest.mark.parametrize("again", [False, True])
+def test_targets_that_were_not_reached_are_stored_together(con, watch, monkeypatch, jointly, again):
+    monkeypatch.setitem(executor.TOGETHER, "cpu", 3)
+    save, batches = con._store.save_unreached, []
+
+    def once(query_id, reports):
+        batches.append(len(reports))
+        save(query_id, reports)
+        if again and len(batches) == 1:
+            raise KeyboardInterrupt  # stored, but nobody was told
+
+    monkeypatch.setattr(con._store, "save_unreached", once)
+    watch(at_call(10, con.interrupt))
+    if again:
+        with pytest.raises(KeyboardInterrupt):
+            con.execute(LONG + jointly)
+    else:
+        con.execute(LONG + jointly)
+    watch(None)
+    assert batches == [TARGETS - 3] * (1 + again)
+    assert sum("before this target was reached" in report.note for report in con.last_result.targets) == TARGETS - 3
+    assert_stopped(con, con.last_result)
+
+
 def test_training_stops_where_it_is_and_keeps_the_model(con):
     con.report = lambda news: con.interrupt()
     row = con.execute("TRAIN MODEL t ON GRAPH g (EPOCHS = 100000, LAYERS = 1)").df().iloc[0]

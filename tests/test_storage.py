@@ -303,6 +303,23 @@ def test_an_explanation_fills_its_columns(store):
     assert store.execute("SELECT * FROM explanation_edges").rows == [(number, 0, 1), (number, 1, 0)]
 
 
+def test_targets_that_were_not_reached_are_stored_together(store):
+    query = begin(store, targets=range(5))
+    store.save_target(query, report(1, 1))
+    notes = ["interrupted", "interrupted", "late", "interrupted"]
+    unreached = [TargetReport(i, i, "stopped", note=note) for i, note in zip([0, 1, 2, 4], notes)]
+    with pytest.raises(StoreError, match="no target with ordinal 9"):
+        store.save_unreached(query, [*unreached, TargetReport(9, 9, "stopped", note="late")])
+    select = "SELECT status, note, complete, candidates FROM targets ORDER BY ordinal"
+    assert [row[0] for row in store.execute(select).rows] == ["pending", "done", "pending", "pending", "pending"]
+    for _ in range(2):  # the second time changes nothing
+        store.save_unreached(query, unreached)
+        rows = store.execute(select).rows
+        assert rows[1][0] == "done" and rows[3][0] == "pending"  # stored before; not among them
+        assert [rows[i] for i in (0, 2, 4)] == [("stopped", note, False, 0) for note in ("interrupted", "late",
+                                                                                        "interrupted")]
+
+
 def test_an_empty_answer_has_its_reason(store):
     query = begin(store, [1])
     store.save_target(query, TargetReport(1, 0, "empty", note="no edge reaches node 1"))

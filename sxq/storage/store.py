@@ -194,6 +194,11 @@ class Store:
         with self._write("EXPLAIN") as cursor:
             answers.save_target(cursor, query_id, report)
 
+    def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
+        """Store, all together, of pending targets that their search never began; again, it changes nothing."""
+        with self._write("EXPLAIN") as cursor:
+            answers.save_unreached(cursor, query_id, reports)
+
     def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
         """Say that a query has ended."""
         with self._write("EXPLAIN") as cursor:
