@@ -1,15 +1,19 @@
 """The generators, driven without a model: a made-up score stands in for the verifier."""
 
+import sys
+import time
+
 import numpy as np
 import pytest
 
 from sxq.errors import FieldTooLarge
 from sxq.execution.conversation import Context, Scored
 from sxq.execution.generators import GENERATORS
-from sxq.execution.generators.exhaustive import _estimate
+from sxq.execution.generators.exhaustive import _estimate, _least
 from sxq.execution.generators.onion import pace, share_out
 from sxq.execution.generators.random import grow
 from sxq.graph import Graph, extract
+from sxq.graph.whole import whole
 from tests.graphs import random_graph
 from tests.oracles import connected_subsets
 
@@ -28,8 +32,8 @@ def worth(field, seed=0):
 
 def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options):
     """Run a generator to its end; all candidates it proposed, in order, and the number of distinct ones."""
-    score, ids, asked = score or worth(field), {}, []
-    empty = np.zeros((1, field.num_units), bool)
+    score, asked, empty = score or worth(field), [], np.zeros((1, field.num_units), bool)
+    ids = {bytes(np.packbits(~empty)): 0}  # the whole field was verified before
     context = Context(score(~empty)[0], score(empty)[0], 0, allowance, rows, np.random.default_rng(seed),
                       lambda: np.zeros(field.num_units), lambda bits, context: np.zeros(bits.shape), 0.9, 0.2,
                       lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan), ("fdl+", "fdl-"))
@@ -168,6 +172,13 @@ def test_random_sizes_are_spread_and_can_be_fixed():
     assert set(drive("random", field, allowance=50, size=7)[0].sum(axis=1)) == {7}
 
 
+@pytest.mark.parametrize("allowance", [1, 5, 300])
+def test_random_spends_its_allowance_beside_the_whole_field(allowance):
+    field = extract(random_graph(np.random.default_rng(0), nodes=12, edges=16), 0, 3, 0)
+    bits, distinct = drive("random", field, allowance)
+    assert bits.all(axis=1).any() == (allowance == 300) and distinct == allowance + 1
+
+
 def test_shares_pay_small_layers_in_full():
     assert share_out(100, np.array([4, 50, 1000])).tolist() == [10, 45, 45]
     assert share_out(10**6, np.array([4, 50])).tolist() == [10, 1275]
@@ -192,9 +203,49 @@ def test_exhaustive_proposes_every_connected_subgraph_once(seed, rows, directed)
     assert {tuple(row) for row in bits.tolist()} == {tuple(row) for row in expected.tolist()}
 
 
-def test_exhaustive_says_how_many_are_too_many():
-    with pytest.raises(FieldTooLarge, match=r"a field of 6200 units has about \de\+\d+ connected subgraphs, .* 1,501"):
-        drive("exhaustive", big_field(), allowance=1500)
+def path(units):
+    """A whole graph that is a path: units * (units + 1) / 2 connected subgraphs."""
+    ends = np.stack([np.arange(units), np.arange(1, units + 1)])
+    return whole(Graph(np.concatenate([ends, ends[::-1]], axis=1), np.zeros((units + 1, 1))))
+
+
+def arms(count, length):
+    """A node with arms: (length + 1) ** count - 1 connected subgraphs hold it."""
+    tail = 1 + np.arange(count * length)
+    ends = np.stack([tail, np.where(tail <= count, 0, tail - count)])
+    return extract(Graph(np.concatenate([ends, ends[::-1]], axis=1), np.zeros((len(tail) + 1, 1))), 0, length, 0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("field,allowance,said", [
+    (big_field(), 1500, r"6200 units has more than \de\+1806"),
+    (big_field(40_000), 1500, r"40200 units has more than \de\+12041"),
+    (arms(12, 1), 20, "12 units has 4,095"),
+    (arms(17, 1), 300, "17 units has more than 131,070"),
+    (arms(5, 9), 300, "45 units has 99,999"),
+    (path(900), 300, r"900 units has about \d{3},\d{3}"),
+    (path(90), 300, "90 units has 4,095"),
+    (path(12_000), 10_000, "12000 units has more than 11,999"),
+    (path(12_000), 2500, "12000 units has more than 11,999")])
+def test_exhaustive_says_at_once_how_many_are_too_many(field, allowance, said):
+    started = time.process_time()
+    with pytest.raises(FieldTooLarge, match=f"(?:{said}) connected subgraphs, .* {allowance + 1:,};"):
+        drive("exhaustive", field, allowance)
+    assert time.process_time() - started < 5
+
+
+def test_where_the_estimate_is_lower_than_the_count_the_count_is_said(monkeypatch):
+    module = sys.modules["sxq.execution.generators.exhaustive"]  # the name is the function's as well
+    monkeypatch.setattr(module, "_estimate", lambda field, context: np.log(50_000))
+    with pytest.raises(FieldTooLarge, match="54 units has more than 100,000 connected"):
+        drive("exhaustive", arms(6, 9), 300)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bound_is_no_more_than_the_count(seed):
+    graph = random_graph(np.random.default_rng(seed), nodes=7, edges=9, undirected=seed % 2 == 0)
+    for field in (extract(graph, 0, 2, 0), extract(graph, 0, 3, 0, directed=seed > 3), whole(graph)):
+        assert not field.num_units or field.num_units <= _least(field) <= len(drive("exhaustive", field)[0])
 
 
 def test_exhaustive_needs_no_more_budget_than_there_are_subgraphs(field):
@@ -209,7 +260,7 @@ def test_the_estimate_of_the_count_is_unbiased():
     field = extract(graph, 0, 2, 0)
     count = len(drive("exhaustive", field)[0])
     context = Context(np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None)
-    estimates = [_estimate(field, context) for _ in range(20)]
+    estimates = [np.exp(_estimate(field, context)) for _ in range(20)]
     assert abs(np.mean(estimates) - count) < 4 * np.std(estimates) / np.sqrt(20) + 1e-9 and count > 20
 
 

@@ -18,14 +18,17 @@ PATIENCE = 512  # proposals in a row that are nothing new
 
 
 def random(field: Field, context: Context, size: int = 0) -> Search:
-    """Propose `allowance` distinct seeded connected subgraphs; `size` units each, or log-uniform sizes when 0."""
-    seen, idle = set(), 0
-    while (left := context.allowance - len(seen)) > 0 and idle < PATIENCE:
+    """Propose `allowance` distinct seeded connected subgraphs besides the whole field.
+
+    They have `size` units each, or log-uniform sizes when that is 0.
+    """
+    seen, most, idle = {context.full_id}, context.allowance + 1, 0  # the whole field was paid for before
+    while (left := most - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
         sizes = np.full(count, min(size, field.num_units)) if size else any_sizes(field, count, context.rng)
         scored = yield Candidates.of(grow(field, sizes, context.rng))
         seen.update(scored.ids.tolist())
-        idle = idle + count if left == context.allowance - len(seen) else 0
+        idle = idle + count if left == most - len(seen) else 0
 
 
 def any_sizes(field: Field, count: int, rng: np.random.Generator) -> np.ndarray:
