@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import sxq
+from sxq.scoring.indicators import agreement
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,27 @@ def test_exports(con, tmp_path):
         result.export("a.xlsx")
     with pytest.raises(sxq.DataError, match="cannot write"):
         result.export(str(tmp_path / "no" / "where.json"))
+
+
+def test_agreement_is_that_of_the_library():
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPH shapes FROM DATASET 'BA-Shapes'; TRAIN MODEL gcn ON GRAPH shapes (EPOCHS = 5)")
+        con.execute("EXPLAIN NODES 400, 523, 12 USING MODEL gcn OPTIMIZE fdl+, conc TOP 5 BUDGET 200 CANDIDATES")
+        con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12)")
+        con.execute("TRAIN MODEL m ON GRAPHS motifs (EPOCHS = 2)")
+        con.execute("EXPLAIN GRAPHS 3, 7 USING MODEL m OPTIMIZE fdl+, conc TOP 4 BUDGET 200 CANDIDATES")
+        named = con.sql("SELECT graph, src, dst FROM edges WHERE truth").rows
+        motifs = networkx.Graph([(u, v) for graph, u, v in named if graph is None])
+        answers = {}
+        for *place, u, v in con.sql("SELECT query_id, target, rank, src, dst FROM explanations "
+                                    "JOIN explanation_edges USING (explanation_id)").rows:
+            answers.setdefault(tuple(place[:2]), {}).setdefault(place[2], []).append((u, v))
+        found = {row[:2]: row[2:] for row in con.sql("FROM agreement").rows}
+    assert set(found) == set(answers) - {(1, 12)} and len(found) == 4  # 12 is in no motif
+    for (query, target), (rank, *values) in found.items():
+        of_node = networkx.node_connected_component(motifs, target) if query == 1 else ()
+        true = [(u, v) for graph, u, v in named if (u in of_node if query == 1 else graph == target)]
+        members = answers[query, target]
+        slow = agreement(members.values(), true)
+        assert values == pytest.approx([*vars(slow.best).values(), *vars(slow.union).values()], nan_ok=True)
+        assert agreement([members[rank]], true).best.f1 == slow.best.f1

@@ -149,3 +149,51 @@ WITH
             FROM left_over o WHERE o.point <> r.point
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
 SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
+
+-- How well every answer agrees with a ground truth, where its graph has one: precision, recall and f1 of its best
+-- member, by f1, and of the union of all. True for a node are the edges that the truth names and that hang together
+-- with it by such edges, its motif; for a graph of a collection, all that the truth names in it.
+CREATE VIEW agreement AS
+WITH RECURSIVE
+    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
+    asked AS (
+        SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
+        FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
+        LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL),
+    joined AS (SELECT graph_id, u, v FROM named UNION SELECT graph_id, v, u FROM named),
+    motif AS (                        -- positions of the nodes that the truth joins to a target's
+        SELECT DISTINCT graph_id, root, root AS u FROM asked WHERE NOT whole
+        UNION
+        SELECT graph_id, root, v FROM motif JOIN joined USING (graph_id, u)),
+    true_edges AS (
+        SELECT query_id, target, src, dst
+        FROM asked JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
+        UNION ALL
+        SELECT query_id, target, src, dst
+        FROM asked JOIN named USING (graph_id) WHERE whole AND graph = target),
+    truths AS (SELECT query_id, target, count(*) AS named FROM true_edges GROUP BY query_id, target),
+    held AS (
+        SELECT query_id, target, rank, src, dst
+        FROM explanations JOIN explanation_edges USING (explanation_id)
+        UNION
+        SELECT query_id, target, NULL, src, dst -- the union
+        FROM explanations JOIN explanation_edges USING (explanation_id)),
+    matched AS (
+        SELECT query_id, target, rank, count(t.src) / count(*) AS precision, count(t.src) / any_value(named) AS recall,
+               2 * count(t.src) / (count(*) + any_value(named)) AS f1
+        FROM held JOIN truths USING (query_id, target) LEFT JOIN true_edges t USING (query_id, target, src, dst)
+        GROUP BY query_id, target, rank)
+SELECT
+    best.query_id,                    -- of queries
+    best.target,                      -- key
+    best.rank,                        -- of the best member
+    best.precision,                   -- of its edges, those that the truth names
+    best.recall,                      -- of the edges that the truth names, those it has
+    best.f1,                          -- their harmonic mean
+    every.precision AS union_precision, -- of the edges of all members
+    every.recall AS union_recall,     -- likewise
+    every.f1 AS union_f1              -- likewise
+FROM matched best
+JOIN matched every ON every.query_id = best.query_id AND every.target = best.target AND every.rank IS NULL
+WHERE best.rank IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY best.query_id, best.target ORDER BY best.f1 DESC, best.rank) = 1;
