@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from sxq.execution import register
-from sxq.execution.conversation import Subject
-from sxq.execution.generators.ladder import top
-from sxq.execution.inference import Cuts
-from sxq.execution.inference.choice import open_backend
+from sxq.generators.protocol import Subject
+from sxq.generators.explainers.ladder import top
+from sxq.inference import Cuts
+from sxq.inference.choose import open_backend
 from sxq.graph import Field, Graph, GraphSet, whole
 from sxq.graph.collecting import read_graphs
-from sxq.learning import ArchitectureSpec, accuracies, build, load_weights, train
-from sxq.learning.training import training_split
+from sxq.models import ArchitectureSpec, accuracies, build, load_weights, train
+from sxq.models.training import training_split
 from sxq.scoring import attribution as metrics
 from sxq.scoring.sampled import ALPHA_MINUS, ALPHA_PLUS, REMOVALS
 

@@ -8,12 +8,12 @@ from classified import NOWHERE, Case, Fared, timed
 from torch_geometric.explain import GNNExplainer
 
 import sxq
-from sxq.execution.generators.ladder import grow_order
-from sxq.execution.generators.peers import soft_mask
-from sxq.execution.generators.random import grow
-from sxq.execution.gradient import Slopes
-from sxq.execution.masked import instances_of, log_probabilities
-from sxq.learning import refine
+from sxq.generators.explainers.ladder import grow_order
+from sxq.generators.explainers.peers import soft_mask
+from sxq.generators.baselines.random import grow
+from sxq.inference.edge_gradients import Slopes
+from sxq.models.edge_mask import instances_of, log_probabilities
+from sxq.models import refine
 
 BEAM = {"ba3motif": 2000, "mutagenicity": 200}
 QUERY = ("EXPLAIN GRAPHS ? USING MODEL m OPTIMIZE fdl-, conc BY search, "

@@ -10,7 +10,7 @@ import torch
 
 from sxq.graph import Graph
 from sxq.graph.readers import read_npz
-from sxq.learning import ArchitectureSpec, build, load_weights
+from sxq.models import ArchitectureSpec, build, load_weights
 
 WEIGHTS = {"cora": "skyexp_cora_gcn.safetensors", "facebook": "trained_here_facebook_svd_gcn.safetensors"}
 

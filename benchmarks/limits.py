@@ -6,7 +6,7 @@ import time
 import numpy as np
 import torch
 
-from sxq.execution.inference.layered import Layered
+from sxq.inference.layered.backend import Layered
 from sxq.graph import Graph
 
 SIZE = 512  # rows and columns of the matrix product that stands for the machine

@@ -39,7 +39,7 @@ from suites import EPSILON, TOP, Call, Suite, suite, SUITES
 from ten import most
 
 from sxq.execution import DEFAULT, GENERATORS
-from sxq.execution.answering import RULES
+from sxq.execution.answer import RULES
 from sxq.graph import induced_edges
 from sxq.planning.settings import SETTINGS
 from sxq.scoring import selection

@@ -20,10 +20,10 @@ import torch
 from suites import Suite
 from torch_geometric.explain import Explainer, GNNExplainer, PGExplainer
 
-from sxq.execution.conversation import Candidates, Context, Search
-from sxq.execution.generators import GENERATORS, GeneratorEntry
-from sxq.execution.generators.random import any_sizes, grow
-from sxq.execution.model import edge_tensors
+from sxq.generators.protocol import Candidates, Context, Search
+from sxq.generators import GENERATORS, GeneratorEntry
+from sxq.generators.baselines.random import any_sizes, grow
+from sxq.models.borrow import edge_tensors
 from sxq.graph import Field, Graph
 from sxq.scoring.dominance import frontier
 

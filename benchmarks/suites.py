@@ -8,14 +8,13 @@ import data
 import numpy as np
 
 from sxq import execution
-from sxq.execution.executor import Profile
-from sxq.execution.inference.choice import open_backend
-from sxq.execution.model import forward_full
+from sxq.inference.choose import open_backend
+from sxq.models.borrow import forward_full
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
 from sxq.graph import Graph, extract
 from sxq.graph.generated import ba_shapes
-from sxq.learning import train
+from sxq.models import train
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify
 from sxq.scoring.measures import MEASURES
 

@@ -18,7 +18,7 @@ from suites import TOP, Suite
 
 from sxq import execution
 from sxq.graph.generated import ba_shapes, motif_edges, tree_cycles
-from sxq.learning import train
+from sxq.models import train
 from sxq.planning.settings import SETTINGS
 from sxq.scoring.indicators import Agreement, agreement
 

@@ -26,7 +26,7 @@ import torch
 from sxq import execution
 from sxq.execution import target as searching
 from sxq.execution.executor import Profile, run
-from sxq.execution.inference.choice import open_backend
+from sxq.inference.choose import open_backend
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import Field, Graph
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify

@@ -4,7 +4,7 @@
     con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
-from sxq.asking import Question, explain
+from sxq.session.builder import Question, explain
 from sxq.connection import Connection
 from sxq.errors import (
     DatabaseLocked,
@@ -26,8 +26,8 @@ from sxq.errors import (
     TransactionOpen,
     UnknownName,
 )
-from sxq.explanation import Explanation, TargetReport
-from sxq.result import Result, Table
+from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.result import Result, Table
 
 __version__ = "0.1.0"
 

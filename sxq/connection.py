@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sxq import language
-from sxq.asking import Question, ask
-from sxq.auditing import audit
-from sxq.definitions import Definitions
+from sxq.session.builder import Question, ask
+from sxq.session.audit import audit
+from sxq.session.define import Definitions
 from sxq.errors import SQLError
-from sxq.explaining import Explaining, Stop
+from sxq.session.explain import Explaining, Stop
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
-from sxq.registry import Registry
-from sxq.result import Result, Table
+from sxq.session import Registry
+from sxq.values.result import Result, Table
 from sxq.storage import Store
-from sxq.vocabulary import Vocabulary, vocabulary
+from sxq.session.vocabulary import Vocabulary, vocabulary
 
 
 class Connection:
@@ -82,7 +82,7 @@ class Connection:
         The same content again is a no-op. Raises NameTaken for other content without `replace`, GraphError for
         tensors that are no graph (NaN features, edges out of range).
         """
-        from sxq import learning
+        from sxq import models as learning
 
         self._names.graphs.add(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
 
@@ -91,7 +91,7 @@ class Connection:
 
         A graph's class is its `y`, where that is one whole number. Raises as `register_graph`, and names the graph.
         """
-        from sxq import learning
+        from sxq import models as learning
 
         graphs = dataset if isinstance(dataset, GraphSet) else learning.graphs_from_data(dataset)
         self._names.graphs.add(name, graphs, replace)

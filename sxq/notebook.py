@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from sxq.connection import Connection
 from sxq.errors import Error
-from sxq.result import Table
+from sxq.values.result import Table
 
 NAME = "sxq_connection"  # in the notebook: what a cell of Python registers graphs and models with
 

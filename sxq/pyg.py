@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
-from sxq.explanation import Explanation
-from sxq.result import Result
+from sxq.values.explanation import Explanation
+from sxq.values.result import Result
 
 OUTPUTS = {"raw": "logits", "log_probs": "log_probs", "probs": "probs"}  # what PyG calls them: what sxq does
 

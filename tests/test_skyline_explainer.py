@@ -11,7 +11,7 @@ import sxq
 from sxq.errors import InvalidValue
 from sxq.pyg import SkylineExplainer
 from tests.graphs import random_graph
-from tests.test_graph_targets import Pools, some_graphs
+from tests.execution.test_graph_targets import Pools, some_graphs
 
 
 def explainer(model, level="node", returns="raw", **options):

@@ -22,8 +22,8 @@ from torch import nn
 from torch_geometric.data import Data
 
 import sxq
-from sxq import learning
-from sxq.learning import ArchitectureSpec
+from sxq import models as learning
+from sxq.models import ArchitectureSpec
 
 PAYMENTS = """
 CREATE TABLE accounts (id VARCHAR, pro FLOAT, con FLOAT, label INTEGER, city VARCHAR);

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import sxq
-from sxq.execution.generators import GENERATORS, GeneratorEntry
-from sxq.execution.generators.onion import onion
+from sxq.generators import GENERATORS, GeneratorEntry
+from sxq.generators.paper.onion import onion
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
 

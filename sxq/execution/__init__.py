@@ -12,11 +12,11 @@ from torch import nn
 
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
-from sxq.execution.generators import DEFAULT, GENERATORS
-from sxq.execution.inference.choice import choose
-from sxq.execution.locality import locate, require_alone
-from sxq.execution.model import Model, borrow, choose_device
-from sxq.execution.pretraining import Learned, pretrain
+from sxq.generators import DEFAULT, GENERATORS
+from sxq.inference.choose import choose
+from sxq.inference.locality import locate, require_alone
+from sxq.models.borrow import Model, borrow, choose_device
+from sxq.models.refine.pretrain import Learned, pretrain
 from sxq.graph import Graph, GraphSet
 
 __all__ = ["DEFAULT", "GENERATORS", "Learned", "Model", "Profile", "Progress", "Stored", "attach", "audit",

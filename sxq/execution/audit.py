@@ -16,7 +16,7 @@ import torch
 from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
-from sxq.execution.model import Model, blaming, edge_tensors, forward_full
+from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
 from sxq.graph import Graph, GraphSet
 
 TOLERANCE = 1e-5

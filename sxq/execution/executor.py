@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.errors import Error, FieldTooLarge, ModelError
-from sxq.execution import answering, reporting, workload
-from sxq.execution.inference.choice import open_backend
-from sxq.execution.model import Model, blaming
+from sxq.execution import answer as answering, report as reporting, target_order as workload
+from sxq.inference.choose import open_backend
+from sxq.models.borrow import Model, blaming
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
-from sxq.explanation import TargetReport
+from sxq.values.explanation import TargetReport
 from sxq.graph import Graph, GraphSet
 from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure

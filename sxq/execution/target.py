@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution.conversation import FIRST, PRUNED, Candidates, Context, Scored, Subject
-from sxq.execution.generators import GENERATORS
-from sxq.execution.gradient import Slopes
-from sxq.execution.holding import held
-from sxq.execution.inference import Backend, Cuts
-from sxq.execution.ledger import Entry, Ledger
-from sxq.execution.locality import WIDEST, agree
-from sxq.execution.model import Model, blaming
-from sxq.execution.probe import probe
+from sxq.generators.protocol import Candidates, Context, FIRST, PRUNED, Scored, Subject
+from sxq.generators import GENERATORS
+from sxq.inference.edge_gradients import Slopes
+from sxq.inference.memory_usage import held
+from sxq.inference import Backend, Cuts
+from sxq.execution.candidate_table import Entry, Ledger
+from sxq.inference.locality import WIDEST, agree
+from sxq.models.borrow import Model, blaming
+from sxq.inference.batches import probe
 from sxq.execution.verifier import Request, Verdict
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify

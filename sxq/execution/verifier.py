@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.execution.inference import Backend, Cuts
-from sxq.execution.inference.workers import one_thread
-from sxq.execution.model import Model
+from sxq.inference import Backend, Cuts
+from sxq.inference.tiles.threads import one_thread
+from sxq.models.borrow import Model
 
 TIE = 1e-5  # a margin between the two largest probabilities below this is called a tie
 

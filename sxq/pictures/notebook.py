@@ -2,10 +2,10 @@
 
 from html import escape
 
-from sxq.explanation import Explanation
+from sxq.values.explanation import Explanation
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
-from sxq.tables import cell
+from sxq.values.table import cell
 
 ROWS = 40  # most rows of a table
 DRAWN = 6  # most members drawn below a skyline

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sxq.explanation import Explanation, TargetReport
+from sxq.values.explanation import Explanation, TargetReport
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 

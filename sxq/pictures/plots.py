@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from sxq.errors import DataError
-from sxq.explanation import Explanation
+from sxq.values.explanation import Explanation
 from sxq.pictures import colours
 from sxq.pictures.scene import Scene, scene
 

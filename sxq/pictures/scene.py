@@ -13,7 +13,7 @@ from typing import Any
 import networkx
 import numpy as np
 
-from sxq.explanation import Explanation
+from sxq.values.explanation import Explanation
 
 NODES = 80  # most nodes drawn, where the members alone do not need more
 OWN = 500  # most nodes of members drawn

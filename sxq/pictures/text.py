@@ -12,7 +12,7 @@ Where a whole graph is explained, the tree begins at the node with the most neig
 from collections import defaultdict
 from typing import Any
 
-from sxq.explanation import Explanation
+from sxq.values.explanation import Explanation
 
 MOST = 40  # edges; a larger subgraph is no drawing any more
 

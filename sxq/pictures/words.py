@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sxq.explanation import Explanation, TargetReport
+from sxq.values.explanation import Explanation, TargetReport
 
 SHOWN = 6  # most edges named
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sxq import language
 from sxq.language.lexemes import Lexeme, lexemes
-from sxq.vocabulary import Vocabulary
+from sxq.session.vocabulary import Vocabulary
 
 SQL = ("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "JOIN", "LEFT JOIN", "USING", "ON", "AS",
        "AND", "OR", "NOT", "IN", "IS NULL", "IS NOT NULL", "BETWEEN", "LIKE", "DISTINCT", "UNION ALL", "WITH", "CASE",

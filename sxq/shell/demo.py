@@ -3,7 +3,6 @@
 The input is Zachary's karate club as PyG ships it: 34 members, their friendships, and the four groups they split into.
 """
 
-import sys
 
 from sxq.connection import Connection
 from sxq.pictures.words import meaning

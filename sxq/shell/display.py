@@ -16,9 +16,9 @@ from rich.text import Text
 
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
-from sxq.result import PlanText, Result, Table
+from sxq.values.result import PlanText, Result, Table
 from sxq.shell.modes import numeric
-from sxq.tables import cell, text_table
+from sxq.values.table import cell, text_table
 
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
 COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds

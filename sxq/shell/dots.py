@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sxq.errors import InvalidValue, UnknownName
 from sxq.language import keywords
 from sxq.language.manual import about
-from sxq.result import Result, Table
+from sxq.values.result import Result, Table
 from sxq.shell.modes import MODES
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from sxq.language import complete
 from sxq.shell.completion import suggest
 from sxq.shell.dots import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
-from sxq.vocabulary import Vocabulary
+from sxq.session.vocabulary import Vocabulary
 
 NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")
 PATIENCE = 5.0  # seconds to wait for the engine's names
@@ -131,4 +131,4 @@ def _import_engine() -> None:
     import importlib
 
     importlib.import_module("sxq.execution")
-    importlib.import_module("sxq.learning")
+    importlib.import_module("sxq.models")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sxq.result import PlanText, Result, Table
-from sxq.tables import cell, text_table
+from sxq.values.result import PlanText, Result, Table
+from sxq.values.table import cell, text_table
 
 
 def table(result: Table) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
-from sxq.result import Table
+from sxq.values.result import Table
 from sxq.shell import dots
 from sxq.shell.modes import MODES
 from sxq.shell.scripts import DotCommand, steps

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from sxq.connection import Connection
 from sxq.pictures.words import meaning
-from sxq.result import Result, Table
+from sxq.values.result import Result, Table
 from sxq.shell.bank import Bank, generate
 from sxq.shell.session import Session
 from sxq.shell.watching import watched

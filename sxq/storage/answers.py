@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.explanation import CandidateRow, Explanation, TargetReport
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 from sxq.storage.models import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, key_array, next_ids, run
 from sxq.storage.table import plain

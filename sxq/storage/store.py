@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
-from sxq.explanation import TargetReport
+from sxq.values.explanation import TargetReport
 from sxq.storage import answers, collections, graphs, history, models, names, refines
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.rows import Cursor, append, run

@@ -1,0 +1,89 @@
+"""The ledger of a target: every distinct candidate, verified once, by number.
+
+A candidate is identified by its bits. Arrays grow by doubling, so that a budget of millions costs what it uses.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.generators.protocol import Scored
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What is known of n candidates; the same arrays, row by row, that the ledger keeps."""
+
+    bits: np.ndarray  # [n, ceil(U / 8)] uint8, packed
+    parent: np.ndarray  # [n] candidate number, -1 when none
+    edited: np.ndarray  # [n] unit, -1 when none
+    generator: np.ndarray  # [n] who proposed it first, by number
+    raw: np.ndarray  # [n, M]
+    scores: np.ndarray  # [n, M]
+    factual: np.ndarray  # [n] bool
+    counterfactual: np.ndarray  # [n] bool
+    explanatory: np.ndarray  # [n] bool
+    tie: np.ndarray  # [n] bool
+    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s
+
+
+class Ledger:
+    """All verified candidates of one target."""
+
+    def __init__(self):
+        self._number: dict[bytes, int] = {}
+        self._rows: Entry | None = None
+        self.count = 0
+
+    def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
+        keys = _keys(packed)
+        numbers, fresh = list(map(self._number.get, keys)), {}
+        for row, number in enumerate(numbers):
+            if number is None:
+                numbers[row] = fresh.setdefault(keys[row], self.count + len(fresh))
+        numbers = np.array(numbers, np.int64)
+        _, first = np.unique(numbers, return_index=True)
+        first = np.sort(first)
+        return numbers, first[numbers[first] >= self.count]
+
+    def knows(self, packed: np.ndarray) -> bool:
+        """Whether a packed candidate was verified."""
+        return bytes(packed) in self._number
+
+    def append(self, entry: Entry) -> np.ndarray:
+        """Add new candidates in order; their numbers."""
+        n = len(entry.bits)
+        self._reserve(self.count + n, entry)
+        for name, values in vars(entry).items():
+            getattr(self._rows, name)[self.count:self.count + n] = values
+        numbers = np.arange(self.count, self.count + n)
+        self._number.update(zip(_keys(entry.bits), numbers.tolist()))
+        self.count += n
+        return numbers
+
+    def rows(self, numbers) -> Entry:
+        """The entries of some candidates, or of all of them for a slice."""
+        return Entry(**{name: values[: self.count][numbers] for name, values in vars(self._rows).items()})
+
+    def scored(self, numbers: np.ndarray, measures: int) -> Scored:
+        """What a generator is told: the first `measures` columns are the objectives."""
+        rows = self.rows(numbers)
+        return Scored(numbers, rows.raw[:, :measures], rows.scores[:, :measures], rows.factual, rows.counterfactual,
+                      rows.explanatory, rows.p)
+
+    def _reserve(self, size: int, like: Entry) -> None:
+        if self._rows is not None and size <= len(self._rows.bits):
+            return
+        capacity = max(256, 2 * size)
+        grown = {name: np.empty((capacity, *values.shape[1:]), values.dtype) for name, values in vars(like).items()}
+        if self._rows is not None:
+            for name, values in vars(self._rows).items():
+                grown[name][: self.count] = values[: self.count]
+        self._rows = Entry(**grown)
+
+
+def _keys(packed: np.ndarray) -> list[bytes]:
+    """The rows of packed bits [n, W] uint8, each as bytes."""
+    whole = np.ascontiguousarray(packed)
+    return whole.view(f"V{whole.shape[1]}").ravel().tolist()

@@ -1,0 +1,1 @@
+"""What a search is compared with: random, exhaustive and evolutionary generators."""

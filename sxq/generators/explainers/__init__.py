@@ -1,0 +1,1 @@
+"""Other people's explainers as generators: their masks become subgraphs, which are verified."""

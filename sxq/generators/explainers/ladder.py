@@ -1,0 +1,91 @@
+"""From a ranking of units to candidates: what every learned and gradient-based generator does with its soft mask.
+
+Two ladders, each a chain of growing subgraphs that climbs with the ranking:
+  nested     the `k` highest units, of which the part connected to the target is kept (of a graph the largest part)
+  connected  the subgraph that starts at the target (of a graph at the highest unit) and always takes the highest unit
+             it touches: Prim's algorithm, O(U log U)
+"""
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+
+from sxq.generators.protocol import Candidates, Context, Search
+from sxq.graph import Field
+
+LONGEST = 512  # most steps of a ladder; longer ones take larger steps
+
+
+def ladder(field: Field, saliency: np.ndarray, sizes: Sequence[int] | None = None) -> np.ndarray:
+    """Distinct candidates [n, U] of a ranking [U]: both ladders at `sizes`, by default at all of them."""
+    sizes = steps(field.num_units) if sizes is None else sizes
+    bits = np.concatenate([field.component(top(saliency, sizes)), prefixes(grow_order(field, saliency), sizes)])
+    return distinct(bits)
+
+
+def steps(units: int) -> np.ndarray:
+    """Sizes from 1 to `units`: all, or LONGEST of them, the denser the smaller."""
+    if units <= LONGEST:
+        return np.arange(1, units + 1)
+    return np.unique(np.geomspace(1, units, LONGEST).round().astype(int))
+
+
+def top(saliency: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The highest units, as bits [n, U] for sizes [n]; of equals the first."""
+    return prefixes(np.argsort(-saliency, kind="stable"), sizes)
+
+
+def prefixes(order: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The first units of an order [U], as bits [n, U] for sizes [n]."""
+    rank = np.full(len(order), len(order))
+    rank[order] = np.arange(len(order))
+    return rank < np.asarray(sizes)[:, None]
+
+
+def grow_order(field: Field, saliency: np.ndarray) -> np.ndarray:
+    """All units in the order in which a connected subgraph takes them; parts it cannot reach start anew at the end."""
+    taken, nodes, order = np.zeros(field.num_units, bool), np.zeros(field.num_nodes, bool), []
+    near: list[tuple[float, int]] = []
+    at_node = _units_at_nodes(field)
+
+    def reach(node: int) -> None:
+        if not nodes[node]:
+            nodes[node] = True
+            for unit in at_node[node]:
+                if not taken[unit]:
+                    heapq.heappush(near, (-saliency[unit], unit))
+
+    if field.rooted:
+        reach(0)
+    for start in np.argsort(-saliency, kind="stable").tolist():
+        if not near and not taken[start]:
+            near.append((-saliency[start], start))
+        while near:
+            _, unit = heapq.heappop(near)
+            if not taken[unit]:
+                taken[unit] = True
+                order.append(unit)
+                for node in field.ends[:, unit].tolist():
+                    reach(node)
+    return np.array(order, np.int64)
+
+
+def distinct(bits: np.ndarray) -> np.ndarray:
+    """Rows [n, U] without the empty ones and repetitions, in order of first appearance."""
+    bits = bits[bits.any(axis=1)]
+    _, first = np.unique(np.packbits(bits, axis=1), axis=0, return_index=True)
+    return bits[np.sort(first)]
+
+
+def propose(context: Context, bits: np.ndarray) -> Search:
+    """Yield candidates [n, U] in batches of the size the context allows, without looking at the answers."""
+    for start in range(0, len(bits), context.rows):
+        yield Candidates.of(bits[start:start + context.rows])
+
+
+def _units_at_nodes(field: Field) -> list[list[int]]:
+    ends = field.ends.ravel()
+    order = np.argsort(ends, kind="stable")
+    units = order % max(field.num_units, 1)
+    return [part.tolist() for part in np.split(units, np.searchsorted(ends[order], np.arange(1, field.num_nodes)))]

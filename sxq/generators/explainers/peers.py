@@ -1,0 +1,134 @@
+"""Any PyG explainer as a generator: its soft mask ranks the units, and the ranking becomes ladders of candidates.
+
+One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. What field-notes warns of is held here, once:
+the explainer works on a copy of the model (an interrupted one leaves its masks behind), on the receptive field
+without self-loops (PyG puts masks on the wrong edges where every node has one), for a single target, whose number is
+an int; every target gets a new algorithm object; and PyG's global random numbers start at a seed of the target's own.
+The model is shown as one that gives log-probabilities of two classes or more, whatever it gives.
+
+    gnnexplainer  Ying et al. 2019        epochs masked passes, forward and backward
+    graphmask     Schlichtkrull et al. 2021   epochs passes per layer
+    attention     the attention weights of GAT-like layers, averaged; one pass
+    sa            Baldassarre and Azizpour 2019: |gradient| of the class's log-odds by each edge's messages; one pass
+
+    pyg           any other, registered by `con.register_explainer(name, make)`
+    captum, pgm   those that need packages which sxq does not: captum.py, pgm.py
+
+PGExplainer (Luo et al. 2020) learns from many targets beforehand: pgexplainer.py.
+Cost: the explainer's own passes and two candidates for each size of subgraph.
+"""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.explain import AttentionExplainer, Explainer, ExplainerAlgorithm, GNNExplainer, GraphMaskExplainer
+from torch_geometric.nn import MessagePassing
+
+from sxq.errors import Error, ModelError
+from sxq.generators.protocol import Context, Search, Subject
+from sxq.generators.explainers.ladder import ladder, propose
+from sxq.models.edge_mask import as_log_probabilities
+from sxq.models.borrow import Model, edge_tensors
+from sxq.graph import LOOP, Field
+from sxq.models.architectures import seeded
+
+
+def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
+    """Candidates of GNNExplainer's edge mask."""
+    return by(lambda _: GNNExplainer(epochs, lr), field, context)
+
+
+def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01) -> Search:
+    """Candidates of GraphMaskExplainer's edge mask."""
+    return by(lambda model: GraphMaskExplainer(_layers(model), epochs, lr, log=False), field, context, node_mask=True)
+
+
+def attention(field: Field, context: Context) -> Search:
+    """Candidates of the attention weights; a ModelError for a model without any."""
+    return by(lambda _: AttentionExplainer(), field, context)
+
+
+def sa(field: Field, context: Context) -> Search:
+    """Candidates of the gradient's size."""
+    yield from propose(context, ladder(field, np.abs(context.edge_gradient())))
+
+
+def pyg(field: Field, context: Context, explainer: str = "") -> Search:
+    """Candidates of the explainer that was registered under a name: `con.register_explainer`."""
+    make, node_mask = context.subject.learned[explainer]
+    return by(make, field, context, node_mask)
+
+
+def by(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, context: Context,
+       node_mask: bool = False, edge_mask: bool = True) -> Search:
+    """Candidates of any explainer; `make` gives a new one for the copy of the model it will explain."""
+    seed = int(context.rng.integers(2**62))
+    yield from propose(context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask, edge_mask)))
+
+
+def soft_mask(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, subject: Subject, seed: int,
+              node_mask: bool = False, edge_mask: bool = True) -> np.ndarray:
+    """What an explainer thinks of every unit, as [U]: the mean over the unit's edges, of node masks over its ends.
+
+    `node_mask` and `edge_mask` say which masks PyG is to ask of it.
+    """
+    model: Model = subject.model
+    edges = np.flatnonzero(field.unit != LOOP)
+    x = torch.from_numpy(subject.graph.features(field.nodes)).to(model.device)
+    _, weight, attr = edge_tensors(subject.graph, field.edges[edges], model.device)
+    edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+    given = {name: value for name, value in (("edge_weight", weight), ("edge_attr", attr)) if name in model.arguments}
+    shown = Shown(model, tuple(given))
+    try:
+        with seeded(seed, model.device), torch.enable_grad():
+            algorithm = make(shown)
+            explainer = Explainer(
+                shown, algorithm, explanation_type="model", edge_mask_type="object" if edge_mask else None,
+                node_mask_type="object" if node_mask else None, model_config={
+                    "mode": "multiclass_classification", "task_level": "node" if field.rooted else "graph",
+                    "return_type": "log_probs"})
+            found = explainer(x, edge_index, index=0 if field.rooted else None, **given)
+    except Error:
+        raise
+    except Exception as error:  # explainers raise what they raise
+        raise ModelError(f"the explainer failed on {type(model.module).__name__}: "
+                         f"{type(error).__name__}: {error}") from error
+    return to_units(field, edges, _edge_values(found, edge_index))
+
+
+def to_units(field: Field, edges: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means [U] over units of values of some edges of the field; NaN counts as nothing."""
+    unit, values = field.unit[edges], np.nan_to_num(values)
+    inside = unit >= 0
+    count = np.bincount(unit[inside], minlength=field.num_units)
+    return np.bincount(unit[inside], values[inside], minlength=field.num_units) / np.maximum(count, 1)
+
+
+def _edge_values(found, edge_index: Tensor) -> np.ndarray:
+    if found.get("edge_mask") is not None:
+        return found.edge_mask.detach().double().cpu().numpy()
+    if found.get("node_mask") is None:
+        raise ModelError("the explainer gave neither an edge mask nor a node mask")
+    nodes = found.node_mask.detach().double().flatten(1).sum(dim=1)
+    return (nodes[edge_index[0]] + nodes[edge_index[1]]).cpu().numpy()
+
+
+class Shown(nn.Module):
+    """A copy of a borrowed model as PyG's explainers want it: forward(x, edge_index, ...) to log-probabilities."""
+
+    def __init__(self, model: Model, names: tuple[str, ...] = ()):
+        super().__init__()
+        self.names = names  # of more arguments, for explainers that hand them on by place
+        self.module, self.output, self.pools = copy.deepcopy(model.module), model.output, model.pools
+
+    def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
+        given |= dict(zip(self.names, placed))
+        batch = {"batch": x.new_zeros(len(x), dtype=torch.long)} if self.pools else {}
+        return as_log_probabilities(self.module(x, edge_index, **given, **batch), self.output)
+
+
+def _layers(model: nn.Module) -> int:
+    return sum(isinstance(part, MessagePassing) for part in model.modules())

@@ -1,0 +1,36 @@
+"""PGExplainer as a generator: proposals of one attributor that was pre-trained for all classes.
+
+Source: Luo et al., "Parameterized Explainer for Graph Neural Network", NeurIPS 2020. ReFine is built on it, and its
+training is ReFine's without classes, contrast and fine-tuning: PRETRAIN REFINE r ... (PRESET = pgexplainer).
+
+    omega_ij = MLP([z_i, z_j])   the explanation network: `alpha`; of a node's field the target's z too
+    the edges it ranks highest   `ladder.py`
+
+Shapes: a field of U units; yields bits [n, U]. Cost: one pass of the attributor, two candidates for each size.
+
+Departures. z is of the attributor's own encoder, not of the explained model's, whose layers need not be at hand.
+"""
+
+import copy
+
+import torch
+
+from sxq.errors import InvalidValue
+from sxq.generators.protocol import Context, Search
+from sxq.generators.explainers.ladder import ladder, propose
+from sxq.generators.paper.refine import instance
+from sxq.graph import Field
+from sxq.models.refine import Pretrained
+
+
+def pgexplainer(field: Field, context: Context, pretrained: str = "") -> Search:
+    """Propose by the attributor `pretrained`; InvalidValue for one that was pre-trained class by class."""
+    learned: Pretrained = context.subject.learned[pretrained]
+    if learned.spec.classwise:
+        raise InvalidValue(f"{pretrained!r} was pre-trained class by class: BY refine takes it, BY pgexplainer one of "
+                           f"PRESET = pgexplainer")
+    batch = instance(field, context.subject, learned)
+    own = copy.deepcopy(learned.attributors.of(context.subject.predicted)).to(context.subject.model.device)
+    with torch.no_grad():
+        alpha = own(batch)
+    yield from propose(context, ladder(field, alpha.double().cpu().numpy()))

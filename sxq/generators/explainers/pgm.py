@@ -1,0 +1,70 @@
+"""PGM-Explainer as a generator: nodes on whose features the prediction depends, by a test of independence.
+
+Source: Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks", NeurIPS
+2020, as PyG's contrib package has it: features of random nodes are perturbed, and a chi-squared test asks of every
+node whether its perturbation and a change of the prediction go together.
+
+    perturb, predict, `samples` times        PGMExplainer's first half
+    p-value of each node                     `pgm_stats`
+    a node weighs 1 - p, an edge its ends    departure: the paper keeps nodes with p below 0.05; here they are ranked
+
+Shapes: a field of U units; yields bits [n, U]. Cost: `samples` passes (of a graph twice as many) and two candidates for
+each size. Needs the package pgmpy, which sxq does not; PyG 2.8 asks for one before 1.0.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from torch_geometric.explain import ExplainerAlgorithm, Explanation
+
+from sxq.errors import InvalidValue
+from sxq.generators.protocol import Context, Search
+from sxq.generators.explainers.peers import by
+from sxq.graph import Field
+
+
+def pgm(field: Field, context: Context, samples: int = 100) -> Search:
+    """Candidates of the p-values of nodes; InvalidValue where pgmpy is missing."""
+    if importlib.util.find_spec("pgmpy") is None:
+        raise InvalidValue("BY pgm needs the package pgmpy: pip install 'pgmpy<1'")
+    if samples < 16:
+        raise InvalidValue(f"pgm(samples = {samples}); expected 16 or more, for a test of independence")
+    seed = int(context.rng.integers(2**32))
+    yield from by(lambda _: Dependence(samples, seed), field, context, node_mask=True, edge_mask=False)
+
+
+class Dependence(ExplainerAlgorithm):
+    """PGMExplainer with 1 - p as the mask of nodes [n, 1]; its draws from numpy's global state start at `seed`."""
+
+    def __init__(self, samples: int, seed: int):
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that contrib is experimental
+            from torch_geometric.contrib.explain import PGMExplainer
+        self.inner, self.seed = PGMExplainer(num_samples=samples), seed
+
+    def forward(self, model, x, edge_index, *, target, index=None, **given) -> Explanation:
+        """The mask for node `index`, or for the graph."""
+        self.inner.connect(self.explainer_config, self.model_config)
+        if index is None:
+            self.inner.max_subgraph_size = len(x) - 1  # PyG would look at a twentieth of the nodes, often none
+        with _numpy_seeded(self.seed):
+            found = self.inner(model, x, edge_index, target=target, index=index, **given)
+        return Explanation(node_mask=1 - found.pgm_stats.nan_to_num(1.0).float()[:, None])
+
+    def supports(self) -> bool:
+        return True
+
+
+@contextmanager
+def _numpy_seeded(seed: int) -> Iterator[None]:
+    """Within, numpy's global generator starts at `seed`; after, it is as before."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

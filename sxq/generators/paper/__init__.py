@@ -1,0 +1,1 @@
+"""The generators of the two papers: onion peeling, edge growing, ReFine."""

@@ -1,0 +1,127 @@
+"""What a generator and the executor say to each other.
+
+A generator is a coroutine: `scored = yield candidates`. It knows its field and a `Context`; it never sees the
+verifier, the lattice or the store, and those know nothing of generators.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+FIRST = -2  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
+PRUNED = -1  # the number of a candidate that was not verified
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """n subgraphs to be verified: connected, non-empty, containing the target."""
+
+    bits: np.ndarray  # [n, U] bool
+    parent: np.ndarray  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
+    edited: np.ndarray  # [n] the unit added or removed, -1 when none
+
+    @staticmethod
+    def of(bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1) -> "Candidates":
+        """Candidates with one parent or edited unit for all, or one each."""
+        full = (np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited))
+        return Candidates(bits, *full)
+
+    @staticmethod
+    def join(parts: "Sequence[Candidates]") -> "Candidates":
+        """Several batches as one."""
+        starts = np.cumsum([0, *(len(part.bits) for part in parts[:-1])])
+        parents = [part.parent - np.where(part.parent <= FIRST, start, 0) for part, start in zip(parts, starts)]
+        return Candidates(np.concatenate([part.bits for part in parts]), np.concatenate(parents),
+                          np.concatenate([part.edited for part in parts]))
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows.
+
+    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*. Only generators
+    that say so in the registry meet such rows, and only where they run alone or among themselves.
+    """
+
+    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
+    raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
+    scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
+    factual: np.ndarray  # [n] bool
+    counterfactual: np.ndarray  # [n] bool
+    explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
+    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s; NaN where pruned
+
+    def rows(self, start: int, stop: int) -> "Scored":
+        """Some rows of the answer."""
+        return Scored(*(values[start:stop] for values in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The model and what it is asked about, for learned generators and those that follow gradients."""
+
+    model: Any  # sxq.execution.Model: the engine's copy; leave it as it was
+    graph: Any  # sxq.graph.Graph the field was cut out of
+    probabilities: np.ndarray  # [C] what the model says of the whole
+    predicted: int  # the class c
+    learned: Mapping[str, Any]  # what was pre-trained, by name: sxq.models.refine.Pretrained
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a generator may know besides the field."""
+
+    full: np.ndarray  # [M] scores of the whole field
+    empty: np.ndarray  # [M] scores of the empty set, were it a candidate
+    full_id: int  # candidate number of the whole field, verified before the generator starts
+    allowance: int  # distinct candidates this generator may expect to have verified
+    rows: int  # most candidates to yield at once, so that their bits stay small
+    rng: np.random.Generator  # seeded by (SEED, target, generator)
+    edge_gradient: Callable[[], np.ndarray]  # [U] first-order drop of the class's log-odds when a unit is removed
+    slopes: Callable[[np.ndarray, bool], np.ndarray]  # first-order rise [c, U] of those log-odds with each unit, where
+    # the units bits [c, U] are present, and beyond the field the rest of the graph or nothing
+    p_full: float  # probability of the class on G, which is what the whole field keeps
+    p_empty: float  # and without any candidate unit
+    predict: Callable[[np.ndarray, np.ndarray], np.ndarray]  # sizes [n], p [n, 2] -> scores [n, M], below the
+    # resolution too; NaN for measures that depend on more than these
+    measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
+    subject: "Subject | None" = None  # for generators that look into the model
+
+
+# It returns whether it left nothing out for lack of allowance; None where that is told by what it has spent.
+Search = Generator[Candidates, Scored, bool | None]
+
+
+def abreast(searches: Sequence[Search]) -> Search:
+    """Several searches as one: what they ask in a round is one batch, and each gets its own answers."""
+    waiting: list[tuple[Search, Scored | None]] = [(search, None) for search in searches]
+    whole = True
+    while True:
+        asked = []
+        for search, answer in waiting:
+            try:
+                asked.append((search, search.send(answer)))
+            except StopIteration as end:
+                whole &= end.value is not False
+        if not asked:
+            return whole
+        scored = yield Candidates.join([candidates for _, candidates in asked])
+        ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
+        waiting = [(search, scored.rows(end - len(candidates.bits), end))
+                   for (search, candidates), end in zip(asked, ends)]
+
+
+def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray]:
+    """How a search values scores [..., M] -> [...]: by the measure of that name, else by the mean."""
+    if objective not in context.measures:
+        return mean_score
+    column = context.measures.index(objective)
+    return lambda scores: np.nan_to_num(scores[..., column])
+
+
+def mean_score(scores: np.ndarray) -> np.ndarray:
+    """The mean over measures [..., M] -> [...]: the paper's aggregate of a state's quality; NaN counts as nothing."""
+    return np.nan_to_num(scores).mean(axis=-1)

@@ -1,0 +1,101 @@
+"""Which backend runs a model: the layered one where it equals the plain model, else the disjoint one.
+
+A model that can be traced is still checked before it is believed: on random cuts of real fields, for one
+candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show. The fields
+of a model of graphs are whole graphs.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.errors import ModelError
+from sxq.inference import Backend, Cuts
+from sxq.inference.disjoint import Disjoint
+from sxq.inference.layered.backend import Layered
+from sxq.inference.disjoint import Pooled
+from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models.borrow import Model
+from sxq.graph import Field, Graph, GraphSet, extract, whole
+
+BACKENDS = {"layered": Layered, "disjoint": Disjoint}
+FIELDS = 3  # real fields the check looks at
+WIDEST = 64  # largest batch checked
+TOLERANCE = 1e-5  # on probabilities
+REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates are compared
+
+
+def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tuple[str, str]:
+    """(name of the backend, why) for a model whose hops and halo are known; `setting` is sxq_inference.
+
+    Raises ModelError where 'layered' is asked for and cannot be had.
+    """
+    if setting == "disjoint":
+        return "disjoint", "as set"
+    try:
+        check(model, graph)
+        return "layered", ""
+    except Untraceable as why:
+        if setting == "layered":
+            raise ModelError(f"sxq_inference is 'layered', but {why}") from why
+        return "disjoint", str(why)
+
+
+def open_backend(name: str, model: Model) -> Backend:
+    """The backend of that name, ready to load fields; one for a model, as it keeps nothing of what it runs."""
+    if name not in model.opened:
+        model.opened[name] = Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
+    return model.opened[name]
+
+
+def check(model: Model, graph: Graph | GraphSet) -> None:
+    """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model."""
+    layered, plain = Layered(model), open_backend("disjoint", model)
+    rng = np.random.default_rng(0)
+    for where, own, field in _fields(model, graph, rng):
+        fast, slow = layered.load(own, field), plain.load(own, field)
+        for size in _sizes(model):
+            bits = rng.random((size, field.num_units)) < rng.random((size, 1))
+            some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
+            found = _run(layered, Cuts(fast, bits))[:, some]
+            difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
+            if not difference <= TOLERANCE:
+                raise Untraceable(f"layer by layer, {where} differs by {difference:.2g} "
+                                  f"from the plain model")
+
+
+def _run(layered: Layered, cuts: Cuts) -> Tensor:
+    try:
+        return layered.infer([cuts])[0]
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        # An option of a layer that its kernel has not foreseen: the plain model knows what to do.
+        raise Untraceable(f"running it layer by layer failed: {str(error).splitlines()[0]}") from error
+
+
+def _difference(model: Model, found: Tensor, expected: Tensor) -> float:
+    """The largest difference in probability; NaN where only one of the two is NaN."""
+    if found.shape != expected.shape:
+        return float("nan")
+    found, expected = (model.probabilities(output.flatten(0, 1)) for output in (found, expected))
+    return float(torch.where(found.isnan() & expected.isnan(), 0.0, (found - expected).abs()).max())
+
+
+def _sizes(model: Model) -> list[int]:
+    widths = {p.shape[0] for p in model.module.parameters() if p.ndim}
+    return sorted({1, 7, *(width for width in widths if width <= WIDEST)})
+
+
+def _fields(model: Model, graph: Graph | GraphSet, rng: np.random.Generator) -> Iterator[tuple[str, Graph, Field]]:
+    """Some targets that have edges: which, the graph it is in, and its field."""
+    if isinstance(graph, GraphSet):
+        for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
+            yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
+    else:
+        for target in _some(np.unique(graph.edge_index[1]), rng):
+            yield f"node {graph.key(target)!r}", graph, extract(graph, target, model.hops, model.halo)
+
+
+def _some(numbers: np.ndarray, rng: np.random.Generator) -> list[int]:
+    return rng.choice(numbers, size=min(FIELDS, len(numbers)), replace=False).tolist()

@@ -1,0 +1,1 @@
+"""Candidates near a known one, computed as the difference from it."""

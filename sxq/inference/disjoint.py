@@ -1,0 +1,129 @@
+"""The simple exact backend: a block-diagonal batch of edge-dropped copies of the field.
+
+Exact for anything that passes messages along `edge_index`, whatever it does inside; slow, because every copy
+repeats the features and the first linear map. The layered backend is measured against it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.inference import Cuts
+from sxq.models.borrow import Model, edge_tensors
+from sxq.graph import HALO, LOOP, Field, Graph
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedField:
+    """The tensors of a field on the device."""
+
+    x: Tensor  # [n, d]
+    edge_index: Tensor  # [2, m] local
+    edge_weight: Tensor | None  # [m]
+    edge_attr: Tensor | None  # [m, D]
+    unit: Tensor  # [m]: unit, or LOOP or HALO
+
+    def present(self, kept: Tensor, context: bool) -> Tensor:
+        """Which edges each graph has: kept [n, U] -> [n, m]."""
+        always = (self.unit == LOOP) | ((self.unit == HALO) if context else False)
+        if not kept.shape[1]:
+            return always.expand(len(kept), -1)
+        return torch.where(self.unit >= 0, kept[:, self.unit.clamp(min=0)], always)
+
+
+class Disjoint:
+    """Runs the model itself, on B copies of the field at once."""
+
+    name = "disjoint"
+
+    def __init__(self, model: Model):
+        self.model = model
+        self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
+
+    def load(self, graph: Graph, field: Field) -> LoadedField:
+        device = self.model.device
+        x = torch.from_numpy(graph.features(field.nodes)).to(device)
+        _, weight, attr = edge_tensors(graph, field.edges, device)
+        return LoadedField(x, torch.from_numpy(field.edge_index).to(device), weight, attr,
+                           torch.from_numpy(field.unit).to(device))
+
+    def cost(self, field: LoadedField) -> int:
+        nodes, features = field.x.shape
+        return 2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
+
+    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+        """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
+        bits = [torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts]
+        present = [cut.field.present(units, context) for cut, kept in zip(cuts, bits)
+                   for units, context in ((kept, False), (~kept, True))]
+        outputs = self._forward([cut.field for cut in cuts for _ in range(2)], present)
+        return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
+
+    def _forward(self, fields: Sequence[LoadedField], present: Sequence[Tensor]) -> list[Tensor]:
+        """Outputs [n, C] of the targets on copies of each field with the edges `present` [n, m]."""
+        graphs, targets, offset = [], [], 0
+        for field, edges in zip(fields, present):
+            copies, nodes = len(edges), len(field.x)
+            copy, edge = edges.nonzero(as_tuple=True)
+            starts = offset + nodes * torch.arange(copies, device=copy.device)
+            graphs.append((field.x.repeat(copies, 1), field.edge_index[:, edge] + starts[copy],
+                           None if field.edge_weight is None else field.edge_weight[edge],
+                           None if field.edge_attr is None else field.edge_attr[edge]))
+            targets.append(starts)
+            offset += copies * nodes
+        x, edge_index, weight, attr = (_join(parts) for parts in zip(*graphs))
+        with torch.inference_mode():
+            out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
+        return list(out.split([len(edges) for edges in present]))
+
+
+def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    """Concatenate along the axis of nodes or edges: the last one for an edge_index, else the first."""
+    if parts[0] is None:
+        return None
+    return torch.cat(parts, dim=1 if parts[0].dtype == torch.int64 else 0)
+
+
+class Pooled(Disjoint):
+    """Runs a model of graphs on B cut graphs at once; fields are `WholeGraph`s."""
+
+    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+        """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
+        parts, sizes = [], [len(cut.bits) for cut in cuts]
+        for cut in cuts:
+            kept = torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device)
+            parts += [_cut_out(cut.field, kept), _cut_out(cut.field, ~kept, all_nodes=True)]
+        with torch.inference_mode():
+            out = self.model(*_side_by_side(parts, np.repeat(sizes, 2))).float()
+        outputs = out.split(np.repeat(sizes, 2).tolist())
+        return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
+
+
+def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> tuple[Tensor | None, ...]:
+    """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
+    edges, (tail, head) = field.present(kept, context=True), field.edge_index
+    alive = torch.ones(len(kept), len(field.x), dtype=torch.bool, device=kept.device)
+    if not all_nodes:
+        copy, edge = (edges & (field.unit >= 0)).nonzero(as_tuple=True)
+        alive[kept.any(dim=1)] = False
+        alive[copy, tail[edge]] = alive[copy, head[edge]] = True
+        edges = edges & alive[:, tail]  # no loop without its node
+    number = alive.flatten().cumsum(0).view_as(alive) - 1
+    batch, node = alive.nonzero(as_tuple=True)
+    copy, edge = edges.nonzero(as_tuple=True)
+    edge_index = torch.stack([number[copy, tail[edge]], number[copy, head[edge]]])
+    weight, attr = (None if values is None else values[edge] for values in (field.edge_weight, field.edge_attr))
+    return field.x[node], edge_index, weight, attr, batch
+
+
+def _side_by_side(parts: Sequence[tuple[Tensor | None, ...]], sizes: Sequence[int]) -> list[Tensor | None]:
+    """Several batches as one: nodes and graphs are numbered on."""
+    nodes = np.cumsum([0, *(len(x) for x, *_ in parts)]).tolist()
+    graphs = np.cumsum([0, *sizes]).tolist()
+    x, edge_index, weight, attr, batch = zip(*parts)
+    return [torch.cat(x), torch.cat([index + start for index, start in zip(edge_index, nodes)], dim=1),
+            *(None if values[0] is None else torch.cat(values) for values in (weight, attr)),
+            torch.cat([own + start for own, start in zip(batch, graphs)])]

@@ -1,0 +1,144 @@
+"""First-order estimates of what every unit is worth: backward passes through message weights.
+
+Masking is not removal (it acts after normalisation or softmax), so this ranks, and never scores.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+from sxq.inference import Backend
+from sxq.inference.layered.backend import Layered
+from sxq.inference.tiles.field import EXTRA, HALO
+from sxq.inference.tiles.threads import one_thread
+from sxq.models.borrow import Model, edge_tensors
+from sxq.graph import LOOP, Field, Graph
+
+COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
+
+
+class Slopes:
+    """The log-odds of one target's predicted class, as a function of the weights of its field's messages.
+
+    Layer by layer where the backend is layered and its layers can be differentiated so; else by copies of the field.
+    """
+
+    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int, backend: Backend | None = None):
+        self.model, self.graph, self.field, self.predicted = model, graph, field, predicted
+        layered = isinstance(backend, Layered) and not model.pools
+        self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
+        self._way = None
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
+
+        At the weights `bits` [c, U], 0 or 1; the halo has weight 1 where there is `context`, else 0. Zero for models
+        whose layers take no mask (they do not derive from PyG's MessagePassing).
+        """
+        while True:
+            way = self._way = self._way or self._ways[0](self.model, self.graph, self.field, self.predicted)
+            try:
+                step = max(1, COPIES // way.cost)
+                return np.concatenate([way(bits[start:start + step], context) for start in range(0, len(bits), step)])
+            except Exception:  # a layer that cannot be masked; an estimate is not worth failing for
+                if len(self._ways) == 1:
+                    return np.zeros(bits.shape)
+                self._ways, self._way = self._ways[1:], None
+
+
+class _ByLayers:
+    """Every copy is a column of the layered backend's tables."""
+
+    def __init__(self, backend: Layered, model: Model, graph: Graph, field: Field, predicted: int):
+        self.backend, self.plan = backend, backend.load(graph, field, differentiable=True)
+        self.odds = partial(log_odds, kind=model.output, predicted=predicted)
+        self.cost = backend.cost(self.plan)  # of two columns: forward and backward
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        copies, units = bits.shape
+        weights = np.ones((units + EXTRA, copies), np.float32)
+        weights[:units], weights[units + HALO] = bits.T, context
+        with one_thread():
+            found = self.backend.slopes(self.plan, self.plan.to_device(weights), self.odds)
+        return found[:units].T.nan_to_num().double().cpu().numpy()
+
+
+class _ByCopies:
+    """The model itself on disjoint copies of the field, with PyG's masks."""
+
+    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
+        self.model, self.predicted = model, predicted
+        edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
+        self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
+        self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
+        _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
+        self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+        self._copies, self._maps = self.x, {}
+        self.cost = self.x.nbytes + 64 * len(self.unit)
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        copies, units = bits.shape
+        weights = torch.from_numpy(np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context)))
+        unit = torch.where(self.unit < 0, units, self.unit)
+        mask = weights.to(self.model.device)[:, unit].flatten().requires_grad_()
+        slope = self._slope(mask, copies)
+        slope = torch.zeros_like(mask) if slope is None else slope.nan_to_num()
+        summed = torch.zeros(copies, units + 1, dtype=slope.dtype, device=slope.device)
+        return summed.index_add_(1, unit, slope.view(copies, -1))[:, :-1].double().cpu().numpy()
+
+    def _copied(self, copies: int) -> Tensor:
+        if len(self._copies) != copies * len(self.x):
+            self._copies = self.x.repeat(copies, 1)
+        return self._copies
+
+    def _slope(self, mask: Tensor, copies: int) -> Tensor | None:
+        nodes = len(self.x)
+        shift = nodes * torch.arange(copies, device=self.model.device)
+        edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
+        more = (value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
+                for value in (self.weight, self.attr))
+        try:
+            copied = self._copied(copies)
+            with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
+                set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
+                owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
+                output = self.model(copied, edge_index, *more, batch=owner)
+                output = output if self.model.pools else output[shift]
+                odds = log_odds(output, self.model.output, self.predicted)
+                return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
+        finally:
+            clear_masks(self.model.module)
+
+
+class _MappedOnce(TorchFunctionMode):
+    """A linear map of the features is the same in every copy and every pass: it is computed once for one copy."""
+
+    def __init__(self, x: Tensor, copied: Tensor, maps: dict):
+        super().__init__()
+        self.x, self.copied, self.maps = x, copied, maps
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is not linear or args[0] is not self.copied or kwargs:
+            return func(*args, **(kwargs or {}))
+        weight, bias = args[1], (*args, None)[2]
+        key = id(weight), id(bias)  # the engine's own copy of the model: its weights stay where they are
+        if key not in self.maps:
+            with torch.no_grad():
+                self.maps[key] = linear(self.x, weight, bias)
+        return self.maps[key].repeat(len(self.copied) // len(self.x), 1)
+
+
+def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:
+    """log p(c) - log (1 - p(c)) of output rows [n, C] as [n]; does not saturate where p does."""
+    if kind == "probs":
+        output = output.clamp(1e-12, 1 - 1e-7).log()
+    if output.shape[1] == 1:
+        odds = output[:, 0] if kind == "logits" else output[:, 0] - torch.log1p(-output[:, 0].exp())
+        return odds if predicted == 1 else -odds
+    others = torch.cat([output[:, :predicted], output[:, predicted + 1:]], dim=1)
+    return output[:, predicted] - others.logsumexp(1)

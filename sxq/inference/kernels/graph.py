@@ -1,0 +1,54 @@
+"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside
+the mapped node itself.
+"""
+
+from torch import Tensor
+from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
+
+from sxq.inference.tiles.tile import by_column
+from sxq.inference.kernels.base import Kernel, SCALARS, Site, averaged, linear_sum, weighted
+from sxq.inference.tracing.rowwise import Untraceable
+from sxq.inference.tiles.tile import Rows
+
+
+class Graph(Kernel):
+    takes = ("edge_weight",)
+
+    def __init__(self, layer, given):
+        super().__init__(layer, given)
+        known = (SumAggregation, MeanAggregation, *(() if given else (MaxAggregation,)))
+        if type(layer.aggr_module) not in known:
+            raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
+        self.sums = not given and type(layer.aggr_module) is not MaxAggregation
+
+    def held(self, channels: int) -> int:
+        return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
+
+    def run(self, x: Rows, site: Site) -> Tensor:
+        layer, edges = self.layer, site.edges()
+        if type(layer.aggr_module) is MaxAggregation:
+            out = layer.lin_rel(edges.maximum(x))
+        else:
+            weights = weighted(site, edges)
+            if type(layer.aggr_module) is MeanAggregation:  # the mean is over edges, whatever they weigh
+                weights = weights * averaged(edges) if site.given else averaged(edges)
+            out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
+        return out.add_(x.within(site.hop).apply(layer.lin_root, layer.lin_root).table)
+
+
+class LE(Kernel):
+    """out = lin3(x_i) + sum of w lin1(x_j) - lin2(x_i) times the sum of w."""
+
+    takes = ("edge_weight",)
+
+    def __init__(self, layer, given):
+        super().__init__(layer, given)
+        self.require_sum()
+
+    def run(self, x: Rows, site: Site) -> Tensor:
+        layer, edges, own = self.layer, site.edges(), x.within(site.hop)
+        weights = weighted(site, edges)
+        total = by_column(edges.weight(weights)).unsqueeze(1)
+        out = edges.sum(x.apply(layer.lin1, layer.lin1), weights)
+        out += own.apply(layer.lin3, layer.lin3).table
+        return out.addcmul_(own.apply(layer.lin2, layer.lin2).table, total, value=-1)

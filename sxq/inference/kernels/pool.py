@@ -1,0 +1,92 @@
+"""Pooling: from one row for every node to one row for every graph, for models that classify graphs.
+
+Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units exist.
+G \\ G_s keeps all nodes; and the empty candidate stands for the nodes without any edge.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch_geometric.nn import aggr
+from torch_geometric.utils import scatter
+
+from sxq.inference.tiles.tile import LOWEST, bag, by_column, largest
+from sxq.inference.tiles.field import FieldPlan, Incidence
+from sxq.inference.tracing.rowwise import Untraceable
+from sxq.inference.tiles.tile import Tile
+
+REDUCTIONS = {"sum": "sum", "add": "sum", "mean": "mean", "max": "max"}
+MODULES = {aggr.SumAggregation: "sum", aggr.MeanAggregation: "mean", aggr.MaxAggregation: "max"}
+
+
+class Pool:
+    """One pooling step: "sum", "mean" or "max" over the nodes that exist."""
+
+    def __init__(self, reduction: str):
+        if reduction not in REDUCTIONS:
+            raise Untraceable(f"pooling by {reduction!r}")
+        self.reduction = REDUCTIONS[reduction]
+
+    def run(self, table: Tensor, tile: Tile) -> Tensor:
+        """Rows of all nodes [W * R, C] -> rows of the graphs [W * slabs, C]."""
+        slabs = tile.memo("slabs", lambda: _Slabs(tile))
+        if self.reduction == "max":
+            return slabs.largest(table)
+        total = slabs.sum(table)
+        return total if self.reduction == "sum" else total / slabs.size.clamp(min=1)
+
+
+class _Slabs:
+    """The graphs of a tile: which of their rows exist, in which column."""
+
+    def __init__(self, tile: Tile):
+        frame, self.columns = tile.frame, tile.columns
+        rows = np.repeat([plan.rows(0) for plan in frame.fields], frame.counts)
+        self.rows, self.count, device = int(rows.sum()), len(rows), frame.device
+        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(device)  # [R] slab of a row
+        start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
+        column = torch.arange(self.columns, device=device)[:, None]
+        self.start = (start + column * self.rows).view(-1)
+        self.exists = by_column(_exists(tile, self.owner))  # [W * R]
+        self.size = self.sum(torch.ones(len(self.exists), 1, device=device))  # [W * slabs, 1]
+
+    def sum(self, table: Tensor) -> Tensor:
+        return bag(table, torch.arange(len(table), device=table.device), self.start, self.exists)
+
+    def largest(self, table: Tensor) -> Tensor:
+        column = torch.arange(self.columns, device=table.device)[:, None]
+        graph = (self.owner + column * self.count).view(-1)
+        return largest(table.masked_fill(self.exists[:, None] == 0, LOWEST), graph, self.columns * self.count)
+
+
+def _exists(tile: Tile, owner: Tensor) -> Tensor:
+    """[R, W] one for every node that is part of the graph."""
+    units_of_nodes, units = tile.degrees("ends", _ends), tile.degrees("units", _units)
+    exists = (units_of_nodes > 0) | (units == 0).index_select(0, owner)
+    exists[:, tile.width:] = True
+    return exists.float()
+
+
+def _ends(plan: FieldPlan) -> Incidence:
+    """The units of each node."""
+    ends = plan.field.ends.ravel()
+    order = np.argsort(ends, kind="stable")
+    index = np.tile(np.arange(plan.units), 2)[order]
+    return _incidence(plan, index, np.searchsorted(ends[order], np.arange(plan.rows(0))))
+
+
+def _units(plan: FieldPlan) -> Incidence:
+    """All units, as one row."""
+    return _incidence(plan, np.arange(plan.units), np.zeros(1))
+
+
+def _incidence(plan: FieldPlan, index: np.ndarray, start: np.ndarray) -> Incidence:
+    weight = np.ones(len(index), np.float32)
+    return Incidence(*map(plan.to_device, (index.astype(np.int32), weight, start.astype(np.int32))))
+
+
+def pool_of(node: fx.Node, module: nn.Module | None) -> Pool | None:
+    """The pooling a recorded call is, if it is one: `scatter` over the batch, or an aggregation module."""
+    if module is not None:
+        return Pool(MODULES[type(module)]) if type(module) in MODULES else None
+    return Pool(node.kwargs.get("reduce", "sum")) if node.target is scatter else None

@@ -1,0 +1,200 @@
+"""From a module to a list of steps: message-passing layers, and row-wise operations between them.
+
+`torch.fx` records the forward pass with the message-passing layers as leaves and unused arguments as their
+defaults. Each step then learns, from a walk backwards, how many hops around the target its rows are needed:
+the output at the target alone, the input of a layer one hop further out than its output.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch_geometric.nn import MessagePassing
+
+from sxq.inference.kernels import Kernel, kernel_of
+from sxq.inference.kernels.pool import Pool, pool_of
+from sxq.inference.tracing.record import name_of, record
+from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
+
+NODES, EDGES, GRAPHS, PLAIN = "nodes", "edges", "graphs", "plain"  # what a value has one row for
+INDEX, BATCH = "index", "batch"  # edge_index, and the graph of each node: only layers and poolings read these
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation of the model."""
+
+    name: str
+    kind: str  # NODES, EDGES, GRAPHS or PLAIN
+    hop: int  # rows within so many hops are needed (NODES); a model that pools needs all rows
+    varies: bool  # whether it depends on the candidate
+    call: Callable | None  # None for an input and for a layer
+    args: tuple  # may hold fx nodes
+    kwargs: Mapping[str, Any]
+    input: str | None  # which argument of forward an input is
+    kernel: Kernel | None  # of a layer
+    pool: Pool | None
+    given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
+
+    def run(self, look_up: Callable[[str], Any]) -> Any:
+        """Call the operation on the values of other steps, by name."""
+        if len(self.args) == 1 and not self.kwargs and isinstance(self.args[0], fx.Node):
+            return self.call(look_up(self.args[0].name))
+        args, kwargs = fx.map_arg((self.args, self.kwargs), lambda node: look_up(node.name))
+        return self.call(*args, **kwargs)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A model as steps, in order; the last one is the output."""
+
+    steps: Mapping[str, Step]  # by name, in order
+    output: str  # name of the step that is the answer
+    hops: int  # how far the rows of the input are needed
+    varying: tuple[Step, ...]  # those that depend on the candidate
+    pools: bool  # whether the output is one row per graph
+
+
+def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
+    """The steps of a model with forward(x, edge_index, *arguments). Raises Untraceable with the reason."""
+    module, graph = record(module, arguments, inputs=2)
+    reader = _Reader(module)
+    for node in graph.nodes:
+        reader.read(node)
+    output = graph.output_node().args[0]
+    rows = GRAPHS if "batch" in arguments else NODES
+    if not isinstance(output, fx.Node) or node_kind(output) != rows:
+        raise Untraceable(f"the output is not one row per {rows[:-1]}")
+    _reach(graph, output)
+    steps = {node.name: reader.step(node) for node in graph.nodes
+             if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)}
+    varying = tuple(step for step in steps.values() if step.varies)
+    return Trace(steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS)
+
+
+class _Reader:
+    """Says of every recorded node what it has rows for, and refuses what is not known to be safe."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.inputs = iter((NODES, INDEX))
+
+    def read(self, node: fx.Node) -> None:
+        node.meta.update(varies=any(n.meta["varies"] for n in node.all_input_nodes), hop=0, call=None)
+        getattr(self, f"_{node.op}")(node)
+
+    def step(self, node: fx.Node) -> Step:
+        meta = node.meta
+        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args,
+                    node.kwargs, node.target if node.op == "placeholder" else None, meta.get("kernel"),
+                    meta.get("pool"), meta.get("given", {}))
+
+    def _placeholder(self, node: fx.Node) -> None:
+        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
+        node.meta["kind"] = next(self.inputs, named.get(node.target, PLAIN))
+
+    def _get_attr(self, node: fx.Node) -> None:
+        value = self.module
+        for part in node.target.split("."):
+            value = getattr(value, part)
+        node.meta.update(kind=PLAIN, call=lambda: value)
+
+    def _output(self, node: fx.Node) -> None:
+        node.meta["kind"] = PLAIN
+
+    def _call_module(self, node: fx.Node) -> None:
+        module = self.module.get_submodule(node.target)
+        if isinstance(module, MessagePassing):
+            return self._layer(node, module)
+        if pool := pool_of(node, module):
+            return self._pool(node, pool)
+        check_module(module)
+        in_place = isinstance(module, nn.ReLU) and _may_overwrite(node)
+        self._row_by_row(node, torch.relu_ if in_place else module)
+
+    def _call_function(self, node: fx.Node) -> None:
+        self._operation(node, node.target)
+
+    def _call_method(self, node: fx.Node) -> None:
+        self._operation(node, lambda value, *args, **kwargs: getattr(value, node.target)(*args, **kwargs))
+
+    def _operation(self, node: fx.Node, call: Callable) -> None:
+        kinds = {node_kind(n) for n in node.all_input_nodes}
+        name = name_of(node)
+        if kinds <= {PLAIN}:
+            node.meta.update(kind=PLAIN, call=call)
+        elif name == "getitem":
+            self._getitem(node)
+        elif pool := pool_of(node, None):
+            self._pool(node, pool)
+        elif name == "size" and node.args[1:] == (0,):
+            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # for `view` alone
+        else:
+            check_operation(name, node)
+            self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
+            node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
+
+    def _getitem(self, node: fx.Node) -> None:
+        value, index = node.args
+        whole = isinstance(index, tuple) and index[0] in (slice(None), Ellipsis)
+        if not value.meta.get("tuple") and not whole:
+            raise Untraceable(f"[{index}] picks single nodes")
+        self._row_by_row(node, node.target)
+
+    def _pool(self, node: fx.Node, pool: Pool) -> None:
+        if [node_kind(n) for n in node.all_input_nodes] != [NODES, BATCH]:
+            raise Untraceable(f"{name_of(node)} does not pool nodes by graph")
+        node.meta.update(kind=GRAPHS, varies=True, pool=pool)
+        node.args, node.kwargs = node.args[:1], {}
+
+    def _row_by_row(self, node: fx.Node, call: Callable) -> None:
+        kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
+        if kinds & {INDEX, BATCH}:
+            what = "edge_index" if INDEX in kinds else "batch"
+            raise Untraceable(f"{name_of(node)} looks at {what} outside a message-passing layer or pooling")
+        if len(kinds) != 1:
+            raise Untraceable(f"{name_of(node)} brings {' and '.join(sorted(kinds))} together")
+        if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in ("view", "reshape"):
+            raise Untraceable("it computes with the number of nodes")
+        node.meta.update(kind=kinds.pop(), call=call)
+
+    def _layer(self, node: fx.Node, layer: MessagePassing) -> None:
+        bound = inspect.signature(layer.forward).bind(*node.args, **node.kwargs).arguments
+        x, edge_index = bound.pop("x", None), bound.pop("edge_index", None)
+        what = type(layer).__name__
+        if not isinstance(x, fx.Node) or node_kind(x) != NODES:
+            raise Untraceable(f"{what} is not given one tensor of node features")
+        if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
+            raise Untraceable(f"{what} is not given the graph's own edge_index")
+        given = {name: value for name, value in bound.items() if value is not None and value is not False}
+        other = [name for name, value in given.items()
+                 if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
+        if other:
+            raise Untraceable(f"{what} is given {', '.join(other)}")
+        edges = {name: value.name for name, value in given.items()}
+        node.meta.update(kind=NODES, varies=True, given=edges, kernel=kernel_of(layer, tuple(edges)))
+        node.args, node.kwargs = (x,), {}
+
+
+def _reach(graph: fx.Graph, output: fx.Node) -> None:
+    """How many hops around the target every node's rows are needed: a walk backwards."""
+    for node in reversed(graph.nodes):
+        kernel = node.meta.get("kernel")
+        for source in node.all_input_nodes if node.op != "output" else ():
+            source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0))
+
+
+def _may_overwrite(node: fx.Node) -> bool:
+    """Whether all an operation reads is the fresh table of a layer, which nobody else reads."""
+    if len(node.args) != 1 or node.kwargs:
+        return False
+    layer = node.args[0].meta.get("kernel")
+    return layer is not None and layer.hops > 0 and len(node.args[0].users) == 1
+
+
+def node_kind(node: fx.Node) -> str:
+    return node.meta["kind"]
+

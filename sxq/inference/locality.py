@@ -1,0 +1,153 @@
+"""How deep a model looks and how much context it needs, found by experiment at registration.
+
+Depth L is found by structure, not by equal values: a saturated softmax hides a wrong field. Poisoned features
+(NaN, and large noise for models that filter NaN) are put on one node; the farthest node whose output moves is
+L hops away. The halo is the smallest one for which the target's output on the field equals the full graph's,
+intact and with random units removed.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.errors import ModelNotLocal
+from sxq.inference import Cuts
+from sxq.inference.disjoint import Disjoint
+from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
+from sxq.graph import Field, Graph, GraphSet, extract
+
+PROBES = 3  # nodes poisoned; each costs two full-graph forwards
+DEEP = 8  # hops; where no probe has so long a way ahead, a longer one is looked for
+STARTS = 64  # nodes behind which it is looked for, each one walk over the graph
+TARGETS = 4  # fields compared with the full graph
+CUTS = 1  # random removals per field; each costs two full-graph forwards
+WIDEST = 3  # rings of halo tried before giving up
+TOLERANCE = 1e-5  # on outputs, relative to the largest of the row
+
+
+def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
+    """The model with `hops` (given, or found) and the smallest sufficient `halo`; raises ModelNotLocal."""
+    rng = np.random.default_rng(0)
+    hops = probe_hops(model, graph, rng) if layers is None else layers
+    cases = [_Case(model, graph, target, hops, rng) for target in _targets(graph, rng)]
+    for halo in range(WIDEST + 1):
+        cases_left = [case for case in cases if not case.agrees(halo)]
+        if not cases_left:
+            return replace(model, hops=hops, halo=halo)
+    raise ModelNotLocal(
+        f"with {hops} hops and {WIDEST} rings of context the output of node {graph.key(cases_left[0].target)!r} still "
+        f"differs from the full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the "
+        f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
+
+
+def require_alone(model: Model, graphs: GraphSet) -> Model:
+    """A model of graphs, if graphs judged alone get what they got among others; raises ModelNotLocal."""
+    for number in np.random.default_rng(0).choice(len(graphs), min(TARGETS, len(graphs)), replace=False):
+        with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
+            alone = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
+        if alone.shape != (1, model.full.shape[1]) or not agree(alone[0], model.full[number]):
+            raise ModelNotLocal(f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
+                                f"be judged without looking at the others (normalisation over the batch?)")
+    return model
+
+
+def agree(found: Tensor, expected: Tensor) -> bool:
+    """Whether outputs [..., C] are equal within TOLERANCE, relative to the largest value."""
+    scale = expected.abs().clamp(min=1, max=1e30).amax()
+    return bool(((found == expected) | ((found - expected).abs() <= TOLERANCE * scale)).all())
+
+
+def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
+    """The deepest hop whose features reach an output: 0 for a model that ignores the edges."""
+    clean, deepest = model.full, 0
+    for source in _far_nodes(graph, rng):
+        distance = _distances(graph, source)
+        for poison in (np.nan, 1e3):
+            x = graph.x.copy()
+            x[source] = poison * (1 + rng.random(graph.num_features))
+            poisoned = forward_full(model, _with_features(graph, x))
+            moved = ((poisoned != clean) & ~(poisoned.isnan() & clean.isnan())).any(dim=1).numpy()
+            if (moved & (distance < 0)).any():
+                raise ModelNotLocal(f"changing the features of node {source} moves the output of nodes that no path "
+                                    f"reaches: the model mixes all nodes (graph-wide normalisation or pooling?)")
+            deepest = max(deepest, int(distance[moved].max(initial=0)))
+    return deepest
+
+
+def _with_features(graph: Graph, x: np.ndarray) -> Graph:
+    """The same graph with other features, NaN allowed: for probing only."""
+    probe = object.__new__(Graph)
+    probe.__dict__.update(graph.__dict__, x=x)
+    return probe
+
+
+def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
+    """Nodes from which the way is long: sources with as many hops ahead of them as the graph offers."""
+    tails = np.unique(graph.edge_index[0])
+    if not len(tails):
+        return []
+    starts = rng.choice(tails, size=min(PROBES, len(tails)), replace=False)
+    found = [_farthest_tail(graph, int(start)) for start in starts]
+    if max(way for way, _ in found) < DEEP:  # few long ways: most starts of a sparse directed graph have nothing behind
+        others = np.random.default_rng(1).permutation(tails)[:STARTS]
+        found.append(max(_farthest_tail(graph, int(start)) for start in others))
+    return sorted({node for _, node in found} | {int(starts[0])})
+
+
+def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
+    """The node farthest *behind* `start`, whose messages have the longest way to go, and its distance before it."""
+    distance = _distances(graph, start, graph.edge_index[::-1])
+    return int(distance.max()), int(distance.argmax())
+
+
+def _distances(graph: Graph, source: int, edge_index: np.ndarray | None = None) -> np.ndarray:
+    """Hops from `source` along the edges to every node, as [N]; -1 where there is no path."""
+    tail, head = graph.edge_index if edge_index is None else edge_index
+    distance = np.full(graph.num_nodes, -1)
+    distance[source], hop = 0, 0
+    while True:
+        hop += 1
+        reached = head[(distance[tail] == hop - 1)]
+        reached = reached[distance[reached] < 0]
+        if not len(reached):
+            return distance
+        distance[reached] = hop
+
+
+def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
+    heads = np.unique(graph.edge_index[1])
+    return [int(v) for v in rng.choice(heads, size=min(TARGETS, len(heads)), replace=False)]
+
+
+class _Case:
+    """One target, intact and cut: what the full graph says, to be matched by a field with some halo."""
+
+    def __init__(self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator):
+        self.model, self.graph, self.target, self.hops = model, graph, target, hops
+        field = extract(graph, target, hops, 0)
+        nothing, some = np.zeros((1, field.num_units), bool), rng.random((CUTS, field.num_units)) < 0.5
+        self.bits = np.concatenate([nothing, some])  # without the first, the graph is intact
+        self.expected = [[forward_full(model, graph, keep)[target] for keep in _halves(graph, field, bits)]
+                         for bits in self.bits]
+
+    def agrees(self, halo: int) -> bool:
+        return all(agree(found, expected) for found, expected in self._outputs(halo))
+
+    def difference(self, halo: int) -> float:
+        return max(float((found - expected).abs().max()) for found, expected in self._outputs(halo))
+
+    def _outputs(self, halo: int) -> list[tuple[Tensor, Tensor]]:
+        backend = Disjoint(self.model)
+        loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
+        with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
+            outputs = backend.infer([Cuts(loaded, self.bits)])[0].cpu()
+        return [pair for row, both in enumerate(self.expected) for pair in zip(outputs[:, row], both)]
+
+
+def _halves(graph: Graph, field: Field, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edges [E] of the whole graph that are in G_s, and those that are not, for bits [U]; loops are in both."""
+    inside = np.zeros(graph.num_edges, bool)
+    inside[field.edges_of(bits)] = True
+    return inside | (graph.edge_index[0] == graph.edge_index[1]), ~inside

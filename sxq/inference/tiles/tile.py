@@ -1,0 +1,245 @@
+"""The candidates that run together, and the rows they compute.
+
+A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the
+first half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C]
+holds activations column by column, so that everything row-wise is one contiguous operation and means what its
+author meant. *Scalars* (one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a
+gather copies runs of candidates.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.inference.tiles.masks import masks
+from sxq.inference.tiles.field import FieldPlan, Incidence, Loops
+from sxq.inference.tiles.union import Union
+
+
+Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
+LOWEST = torch.finfo(torch.float32).min
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """How a sum weighs the message u -> v: tail(degree of u) * head(degree of v); None stands for 1."""
+
+    key: Hashable = None
+    incidence: Callable[[FieldPlan], Incidence] | None = None  # what counts as degree
+    tail: Scale | None = None
+    head: Scale | None = None
+
+
+class Tile:
+    """A batch small enough for the caches: `width` candidates for each slab of the frame."""
+
+    def __init__(self, frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int):
+        self.frame, self.width, self.columns = frame, width, 2 * width
+        self.masks = masks([plan.units for plan in frame.fields], frame.counts, bits, width, frame.device)
+        self._memory: dict[Hashable, Any] = {}
+
+    def __enter__(self) -> "Tile":
+        return self
+
+    def __exit__(self, *error) -> None:
+        """What layers share refers back to the tile: without this its memory stays until Python looks for
+        cycles, and every tile is computed in fresh pages, which costs more than the arithmetic."""
+        self._memory.clear()
+
+    def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value of a key, made when first asked for: what several layers share."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
+
+    def edges(self, hop: int, loops: Loops) -> "Edges":
+        """The messages into the rows within `hop` steps."""
+        return self.memo((hop, loops), lambda: Edges(self, hop, loops))
+
+    def degrees(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Tensor:
+        """[R, W]: what the incidence of that key counts, for all rows that may send."""
+        one = self.frame.incidence(key, make)
+        return bag(self.masks, one.index, one.start, one.weight)
+
+    def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
+        """From a table of the rows within `outer` steps, those within `hop`."""
+        if hop == outer or self.frame.rows(hop) == self.frame.rows(outer):
+            return table
+        blocks = table.unflatten(0, (self.columns, -1))
+        if self.frame.nested:
+            return blocks[:, : self.frame.rows(hop)].flatten(0, 1)
+        return blocks.index_select(1, self.inner(outer, hop)).flatten(0, 1)
+
+    def inner(self, outer: int, hop: int) -> Tensor:
+        """Which rows of a union within `outer` steps are within `hop`."""
+        return self.memo(("inner", outer, hop), lambda: self.frame.inner(
+            [plan.rows(outer) for plan in self.frame.fields], [plan.rows(hop) for plan in self.frame.fields]))
+
+
+class Rows:
+    """A value of the model, one row per node within `hop` steps: a table, or the same for every candidate."""
+
+    def __init__(self, tile: Tile, hop: int, table: Tensor | None, key: Hashable = None,
+                 make: Callable[[FieldPlan], Tensor] | None = None):
+        self.tile, self.hop, self._table, self.key, self._make = tile, hop, table, key, make
+        self.varies = make is None
+
+    @property
+    def channels(self) -> int:
+        return self.source.shape[1]
+
+    def apply(self, function: Callable[[Tensor], Tensor], tag: Hashable) -> "Rows":
+        """A row-wise map; where the rows are the same for every candidate it is computed once per field.
+
+        `tag` tells this map from others of the same rows."""
+        if self.varies:
+            return Rows(self.tile, self.hop, function(self._table))
+        make = lambda plan: function(plan.listed(self.key, self._make))  # noqa: E731
+        return Rows(self.tile, self.hop, None, (self.key, tag), make)
+
+    def within(self, hop: int) -> "Rows":
+        """Only the rows within `hop` steps."""
+        if hop == self.hop:
+            return self
+        if self.varies:
+            return Rows(self.tile, hop, self.tile.within(self._table, self.hop, hop))
+        return Rows(self.tile, hop, None, (self.key, hop), lambda plan: self._make(plan)[: plan.rows(hop)])
+
+    @property
+    def table(self) -> Tensor:
+        """[W * R, ...], repeated for every column where it is the same for all."""
+        if self.varies:
+            return self._table
+        rows = self.tile.frame.listed(self.key, self._make)
+        return rows.expand(self.tile.columns, *rows.shape).flatten(0, 1)
+
+    @property
+    def source(self) -> Tensor:
+        """What sums read: the table, or one copy of the rows of each field."""
+        return self._table if self.varies else self.tile.frame.once(self.key, self._make)
+
+    @property
+    def scalars(self) -> Tensor:
+        """The table [W * R, H] as scalars [R, W, H]."""
+        return self.table.unflatten(0, (self.tile.columns, -1)).transpose(0, 1).contiguous()
+
+
+class Edges:
+    """E edges into the R rows within `hop` steps, in W columns. Scalars are [E, W] or [E, W, H]."""
+
+    near = False  # whether sums are computed as differences from a reference
+
+    def __init__(self, tile: Tile, hop: int, loops: Loops):
+        self.tile, self.hop, self.loops, self.columns = tile, hop, loops, tile.columns
+        self.list = tile.frame.edges(hop, loops)
+
+    @property
+    def present(self) -> Tensor:
+        """[E, W] one or zero; not to be written to."""
+        return self.shared("present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask))
+
+    def shared(self, key: Hashable, make: Callable[["Edges"], Tensor]) -> Tensor:
+        """Scalars [E, W] that all layers share, not to be written to: made for the outermost edges, of which
+        those of the others are some."""
+        tile, outermost = self.tile, self.tile.frame.depth - 1
+        if self.hop == outermost:
+            return tile.memo((key, self.loops), lambda: make(self))
+        outer = tile.edges(outermost, self.loops)
+        values = outer.shared(key, make)
+        if tile.frame.nested:
+            return values[: self.list.size]
+        return values.index_select(0, tile.memo(("inner", self.hop, self.loops), lambda: tile.frame.inner(
+            [plan.edges(outermost, self.loops).size for plan in tile.frame.fields],
+            [plan.edges(self.hop, self.loops).size for plan in tile.frame.fields])))
+
+    def tails(self, scalars: Tensor) -> Tensor:
+        """Scalars of the rows one hop further out, at the tail of every edge."""
+        return scalars.index_select(0, self.list.tail)
+
+    def heads(self, scalars: Tensor) -> Tensor:
+        """Scalars of the receiving rows, at the head of every edge."""
+        return scalars.index_select(0, self.list.head)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sums over the edges of each row: [E, W, ...] -> [R, W, ...]."""
+        everything = torch.arange(self.list.size, dtype=torch.int32, device=values.device)
+        return bag(values.flatten(1), everything, self.list.start, None).view(-1, *values.shape[1:])
+
+    def weight(self, weights: Tensor) -> Tensor:
+        """What the messages into each row weigh in all: [E, W] -> [R, W]."""
+        return self.total(weights)
+
+    def largest(self, values: Tensor) -> Tensor:
+        """Maxima over the edges of each row, [E, W, ...] -> [R, W, ...]; LOWEST for a row without any."""
+        return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
+
+    def softmax(self, logits: Tensor) -> Tensor:
+        """Attention [E, W, H] over the present edges of each row; zeros where there is none."""
+        present = self.present.unsqueeze(-1)
+        logits = logits.masked_fill_(present == 0, LOWEST)
+        weights = logits.sub_(self.heads(self.largest(logits))).exp_().mul_(present)
+        return weights.div_(self.heads(self.total(weights).add_(1e-16)))
+
+    def sum(self, rows: Rows, weights: Tensor) -> Tensor:
+        """Weighted sums of the tails' rows: weights [E, W] -> table [T, C]; [E, W, H] -> [T, H, C / H]."""
+        index, start = self.list.bags(self.columns, shared=not rows.varies)
+        source = rows.source
+        if weights.ndim == 2:
+            return bag(source, index, start, by_column(weights))
+        split = source.unflatten(1, (weights.shape[2], -1)).unbind(1)
+        return torch.stack([bag(part.contiguous(), index, start, by_column(weight))
+                            for part, weight in zip(split, weights.unbind(2))], dim=1)
+
+    def gather(self, rows: Rows) -> Tensor:
+        """The tails' rows: messages [W, E, C]."""
+        index, _ = self.list.bags(self.columns, shared=not rows.varies)
+        return rows.source.index_select(0, index).unflatten(0, (self.columns, self.list.size))
+
+    def gather_heads(self, rows: Rows) -> Tensor:
+        """The heads' rows: messages [W, E, C]."""
+        return rows.table.unflatten(0, (self.columns, self.list.rows)).index_select(1, self.list.head)
+
+    def sum_messages(self, messages: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums of messages [W, E, C] themselves, weights [E, W]: table [T, C]."""
+        _, start = self.list.bags(self.columns, shared=False)
+        index = torch.arange(weights.numel(), dtype=start.dtype, device=start.device)
+        return bag(messages.flatten(0, 1), index, start, by_column(weights))
+
+    def sum_constant(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums of values [E, C] that are the same in all columns: table [T, C]."""
+        _, start = self.list.bags(self.columns, shared=False)
+        index = torch.arange(self.list.size, dtype=start.dtype, device=start.device).repeat(self.columns)
+        return bag(values, index, start, by_column(weights))
+
+    def maximum(self, rows: Rows) -> Tensor:
+        """The largest of the tails' rows in every channel, 0 for a row that has none: table [T, C]."""
+        messages = self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
+        column = torch.arange(self.columns, device=messages.device)[:, None]
+        row = (self.list.head + column * self.list.rows).view(-1)
+        most = largest(messages, row, self.columns * self.list.rows)
+        return most.masked_fill_(most == LOWEST, 0.0)
+
+
+def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:
+    """Row i is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
+    return torch.embedding_bag(table, index, start, False, 0, False, weight, False)[0]
+
+
+def by_column(weights: Tensor) -> Tensor:
+    """Weights [E, W] in the order in which bags are filled: [W * E].
+
+    Numpy transposes in two thirds of torch's time, a quarter where W is small; but not at strides that caches dislike.
+    """
+    if weights.device.type == "cpu" and weights.shape[1] % 64 and not weights.requires_grad:
+        return torch.from_numpy(weights.numpy().T.ravel())
+    return weights.T.reshape(-1)
+
+
+def largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Maxima of values [n, k] by row [n]: [rows, k]."""
+    lowest = values.new_full((rows, values.shape[1]), LOWEST)
+    return lowest.scatter_reduce_(0, row.long()[:, None].expand(-1, values.shape[1]), values, "amax")

@@ -1,0 +1,117 @@
+"""Recording a forward pass with `torch.fx`, and what can be told from the record of a row-wise module."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import fx, nn
+from torch_geometric import nn as pyg
+from torch_geometric.nn import MessagePassing, aggr
+from torch_geometric.nn.pool import glob
+from torch_geometric.utils import scatter
+
+from sxq.inference.tracing.rowwise import (
+    MODULES,
+    Untraceable,
+    check_module,
+    check_operation,
+    is_active,
+)
+
+
+class _Tracer(fx.Tracer):
+    """Stops at what we have a word for."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES))
+        return known or super().is_leaf_module(module, name)
+
+
+class _Explicit(nn.Module):
+    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, in plain words."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x, edge_index):
+        return self.module(x, edge_index)
+
+
+def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[nn.Module, fx.Graph]:
+    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the
+    module they refer to. Raises Untraceable, for one where the way through the code depends on the values.
+    """
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
+        return record(_Explicit(module), arguments, inputs)
+    unused = {p.name: None if p.default is p.empty else p.default for p in parameters[inputs:]
+              if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    try:
+        with recorded():
+            graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
+    except Exception as error:  # whatever a stranger's forward may raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
+        raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
+    _tidy(module, graph, inputs)
+    return module, graph
+
+
+def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
+    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses; no inputs."""
+    for node in reversed(list(graph.nodes)[inputs:]):
+        leaf = module.get_submodule(node.target) if node.op == "call_module" else None
+        dropped = node.target is nn.functional.dropout and not is_active(node)
+        if dropped or isinstance(leaf, (nn.Identity, nn.Dropout)):
+            node.replace_all_uses_with(node.args[0])
+        if not node.users and node.op != "output":
+            graph.erase_node(node)
+
+
+def name_of(node: fx.Node) -> str:
+    """What a call does, as its author wrote it."""
+    return node.target if isinstance(node.target, str) else node.target.__name__
+
+
+def require_rowwise(module: nn.Module) -> fx.Graph:
+    """The record of a network inside a layer. Raises Untraceable unless it treats every row by itself."""
+    graph = fx.Graph()
+    graph.output(graph.call_module("", (graph.placeholder("x"),)))
+    if not isinstance(module, nn.Linear):
+        _, graph = record(module, (), inputs=1)
+    for node in graph.nodes:
+        if node.op == "call_module":
+            check_module(module.get_submodule(node.target))
+        elif node.op in ("call_function", "call_method"):
+            check_operation(name_of(node), node)
+    return graph
+
+
+def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
+    """A row-wise network as its first linear map and the rest; (None, the network) if it has none first."""
+    graph = require_rowwise(module)
+    x, *rest = graph.nodes
+    first = rest[0]
+    linear = module.get_submodule(first.target) if first.op == "call_module" else None
+    if not isinstance(linear, (nn.Linear, pyg.Linear)) or first.args != (x,) or len(x.users) != 1:
+        return None, module
+    first.replace_all_uses_with(x)
+    graph.erase_node(first)
+    return linear, fx.GraphModule(module, graph)
+
+
+@contextmanager
+def recorded() -> Iterator[None]:
+    """Within, PyG's poolings are recorded as one call each: their bodies look at values."""
+    def record(src, index, dim=0, dim_size=None, reduce="sum"):
+        if not isinstance(src, fx.Proxy):
+            return scatter(src, index, dim, dim_size, reduce)
+        return src.tracer.create_proxy("call_function", scatter, (src, index), {"reduce": reduce})
+
+    call = aggr.Aggregation.__call__
+    glob.scatter = record
+    aggr.Aggregation.__call__ = lambda self, *args, **kwargs: nn.Module.__call__(self, *args, **kwargs)
+    try:
+        yield
+    finally:
+        glob.scatter, aggr.Aggregation.__call__ = scatter, call

@@ -1,0 +1,83 @@
+"""What may stand between message-passing layers: operations that treat every row by itself.
+
+Anything that could let one row see another is refused with a reason, because the layered backend lays the
+rows of many candidates one after the other. Listed is what is known to be safe; the rest is `Untraceable`.
+"""
+
+from torch import fx, nn
+from torch_geometric import nn as pyg
+
+
+class Untraceable(Exception):
+    """Why a model cannot run layer by layer; the message goes into the plan."""
+
+
+POINTWISE = frozenset("""
+    add iadd sub isub mul imul truediv itruediv div neg pow abs exp log log1p expm1 sqrt rsqrt reciprocal
+    square sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish
+    leaky_relu leaky_relu_ prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus
+    softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
+    zeros_like ones_like eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
+    dropout dropout_ feature_dropout alpha_dropout identity""".split())
+ALONG = frozenset("""
+    softmax log_softmax softmin sum mean prod norm normalize amax amin max min argmax argmin logsumexp std
+    var cat concat stack squeeze unsqueeze chunk split unbind select narrow cumsum topk sort glu
+    flatten""".split())
+SHAPE = frozenset(["view", "reshape"])
+TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, when given a dim
+DEFAULT_DIM = {"cat": 0, "concat": 0, "stack": 0, "chunk": 0, "split": 0, "unbind": 0, "normalize": 1,
+               "glu": -1, "topk": -1, "sort": -1, "flatten": 0}
+DIM_POSITION = {"split": 2, "chunk": 2, "normalize": 2, "topk": 2, "norm": 2}
+MODULES = (nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.Bilinear, nn.PReLU,
+           pyg.Linear, pyg.MessageNorm)
+ACTIVATIONS = frozenset(name for name in vars(nn.modules.activation)
+                        if name[0].isupper() and name != "MultiheadAttention")
+
+
+def check_module(module: nn.Module) -> None:
+    """Raise Untraceable unless this leaf module treats rows alone."""
+    name = type(module).__name__
+    if isinstance(module, (nn.BatchNorm1d, pyg.BatchNorm)):
+        batch_norm = getattr(module, "module", module)
+        if not batch_norm.track_running_stats:
+            raise Untraceable(f"{name} without running statistics mixes the rows of a batch")
+    elif isinstance(module, pyg.LayerNorm):
+        if module.mode != "node":
+            raise Untraceable("LayerNorm with mode='graph' mixes all nodes")
+    elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin)):
+        _check_dim(name, module.dim)
+    elif type(module) not in MODULES and not (
+            name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")):
+        raise Untraceable(f"no layered form of {name} is known")
+
+
+def check_operation(name: str, node: fx.Node) -> None:
+    """Raise Untraceable unless this function or method call treats rows alone."""
+    if "dropout" in name and is_active(node):
+        raise Untraceable("dropout that is active in evaluation gives another answer at every call")
+    if name in POINTWISE:
+        return
+    if name in SHAPE:
+        sizes = node.args[1:] if not isinstance(node.args[1], (tuple, list)) else node.args[1]
+        if sizes[0] != -1 and not (isinstance(sizes[0], fx.Node) and sizes[0].meta.get("size")):
+            raise Untraceable(f"{name}{tuple(map(str, sizes))} may mix nodes: its first size is not -1")
+    elif name in ALONG:
+        dim = node.kwargs.get("dim", node.kwargs.get("start_dim"))
+        position = DIM_POSITION.get(name, 1)
+        if dim is None:
+            dim = node.args[position] if len(node.args) > position else DEFAULT_DIM.get(name)
+        for one in dim if isinstance(dim, (tuple, list)) else [dim]:
+            _check_dim(name, one)
+    else:
+        raise Untraceable(f"no layered form of the operation {name} is known")
+
+
+def is_active(dropout: fx.Node) -> bool:
+    """Whether a call of a dropout function drops anything: (x, p=0.5, training=True, ...)."""
+    return bool(dropout.kwargs.get("training", len(dropout.args) < 3 or dropout.args[2]))
+
+
+def _check_dim(name: str, dim) -> None:
+    """Only dimensions that are certainly not the one of the nodes: -2 would be, on a matrix."""
+    if not isinstance(dim, int) or (dim < 1 and dim != -1):
+        raise Untraceable(f"{name} over dim={dim} may mix nodes")

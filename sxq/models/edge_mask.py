@@ -1,0 +1,51 @@
+"""The model under a soft edge mask: what learned explainers differentiate through.
+
+Masking is not removal (it multiplies messages, after normalisation or softmax): this teaches, and never scores.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+from sxq.models.borrow import Model
+from sxq.graph import Graph, GraphSet, extract, whole
+from sxq.models.refine import Batch, Instances
+
+
+def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
+    """log p [B, C] of the targets of a batch whose messages are weighed by mask [E]; one column gives two classes.
+
+    The engine's own copy of the model is masked, and left without masks whatever happens.
+    """
+    try:
+        with torch.enable_grad():
+            set_masks(model.module, mask, batch.edge_index, apply_sigmoid=False)
+            output = model(batch.x, batch.edge_index, batch.edge_weight, batch.edge_attr, batch.owner)
+            return as_log_probabilities(output if batch.root is None else output[batch.root], model.output)
+    finally:
+        clear_masks(model.module)
+
+
+def as_log_probabilities(output: Tensor, kind: str) -> Tensor:
+    """Output rows [n, C] as log p, differentiable, saturating late."""
+    if kind == "probs":
+        output = output.clamp(1e-12, 1 - 1e-7).log()
+    if output.shape[1] == 1:
+        if kind == "logits":
+            return torch.cat([F.logsigmoid(-output), F.logsigmoid(output)], dim=1)
+        return torch.cat([torch.log1p(-output.exp().clamp(max=1 - 1e-7)), output], dim=1)
+    return output.log_softmax(dim=1) if kind == "logits" else output
+
+
+def instances_of(model: Model, graph: Graph | GraphSet, positions: np.ndarray) -> Instances:
+    """The fields of some targets, each with its halo, in the units of their graph."""
+    if isinstance(graph, GraphSet):
+        return Instances([(graph.member(i), whole(graph.member(i), not graph.undirected)) for i in positions.tolist()])
+    return Instances([(graph, extract(graph, v, model.hops, model.halo)) for v in positions.tolist()])
+
+
+def probabilities_of(model: Model, positions: np.ndarray) -> np.ndarray:
+    """What the model says of whole targets, [n, C], as registration kept it."""
+    return model.probabilities(model.full[torch.from_numpy(positions)]).numpy()

@@ -1,0 +1,22 @@
+"""ReFine: attributors pre-trained class by class, fine-tuned to an instance (Wang et al., NeurIPS 2021).
+
+The verbs: `train_attributors(instances, probabilities, masked, values)` learns attributors, `fine_tune` adapts one to an
+instance and a ratio, `select` picks units; `to_bytes` and `load` write and read them as safetensors.
+"""
+
+from sxq.models.refine.attributor import AttributorSpec, Attributors, check_fits, concrete
+from sxq.models.refine.finetuning import SELECTIONS, fine_tune, select
+from sxq.models.refine.instances import Batch, Instances
+from sxq.models.refine.keeping import load, to_bytes
+from sxq.models.refine.train import (
+    PRESETS,
+    PRETRAINING_OPTIONS,
+    Pretrained,
+    train_attributors,
+    read,
+    saliency,
+)
+
+__all__ = ["Attributors", "AttributorSpec", "Batch", "Instances", "PRESETS", "PRETRAINING_OPTIONS", "Pretrained",
+           "SELECTIONS", "check_fits", "concrete", "fine_tune", "load", "read", "saliency", "select",
+           "to_bytes", "train_attributors"]

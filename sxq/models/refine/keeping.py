@@ -1,0 +1,22 @@
+"""Attributors in and out of the database: safetensors bytes and a spec of plain values."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sxq.models import weights
+from sxq.models.refine.attributor import AttributorSpec, Attributors
+from sxq.models.refine.train import Pretrained
+
+
+def to_bytes(pretrained: Pretrained) -> tuple[bytes, dict[str, Any]]:
+    """The weights, and everything else as plain values."""
+    return weights.to_bytes(pretrained.attributors), {"attributor": asdict(pretrained.spec),
+                                                      "fine_tune": pretrained.fine_tune}
+
+
+def load(content: bytes, spec: Mapping[str, Any]) -> Pretrained:
+    """What `to_bytes` wrote; raises ModelError where the two do not fit."""
+    attributors = Attributors(AttributorSpec(**spec["attributor"]))
+    weights.load_weights(attributors, content)
+    return Pretrained(attributors.eval().requires_grad_(False), attributors.spec, spec["fine_tune"])

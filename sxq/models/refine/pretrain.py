@@ -1,0 +1,71 @@
+"""PRETRAIN REFINE on a borrowed model: the targets, what the model says of them, what the attributors make of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import DataError
+from sxq.models.edge_mask import instances_of, log_probabilities, probabilities_of
+from sxq.models.borrow import Model
+from sxq.graph import Graph, GraphSet
+from sxq.models import refine
+from sxq.models.refine import Instances, Pretrained
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Attributors, the options they were made with, and the columns of the table `saliency`."""
+
+    pretrained: Pretrained
+    options: Mapping[str, Any]
+    targets: np.ndarray  # positions learned from
+    saliency: Mapping[str, Any]  # target, class, edge, saliency: one row for each edge of each target
+
+
+def pretrain(model: Model, graph: Graph | GraphSet, options, progress: Callable | None = None,
+             should_stop: Callable[[], bool] = lambda: False) -> Learned:
+    """Learn the attributors of a model on a collection, or on the fields of random nodes of a graph.
+
+    Raises UnknownName, InvalidValue (options), DataError (nothing to learn from), ModelError.
+    """
+    values = refine.read(options)
+    positions = _targets(graph, values)
+    instances, probabilities = instances_of(model, graph, positions), probabilities_of(model, positions)
+    pretrained = refine.train_attributors(instances, probabilities, lambda batch, mask: log_probabilities(model, batch, mask),
+                                 values, model.device, progress, should_stop)
+    classes = probabilities.argmax(axis=1)
+    return Learned(pretrained, values, positions,
+                   _columns(graph, positions, instances, classes, refine.saliency(pretrained, instances, classes)))
+
+
+def _targets(graph: Graph | GraphSet, values: Mapping[str, Any]) -> np.ndarray:
+    """Every graph, or some random nodes; of one split where the options say so."""
+    count = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
+    chosen = np.arange(count)
+    if values["split"] is not None:
+        split = np.full(count, "", object) if graph.split is None else graph.split
+        chosen = chosen[split == values["split"]]
+        if not len(chosen):
+            held = sorted({*split} - {""})
+            raise DataError(f"SPLIT = {values['split']} names no target; splits are {', '.join(held) or 'not known'}")
+    if isinstance(graph, Graph):
+        rng = np.random.default_rng(values["seed"])
+        chosen = np.sort(rng.choice(chosen, min(values["nodes"], len(chosen)), replace=False))
+    return chosen
+
+
+def _columns(graph: Graph | GraphSet, positions: np.ndarray, instances: Instances, classes: np.ndarray,
+             saliency: list[np.ndarray]) -> dict[str, Any]:
+    """One row for each candidate edge; its number is that of the table `edges`."""
+    first = graph.edge_ptr[positions] if isinstance(graph, GraphSet) else np.zeros(len(positions), int)
+    edges, values, sizes = [], [], []
+    for number, own in enumerate(saliency):
+        unit = instances.unit_of(number)
+        edges.append(first[number] + instances.edges[number][unit >= 0])
+        values.append(own[unit[unit >= 0]])
+        sizes.append(len(values[-1]))
+    keys = [graph.key(position) for position in positions]
+    return {"target": [key for key, size in zip(keys, sizes) for _ in range(size)], "class": np.repeat(classes, sizes),
+            "edge": np.concatenate(edges), "saliency": np.concatenate(values)}

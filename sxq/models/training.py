@@ -1,0 +1,241 @@
+"""Training of named architectures: Adam, cross-entropy on the train split; on one graph in full batches.
+
+A collection of graphs is learned in seeded random batches of BATCH graphs; all else is the same, graphs for nodes.
+
+The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes of
+each class. With a validation split the state of the best validation accuracy is kept (of equals the smaller
+loss), without one the last. On the CPU the same graph, options and SEED give the same weights; on CUDA the
+order of sums is not fixed, and weights differ in the last bits.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sxq.errors import DataError, InvalidValue, ModelError
+from sxq.graph import GraphSet
+from sxq.graph.csr import SPLITS, Graph
+from sxq.models.architectures import (
+    ARCHITECTURE_OPTIONS,
+    ArchitectureSpec,
+    GraphClassifier,
+    NodeClassifier,
+    WEIGHTED,
+    build,
+    seeded,
+    spec_from_values,
+)
+from sxq.models.options import Option, Options, read_options
+
+TRAINING_OPTIONS = {
+    "epochs": Option(int, 200, 1, 1_000_000),
+    "lr": Option(float, 0.01, 1e-8, 10),
+    "weight_decay": Option(float, 5e-4, 0, 1),
+    "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, batches, and the split where the graph has none
+    "batch": Option(int, None, 1, 1_000_000),  # graphs at a time, by default 64; not for single graphs
+}
+OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
+BATCH = 64
+PROGRESS_SECONDS = 0.1  # between two progress calls
+
+# epoch, epochs, training loss, accuracy (on the validation split where there is one, else in training)
+Progress = Callable[[int, int, float, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training returns; the module is in eval mode on the CPU."""
+
+    module: NodeClassifier | GraphClassifier
+    spec: ArchitectureSpec
+    accuracy: Mapping[str, float]  # by split, and "all": every labelled node
+    epochs_run: int
+    stopped: bool  # should_stop said so before the last epoch
+
+
+def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu", progress: Progress | None = None,
+          should_stop: Callable[[], bool] | None = None) -> Trained:
+    """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
+
+    `progress` is called at most ten times a second and after the last epoch. `should_stop` is asked before
+    each epoch; once it says so, the best state so far is returned. The global random state is left as it was.
+    Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
+    """
+    values = read_options(options, OPTIONS)
+    split = training_split(graph, values["seed"])
+    spec = spec_from_values(values, graph)
+    if values["batch"] is not None and isinstance(graph, Graph):
+        raise InvalidValue("BATCH is for collections of graphs; a single graph is learned as a whole")
+    if graph.y.max() >= spec.out_channels:
+        raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
+    device = torch.device(device)
+    kind = _GraphsRun if isinstance(graph, GraphSet) else _Run
+    run = kind(build(spec, values["seed"]).to(device), graph, split, values)
+    with seeded(values["seed"], device):
+        epochs_run = run.epochs(progress, should_stop)
+    module = run.best_module()
+    accuracy = accuracies(module, graph, split)
+    return Trained(module.cpu(), spec, accuracy, epochs_run, epochs_run < values["epochs"])
+
+
+def accuracies(module: NodeClassifier | GraphClassifier, graph: Graph | GraphSet,
+               split: np.ndarray | None = None) -> dict[str, float]:
+    """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right, by split and "all".
+
+    split [n]: by default the graph's. Splits without labelled nodes are left out.
+    """
+    if graph.y is None:
+        return {}
+    with torch.inference_mode():
+        logits = (predict(module, graph) if isinstance(graph, GraphSet) else module(*model_inputs(module, graph)))
+    right = logits.argmax(dim=1).cpu().numpy() == graph.y
+    split, labelled = graph.split if split is None else split, graph.y >= 0
+    nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
+    nodes["all"] = labelled
+    return {name: float(right[chosen].mean()) for name, chosen in nodes.items() if chosen.any()}
+
+
+def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
+    """The arguments of `module.forward` on the whole graph, on the module's device."""
+    arrays = [graph.x, graph.edge_index]
+    if module.spec.architecture in WEIGHTED and graph.edge_weight is not None:
+        arrays.append(graph.edge_weight)
+    device = next(module.parameters()).device
+    return tuple(torch.tensor(array, device=device) for array in arrays)
+
+
+def graph_inputs(module: GraphClassifier, graphs: GraphSet, numbers: np.ndarray) -> tuple[Tensor, ...]:
+    """The arguments of `module.forward` on a batch of graphs, on the module's device."""
+    nodes, edges, edge_index, owner = graphs.gather(numbers)
+    arrays = [graphs.union.x[nodes], edge_index, owner]
+    if module.spec.architecture in WEIGHTED and graphs.union.edge_weight is not None:
+        arrays.append(graphs.union.edge_weight[edges])
+    device = next(module.parameters()).device
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tensor:
+    """Logits [n, C] of every graph of a collection."""
+    numbers = np.arange(len(graphs))
+    return torch.cat([module(*graph_inputs(module, graphs, numbers[start:start + batch]))
+                      for start in range(0, len(graphs), batch)])
+
+
+def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
+    """The split [n] to train on: the graph's or a random one; DataError where it teaches nothing."""
+    if graph.y is None or (graph.y < 0).all():
+        raise DataError("the graph has no labels to train on")
+    split = graph.split
+    if split is None or not (split == "train").any():
+        split = _random_split(graph.y, seed)
+    classes = np.unique(graph.y[(split == "train") & (graph.y >= 0)])
+    if len(classes) < 2:
+        found = f"only class {classes[0]}" if len(classes) else "no labels"
+        raise DataError(f"the training nodes have {found}, expected two classes or more")
+    return split
+
+
+def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
+    """80/10/10 of each class; a class of fewer than ten nodes is all for training."""
+    split, rng = np.full(len(y), "", object), np.random.default_rng(seed)
+    for label in np.unique(y[y >= 0]):
+        nodes = rng.permutation(np.flatnonzero(y == label))
+        tenth = len(nodes) // 10
+        split[nodes] = "train"
+        split[nodes[:tenth]], split[nodes[tenth:2 * tenth]] = "val", "test"
+    return split
+
+
+class _Run:
+    """One training run: the module, the tensors it learns from, and the best state so far."""
+
+    def __init__(self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]):
+        self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
+        self.optimizer = torch.optim.Adam(module.parameters(), self.lr, weight_decay=values["weight_decay"])
+        self.inputs = self._inputs(module, graph)
+        self.y = torch.tensor(graph.y, device=next(module.parameters()).device)
+        nodes = [np.flatnonzero((split == name) & (graph.y >= 0)) for name in ("train", "val")]
+        self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in nodes)
+        self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
+        self.best_state: dict[str, Tensor] | None = None
+
+    def _inputs(self, module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
+        return model_inputs(module, graph)
+
+    def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
+        """Run the epochs; how many were run."""
+        shown = -PROGRESS_SECONDS
+        for epoch in range(1, self.num_epochs + 1):
+            if should_stop is not None and should_stop():
+                return epoch - 1
+            loss, accuracy = self._step(epoch)
+            if progress and (time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs):
+                progress(epoch, self.num_epochs, loss, accuracy)
+                shown = time.monotonic()
+        return self.num_epochs
+
+    def best_module(self) -> NodeClassifier:
+        """The module at its best state, in eval mode."""
+        if self.best_state is not None:
+            self.module.load_state_dict(self.best_state)
+        return self.module.eval()
+
+    def _step(self, epoch: int) -> tuple[float, float]:
+        """One epoch: training loss and accuracy, the latter of the validation split where there is one."""
+        loss, accuracy = self._learn(self.train, epoch)
+        return loss, self._validate() if len(self.val) else accuracy
+
+    def _learn(self, chosen: Tensor, epoch: int) -> tuple[float, float]:
+        """One step of the optimizer on some nodes or graphs."""
+        self.module.train()
+        self.optimizer.zero_grad()
+        loss, accuracy = self._measure(chosen)
+        if not torch.isfinite(loss):
+            advice = f"try LR below {self.lr:g}" if epoch > 1 else "features or edge weights are too extreme"
+            raise ModelError(f"the loss became {loss.item()} in epoch {epoch}: {advice}")
+        loss.backward()
+        self.optimizer.step()
+        return loss.item(), accuracy
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        self.module.eval()
+        loss, accuracy = self._measure(self.val)
+        if (accuracy, -loss.item()) > self.best:
+            self.best, self.best_state = (accuracy, -loss.item()), deepcopy(self.module.state_dict())
+        return accuracy
+
+    def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
+        """Cross-entropy and accuracy on nodes."""
+        logits, y = self.module(*self.inputs)[nodes], self.y[nodes]
+        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
+
+
+class _GraphsRun(_Run):
+    """The same for a collection: an epoch takes all its training graphs in random batches."""
+
+    def __init__(self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]):
+        super().__init__(module, graphs, split, values)
+        self.graphs, self.batch = graphs, values["batch"] or BATCH
+
+    def _inputs(self, module: GraphClassifier, graph: GraphSet) -> tuple[Tensor, ...]:
+        return ()  # made for every batch
+
+    def _step(self, epoch: int) -> tuple[float, float]:
+        order = self.train[torch.randperm(len(self.train)).to(self.train.device)]
+        found = [(*self._learn(batch, epoch), len(batch)) for batch in order.split(self.batch)]
+        losses, shares, sizes = map(np.array, zip(*found))
+        accuracy = float(np.average(shares, weights=sizes))
+        return float(np.average(losses, weights=sizes)), self._validate() if len(self.val) else accuracy
+
+    def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
+        """Cross-entropy and accuracy on graphs."""
+        logits, y = self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy())), self.y[chosen]
+        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()

@@ -1,0 +1,135 @@
+"""Weights in and out: safetensors only (nothing in a file is executed), and a digest of what a model is.
+
+`load_weights` compares every name and shape before it changes the module. What does not fit is said together
+with the options of CREATE MODEL that the weights themselves suggest.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from sxq.errors import DataError, ModelError
+from sxq.models.architectures import ArchitectureSpec
+
+SHOWN = 3  # differences listed before "and n more"
+LAYOUTS = {  # of a layer by architecture: the name that marks it, the first matrix, the bias of the output
+    "gat": ("att_src", "lin.weight", "bias"),
+    "sage": ("lin_l.weight", "lin_l.weight", "lin_l.bias"),
+    "gin": ("nn.2.weight", "nn.0.weight", "nn.2.bias"),
+    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has this name too
+}
+
+
+def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
+    """Fill a built module from a safetensors file or its bytes.
+
+    Raises DataError for what is no safetensors file, ModelError for weights that do not fit (and leaves the
+    module unchanged).
+    """
+    state = _read(source)
+    differences = _differences(module.state_dict(), state)
+    if differences:
+        more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise ModelError(f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
+                         f"{_hint(module.spec, state)}")
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
+    module.load_state_dict(state)
+
+
+def to_bytes(module: nn.Module) -> bytes:
+    """The module's state as safetensors bytes; `load_weights` reads them back."""
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in
+                                   module.state_dict().items()})
+
+
+def content_hash(module: nn.Module, spec: object = None) -> str:
+    """A digest of classes, plain settings, parameters and buffers, and of the repr of `spec`, whatever it is: equal
+    content, equal hash, anywhere."""
+    digest = hashlib.sha256(repr(spec).encode())
+    for name, part in module.named_modules():
+        kind = f"{type(part).__module__}.{type(part).__qualname__}"
+        digest.update(f"{name}:{kind}{_settings(part)}".encode())
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        digest.update(f"{name}:{tensor.dtype}{list(tensor.shape)}".encode())
+        digest.update(_raw_bytes(tensor))
+    return digest.hexdigest()[:32]
+
+
+def _settings(module: nn.Module) -> list[tuple[str, Any]]:
+    """Public attributes with plain values, such as heads or slopes: they decide the output too."""
+    return sorted((name, value) for name, value in vars(module).items()
+                  if isinstance(value, bool | int | float | str) and name != "training" and name[0] != "_")
+
+
+def _raw_bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _read(source: str | Path | bytes) -> dict[str, Tensor]:
+    where = "the stored weights" if isinstance(source, bytes) else str(source)
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        return safetensors.torch.load(content)
+    except OSError as error:
+        raise DataError(f"cannot read {where}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        pickled = content[:2] in (b"PK", b"\x80\x02")
+        advice = "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
+        raise DataError(f"{where}: no safetensors file; {advice if pickled else error}") from None
+
+
+def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    shapes = [f"{name} is {list(found[name].shape)}, expected {list(tensor.shape)}"
+              for name, tensor in expected.items() if name in found and found[name].shape != tensor.shape]
+    missing = [f"{name} is missing" for name in expected if name not in found]
+    unexpected = [f"{name} is unexpected" for name in sorted(found) if name not in expected]
+    return shapes + missing + unexpected
+
+
+def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
+    """What the weights suggest, where it differs from the spec."""
+    if not isinstance(spec, ArchitectureSpec):
+        return ""
+    suggested = suggested_options(state)
+    features = suggested.pop("in_channels", spec.in_channels)
+    if features != spec.in_channels:
+        return f"; the weights are for {features} features, the graph has {spec.in_channels}"
+    asked = {"classes": spec.out_channels, **vars(spec)}
+    wrong = [f"{name.upper()} = {value}" for name, value in suggested.items() if value != asked[name]]
+    return f"; the file suggests {', '.join(wrong)}" if wrong else ""
+
+
+def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The same for a classifier of graphs; its pooling has no weights."""
+    marks = {"leconv": "lin3.weight"} | {name: mark for name, (mark, _, _) in LAYOUTS.items()}
+    architecture = next((name for name, mark in marks.items() if f"convs.0.{mark}" in state), None)
+    first, hidden, last = state["node_emb.weight"], state.get("lin1.weight"), state.get("lin2.weight")
+    if architecture is None or any(part is None or part.dim() != 2 for part in (first, hidden, last)):
+        return {}
+    layers = len({name.split(".")[1] for name in state if name.startswith("convs.")})
+    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "classes": len(last),
+            "hidden": hidden.shape[0], "heads": first.shape[0] // max(1, hidden.shape[0])}
+
+
+def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """in_channels, and options of CREATE MODEL, read off a state dict; empty where it is none of ours."""
+    architecture = next((name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None)
+    if "node_emb.weight" in state:
+        return _suggested_for_graphs(state)
+    layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
+    _, matrix, bias = LAYOUTS.get(architecture, ("", "", ""))
+    first, last = state.get(f"conv1.{matrix}"), state.get(f"conv{layers}.{bias}")
+    if first is None or last is None or first.dim() != 2:
+        return {}
+    heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
+    hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}  # one layer: its width is the classes
+    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "heads": heads,
+            "classes": len(last), **hidden}

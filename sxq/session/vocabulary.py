@@ -1,0 +1,55 @@
+"""Every name a statement may hold now, for whoever completes what is being typed.
+
+Part of the corridor. Nothing here imports torch: generators and options are known once something else has.
+"""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from sxq.errors import Error
+from sxq.planning import SETTINGS
+
+_COLUMNS = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
+              WHERE NOT internal AND database_name IN (current_catalog(), 'temp') GROUP BY ALL ORDER BY ALL"""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names by kind, each in order."""
+
+    graphs: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()  # of graphs
+    refines: tuple[str, ...] = ()
+    explainers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    settings: tuple[str, ...] = tuple(SETTINGS)
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns by table
+    generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
+    options: tuple[str, ...] = ()  # of CREATE MODEL and TRAIN
+    pretraining: tuple[str, ...] = ()  # options of PRETRAIN
+    architectures: tuple[str, ...] = ()
+
+
+def vocabulary(names, store) -> Vocabulary:
+    """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
+    rows = names.graphs.rows()
+    found: dict[str, Any] = {
+        "graphs": tuple(row.name for row in rows if row.num_graphs is None), "models": tuple(names.model_names()),
+        "collections": tuple(row.name for row in rows if row.num_graphs is not None),
+        "measures": tuple(names.measures), "explainers": tuple(names.learned.explainers)}
+    with suppress(Error):
+        found["refines"] = tuple(names.learned.models())
+        found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
+    if "sxq.execution" in sys.modules:
+        found["generators"] = {name: tuple(info.options) for name, info in names.generators().items()}
+    if "sxq.models" in sys.modules:
+        from sxq.models import ARCHITECTURES, OPTIONS
+        from sxq.models.refine import PRETRAINING_OPTIONS
+
+        found |= {"options": tuple(OPTIONS), "architectures": ARCHITECTURES,
+                  "pretraining": tuple(PRETRAINING_OPTIONS)}
+    return Vocabulary(**found)

@@ -1,0 +1,1 @@
+"""Plain values that every room may hold: an explanation, a result, a table."""

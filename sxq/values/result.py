@@ -1,0 +1,213 @@
+"""What `execute` returns: a table read completely, or the skylines of an EXPLAIN.
+
+Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection any more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from sxq.errors import DataError
+from sxq.values.explanation import Explanation, TargetReport
+from sxq.graph.keys import shown
+from sxq.values.table import text_table
+
+if TYPE_CHECKING:
+    import pandas
+
+FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
+    "target": "VARIANT", "rank": "INTEGER", "size": "BIGINT", "num_nodes": "BIGINT", "factual": "BOOLEAN",
+    "counterfactual": "BOOLEAN", "generator": "VARCHAR", "dominance": "BIGINT",
+}
+
+
+class Table:
+    """Rows of named columns, read completely; iterates over its rows as tuples."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame: Any = None):
+        self.columns, self._rows, self._next = list(columns), list(rows), 0
+        self._frame = frame  # makes the DataFrame where the column types are better known elsewhere
+
+    def fetchall(self) -> list[tuple]:
+        """All rows that `fetchone` has not given yet."""
+        rows, self._next = self._rows[self._next:], len(self._rows)
+        return rows
+
+    def fetchone(self) -> tuple | None:
+        """The next row, or None after the last."""
+        if self._next >= len(self._rows):
+            return None
+        self._next += 1
+        return self._rows[self._next - 1]
+
+    def df(self) -> "pandas.DataFrame":
+        """All rows as a `pandas.DataFrame`."""
+        if self._frame:
+            return self._frame()
+        import pandas
+
+        return pandas.DataFrame(self._rows, columns=self.columns)
+
+    @property
+    def rows(self) -> list[tuple]:
+        """All rows, whatever was fetched."""
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return text_table(self.columns, self._rows) if self.columns else "(no rows)"
+
+    def _repr_html_(self) -> str:
+        from sxq.pictures.notebook import table_html
+
+        return table_html(self)
+
+
+class PlanText(Table):
+    """A plan: one row with one column, printed as the lines it is."""
+
+    def __init__(self, text: str):
+        super().__init__(["plan"], [(text,)])
+
+    def __repr__(self) -> str:
+        return self._rows[0][0]
+
+
+class Result(Table):
+    """The skylines of one EXPLAIN; iterates over its explanations, target by target, by rank.
+
+    Counts are sums over the targets, `coverage` is weighted by their explanatory candidates, `epsilon_achieved`
+    is the largest; `targets` has the report of each.
+    """
+
+    def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
+                 plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None, text: str = "",
+                 epsilon: float | None = None, kind: str = "node"):
+        self.targets = sorted(reports, key=lambda report: report.ordinal)
+        self.explanations = [e for report in self.targets for e in report.explanations]
+        self.query_id, self.plan, self.seconds, self.kind = query_id, plan, seconds, kind
+        self.text, self.epsilon = text, epsilon  # the statement, and what it asked for
+        self.profile = profile or {}  # seconds by operator
+        self.measures = measures  # column by measure name, in the order they are shown
+        super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
+
+    @property
+    def types(self) -> list[str]:
+        """SQL types of the columns."""
+        return [*FIXED.values(), *["DOUBLE"] * len(self.measures)]
+
+    def _row(self, e: Explanation) -> tuple:
+        fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)
+        return *fixed, *(e.raw.get(name) for name in self.measures)
+
+    @property
+    def candidates(self) -> int:
+        """Distinct candidates verified."""
+        return sum(report.candidates for report in self.targets)
+
+    @property
+    def explanatory(self) -> int:
+        """Of these, how many explain (and were admitted by WHERE)."""
+        return sum(report.explanatory for report in self.targets)
+
+    @property
+    def front(self) -> int:
+        """Members of the exact fronts the answers were chosen from."""
+        return sum(report.front for report in self.targets)
+
+    @property
+    def dominance(self) -> int:
+        """Explanatory candidates that the answers epsilon-dominate."""
+        return sum(report.dominance for report in self.targets)
+
+    @property
+    def coverage(self) -> float | None:
+        """`dominance` as a share of `explanatory`; None where nothing is explanatory."""
+        return self.dominance / self.explanatory if self.explanatory else None
+
+    @property
+    def epsilon_achieved(self) -> float | None:
+        """The smallest epsilon at which every answer covers everything examined."""
+        return max((r.epsilon_achieved for r in self.targets if r.epsilon_achieved is not None), default=None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every generator of every target came to its end and left nothing out for lack of budget; not where no
+        target was searched."""
+        return bool(self.targets) and all(report.complete for report in self.targets)
+
+    @property
+    def objectives(self) -> list[str]:
+        """The measures that were optimised, as far as any target was searched."""
+        return next((list(report.examined) for report in self.targets if report.examined), [])
+
+    def plot(self, path: str | None = None, target: Any = None) -> Any:
+        """Members in one layout and the skyline, of one target, as a `matplotlib.figure.Figure`; needs matplotlib.
+
+        target  which of several (default: the first that has explanations);  path  where it is saved, too
+        Raises DataError where there is nothing to draw.
+        """
+        from sxq.pictures.plots import plot_result
+
+        return plot_result(self, path, target)
+
+    def to_html(self, path: str | None = None) -> str:
+        """The answer as one self-contained page, also written to `path`: fronts, members, coverage, plan, SQL."""
+        from sxq.pictures.page import page
+
+        text = page(self)
+        if path is not None:
+            try:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            except OSError as error:
+                raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+        return text
+
+    def export(self, path: str) -> None:
+        """Write the answer as .graphml, .json or .csv; raises InvalidValue (the suffix), DataError (the file)."""
+        from sxq.pictures.export import export
+
+        export(self, path)
+
+    def _repr_html_(self) -> str:
+        from sxq.pictures.notebook import result_html
+
+        return result_html(self)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.explanations)
+
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Explanation]: ...
+
+    def __getitem__(self, index: int | slice) -> Explanation | list[Explanation]:
+        return self.explanations[index]
+
+    def __repr__(self) -> str:
+        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
+
+    def summary(self) -> str:
+        """One line: what was examined and what share of it the answer covers."""
+        targets = f"{len(self.targets)} {self.kind}{'' if len(self.targets) == 1 else 's'}"
+        share = ""
+        if self.explanatory:
+            share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
+        stopped = any(report.status == "stopped" for report in self.targets)
+        ended = "; the search did not run to its end" if stopped else ""
+        return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
+
+    def notes(self) -> list[str]:
+        """What must be known to read the answer right; of many notes the first ten."""
+        noted = [f"{self.kind} {shown(report.target)}: {report.note}" for report in self.targets if report.note]
+        alone = sum(bool(report.self_sufficient) for report in self.targets)
+        if alone:
+            noted.insert(0, f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "
+                            f"class without any edge, so 'factual' says little there")
+        return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])

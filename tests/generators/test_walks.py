@@ -1,0 +1,75 @@
+"""Walks on a made-up hub whose first-order estimates mislead; branches of a field, against a slow twin."""
+
+import numpy as np
+import pytest
+
+from sxq.generators.protocol import Context, Scored
+from sxq.generators.search import walks
+from sxq.generators.search.memory import Memory
+from sxq.graph import Graph, extract
+from tests.graphs import random_graph
+
+LEAVES, ALLOWANCE = 1200, 2400
+
+
+def hub():
+    """The target, a hub, and the hub's leaves."""
+    ends = np.stack([np.append(0, np.ones(LEAVES, int)), 1 + np.arange(LEAVES + 1)])
+    graph = Graph(np.concatenate([ends, ends[::-1]], axis=1), np.ones((LEAVES + 2, 1), np.float32))
+    return extract(graph, 0, 2, 0)
+
+
+def lowest(field, rng):
+    """The least log-odds on G \\ G_s that walks reach where every fifth unit, though its estimate says that removing it
+    takes most from the class, gives it as much."""
+    harmful = np.arange(field.num_units) % 5 == 0
+    harmful[:2] = False
+    takes = np.where(harmful, -0.1, 0.02)  # from the log-odds, by being removed
+    estimates = np.where(harmful, 0.2, 0.02)
+
+    def odds(bits):
+        return np.stack([np.zeros(len(bits)), 4 - bits @ takes], axis=1)
+
+    def slopes(bits, rest):
+        return np.repeat(estimates[None], len(bits), axis=0)
+
+    context = Context(np.ones(2), np.ones(2), 0, ALLOWANCE, 1000, rng, lambda: estimates, slopes, 0.98, 0.5,
+                      lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1), ("fdl+", "conc"))
+    memory, reached = Memory(field, context), []
+
+    def drive(search):
+        answer = None
+        while True:
+            try:
+                bits = search.send(answer).bits
+            except StopIteration:
+                return
+            p = 1 / (1 + np.exp(-odds(bits)))
+            reached.append(odds(bits)[:, 1].min())
+            answer = Scored(np.arange(len(bits)), p, p, *[np.ones(len(bits), bool)] * 3, p)
+
+    drive(walks.probe(memory))
+    assert 0 < len(memory.unprobed) < field.num_units
+    drive(walks.Walks.start(memory, thorough=True).go(memory))
+    return min(reached)
+
+
+def test_walks_of_a_field_too_large_to_probe_go_by_what_they_measure(monkeypatch):
+    monkeypatch.setattr(walks, "PROBED", 24)
+    assert lowest(hub(), np.random.default_rng(0)) < 0
+    monkeypatch.setattr(walks, "LATE", (0, 0))
+    assert lowest(hub(), np.random.default_rng(0)) > 0
+
+
+@pytest.mark.parametrize("undirected", [True, False])
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_a_unit_is_on_the_branch_of_the_one_that_joins_it_to_the_target(hops, undirected):
+    rng = np.random.default_rng(hops)
+    field = extract(random_graph(rng, nodes=40, edges=70, undirected=undirected), 0, hops, 0)
+    context = Context(np.ones(2), np.ones(2), 0, 100, 100, rng, lambda: rng.random(field.num_units), None, 0.9, 0.5, None)
+    memory = Memory(field, context)
+    for hop, branches in zip(range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), memory.branches, strict=True):
+        for unit, branch in enumerate(branches):
+            while field.unit_hop[unit] > hop and memory.link[unit] >= 0:
+                unit = memory.link[unit]
+            assert branch == unit

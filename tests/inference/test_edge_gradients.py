@@ -1,0 +1,62 @@
+"""First-order estimates layer by layer are those of autograd on the plain module under PyG's masks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from torch_geometric import nn as pyg
+
+from sxq.inference.edge_gradients import Slopes
+from sxq.inference.layered.backend import Layered
+from sxq.graph import Graph, extract
+from tests.graphs import random_graph
+from tests.inference.test_layered import CASES, MODELS, Attributed, Stack, Weighted, prepared, some_bits
+
+BY_COPIES = {"Stack sage max", "Stack graph max", "Attributed gatv2 mean", "Attributed transformer", "GraphSAGE"}
+
+
+def without_loops(graph):
+    """PyG masks the wrong edges where there are loops."""
+    keep = graph.edge_index[0] != graph.edge_index[1]
+    edge_values = {name: getattr(graph, name) if getattr(graph, name) is None else getattr(graph, name)[keep]
+                   for name in ("edge_weight", "edge_attr")}
+    return Graph(graph.edge_index[:, keep], graph.x, y=graph.y, **edge_values)
+
+
+def assert_same_slopes(module, graph, by_layers):
+    model = prepared(module, graph)
+    backend = Layered(model)
+    for directed in (False, True) if graph.undirected else (True,):
+        field = extract(graph, 0, backend.trace.hops, 1, directed)
+        bits = some_bits(field, 5)
+        layered = Slopes(model, graph, field, 1, backend)
+        copies = Slopes(dataclasses.replace(model), graph, field, 1)
+        for context in (True, False):
+            expected = copies(bits, context)
+            assert np.abs(expected).max() > 0
+            for count in (1, len(bits)):
+                close = 1e-4 * np.abs(expected).max()
+                assert np.allclose(layered(bits[:count], context), expected[:count], rtol=1e-3, atol=close)
+        assert (len(layered._ways) == 2) == by_layers
+
+
+@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+def test_slopes_of_a_layer(kind, name, make):
+    graph = random_graph(np.random.default_rng(2), weighted=kind is Weighted, attributed=kind is Attributed)
+    assert_same_slopes(kind(make), without_loops(graph), f"{kind.__name__} {name}" not in BY_COPIES)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_slopes_of_a_model(name):
+    graph = random_graph(np.random.default_rng(3), undirected=False)
+    assert_same_slopes(MODELS[name](), without_loops(graph), name not in BY_COPIES)
+
+
+def test_slopes_of_many_sets_are_worked_out_in_parts(monkeypatch):
+    graph = without_loops(random_graph(np.random.default_rng(4)))
+    model = prepared(Stack(pyg.GCNConv), graph)
+    field = extract(graph, 0, 2, 1)
+    slopes, bits = Slopes(model, graph, field, 1, Layered(model)), some_bits(field, 9)
+    whole = slopes(bits, True)
+    monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * slopes._way.cost)
+    assert np.allclose(slopes(bits, True), whole, atol=1e-6)

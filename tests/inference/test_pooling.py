@@ -1,0 +1,164 @@
+"""Models of graphs, layer by layer: what the plain module gives on the graph that is really cut.
+
+G_s is edge-induced: only the nodes of its edges are pooled; the empty candidate has all nodes and no edge.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch_geometric import nn as pyg
+from torch_geometric.utils import scatter
+
+from sxq.inference import Cuts
+from sxq.inference.layered import schedule as packing
+from sxq.inference.layered.backend import Layered
+from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models.borrow import Model
+from sxq.graph import LOOP, Field, Graph
+from tests.graphs import random_graph
+from tests.inference.test_layered import CPU, assert_equal, some_bits
+
+POOLINGS = {"sum": pyg.global_add_pool, "mean": pyg.global_mean_pool, "max": pyg.global_max_pool}
+
+
+class Classifier(nn.Module):
+    """Two layers, a pooling, two row-wise maps; `pool(x, batch)` may be a module."""
+
+    def __init__(self, make, pool, width=6):
+        super().__init__()
+        self.first, self.second, self.pool = make(5, 6), make(6, 6), pool
+        self.head = nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
+
+    def forward(self, x, edge_index, batch):
+        x = self.first(x, edge_index).relu()
+        return self.head(self.pool(self.second(x, edge_index), batch))
+
+
+class Weighted(Classifier):
+    def forward(self, x, edge_index, edge_weight=None, batch=None):
+        x = self.first(x, edge_index, edge_weight).relu()
+        return self.head(self.pool(self.second(x, edge_index, edge_weight), batch))
+
+
+class Skipping(Classifier):
+    """Reads every layer, the features themselves included, by two poolings."""
+
+    def forward(self, x, edge_index, batch):
+        one = self.first(x, edge_index).tanh()
+        two = self.second(one, edge_index) + one
+        return self.head(torch.cat([pyg.global_max_pool(two, batch), pyg.global_mean_pool(x, batch),
+                                    scatter(one, batch, dim=0, reduce="sum")], dim=-1)).log_softmax(dim=-1)
+
+
+class Featured(Classifier):
+    """No message at all."""
+
+    def forward(self, x, edge_index, batch):
+        return self.head(self.pool(x, batch))
+
+
+MODELS = {
+    **{f"gcn {name}": (lambda pool=pool: Classifier(pyg.GCNConv, pool)) for name, pool in POOLINGS.items()},
+    "gcn weighted": lambda: Weighted(pyg.GCNConv, pyg.global_mean_pool),
+    "gat": lambda: Classifier(pyg.GATConv, pyg.global_mean_pool),
+    "sage max": lambda: Classifier(lambda i, o: pyg.SAGEConv(i, o, aggr="max"), pyg.global_max_pool),
+    "gin": lambda: Classifier(lambda i, o: pyg.GINConv(nn.Linear(i, o)), pyg.global_add_pool),
+    "le": lambda: Classifier(pyg.LEConv, pyg.global_mean_pool),
+    "tag": lambda: Classifier(lambda i, o: pyg.TAGConv(i, o, K=2), pyg.global_mean_pool),
+    "sum module": lambda: Classifier(pyg.GCNConv, pyg.SumAggregation()),
+    "mean module": lambda: Classifier(pyg.GCNConv, pyg.MeanAggregation()),
+    "max module": lambda: Classifier(pyg.GCNConv, pyg.MaxAggregation()),
+    "skips": lambda: Skipping(pyg.GCNConv, None, width=17),
+    "features alone": lambda: Featured(pyg.GCNConv, pyg.global_max_pool, width=5),
+}
+
+
+def prepared(module):
+    generator = torch.Generator().manual_seed(0)
+    for name, value in [*module.named_parameters(), *module.named_buffers()]:
+        if value.is_floating_point():
+            value.data = torch.randn(value.shape, generator=generator) * 0.5
+            value.data = value.data.abs() + 0.5 if "var" in name else value.data
+    arguments = ("edge_weight", "batch") if isinstance(module, Weighted) else ("batch",)
+    return Model(module.eval().requires_grad_(False), "logits", arguments, CPU, torch.empty(0))
+
+
+def whole(graph):
+    """All of a graph as a field: units are pairs, or edges where it is directed."""
+    ends = graph.edge_index if not graph.undirected else np.sort(graph.edge_index, axis=0)
+    real = ends[0] != ends[1]
+    units, owner = np.unique(ends[:, real], axis=1, return_inverse=True)
+    unit = np.full(graph.num_edges, LOOP)
+    unit[real] = owner.reshape(-1)
+    layer = np.arange(graph.num_nodes) // 7  # hops mean nothing here
+    return Field(-1, 4, 0, not graph.undirected, np.arange(graph.num_nodes), layer, graph.edge_index,
+                 np.arange(graph.num_edges), unit, units, np.ones(units.shape[1], int))
+
+
+def plain(model, graph, field, bits):
+    """[2, C]: the module on the edge-induced graph of the candidate, and on all nodes without its edges."""
+    loops = field.unit == LOOP
+    kept = ~loops
+    kept[~loops] = bits[field.unit[~loops]]
+    alive = np.isin(np.arange(graph.num_nodes), graph.edge_index[:, kept]) | (not bits.any())
+    outputs = []
+    for edges, nodes in ((kept | loops, alive), (~kept, np.ones_like(alive))):
+        edges = edges & nodes[graph.edge_index[0]]
+        edge_index = torch.from_numpy((np.cumsum(nodes) - 1)[graph.edge_index[:, edges]])
+        given = {"batch": torch.zeros(nodes.sum(), dtype=torch.long)}
+        if "edge_weight" in model.arguments:
+            given["edge_weight"] = torch.from_numpy(graph.edge_weight[edges])
+        outputs.append(model.module(torch.from_numpy(graph.x[nodes]), edge_index, **given)[0])
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("undirected", [True, False])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatch):
+    rng = np.random.default_rng(len(name))
+    graphs = [random_graph(rng, nodes, 2 * nodes, undirected, weighted=name == "gcn weighted")
+              for nodes in (12, 24)]
+    backend = Layered(prepared(MODELS[name]()))
+    fields = [whole(graph) for graph in graphs]
+    cuts = [Cuts(backend.load(graph, field), some_bits(field, size))
+            for graph, field, size in zip(graphs, fields, (5, 9))]
+    for alone in (1, 10**9):  # by themselves, and packed together
+        monkeypatch.setattr(packing, "ALONE", alone)
+        for graph, field, cut, found in zip(graphs, fields, cuts, backend.infer(cuts)):
+            expected = [plain(backend.model, graph, field, bits) for bits in cut.bits]
+            assert_equal(found, torch.stack(expected, dim=1))
+
+
+@pytest.mark.parametrize("edges", [[], [(0, 0), (2, 2)]])
+def test_a_graph_without_units_has_its_nodes(edges):
+    graph = Graph(np.array(edges, int).reshape(-1, 2).T, np.random.default_rng(0).normal(size=(4, 5)))
+    backend, field = Layered(prepared(MODELS["gcn sum"]())), whole(graph)
+    bits = np.zeros((1, 0), bool)
+    found = backend.infer([Cuts(backend.load(graph, field), bits)])[0]
+    assert_equal(found, plain(backend.model, graph, field, bits[0])[:, None])
+
+
+REFUSED = {
+    "looks at batch": lambda x, batch: torch.where(batch > 0, x, 0.0),
+    "picks single nodes": lambda x, batch: pyg.global_add_pool(x, batch)[batch],
+    "pooling by 'mul'": lambda x, batch: scatter(x, batch, reduce="mul"),
+    "graphs and nodes together": lambda x, batch: pyg.global_add_pool(x, batch) + x,
+    "not one row per graph": lambda x, batch: x,
+    "does not pool nodes by graph": lambda x, batch: scatter(scatter(x, batch), batch),
+    "no layered form of MedianAggregation": pyg.MedianAggregation(),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_no_pooling_of_nodes_is_refused_with_its_reason(reason):
+    with pytest.raises(Untraceable, match=reason):
+        Layered(prepared(Classifier(pyg.GCNConv, REFUSED[reason])))
+
+
+def test_recording_leaves_the_poolings_as_they_were():
+    call = pyg.Aggregation.__call__
+    Layered(prepared(MODELS["gcn sum"]()))
+    with pytest.raises(Untraceable):
+        Layered(prepared(Classifier(pyg.GCNConv, lambda x, batch: x if x.sum() > 0 else batch)))
+    assert pyg.pool.glob.scatter is scatter and pyg.Aggregation.__call__ is call

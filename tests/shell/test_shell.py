@@ -1,0 +1,228 @@
+"""The shell: output modes and dot-commands by golden scripts, completion as a function, the prompt as a person."""
+
+import io
+import re
+import time
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+
+import sxq
+from sxq.shell import Session, display
+from sxq.shell.completion import suggest
+from sxq.shell.editor import finished
+from sxq.shell.scripts import DotCommand, Statement, steps
+from sxq.shell.watching import line
+from tests import golden, graphs
+from tests.terminal import terminal
+
+
+@pytest.mark.parametrize("path", golden.files("shell"), ids=golden.name)
+def test_golden(path, bless, toy):
+    with sxq.connect("toys.duckdb") as con:
+        session = Session(con)
+
+        def run(script):
+            if path.stem == "display":
+                return display.rendered(display.table(con.execute(script))).rstrip("\n")
+            written = io.StringIO()
+            with redirect_stdout(written):
+                session.run(script)
+            return written.getvalue().rstrip("\n")
+
+        golden.check(path, run, bless)
+
+
+def test_the_steps_of_a_script():
+    script = "-- c\nSELECT 1; SELECT\n  '.mode; x'\n;\n .mode csv\n.print it's\nSELECT 2"
+    assert list(steps(script)) == [
+        Statement("\nSELECT 1"), Statement("\n          SELECT\n  '.mode; x'"), DotCommand("mode csv"),
+        DotCommand("print it's"), Statement("\n\n\n\n\n\nSELECT 2")]
+    assert list(steps(";; ;")) == [] and list(steps("  \n-- only a comment")) == []
+
+
+VOCABULARY = sxq.session.vocabulary.Vocabulary(
+    graphs=("karate", "my-graph"), collections=("mols",), refines=("r",), models=("gcn", "gat"), measures=("fdl+", "fdl-", "conc"),
+    tables={"explanations": ("query_id", "rank"), "mine": ("a", "b c")},
+    generators={"onion": (), "random": ("size",), "refine": ("pretrained",)}, options=("architecture", "layers"),
+    pretraining=("epochs", "split"), architectures=("gcn", "gin"))
+
+
+@pytest.mark.parametrize("text, typed, expected", [
+    ("", "", ["EXPLAIN", "TRAIN", "SELECT"]),
+    ("EXP", "EXP", ["EXPLAIN"]),
+    ("EXPLAIN NODE 4 USING MODEL ", "", ["gcn", "gat"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn ON GRAPH ", "", ["karate", '"my-graph"']),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fd", "fd", ["fdl+", "fdl-"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+", "fdl+", []),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+, ", "", ["conc"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc WHERE ", "", ["conc", "FACTUAL"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc B", "B", ["BUDGET", "BY"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY ", "", ["onion", "random"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY random (", "", ["size"]),
+    ("EXPLAIN NODES (SELECT ", "", ["query_id", "rank", "a", '"b c"', "FROM"]),
+    ("EXPLAIN NODES (SELECT a FROM m", "m", ["mine"]),
+    ("SELECT 1; TRAIN MODEL new ON GRAPH k", "k", ["karate"]),
+    ("TRAIN MODEL new ON GRAPH karate (", "", ["ARCHITECTURE", "LAYERS"]),
+    ("TRAIN MODEL new ON GRAPH karate (ARCHITECTURE = ", "", ["gcn", "gin"]),
+    ("TRAIN MODEL ", "", []),
+    ("TRAIN MODEL new ON GRAPHS ", "", ["mols"]),
+    ("EXPLAIN GRAPHS 1 USING MODEL gcn ON GRAPHS ", "", ["mols"]),
+    ("PRETRAIN REFINE ", "", []),
+    ("PRETRAIN REFINE r FOR MODEL ", "", ["gcn", "gat"]),
+    ("PRETRAIN REFINE r FOR MODEL gcn ON GRAPH karate (", "", ["EPOCHS", "SPLIT"]),
+    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY refine (pretrained = ", "", ["r"]),
+    ("DROP REFINE ", "", ["r", "IF"]),
+    ("SET sxq_bu", "sxq_bu", ["sxq_budget"]),
+    ("SELECT * FROM exp", "exp", ["explanations"]),
+    ("SELECT e.r", "r", []),
+    ("SELECT rank FROM explanations e WHERE e.r", "r", ["rank"]),
+    ("SELECT x FROM mine AS m WHERE m.", "", ["a", "b c"]),
+    ("SELECT 'exp", "exp", []),
+    (".mo", ".mo", [".mode", ".models"]),
+    (".mode c", "c", ["csv"]),
+])
+def test_completion(text, typed, expected):
+    found, words = suggest(text, VOCABULARY, ("mode", "models", "quit"))
+    assert found == typed
+    assert set(expected) <= set(words) if expected else not words, words
+
+
+def test_every_completion_of_a_keyword_leads_to_what_the_grammar_knows():
+    """Whatever is suggested after a beginning is never refused as the next word."""
+    for text in ("EXPLAIN ", "EXPLAIN NODE 1 USING ", "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc ", "SHOW "):
+        for word in suggest(text, VOCABULARY)[1]:
+            with pytest.raises(sxq.ParseError) as refused:
+                sxq.language.parse(f"{text}{word} ~")
+            assert refused.value.column > len(text) + len(word)
+
+
+def test_paths_are_completed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "one.sql").touch()
+    assert suggest(".read s", VOCABULARY) == ("s", ["scripts/"])
+    assert suggest(".read scripts/", VOCABULARY) == ("scripts/", ["scripts/one.sql"])
+    assert suggest(".read nowhere/", VOCABULARY) == ("nowhere/", [])
+
+
+@pytest.mark.parametrize("text, runs", [
+    ("SELECT 1", False), ("SELECT 1;", True), ("SELECT 'a;", False), ("", True), (".mode csv", True), ("-- ;", False)])
+def test_enter_runs_what_is_finished(text, runs):
+    assert finished(text) == runs
+
+
+@pytest.mark.parametrize("share, drawn", [(0, "      "), (1, "██████"), (0.5, "███   "), (1 / 48, "▏     "), (7, "██████")])
+def test_bars(share, drawn):
+    assert display.bar(share) == drawn
+
+
+def test_progress_says_how_far_and_how_long():
+    from sxq.execution import Progress
+
+    half = Progress(targets=1, total=2, candidates=3000, seconds=2.0, front=7, share=0.5, coverage=0.875)
+    assert line(half) == ("━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
+                          "at most 2 s left")
+    assert "at most 1 s left" in str(Progress(0, 1, 10, 2.0, 1, 0.1, within=3.0))
+    assert "left" not in str(Progress(0, 1, 0, 0.0, 0, 0.0)) and line("epoch 3") == "epoch 3"
+
+
+def test_a_person_at_the_prompt(toy):
+    """Lines up to a `;`, a caret below what is wrong, completion, Ctrl-C, and a history that outlives the session."""
+    (toy / ".sxqrc").write_text(".timer off\nCREATE TEMP TABLE from_init AS SELECT 42 AS answer;\n")
+    with terminal("toys.duckdb", cwd=toy) as shell:
+        assert "42" in shell.answer("SELECT *\rFROM from_init;")
+        assert "...>" in shell.screen
+        seen = shell.answer("EXPLAIN NODE 'acct-17' USING MODEL vots OPTIMIZE conc;")
+        assert re.search(r"no model named 'vots', did you mean 'votes'\?.*\n.*MODEL vots OPT.*\n +\^\^\^\^", seen)
+        seen = shell.answer("EXPLIAN NODE 'acct-17';")
+        assert re.search(r"found 'EXPLIAN', did you mean 'EXPLAIN'\?\n +EXPLIAN NODE 'acct-17'\n +\^", seen)
+        shell.type("EXPLAIN NODE 'acct-17' USING MODEL v")
+        shell.wait("MODEL v")
+        shell.type("\t")
+        shell.wait("MODEL votes")
+        shell.type(" OPTIMIZE fdl+, conc;\r")
+        seen = shell.wait("epsilon-dominate")
+        assert "█" in seen and "●" in seen
+        shell.prompt()
+        shell.type("SELECT 'half a thought")
+        shell.wait("half a thought")
+        shell.type("\x03")
+        shell.prompt()
+        assert "still here" in shell.answer("SELECT 'still here' AS state;")
+        shell.type(".quit\r")
+        assert shell.child.wait(60) == 0
+    with terminal("toys.duckdb", cwd=toy) as shell:
+        shell.prompt()
+        shell.type("\x12from_in")  # Ctrl-R
+        shell.wait("FROM from_init;")
+        shell.type("\r")
+        shell.wait(lambda screen: screen.endswith("FROM from_init;"))
+        shell.type("\r")
+        shell.wait("42")
+        assert (toy / ".sxq_history").stat().st_mode & 0o077 == 0
+
+
+def test_progress_and_two_interrupts_at_the_prompt(toy):
+    """The first Ctrl-C shows what was found, marked incomplete; the second aborts; the prompt comes back."""
+    with sxq.connect("toys.duckdb") as con:
+        con.register_graph("big", graphs.random_graph(np.random.default_rng(0), nodes=60, edges=150, features=2))
+        con.execute("CREATE MODEL long ON GRAPH big FROM FILE 'gossip.safetensors' "
+                    "(ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2)")
+    endless = "EXPLAIN NODE 0 USING MODEL long OPTIMIZE fdl+, conc BY random BUDGET 1000000000 CANDIDATES"
+    with terminal("toys.duckdb", cwd=toy) as shell:
+        shell.prompt()
+        shell.type(endless + ";\r")
+        shell.wait(lambda screen: re.search(r"0 of 1 targets, [\d,]+ candidates, [\d,]+/s, front \d+, covers", screen))
+        shell.type("\x03")
+        assert "the search did not run to its end" in " ".join(shell.prompt().split())
+        shell.type(f"EXPLAIN NODES (SELECT count(*) FROM range(10000000000)) {endless[15:]};\r")
+        time.sleep(0.5)  # DuckDB counts, and nothing is on the screen yet
+        shell.type("\x03")
+        assert "interrupted" in shell.prompt() or "INTERRUPT" in shell.screen
+        assert "still here" in shell.answer("SELECT 'still here' AS state;")
+
+
+SLOW = """
+import time
+import sxq
+from sxq.shell import talk
+
+def slow(batch):
+    time.sleep(30 if len(batch.bits) > 1 else 0)     # a batch that nobody wants to wait for
+    return batch.sizes * 0.0
+
+with sxq.connect("toys.duckdb") as con:
+    con.register_measure("slow", slow, larger_is_better=True)
+    talk(con)
+"""
+
+
+def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
+    (toy / "slow.py").write_text(SLOW)
+    with terminal(program=["slow.py"], cwd=toy) as shell:
+        shell.answer("EXPLAIN NODE 'acct-17' USING MODEL votes OPTIMIZE fdl+, conc;")
+        shell.type("EXPLAIN NODES 'acct-17', 'acct-1' USING MODEL votes OPTIMIZE fdl+, slow;\r")
+        time.sleep(2)
+        shell.type("\x03")
+        shell.wait("stopping; Ctrl-C again to abort")
+        started = time.monotonic()
+        shell.type("\x03")
+        shell.wait("interrupted")
+        shell.prompt()
+        assert time.monotonic() - started < 20
+        seen = shell.answer("SELECT query_id, complete, 'kept' AS t FROM queries ORDER BY ALL;")
+        assert re.search(r"1 +yes +kept\n +2 +no +kept", seen)
+        assert "ok" in shell.answer("AUDIT QUERY 1;")
+
+
+def test_a_wide_result_goes_through_the_pager(toy):
+    with terminal("toys.duckdb", cwd=toy, rows=20, columns=80) as shell:
+        shell.answer(".timer off")
+        shell.type("SELECT range AS n FROM range(500);\r")
+        shell.wait(lambda screen: screen.endswith(":"))
+        shell.type("q")
+        shell.prompt()
+        shell.answer(".pager off")
+        assert "499" in shell.answer("SELECT range AS n FROM range(500);")
