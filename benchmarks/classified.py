@@ -17,8 +17,8 @@ import torch
 
 from sxq.execution import register
 from sxq.generators.protocol import Subject
-from sxq.generators.explainers.ladder import top
-from sxq.inference import Cuts
+from sxq.generators.explainers.mask_to_subgraphs import top
+from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
 from sxq.graph import Field, Graph, GraphSet, whole
 from sxq.graph.collecting import read_graphs
@@ -86,7 +86,7 @@ class Case:
         """p [2, rows, C] of units bits [rows, U] of each graph: on them alone, and without them."""
         for i, rows in zip(range(len(self)) if numbers is None else numbers, bits):
             step = max(1, AT_ONCE // self.fields[i].num_nodes)
-            parts = [self.backend.infer([Cuts(self.loaded[i], rows[start:start + step])])[0]
+            parts = [self.backend.infer([CandidateBatch(self.loaded[i], rows[start:start + step])])[0]
                      for start in range(0, len(rows), step)]
             yield self.model.probabilities(torch.cat(parts, dim=1).flatten(0, 1)).numpy().reshape(2, len(rows), -1)
 

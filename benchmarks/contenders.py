@@ -8,10 +8,10 @@ from classified import NOWHERE, Case, Fared, timed
 from torch_geometric.explain import GNNExplainer
 
 import sxq
-from sxq.generators.explainers.ladder import grow_order
-from sxq.generators.explainers.peers import soft_mask
+from sxq.generators.explainers.mask_to_subgraphs import grow_order
+from sxq.generators.explainers.pyg_explainers import soft_mask
 from sxq.generators.baselines.random import grow
-from sxq.inference.edge_gradients import Slopes
+from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models import refine
 
@@ -37,7 +37,7 @@ def by_truth(case: Case, seed: int) -> list[np.ndarray]:
 
 def gradient(case: Case, seed: int) -> list[np.ndarray]:
     """SA: the size of each edge's gradient."""
-    return [np.abs(Slopes(case.model, subject.graph, field, subject.predicted)(np.ones((1, field.num_units), bool), True)[0])
+    return [np.abs(EdgeGradients(case.model, subject.graph, field, subject.predicted)(np.ones((1, field.num_units), bool), True)[0])
             for field, subject in zip(case.fields, case.subjects)]
 
 

@@ -4,7 +4,7 @@
     con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
-from sxq.session.builder import Question, explain
+from sxq.session.builder import ExplainQuery, explain
 from sxq.connection import Connection
 from sxq.errors import (
     DatabaseLocked,
@@ -32,9 +32,9 @@ from sxq.values.result import Result, Table
 __version__ = "0.1.0"
 
 __all__ = [
-    "Connection", "DataError", "DatabaseLocked", "Error", "Explanation", "GraphError", "InvalidValue", "ModelChanged",
+    "Connection", "DataError", "DatabaseLocked", "Error", "ExplainQuery", "Explanation", "GraphError", "InvalidValue", "ModelChanged",
     "ModelDetached", "ModelError", "ModelNotLocal", "ModelOutputError", "NameTaken", "NodeNotFound", "ParseError",
-    "QueryError", "Question", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen",
+    "QueryError", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen",
     "UnknownName", "connect", "explain",
 ]
 

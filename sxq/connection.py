@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sxq import language
-from sxq.session.builder import Question, ask
+from sxq.session.builder import ExplainQuery, ask
 from sxq.session.audit import audit
 from sxq.session.define import Definitions
 from sxq.errors import SQLError
@@ -68,7 +68,7 @@ class Connection:
 
     def explain(self, *, node: Any = None, nodes: Iterable[Any] | None = None, graph: Any = None,
                 graphs: Iterable[Any] | None = None, query: str | None = None,
-                parameters: Sequence[Any] | Mapping[str, Any] | None = None, kind: str = "node") -> Question:
+                parameters: Sequence[Any] | Mapping[str, Any] | None = None, kind: str = "node") -> ExplainQuery:
         """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`); or about
         graphs of a collection, by `graph`, `graphs`, or a `query` with `kind="graph"`.
 

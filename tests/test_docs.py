@@ -77,7 +77,7 @@ def test_links_lead_somewhere(name):
 def test_every_public_name_is_in_the_guide():
     text = TEXTS["python.md"]
     assert [name for name in sxq.__all__ if f"`{name}`" not in text] == []
-    for owner in (sxq.Connection, sxq.Question, sxq.Result, sxq.Explanation, sxq.Table):
+    for owner in (sxq.Connection, sxq.ExplainQuery, sxq.Result, sxq.Explanation, sxq.Table):
         for name, value in vars(owner).items():
             if not name.startswith("_") and (callable(value) or isinstance(value, property)):
                 assert re.search(rf"\b{name}\b", text), f"{owner.__name__}.{name}"

@@ -27,7 +27,7 @@ class Entry:
     p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s
 
 
-class Ledger:
+class CandidateTable:
     """All verified candidates of one target."""
 
     def __init__(self):

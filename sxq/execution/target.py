@@ -13,13 +13,13 @@ import torch
 from sxq.errors import ModelNotLocal
 from sxq.generators.protocol import Candidates, Context, FIRST, PRUNED, Scored, Subject
 from sxq.generators import GENERATORS
-from sxq.inference.edge_gradients import Slopes
-from sxq.inference.memory_usage import held
-from sxq.inference import Backend, Cuts
-from sxq.execution.candidate_table import Entry, Ledger
+from sxq.inference.edge_gradients import EdgeGradients
+from sxq.inference.memory_usage import memory_usage
+from sxq.inference import Backend, CandidateBatch
+from sxq.execution.candidate_table import Entry, CandidateTable
 from sxq.inference.locality import WIDEST, agree
 from sxq.models.borrow import Model, blaming
-from sxq.inference.batches import probe
+from sxq.inference.batches import infer_batches
 from sxq.execution.verifier import Request, Verdict
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
@@ -55,7 +55,7 @@ class TargetRun:
         self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
-        self.ledger, self._slopes, self._told = Ledger(), None, 0
+        self.ledger, self._slopes, self._told = CandidateTable(), None, 0
         self.bytes = GROWS * self._held()  # memory it holds on to, looked up ever more rarely
         self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
         self.incomparable = 0
@@ -92,7 +92,7 @@ class TargetRun:
 
     def _held(self) -> int:
         """Bytes that the field, loaded, and what was found out about it take; not what all targets share."""
-        return held(self.field, self.loaded, self._slopes, self.ledger,
+        return memory_usage(self.field, self.loaded, self._slopes, self.ledger,
                     shared=(self.graph, self.model, self.backend))
 
     def ask(self) -> Request | None:
@@ -230,7 +230,7 @@ class TargetRun:
     def slopes(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise with each unit's messages, to first order, at the sets of units `bits`: [c, U]."""
         started = time.perf_counter()
-        self._slopes = self._slopes or Slopes(self.model, self.graph, self.field, self.predicted, self.backend)
+        self._slopes = self._slopes or EdgeGradients(self.model, self.graph, self.field, self.predicted, self.backend)
         found = self._slopes(bits, context)
         self._estimating += time.perf_counter() - started
         return found
@@ -244,7 +244,7 @@ class TargetRun:
         """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""
         if self.loaded is None:
             self.loaded = self.backend.load(self.graph, self.field)
-        return probe(self.model, self.backend, self.loaded, bits, self.batch_memory)
+        return infer_batches(self.model, self.backend, self.loaded, bits, self.batch_memory)
 
     def _measure(self, bits, p_kept, p_removed) -> tuple[np.ndarray, np.ndarray]:
         return evaluate(self.measures, self.batch(bits, p_kept, p_removed), self.lattice_plan.resolution)
@@ -278,7 +278,7 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         loaded = backend.load(graph, field)
         with blaming(model, f"the receptive field of node {graph.key(position)!r}"):
-            empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+            empty, full = backend.infer([CandidateBatch(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
         if agree(full.cpu(), model.full[position]):
             return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()
     difference = float((full.cpu() - model.full[position]).abs().max())
@@ -292,7 +292,7 @@ def _load_whole(scan: FieldScan, graph: Graph, model: Model, backend: Backend, n
     field = whole(graph, scan.directed)
     loaded, where = backend.load(graph, field), f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(model, where):
-        empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+        empty, full = backend.infer([CandidateBatch(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
     if not agree(full.cpu(), model.full[number]):
         raise ModelNotLocal(f"{where} gets another output than at registration")
     return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()

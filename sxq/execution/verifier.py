@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference import Backend, Cuts
+from sxq.inference import Backend, CandidateBatch
 from sxq.inference.tiles.threads import one_thread
 from sxq.models.borrow import Model
 
@@ -68,7 +68,7 @@ class Verifier:
 
     def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor]]:
         """Outputs [2, n, C] for the slices of one batch; halved when it does not fit after all."""
-        cuts = [Cuts(requests[owner].field, requests[owner].bits[start:stop]) for owner, start, stop in batch]
+        cuts = [CandidateBatch(requests[owner].field, requests[owner].bits[start:stop]) for owner, start, stop in batch]
         try:
             return [(owner, output) for (owner, _, _), output in zip(batch, self.backend.infer(cuts))]
         except (MemoryError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from sxq.generators.baselines.exhaustive import exhaustive
 from sxq.generators.paper.growing import growing
 from sxq.generators.baselines.moexp import moexp
 from sxq.generators.paper.onion import onion
-from sxq.generators.explainers.peers import attention, gnnexplainer, graphmask, pyg, sa
+from sxq.generators.explainers.pyg_explainers import attention, gnnexplainer, graphmask, pyg, sa
 from sxq.generators.explainers.pgexplainer import pgexplainer
 from sxq.generators.explainers.pgm import pgm
 from sxq.generators.baselines.random import random

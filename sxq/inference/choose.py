@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sxq.errors import ModelError
-from sxq.inference import Backend, Cuts
+from sxq.inference import Backend, CandidateBatch
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.layered.backend import Layered
 from sxq.inference.disjoint import Pooled
@@ -59,14 +59,14 @@ def check(model: Model, graph: Graph | GraphSet) -> None:
         for size in _sizes(model):
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
             some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
-            found = _run(layered, Cuts(fast, bits))[:, some]
-            difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
+            found = _run(layered, CandidateBatch(fast, bits))[:, some]
+            difference = _difference(model, found, plain.infer([CandidateBatch(slow, bits[some])])[0])
             if not difference <= TOLERANCE:
                 raise Untraceable(f"layer by layer, {where} differs by {difference:.2g} "
                                   f"from the plain model")
 
 
-def _run(layered: Layered, cuts: Cuts) -> Tensor:
+def _run(layered: Layered, cuts: CandidateBatch) -> Tensor:
     try:
         return layered.infer([cuts])[0]
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:

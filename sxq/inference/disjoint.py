@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.models.borrow import Model, edge_tensors
 from sxq.graph import HALO, LOOP, Field, Graph
 
@@ -54,7 +54,7 @@ class Disjoint:
         nodes, features = field.x.shape
         return 2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
 
-    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
         bits = [torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts]
         present = [cut.field.present(units, context) for cut, kept in zip(cuts, bits)
@@ -90,7 +90,7 @@ def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
 class Pooled(Disjoint):
     """Runs a model of graphs on B cut graphs at once; fields are `WholeGraph`s."""
 
-    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
         parts, sizes = [], [len(cut.bits) for cut in cuts]
         for cut in cuts:

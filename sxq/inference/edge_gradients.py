@@ -22,7 +22,7 @@ from sxq.graph import LOOP, Field, Graph
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
 
-class Slopes:
+class EdgeGradients:
     """The log-odds of one target's predicted class, as a function of the weights of its field's messages.
 
     Layer by layer where the backend is layered and its layers can be differentiated so; else by copies of the field.

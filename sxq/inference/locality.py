@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.disjoint import Disjoint
 from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
 from sxq.graph import Field, Graph, GraphSet, extract
@@ -142,7 +142,7 @@ class _Case:
         backend = Disjoint(self.model)
         loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
         with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
-            outputs = backend.infer([Cuts(loaded, self.bits)])[0].cpu()
+            outputs = backend.infer([CandidateBatch(loaded, self.bits)])[0].cpu()
         return [pair for row, both in enumerate(self.expected) for pair in zip(outputs[:, row], both)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 
-def held(*values: object, shared: tuple[object, ...] = ()) -> int:
+def memory_usage(*values: object, shared: tuple[object, ...] = ()) -> int:
     """Bytes of all tensors and arrays that can be reached, every storage once; what is `shared` is not counted.
 
     Looks into tuples, lists, dicts and the attributes of objects whose class is part of this package.

@@ -25,7 +25,7 @@ Where = str | tuple[str, str, float]  # "factual", "not counterfactual", ("size"
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplainQuery:
     """An EXPLAIN that is being put together; `run` asks it. `con.explain` begins one.
 
         question = con.explain(nodes=[19, 28]).using("gcn").optimize("fdl+", "fdl-", "conc")
@@ -40,56 +40,56 @@ class Question:
     _measures: tuple[str, ...] = ()
     _clauses: tuple[tuple[str, Any], ...] = ()  # the other fields of `Explain`, as they were given
 
-    def using(self, model: str, graph: str | None = None) -> "Question":
+    def using(self, model: str, graph: str | None = None) -> "ExplainQuery":
         """USING MODEL model [ON GRAPH graph]; of a model of graphs `graph` is a collection."""
         return replace(self, _model=model)._with(graph=graph)
 
-    def optimize(self, *measures: str) -> "Question":
+    def optimize(self, *measures: str) -> "ExplainQuery":
         """OPTIMIZE measure, ...: what the members are compared by, such as "fdl+", "fdl-" and "conc"."""
         return replace(self, _measures=tuple(name.lower() for name in measures))
 
-    def by(self, generator: str, **options: Any) -> "Question":
+    def by(self, generator: str, **options: Any) -> "ExplainQuery":
         """BY generator (option = value, ...); called again, the next generator beside it."""
         call = st.GeneratorCall(generator.lower(), tuple((name, _plain(value)) for name, value in options.items()))
         return self._with(generators=(*self._given("generators"), call))
 
-    def where(self, *conditions: Where) -> "Question":
+    def where(self, *conditions: Where) -> "ExplainQuery":
         """WHERE condition AND ...: "factual", "not counterfactual", or ("size", "<=", 12)."""
         return self._with(where=(*self._given("where"), *map(_condition, conditions)))
 
-    def directed(self) -> "Question":
+    def directed(self) -> "ExplainQuery":
         """EDGES DIRECTED: explain by single directions, also where the graph is undirected."""
         return self._with(directed=True)
 
-    def diversify(self, alpha: float | None = None) -> "Question":
+    def diversify(self, alpha: float | None = None) -> "ExplainQuery":
         """DIVERSIFY [ALPHA alpha]: members that cover many nodes (1) and differ from each other (0)."""
         return self._with(diversify=st.Diversify(_plain(alpha)))
 
-    def jointly(self) -> "Question":
+    def jointly(self) -> "ExplainQuery":
         """JOINTLY: one answer of k members for all targets together."""
         return self._with(jointly=True)
 
-    def top(self, k: int) -> "Question":
+    def top(self, k: int) -> "ExplainQuery":
         """TOP k: members of each answer at most (10)."""
         return self._with(top=_plain(k))
 
-    def epsilon(self, epsilon: float) -> "Question":
+    def epsilon(self, epsilon: float) -> "ExplainQuery":
         """EPSILON e: how much worse still counts as covered (0.1)."""
         return self._with(epsilon=_plain(epsilon))
 
-    def budget(self, candidates: int) -> "Question":
+    def budget(self, candidates: int) -> "ExplainQuery":
         """BUDGET n CANDIDATES: distinct candidates verified per target at most."""
         return self._with(budget=_plain(candidates))
 
-    def within(self, seconds: float) -> "Question":
+    def within(self, seconds: float) -> "ExplainQuery":
         """WITHIN t SECONDS, for the whole question; what is found by then is the answer."""
         return self._with(within=_plain(seconds))
 
-    def seed(self, seed: int) -> "Question":
+    def seed(self, seed: int) -> "ExplainQuery":
         """SEED n: where every random choice starts (0)."""
         return self._with(seed=_plain(seed))
 
-    def into(self, table: str) -> "Question":
+    def into(self, table: str) -> "ExplainQuery":
         """INTO table: also create a table of the answers."""
         return self._with(into=table)
 
@@ -120,12 +120,12 @@ class Question:
     def _given(self, clause: str) -> tuple:
         return dict(self._clauses).get(clause, ())
 
-    def _with(self, **clause: Any) -> "Question":
+    def _with(self, **clause: Any) -> "ExplainQuery":
         return replace(self, _clauses=tuple({**dict(self._clauses), **clause}.items()))
 
 
 def ask(con: "Connection", parameters: Sequence[Any] | Mapping[str, Any] | None, kind: str,
-        **targets: Any) -> Question:
+        **targets: Any) -> ExplainQuery:
     """The beginning of a question, by exactly one of what `Connection.explain` takes; raises InvalidValue."""
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
@@ -135,16 +135,16 @@ def ask(con: "Connection", parameters: Sequence[Any] | Mapping[str, Any] | None,
         raise InvalidValue(f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}: what the query finds")
     (name, value), = given.items()
     if name == "query":
-        return _of_kind(kind, Question(con, language.subquery(value, parameters)))
+        return _of_kind(kind, ExplainQuery(con, language.subquery(value, parameters)))
     kind = name.removesuffix("s")
     if name == kind:
-        return _of_kind(kind, Question(con, (_plain(value),)))
+        return _of_kind(kind, ExplainQuery(con, (_plain(value),)))
     if isinstance(value, str):
         raise InvalidValue(f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)")
-    return _of_kind(kind, Question(con, tuple(map(_plain, _plain(value)))))
+    return _of_kind(kind, ExplainQuery(con, tuple(map(_plain, _plain(value)))))
 
 
-def _of_kind(kind: str, question: Question) -> Question:
+def _of_kind(kind: str, question: ExplainQuery) -> ExplainQuery:
     return question if kind == "node" else question._with(kind=kind)
 
 
@@ -181,7 +181,7 @@ def explain(model, data, node: Any = None, *, k: int = 10, epsilon: float = 0.1,
         return question.run()
 
 
-def _targets(con: "Connection", model, data, node: Any, output: str) -> Question:
+def _targets(con: "Connection", model, data, node: Any, output: str) -> ExplainQuery:
     """What `explain` is asked about, registered."""
     if hasattr(data, "forward"):
         raise InvalidValue("the data are a model; expected explain(model, data, node)")

@@ -15,8 +15,8 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, global_mean_pool
 import sxq
 from sxq.errors import DataError, GraphError, InvalidValue, ModelError, ModelNotLocal, NodeNotFound, UnknownName
 from sxq.execution import register
-from sxq.inference.edge_gradients import Slopes
-from sxq.inference import Cuts
+from sxq.inference.edge_gradients import EdgeGradients
+from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
 from sxq.inference.layered.backend import Layered
 from sxq.inference.disjoint import Pooled
@@ -162,7 +162,7 @@ def test_cut_graphs_get_what_plain_forward_passes_give(kind, weighted):
         field = whole(graph)
         bits = rng.random((5, field.num_units)) < rng.random((5, 1))
         bits[0] = False
-        cuts.append(Cuts(backend.load(graph, field), bits))
+        cuts.append(CandidateBatch(backend.load(graph, field), bits))
     for graph, cut, (kept, removed) in zip(graphs, cuts, backend.infer(cuts)):
         field, loops = whole(graph), graph.edge_index[0] == graph.edge_index[1]
         for row, bits in enumerate(cut.bits):
@@ -186,7 +186,7 @@ def test_models_of_graphs_run_layer_by_layer_as_on_cut_graphs(kind, directed):
     bits = [rng.random((9, field.num_units)) < rng.random((9, 1)) for field in fields]
     for own in bits:
         own[0] = False
-    found, expected = (backend.infer([Cuts(backend.load(graph, field), own)
+    found, expected = (backend.infer([CandidateBatch(backend.load(graph, field), own)
                                       for graph, field, own in zip(graphs, fields, bits)])
                        for backend in (layered, plain))
     for one, other in zip(found, expected):
@@ -224,7 +224,7 @@ def test_the_check_of_a_model_of_graphs_finds_a_pooling_that_is_wrong(monkeypatc
 def test_first_order_slopes_of_a_graph_are_those_of_its_log_odds():
     graphs = some_graphs()
     model, field = register(Pools("gin"), graphs), whole(graphs.member(0))
-    slopes = Slopes(model, graphs.member(0), field, 1)
+    slopes = EdgeGradients(model, graphs.member(0), field, 1)
     bits = np.random.default_rng(0).random((3, field.num_units)) < 0.7
     instances = Instances([(graphs.member(0), field)])
     batch = instances.batch(np.array([0]), torch.device("cpu"))

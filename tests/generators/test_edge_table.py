@@ -7,7 +7,7 @@ import pytest
 from torch.profiler import ProfilerActivity, profile
 from torch_geometric import nn as pyg
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.layered.backend import Layered
 from sxq.inference.delta.match import near
 from sxq.inference.delta.bases import states_of
@@ -34,8 +34,8 @@ def test_a_candidate_takes_no_more_memory_than_it_is_said_to(kind, name, make):
     backend = Layered(prepared(kind(make), graph))
     plan = backend.load(graph, extract(graph, 0, backend.trace.hops, 1))
     bits = some_bits(plan.field, 20)
-    backend.infer([Cuts(plan, bits)])
-    assert peak(lambda: backend.infer([Cuts(plan, bits)])) <= len(bits) * backend.cost(plan)
+    backend.infer([CandidateBatch(plan, bits)])
+    assert peak(lambda: backend.infer([CandidateBatch(plan, bits)])) <= len(bits) * backend.cost(plan)
 
 
 @pytest.mark.parametrize("share", [0.002, 0.5])

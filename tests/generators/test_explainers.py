@@ -12,7 +12,7 @@ import sxq
 from sxq.errors import InvalidValue, ModelError, UnknownName
 from sxq.generators.explainers.cf2 import lead
 from sxq.generators.baselines.moexp import edit, layers
-from sxq.generators.explainers.peers import to_units
+from sxq.generators.explainers.pyg_explainers import to_units
 from sxq.generators.search.memory import log_odds
 from sxq.graph import Graph, extract, whole
 from tests.graphs import random_graph

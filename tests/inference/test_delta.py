@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch_geometric import nn as pyg
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.delta import match as nearness
 from sxq.inference.layered import schedule as packing
 from sxq.inference.layered.backend import Layered
@@ -60,7 +60,7 @@ def test_differences_from_a_state_are_what_sums_are(name, undirected, monkeypatc
                 monkeypatch.setattr(nearness, constant, unit)
             monkeypatch.setattr(packing, "NEAR", rows)
             bits = families(field, rng)
-            found = backend.infer([Cuts(plan, bits)])[0]
+            found = backend.infer([CandidateBatch(plan, bits)])[0]
             assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
             known = max(known, states_of(plan).known.sum())
         assert known > ENDS
@@ -80,7 +80,7 @@ def test_states_follow_a_peel():
         with torch.inference_mode():
             found = nearness.near(plan, states, bits, True)
         assert found is not None or step == 0
-        backend.infer([Cuts(plan, bits)])
+        backend.infer([CandidateBatch(plan, bits)])
     assert states.known[ENDS:].any()
     kept = {key: (layer.sums.clone(), layer.table.clone()) for key, layer in states.layers.items()}
     degrees = {key: values.copy() for key, (_, values) in states.degrees.items()}
@@ -102,13 +102,13 @@ def test_a_batch_that_fails_leaves_the_states_as_they_were(monkeypatch):
     backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
     plan = backend.load(graph, field)
     bits = np.repeat(rng.random((1, field.num_units)) < 0.95, 4, axis=0)
-    expected = backend.infer([Cuts(plan, bits)])[0]
+    expected = backend.infer([CandidateBatch(plan, bits)])[0]
     run = backend._run
     monkeypatch.setattr(backend, "_run", lambda tile: [run(tile), 1 / 0])
     with pytest.raises(ZeroDivisionError):
-        backend.infer([Cuts(plan, bits ^ (rng.random(bits.shape) < 0.01))])
+        backend.infer([CandidateBatch(plan, bits ^ (rng.random(bits.shape) < 0.01))])
     monkeypatch.undo()
-    assert torch.allclose(backend.infer([Cuts(plan, bits)])[0], expected, atol=1e-6)
+    assert torch.allclose(backend.infer([CandidateBatch(plan, bits)])[0], expected, atol=1e-6)
 
 
 def test_bits_are_packed_and_compared_as_they_are():
@@ -139,7 +139,7 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
     for left in (2000, 900, 300, 50, 7, 1):
         bits = np.repeat(np.arange(leaves)[None] < left, 4, axis=0)
         bits[np.arange(1, 4), -np.arange(1, 4)] = True
-        found = backend.infer([Cuts(plan, bits)])[0]
+        found = backend.infer([CandidateBatch(plan, bits)])[0]
     assert states_of(plan).known[ENDS:].any()
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
@@ -184,6 +184,6 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
         mixed[:, rng.integers(field.num_units, size=flips)] ^= True
         some = np.arange(0, len(mixed), 4)
         found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
-            fast.infer([Cuts(plan, mixed)])[0][:, some], slow.infer([Cuts(copies, mixed[some])])[0]))
+            fast.infer([CandidateBatch(plan, mixed)])[0][:, some], slow.infer([CandidateBatch(copies, mixed[some])])[0]))
         assert (found - expected).abs().max() < 1e-6
         assert states_of(plan).known[ENDS:].any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch_geometric import nn as pyg
 
-from sxq.inference.edge_gradients import Slopes
+from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.layered.backend import Layered
 from sxq.graph import Graph, extract
 from tests.graphs import random_graph
@@ -29,8 +29,8 @@ def assert_same_slopes(module, graph, by_layers):
     for directed in (False, True) if graph.undirected else (True,):
         field = extract(graph, 0, backend.trace.hops, 1, directed)
         bits = some_bits(field, 5)
-        layered = Slopes(model, graph, field, 1, backend)
-        copies = Slopes(dataclasses.replace(model), graph, field, 1)
+        layered = EdgeGradients(model, graph, field, 1, backend)
+        copies = EdgeGradients(dataclasses.replace(model), graph, field, 1)
         for context in (True, False):
             expected = copies(bits, context)
             assert np.abs(expected).max() > 0
@@ -56,7 +56,7 @@ def test_slopes_of_many_sets_are_worked_out_in_parts(monkeypatch):
     graph = without_loops(random_graph(np.random.default_rng(4)))
     model = prepared(Stack(pyg.GCNConv), graph)
     field = extract(graph, 0, 2, 1)
-    slopes, bits = Slopes(model, graph, field, 1, Layered(model)), some_bits(field, 9)
+    slopes, bits = EdgeGradients(model, graph, field, 1, Layered(model)), some_bits(field, 9)
     whole = slopes(bits, True)
     monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * slopes._way.cost)
     assert np.allclose(slopes(bits, True), whole, atol=1e-6)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch_geometric import nn as pyg
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.layered import schedule as packing
 from sxq.inference.choose import choose, open_backend
 from sxq.inference.layered.backend import Layered
@@ -158,12 +158,12 @@ def test_a_kernel_is_its_layer(kind, name, make, undirected):
     model = prepared(kind(make), graph)
     backend = Layered(model)
     fields = [extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)]
-    cuts = [Cuts(backend.load(graph, field), some_bits(field, size))
+    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, size))
             for field, size in zip(fields, (5, 2, 3))]
     for field, cut, found in zip(fields, cuts, backend.infer(cuts)):  # several targets in one batch
         expected = torch.stack([plain(model, graph, field, bits) for bits in cut.bits], dim=1)
         assert_equal(found, expected)
-        assert_equal(backend.infer([Cuts(cut.field, cut.bits[:1])])[0], expected[:, :1])  # and one alone
+        assert_equal(backend.infer([CandidateBatch(cut.field, cut.bits[:1])])[0], expected[:, :1])  # and one alone
 
 
 MODELS = {
@@ -207,14 +207,14 @@ def test_a_model_is_the_plain_model(name, size):
     backend = Layered(model)
     field = extract(graph, 0, 3, 1)
     bits = some_bits(field, size)
-    found, = backend.infer([Cuts(backend.load(graph, field), bits)])
+    found, = backend.infer([CandidateBatch(backend.load(graph, field), bits)])
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 
 def test_a_batch_larger_than_a_tile_is_what_its_parts_are(monkeypatch):
     graph = random_graph(np.random.default_rng(3))
     backend = Layered(prepared(pyg.GCN(5, 8, 3, 3), graph))
-    cuts = [Cuts(backend.load(graph, field), some_bits(field, 9))
+    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, 9))
             for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))]
     whole = backend.infer(cuts)
     for largest, alone, slab in ((1, 1, 1), (300, 10**9, 4), (1000, 500, 8), (10**6, 10**9, 1)):
@@ -251,7 +251,7 @@ def test_a_relu_overwrites_only_what_nobody_else_reads(way):
     backend, field = Layered(model), extract(graph, 0, 1, 1)
     plan, bits = backend.load(graph, field), some_bits(field, 6)
     for _ in range(2):  # the features are what they were
-        found = backend.infer([Cuts(plan, bits)])[0]
+        found = backend.infer([CandidateBatch(plan, bits)])[0]
         assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 

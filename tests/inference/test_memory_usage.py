@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch_geometric import nn as pyg
 
-from sxq.inference.memory_usage import held
-from sxq.inference import Cuts
+from sxq.inference.memory_usage import memory_usage
+from sxq.inference import CandidateBatch
 from sxq.inference.layered.backend import Layered
 from sxq.graph import extract
 from tests.graphs import random_graph
@@ -14,22 +14,22 @@ from tests.inference.test_layered import prepared, some_bits
 
 def test_views_of_a_storage_count_once():
     table, array = torch.zeros(100), np.zeros((10, 10))
-    assert held([table, table[3:]], {"a": array[2:], "b": array.T}, torch.zeros(7)) == 400 + 800 + 28
+    assert memory_usage([table, table[3:]], {"a": array[2:], "b": array.T}, torch.zeros(7)) == 400 + 800 + 28
 
 
 def test_what_is_shared_does_not_count():
     graph = random_graph(np.random.default_rng(0))
     field = extract(graph, 0, 2, 1)
-    assert held(graph, shared=(graph,)) == 0
+    assert memory_usage(graph, shared=(graph,)) == 0
     arrays = [value for value in vars(field).values() if isinstance(value, np.ndarray)]
-    assert held(field) >= sum(array.nbytes for array in arrays) // 2 > 0
-    assert held((field, graph), shared=(graph,)) == held(field)
+    assert memory_usage(field) >= sum(array.nbytes for array in arrays) // 2 > 0
+    assert memory_usage((field, graph), shared=(graph,)) == memory_usage(field)
 
 
 def test_a_field_that_is_asked_holds_more():
     graph = random_graph(np.random.default_rng(0))
     backend = Layered(prepared(pyg.GCN(5, 8, 2, 3), graph))
     plan = backend.load(graph, extract(graph, 0, 2, 1))
-    before = held(plan)
-    backend.infer([Cuts(plan, some_bits(plan.field, 50))])
-    assert held(plan) > before + 50 * len(plan.field.edges)  # at least which rows each of them sums
+    before = memory_usage(plan)
+    backend.infer([CandidateBatch(plan, some_bits(plan.field, 50))])
+    assert memory_usage(plan) > before + 50 * len(plan.field.edges)  # at least which rows each of them sums

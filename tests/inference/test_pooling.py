@@ -10,7 +10,7 @@ from torch import nn
 from torch_geometric import nn as pyg
 from torch_geometric.utils import scatter
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.layered import schedule as packing
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tracing.rowwise import Untraceable
@@ -121,7 +121,7 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
               for nodes in (12, 24)]
     backend = Layered(prepared(MODELS[name]()))
     fields = [whole(graph) for graph in graphs]
-    cuts = [Cuts(backend.load(graph, field), some_bits(field, size))
+    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, size))
             for graph, field, size in zip(graphs, fields, (5, 9))]
     for alone in (1, 10**9):  # by themselves, and packed together
         monkeypatch.setattr(packing, "ALONE", alone)
@@ -135,7 +135,7 @@ def test_a_graph_without_units_has_its_nodes(edges):
     graph = Graph(np.array(edges, int).reshape(-1, 2).T, np.random.default_rng(0).normal(size=(4, 5)))
     backend, field = Layered(prepared(MODELS["gcn sum"]())), whole(graph)
     bits = np.zeros((1, 0), bool)
-    found = backend.infer([Cuts(backend.load(graph, field), bits)])[0]
+    found = backend.infer([CandidateBatch(backend.load(graph, field), bits)])[0]
     assert_equal(found, plain(backend.model, graph, field, bits[0])[:, None])
 
 

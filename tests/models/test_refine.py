@@ -13,7 +13,7 @@ import sxq
 from sxq.errors import DataError, InvalidValue, NameTaken, UnknownName
 from sxq.execution import pretrain as pretrain_model
 from sxq.execution import register
-from sxq.generators.explainers.ladder import grow_order, ladder, steps, top
+from sxq.generators.explainers.mask_to_subgraphs import grow_order, ladder, steps, top
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.models import refine

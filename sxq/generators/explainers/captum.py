@@ -14,7 +14,7 @@ from torch_geometric.explain import CaptumExplainer
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.generators.protocol import Context, Search
-from sxq.generators.explainers.peers import by
+from sxq.generators.explainers.pyg_explainers import by
 from sxq.graph import Field
 
 

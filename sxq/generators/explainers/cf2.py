@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sxq.generators.protocol import Context, Search
-from sxq.generators.explainers.ladder import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
 from sxq.models.edge_mask import log_probabilities
 from sxq.graph import Field
 from sxq.models.refine import Instances

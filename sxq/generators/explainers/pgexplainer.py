@@ -17,7 +17,7 @@ import torch
 
 from sxq.errors import InvalidValue
 from sxq.generators.protocol import Context, Search
-from sxq.generators.explainers.ladder import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
 from sxq.generators.paper.refine import instance
 from sxq.graph import Field
 from sxq.models.refine import Pretrained

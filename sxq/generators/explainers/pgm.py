@@ -22,7 +22,7 @@ from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from sxq.errors import InvalidValue
 from sxq.generators.protocol import Context, Search
-from sxq.generators.explainers.peers import by
+from sxq.generators.explainers.pyg_explainers import by
 from sxq.graph import Field
 
 

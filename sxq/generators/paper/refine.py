@@ -24,7 +24,7 @@ import torch
 
 from sxq.errors import InvalidValue, ModelError
 from sxq.generators.protocol import Context, Search
-from sxq.generators.explainers.ladder import distinct, ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import distinct, ladder, propose
 from sxq.models.edge_mask import log_probabilities
 from sxq.graph import Field
 from sxq.models import refine as learning

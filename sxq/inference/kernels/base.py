@@ -20,7 +20,7 @@ SCALARS = 8  # numbers held for a message that is weighed by one number: weights
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class LayerContext:
     """Where a layer stands: the candidates at hand and how far around the target its output is needed."""
 
     tile: Tile
@@ -68,7 +68,7 @@ class Kernel:
         if unknown:
             raise Untraceable(f"{self.name} is given {', '.join(unknown)}")
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         """Rows within `site.hop + hops` steps -> table of the rows within `site.hop` steps."""
         raise NotImplementedError
 
@@ -81,7 +81,7 @@ class Kernel:
             raise Untraceable(f"{self.name} with aggr={self.layer.aggr!r}")
 
 
-def weighted(site: Site, edges: Edges) -> Tensor:
+def weighted(site: LayerContext, edges: Edges) -> Tensor:
     """[E, W] the weight of every edge that is present, 1 where the layer is given none."""
     if "edge_weight" not in site.given:
         return edges.present

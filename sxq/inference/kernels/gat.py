@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from sxq.inference.tiles.tile import Edges
-from sxq.inference.kernels.base import Kernel, SCALARS, Site, as_column
+from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, as_column
 from sxq.inference.tiles.field import FieldPlan
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.tiles.tile import Rows
@@ -33,7 +33,7 @@ class _Attention(Kernel):
         """Edge attributes as they enter the logits."""
         raise NotImplementedError
 
-    def edge_values(self, edges: Edges, site: Site) -> Tensor:
+    def edge_values(self, edges: Edges, site: LayerContext) -> Tensor:
         """Changed edge attributes [E, ...], zeros for loops whose attributes are gathered."""
         constant = self._constant if self.layer.add_self_loops and not self.gathers else None
         return site.listed("edge_attr", edges, self.change, constant)
@@ -53,7 +53,7 @@ class _Attention(Kernel):
     def embed(self, values: Tensor) -> Tensor:
         return self.layer.lin_edge(as_column(values))
 
-    def finish(self, out: Tensor, x: Rows, site: Site) -> Tensor:
+    def finish(self, out: Tensor, x: Rows, site: LayerContext) -> Tensor:
         """Heads [T, H, C] to channels; residual and bias."""
         layer = self.layer
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
@@ -65,7 +65,7 @@ class _Attention(Kernel):
 class GAT(_Attention):
     """logit of u -> v = leaky_relu(a . Wu + b . Wv + c . We): each a scalar per head before they meet."""
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges(self.loops)
         tails, heads = (layer.lin, layer.lin) if layer.lin is not None else (layer.lin_src, layer.lin_dst)
         source = x.apply(tails, tails)
@@ -93,7 +93,7 @@ class GAT(_Attention):
         """[., H * C] -> [., H]"""
         return (rows.view(-1, self.layer.heads, self.layer.out_channels) * attention).sum(dim=-1)
 
-    def _add_attributes(self, logits: Tensor, edges: Edges, site: Site) -> None:
+    def _add_attributes(self, logits: Tensor, edges: Edges, site: LayerContext) -> None:
         values = self.edge_values(edges, site)[:, None]
         logits += values
         if self.gathers:
@@ -104,7 +104,7 @@ class GAT(_Attention):
 class GATv2(_Attention):
     """logit of u -> v = a . leaky_relu(Wu + Vv + Ue): a vector per message, and so each is stored."""
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges(self.loops)
         source = x.apply(layer.lin_l, layer.lin_l)
         messages = edges.gather(source)
@@ -121,7 +121,7 @@ class GATv2(_Attention):
     def change(self, values: Tensor) -> Tensor:
         return self.embed(values)
 
-    def _add_attributes(self, messages: Tensor, edges: Edges, site: Site) -> None:
+    def _add_attributes(self, messages: Tensor, edges: Edges, site: LayerContext) -> None:
         values = self.edge_values(edges, site)
         messages += values
         if self.gathers:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sxq.inference.kernels.base import Kernel, Site, linear_sum, weighted
+from sxq.inference.kernels.base import Kernel, LayerContext, linear_sum, weighted
 from sxq.inference.kernels.norm import norm
 from sxq.inference.tiles.tile import Rows
 
@@ -16,7 +16,7 @@ class GCN(Kernel):
         self.sums = not given
         self.norm = norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         if self.norm:
             edges = self.norm.edges(site)
             weights = self.norm.weights(site, edges)

@@ -7,7 +7,7 @@ the same for every candidate: with 1,433 features and 16 hidden channels that is
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sxq.inference.kernels.base import Kernel, SCALARS, Site, linear_sum
+from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, linear_sum
 from sxq.inference.tracing.record import require_rowwise, split_first_linear
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.tiles.tile import Rows
@@ -20,7 +20,7 @@ class GIN(Kernel):
         self.first, self.rest = split_first_linear(layer.nn)
         self.sums = self.first is not None
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         edges, own, scale = site.edges(), x.within(site.hop), 1 + self.layer.eps
         if self.first is None or x.varies:
             return self.layer.nn(edges.sum(x, edges.present) + scale * own.table)
@@ -42,7 +42,7 @@ class GINE(Kernel):
     def held(self, channels: int) -> int:
         return SCALARS + 3 * channels
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         edges = site.edges()
         messages = edges.gather(x).add_(site.listed("edge_attr", edges, self._embed)).relu_()
         own = x.within(site.hop).table

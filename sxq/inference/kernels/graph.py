@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
 from sxq.inference.tiles.tile import by_column
-from sxq.inference.kernels.base import Kernel, SCALARS, Site, averaged, linear_sum, weighted
+from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, averaged, linear_sum, weighted
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.tiles.tile import Rows
 
@@ -24,7 +24,7 @@ class Graph(Kernel):
     def held(self, channels: int) -> int:
         return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges()
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_rel(edges.maximum(x))
@@ -45,7 +45,7 @@ class LE(Kernel):
         super().__init__(layer, given)
         self.require_sum()
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges, own = self.layer, site.edges(), x.within(site.hop)
         weights = weighted(site, edges)
         total = by_column(edges.weight(weights)).unsqueeze(1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference.tiles.tile import Edges
-from sxq.inference.kernels.base import Site, as_column
+from sxq.inference.kernels.base import LayerContext, as_column
 from sxq.inference.tiles.field import FieldPlan, Incidence
 from sxq.inference.tiles.tile import Weights
 
@@ -24,18 +24,18 @@ class Norm:
         self.add_loops, self.fill = add_loops, fill
         self.loops = "replace" if add_loops else "keep"
 
-    def edges(self, site: Site, further: int = 0) -> Edges:
+    def edges(self, site: LayerContext, further: int = 0) -> Edges:
         """The messages into the rows within `site.hop + further` steps."""
         return site.edges(self.loops, further)
 
-    def weights(self, site: Site, edges: Edges) -> Tensor | Weights:
+    def weights(self, site: LayerContext, edges: Edges) -> Tensor | Weights:
         """Scalars [E, W], not to be written to."""
         name = site.given.get("edge_weight")
         if edges.near:
             return Weights((self, name), lambda plan: self._incidence(plan, name), _rsqrt, _rsqrt)
         return edges.shared((self, name), lambda outermost: self._weights(site, outermost, name))
 
-    def _weights(self, site: Site, edges: Edges, name: str | None) -> Tensor:
+    def _weights(self, site: LayerContext, edges: Edges, name: str | None) -> Tensor:
         frame, tile = edges.tile.frame, edges.tile
         scale = tile.degrees((self, name), lambda plan: self._incidence(plan, name)).rsqrt_()
         if name or not self.add_loops:  # a degree may be zero

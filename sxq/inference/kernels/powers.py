@@ -11,7 +11,7 @@ Each application needs the rows of one hop less, so that the last one computes t
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sxq.inference.kernels.base import Kernel, Site, weighted
+from sxq.inference.kernels.base import Kernel, LayerContext, weighted
 from sxq.inference.kernels.norm import norm
 from sxq.inference.tiles.tile import Rows
 
@@ -26,7 +26,7 @@ class _Powers(Kernel):
         normalised = getattr(layer, "normalize", True)
         self.norm = norm(getattr(layer, "add_self_loops", False)) if normalised else None
 
-    def step(self, z: Rows, site: Site) -> Rows:
+    def step(self, z: Rows, site: LayerContext) -> Rows:
         """A z, on the rows of one hop less."""
         further = z.hop - site.hop - 1
         edges = self.norm.edges(site, further) if self.norm else site.edges(further=further)
@@ -35,7 +35,7 @@ class _Powers(Kernel):
 
 
 class SG(_Powers):
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         weight, bias = self.layer.lin.weight, self.layer.lin.bias
         z = x.apply(lambda rows: linear(rows, weight), self)
         for _ in range(self.hops):
@@ -44,7 +44,7 @@ class SG(_Powers):
 
 
 class TAG(_Powers):
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         *nearer, farthest = self.layer.lins
         z = x.apply(farthest, farthest)
         for lin in reversed(nearer):
@@ -54,7 +54,7 @@ class TAG(_Powers):
 
 
 class APPNP(_Powers):
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         z, alpha = x, self.layer.alpha
         for _ in range(self.hops):
             z = self.step(z, site)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.inference.kernels.base import Kernel, SCALARS, Site, averaged, linear_sum
+from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, averaged, linear_sum
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.tiles.tile import Rows
 
@@ -22,7 +22,7 @@ class SAGE(Kernel):
     def held(self, channels: int) -> int:
         return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges()
         source = x.apply(lambda rows: layer.lin(rows).relu(), self) if layer.project else x
         if type(layer.aggr_module) is MaxAggregation:

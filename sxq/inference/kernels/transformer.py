@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference.tiles.tile import Edges
-from sxq.inference.kernels.base import Kernel, SCALARS, Site, as_column
+from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, as_column
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.tiles.tile import Rows
 
@@ -26,7 +26,7 @@ class Transformer(Kernel):
     def held(self, channels: int) -> int:
         return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
 
-    def run(self, x: Rows, site: Site) -> Tensor:
+    def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges()
         keys = edges.gather(x.apply(layer.lin_key, layer.lin_key))
         if site.given:
@@ -38,7 +38,7 @@ class Transformer(Kernel):
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
         return self._with_root(out, x.within(site.hop)) if layer.root_weight else out
 
-    def _values(self, x: Rows, edges: Edges, attention: Tensor, site: Site) -> Tensor:
+    def _values(self, x: Rows, edges: Edges, attention: Tensor, site: LayerContext) -> Tensor:
         """[T, H, C]"""
         out = edges.sum(x.apply(self.layer.lin_value, self.layer.lin_value), attention)
         if site.given:

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.delta.tile import settle
-from sxq.inference.kernels.base import SCALARS, Site
+from sxq.inference.kernels.base import SCALARS, LayerContext
 from sxq.inference.delta.match import TERM
-from sxq.inference.layered.schedule import Load, pack
+from sxq.inference.layered.schedule import TileJob, pack
 from sxq.inference.tiles.field import FieldPlan, each
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.layered.gradient import slopes
@@ -79,7 +79,7 @@ class Layered:
         return 2 * 4 * (plan.units + SCALARS * messages + terms + 4 * self._width * rows)
 
     @torch.inference_mode()
-    def infer(self, cuts: Sequence[Cuts]) -> list[Tensor]:
+    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets, or of the whole graphs: on every G_s, then on every G \\ G_s."""
         pieces, device = [[] for _ in cuts], self.model.device
         near = self.near and device.type == "cpu"
@@ -91,7 +91,7 @@ class Layered:
                 settle(load.near)
         return [_assembled(own) for own in pieces]
 
-    def _outputs(self, load: Load) -> list[Tensor]:
+    def _outputs(self, load: TileJob) -> list[Tensor]:
         """[2, n_i, C] of every part."""
         with torch.inference_mode(), load.tile() as tile:
             out = self._run(tile)
@@ -117,7 +117,7 @@ class Layered:
         for step in self.trace.varying:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                values[step.name] = step.kernel.run(x, Site(tile, step.hop, step.given))
+                values[step.name] = step.kernel.run(x, LayerContext(tile, step.hop, step.given))
             elif step.pool:
                 rows = self._look_up(step.args[0].name, step.hop, tile, values)
                 values[step.name] = step.pool.run(rows, tile)

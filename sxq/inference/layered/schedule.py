@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sxq.inference import Cuts
+from sxq.inference import CandidateBatch
 from sxq.inference.delta.tile import NearTile
 from sxq.inference.delta.match import Near, near
 from sxq.inference.tiles.field import FieldPlan
@@ -30,7 +30,7 @@ SLAB = 8  # candidates of one field side by side where several fields share a ti
 
 
 @dataclass(frozen=True, eq=False)
-class Load:
+class TileJob:
     """What becomes one tile."""
 
     slab: int  # candidates side by side, where there are several fields
@@ -41,7 +41,7 @@ class Load:
     near: Near | None = None  # where they are computed as differences
 
     def add(self, owner: int, plan: FieldPlan, bits: np.ndarray,
-            rows: np.ndarray | slice = slice(None)) -> "Load":
+            rows: np.ndarray | slice = slice(None)) -> "TileJob":
         self.owners.append(owner)
         self.fields.append(plan)
         self.bits.append(bits)
@@ -64,8 +64,8 @@ class Load:
         return Tile(frame, self.bits, self.width)
 
 
-def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str, threads: int,
-         differences: bool = False) -> list[Load]:
+def pack(cuts: Sequence[CandidateBatch], messages: Callable[[FieldPlan], int], device: str, threads: int,
+         differences: bool = False) -> list[TileJob]:
     """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer.
     `differences`: whether the first layers can be computed that way."""
     sizes = [2 * messages(cut.field) for cut in cuts]
@@ -82,10 +82,10 @@ def pack(cuts: Sequence[Cuts], messages: Callable[[FieldPlan], int], device: str
     return loads + list(_merge(shared, limit))
 
 
-def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]:
+def _cut(owner: int, cut: CandidateBatch, width: int, differences: bool) -> Iterator[TileJob]:
     """A batch in equal pieces of at most `width` candidates, apart those that are near to a state."""
     if len(cut.bits) <= width and not differences:
-        yield Load(width).add(owner, cut.field, cut.bits)
+        yield TileJob(width).add(owner, cut.field, cut.bits)
         return
     rest = np.arange(len(cut.bits))
     if differences:
@@ -94,27 +94,27 @@ def _cut(owner: int, cut: Cuts, width: int, differences: bool) -> Iterator[Load]
         for number, rows in enumerate(_pieces(rest, max(1, NEAR // largest))):
             found = near(cut.field, states_of(cut.field), cut.bits[rows], moving=number == 0)
             if found:
-                yield Load(width, near=found).add(owner, cut.field, found.changes.bits, rows[found.rows])
+                yield TileJob(width, near=found).add(owner, cut.field, found.changes.bits, rows[found.rows])
                 rows = np.delete(rows, found.rows)
             left.append(rows)
         rest = np.concatenate(left)
     for rows in _pieces(rest, width):
-        yield Load(width).add(owner, cut.field, cut.bits[rows], rows)
+        yield TileJob(width).add(owner, cut.field, cut.bits[rows], rows)
 
 
 def _pieces(rows: np.ndarray, width: int) -> list[np.ndarray]:
     return np.array_split(rows, -(-len(rows) // width)) if len(rows) else []
 
 
-def _merge(small: Sequence[tuple[int, Cuts, int]], limit: int) -> Iterator[Load]:
+def _merge(small: Sequence[tuple[int, CandidateBatch, int]], limit: int) -> Iterator[TileJob]:
     """Batches of several fields, one behind the other, as many as a tile holds."""
     slab = min(SLAB, max((len(cut.bits) for _, cut, _ in small), default=1))
-    load, free = Load(slab), limit
+    load, free = TileJob(slab), limit
     for owner, cut, size in small:
         cost = size * slab * -(-len(cut.bits) // slab)
         if load.owners and cost > free:
             yield load
-            load, free = Load(slab), limit
+            load, free = TileJob(slab), limit
         load.add(owner, cut.field, cut.bits)
         free -= cost
     if load.owners:

@@ -29,7 +29,7 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.errors import Error, ModelError
 from sxq.generators.protocol import Context, Search, Subject
-from sxq.generators.explainers.ladder import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
 from sxq.models.edge_mask import as_log_probabilities
 from sxq.models.borrow import Model, edge_tensors
 from sxq.graph import LOOP, Field
