@@ -7,6 +7,7 @@ import sys
 from dataclasses import fields
 
 from sxq.connection import Connection
+from sxq.language import literal
 from sxq.pictures.words import meaning
 from sxq.values.result import Result, Table
 from sxq.shell.bank import Bank, generate
@@ -91,10 +92,11 @@ def laundering(path: str, page: str) -> int:
         if account is None:
             print("-- No account has members that show one scheme each; see the table `members`.")
             return 0
+        key = literal(str(account[0]))  # it comes from a table of the file, whoever wrote it
         result = _step(session, "One account that both schemes serve, with members that show one each.",
-                       f"EXPLAIN NODE '{account[0]}' USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6")
+                       f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6")
         _step(session, "What each of them shows.",
-              f"SELECT rank, edges, chain, spindle FROM members WHERE target = '{account[0]}' ORDER BY rank")
+              f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank")
         assert isinstance(result, Result)
         print(meaning(result.targets[0]))
         result.to_html(page)

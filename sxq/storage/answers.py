@@ -11,8 +11,9 @@ import numpy as np
 
 from sxq.errors import StoreError
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.storage.keys import key_array
 from sxq.storage.models import to_json
-from sxq.storage.rows import Cursor, append, insert, insert_arrays, key_array, next_ids, run
+from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run
 from sxq.storage.table import plain
 
 # columns of `targets` that a report fills in; its attributes have the same names

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sxq.storage import graphs
+from sxq.storage.keys import key_array, key_type, read_keys
 from sxq.storage.names import KINDS, claim, resolve
-from sxq.storage.rows import Cursor, insert_arrays, key_array, key_type, object_array, run
+from sxq.storage.rows import Cursor, insert_arrays, object_array, run
 
 _COLLECTION = KINDS["graphs"]
 
@@ -48,20 +49,13 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     label, split = (None if np.ma.getmaskarray(read[name]).all() else read[name] for name in ("label", "split"))
     return {"union": union, "node_ptr": _pointer(read["num_nodes"]), "edge_ptr": _pointer(read["num_edges"]),
             "y": label, "split": None if split is None else split.astype(object),
-            "keys": _keys(cursor, graph_id, key_kind), "node_keys": node_keys}
+            "keys": read_keys(cursor, graph_id, "graph_key_type", key_kind), "node_keys": node_keys}
 
 
 def is_collection(cursor: Cursor, graph_id: int) -> bool:
     """Whether a row of `graphs` is a collection of graphs; raises InvalidValue for an id nobody has."""
     resolve(cursor, _COLLECTION, graph_id)
     return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[0][0]
-
-
-def _keys(cursor: Cursor, graph_id: int, sql_type: str | None) -> list[Any] | None:
-    if sql_type is None:
-        return None
-    rows = run(cursor, f"SELECT graph::{sql_type} FROM graph_members WHERE graph_id = ? ORDER BY number", [graph_id])
-    return [key for (key,) in rows]
 
 
 def _pointer(sizes: np.ndarray) -> np.ndarray:

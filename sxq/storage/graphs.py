@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.storage.keys import key_array, key_type, read_keys
 from sxq.storage.names import KINDS, claim, resolve
-from sxq.storage.rows import (Cursor, append, insert, insert_arrays, key_array, key_type, next_ids,
-                              object_array, run)
+from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, object_array, run
 from sxq.storage.table import plain
 
 _PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # what a graph may have or not
@@ -69,7 +69,7 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     columns = {**_load_nodes(cursor, graph_id, num_features), **_load_edges(cursor, graph_id)}
     columns["edge_attr"] = _matrix(columns["edge_attr"], edge_features) if "edge_attr" in parts else None
     columns |= {part: None for part in _PARTS if part not in parts}
-    columns["keys"] = None if keys is None else _load_keys(cursor, graph_id, keys)
+    columns["keys"] = read_keys(cursor, graph_id, "key_type", keys)
     columns["attributes"] = _load_attributes(cursor, graph_id, attributes)
     return columns
 
@@ -146,12 +146,6 @@ def _load_edges(cursor: Cursor, graph_id: int) -> dict[str, Any]:
                           " ORDER BY edge", [graph_id]).fetchnumpy()
     return {"edge_index": np.stack([read["src_position"], read["dst_position"]]),
             "edge_weight": read["weight"], "edge_attr": read["attr"], "edge_truth": read["truth"]}
-
-
-def _load_keys(cursor: Cursor, graph_id: int, sql_type: str) -> list[Any]:
-    # fetching BIGINT instead of VARIANT is a hundred times faster
-    rows = run(cursor, f"SELECT node::{sql_type} FROM nodes WHERE graph_id = ? ORDER BY position", [graph_id])
-    return [key for (key,) in rows]
 
 
 def _load_attributes(cursor: Cursor, graph_id: int, names: list[str]) -> dict[str, list]:

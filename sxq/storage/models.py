@@ -10,6 +10,9 @@ from sxq.storage.rows import Cursor, insert, next_ids, run
 from sxq.storage.table import plain
 
 _MODEL = KINDS["model"]
+_SELECT = "SELECT model_id, name, graph_id, content_hash, spec, weights, probe FROM models"
+_BY_ID = _SELECT + " WHERE model_id = ?"
+_NAMED = _SELECT + " WHERE dropped_at IS NULL ORDER BY name"
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ def save(cursor: Cursor, name: str, graph_id: int, content_hash: str, spec: Mapp
 def load(cursor: Cursor, name_or_id: str | int) -> ModelRow | None:
     """A model by name, or (also when dropped, but referred to) by id; None where there is none."""
     model_id = find(cursor, _MODEL, name_or_id) if isinstance(name_or_id, str) else name_or_id
-    rows = _select(cursor, "model_id = ?", [model_id])
-    return rows[0] if rows else None
+    rows = run(cursor, _BY_ID, [model_id])
+    return _row(*rows[0]) if rows else None
 
 
 def listing(cursor: Cursor) -> list[ModelRow]:
     """Every named model, by name."""
-    return _select(cursor, "dropped_at IS NULL")
+    return [_row(*row) for row in run(cursor, _NAMED)]
 
 
 def to_json(value: Any) -> str:
@@ -55,7 +58,6 @@ def to_json(value: Any) -> str:
     return json.dumps(value, default=plain)
 
 
-def _select(cursor: Cursor, condition: str, parameters: list | None = None) -> list[ModelRow]:
-    rows = run(cursor, "SELECT model_id, name, graph_id, content_hash, spec, weights, probe FROM models"
-                       f" WHERE {condition} ORDER BY name", parameters)
-    return [ModelRow(*row[:4], json.loads(row[4]), row[5], json.loads(row[6] or "null")) for row in rows]
+def _row(*columns: Any) -> ModelRow:
+    *plain_columns, spec, weights, probe = columns
+    return ModelRow(*plain_columns, json.loads(spec), weights, json.loads(probe or "null"))

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from sxq.storage.keys import key_array
 from sxq.storage.models import to_json
 from sxq.storage.names import KINDS, claim
-from sxq.storage.rows import Cursor, insert, insert_arrays, key_array, next_ids, run
+from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run
 
 _REFINE = KINDS["refine"]
 _SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name, g.name, r.spec, r.weights
              FROM refines r LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = r.graph_id
-             WHERE r.dropped_at IS NULL"""
+             WHERE r.dropped_at IS NULL ORDER BY r.name"""
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,4 @@ def load(cursor: Cursor, name: str) -> RefineRow | None:
 
 def listing(cursor: Cursor) -> list[RefineRow]:
     """All named attributors, by name."""
-    return [RefineRow(*row[:6], json.loads(row[6]), row[7]) for row in run(cursor, f"{_SELECT} ORDER BY r.name")]
+    return [RefineRow(*row[:6], json.loads(row[6]), row[7]) for row in run(cursor, _SELECT)]

@@ -1,0 +1,75 @@
+"""Keys in tables: the SQL type that holds the keys of a graph, and the keys read back by it.
+
+The type stands in the file (`graphs.key_type`, `graphs.graph_key_type`), where anyone may have written anything. So
+it is never part of SQL: it chooses one of the statements below, which were made before any file was opened.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from sxq.errors import StoreError
+from sxq.storage.rows import Cursor, object_array, run
+
+_TYPES = {str: "VARCHAR", UUID: "UUID", date: "DATE", datetime: "TIMESTAMP", time: "TIME", bytes: "BLOB",
+          float: "DOUBLE"}
+_PLAIN = ("BIGINT", "HUGEINT", *_TYPES.values())
+_DIGITS = 38  # the most that a DECIMAL holds
+KEY_TYPES = (*_PLAIN, *(f"DECIMAL({width}, {scale})" for width in range(1, _DIGITS + 1) for scale in range(width + 1)))
+
+# column of `graphs` -> stored type -> the statement that reads the keys
+# fetching BIGINT instead of VARIANT is a hundred times faster
+_READ = {
+    "key_type": {kind: f"SELECT node::{kind} FROM nodes WHERE graph_id = ? ORDER BY position" for kind in KEY_TYPES},
+    "graph_key_type": {kind: f"SELECT graph::{kind} FROM graph_members WHERE graph_id = ? ORDER BY number"
+                       for kind in KEY_TYPES}}
+
+
+def key_type(keys: Sequence[Any]) -> str:
+    """The SQL type that holds all of `keys` [n], which are of one type: one of KEY_TYPES; raises StoreError."""
+    kind = type(keys[0]) if keys else int
+    if kind is not int:
+        return _decimal_type(keys) if kind is Decimal else _TYPES[kind]
+    low, high = min(keys, default=0), max(keys, default=0)
+    if -2**63 <= low and high < 2**63:
+        return "BIGINT"
+    if -2**127 < low and high < 2**127:
+        return "HUGEINT"
+    raise StoreError(f"key {high if high >= 2**127 else low} has more than 128 bits; use text keys")
+
+
+def key_array(keys: Sequence[Any]) -> np.ndarray:
+    """`keys` [n] as a column that DuckDB reads with their own type."""
+    return object_array(keys) if key_type(keys) != "BIGINT" else np.array(keys, dtype=np.int64)
+
+
+def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[Any] | None:
+    """The keys of a graph's nodes (`column` key_type) or of a collection's graphs (graph_key_type).
+
+    stored  what the file holds in that column; None: there are no keys. Raises StoreError where it is no key type.
+    """
+    if stored is None:
+        return None
+    if not isinstance(stored, str) or stored not in _READ[column]:
+        raise StoreError(f"table sxq.graphs, row with graph_id {graph_id}, column {column}: found {_short(stored)}, "
+                         f"expected {', '.join(_PLAIN)} or DECIMAL(width, scale); sxq never writes anything else, "
+                         "so do not trust this file")
+    return [key for (key,) in run(cursor, _READ[column][stored], [graph_id])]
+
+
+def _decimal_type(keys: Sequence[Decimal]) -> str:
+    digits = [key.as_tuple() for key in keys]
+    scale = max(max(-each.exponent, 0) for each in digits)
+    whole = max(max(len(each.digits) + each.exponent, 0) for each in digits)
+    if whole + scale > _DIGITS:
+        raise StoreError(f"decimal keys of {whole} + {scale} digits do not fit into {_DIGITS}; use text keys")
+    return f"DECIMAL({max(whole + scale, 1)}, {scale})"
+
+
+def _short(value: Any, longest: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= longest else text[:longest - 3] + "..."

@@ -1,0 +1,131 @@
+"""A database file that someone else has prepared: opening it and asking of it runs none of the SQL it holds."""
+
+import duckdb
+import pytest
+
+import sxq
+from sxq.errors import StoreError
+from sxq.storage.keys import KEY_TYPES
+
+CLUB = """
+    CREATE TABLE people AS SELECT i AS id, CAST(i % 4 AS DOUBLE) AS age, i % 2 AS label FROM range(6) t(i);
+    CREATE TABLE calls AS SELECT i AS caller, (i + 1) % 6 AS callee FROM range(6) t(i);
+    CREATE GRAPH g FROM NODES (FROM people) EDGES (FROM calls) (UNDIRECTED = true);
+    TRAIN MODEL m ON GRAPH g (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 4, EPOCHS = 2);
+    EXPLAIN NODE 1 USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES"""
+MOLECULES = """
+    CREATE TABLE molecules AS SELECT 'm' || i AS id, i % 2 AS label FROM range(4) t(i);
+    CREATE TABLE atoms AS SELECT 'm' || i AS molecule, j AS atom, CAST(j AS DOUBLE) AS charge
+        FROM range(4) t(i), range(3) u(j);
+    CREATE TABLE bonds AS SELECT molecule, atom AS a, (atom + 1) % 3 AS b FROM atoms;
+    CREATE GRAPHS g FROM GRAPHS (FROM molecules) NODES (FROM atoms) EDGES (FROM bonds) (UNDIRECTED = true);
+    TRAIN MODEL m ON GRAPHS g (ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 4, EPOCHS = 2);
+    EXPLAIN GRAPH 'm1' USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES"""
+FILES = {  # column that is changed -> the script that makes the file, the kind of its graph, a target
+    "key_type": (CLUB, "GRAPH", "NODE 1"),
+    "graph_key_type": (MOLECULES, "GRAPHS", "GRAPH 'm1'"),
+}
+LOADING = ["DESCRIBE {kind} g", "PLAN EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc",
+           "EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES", "AUDIT", "AUDIT QUERY 1"]
+READING = ["SHOW GRAPHS", "SHOW MODELS", "SHOW QUERIES", "SHOW REFINES",
+           *(f"SELECT * FROM {view}" for view in ("graphs", "knee", "label_mix", "recurring_edges", "agreement",
+                                                  "indicators", "stability", "best('fdl+')", "compare(1, 1)"))]
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """Files as sxq makes them, by the column of their key type."""
+    folder = tmp_path_factory.mktemp("honest")
+    for column, (script, _, _) in FILES.items():
+        with sxq.connect(str(folder / column)) as con:
+            con.execute(script)
+    return {column: (folder / column).read_bytes() for column in FILES}
+
+
+@pytest.fixture
+def hostile(honest, tmp_path):
+    """A function that writes a file whose `graphs` holds a text in a column; the path."""
+    def write(column, text):
+        path = tmp_path / "hostile.duckdb"
+        path.write_bytes(honest[column])
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"UPDATE sxq.graphs SET {column} = ?", [text])
+        return str(path)
+    return write
+
+
+def payload(column, planted):
+    """A type that is SQL: where it becomes part of a statement, that statement writes the file `planted`."""
+    key, table = ("node", "nodes") if column == "key_type" else ("graph", "graph_members")
+    return f"VARCHAR FROM {table}; COPY (SELECT 42) TO '{planted}'; SELECT {key}::VARCHAR"
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
+@pytest.mark.parametrize("column", FILES)
+@pytest.mark.parametrize("statement", LOADING)
+def test_sql_in_place_of_a_key_type_is_refused_and_not_run(statement, column, read_only, hostile, tmp_path):
+    planted, (_, kind, target) = tmp_path / "planted.csv", FILES[column]
+    with sxq.connect(hostile(column, payload(column, planted)), read_only=read_only) as con:
+        said = rf"table sxq.graphs, row with graph_id 1, column {column}: found .VARCHAR FROM .* expected BIGINT"
+        with pytest.raises(StoreError, match=said):
+            con.execute(statement.format(kind=kind, target=target))
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
+@pytest.mark.parametrize("column", FILES)
+def test_what_reads_no_keys_works_on_and_runs_nothing(column, read_only, hostile, tmp_path):
+    planted = tmp_path / "planted.csv"
+    with sxq.connect(hostile(column, payload(column, planted)), read_only=read_only) as con:
+        for statement in READING:
+            con.execute(statement)
+        con.vocabulary()
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("text", [
+    "", "bigint", "BIGINT ", "BIGINT[]", "INTEGER", "VARIANT", "DECIMAL", "DECIMAL(5,2)", "DECIMAL(39, 2)",
+    "DECIMAL(5, 6)", "DECIMAL(5, 2", "ENUM('a')", "BIGINT, (SELECT content FROM read_text('/etc/hostname'))",
+    "mine", "NULL", "BIGINT--", "\u0000"])
+@pytest.mark.parametrize("column", FILES)
+def test_what_sxq_never_writes_is_no_key_type(text, column, hostile):
+    with sxq.connect(hostile(column, text), read_only=True) as con, pytest.raises(StoreError, match=column):
+        con.execute(f"DESCRIBE {FILES[column][1]} g")
+
+
+def test_a_key_type_that_is_no_text(honest, tmp_path):
+    path = tmp_path / "hostile.duckdb"
+    path.write_bytes(honest["key_type"])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE sxq.graphs ALTER key_type TYPE VARCHAR[] USING ['BIGINT']")
+    with sxq.connect(str(path), read_only=True) as con, pytest.raises(StoreError, match=r"found \['BIGINT'\]"):
+        con.execute("DESCRIBE GRAPH g")
+
+
+def test_a_long_text_is_cut_in_the_message(hostile):
+    with sxq.connect(hostile("key_type", "x" * 10_000)) as con, pytest.raises(StoreError) as raised:
+        con.execute("DESCRIBE GRAPH g")
+    assert "xxx..." in str(raised.value) and len(str(raised.value)) < 500
+
+
+def test_a_key_type_that_the_keys_do_not_have(hostile):
+    with sxq.connect(hostile("graph_key_type", "BIGINT")) as con, pytest.raises(StoreError, match="database refused"):
+        con.execute("DESCRIBE GRAPHS g")
+
+
+def test_every_key_type_is_one_of_duckdb():
+    for kind in KEY_TYPES:
+        assert str(duckdb.sqltype(kind)) == kind.replace(", ", ",")
+
+
+@pytest.mark.parametrize("name", ['a"b', "a.b", '"; COPY (SELECT 42) TO \'planted.csv\'; --', "'", "select"])
+def test_names_in_statements_are_quoted(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quoted = '"' + name.replace('"', '""') + '"'
+    with sxq.connect() as con:
+        con.execute(CLUB.replace("GRAPH g", f"GRAPH {quoted}"))
+        con.execute(f"EXPLAIN NODE 1 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES INTO {quoted}")
+        assert con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = ?",
+                           [name]).rows == [(name,)]
+        con.execute(f"SELECT * FROM {quoted}; DESCRIBE GRAPH {quoted}; DROP MODEL m; DROP GRAPH {quoted}")
+    assert not list(tmp_path.iterdir())
