@@ -7,9 +7,11 @@
 from sxq.asking import Question, explain
 from sxq.connection import Connection
 from sxq.errors import (
+    ConnectionBusy,
     DatabaseLocked,
     DataError,
     Error,
+    ForkedConnection,
     GraphError,
     InvalidValue,
     ModelChanged,
@@ -32,10 +34,10 @@ from sxq.result import Result, Table
 __version__ = "0.1.0"
 
 __all__ = [
-    "Connection", "DataError", "DatabaseLocked", "Error", "Explanation", "GraphError", "InvalidValue", "ModelChanged",
-    "ModelDetached", "ModelError", "ModelNotLocal", "ModelOutputError", "NameTaken", "NodeNotFound", "ParseError",
-    "QueryError", "Question", "Result", "SQLError", "StoreError", "Table", "TargetReport", "TransactionOpen",
-    "UnknownName", "connect", "explain",
+    "Connection", "ConnectionBusy", "DataError", "DatabaseLocked", "Error", "Explanation", "ForkedConnection",
+    "GraphError", "InvalidValue", "ModelChanged", "ModelDetached", "ModelError", "ModelNotLocal", "ModelOutputError",
+    "NameTaken", "NodeNotFound", "ParseError", "QueryError", "Question", "Result", "SQLError", "StoreError", "Table",
+    "TargetReport", "TransactionOpen", "UnknownName", "connect", "explain",
 ]
 
 

@@ -25,6 +25,7 @@ from sxq.planning import SETTINGS
 from sxq.registry import Registry
 from sxq.result import Result, Table
 from sxq.storage import Store
+from sxq.turns import Turns, in_turn
 from sxq.vocabulary import Vocabulary, vocabulary
 
 
@@ -36,6 +37,15 @@ class Connection:
     report     called while long statements run, with `execution.Progress` or a line of text
 
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
+
+    *Threads* may share a connection. It does one thing at a time: a script, a registration or `close` waits
+    until the one before has ended. `interrupt` does not wait. A statement inside another one (called by a
+    report, a measure or a model) raises ConnectionBusy. `last_result` belongs to the thread that explained last.
+    Connections to one file in one process see what the others register, replace or drop when their next
+    statement begins.
+
+    *A forked process* opens its own connections: an inherited one raises ForkedConnection, and `close` does
+    nothing, so the parent's file stays as it is.
     """
 
     def __init__(self, path: str | None = None, read_only: bool = False, report: Callable[[Any], None] | None = None):
@@ -43,6 +53,7 @@ class Connection:
         self._settings = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
         self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
         self._names = Registry(self._store, self._settings)
+        self._turns = Turns()
         self._running, self._stop = False, Stop()
         self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
         self._explains = Explaining(self._names, self._store, self._settings, self._as_written, self._stop)
@@ -76,6 +87,7 @@ class Connection:
         """
         return ask(self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query)
 
+    @in_turn
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
 
@@ -84,8 +96,10 @@ class Connection:
         """
         from sxq import learning
 
+        self._names.refresh()
         self._names.graphs.add(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
 
+    @in_turn
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
         """Keep a copy of a sequence of `Data` as collection `name`, whose targets are its graphs; key = number.
 
@@ -93,9 +107,11 @@ class Connection:
         """
         from sxq import learning
 
+        self._names.refresh()
         graphs = dataset if isinstance(dataset, GraphSet) else learning.graphs_from_data(dataset)
         self._names.graphs.add(name, graphs, replace)
 
+    @in_turn
     def register_model(self, name: str, module, graph: str | None = None, output: str = "logits",
                        layers: int | None = None, replace: bool = False, *, graphs: str | None = None) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
@@ -108,10 +124,12 @@ class Connection:
 
         The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
+        self._names.refresh()
         if graphs is not None:
             self._names.graphs.of_kind("graphs", graphs)
         self._names.add_model(name, module, graphs or graph, output=output, layers=layers, replace=replace)
 
+    @in_turn
     def register_measure(self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None) -> None:
         """Add a measure: `fn(batch) -> [n]` raw values of n candidates; `score(raw) -> [n]` in (0, 1] if given.
 
@@ -119,6 +137,7 @@ class Connection:
         """
         self._names.add_measure(name, fn, larger_is_better, score)
 
+    @in_turn
     def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
         """Let a PyG explainer propose candidates: BY pyg (explainer = name).
 
@@ -130,19 +149,30 @@ class Connection:
     def interrupt(self) -> bool:
         """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.
 
-        False where nothing runs; the next statement is not stopped then.
+        False where nothing runs; the next statement is not stopped then. Statements that wait are never stopped.
         """
+        self._store.require_own_process()
         if self._running:
             self._stop.wanted = True
             self._store.interrupt()
         return self._running
 
+    @in_turn
     def vocabulary(self) -> Vocabulary:
         """Every name that a statement may hold now: what a shell completes with."""
+        self._names.refresh()
         return vocabulary(self._names, self._store)
 
     def close(self) -> None:
-        """Close the database; the connection is of no use afterwards."""
+        """Close the database once the running statement has ended; the connection is of no use afterwards.
+
+        Call `interrupt` first to end that statement early. In a forked process `close` does nothing.
+        """
+        if self._store.own_process():
+            self._close()
+
+    @in_turn
+    def _close(self) -> None:
         self._store.close()
 
     def __enter__(self) -> "Connection":
@@ -151,6 +181,7 @@ class Connection:
     def __exit__(self, *_) -> None:
         self.close()
 
+    @in_turn
     def run(self, *statements: st.Statement) -> Table:
         """Run bound statements, what `execute` makes of a script; the result of the last."""
         self._running, self._stop.wanted = True, False
@@ -165,10 +196,11 @@ class Connection:
             self._running = False
 
     def _run(self, statement: st.Statement) -> Table:
+        if isinstance(statement, st.Sql):
+            return self._sql(statement)
+        self._names.refresh()
         self._defines.report = self._explains.report = self.report
         match statement:
-            case st.Sql():
-                return self._sql(statement)
             case st.Explain():
                 return self._explains.run(statement)
             case st.PlanExplain():

@@ -16,6 +16,8 @@
     │   └── ModelDetached       the database knows the model's name but not its code
     ├── StoreError              the database file
     │   ├── DatabaseLocked      another process holds it
+    │   ├── ForkedConnection    it was opened before this process was forked
+    │   ├── ConnectionBusy      a statement from inside a statement
     │   ├── NameTaken           the name stands for other content
     │   └── TransactionOpen     a statement that stores, inside the user's open transaction
     └── SQLError                DuckDB's own message, unchanged
@@ -98,6 +100,14 @@ class StoreError(Error):
 
 class DatabaseLocked(StoreError):
     """Another process holds the database file."""
+
+
+class ForkedConnection(StoreError):
+    """A connection, or its file, in a process that was forked from the one that opened it."""
+
+
+class ConnectionBusy(StoreError):
+    """A statement was started from inside another one of the same connection."""
 
 
 class NameTaken(StoreError):

@@ -646,4 +646,4 @@ def test_every_public_name_is_there():
     assert sorted(sxq.__all__) == sxq.__all__ and all(hasattr(sxq, name) for name in sxq.__all__)
     errors = [getattr(sxq, name) for name in sxq.__all__ if isinstance(getattr(sxq, name), type)
               and issubclass(getattr(sxq, name), Exception)]
-    assert len(errors) == 18 and all(issubclass(error, sxq.Error) for error in errors)
+    assert len(errors) == 20 and all(issubclass(error, sxq.Error) for error in errors)

@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
-CORRIDOR = ["connection", "explaining", "auditing", "registry", "definitions", "describing", "result", "vocabulary", "asking", "exporting"]
+CORRIDOR = ["connection", "explaining", "auditing", "registry", "definitions", "describing", "result", "vocabulary", "asking", "exporting", "turns"]
 ROOMS = ["language", "planning", "graph", "scoring", "execution", "learning", "storage", "pictures"]
 ALLOWED = {
     "errors": [], "explanation": ["pyg", "pictures"], "tables": [], "pictures": ["pictures", *SHARED],

@@ -64,6 +64,13 @@ class Graphs(Mapping[str, Graph | GraphSet]):
         self._held[name] = graph, graph_id
         self._renewed(name)
 
+    def refresh(self, ids: Mapping[str, int]) -> None:
+        """Forget what the store no longer has under its name, by the `ids` of today's names."""
+        for name, (_, graph_id) in list(self._held.items()):
+            if ids.get(name) != graph_id:
+                self._renewed(name)
+                del self._held[name]
+
     def drop(self, kind: str, name: str) -> None:
         """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue."""
         self.of_kind(kind, name)

@@ -13,6 +13,7 @@ class Learned:
     def __init__(self, store):
         self._store = store
         self._refines: dict[str, tuple[Any, str]] = {}  # pre-trained attributors and the name of their model
+        self._ids: dict[str, int] = {}  # of those, where they are stored
         self.explainers: dict[str, tuple[Callable, bool]] = {}  # how to make one, and whether it masks nodes
 
     def models(self) -> dict[str, str]:
@@ -31,7 +32,8 @@ class Learned:
         weights, own = refine.to_bytes(pretrained)
         if not self._store.read_only:
             digest = learning.content_hash(pretrained.attributors, own)
-            self._store.save_refine(name, model_id, graph_id, digest, {**spec, **own}, weights, saliency, replace)
+            self._ids[name] = self._store.save_refine(name, model_id, graph_id, digest, {**spec, **own}, weights,
+                                                      saliency, replace)
         self._refines[name] = pretrained, model
 
     def drop(self, name: str) -> None:
@@ -40,6 +42,12 @@ class Learned:
             raise UnknownName("refine", name, self.models())
         self._store.drop("refine", name, if_exists=True)
         self._refines.pop(name, None)
+
+    def refresh(self, ids: Mapping[str, int]) -> None:
+        """Forget what the store no longer has under its name, by the `ids` of today's names."""
+        for name in list(self._refines):
+            if ids.get(name) != self._ids[name]:
+                del self._refines[name]
 
     def forget(self) -> None:
         """A model changed: the store says what is left."""
@@ -64,4 +72,5 @@ class Learned:
 
             row = self._store.load_refine(name)
             self._refines[name] = refine.load(row.weights, row.spec), row.model
+            self._ids[name] = row.refine_id
         return self._refines[name][0]

@@ -34,6 +34,18 @@ class Registry:
         self.graphs, self.learned = Graphs(store, self._forget_models), Learned(store)
         self.measures: dict[str, Measure] = dict(MEASURES)
 
+    def refresh(self) -> None:
+        """Forget what another connection to the same file dropped or replaced; it is loaded when next used."""
+        if self._store.path is None or self._store.read_only:
+            return  # no other connection can change it
+        ids = self._store.ids()
+        self.graphs.refresh(ids["graphs"])
+        self.learned.refresh(ids["refines"])
+        gone = [name for name, entry in self._models.items() if ids["models"].get(name) != entry.model_id]
+        for name in gone:
+            self._elsewhere.clear()
+            del self._models[name]
+
     def add_model(self, name: str, module, graph: str | None, *, output: str = "logits", layers: int | None = None,
                   spec: Mapping[str, Any] | None = None, weights: bytes | None = None, replace: bool = False) -> None:
         """Register a module on a graph; `spec` and `weights` only for named architectures, which are stored whole."""

@@ -26,7 +26,14 @@ _SAVE_UNREACHED = f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND stat
 
 
 def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
-    """Store a query (its columns by name) and its targets (keys), all pending; return its id."""
+    """Store a query (its columns by name) and its targets (keys), all pending; return its id.
+
+    Raises StoreError where another connection dropped the graph or the model while the query was planned.
+    """
+    if not run(cursor, "SELECT 1 FROM graphs g, models m WHERE g.graph_id = ? AND m.model_id = ?",
+               [query["graph_id"], query["model_id"]]):
+        raise StoreError("another connection dropped or replaced the graph or the model while this query"
+                         " was planned; run the query again")
     (query_id,) = next_ids(cursor, "query_ids")
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
     insert(cursor, "queries", plain({"query_id": query_id, **query, **as_json}))

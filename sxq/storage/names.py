@@ -68,6 +68,20 @@ def find(cursor: Cursor, kind: Kind, name: str) -> int | None:
     return found[0][0] if found else None
 
 
+def live(cursor: Cursor) -> dict[str, dict[str, int]]:
+    """The ids of all names in use, by table and name.
+
+    A row never changes its content, so an id identifies content as a hash does. It also tells a row
+    that was deleted from one with the same content that was stored later.
+    """
+    kinds = {kind.table: kind for kind in KINDS.values()}.values()
+    ids: dict[str, dict[str, int]] = {kind.table: {} for kind in kinds}
+    for table, name, row in run(cursor, " UNION ALL ".join(
+            f"SELECT '{kind.table}', name, {kind.id} FROM {kind.table} WHERE dropped_at IS NULL" for kind in kinds)):
+        ids[table][name] = row
+    return ids
+
+
 def resolve(cursor: Cursor, kind: Kind, name_or_id: str | int) -> int:
     """The id of a name in use, or of any row that is kept; raises UnknownName, InvalidValue."""
     if isinstance(name_or_id, str):

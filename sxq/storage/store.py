@@ -3,12 +3,17 @@
 *The user's connection* runs the user's SQL, with the search path `main, sxq`; temporary tables and open
 transactions live there. *The private cursor* is the engine's: its search path is exactly the schema `sxq`,
 so the names it writes mean the same whatever the user called a table, a schema or the file. Every public
-method that stores is one transaction on that cursor: it happens whole or not at all.
+method that stores is one transaction on that cursor: it happens whole or not at all. Stores of one file in
+one process share DuckDB's memory; their transactions that store wait for each other.
 """
 
+import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import duckdb
 
@@ -16,34 +21,69 @@ from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.explanation import TargetReport
 from sxq.storage import answers, collections, graphs, history, models, names, refines
 from sxq.storage.database import catalog_of, open_database, quote
+from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.table import Table, execute
 
 
+_locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
+os.register_at_fork(after_in_child=_locks.clear)  # one of another thread would never be released
+
+
+def _lock_of(path: str | None) -> Any:
+    """The lock of a transaction that stores; all stores of one file share it."""
+    if path is None:
+        return threading.Lock()
+    return _locks.setdefault(Path(path).resolve(), threading.Lock())
+
+
 class Store:
-    """An open database; use it from the thread that made it (`interrupt` from any).
+    """An open database; one thread at a time may use it (`interrupt` from any).
 
     path       the database file, made if missing; None: in memory
     read_only  open an existing file together with other readers; what stores raises StoreError
 
-    Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked.
+    Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
+    everything but `close` raises ForkedConnection.
     """
 
     def __init__(self, path: str | None = None, read_only: bool = False):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
-        self._user = open_database(self.path, read_only)
-        self._catalog = catalog_of(self._user)
-        self._cursor = self._user.cursor()
+        if self.path is not None:
+            require_not_inherited(self.path)
+        self._lock = _lock_of(self.path)
+        with self._lock:  # which may create the tables
+            user = open_database(self.path, read_only)
+        self._owner = Owner(self.path, user, user.cursor())
+        self._catalog = catalog_of(user)
         self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
         self._user.execute("SET python_enable_replacements = false")  # SQL must not read Python variables
 
     def close(self) -> None:
-        """Close the database; an open transaction of the user is rolled back."""
-        self._cursor.close()
-        self._user.close()
+        """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
+        if self.own_process():
+            self._owner.close()
+
+    def own_process(self) -> bool:
+        """Whether this process opened the database, not one that it was forked from."""
+        return self._owner.here()
+
+    def require_own_process(self) -> None:
+        """Raise ForkedConnection unless this process opened the database."""
+        self._owner.require()
+
+    @property
+    def _user(self) -> duckdb.DuckDBPyConnection:
+        self._owner.require()
+        return self._owner.connections[0]
+
+    @property
+    def _cursor(self) -> Cursor:
+        self._owner.require()
+        return self._owner.connections[1]
 
     def __enter__(self) -> "Store":
         return self
@@ -67,7 +107,8 @@ class Store:
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
-        self._user.interrupt()
+        with suppress(duckdb.ConnectionException):  # it was closed meanwhile: nothing runs
+            self._user.interrupt()
 
     def in_transaction(self) -> bool:
         """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
@@ -100,7 +141,7 @@ class Store:
     def save_into(self, table: str, columns: Sequence[str], types: Sequence[str],
                   rows: Iterable[Sequence]) -> None:
         """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
-        with self._write("INTO") as cursor:
+        with self._lock, self._write("INTO") as cursor:
             self.require_free_table(table)
             target = quote(self._catalog, "main", table)
             declared = [f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)]
@@ -112,7 +153,7 @@ class Store:
     def save_graph(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
                    replace: bool = False) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
-        with self._write("CREATE GRAPH") as cursor:
+        with self._lock, self._write("CREATE GRAPH") as cursor:
             return graphs.save(cursor, name, content_hash, columns, undirected, replace)
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
@@ -123,7 +164,7 @@ class Store:
     def save_graphs(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
                     replace: bool = False) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
-        with self._write("CREATE GRAPHS") as cursor:
+        with self._lock, self._write("CREATE GRAPHS") as cursor:
             return collections.save(cursor, name, content_hash, columns, undirected, replace)
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
@@ -144,7 +185,7 @@ class Store:
     def save_model(self, name: str, graph_id: int, content_hash: str, spec: Mapping[str, Any],
                    weights: bytes | None, probe: list | None = None, replace: bool = False) -> int:
         """Store a model under `name`; return its model_id. `content_hash` covers `spec`. Raises NameTaken."""
-        with self._write("CREATE MODEL") as cursor:
+        with self._lock, self._write("CREATE MODEL") as cursor:
             return models.save(cursor, name, graph_id, content_hash, spec, weights, probe, replace)
 
     def load_model(self, name_or_id: str | int) -> models.ModelRow | None:
@@ -160,7 +201,7 @@ class Store:
     def save_refine(self, name: str, model_id: int, graph_id: int, content_hash: str, spec: Mapping[str, Any],
                     weights: bytes, saliency: Mapping[str, Sequence], replace: bool = False) -> int:
         """Store pre-trained attributors and their saliency (columns by name) under `name`. Raises NameTaken."""
-        with self._write("PRETRAIN REFINE") as cursor:
+        with self._lock, self._write("PRETRAIN REFINE") as cursor:
             return refines.save(cursor, name, model_id, graph_id, content_hash, spec, weights, saliency, replace)
 
     def load_refine(self, name: str) -> refines.RefineRow | None:
@@ -173,9 +214,14 @@ class Store:
         with self._transaction() as cursor:
             return refines.listing(cursor)
 
+    def ids(self) -> dict[str, dict[str, int]]:
+        """The ids of all names in use, for `graphs` (collections too), `models` and `refines`."""
+        with self._transaction() as cursor:
+            return names.live(cursor)
+
     def drop(self, kind: str, name: str, if_exists: bool = False) -> None:
         """Free the name of a kind of `names.KINDS`; what answers refer to keeps its row. Raises UnknownName."""
-        with self._write(f"DROP {kind.upper()}") as cursor:
+        with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
             names.drop(cursor, names.KINDS[kind], name, if_exists)
 
     # queries and answers
@@ -186,22 +232,22 @@ class Store:
         """Store a query and its targets (keys), all pending; return its query_id."""
         query = {"text": text, "plan": plan, "model_id": model_id, "graph_id": graph_id, "settings": settings,
                  "seed": seed, "epsilon": epsilon, "k": k, "device": device, "versions": versions}
-        with self._write("EXPLAIN") as cursor:
+        with self._lock, self._write("EXPLAIN") as cursor:
             return answers.begin(cursor, query, targets)
 
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store what was found for one pending target; storing it again changes nothing."""
-        with self._write("EXPLAIN") as cursor:
+        with self._lock, self._write("EXPLAIN") as cursor:
             answers.save_target(cursor, query_id, report)
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store, all together, of pending targets that their search never began; again, it changes nothing."""
-        with self._write("EXPLAIN") as cursor:
+        with self._lock, self._write("EXPLAIN") as cursor:
             answers.save_unreached(cursor, query_id, reports)
 
     def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
         """Say that a query has ended."""
-        with self._write("EXPLAIN") as cursor:
+        with self._lock, self._write("EXPLAIN") as cursor:
             answers.finish(cursor, query_id, seconds, complete)
 
     def queries(self) -> list[history.QueryRow]:

@@ -5,6 +5,7 @@ else they wait for it thousands of times: then two threads have been measured a 
 So every operation runs on one thread, and each thread of torch has tiles of its own.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,11 +24,12 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.devic
     if len(items) == 1 or torch.get_num_threads() == 1:
         with one_thread():
             return [work(item) for item in items]
-    return list(_pool(torch.get_num_threads()).map(work, items))
+    return list(_pool(torch.get_num_threads(), os.getpid()).map(work, items))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """The threads of one process: those of its parent do not live on in a forked one."""
     return ThreadPoolExecutor(threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,))
 
 

@@ -1,0 +1,48 @@
+"""Turns: a connection does one thing at a time, whichever thread asks.
+
+Part of the corridor: `in_turn` marks the methods of `Connection` that use the database or change
+what is registered.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from sxq.errors import ConnectionBusy
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Turns:
+    """The lock of a connection, and the thread that holds it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.thread: int | None = None
+
+    def require_none_of_mine(self, name: str) -> None:
+        """Raise ConnectionBusy where this thread holds the lock: it would wait for itself."""
+        if self.lock.locked() and self.thread == threading.get_ident():
+            raise ConnectionBusy(
+                f"{name} was called from inside a statement of the same connection (by a report, a"
+                f" measure or a model); only interrupt() and last_result may be used there")
+
+
+def in_turn(method: Method) -> Method:
+    """A method of a connection that waits until no other one runs.
+
+    Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
+    wait: nobody there would release the lock. Ctrl-C ends the wait.
+    """
+    @wraps(method)
+    def alone(con, *arguments, **options):
+        con._store.require_own_process()
+        con._turns.require_none_of_mine(method.__name__)
+        with con._turns.lock:  # used directly: no Ctrl-C can come between taking it and this block
+            con._turns.thread = threading.get_ident()
+            try:
+                return method(con, *arguments, **options)
+            finally:
+                con._turns.thread = None
+    return alone  # type: ignore[return-value]
