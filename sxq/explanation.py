@@ -31,7 +31,7 @@ class Explanation:
     scores: Mapping[str, float]  # by measure name: larger is better, in (0, 1]; only these are compared
     factual: bool  # the subgraph alone keeps the prediction
     counterfactual: bool  # removing the subgraph changes the prediction
-    tie: bool = False  # a top-two margin below 1e-5 stood behind one of the two flags
+    tie: bool = False  # a top-two margin below 1e-5, or than float32 can tell, stood behind one of the two flags
     generator: str = ""  # who proposed it
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
     kind: str = "node"  # what was explained: a "node", or a "graph" as a whole

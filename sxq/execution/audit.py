@@ -16,10 +16,9 @@ import torch
 from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
+from sxq.execution.agreement import TOLERANCE, rounding, too_coarse, uncertainty
 from sxq.execution.model import Model, blaming, edge_tensors, forward_full
 from sxq.graph import Graph, GraphSet
-
-TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Finding:
     """What measuring an explanation again gave."""
 
     difference: float  # the largest difference to a stored raw value
-    verdict: str  # "ok", or what is wrong
+    verdict: str  # "ok", "ok to" how much where float32 tells no better, or what is wrong
 
 
 def audit(graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
@@ -52,13 +51,12 @@ def audit(graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored])
 
 def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
     loops = graph.edge_index[0] == graph.edge_index[1]
-    intact, alone = (model.probabilities(forward_full(model, graph, keep)).numpy() for keep in (None, loops))
+    intact, alone = (forward_full(model, graph, keep) for keep in (None, loops))
     for stored in explanations:
         position = graph.position(stored.target)
         inside, missing = _locate(graph, stored.edges)
-        kept, removed = (model.probabilities(forward_full(model, graph, keep)[position][None])[0].numpy()
-                         for keep in (inside | loops, ~inside))
-        yield _compare(stored, missing, intact[position], alone[position], kept, removed)
+        kept, removed = (forward_full(model, graph, keep)[position] for keep in (inside | loops, ~inside))
+        yield _compare(stored, missing, model, torch.stack([intact[position], alone[position], kept, removed]))
 
 
 def _audit_graphs(graphs: GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
@@ -67,12 +65,13 @@ def _audit_graphs(graphs: GraphSet, model: Model, explanations: Iterable[Stored]
         loops = graph.edge_index[0] == graph.edge_index[1]
         inside, missing = _locate(graph, stored.edges)
         everything = np.ones(graph.num_edges, bool)
-        yield _compare(stored, missing, *(_judge(model, graph, keep) for keep in (everything, loops)),
-                       _judge(model, graph, inside | loops, induced=True), _judge(model, graph, ~inside))
+        yield _compare(stored, missing, model, torch.stack([
+            *(_judge(model, graph, keep) for keep in (everything, loops)),
+            _judge(model, graph, inside | loops, induced=True), _judge(model, graph, ~inside)]))
 
 
-def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> np.ndarray:
-    """Class probabilities of one graph with some of its edges, on all its nodes or on those of these edges only."""
+def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> torch.Tensor:
+    """The output of one graph with some of its edges, on all its nodes or on those of these edges only."""
     x = torch.from_numpy(graph.x.copy()).to(model.device)
     edge_index, weight, attr = edge_tensors(graph, np.flatnonzero(keep), model.device)
     if induced:  # a loop alone does not keep its node
@@ -81,11 +80,16 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
         x, edge_index = x[present], number[edge_index[:, alive]]
         weight, attr = (None if values is None else values[alive] for values in (weight, attr))
     with blaming(model, "a graph of the collection, cut"), torch.inference_mode():
-        return model.probabilities(model(x, edge_index, weight, attr))[0].cpu().numpy()
+        return model(x, edge_index, weight, attr)[0].float().cpu()
 
 
-def _compare(stored: Stored, missing: list, full, empty, kept, removed) -> Finding:
+def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor) -> Finding:
+    """What differs, from the outputs [4, C] on the graph, on nothing, on G_s and on G \\ G_s."""
+    full, empty, kept, removed = p = model.probabilities(outputs).numpy()
     c = int(full.argmax())
+    rounded = rounding(model, outputs)
+    off = uncertainty(p[:, c], rounded)
+    tolerance = max(TOLERANCE, off[0] + off.max(), off[1] + off.max())
     size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
     nodes = len({node for edge in stored.edges for node in edge})
     possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
@@ -95,15 +99,16 @@ def _compare(stored: Stored, missing: list, full, empty, kept, removed) -> Findi
                "num_nodes": nodes}
     raw = _difference(again, stored.raw)
     off = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
-    off = {name: apart for name, apart in off.items() if apart > max(TOLERANCE, raw)}
+    off = {name: apart for name, apart in off.items() if apart > max(tolerance, raw)}
     flags = int(kept.argmax()) == c, int(removed.argmax()) != c
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
-    if not raw < TOLERANCE:
+    if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
     wrong += [f"column {name} differs by {apart:.2g}" for name, apart in off.items()]
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
         wrong.append(f"found factual = {flags[0]}, counterfactual = {flags[1]}")
-    return Finding(float(max([raw, *off.values()])), "; ".join(wrong) or "ok")
+    ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {too_coarse(rounded.max())}"
+    return Finding(float(max([raw, *off.values()])), "; ".join(wrong) or ok)
 
 
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:

@@ -3,16 +3,18 @@
 Depth L is found by structure, not by equal values: a saturated softmax hides a wrong field. Poisoned features
 (NaN, and large noise for models that filter NaN) are put on one node; the farthest node whose output moves is
 L hops away. The halo is the smallest one for which the target's output on the field equals the full graph's,
-intact and with random units removed.
+intact and with random units removed; `agreement.py` says when two outputs are equal.
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sxq.errors import ModelNotLocal
+from sxq.errors import ModelError, ModelNotLocal
+from sxq.execution.agreement import agree, difference, rounding
 from sxq.execution.inference import Cuts
 from sxq.execution.inference.disjoint import Disjoint
 from sxq.execution.model import Model, batch_tensors, blaming, forward_full
@@ -24,14 +26,14 @@ STARTS = 64  # nodes behind which it is looked for, each one walk over the graph
 TARGETS = 4  # fields compared with the full graph
 CUTS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
-TOLERANCE = 1e-5  # on outputs, relative to the largest of the row
+COARSE = 1e-4  # log-odds: where float32 tells no better for most nodes, the experiments run in double
 
 
 def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     """The model with `hops` (given, or found) and the smallest sufficient `halo`; raises ModelNotLocal."""
-    rng = np.random.default_rng(0)
-    hops = probe_hops(model, graph, rng) if layers is None else layers
-    cases = [_Case(model, graph, target, hops, rng) for target in _targets(graph, rng)]
+    rng, close = np.random.default_rng(0), _looked_at_closely(model, graph)
+    hops = probe_hops(close, graph, rng) if layers is None else layers
+    cases = [_Case(close, graph, target, hops, rng) for target in _targets(graph, rng)]
     for halo in range(WIDEST + 1):
         cases_left = [case for case in cases if not case.agrees(halo)]
         if not cases_left:
@@ -42,21 +44,42 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
         f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
 
 
+def _looked_at_closely(model: Model, graph: Graph) -> Model:
+    """The model in double where its logits are so large that float32 would hide what differs; else itself.
+
+    Itself, too, if it does not run in double.
+    """
+    if np.median(rounding(model, model.full)) <= COARSE:
+        return model
+    close = replace(model, module=_InDouble(model.module))
+    try:
+        return replace(close, full=forward_full(close, graph))
+    except ModelError:
+        return model
+
+
+class _InDouble(nn.Module):
+    """A model run in double, whose logits are taken relative to the largest of the row before they are rounded."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = copy.deepcopy(module).double()
+
+    def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor) -> Tensor:
+        given = {name: value.double() for name, value in given.items()}
+        logits = self.module(x.double(), edge_index, **given)
+        return logits if logits.shape[1] == 1 else logits - logits.amax(dim=1, keepdim=True)
+
+
 def require_alone(model: Model, graphs: GraphSet) -> Model:
     """A model of graphs, if graphs judged alone get what they got among others; raises ModelNotLocal."""
     for number in np.random.default_rng(0).choice(len(graphs), min(TARGETS, len(graphs)), replace=False):
         with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
             alone = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
-        if alone.shape != (1, model.full.shape[1]) or not agree(alone[0], model.full[number]):
+        if alone.shape != (1, model.full.shape[1]) or not agree(model, alone, model.full[[number]]):
             raise ModelNotLocal(f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
                                 f"be judged without looking at the others (normalisation over the batch?)")
     return model
-
-
-def agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether outputs [..., C] are equal within TOLERANCE, relative to the largest value."""
-    scale = expected.abs().clamp(min=1, max=1e30).amax()
-    return bool(((found == expected) | ((found - expected).abs() <= TOLERANCE * scale)).all())
 
 
 def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
@@ -129,21 +152,22 @@ class _Case:
         field = extract(graph, target, hops, 0)
         nothing, some = np.zeros((1, field.num_units), bool), rng.random((CUTS, field.num_units)) < 0.5
         self.bits = np.concatenate([nothing, some])  # without the first, the graph is intact
-        self.expected = [[forward_full(model, graph, keep)[target] for keep in _halves(graph, field, bits)]
-                         for bits in self.bits]
+        halves = [_halves(graph, field, bits) for bits in self.bits]
+        self.expected = torch.stack([torch.stack([forward_full(model, graph, keep)[target] for keep in side])
+                                     for side in zip(*halves)])
 
     def agrees(self, halo: int) -> bool:
-        return all(agree(found, expected) for found, expected in self._outputs(halo))
+        return agree(self.model, *self._outputs(halo))
 
     def difference(self, halo: int) -> float:
-        return max(float((found - expected).abs().max()) for found, expected in self._outputs(halo))
+        return difference(self.model, *self._outputs(halo))
 
-    def _outputs(self, halo: int) -> list[tuple[Tensor, Tensor]]:
+    def _outputs(self, halo: int) -> tuple[Tensor, Tensor]:
+        """The outputs [2, n, C] of the target on its field, and on the whole graph."""
         backend = Disjoint(self.model)
         loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
         with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
-            outputs = backend.infer([Cuts(loaded, self.bits)])[0].cpu()
-        return [pair for row, both in enumerate(self.expected) for pair in zip(outputs[:, row], both)]
+            return backend.infer([Cuts(loaded, self.bits)])[0].cpu(), self.expected
 
 
 def _halves(graph: Graph, field: Field, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -197,9 +197,18 @@ def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
         raise ModelOutputError(f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
                                f"one row for each {each}")
-    if model.output != "log_probs" and not torch.isfinite(full).all() or torch.isnan(full).any():
+    if not _tells(full, model.output):
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
     if model.output != "logits":
         sums = model.probabilities(full)
         if (sums < -1e-6).any() or ((sums.sum(dim=1) - 1).abs() > 1e-3).any():
             raise ModelOutputError(f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?")
+
+
+def _tells(full: Tensor, output: str) -> bool:
+    """Whether every row of outputs gives probabilities; minus infinity is a class that cannot be."""
+    if output == "probs" or full.shape[1] == 1 and output == "logits":
+        return bool(torch.isfinite(full).all())
+    ruled_out = full.isneginf()
+    possible = not ruled_out.all(dim=1).any() or full.shape[1] == 1
+    return possible and bool((torch.isfinite(full) | ruled_out).all())

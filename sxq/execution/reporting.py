@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sxq.execution.agreement import TOLERANCE, too_coarse, uncertainty
 from sxq.explanation import CandidateRow, Explanation, TargetReport
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
@@ -107,7 +108,21 @@ def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
     if run.lattice.thinned:
         notes.append("front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
                      f"{run.lattice.front_limit}")
-    return "; ".join(notes)
+    inexact = _inexact(run, answer)
+    return "; ".join([*notes, inexact] if inexact else notes)
+
+
+def _inexact(run: "TargetRun", answer: Answer) -> str:
+    """What to say where float32 is too coarse for the logits behind an answer; nothing for nearly all models."""
+    stored = [run.p_full, run.p_empty]
+    if answer.members:
+        stored += run.ledger.rows(list(answer.members)).p.ravel().tolist()
+    off = uncertainty(np.array(stored), run.rounding)
+    worst = off[0] + off.max()  # fidelities are differences to p(G)
+    if worst <= TOLERANCE:
+        return ""
+    return (f"fidelities are exact to about {worst:.1g} only: {too_coarse(run.rounding)}; register a model that "
+            "subtracts from its logits what all classes share")
 
 
 def _why_empty(run: "TargetRun") -> str:

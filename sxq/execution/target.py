@@ -11,16 +11,17 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
+from sxq.execution.agreement import agree, difference, rounding, uncertainty
 from sxq.execution.conversation import FIRST, PRUNED, Candidates, Context, Scored, Subject
 from sxq.execution.generators import GENERATORS
 from sxq.execution.gradient import Slopes
 from sxq.execution.holding import held
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.ledger import Entry, Ledger
-from sxq.execution.locality import WIDEST, agree
+from sxq.execution.locality import WIDEST
 from sxq.execution.model import Model, blaming
 from sxq.execution.probe import probe
-from sxq.execution.verifier import Request, Verdict
+from sxq.execution.verifier import TIE, Request, Verdict
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
 from sxq.scoring.lattice import Lattice
@@ -50,8 +51,10 @@ class TargetRun:
         self.keeps = plan.keeps
         self.reported = [measures[name] for name in self.choice.report]
         self.started = time.perf_counter()
-        self.field, self.loaded, full, empty = _load_field(scan, self.graph, model, backend, self.position)
-        self.predicted = int(full.argmax())
+        self.field, self.loaded, ends = _load_field(scan, self.graph, model, backend, self.position)
+        full, empty = model.probabilities(ends).cpu().numpy()
+        self.rounding = float(rounding(model, ends).max())
+        self.predicted = int(model.probabilities(model.full[[self.position]]).argmax())  # the field may round it away
         self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
@@ -113,7 +116,7 @@ class TargetRun:
             new = new[: self.generate.budget - self.ledger.count]
             self._pending = candidates, owner, packed, numbers, new
             if len(new):
-                return Request(self.loaded, candidates.bits[new], self.predicted)
+                return Request(self.loaded, candidates.bits[new], self.predicted, tie=max(TIE, self.rounding / 2))
             self._answer()
         return None
 
@@ -268,7 +271,7 @@ def _needed(lattice: LatticeNode, conditions: Filter | None) -> tuple[str, ...]:
 
 
 def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, position: int):
-    """The field, loaded, with p(G) and p(empty) as [C] each; widened until it says what the full graph says.
+    """The field, loaded, with the outputs [2, C] on G and on nothing; widened until it agrees with the full graph.
 
     Raises ModelNotLocal where no field does.
     """
@@ -279,11 +282,11 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
         loaded = backend.load(graph, field)
         with blaming(model, f"the receptive field of node {graph.key(position)!r}"):
             empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
-        if agree(full.cpu(), model.full[position]):
-            return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()
-    difference = float((full.cpu() - model.full[position]).abs().max())
+        if agree(model, full[None], model.full[[position]]):
+            return field, loaded, torch.stack([full, empty])
+    apart = difference(model, full[None], model.full[[position]])
     raise ModelNotLocal(f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
-                        f"{difference:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
+                        f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
                         f"register the model with layers= its true depth")
 
 
@@ -293,9 +296,9 @@ def _load_whole(scan: FieldScan, graph: Graph, model: Model, backend: Backend, n
     loaded, where = backend.load(graph, field), f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(model, where):
         empty, full = backend.infer([Cuts(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
-    if not agree(full.cpu(), model.full[number]):
+    if not agree(model, full[None], model.full[[number]]):
         raise ModelNotLocal(f"{where} gets another output than at registration")
-    return field, loaded, *model.probabilities(torch.stack([full, empty])).cpu().numpy()
+    return field, loaded, torch.stack([full, empty])
 
 
 def _once(compute):

@@ -25,7 +25,7 @@ class Verdict:
     p_removed: np.ndarray  # [n] p(c) on M(v, G \\ G_s)
     factual: np.ndarray  # [n] bool: argmax M(v, G_s) = c
     counterfactual: np.ndarray  # [n] bool: argmax M(v, G \\ G_s) != c
-    tie: np.ndarray  # [n] bool: a top-two margin below TIE in one of the two
+    tie: np.ndarray  # [n] bool: a top-two margin below the request's `tie` in one of the two
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Request:
     field: object  # as loaded by the backend
     bits: np.ndarray  # [n, U] bool
     predicted: int  # the class c
+    tie: float = TIE  # a top-two margin below this is a tie; above TIE where float32 tells no better
 
 
 class Verifier:
@@ -84,21 +85,23 @@ class Verifier:
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [2 * len(request.bits) for request in requests]
-        predicted = requests[0].predicted
+        predicted, tie = requests[0].predicted, requests[0].tie
         if len(requests) > 1:
             predicted = np.repeat([request.predicted for request in requests], rows)
+            tie = np.repeat([request.tie for request in requests], rows)[:, None]
         with one_thread():
             p = self.model.probabilities(pieces[0] if len(pieces) == 1 else torch.cat(pieces)).cpu().numpy()
-        columns, verdicts, start = read(p, predicted), [], 0
+        columns, verdicts, start = read(p, predicted, tie), [], 0
         for count in rows:
             verdicts.append(_verdict(*(column[start:start + count] for column in columns)))
             start += count
         return verdicts
 
 
-def read(p: np.ndarray, predicted: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(p: np.ndarray, predicted: np.ndarray | int,
+         tie: np.ndarray | float = TIE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
-    near_top = p > p.max(axis=1, keepdims=True) - TIE
+    near_top = p > p.max(axis=1, keepdims=True) - tie
     own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
     return own, p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 

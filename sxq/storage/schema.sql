@@ -151,7 +151,7 @@ CREATE TABLE targets (
     hypervolume      DOUBLE,           -- volume that the answer's scores dominate above 0, in their own measures
     complete         BOOLEAN,          -- every generator came to its end, leaving nothing out for lack of budget
     seconds          DOUBLE,           -- time spent on this target
-    note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked
+    note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are where logits are too large for 1e-5
     PRIMARY KEY (query_id, ordinal)
 );
 
@@ -165,7 +165,7 @@ CREATE TABLE explanations (
     num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
     counterfactual BOOLEAN NOT NULL,  -- removing it changes the prediction
-    tie            BOOLEAN NOT NULL,  -- a top-two margin below 1e-5 stood behind one of the two
+    tie            BOOLEAN NOT NULL,  -- a top-two margin below 1e-5, or below what float32 tells of logits so large, stood behind one of the two
     generator      VARCHAR NOT NULL,  -- who proposed it
     dominance      BIGINT NOT NULL,   -- explanatory candidates it epsilon-dominates
     fdl_plus       DOUBLE,            -- raw measure; NULL where the query did not ask for it

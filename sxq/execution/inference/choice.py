@@ -8,10 +8,10 @@ of a model of graphs are whole graphs.
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sxq.errors import ModelError
+from sxq.execution.agreement import agree, difference
 from sxq.execution.inference import Backend, Cuts
 from sxq.execution.inference.disjoint import Disjoint
 from sxq.execution.inference.layered import Layered
@@ -23,7 +23,6 @@ from sxq.graph import Field, Graph, GraphSet, extract, whole
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields the check looks at
 WIDEST = 64  # largest batch checked
-TOLERANCE = 1e-5  # on probabilities
 REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates are compared
 
 
@@ -60,9 +59,9 @@ def check(model: Model, graph: Graph | GraphSet) -> None:
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
             some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
             found = _run(layered, Cuts(fast, bits))[:, some]
-            difference = _difference(model, found, plain.infer([Cuts(slow, bits[some])])[0])
-            if not difference <= TOLERANCE:
-                raise Untraceable(f"layer by layer, {where} differs by {difference:.2g} "
+            expected = plain.infer([Cuts(slow, bits[some])])[0]
+            if not agree(model, found, expected):
+                raise Untraceable(f"layer by layer, {where} differs by {difference(model, found, expected):.2g} "
                                   f"from the plain model")
 
 
@@ -72,14 +71,6 @@ def _run(layered: Layered, cuts: Cuts) -> Tensor:
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         # An option of a layer that its kernel has not foreseen: the plain model knows what to do.
         raise Untraceable(f"running it layer by layer failed: {str(error).splitlines()[0]}") from error
-
-
-def _difference(model: Model, found: Tensor, expected: Tensor) -> float:
-    """The largest difference in probability; NaN where only one of the two is NaN."""
-    if found.shape != expected.shape:
-        return float("nan")
-    found, expected = (model.probabilities(output.flatten(0, 1)) for output in (found, expected))
-    return float(torch.where(found.isnan() & expected.isnan(), 0.0, (found - expected).abs()).max())
 
 
 def _sizes(model: Model) -> list[int]:
