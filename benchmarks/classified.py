@@ -16,19 +16,28 @@ import numpy as np
 import torch
 
 from sxq.execution import register
-from sxq.generators.protocol import Subject
 from sxq.generators.explainers.mask_to_subgraphs import top
-from sxq.inference import CandidateBatch
-from sxq.inference.choose import open_backend
+from sxq.generators.protocol import Subject
 from sxq.graph import Field, Graph, GraphSet, whole
 from sxq.graph.collecting import read_graphs
+from sxq.inference import CandidateBatch
+from sxq.inference.choose import open_backend
 from sxq.models import ArchitectureSpec, accuracies, build, load_weights, train
 from sxq.models.training import training_split
 from sxq.scoring import attribution as metrics
 from sxq.scoring.sampled import ALPHA_MINUS, ALPHA_PLUS, REMOVALS
 
-TRAINING = (("architecture", "gin"), ("layers", 3), ("hidden", 64), ("pooling", "mean"), ("norm", "batch"),
-            ("epochs", 100), ("lr", 0.005), ("weight_decay", 1e-5), ("seed", 0))
+TRAINING = (
+    ("architecture", "gin"),
+    ("layers", 3),
+    ("hidden", 64),
+    ("pooling", "mean"),
+    ("norm", "batch"),
+    ("epochs", 100),
+    ("lr", 0.005),
+    ("weight_decay", 1e-5),
+    ("seed", 0),
+)
 MUTAGEN = 0
 ROBUST_AT = 0.2  # of the edges: the subgraph whose robust fidelity is measured
 AT_ONCE = 300_000  # nodes in one forward pass
@@ -44,7 +53,9 @@ class Fared:
     recall_of_all: np.ndarray  # [n] Recall@|truth|
     precision: np.ndarray  # [n] Precision@5
     robust: np.ndarray  # [n, 2] robust fidelity+ and - of the subgraph of ROBUST_AT |E| edges
-    least: np.ndarray  # [n] size of the smallest connected subgraph that was seen to keep the prediction
+    least: (
+        np.ndarray
+    )  # [n] size of the smallest connected subgraph that was seen to keep the prediction
 
 
 class Case:
@@ -60,10 +71,15 @@ class Case:
         self.numbers = np.flatnonzero(explained)[:count]
         members = [self.graphs.member(i) for i in self.numbers.tolist()]
         self.fields = [whole(graph, not graph.undirected) for graph in members]
-        self.loaded = [self.backend.load(graph, field) for graph, field in zip(members, self.fields)]
+        self.loaded = [
+            self.backend.load(graph, field) for graph, field in zip(members, self.fields)
+        ]
         self.p = self.model.probabilities(self.model.full[torch.from_numpy(self.numbers)]).numpy()
         self.classes = self.p.argmax(axis=1)
-        self.subjects = [Subject(self.model, graph, own, int(own.argmax()), {}) for graph, own in zip(members, self.p)]
+        self.subjects = [
+            Subject(self.model, graph, own, int(own.argmax()), {})
+            for graph, own in zip(members, self.p)
+        ]
         self.truths = [self._truth(*each) for each in zip(members, self.fields, self.classes)]
         self.sizes = [metrics.sizes(field.num_units) for field in self.fields]
 
@@ -82,38 +98,77 @@ class Case:
         sizes = np.array([truth.sum() for truth in self.truths if truth.any()])
         return float((np.minimum(sizes, 5) / sizes).mean())
 
-    def ask(self, bits: Sequence[np.ndarray], numbers: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+    def ask(
+        self, bits: Sequence[np.ndarray], numbers: Sequence[int] | None = None
+    ) -> Iterator[np.ndarray]:
         """p [2, rows, C] of units bits [rows, U] of each graph: on them alone, and without them."""
         for i, rows in zip(range(len(self)) if numbers is None else numbers, bits):
             step = max(1, AT_ONCE // self.fields[i].num_nodes)
-            parts = [self.backend.infer([CandidateBatch(self.loaded[i], rows[start:start + step])])[0]
-                     for start in range(0, len(rows), step)]
-            yield self.model.probabilities(torch.cat(parts, dim=1).flatten(0, 1)).numpy().reshape(2, len(rows), -1)
+            parts = [
+                self.backend.infer([CandidateBatch(self.loaded[i], rows[start : start + step])])[0]
+                for start in range(0, len(rows), step)
+            ]
+            yield (
+                self.model.probabilities(torch.cat(parts, dim=1).flatten(0, 1))
+                .numpy()
+                .reshape(2, len(rows), -1)
+            )
 
     def rankings(self, rankings: Sequence[np.ndarray | Sequence[np.ndarray]]) -> Fared:
         """Rankings [U] of each graph, or one for each ratio, judged by their rho |E| highest edges, connected or not."""
-        each = [own if isinstance(own, list) else [own] * len(sizes) for own, sizes in zip(rankings, self.sizes)]
-        bits = [np.concatenate([top(ranking, [size]) for ranking, size in zip(own, sizes)])
-                for own, sizes in zip(each, self.sizes)]
+        each = [
+            own if isinstance(own, list) else [own] * len(sizes)
+            for own, sizes in zip(rankings, self.sizes)
+        ]
+        bits = [
+            np.concatenate([top(ranking, [size]) for ranking, size in zip(own, sizes)])
+            for own, sizes in zip(each, self.sizes)
+        ]
         kept = np.array([p[0].argmax(axis=1) == c for p, c in zip(self.ask(bits), self.classes)])
-        at_five = [own[min(int(np.searchsorted(sizes, 5)), len(own) - 1)] for own, sizes in zip(each, self.sizes)]
-        return Fared(kept, *np.array([
-            (metrics.recall(own, truth, 5), metrics.recall(own, truth, int(truth.sum())),
-             metrics.precision(own, truth, 5) if truth.any() else np.nan) for own, truth in zip(at_five, self.truths)]).T,
-            self.robust([rows[metrics.RATIOS.index(ROBUST_AT)] for rows in bits]), self._least(bits, kept))
+        at_five = [
+            own[min(int(np.searchsorted(sizes, 5)), len(own) - 1)]
+            for own, sizes in zip(each, self.sizes)
+        ]
+        return Fared(
+            kept,
+            *np.array(
+                [
+                    (
+                        metrics.recall(own, truth, 5),
+                        metrics.recall(own, truth, int(truth.sum())),
+                        metrics.precision(own, truth, 5) if truth.any() else np.nan,
+                    )
+                    for own, truth in zip(at_five, self.truths)
+                ]
+            ).T,
+            self.robust([rows[metrics.RATIOS.index(ROBUST_AT)] for rows in bits]),
+            self._least(bits, kept),
+        )
 
     def _least(self, bits: list[np.ndarray], kept: np.ndarray) -> np.ndarray:
-        connected = [np.bincount(field.split(rows)[1], minlength=len(rows)) == 1
-                     for field, rows in zip(self.fields, bits)]
-        return np.array([rows.sum(axis=1)[own & whole].min(initial=NOWHERE)
-                         for rows, own, whole in zip(bits, kept, connected)])
+        connected = [
+            np.bincount(field.split(rows)[1], minlength=len(rows)) == 1
+            for field, rows in zip(self.fields, bits)
+        ]
+        return np.array(
+            [
+                rows.sum(axis=1)[own & whole].min(initial=NOWHERE)
+                for rows, own, whole in zip(bits, kept, connected)
+            ]
+        )
 
     def smallest(self, least: Sequence[int]) -> Fared:
         """Where all that is known is the size of the smallest subgraph of each graph that keeps the prediction."""
         least = np.asarray(least)
         nothing = np.full(len(self), np.nan)
-        return Fared(np.stack([size <= sizes for size, sizes in zip(least, self.sizes)]), nothing, nothing, nothing,
-                     np.full((len(self), 2), np.nan), least)
+        return Fared(
+            np.stack([size <= sizes for size, sizes in zip(least, self.sizes)]),
+            nothing,
+            nothing,
+            nothing,
+            np.full((len(self), 2), np.nan),
+            least,
+        )
 
     def members(self, answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Fared:
         """Skylines: members [k, U] of each graph, all factual, with their |fdl-| [k]; within a size the best counts.
@@ -126,8 +181,11 @@ class Case:
             own = [metrics.best_within(held, loss, n) for n in (5, max(1, int(truth.sum())))]
             sets = [bits[best] if best >= 0 else np.zeros(len(truth), bool) for best in own]
             inside, total = [(members & truth).sum() for members in sets], truth.sum()
-            hits.append([inside[0] / total, inside[1] / total, inside[0] / max(1, sets[0].sum())] if total
-                        else [np.nan] * 3)
+            hits.append(
+                [inside[0] / total, inside[1] / total, inside[0] / max(1, sets[0].sum())]
+                if total
+                else [np.nan] * 3
+            )
             best = metrics.best_within(held, loss, sizes[metrics.RATIOS.index(ROBUST_AT)])
             chosen.append(bits[best if best >= 0 else held.argmin()])
         least = np.array([bits.sum(axis=1).min(initial=NOWHERE) for bits, _ in answers])
@@ -141,8 +199,12 @@ class Case:
         asked = []
         for i, bits in enumerate(chosen):
             lots = np.random.default_rng(i).random((2, REMOVALS, len(bits)))
-            asked.append(np.concatenate([(lots[0] < ALPHA_PLUS) & bits, (lots[1] < ALPHA_MINUS) & ~bits]))
-        p = np.array([p[1, :, c] for p, c in zip(self.ask(asked), self.classes)]).reshape(len(self), 2, REMOVALS)
+            asked.append(
+                np.concatenate([(lots[0] < ALPHA_PLUS) & bits, (lots[1] < ALPHA_MINUS) & ~bits])
+            )
+        p = np.array([p[1, :, c] for p, c in zip(self.ask(asked), self.classes)]).reshape(
+            len(self), 2, REMOVALS
+        )
         return self.p.max(axis=1)[:, None] - p.mean(axis=2)
 
 

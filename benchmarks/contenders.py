@@ -8,19 +8,22 @@ from classified import NOWHERE, Case, Fared, timed
 from torch_geometric.explain import GNNExplainer
 
 import sxq
+from sxq.generators.baselines.random import grow
 from sxq.generators.explainers.mask_to_subgraphs import grow_order
 from sxq.generators.explainers.pyg_explainers import soft_mask
-from sxq.generators.baselines.random import grow
 from sxq.inference.edge_gradients import EdgeGradients
-from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models import refine
+from sxq.models.edge_mask import instances_of, log_probabilities
 
 BEAM = {"ba3motif": 2000, "mutagenicity": 200}
-QUERY = ("EXPLAIN GRAPHS ? USING MODEL m OPTIMIZE fdl-, conc BY search, "
-         "refine (pretrained = r, fine_tune = false) WHERE factual TOP 100 BUDGET 2000 CANDIDATES")
+QUERY = (
+    "EXPLAIN GRAPHS ? USING MODEL m OPTIMIZE fdl-, conc BY search, "
+    "refine (pretrained = r, fine_tune = false) WHERE factual TOP 100 BUDGET 2000 CANDIDATES"
+)
 
 
 # rankings of edges: one [U] for each graph, or a list of one for each ratio
+
 
 def at_random(case: Case, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
@@ -28,7 +31,10 @@ def at_random(case: Case, seed: int) -> list[np.ndarray]:
 
 
 def connected(case: Case, seed: int) -> list[np.ndarray]:
-    return [-np.argsort(grow_order(field, own)).astype(float) for field, own in zip(case.fields, at_random(case, seed))]
+    return [
+        -np.argsort(grow_order(field, own)).astype(float)
+        for field, own in zip(case.fields, at_random(case, seed))
+    ]
 
 
 def by_truth(case: Case, seed: int) -> list[np.ndarray]:
@@ -37,16 +43,30 @@ def by_truth(case: Case, seed: int) -> list[np.ndarray]:
 
 def gradient(case: Case, seed: int) -> list[np.ndarray]:
     """SA: the size of each edge's gradient."""
-    return [np.abs(EdgeGradients(case.model, subject.graph, field, subject.predicted)(np.ones((1, field.num_units), bool), True)[0])
-            for field, subject in zip(case.fields, case.subjects)]
+    return [
+        np.abs(
+            EdgeGradients(case.model, subject.graph, field, subject.predicted)(
+                np.ones((1, field.num_units), bool), True
+            )[0]
+        )
+        for field, subject in zip(case.fields, case.subjects)
+    ]
 
 
 def gnn_explainer(case: Case, seed: int) -> list[np.ndarray]:
-    return [soft_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed)
-            for field, subject in zip(case.fields, case.subjects)]
+    return [
+        soft_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed)
+        for field, subject in zip(case.fields, case.subjects)
+    ]
 
 
-RANKINGS = {"random": at_random, "connected": connected, "truth": by_truth, "sa": gradient, "gnnexplainer": gnn_explainer}
+RANKINGS = {
+    "random": at_random,
+    "connected": connected,
+    "truth": by_truth,
+    "sa": gradient,
+    "gnnexplainer": gnn_explainer,
+}
 
 
 def learned(case: Case, own: refine.Pretrained, seed: int) -> list:
@@ -59,39 +79,67 @@ def learned(case: Case, own: refine.Pretrained, seed: int) -> list:
     for i, subject in enumerate(case.subjects):
         batch = instances.batch(np.array([i]), case.model.device)
         target = torch.from_numpy(subject.probabilities).float()[None]
-        tuned.append(list(refine.fine_tune(own.attributors.of(subject.predicted), batch, target,
-                                           partial(log_probabilities, case.model), case.sizes[i].tolist(),
-                                           generator=generator).numpy()))
+        tuned.append(
+            list(
+                refine.fine_tune(
+                    own.attributors.of(subject.predicted),
+                    batch,
+                    target,
+                    partial(log_probabilities, case.model),
+                    case.sizes[i].tolist(),
+                    generator=generator,
+                ).numpy()
+            )
+        )
     return tuned
 
 
 # subgraphs
 
-def skyline(case: Case, seed: int, options: tuple[tuple[str, object], ...]) -> tuple[Fared, dict[str, np.ndarray]]:
+
+def skyline(
+    case: Case, seed: int, options: tuple[tuple[str, object], ...]
+) -> tuple[Fared, dict[str, np.ndarray]]:
     """The answers of the engine, and how many candidates they took."""
     with sxq.connect() as con:
         con.register_graphs("g", case.graphs)
         con.register_model("m", case.module, graphs="g")
-        how = ", ".join(f"{option} = {value}" for option, value in (("preset", "refine_ft"), ("seed", seed), *options))
-        _, pretraining = timed(lambda: con.execute(f"PRETRAIN REFINE r FOR MODEL m ON GRAPHS g ({how})"))
-        result, seconds = timed(lambda: con.execute(f"{QUERY} SEED {seed}", [case.numbers.tolist()]))
+        how = ", ".join(
+            f"{option} = {value}"
+            for option, value in (("preset", "refine_ft"), ("seed", seed), *options)
+        )
+        _, pretraining = timed(
+            lambda: con.execute(f"PRETRAIN REFINE r FOR MODEL m ON GRAPHS g ({how})")
+        )
+        result, seconds = timed(
+            lambda: con.execute(f"{QUERY} SEED {seed}", [case.numbers.tolist()])
+        )
     answers = []
     for report, field in zip(result.targets, case.fields):
         bits = np.zeros((len(report.explanations), field.num_units), bool)
         for row, member in zip(bits, report.explanations):
             row[field.unit[member.edge_numbers]] = True
-        answers.append((bits, np.array([abs(member.raw["fdl-"]) for member in report.explanations])))
-    return case.members(answers), {"seconds": seconds, "pretraining": pretraining,
-                                   "candidates": np.array([report.candidates for report in result.targets])}
+        answers.append(
+            (bits, np.array([abs(member.raw["fdl-"]) for member in report.explanations]))
+        )
+    return case.members(answers), {
+        "seconds": seconds,
+        "pretraining": pretraining,
+        "candidates": np.array([report.candidates for report in result.targets]),
+    }
 
 
 def verified(case: Case, seed: int, counts: np.ndarray) -> Fared:
     """The smallest factual one among `counts` [n] random connected subgraphs of each graph."""
     rng, least = np.random.default_rng(seed), []
     for i, (field, count) in enumerate(zip(case.fields, counts)):
-        sizes = np.exp(rng.uniform(0, np.log(field.num_units + 1), count)).astype(int).clip(1, field.num_units)
+        sizes = (
+            np.exp(rng.uniform(0, np.log(field.num_units + 1), count))
+            .astype(int)
+            .clip(1, field.num_units)
+        )
         bits = grow(field, sizes, rng)
-        p, = case.ask([bits], [i])
+        (p,) = case.ask([bits], [i])
         least.append(bits.sum(axis=1)[p[0].argmax(axis=1) == case.classes[i]].min(initial=NOWHERE))
     return case.smallest(least)
 
@@ -99,7 +147,9 @@ def verified(case: Case, seed: int, counts: np.ndarray) -> Fared:
 def ceiling(case: Case, least: np.ndarray) -> tuple[Fared, dict[str, np.ndarray]]:
     """The smallest factual subgraphs there are, `least` [n] being known, and where that is certain."""
     found = [smallest(case, i, bound) for i, bound in enumerate(least.tolist())]
-    return case.smallest([size for size, _ in found]), {"exact": np.array([exact for _, exact in found])}
+    return case.smallest([size for size, _ in found]), {
+        "exact": np.array([exact for _, exact in found])
+    }
 
 
 def smallest(case: Case, i: int, known: int) -> tuple[int, bool]:
@@ -110,7 +160,7 @@ def smallest(case: Case, i: int, known: int) -> tuple[int, bool]:
         p = next(case.ask([bits], [i]))[0]
         if (p.argmax(axis=1) == case.classes[i]).any():
             return size, exact
-        best = bits[np.argsort(-p[:, case.classes[i]], kind="stable")[:BEAM[case.name]]]
+        best = bits[np.argsort(-p[:, case.classes[i]], kind="stable")[: BEAM[case.name]]]
         exact &= len(best) == len(bits)
         row, unit = np.nonzero(field.frontiers(best))
         grown = best[row]

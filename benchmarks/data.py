@@ -12,7 +12,10 @@ from sxq.graph import Graph
 from sxq.graph.readers import read_npz
 from sxq.models import ArchitectureSpec, build, load_weights
 
-WEIGHTS = {"cora": "skyexp_cora_gcn.safetensors", "facebook": "trained_here_facebook_svd_gcn.safetensors"}
+WEIGHTS = {
+    "cora": "skyexp_cora_gcn.safetensors",
+    "facebook": "trained_here_facebook_svd_gcn.safetensors",
+}
 
 
 def folder() -> Path:
@@ -31,7 +34,9 @@ def graph(name: str) -> Graph:
 def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> torch.nn.Module:
     """The published 3-layer GCN of a graph, or another model, 16 wide, with seeded random weights."""
     classes = int(on.y.max()) + 1
-    module = build(ArchitectureSpec(architecture, on.num_features, classes, layers=layers, hidden=16), seed=0)
+    module = build(
+        ArchitectureSpec(architecture, on.num_features, classes, layers=layers, hidden=16), seed=0
+    )
     if architecture == "gcn" and layers == 3:
         load_weights(module, folder() / "models" / WEIGHTS[name])
     return module
@@ -39,7 +44,10 @@ def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> t
 
 def published_targets() -> list[int]:
     """The 26 Cora targets for which the authors of the skyline paper stored answers."""
-    return [int(key) for key in json.loads((folder() / "reference_cora_gcn.json").read_text())["targets"]]
+    return [
+        int(key)
+        for key in json.loads((folder() / "reference_cora_gcn.json").read_text())["targets"]
+    ]
 
 
 def random_targets(on: Graph, count: int, seed: int = 0) -> list[int]:

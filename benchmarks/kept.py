@@ -45,7 +45,9 @@ class Kept:
     """What one method found in one suite, by target; in a file where a folder is given."""
 
     def __init__(self, folder: Path | None, suite: str, method: str, budget: int):
-        name = "-".join(re.sub(r"[^\w=+-]+", "_", part).strip("_") for part in (suite, method, str(budget)))
+        name = "-".join(
+            re.sub(r"[^\w=+-]+", "_", part).strip("_") for part in (suite, method, str(budget))
+        )
         self.file = folder and folder / f"{name}.npz"
         self.found = _read(self.file) if self.file and self.file.exists() else {}
 
@@ -67,10 +69,15 @@ class Kept:
 
 def _columns(rows: list[Found]) -> dict[str, np.ndarray]:
     """The arrays of a file: scores on the grid end to end, with `ends` [targets]; of all else one value a target."""
-    columns = {field.name: np.array([getattr(row, field.name) for row in rows])
-               for field in fields(Found) if field.name != "scores"}
-    return columns | {"scores": np.concatenate([_grid(row.scores) for row in rows]),
-                      "ends": np.cumsum([len(row.scores) for row in rows])}
+    columns = {
+        field.name: np.array([getattr(row, field.name) for row in rows])
+        for field in fields(Found)
+        if field.name != "scores"
+    }
+    return columns | {
+        "scores": np.concatenate([_grid(row.scores) for row in rows]),
+        "ends": np.cumsum([len(row.scores) for row in rows]),
+    }
 
 
 def _grid(scores: np.ndarray) -> np.ndarray:
@@ -82,4 +89,6 @@ def _read(file: Path) -> dict[int, Found]:
     columns = dict(np.load(file))
     scores = np.split(columns.pop("scores") / GRID, columns.pop("ends")[:-1])
     rows = zip(*[columns[name].tolist() for name in columns])
-    return {row[0]: Found(**dict(zip(columns, row)), scores=part) for row, part in zip(rows, scores)}
+    return {
+        row[0]: Found(**dict(zip(columns, row)), scores=part) for row, part in zip(rows, scores)
+    }

@@ -33,7 +33,11 @@ class Known:
     def add(self, suite: str, target: int, scores: np.ndarray) -> None:
         """Join a front [f, 3] that was measured."""
         old, key = self.own.get(f"{suite} {target}"), f"{suite} {target}"
-        joined = frontier(to_grid(scores)) if old is None else frontier(np.concatenate([old, to_grid(scores)]))
+        joined = (
+            frontier(to_grid(scores))
+            if old is None
+            else frontier(np.concatenate([old, to_grid(scores)]))
+        )
         if old is None or len(joined) != len(old) or (joined != old).any():
             self.own[key], self.changed = joined, True
 
@@ -50,7 +54,9 @@ class Known:
         for key, front in _read(self.file).items():
             suite, _, target = key.rpartition(" ")
             self.add(suite, int(target), front / GRID)
-        lines = [f"{json.dumps(key)}: {json.dumps(_pack(self.own[key]))}" for key in sorted(self.own)]
+        lines = [
+            f"{json.dumps(key)}: {json.dumps(_pack(self.own[key]))}" for key in sorted(self.own)
+        ]
         scratch = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         scratch.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         scratch.replace(self.file)
@@ -58,14 +64,21 @@ class Known:
 
 
 def _read(file: Path) -> dict[str, np.ndarray]:
-    return {key: _unpack(text) for key, text in json.loads(file.read_text()).items()} if file.exists() else {}
+    return (
+        {key: _unpack(text) for key, text in json.loads(file.read_text()).items()}
+        if file.exists()
+        else {}
+    )
 
 
 def _published() -> dict[str, np.ndarray]:
     """The fronts that came with the data."""
     targets = json.loads((data.folder() / "reference_cora_gcn.json").read_text())["targets"]
-    return {f"cora {unit} {target}": to_grid(np.array(found[unit]["front"]))
-            for target, found in targets.items() for unit in ("pairs", "directed")}
+    return {
+        f"cora {unit} {target}": to_grid(np.array(found[unit]["front"]))
+        for target, found in targets.items()
+        for unit in ("pairs", "directed")
+    }
 
 
 def _pack(front: np.ndarray) -> str:
@@ -75,7 +88,9 @@ def _pack(front: np.ndarray) -> str:
 
 def _unpack(text: str) -> np.ndarray:
     columns, packed = text.split(" ", 1)
-    steps = np.frombuffer(zlib.decompress(base64.b85decode(packed)), "<i2").reshape(int(columns), -1)
+    steps = np.frombuffer(zlib.decompress(base64.b85decode(packed)), "<i2").reshape(
+        int(columns), -1
+    )
     return np.ascontiguousarray(steps.cumsum(axis=1).T.astype(np.int16))
 
 

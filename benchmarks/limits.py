@@ -6,8 +6,8 @@ import time
 import numpy as np
 import torch
 
-from sxq.inference.layered.backend import Layered
 from sxq.graph import Graph
+from sxq.inference.layered.backend import Layered
 
 SIZE = 512  # rows and columns of the matrix product that stands for the machine
 
@@ -40,8 +40,10 @@ def multiply_adds(graph: Graph, model, field, hidden: int = 16) -> int:
 def by_size(cost: list[tuple[int, float]], parts: int = 3) -> list[tuple[int, int, float]]:
     """(fewest edges, most edges, median microseconds) of the fields, from small to large."""
     edges, micros = map(np.array, zip(*cost))
-    return [(int(edges[part].min()), int(edges[part].max()), float(np.median(micros[part])))
-            for part in np.array_split(np.argsort(edges), min(parts, len(edges)))]
+    return [
+        (int(edges[part].min()), int(edges[part].max()), float(np.median(micros[part])))
+        for part in np.array_split(np.argsort(edges), min(parts, len(edges)))
+    ]
 
 
 def plot(path: str, costs: dict[str, list[tuple[int, float]]], depths: dict[int, float]) -> None:
@@ -53,7 +55,9 @@ def plot(path: str, costs: dict[str, list[tuple[int, float]]], depths: dict[int,
     figure, (size, depth) = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     for name, cost in costs.items():
         size.plot(*zip(*sorted(cost)), "o", label=name, markersize=4)
-    size.set(xscale="log", yscale="log", xlabel="edges of the field", ylabel="microseconds per candidate")
+    size.set(
+        xscale="log", yscale="log", xlabel="edges of the field", ylabel="microseconds per candidate"
+    )
     size.legend()
     depth.plot(list(depths), list(depths.values()), "o-")
     depth.set(xlabel="layers of the model", ylim=(0, None), xticks=list(depths), title="Cora, GCN")

@@ -30,5 +30,12 @@ class Growth:
 def _megabytes(line: str) -> float:
     """VmRSS, the resident set, or VmHWM, its high-water mark; where there is no /proc both are that mark."""
     if STATUS.exists():
-        return next(int(text.split()[1]) for text in STATUS.read_text().splitlines() if text.startswith(line)) / 1e3
+        return (
+            next(
+                int(text.split()[1])
+                for text in STATUS.read_text().splitlines()
+                if text.startswith(line)
+            )
+            / 1e3
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

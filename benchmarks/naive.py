@@ -12,10 +12,15 @@ import torch
 from sxq.graph import Field, Graph
 
 
-def seconds_per_candidate(module, graph: Graph, fields: list[tuple[Field, np.ndarray]], rounds: int = 3) -> float:
+def seconds_per_candidate(
+    module, graph: Graph, fields: list[tuple[Field, np.ndarray]], rounds: int = 3
+) -> float:
     """Median over `rounds` of the mean time of one candidate; `fields` are (field, bits [U]) to verify, warm."""
     x, edge_index = torch.from_numpy(graph.x.copy()), torch.from_numpy(graph.edge_index.copy())
-    masks = [torch.from_numpy(np.isin(np.arange(graph.num_edges), field.edges_of(bits))) for field, bits in fields]
+    masks = [
+        torch.from_numpy(np.isin(np.arange(graph.num_edges), field.edges_of(bits)))
+        for field, bits in fields
+    ]
     _verify(module, x, edge_index, masks[0])
     times = []
     for _ in range(rounds):
@@ -28,4 +33,7 @@ def seconds_per_candidate(module, graph: Graph, fields: list[tuple[Field, np.nda
 
 @torch.inference_mode()
 def _verify(module, x, edge_index, inside) -> tuple[torch.Tensor, ...]:
-    return tuple(module(x, edge_index[:, keep]).softmax(dim=1) for keep in (torch.ones_like(inside), inside, ~inside))
+    return tuple(
+        module(x, edge_index[:, keep]).softmax(dim=1)
+        for keep in (torch.ones_like(inside), inside, ~inside)
+    )

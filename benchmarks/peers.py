@@ -36,8 +36,18 @@ from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.indicators import nigd, nipf, nms
 
 OPTIONAL = {"captum": "captum", "pgm": "pgmpy"}  # generators by the package that they need
-PLAIN = ("search", "onion", "growing", "random", "moexp", "sa", "gnnexplainer", "graphmask", "cf2",
-         *(name for name, package in OPTIONAL.items() if importlib.util.find_spec(package)))
+PLAIN = (
+    "search",
+    "onion",
+    "growing",
+    "random",
+    "moexp",
+    "sa",
+    "gnnexplainer",
+    "graphmask",
+    "cf2",
+    *(name for name, package in OPTIONAL.items() if importlib.util.find_spec(package)),
+)
 PRESETS = ("pgexplainer", "refine")
 PRETRAINING = (("nodes", 50), ("epochs", 30))
 SAME = 1e-9  # hypervolumes nearer than this are the same
@@ -61,10 +71,13 @@ def main() -> None:
     torch.set_num_threads(1)
     stage, budget = suite("published"), SETTINGS["sxq_budget"].default
     targets = stage.targets[:3] if options.quick else stage.targets
-    learned = {name: pretrain(stage.model, stage.graph, (("preset", name), *PRETRAINING)).pretrained for name in PRESETS}
+    learned = {
+        name: pretrain(stage.model, stage.graph, (("preset", name), *PRETRAINING)).pretrained
+        for name in PRESETS
+    }
     parts = {name: ((name, ()),) for name in PLAIN}
     parts |= {name: ((name, (("pretrained", name),)),) for name in PRESETS}
-    together = tuple(call for call, in parts.values())
+    together = tuple(call for (call,) in parts.values())
     rows = {name: (calls, budget) for name, calls in parts.items()}
     rows |= {"united": (together, budget * len(together)), "united, one budget": (together, budget)}
     found = {}
@@ -74,7 +87,9 @@ def main() -> None:
     figures = summary(stage, targets, found)
     show(figures)
     worst = least_gain(found, list(parts))
-    print(f"worst: the union's front has at least {worst:.4f} times the hypervolume of its best part, on every target")
+    print(
+        f"worst: the union's front has at least {worst:.4f} times the hypervolume of its best part, on every target"
+    )
     if options.json:
         print(json.dumps({"targets": len(targets), "worst": worst, "rows": figures}))
     if worst < 1 - SAME:
@@ -87,7 +102,9 @@ def examine(stage: Suite, target: int, calls, budget: int, learned) -> Found:
     run = stage.search(target, calls, budget, learned=learned)
     answer = run.lattice.answer(TOP)
     seconds = time.process_time() - started
-    return Found(run.lattice.front_scores, paper_scale(stage, run, answer.members), run.ledger.count, seconds)
+    return Found(
+        run.lattice.front_scores, paper_scale(stage, run, answer.members), run.ledger.count, seconds
+    )
 
 
 def paper_scale(stage: Suite, run, members) -> np.ndarray:
@@ -107,35 +124,57 @@ def summary(stage: Suite, targets, found: dict[str, list[Found]]) -> dict[str, d
         for target, one in zip(targets, table):
             known.add(stage.name, target, one.front)
     best = np.array([known.hypervolume(stage.name, target) for target in targets])
-    unions = [np.concatenate(answers) for answers in zip(*([one.answer for one in table] for table in found.values()))]
+    unions = [
+        np.concatenate(answers)
+        for answers in zip(*([one.answer for one in table] for table in found.values()))
+    ]
     return {name: columns(table, best, unions) for name, table in found.items()}
 
 
 def columns(table: list[Found], best: np.ndarray, unions: list[np.ndarray]) -> dict[str, float]:
     volume = np.array([hypervolume(one.front) for one in table])
     pairs = [(one.answer, union) for one, union in zip(table, unions) if len(one.answer)]
-    return {"front_median": float(np.median(volume / best)), "front_min": float((volume / best).min()),
-            "hypervolume": float(volume.mean()), "nipf": float(np.mean([nipf(answer) for answer, _ in pairs])),
-            "nigd": float(np.mean([nigd(answer, union) for answer, union in pairs])),
-            "nms": float(np.mean([np.nanmean(nms(answer, union)) for answer, union in pairs])),
-            "answered": len(pairs), "candidates": float(np.mean([one.candidates for one in table])),
-            "seconds": float(np.mean([one.seconds for one in table]))}
+    return {
+        "front_median": float(np.median(volume / best)),
+        "front_min": float((volume / best).min()),
+        "hypervolume": float(volume.mean()),
+        "nipf": float(np.mean([nipf(answer) for answer, _ in pairs])),
+        "nigd": float(np.mean([nigd(answer, union) for answer, union in pairs])),
+        "nms": float(np.mean([np.nanmean(nms(answer, union)) for answer, union in pairs])),
+        "answered": len(pairs),
+        "candidates": float(np.mean([one.candidates for one in table])),
+        "seconds": float(np.mean([one.seconds for one in table])),
+    }
 
 
 def least_gain(found: dict[str, list[Found]], parts: list[str]) -> float:
     """The least of: hypervolume of the union's front / that of the best part's, over targets."""
-    alone = np.array([[hypervolume(one.front) for one in found[name]] for name in parts]).max(axis=0)
+    alone = np.array([[hypervolume(one.front) for one in found[name]] for name in parts]).max(
+        axis=0
+    )
     united = np.array([hypervolume(one.front) for one in found["united"]])
     return float((united[alone > 0] / alone[alone > 0]).min(initial=1.0))
 
 
 def show(figures: dict[str, dict[str, float]]) -> None:
-    heads = {"front_median": "front", "front_min": "least", "nipf": "nIPF", "nigd": "nIGD", "nms": "nMS",
-             "candidates": "candidates", "seconds": "seconds"}
+    heads = {
+        "front_median": "front",
+        "front_min": "least",
+        "nipf": "nIPF",
+        "nigd": "nIGD",
+        "nms": "nMS",
+        "candidates": "candidates",
+        "seconds": "seconds",
+    }
     print(f"{'':<20}" + "".join(f"{head:>11}" for head in heads.values()))
     for name, row in figures.items():
-        print(f"{name:<20}" + "".join(f"{row[key]:>11,.0f}" if key == "candidates" else f"{row[key]:>11.3f}"
-                                      for key in heads))
+        print(
+            f"{name:<20}"
+            + "".join(
+                f"{row[key]:>11,.0f}" if key == "candidates" else f"{row[key]:>11.3f}"
+                for key in heads
+            )
+        )
 
 
 if __name__ == "__main__":

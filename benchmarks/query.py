@@ -33,10 +33,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="6 targets instead of 26")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--plot", metavar="FILE", help="draw where the time of a query goes")
-    parser.add_argument("--many", type=int, default=0, metavar="N", help="also N targets in one statement")
+    parser.add_argument(
+        "--many", type=int, default=0, metavar="N", help="also N targets in one statement"
+    )
     options = parser.parse_args()
-    data = Path(os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz"))
-    targets = [int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]]
+    data = Path(
+        os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz")
+    )
+    targets = [
+        int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]
+    ]
     found = measure(data, targets[:6] if options.quick else targets)
     print(f"{found['targets']} targets, {found['candidates_per_target']:,.0f} candidates each")
     print(f"median {found['median_ms']:.0f} ms, 95th percentile {found['p95_ms']:.0f} ms")
@@ -44,9 +50,11 @@ def main() -> None:
         print(f"  {operator:<10}{share:6.1%}")
     if options.many:
         found["many"] = many = at_once(data, options.many)
-        print(f"{options.many} targets in one statement: {many['seconds']:.1f} s, {many['candidates_per_second']:,.0f} "
-              f"candidates/s, {many['ratio']:.2f} times as many as one by one; memory grows by {many['megabytes']:.0f} MB "
-              f"({many['megabytes_tenth']:.0f} MB with a tenth of the targets)")
+        print(
+            f"{options.many} targets in one statement: {many['seconds']:.1f} s, {many['candidates_per_second']:,.0f} "
+            f"candidates/s, {many['ratio']:.2f} times as many as one by one; memory grows by {many['megabytes']:.0f} MB "
+            f"({many['megabytes_tenth']:.0f} MB with a tenth of the targets)"
+        )
     if options.plot:
         plot(found, options.plot)
     if options.json:
@@ -57,8 +65,10 @@ def connect(data: Path) -> sxq.Connection:
     """A database in memory with the graph and its model."""
     con = sxq.connect()
     con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
-    con.execute("CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
-                [str(data / "models" / "skyexp_cora_gcn.safetensors")])
+    con.execute(
+        "CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
+        [str(data / "models" / "skyexp_cora_gcn.safetensors")],
+    )
     return con
 
 
@@ -67,15 +77,22 @@ def at_once(data: Path, count: int) -> dict:
     with connect(data) as con:
         targets = np.random.default_rng(0).permutation(2708)[:count].tolist()
         con.execute(MANY, [targets[:ONE_BY_ONE]])  # warm
-        results, alone = timed(lambda: [con.execute(QUERY, [target]) for target in targets[:ONE_BY_ONE]])
+        results, alone = timed(
+            lambda: [con.execute(QUERY, [target]) for target in targets[:ONE_BY_ONE]]
+        )
         with memory.Growth() as tenth:
             con.execute(MANY, [targets[: count // 10]])
         with memory.Growth() as growth:
             result, seconds = timed(lambda: con.execute(MANY, [targets]))
         single = sum(one.candidates for one in results) / alone
-        return {"targets": count, "seconds": seconds, "candidates_per_second": result.candidates / seconds,
-                "ratio": result.candidates / seconds / single, "megabytes": growth.megabytes,
-                "megabytes_tenth": tenth.megabytes}
+        return {
+            "targets": count,
+            "seconds": seconds,
+            "candidates_per_second": result.candidates / seconds,
+            "ratio": result.candidates / seconds / single,
+            "megabytes": growth.megabytes,
+            "megabytes_tenth": tenth.megabytes,
+        }
 
 
 def timed(work):
@@ -97,10 +114,14 @@ def measure(data: Path, targets: list[int]) -> dict:
             candidates += result.candidates
         spent["other"] = sum(seconds) - sum(spent.values())
     total = sum(seconds)
-    return {"targets": len(targets), "candidates_per_target": candidates / len(targets),
-            "median_ms": 1e3 * float(np.median(seconds)), "p95_ms": 1e3 * float(np.percentile(seconds, 95)),
-            "milliseconds": [1e3 * one for one in seconds],
-            "share": {operator: time / total for operator, time in spent.most_common()}}
+    return {
+        "targets": len(targets),
+        "candidates_per_target": candidates / len(targets),
+        "median_ms": 1e3 * float(np.median(seconds)),
+        "p95_ms": 1e3 * float(np.percentile(seconds, 95)),
+        "milliseconds": [1e3 * one for one in seconds],
+        "share": {operator: time / total for operator, time in spent.most_common()},
+    }
 
 
 def plot(found: dict, file: str) -> None:
@@ -113,7 +134,12 @@ def plot(found: dict, file: str) -> None:
     each, parts = figure.subplots(1, 2, width_ratios=(3, 2))
     each.bar(range(found["targets"]), sorted(found["milliseconds"]), color="#4269d0")
     each.axhline(found["median_ms"], color="#444444", lw=1, ls="--")
-    each.set(xlabel="targets, sorted", ylabel="milliseconds", xticks=[], title="one warm EXPLAIN NODE (dashed: median)")
+    each.set(
+        xlabel="targets, sorted",
+        ylabel="milliseconds",
+        xticks=[],
+        title="one warm EXPLAIN NODE (dashed: median)",
+    )
     names = [name for name, share in found["share"].items() if share >= 0.005][::-1]
     bars = parts.barh(names, [100 * found["share"][name] for name in names], color="#4269d0")
     parts.bar_label(bars, fmt="%.0f%%", padding=3, fontsize=8)

@@ -53,7 +53,18 @@ from sxq.scoring import attribution as metrics
 LEARNED = ("pgexplainer", "refine_ct", "refine_ft", "refine")
 ROWS = ("random", "connected", "truth", "sa", "gnnexplainer", *LEARNED, "skyline", "verified")
 SEEDLESS = ("sa", "ceiling")
-STUDENT = (np.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # 97.5 % of t, by seeds - 1
+STUDENT = (
+    np.nan,
+    12.71,
+    4.30,
+    3.18,
+    2.78,
+    2.57,
+    2.45,
+    2.36,
+    2.31,
+    2.26,
+)  # 97.5 % of t, by seeds - 1
 QUICK_EPOCHS = 20  # of pre-training
 SHOWN = (0.1, 0.2, 0.3, 0.5)
 
@@ -63,8 +74,10 @@ def main() -> None:
     torch.set_num_threads(1)
     graphs, seeds = (20, 1) if options.quick else (options.graphs, options.seeds)
     table = Table(Case(options.data, graphs), options.keep, QUICK_EPOCHS if options.quick else None)
-    print(f"{options.data}: {len(table.case)} graphs, accuracy of the model "
-          + ", ".join(f"{split} {100 * share:.2f} %" for split, share in table.case.accuracy.items()))
+    print(
+        f"{options.data}: {len(table.case)} graphs, accuracy of the model "
+        + ", ".join(f"{split} {100 * share:.2f} %" for split, share in table.case.accuracy.items())
+    )
     for seed in range(seeds):
         for name in ROWS:
             table.fill(name, 0 if name in SEEDLESS else seed)
@@ -73,18 +86,28 @@ def main() -> None:
     if options.plot:
         plot(table.columns(), options.plot)
     if options.json:
-        print(json.dumps(table.summary() | {"data": options.data, "graphs": len(table.case), "seeds": seeds}))
+        print(
+            json.dumps(
+                table.summary() | {"data": options.data, "graphs": len(table.case), "seeds": seeds}
+            )
+        )
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", choices=BEAM, default="ba3motif")
-    parser.add_argument("--quick", action="store_true", help=f"20 graphs, one seed, {QUICK_EPOCHS} epochs of pre-training")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"20 graphs, one seed, {QUICK_EPOCHS} epochs of pre-training",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--graphs", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where finished rows are kept")
-    parser.add_argument("--plot", metavar="FILE", help="draw ACC-AUC and Recall@5 between floor and ceiling")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw ACC-AUC and Recall@5 between floor and ceiling"
+    )
     options = parser.parse_args()
     if options.quick and options.keep:
         parser.error("--keep is not for --quick")
@@ -98,7 +121,9 @@ class Table:
         self.case, self.folder = case, folder
         self.pretraining = (("split", case.learn_from), *([("epochs", epochs)] if epochs else []))
         self.found: dict[str, dict[int, Fared]] = {}
-        self.extra: dict[tuple[str, int], dict[str, np.ndarray]] = {}  # seconds, pretraining, candidates, exact
+        self.extra: dict[
+            tuple[str, int], dict[str, np.ndarray]
+        ] = {}  # seconds, pretraining, candidates, exact
 
     def fill(self, name: str, seed: int) -> None:
         """Make a row, or read it where it was kept."""
@@ -126,25 +151,47 @@ class Table:
         if name == "ceiling":
             return ceiling(case, self.least())
         if name in LEARNED:
-            own, pretraining = timed(lambda: pretrain(case.model, case.graphs, (
-                ("preset", name), ("seed", seed), *self.pretraining)).pretrained)
+            own, pretraining = timed(
+                lambda: (
+                    pretrain(
+                        case.model,
+                        case.graphs,
+                        (("preset", name), ("seed", seed), *self.pretraining),
+                    ).pretrained
+                )
+            )
             rankings, seconds = timed(lambda: learned(case, own, seed))
             return case.rankings(rankings), {"seconds": seconds, "pretraining": pretraining}
         rankings, seconds = timed(lambda: RANKINGS[name](case, seed))
-        return case.rankings(rankings), {"seconds": seconds} if name in ("sa", "gnnexplainer") else {}
+        return case.rankings(rankings), {"seconds": seconds} if name in (
+            "sa",
+            "gnnexplainer",
+        ) else {}
 
     def least(self) -> np.ndarray:
         """The size of the smallest connected subgraph of each graph that some row saw to keep the prediction, [n]."""
-        return np.min([fared.least for rows in self.found.values() for fared in rows.values()], axis=0)
+        return np.min(
+            [fared.least for rows in self.found.values() for fared in rows.values()], axis=0
+        )
 
     def measures(self, fared: Fared) -> dict[str, float]:
         """The columns of a row."""
         accuracy = metrics.accuracy(fared.kept)
         columns = (fared.recall, fared.recall_of_all, fared.precision, *fared.robust.T)
-        means = [float(np.nanmean(column)) if not np.isnan(column).all() else np.nan for column in columns]
-        return {"acc_auc": float(accuracy.mean()),
-                **{f"acc_at_{ratio}": float(accuracy[metrics.RATIOS.index(ratio)]) for ratio in SHOWN},
-                **dict(zip(("recall_at_5", "recall_at_truth", "precision_at_5", "rfdl_plus", "rfdl_minus"), means))}
+        means = [
+            float(np.nanmean(column)) if not np.isnan(column).all() else np.nan
+            for column in columns
+        ]
+        return {
+            "acc_auc": float(accuracy.mean()),
+            **{f"acc_at_{ratio}": float(accuracy[metrics.RATIOS.index(ratio)]) for ratio in SHOWN},
+            **dict(
+                zip(
+                    ("recall_at_5", "recall_at_truth", "precision_at_5", "rfdl_plus", "rfdl_minus"),
+                    means,
+                )
+            ),
+        }
 
     def columns(self) -> dict[str, dict[str, np.ndarray]]:
         """Values of every seed, by measure and row."""
@@ -153,22 +200,39 @@ class Table:
             each = [self.measures(fared) for fared in rows.values()]
             for measure in each[0]:
                 table.setdefault(measure, {})[name] = np.array([own[measure] for own in each])
-            seconds = [self.extra[name, seed].get("seconds", np.nan) / len(self.case) / len(metrics.RATIOS) for seed in rows]
+            seconds = [
+                self.extra[name, seed].get("seconds", np.nan) / len(self.case) / len(metrics.RATIOS)
+                for seed in rows
+            ]
             table.setdefault("seconds_per_graph_and_ratio", {})[name] = np.array(seconds)
         table["recall_at_5"]["ceiling"] = np.array([self.case.best_recall])
         return table
 
     def summary(self) -> dict[str, object]:
         """Means over seeds by measure and row, without what has no value; and the rest of the figures."""
-        means = {measure: {name: float(values.mean()) for name, values in rows.items() if not np.isnan(values).any()}
-                 for measure, rows in self.columns().items()}
+        means = {
+            measure: {
+                name: float(values.mean())
+                for name, values in rows.items()
+                if not np.isnan(values).any()
+            }
+            for measure, rows in self.columns().items()
+        }
         ratio = means["seconds_per_graph_and_ratio"]
-        pretraining = {name: float(np.mean([self.extra[name, seed]["pretraining"] for seed in self.found[name]]))
-                       for name in (*LEARNED, "skyline")}
-        return {**means, "seconds_per_graph": {name: len(metrics.RATIOS) * each for name, each in ratio.items()},
-                "pretraining_seconds": pretraining,
-                "skyline_of_ceiling": means["acc_auc"]["skyline"] / means["acc_auc"]["ceiling"],
-                "ceiling_exact": float(self.extra["ceiling", 0]["exact"].mean()), "accuracy": self.case.accuracy}
+        pretraining = {
+            name: float(
+                np.mean([self.extra[name, seed]["pretraining"] for seed in self.found[name]])
+            )
+            for name in (*LEARNED, "skyline")
+        }
+        return {
+            **means,
+            "seconds_per_graph": {name: len(metrics.RATIOS) * each for name, each in ratio.items()},
+            "pretraining_seconds": pretraining,
+            "skyline_of_ceiling": means["acc_auc"]["skyline"] / means["acc_auc"]["ceiling"],
+            "ceiling_exact": float(self.extra["ceiling", 0]["exact"].mean()),
+            "accuracy": self.case.accuracy,
+        }
 
 
 def plot(found: dict[str, dict[str, np.ndarray]], file: str) -> None:
@@ -177,13 +241,17 @@ def plot(found: dict[str, dict[str, np.ndarray]], file: str) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         sys.exit("--plot needs matplotlib")
-    bounds = {"acc_auc": ("ceiling", "ACC-AUC; dashed: a random order, the ceiling"),
-              "recall_at_5": ("truth", "Recall@5; dashed: a random order, the ground truth")}
+    bounds = {
+        "acc_auc": ("ceiling", "ACC-AUC; dashed: a random order, the ceiling"),
+        "recall_at_5": ("truth", "Recall@5; dashed: a random order, the ground truth"),
+    }
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, (measure, (best, title)) in zip(figure.subplots(1, 2), bounds.items()):
         names = [name for name, values in found[measure].items() if np.isfinite(values).all()][::-1]
         means = [float(np.mean(found[measure][name])) for name in names]
-        bars = axes.barh(names, means, color=["#efb118" if name == "skyline" else "#4269d0" for name in names])
+        bars = axes.barh(
+            names, means, color=["#efb118" if name == "skyline" else "#4269d0" for name in names]
+        )
         axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
         for name in ("random", best):
             axes.axvline(np.mean(found[measure][name]), color="#444444", lw=1, ls="--")
@@ -204,23 +272,42 @@ def keep(file: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def show(table: Table) -> None:
     columns, figures = table.columns(), table.summary()
-    heads = {"acc_auc": "ACC-AUC", **{f"acc_at_{ratio}": f"ACC@{ratio}" for ratio in SHOWN}, "recall_at_5": "Recall@5",
-             "recall_at_truth": "Recall@|t|", "precision_at_5": "Precision@5", "rfdl_plus": "rfdl+",
-             "rfdl_minus": "rfdl-", "seconds_per_graph_and_ratio": "s/graph/ratio"}
+    heads = {
+        "acc_auc": "ACC-AUC",
+        **{f"acc_at_{ratio}": f"ACC@{ratio}" for ratio in SHOWN},
+        "recall_at_5": "Recall@5",
+        "recall_at_truth": "Recall@|t|",
+        "precision_at_5": "Precision@5",
+        "rfdl_plus": "rfdl+",
+        "rfdl_minus": "rfdl-",
+        "seconds_per_graph_and_ratio": "s/graph/ratio",
+    }
     print(f"{'':<13}" + "".join(f"{head:>16}" for head in heads.values()))
     for name in (*ROWS, "ceiling"):
-        print(f"{name:<13}" + "".join(f"{interval(columns[measure][name]):>16}" for measure in heads))
+        print(
+            f"{name:<13}" + "".join(f"{interval(columns[measure][name]):>16}" for measure in heads)
+        )
     floor = figures["acc_auc"]
-    print(f"floor {floor['random']:.3f} (connected {floor['connected']:.3f}), ceiling {floor['ceiling']:.3f} (exact for "
-          f"{100 * figures['ceiling_exact']:.0f} % of the graphs), skyline / ceiling {figures['skyline_of_ceiling']:.3f}")
-    print("pre-training, seconds: " + ", ".join(f"{name} {seconds:.0f}" for name, seconds in
-                                                figures["pretraining_seconds"].items()))
+    print(
+        f"floor {floor['random']:.3f} (connected {floor['connected']:.3f}), ceiling {floor['ceiling']:.3f} (exact for "
+        f"{100 * figures['ceiling_exact']:.0f} % of the graphs), skyline / ceiling {figures['skyline_of_ceiling']:.3f}"
+    )
+    print(
+        "pre-training, seconds: "
+        + ", ".join(
+            f"{name} {seconds:.0f}" for name, seconds in figures["pretraining_seconds"].items()
+        )
+    )
 
 
 def interval(values: np.ndarray) -> str:
     if np.isnan(values).any():
         return ""
-    half = STUDENT[min(len(values), len(STUDENT)) - 1] * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
+    half = (
+        STUDENT[min(len(values), len(STUDENT)) - 1] * values.std(ddof=1) / len(values) ** 0.5
+        if len(values) > 1
+        else 0
+    )
     return f"{values.mean():.3f}" + (f" +-{half:.3f}" if half else "")
 
 

@@ -20,22 +20,35 @@ import torch
 from suites import Suite
 from torch_geometric.explain import Explainer, GNNExplainer, PGExplainer
 
-from sxq.generators.protocol import Candidates, Context, Search
 from sxq.generators import GENERATORS, GeneratorEntry
 from sxq.generators.baselines.random import any_sizes, grow
-from sxq.models.borrow import edge_tensors
+from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field, Graph
+from sxq.models.borrow import edge_tensors
 from sxq.scoring.dominance import frontier
 
 POPULATION = 100
 STORED = {"reference_onion": "ksx", "reference_growing": "insert", "reference_diversified": "div"}
 NAMES = ("nsga2", "nsga2_restarted", "onehop", "gnnexplainer", "pgexplainer", *STORED)
-TRAINING = {"cora pairs": (20, 20), "cora directed": (20, 20), "ba-shapes": (20, 20), "facebook": (5, 10)}
+TRAINING = {
+    "cora pairs": (20, 20),
+    "cora directed": (20, 20),
+    "ba-shapes": (20, 20),
+    "facebook": (5, 10),
+}
 
 
 def enter(stage: Suite, names: Sequence[str]) -> dict[str, float]:
     """Make the rivals generators by name, for targets of this suite; seconds that some of `names` spent on training."""
-    searches, seconds = {"nsga2": nsga2, "nsga2_restarted": nsga2_restarted, "onehop": onehop, "gnnexplainer": _masked(stage, _gnn_explainer)}, {}
+    searches, seconds = (
+        {
+            "nsga2": nsga2,
+            "nsga2_restarted": nsga2_restarted,
+            "onehop": onehop,
+            "gnnexplainer": _masked(stage, _gnn_explainer),
+        },
+        {},
+    )
     if "pgexplainer" in names:
         trained, seconds["pgexplainer"] = _train(stage)
         searches["pgexplainer"] = _masked(stage, trained)
@@ -50,14 +63,22 @@ def nsga2(field: Field, context: Context) -> Search:
     bits = grow(field, any_sizes(field, count, rng), rng)
     scored = yield Candidates.of(bits)
     worth = _worth(scored)
-    for _ in range(3 * context.allowance // count):  # many children were born before: they cost nothing
+    for _ in range(
+        3 * context.allowance // count
+    ):  # many children were born before: they cost nothing
         order = _order(worth)
         place = np.empty(len(order), int)
         place[order] = np.arange(len(order))
-        parents = [np.where(place[one] < place[two], one, two)
-                   for one, two in rng.integers(0, len(bits), (2, 2, count))]
-        children = np.where(rng.random((count, field.num_units)) < 0.5, bits[parents[0]], bits[parents[1]])
-        children = _repaired(field, children ^ (rng.random(children.shape) < 1 / field.num_units), rng)
+        parents = [
+            np.where(place[one] < place[two], one, two)
+            for one, two in rng.integers(0, len(bits), (2, 2, count))
+        ]
+        children = np.where(
+            rng.random((count, field.num_units)) < 0.5, bits[parents[0]], bits[parents[1]]
+        )
+        children = _repaired(
+            field, children ^ (rng.random(children.shape) < 1 / field.num_units), rng
+        )
         scored = yield Candidates.of(children)
         bits, worth = np.concatenate([bits, children]), np.concatenate([worth, _worth(scored)])
         kept = _order(worth)[:count]
@@ -100,7 +121,9 @@ def _order(worth: np.ndarray) -> np.ndarray:
         for column in worth[members].T:
             by = np.argsort(column, kind="stable")
             gaps = np.full(len(by), np.inf)
-            gaps[1:-1] = (column[by[2:]] - column[by[:-2]]) / ((column[by[-1]] - column[by[0]]) or 1)
+            gaps[1:-1] = (column[by[2:]] - column[by[:-2]]) / (
+                (column[by[-1]] - column[by[0]]) or 1
+            )
             crowding[members[by]] += gaps
     return np.lexsort((-crowding, rank))
 
@@ -127,12 +150,15 @@ def _stored(key: str) -> Callable[..., Search]:
         if field.target not in nodes:
             return
         row = nodes.index(field.target)
-        masks = np.unpackbits(packed[f"{key}_masks"][ends[row]:ends[row + 1]], axis=1).astype(bool)
+        masks = np.unpackbits(packed[f"{key}_masks"][ends[row] : ends[row + 1]], axis=1).astype(
+            bool
+        )
         bits = np.zeros((len(masks), field.num_units), bool)
         inside = field.unit >= 0
         for candidate, mask in zip(bits, masks):
             candidate[field.unit[inside][mask[field.edges[inside]]]] = True
         yield Candidates.of(bits[bits.any(axis=1)])
+
     return stored
 
 
@@ -148,12 +174,22 @@ def _masked(stage: Suite, explain: Callable[[Suite, Field], np.ndarray]) -> Call
         sizes = np.unique(np.clip(1.4 ** np.arange(40), 1, field.num_units).astype(int))
         bits = field.component(place < sizes[:, None])
         yield Candidates.of(bits[bits.any(axis=1)])
+
     return masked
 
 
 def _explainer(stage: Suite, algorithm, kind: str) -> Explainer:
-    return Explainer(stage.model.module, algorithm, explanation_type=kind, edge_mask_type="object",
-                     model_config={"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"})
+    return Explainer(
+        stage.model.module,
+        algorithm,
+        explanation_type=kind,
+        edge_mask_type="object",
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": "raw",
+        },
+    )
 
 
 def _tensors(stage: Suite, field: Field) -> tuple[torch.Tensor, torch.Tensor]:
@@ -164,7 +200,9 @@ def _tensors(stage: Suite, field: Field) -> tuple[torch.Tensor, torch.Tensor]:
 def _gnn_explainer(stage: Suite, field: Field) -> np.ndarray:
     """A weight for every edge of the field [m]; PyG's own defaults."""
     torch.manual_seed(0)
-    return _explainer(stage, GNNExplainer(), "model")(*_tensors(stage, field), index=0).edge_mask.numpy()
+    return _explainer(stage, GNNExplainer(), "model")(
+        *_tensors(stage, field), index=0
+    ).edge_mask.numpy()
 
 
 def _train(stage: Suite) -> tuple[Callable[[Suite, Field], np.ndarray], float]:
@@ -174,13 +212,19 @@ def _train(stage: Suite) -> tuple[Callable[[Suite, Field], np.ndarray], float]:
     targets, epochs = TRAINING[stage.name]
     explainer = _explainer(stage, PGExplainer(epochs=epochs), "phenomenon")
     graph: Graph = stage.graph
-    x, (edge_index, _, _) = torch.from_numpy(graph.x.copy()), edge_tensors(graph, np.arange(graph.num_edges), "cpu")
+    x, (edge_index, _, _) = (
+        torch.from_numpy(graph.x.copy()),
+        edge_tensors(graph, np.arange(graph.num_edges), "cpu"),
+    )
     predicted = stage.model.full.argmax(dim=1)
     for epoch in range(epochs):
         for target in stage.targets[:targets]:
-            explainer.algorithm.train(epoch, stage.model.module, x, edge_index, target=predicted, index=target)
+            explainer.algorithm.train(
+                epoch, stage.model.module, x, edge_index, target=predicted, index=target
+            )
 
     def explain(stage: Suite, field: Field) -> np.ndarray:
         local = predicted[torch.from_numpy(field.nodes)]
         return explainer(*_tensors(stage, field), target=local, index=0).edge_mask.numpy()
+
     return explain, time.process_time() - started

@@ -18,17 +18,35 @@ import torch
 
 import sxq
 
-COLUMNS = ("target, rank, size, num_nodes, factual, counterfactual, generator, dominance, fdl_plus, fdl_minus, conc, "
-           "raw::VARCHAR, scores::VARCHAR")
+COLUMNS = (
+    "target, rank, size, num_nodes, factual, counterfactual, generator, dominance, fdl_plus, fdl_minus, conc, "
+    "raw::VARCHAR, scores::VARCHAR"
+)
 STATEMENTS = {
-    "cora pairs": ("EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc BUDGET 2000 CANDIDATES", 16),
+    "cora pairs": (
+        "EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc BUDGET 2000 CANDIDATES",
+        16,
+    ),
     "cora pairs, other generators": (
-        "EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc BY onion, growing, random BUDGET 1000 CANDIDATES", 6),
+        "EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc BY onion, growing, random BUDGET 1000 CANDIDATES",
+        6,
+    ),
     "cora directed": (
-        "EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc EDGES DIRECTED BUDGET 2000 CANDIDATES", 10),
-    "ba-shapes": ("EXPLAIN NODES ? USING MODEL shapes OPTIMIZE fdl+, fdl-, conc, lift BUDGET 2000 CANDIDATES", 12),
-    "karate, GAT": ("EXPLAIN NODES ? USING MODEL karate OPTIMIZE fdl+, fdl-, conc DIVERSIFY BUDGET 2000 CANDIDATES", 8),
-    "ba-3motif": ("EXPLAIN GRAPHS ? USING MODEL motifs OPTIMIZE fdl+, fdl-, conc BUDGET 2000 CANDIDATES", 8),
+        "EXPLAIN NODES ? USING MODEL cora OPTIMIZE fdl+, fdl-, conc EDGES DIRECTED BUDGET 2000 CANDIDATES",
+        10,
+    ),
+    "ba-shapes": (
+        "EXPLAIN NODES ? USING MODEL shapes OPTIMIZE fdl+, fdl-, conc, lift BUDGET 2000 CANDIDATES",
+        12,
+    ),
+    "karate, GAT": (
+        "EXPLAIN NODES ? USING MODEL karate OPTIMIZE fdl+, fdl-, conc DIVERSIFY BUDGET 2000 CANDIDATES",
+        8,
+    ),
+    "ba-3motif": (
+        "EXPLAIN GRAPHS ? USING MODEL motifs OPTIMIZE fdl+, fdl-, conc BUDGET 2000 CANDIDATES",
+        8,
+    ),
 }
 
 
@@ -53,8 +71,11 @@ def keys(con: sxq.Connection, name: str, count: int) -> list:
     if name == "ba-3motif":
         return [int(key) for key in rng.choice(800, count, replace=False)]
     graph = name.split(" ")[0].split(",")[0].replace("ba-", "")
-    rows = con.execute("SELECT DISTINCT dst::VARCHAR::INT FROM sxq.edges e JOIN sxq.graphs g USING (graph_id) "
-                       "WHERE g.name = ? ORDER BY 1", [graph]).fetchall()
+    rows = con.execute(
+        "SELECT DISTINCT dst::VARCHAR::INT FROM sxq.edges e JOIN sxq.graphs g USING (graph_id) "
+        "WHERE g.name = ? ORDER BY 1",
+        [graph],
+    ).fetchall()
     return [int(row[0]) for row in rng.choice(np.array(rows), count, replace=False)]
 
 
@@ -66,21 +87,28 @@ def answers() -> dict[str, list[str]]:
         fill(con, Path(os.environ["SXQ_DATA"]))
         for name, (statement, count) in STATEMENTS.items():
             query = con.execute(statement, [keys(con, name, count)]).query_id
-            lines = con.execute(f"SELECT explanation_id, {COLUMNS} FROM sxq.explanations WHERE query_id = {query} "
-                                "ORDER BY target::VARCHAR, rank").fetchall()
+            lines = con.execute(
+                f"SELECT explanation_id, {COLUMNS} FROM sxq.explanations WHERE query_id = {query} "
+                "ORDER BY target::VARCHAR, rank"
+            ).fetchall()
             found[name] = [repr(row[1:]) + edges_of(con, row[0]) for row in lines]
             print(f"{name}: {count} targets, {len(lines)} explanations")
     return found
 
 
 def edges_of(con: sxq.Connection, explanation: int) -> str:
-    rows = con.execute("SELECT src::VARCHAR, dst::VARCHAR FROM sxq.explanation_edges WHERE explanation_id = ? "
-                       "ORDER BY ALL", [explanation]).fetchall()
+    rows = con.execute(
+        "SELECT src::VARCHAR, dst::VARCHAR FROM sxq.explanation_edges WHERE explanation_id = ? "
+        "ORDER BY ALL",
+        [explanation],
+    ).fetchall()
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", metavar="FILE", help="where to write the answers of this commit")
     parser.add_argument("--against", metavar="FILE", help="the answers of the other commit")
     options = parser.parse_args()

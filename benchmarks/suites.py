@@ -8,13 +8,13 @@ import data
 import numpy as np
 
 from sxq import execution
-from sxq.inference.choose import open_backend
-from sxq.models.borrow import forward_full
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
 from sxq.graph import Graph, extract
 from sxq.graph.generated import ba_shapes
+from sxq.inference.choose import open_backend
 from sxq.models import train
+from sxq.models.borrow import forward_full
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify
 from sxq.scoring.measures import MEASURES
 
@@ -34,14 +34,24 @@ class Suite:
     targets: tuple[int, ...]
     directed: bool = False
 
-    def search(self, target: int, calls: tuple[Call, ...], budget: int, seed: int = 0,
-               learned: Mapping[str, object] | None = None) -> TargetRun:
+    def search(
+        self,
+        target: int,
+        calls: tuple[Call, ...],
+        budget: int,
+        seed: int = 0,
+        learned: Mapping[str, object] | None = None,
+    ) -> TargetRun:
         """One target searched, from field to front, by the operators of a query; nothing is stored.
 
         `learned` is what generators name that was pre-trained.
         """
-        scan = FieldScan("g", self.directed, self.model.hops, self.model.halo, (target,), (target,), ())
-        verify = Verify(Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY)
+        scan = FieldScan(
+            "g", self.directed, self.model.hops, self.model.halo, (target,), (target,), ()
+        )
+        verify = Verify(
+            Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
+        )
         lattice = Lattice(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
         plan = Plan(Answer(lattice, TOP, "coverage"), False, None)
         backend = open_backend(self.model.backend, self.model)
@@ -70,12 +80,14 @@ def _cora() -> tuple[Graph, execution.Model]:
 def _more_cora() -> tuple[int, ...]:
     """26 further Cora nodes of 10 to 400 units, 16 of them not self-sufficient: these need their edges."""
     graph, model = _cora()
-    candidates = [v for v in data.random_targets(graph, 800, seed=1) if v not in data.published_targets()]
+    candidates = [
+        v for v in data.random_targets(graph, 800, seed=1) if v not in data.published_targets()
+    ]
     lone = forward_full(model, graph, np.zeros(graph.num_edges, bool))
     alone = (lone.argmax(dim=1) == model.full.argmax(dim=1)).numpy()
     sized = [v for v in candidates if 10 <= extract(graph, v, 3, 0).num_units <= 400]
     needing = [v for v in sized if not alone[v]][:16]
-    return tuple(needing + [v for v in sized if alone[v]][:26 - len(needing)])
+    return tuple(needing + [v for v in sized if alone[v]][: 26 - len(needing)])
 
 
 def cora_pairs() -> Suite:
@@ -94,8 +106,12 @@ def facebook() -> Suite:
     """20 pages with hubs in their fields: 14 at random, and 6 beside the largest hubs."""
     graph = data.graph("facebook")
     model = execution.register(data.model("facebook", graph), graph, layers=3)
-    hubs = np.argsort(-np.bincount(graph.edge_index[1], minlength=graph.num_nodes), kind="stable")[:6]
-    beside = [int(graph.edge_index[0, graph.in_edges(hubs[i:i + 1])[0]]) for i in range(len(hubs))]
+    hubs = np.argsort(-np.bincount(graph.edge_index[1], minlength=graph.num_nodes), kind="stable")[
+        :6
+    ]
+    beside = [
+        int(graph.edge_index[0, graph.in_edges(hubs[i : i + 1])[0]]) for i in range(len(hubs))
+    ]
     targets = dict.fromkeys([*beside, *data.random_targets(graph, 20)])
     return Suite("facebook", graph, model, tuple(targets)[:20])
 
@@ -106,8 +122,18 @@ def shapes() -> Suite:
     trained = train(graph, (("hidden", 20), ("epochs", 3000), ("weight_decay", 0)))
     model = execution.register(trained.module, graph, layers=3)
     housed = np.flatnonzero(graph.y > 0)
-    return Suite("ba-shapes", graph, model, tuple(np.random.default_rng(0).choice(housed, 50, replace=False).tolist()))
+    return Suite(
+        "ba-shapes",
+        graph,
+        model,
+        tuple(np.random.default_rng(0).choice(housed, 50, replace=False).tolist()),
+    )
 
 
-SUITES = {"published": cora_pairs, "published directed": cora_directed, "more cora": more_cora,
-          "facebook": facebook, "shapes": shapes}
+SUITES = {
+    "published": cora_pairs,
+    "published directed": cora_directed,
+    "more cora": more_cora,
+    "facebook": facebook,
+    "shapes": shapes,
+}

@@ -22,7 +22,10 @@ from sxq.models import train
 from sxq.planning.settings import SETTINGS
 from sxq.scoring.indicators import Agreement, agreement
 
-GRAPHS = {"BA-Shapes": (ba_shapes, "gcn", 3000), "Tree-Cycles": (tree_cycles, "gin", 1000)}  # and the epochs
+GRAPHS = {
+    "BA-Shapes": (ba_shapes, "gcn", 3000),
+    "Tree-Cycles": (tree_cycles, "gin", 1000),
+}  # and the epochs
 METHODS = ("default", "onion & growing", "random")
 TRAINING = (("hidden", 20), ("weight_decay", 0))
 WIDTHS = (22, 7, 7, 18, 7, 7)
@@ -38,11 +41,18 @@ def main() -> None:
     for name, (make, *model) in GRAPHS.items():
         stage, accuracy = suite(name, make(), *model, 10 if options.quick else 50)
         found[name] = {"accuracy": accuracy}
-        print(f"{name}: the model is right on {100 * accuracy:.0f} % of the nodes\n  {'':<18}"
-              f"{'best member: precision, recall, f1':>36}{'union: precision, recall, f1':>32}")
+        print(
+            f"{name}: the model is right on {100 * accuracy:.0f} % of the nodes\n  {'':<18}"
+            f"{'best member: precision, recall, f1':>36}{'union: precision, recall, f1':>32}"
+        )
         for method in METHODS[: 1 if options.quick else None]:
-            found[name][method] = row = means([judge(stage, target, method) for target in stage.targets])
-            print(f"  {method:<18}" + "".join(f"{value:{wide}.3f}" for value, wide in zip(row.values(), WIDTHS)))
+            found[name][method] = row = means(
+                [judge(stage, target, method) for target in stage.targets]
+            )
+            print(
+                f"  {method:<18}"
+                + "".join(f"{value:{wide}.3f}" for value, wide in zip(row.values(), WIDTHS))
+            )
     if options.json:
         print(json.dumps(found))
 
@@ -53,7 +63,9 @@ def suite(name: str, graph, architecture: str, epochs: int, targets: int) -> tup
     model = execution.register(trained.module, graph, layers=3)
     inside = np.flatnonzero(np.array(graph.attributes["motif"]) >= 0)
     chosen = np.random.default_rng(0).choice(inside, targets, replace=False).tolist()
-    return Suite(name, graph, model, tuple(chosen)), float((model.full.argmax(dim=1).numpy() == graph.y).mean())
+    return Suite(name, graph, model, tuple(chosen)), float(
+        (model.full.argmax(dim=1).numpy() == graph.y).mean()
+    )
 
 
 def judge(stage: Suite, target: int, method: str) -> Agreement:
@@ -66,8 +78,13 @@ def judge(stage: Suite, target: int, method: str) -> Agreement:
 
 
 def means(found: list[Agreement]) -> dict[str, float]:
-    return {f"{part}_{figure}": float(np.nanmean([getattr(getattr(each, part), figure) for each in found]))
-            for part in ("best", "union") for figure in ("precision", "recall", "f1")}
+    return {
+        f"{part}_{figure}": float(
+            np.nanmean([getattr(getattr(each, part), figure) for each in found])
+        )
+        for part in ("best", "union")
+        for figure in ("precision", "recall", "f1")
+    }
 
 
 if __name__ == "__main__":

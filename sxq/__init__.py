@@ -1,10 +1,9 @@
 """sxq: a skyline query engine that explains the predictions of graph neural networks.
 
-    con = sxq.connect("tx.duckdb")
-    con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
+con = sxq.connect("tx.duckdb")
+con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
-from sxq.session.builder import ExplainQuery, explain
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -28,16 +27,41 @@ from sxq.errors import (
     TransactionOpen,
     UnknownName,
 )
+from sxq.session.builder import ExplainQuery, explain
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.result import Result, Table
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Connection", "ConnectionBusy", "DataError", "DatabaseLocked", "Error", "ExplainQuery", "Explanation",
-    "ForkedConnection", "GraphError", "InvalidValue", "ModelChanged", "ModelDetached", "ModelError", "ModelNotLocal",
-    "ModelOutputError", "NameTaken", "NodeNotFound", "ParseError", "QueryError", "Result", "SQLError", "StoreError",
-    "Table", "TargetReport", "TransactionOpen", "UnknownName", "connect", "explain",
+    "Connection",
+    "ConnectionBusy",
+    "DataError",
+    "DatabaseLocked",
+    "Error",
+    "ExplainQuery",
+    "Explanation",
+    "ForkedConnection",
+    "GraphError",
+    "InvalidValue",
+    "ModelChanged",
+    "ModelDetached",
+    "ModelError",
+    "ModelNotLocal",
+    "ModelOutputError",
+    "NameTaken",
+    "NodeNotFound",
+    "ParseError",
+    "QueryError",
+    "Result",
+    "SQLError",
+    "StoreError",
+    "Table",
+    "TargetReport",
+    "TransactionOpen",
+    "UnknownName",
+    "connect",
+    "explain",
 ]
 
 

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments if arguments and arguments[0] in COMMANDS else ["", *arguments]
     action, parser = COMMANDS[name]
-    options = parser().parse_intermixed_args(rest) if name == "report" else parser().parse_args(rest)
+    options = (
+        parser().parse_intermixed_args(rest) if name == "report" else parser().parse_args(rest)
+    )
     if wrong := _misread(name, options):
         parser().error(wrong)
     return _guarded(lambda: action(options))
@@ -37,7 +39,12 @@ def _misread(name: str, options) -> str:
         return f"there is no database {database!r}"
     if name == "report" and not Path(options.output).absolute().parent.is_dir():
         return f"there is no folder to write {options.output!r} to"
-    if database and any(map(str.isspace, database)) and not Path(database).suffix and not Path(database).exists():
+    if (
+        database
+        and any(map(str.isspace, database))
+        and not Path(database).suffix
+        and not Path(database).exists()
+    ):
         return f"{database!r} looks like a statement: use -c"
     return ""
 
@@ -83,24 +90,43 @@ def _guarded(action) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sxq", description="a skyline query engine that explains graph neural networks",
-                                     epilog="sxq report --help: an answer as a page; sxq demo --help: a first look")
-    parser.add_argument("database", nargs="?", help="a DuckDB file, made if missing; without it all is kept in memory")
+    parser = argparse.ArgumentParser(
+        "sxq",
+        description="a skyline query engine that explains graph neural networks",
+        epilog="sxq report --help: an answer as a page; sxq demo --help: a first look",
+    )
+    parser.add_argument(
+        "database",
+        nargs="?",
+        help="a DuckDB file, made if missing; without it all is kept in memory",
+    )
     script = parser.add_mutually_exclusive_group()
-    script.add_argument("-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin")
+    script.add_argument(
+        "-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin"
+    )
     script.add_argument("-f", "--file", help="a script to run")
-    parser.add_argument("--mode", choices=list(MODES), default="table", help="how results are written")
-    parser.add_argument("--json", action="store_const", const="json", dest="mode", help="the same as --mode json")
-    parser.add_argument("--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt")
+    parser.add_argument(
+        "--mode", choices=list(MODES), default="table", help="how results are written"
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="mode", help="the same as --mode json"
+    )
+    parser.add_argument(
+        "--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt"
+    )
     parser.add_argument("--read-only", action="store_true", help="explain without storing")
     return parser
 
 
 def _report_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sxq report", description="an answer as one page of HTML to look at in a browser")
+    parser = argparse.ArgumentParser(
+        "sxq report", description="an answer as one page of HTML to look at in a browser"
+    )
     parser.add_argument("database", nargs="?", help="the DuckDB file that holds graph and model")
     parser.add_argument("query", help="EXPLAIN ..., after other statements where it needs them")
-    parser.add_argument("-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)"
+    )
     parser.add_argument("--read-only", action="store_true", help="explain without storing")
     return parser
 
@@ -113,16 +139,29 @@ def _demo(options) -> int:
 
 def _demo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sxq demo", description="what sxq is for, from start to end")
-    parser.add_argument("story", nargs="?", choices=["karate", "laundering"], default="karate",
-                        help="a member of Zachary's karate club (default), or schemes planted in a bank")
-    parser.add_argument("--into", metavar="FILE",
-                        help="the database it leaves behind (karate.duckdb, laundering.duckdb)")
-    parser.add_argument("-o", "--output", metavar="FILE", default="laundering.html", help="the page of 'laundering'")
+    parser.add_argument(
+        "story",
+        nargs="?",
+        choices=["karate", "laundering"],
+        default="karate",
+        help="a member of Zachary's karate club (default), or schemes planted in a bank",
+    )
+    parser.add_argument(
+        "--into",
+        metavar="FILE",
+        help="the database it leaves behind (karate.duckdb, laundering.duckdb)",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="laundering.html", help="the page of 'laundering'"
+    )
     return parser
 
 
-COMMANDS = {"": (_with_database, _parser), "demo": (_demo, _demo_parser),
-            "report": (_report, _report_parser)}
+COMMANDS = {
+    "": (_with_database, _parser),
+    "demo": (_demo, _demo_parser),
+    "report": (_report, _report_parser),
+}
 
 
 if __name__ == "__main__":

@@ -14,19 +14,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sxq import language
-from sxq.session.builder import ExplainQuery, ask
-from sxq.session.audit import audit
-from sxq.session.define import Definitions
 from sxq.errors import SQLError
-from sxq.session.explain import Explaining, Stop
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
 from sxq.session import Registry
-from sxq.values.result import Result, Table
-from sxq.storage import Store
-from sxq.session.vocabulary import Vocabulary, vocabulary
+from sxq.session.audit import audit
+from sxq.session.builder import ExplainQuery, ask
+from sxq.session.define import Definitions
+from sxq.session.explain import Explaining, Stop
 from sxq.session.turns import Turns, in_turn
+from sxq.session.vocabulary import Vocabulary, vocabulary
+from sxq.storage import Store
+from sxq.values.result import Result, Table
 
 
 class Connection:
@@ -48,7 +48,12 @@ class Connection:
     nothing, so the parent's file stays as it is.
     """
 
-    def __init__(self, path: str | None = None, read_only: bool = False, report: Callable[[Any], None] | None = None):
+    def __init__(
+        self,
+        path: str | None = None,
+        read_only: bool = False,
+        report: Callable[[Any], None] | None = None,
+    ):
         self._store = Store(path, read_only)
         self._settings = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
         self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
@@ -56,7 +61,9 @@ class Connection:
         self._turns = Turns()
         self._running, self._stop = False, Stop()
         self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
-        self._explains = Explaining(self._names, self._store, self._settings, self._as_written, self._stop)
+        self._explains = Explaining(
+            self._names, self._store, self._settings, self._as_written, self._stop
+        )
         self._defines.should_stop = lambda: self._stop.wanted
         self.report = report
 
@@ -65,7 +72,9 @@ class Connection:
         """What the last EXPLAIN found, also when it was interrupted."""
         return self._explains.last
 
-    def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
+    def execute(
+        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> Table:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
@@ -73,19 +82,31 @@ class Connection:
         statement that `interrupt` stopped.
         """
         pieces = language.split(text)
-        return self.run(*language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters))
+        return self.run(
+            *language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
+        )
 
     sql = execute
 
-    def explain(self, *, node: Any = None, nodes: Iterable[Any] | None = None, graph: Any = None,
-                graphs: Iterable[Any] | None = None, query: str | None = None,
-                parameters: Sequence[Any] | Mapping[str, Any] | None = None, kind: str = "node") -> ExplainQuery:
+    def explain(
+        self,
+        *,
+        node: Any = None,
+        nodes: Iterable[Any] | None = None,
+        graph: Any = None,
+        graphs: Iterable[Any] | None = None,
+        query: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        kind: str = "node",
+    ) -> ExplainQuery:
         """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`); or about
         graphs of a collection, by `graph`, `graphs`, or a `query` with `kind="graph"`.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
-        return ask(self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query)
+        return ask(
+            self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query
+        )
 
     @in_turn
     def register_graph(self, name: str, data, replace: bool = False) -> None:
@@ -97,7 +118,9 @@ class Connection:
         from sxq import models as learning
 
         self._names.refresh()
-        self._names.graphs.add(name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace)
+        self._names.graphs.add(
+            name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace
+        )
 
     @in_turn
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
@@ -112,8 +135,17 @@ class Connection:
         self._names.graphs.add(name, graphs, replace)
 
     @in_turn
-    def register_model(self, name: str, module, graph: str | None = None, output: str = "logits",
-                       layers: int | None = None, replace: bool = False, *, graphs: str | None = None) -> None:
+    def register_model(
+        self,
+        name: str,
+        module,
+        graph: str | None = None,
+        output: str = "logits",
+        layers: int | None = None,
+        replace: bool = False,
+        *,
+        graphs: str | None = None,
+    ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
         graph    where it predicts; may be left out where the database knows the model or holds one graph
@@ -127,10 +159,14 @@ class Connection:
         self._names.refresh()
         if graphs is not None:
             self._names.graphs.of_kind("graphs", graphs)
-        self._names.add_model(name, module, graphs or graph, output=output, layers=layers, replace=replace)
+        self._names.add_model(
+            name, module, graphs or graph, output=output, layers=layers, replace=replace
+        )
 
     @in_turn
-    def register_measure(self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None) -> None:
+    def register_measure(
+        self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None
+    ) -> None:
         """Add a measure: `fn(batch) -> [n]` raw values of n candidates; `score(raw) -> [n]` in (0, 1] if given.
 
         `batch` has the field, bits [n, E], sizes [n], p_full, p_empty, p_kept [n], p_removed [n].
@@ -208,7 +244,9 @@ class Connection:
             case st.ProfileExplain():
                 return self._explains.profile(statement.explain)
             case st.Audit():
-                return audit(self._names, self._store, statement.query_id, lambda: self._stop.wanted)
+                return audit(
+                    self._names, self._store, statement.query_id, lambda: self._stop.wanted
+                )
         return self._defines.run(statement)
 
     def _sql(self, statement: st.Sql) -> Table:

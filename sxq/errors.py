@@ -50,7 +50,9 @@ class UnknownName(QueryError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known = sorted(known)
-        super().__init__(f"no {kind} named {name!r}{did_you_mean(name, known)}; {_listing(kind, known)}")
+        super().__init__(
+            f"no {kind} named {name!r}{did_you_mean(name, known)}; {_listing(kind, known)}"
+        )
         self.kind, self.name, self.known = kind, name, known
 
 

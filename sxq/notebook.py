@@ -1,11 +1,11 @@
 """Magics of IPython: `%load_ext sxq`, then `%sxq statement` and `%%sxq [name]` above a script.
 
-    %sxq connect tx.duckdb          another database; the connection is `sxq_connection` in the notebook
-    %sxq SHOW MODELS
-    answer = %sxq EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, conc
+%sxq connect tx.duckdb          another database; the connection is `sxq_connection` in the notebook
+%sxq SHOW MODELS
+answer = %sxq EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, conc
 
-    %%sxq answer
-    EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc
+%%sxq answer
+EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc
 """
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class

@@ -14,7 +14,11 @@ from sxq.errors import InvalidValue, ModelError
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
 
-OUTPUTS = {"raw": "logits", "log_probs": "log_probs", "probs": "probs"}  # what PyG calls them: what sxq does
+OUTPUTS = {
+    "raw": "logits",
+    "log_probs": "log_probs",
+    "probs": "probs",
+}  # what PyG calls them: what sxq does
 
 
 def to_data(explanation: Explanation) -> Data:
@@ -28,8 +32,14 @@ def to_data(explanation: Explanation) -> Data:
     renumber = {position: number for number, position in enumerate(explanation.nodes.tolist())}
     graph, edges = explanation.graph, explanation.edge_numbers
     local = [[renumber[position] for position in row] for row in explanation.edge_index.tolist()]
-    target = explanation.target if explanation.kind == "graph" else renumber[graph.position(explanation.target)]
-    data = Data(edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes, target=target)
+    target = (
+        explanation.target
+        if explanation.kind == "graph"
+        else renumber[graph.position(explanation.target)]
+    )
+    data = Data(
+        edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes, target=target
+    )
     data.x = torch.from_numpy(graph.features(explanation.nodes))
     if graph.y is not None:
         data.y = torch.from_numpy(graph.y[explanation.nodes])
@@ -66,23 +76,45 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     Raises InvalidValue for an index of several targets, ModelError where no subgraph explains the target.
     """
 
-    def __init__(self, optimize: Sequence[str] = ("fdl+", "fdl-", "conc"), by: str = "", k: int = 10,
-                 epsilon: float = 0.1, budget: int | None = None, seed: int = 0, choose: str | None = None):
+    def __init__(
+        self,
+        optimize: Sequence[str] = ("fdl+", "fdl-", "conc"),
+        by: str = "",
+        k: int = 10,
+        epsilon: float = 0.1,
+        budget: int | None = None,
+        seed: int = 0,
+        choose: str | None = None,
+    ):
         super().__init__()
         if choose is not None and choose not in optimize:
-            raise InvalidValue(f"choose = {choose!r}; expected one of the measures optimised: {', '.join(optimize)}")
+            raise InvalidValue(
+                f"choose = {choose!r}; expected one of the measures optimised: {', '.join(optimize)}"
+            )
         self.optimize, self.by, self.k, self.epsilon = tuple(optimize), by, k, epsilon
         self.budget, self.seed, self.choose = budget, seed, choose
 
     def supports(self) -> bool:
         """The model's own predictions, of nodes or graphs, with a mask of edges and none of features."""
         config, model = self.explainer_config, self.model_config
-        return (config.explanation_type.value == "model" and config.node_mask_type is None
-                and config.edge_mask_type is not None and model.task_level.value in ("node", "graph")
-                and model.mode.value != "regression")
+        return (
+            config.explanation_type.value == "model"
+            and config.node_mask_type is None
+            and config.edge_mask_type is not None
+            and model.task_level.value in ("node", "graph")
+            and model.mode.value != "regression"
+        )
 
-    def forward(self, model: torch.nn.Module, x: Tensor, edge_index: Tensor, *, target: Tensor,
-                index: int | Tensor | None = None, **given: Any) -> SkylineExplanation:
+    def forward(
+        self,
+        model: torch.nn.Module,
+        x: Tensor,
+        edge_index: Tensor,
+        *,
+        target: Tensor,
+        index: int | Tensor | None = None,
+        **given: Any,
+    ) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
         skyline = self._explain(model, x, edge_index, index, given)
         if not len(skyline):
@@ -94,10 +126,17 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         found.skyline, found.result = list(skyline), skyline
         return found
 
-    def _explain(self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]) -> Result:
+    def _explain(
+        self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]
+    ) -> Result:
         whole = self.model_config.task_level.value == "graph"
-        data = Data(x=x, edge_index=edge_index, **{name: value for name, value in given.items()
-                                                   if name in ("edge_weight", "edge_attr")})
+        data = Data(
+            x=x,
+            edge_index=edge_index,
+            **{
+                name: value for name, value in given.items() if name in ("edge_weight", "edge_attr")
+            },
+        )
         output = OUTPUTS[self.model_config.return_type.value]
         with Connection() as con:
             if whole:
@@ -109,8 +148,10 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             asked = f"GRAPH {_one(index, 0)}" if whole else f"NODE {_one(index)}"
             by = f" BY {self.by}" if self.by else ""
             budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
-            query = (f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
-                     f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}")
+            query = (
+                f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
+                f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
+            )
             return cast(Result, con.execute(query))
 
     def _worth(self, member: Explanation) -> float:

@@ -10,15 +10,26 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run", "--hide-scrollbars", "--force-prefers-reduced-motion"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--force-prefers-reduced-motion",
+]
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how the protocol names an element
 
 
 def missing() -> str:
     """Why there is no browser to test with, or nothing."""
     found = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    return f"{' and '.join(found)} not installed (Debian: chromium, chromium-driver)" if found else ""
+    return (
+        f"{' and '.join(found)} not installed (Debian: chromium, chromium-driver)" if found else ""
+    )
 
 
 class Browser:
@@ -28,8 +39,11 @@ class Browser:
         self._root, self._session = f"http://127.0.0.1:{port}", ""
         flags = [*FLAGS, f"--user-data-dir={folder}", f"--window-size={size[0]},{size[1]}"]
         flags += ["--blink-settings=preferredColorScheme=0"] if dark else []
-        options = {"browserName": "chrome", "goog:loggingPrefs": {"browser": "ALL"},
-                   "goog:chromeOptions": {"binary": shutil.which("chromium"), "args": flags}}
+        options = {
+            "browserName": "chrome",
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": {"binary": shutil.which("chromium"), "args": flags},
+        }
         self._session = f"/session/{self._ask('POST', '/session', {'capabilities': {'alwaysMatch': options}})['sessionId']}"
 
     def open(self, path) -> None:
@@ -54,31 +68,48 @@ class Browser:
     def drag(self, selector: str, right: int, down: int) -> None:
         """Press the mouse in the middle of an element, move it, and let go."""
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        moves = [{"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": self.find(selector)},
-                 {"type": "pointerDown", "button": 0}]
-        moves += [{"type": "pointerMove", "duration": 20, "x": right, "y": down, "origin": "pointer"}] * bool(right or down)
+        moves = [
+            {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": self.find(selector)},
+            {"type": "pointerDown", "button": 0},
+        ]
+        moves += [
+            {"type": "pointerMove", "duration": 20, "x": right, "y": down, "origin": "pointer"}
+        ] * bool(right or down)
         self._act([*moves, {"type": "pointerUp", "button": 0}])
 
     def hover(self, selector: str) -> None:
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        self._act([{"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": self.find(selector)}])
+        self._act(
+            [{"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": self.find(selector)}]
+        )
 
     def errors(self) -> list[str]:
         """What the console said and nobody wants to read."""
-        return [line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"})
-                if line["level"] in ("SEVERE", "WARNING")]
+        return [
+            line["message"]
+            for line in self._ask("POST", "/se/log", {"type": "browser"})
+            if line["level"] in ("SEVERE", "WARNING")
+        ]
 
     def screenshot(self, path) -> None:
         with open(path, "wb") as file:
             file.write(base64.b64decode(self._ask("GET", "/screenshot")))
 
     def _act(self, actions: list) -> None:
-        self._ask("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]})
+        self._ask(
+            "POST",
+            "/actions",
+            {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]},
+        )
 
     def _ask(self, method: str, path: str, body=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._root + self._session + path, data, {"Content-Type": "application/json"},
-                                         method=method)
+        request = urllib.request.Request(
+            self._root + self._session + path,
+            data,
+            {"Content-Type": "application/json"},
+            method=method,
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)["value"]
@@ -91,7 +122,9 @@ def browser(size=(1280, 1000), dark=False):
     """A window of its own, with an empty profile; gone at the end."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         log = open(f"{folder}/log", "w+")
-        driver = subprocess.Popen([shutil.which("chromedriver"), "--port=0"], stdout=log, stderr=subprocess.STDOUT)
+        driver = subprocess.Popen(
+            [shutil.which("chromedriver"), "--port=0"], stdout=log, stderr=subprocess.STDOUT
+        )
         window = None
         try:
             window = Browser(_port(folder), f"{folder}/profile", size, dark)

@@ -6,11 +6,15 @@ import torch
 import sxq
 from tests import toys
 
-torch.set_num_threads(1)  # small tensors: a second thread costs more than it brings, and tests run side by side
+torch.set_num_threads(
+    1
+)  # small tensors: a second thread costs more than it brings, and tests run side by side
 
 
 def pytest_addoption(parser):
-    parser.addoption("--bless", action="store_true", help="rewrite golden files with what comes out now")
+    parser.addoption(
+        "--bless", action="store_true", help="rewrite golden files with what comes out now"
+    )
 
 
 @pytest.fixture

@@ -51,7 +51,10 @@ def cases(text: str) -> list[Case]:
 def check(path: Path, run: Callable[[str], str], bless: bool) -> None:
     """Run every case of a file and compare, or rewrite the file with what came out."""
     text = path.read_text(encoding="utf-8")
-    actual = "\n\n".join(str(case._replace(output=_outcome(run, case.input))) for case in cases(text)) + "\n"
+    actual = (
+        "\n\n".join(str(case._replace(output=_outcome(run, case.input))) for case in cases(text))
+        + "\n"
+    )
     if bless:
         path.write_text(actual, encoding="utf-8")
     assert bless or actual == text, f"{path} differs; if the new output is right: pytest --bless"

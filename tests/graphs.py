@@ -8,7 +8,9 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv
 from sxq.graph import Graph
 
 
-def random_graph(rng, nodes=24, edges=40, undirected=True, features=5, weighted=False, attributed=False):
+def random_graph(
+    rng, nodes=24, edges=40, undirected=True, features=5, weighted=False, attributed=False
+):
     """A random graph with a hub, self-loops, parallel edges and an isolated node (the last one)."""
     u, v = rng.integers(0, nodes - 1, (2, edges))
     hub = rng.integers(1, nodes - 1, nodes // 3)
@@ -17,14 +19,21 @@ def random_graph(rng, nodes=24, edges=40, undirected=True, features=5, weighted=
     pairs = np.concatenate([pairs, pairs[:, :3]], axis=1)  # parallels
     weight = rng.random(pairs.shape[1]) + 0.5
     if undirected:
-        pairs, weight = np.concatenate([pairs, pairs[::-1]], axis=1), np.concatenate([weight, weight])
+        pairs, weight = (
+            np.concatenate([pairs, pairs[::-1]], axis=1),
+            np.concatenate([weight, weight]),
+        )
     loops = rng.choice(nodes - 1, 3, replace=False)
     edge_index = np.concatenate([pairs, np.stack([loops, loops])], axis=1)
     weight = np.concatenate([weight, rng.random(3) + 0.5]).astype(np.float32)
     order = rng.permutation(edge_index.shape[1])
-    return Graph(edge_index[:, order], rng.normal(size=(nodes, features)), y=rng.integers(0, 3, nodes),
-                 edge_weight=weight[order] if weighted else None,
-                 edge_attr=np.stack([weight, weight ** 2], 1)[order] if attributed else None)
+    return Graph(
+        edge_index[:, order],
+        rng.normal(size=(nodes, features)),
+        y=rng.integers(0, 3, nodes),
+        edge_weight=weight[order] if weighted else None,
+        edge_attr=np.stack([weight, weight**2], 1)[order] if attributed else None,
+    )
 
 
 class Net(nn.Module):
@@ -62,7 +71,9 @@ def _layer(kind, inputs, outputs):
         "sage_max": lambda: SAGEConv(inputs, outputs, aggr="max"),
         "gat": lambda: GATConv(inputs, outputs, heads=2, concat=False),
         "gat_attr": lambda: GATConv(inputs, outputs, edge_dim=2),
-        "gin": lambda: GINConv(nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs))),
+        "gin": lambda: GINConv(
+            nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs))
+        ),
         "gcn_cached": lambda: GCNConv(inputs, outputs, cached=True),
     }[kind]()
 

@@ -17,8 +17,12 @@ def plain_probabilities(module, graph, keep=None):
         extra["edge_attr"] = torch.tensor(graph.edge_attr[keep])
     module = copy.deepcopy(module).eval()
     with torch.no_grad():
-        out = module(torch.tensor(graph.x), torch.tensor(graph.edge_index[:, keep]), **extra).double()
-    return (out.softmax(1) if out.shape[1] > 1 else torch.cat([1 - out.sigmoid(), out.sigmoid()], 1)).numpy()
+        out = module(
+            torch.tensor(graph.x), torch.tensor(graph.edge_index[:, keep]), **extra
+        ).double()
+    return (
+        out.softmax(1) if out.shape[1] > 1 else torch.cat([1 - out.sigmoid(), out.sigmoid()], 1)
+    ).numpy()
 
 
 def measure(module, graph, target, edges):
@@ -26,11 +30,18 @@ def measure(module, graph, target, edges):
     chosen = set(zip(*np.asarray(edges).tolist()))
     inside = np.array([(u, v) in chosen for u, v in graph.edge_index.T.tolist()], bool).reshape(-1)
     loops = graph.edge_index[0] == graph.edge_index[1]
-    full, kept, removed = (plain_probabilities(module, graph, keep)[target]
-                           for keep in (None, inside | loops, ~inside))
+    full, kept, removed = (
+        plain_probabilities(module, graph, keep)[target] for keep in (None, inside | loops, ~inside)
+    )
     c = int(full.argmax())
     margin = min(np.diff(np.sort(p)[-2:])[0] for p in (kept, removed))
-    return full[c] - removed[c], full[c] - kept[c], kept.argmax() == c, removed.argmax() != c, margin
+    return (
+        full[c] - removed[c],
+        full[c] - kept[c],
+        kept.argmax() == c,
+        removed.argmax() != c,
+        margin,
+    )
 
 
 def hops_by_definition(graph, target):
@@ -40,7 +51,12 @@ def hops_by_definition(graph, target):
         more = {u: hop[v] + 1 for u, v in graph.edge_index.T.tolist() if v in hop and u not in hop}
         if not more:
             return hop
-        hop.update({u: min(hop[v] + 1 for a, v in graph.edge_index.T.tolist() if a == u and v in hop) for u in more})
+        hop.update(
+            {
+                u: min(hop[v] + 1 for a, v in graph.edge_index.T.tolist() if a == u and v in hop)
+                for u in more
+            }
+        )
 
 
 def units_by_definition(graph, target, hops, directed):
@@ -50,7 +66,9 @@ def units_by_definition(graph, target, hops, directed):
     for u, v in graph.edge_index.T.tolist():
         if u != v:
             unit = (u, v) if directed else tuple(sorted((u, v)))
-            ends = [node_hop.get(v, far)] if directed else [node_hop.get(u, far), node_hop.get(v, far)]
+            ends = (
+                [node_hop.get(v, far)] if directed else [node_hop.get(u, far), node_hop.get(v, far)]
+            )
             units[unit] = min(units.get(unit, far), 1 + min(ends))
     return {unit: hop for unit, hop in units.items() if hop <= hops}
 

@@ -33,23 +33,33 @@ def front(candidates):
     best = {}
     for c in sorted(candidates, key=lambda c: (c.size, c.bits), reverse=True):
         best[c.scores] = c
-    members = [c for c in best.values() if not any(dominates(other.scores, c.scores) for other in candidates)]
+    members = [
+        c
+        for c in best.values()
+        if not any(dominates(other.scores, c.scores) for other in candidates)
+    ]
     return sorted(members, key=lambda c: c.scores, reverse=True)
 
 
 def dominance(members, candidates, epsilon):
     """DS: how many candidates the members epsilon-dominate together."""
-    return sum(any(epsilon_dominates(m.scores, c.scores, epsilon) for m in members) for c in candidates)
+    return sum(
+        any(epsilon_dominates(m.scores, c.scores, epsilon) for m in members) for c in candidates
+    )
 
 
 def best_dominance(candidates, epsilon, k):
     """The largest DS of at most k candidates, by trying all."""
     k = min(k, len(candidates))
-    return max((dominance(chosen, candidates, epsilon) for chosen in combinations(candidates, k)), default=0)
+    return max(
+        (dominance(chosen, candidates, epsilon) for chosen in combinations(candidates, k)),
+        default=0,
+    )
 
 
 def epsilon_achieved(members, candidates):
     """The smallest epsilon at which the members epsilon-dominate every candidate: a fraction, or infinity."""
+
     def needed(b, a):
         if all(x > y for x, y in zip(a, b)):
             return inf
@@ -60,8 +70,11 @@ def epsilon_achieved(members, candidates):
 
 def volume(points):
     """Hypervolume above 0 by inclusion and exclusion over all subsets."""
-    return sum((-1) ** (r + 1) * prod(map(min, zip(*subset)))
-               for r in range(1, len(points) + 1) for subset in combinations(points, r))
+    return sum(
+        (-1) ** (r + 1) * prod(map(min, zip(*subset)))
+        for r in range(1, len(points) + 1)
+        for subset in combinations(points, r)
+    )
 
 
 def greedy(members, candidates, epsilon, k):
@@ -81,7 +94,7 @@ def swap(arrived, epsilon, k):
     """Procedure 1 of Qiu et al., one candidate at a time."""
     answer = []
     for t, new in enumerate(arrived):
-        seen = arrived[:t + 1]
+        seen = arrived[: t + 1]
         if any(c.scores == new.scores or dominates(c.scores, new.scores) for c in arrived[:t]):
             continue
         answer = [m for m in answer if not dominates(new.scores, m.scores)]
@@ -112,7 +125,9 @@ def divsx(arrived, nodes, distance, k, alpha, epsilon):
         gain = divs([*answer, new]) - divs(answer)
         if len(answer) < k and gain >= ((1 + epsilon) / 2 - divs(answer)) / (k - len(answer)):
             answer.append(new)
-    free = [c for c in range(len(arrived)) if not any(dominates(other, arrived[c]) for other in arrived)]
+    free = [
+        c for c in range(len(arrived)) if not any(dominates(other, arrived[c]) for other in arrived)
+    ]
     while len(answer) < min(k, len(free)):
         left = [c for c in free if c not in answer]
         answer.append(max(left, key=lambda c: (round(divs([*answer, c]) - divs(answer), 9), -c)))
@@ -126,5 +141,7 @@ def best_joint_dominance(fronts, candidates, epsilon, k):
     for chosen in combinations(union, min(k, len(union))):
         members = [[m for t, m in chosen if t == target] for target in range(len(fronts))]
         if all(own or not front for own, front in zip(members, fronts)):
-            best = max(best, sum(dominance(own, all_, epsilon) for own, all_ in zip(members, candidates)))
+            best = max(
+                best, sum(dominance(own, all_, epsilon) for own, all_ in zip(members, candidates))
+            )
     return best

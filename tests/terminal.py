@@ -39,13 +39,17 @@ class Terminal:
         holds = sees if callable(sees) else lambda screen: sees in screen
         deadline = time.monotonic() + PATIENCE
         while not holds(self.screen):
-            assert time.monotonic() < deadline, f"waited for {message or sees!r}, saw\n{self.screen}"
+            assert time.monotonic() < deadline, (
+                f"waited for {message or sees!r}, saw\n{self.screen}"
+            )
             if select.select([self.master], [], [], 0.2)[0]:
                 try:
                     news = os.read(self.master, 65536)
                 except OSError:  # the other side is closed
                     news = b""
-                assert news or holds(self.screen), f"it ended before {message or sees!r}\n{self.screen}"
+                assert news or holds(self.screen), (
+                    f"it ended before {message or sees!r}\n{self.screen}"
+                )
                 self.raw += news
                 self._stream.feed(news)
         return self.screen
@@ -70,11 +74,29 @@ def terminal(*arguments, rows=40, columns=120, cwd=None, program=("-m", "sxq"), 
     """`sxq`, or another Python program, at a terminal, killed at the end if it is still there."""
     master, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    settings = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "TERM": "xterm-256color",
-                "HOME": str(cwd or "/nonexistent"), "PYTHONIOENCODING": "utf-8", **environment}
-    settings = {name: value for name, value in settings.items() if name not in ("LINES", "COLUMNS", "NO_COLOR")}
-    child = subprocess.Popen([sys.executable, *program, *arguments], stdin=side, stdout=side, stderr=side, cwd=cwd,
-                             env=settings, preexec_fn=_take_terminal)
+    settings = {
+        **os.environ,
+        "PYTHONPATH": ROOT,
+        "OMP_NUM_THREADS": "1",
+        "TERM": "xterm-256color",
+        "HOME": str(cwd or "/nonexistent"),
+        "PYTHONIOENCODING": "utf-8",
+        **environment,
+    }
+    settings = {
+        name: value
+        for name, value in settings.items()
+        if name not in ("LINES", "COLUMNS", "NO_COLOR")
+    }
+    child = subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        cwd=cwd,
+        env=settings,
+        preexec_fn=_take_terminal,
+    )
     os.close(side)
     try:
         yield Terminal(master, child, rows, columns)

@@ -15,25 +15,68 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Design section 9: what each room may import of sxq, as prefixes.
 SHARED = ["errors", "explanation", "tables"]
 CORRIDOR = ["connection", "session"]
-ROOMS = ["language", "planning", "graph", "scoring", "execution", "generators", "inference", "models", "storage", "pictures", "values"]
+ROOMS = [
+    "language",
+    "planning",
+    "graph",
+    "scoring",
+    "execution",
+    "generators",
+    "inference",
+    "models",
+    "storage",
+    "pictures",
+    "values",
+]
 ALLOWED = {
-    "errors": [], "explanation": ["pyg", "pictures"], "tables": [], "pictures": ["pictures", *SHARED],
-    "language": ["language", "errors"], "graph": ["graph", "errors"], "scoring": ["scoring", "errors"],
+    "errors": [],
+    "explanation": ["pyg", "pictures"],
+    "tables": [],
+    "pictures": ["pictures", *SHARED],
+    "language": ["language", "errors"],
+    "graph": ["graph", "errors"],
+    "scoring": ["scoring", "errors"],
     "planning": ["planning", "language.statements", "graph", "scoring", "errors"],
-    "execution": ["execution", "learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
+    "execution": [
+        "execution",
+        "learning",
+        "planning.nodes",
+        "graph",
+        "scoring",
+        "explanation",
+        "errors",
+    ],
     "learning": ["learning", "planning.nodes", "graph", "scoring", "explanation", "errors"],
     "storage": ["storage", "explanation", "errors"],
     "pyg": ["connection", "result", *SHARED],
     "shell": ["shell", "language", "pictures", *CORRIDOR, *SHARED],
-    "__main__": ["connection", "shell", *SHARED], "__init__": [*CORRIDOR, "notebook", *SHARED],
+    "__main__": ["connection", "shell", *SHARED],
+    "__init__": [*CORRIDOR, "notebook", *SHARED],
     "notebook": [*CORRIDOR, *SHARED],
     **{name: [*CORRIDOR, *ROOMS, *SHARED] for name in CORRIDOR},
 }
 DOORS = {  # library -> where it may be imported
-    "lark": {"language/parser.py", "language/mistakes.py"}, "duckdb": {"storage"}, "bitarray": {"scoring"},
-    "torch": {"execution", "learning", "pyg.py"}, "torch_geometric": {"execution", "learning", "pyg.py"},
-    "safetensors": {"learning"}, "numpy": {"graph", "scoring", "execution", "learning", "storage", "explanation.py", "pyg.py", "pictures"},
-    "IPython": {"notebook.py"}, "matplotlib": {"pictures/plots.py"}, "prompt_toolkit": {"shell"}, "pygments": {"shell"}, "rich": {"shell"},
+    "lark": {"language/parser.py", "language/mistakes.py"},
+    "duckdb": {"storage"},
+    "bitarray": {"scoring"},
+    "torch": {"execution", "learning", "pyg.py"},
+    "torch_geometric": {"execution", "learning", "pyg.py"},
+    "safetensors": {"learning"},
+    "numpy": {
+        "graph",
+        "scoring",
+        "execution",
+        "learning",
+        "storage",
+        "explanation.py",
+        "pyg.py",
+        "pictures",
+    },
+    "IPython": {"notebook.py"},
+    "matplotlib": {"pictures/plots.py"},
+    "prompt_toolkit": {"shell"},
+    "pygments": {"shell"},
+    "rich": {"shell"},
 }
 
 
@@ -44,7 +87,9 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             is_package = node.module == "sxq"
-            yield from (f"sxq.{alias.name}" for alias in node.names) if is_package else [node.module]
+            yield from (
+                (f"sxq.{alias.name}" for alias in node.names) if is_package else [node.module]
+            )
 
 
 def place(path):
@@ -57,17 +102,25 @@ def test_imports_go_in_the_allowed_directions(path):
     for name in imports(path):
         if name.startswith("sxq."):
             rest = name.removeprefix("sxq.")
-            assert any(rest == a or rest.startswith(a + ".") for a in ALLOWED[room]), f"{room} imports {name}"
+            assert any(rest == a or rest.startswith(a + ".") for a in ALLOWED[room]), (
+                f"{room} imports {name}"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=place)
 def test_each_library_has_its_door(path):
     for name in imports(path):
         places = DOORS.get(name.split(".")[0])
-        assert places is None or any(place(path) == p or place(path).startswith(p + "/") for p in places), name
+        assert places is None or any(
+            place(path) == p or place(path).startswith(p + "/") for p in places
+        ), name
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if place(p).split("/")[0].removesuffix(".py") in CORRIDOR], ids=place)
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if place(p).split("/")[0].removesuffix(".py") in CORRIDOR],
+    ids=place,
+)
 def test_the_corridor_imports_torch_rooms_only_where_it_needs_them(path):
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ImportFrom):
@@ -104,5 +157,8 @@ def test_every_module_says_what_it_is(path):
 
 def test_every_folder_of_the_package_is_in_the_wheel():
     listed = set(re.findall(r'"(sxq[.\w]*)"', (ROOT.parent / "pyproject.toml").read_text()))
-    folders = {".".join(("sxq", *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
+    folders = {
+        ".".join(("sxq", *path.parent.relative_to(ROOT).parts))
+        for path in ROOT.rglob("__init__.py")
+    }
     assert folders <= listed

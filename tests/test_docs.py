@@ -25,13 +25,19 @@ def test_made_pages_are_up_to_date(bless):
     for name, page in make.PAGES.items():
         if bless:
             (DOCS / name).write_text(page(), encoding="utf-8")
-        assert (DOCS / name).read_text(encoding="utf-8") == page(), f"run docs/make.py: {name} is out of date"
+        assert (DOCS / name).read_text(encoding="utf-8") == page(), (
+            f"run docs/make.py: {name} is out of date"
+        )
 
 
 def test_every_table_view_macro_and_column_is_on_its_page():
     with sxq.connect() as con:
-        columns = con.sql("SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'sxq'").rows
-        macros = con.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE schema_name = 'sxq'").rows
+        columns = con.sql(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'sxq'"
+        ).rows
+        macros = con.sql(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE schema_name = 'sxq'"
+        ).rows
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXTS["tables.md"], re.M | re.S))
     for table, column in columns:
         assert table == "schema_version" or f"| `{column}` |" in sections[table], (table, column)
@@ -43,11 +49,14 @@ def test_the_questions_have_these_answers(tmp_path, monkeypatch, bless):
     monkeypatch.chdir(tmp_path)
     text = TEXTS["questions.md"]
     with sxq.connect() as con:
+
         def answered(match):
             result = str(con.execute(match[1]))
             return f"```sql\n{match[1]}```\n\n```text\n{result}\n```\n"
 
-        new = re.sub(r"^```sql\n(.*?)```\n(?:\n```text\n.*?\n```\n)?", answered, text, flags=re.M | re.S)
+        new = re.sub(
+            r"^```sql\n(.*?)```\n(?:\n```text\n.*?\n```\n)?", answered, text, flags=re.M | re.S
+        )
     if bless:
         (DOCS / "questions.md").write_text(new, encoding="utf-8")
     assert bless or shape(new) == shape(text)

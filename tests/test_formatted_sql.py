@@ -13,38 +13,85 @@ import sxq
 
 ROOT = Path(sxq.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-FUNCTIONS = {"run": 1, "insert_arrays": 1, "append": 1, "insert": 1, "execute": 1, "_read": 1,
-             "_step": 2}  # that run SQL, and where its text stands
-METHODS = {"execute", "executemany", "sql", "query", "from_query", "appender", "view", "table"}  # DuckDB's
+FUNCTIONS = {
+    "run": 1,
+    "insert_arrays": 1,
+    "append": 1,
+    "insert": 1,
+    "execute": 1,
+    "_read": 1,
+    "_step": 2,
+}  # that run SQL, and where its text stands
+METHODS = {
+    "execute",
+    "executemany",
+    "sql",
+    "query",
+    "from_query",
+    "appender",
+    "view",
+    "table",
+}  # DuckDB's
 
 # reason -> file and function -> the parts that are neither constants nor quoted
 ALLOWED = {
     "the user wrote it": {
-        "__main__.py _report": {"options.query"}, "connection.py _sql": {"statement.sql"},
-        "definitions.py _fetch": {"query.sql"}, "explaining.py _keys": {"keys.sql"},
-        "notebook.py sxq": {"cell", "line"}, "shell/session.py _statement": {"text"}},
+        "__main__.py _report": {"options.query"},
+        "connection.py _sql": {"statement.sql"},
+        "definitions.py _fetch": {"query.sql"},
+        "explaining.py _keys": {"keys.sql"},
+        "notebook.py sxq": {"cell", "line"},
+        "shell/session.py _statement": {"text"},
+    },
     "the user's own arguments, on a database in memory": {
-        "pyg.py _explain": {"', '.join(self.optimize)", "_one(index)", "_one(index, 0)", "self.budget", "self.by",
-                            "self.epsilon", "self.k", "self.seed"}},
+        "pyg.py _explain": {
+            "', '.join(self.optimize)",
+            "_one(index)",
+            "_one(index, 0)",
+            "self.budget",
+            "self.by",
+            "self.epsilon",
+            "self.k",
+            "self.seed",
+        }
+    },
     "a text of its caller, who stands here too if it is no constant": {
-        "shell/dots.py _shows": {"statement"}, "shell/dots.py command": {"statement"},
-        "shell/story.py _step": {"statement"}, "storage/rows.py run": {"sql"}, "storage/rows.py append": {"table"},
-        "storage/rows.py insert_arrays": {"sql"}, "storage/store.py execute": {"sql"},
-        "storage/store.py select": {"sql"}, "storage/table.py execute": {"sql"}, "storage/table.py _read": {"sql"}},
+        "shell/dots.py _shows": {"statement"},
+        "shell/dots.py command": {"statement"},
+        "shell/story.py _step": {"statement"},
+        "storage/rows.py run": {"sql"},
+        "storage/rows.py append": {"table"},
+        "storage/rows.py insert_arrays": {"sql"},
+        "storage/store.py execute": {"sql"},
+        "storage/store.py select": {"sql"},
+        "storage/table.py execute": {"sql"},
+        "storage/table.py _read": {"sql"},
+    },
     "an item of a constant of its module": {
-        "shell/demo.py demo": {"statement"}, "shell/story.py laundering": {"statement", "literal(str(account[0]))"},
-        "storage/keys.py read_keys": {"_READ[column][stored]"}},
+        "shell/demo.py demo": {"statement"},
+        "shell/story.py laundering": {"statement", "literal(str(account[0]))"},
+        "storage/keys.py read_keys": {"_READ[column][stored]"},
+    },
     "table and column names of a class or a constant": {
         "shell/story.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
-        "storage/names.py claim": {"' AND '.join((f'{column} = ${column}' for column in kind.content))", "kind.id",
-                                   "kind.table"},
-        "storage/names.py find": {"kind.id", "kind.table"}, "storage/names.py resolve": {"kind.id", "kind.table"},
-        "storage/names.py unknown": {"kind.table"}, "storage/names.py _retire": {"kind.id", "kind.table"},
-        "storage/names.py _sweep": {"table"}},
+        "storage/names.py claim": {
+            "' AND '.join((f'{column} = ${column}' for column in kind.content))",
+            "kind.id",
+            "kind.table",
+        },
+        "storage/names.py find": {"kind.id", "kind.table"},
+        "storage/names.py resolve": {"kind.id", "kind.table"},
+        "storage/names.py unknown": {"kind.table"},
+        "storage/names.py _retire": {"kind.id", "kind.table"},
+        "storage/names.py _sweep": {"table"},
+    },
     "the script that creates the tables, part of the package": {
-        "storage/database.py _create_schema": {"script.read_text(encoding='utf-8')"}},
+        "storage/database.py _create_schema": {"script.read_text(encoding='utf-8')"}
+    },
     "question marks": {"storage/rows.py insert": {"', '.join('?' * len(values))"}},
-    "quoted names, and types that DuckDB has read": {"storage/store.py save_into": {"', '.join(declared)"}},
+    "quoted names, and types that DuckDB has read": {
+        "storage/store.py save_into": {"', '.join(declared)"}
+    },
 }
 
 
@@ -59,17 +106,24 @@ class Scope:
                 self.assigned.setdefault(target.id, []).append(value)
                 known.add(target)
         arguments = function.args
-        self.opaque = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-        self.opaque |= {node.id for node in ast.walk(function) if isinstance(node, ast.Name)
-                        and isinstance(node.ctx, ast.Store) and node not in known}
+        self.opaque = {
+            each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        }
+        self.opaque |= {
+            node.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in known
+        }
 
     def parts(self, text):
         """What a text is made of but constants and quoted identifiers, as source."""
         match text:
             case ast.Constant() | ast.Call(func=ast.Name(id="quote")):
                 return set()
-            case ast.Call(func=ast.Attribute(attr="join"), args=[ast.Call(func=ast.Name(id="map"),
-                                                                         args=[ast.Name(id="quote"), _])]):
+            case ast.Call(
+                func=ast.Attribute(attr="join"),
+                args=[ast.Call(func=ast.Name(id="map"), args=[ast.Name(id="quote"), _])],
+            ):
                 return set()
             case ast.JoinedStr(values=pieces) | ast.List(elts=pieces) | ast.Tuple(elts=pieces):
                 return self.all_parts(pieces)
@@ -96,8 +150,11 @@ def _assignments(node):
             pairs = list(zip(targets, values))
         case ast.Assign(targets=targets, value=value):
             pairs = [(target, value) for target in targets]
-        case ast.AnnAssign(target=target, value=value) | ast.AugAssign(target=target, value=value) | ast.NamedExpr(
-                target=target, value=value) if value is not None:
+        case (
+            ast.AnnAssign(target=target, value=value)
+            | ast.AugAssign(target=target, value=value)
+            | ast.NamedExpr(target=target, value=value)
+        ) if value is not None:
             pairs = [(target, value)]
         case _:
             pairs = []
@@ -109,7 +166,7 @@ def texts(function, path):
     for node in ast.walk(function):
         match node:
             case ast.Call(func=ast.Name(id=name), args=args) if name in FUNCTIONS:
-                yield from args[FUNCTIONS[name]:][:1]
+                yield from args[FUNCTIONS[name] :][:1]
             case ast.Call(func=ast.Attribute(attr="select", value=owner), args=[text, *_]):
                 if "store" in ast.unparse(owner):
                     yield text
@@ -121,8 +178,13 @@ def texts(function, path):
 def findings(path, source):
     """File and function -> the parts of its SQL that must have a reason."""
     tree = ast.parse(source)
-    constants = {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
-                 if isinstance(target, ast.Name)}
+    constants = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     found = {}
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
@@ -141,19 +203,22 @@ def test_all_sql_is_made_of_constants_quoted_names_and_what_is_listed():
     assert found == listed  # what is listed and no longer found must go, too
 
 
-@pytest.mark.parametrize("line, found", [
-    ('run(cursor, f"SELECT node::{kind} FROM nodes", [1])', {"kind"}),
-    ('run(cursor, "SELECT node::%s FROM nodes" % kind)', {"kind"}),
-    ('run(cursor, "SELECT node::" + kind + " FROM nodes")', {"kind"}),
-    ('run(cursor, "SELECT node::{}".format(kind))', {"'SELECT node::{}'.format(kind)"}),
-    ('sql = f"SELECT {kind}"; cursor.execute(sql)', {"kind"}),
-    ('sql = "SELECT "; sql += kind; cursor.execute(sql)', {"kind"}),
-    ('for CONSTANT in rows: cursor.execute(CONSTANT)', {"CONSTANT"}),
-    ('self._store.select(row.text)', {"row.text"}),
-    ('cursor.execute("SELECT ?", [kind])', None),
-    ('cursor.execute(f"USE {quote(kind)}")', None),
-    ('name = quote(kind, "x"); run(cursor, CONSTANT + f"{name}")', None),
-])
+@pytest.mark.parametrize(
+    "line, found",
+    [
+        ('run(cursor, f"SELECT node::{kind} FROM nodes", [1])', {"kind"}),
+        ('run(cursor, "SELECT node::%s FROM nodes" % kind)', {"kind"}),
+        ('run(cursor, "SELECT node::" + kind + " FROM nodes")', {"kind"}),
+        ('run(cursor, "SELECT node::{}".format(kind))', {"'SELECT node::{}'.format(kind)"}),
+        ('sql = f"SELECT {kind}"; cursor.execute(sql)', {"kind"}),
+        ('sql = "SELECT "; sql += kind; cursor.execute(sql)', {"kind"}),
+        ("for CONSTANT in rows: cursor.execute(CONSTANT)", {"CONSTANT"}),
+        ("self._store.select(row.text)", {"row.text"}),
+        ('cursor.execute("SELECT ?", [kind])', None),
+        ('cursor.execute(f"USE {quote(kind)}")', None),
+        ('name = quote(kind, "x"); run(cursor, CONSTANT + f"{name}")', None),
+    ],
+)
 def test_a_formatted_text_is_found(line, found):
     source = f'CONSTANT = "SELECT 1"\ndef load(cursor, kind):\n    {line}'
     assert findings(ROOT / "storage/graphs.py", source).get("storage/graphs.py load") == found

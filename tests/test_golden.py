@@ -11,7 +11,11 @@ import pytest
 import sxq
 from tests import golden, toys
 
-FILES = [*golden.files("plan"), *golden.files("run"), *(p for p in golden.files("errors") if "parse" not in p.stem)]
+FILES = [
+    *golden.files("plan"),
+    *golden.files("run"),
+    *(p for p in golden.files("errors") if "parse" not in p.stem),
+]
 
 
 @pytest.mark.parametrize("path", FILES, ids=golden.name)

@@ -19,7 +19,10 @@ def blocks(language):
 
 def shape(text):
     """Lines with numbers and hashes masked and spaces folded, rows of numbers left out: what holds on every machine."""
-    masked = (re.sub(r"\b[0-9a-f]{32}\b|-?\b\d[\d.,]*(e-\d+)?%?", "#", " ".join(line.split())) for line in text.splitlines())
+    masked = (
+        re.sub(r"\b[0-9a-f]{32}\b|-?\b\d[\d.,]*(e-\d+)?%?", "#", " ".join(line.split()))
+        for line in text.splitlines()
+    )
     return [line for line in masked if line and not line.startswith("# #")]
 
 
@@ -34,8 +37,12 @@ def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
 def test_the_console_blocks_print_what_they_say(tmp_path):
     for block in blocks("console"):
         command, _, expected = block.removeprefix("$ sxq ").partition("\n")
-        run = subprocess.run([sys.executable, "-m", "sxq", *command.split()], cwd=tmp_path, capture_output=True,
-                             text=True)
+        run = subprocess.run(
+            [sys.executable, "-m", "sxq", *command.split()],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert run.returncode == 0, run.stderr
         assert shape(run.stdout.replace(f"{sys.executable} -m sxq", "sxq")) == shape(expected)
 
@@ -63,4 +70,6 @@ def test_links_lead_somewhere():
         path, _, anchor = target.partition("#")
         assert (ROOT / path).exists(), target
         headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(), re.M) if anchor else []
-        assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], target
+        assert not anchor or anchor in [
+            heading.lower().replace(" ", "-") for heading in headings
+        ], target

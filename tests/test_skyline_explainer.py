@@ -10,13 +10,18 @@ from torch_geometric.nn import GCN
 import sxq
 from sxq.errors import InvalidValue
 from sxq.pyg import SkylineExplainer
-from tests.graphs import random_graph
 from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.graphs import random_graph
 
 
 def explainer(model, level="node", returns="raw", **options):
-    return Explainer(model, SkylineExplainer(**options), explanation_type="model", edge_mask_type="object",
-                     model_config=ModelConfig("multiclass_classification", level, returns))
+    return Explainer(
+        model,
+        SkylineExplainer(**options),
+        explanation_type="model",
+        edge_mask_type="object",
+        model_config=ModelConfig("multiclass_classification", level, returns),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +39,24 @@ def test_the_mask_is_a_member_of_the_skyline_that_rides_along(case):
     best = max(expected, key=lambda e: sum(e.scores[name] for name in ("fdl+", "fdl-", "conc")))
     assert set(np.flatnonzero(found.edge_mask.numpy())) == set(best.edge_numbers)
     assert found.validate() and found.result.candidates == expected.candidates
-    assert f"skyline=[{len(expected)}]" in repr(found) and "\n" not in repr(found) and len(found.result) == len(expected)
+    assert (
+        f"skyline=[{len(expected)}]" in repr(found)
+        and "\n" not in repr(found)
+        and len(found.result) == len(expected)
+    )
 
 
 def torch_data(x, edge_index):
     from torch_geometric.data import Data
+
     return Data(x=x, edge_index=edge_index)
 
 
 def test_the_member_with_the_best_score_of_a_measure_can_be_chosen(case):
     model, x, edge_index = case
-    small, strong = (explainer(model, choose=name)(x, edge_index, index=3) for name in ("conc", "fdl+"))
+    small, strong = (
+        explainer(model, choose=name)(x, edge_index, index=3) for name in ("conc", "fdl+")
+    )
     assert small.edge_mask.sum() <= strong.edge_mask.sum()
     assert strong.edge_mask.sum() == len(max(strong.skyline, key=lambda e: e.scores["fdl+"]).edges)
     with pytest.raises(InvalidValue, match="choose = 'lift'"):
@@ -58,13 +70,18 @@ def test_metrics_and_subgraphs_of_pyg_take_it(case):
     assert all(value in (0.0, 1.0) for value in fidelity(run, found))
     assert 0 <= unfaithfulness(run, found) <= 1
     inside = found.get_explanation_subgraph()
-    assert inside.edge_index.shape[1] == int(found.edge_mask.sum()) and len(inside.skyline) == len(found.skyline)
+    assert inside.edge_index.shape[1] == int(found.edge_mask.sum()) and len(inside.skyline) == len(
+        found.skyline
+    )
 
 
 def test_graphs_are_explained(case):
     graph, model = some_graphs().member(1), Pools()
-    found = explainer(model, "graph")(torch.tensor(graph.x), torch.tensor(graph.edge_index),
-                                      batch=torch.zeros(10, dtype=torch.long))
+    found = explainer(model, "graph")(
+        torch.tensor(graph.x),
+        torch.tensor(graph.edge_index),
+        batch=torch.zeros(10, dtype=torch.long),
+    )
     assert found.edge_mask.sum() > 0 and found.skyline[0].kind == "graph"
 
 

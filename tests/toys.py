@@ -75,8 +75,14 @@ def write_files(folder: Path) -> None:
                 parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
         (folder / f"{name}.safetensors").write_bytes(learning.to_bytes(module))
     edges, x = np.array([[0, 1, 2], [1, 2, 9]]), np.ones((3, 2))
-    np.savez(folder / "chain.npz", edge_index=edges[:, :2], x=x * [[1, 0], [0, 2], [3, 0]], y=[0, 1, 0],
-             train_mask=[True, False, True], test_mask=[False, True, False])
+    np.savez(
+        folder / "chain.npz",
+        edge_index=edges[:, :2],
+        x=x * [[1, 0], [0, 2], [3, 0]],
+        y=[0, 1, 0],
+        train_mask=[True, False, True],
+        test_mask=[False, True, False],
+    )
     np.savez(folder / "edge_out_of_range.npz", edge_index=edges, x=x)
     np.savez(folder / "nan.npz", edge_index=edges[:, :2], x=x * [[1], [np.nan], [1]])
     np.savez(folder / "no_features.npz", edge_index=edges[:, :2])
@@ -91,4 +97,8 @@ def fill(con: sxq.Connection) -> sxq.Connection:
 def payments_data() -> Data:
     """`payments` by position: 0 acct-1, 1 acct-3, 2 acct-9, 3 acct-17, 4 acct-20, 5 acct-40."""
     x = torch.tensor([[1, 0], [3, 0], [0, 1], [0, 0.5], [1, 0], [2, 0]])
-    return Data(x=x, edge_index=torch.tensor([[0, 1, 2, 3], [3, 3, 3, 4]]), y=torch.tensor([0, 0, 1, 0, 1, 0]))
+    return Data(
+        x=x,
+        edge_index=torch.tensor([[0, 1, 2, 3], [3, 3, 3, 4]]),
+        y=torch.tensor([0, 0, 1, 0, 1, 0]),
+    )

@@ -30,12 +30,17 @@ def states() -> tuple[sxq.Result, object, dict]:
             scored = yield candidates
             for row in np.flatnonzero(candidates.edited < 0):
                 bits = candidates.bits[row].copy()
-                seen.setdefault(int(bits.sum()), (bits, scored.scores[row], scored.factual[row], scored.counterfactual[row]))
+                seen.setdefault(
+                    int(bits.sum()),
+                    (bits, scored.scores[row], scored.factual[row], scored.counterfactual[row]),
+                )
 
     GENERATORS["watched"] = GeneratorEntry(watched, {}, "onion peeling, looked at")
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; "
-                    "TRAIN MODEL gcn ON GRAPH karate (ARCHITECTURE = gcn, LAYERS = 2, EPOCHS = 100)")
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; "
+            "TRAIN MODEL gcn ON GRAPH karate (ARCHITECTURE = gcn, LAYERS = 2, EPOCHS = 100)"
+        )
         result = con.explain(node=19).using("gcn").optimize(*MEASURES).by("watched").run()
     return result, fields[0], seen
 
@@ -45,8 +50,19 @@ def main() -> None:
     key = [result[0].graph.key(int(p)) for p in field.nodes]
     whole = [(key[u], key[v]) for u, v in field.ends.T]
     ends = np.array([edge for e in whole for edge in (e, e[::-1])]).T
-    full = sxq.Explanation(19, 1, ends, np.unique(ends), tuple(map(tuple, ends.T.tolist())), len(whole), {}, {}, True, True,
-                           graph=result[0].graph)
+    full = sxq.Explanation(
+        19,
+        1,
+        ends,
+        np.unique(ends),
+        tuple(map(tuple, ends.T.tolist())),
+        len(whole),
+        {},
+        {},
+        True,
+        True,
+        graph=result[0].graph,
+    )
     drawn = scene([full], nodes=len(np.unique(ends)))
     place = {name: drawn.places[i] for i, name in enumerate(drawn.keys())}
     colour = dict(zip(drawn.keys(), map(colours.of_class, drawn.labels())))
@@ -54,15 +70,40 @@ def main() -> None:
     for axes, size in zip(figure.subplots(2, 3).flat, SIZES):
         bits, scores, *flags = seen[size]
         for (u, v), kept, hop in zip(whole, bits, field.unit_hop):
-            axes.plot(*np.array([place[u], place[v]]).T, color=colours.MEMBER if kept else colours.CONTEXT,
-                      lw=(2.4 if hop == 1 else 1.3) if kept else 0.6, zorder=2 if kept else 1)
+            axes.plot(
+                *np.array([place[u], place[v]]).T,
+                color=colours.MEMBER if kept else colours.CONTEXT,
+                lw=(2.4 if hop == 1 else 1.3) if kept else 0.6,
+                zorder=2 if kept else 1,
+            )
         inside = {19, *(name for edge, kept in zip(whole, bits) if kept for name in edge)}
         for name, at in place.items():
-            axes.scatter(*at, s=60 if name in inside else 14, c=colour[name], alpha=1 if name in inside else 0.35, zorder=3,
-                         edgecolors="white", linewidths=0.6)
-        axes.scatter(*place[19], s=190, facecolors="none", edgecolors=colours.TARGET, linewidths=2.2, zorder=4)
-        said = " and ".join(name for name, holds in zip(("factual", "counterfactual"), flags) if holds) or "explains nothing"
-        axes.set_title(f"{size} edges: {said}\n" + "   ".join(f"{n} {s:.2f}" for n, s in zip(MEASURES, scores)), fontsize=9)
+            axes.scatter(
+                *at,
+                s=60 if name in inside else 14,
+                c=colour[name],
+                alpha=1 if name in inside else 0.35,
+                zorder=3,
+                edgecolors="white",
+                linewidths=0.6,
+            )
+        axes.scatter(
+            *place[19],
+            s=190,
+            facecolors="none",
+            edgecolors=colours.TARGET,
+            linewidths=2.2,
+            zorder=4,
+        )
+        said = (
+            " and ".join(name for name, holds in zip(("factual", "counterfactual"), flags) if holds)
+            or "explains nothing"
+        )
+        axes.set_title(
+            f"{size} edges: {said}\n"
+            + "   ".join(f"{n} {s:.2f}" for n, s in zip(MEASURES, scores)),
+            fontsize=9,
+        )
         axes.set_axis_off()
     figure.savefig(Path(__file__).with_name("onion.png"), dpi=90)
 

@@ -18,11 +18,15 @@ def alone(run: "TargetRun") -> Answer:
     return RULES[run.choice.rule](run)
 
 
-def jointly(runs: Sequence["TargetRun"], k: int) -> Iterator[tuple["TargetRun", Answer, tuple[int, ...]]]:
+def jointly(
+    runs: Sequence["TargetRun"], k: int
+) -> Iterator[tuple["TargetRun", Answer, tuple[int, ...]]]:
     """One answer of k members for many targets: each target's own members, and their ranks in the whole."""
     chosen = joint.choose([run.lattice.dominated() for run in runs], k)
     for number, run in enumerate(runs):
-        own = {rank: place for rank, (target, place) in enumerate(chosen, start=1) if target == number}
+        own = {
+            rank: place for rank, (target, place) in enumerate(chosen, start=1) if target == number
+        }
         yield run, run.lattice.answer_of(run.lattice.front[list(own.values())]), tuple(own)
 
 
@@ -43,7 +47,9 @@ def _divsx(run: "TargetRun") -> Answer:
     ids, vectors = run.lattice.skyline_arrivals()
     nodes, embeddings = _shape(run, ids)
     distance = 1 - diversify.cosine(embeddings)
-    chosen = diversify.stream(vectors, nodes, distance, run.choice.k, run.choice.alpha, run.lattice.epsilon)
+    chosen = diversify.stream(
+        vectors, nodes, distance, run.choice.k, run.choice.alpha, run.lattice.epsilon
+    )
     return run.lattice.answer_of(ids[chosen])
 
 
@@ -57,4 +63,10 @@ def _shape(run: "TargetRun", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, embed(run.field, bits, run.graph.features(run.field.nodes))
 
 
-RULES = {"coverage": _by_lattice, "optimum": _by_lattice, "swap": _by_lattice, "diversity": _diverse, "divsx": _divsx}
+RULES = {
+    "coverage": _by_lattice,
+    "optimum": _by_lattice,
+    "swap": _by_lattice,
+    "diversity": _diverse,
+    "divsx": _divsx,
+}

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 import torch
 from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
+from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
-from sxq.graph import Graph, GraphSet
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,9 @@ class Stored:
     tie: bool
     directed: bool  # whether a unit is a directed edge
     field_size: int  # units of the field, as stored with the target
-    columns: Mapping[str, float | None]  # size, num_nodes, fdl_plus, ...: what stands beside `raw`; None: not asked for
+    columns: Mapping[
+        str, float | None
+    ]  # size, num_nodes, fdl_plus, ...: what stands beside `raw`; None: not asked for
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,13 @@ class Finding:
     verdict: str  # "ok", "ok to" how much where float32 tells no better, or what is wrong
 
 
-def audit(graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
+def audit(
+    graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]
+) -> Iterator[Finding]:
     """Measure stored explanations on the whole graph and compare, one after the other."""
-    return (_audit_graphs if isinstance(graph, GraphSet) else _audit_nodes)(graph, model, explanations)
+    return (_audit_graphs if isinstance(graph, GraphSet) else _audit_nodes)(
+        graph, model, explanations
+    )
 
 
 def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
@@ -55,19 +60,34 @@ def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> 
     for stored in explanations:
         position = graph.position(stored.target)
         inside, missing = _locate(graph, stored.edges)
-        kept, removed = (forward_full(model, graph, keep)[position] for keep in (inside | loops, ~inside))
-        yield _compare(stored, missing, model, torch.stack([intact[position], alone[position], kept, removed]))
+        kept, removed = (
+            forward_full(model, graph, keep)[position] for keep in (inside | loops, ~inside)
+        )
+        yield _compare(
+            stored, missing, model, torch.stack([intact[position], alone[position], kept, removed])
+        )
 
 
-def _audit_graphs(graphs: GraphSet, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
+def _audit_graphs(
+    graphs: GraphSet, model: Model, explanations: Iterable[Stored]
+) -> Iterator[Finding]:
     for stored in explanations:
         graph = graphs.member(graphs.position(stored.target))
         loops = graph.edge_index[0] == graph.edge_index[1]
         inside, missing = _locate(graph, stored.edges)
         everything = np.ones(graph.num_edges, bool)
-        yield _compare(stored, missing, model, torch.stack([
-            *(_judge(model, graph, keep) for keep in (everything, loops)),
-            _judge(model, graph, inside | loops, induced=True), _judge(model, graph, ~inside)]))
+        yield _compare(
+            stored,
+            missing,
+            model,
+            torch.stack(
+                [
+                    *(_judge(model, graph, keep) for keep in (everything, loops)),
+                    _judge(model, graph, inside | loops, induced=True),
+                    _judge(model, graph, ~inside),
+                ]
+            ),
+        )
 
 
 def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> torch.Tensor:
@@ -93,10 +113,21 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
     size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
     nodes = len({node for edge in stored.edges for node in edge})
     possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
-    again = {"fdl+": full[c] - removed[c], "fdl-": full[c] - kept[c], "lift": kept[c] - empty[c],
-             "size": size, "conc": 1 - size / stored.field_size, "density": size / max(possible, 1)}
-    columns = {"fdl_plus": again["fdl+"], "fdl_minus": again["fdl-"], "conc": again["conc"], "size": size,
-               "num_nodes": nodes}
+    again = {
+        "fdl+": full[c] - removed[c],
+        "fdl-": full[c] - kept[c],
+        "lift": kept[c] - empty[c],
+        "size": size,
+        "conc": 1 - size / stored.field_size,
+        "density": size / max(possible, 1),
+    }
+    columns = {
+        "fdl_plus": again["fdl+"],
+        "fdl_minus": again["fdl-"],
+        "conc": again["conc"],
+        "size": size,
+        "num_nodes": nodes,
+    }
     raw = _difference(again, stored.raw)
     off = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
     off = {name: apart for name, apart in off.items() if apart > max(tolerance, raw)}
@@ -113,7 +144,9 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
 
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:
     """The largest difference to what is stored; infinite where that is no number."""
-    apart = (abs(value - stored[name]) for name, value in again.items() if stored.get(name) is not None)
+    apart = (
+        abs(value - stored[name]) for name, value in again.items() if stored.get(name) is not None
+    )
     return max((float("inf") if math.isnan(one) else float(one) for one in apart), default=0.0)
 
 
@@ -132,4 +165,3 @@ def _locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray,
     inside = np.zeros(graph.num_edges, bool)
     inside[found] = True
     return inside, unknown + [name for pair, name in pairs.items() if pair not in present]
-

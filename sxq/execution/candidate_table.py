@@ -56,7 +56,7 @@ class CandidateTable:
         n = len(entry.bits)
         self._reserve(self.count + n, entry)
         for name, values in vars(entry).items():
-            getattr(self._rows, name)[self.count:self.count + n] = values
+            getattr(self._rows, name)[self.count : self.count + n] = values
         numbers = np.arange(self.count, self.count + n)
         self._number.update(zip(_keys(entry.bits), numbers.tolist()))
         self.count += n
@@ -64,19 +64,31 @@ class CandidateTable:
 
     def rows(self, numbers) -> Entry:
         """The entries of some candidates, or of all of them for a slice."""
-        return Entry(**{name: values[: self.count][numbers] for name, values in vars(self._rows).items()})
+        return Entry(
+            **{name: values[: self.count][numbers] for name, values in vars(self._rows).items()}
+        )
 
     def scored(self, numbers: np.ndarray, measures: int) -> Scored:
         """What a generator is told: the first `measures` columns are the objectives."""
         rows = self.rows(numbers)
-        return Scored(numbers, rows.raw[:, :measures], rows.scores[:, :measures], rows.factual, rows.counterfactual,
-                      rows.explanatory, rows.p)
+        return Scored(
+            numbers,
+            rows.raw[:, :measures],
+            rows.scores[:, :measures],
+            rows.factual,
+            rows.counterfactual,
+            rows.explanatory,
+            rows.p,
+        )
 
     def _reserve(self, size: int, like: Entry) -> None:
         if self._rows is not None and size <= len(self._rows.bits):
             return
         capacity = max(256, 2 * size)
-        grown = {name: np.empty((capacity, *values.shape[1:]), values.dtype) for name, values in vars(like).items()}
+        grown = {
+            name: np.empty((capacity, *values.shape[1:]), values.dtype)
+            for name, values in vars(like).items()
+        }
         if self._rows is not None:
             for name, values in vars(self._rows).items():
                 grown[name][: self.count] = values[: self.count]

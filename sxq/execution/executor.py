@@ -12,19 +12,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.errors import Error, FieldTooLarge, ModelError
-from sxq.execution import answer as answering, report as reporting, target_order as workload
-from sxq.inference.choose import open_backend
-from sxq.models.borrow import Model, blaming
+from sxq.execution import answer as answering
+from sxq.execution import report as reporting
+from sxq.execution import target_order as workload
 from sxq.execution.target import TargetRun
 from sxq.execution.verifier import Verifier
-from sxq.values.explanation import TargetReport
 from sxq.graph import Graph, GraphSet
+from sxq.inference.choose import open_backend
+from sxq.models.borrow import Model, blaming
 from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure
+from sxq.values.explanation import TargetReport
 
-TOGETHER = {"cpu": 16, "cuda": 64}  # most targets searched at once: a batch is full, and more only take memory
+TOGETHER = {
+    "cpu": 16,
+    "cuda": 64,
+}  # most targets searched at once: a batch is full, and more only take memory
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
-LOOK_EVERY = 1.0  # seconds between two looks at what the running answers cover, which costs a selection each
+LOOK_EVERY = (
+    1.0  # seconds between two looks at what the running answers cover, which costs a selection each
+)
 LOOKED_AT = 8  # most targets looked at
 
 
@@ -79,13 +86,23 @@ class Progress:
         rate = f", {self.candidates / self.seconds:,.0f}/s" if self.seconds else ""
         covers = "" if self.coverage is None else f", covers {self.coverage:.1%}"
         left = "" if self.seconds_left is None else f", at most {self.seconds_left:.0f} s left"
-        return (f"{self.targets} of {self.total} targets, {self.candidates:,} candidates{rate}, "
-                f"front {self.front}{covers}{left}")
+        return (
+            f"{self.targets} of {self.total} targets, {self.candidates:,} candidates{rate}, "
+            f"front {self.front}{covers}{left}"
+        )
 
 
-def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str, Measure],
-        interrupted: Callable[[], bool], profile: Profile, report: Callable[[Progress], None] | None = None,
-        learned: Mapping[str, object] | None = None, started: float | None = None) -> Iterator[TargetReport]:
+def run(
+    plan: Plan,
+    graph: Graph | GraphSet,
+    model: Model,
+    measures: Mapping[str, Measure],
+    interrupted: Callable[[], bool],
+    profile: Profile,
+    report: Callable[[Progress], None] | None = None,
+    learned: Mapping[str, object] | None = None,
+    started: float | None = None,
+) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
     started    when the statement began, by time.perf_counter(): from then on WITHIN is counted; None is now
@@ -95,7 +112,15 @@ def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str
     Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
     FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
     """
-    loop = _Loop(plan, graph, model, measures, profile, learned, time.perf_counter() if started is None else started)
+    loop = _Loop(
+        plan,
+        graph,
+        model,
+        measures,
+        profile,
+        learned,
+        time.perf_counter() if started is None else started,
+    )
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
@@ -116,9 +141,24 @@ def run(plan: Plan, graph: Graph | GraphSet, model: Model, measures: Mapping[str
 class _Loop:
     """The state of one run: targets waiting, targets running, the clock."""
 
-    def __init__(self, plan: Plan, graph: Graph, model: Model, measures, profile: Profile, learned, started: float):
+    def __init__(
+        self,
+        plan: Plan,
+        graph: Graph,
+        model: Model,
+        measures,
+        profile: Profile,
+        learned,
+        started: float,
+    ):
         self.learned = learned  # what was pre-trained, by name
-        self.plan, self.graph, self.model, self.measures, self.profile = plan, graph, model, measures, profile
+        self.plan, self.graph, self.model, self.measures, self.profile = (
+            plan,
+            graph,
+            model,
+            measures,
+            profile,
+        )
         self.backend = open_backend(plan.find(Verify).backend, model)
         self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
         self.most = TOGETHER.get(model.device.type, TOGETHER["cuda"])
@@ -126,7 +166,9 @@ class _Loop:
         self.total = len(plan.find(FieldScan).targets)
         self.waiting, self.running = deque(self._order()), []
         self.choice = plan.find(Answer)
-        self.ended: dict[int, TargetRun] = {}  # by ordinal: what waits for the others, for a joint answer
+        self.ended: dict[
+            int, TargetRun
+        ] = {}  # by ordinal: what waits for the others, for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
         self.coverage: float | None = None  # as last looked at
         self.started, self.reported, self.looked = started, time.perf_counter(), time.perf_counter()
@@ -136,8 +178,17 @@ class _Loop:
         while self.waiting and len(self.running) < self.most and self._room():
             ordinal, started = self.waiting[0], time.perf_counter()
             try:
-                self.running.append(TargetRun(self.plan, self.graph, self.model, self.backend, self.measures, ordinal,
-                                              self.learned))
+                self.running.append(
+                    TargetRun(
+                        self.plan,
+                        self.graph,
+                        self.model,
+                        self.backend,
+                        self.measures,
+                        ordinal,
+                        self.learned,
+                    )
+                )
                 self.waiting.popleft()
             except ModelError as error:
                 self.waiting.popleft()
@@ -163,7 +214,9 @@ class _Loop:
         clock = self.profile.charge("Generate", clock)
         self.profile.move(sum(target.take_estimating() for target in asked), "Generate", "Estimate")
         with blaming(self.model, "copies of receptive fields, from which edges were removed"):
-            verdicts = self.verifier.verify([request for _, request in requests if request], self._held())
+            verdicts = self.verifier.verify(
+                [request for _, request in requests if request], self._held()
+            )
         clock = self.profile.charge("Verify", clock)
         for (target, request), verdict in zip([pair for pair in requests if pair[1]], verdicts):
             target.tell(verdict)
@@ -186,7 +239,12 @@ class _Loop:
         yield from self._finish(list(self.running), reason)
         while self.waiting:
             ordinal = self.waiting.popleft()
-            yield TargetReport(self._key(ordinal), ordinal, "stopped", note=f"{reason} before this target was reached")
+            yield TargetReport(
+                self._key(ordinal),
+                ordinal,
+                "stopped",
+                note=f"{reason} before this target was reached",
+            )
         yield from self.conclude()
 
     def conclude(self) -> Iterator[TargetReport]:
@@ -211,12 +269,24 @@ class _Loop:
         done = self.total - len(self.waiting) - len(self.running)
         front = sum(len(target.lattice.front) for target in self.running)
         started = sum(target.ledger.count / target.generate.budget for target in self.running)
-        report(Progress(done, self.total, self.profile.candidates, now - self.started, front,
-                        (done + started) / self.total, self.coverage, self.within))
+        report(
+            Progress(
+                done,
+                self.total,
+                self.profile.candidates,
+                now - self.started,
+                front,
+                (done + started) / self.total,
+                self.coverage,
+                self.within,
+            )
+        )
 
     def _covered(self) -> float | None:
         """Mean coverage of the answers that some of the running targets would give now."""
-        found = [target.lattice.answer(self.choice.k).coverage for target in self.running[:LOOKED_AT]]
+        found = [
+            target.lattice.answer(self.choice.k).coverage for target in self.running[:LOOKED_AT]
+        ]
         found = [coverage for coverage in found if coverage is not None]
         return sum(found) / len(found) if found else None
 

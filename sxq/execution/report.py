@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sxq.inference.agreement import TOLERANCE, too_coarse, uncertainty
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
 if TYPE_CHECKING:
     from sxq.execution.target import TargetRun
@@ -21,11 +21,30 @@ def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> Target
     explanations = _explanations(run, answer, ranks or range(1, len(answer.members) + 1))
     status = "stopped" if run.stopped else "done" if explanations else "empty"
     return TargetReport(
-        run.key, run.ordinal, status, run.predicted, run.p_full, run.p_empty, run.self_sufficient,
-        run.field.num_units, run.field.hops, run.ledger.count, run.pruned,
-        run.lattice.explanatory, answer.front, answer.dominance, answer.coverage, answer.epsilon_achieved,
-        answer.hypervolume, run.exhausted and not run.stopped, run.seconds, _note(run, answer, bool(explanations)),
-        explanations, _state_graph(run) if run.keeps and run.ledger.count else (), _examined(run))
+        run.key,
+        run.ordinal,
+        status,
+        run.predicted,
+        run.p_full,
+        run.p_empty,
+        run.self_sufficient,
+        run.field.num_units,
+        run.field.hops,
+        run.ledger.count,
+        run.pruned,
+        run.lattice.explanatory,
+        answer.front,
+        answer.dominance,
+        answer.coverage,
+        answer.epsilon_achieved,
+        answer.hypervolume,
+        run.exhausted and not run.stopped,
+        run.seconds,
+        _note(run, answer, bool(explanations)),
+        explanations,
+        _state_graph(run) if run.keeps and run.ledger.count else (),
+        _examined(run),
+    )
 
 
 def _examined(run: "TargetRun") -> dict[str, np.ndarray]:
@@ -35,19 +54,29 @@ def _examined(run: "TargetRun") -> dict[str, np.ndarray]:
     rows = run.ledger.rows(slice(None))
     numbers = np.flatnonzero(rows.explanatory)
     numbers = numbers[:: max(1, -(-len(numbers) // SHOWN))]
-    return {measure.name: rows.scores[numbers, i].astype(np.float32)
-            for i, measure in enumerate(run.measures[: run.objectives])}
+    return {
+        measure.name: rows.scores[numbers, i].astype(np.float32)
+        for i, measure in enumerate(run.measures[: run.objectives])
+    }
 
 
-def _explanations(run: "TargetRun", answer: Answer, ranks: Sequence[int]) -> tuple[Explanation, ...]:
+def _explanations(
+    run: "TargetRun", answer: Answer, ranks: Sequence[int]
+) -> tuple[Explanation, ...]:
     """The members in rank order, with what is measured for them only."""
     if not answer.members:
         return ()
     bits = run.bits_of(answer.members)
-    reported = measure_again(run.reported, run.batch(bits, *_again(run, bits))) if run.reported else {}
-    rows = [{name: float(values[row]) for name, values in reported.items()} for row in range(len(bits))]
-    return tuple(_explanation(run, *member) for member in
-                 zip(ranks, answer.members, bits, answer.member_dominance, rows))
+    reported = (
+        measure_again(run.reported, run.batch(bits, *_again(run, bits))) if run.reported else {}
+    )
+    rows = [
+        {name: float(values[row]) for name, values in reported.items()} for row in range(len(bits))
+    ]
+    return tuple(
+        _explanation(run, *member)
+        for member in zip(ranks, answer.members, bits, answer.member_dominance, rows)
+    )
 
 
 def _again(run: "TargetRun", bits: np.ndarray) -> np.ndarray:
@@ -55,32 +84,64 @@ def _again(run: "TargetRun", bits: np.ndarray) -> np.ndarray:
     return run.infer(bits)[:, :, run.predicted]
 
 
-def _explanation(run: "TargetRun", rank: int, number: int, bits: np.ndarray, power: int,
-                 reported: dict[str, float]) -> Explanation:
+def _explanation(
+    run: "TargetRun",
+    rank: int,
+    number: int,
+    bits: np.ndarray,
+    power: int,
+    reported: dict[str, float],
+) -> Explanation:
     row, names = run.ledger.rows([number]), [measure.name for measure in run.measures]
     edges = run.field.edges_of(bits)
     edge_index = run.graph.edge_index[:, edges]
-    nodes = np.unique([*[run.position][run.kind == "graph":], *edge_index.ravel()])
+    nodes = np.unique([*[run.position][run.kind == "graph" :], *edge_index.ravel()])
     return Explanation(
-        target=run.key, rank=rank, edge_index=edge_index, nodes=nodes,
-        edges=tuple((run.graph.key(u), run.graph.key(v)) for u, v in edge_index.T), size=int(bits.sum()),
-        raw=dict(zip(names, row.raw[0].tolist())) | reported, scores=dict(zip(names, row.scores[0].tolist())),
-        factual=bool(row.factual[0]), counterfactual=bool(row.counterfactual[0]), tie=bool(row.tie[0]),
-        generator=run.proposer(int(row.generator[0])), dominance=power, kind=run.kind,
-        graph=run.graph, edge_numbers=edges)
+        target=run.key,
+        rank=rank,
+        edge_index=edge_index,
+        nodes=nodes,
+        edges=tuple((run.graph.key(u), run.graph.key(v)) for u, v in edge_index.T),
+        size=int(bits.sum()),
+        raw=dict(zip(names, row.raw[0].tolist())) | reported,
+        scores=dict(zip(names, row.scores[0].tolist())),
+        factual=bool(row.factual[0]),
+        counterfactual=bool(row.counterfactual[0]),
+        tie=bool(row.tie[0]),
+        generator=run.proposer(int(row.generator[0])),
+        dominance=power,
+        kind=run.kind,
+        graph=run.graph,
+        edge_numbers=edges,
+    )
 
 
 def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
     """Every verified candidate with the one it was made from, and the unit in which they differ."""
     rows, names = run.ledger.rows(slice(None)), [measure.name for measure in run.measures]
     sizes = run.bits_of(range(run.ledger.count)).sum(axis=1)
-    columns = (rows.parent, rows.edited, rows.generator, sizes, rows.factual, rows.counterfactual,
-               rows.explanatory)
+    columns = (
+        rows.parent,
+        rows.edited,
+        rows.generator,
+        sizes,
+        rows.factual,
+        rows.counterfactual,
+        rows.explanatory,
+    )
     return tuple(
-        CandidateRow(number, None if parent < 0 else parent, *_ends(run, edited), run.proposer(by), *facts,
-                     dict(zip(names, scores)))
-        for number, (parent, edited, by, *facts, scores)
-        in enumerate(zip(*(column.tolist() for column in columns), rows.scores.tolist())))
+        CandidateRow(
+            number,
+            None if parent < 0 else parent,
+            *_ends(run, edited),
+            run.proposer(by),
+            *facts,
+            dict(zip(names, scores)),
+        )
+        for number, (parent, edited, by, *facts, scores) in enumerate(
+            zip(*(column.tolist() for column in columns), rows.scores.tolist())
+        )
+    )
 
 
 def _ends(run: "TargetRun", unit: int) -> tuple[Any, Any]:
@@ -96,8 +157,13 @@ def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
     if run.choice.jointly and not answered:
         notes.append("no member of the joint answer")
     if not run.field.num_units:
-        nothing = ("the graph has no edges" if run.kind == "graph" else
-                   "no edge can carry a message to this node" if run.field.hops else "the model does not look at edges")
+        nothing = (
+            "the graph has no edges"
+            if run.kind == "graph"
+            else "no edge can carry a message to this node"
+            if run.field.hops
+            else "the model does not look at edges"
+        )
         notes.append(f"no candidate: {nothing}")
     elif not answered and run.ledger.count:
         notes.append(_why_empty(run))
@@ -106,8 +172,10 @@ def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
     if run.choice.rule == "optimum" and not answer.proven:
         notes.append("the exact search was cut short: other members may cover more")
     if run.lattice.thinned:
-        notes.append("front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
-                     f"{run.lattice.front_limit}")
+        notes.append(
+            "front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
+            f"{run.lattice.front_limit}"
+        )
     inexact = _inexact(run, answer)
     return "; ".join([*notes, inexact] if inexact else notes)
 
@@ -121,8 +189,10 @@ def _inexact(run: "TargetRun", answer: Answer) -> str:
     worst = off[0] + off.max()  # fidelities are differences to p(G)
     if worst <= TOLERANCE:
         return ""
-    return (f"fidelities are exact to about {worst:.1g} only: {too_coarse(run.rounding)}; register a model that "
-            "subtracts from its logits what all classes share")
+    return (
+        f"fidelities are exact to about {worst:.1g} only: {too_coarse(run.rounding)}; register a model that "
+        "subtracts from its logits what all classes share"
+    )
 
 
 def _why_empty(run: "TargetRun") -> str:

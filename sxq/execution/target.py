@@ -11,38 +11,67 @@ import numpy as np
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.inference.agreement import agree, difference, rounding
-from sxq.generators.protocol import FIRST, PRUNED, Candidates, Context, Scored, Subject
-from sxq.generators import GENERATORS
-from sxq.inference.edge_gradients import EdgeGradients
-from sxq.inference.memory_usage import memory_usage
-from sxq.inference import Backend, CandidateBatch
-from sxq.execution.candidate_table import Entry, CandidateTable
-from sxq.inference.locality import WIDEST
-from sxq.models.borrow import Model, blaming
-from sxq.inference.batches import infer_batches
+from sxq.execution.candidate_table import CandidateTable, Entry
 from sxq.execution.verifier import TIE, Request, Verdict
+from sxq.generators import GENERATORS
+from sxq.generators.protocol import FIRST, PRUNED, Candidates, Context, Scored, Subject
 from sxq.graph import Graph, GraphSet, extract, whole
-from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Lattice as LatticeNode, Plan, Verify
+from sxq.inference import Backend, CandidateBatch
+from sxq.inference.agreement import agree, difference, rounding
+from sxq.inference.batches import infer_batches
+from sxq.inference.edge_gradients import EdgeGradients
+from sxq.inference.locality import WIDEST
+from sxq.inference.memory_usage import memory_usage
+from sxq.models.borrow import Model, blaming
+from sxq.planning.nodes import Answer, FieldScan, Filter, Generate, Plan, Verify
+from sxq.planning.nodes import Lattice as LatticeNode
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Measure, MeasureBatch, Prospect, ceilings, evaluate, forecast
 
-ALWAYS = ("fdl+", "fdl-", "conc")  # measured for every candidate, so that the columns of the store are filled
-PATIENCE = 64  # requests in a row that are answered from memory, before the other targets have their turn
+ALWAYS = (
+    "fdl+",
+    "fdl-",
+    "conc",
+)  # measured for every candidate, so that the columns of the store are filled
+PATIENCE = (
+    64  # requests in a row that are answered from memory, before the other targets have their turn
+)
 GROWS = 3  # times as much as just after loading is held in the end: caches of a field, measured on FacebookPage
 BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
-COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.equal,
-           "!=": np.not_equal}
+COMPARE = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "=": np.equal,
+    "!=": np.not_equal,
+}
 
 
 class TargetRun:
     """The search for one target's skyline."""
 
-    def __init__(self, plan: Plan, graph: Graph | GraphSet, model: Model, backend: Backend,
-                 measures: Mapping[str, Measure], ordinal: int, learned: Mapping[str, object] | None = None):
-        scan, self.generate, self.choice = plan.find(FieldScan), plan.find(Generate), plan.find(Answer)
+    def __init__(
+        self,
+        plan: Plan,
+        graph: Graph | GraphSet,
+        model: Model,
+        backend: Backend,
+        measures: Mapping[str, Measure],
+        ordinal: int,
+        learned: Mapping[str, object] | None = None,
+    ):
+        scan, self.generate, self.choice = (
+            plan.find(FieldScan),
+            plan.find(Generate),
+            plan.find(Answer),
+        )
         self.lattice_plan, self.filter = plan.find(LatticeNode), plan.find(Filter)
-        self.position, self.key, self.kind = scan.positions[ordinal], scan.targets[ordinal], scan.kind
+        self.position, self.key, self.kind = (
+            scan.positions[ordinal],
+            scan.targets[ordinal],
+            scan.kind,
+        )
         self.graph = graph.member(self.position) if self.kind == "graph" else graph
         self.model, self.backend, self.ordinal = model, backend, ordinal
         self.batch_memory = plan.find(Verify).batch_memory
@@ -54,22 +83,30 @@ class TargetRun:
         self.field, self.loaded, ends = _load_field(scan, self.graph, model, backend, self.position)
         full, empty = model.probabilities(ends).cpu().numpy()
         self.rounding = float(rounding(model, ends).max())
-        self.predicted = int(model.probabilities(model.full[[self.position]]).argmax())  # the field may round it away
+        self.predicted = int(
+            model.probabilities(model.full[[self.position]]).argmax()
+        )  # the field may round it away
         self.subject = Subject(model, self.graph, full, self.predicted, learned or {})
         self.p_full, self.p_empty = float(full[self.predicted]), float(empty[self.predicted])
         self.self_sufficient = int(empty.argmax()) == self.predicted
         self.ledger, self._slopes, self._told = CandidateTable(), None, 0
         self.bytes = GROWS * self._held()  # memory it holds on to, looked up ever more rarely
-        self.lattice = Lattice(self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit)
+        self.lattice = Lattice(
+            self.objectives, self.lattice_plan.epsilon, self.lattice_plan.front_limit
+        )
         self.incomparable = 0
         self.prunes = all(GENERATORS[name].prunes for name, _ in self.generate.generators)
         self._pruned: set[bytes] = set()  # what was not verified: it cannot enter the front
         self.stopped, self.seconds = "", 0.0
-        self._estimating = 0.0  # seconds that the model ran for first-order estimates; see `take_estimating`
+        self._estimating = (
+            0.0  # seconds that the model ran for first-order estimates; see `take_estimating`
+        )
         self._turns = {-1: self._opening()} if self.field.num_units else {}  # generators, by number
         self._answers: dict[int, Scored] = {}
         self._pending: tuple | None = None
-        self._heard: dict[int, list[np.ndarray]] = {}  # candidate numbers that each generator was answered
+        self._heard: dict[
+            int, list[np.ndarray]
+        ] = {}  # candidate numbers that each generator was answered
         self._whole = True  # whether the generators that ended left nothing out for lack of budget
         self._cut = False  # the budget ended in the middle of a request: nobody will be asked again
 
@@ -95,8 +132,13 @@ class TargetRun:
 
     def _held(self) -> int:
         """Bytes that the field, loaded, and what was found out about it take; not what all targets share."""
-        return memory_usage(self.field, self.loaded, self._slopes, self.ledger,
-                    shared=(self.graph, self.model, self.backend))
+        return memory_usage(
+            self.field,
+            self.loaded,
+            self._slopes,
+            self.ledger,
+            shared=(self.graph, self.model, self.backend),
+        )
 
     def ask(self) -> Request | None:
         """Candidates nobody has verified yet, from every generator that has not ended; None when there are none.
@@ -109,14 +151,22 @@ class TargetRun:
             if self.over:
                 return None
             packed = np.packbits(candidates.bits, axis=1)
-            numbers, open_ = np.full(len(packed), PRUNED), np.flatnonzero(~self._hopeless(candidates.bits, packed))
+            numbers, open_ = (
+                np.full(len(packed), PRUNED),
+                np.flatnonzero(~self._hopeless(candidates.bits, packed)),
+            )
             numbers[open_], new = self.ledger.look_up(packed[open_])
             new = open_[new]
             self._cut = len(new) > self.generate.budget - self.ledger.count
             new = new[: self.generate.budget - self.ledger.count]
             self._pending = candidates, owner, packed, numbers, new
             if len(new):
-                return Request(self.loaded, candidates.bits[new], self.predicted, tie=max(TIE, self.rounding / 2))
+                return Request(
+                    self.loaded,
+                    candidates.bits[new],
+                    self.predicted,
+                    tie=max(TIE, self.rounding / 2),
+                )
             self._answer()
         return None
 
@@ -130,8 +180,12 @@ class TargetRun:
                 del self._turns[number]
                 self._whole &= self._has_left(number) if end.value is None else end.value
         if not asked:
-            return (self._propose() if self._turns else (None, None))  # the opening made room for the others
-        owner = np.repeat([number for number, _ in asked], [len(candidates.bits) for _, candidates in asked])
+            return (
+                self._propose() if self._turns else (None, None)
+            )  # the opening made room for the others
+        owner = np.repeat(
+            [number for number, _ in asked], [len(candidates.bits) for _, candidates in asked]
+        )
         return Candidates.join([candidates for _, candidates in asked]), owner
 
     def _has_left(self, number: int) -> bool:
@@ -165,26 +219,46 @@ class TargetRun:
     def _ceilings(self, bits: np.ndarray) -> np.ndarray:
         """Scores [n, M] of the objectives that candidates cannot exceed."""
         unknown = np.full(len(bits), np.nan)
-        return ceilings(self.measures[: self.objectives], self.batch(bits, unknown, unknown),
-                        self.lattice_plan.resolution)
+        return ceilings(
+            self.measures[: self.objectives],
+            self.batch(bits, unknown, unknown),
+            self.lattice_plan.resolution,
+        )
 
     def tell(self, verdict: Verdict) -> None:
         """Measure, record and rank what the verifier said about the candidates last asked for."""
         candidates, owner, packed, numbers, new = self._pending
-        packed, raw, scores = packed[new], *self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed)
+        packed, raw, scores = (
+            packed[new],
+            *self._measure(candidates.bits[new], verdict.p_kept, verdict.p_removed),
+        )
         explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
         parent = candidates.parent
         parent = np.where(parent <= FIRST, numbers[FIRST - np.minimum(parent, FIRST)], parent)
-        entry = Entry(packed, parent[new], candidates.edited[new], owner[new], raw,
-                      scores, verdict.factual, verdict.counterfactual, explanatory, verdict.tie,
-                      np.stack([verdict.p_kept, verdict.p_removed], axis=1))
+        entry = Entry(
+            packed,
+            parent[new],
+            candidates.edited[new],
+            owner[new],
+            raw,
+            scores,
+            verdict.factual,
+            verdict.counterfactual,
+            explanatory,
+            verdict.tie,
+            np.stack([verdict.p_kept, verdict.p_removed], axis=1),
+        )
         ids = self.ledger.append(entry)
         comparable = ~np.isnan(scores[:, : self.objectives]).any(axis=1)
         self.incomparable += int((explanatory & ~comparable).sum())
         rank = explanatory & comparable
         packed = packed[rank]
-        self.lattice.add(ids[rank], scores[rank, : self.objectives],
-                         np.bitwise_count(packed).sum(axis=1, dtype=np.int64), packed)
+        self.lattice.add(
+            ids[rank],
+            scores[rank, : self.objectives],
+            np.bitwise_count(packed).sum(axis=1, dtype=np.int64),
+            packed,
+        )
         self._answer()
         self._told += 1
         if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
@@ -207,33 +281,63 @@ class TargetRun:
     def _opening(self):
         """The whole field is verified first; only then do the generators know where they start from."""
         scored = yield Candidates.of(np.ones((1, self.field.num_units), bool))
-        _, empty = self._measure(np.zeros((1, self.field.num_units), bool), np.array([self.p_empty]),
-                                 np.array([self.p_full]))
+        _, empty = self._measure(
+            np.zeros((1, self.field.num_units), bool),
+            np.array([self.p_empty]),
+            np.array([self.p_full]),
+        )
         gradient = _once(lambda: self.slopes(np.ones((1, self.field.num_units), bool), True)[0])
         for number, (name, options) in enumerate(self.generate.generators):
-            rng = np.random.default_rng([self.generate.seed, self.position, zlib.crc32(name.encode())])
-            context = Context(scored.scores[0], empty[0, : self.objectives], int(scored.ids[0]), self.share,
-                              max(1, BITS_MEMORY // self.field.num_units), rng, gradient,
-                              self.slopes, self.p_full, self.p_empty, self.predict, self.lattice_plan.measures,
-                              self.subject)
+            rng = np.random.default_rng(
+                [self.generate.seed, self.position, zlib.crc32(name.encode())]
+            )
+            context = Context(
+                scored.scores[0],
+                empty[0, : self.objectives],
+                int(scored.ids[0]),
+                self.share,
+                max(1, BITS_MEMORY // self.field.num_units),
+                rng,
+                gradient,
+                self.slopes,
+                self.p_full,
+                self.p_empty,
+                self.predict,
+                self.lattice_plan.measures,
+                self.subject,
+            )
             self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
-        return MeasureBatch(self.field, bits, self.p_full, self.p_empty, p_kept, p_removed, self.predicted,
-                            self.infer, (self.generate.seed, self.position))
+        return MeasureBatch(
+            self.field,
+            bits,
+            self.p_full,
+            self.p_empty,
+            p_kept,
+            p_removed,
+            self.predicted,
+            self.infer,
+            (self.generate.seed, self.position),
+        )
 
     def predict(self, sizes: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Scores [n, M] of the objectives at sizes [n] and probabilities p [n, 2], kept and removed.
 
         Below the resolution too, where a search still sees progress; NaN for measures that ask for more.
         """
-        return forecast(self.measures[: self.objectives], Prospect(self.field, sizes, self.p_full, self.p_empty, *p.T))
+        return forecast(
+            self.measures[: self.objectives],
+            Prospect(self.field, sizes, self.p_full, self.p_empty, *p.T),
+        )
 
     def slopes(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise with each unit's messages, to first order, at the sets of units `bits`: [c, U]."""
         started = time.perf_counter()
-        self._slopes = self._slopes or EdgeGradients(self.model, self.graph, self.field, self.predicted, self.backend)
+        self._slopes = self._slopes or EdgeGradients(
+            self.model, self.graph, self.field, self.predicted, self.backend
+        )
         found = self._slopes(bits, context)
         self._estimating += time.perf_counter() - started
         return found
@@ -250,7 +354,9 @@ class TargetRun:
         return infer_batches(self.model, self.backend, self.loaded, bits, self.batch_memory)
 
     def _measure(self, bits, p_kept, p_removed) -> tuple[np.ndarray, np.ndarray]:
-        return evaluate(self.measures, self.batch(bits, p_kept, p_removed), self.lattice_plan.resolution)
+        return evaluate(
+            self.measures, self.batch(bits, p_kept, p_removed), self.lattice_plan.resolution
+        )
 
     def _admitted(self, raw: np.ndarray, verdict: Verdict) -> np.ndarray:
         """Which candidates WHERE admits, as [n] bool."""
@@ -260,7 +366,9 @@ class TargetRun:
             if condition.op == "is":
                 admitted &= getattr(verdict, condition.name) == condition.value
             else:
-                admitted &= COMPARE[condition.op](raw[:, names.index(condition.name)], condition.value)
+                admitted &= COMPARE[condition.op](
+                    raw[:, names.index(condition.name)], condition.value
+                )
         return admitted
 
 
@@ -281,21 +389,30 @@ def _load_field(scan: FieldScan, graph: Graph, model: Model, backend: Backend, p
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         loaded = backend.load(graph, field)
         with blaming(model, f"the receptive field of node {graph.key(position)!r}"):
-            empty, full = backend.infer([CandidateBatch(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+            empty, full = backend.infer(
+                [CandidateBatch(loaded, np.zeros((1, field.num_units), bool))]
+            )[0][:, 0]
         if agree(model, full[None], model.full[[position]]):
             return field, loaded, torch.stack([full, empty])
     apart = difference(model, full[None], model.full[[position]])
-    raise ModelNotLocal(f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
-                        f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
-                        f"register the model with layers= its true depth")
+    raise ModelNotLocal(
+        f"on the {scan.hops}-hop field of node {graph.key(position)!r} the model's output differs by "
+        f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
+        f"register the model with layers= its true depth"
+    )
 
 
 def _load_whole(scan: FieldScan, graph: Graph, model: Model, backend: Backend, number: int):
     """The same for a graph of a collection: all of it."""
     field = whole(graph, scan.directed)
-    loaded, where = backend.load(graph, field), f"graph {scan.targets[scan.positions.index(number)]!r}"
+    loaded, where = (
+        backend.load(graph, field),
+        f"graph {scan.targets[scan.positions.index(number)]!r}",
+    )
     with blaming(model, where):
-        empty, full = backend.infer([CandidateBatch(loaded, np.zeros((1, field.num_units), bool))])[0][:, 0]
+        empty, full = backend.infer([CandidateBatch(loaded, np.zeros((1, field.num_units), bool))])[
+            0
+        ][:, 0]
     if not agree(model, full[None], model.full[[number]]):
         raise ModelNotLocal(f"{where} gets another output than at registration")
     return field, loaded, torch.stack([full, empty])
@@ -309,4 +426,5 @@ def _once(compute):
         if not memory:
             memory.append(compute())
         return memory[0]
+
     return value

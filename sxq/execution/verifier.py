@@ -35,7 +35,9 @@ class Request:
     field: object  # as loaded by the backend
     bits: np.ndarray  # [n, U] bool
     predicted: int  # the class c
-    tie: float = TIE  # a top-two margin below this is a tie; above TIE where float32 tells no better
+    tie: float = (
+        TIE  # a top-two margin below this is a tie; above TIE where float32 tells no better
+    )
 
 
 class Verifier:
@@ -69,9 +71,14 @@ class Verifier:
 
     def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor]]:
         """Outputs [2, n, C] for the slices of one batch; halved when it does not fit after all."""
-        cuts = [CandidateBatch(requests[owner].field, requests[owner].bits[start:stop]) for owner, start, stop in batch]
+        cuts = [
+            CandidateBatch(requests[owner].field, requests[owner].bits[start:stop])
+            for owner, start, stop in batch
+        ]
         try:
-            return [(owner, output) for (owner, _, _), output in zip(batch, self.backend.infer(cuts))]
+            return [
+                (owner, output) for (owner, _, _), output in zip(batch, self.backend.infer(cuts))
+            ]
         except (MemoryError, RuntimeError) as error:
             halves = _halve(batch)
             if not _out_of_memory(error) or halves is None:
@@ -90,16 +97,21 @@ class Verifier:
             predicted = np.repeat([request.predicted for request in requests], rows)
             tie = np.repeat([request.tie for request in requests], rows)[:, None]
         with one_thread():
-            p = self.model.probabilities(pieces[0] if len(pieces) == 1 else torch.cat(pieces)).cpu().numpy()
+            p = (
+                self.model.probabilities(pieces[0] if len(pieces) == 1 else torch.cat(pieces))
+                .cpu()
+                .numpy()
+            )
         columns, verdicts, start = read(p, predicted, tie), [], 0
         for count in rows:
-            verdicts.append(_verdict(*(column[start:start + count] for column in columns)))
+            verdicts.append(_verdict(*(column[start : start + count] for column in columns)))
             start += count
         return verdicts
 
 
-def read(p: np.ndarray, predicted: np.ndarray | int,
-         tie: np.ndarray | float = TIE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(
+    p: np.ndarray, predicted: np.ndarray | int, tie: np.ndarray | float = TIE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
     near_top = p > p.max(axis=1, keepdims=True) - tie
     own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
@@ -119,8 +131,11 @@ def _joined(outputs: list[Tensor]) -> Tensor:
 
 def _out_of_memory(error: Exception) -> bool:
     said = str(error)  # the CPU allocator raises a plain RuntimeError
-    return (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in said
-            or "DefaultCPUAllocator" in said)
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or "not enough memory" in said
+        or "DefaultCPUAllocator" in said
+    )
 
 
 def _halve(batch):

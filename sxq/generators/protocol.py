@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-
-FIRST = -2  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
+FIRST = (
+    -2
+)  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
 PRUNED = -1  # the number of a candidate that was not verified
 
 
@@ -20,22 +21,34 @@ class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
 
     bits: np.ndarray  # [n, U] bool
-    parent: np.ndarray  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
+    parent: (
+        np.ndarray
+    )  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
     edited: np.ndarray  # [n] the unit added or removed, -1 when none
 
     @staticmethod
-    def of(bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1) -> "Candidates":
+    def of(
+        bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1
+    ) -> "Candidates":
         """Candidates with one parent or edited unit for all, or one each."""
-        full = (np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited))
+        full = (
+            np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited)
+        )
         return Candidates(bits, *full)
 
     @staticmethod
     def join(parts: "Sequence[Candidates]") -> "Candidates":
         """Several batches as one."""
         starts = np.cumsum([0, *(len(part.bits) for part in parts[:-1])])
-        parents = [part.parent - np.where(part.parent <= FIRST, start, 0) for part, start in zip(parts, starts)]
-        return Candidates(np.concatenate([part.bits for part in parts]), np.concatenate(parents),
-                          np.concatenate([part.edited for part in parts]))
+        parents = [
+            part.parent - np.where(part.parent <= FIRST, start, 0)
+            for part, start in zip(parts, starts)
+        ]
+        return Candidates(
+            np.concatenate([part.bits for part in parts]),
+            np.concatenate(parents),
+            np.concatenate([part.edited for part in parts]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +59,17 @@ class Scored:
     that say so in the registry meet such rows, and only where they run alone or among themselves.
     """
 
-    ids: np.ndarray  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
+    ids: (
+        np.ndarray
+    )  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
     raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
     scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
-    p: np.ndarray  # [n, 2] probability of the predicted class on G_s and on G \ G_s; NaN where pruned
+    p: (
+        np.ndarray
+    )  # [n, 2] probability of the predicted class on G_s and on G \ G_s; NaN where pruned
 
     def rows(self, start: int, stop: int) -> "Scored":
         """Some rows of the answer."""
@@ -80,12 +97,18 @@ class Context:
     allowance: int  # distinct candidates this generator may expect to have verified
     rows: int  # most candidates to yield at once, so that their bits stay small
     rng: np.random.Generator  # seeded by (SEED, target, generator)
-    edge_gradient: Callable[[], np.ndarray]  # [U] first-order drop of the class's log-odds when a unit is removed
-    slopes: Callable[[np.ndarray, bool], np.ndarray]  # first-order rise [c, U] of those log-odds with each unit, where
+    edge_gradient: Callable[
+        [], np.ndarray
+    ]  # [U] first-order drop of the class's log-odds when a unit is removed
+    slopes: Callable[
+        [np.ndarray, bool], np.ndarray
+    ]  # first-order rise [c, U] of those log-odds with each unit, where
     # the units bits [c, U] are present, and beyond the field the rest of the graph or nothing
     p_full: float  # probability of the class on G, which is what the whole field keeps
     p_empty: float  # and without any candidate unit
-    predict: Callable[[np.ndarray, np.ndarray], np.ndarray]  # sizes [n], p [n, 2] -> scores [n, M], below the
+    predict: Callable[
+        [np.ndarray, np.ndarray], np.ndarray
+    ]  # sizes [n], p [n, 2] -> scores [n, M], below the
     # resolution too; NaN for measures that depend on more than these
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
     subject: "Subject | None" = None  # for generators that look into the model
@@ -110,8 +133,10 @@ def abreast(searches: Sequence[Search]) -> Search:
             return whole
         scored = yield Candidates.join([candidates for _, candidates in asked])
         ends = np.cumsum([len(candidates.bits) for _, candidates in asked])
-        waiting = [(search, scored.rows(end - len(candidates.bits), end))
-                   for (search, candidates), end in zip(asked, ends)]
+        waiting = [
+            (search, scored.rows(end - len(candidates.bits), end))
+            for (search, candidates), end in zip(asked, ends)
+        ]
 
 
 def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray]:

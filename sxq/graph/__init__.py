@@ -11,5 +11,17 @@ from sxq.graph.field import HALO, LOOP, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
 from sxq.graph.whole import WholeGraph, whole
 
-__all__ = ["HALO", "LOOP", "Field", "Graph", "GraphSet", "WholeGraph", "embed", "embed_by_nodes",
-           "extract", "induced_edges", "node2vec", "whole"]
+__all__ = [
+    "HALO",
+    "LOOP",
+    "Field",
+    "Graph",
+    "GraphSet",
+    "WholeGraph",
+    "embed",
+    "embed_by_nodes",
+    "extract",
+    "induced_edges",
+    "node2vec",
+    "whole",
+]

@@ -28,7 +28,9 @@ def read_graphs(path: str | Path) -> GraphSet:
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]
     if missing:
         advice = "; CREATE GRAPH reads single graphs" if "node_ptr" in missing else ""
-        raise DataError(f"{path} has no {', '.join(missing)}, so it is no collection of graphs{advice}")
+        raise DataError(
+            f"{path} has no {', '.join(missing)}, so it is no collection of graphs{advice}"
+        )
     try:
         return _from_arrays(arrays)
     except GraphError as error:
@@ -42,8 +44,9 @@ def graphs_from_tables(graphs: Table, nodes: Table, edges: Table) -> GraphSet:
     nodes, edges: the first column is the key of the graph, the others as in `from_tables`.
     """
     keys, label, split = _members(*graphs)
-    (node_names, own_nodes), (edge_names, own_edges) = (_by_graph(what, table, keys) for what, table in
-                                                        (("NODES", nodes), ("EDGES", edges)))
+    (node_names, own_nodes), (edge_names, own_edges) = (
+        _by_graph(what, table, keys) for what, table in (("NODES", nodes), ("EDGES", edges))
+    )
     members = []
     for key in keys:
         try:
@@ -59,18 +62,33 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> GraphSet:
     owner = np.repeat(np.arange(len(edge_ptr) - 1), np.diff(edge_ptr).clip(min=0))
     if arrays["edge_index"].shape != (2, len(owner)) or len(node_ptr) != len(edge_ptr):
         found = f"edge_index has shape {list(arrays['edge_index'].shape)} and node_ptr {len(node_ptr)} values"
-        raise GraphError(f"{found}, but edge_ptr tells of {len(edge_ptr) - 1} graphs and {len(owner)} edges")
+        raise GraphError(
+            f"{found}, but edge_ptr tells of {len(edge_ptr) - 1} graphs and {len(owner)} edges"
+        )
     held["edge_index"] = arrays["edge_index"].astype(np.int64) + node_ptr[owner]
     for label, array in (("node_label", "x"), ("edge_label", "edge_attr")):
         if label in arrays and array not in arrays:
             held[array] = _one_hot(label, arrays[label])
     union = Graph(**{**from_arrays(held).columns(), "split": None})
-    return GraphSet(union, node_ptr, edge_ptr, y=arrays.get("graph_label"), split=_split(arrays, len(node_ptr) - 1))
+    return GraphSet(
+        union,
+        node_ptr,
+        edge_ptr,
+        y=arrays.get("graph_label"),
+        split=_split(arrays, len(node_ptr) - 1),
+    )
 
 
 def _one_hot(name: str, labels: np.ndarray) -> np.ndarray:
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or labels.max(initial=0) > 4096:
-        raise GraphError(f"{name} is {labels.dtype} of shape {list(labels.shape)}, expected integers from 0 to 4096")
+    if (
+        labels.ndim != 1
+        or labels.dtype.kind not in "iu"
+        or labels.min(initial=0) < 0
+        or labels.max(initial=0) > 4096
+    ):
+        raise GraphError(
+            f"{name} is {labels.dtype} of shape {list(labels.shape)}, expected integers from 0 to 4096"
+        )
     return np.eye(int(labels.max(initial=0)) + 1, dtype=np.float32)[labels]
 
 
@@ -89,13 +107,18 @@ def _members(names: Sequence[str], rows: Sequence[Sequence[Any]]):
     columns = {name.lower(): [row[i] for row in rows] for i, name in enumerate(names)}
     keys = [row[0] for row in rows]
     if None in keys or len(set(keys)) < len(keys):
-        raise GraphError(f"the first column of GRAPHS, {names[0]!r}, is the key: unique, and never NULL")
+        raise GraphError(
+            f"the first column of GRAPHS, {names[0]!r}, is the key: unique, and never NULL"
+        )
     label = columns.get("label")
     if label and not all(value is None or isinstance(value, int) for value in label):
         raise GraphError("the label of a graph is an integer or NULL")
     split = columns.get("split")
-    return (keys, label and [-1 if value is None else value for value in label],
-            split and [value or "" for value in split])
+    return (
+        keys,
+        label and [-1 if value is None else value for value in label],
+        split and [value or "" for value in split],
+    )
 
 
 def _by_graph(what: str, table: Table, keys: Sequence[Any]):
@@ -104,6 +127,8 @@ def _by_graph(what: str, table: Table, keys: Sequence[Any]):
     own, known = defaultdict(list), set(keys)
     for number, (key, *values) in enumerate(rows, start=1):
         if key not in known:
-            raise GraphError(f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name")
+            raise GraphError(
+                f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name"
+            )
         own[key].append(values)
     return names[1:], own

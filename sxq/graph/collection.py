@@ -24,15 +24,28 @@ class GraphSet:
     Raises GraphError where an array does not fit, an edge leaves its graph, or a graph has no nodes.
     """
 
-    def __init__(self, union: Graph, node_ptr, edge_ptr, *, y=None, split=None, keys: Sequence[Any] | None = None,
-                 node_keys: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        union: Graph,
+        node_ptr,
+        edge_ptr,
+        *,
+        y=None,
+        split=None,
+        keys: Sequence[Any] | None = None,
+        node_keys: Sequence[Any] | None = None,
+    ):
         self.union = union
-        self.node_ptr, self.edge_ptr = (np.array(pointer, np.int64).reshape(-1) for pointer in (node_ptr, edge_ptr))
+        self.node_ptr, self.edge_ptr = (
+            np.array(pointer, np.int64).reshape(-1) for pointer in (node_ptr, edge_ptr)
+        )
         self._check_pointers()
         self.y = None if y is None else self._column("y", y, np.int64)
         self.split = None if split is None else self._column("split", split, object)
         self.node_keys = None if node_keys is None else list(node_keys)
-        self.names = Graph(np.zeros((2, 0), np.int64), np.zeros((len(self), 1)), keys=keys)  # keys of the graphs
+        self.names = Graph(
+            np.zeros((2, 0), np.int64), np.zeros((len(self), 1)), keys=keys
+        )  # keys of the graphs
         self._members: dict[int, Graph] = {}
 
     def __len__(self) -> int:
@@ -74,16 +87,25 @@ class GraphSet:
         return self._members[number]
 
     def _cut_out(self, number: int) -> Graph:
-        nodes, edges = slice(*self.node_ptr[number:number + 2]), slice(*self.edge_ptr[number:number + 2])
+        nodes, edges = (
+            slice(*self.node_ptr[number : number + 2]),
+            slice(*self.edge_ptr[number : number + 2]),
+        )
         union = self.union
 
         def part(values, where):
             return None if values is None else values[where]
 
-        return Graph(union.edge_index[:, edges] - self.node_ptr[number], union.x[nodes], y=part(union.y, nodes),
-                     edge_weight=part(union.edge_weight, edges), edge_attr=part(union.edge_attr, edges),
-                     edge_truth=part(union.edge_truth, edges), keys=part(self.node_keys, nodes),
-                     attributes={name: values[nodes] for name, values in union.attributes.items()})
+        return Graph(
+            union.edge_index[:, edges] - self.node_ptr[number],
+            union.x[nodes],
+            y=part(union.y, nodes),
+            edge_weight=part(union.edge_weight, edges),
+            edge_attr=part(union.edge_attr, edges),
+            edge_truth=part(union.edge_truth, edges),
+            keys=part(self.node_keys, nodes),
+            attributes={name: values[nodes] for name, values in union.attributes.items()},
+        )
 
     def with_reverse(self) -> "GraphSet":
         """The collection with v -> u for every u -> v that has no partner of equal weight and attributes."""
@@ -103,7 +125,12 @@ class GraphSet:
         nodes, owner = _ranges(self.node_ptr, numbers)
         edges, of = _ranges(self.edge_ptr, numbers)
         starts = np.cumsum([0, *np.diff(self.node_ptr)[numbers][:-1]])
-        return nodes, edges, self.union.edge_index[:, edges] + (starts - self.node_ptr[numbers])[of], owner
+        return (
+            nodes,
+            edges,
+            self.union.edge_index[:, edges] + (starts - self.node_ptr[numbers])[of],
+            owner,
+        )
 
     def key(self, number: int) -> Any:
         """The user's key of a graph."""
@@ -125,58 +152,104 @@ class GraphSet:
 
     def columns(self) -> dict[str, Any]:
         """The constructor's arguments, the union as its own columns: `GraphSet.of(columns)` is the same."""
-        return {"union": self.union.columns(), "node_ptr": self.node_ptr, "edge_ptr": self.edge_ptr, "y": self.y,
-                "split": self.split, "keys": self.keys, "node_keys": self.node_keys}
+        return {
+            "union": self.union.columns(),
+            "node_ptr": self.node_ptr,
+            "edge_ptr": self.edge_ptr,
+            "y": self.y,
+            "split": self.split,
+            "keys": self.keys,
+            "node_keys": self.node_keys,
+        }
 
     @staticmethod
     def of(columns: Mapping[str, Any]) -> "GraphSet":
         return GraphSet(**{**columns, "union": Graph(**columns["union"])})
 
     @staticmethod
-    def join(graphs: Sequence[Graph], y=None, split=None, keys: Sequence[Any] | None = None) -> "GraphSet":
+    def join(
+        graphs: Sequence[Graph], y=None, split=None, keys: Sequence[Any] | None = None
+    ) -> "GraphSet":
         """A collection of single graphs; they must agree in width and in which arrays they have."""
         if not graphs:
             raise GraphError("a collection needs one graph or more, found none")
-        node_ptr, edge_ptr = (np.cumsum([0, *(getattr(graph, size) for graph in graphs)])
-                              for size in ("num_nodes", "num_edges"))
+        node_ptr, edge_ptr = (
+            np.cumsum([0, *(getattr(graph, size) for graph in graphs)])
+            for size in ("num_nodes", "num_edges")
+        )
 
         def joined(name):
-            parts = [getattr(graph, name) for graph in graphs if graph.num_edges or name in ("x", "y")]
+            parts = [
+                getattr(graph, name) for graph in graphs if graph.num_edges or name in ("x", "y")
+            ]
             present = [part for part in parts if part is not None]
-            if present and (len(present) < len(parts) or len({part.shape[1:] for part in present}) > 1):
-                raise GraphError(f"the graphs differ in {name}: all must have it, equally wide, or none")
+            if present and (
+                len(present) < len(parts) or len({part.shape[1:] for part in present}) > 1
+            ):
+                raise GraphError(
+                    f"the graphs differ in {name}: all must have it, equally wide, or none"
+                )
             return np.concatenate(present) if present else None
 
-        edge_index = np.concatenate([graph.edge_index + start for graph, start in zip(graphs, node_ptr)], axis=1)
-        node_keys = None if graphs[0].keys is None else [key for graph in graphs for key in graph.keys]
+        edge_index = np.concatenate(
+            [graph.edge_index + start for graph, start in zip(graphs, node_ptr)], axis=1
+        )
+        node_keys = (
+            None if graphs[0].keys is None else [key for graph in graphs for key in graph.keys]
+        )
         named = [sorted(graph.attributes) for graph in graphs]
         if any(names != named[0] for names in named):
-            raise GraphError("the graphs differ in their further node columns: all must have the same")
-        union = Graph(edge_index, joined("x"), attributes={
-            name: [value for graph in graphs for value in graph.attributes[name]] for name in named[0]},
-            **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")})
+            raise GraphError(
+                "the graphs differ in their further node columns: all must have the same"
+            )
+        union = Graph(
+            edge_index,
+            joined("x"),
+            attributes={
+                name: [value for graph in graphs for value in graph.attributes[name]]
+                for name in named[0]
+            },
+            **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
+        )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 
     def _check_pointers(self) -> None:
-        for name, pointer, total in (("node_ptr", self.node_ptr, self.num_nodes),
-                                     ("edge_ptr", self.edge_ptr, self.num_edges)):
-            if len(pointer) < 2 or pointer[0] != 0 or pointer[-1] != total or (np.diff(pointer) < 0).any():
-                raise GraphError(f"{name} must rise from 0 to {total}, one value more than there are graphs")
+        for name, pointer, total in (
+            ("node_ptr", self.node_ptr, self.num_nodes),
+            ("edge_ptr", self.edge_ptr, self.num_edges),
+        ):
+            if (
+                len(pointer) < 2
+                or pointer[0] != 0
+                or pointer[-1] != total
+                or (np.diff(pointer) < 0).any()
+            ):
+                raise GraphError(
+                    f"{name} must rise from 0 to {total}, one value more than there are graphs"
+                )
         if len(self.edge_ptr) != len(self.node_ptr):
-            raise GraphError(f"node_ptr tells of {len(self)} graphs, edge_ptr of {len(self.edge_ptr) - 1}")
+            raise GraphError(
+                f"node_ptr tells of {len(self)} graphs, edge_ptr of {len(self.edge_ptr) - 1}"
+            )
         if (empty := np.flatnonzero(np.diff(self.node_ptr) == 0)).size:
             raise GraphError(f"graph {empty[0]} has no nodes ({len(empty)} such graphs)")
         owner = np.repeat(np.arange(len(self)), np.diff(self.edge_ptr))
         stray = np.flatnonzero((self.graph_of_node[self.union.edge_index] != owner).any(axis=0))
         if len(stray):
-            raise GraphError(f"edge {stray[0]} leaves its graph {owner[stray[0]]} ({len(stray)} such edges)")
+            raise GraphError(
+                f"edge {stray[0]} leaves its graph {owner[stray[0]]} ({len(stray)} such edges)"
+            )
 
     def _column(self, name: str, values, dtype) -> np.ndarray:
         values = np.array(values, dtype=dtype).reshape(-1)
         if len(values) != len(self):
-            raise GraphError(f"{name} has {len(values)} values, expected one for each of {len(self)} graphs")
+            raise GraphError(
+                f"{name} has {len(values)} values, expected one for each of {len(self)} graphs"
+            )
         if name == "split" and not set(values) <= {*SPLITS, ""}:
-            raise GraphError(f"split holds {sorted(set(values) - {*SPLITS, ''})[0]!r}, expected {', '.join(SPLITS)}")
+            raise GraphError(
+                f"split holds {sorted(set(values) - {*SPLITS, ''})[0]!r}, expected {', '.join(SPLITS)}"
+            )
         return values
 
     def __repr__(self) -> str:

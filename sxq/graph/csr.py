@@ -32,24 +32,51 @@ class Graph:
     Raises GraphError where an array does not fit.
     """
 
-    def __init__(self, edge_index, x, *, y=None, split=None, edge_weight=None, edge_attr=None,
-                 edge_truth=None, keys: Sequence[Any] | None = None,
-                 attributes: Mapping[str, Sequence[Any]] | None = None):
+    def __init__(
+        self,
+        edge_index,
+        x,
+        *,
+        y=None,
+        split=None,
+        edge_weight=None,
+        edge_attr=None,
+        edge_truth=None,
+        keys: Sequence[Any] | None = None,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+    ):
         self.x = _features(x)
         self.edge_index = _edges(edge_index, len(self.x))
         self.y = None if y is None else _column("y", y, len(self.x), np.int64)
         self.split = None if split is None else _column("split", split, len(self.x), object)
-        self.edge_weight = None if edge_weight is None else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
-        self.edge_attr = None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
+        self.edge_weight = (
+            None
+            if edge_weight is None
+            else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
+        )
+        self.edge_attr = (
+            None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
+        )
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self._names = None if keys is None else Keys(keys, len(self.x))
-        self.attributes = {name: list(map(plain, values)) for name, values in (attributes or {}).items()}
-        for array in (self.x, self.edge_index, self.edge_weight, self.edge_attr, self.edge_truth, self.y):
+        self.attributes = {
+            name: list(map(plain, values)) for name, values in (attributes or {}).items()
+        }
+        for array in (
+            self.x,
+            self.edge_index,
+            self.edge_weight,
+            self.edge_attr,
+            self.edge_truth,
+            self.y,
+        ):
             if array is not None:
                 array.flags.writeable = False
         order = np.argsort(self.edge_index[1], kind="stable")
         self._by_head = order
-        self._start = np.concatenate([[0], np.cumsum(np.bincount(self.edge_index[1], minlength=self.num_nodes))])
+        self._start = np.concatenate(
+            [[0], np.cumsum(np.bincount(self.edge_index[1], minlength=self.num_nodes))]
+        )
 
     @property
     def keys(self) -> list[Any] | None:
@@ -70,7 +97,11 @@ class Graph:
     def in_edges(self, nodes: np.ndarray) -> np.ndarray:
         """Edge numbers of all edges into `nodes` [k], grouped by node in the order given; O(answer)."""
         start, count = self._start[nodes], self._start[np.asarray(nodes) + 1] - self._start[nodes]
-        offset = np.repeat(start - np.concatenate([[0], np.cumsum(count)[:-1]]), count) if len(count) else start
+        offset = (
+            np.repeat(start - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
+            if len(count)
+            else start
+        )
         return self._by_head[offset + np.arange(int(count.sum()))]
 
     def features(self, nodes: np.ndarray) -> np.ndarray:
@@ -100,9 +131,17 @@ class Graph:
 
     def columns(self) -> dict[str, Any]:
         """The constructor's arguments as plain values: `Graph(**graph.columns())` is the same graph."""
-        return {"edge_index": self.edge_index, "x": self.x, "y": self.y, "split": self.split,
-                "edge_weight": self.edge_weight, "edge_attr": self.edge_attr, "edge_truth": self.edge_truth,
-                "keys": self.keys, "attributes": self.attributes}
+        return {
+            "edge_index": self.edge_index,
+            "x": self.x,
+            "y": self.y,
+            "split": self.split,
+            "edge_weight": self.edge_weight,
+            "edge_attr": self.edge_attr,
+            "edge_truth": self.edge_truth,
+            "keys": self.keys,
+            "attributes": self.attributes,
+        }
 
     def key(self, position: int) -> Any:
         """The user's key of a node, a Python value."""
@@ -114,7 +153,9 @@ class Graph:
         if self._names is None:
             if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < self.num_nodes:
                 return key
-            raise NodeNotFound(f"no node {shown(key)}: keys are the integers 0 to {self.num_nodes - 1}")
+            raise NodeNotFound(
+                f"no node {shown(key)}: keys are the integers 0 to {self.num_nodes - 1}"
+            )
         try:
             return self._names.place(key)
         except KeyError as hint:
@@ -134,7 +175,9 @@ def digest(columns: Mapping[str, Any]) -> str:
             found.update(f"{array.dtype.str}{array.shape}".encode())
             found.update(np.ascontiguousarray(array).tobytes())
         else:
-            found.update(repr(array if array is None or isinstance(array, dict) else list(array)).encode())
+            found.update(
+                repr(array if array is None or isinstance(array, dict) else list(array)).encode()
+            )
     return found.hexdigest()[:32]
 
 
@@ -146,8 +189,10 @@ def _features(x) -> np.ndarray:
         raise GraphError(f"x has shape {list(x.shape)}, expected [num_nodes, features]")
     bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(bad):
-        raise GraphError(f"x holds NaN or infinite values in {len(bad)} of {len(x)} rows, "
-                         f"the first at position {bad[0]}")
+        raise GraphError(
+            f"x holds NaN or infinite values in {len(bad)} of {len(x)} rows, "
+            f"the first at position {bad[0]}"
+        )
     return x
 
 
@@ -163,14 +208,18 @@ def _edges(edge_index, num_nodes: int) -> np.ndarray:
     bad = np.flatnonzero(((edge_index < 0) | (edge_index >= num_nodes)).any(axis=0))
     if len(bad):
         u, v = edge_index[:, bad[0]]
-        raise GraphError(f"edge {bad[0]} is {u} -> {v}, but nodes are 0 to {num_nodes - 1} ({len(bad)} such edges)")
+        raise GraphError(
+            f"edge {bad[0]} is {u} -> {v}, but nodes are 0 to {num_nodes - 1} ({len(bad)} such edges)"
+        )
     return edge_index
 
 
 def _column(name: str, values, length: int, dtype) -> np.ndarray:
     values = np.array(values, dtype=dtype).reshape(-1)
     if len(values) != length:
-        raise GraphError(f"{name} has {len(values)} values, expected one for each of {length} nodes")
+        raise GraphError(
+            f"{name} has {len(values)} values, expected one for each of {length} nodes"
+        )
     return values
 
 
@@ -178,9 +227,13 @@ def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
     values = np.array(values, dtype=np.float32)
     values = values.reshape(-1) if ndim == 1 else values[:, None] if values.ndim == 1 else values
     if values.ndim != ndim:
-        raise GraphError(f"{name} has shape {list(values.shape)}, expected [{num_edges}{', features' * (ndim - 1)}]")
+        raise GraphError(
+            f"{name} has shape {list(values.shape)}, expected [{num_edges}{', features' * (ndim - 1)}]"
+        )
     if len(values) != num_edges:
-        raise GraphError(f"{name} has {len(values)} rows, expected one for each of {num_edges} edges")
+        raise GraphError(
+            f"{name} has {len(values)} rows, expected one for each of {num_edges} edges"
+        )
     if not np.isfinite(values).all():
         raise GraphError(f"{name} holds NaN or infinite values")
     return values
@@ -189,7 +242,9 @@ def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
 def _truth(values, num_edges: int) -> np.ndarray:
     values = np.array(values).reshape(-1)
     if len(values) != num_edges or not np.isin(values, (0, 1)).all():
-        raise GraphError(f"edge_truth has {len(values)} values, expected true or false for each of {num_edges} edges")
+        raise GraphError(
+            f"edge_truth has {len(values)} values, expected true or false for each of {num_edges} edges"
+        )
     return values.astype(bool)
 
 

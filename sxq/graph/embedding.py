@@ -19,7 +19,10 @@ CELLS = 1 << 22  # entries of one table of weights
 def embed(field: Field, bits: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Embeddings [n, d] of candidates bits [n, U] of a field; features [nodes, d] of its nodes."""
     step = max(1, CELLS // field.num_nodes)
-    rows = [node_weights(field, bits[start:start + step]) @ features for start in range(0, len(bits), step)]
+    rows = [
+        node_weights(field, bits[start : start + step]) @ features
+        for start in range(0, len(bits), step)
+    ]
     return np.concatenate([np.zeros((0, features.shape[1])), *rows])
 
 
@@ -27,7 +30,7 @@ def embed_by_nodes(field: Field, bits: np.ndarray, vectors: np.ndarray) -> np.nd
     """Embeddings [n, d] of candidates bits [n, U]: the means of their nodes' vectors [nodes, d]."""
     rows = [np.zeros((0, vectors.shape[1]))]
     for start in range(0, len(bits), max(1, CELLS // field.num_nodes)):
-        nodes = field.reached(bits[start:start + max(1, CELLS // field.num_nodes)])
+        nodes = field.reached(bits[start : start + max(1, CELLS // field.num_nodes)])
         rows.append(nodes @ vectors / nodes.sum(axis=1, keepdims=True))
     return np.concatenate(rows)
 
@@ -44,7 +47,9 @@ def node_weights(field: Field, bits: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _add_up(values: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _add_up(
+    values: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
     """Values [m] summed in a table of that shape."""
     flat = np.bincount(row * shape[1] + column, weights=values, minlength=shape[0] * shape[1])
     return flat.reshape(shape)

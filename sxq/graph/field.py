@@ -86,7 +86,9 @@ class Field:
         place = np.searchsorted(known, nodes)
         count = np.diff(np.append(starts, len(around)))[place]
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return around[np.repeat(starts[place], count) + within], np.repeat(np.arange(len(nodes)), count)
+        return around[np.repeat(starts[place], count) + within], np.repeat(
+            np.arange(len(nodes)), count
+        )
 
     def component(self, bits: np.ndarray) -> np.ndarray:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
@@ -112,7 +114,9 @@ class Field:
         """The nodes that have a unit; the ends of units [2, U] as positions among these; the units around each of them,
         one after another [2 U]; and where each begins."""
         order = np.argsort(self.ends, axis=None, kind="stable")
-        nodes, starts, ends = np.unique(self.ends.ravel()[order], return_index=True, return_inverse=True)
+        nodes, starts, ends = np.unique(
+            self.ends.ravel()[order], return_index=True, return_inverse=True
+        )
         numbers = np.empty(len(order), np.int64)
         numbers[order] = ends
         return nodes, numbers.reshape(2, -1), order % self.num_units, starts
@@ -122,7 +126,7 @@ def _words(bits: np.ndarray) -> np.ndarray:
     """Candidates bits [n, U] as columns of bits, [U, n / 64] uint64 with zeros to the end."""
     packed = np.packbits(np.ascontiguousarray(bits.T), axis=1)
     words = np.zeros((len(packed), -(-packed.shape[1] // 8)), np.uint64)
-    words.view(np.uint8)[:, :packed.shape[1]] = packed
+    words.view(np.uint8)[:, : packed.shape[1]] = packed
     return words
 
 
@@ -142,14 +146,31 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     candidate = ~loop & (hop <= hops)
     inside = hop_of_end[1] < hops + halo
     keep = candidate | inside
-    edges, ends, hop, loop, candidate = edges[keep], ends[:, keep], hop[keep], loop[keep], candidate[keep]
+    edges, ends, hop, loop, candidate = (
+        edges[keep],
+        ends[:, keep],
+        hop[keep],
+        loop[keep],
+        candidate[keep],
+    )
     pair = ends if directed else np.sort(ends, axis=0)
     unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
     unit[loop] = LOOP
     used = node_hop <= max(hops + halo, 0)
     renumber = np.cumsum(used) - 1
-    return Field(target=target, hops=hops, halo=halo, directed=directed, nodes=nodes[used], node_hop=node_hop[used],
-                 edge_index=renumber[ends], edges=edges, unit=unit, ends=renumber[unit_ends], unit_hop=unit_hop)
+    return Field(
+        target=target,
+        hops=hops,
+        halo=halo,
+        directed=directed,
+        nodes=nodes[used],
+        node_hop=node_hop[used],
+        edge_index=renumber[ends],
+        edges=edges,
+        unit=unit,
+        ends=renumber[unit_ends],
+        unit_hop=unit_hop,
+    )
 
 
 def induced_edges(graph: Graph, target: int, hops: int) -> int:

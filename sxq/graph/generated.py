@@ -17,12 +17,20 @@ from sxq.errors import InvalidValue
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 
-HOUSE = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [1, 4]])  # 0 and 1 middle, 2 and 3 bottom, 4 roof
+HOUSE = np.array(
+    [[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [1, 4]]
+)  # 0 and 1 middle, 2 and 3 bottom, 4 roof
 CYCLE = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0]])
 FEATURES = 10
 RING = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 0]])
-GRID = np.array([[0, 1], [1, 2], [3, 4], [4, 5], [6, 7], [7, 8], [0, 3], [1, 4], [2, 5], [3, 6], [4, 7], [5, 8]])
-MOTIFS = ((HOUSE, np.array([1, 1, 2, 2, 3])), (GRID, np.ones(9, int)), (RING, np.ones(5, int)))  # pairs, roles
+GRID = np.array(
+    [[0, 1], [1, 2], [3, 4], [4, 5], [6, 7], [7, 8], [0, 3], [1, 4], [2, 5], [3, 6], [4, 7], [5, 8]]
+)
+MOTIFS = (
+    (HOUSE, np.array([1, 1, 2, 2, 3])),
+    (GRID, np.ones(9, int)),
+    (RING, np.ones(5, int)),
+)  # pairs, roles
 SHARES = (0.8, 0.1, 0.1)  # of train, val and test
 
 
@@ -35,15 +43,22 @@ def ba_shapes(seed: int = 0) -> Graph:
 def tree_cycles(seed: int = 0) -> Graph:
     """Tree-Cycles: 60 six-node cycles on a balanced binary tree of height 8; labels 0 tree, 1 cycle."""
     child = np.arange(1, 2**9 - 1)
-    return _hang(CYCLE, np.ones(6, np.int64), 60, np.stack([(child - 1) // 2, child], axis=1),
-                 np.random.default_rng(seed))
+    return _hang(
+        CYCLE,
+        np.ones(6, np.int64),
+        60,
+        np.stack([(child - 1) // 2, child], axis=1),
+        np.random.default_rng(seed),
+    )
 
 
 def ba_3motif(seed: int = 0, graphs: int = 300) -> GraphSet:
     """Graphs of a base of 6 to 12 nodes and one to three motifs of one kind; the kind is the class."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(graphs) % len(MOTIFS))
-    return GraphSet.join([_motif_graph(*MOTIFS[kind], rng) for kind in y], y=y, split=_splits(graphs, rng))
+    return GraphSet.join(
+        [_motif_graph(*MOTIFS[kind], rng) for kind in y], y=y, split=_splits(graphs, rng)
+    )
 
 
 GENERATORS = {"BA-Shapes": ba_shapes, "Tree-Cycles": tree_cycles, "BA-3motif": ba_3motif}
@@ -63,7 +78,9 @@ def generate(name: str, seed: int = 0, graphs: int | None = None) -> Graph | Gra
     if found is not ba_3motif:
         raise InvalidValue(f"GRAPHS = {graphs}, but {name!r} is one graph")
     if not len(MOTIFS) <= graphs <= MOST_GRAPHS:
-        raise InvalidValue(f"GRAPHS = {graphs}; expected a whole number from {len(MOTIFS)} to {MOST_GRAPHS}")
+        raise InvalidValue(
+            f"GRAPHS = {graphs}; expected a whole number from {len(MOTIFS)} to {MOST_GRAPHS}"
+        )
     return found(seed, graphs)
 
 
@@ -74,7 +91,9 @@ def motif_edges(graph: Graph, target: int) -> np.ndarray:
     return np.flatnonzero(inside & (motif[target] >= 0))
 
 
-def _hang(motif: np.ndarray, labels: np.ndarray, count: int, base: np.ndarray, rng: np.random.Generator) -> Graph:
+def _hang(
+    motif: np.ndarray, labels: np.ndarray, count: int, base: np.ndarray, rng: np.random.Generator
+) -> Graph:
     """`count` motifs (pairs [m, 2]), each by one edge on a node of its own of the base (pairs [b, 2])."""
     nodes, size = int(base.max()) + 1, len(labels)
     total, first = nodes + count * size, nodes + size * np.arange(count)
@@ -85,13 +104,21 @@ def _hang(motif: np.ndarray, labels: np.ndarray, count: int, base: np.ndarray, r
     edge_index = np.concatenate([pairs, pairs[:, ::-1]]).T
     member = np.concatenate([np.full(nodes, -1), np.repeat(np.arange(count), size)])
     inside = (member[edge_index[0]] == member[edge_index[1]]) & (member[edge_index[0]] >= 0)
-    return Graph(edge_index, np.ones((total, FEATURES), np.float32), edge_truth=inside,
-                 y=np.concatenate([np.zeros(nodes, np.int64), np.tile(labels, count)]), attributes={"motif": member})
+    return Graph(
+        edge_index,
+        np.ones((total, FEATURES), np.float32),
+        edge_truth=inside,
+        y=np.concatenate([np.zeros(nodes, np.int64), np.tile(labels, count)]),
+        attributes={"motif": member},
+    )
 
 
 def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.ndarray:
     """Pairs [p, 2]: every node after the first `links` joins `links` others, drawn by degree."""
-    drawn, pairs = list(range(links)), []  # a node as often as it has edges; the first ones once more
+    drawn, pairs = (
+        list(range(links)),
+        [],
+    )  # a node as often as it has edges; the first ones once more
     for node in range(links, nodes):
         chosen: set[int] = set()
         while len(chosen) < links:
@@ -107,7 +134,10 @@ def _motif_graph(motif: np.ndarray, roles: np.ndarray, rng: np.random.Generator)
     first = base + len(roles) * np.arange(count)
     tied = np.stack([rng.integers(0, base, count), first], axis=1)
     parts = [_barabasi_albert(base, 1, rng), tied, (first[:, None, None] + motif).reshape(-1, 2)]
-    pairs, truth = np.concatenate(parts), np.repeat([False, False, True], [len(part) for part in parts])
+    pairs, truth = (
+        np.concatenate(parts),
+        np.repeat([False, False, True], [len(part) for part in parts]),
+    )
     role = np.concatenate([np.zeros(base, int), np.tile(roles, count)])
     x = 0.25 * np.eye(4)[role] + 0.75 * rng.random((len(role), 4))
     return Graph(np.concatenate([pairs, pairs[:, ::-1]]).T, x, edge_truth=np.tile(truth, 2))

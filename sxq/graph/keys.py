@@ -16,12 +16,30 @@ import numpy as np
 
 from sxq.errors import GraphError, did_you_mean
 
-READ: Mapping[type, Callable[[Any], Any]] = {  # type of the keys -> how another literal is read as one
-    int: lambda value: _whole(value), str: lambda value: _refuse(), UUID: UUID, date: date.fromisoformat,
-    datetime: datetime.fromisoformat, time: time.fromisoformat, bytes: bytes.fromhex,
-    float: lambda value: _number(value, float), Decimal: lambda value: _number(value, lambda n: Decimal(str(n)))}
-NAMES = {int: "integers", str: "text", UUID: "UUIDs", date: "dates", datetime: "timestamps", time: "times",
-         bytes: "bytes", float: "numbers", Decimal: "decimals"}
+READ: Mapping[
+    type, Callable[[Any], Any]
+] = {  # type of the keys -> how another literal is read as one
+    int: lambda value: _whole(value),
+    str: lambda value: _refuse(),
+    UUID: UUID,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+    time: time.fromisoformat,
+    bytes: bytes.fromhex,
+    float: lambda value: _number(value, float),
+    Decimal: lambda value: _number(value, lambda n: Decimal(str(n))),
+}
+NAMES = {
+    int: "integers",
+    str: "text",
+    UUID: "UUIDs",
+    date: "dates",
+    datetime: "timestamps",
+    time: "times",
+    bytes: "bytes",
+    float: "numbers",
+    Decimal: "decimals",
+}
 
 
 class Keys:
@@ -37,21 +55,32 @@ class Keys:
         self.kind = _kind(self.names)
         self._places = {name: place for place, name in enumerate(self.names)}
         if len(self._places) != count:
-            twice = next(name for place, name in enumerate(self.names) if self._places[name] != place)
-            raise GraphError(f"key {shown(twice)} stands for more than one node; keys must be unique")
+            twice = next(
+                name for place, name in enumerate(self.names) if self._places[name] != place
+            )
+            raise GraphError(
+                f"key {shown(twice)} stands for more than one node; keys must be unique"
+            )
 
     def place(self, key: Any) -> int:
         """The place of a key, or of a literal that can be read as one; raises KeyError, whose text is a hint."""
         key = plain(key)
-        if type(key) is not self.kind and not (self.kind is datetime and isinstance(key, datetime)):  # True is no 1
+        if type(key) is not self.kind and not (
+            self.kind is datetime and isinstance(key, datetime)
+        ):  # True is no 1
             try:
                 key = READ[self.kind](key)
             except (ValueError, TypeError, AttributeError, InvalidOperation):
-                raise KeyError(f": keys are {NAMES[self.kind]} such as {shown(self.names[0])}, {shown(key)} is "
-                               f"{type(key).__name__}") from None
+                raise KeyError(
+                    f": keys are {NAMES[self.kind]} such as {shown(self.names[0])}, {shown(key)} is "
+                    f"{type(key).__name__}"
+                ) from None
         if key not in self._places:
             near = did_you_mean(key, self.names[:100_000]) if self.kind is str else ""
-            raise KeyError(near or f": the graph has {len(self.names)} nodes, the first is {shown(self.names[0])}")
+            raise KeyError(
+                near
+                or f": the graph has {len(self.names)} nodes, the first is {shown(self.names[0])}"
+            )
         return self._places[key]
 
 
@@ -77,8 +106,10 @@ def _kind(names: Sequence[Any]) -> type:
         found = ", ".join(sorted(each.__name__ for each in {kind, *kinds}))
         raise GraphError(f"keys are {found}; expected all of one type, none missing")
     if kind not in READ:
-        raise GraphError(f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
-                         "make them text by a cast, or one column of several")
+        raise GraphError(
+            f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
+            "make them text by a cast, or one column of several"
+        )
     if kind is float and any(map(math.isnan, names)):
         raise GraphError("a key is NaN, which equals nothing")
     if kind in (datetime, time) and any(name.tzinfo for name in names):

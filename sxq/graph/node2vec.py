@@ -15,7 +15,11 @@ import numpy as np
 
 from sxq.graph.field import Field
 
-WALKS, LENGTH, WINDOW = 10, 20, 5  # walks from each node, nodes of a walk, steps at which two are near
+WALKS, LENGTH, WINDOW = (
+    10,
+    20,
+    5,
+)  # walks from each node, nodes of a walk, steps at which two are near
 RETURN, INOUT = 1.0, 0.5  # p and q of the paper: walks are drawn outwards
 CONTEXTS, DIMENSIONS = 512, 32
 
@@ -24,15 +28,25 @@ def node2vec(field: Field, rng: np.random.Generator) -> np.ndarray:
     """A vector for each node of the field, [nodes, at most DIMENSIONS]; zero for a node without edges."""
     starts = np.repeat(np.arange(field.num_nodes), WALKS)
     near = shared(walks(field.edge_index, starts, field.num_nodes, rng), field.num_nodes)
-    strength, directions = np.linalg.eigh(near.T @ near)  # squares of the singular values, ascending
+    strength, directions = np.linalg.eigh(
+        near.T @ near
+    )  # squares of the singular values, ascending
     strength, directions = strength[::-1][:DIMENSIONS], directions[:, ::-1][:, :DIMENSIONS]
     kept = strength > 1e-9 * strength.max(initial=1e-9)
-    return near @ (directions[:, kept] * strength[kept] ** -0.25)  # U times the roots of the singular values
+    return near @ (
+        directions[:, kept] * strength[kept] ** -0.25
+    )  # U times the roots of the singular values
 
 
-def walks(edge_index: np.ndarray, starts: np.ndarray, nodes: int, rng: np.random.Generator) -> np.ndarray:
+def walks(
+    edge_index: np.ndarray, starts: np.ndarray, nodes: int, rng: np.random.Generator
+) -> np.ndarray:
     """Walks [n, LENGTH] from the starts [n]; who cannot leave stays. A step is drawn anew until it is accepted."""
-    keys = np.unique(np.concatenate([edge_index[0] * nodes + edge_index[1], edge_index[1] * nodes + edge_index[0]]))
+    keys = np.unique(
+        np.concatenate(
+            [edge_index[0] * nodes + edge_index[1], edge_index[1] * nodes + edge_index[0]]
+        )
+    )
     keys = keys[keys // nodes != keys % nodes]  # loops lead nowhere
     first = np.searchsorted(keys, np.arange(nodes + 1) * nodes)
     degree, most = np.diff(first), max(1.0, 1 / RETURN, 1 / INOUT)
@@ -60,7 +74,10 @@ def shared(paths: np.ndarray, nodes: int) -> np.ndarray:
     place[contexts] = np.arange(len(contexts))
     counts = np.zeros(nodes * len(contexts))
     for apart in range(1, WINDOW + 1):
-        for one, two in ((paths[:, :-apart], paths[:, apart:]), (paths[:, apart:], paths[:, :-apart])):
+        for one, two in (
+            (paths[:, :-apart], paths[:, apart:]),
+            (paths[:, apart:], paths[:, :-apart]),
+        ):
             met = (one != two) & (place[two] >= 0)
             counts += np.bincount(one[met] * len(contexts) + place[two[met]], minlength=len(counts))
     counts = counts.reshape(nodes, -1)

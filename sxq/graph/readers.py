@@ -34,8 +34,10 @@ def read_npz(path: str | Path) -> Graph:
     """
     arrays = load_arrays(Path(path))
     if "node_ptr" in arrays:
-        raise DataError(f"{path} holds a collection of {len(arrays['node_ptr']) - 1} graphs; "
-                        "CREATE GRAPHS reads it")
+        raise DataError(
+            f"{path} holds a collection of {len(arrays['node_ptr']) - 1} graphs; "
+            "CREATE GRAPHS reads it"
+        )
     try:
         return from_arrays(arrays)
     except GraphError as error:
@@ -51,16 +53,26 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     """
     if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
         found = ", ".join(sorted(arrays)[:20]) or "no arrays"
-        raise GraphError(f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; found {found}")
+        raise GraphError(
+            f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; found {found}"
+        )
     arrays = {name: np.asarray(array) for name, array in arrays.items() if name in ARRAYS}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.ndim == 0:
-            raise GraphError(f"{name} is {array.dtype} of shape {list(array.shape)}, expected numbers")
+            raise GraphError(
+                f"{name} is {array.dtype} of shape {list(array.shape)}, expected numbers"
+            )
     x = arrays["x"] if "x" in arrays else _dense(arrays)
     y = _classes("y", arrays["y"]) if "y" in arrays else None
-    return Graph(arrays["edge_index"], x, y=y, split=_split(arrays, len(x)),
-                 edge_weight=arrays.get("edge_weight"), edge_attr=arrays.get("edge_attr"),
-                 edge_truth=arrays.get("edge_gt"))
+    return Graph(
+        arrays["edge_index"],
+        x,
+        y=y,
+        split=_split(arrays, len(x)),
+        edge_weight=arrays.get("edge_weight"),
+        edge_attr=arrays.get("edge_attr"),
+        edge_truth=arrays.get("edge_gt"),
+    )
 
 
 def from_tables(nodes: Table, edges: Table, undirected: bool = False) -> Graph:
@@ -84,7 +96,9 @@ def add_reverse(graph: Graph) -> Graph:
     truth = {"edge_truth": graph.edge_truth} if graph.edge_truth is not None else {}
     added = _without_partner(np.column_stack([graph.edge_index.T, *values.values()]))
     edge_index = np.concatenate([graph.edge_index, graph.edge_index[::-1, added]], axis=1)
-    values = {name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()}
+    values = {
+        name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()
+    }
     return Graph(**{**given, "edge_index": edge_index, **values})
 
 
@@ -105,11 +119,20 @@ def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         raise GraphError(f"x_shape is {shape.tolist()}, expected [num_nodes, features]")
     num_nodes, width = map(int, shape)
     count = np.diff(indptr.astype(np.int64))
-    if indptr.shape != (num_nodes + 1,) or indptr[0] != 0 or indptr[-1] != len(indices) or (count < 0).any():
-        raise GraphError(f"x_indptr must rise from 0 to {len(indices)} in {num_nodes + 1} values, "
-                         f"found {len(indptr)} values ending with {indptr[-2:].tolist()}")
+    if (
+        indptr.shape != (num_nodes + 1,)
+        or indptr[0] != 0
+        or indptr[-1] != len(indices)
+        or (count < 0).any()
+    ):
+        raise GraphError(
+            f"x_indptr must rise from 0 to {len(indices)} in {num_nodes + 1} values, "
+            f"found {len(indptr)} values ending with {indptr[-2:].tolist()}"
+        )
     if len(indices) and not 0 <= indices.min() <= indices.max() < width:
-        raise GraphError(f"x_indices are {indices.min()} to {indices.max()}, x has columns 0 to {width - 1}")
+        raise GraphError(
+            f"x_indices are {indices.min()} to {indices.max()}, x has columns 0 to {width - 1}"
+        )
     data = arrays.get("x_data", np.ones(len(indices), np.float32))
     if len(data) != len(indices):
         raise GraphError(f"x_data has {len(data)} values, x_indices has {len(indices)}")
@@ -125,14 +148,18 @@ def _classes(name: str, values) -> np.ndarray:
     values = values.reshape(-1)
     bad = values[~((values == np.floor(values)) & (values >= UNKNOWN_CLASS))]
     if len(bad):
-        raise GraphError(f"{name} holds {bad[0]}; classes are integers from 0, {UNKNOWN_CLASS} is unknown")
+        raise GraphError(
+            f"{name} holds {bad[0]}; classes are integers from 0, {UNKNOWN_CLASS} is unknown"
+        )
     return values.astype(np.int64)
 
 
 def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | None:
     masks = {name: arrays[f"{name}_mask"] for name in SPLITS if f"{name}_mask" in arrays}
     split = np.full(num_nodes, "", object)
-    for name, mask in reversed(masks.items()):  # train last: a node trained on is no test of anything
+    for name, mask in reversed(
+        masks.items()
+    ):  # train last: a node trained on is no test of anything
         if len(mask) != num_nodes:
             raise GraphError(f"{name}_mask has {len(mask)} values for {num_nodes} nodes")
         split[mask.reshape(num_nodes, -1)[:, 0].astype(bool)] = name
@@ -153,14 +180,18 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
         elif name.lower() == "split":
             split = _splits(values, keys)
         elif _numeric(values):
-            features.append(_matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}"))
+            features.append(
+                _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+            )
         else:
             attributes[name] = values
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
     return Graph(np.zeros((2, 0), np.int64), x, y=y, split=split, keys=keys, attributes=attributes)
 
 
-def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
+def _edges(
+    graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> dict[str, np.ndarray]:
     """edge_index [2, E]; edge_weight and edge_attr where there are such columns."""
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
@@ -169,7 +200,9 @@ def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     values, attributes = {"edge_index": edge_index}, []
     for name, column in columns if rows else []:
         if not _numeric(column):
-            raise GraphError(f"edge column {name!r} holds {_kinds(column)}; make it numbers or leave it out")
+            raise GraphError(
+                f"edge column {name!r} holds {_kinds(column)}; make it numbers or leave it out"
+            )
         matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
         if name.lower() == "weight":
             values["edge_weight"] = matrix
@@ -178,7 +211,9 @@ def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     return values | ({"edge_attr": np.concatenate(attributes, axis=1)} if attributes else {})
 
 
-def _columns(what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:
+def _columns(
+    what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> list[tuple[str, list[Any]]]:
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
         raise GraphError(f"{what} has more than one column {twice[0]!r}; rename or leave out")
@@ -210,7 +245,9 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
         if values[row] is None:
             raise GraphError(f"{name} is NULL at {place(row)}")
         if width != widths[0]:
-            raise GraphError(f"{name} has {width} values at {place(row)}, {widths[0]} at {place(0)}")
+            raise GraphError(
+                f"{name} has {width} values at {place(row)}, {widths[0]} at {place(0)}"
+            )
     matrix = np.array(values, np.float64).reshape(len(values), widths[0])  # None becomes NaN
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
@@ -233,12 +270,16 @@ def _labels(values: Sequence[Any], attributes: dict[str, Sequence[Any]]) -> np.n
 def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
     for key, value in zip(keys, values):
         if value not in (None, "", *SPLITS):
-            raise GraphError(f"split of key {shown(key)} is {value!r}, expected {', '.join(SPLITS)} or NULL")
+            raise GraphError(
+                f"split of key {shown(key)} is {value!r}, expected {', '.join(SPLITS)} or NULL"
+            )
     return [value or "" for value in values]
 
 
 def _kinds(values: Sequence[Any]) -> str:
-    return ", ".join(sorted({"NULL" if value is None else type(value).__name__ for value in values}))
+    return ", ".join(
+        sorted({"NULL" if value is None else type(value).__name__ for value in values})
+    )
 
 
 def _without_partner(edges: np.ndarray) -> list[int]:

@@ -51,7 +51,9 @@ class WholeGraph(Field):
         """All connected parts of edge sets bits [n, U]: the parts [k, U], and the row each comes from [k]."""
         candidate, unit = np.nonzero(bits)
         base = candidate * self.num_nodes
-        label = components(len(bits) * self.num_nodes, base + self.ends[0, unit], base + self.ends[1, unit])
+        label = components(
+            len(bits) * self.num_nodes, base + self.ends[0, unit], base + self.ends[1, unit]
+        )
         names, part = np.unique(label[base + self.ends[0, unit]], return_inverse=True)
         parts = np.zeros((len(names), self.num_units), bool)
         parts[part, unit] = True
@@ -76,9 +78,18 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     nodes = np.argsort(node_hop, kind="stable")
     renumber = np.argsort(nodes, kind="stable")
     return WholeGraph(
-        target=-1, hops=len(hop_of), halo=0, directed=directed, nodes=nodes, node_hop=node_hop[nodes],
-        edge_index=renumber[graph.edge_index], edges=np.arange(graph.num_edges), unit=unit, ends=renumber[ends],
-        unit_hop=unit_hop)
+        target=-1,
+        hops=len(hop_of),
+        halo=0,
+        directed=directed,
+        nodes=nodes,
+        node_hop=node_hop[nodes],
+        edge_index=renumber[graph.edge_index],
+        edges=np.arange(graph.num_edges),
+        unit=unit,
+        ends=renumber[ends],
+        unit_hop=unit_hop,
+    )
 
 
 def onion_layers(num_nodes: int, ends: np.ndarray) -> np.ndarray:

@@ -85,7 +85,9 @@ def _same_margins(found: np.ndarray, expected: np.ndarray) -> bool:
 def _logits(output: Tensor) -> np.ndarray:
     """Output rows [n, C] in double; one column, the log-odds of the second of two classes, becomes two."""
     values = output.detach().cpu().double().numpy()
-    return np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
+    return (
+        np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
+    )
 
 
 def _margins(logits: np.ndarray, top: np.ndarray) -> np.ndarray:
@@ -94,7 +96,12 @@ def _margins(logits: np.ndarray, top: np.ndarray) -> np.ndarray:
         return logits - np.take_along_axis(logits, top, axis=1)
 
 
-def _near(found: np.ndarray, expected: np.ndarray, tolerance: np.ndarray, excused: np.ndarray | bool = False) -> bool:
+def _near(
+    found: np.ndarray,
+    expected: np.ndarray,
+    tolerance: np.ndarray,
+    excused: np.ndarray | bool = False,
+) -> bool:
     return bool(((_apart(found, expected) <= tolerance) | excused).all())
 
 

@@ -11,19 +11,20 @@ import numpy as np
 from torch import Tensor
 
 from sxq.errors import ModelError
-from sxq.inference.agreement import agree, difference
+from sxq.graph import Field, Graph, GraphSet, extract, whole
 from sxq.inference import Backend, CandidateBatch
-from sxq.inference.disjoint import Disjoint
+from sxq.inference.agreement import agree, difference
+from sxq.inference.disjoint import Disjoint, Pooled
 from sxq.inference.layered.backend import Layered
-from sxq.inference.disjoint import Pooled
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
-from sxq.graph import Field, Graph, GraphSet, extract, whole
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields the check looks at
 WIDEST = 64  # largest batch checked
-REFERENCE = 100 * 2**20  # bytes of a reference batch: on large fields only some candidates are compared
+REFERENCE = (
+    100 * 2**20
+)  # bytes of a reference batch: on large fields only some candidates are compared
 
 
 def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tuple[str, str]:
@@ -45,7 +46,9 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
 def open_backend(name: str, model: Model) -> Backend:
     """The backend of that name, ready to load fields; one for a model, as it keeps nothing of what it runs."""
     if name not in model.opened:
-        model.opened[name] = Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
+        model.opened[name] = (
+            Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
+        )
     return model.opened[name]
 
 
@@ -57,12 +60,16 @@ def check(model: Model, graph: Graph | GraphSet) -> None:
         fast, slow = layered.load(own, field), plain.load(own, field)
         for size in _sizes(model):
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
-            some = np.linspace(0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))).astype(int)
+            some = np.linspace(
+                0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))
+            ).astype(int)
             found = _run(layered, CandidateBatch(fast, bits))[:, some]
             expected = plain.infer([CandidateBatch(slow, bits[some])])[0]
             if not agree(model, found, expected):
-                raise Untraceable(f"layer by layer, {where} differs by {difference(model, found, expected):.2g} "
-                                  f"from the plain model")
+                raise Untraceable(
+                    f"layer by layer, {where} differs by {difference(model, found, expected):.2g} "
+                    f"from the plain model"
+                )
 
 
 def _run(layered: Layered, cuts: CandidateBatch) -> Tensor:
@@ -70,7 +77,9 @@ def _run(layered: Layered, cuts: CandidateBatch) -> Tensor:
         return layered.infer([cuts])[0]
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         # An option of a layer that its kernel has not foreseen: the plain model knows what to do.
-        raise Untraceable(f"running it layer by layer failed: {str(error).splitlines()[0]}") from error
+        raise Untraceable(
+            f"running it layer by layer failed: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _sizes(model: Model) -> list[int]:
@@ -78,14 +87,20 @@ def _sizes(model: Model) -> list[int]:
     return sorted({1, 7, *(width for width in widths if width <= WIDEST)})
 
 
-def _fields(model: Model, graph: Graph | GraphSet, rng: np.random.Generator) -> Iterator[tuple[str, Graph, Field]]:
+def _fields(
+    model: Model, graph: Graph | GraphSet, rng: np.random.Generator
+) -> Iterator[tuple[str, Graph, Field]]:
     """Some targets that have edges: which, the graph it is in, and its field."""
     if isinstance(graph, GraphSet):
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
     else:
         for target in _some(np.unique(graph.edge_index[1]), rng):
-            yield f"node {graph.key(target)!r}", graph, extract(graph, target, model.hops, model.halo)
+            yield (
+                f"node {graph.key(target)!r}",
+                graph,
+                extract(graph, target, model.hops, model.halo),
+            )
 
 
 def _some(numbers: np.ndarray, rng: np.random.Generator) -> list[int]:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sxq.graph import HALO, LOOP, Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.models.borrow import Model, edge_tensors
-from sxq.graph import HALO, LOOP, Field, Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +47,30 @@ class Disjoint:
         device = self.model.device
         x = torch.from_numpy(graph.features(field.nodes)).to(device)
         _, weight, attr = edge_tensors(graph, field.edges, device)
-        return LoadedField(x, torch.from_numpy(field.edge_index).to(device), weight, attr,
-                           torch.from_numpy(field.unit).to(device))
+        return LoadedField(
+            x,
+            torch.from_numpy(field.edge_index).to(device),
+            weight,
+            attr,
+            torch.from_numpy(field.unit).to(device),
+        )
 
     def cost(self, field: LoadedField) -> int:
         nodes, features = field.x.shape
-        return 2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
+        return (
+            2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
+        )
 
     def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
-        bits = [torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts]
-        present = [cut.field.present(units, context) for cut, kept in zip(cuts, bits)
-                   for units, context in ((kept, False), (~kept, True))]
+        bits = [
+            torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts
+        ]
+        present = [
+            cut.field.present(units, context)
+            for cut, kept in zip(cuts, bits)
+            for units, context in ((kept, False), (~kept, True))
+        ]
         outputs = self._forward([cut.field for cut in cuts for _ in range(2)], present)
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
@@ -69,9 +81,14 @@ class Disjoint:
             copies, nodes = len(edges), len(field.x)
             copy, edge = edges.nonzero(as_tuple=True)
             starts = offset + nodes * torch.arange(copies, device=copy.device)
-            graphs.append((field.x.repeat(copies, 1), field.edge_index[:, edge] + starts[copy],
-                           None if field.edge_weight is None else field.edge_weight[edge],
-                           None if field.edge_attr is None else field.edge_attr[edge]))
+            graphs.append(
+                (
+                    field.x.repeat(copies, 1),
+                    field.edge_index[:, edge] + starts[copy],
+                    None if field.edge_weight is None else field.edge_weight[edge],
+                    None if field.edge_attr is None else field.edge_attr[edge],
+                )
+            )
             targets.append(starts)
             offset += copies * nodes
         x, edge_index, weight, attr = (_join(parts) for parts in zip(*graphs))
@@ -102,7 +119,9 @@ class Pooled(Disjoint):
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
 
-def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> tuple[Tensor | None, ...]:
+def _cut_out(
+    field: LoadedField, kept: Tensor, all_nodes: bool = False
+) -> tuple[Tensor | None, ...]:
     """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
     edges, (tail, head) = field.present(kept, context=True), field.edge_index
     alive = torch.ones(len(kept), len(field.x), dtype=torch.bool, device=kept.device)
@@ -115,15 +134,22 @@ def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> tuple
     batch, node = alive.nonzero(as_tuple=True)
     copy, edge = edges.nonzero(as_tuple=True)
     edge_index = torch.stack([number[copy, tail[edge]], number[copy, head[edge]]])
-    weight, attr = (None if values is None else values[edge] for values in (field.edge_weight, field.edge_attr))
+    weight, attr = (
+        None if values is None else values[edge] for values in (field.edge_weight, field.edge_attr)
+    )
     return field.x[node], edge_index, weight, attr, batch
 
 
-def _side_by_side(parts: Sequence[tuple[Tensor | None, ...]], sizes: Sequence[int]) -> list[Tensor | None]:
+def _side_by_side(
+    parts: Sequence[tuple[Tensor | None, ...]], sizes: Sequence[int]
+) -> list[Tensor | None]:
     """Several batches as one: nodes and graphs are numbered on."""
     nodes = np.cumsum([0, *(len(x) for x, *_ in parts)]).tolist()
     graphs = np.cumsum([0, *sizes]).tolist()
     x, edge_index, weight, attr, batch = zip(*parts)
-    return [torch.cat(x), torch.cat([index + start for index, start in zip(edge_index, nodes)], dim=1),
-            *(None if values[0] is None else torch.cat(values) for values in (weight, attr)),
-            torch.cat([own + start for own, start in zip(batch, graphs)])]
+    return [
+        torch.cat(x),
+        torch.cat([index + start for index, start in zip(edge_index, nodes)], dim=1),
+        *(None if values[0] is None else torch.cat(values) for values in (weight, attr)),
+        torch.cat([own + start for own, start in zip(batch, graphs)]),
+    ]

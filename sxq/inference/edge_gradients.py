@@ -12,12 +12,12 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
+from sxq.graph import LOOP, Field, Graph
 from sxq.inference import Backend
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.field import EXTRA, HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.models.borrow import Model, edge_tensors
-from sxq.graph import LOOP, Field, Graph
 
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
@@ -28,7 +28,14 @@ class EdgeGradients:
     Layer by layer where the backend is layered and its layers can be differentiated so; else by copies of the field.
     """
 
-    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int, backend: Backend | None = None):
+    def __init__(
+        self,
+        model: Model,
+        graph: Graph,
+        field: Field,
+        predicted: int,
+        backend: Backend | None = None,
+    ):
         self.model, self.graph, self.field, self.predicted = model, graph, field, predicted
         layered = isinstance(backend, Layered) and not model.pools
         self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
@@ -41,10 +48,17 @@ class EdgeGradients:
         whose layers take no mask (they do not derive from PyG's MessagePassing).
         """
         while True:
-            way = self._way = self._way or self._ways[0](self.model, self.graph, self.field, self.predicted)
+            way = self._way = self._way or self._ways[0](
+                self.model, self.graph, self.field, self.predicted
+            )
             try:
                 step = max(1, COPIES // way.cost)
-                return np.concatenate([way(bits[start:start + step], context) for start in range(0, len(bits), step)])
+                return np.concatenate(
+                    [
+                        way(bits[start : start + step], context)
+                        for start in range(0, len(bits), step)
+                    ]
+                )
             except Exception:  # a layer that cannot be masked; an estimate is not worth failing for
                 if len(self._ways) == 1:
                     return np.zeros(bits.shape)
@@ -73,7 +87,9 @@ class _ByCopies:
 
     def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
         self.model, self.predicted = model, predicted
-        edges = np.flatnonzero(field.unit != LOOP)  # PyG puts masks on the wrong edges where every node has a loop
+        edges = np.flatnonzero(
+            field.unit != LOOP
+        )  # PyG puts masks on the wrong edges where every node has a loop
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
         self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
         _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
@@ -83,7 +99,9 @@ class _ByCopies:
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         copies, units = bits.shape
-        weights = torch.from_numpy(np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context)))
+        weights = torch.from_numpy(
+            np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context))
+        )
         unit = torch.where(self.unit < 0, units, self.unit)
         mask = weights.to(self.model.device)[:, unit].flatten().requires_grad_()
         slope = self._slope(mask, copies)
@@ -100,8 +118,10 @@ class _ByCopies:
         nodes = len(self.x)
         shift = nodes * torch.arange(copies, device=self.model.device)
         edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
-        more = (value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
-                for value in (self.weight, self.attr))
+        more = (
+            value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
+            for value in (self.weight, self.attr)
+        )
         try:
             copied = self._copied(copies)
             with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
@@ -110,7 +130,11 @@ class _ByCopies:
                 output = self.model(copied, edge_index, *more, batch=owner)
                 output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
-                return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0] if odds.requires_grad else None
+                return (
+                    torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
+                    if odds.requires_grad
+                    else None
+                )
         finally:
             clear_masks(self.model.module)
 
@@ -126,7 +150,10 @@ class _MappedOnce(TorchFunctionMode):
         if func is not linear or args[0] is not self.copied or kwargs:
             return func(*args, **(kwargs or {}))
         weight, bias = args[1], (*args, None)[2]
-        key = id(weight), id(bias)  # the engine's own copy of the model: its weights stay where they are
+        key = (
+            id(weight),
+            id(bias),
+        )  # the engine's own copy of the model: its weights stay where they are
         if key not in self.maps:
             with torch.no_grad():
                 self.maps[key] = linear(self.x, weight, bias)
@@ -140,5 +167,5 @@ def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:
     if output.shape[1] == 1:
         odds = output[:, 0] if kind == "logits" else output[:, 0] - torch.log1p(-output[:, 0].exp())
         return odds if predicted == 1 else -odds
-    others = torch.cat([output[:, :predicted], output[:, predicted + 1:]], dim=1)
+    others = torch.cat([output[:, :predicted], output[:, predicted + 1 :]], dim=1)
     return output[:, predicted] - others.logsumexp(1)

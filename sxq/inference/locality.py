@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from sxq.errors import ModelError, ModelNotLocal
-from sxq.inference.agreement import agree, difference, rounding
+from sxq.graph import Field, Graph, GraphSet, extract
 from sxq.inference import CandidateBatch
+from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.disjoint import Disjoint
 from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
-from sxq.graph import Field, Graph, GraphSet, extract
 
 PROBES = 3  # nodes poisoned; each costs two full-graph forwards
 DEEP = 8  # hops; where no probe has so long a way ahead, a longer one is looked for
@@ -26,7 +26,9 @@ STARTS = 64  # nodes behind which it is looked for, each one walk over the graph
 TARGETS = 4  # fields compared with the full graph
 CUTS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
-COARSE = 1e-4  # log-odds: where float32 tells no better for most nodes, the experiments run in double
+COARSE = (
+    1e-4  # log-odds: where float32 tells no better for most nodes, the experiments run in double
+)
 
 
 def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
@@ -41,7 +43,8 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     raise ModelNotLocal(
         f"with {hops} hops and {WIDEST} rings of context the output of node {graph.key(cases_left[0].target)!r} still "
         f"differs from the full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the "
-        f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be")
+        f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be"
+    )
 
 
 def _looked_at_closely(model: Model, graph: Graph) -> Model:
@@ -73,12 +76,16 @@ class _InDouble(nn.Module):
 
 def require_alone(model: Model, graphs: GraphSet) -> Model:
     """A model of graphs, if graphs judged alone get what they got among others; raises ModelNotLocal."""
-    for number in np.random.default_rng(0).choice(len(graphs), min(TARGETS, len(graphs)), replace=False):
+    for number in np.random.default_rng(0).choice(
+        len(graphs), min(TARGETS, len(graphs)), replace=False
+    ):
         with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
             alone = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
         if alone.shape != (1, model.full.shape[1]) or not agree(model, alone, model.full[[number]]):
-            raise ModelNotLocal(f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
-                                f"be judged without looking at the others (normalisation over the batch?)")
+            raise ModelNotLocal(
+                f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
+                f"be judged without looking at the others (normalisation over the batch?)"
+            )
     return model
 
 
@@ -93,8 +100,10 @@ def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
             poisoned = forward_full(model, _with_features(graph, x))
             moved = ((poisoned != clean) & ~(poisoned.isnan() & clean.isnan())).any(dim=1).numpy()
             if (moved & (distance < 0)).any():
-                raise ModelNotLocal(f"changing the features of node {source} moves the output of nodes that no path "
-                                    f"reaches: the model mixes all nodes (graph-wide normalisation or pooling?)")
+                raise ModelNotLocal(
+                    f"changing the features of node {source} moves the output of nodes that no path "
+                    f"reaches: the model mixes all nodes (graph-wide normalisation or pooling?)"
+                )
             deepest = max(deepest, int(distance[moved].max(initial=0)))
     return deepest
 
@@ -113,7 +122,9 @@ def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
         return []
     starts = rng.choice(tails, size=min(PROBES, len(tails)), replace=False)
     found = [_farthest_tail(graph, int(start)) for start in starts]
-    if max(way for way, _ in found) < DEEP:  # few long ways: most starts of a sparse directed graph have nothing behind
+    if (
+        max(way for way, _ in found) < DEEP
+    ):  # few long ways: most starts of a sparse directed graph have nothing behind
         others = np.random.default_rng(1).permutation(tails)[:STARTS]
         found.append(max(_farthest_tail(graph, int(start)) for start in others))
     return sorted({node for _, node in found} | {int(starts[0])})
@@ -147,14 +158,23 @@ def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
 class _Case:
     """One target, intact and cut: what the full graph says, to be matched by a field with some halo."""
 
-    def __init__(self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator):
+    def __init__(
+        self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator
+    ):
         self.model, self.graph, self.target, self.hops = model, graph, target, hops
         field = extract(graph, target, hops, 0)
-        nothing, some = np.zeros((1, field.num_units), bool), rng.random((CUTS, field.num_units)) < 0.5
+        nothing, some = (
+            np.zeros((1, field.num_units), bool),
+            rng.random((CUTS, field.num_units)) < 0.5,
+        )
         self.bits = np.concatenate([nothing, some])  # without the first, the graph is intact
         halves = [_halves(graph, field, bits) for bits in self.bits]
-        self.expected = torch.stack([torch.stack([forward_full(model, graph, keep)[target] for keep in side])
-                                     for side in zip(*halves)])
+        self.expected = torch.stack(
+            [
+                torch.stack([forward_full(model, graph, keep)[target] for keep in side])
+                for side in zip(*halves)
+            ]
+        )
 
     def agrees(self, halo: int) -> bool:
         return agree(self.model, *self._outputs(halo))

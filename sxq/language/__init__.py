@@ -16,5 +16,18 @@ from sxq.language.parser import continuations, keywords, parse, write
 from sxq.language.script import Piece, complete, is_sxq, split
 from sxq.language.writing import literal
 
-__all__ = ["Piece", "arguments", "bind", "complete", "continuations", "is_sxq", "keywords", "literal", "misspelt",
-           "parse", "split", "subquery", "write"]
+__all__ = [
+    "Piece",
+    "arguments",
+    "bind",
+    "complete",
+    "continuations",
+    "is_sxq",
+    "keywords",
+    "literal",
+    "misspelt",
+    "parse",
+    "split",
+    "subquery",
+    "write",
+]

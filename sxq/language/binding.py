@@ -36,8 +36,12 @@ def bind(statements: Sequence[Statement], values: Any = None) -> list[Statement]
     Raises InvalidValue for a wrong number of values, a missing or unknown name, or a value of the wrong type.
     """
     if isinstance(values, Mapping):
-        return _bind_by_name(statements, {str(name).lower(): value for name, value in values.items()})
-    return _bind_by_position(statements, _sequence(() if values is None else values, "the values of a query"))
+        return _bind_by_name(
+            statements, {str(name).lower(): value for name, value in values.items()}
+        )
+    return _bind_by_position(
+        statements, _sequence(() if values is None else values, "the values of a query")
+    )
 
 
 def subquery(sql: str, values: Any = None) -> Subquery:
@@ -54,10 +58,13 @@ def arguments(query: Sql | Subquery) -> list[Any] | dict[str, Any]:
 def _bind_by_name(statements: Sequence[Statement], values: dict[str, Any]) -> list[Statement]:
     wanted = {key for statement in statements for key in _keys(statement)}
     if any(isinstance(key, int) for key in wanted):
-        raise InvalidValue("the query has placeholders by position, but the values are by name: pass a list")
+        raise InvalidValue(
+            "the query has placeholders by position, but the values are by name: pass a list"
+        )
     if wanted != set(values):
         raise InvalidValue(
-            f"the query has {_named(wanted, 'placeholder')}, but {_named(values, 'value')} were given")
+            f"the query has {_named(wanted, 'placeholder')}, but {_named(values, 'value')} were given"
+        )
     return [_bound(statement, values.__getitem__) for statement in statements]
 
 
@@ -68,7 +75,9 @@ def _bind_by_position(statements: Sequence[Statement], values: list[Any]) -> lis
         raise InvalidValue(f"no value for ${names[0]}: pass a mapping from names to values")
     counts = [max(needed, default=-1) + 1 for needed in keys]
     if sum(counts) != len(values):
-        raise InvalidValue(f"the query has {sum(counts)} placeholders, but {len(values)} values were given")
+        raise InvalidValue(
+            f"the query has {sum(counts)} placeholders, but {len(values)} values were given"
+        )
     left = iter(values)
     taken = [[next(left) for _ in range(count)] for count in counts]
     return [_bound(statement, own.__getitem__) for statement, own in zip(statements, taken)]
@@ -103,7 +112,9 @@ def _bound(node: Any, value_of: Callable) -> Any:
             listed = _sequence(value_of(key), "the keys of NODES ?")
             return _bound(replace(node, keys=tuple(map(_key, listed))), value_of)
         case Explain(keys=tuple() as keys) if any(isinstance(key, Parameter) for key in keys):
-            own = tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys)
+            own = tuple(
+                _key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys
+            )
             return _bound(replace(node, keys=own), value_of)
         case tuple():
             return tuple(_bound(part, value_of) for part in node)
@@ -117,11 +128,14 @@ def _bound(node: Any, value_of: Callable) -> Any:
 
 def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, ...]:
     """Values of any type, for DuckDB to judge; never a tuple, which would read as a (name, value) pair."""
+
     def value(parameter: Parameter) -> Any:
         plain = _plain(value_of(parameter.key))
         return list(plain) if isinstance(plain, tuple) else plain
 
-    return tuple((each[0], value(each[1])) if isinstance(each, tuple) else value(each) for each in parameters)
+    return tuple(
+        (each[0], value(each[1])) if isinstance(each, tuple) else value(each) for each in parameters
+    )
 
 
 def _key(value: Any) -> Any:
@@ -136,8 +150,10 @@ def _literal(value: Any) -> bool | int | float | str:
         plain = plain[0]
     if not isinstance(plain, (bool, int, float, str)):
         kind = type(value).__name__
-        raise InvalidValue(f"a placeholder stands for a number, text or a boolean, not for {kind}; "
-                           "only NODES ? takes a list")
+        raise InvalidValue(
+            f"a placeholder stands for a number, text or a boolean, not for {kind}; "
+            "only NODES ? takes a list"
+        )
     return plain
 
 

@@ -24,7 +24,9 @@ class Section:
 
 def grammar_text() -> str:
     """The grammar file, wherever the package keeps it."""
-    path = next(folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists())
+    path = next(
+        folder / "sxq.lark" for folder in _GRAMMAR_FOLDERS if (folder / "sxq.lark").exists()
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -65,8 +67,12 @@ def _kind(line: str) -> str:
 
 def about(word: str) -> str:
     """What the manual says about a keyword: prose, examples and rules around each rule that holds it, or nothing."""
-    found = [text for section in manual(grammar_text()) for text in _groups(section)
-             if re.search(rf'"{re.escape(word.upper())}"', text)]
+    found = [
+        text
+        for section in manual(grammar_text())
+        for text in _groups(section)
+        if re.search(rf'"{re.escape(word.upper())}"', text)
+    ]
     return "\n\n".join(found)
 
 

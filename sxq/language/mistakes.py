@@ -31,9 +31,13 @@ ADVICE = (
     (r".*", "CANDIDATES", "a budget counts candidates: BUDGET 5000 CANDIDATES"),
     (r".*", "SECONDS", "a time limit is in seconds: WITHIN 10 SECONDS"),
     (r"=", "a number", "no = belongs here: EPSILON 0.1, WHERE size = 12"),
-    (r"'.*", "a name", "a name is bare or in double quotes: gcn, \"my model\""),
+    (r"'.*", "a name", 'a name is bare or in double quotes: gcn, "my model"'),
     (r"\".*", "'text'", "a text is in single quotes"),
-    (r"[-./]", "", "a name with other signs than letters, digits and _ is in double quotes: \"my-model\""),
+    (
+        r"[-./]",
+        "",
+        'a name with other signs than letters, digits and _ is in double quotes: "my-model"',
+    ),
 )
 
 
@@ -49,7 +53,9 @@ def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
 
 _KINDS = ("GRAPH", "GRAPHS", "MODEL", "REFINE")
 _SECOND = {  # the words of ours that may follow a first word that is also SQL's
-    "CREATE": _KINDS, "DROP": _KINDS, "DESCRIBE": ("GRAPH", "MODEL"),
+    "CREATE": _KINDS,
+    "DROP": _KINDS,
+    "DESCRIBE": ("GRAPH", "MODEL"),
     "SHOW": ("GRAPHS", "MODELS", "MEASURES", "GENERATORS", "QUERIES", "SETTINGS"),
 }
 _FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "TRAIN", "PRETRAIN", *_SECOND)
@@ -57,7 +63,11 @@ _FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "TRAIN", "PRETRAIN", *_SECOND)
 
 def misspelt(text: str) -> ParseError | None:
     """What a statement that DuckDB refused was meant to be, where its first words are nearly those of ours."""
-    words = [lexeme for lexeme in islice(lexemes(text), 4) if lexeme.text.upper() not in ("OR", "REPLACE")]
+    words = [
+        lexeme
+        for lexeme in islice(lexemes(text), 4)
+        if lexeme.text.upper() not in ("OR", "REPLACE")
+    ]
     if not words:
         return None
     second = _SECOND.get(words[0].text.upper())
@@ -67,7 +77,11 @@ def misspelt(text: str) -> ParseError | None:
     near = difflib.get_close_matches(words[place].text[:40].upper(), meant, n=1, cutoff=0.7)
     if not near or near[0] == words[place].text.upper():
         return None
-    return mistake(Piece(text), words[place].start, f"found {_shown(words[place].text)}, did you mean {near[0]!r}?")
+    return mistake(
+        Piece(text),
+        words[place].start,
+        f"found {_shown(words[place].text)}, did you mean {near[0]!r}?",
+    )
 
 
 def repeated(piece: Piece, position: int) -> ParseError:
@@ -80,7 +94,9 @@ def refuse_mixed_placeholders(piece: Piece) -> None:
     found = placeholders(piece.text)
     for placeholder in found:
         if (placeholder.text == "?") != (found[0].text == "?"):
-            raise mistake(piece, placeholder.start, "a statement has placeholders ? or $name, not both")
+            raise mistake(
+                piece, placeholder.start, "a statement has placeholders ? or $name, not both"
+            )
 
 
 def mistake(piece: Piece, position: int, message: str) -> ParseError:
@@ -96,7 +112,7 @@ def mistake(piece: Piece, position: int, message: str) -> ParseError:
 def _source_line(source: str, at: int) -> str:
     """The line, or of a long one what stands around `at`, with a caret below."""
     left = max(0, at - _WIDTH // 2) if len(source) > _WIDTH else 0
-    window = "".join(char if char.isprintable() else " " for char in source[left:left + _WIDTH])
+    window = "".join(char if char.isprintable() else " " for char in source[left : left + _WIDTH])
     return f"    {window.rstrip()}\n    {' ' * (at - left)}^"
 
 
@@ -148,6 +164,8 @@ def _meant(found: str, expected: list[str]) -> str:
     if near:
         return f", did you mean '{near[0]}'?"
     for pattern, legal, advice in ADVICE:
-        if (not legal or legal in expected) and re.fullmatch(pattern, found, re.IGNORECASE | re.DOTALL):
+        if (not legal or legal in expected) and re.fullmatch(
+            pattern, found, re.IGNORECASE | re.DOTALL
+        ):
             return f"; {advice}"
     return ""

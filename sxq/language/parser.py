@@ -14,7 +14,8 @@ from lark.lark import PostLex
 from lark.lexer import PatternRE, PatternStr, TerminalDef
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from sxq.language import mistakes, statements as ast, writing
+from sxq.language import mistakes, writing
+from sxq.language import statements as ast
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
 from sxq.language.manual import grammar_text
@@ -67,16 +68,24 @@ def write(statement: ast.Explain) -> str:
 @cache
 def keywords() -> frozenset[str]:
     """Every keyword of the grammar, upper-case."""
-    fixed = (terminal.pattern.value.upper() for terminal in _lark().terminals
-             if isinstance(terminal.pattern, PatternStr))
+    fixed = (
+        terminal.pattern.value.upper()
+        for terminal in _lark().terminals
+        if isinstance(terminal.pattern, PatternStr)
+    )
     return frozenset(filter(str.isalpha, fixed))
 
 
 @cache
 def _lark() -> Lark:
     return Lark(
-        grammar_text(), parser="lalr", lexer="contextual", propagate_positions=True,
-        g_regex_flags=re.IGNORECASE, edit_terminals=_nest_subqueries, postlex=_WholeWords(),
+        grammar_text(),
+        parser="lalr",
+        lexer="contextual",
+        propagate_positions=True,
+        g_regex_flags=re.IGNORECASE,
+        edit_terminals=_nest_subqueries,
+        postlex=_WholeWords(),
     )
 
 
@@ -114,8 +123,11 @@ def _expected(session: InteractiveParser) -> list[str]:
     """What would have been legal, in the user's words: kinds of values, keywords, signs, and the end."""
     accepted = session.accepts()
     values = [word for name, word in _WORDS.items() if name in accepted]
-    fixed = {terminal.pattern.value for terminal in _lark().terminals
-             if terminal.name in accepted and isinstance(terminal.pattern, PatternStr)}
+    fixed = {
+        terminal.pattern.value
+        for terminal in _lark().terminals
+        if terminal.name in accepted and isinstance(terminal.pattern, PatternStr)
+    }
     keywords = sorted(filter(str.isalpha, fixed))
     signs = [f"'{sign}'" for sign in sorted(fixed - {*keywords, ";"})]
     return values + keywords + signs + ["the end of the statement"] * ("$END" in accepted)
@@ -243,7 +255,9 @@ class _Statements(Transformer):
         try:
             return int(token) if token.lstrip("+-").isdigit() else float(token)
         except ValueError:  # Python refuses integers of more than 4,300 digits
-            raise mistakes.mistake(self._piece, token.start_pos, "a number of too many digits") from None
+            raise mistakes.mistake(
+                self._piece, token.start_pos, "a number of too many digits"
+            ) from None
 
     INTEGER = NUMBER
 

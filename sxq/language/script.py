@@ -67,7 +67,11 @@ def is_sxq(text: str) -> bool:
             return not rest or rest[0] not in DUCKDB_EXPLAINS
         case ["CREATE", "OR", "REPLACE", kind, *_] | ["CREATE" | "DROP", kind, *_]:
             return kind in ("GRAPH", "GRAPHS", "MODEL", "REFINE")
-        case ["SHOW", "GRAPHS" | "MODELS" | "MEASURES" | "GENERATORS" | "QUERIES" | "SETTINGS" | "REFINES", *rest]:
+        case [
+            "SHOW",
+            "GRAPHS" | "MODELS" | "MEASURES" | "GENERATORS" | "QUERIES" | "SETTINGS" | "REFINES",
+            *rest,
+        ]:
             return rest[:1] != ["."]  # SHOW models.t is a table in a schema
         case ["DESCRIBE", "GRAPH" | "GRAPHS" | "MODEL" | "REFINE", following, *_]:
             return following not in (".", ";")  # DESCRIBE graph is a table, so is DESCRIBE graph.t

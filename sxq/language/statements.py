@@ -20,7 +20,9 @@ class Subquery:
     """SQL text without its outer parentheses; `parameters` are its own placeholders, or their values once bound."""
 
     sql: str
-    parameters: tuple[Any, ...] = ()  # in order of appearance for `?`; (name, value) pairs for `$name`
+    parameters: tuple[
+        Any, ...
+    ] = ()  # in order of appearance for `?`; (name, value) pairs for `$name`
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Diversify:
 class Explain:
     """EXPLAIN NODE | NODES | GRAPH | GRAPHS ... : the skyline of each target."""
 
-    keys: tuple[Any, ...] | Subquery | Parameter  # keys of the targets; a Parameter stands for a list of them
+    keys: (
+        tuple[Any, ...] | Subquery | Parameter
+    )  # keys of the targets; a Parameter stands for a list of them
     model: str
     measures: tuple[str, ...]  # as written, lower-case
     graph: str | None = None  # None: the graph the model was registered on
@@ -225,7 +229,19 @@ class Sql:
 
 
 Statement = (
-    Explain | PlanExplain | ProfileExplain | Audit | CreateGraph | CreateGraphs | CreateModel | TrainModel
+    Explain
+    | PlanExplain
+    | ProfileExplain
+    | Audit
+    | CreateGraph
+    | CreateGraphs
+    | CreateModel
+    | TrainModel
     | PretrainRefine
-    | Show | Describe | Drop | SetOption | ResetOption | Sql
+    | Show
+    | Describe
+    | Drop
+    | SetOption
+    | ResetOption
+    | Sql
 )

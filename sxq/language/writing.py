@@ -23,7 +23,9 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
         return value if _BARE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
 
     def measure(value: str) -> str:
-        return value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
+        return (
+            value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
+        )
 
     yield f"EXPLAIN {_targets(s.kind.upper(), s.keys)} USING MODEL {name(s.model)}"
     if s.graph is not None:
@@ -36,11 +38,20 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
     if s.directed:
         yield "EDGES DIRECTED"
     if s.diversify:
-        yield "DIVERSIFY" if s.diversify.alpha is None else f"DIVERSIFY ALPHA {literal(s.diversify.alpha)}"
+        yield (
+            "DIVERSIFY"
+            if s.diversify.alpha is None
+            else f"DIVERSIFY ALPHA {literal(s.diversify.alpha)}"
+        )
     if s.jointly:
         yield "JOINTLY"
-    for word, value, unit in (("TOP", s.top, ""), ("EPSILON", s.epsilon, ""), ("BUDGET", s.budget, " CANDIDATES"),
-                              ("WITHIN", s.within, " SECONDS"), ("SEED", s.seed, "")):
+    for word, value, unit in (
+        ("TOP", s.top, ""),
+        ("EPSILON", s.epsilon, ""),
+        ("BUDGET", s.budget, " CANDIDATES"),
+        ("WITHIN", s.within, " SECONDS"),
+        ("SEED", s.seed, ""),
+    ):
         if value is not None:
             yield f"{word} {literal(value)}{unit}"
     if s.into is not None:
@@ -60,7 +71,9 @@ def _targets(kind: str, keys: Any) -> str:
 
 def _key(key: Any) -> str:
     """A key of any type: an integer or text."""
-    return literal(key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key))
+    return literal(
+        key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
+    )
 
 
 def _generator(call: GeneratorCall) -> str:

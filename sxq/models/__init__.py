@@ -9,6 +9,20 @@ from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset,
 from sxq.models.training import OPTIONS, Trained, accuracies, train
 from sxq.models.weights import content_hash, load_weights, to_bytes
 
-__all__ = ["ARCHITECTURES", "OPTIONS", "ArchitectureSpec", "Trained", "accuracies", "build", "content_hash",
-           "graph_from_data", "graphs_from_data", "load_dataset", "load_graphs", "load_weights",
-           "spec_from_options", "to_bytes", "train"]
+__all__ = [
+    "ARCHITECTURES",
+    "OPTIONS",
+    "ArchitectureSpec",
+    "Trained",
+    "accuracies",
+    "build",
+    "content_hash",
+    "graph_from_data",
+    "graphs_from_data",
+    "load_dataset",
+    "load_graphs",
+    "load_weights",
+    "spec_from_options",
+    "to_bytes",
+    "train",
+]

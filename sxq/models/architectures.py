@@ -22,8 +22,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import (GATConv, GCNConv, GINConv, LEConv, SAGEConv, global_add_pool, global_max_pool,
-                                global_mean_pool)
+from torch_geometric.nn import (
+    GATConv,
+    GCNConv,
+    GINConv,
+    LEConv,
+    SAGEConv,
+    global_add_pool,
+    global_max_pool,
+    global_mean_pool,
+)
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet
@@ -64,7 +72,9 @@ class ArchitectureSpec:
         if self.architecture not in ARCHITECTURES:
             raise UnknownName("architecture", self.architecture, ARCHITECTURES)
         if self.heads != 1 and self.architecture != "gat":
-            raise InvalidValue(f"HEADS = {self.heads}, but only gat has heads, not {self.architecture}")
+            raise InvalidValue(
+                f"HEADS = {self.heads}, but only gat has heads, not {self.architecture}"
+            )
         if self.pooling and self.pooling not in POOLINGS:
             raise UnknownName("pooling", self.pooling, POOLINGS)
         if self.norm not in NORMS:
@@ -80,11 +90,16 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
     """The spec of options already read (other options among them are left aside)."""
     sizes = {name: values[name] for name in ("layers", "hidden", "heads", "dropout")}
     if isinstance(graph, GraphSet):
-        sizes |= {"pooling": (values["pooling"] or "mean").lower(), "norm": (values["norm"] or "none").lower()}
+        sizes |= {
+            "pooling": (values["pooling"] or "mean").lower(),
+            "norm": (values["norm"] or "none").lower(),
+        }
     elif values["pooling"] or values["norm"]:
         raise InvalidValue("POOLING and NORM are for models of graphs: ON GRAPHS ...")
     architecture = values["architecture"].lower()
-    return ArchitectureSpec(architecture, graph.num_features, _classes(values["classes"], graph), **sizes)
+    return ArchitectureSpec(
+        architecture, graph.num_features, _classes(values["classes"], graph), **sizes
+    )
 
 
 def _classes(classes: int | None, graph: Graph | GraphSet) -> int:
@@ -103,7 +118,9 @@ class NodeClassifier(nn.Module):
         self.spec = spec
         self.dropout = nn.Dropout(spec.dropout)
         for layer in range(1, spec.layers + 1):
-            self.add_module(f"conv{layer}", _convolution(spec, first=layer == 1, last=layer == spec.layers))
+            self.add_module(
+                f"conv{layer}", _convolution(spec, first=layer == 1, last=layer == spec.layers)
+            )
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         return self._stack(x, edge_index)
@@ -130,9 +147,14 @@ class GraphClassifier(nn.Module):
         self.node_emb = nn.Linear(spec.in_channels, width)
         self.convs = nn.ModuleList(_layer(spec, width, spec.hidden) for _ in range(spec.layers))
         batched = spec.norm == "batch"
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(spec.layers)) if batched else None
+        self.norms = (
+            nn.ModuleList(nn.BatchNorm1d(width) for _ in range(spec.layers)) if batched else None
+        )
         self.dropout = nn.Dropout(spec.dropout)
-        self.lin1, self.lin2 = nn.Linear(width, spec.hidden), nn.Linear(spec.hidden, spec.out_channels)
+        self.lin1, self.lin2 = (
+            nn.Linear(width, spec.hidden),
+            nn.Linear(spec.hidden, spec.out_channels),
+        )
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
         return self._classify(x, batch, edge_index)
@@ -153,13 +175,19 @@ class GraphClassifier(nn.Module):
 class WeightedGraphClassifier(GraphClassifier):
     """A `GraphClassifier` whose layers take edge weights [E]."""
 
-    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, edge_index: Tensor, batch: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         return self._classify(x, batch, edge_index, edge_weight)
 
 
 def build(spec: ArchitectureSpec, seed: int = 0) -> NodeClassifier | GraphClassifier:
     """The module of a spec, in eval mode on the CPU, its first weights drawn from `seed`."""
-    kinds = (GraphClassifier, WeightedGraphClassifier) if spec.pooling else (NodeClassifier, WeightedNodeClassifier)
+    kinds = (
+        (GraphClassifier, WeightedGraphClassifier)
+        if spec.pooling
+        else (NodeClassifier, WeightedNodeClassifier)
+    )
     with seeded(seed):
         return kinds[spec.architecture in WEIGHTED](spec).eval()
 
@@ -168,7 +196,10 @@ def build(spec: ArchitectureSpec, seed: int = 0) -> NodeClassifier | GraphClassi
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
     """Within, the global generators (PyG draws from no others) start at `seed`; after, they are as before."""
     cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []), torch.cuda.device(device if cuda else -1):
+    with (
+        torch.random.fork_rng(devices=[device] if cuda else []),
+        torch.cuda.device(device if cuda else -1),
+    ):
         torch.default_generator.manual_seed(seed)
         if cuda:
             torch.cuda.manual_seed(seed)
@@ -184,6 +215,8 @@ def _layer(spec: ArchitectureSpec, inputs: int, outputs: int, concat: bool = Tru
     if spec.architecture == "gat":
         return GATConv(inputs, outputs, spec.heads, concat=concat)
     if spec.architecture == "gin":
-        network = nn.Sequential(nn.Linear(inputs, spec.hidden), nn.ReLU(), nn.Linear(spec.hidden, outputs))
+        network = nn.Sequential(
+            nn.Linear(inputs, spec.hidden), nn.ReLU(), nn.Linear(spec.hidden, outputs)
+        )
         return GINConv(network)
     return {"gcn": GCNConv, "leconv": LEConv, "sage": SAGEConv}[spec.architecture](inputs, outputs)

@@ -40,9 +40,13 @@ class Model:
     reason: str = ""  # why this backend
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
-    opened: dict = field(default_factory=dict, init=False, repr=False)  # backends, by name: tracing takes time
+    opened: dict = field(
+        default_factory=dict, init=False, repr=False
+    )  # backends, by name: tracing takes time
 
-    def __call__(self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None) -> Tensor:
+    def __call__(
+        self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None
+    ) -> Tensor:
         """Output [n, C] on a graph whose tensors are on the model's device.
 
         A model of graphs gives one row per graph of `batch` [nodes], without it of the one graph there is.
@@ -64,18 +68,24 @@ class Model:
         """Class probabilities [n, classes] in double precision; one column means two classes by sigmoid."""
         output = output.double()
         if output.shape[1] == 1:
-            p = {"logits": torch.sigmoid, "log_probs": torch.exp, "probs": torch.Tensor.clone}[self.output](output)
+            p = {"logits": torch.sigmoid, "log_probs": torch.exp, "probs": torch.Tensor.clone}[
+                self.output
+            ](output)
             return torch.cat([1 - p, p], dim=1)
         if self.output == "logits":
-            return output.T.contiguous().softmax(dim=0).T  # a short last dimension takes ten times as long
+            return (
+                output.T.contiguous().softmax(dim=0).T
+            )  # a short last dimension takes ten times as long
         return output.exp() if self.output == "log_probs" else output
 
     def check_unchanged(self, name: str) -> None:
         """Raise ModelChanged if the user's module is no longer what was registered."""
         original = self.original() if self.original else None
         if original is not None and fingerprint(original) != self.fingerprint:
-            raise ModelChanged(f"the weights of model {name!r} have changed since it was registered; "
-                               f"register it again with replace=True to explain the new ones")
+            raise ModelChanged(
+                f"the weights of model {name!r} have changed since it was registered; "
+                f"register it again with replace=True to explain the new ones"
+            )
 
 
 def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torch.device) -> Model:
@@ -92,12 +102,22 @@ def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torc
     draft = Model(own, output, arguments, device, full=torch.empty(0))
     full = forward_all(draft, graph) if draft.pools else forward_full(draft, graph)
     _check(full, draft, graph)
-    return Model(own, output, arguments, device, full, original=weakref.ref(module), fingerprint=fingerprint(module))
+    return Model(
+        own,
+        output,
+        arguments,
+        device,
+        full,
+        original=weakref.ref(module),
+        fingerprint=fingerprint(module),
+    )
 
 
 def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> Tensor:
     """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU."""
-    tensors = edge_tensors(graph, np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep), model.device)
+    tensors = edge_tensors(
+        graph, np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep), model.device
+    )
     where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
     with blaming(model, where), torch.inference_mode():
         return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
@@ -105,17 +125,27 @@ def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> 
 
 def forward_all(model: Model, graphs: GraphSet) -> Tensor:
     """The output [n, C] for every graph of a collection, on the CPU."""
-    with blaming(model, f"the registered collection ({len(graphs)} graphs)"), torch.inference_mode():
-        return torch.cat([model(*batch_tensors(graphs, numbers, model.device)).float().cpu()
-                          for numbers in np.split(np.arange(len(graphs)), range(GRAPHS_AT_ONCE, len(graphs),
-                                                                                GRAPHS_AT_ONCE))])
+    with (
+        blaming(model, f"the registered collection ({len(graphs)} graphs)"),
+        torch.inference_mode(),
+    ):
+        return torch.cat(
+            [
+                model(*batch_tensors(graphs, numbers, model.device)).float().cpu()
+                for numbers in np.split(
+                    np.arange(len(graphs)), range(GRAPHS_AT_ONCE, len(graphs), GRAPHS_AT_ONCE)
+                )
+            ]
+        )
 
 
 def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> tuple[Tensor | None, ...]:
     """(x, edge_index, edge_weight, edge_attr, batch) of some graphs of a collection, as a `Model` takes them."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
     _, weight, attr = edge_tensors(graphs.union, edges, device)
-    x, edge_index, owner = (torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], edge_index, owner))
+    x, edge_index, owner = (
+        torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], edge_index, owner)
+    )
     return x, edge_index, weight, attr, owner
 
 
@@ -127,12 +157,17 @@ def blaming(model: Model, where: str) -> Iterator[None]:
     except Error:
         raise
     except Exception as error:
-        raise ModelError(f"the forward pass of {type(model.module).__name__} failed on {where}: "
-                         f"{type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"the forward pass of {type(model.module).__name__} failed on {where}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
-def edge_tensors(graph: Graph, edges: np.ndarray, device) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def edge_tensors(
+    graph: Graph, edges: np.ndarray, device
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """(edge_index, edge_weight, edge_attr) of some edges of a graph, on a device."""
+
     def move(array):
         return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
@@ -152,7 +187,9 @@ def choose_device(setting: str) -> torch.device:
     name = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
     device = torch.device(name)
     if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
-        raise InvalidValue(f"sxq_device is {setting!r}, but torch finds no such device here; use auto or cpu")
+        raise InvalidValue(
+            f"sxq_device is {setting!r}, but torch finds no such device here; use auto or cpu"
+        )
     return device
 
 
@@ -160,8 +197,9 @@ def _copy(module: nn.Module) -> nn.Module:
     try:
         own = copy.deepcopy(module)
     except Exception as error:
-        raise ModelError("the model cannot be copied, and sxq works on a copy to leave yours as it is: "
-                         f"{error}") from error
+        raise ModelError(
+            f"the model cannot be copied, and sxq works on a copy to leave yours as it is: {error}"
+        ) from error
     clear_masks(own)
     for part in own.modules():
         if getattr(part, "cached", None) is True:
@@ -177,32 +215,51 @@ def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
     parameters = list(signature.parameters.values())
     pools = isinstance(graph, GraphSet)
     if pools and "batch" not in signature.parameters:
-        raise ModelError(f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
-                         f"node's graph by that name, and gives one row per graph")
+        raise ModelError(
+            f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
+            f"node's graph by that name, and gives one row per graph"
+        )
     held = graph.union if pools else graph
-    available = {name for name in EDGE_ARGUMENTS if getattr(held, name) is not None} | ({"batch"} if pools else set())
-    unfilled = [p.name for p in parameters[2:] if p.default is p.empty and p.name not in available
-                and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    available = {name for name in EDGE_ARGUMENTS if getattr(held, name) is not None} | (
+        {"batch"} if pools else set()
+    )
+    unfilled = [
+        p.name
+        for p in parameters[2:]
+        if p.default is p.empty
+        and p.name not in available
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
     places = sum(2 if p.kind == p.VAR_POSITIONAL else p.kind != p.KEYWORD_ONLY for p in parameters)
     if unfilled or places < 2:
         lacking = f", so nothing fills {', '.join(unfilled)}" if unfilled else ""
-        raise ModelError(f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or "
-                         f"edge_attr where the graph has them, and batch for graphs{lacking}; wrap the model in a "
-                         f"module with forward(x, edge_index)")
-    return tuple(name for name in (*EDGE_ARGUMENTS, "batch") if name in signature.parameters and name in available)
+        raise ModelError(
+            f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or "
+            f"edge_attr where the graph has them, and batch for graphs{lacking}; wrap the model in a "
+            f"module with forward(x, edge_index)"
+        )
+    return tuple(
+        name
+        for name in (*EDGE_ARGUMENTS, "batch")
+        if name in signature.parameters and name in available
+    )
 
 
 def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     rows, each = (len(graph), "graph") if model.pools else (graph.num_nodes, "node")
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
-        raise ModelOutputError(f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
-                               f"one row for each {each}")
+        raise ModelOutputError(
+            f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
+            f"one row for each {each}"
+        )
     if not _tells(full, model.output):
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
     if model.output != "logits":
         sums = model.probabilities(full)
         if (sums < -1e-6).any() or ((sums.sum(dim=1) - 1).abs() > 1e-3).any():
-            raise ModelOutputError(f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?")
+            raise ModelOutputError(
+                f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?"
+            )
 
 
 def _tells(full: Tensor, output: str) -> bool:

@@ -24,15 +24,41 @@ from sxq.graph.readers import from_arrays
 
 # Data sets that PyG names by a class and a name; those of a class alone are found by themselves.
 NAMED = {
-    "Cora": "Planetoid", "CiteSeer": "Planetoid", "PubMed": "Planetoid",
-    "Computers": "Amazon", "Photo": "Amazon", "CS": "Coauthor", "Physics": "Coauthor",
-    "Cornell": "WebKB", "Texas": "WebKB", "Wisconsin": "WebKB",
-    "Chameleon": "WikipediaNetwork", "Squirrel": "WikipediaNetwork",
-    "Cora_ML": "CitationFull", "DBLP": "CitationFull",
+    "Cora": "Planetoid",
+    "CiteSeer": "Planetoid",
+    "PubMed": "Planetoid",
+    "Computers": "Amazon",
+    "Photo": "Amazon",
+    "CS": "Coauthor",
+    "Physics": "Coauthor",
+    "Cornell": "WebKB",
+    "Texas": "WebKB",
+    "Wisconsin": "WebKB",
+    "Chameleon": "WikipediaNetwork",
+    "Squirrel": "WikipediaNetwork",
+    "Cora_ML": "CitationFull",
+    "DBLP": "CitationFull",
 }
 COLLECTIONS = {  # data sets of many graphs, by name
-    **dict.fromkeys(("AIDS", "BZR", "COX2", "DD", "DHFR", "ENZYMES", "MUTAG", "Mutagenicity", "NCI1", "NCI109",
-                     "PROTEINS", "PTC_MR", "IMDB-BINARY", "REDDIT-BINARY"), "TUDataset"),
+    **dict.fromkeys(
+        (
+            "AIDS",
+            "BZR",
+            "COX2",
+            "DD",
+            "DHFR",
+            "ENZYMES",
+            "MUTAG",
+            "Mutagenicity",
+            "NCI1",
+            "NCI109",
+            "PROTEINS",
+            "PTC_MR",
+            "IMDB-BINARY",
+            "REDDIT-BINARY",
+        ),
+        "TUDataset",
+    )
 }
 ARRAYS = ("edge_index", "x", "y", "train_mask", "val_mask", "test_mask", "edge_weight", "edge_attr")
 
@@ -93,9 +119,12 @@ def _fetch(name: str, root: str | Path | None) -> Sequence[Any]:
     root = Path(root or os.environ.get("SXQ_DATASETS") or Path.home() / ".cache" / "sxq")
     try:
         return _constructor(name, root)()
-    except Exception as error:  # PyG raises what its downloaders, parsers and optional packages raise
-        raise DataError(f"data set {name!r} could not be fetched into {root}: "
-                        f"{type(error).__name__}: {error}") from error
+    except (
+        Exception
+    ) as error:  # PyG raises what its downloaders, parsers and optional packages raise
+        raise DataError(
+            f"data set {name!r} could not be fetched into {root}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def graph_from_data(data: Data) -> Graph:
@@ -106,23 +135,36 @@ def graph_from_data(data: Data) -> Graph:
     Raises DataError for heterogeneous data, GraphError for tensors that are no graph.
     """
     if not isinstance(data, Data):
-        raise DataError(f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
-                        "only homogeneous graphs are supported")
+        raise DataError(
+            f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
+            "only homogeneous graphs are supported"
+        )
     arrays = {name: _array(data[name]) for name in ARRAYS if isinstance(data.get(name), Tensor)}
     if "edge_index" not in arrays:
-        raise GraphError(f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}")
+        raise GraphError(
+            f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}"
+        )
     if "x" not in arrays:
         arrays["x"] = np.ones((data.num_nodes or 0, 1), np.float32)
     if "y" in arrays and not _is_class_per_node(arrays["y"], len(arrays["x"])):
         del arrays["y"]
-    if isinstance(data.get("edge_mask"), Tensor) and data.edge_mask.numel() == arrays["edge_index"].shape[1]:
-        arrays["edge_gt"] = _array(data.edge_mask) > 0.5  # PyG's name for the truth of a generated graph
+    if (
+        isinstance(data.get("edge_mask"), Tensor)
+        and data.edge_mask.numel() == arrays["edge_index"].shape[1]
+    ):
+        arrays["edge_gt"] = (
+            _array(data.edge_mask) > 0.5
+        )  # PyG's name for the truth of a generated graph
     return from_arrays(arrays)
 
 
 def _plain_datasets() -> list[str]:
     """Names of PyG's homogeneous data sets that need nothing but a folder."""
-    return [name for name in (*pyg.homo_datasets, *pyg.synthetic_datasets) if _required(name) <= {"root"}]
+    return [
+        name
+        for name in (*pyg.homo_datasets, *pyg.synthetic_datasets)
+        if _required(name) <= {"root"}
+    ]
 
 
 def _required(name: str) -> set[str]:
@@ -139,8 +181,10 @@ def _constructor(name: str, root: Path) -> Callable[[], Sequence[Any]]:
 
 def _only(name: str, dataset: Sequence[Any]) -> Any:
     if len(dataset) != 1:
-        raise DataError(f"data set {name!r} holds {len(dataset)} graphs, expected one; "
-                        "CREATE GRAPHS reads collections")
+        raise DataError(
+            f"data set {name!r} holds {len(dataset)} graphs, expected one; "
+            "CREATE GRAPHS reads collections"
+        )
     return dataset[0]
 
 
@@ -151,4 +195,9 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _is_class_per_node(y: np.ndarray, num_nodes: int) -> bool:
-    return y.size == num_nodes and y.ndim > 0 and len(y) == num_nodes and bool((y == np.floor(y)).all())
+    return (
+        y.size == num_nodes
+        and y.ndim > 0
+        and len(y) == num_nodes
+        and bool((y == np.floor(y)).all())
+    )

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
-from sxq.models.borrow import Model
 from sxq.graph import Graph, GraphSet, extract, whole
+from sxq.models.borrow import Model
 from sxq.models.refine import Batch, Instances
 
 
@@ -22,8 +22,12 @@ def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
     try:
         with torch.enable_grad():
             set_masks(model.module, mask, batch.edge_index, apply_sigmoid=False)
-            output = model(batch.x, batch.edge_index, batch.edge_weight, batch.edge_attr, batch.owner)
-            return as_log_probabilities(output if batch.root is None else output[batch.root], model.output)
+            output = model(
+                batch.x, batch.edge_index, batch.edge_weight, batch.edge_attr, batch.owner
+            )
+            return as_log_probabilities(
+                output if batch.root is None else output[batch.root], model.output
+            )
     finally:
         clear_masks(model.module)
 
@@ -42,8 +46,15 @@ def as_log_probabilities(output: Tensor, kind: str) -> Tensor:
 def instances_of(model: Model, graph: Graph | GraphSet, positions: np.ndarray) -> Instances:
     """The fields of some targets, each with its halo, in the units of their graph."""
     if isinstance(graph, GraphSet):
-        return Instances([(graph.member(i), whole(graph.member(i), not graph.undirected)) for i in positions.tolist()])
-    return Instances([(graph, extract(graph, v, model.hops, model.halo)) for v in positions.tolist()])
+        return Instances(
+            [
+                (graph.member(i), whole(graph.member(i), not graph.undirected))
+                for i in positions.tolist()
+            ]
+        )
+    return Instances(
+        [(graph, extract(graph, v, model.hops, model.halo)) for v in positions.tolist()]
+    )
 
 
 def probabilities_of(model: Model, positions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
 
-Options = Iterable[tuple[str, Any]]  # (name, value) pairs as the statement holds them; names in any case
+Options = Iterable[
+    tuple[str, Any]
+]  # (name, value) pairs as the statement holds them; names in any case
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Option:
         return self.kind(value)
 
     def _expected(self) -> str:
-        what = {int: "an integer", float: "a number", str: "a name", bool: "true or false"}[self.kind]
+        what = {int: "an integer", float: "a number", str: "a name", bool: "true or false"}[
+            self.kind
+        ]
         return what if self.low is None else f"{what} from {self.low} to {self.high}"
 
 

@@ -24,10 +24,10 @@ from sxq.graph import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.models.architectures import (
     ARCHITECTURE_OPTIONS,
+    WEIGHTED,
     ArchitectureSpec,
     GraphClassifier,
     NodeClassifier,
-    WEIGHTED,
     build,
     seeded,
     spec_from_values,
@@ -38,8 +38,12 @@ TRAINING_OPTIONS = {
     "epochs": Option(int, 200, 1, 1_000_000),
     "lr": Option(float, 0.01, 1e-8, 10),
     "weight_decay": Option(float, 5e-4, 0, 1),
-    "seed": Option(int, 0, 0, 2**63 - 1),  # first weights, dropout, batches, and the split where the graph has none
-    "batch": Option(int, None, 1, 1_000_000),  # graphs at a time, by default 64; not for single graphs
+    "seed": Option(
+        int, 0, 0, 2**63 - 1
+    ),  # first weights, dropout, batches, and the split where the graph has none
+    "batch": Option(
+        int, None, 1, 1_000_000
+    ),  # graphs at a time, by default 64; not for single graphs
 }
 OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
 BATCH = 64
@@ -60,8 +64,14 @@ class Trained:
     stopped: bool  # should_stop said so before the last epoch
 
 
-def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu", progress: Progress | None = None,
-          should_stop: Callable[[], bool] | None = None) -> Trained:
+def train(
+    graph: Graph | GraphSet,
+    options: Options = (),
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Trained:
     """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
 
     `progress` is called at most ten times a second and after the last epoch. `should_stop` is asked before
@@ -72,7 +82,9 @@ def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu"
     split = training_split(graph, values["seed"])
     spec = spec_from_values(values, graph)
     if values["batch"] is not None and isinstance(graph, Graph):
-        raise InvalidValue("BATCH is for collections of graphs; a single graph is learned as a whole")
+        raise InvalidValue(
+            "BATCH is for collections of graphs; a single graph is learned as a whole"
+        )
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
     device = torch.device(device)
@@ -85,8 +97,11 @@ def train(graph: Graph | GraphSet, options: Options = (), *, device: str = "cpu"
     return Trained(module.cpu(), spec, accuracy, epochs_run, epochs_run < values["epochs"])
 
 
-def accuracies(module: NodeClassifier | GraphClassifier, graph: Graph | GraphSet,
-               split: np.ndarray | None = None) -> dict[str, float]:
+def accuracies(
+    module: NodeClassifier | GraphClassifier,
+    graph: Graph | GraphSet,
+    split: np.ndarray | None = None,
+) -> dict[str, float]:
     """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right, by split and "all".
 
     split [n]: by default the graph's. Splits without labelled nodes are left out.
@@ -94,7 +109,11 @@ def accuracies(module: NodeClassifier | GraphClassifier, graph: Graph | GraphSet
     if graph.y is None:
         return {}
     with torch.inference_mode():
-        logits = (predict(module, graph) if isinstance(graph, GraphSet) else module(*model_inputs(module, graph)))
+        logits = (
+            predict(module, graph)
+            if isinstance(graph, GraphSet)
+            else module(*model_inputs(module, graph))
+        )
     right = logits.argmax(dim=1).cpu().numpy() == graph.y
     split, labelled = graph.split if split is None else split, graph.y >= 0
     nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
@@ -111,7 +130,9 @@ def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
     return tuple(torch.tensor(array, device=device) for array in arrays)
 
 
-def graph_inputs(module: GraphClassifier, graphs: GraphSet, numbers: np.ndarray) -> tuple[Tensor, ...]:
+def graph_inputs(
+    module: GraphClassifier, graphs: GraphSet, numbers: np.ndarray
+) -> tuple[Tensor, ...]:
     """The arguments of `module.forward` on a batch of graphs, on the module's device."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
     arrays = [graphs.union.x[nodes], edge_index, owner]
@@ -124,8 +145,12 @@ def graph_inputs(module: GraphClassifier, graphs: GraphSet, numbers: np.ndarray)
 def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tensor:
     """Logits [n, C] of every graph of a collection."""
     numbers = np.arange(len(graphs))
-    return torch.cat([module(*graph_inputs(module, graphs, numbers[start:start + batch]))
-                      for start in range(0, len(graphs), batch)])
+    return torch.cat(
+        [
+            module(*graph_inputs(module, graphs, numbers[start : start + batch]))
+            for start in range(0, len(graphs), batch)
+        ]
+    )
 
 
 def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
@@ -149,16 +174,20 @@ def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
         nodes = rng.permutation(np.flatnonzero(y == label))
         tenth = len(nodes) // 10
         split[nodes] = "train"
-        split[nodes[:tenth]], split[nodes[tenth:2 * tenth]] = "val", "test"
+        split[nodes[:tenth]], split[nodes[tenth : 2 * tenth]] = "val", "test"
     return split
 
 
 class _Run:
     """One training run: the module, the tensors it learns from, and the best state so far."""
 
-    def __init__(self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]):
+    def __init__(
+        self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]
+    ):
         self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
-        self.optimizer = torch.optim.Adam(module.parameters(), self.lr, weight_decay=values["weight_decay"])
+        self.optimizer = torch.optim.Adam(
+            module.parameters(), self.lr, weight_decay=values["weight_decay"]
+        )
         self.inputs = self._inputs(module, graph)
         self.y = torch.tensor(graph.y, device=next(module.parameters()).device)
         nodes = [np.flatnonzero((split == name) & (graph.y >= 0)) for name in ("train", "val")]
@@ -176,7 +205,9 @@ class _Run:
             if should_stop is not None and should_stop():
                 return epoch - 1
             loss, accuracy = self._step(epoch)
-            if progress and (time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs):
+            if progress and (
+                time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs
+            ):
                 progress(epoch, self.num_epochs, loss, accuracy)
                 shown = time.monotonic()
         return self.num_epochs
@@ -198,7 +229,11 @@ class _Run:
         self.optimizer.zero_grad()
         loss, accuracy = self._measure(chosen)
         if not torch.isfinite(loss):
-            advice = f"try LR below {self.lr:g}" if epoch > 1 else "features or edge weights are too extreme"
+            advice = (
+                f"try LR below {self.lr:g}"
+                if epoch > 1
+                else "features or edge weights are too extreme"
+            )
             raise ModelError(f"the loss became {loss.item()} in epoch {epoch}: {advice}")
         loss.backward()
         self.optimizer.step()
@@ -209,7 +244,10 @@ class _Run:
         self.module.eval()
         loss, accuracy = self._measure(self.val)
         if (accuracy, -loss.item()) > self.best:
-            self.best, self.best_state = (accuracy, -loss.item()), deepcopy(self.module.state_dict())
+            self.best, self.best_state = (
+                (accuracy, -loss.item()),
+                deepcopy(self.module.state_dict()),
+            )
         return accuracy
 
     def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
@@ -221,7 +259,9 @@ class _Run:
 class _GraphsRun(_Run):
     """The same for a collection: an epoch takes all its training graphs in random batches."""
 
-    def __init__(self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]):
+    def __init__(
+        self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]
+    ):
         super().__init__(module, graphs, split, values)
         self.graphs, self.batch = graphs, values["batch"] or BATCH
 
@@ -233,9 +273,14 @@ class _GraphsRun(_Run):
         found = [(*self._learn(batch, epoch), len(batch)) for batch in order.split(self.batch)]
         losses, shares, sizes = map(np.array, zip(*found))
         accuracy = float(np.average(shares, weights=sizes))
-        return float(np.average(losses, weights=sizes)), self._validate() if len(self.val) else accuracy
+        return float(np.average(losses, weights=sizes)), self._validate() if len(
+            self.val
+        ) else accuracy
 
     def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
         """Cross-entropy and accuracy on graphs."""
-        logits, y = self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy())), self.y[chosen]
+        logits, y = (
+            self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy())),
+            self.y[chosen],
+        )
         return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()

@@ -36,8 +36,10 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     differences = _differences(module.state_dict(), state)
     if differences:
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-        raise ModelError(f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
-                         f"{_hint(module.spec, state)}")
+        raise ModelError(
+            f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
+            f"{_hint(module.spec, state)}"
+        )
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
@@ -46,8 +48,9 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
 
 def to_bytes(module: nn.Module) -> bytes:
     """The module's state as safetensors bytes; `load_weights` reads them back."""
-    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in
-                                   module.state_dict().items()})
+    return safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    )
 
 
 def content_hash(module: nn.Module, spec: object = None) -> str:
@@ -65,8 +68,11 @@ def content_hash(module: nn.Module, spec: object = None) -> str:
 
 def _settings(module: nn.Module) -> list[tuple[str, Any]]:
     """Public attributes with plain values, such as heads or slopes: they decide the output too."""
-    return sorted((name, value) for name, value in vars(module).items()
-                  if isinstance(value, bool | int | float | str) and name != "training" and name[0] != "_")
+    return sorted(
+        (name, value)
+        for name, value in vars(module).items()
+        if isinstance(value, bool | int | float | str) and name != "training" and name[0] != "_"
+    )
 
 
 def _raw_bytes(tensor: Tensor) -> bytes:
@@ -82,13 +88,18 @@ def _read(source: str | Path | bytes) -> dict[str, Tensor]:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from None
     except SafetensorError as error:
         pickled = content[:2] in (b"PK", b"\x80\x02")
-        advice = "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
+        advice = (
+            "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
+        )
         raise DataError(f"{where}: no safetensors file; {advice if pickled else error}") from None
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    shapes = [f"{name} is {list(found[name].shape)}, expected {list(tensor.shape)}"
-              for name, tensor in expected.items() if name in found and found[name].shape != tensor.shape]
+    shapes = [
+        f"{name} is {list(found[name].shape)}, expected {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
     missing = [f"{name} is missing" for name in expected if name not in found]
     unexpected = [f"{name} is unexpected" for name in sorted(found) if name not in expected]
     return shapes + missing + unexpected
@@ -103,7 +114,9 @@ def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
     if features != spec.in_channels:
         return f"; the weights are for {features} features, the graph has {spec.in_channels}"
     asked = {"classes": spec.out_channels, **vars(spec)}
-    wrong = [f"{name.upper()} = {value}" for name, value in suggested.items() if value != asked[name]]
+    wrong = [
+        f"{name.upper()} = {value}" for name, value in suggested.items() if value != asked[name]
+    ]
     return f"; the file suggests {', '.join(wrong)}" if wrong else ""
 
 
@@ -111,17 +124,31 @@ def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The same for a classifier of graphs; its pooling has no weights."""
     marks = {"leconv": "lin3.weight"} | {name: mark for name, (mark, _, _) in LAYOUTS.items()}
     architecture = next((name for name, mark in marks.items() if f"convs.0.{mark}" in state), None)
-    first, hidden, last = state["node_emb.weight"], state.get("lin1.weight"), state.get("lin2.weight")
-    if architecture is None or any(part is None or part.dim() != 2 for part in (first, hidden, last)):
+    first, hidden, last = (
+        state["node_emb.weight"],
+        state.get("lin1.weight"),
+        state.get("lin2.weight"),
+    )
+    if architecture is None or any(
+        part is None or part.dim() != 2 for part in (first, hidden, last)
+    ):
         return {}
     layers = len({name.split(".")[1] for name in state if name.startswith("convs.")})
-    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "classes": len(last),
-            "hidden": hidden.shape[0], "heads": first.shape[0] // max(1, hidden.shape[0])}
+    return {
+        "in_channels": first.shape[1],
+        "architecture": architecture,
+        "layers": layers,
+        "classes": len(last),
+        "hidden": hidden.shape[0],
+        "heads": first.shape[0] // max(1, hidden.shape[0]),
+    }
 
 
 def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """in_channels, and options of CREATE MODEL, read off a state dict; empty where it is none of ours."""
-    architecture = next((name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None)
+    architecture = next(
+        (name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None
+    )
     if "node_emb.weight" in state:
         return _suggested_for_graphs(state)
     layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
@@ -130,6 +157,14 @@ def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if first is None or last is None or first.dim() != 2:
         return {}
     heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
-    hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}  # one layer: its width is the classes
-    return {"in_channels": first.shape[1], "architecture": architecture, "layers": layers, "heads": heads,
-            "classes": len(last), **hidden}
+    hidden = (
+        {"hidden": first.shape[0] // heads} if layers > 1 else {}
+    )  # one layer: its width is the classes
+    return {
+        "in_channels": first.shape[1],
+        "architecture": architecture,
+        "layers": layers,
+        "heads": heads,
+        "classes": len(last),
+        **hidden,
+    }

@@ -17,4 +17,8 @@ def of_class(label: int | None) -> str:
 
 def of_nodes(labels: Sequence[int | None]) -> list[str]:
     """A colour for each of the nodes of a picture; where nothing is known of any of them, one that is easy to see."""
-    return [CLASSES[0]] * len(labels) if not any(label is not None for label in labels) else list(map(of_class, labels))
+    return (
+        [CLASSES[0]] * len(labels)
+        if not any(label is not None for label in labels)
+        else list(map(of_class, labels))
+    )

@@ -13,16 +13,34 @@ from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
 from sxq.values.result import Result
 
-REPORTED = ("target", "status", "prediction", "probability", "p_empty", "self_sufficient", "field_size", "hops",
-            "candidates", "explanatory", "front", "dominance", "coverage", "epsilon_achieved", "complete", "note")
+REPORTED = (
+    "target",
+    "status",
+    "prediction",
+    "probability",
+    "p_empty",
+    "self_sufficient",
+    "field_size",
+    "hops",
+    "candidates",
+    "explanatory",
+    "front",
+    "dominance",
+    "coverage",
+    "epsilon_achieved",
+    "complete",
+    "note",
+)
 
 
 def export(result: Result, path: str) -> None:
     """Write an answer to `path`, by its suffix; raises InvalidValue (the suffix), DataError (the file)."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
-        raise InvalidValue(f"cannot export to {str(path)!r}: expected one of {', '.join(WRITERS)} "
-                           "(for Parquet: COPY (SELECT ...) TO 'file.parquet')")
+        raise InvalidValue(
+            f"cannot export to {str(path)!r}: expected one of {', '.join(WRITERS)} "
+            "(for Parquet: COPY (SELECT ...) TO 'file.parquet')"
+        )
     try:
         WRITERS[suffix](result, path)
     except OSError as error:
@@ -38,14 +56,20 @@ def union(result: Result):
 
     whole = networkx.DiGraph()
     for e in result:
+
         def name(key, e=e):
             return key if e.kind == "node" else f"{e.target}/{key}"
 
         for key, facts in e.to_networkx().nodes(data=True):
             known = whole.nodes.get(name(key), {})
-            whole.add_node(name(key), **facts | {"target": facts["target"] or known.get("target", False)})
+            whole.add_node(
+                name(key), **facts | {"target": facts["target"] or known.get("target", False)}
+            )
         for u, v in ((name(u), name(v)) for u, v in e.edges):
-            held = [*whole.get_edge_data(u, v, {}).get("members", "").split(), f"{e.target}:{e.rank}"]
+            held = [
+                *whole.get_edge_data(u, v, {}).get("members", "").split(),
+                f"{e.target}:{e.rank}",
+            ]
             whole.add_edge(u, v, members=" ".join(held), count=len(held))
     return whole
 
@@ -53,13 +77,31 @@ def union(result: Result):
 def content(result: Result) -> dict[str, Any]:
     """The answer as plain values."""
     return {
-        "query_id": result.query_id, "text": result.text, "plan": result.plan, "seconds": result.seconds,
+        "query_id": result.query_id,
+        "text": result.text,
+        "plan": result.plan,
+        "seconds": result.seconds,
         "targets": [
-            {name: getattr(report, name) for name in REPORTED} | {"explanations": [
-                {"rank": e.rank, "size": e.size, "factual": e.factual, "counterfactual": e.counterfactual,
-                 "generator": e.generator, "dominance": e.dominance, "raw": _finite(e.raw), "scores": _finite(e.scores),
-                 "edges": e.edges} for e in report.explanations]}
-            for report in result.targets]}
+            {name: getattr(report, name) for name in REPORTED}
+            | {
+                "explanations": [
+                    {
+                        "rank": e.rank,
+                        "size": e.size,
+                        "factual": e.factual,
+                        "counterfactual": e.counterfactual,
+                        "generator": e.generator,
+                        "dominance": e.dominance,
+                        "raw": _finite(e.raw),
+                        "scores": _finite(e.scores),
+                        "edges": e.edges,
+                    }
+                    for e in report.explanations
+                ]
+            }
+            for report in result.targets
+        ],
+    }
 
 
 def _finite(values) -> dict[str, float | None]:
@@ -73,7 +115,13 @@ def _graphml(result: Result, path: str) -> None:
 
 
 def _json(result: Result, path: str) -> None:
-    Path(path).write_text(json.dumps(content(result), ensure_ascii=False, indent=1, default=written), encoding="utf-8")
+    Path(path).write_text(
+        json.dumps(content(result), ensure_ascii=False, indent=1, default=written), encoding="utf-8"
+    )
 
 
-WRITERS = {".graphml": _graphml, ".json": _json, ".csv": lambda result, path: result.df().to_csv(path, index=False)}
+WRITERS = {
+    ".graphml": _graphml,
+    ".json": _json,
+    ".csv": lambda result, path: result.df().to_csv(path, index=False),
+}

@@ -2,9 +2,9 @@
 
 from html import escape
 
-from sxq.values.explanation import Explanation
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
+from sxq.values.explanation import Explanation
 from sxq.values.table import cell
 
 ROWS = 40  # most rows of a table
@@ -23,16 +23,40 @@ def table_html(table) -> str:
 
 def result_html(result) -> str:
     """A skyline: its members with bars, what it covers, and the first members drawn."""
-    heads = ["target", "rank", "size", "factual", "counterfactual", *result.measures.values(), "covers", "by"]
+    heads = [
+        "target",
+        "rank",
+        "size",
+        "factual",
+        "counterfactual",
+        *result.measures.values(),
+        "covers",
+        "by",
+    ]
     rows = "".join(
-        "<tr>" + "".join(f"<td>{text}</td>" for text in (
-            escape(str(e.target)), e.rank, e.size, _flag(e.factual), _flag(e.counterfactual),
-            *(_measured(e, name) for name in result.measures), e.dominance, escape(e.generator))) + "</tr>"
-        for e in result.explanations[:ROWS])
+        "<tr>"
+        + "".join(
+            f"<td>{text}</td>"
+            for text in (
+                escape(str(e.target)),
+                e.rank,
+                e.size,
+                _flag(e.factual),
+                _flag(e.counterfactual),
+                *(_measured(e, name) for name in result.measures),
+                e.dominance,
+                escape(e.generator),
+            )
+        )
+        + "</tr>"
+        for e in result.explanations[:ROWS]
+    )
     notes = "".join(f"<br>{escape(note)}" for note in result.notes())
     drawn = "".join(explanation_html(e) for e in result.explanations[:DRAWN])
-    return (f"<table><thead>{_row('th', heads)}</thead><tbody>{rows}</tbody></table>"
-            f"<p>{escape(result.summary())}{notes}</p><div>{drawn}</div>")
+    return (
+        f"<table><thead>{_row('th', heads)}</thead><tbody>{rows}</tbody></table>"
+        f"<p>{escape(result.summary())}{notes}</p><div>{drawn}</div>"
+    )
 
 
 def explanation_html(e: Explanation) -> str:
@@ -41,27 +65,45 @@ def explanation_html(e: Explanation) -> str:
     at = [(SIZE / 2 + x * (SIZE / 2 - 24), SIZE / 2 - y * (SIZE / 2 - 24)) for x, y in drawn.places]
 
     def lines(edges, colour: str, width: float) -> str:
-        path = "".join(f"M{at[u][0]:.1f} {at[u][1]:.1f}L{at[v][0]:.1f} {at[v][1]:.1f}" for u, v in edges)
-        return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>' if path else ""
+        path = "".join(
+            f"M{at[u][0]:.1f} {at[u][1]:.1f}L{at[v][0]:.1f} {at[v][1]:.1f}" for u, v in edges
+        )
+        return (
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+            if path
+            else ""
+        )
 
     inside = drawn.inside(0)
     labels = drawn.labels()
-    dots = "".join(_dot(i == 0 and drawn.rooted, at[i], key, label, fill, i in inside)
-                   for i, (key, label, fill) in enumerate(zip(drawn.keys(), labels, colours.of_nodes(labels))))
+    dots = "".join(
+        _dot(i == 0 and drawn.rooted, at[i], key, label, fill, i in inside)
+        for i, (key, label, fill) in enumerate(zip(drawn.keys(), labels, colours.of_nodes(labels)))
+    )
     caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
-    return (f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
-            f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
-            f'{lines(drawn.members[0], "#778899", 2.4)}{dots}</svg><br>{caption}</span>')
+    return (
+        f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
+        f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
+        f"{lines(drawn.members[0], '#778899', 2.4)}{dots}</svg><br>{caption}</span>"
+    )
 
 
-def _dot(target: bool, at: tuple[float, float], key, label: int | None, fill: str, inside: bool) -> str:
+def _dot(
+    target: bool, at: tuple[float, float], key, label: int | None, fill: str, inside: bool
+) -> str:
     x, y = (f"{value:.1f}" for value in at)
     ring = f'<circle cx="{x}" cy="{y}" r="10" fill="none" stroke="{colours.TARGET}" stroke-width="2.5"/>'
     known = "" if label is None else f", class {label}"
-    name = f'<text x="{x}" y="{at[1] - 9 - 4 * target:.1f}" font-size="10" text-anchor="middle" ' \
-           f'fill="currentColor">{escape(str(key))}</text>' if inside else ""
-    dot = (f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{fill}" '
-           f'opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>')
+    name = (
+        f'<text x="{x}" y="{at[1] - 9 - 4 * target:.1f}" font-size="10" text-anchor="middle" '
+        f'fill="currentColor">{escape(str(key))}</text>'
+        if inside
+        else ""
+    )
+    dot = (
+        f'<circle cx="{x}" cy="{y}" r="{6 if inside else 3}" fill="{fill}" '
+        f'opacity="{1 if inside else 0.4}"><title>{escape(f"{key}{known}")}</title></circle>'
+    )
     return f"{ring if target else ''}{dot}{name}"
 
 
@@ -79,6 +121,8 @@ def _measured(e: Explanation, name: str) -> str:
     bar = ""
     if name in e.scores:
         width = round(40 * min(max(e.scores[name], 0.0), 1.0))
-        bar = (f'<span style="display:inline-block;width:{width}px;height:8px;background:{colours.CLASSES[0]};'
-               f'margin-right:{44 - width}px"></span>')
+        bar = (
+            f'<span style="display:inline-block;width:{width}px;height:8px;background:{colours.CLASSES[0]};'
+            f'margin-right:{44 - width}px"></span>'
+        )
     return f"{bar}{escape(cell(e.raw[name]))}"

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sxq.values.explanation import Explanation, TargetReport
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
+from sxq.values.explanation import Explanation, TargetReport
 
 HERE = Path(__file__).parent
 TARGETS = 50  # most targets on a page
@@ -32,35 +32,76 @@ def content(result) -> dict[str, Any]:
     """Everything the page shows, as plain values."""
     shown = [report for report in result.targets if report.field_size is not None][:TARGETS]
     return {
-        "text": result.text, "plan": result.plan, "summary": result.summary(), "notes": result.notes(),
-        "left_out": len(result.targets) - len(shown), "classes": colours.CLASSES, "unknown": colours.UNKNOWN,
-        "objectives": result.objectives, "kind": result.kind, "targets": [_target(report, result) for report in shown],
-        "sql": _sql(result)}
+        "text": result.text,
+        "plan": result.plan,
+        "summary": result.summary(),
+        "notes": result.notes(),
+        "left_out": len(result.targets) - len(shown),
+        "classes": colours.CLASSES,
+        "unknown": colours.UNKNOWN,
+        "objectives": result.objectives,
+        "kind": result.kind,
+        "targets": [_target(report, result) for report in shown],
+        "sql": _sql(result),
+    }
 
 
 def _target(report: TargetReport, result) -> dict[str, Any]:
     members = report.explanations
     return {
-        "key": str(report.target), "meaning": words.meaning(report, result.kind),
+        "key": str(report.target),
+        "meaning": words.meaning(report, result.kind),
         "proof": words.certificate(report, result.epsilon, result.kind),
-        "examined": {name: [round(float(v), 4) for v in values] for name, values in report.examined.items()},
-        "members": [_member(e, result) for e in members], "scene": _scene(scene(members), members) if members else None}
+        "examined": {
+            name: [round(float(v), 4) for v in values] for name, values in report.examined.items()
+        },
+        "members": [_member(e, result) for e in members],
+        "scene": _scene(scene(members), members) if members else None,
+    }
 
 
 def _member(e: Explanation, result) -> dict[str, Any]:
-    measures = [{"name": name, "raw": e.raw[name], "score": e.scores.get(name)}
-                for name in dict.fromkeys([*result.objectives, *result.measures]) if name in e.raw]
-    return {"rank": e.rank, "size": e.size, "nodes": len(e.nodes), "factual": e.factual, "tie": e.tie,
-            "counterfactual": e.counterfactual, "generator": e.generator, "covers": e.dominance, "measures": measures}
+    measures = [
+        {"name": name, "raw": e.raw[name], "score": e.scores.get(name)}
+        for name in dict.fromkeys([*result.objectives, *result.measures])
+        if name in e.raw
+    ]
+    return {
+        "rank": e.rank,
+        "size": e.size,
+        "nodes": len(e.nodes),
+        "factual": e.factual,
+        "tie": e.tie,
+        "counterfactual": e.counterfactual,
+        "generator": e.generator,
+        "covers": e.dominance,
+        "measures": measures,
+    }
 
 
 def _scene(drawn: Scene, members) -> dict[str, Any]:
     labels, keys = drawn.labels(), drawn.keys()
-    nodes = [{"key": str(key), "label": label, "x": round(float(x), 4), "y": round(float(y), 4),
-              "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None)}
-             for key, label, (x, y), p, hop in zip(keys, labels, drawn.places, drawn.positions, drawn.hops)]
-    return {"nodes": nodes, "context": drawn.context, "truth": drawn.truth, "members": drawn.members,
-            "left_out": drawn.left_out, "directed": drawn.directed, "rooted": drawn.rooted}
+    nodes = [
+        {
+            "key": str(key),
+            "label": label,
+            "x": round(float(x), 4),
+            "y": round(float(y), 4),
+            "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None),
+        }
+        for key, label, (x, y), p, hop in zip(
+            keys, labels, drawn.places, drawn.positions, drawn.hops
+        )
+    ]
+    return {
+        "nodes": nodes,
+        "context": drawn.context,
+        "truth": drawn.truth,
+        "members": drawn.members,
+        "left_out": drawn.left_out,
+        "directed": drawn.directed,
+        "rooted": drawn.rooted,
+    }
 
 
 def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tuple[str, str]]:
@@ -82,14 +123,20 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
 def _sql(result) -> list[str]:
     if result.query_id is None:
         return []
-    number, columns = result.query_id, ", ".join(f'"{column}"' if not column.isidentifier() else column
-                                                 for column in result.measures.values())
+    number, columns = (
+        result.query_id,
+        ", ".join(
+            f'"{column}"' if not column.isidentifier() else column
+            for column in result.measures.values()
+        ),
+    )
     return [
         f"SELECT target, rank, size, {columns}\nFROM explanations WHERE query_id = {number} ORDER BY target, rank;",
         "SELECT src, dst, count(*) AS members\nFROM explanations JOIN explanation_edges USING (explanation_id)\n"
         f"WHERE query_id = {number} GROUP BY ALL ORDER BY members DESC;",
         f"SELECT * FROM targets WHERE query_id = {number};",
-        f"AUDIT QUERY {number};"]
+        f"AUDIT QUERY {number};",
+    ]
 
 
 def _json(value: Any) -> str:

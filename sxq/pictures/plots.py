@@ -8,9 +8,9 @@ from itertools import combinations
 from typing import Any
 
 from sxq.errors import DataError
-from sxq.values.explanation import Explanation
 from sxq.pictures import colours
 from sxq.pictures.scene import Scene, scene
+from sxq.values.explanation import Explanation
 
 COLUMNS = 3  # of pictures in a row
 NAMED = 40  # most nodes with their key written on them
@@ -38,7 +38,9 @@ def plot_result(result, path: str | None = None, target: Any = None):
     for number, pair in enumerate(pairs):
         _scatter(figure.add_subplot(grid[rows, number]), report, *pair)
     _legend(figure, drawn)
-    title = f"{result.kind} {report.target}: class {report.prediction}, p = {report.probability:.2f}"
+    title = (
+        f"{result.kind} {report.target}: class {report.prediction}, p = {report.probability:.2f}"
+    )
     figure.suptitle(title, fontsize=12)
     return _saved(figure, path)
 
@@ -46,8 +48,14 @@ def plot_result(result, path: str | None = None, target: Any = None):
 def _report(result, target: Any):
     found = [r for r in result.targets if r.explanations and (target is None or r.target == target)]
     if not found:
-        raise DataError("there is nothing to draw: " + (
-            "no target has explanations" if target is None else f"no explanations of target {target!r}"))
+        raise DataError(
+            "there is nothing to draw: "
+            + (
+                "no target has explanations"
+                if target is None
+                else f"no explanations of target {target!r}"
+            )
+        )
     return found[0]
 
 
@@ -75,35 +83,99 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     from matplotlib.patheffects import withStroke
 
     places, own = drawn.places, drawn.members[number]
-    size = min(1.0, 40 / max(len({node for member in drawn.members for edge in member for node in edge}), 1))
-    axes.add_collection(LineCollection([places[list(edge)] for edge in drawn.truth], colors=colours.TRUTH, lw=9,
-                                       capstyle="round", zorder=0))
-    axes.add_collection(LineCollection([places[list(edge)] for edge in drawn.context], colors=colours.CONTEXT, lw=0.7,
-                                       zorder=1))
+    size = min(
+        1.0,
+        40 / max(len({node for member in drawn.members for edge in member for node in edge}), 1),
+    )
+    axes.add_collection(
+        LineCollection(
+            [places[list(edge)] for edge in drawn.truth],
+            colors=colours.TRUTH,
+            lw=9,
+            capstyle="round",
+            zorder=0,
+        )
+    )
+    axes.add_collection(
+        LineCollection(
+            [places[list(edge)] for edge in drawn.context], colors=colours.CONTEXT, lw=0.7, zorder=1
+        )
+    )
     if drawn.directed:
         for u, v in own:
-            axes.add_patch(FancyArrowPatch(places[u], places[v], arrowstyle="-|>", mutation_scale=9, shrinkA=6,
-                                           shrinkB=6, lw=1.8, color=colours.MEMBER, zorder=2))
+            axes.add_patch(
+                FancyArrowPatch(
+                    places[u],
+                    places[v],
+                    arrowstyle="-|>",
+                    mutation_scale=9,
+                    shrinkA=6,
+                    shrinkB=6,
+                    lw=1.8,
+                    color=colours.MEMBER,
+                    zorder=2,
+                )
+            )
     else:
-        axes.add_collection(LineCollection([places[list(edge)] for edge in own], colors=colours.MEMBER,
-                                           lw=max(2.2 * size, 0.8), zorder=2))
+        axes.add_collection(
+            LineCollection(
+                [places[list(edge)] for edge in own],
+                colors=colours.MEMBER,
+                lw=max(2.2 * size, 0.8),
+                zorder=2,
+            )
+        )
     inside = sorted(drawn.inside(number))
     others = sorted(set(range(len(places))) - set(inside))
     fills = colours.of_nodes(drawn.labels())
-    axes.scatter(*places[others].T, s=22 * size, c=[fills[i] for i in others], alpha=0.35, linewidths=0, zorder=3)
-    axes.scatter(*places[inside].T, s=95 * size, c=[fills[i] for i in inside], edgecolors="white",
-                 linewidths=0.8 * size, zorder=4)
-    axes.scatter(*places[: drawn.rooted].T, s=230, facecolors="none", edgecolors=colours.TARGET, linewidths=2.4,
-                 zorder=5)
+    axes.scatter(
+        *places[others].T,
+        s=22 * size,
+        c=[fills[i] for i in others],
+        alpha=0.35,
+        linewidths=0,
+        zorder=3,
+    )
+    axes.scatter(
+        *places[inside].T,
+        s=95 * size,
+        c=[fills[i] for i in inside],
+        edgecolors="white",
+        linewidths=0.8 * size,
+        zorder=4,
+    )
+    axes.scatter(
+        *places[: drawn.rooted].T,
+        s=230,
+        facecolors="none",
+        edgecolors=colours.TARGET,
+        linewidths=2.4,
+        zorder=5,
+    )
     if len(inside) <= NAMED:
         for i, key in enumerate(drawn.keys()):
             if i in inside:
-                axes.annotate(str(key), places[i], (0, 7), textcoords="offset points", ha="center", fontsize=7.5,
-                              zorder=6, color="#222222", path_effects=[withStroke(linewidth=2, foreground="white")])
+                axes.annotate(
+                    str(key),
+                    places[i],
+                    (0, 7),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7.5,
+                    zorder=6,
+                    color="#222222",
+                    path_effects=[withStroke(linewidth=2, foreground="white")],
+                )
     flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
-    values = "   ".join(f"{name} {value:.3g}" for name, value in e.raw.items() if name != "size" and name in e.scores)
+    values = "   ".join(
+        f"{name} {value:.3g}"
+        for name, value in e.raw.items()
+        if name != "size" and name in e.scores
+    )
     hidden = f" ({drawn.left_out[number]} not drawn)" if drawn.left_out[number] else ""
-    axes.set_title(f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}", fontsize=8.5)
+    axes.set_title(
+        f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}", fontsize=8.5
+    )
     axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_color("#e3e6ea")
@@ -111,13 +183,30 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
 
 def _scatter(axes, report, x: str, y: str) -> None:
     """The members before what was examined; both axes are scores, so better is up and to the right."""
-    axes.scatter(report.examined[x], report.examined[y], s=7, c="#c3cad3", linewidths=0, label="examined")
+    axes.scatter(
+        report.examined[x], report.examined[y], s=7, c="#c3cad3", linewidths=0, label="examined"
+    )
     members = report.explanations
-    axes.scatter([e.scores[x] for e in members], [e.scores[y] for e in members], s=60, c="#d1495b",
-                 edgecolors="white", linewidths=0.8, label="answer", zorder=3)
+    axes.scatter(
+        [e.scores[x] for e in members],
+        [e.scores[y] for e in members],
+        s=60,
+        c="#d1495b",
+        edgecolors="white",
+        linewidths=0.8,
+        label="answer",
+        zorder=3,
+    )
     for e in members:
-        axes.annotate(str(e.rank), (e.scores[x], e.scores[y]), (0, 6), textcoords="offset points", ha="center",
-                      fontsize=8, zorder=4)
+        axes.annotate(
+            str(e.rank),
+            (e.scores[x], e.scores[y]),
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            zorder=4,
+        )
     axes.set_xlabel(f"score of {x}", fontsize=9)
     axes.set_ylabel(f"score of {y}", fontsize=9)
     axes.margins(0.08, 0.1)
@@ -130,9 +219,15 @@ def _legend(figure, drawn: Scene) -> None:
     from matplotlib.lines import Line2D
 
     labels = sorted({label for label in drawn.labels() if label is not None})
-    dots = [Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"label {label}")
-            for label in labels]
-    ring = Line2D([], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target")
-    band = Line2D([], [], color=colours.TRUTH, lw=9, solid_capstyle="round", label="named by the ground truth")
+    dots = [
+        Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"label {label}")
+        for label in labels
+    ]
+    ring = Line2D(
+        [], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target"
+    )
+    band = Line2D(
+        [], [], color=colours.TRUTH, lw=9, solid_capstyle="round", label="named by the ground truth"
+    )
     handles = [*[ring] * drawn.rooted, *dots, *[band] * bool(drawn.truth)]
     figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)

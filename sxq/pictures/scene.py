@@ -28,7 +28,9 @@ class Scene:
     positions: np.ndarray  # [n] in the graph
     places: np.ndarray  # [n, 2] in [-1, 1]
     hops: np.ndarray  # [n] steps from the target node, or from the members of a whole graph
-    context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once where undirected
+    context: list[
+        tuple[int, int]
+    ]  # edges of the graph between the nodes; pairs once where undirected
     truth: list[tuple[int, int]]  # those of `context` that a ground truth names
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
@@ -61,8 +63,18 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     members = [_local(found, local) for found in edges]
     context, truth = _context(graph, positions, local)
     places = _layout(hops, context, members) if rooted else _packed(len(hops), context, members)
-    return Scene(graph, positions, places, hops, context, truth, members,
-                 [len(found) - len(drawn) for found, drawn in zip(edges, members)], not all(pairs), rooted)
+    return Scene(
+        graph,
+        positions,
+        places,
+        hops,
+        context,
+        truth,
+        members,
+        [len(found) - len(drawn) for found, drawn in zip(edges, members)],
+        not all(pairs),
+        rooted,
+    )
 
 
 def _whole(explanation: Explanation) -> bool:
@@ -81,17 +93,25 @@ def _around(graph, roots: np.ndarray, own: np.ndarray, most: int) -> tuple[np.nd
         found = [p for p in found.tolist() if p not in hop]
         needed = [p for p in found if p in missing][:room_for_own]
         room_for_own -= len(needed)
-        others = [p for p in found if p not in missing][: max(0, most - len(hop) - min(len(missing), OWN))]
+        others = [p for p in found if p not in missing][
+            : max(0, most - len(hop) - min(len(missing), OWN))
+        ]
         missing = missing - set(needed) if room_for_own else set()
         ring = np.array(needed + others, dtype=np.int64)
         hop |= dict.fromkeys(ring.tolist(), step)
-    hop |= dict.fromkeys(sorted(missing)[:room_for_own], step + 1)  # reached from the target, not towards it
+    hop |= dict.fromkeys(
+        sorted(missing)[:room_for_own], step + 1
+    )  # reached from the target, not towards it
     return np.array(list(hop)), np.array(list(hop.values()))
 
 
 def _edges(edge_index: np.ndarray, as_pairs: bool) -> list[tuple[int, int]]:
     """Edges by position, pairs once."""
-    return list(dict.fromkeys((min(e), max(e)) if as_pairs else e for e in map(tuple, edge_index.T.tolist())))
+    return list(
+        dict.fromkeys(
+            (min(e), max(e)) if as_pairs else e for e in map(tuple, edge_index.T.tolist())
+        )
+    )
 
 
 def _local(edges: list[tuple[int, int]], local: dict[int, int]) -> list[tuple[int, int]]:
@@ -114,7 +134,10 @@ def _layout(hops: np.ndarray, context, members) -> np.ndarray:
     own = list(dict.fromkeys(edge for member in members for edge in member))
     core = np.array(sorted({0, *(node for edge in own for node in edge)}))
     angle = np.arange(len(hops)) * 2.399963  # the golden angle, so that no two begin at one place
-    places = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (hops + 0.01 * np.arange(len(hops)))[:, None]
+    places = (
+        np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        * (hops + 0.01 * np.arange(len(hops)))[:, None]
+    )
     inner = np.searchsorted(core, np.array(own, dtype=int).reshape(-1, 2))
     places[core] = _stress(_steps(len(core), inner), places[core], np.zeros(len(core), bool))
     pinned = np.zeros(len(hops), bool)
@@ -133,9 +156,21 @@ def _packed(n: int, context, members) -> np.ndarray:
     places, corner, height, width = np.zeros((n, 2)), np.zeros(2), 0.0, None
     for part in parts:
         angle = np.arange(len(part)) * 2.399963
-        start = np.stack([np.cos(angle), np.sin(angle)], axis=1) * np.sqrt(1 + np.arange(len(part)))[:, None]
-        inner = [(u, v) for u, v in np.searchsorted(part, list(net.subgraph(part).edges) or np.zeros((0, 2), int))]
-        own = _stress(_steps(len(part), inner), start, np.zeros(len(part), bool)) if len(part) > 1 else np.zeros((1, 2))
+        start = (
+            np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            * np.sqrt(1 + np.arange(len(part)))[:, None]
+        )
+        inner = [
+            (u, v)
+            for u, v in np.searchsorted(
+                part, list(net.subgraph(part).edges) or np.zeros((0, 2), int)
+            )
+        ]
+        own = (
+            _stress(_steps(len(part), inner), start, np.zeros(len(part), bool))
+            if len(part) > 1
+            else np.zeros((1, 2))
+        )
         own -= own.min(axis=0)
         size = own.max(axis=0) + 1.0  # room around it, in steps
         width = width or 1.25 * size[0]  # the largest part and a column beside it
@@ -170,7 +205,7 @@ def _stress(steps: np.ndarray, places: np.ndarray, pinned: np.ndarray) -> np.nda
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
     for _ in range(120 if len(places) < 200 else 40):  # each round costs n^2
         apart = places[:, None] - places[None]
-        length = np.maximum(np.sqrt((apart ** 2).sum(axis=2)), 1e-6)
+        length = np.maximum(np.sqrt((apart**2).sum(axis=2)), 1e-6)
         pull = places[None] + apart * (steps / length)[..., None]
         moved = (weight[..., None] * pull).sum(axis=1) / total
         places = np.where(pinned[:, None], places, moved)

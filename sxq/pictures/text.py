@@ -27,7 +27,11 @@ def drawing(explanation: Explanation) -> str:
         for a, b in ((u, v), (v, u)):
             if b not in near[a]:
                 near[a].append(b)
-    root = explanation.target if explanation.kind == "node" else max(near, key=lambda node: len(near[node]))
+    root = (
+        explanation.target
+        if explanation.kind == "node"
+        else max(near, key=lambda node: len(near[node]))
+    )
     parents, order = _tree(root, near)
     children = defaultdict(list)
     for node in order[1:]:
@@ -75,6 +79,7 @@ def _pair(circles: set):
             return None
         seen.add(ends)
         return edge
+
     return pair
 
 

@@ -13,8 +13,10 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
     members = report.explanations
     keeps = min((e for e in members if e.factual), key=lambda e: e.size, default=None)
     turns = min((e for e in members if e.counterfactual), key=lambda e: e.size, default=None)
-    said = (f"The model puts {kind} {report.target} in class {report.prediction} "
-            f"with probability {report.probability:.2f}")
+    said = (
+        f"The model puts {kind} {report.target} in class {report.prediction} "
+        f"with probability {report.probability:.2f}"
+    )
     parts, around = [], "its neighbourhood" if kind == "node" else "it"
     if keeps:
         parts.append(f"{edges(keeps)} alone would be enough for it to say so")
@@ -22,7 +24,11 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
         them = "them" if turns.size > 1 else "that edge"
         parts.append(f"without {them if same else edges(turns)} it would say something else")
-    return f"{said}: {', and '.join(parts)}." if parts else f"{said}, and no part of {around} explains why."
+    return (
+        f"{said}: {', and '.join(parts)}."
+        if parts
+        else f"{said}, and no part of {around} explains why."
+    )
 
 
 def edges(explanation: Explanation) -> str:
@@ -39,21 +45,38 @@ def _named(u: Any, v: Any, both: bool) -> str:
     return f"{u}-{v}" if both else f"{u} → {v}"
 
 
-def certificate(report: TargetReport, epsilon: float | None, kind: str = "node") -> Sequence[tuple[str, str]]:
+def certificate(
+    report: TargetReport, epsilon: float | None, kind: str = "node"
+) -> Sequence[tuple[str, str]]:
     """What is proven about the answer: (what, how much)."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
     where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
     rows = [
         ("edges that could matter", f"{report.field_size:,} {where}"),
-        ("candidates verified", f"{report.candidates:,}, each by two inferences on the edited graph"),
+        (
+            "candidates verified",
+            f"{report.candidates:,}, each by two inferences on the edited graph",
+        ),
         ("of these, explanatory", f"{report.explanatory:,}"),
         ("exact front", f"{report.front:,} that nothing examined dominates"),
         ("covered by the answer", f"{report.dominance:,} ({share}){at}"),
-        ("all covered at epsilon", "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}"),
-        ("probability without any edge", f"{report.p_empty:.3f}" + (
-            ": the same class, so 'factual' says little" if report.self_sufficient else "")),
-        ("search", "came to its end, leaving nothing out for lack of budget" if report.complete else
-            "stopped before its end" if report.status == "stopped" else "came to the end of its budget"),
+        (
+            "all covered at epsilon",
+            "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}",
+        ),
+        (
+            "probability without any edge",
+            f"{report.p_empty:.3f}"
+            + (": the same class, so 'factual' says little" if report.self_sufficient else ""),
+        ),
+        (
+            "search",
+            "came to its end, leaving nothing out for lack of budget"
+            if report.complete
+            else "stopped before its end"
+            if report.status == "stopped"
+            else "came to the end of its budget",
+        ),
     ]
     return [row for row in rows if row[1]] + ([("note", report.note)] if report.note else [])

@@ -8,4 +8,13 @@ from sxq.planning.nodes import Plan, render
 from sxq.planning.planner import plan
 from sxq.planning.settings import SETTINGS, parse_setting
 
-__all__ = ["SETTINGS", "Catalog", "GeneratorInfo", "ModelInfo", "Plan", "parse_setting", "plan", "render"]
+__all__ = [
+    "SETTINGS",
+    "Catalog",
+    "GeneratorInfo",
+    "ModelInfo",
+    "Plan",
+    "parse_setting",
+    "plan",
+    "render",
+]

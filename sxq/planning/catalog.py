@@ -38,6 +38,8 @@ class Catalog:
     generators: Mapping[str, GeneratorInfo]
     default_generators: tuple[str, ...]
     settings: Mapping[str, Any]  # by name, as `parse_setting` returned them
-    learned: Mapping[str, str] = field(default_factory=dict)  # pre-trained attributors: name -> their model's
+    learned: Mapping[str, str] = field(
+        default_factory=dict
+    )  # pre-trained attributors: name -> their model's
     explainers: tuple[str, ...] = ()  # PyG explainers that were registered
     stores: bool = True  # false on a read-only database: answers are shown, not stored

@@ -21,17 +21,30 @@ def whole(clause: str, value: Any, default: int, least: int, most: int = MOST) -
     value = default if value is None else value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= value <= most or value != int(value):
-        limit = f"of {least} or more" if not is_number or not value > most else f"from {least} to {most}"
+        limit = (
+            f"of {least} or more"
+            if not is_number or not value > most
+            else f"from {least} to {most}"
+        )
         raise InvalidValue(f"{clause} {value!r}; expected a whole number {limit}")
     return int(value)
 
 
-def number(clause: str, value: Any, default: float | None, least: float, above: bool = False) -> float:
+def number(
+    clause: str, value: Any, default: float | None, least: float, above: bool = False
+) -> float:
     """The value of a clause, or its default, as a number of `least` or more (above it), or InvalidValue."""
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) \
-            or value < least or (above and value == least):
-        bound = "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or value < least
+        or (above and value == least)
+    ):
+        bound = (
+            "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
+        )
         raise InvalidValue(f"{clause} {value!r}; expected a number{bound}")
     return float(value)
 
@@ -53,7 +66,9 @@ def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure
         return number(clause, value, default, 0)
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple) or not len(value):
-            raise InvalidValue(f"{clause} {value!r}; expected numbers in brackets, such as [0.1, 0.2]")
+            raise InvalidValue(
+                f"{clause} {value!r}; expected numbers in brackets, such as [0.1, 0.2]"
+            )
         return tuple(number(clause, each, None, 0) for each in value)
     if not isinstance(value, str):
         raise InvalidValue(f"{clause} {value!r}; expected text")
@@ -66,5 +81,7 @@ def _objective(clause: str, value: Any, default: Objective, measures: Mapping[st
     try:
         return resolve(str(value), measures).name
     except UnknownName:
-        raise InvalidValue(f"{clause} {value!r}; expected {str(default)!r} or a measure of the query: "
-                           f"{', '.join(measures)}") from None
+        raise InvalidValue(
+            f"{clause} {value!r}; expected {str(default)!r} or a measure of the query: "
+            f"{', '.join(measures)}"
+        ) from None

@@ -17,16 +17,27 @@ def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int)
     rule = _rule(statement, catalog.settings["sxq_answer"])
     if statement.jointly:
         _check_jointly(rule, k, targets)
-    report = dict.fromkeys(resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"])
-    return Answer(lattice, k, rule, _alpha(statement), statement.jointly, tuple(report),
-                  catalog.settings["sxq_embedding"])
+    report = dict.fromkeys(
+        resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"]
+    )
+    return Answer(
+        lattice,
+        k,
+        rule,
+        _alpha(statement),
+        statement.jointly,
+        tuple(report),
+        catalog.settings["sxq_embedding"],
+    )
 
 
 def refuse_reported(clause: str, measure: Measure) -> Measure:
     """The measure, or InvalidValue for one that is measured for the answers only."""
     if measure.reported:
-        raise InvalidValue(f"{clause} names {measure.name!r}, which is measured for the answers only "
-                           f"({measure.cost}); SET sxq_report = '{measure.name}' shows it beside them")
+        raise InvalidValue(
+            f"{clause} names {measure.name!r}, which is measured for the answers only "
+            f"({measure.cost}); SET sxq_report = '{measure.name}' shows it beside them"
+        )
     return measure
 
 
@@ -34,8 +45,10 @@ def _rule(statement: Explain, setting: str) -> str:
     if not statement.diversify or setting == "divsx":
         return setting
     if setting in ("swap", "optimum"):
-        raise InvalidValue(f"DIVERSIFY with sxq_answer = {setting!r}, a rule that looks at dominance only; "
-                           "RESET sxq_answer, or SET sxq_answer = 'divsx'")
+        raise InvalidValue(
+            f"DIVERSIFY with sxq_answer = {setting!r}, a rule that looks at dominance only; "
+            "RESET sxq_answer, or SET sxq_answer = 'divsx'"
+        )
     return "diversity"
 
 
@@ -51,5 +64,7 @@ def _check_jointly(rule: str, k: int, targets: int) -> None:
         cause = "DIVERSIFY" if rule == "diversity" else f"sxq_answer = {rule!r}"
         raise InvalidValue(f"JOINTLY with {cause}; a joint answer is chosen by coverage")
     if k < targets:
-        raise InvalidValue(f"TOP {k} JOINTLY for {targets} targets; expected TOP {targets} or more, "
-                           f"one member for each")
+        raise InvalidValue(
+            f"TOP {k} JOINTLY for {targets} targets; expected TOP {targets} or more, "
+            f"one member for each"
+        )

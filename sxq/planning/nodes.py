@@ -25,16 +25,22 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    sizes: tuple[int, ...]  # candidate units of each field; of the first ones only, where time was up while planning
+    sizes: tuple[
+        int, ...
+    ]  # candidate units of each field; of the first ones only, where time was up while planning
     kind: str = "node"  # what the targets are: each a "node", or a "graph" of a collection
 
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
         if len(self.sizes) <= SHOWN_FIELDS:
-            fields = ", ".join(f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes))
+            fields = ", ".join(
+                f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes)
+            )
         else:
             low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
-            some = "" if len(self.sizes) == len(self.targets) else f" of the first {len(self.sizes)}"
+            some = (
+                "" if len(self.sizes) == len(self.targets) else f" of the first {len(self.sizes)}"
+            )
             fields = f"{len(self.targets)} {self.kind}s: {low} / {mid} / {high} (least / median / most{some})"
         if self.kind == "graph":
             return f"graphs {self.graph}; whole graphs; {unit} of {fields}"
@@ -52,8 +58,10 @@ class Generate:
     seed: int
 
     def line(self) -> str:
-        calls = [name + (f"({', '.join(f'{k} = {v}' for k, v in options)})" if options else "")
-                 for name, options in self.generators]
+        calls = [
+            name + (f"({', '.join(f'{k} = {v}' for k, v in options)})" if options else "")
+            for name, options in self.generators
+        ]
         turns = " in turn" if len(calls) > 1 else ""
         limit = f"; within {self.within:g} seconds" if self.within is not None else ""
         return f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{limit}; seed {self.seed}"
@@ -96,7 +104,9 @@ class Lattice:
     resolution: float
 
     def line(self) -> str:
-        return f"{', '.join(self.measures)}; epsilon {self.epsilon:g}; front limit {self.front_limit}"
+        return (
+            f"{', '.join(self.measures)}; epsilon {self.epsilon:g}; front limit {self.front_limit}"
+        )
 
 
 @dataclass(frozen=True)
@@ -105,22 +115,30 @@ class Answer:
 
     child: Lattice
     k: int
-    rule: str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
+    rule: (
+        str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
+    )
     alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
-    embedding: str = "features"  # or 'node2vec': by what 'diversity' and 'divsx' tell subgraphs apart
+    embedding: str = (
+        "features"  # or 'node2vec': by what 'diversity' and 'divsx' tell subgraphs apart
+    )
 
     def line(self) -> str:
-        how = {"coverage": "by coverage, then hypervolume",
-               "diversity": f"by diversity, alpha {self.alpha:g}",
-               "optimum": "by an exact search for coverage, then hypervolume",
-               "swap": "by the streaming swap rule",
-               "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}"}[self.rule]
+        how = {
+            "coverage": "by coverage, then hypervolume",
+            "diversity": f"by diversity, alpha {self.alpha:g}",
+            "optimum": "by an exact search for coverage, then hypervolume",
+            "swap": "by the streaming swap rule",
+            "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}",
+        }[self.rule]
         if self.rule in ("diversity", "divsx") and self.embedding != "features":
             how += f", by {self.embedding}"
         jointly = " of all targets jointly" if self.jointly else ""
-        return f"top {self.k}{jointly} {how}" + (f"; reports {', '.join(self.report)}" if self.report else "")
+        return f"top {self.k}{jointly} {how}" + (
+            f"; reports {', '.join(self.report)}" if self.report else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -157,9 +175,17 @@ def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
     """The plan as text, one line per operator; `notes` by operator name follow on the line (PROFILE)."""
     lines = []
     for depth, node in enumerate(plan.operators):
-        name = "Store" if isinstance(node, Plan) else "Field" if isinstance(node, FieldScan) else type(node).__name__
+        name = (
+            "Store"
+            if isinstance(node, Plan)
+            else "Field"
+            if isinstance(node, FieldScan)
+            else type(node).__name__
+        )
         note = f"  [{notes[name]}]" if notes and name in notes else ""
-        lines.append(("   " * (depth - 1) + "└─ " if depth else "") + f"{name}: {node.line()}{note}")
+        lines.append(
+            ("   " * (depth - 1) + "└─ " if depth else "") + f"{name}: {node.line()}{note}"
+        )
     return "\n".join(lines)
 
 

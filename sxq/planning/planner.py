@@ -17,8 +17,12 @@ DEFAULT_EPSILON, DEFAULT_SEED = 0.1, 0
 FLAGS = ("factual", "counterfactual")
 
 
-def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any],
-         late: Callable[[float | None], bool] = lambda within: False) -> Plan:
+def plan(
+    statement: Explain,
+    catalog: Catalog,
+    keys: Sequence[Any],
+    late: Callable[[float | None], bool] = lambda within: False,
+) -> Plan:
     """The plan of an EXPLAIN for the given target keys (a sub-query has been run by the corridor).
 
     late    whether the statement was stopped, or its seconds WITHIN have passed: then no more fields are sized
@@ -33,47 +37,86 @@ def plan(statement: Explain, catalog: Catalog, keys: Sequence[Any],
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(statement.generators, catalog, measures)
     _check_learned(generators, catalog, model.name)
-    within = None if statement.within is None else number("WITHIN", statement.within, None, 0, above=True)
+    within = (
+        None
+        if statement.within is None
+        else number("WITHIN", statement.within, None, 0, above=True)
+    )
     scan = _scan(graph_name, graph, model, keys, statement.directed, lambda: late(within))
     generate = Generate(
-        scan, generators,
+        scan,
+        generators,
         budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=within,
-        seed=whole("SEED", statement.seed, DEFAULT_SEED, 0))
-    verify = Verify(generate, model.name, *_backend(model, settings["sxq_inference"]), settings["sxq_batch_memory"])
+        seed=whole("SEED", statement.seed, DEFAULT_SEED, 0),
+    )
+    verify = Verify(
+        generate,
+        model.name,
+        *_backend(model, settings["sxq_inference"]),
+        settings["sxq_batch_memory"],
+    )
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
     lattice = Lattice(
-        Filter(verify, conditions) if conditions else verify, measures,
+        Filter(verify, conditions) if conditions else verify,
+        measures,
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
-        front_limit=settings["sxq_front_limit"], resolution=settings["sxq_resolution"])
+        front_limit=settings["sxq_front_limit"],
+        resolution=settings["sxq_resolution"],
+    )
     answer = choice(statement, catalog, lattice, len(scan.targets))
-    return Plan(answer, catalog.stores, statement.into, keeps=catalog.stores and settings["sxq_keep_candidates"])
+    return Plan(
+        answer,
+        catalog.stores,
+        statement.into,
+        keeps=catalog.stores and settings["sxq_keep_candidates"],
+    )
 
 
 def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
     """Nodes are targets of a model of nodes, graphs of a model of graphs."""
     has = "graph" if isinstance(graph, GraphSet) else "node"
     if kind != has:
-        raise InvalidValue(f"EXPLAIN {kind.upper()}, but model {model.name!r} classifies the {has}s of "
-                           f"{model.graph!r}: say EXPLAIN {has.upper()}")
+        raise InvalidValue(
+            f"EXPLAIN {kind.upper()}, but model {model.name!r} classifies the {has}s of "
+            f"{model.graph!r}: say EXPLAIN {has.upper()}"
+        )
 
 
-def _scan(name: str, graph: Graph | GraphSet, model: ModelInfo, keys: Sequence[Any], directed: bool,
-          late: Callable[[], bool]) -> FieldScan:
+def _scan(
+    name: str,
+    graph: Graph | GraphSet,
+    model: ModelInfo,
+    keys: Sequence[Any],
+    directed: bool,
+    late: Callable[[], bool],
+) -> FieldScan:
     kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
-    positions = tuple(dict.fromkeys(map(graph.position, keys)))  # a target named twice is explained once
+    positions = tuple(
+        dict.fromkeys(map(graph.position, keys))
+    )  # a target named twice is explained once
     directed = directed or not graph.undirected
     if kind == "graph":
         sizes = tuple(graph.units(directed)[list(positions)].tolist())
-        return FieldScan(name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind)
+        return FieldScan(
+            name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind
+        )
     sizes: list[int] = []
     for position in positions:
         if len(sizes) > SHOWN_FIELDS and late():
             break
         sizes.append(extract(graph, position, model.hops, 0, directed).num_units)
-    return FieldScan(name, directed, model.hops, model.halo, tuple(map(graph.key, positions)), positions, tuple(sizes))
+    return FieldScan(
+        name,
+        directed,
+        model.hops,
+        model.halo,
+        tuple(map(graph.key, positions)),
+        positions,
+        tuple(sizes),
+    )
 
 
 def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
@@ -81,7 +124,9 @@ def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
     if setting == "auto":
         return model.backend, model.reason
     if setting != model.backend == "disjoint":
-        raise InvalidValue(f"sxq_inference = {setting!r}, but model {model.name!r} needs 'disjoint': {model.reason}")
+        raise InvalidValue(
+            f"sxq_inference = {setting!r}, but model {model.name!r} needs 'disjoint': {model.reason}"
+        )
     return setting, "" if setting == model.backend else "as set"
 
 
@@ -93,30 +138,48 @@ def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tu
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")
     for name in names:
         known("generator", name, catalog.generators)
-    return tuple((call.name, _options(call, catalog.generators[call.name], objectives)) for call in calls)
+    return tuple(
+        (call.name, _options(call, catalog.generators[call.name], objectives)) for call in calls
+    )
 
 
-def _options(call: GeneratorCall, generator: GeneratorInfo,
-             objectives: Mapping[str, Measure]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, option(f"{call.name}({name})", value,
-                               known(f"option of {call.name}", name, generator.options), objectives))
-                 for name, value in call.options)
+def _options(
+    call: GeneratorCall, generator: GeneratorInfo, objectives: Mapping[str, Measure]
+) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (
+            name,
+            option(
+                f"{call.name}({name})",
+                value,
+                known(f"option of {call.name}", name, generator.options),
+                objectives,
+            ),
+        )
+        for name, value in call.options
+    )
 
 
 def _check_learned(generators, catalog: Catalog, model: str) -> None:
     """Whatever is `pretrained` must be there, and be made for the model; an `explainer` must be registered."""
     for name, options in generators:
         if "explainer" in catalog.generators[name].options:
-            known("explainer", dict(options).get("explainer", ""), dict.fromkeys(catalog.explainers))
+            known(
+                "explainer", dict(options).get("explainer", ""), dict.fromkeys(catalog.explainers)
+            )
         if "pretrained" not in catalog.generators[name].options:
             continue
         chosen = dict(options).get("pretrained")
         if chosen is None:
-            raise InvalidValue(f"BY {name} needs what was learned: {name}(pretrained = r), after PRETRAIN REFINE r "
-                               f"FOR MODEL {model}")
+            raise InvalidValue(
+                f"BY {name} needs what was learned: {name}(pretrained = r), after PRETRAIN REFINE r "
+                f"FOR MODEL {model}"
+            )
         if known("refine", chosen, catalog.learned) != model:
-            raise InvalidValue(f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
-                               f"not for {model!r}; PRETRAIN OR REPLACE REFINE {chosen} trains it anew")
+            raise InvalidValue(
+                f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
+                f"not for {model!r}; PRETRAIN OR REPLACE REFINE {chosen} trains it anew"
+            )
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def _whole(least: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or int(value) != float(value) or not least <= int(value) <= MOST:
             raise ValueError
         return int(value)
+
     return read
 
 
@@ -46,6 +47,7 @@ def _between(low: float, high: float) -> Callable[[Any], float]:
         if isinstance(value, bool) or not low <= float(value) <= high:
             raise ValueError
         return float(value)
+
     return read
 
 
@@ -54,6 +56,7 @@ def _one_of(*words: str) -> Callable[[Any], str]:
         if str(value).lower() not in words:
             raise ValueError
         return str(value).lower()
+
     return read
 
 
@@ -76,29 +79,68 @@ def _device(value: Any) -> str:
 
 
 SETTINGS = {
-    "sxq_answer": Setting("coverage", _one_of("coverage", "optimum", "swap", "divsx"),
-                          "'coverage', 'optimum', 'swap' or 'divsx'",
-                          "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
-                          "papers' streaming rules"),
-    "sxq_batch_memory": Setting("1 GB", memory, "a size of 1 MB or more, such as '512 MB'",
-                                "working memory of one verifier batch"),
-    "sxq_budget": Setting(5000, _whole(1), "a whole number of 1 or more",
-                          "distinct candidates verified per target where a query names no BUDGET"),
-    "sxq_device": Setting("auto", _device, "'auto', 'cpu', 'cuda' or 'cuda:N'",
-                          "where models run; auto is CUDA when there is one"),
-    "sxq_embedding": Setting("features", _one_of("features", "node2vec"), "'features' or 'node2vec'",
-                             "by what DIVERSIFY tells subgraphs apart: features averaged along their edges, or their "
-                             "nodes' places in the field"),
-    "sxq_front_limit": Setting(4096, _whole(1), "a whole number of 1 or more",
-                               "front members kept before the front is thinned to one per box of the (1+eps) grid"),
-    "sxq_inference": Setting("auto", _one_of("auto", "layered", "disjoint"), "'auto', 'layered' or 'disjoint'",
-                             "how candidates are verified: layer by layer, by copies of the field, or as found best"),
-    "sxq_keep_candidates": Setting(False, _switch, "true or false",
-                                   "store every verified candidate, the state graph of the search"),
-    "sxq_report": Setting("", _names, "names of measures between commas, such as 'rfdl+, stability'",
-                          "measures that are reported of the answers beside those of the query"),
-    "sxq_resolution": Setting(0.01, _between(STEP, 1), f"a number from {STEP} to 1",
-                              "scores are clipped from below here; finer differences are noise"),
+    "sxq_answer": Setting(
+        "coverage",
+        _one_of("coverage", "optimum", "swap", "divsx"),
+        "'coverage', 'optimum', 'swap' or 'divsx'",
+        "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
+        "papers' streaming rules",
+    ),
+    "sxq_batch_memory": Setting(
+        "1 GB",
+        memory,
+        "a size of 1 MB or more, such as '512 MB'",
+        "working memory of one verifier batch",
+    ),
+    "sxq_budget": Setting(
+        5000,
+        _whole(1),
+        "a whole number of 1 or more",
+        "distinct candidates verified per target where a query names no BUDGET",
+    ),
+    "sxq_device": Setting(
+        "auto",
+        _device,
+        "'auto', 'cpu', 'cuda' or 'cuda:N'",
+        "where models run; auto is CUDA when there is one",
+    ),
+    "sxq_embedding": Setting(
+        "features",
+        _one_of("features", "node2vec"),
+        "'features' or 'node2vec'",
+        "by what DIVERSIFY tells subgraphs apart: features averaged along their edges, or their "
+        "nodes' places in the field",
+    ),
+    "sxq_front_limit": Setting(
+        4096,
+        _whole(1),
+        "a whole number of 1 or more",
+        "front members kept before the front is thinned to one per box of the (1+eps) grid",
+    ),
+    "sxq_inference": Setting(
+        "auto",
+        _one_of("auto", "layered", "disjoint"),
+        "'auto', 'layered' or 'disjoint'",
+        "how candidates are verified: layer by layer, by copies of the field, or as found best",
+    ),
+    "sxq_keep_candidates": Setting(
+        False,
+        _switch,
+        "true or false",
+        "store every verified candidate, the state graph of the search",
+    ),
+    "sxq_report": Setting(
+        "",
+        _names,
+        "names of measures between commas, such as 'rfdl+, stability'",
+        "measures that are reported of the answers beside those of the query",
+    ),
+    "sxq_resolution": Setting(
+        0.01,
+        _between(STEP, 1),
+        f"a number from {STEP} to 1",
+        "scores are clipped from below here; finer differences are noise",
+    ),
 }
 
 

@@ -19,4 +19,13 @@ The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add
 from sxq.scoring.lattice import Answer, Lattice
 from sxq.scoring.measures import MEASURES, Measure, MeasureBatch, evaluate, resolve, user_measure
 
-__all__ = ["MEASURES", "Answer", "Lattice", "Measure", "MeasureBatch", "evaluate", "resolve", "user_measure"]
+__all__ = [
+    "MEASURES",
+    "Answer",
+    "Lattice",
+    "Measure",
+    "MeasureBatch",
+    "evaluate",
+    "resolve",
+    "user_measure",
+]

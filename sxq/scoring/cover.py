@@ -21,7 +21,9 @@ class Cover:
     """B(s) of every front member, and how to weigh it."""
 
     front: np.ndarray  # [F, M] int16 grid vectors of the members
-    bits: tuple[bitarray, ...]  # [F] of length D: the distinct vectors that a member epsilon-dominates
+    bits: tuple[
+        bitarray, ...
+    ]  # [F] of length D: the distinct vectors that a member epsilon-dominates
     vectors: np.ndarray  # [D, M] int16, distinct, in order of arrival
     counts: np.ndarray  # [D] int64, how many candidates have that vector
 
@@ -47,18 +49,23 @@ def extend(cover: Cover, arrived: np.ndarray, front: np.ndarray, epsilon: int) -
     known = {row.tobytes(): bits for row, bits in zip(cover.front, cover.bits)}
     heads = [known.get(row.tobytes()) for row in front]
     stayed = np.array([head is not None for head in heads], dtype=bool)
-    tails = iter(_dominated_bits(front[stayed], vectors[len(cover.vectors):], epsilon))
+    tails = iter(_dominated_bits(front[stayed], vectors[len(cover.vectors) :], epsilon))
     wholes = iter(_dominated_bits(front[~stayed], vectors, epsilon))
     bits = tuple(next(wholes) if head is None else head + next(tails) for head in heads)
     return Cover(front, bits, vectors, counts)
 
 
 def _dominated_bits(front: np.ndarray, vectors: np.ndarray, epsilon: int) -> list[bitarray]:
-    return [bits for rows in slices(len(front), len(vectors))
-            for bits in pack(epsilon_dominates(front[rows], vectors, epsilon))]
+    return [
+        bits
+        for rows in slices(len(front), len(vectors))
+        for bits in pack(epsilon_dominates(front[rows], vectors, epsilon))
+    ]
 
 
-def _count(known: np.ndarray, counts: np.ndarray, arrived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count(
+    known: np.ndarray, counts: np.ndarray, arrived: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Distinct vectors and multiplicities after more arrived: known ones in place, new ones behind."""
     both = np.concatenate([known, arrived])
     weights = np.concatenate([counts, np.ones(len(arrived), dtype=np.int64)])
@@ -73,4 +80,4 @@ def _count(known: np.ndarray, counts: np.ndarray, arrived: np.ndarray) -> tuple[
 def pack(table: np.ndarray) -> tuple[bitarray, ...]:
     """Rows of a table [r, c] of truth values as bitvectors of length c."""
     packed = np.packbits(table.astype(bool), axis=1)
-    return tuple(bitarray(buffer=row.tobytes())[:table.shape[1]] for row in packed)
+    return tuple(bitarray(buffer=row.tobytes())[: table.shape[1]] for row in packed)

@@ -33,8 +33,14 @@ def greedy(nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float) -> lis
     return _fill(nodes, distance, [], k, alpha / 2, spread, np.ones(len(nodes), bool))
 
 
-def stream(arrived: np.ndarray, nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float,
-           epsilon: float) -> list[int]:
+def stream(
+    arrived: np.ndarray,
+    nodes: np.ndarray,
+    distance: np.ndarray,
+    k: int,
+    alpha: float,
+    epsilon: float,
+) -> list[int]:
     """At most k of n candidates, in order of arrival: vectors [n, M], nodes [n, V], cosine distance [n, n].
 
     Each was a new skyline member when it came: no earlier one equals or dominates it. It is admitted where
@@ -46,7 +52,9 @@ def stream(arrived: np.ndarray, nodes: np.ndarray, distance: np.ndarray, k: int,
     for new in range(len(arrived)):
         beaten = at_least(arrived[[new]], arrived[chosen])[0]
         chosen = [old for old, leaves in zip(chosen, beaten) if not leaves]
-        before, after = (_divs(nodes, distance, members, alpha) for members in (chosen, [*chosen, new]))
+        before, after = (
+            _divs(nodes, distance, members, alpha) for members in (chosen, [*chosen, new])
+        )
         if len(chosen) < k and after - before >= ((1 + epsilon) / 2 - before) / (k - len(chosen)):
             chosen.append(new)
     return _fill(nodes, distance, chosen, k, alpha, 1 - alpha, pareto(arrived))
@@ -57,8 +65,15 @@ def _divs(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: flo
     return float(alpha * covered + (1 - alpha) * distance[np.ix_(chosen, chosen)].sum() / 2)
 
 
-def _fill(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], k: int, coverage: float,
-          spread: float, allowed: np.ndarray) -> list[int]:
+def _fill(
+    nodes: np.ndarray,
+    distance: np.ndarray,
+    chosen: list[int],
+    k: int,
+    coverage: float,
+    spread: float,
+    allowed: np.ndarray,
+) -> list[int]:
     """`chosen` and further candidates, of those allowed [n] always the one of largest gain."""
     chosen, covered = list(chosen), nodes[chosen].any(axis=0)
     apart = distance[chosen].sum(axis=0)

@@ -47,8 +47,12 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
     mask = np.zeros(len(vectors), dtype=bool)
     for rows in slices(len(vectors), len(by)):
         table = at_least(by, vectors[rows])
-        if vectors.dtype.kind == by.dtype.kind == "i":  # one is larger where the sum is: of whole numbers exactly
-            table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(axis=1, dtype=np.int64)
+        if (
+            vectors.dtype.kind == by.dtype.kind == "i"
+        ):  # one is larger where the sum is: of whole numbers exactly
+            table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(
+                axis=1, dtype=np.int64
+            )
         else:
             table &= ~_in_all(np.less_equal, by, vectors[rows])
         mask[rows] = table.any(axis=0)
@@ -70,7 +74,10 @@ def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.n
 
 def _in_all(compare: np.ufunc, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """[b, n]: the comparison of left [b, M] with right [n, M] holds in every column."""
-    table, column = np.ones((len(left), len(right)), dtype=bool), np.empty((len(left), len(right)), dtype=bool)
+    table, column = (
+        np.ones((len(left), len(right)), dtype=bool),
+        np.empty((len(left), len(right)), dtype=bool),
+    )
     for one, other in zip(np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)):
         table &= compare(one[:, None], other, out=column)
     return table
@@ -111,7 +118,9 @@ def leaders(points: np.ndarray) -> np.ndarray:
         fresh = np.arange(start, min(start + 256, len(points)))
         fresh = fresh[~reached(points[fresh], points[kept])]
         among = at_least(points[fresh], points[fresh])
-        fresh = fresh[~(among & ~np.tril(among.T)).any(axis=0)]  # but for itself and equal ones that are later
+        fresh = fresh[
+            ~(among & ~np.tril(among.T)).any(axis=0)
+        ]  # but for itself and equal ones that are later
         kept = np.concatenate([kept[~reached(points[kept], points[fresh])], fresh])
     return kept
 

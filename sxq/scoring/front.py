@@ -35,14 +35,20 @@ class Front:
 
 def empty(num_scores: int) -> Front:
     nothing = np.zeros(0, dtype=np.int64)
-    return Front(np.zeros((0, num_scores), dtype=np.int16), nothing, nothing, np.zeros(0, dtype="S1"))
+    return Front(
+        np.zeros((0, num_scores), dtype=np.int16), nothing, nothing, np.zeros(0, dtype="S1")
+    )
 
 
 def batch(vectors: np.ndarray, ids: np.ndarray, sizes: np.ndarray, packed: np.ndarray) -> Front:
     """n candidates with packed bits [n, W] uint8; a byte string of fixed width sorts as its bytes do."""
     width = packed.shape[1]
-    return Front(vectors, np.array(ids, dtype=np.int64), np.array(sizes, dtype=np.int64),
-                 np.ascontiguousarray(packed, dtype=np.uint8).view(f"S{width}").reshape(-1))
+    return Front(
+        vectors,
+        np.array(ids, dtype=np.int64),
+        np.array(sizes, dtype=np.int64),
+        np.ascontiguousarray(packed, dtype=np.uint8).view(f"S{width}").reshape(-1),
+    )
 
 
 def advance(front: Front, candidates: Front) -> Front:
@@ -52,7 +58,9 @@ def advance(front: Front, candidates: Front) -> Front:
 
 def advance_thinned(front: Front, candidates: Front, epsilon: int) -> Front:
     """A thinned front after more candidates; epsilon in millionths."""
-    fresh = _join(candidates[:0], _newcomers(front, candidates))  # in order, so that the choice does not vary
+    fresh = _join(
+        candidates[:0], _newcomers(front, candidates)
+    )  # in order, so that the choice does not vary
     return _join(front, fresh[_admitted(front, fresh, epsilon)])
 
 
@@ -72,8 +80,12 @@ def _join(front: Front, fresh: Front) -> Front:
     if not len(fresh):
         return front
     kept = front[~dominated(front.vectors, fresh.vectors)]
-    both = Front(*(np.concatenate([getattr(part, name) for part in (kept, fresh)])
-                   for name in ("vectors", "ids", "sizes", "bits")))
+    both = Front(
+        *(
+            np.concatenate([getattr(part, name) for part in (kept, fresh)])
+            for name in ("vectors", "ids", "sizes", "bits")
+        )
+    )
     both = both[np.lexsort((both.bits, both.sizes, *-both.vectors.T[::-1]))]
     return both[np.r_[True, (both.vectors[1:] != both.vectors[:-1]).any(axis=1)]]
 
@@ -82,7 +94,9 @@ def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
     """Positions of the newcomers that enter: the first of each box among those not below its member."""
     members = len(front)
     box = _boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
-    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)  # by box: its member, or zeros
+    floor = np.zeros(
+        (len(box), front.vectors.shape[1]), dtype=np.int16
+    )  # by box: its member, or zeros
     floor[box[:members]] = front.vectors
     above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))
     _, first = np.unique(box[members:][above], return_index=True)

@@ -41,11 +41,15 @@ def _slice(points: np.ndarray) -> float:
 
 def _sweep(points: np.ndarray) -> float:
     """Up to three dimensions: for every level of z, the staircase under the points (x, y) that reach it."""
-    x, y, z = np.pad(points, ((0, 0), (0, 3 - points.shape[1])), constant_values=1.0).T  # x descends
+    x, y, z = np.pad(
+        points, ((0, 0), (0, 3 - points.shape[1])), constant_values=1.0
+    ).T  # x descends
     width = x - np.append(x[1:], 0.0)
     levels = np.unique(z)
-    areas = (np.maximum.accumulate(np.where(z >= levels[rows, None], y, 0.0), axis=1) @ width
-             for rows in slices(len(levels), len(z)))
+    areas = (
+        np.maximum.accumulate(np.where(z >= levels[rows, None], y, 0.0), axis=1) @ width
+        for rows in slices(len(levels), len(z))
+    )
     return float(np.concatenate(list(areas)) @ np.diff(levels, prepend=0.0))
 
 
@@ -53,7 +57,9 @@ def _sweep(points: np.ndarray) -> float:
 class Free:
     """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
 
-    boxes: np.ndarray  # [2, M, b]: lower, then upper corners; of its kind, float64 or float32, is all arithmetic
+    boxes: (
+        np.ndarray
+    )  # [2, M, b]: lower, then upper corners; of its kind, float64 or float32, is all arithmetic
 
     @staticmethod
     def below(top: np.ndarray) -> "Free":
@@ -81,7 +87,11 @@ class Free:
 
     def gains(self, points: np.ndarray) -> np.ndarray:
         """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
-        points, gains, (lower, upper) = points.astype(self.boxes.dtype, copy=False), np.empty(len(points)), self.boxes
+        points, gains, (lower, upper) = (
+            points.astype(self.boxes.dtype, copy=False),
+            np.empty(len(points)),
+            self.boxes,
+        )
         for rows in slices(len(points), len(self), CELLS):
             volume = None
             for value, low, high in zip(points[rows].T, lower, upper):

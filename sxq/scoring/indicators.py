@@ -27,11 +27,33 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import InvalidValue
-from sxq.scoring.dominance import epsilon_dominates, epsilon_needed, millionths, pareto, slices, to_grid
+from sxq.scoring.dominance import (
+    epsilon_dominates,
+    epsilon_needed,
+    millionths,
+    pareto,
+    slices,
+    to_grid,
+)
 from sxq.scoring.hypervolume import Free, hypervolume
 
-__all__ = ["Agreement", "Free", "Match", "Stability", "agreement", "coverage", "epsilon_achieved",
-           "hypervolume", "nigd", "nipf", "nms", "on_paper_scale", "on_scores", "pareto", "stability"]
+__all__ = [
+    "Agreement",
+    "Free",
+    "Match",
+    "Stability",
+    "agreement",
+    "coverage",
+    "epsilon_achieved",
+    "hypervolume",
+    "nigd",
+    "nipf",
+    "nms",
+    "on_paper_scale",
+    "on_scores",
+    "pareto",
+    "stability",
+]
 
 Scale = Callable[[Any], np.ndarray]  # an answer -> points [n, M] float64
 Edges = frozenset[tuple[Any, Any]]
@@ -39,9 +61,11 @@ Edges = frozenset[tuple[Any, Any]]
 
 def on_scores(*measures: str) -> Scale:
     """The scale of the engine: the scores of these measures, in (0, 1]."""
+
     def points(explanations: Iterable[Any]) -> np.ndarray:
         rows = [[e.scores[name] for name in measures] for e in explanations]
         return np.array(rows, dtype=np.float64).reshape(-1, len(measures))
+
     return points
 
 
@@ -51,12 +75,15 @@ def on_paper_scale(edges: int | Mapping[Any, int]) -> Scale:
     |E_s| counts the directed edges of an explanation, `edges` is |E| of the node-induced L-hop subgraph
     (`sxq.graph.induced_edges`), one number or one for each target. Where |E| = 1 the third value is 1.
     """
+
     def point(e: Any) -> tuple[float, float, float]:
         total = edges[e.target] if isinstance(edges, Mapping) else edges
         share = np.log(e.edge_index.shape[1]) / np.log(total) if total > 1 else 0.0
         return e.raw["fdl+"], 1 - e.raw["fdl-"], 1 - share
 
-    return lambda explanations: np.array([point(e) for e in explanations], dtype=np.float64).reshape(-1, 3)
+    return lambda explanations: np.array(
+        [point(e) for e in explanations], dtype=np.float64
+    ).reshape(-1, 3)
 
 
 def nipf(answer: Any, scale: Scale = np.asarray) -> float:
@@ -108,8 +135,10 @@ def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
     where nothing was examined.
     """
     members, vectors = to_grid(answer), to_grid(examined)
-    covered = [epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
-               for rows in slices(len(vectors), len(members))]
+    covered = [
+        epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
+        for rows in slices(len(vectors), len(members))
+    ]
     return float(np.concatenate(covered).mean()) if covered else float("nan")
 
 
@@ -123,7 +152,9 @@ def epsilon_achieved(answer: np.ndarray, examined: np.ndarray) -> float:
 class Stability:
     """How alike the answers of several seeds are; 1 means the same."""
 
-    members: float  # mean Jaccard similarity of a member to the most similar member of another answer
+    members: (
+        float  # mean Jaccard similarity of a member to the most similar member of another answer
+    )
     edges: float  # mean Jaccard similarity of the unions of two answers' edges
 
 
@@ -137,15 +168,21 @@ def stability(answers: Sequence[Iterable[Iterable[tuple[Any, Any]]]]) -> Stabili
     pairs = list(combinations(held, 2))
     if not pairs:
         raise InvalidValue(f"stability compares two answers or more, {len(held)} given")
-    return Stability(members=fmean(_matched(a, b) for a, b in pairs),
-                     edges=fmean(_jaccard(_union(a), _union(b)) for a, b in pairs))
+    return Stability(
+        members=fmean(_matched(a, b) for a, b in pairs),
+        edges=fmean(_jaccard(_union(a), _union(b)) for a, b in pairs),
+    )
 
 
 def _matched(a: list[Edges], b: list[Edges]) -> float:
     """Every member of either answer with its most similar counterpart, the mean."""
     if not a or not b:
         return float(len(a) == len(b))
-    nearest = [max(_jaccard(m, other) for other in theirs) for ours, theirs in ((a, b), (b, a)) for m in ours]
+    nearest = [
+        max(_jaccard(m, other) for other in theirs)
+        for ours, theirs in ((a, b), (b, a))
+        for m in ours
+    ]
     return fmean(nearest)
 
 
@@ -174,7 +211,9 @@ class Agreement:
     union: Match  # all its members' edges together
 
 
-def agreement(answer: Iterable[Iterable[tuple[Any, Any]]], truth: Iterable[tuple[Any, Any]]) -> Agreement:
+def agreement(
+    answer: Iterable[Iterable[tuple[Any, Any]]], truth: Iterable[tuple[Any, Any]]
+) -> Agreement:
     """Edge precision and recall of an answer against a ground truth, such as the motif of BA-Shapes.
 
     On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Of an

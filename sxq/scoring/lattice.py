@@ -17,7 +17,15 @@ from sxq.scoring import cover as covers
 from sxq.scoring import front as fronts
 from sxq.scoring import selection
 from sxq.scoring.cover import Cover
-from sxq.scoring.dominance import GRID, dominated, epsilon_dominates, epsilon_needed, millionths, records, to_grid
+from sxq.scoring.dominance import (
+    GRID,
+    dominated,
+    epsilon_dominates,
+    epsilon_needed,
+    millionths,
+    records,
+    to_grid,
+)
 from sxq.scoring.front import Front
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.optimum import optimum
@@ -28,10 +36,14 @@ class Answer:
     """At most k members of the front, and what they prove about everything examined."""
 
     members: tuple[int, ...]  # ids in rank order
-    member_dominance: tuple[int, ...]  # by member: how many explanatory candidates it epsilon-dominates
+    member_dominance: tuple[
+        int, ...
+    ]  # by member: how many explanatory candidates it epsilon-dominates
     dominance: int  # DS: how many the members epsilon-dominate together
     coverage: float | None  # DS / explanatory; None where nothing is explanatory
-    epsilon_achieved: float | None  # smallest epsilon (up to 1e-6) at which the answer covers everything
+    epsilon_achieved: (
+        float | None
+    )  # smallest epsilon (up to 1e-6) at which the answer covers everything
     hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
@@ -43,7 +55,9 @@ class _State:
     """All that `add` changes."""
 
     front: Front
-    arrived: tuple[tuple[np.ndarray, np.ndarray], ...] = ()  # by batch: ids [n], grid vectors [n, M]
+    arrived: tuple[
+        tuple[np.ndarray, np.ndarray], ...
+    ] = ()  # by batch: ids [n], grid vectors [n, M]
     explanatory: int = 0
     thinned: bool = False
 
@@ -79,7 +93,9 @@ class Lattice:
         state, candidates = self._state, fronts.batch(to_grid(scores), ids, sizes, bits)
         arrived = (*state.arrived, (candidates.ids, candidates.vectors))
         front, thinned = self._advance(state, candidates)
-        self._state = _State(front, arrived, state.explanatory + len(candidates), thinned)  # all, or nothing
+        self._state = _State(
+            front, arrived, state.explanatory + len(candidates), thinned
+        )  # all, or nothing
 
     def _advance(self, state: _State, candidates: Front) -> tuple[Front, bool]:
         if state.thinned:
@@ -114,7 +130,9 @@ class Lattice:
         """[n] bool: which of the scores [n, M] some member of the front dominates."""
         front, vectors = self._state.front.vectors, to_grid(scores)
         if not len(front) or not len(vectors) or (front.max(axis=0) < vectors.min(axis=0)).any():
-            return np.zeros(len(vectors), bool)  # nearly always: no member is perfect in a score that is free
+            return np.zeros(
+                len(vectors), bool
+            )  # nearly always: no member is perfect in a score that is free
         return dominated(vectors, front)
 
     def dominated(self) -> Cover:
@@ -137,9 +155,14 @@ class Lattice:
         cover = self._look(state)
         if rule == "swap":
             return self._report(state, cover, *self._swap(state, k))
-        chosen, proven = optimum(cover, k) if rule == "optimum" else (selection.coverage(cover, k), False)
+        chosen, proven = (
+            optimum(cover, k) if rule == "optimum" else (selection.coverage(cover, k), False)
+        )
         chosen = np.array(chosen, dtype=np.intp)
-        return replace(self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen]), proven=proven)
+        return replace(
+            self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen]),
+            proven=proven,
+        )
 
     def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids [r] and grid vectors [r, M] of what no earlier arrival equals or dominates, in that order."""
@@ -153,7 +176,9 @@ class Lattice:
         ids, vectors = state.everything()
         order = np.argsort(ids)
         rows = order[np.searchsorted(ids, np.asarray(members, dtype=np.int64), sorter=order)]
-        return self._report(state, self._look(state), state.shown(ids[rows], vectors[rows]), vectors[rows])
+        return self._report(
+            state, self._look(state), state.shown(ids[rows], vectors[rows]), vectors[rows]
+        )
 
     def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids and vectors of the swap rule's members."""
@@ -161,14 +186,21 @@ class Lattice:
         chosen = selection.swap(vectors, self._epsilon, k)
         return state.shown(ids[chosen], vectors[chosen]), vectors[chosen]
 
-    def _report(self, state: _State, cover: Cover, members: np.ndarray, vectors: np.ndarray) -> Answer:
+    def _report(
+        self, state: _State, cover: Cover, members: np.ndarray, vectors: np.ndarray
+    ) -> Answer:
         """The answer of these members: ids [k], grid vectors [k, M]."""
         covered = epsilon_dominates(vectors, cover.vectors, self._epsilon)
         dominance = int(cover.counts[covered.any(axis=0)].sum())
         # What reaches a vector reaches all below it, so an exact front speaks for everything.
         everything = cover.vectors if state.thinned else state.front.vectors
-        return Answer(tuple(members.tolist()), tuple((covered @ cover.counts).tolist()), dominance,
-                      dominance / state.explanatory if state.explanatory else None,
-                      epsilon_needed(vectors, everything) if state.explanatory else None,
-                      hypervolume(vectors / GRID),
-                      len(state.front), state.thinned)
+        return Answer(
+            tuple(members.tolist()),
+            tuple((covered @ cover.counts).tolist()),
+            dominance,
+            dominance / state.explanatory if state.explanatory else None,
+            epsilon_needed(vectors, everything) if state.explanatory else None,
+            hypervolume(vectors / GRID),
+            len(state.front),
+            state.thinned,
+        )

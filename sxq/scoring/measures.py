@@ -25,13 +25,15 @@ STEP = 1e-4  # scores are rounded to this before anything compares them; raw val
 SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
 
 # What DuckDB reserves and a column could not be called (duckdb_keywords(), category 'reserved').
-RESERVED = frozenset("""
+RESERVED = frozenset(
+    """
     all analyse analyze and any array as asc asymmetric both case cast check collate column constraint
     create default deferrable desc describe distinct do else end except false fetch for foreign from group
     having in initially intersect into lambda lateral leading limit not null offset on only or order pivot
     pivot_longer pivot_wider placing primary qualify references returning select show some summarize
     symmetric table then to trailing true union unique unpivot using variadic when where window
-    with""".split())
+    with""".split()
+)
 
 
 class Field(Protocol):
@@ -39,7 +41,9 @@ class Field(Protocol):
 
     num_units: int
     directed: bool  # a unit is a directed edge, else a pair
-    reached: Callable[[np.ndarray], np.ndarray]  # bits [n, num_units] -> [n, nodes] bool, the nodes of candidates
+    reached: Callable[
+        [np.ndarray], np.ndarray
+    ]  # bits [n, num_units] -> [n, nodes] bool, the nodes of candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,9 @@ class MeasureBatch:
     p_kept: np.ndarray  # [n] float64, p of M(v, G_s)
     p_removed: np.ndarray  # [n] float64, p of M(v, G \ G_s)
     predicted: int = 0  # the class c
-    infer: Callable[[np.ndarray], np.ndarray] | None = None  # any units [n, E_field] -> class probabilities
+    infer: Callable[[np.ndarray], np.ndarray] | None = (
+        None  # any units [n, E_field] -> class probabilities
+    )
     # [2, n, C] of the target: on these units alone, and on G without them
     seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
 
@@ -88,14 +94,20 @@ class Measure:
     column: str  # as written in SQL
     raw: Callable[[MeasureBatch], np.ndarray]  # batch -> [n], the literature's value
     larger_is_better: bool  # of the raw value
-    score: Callable[[np.ndarray, MeasureBatch], np.ndarray]  # raw [n], batch -> [n], larger is better
+    score: Callable[
+        [np.ndarray, MeasureBatch], np.ndarray
+    ]  # raw [n], batch -> [n], larger is better
     formula: str  # one line for SHOW MEASURES
     source: str  # who defined it
     cost: str = ""  # what it costs beyond the two inferences of every candidate
-    samples: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n, R], where raw is their mean
+    samples: Callable[[MeasureBatch], np.ndarray] | None = (
+        None  # batch -> [n, R], where raw is their mean
+    )
     reported: bool = False  # measured for the k answers only: no objective, no condition
     plain: bool = False  # needs no more than a Prospect says
-    ceiling: Callable[[MeasureBatch], np.ndarray] | None = None  # batch -> [n], no score is above it, known
+    ceiling: Callable[[MeasureBatch], np.ndarray] | None = (
+        None  # batch -> [n], no score is above it, known
+    )
     # before any inference on the candidates; 1 where None
 
     @property
@@ -124,42 +136,142 @@ def _density(batch: MeasureBatch) -> np.ndarray:
     return batch.sizes / np.maximum(possible, 1)
 
 
-def _sampled(name: str, column: str, samples: Callable, larger_is_better: bool, score: Callable, formula: str,
-             source: str, cost: str, reported: bool = True) -> Measure:
+def _sampled(
+    name: str,
+    column: str,
+    samples: Callable,
+    larger_is_better: bool,
+    score: Callable,
+    formula: str,
+    source: str,
+    cost: str,
+    reported: bool = True,
+) -> Measure:
     """A measure that is the mean of samples."""
-    return Measure(name, column, lambda batch: samples(batch).mean(axis=1), larger_is_better, score, formula,
-                   source, cost, samples, reported)
+    return Measure(
+        name,
+        column,
+        lambda batch: samples(batch).mean(axis=1),
+        larger_is_better,
+        score,
+        formula,
+        source,
+        cost,
+        samples,
+        reported,
+    )
 
 
-MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (
-    Measure("fdl+", "fdl_plus", lambda batch: batch.p_full - batch.p_removed, True, _as_is,
-            "p(G) - p(G \\ G_s)", "fidelity+, Yuan et al. 2021; Qiu et al., Table 2", plain=True,
-            ceiling=lambda batch: np.full(len(batch.bits), batch.p_full)),
-    Measure("fdl-", "fdl_minus", lambda batch: batch.p_full - batch.p_kept, False, _near_zero,
-            "p(G) - p(G_s), nearer to 0 is better", "fidelity-, Luo et al. 2020; Qiu et al., Table 2", plain=True),
-    Measure("conc", "conc", lambda batch: 1 - batch.sizes / batch.field.num_units, True, _log_conciseness,
-            "1 - size / |E_field|", "conciseness, Luo et al. 2020; Qiu et al., Table 2", plain=True,
-            ceiling=lambda batch: _log_conciseness(batch.sizes, batch)),
-    Measure("size", "size", lambda batch: batch.sizes.astype(np.float64), False, _log_conciseness,
-            "number of units", "sxq", plain=True, ceiling=lambda batch: _log_conciseness(batch.sizes, batch)),
-    Measure("lift", "lift", lambda batch: batch.p_kept - batch.p_empty, True, _as_is,
-            "p(G_s) - p(empty)", "sxq", plain=True, ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty)),
-    Measure("density", "density", _density, True, _as_is,
-            "size / units possible among its nodes", "sxq", ceiling=_density),
-    _sampled("shapley", "shapley", sampled.shapley, True, _as_is,
-             "mean of p(S + G_s) - p(S), S earlier in a random order",
-             "Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
-             f"{4 * sampled.ORDERS} inferences per candidate", reported=False),
-    _sampled("rfdl+", "rfdl_plus", sampled.robust_fidelity_plus, True, _as_is,
-             f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_PLUS:.0%} of G_s, at random",
-             "robust fidelity+, Zheng et al. 2024", f"{2 * sampled.REMOVALS} inferences per answer"),
-    _sampled("rfdl-", "rfdl_minus", sampled.robust_fidelity_minus, False, _near_zero,
-             f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_MINUS:.0%} of the rest, at random",
-             "robust fidelity-, Zheng et al. 2024", f"{2 * sampled.REMOVALS} inferences per answer"),
-    _sampled("stability", "stability", sampled.stability, True, _as_is,
-             f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
-             "sxq", f"{4 * sampled.CONTEXTS} inferences per answer"),
-)}
+MEASURES: Mapping[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure(
+            "fdl+",
+            "fdl_plus",
+            lambda batch: batch.p_full - batch.p_removed,
+            True,
+            _as_is,
+            "p(G) - p(G \\ G_s)",
+            "fidelity+, Yuan et al. 2021; Qiu et al., Table 2",
+            plain=True,
+            ceiling=lambda batch: np.full(len(batch.bits), batch.p_full),
+        ),
+        Measure(
+            "fdl-",
+            "fdl_minus",
+            lambda batch: batch.p_full - batch.p_kept,
+            False,
+            _near_zero,
+            "p(G) - p(G_s), nearer to 0 is better",
+            "fidelity-, Luo et al. 2020; Qiu et al., Table 2",
+            plain=True,
+        ),
+        Measure(
+            "conc",
+            "conc",
+            lambda batch: 1 - batch.sizes / batch.field.num_units,
+            True,
+            _log_conciseness,
+            "1 - size / |E_field|",
+            "conciseness, Luo et al. 2020; Qiu et al., Table 2",
+            plain=True,
+            ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
+        ),
+        Measure(
+            "size",
+            "size",
+            lambda batch: batch.sizes.astype(np.float64),
+            False,
+            _log_conciseness,
+            "number of units",
+            "sxq",
+            plain=True,
+            ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
+        ),
+        Measure(
+            "lift",
+            "lift",
+            lambda batch: batch.p_kept - batch.p_empty,
+            True,
+            _as_is,
+            "p(G_s) - p(empty)",
+            "sxq",
+            plain=True,
+            ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty),
+        ),
+        Measure(
+            "density",
+            "density",
+            _density,
+            True,
+            _as_is,
+            "size / units possible among its nodes",
+            "sxq",
+            ceiling=_density,
+        ),
+        _sampled(
+            "shapley",
+            "shapley",
+            sampled.shapley,
+            True,
+            _as_is,
+            "mean of p(S + G_s) - p(S), S earlier in a random order",
+            "Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
+            f"{4 * sampled.ORDERS} inferences per candidate",
+            reported=False,
+        ),
+        _sampled(
+            "rfdl+",
+            "rfdl_plus",
+            sampled.robust_fidelity_plus,
+            True,
+            _as_is,
+            f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_PLUS:.0%} of G_s, at random",
+            "robust fidelity+, Zheng et al. 2024",
+            f"{2 * sampled.REMOVALS} inferences per answer",
+        ),
+        _sampled(
+            "rfdl-",
+            "rfdl_minus",
+            sampled.robust_fidelity_minus,
+            False,
+            _near_zero,
+            f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_MINUS:.0%} of the rest, at random",
+            "robust fidelity-, Zheng et al. 2024",
+            f"{2 * sampled.REMOVALS} inferences per answer",
+        ),
+        _sampled(
+            "stability",
+            "stability",
+            sampled.stability,
+            True,
+            _as_is,
+            f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
+            "sxq",
+            f"{4 * sampled.CONTEXTS} inferences per answer",
+        ),
+    )
+}
 
 
 class Objective(str):
@@ -174,8 +286,9 @@ def resolve(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
     raise UnknownName("measure", name, measures)
 
 
-def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
-             resolution: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(
+    measures: Sequence[Measure], batch: MeasureBatch, resolution: float = 0.01
+) -> tuple[np.ndarray, np.ndarray]:
     """Raw values and scores [n, M] float64; scores in [resolution, 1] and rounded, NaN where incomparable.
 
     Below the resolution no difference is meaningful, and a multiplicative epsilon would resolve noise;
@@ -188,10 +301,14 @@ def evaluate(measures: Sequence[Measure], batch: MeasureBatch,
     return _side_by_side(raw), _rounded(scores, resolution)
 
 
-def ceilings(measures: Sequence[Measure], batch: MeasureBatch, resolution: float = 0.01) -> np.ndarray:
+def ceilings(
+    measures: Sequence[Measure], batch: MeasureBatch, resolution: float = 0.01
+) -> np.ndarray:
     """Scores [n, M] that `evaluate` will not exceed, known before the model is asked: reads no p_kept, no p_removed."""
     ones = np.ones(len(batch.bits))
-    return _rounded([measure.ceiling(batch) if measure.ceiling else ones for measure in measures], resolution)
+    return _rounded(
+        [measure.ceiling(batch) if measure.ceiling else ones for measure in measures], resolution
+    )
 
 
 def _rounded(scores: Sequence[np.ndarray], resolution: float) -> np.ndarray:
@@ -212,8 +329,12 @@ def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
 def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
     """Scores [n, M] as they would be, neither clipped nor rounded; NaN for measures that are not plain."""
     unknown = np.full(len(prospect.sizes), np.nan)
-    return _side_by_side([measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
-                          for measure in measures])
+    return _side_by_side(
+        [
+            measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
+            for measure in measures
+        ]
+    )
 
 
 def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:
@@ -229,8 +350,12 @@ def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.nda
     return values
 
 
-def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], larger_is_better: bool,
-                 score: Callable[[np.ndarray], Iterable[float]] | None = None) -> Measure:
+def user_measure(
+    name: str,
+    fn: Callable[[MeasureBatch], Iterable[float]],
+    larger_is_better: bool,
+    score: Callable[[np.ndarray], Iterable[float]] | None = None,
+) -> Measure:
     """A measure from the user's `fn(batch) -> [n]`; NaN makes a candidate incomparable.
 
     `score(raw [n]) -> [n]` makes it larger-is-better in (0, 1]. Without it raw must lie in [0, 1], and the
@@ -238,7 +363,9 @@ def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], large
     for what `fn` and `score` gave.
     """
     if not _is_column(name):
-        raise InvalidValue(f"measure name {name!r} cannot be an SQL column: letters, digits, _, no keyword")
+        raise InvalidValue(
+            f"measure name {name!r} cannot be an SQL column: letters, digits, _, no keyword"
+        )
 
     def raw(batch: MeasureBatch) -> np.ndarray:
         values = _column(f"measure {name!r}", fn(batch), len(batch.bits))
@@ -249,7 +376,9 @@ def user_measure(name: str, fn: Callable[[MeasureBatch], Iterable[float]], large
             return _column(f"score of measure {name!r}", score(values), len(values))
         return values if larger_is_better else 1 - values
 
-    return Measure(name, name, raw, larger_is_better, scored, _first_line(fn), "registered by the user")
+    return Measure(
+        name, name, raw, larger_is_better, scored, _first_line(fn), "registered by the user"
+    )
 
 
 def _is_column(name: object) -> bool:
@@ -261,19 +390,27 @@ def _column(what: str, values: Iterable[float], n: int) -> np.ndarray:
     """User's values as [n] float64. Raises InvalidValue."""
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors that require a gradient
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # ragged lists, tensors that require a gradient
         raise InvalidValue(f"{what} gave no array: {error}") from error
     if array.dtype.kind not in "biuf":
         raise InvalidValue(f"{what} gave values of type {array.dtype}, they must be real numbers")
     if array.shape != (n,):
-        raise InvalidValue(f"{what} gave shape {array.shape}, it must be ({n},): one value per candidate")
+        raise InvalidValue(
+            f"{what} gave shape {array.shape}, it must be ({n},): one value per candidate"
+        )
     return array.astype(np.float64)
 
 
 def _unit_interval(name: str, values: np.ndarray) -> np.ndarray:
     outside = values[(values < -SLACK) | (values > 1 + SLACK)]
     if len(outside):
-        raise InvalidValue(f"measure {name!r} gave {outside[0]:.6g}, outside [0, 1]; register it with score=")
+        raise InvalidValue(
+            f"measure {name!r} gave {outside[0]:.6g}, outside [0, 1]; register it with score="
+        )
     return values
 
 

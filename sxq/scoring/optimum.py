@@ -25,7 +25,9 @@ def optimum(cover: Cover, k: int, steps: int = STEPS) -> tuple[list[int], bool]:
 def _undominated(cover: Cover) -> list[int]:
     """Positions of members whose B is no part of another's; of equal ones the first."""
     kept: list[int] = []
-    for member in sorted(range(len(cover.bits)), key=lambda member: -cover.weigh(cover.bits[member])):
+    for member in sorted(
+        range(len(cover.bits)), key=lambda member: -cover.weigh(cover.bits[member])
+    ):
         if not any(subset(cover.bits[member], cover.bits[other]) for other in kept):
             kept.append(member)
     return kept
@@ -38,13 +40,23 @@ class _Search:
         self.cover, self.best, self.steps = cover, start, steps
         self.covered = selection.dominance(cover, start)
 
-    def branch(self, chosen: list[int], uncovered: bitarray, covered: int, left: list[int], k: int) -> None:
+    def branch(
+        self, chosen: list[int], uncovered: bitarray, covered: int, left: list[int], k: int
+    ) -> None:
         """Try all ways to choose up to k more of the members `left`."""
         while k and self.steps >= 0:
             self.steps -= 1
-            gains = sorted(((self.cover.weigh(self.cover.bits[member] & uncovered), -member) for member in left),
-                           reverse=True)
-            if covered + min(sum(gain for gain, _ in gains[:k]), self.cover.weigh(uncovered)) <= self.covered:
+            gains = sorted(
+                (
+                    (self.cover.weigh(self.cover.bits[member] & uncovered), -member)
+                    for member in left
+                ),
+                reverse=True,
+            )
+            if (
+                covered + min(sum(gain for gain, _ in gains[:k]), self.cover.weigh(uncovered))
+                <= self.covered
+            ):
                 return
             gain, member = gains[0][0], -gains[0][1]
             left = [-other for _, other in gains[1:]]

@@ -39,20 +39,26 @@ def shapley(batch: "MeasureBatch") -> np.ndarray:
     rng = _rng(batch, "shapley")
     time = (np.arange(ORDERS) + rng.random(ORDERS)) / ORDERS
     early = rng.random((ORDERS, batch.field.num_units)) < time[:, None]
-    gains = [_alone(batch, before | batch.bits) - _alone(batch, before & ~batch.bits) for before in early]
+    gains = [
+        _alone(batch, before | batch.bits) - _alone(batch, before & ~batch.bits) for before in early
+    ]
     return np.stack(gains, axis=1)
 
 
 def robust_fidelity_plus(batch: "MeasureBatch") -> np.ndarray:
     """[n, REMOVALS] falls p(G) - p(G \\ R): R has each unit of G_s with chance ALPHA_PLUS."""
     removals = _chosen(batch, "rfdl+", REMOVALS, ALPHA_PLUS)
-    return np.stack([batch.p_full - _without(batch, taken & batch.bits) for taken in removals], axis=1)
+    return np.stack(
+        [batch.p_full - _without(batch, taken & batch.bits) for taken in removals], axis=1
+    )
 
 
 def robust_fidelity_minus(batch: "MeasureBatch") -> np.ndarray:
     """[n, REMOVALS] falls p(G) - p(G \\ R): R has each other unit of the field with chance ALPHA_MINUS."""
     removals = _chosen(batch, "rfdl-", REMOVALS, ALPHA_MINUS)
-    return np.stack([batch.p_full - _without(batch, taken & ~batch.bits) for taken in removals], axis=1)
+    return np.stack(
+        [batch.p_full - _without(batch, taken & ~batch.bits) for taken in removals], axis=1
+    )
 
 
 def stability(batch: "MeasureBatch") -> np.ndarray:
@@ -74,7 +80,9 @@ def _drawn(lot: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 def _explains(batch: "MeasureBatch", alone: np.ndarray, lacking: np.ndarray) -> np.ndarray:
     """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is what the model says of G_s."""
-    intact, cut = (batch.infer(units)[1].argmax(axis=1) for units in (lacking, lacking | batch.bits))
+    intact, cut = (
+        batch.infer(units)[1].argmax(axis=1) for units in (lacking, lacking | batch.bits)
+    )
     return ((alone == intact) | (cut != intact)).astype(np.float64)
 
 

@@ -31,7 +31,9 @@ def coverage(cover: Cover, k: int) -> list[int]:
 def ranked(cover: Cover, members: list[int]) -> list[int]:
     """The members in rank order: what covers most first, then what shows most of the trade-off."""
     chosen = sorted(members)
-    own = replace(cover, front=cover.front[chosen], bits=tuple(cover.bits[member] for member in chosen))
+    own = replace(
+        cover, front=cover.front[chosen], bits=tuple(cover.bits[member] for member in chosen)
+    )
     return [chosen[place] for place in ordered(own, len(chosen))]
 
 
@@ -88,14 +90,20 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
     """
     front, place, settled = cover.front.astype(np.float64), 0, 0
     while settled < len(chosen):
-        others = chosen[:place] + chosen[place + 1:]
+        others = chosen[:place] + chosen[place + 1 :]
         rest = _free(front, others)
         hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
         gains, own = rest.gains(front[hopeful]), rest.gains(front[[chosen[place]]])[0]
-        better = (int(hopeful[i]) for i in np.argsort(-gains, kind="stable") if gains[i] > own * (1 + 1e-9))
-        better = next((member for member in better if dominance(cover, [*others, member]) >= floor), None)
+        better = (
+            int(hopeful[i])
+            for i in np.argsort(-gains, kind="stable")
+            if gains[i] > own * (1 + 1e-9)
+        )
+        better = next(
+            (member for member in better if dominance(cover, [*others, member]) >= floor), None
+        )
         settled = settled + 1 if better is None else 0
-        chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1:]]
+        chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1 :]]
         place = (place + 1) % len(chosen)
     return chosen
 
@@ -167,10 +175,14 @@ def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
     no constant bound: B(s) goes on growing after s was refused, and later arrivals change what the refusal
     cost.
     """
-    members: dict[int, np.ndarray] = {}  # position: [n] bool, what of all arrivals it epsilon-dominates
+    members: dict[
+        int, np.ndarray
+    ] = {}  # position: [n] bool, what of all arrivals it epsilon-dominates
     for new in records(arrived).tolist():
         beaten = at_least(arrived[[new]], arrived[list(members)])[0]
-        members = {old: covered for (old, covered), leaves in zip(members.items(), beaten) if not leaves}
+        members = {
+            old: covered for (old, covered), leaves in zip(members.items(), beaten) if not leaves
+        }
         members[new] = epsilon_dominates(arrived[[new]], arrived, epsilon)[0]
         if len(members) > k:
             del members[_loser(members, new + 1)]

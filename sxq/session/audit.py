@@ -18,14 +18,29 @@ def audit(names: Registry, store, query_id: int | None, should_stop: Callable[[]
     from sxq import execution
 
     rows = []
-    for (model_id, graph_id), alike in groupby(store.stored_explanations(query_id),
-                                               key=lambda stored: (stored.model_id, stored.graph_id)):
+    for (model_id, graph_id), alike in groupby(
+        store.stored_explanations(query_id), key=lambda stored: (stored.model_id, stored.graph_id)
+    ):
         group = list(alike)
         graph, model = names.stored(model_id, graph_id)
-        stored = (execution.Stored(e.target, e.edges, e.raw, e.factual, e.counterfactual, e.tie,
-                                   e.settings["edges_directed"], e.field_size, e.columns) for e in group)
+        stored = (
+            execution.Stored(
+                e.target,
+                e.edges,
+                e.raw,
+                e.factual,
+                e.counterfactual,
+                e.tie,
+                e.settings["edges_directed"],
+                e.field_size,
+                e.columns,
+            )
+            for e in group
+        )
         for e, found in zip(group, execution.audit(graph, model, stored)):
-            rows.append((e.query_id, e.target, e.rank, e.explanation_id, found.difference, found.verdict))
+            rows.append(
+                (e.query_id, e.target, e.rank, e.explanation_id, found.difference, found.verdict)
+            )
             if should_stop():
                 break
     return Table(["query_id", "target", "rank", "explanation_id", "difference", "verdict"], rows)

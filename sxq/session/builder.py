@@ -50,7 +50,9 @@ class ExplainQuery:
 
     def by(self, generator: str, **options: Any) -> "ExplainQuery":
         """BY generator (option = value, ...); called again, the next generator beside it."""
-        call = st.GeneratorCall(generator.lower(), tuple((name, _plain(value)) for name, value in options.items()))
+        call = st.GeneratorCall(
+            generator.lower(), tuple((name, _plain(value)) for name, value in options.items())
+        )
         return self._with(generators=(*self._given("generators"), call))
 
     def where(self, *conditions: Where) -> "ExplainQuery":
@@ -124,23 +126,33 @@ class ExplainQuery:
         return replace(self, _clauses=tuple({**dict(self._clauses), **clause}.items()))
 
 
-def ask(con: "Connection", parameters: Sequence[Any] | Mapping[str, Any] | None, kind: str,
-        **targets: Any) -> ExplainQuery:
+def ask(
+    con: "Connection",
+    parameters: Sequence[Any] | Mapping[str, Any] | None,
+    kind: str,
+    **targets: Any,
+) -> ExplainQuery:
     """The beginning of a question, by exactly one of what `Connection.explain` takes; raises InvalidValue."""
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
         *others, last = (f"{name}=" for name in targets)
-        raise InvalidValue(f"explain takes one of {', '.join(others)} and {last}, found {', '.join(given) or 'none'}")
+        raise InvalidValue(
+            f"explain takes one of {', '.join(others)} and {last}, found {', '.join(given) or 'none'}"
+        )
     if kind not in KINDS:
-        raise InvalidValue(f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}: what the query finds")
-    (name, value), = given.items()
+        raise InvalidValue(
+            f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}: what the query finds"
+        )
+    ((name, value),) = given.items()
     if name == "query":
         return _of_kind(kind, ExplainQuery(con, language.subquery(value, parameters)))
     kind = name.removesuffix("s")
     if name == kind:
         return _of_kind(kind, ExplainQuery(con, (_plain(value),)))
     if isinstance(value, str):
-        raise InvalidValue(f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)")
+        raise InvalidValue(
+            f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)"
+        )
     return _of_kind(kind, ExplainQuery(con, tuple(map(_plain, _plain(value)))))
 
 
@@ -148,11 +160,24 @@ def _of_kind(kind: str, question: ExplainQuery) -> ExplainQuery:
     return question if kind == "node" else question._with(kind=kind)
 
 
-def explain(model, data, node: Any = None, *, k: int = 10, epsilon: float = 0.1,
-            optimize: Sequence[str] = ("fdl+", "fdl-", "conc"),
-            by: Sequence[str] | Mapping[str, Mapping[str, Any]] = (), where: Sequence[Where] = (),
-            diversify: bool | float = False, jointly: bool = False, output: str = "logits",
-            budget: int | None = None, within: float | None = None, seed: int = 0, directed: bool = False) -> Result:
+def explain(
+    model,
+    data,
+    node: Any = None,
+    *,
+    k: int = 10,
+    epsilon: float = 0.1,
+    optimize: Sequence[str] = ("fdl+", "fdl-", "conc"),
+    by: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    where: Sequence[Where] = (),
+    diversify: bool | float = False,
+    jointly: bool = False,
+    output: str = "logits",
+    budget: int | None = None,
+    within: float | None = None,
+    seed: int = 0,
+    directed: bool = False,
+) -> Result:
     """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
 
     Without `node` the model is one of whole graphs, and `data` the graph to be explained, or a sequence of graphs.
@@ -172,8 +197,9 @@ def explain(model, data, node: Any = None, *, k: int = 10, epsilon: float = 0.1,
     with Connection() as con:
         question = _targets(con, model, data, _plain(node), output)
         question = question.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
-        question = question.seed(seed)._with(directed=directed, jointly=jointly, budget=_plain(budget),
-                                             within=_plain(within))
+        question = question.seed(seed)._with(
+            directed=directed, jointly=jointly, budget=_plain(budget), within=_plain(within)
+        )
         for name, options in (by if isinstance(by, Mapping) else dict.fromkeys(by, {})).items():
             question = question.by(name, **options)
         if diversify is not False:
@@ -194,22 +220,32 @@ def _targets(con: "Connection", model, data, node: Any, output: str) -> ExplainQ
         con.register_graph("graph", data)
         con.register_model("model", model, "graph", output)
     except ModelError as error:
-        meant = ("without node=, data is one graph to classify, or several" if node is None else
-                 "with node=, the model says something of every node; for a model of whole graphs leave it out")
+        meant = (
+            "without node=, data is one graph to classify, or several"
+            if node is None
+            else "with node=, the model says something of every node; for a model of whole graphs leave it out"
+        )
         error.args = (f"{error} ({meant})",)
         raise
-    return con.explain(nodes=node if isinstance(node, Iterable) and not isinstance(node, str) else [node])
+    return con.explain(
+        nodes=node if isinstance(node, Iterable) and not isinstance(node, str) else [node]
+    )
 
 
 def _condition(condition: Where) -> st.Condition:
     """A condition as the parser makes it, or InvalidValue."""
     if isinstance(condition, str):
-        negated, flag = condition.lower().startswith("not "), condition.lower().removeprefix("not ").strip()
+        negated, flag = (
+            condition.lower().startswith("not "),
+            condition.lower().removeprefix("not ").strip(),
+        )
         if flag in FLAGS:
             return st.Condition(flag, "is", not negated)
     elif isinstance(condition, tuple) and len(condition) == 3 and condition[1] in COMPARISONS:
         return st.Condition(condition[0].lower(), condition[1], _plain(condition[2]))
-    raise InvalidValue(f"condition {condition!r}; expected 'factual', 'not counterfactual' or ('size', '<=', 12)")
+    raise InvalidValue(
+        f"condition {condition!r}; expected 'factual', 'not counterfactual' or ('size', '<=', 12)"
+    )
 
 
 def _plain(value: Any) -> Any:

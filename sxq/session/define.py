@@ -6,7 +6,6 @@ Part of the corridor: each takes a statement and gives a `Table`; none of them e
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sxq.session.show import Describing
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collecting import graphs_from_tables, read_graphs
@@ -16,6 +15,7 @@ from sxq.language import arguments
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import Registry, known
+from sxq.session.show import Describing
 from sxq.values.result import Table
 
 
@@ -31,10 +31,17 @@ class Definitions:
     def run(self, statement: st.Statement) -> Table:
         """The result of one statement, of any kind this class knows."""
         verbs: dict[type, Callable[[Any], Table]] = {
-            st.CreateGraph: self.create_graph, st.CreateGraphs: self.create_graphs, st.CreateModel: self.create_model,
-            st.TrainModel: self.train_model, st.PretrainRefine: self.pretrain_refine, st.Drop: self.drop,
-            st.Show: self._describes.show, st.Describe: self._describes.describe, st.SetOption: self.set,
-            st.ResetOption: self.reset}
+            st.CreateGraph: self.create_graph,
+            st.CreateGraphs: self.create_graphs,
+            st.CreateModel: self.create_model,
+            st.TrainModel: self.train_model,
+            st.PretrainRefine: self.pretrain_refine,
+            st.Drop: self.drop,
+            st.Show: self._describes.show,
+            st.Describe: self._describes.describe,
+            st.SetOption: self.set,
+            st.ResetOption: self.reset,
+        }
         return verbs[type(statement)](statement)
 
     def create_graph(self, statement: st.CreateGraph) -> Table:
@@ -45,7 +52,9 @@ class Definitions:
 
     def create_graphs(self, statement: st.CreateGraphs) -> Table:
         self._may_write("CREATE GRAPHS")
-        graphs = self._read_graphs(statement.source, _options(statement.options, "undirected", "seed", "graphs"))
+        graphs = self._read_graphs(
+            statement.source, _options(statement.options, "undirected", "seed", "graphs")
+        )
         self._names.graphs.add(statement.name, graphs, statement.replace)
         return self._describes.describe(st.Describe("graphs", statement.name))
 
@@ -67,8 +76,13 @@ class Definitions:
         graph = self._names.graphs.of_kind(statement.kind, statement.graph)
         self._names.require_free_model(statement.name, statement.replace)
         device = str(choose_device(self._settings["sxq_device"]))
-        trained = learning.train(graph, statement.options, device=device, progress=self._training_progress,
-                                 should_stop=self.should_stop)
+        trained = learning.train(
+            graph,
+            statement.options,
+            device=device,
+            progress=self._training_progress,
+            should_stop=self.should_stop,
+        )
         table = self._add_model(statement, trained.module, trained.spec, trained.accuracy)
         return Table([*table.columns, "epochs"], [(*table.rows[0], trained.epochs_run)])
 
@@ -78,17 +92,35 @@ class Definitions:
         self._may_write("PRETRAIN REFINE")
         self._names.graphs.of_kind(statement.kind, statement.graph)
         if statement.name in self._names.learned.models() and not statement.replace:
-            raise NameTaken(f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name")
+            raise NameTaken(
+                f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name"
+            )
         named = self._names.model(statement.model, statement.graph)
-        learned = execution.pretrain(named.model, self._names.graphs[statement.graph], statement.options,
-                                     self._pretraining_progress, self.should_stop)
-        spec = {"options": learned.options, "targets": len(learned.targets), "losses": learned.pretrained.losses,
-                "stopped": learned.pretrained.stopped}
-        self._names.add_refine(statement.name, named, learned.pretrained, spec, learned.saliency, statement.replace)
+        learned = execution.pretrain(
+            named.model,
+            self._names.graphs[statement.graph],
+            statement.options,
+            self._pretraining_progress,
+            self.should_stop,
+        )
+        spec = {
+            "options": learned.options,
+            "targets": len(learned.targets),
+            "losses": learned.pretrained.losses,
+            "stopped": learned.pretrained.stopped,
+        }
+        self._names.add_refine(
+            statement.name, named, learned.pretrained, spec, learned.saliency, statement.replace
+        )
         last = learned.pretrained.losses[-1] if learned.pretrained.losses else {}
-        facts = {"refine": statement.name, "model": statement.model, "targets": len(learned.targets),
-                 "epochs": len(learned.pretrained.losses),
-                 **{name: round(value, 4) for name, value in last.items()}, "stopped": learned.pretrained.stopped}
+        facts = {
+            "refine": statement.name,
+            "model": statement.model,
+            "targets": len(learned.targets),
+            "epochs": len(learned.pretrained.losses),
+            **{name: round(value, 4) for name, value in last.items()},
+            "stopped": learned.pretrained.stopped,
+        }
         return Table(list(facts), [tuple(facts.values())])
 
     def _pretraining_progress(self, epoch: int, epochs: int, loss: float) -> None:
@@ -131,7 +163,9 @@ class Definitions:
             case st.DatasetSource(name):
                 graphs = self._data_set(_text("DATASET", name), options, "load_graphs")
             case st.GraphsQuerySource():
-                graphs = graphs_from_tables(*map(self._fetch, (source.graphs, source.nodes, source.edges)))
+                graphs = graphs_from_tables(
+                    *map(self._fetch, (source.graphs, source.nodes, source.edges))
+                )
         _require_used(options)
         return graphs.with_reverse() if undirected else graphs
 
@@ -152,11 +186,22 @@ class Definitions:
     def _add_model(self, statement, module, spec, accuracy: Mapping[str, float]) -> Table:
         from sxq import models as learning
 
-        self._names.add_model(statement.name, module, statement.graph, spec={"architecture": vars(spec)},
-                              weights=learning.to_bytes(module), replace=statement.replace)
+        self._names.add_model(
+            statement.name,
+            module,
+            statement.graph,
+            spec={"architecture": vars(spec)},
+            weights=learning.to_bytes(module),
+            replace=statement.replace,
+        )
         info = self._names.info(statement.name)
         shares = {f"{split}_accuracy": share for split, share in accuracy.items()}
-        facts = {"model": statement.name, "architecture": spec.architecture, "hops": info.hops, "halo": info.halo}
+        facts = {
+            "model": statement.name,
+            "architecture": spec.architecture,
+            "hops": info.hops,
+            "halo": info.halo,
+        }
         facts |= shares
         return Table(list(facts), [tuple(facts.values())])
 
@@ -176,14 +221,18 @@ def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any
             raise UnknownName("option", name, names)
         if name == "undirected" and not isinstance(value, bool):
             raise InvalidValue(f"UNDIRECTED = {value!r}; expected true or false")
-        if name != "undirected" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        if name != "undirected" and (
+            not isinstance(value, int) or isinstance(value, bool) or value < 0
+        ):
             raise InvalidValue(f"{name.upper()} = {value!r}; expected a whole number of 0 or more")
     return dict(options)
 
 
 def _require_used(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        raise InvalidValue(f"{name.upper()} = {value!r} is for generated data sets, such as BA-3motif, only")
+        raise InvalidValue(
+            f"{name.upper()} = {value!r} is for generated data sets, such as BA-3motif, only"
+        )
 
 
 def _text(what: str, value: Any) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 from sxq import language, planning
 from sxq.errors import DataError
-from sxq.values.explanation import TargetReport
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
 from sxq.session import Registry
+from sxq.values.explanation import TargetReport
 from sxq.values.result import PlanText, Result
 
 
@@ -31,8 +31,16 @@ class Stop:
 class Explaining:
     """Plans and runs EXPLAIN on what a connection has registered, and keeps what is found."""
 
-    def __init__(self, names: Registry, store, settings: dict[str, Any], written: dict[str, Any], stop: Stop):
-        self._names, self._store, self._settings, self._written, self._stop = names, store, settings, written, stop
+    def __init__(
+        self, names: Registry, store, settings: dict[str, Any], written: dict[str, Any], stop: Stop
+    ):
+        self._names, self._store, self._settings, self._written, self._stop = (
+            names,
+            store,
+            settings,
+            written,
+            stop,
+        )
         self.report: Callable[[Any], None] | None = None  # progress of a run
         self.last: Result | None = None  # of the last run, also when it was cut short
 
@@ -50,13 +58,17 @@ class Explaining:
         pruned = sum(report.pruned for report in result.targets)
         if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
             seconds["Generate"] += f", estimates {estimates}"
-        counts = {"Generate": f"{pruned} pruned" if pruned else "",
-                  "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
-                  "Lattice": f"{result.explanatory} explanatory, front {result.front}",
-                  "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
-                  "Store": f"{len(result.targets)} targets"}
-        notes = {name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
-                 for name in {**seconds, **counts}}
+        counts = {
+            "Generate": f"{pruned} pruned" if pruned else "",
+            "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
+            "Lattice": f"{result.explanatory} explanatory, front {result.front}",
+            "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
+            "Store": f"{len(result.targets)} targets",
+        }
+        notes = {
+            name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
+            for name in {**seconds, **counts}
+        }
         return PlanText(planning.render(plan, notes))
 
     def _run(self, statement: st.Explain):
@@ -64,47 +76,86 @@ class Explaining:
         started = time.perf_counter()
         if statement.into or not self._store.read_only:
             self._store.require_writable("INTO" if statement.into else "EXPLAIN")
-        plan, named = self._plan(statement, lambda within: self._stop.wanted or (
-            within is not None and time.perf_counter() - started >= within))
+        plan, named = self._plan(
+            statement,
+            lambda within: (
+                self._stop.wanted
+                or (within is not None and time.perf_counter() - started >= within)
+            ),
+        )
         from sxq import execution
 
         profile = execution.Profile()
         query_id = self._begin(statement, plan, named)
-        running = execution.run(plan, self._names.graphs[named.graph], named.model, self._names.measures,
-                                lambda: self._stop.wanted, profile, self.report, self._names.learned.needed(plan),
-                                started)
+        running = execution.run(
+            plan,
+            self._names.graphs[named.graph],
+            named.model,
+            self._names.measures,
+            lambda: self._stop.wanted,
+            profile,
+            self.report,
+            self._names.learned.needed(plan),
+            started,
+        )
         reports, cut_short = self._keep(running, query_id, profile)
-        result = Result(reports, self._columns(plan), query_id, str(plan), time.perf_counter() - started,
-                        profile.seconds, statement.text, plan.find(Lattice).epsilon, statement.kind)
+        result = Result(
+            reports,
+            self._columns(plan),
+            query_id,
+            str(plan),
+            time.perf_counter() - started,
+            profile.seconds,
+            statement.text,
+            plan.find(Lattice).epsilon,
+            statement.kind,
+        )
         self._finish(result, plan, profile)
         if cut_short:
             raise cut_short
         return result, plan, profile
 
-    def _plan(self, statement: st.Explain, late: Callable[[float | None], bool] = lambda within: False):
+    def _plan(
+        self, statement: st.Explain, late: Callable[[float | None], bool] = lambda within: False
+    ):
         """The plan of a statement, and the model at hand; `late` as in `planning.plan`."""
         if statement.into:
             self._store.require_free_table(statement.into)
         names, named = self._names, self._names.model(statement.model, statement.graph)
         catalog = planning.Catalog(
-            graphs=names.graphs, models={statement.model: names.info(statement.model, statement.graph)},
-            measures=names.measures, generators=names.generators(), default_generators=names.default_generators(),
-            settings=self._settings, learned=names.learned.models() if statement.generators else {},
-            explainers=tuple(names.learned.explainers), stores=not self._store.read_only)
-        return planning.plan(statement, catalog, self._keys(statement.keys, statement.kind), late), named
+            graphs=names.graphs,
+            models={statement.model: names.info(statement.model, statement.graph)},
+            measures=names.measures,
+            generators=names.generators(),
+            default_generators=names.default_generators(),
+            settings=self._settings,
+            learned=names.learned.models() if statement.generators else {},
+            explainers=tuple(names.learned.explainers),
+            stores=not self._store.read_only,
+        )
+        return planning.plan(
+            statement, catalog, self._keys(statement.keys, statement.kind), late
+        ), named
 
     def _keys(self, keys, kind: str) -> tuple[Any, ...]:
         """The targets of a statement; a sub-query runs on the user's connection."""
         if not isinstance(keys, st.Subquery):
             return keys
-        table, query = self._store.select(keys.sql, language.arguments(keys)), f"the sub-query of {kind.upper()}S"
+        table, query = (
+            self._store.select(keys.sql, language.arguments(keys)),
+            f"the sub-query of {kind.upper()}S",
+        )
         if len(table.columns) != 1:
-            raise DataError(f"{query} returned {len(table.columns)} columns "
-                            f"({', '.join(table.columns)}); expected one, the keys of the {kind}s to explain")
+            raise DataError(
+                f"{query} returned {len(table.columns)} columns "
+                f"({', '.join(table.columns)}); expected one, the keys of the {kind}s to explain"
+            )
         if not table.rows:
             raise DataError(f"{query} returned no rows; there is nothing to explain")
         if (None,) in table.rows:
-            raise DataError(f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL")
+            raise DataError(
+                f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
+            )
         return tuple(row[0] for row in table.rows)
 
     def _begin(self, statement: st.Explain, plan: Plan, named) -> int | None:
@@ -113,12 +164,22 @@ class Explaining:
             return None
         lattice, generate = plan.find(Lattice), plan.find(Generate)
         return self._store.begin_query(
-            text=statement.text, plan=str(plan), model_id=named.model_id,
+            text=statement.text,
+            plan=str(plan),
+            model_id=named.model_id,
             graph_id=self._names.graphs.id_of(named.graph),
-            settings={**self._written, "edges_directed": plan.find(FieldScan).directed,
-                      "optimize": list(lattice.measures)},
-            seed=generate.seed, epsilon=lattice.epsilon, k=plan.find(Answer).k,
-            device=str(named.model.device), versions=versions(), targets=plan.find(FieldScan).targets)
+            settings={
+                **self._written,
+                "edges_directed": plan.find(FieldScan).directed,
+                "optimize": list(lattice.measures),
+            },
+            seed=generate.seed,
+            epsilon=lattice.epsilon,
+            k=plan.find(Answer).k,
+            device=str(named.model.device),
+            versions=versions(),
+            targets=plan.find(FieldScan).targets,
+        )
 
     def _keep(self, running: Iterator[TargetReport], query_id: int | None, profile):
         """Commit each report as it comes; the reports, and the KeyboardInterrupt or error that cut the run short.
@@ -132,7 +193,9 @@ class Explaining:
         while running_on or unsaved:
             try:
                 if running_on and (report := next(running, None)) is not None:
-                    reports.append(replace(report, kept=()))  # they are many, and the store has them
+                    reports.append(
+                        replace(report, kept=())
+                    )  # they are many, and the store has them
                     unsaved.append(report)
                     if not report.reached:
                         continue  # there may be hundreds, all at once: they are stored together
@@ -140,7 +203,7 @@ class Explaining:
                     running_on = False
                 clock = time.perf_counter()
                 while unsaved:
-                    del unsaved[:self._save(query_id, unsaved)]
+                    del unsaved[: self._save(query_id, unsaved)]
                 profile.charge("Store", clock)
             except (KeyboardInterrupt, Exception) as reason:
                 if cut_short:
@@ -161,8 +224,12 @@ class Explaining:
     def _finish(self, result: Result, plan: Plan, profile) -> None:
         clock = time.perf_counter()
         if result.query_id is not None:
-            everything = len(result.targets) == len(plan.find(FieldScan).targets)  # else a second Ctrl-C aborted
-            self._store.finish_query(result.query_id, result.seconds, result.complete and everything)
+            everything = len(result.targets) == len(
+                plan.find(FieldScan).targets
+            )  # else a second Ctrl-C aborted
+            self._store.finish_query(
+                result.query_id, result.seconds, result.complete and everything
+            )
         if plan.into:
             self._store.save_into(plan.into, result.columns, result.types, result.rows)
         profile.charge("Store", clock)
@@ -174,7 +241,9 @@ class Explaining:
         shown = {name: self._names.measures[name].column for name in names}
         for name in plan.find(Answer).report:
             shown |= self._names.measures[name].columns
-        return {name: column for name, column in shown.items() if name != "size"}  # a column of every result
+        return {
+            name: column for name, column in shown.items() if name != "size"
+        }  # a column of every result
 
 
 @cache

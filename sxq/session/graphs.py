@@ -16,7 +16,9 @@ class Graphs(Mapping[str, Graph | GraphSet]):
 
     def __init__(self, store, renewed: Callable[[str], None]):
         self._store, self._renewed = store, renewed
-        self._held: dict[str, tuple[Graph | GraphSet, int | None]] = {}  # with their ids; None where nothing is stored
+        self._held: dict[
+            str, tuple[Graph | GraphSet, int | None]
+        ] = {}  # with their ids; None where nothing is stored
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._held, *(row.name for row in self._store.graphs())}))
@@ -56,10 +58,14 @@ class Graphs(Mapping[str, Graph | GraphSet]):
             return
         if self._store.read_only:
             if name in self and not replace:
-                raise NameTaken(f"graph {name!r} exists with other content; use replace=True, or choose another name")
+                raise NameTaken(
+                    f"graph {name!r} exists with other content; use replace=True, or choose another name"
+                )
             graph_id = None
         else:
-            save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
+            save = (
+                self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
+            )
             graph_id = save(name, graph.content_hash, graph.columns(), graph.undirected, replace)
         self._held[name] = graph, graph_id
         self._renewed(name)
@@ -81,10 +87,17 @@ class Graphs(Mapping[str, Graph | GraphSet]):
     def rows(self) -> list[Any]:
         """Every graph as the store lists it, or as it is in memory: both have these attributes."""
         stored = {row.name: row for row in self._store.graphs()}
-        memory = {name: SimpleNamespace(name=name, num_nodes=graph.num_nodes, num_edges=graph.num_edges,
-                                        num_features=graph.num_features, undirected=graph.undirected,
-                                        num_graphs=len(graph) if isinstance(graph, GraphSet) else None)
-                  for name, (graph, _) in self._held.items()}
+        memory = {
+            name: SimpleNamespace(
+                name=name,
+                num_nodes=graph.num_nodes,
+                num_edges=graph.num_edges,
+                num_features=graph.num_features,
+                undirected=graph.undirected,
+                num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
+            )
+            for name, (graph, _) in self._held.items()
+        }
         return [memory.get(name) or stored[name] for name in self]
 
     def id_of(self, name: str) -> int | None:
@@ -94,11 +107,15 @@ class Graphs(Mapping[str, Graph | GraphSet]):
 
     def name_of(self, graph_id: int) -> str:
         """The name that stands for a stored graph now."""
-        return next((row.name for row in self._store.graphs() if row.graph_id == graph_id), "(dropped)")
+        return next(
+            (row.name for row in self._store.graphs() if row.graph_id == graph_id), "(dropped)"
+        )
 
     def stored(self, graph_id: int) -> Graph | GraphSet:
         """A graph by its id, whatever its name stands for now."""
-        return next((graph for graph, held in self._held.values() if held == graph_id), None) or self._loaded(graph_id)
+        return next(
+            (graph for graph, held in self._held.values() if held == graph_id), None
+        ) or self._loaded(graph_id)
 
     def _loaded(self, graph_id: int) -> Graph | GraphSet:
         if self._store.is_collection(graph_id):

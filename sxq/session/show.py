@@ -12,8 +12,8 @@ from sxq.graph.keys import shown
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
 from sxq.session import Registry
-from sxq.values.result import Table
 from sxq.storage import QueryRow
+from sxq.values.result import Table
 
 
 class Describing:
@@ -32,8 +32,16 @@ class Describing:
         return Table(["property", "value"], [(name, str(value)) for name, value in facts.items()])
 
     def _show_graphs(self) -> Table:
-        rows = [(row.name, row.num_nodes, row.num_edges, row.num_features, _kind(row.undirected, row.num_graphs))
-                for row in self._names.graphs.rows()]
+        rows = [
+            (
+                row.name,
+                row.num_nodes,
+                row.num_edges,
+                row.num_features,
+                _kind(row.undirected, row.num_graphs),
+            )
+            for row in self._names.graphs.rows()
+        ]
         return Table(["graph", "nodes", "edges", "features", "kind"], rows)
 
     def _show_models(self) -> Table:
@@ -42,26 +50,57 @@ class Describing:
         return Table(columns, [tuple(found[column] for column in columns) for found in facts])
 
     def _show_refines(self) -> Table:
-        rows = [(row.name, row.model, row.graph, row.spec["options"]["preset"], row.spec["targets"],
-                 len(row.spec["losses"])) for row in self._store.refines()]
+        rows = [
+            (
+                row.name,
+                row.model,
+                row.graph,
+                row.spec["options"]["preset"],
+                row.spec["targets"],
+                len(row.spec["losses"]),
+            )
+            for row in self._store.refines()
+        ]
         return Table(["refine", "model", "graph", "preset", "targets", "epochs"], rows)
 
     def _refine_facts(self, name: str) -> dict[str, Any]:
         row = self._store.load_refine(name)
         if row is None:
             raise UnknownName("refine", name, self._names.learned.models())
-        return {"refine": name, "model": row.model, "graph": row.graph, "targets": row.spec["targets"],
-                "epochs": len(row.spec["losses"]), **row.spec["options"]}
+        return {
+            "refine": name,
+            "model": row.model,
+            "graph": row.graph,
+            "targets": row.spec["targets"],
+            "epochs": len(row.spec["losses"]),
+            **row.spec["options"],
+        }
 
     def _show_measures(self) -> Table:
-        rows = [(m.name, m.column, "larger" if m.larger_is_better else "smaller", m.formula, m.source, m.cost)
-                for m in self._names.measures.values()]
+        rows = [
+            (
+                m.name,
+                m.column,
+                "larger" if m.larger_is_better else "smaller",
+                m.formula,
+                m.source,
+                m.cost,
+            )
+            for m in self._names.measures.values()
+        ]
         return Table(["measure", "column", "better", "formula", "source", "cost"], rows)
 
     def _show_generators(self) -> Table:
         default = self._names.default_generators()
-        rows = [(name, ", ".join(f"{k} = {v}" for k, v in info.options.items()), name in default, info.summary)
-                for name, info in self._names.generators().items()]
+        rows = [
+            (
+                name,
+                ", ".join(f"{k} = {v}" for k, v in info.options.items()),
+                name in default,
+                info.summary,
+            )
+            for name, info in self._names.generators().items()
+        ]
         return Table(["generator", "options", "default", "summary"], rows)
 
     def _show_queries(self) -> Table:
@@ -69,26 +108,37 @@ class Describing:
         return Table([field.name for field in fields(QueryRow)], rows)
 
     def _show_settings(self) -> Table:
-        rows = [(name, self._written[name], setting.default, setting.meaning) for name, setting in SETTINGS.items()]
+        rows = [
+            (name, self._written[name], setting.default, setting.meaning)
+            for name, setting in SETTINGS.items()
+        ]
         return Table(["setting", "value", "default", "meaning"], rows)
 
     def _graph_facts(self, name: str) -> dict[str, Any]:
         graph = self._names.graphs.of_kind("graph", name)
-        facts = {"graph": name, "nodes": graph.num_nodes, "edges": f"{graph.num_edges} directed",
-                 "kind": f"{_kind(graph.undirected)}: units are {'pairs' if graph.undirected else 'directed edges'}",
-                 "features": graph.num_features, "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
-                 "keys": f"such as {shown(graph.keys[0])}" if graph.keys else "positions"}
+        facts = {
+            "graph": name,
+            "nodes": graph.num_nodes,
+            "edges": f"{graph.num_edges} directed",
+            "kind": f"{_kind(graph.undirected)}: units are {'pairs' if graph.undirected else 'directed edges'}",
+            "features": graph.num_features,
+            "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
+            "keys": f"such as {shown(graph.keys[0])}" if graph.keys else "positions",
+        }
         facts |= {"classes": int(graph.y.max()) + 1} if graph.y is not None and len(graph.y) else {}
         return facts | _further_facts(graph) | {"hash": graph.content_hash}
 
     def _graphs_facts(self, name: str) -> dict[str, Any]:
         graphs = self._names.graphs.of_kind("graphs", name)
         union = graphs.union
-        facts = {"graphs": f"{name}: {len(graphs)}", "nodes": f"{union.num_nodes} in all",
-                 "edges": f"{union.num_edges} directed",
-                 "kind": f"{_kind(graphs.undirected)}: units are {'pairs' if graphs.undirected else 'directed edges'}",
-                 "features": union.num_features,
-                 "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers"}
+        facts = {
+            "graphs": f"{name}: {len(graphs)}",
+            "nodes": f"{union.num_nodes} in all",
+            "edges": f"{union.num_edges} directed",
+            "kind": f"{_kind(graphs.undirected)}: units are {'pairs' if graphs.undirected else 'directed edges'}",
+            "features": union.num_features,
+            "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers",
+        }
         facts |= {"classes": int(graphs.y.max()) + 1} if graphs.y is not None else {}
         return facts | _further_facts(union) | {"hash": graphs.content_hash}
 
@@ -103,7 +153,11 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     facts: dict[str, Any] = {"edge_weight": "yes"} if graph.edge_weight is not None else {}
     facts |= {"edge_attr": graph.edge_attr.shape[1]} if graph.edge_attr is not None else {}
     facts |= {"attributes": ", ".join(graph.attributes)} if graph.attributes else {}
-    return facts | ({"ground truth": f"{int(graph.edge_truth.sum())} edges"} if graph.edge_truth is not None else {})
+    return facts | (
+        {"ground truth": f"{int(graph.edge_truth.sum())} edges"}
+        if graph.edge_truth is not None
+        else {}
+    )
 
 
 def _kind(undirected: bool, num_graphs: int | None = None) -> str:

@@ -26,7 +26,8 @@ class Turns:
         if self.lock.locked() and self.thread == threading.get_ident():
             raise ConnectionBusy(
                 f"{name} was called from inside a statement of the same connection (by a report, a"
-                f" measure or a model); only interrupt() and last_result may be used there")
+                f" measure or a model); only interrupt() and last_result may be used there"
+            )
 
 
 def in_turn(method: Method) -> Method:
@@ -35,6 +36,7 @@ def in_turn(method: Method) -> Method:
     Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
     wait: nobody there would release the lock. Ctrl-C ends the wait.
     """
+
     @wraps(method)
     def alone(con, *arguments, **options):
         con._store.require_own_process()
@@ -45,4 +47,5 @@ def in_turn(method: Method) -> Method:
                 return method(con, *arguments, **options)
             finally:
                 con._turns.thread = None
+
     return alone  # type: ignore[return-value]

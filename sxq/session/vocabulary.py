@@ -38,18 +38,26 @@ def vocabulary(names, store) -> Vocabulary:
     """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
     rows = names.graphs.rows()
     found: dict[str, Any] = {
-        "graphs": tuple(row.name for row in rows if row.num_graphs is None), "models": tuple(names.model_names()),
+        "graphs": tuple(row.name for row in rows if row.num_graphs is None),
+        "models": tuple(names.model_names()),
         "collections": tuple(row.name for row in rows if row.num_graphs is not None),
-        "measures": tuple(names.measures), "explainers": tuple(names.learned.explainers)}
+        "measures": tuple(names.measures),
+        "explainers": tuple(names.learned.explainers),
+    }
     with suppress(Error):
         found["refines"] = tuple(names.learned.models())
         found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
     if "sxq.execution" in sys.modules:
-        found["generators"] = {name: tuple(info.options) for name, info in names.generators().items()}
+        found["generators"] = {
+            name: tuple(info.options) for name, info in names.generators().items()
+        }
     if "sxq.models" in sys.modules:
         from sxq.models import ARCHITECTURES, OPTIONS
         from sxq.models.refine import PRETRAINING_OPTIONS
 
-        found |= {"options": tuple(OPTIONS), "architectures": ARCHITECTURES,
-                  "pretraining": tuple(PRETRAINING_OPTIONS)}
+        found |= {
+            "options": tuple(OPTIONS),
+            "architectures": ARCHITECTURES,
+            "pretraining": tuple(PRETRAINING_OPTIONS),
+        }
     return Vocabulary(**found)

@@ -21,7 +21,9 @@ CHAIN, MULES = (3, 5), (3, 5)  # least and most hops of a chain, mules of a spin
 class Bank:
     """Rows of the tables `accounts`, `transfers` and `planted`."""
 
-    accounts: list[tuple] = field(default_factory=list)  # account, days, volume, fees, label, role, split
+    accounts: list[tuple] = field(
+        default_factory=list
+    )  # account, days, volume, fees, label, role, split
     transfers: list[tuple] = field(default_factory=list)  # payer, payee, amount
     planted: list[tuple] = field(default_factory=list)  # scheme, kind, collector, payer, payee, hop
 
@@ -38,7 +40,11 @@ class _Builder:
         shops = [self._account("shop") for _ in range(SHOPS)]
         for person in people:
             for _ in range(random.randint(1, 3)):
-                self._pay(person, random.choice(shops if random.random() < 0.6 else people), random.uniform(5, 200))
+                self._pay(
+                    person,
+                    random.choice(shops if random.random() < 0.6 else people),
+                    random.uniform(5, 200),
+                )
         for _ in range(COLLECTORS):
             self._collector(people)
 
@@ -51,7 +57,9 @@ class _Builder:
         name = f"acct-{len(self.bank.accounts) + 1}"
         split = random.choices(("train", "val", "test"), (6, 1, 3))[0]
         label = int(role in ("mule", "source", "collector"))
-        self.bank.accounts.append((name, round(days, 1), round(volume, 3), round(fees, 3), label, role, split))
+        self.bank.accounts.append(
+            (name, round(days, 1), round(volume, 3), round(fees, 3), label, role, split)
+        )
         return name
 
     def _pay(self, payer: str, payee: str, amount: float) -> None:
@@ -73,7 +81,11 @@ class _Builder:
     def _chain(self, collector: str) -> Iterator[tuple]:
         """From the source to the collector, a little less at every hop."""
         hops = self.random.randint(*CHAIN)
-        names = [self._account("source"), *(self._account("mule") for _ in range(hops - 1)), collector]
+        names = [
+            self._account("source"),
+            *(self._account("mule") for _ in range(hops - 1)),
+            collector,
+        ]
         amount = self.random.uniform(20_000, 60_000)
         for number, (payer, payee) in enumerate(zip(names, names[1:])):
             yield payer, payee, amount, hops - number

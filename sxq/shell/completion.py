@@ -12,20 +12,78 @@ from sxq import language
 from sxq.language.lexemes import Lexeme, lexemes
 from sxq.session.vocabulary import Vocabulary
 
-SQL = ("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "JOIN", "LEFT JOIN", "USING", "ON", "AS",
-       "AND", "OR", "NOT", "IN", "IS NULL", "IS NOT NULL", "BETWEEN", "LIKE", "DISTINCT", "UNION ALL", "WITH", "CASE",
-       "WHEN", "THEN", "ELSE", "END", "count(", "sum(", "avg(", "min(", "max(", "median(", "round(", "list(", "unnest(",
-       "DESC", "CREATE TABLE", "CREATE VIEW", "INSERT INTO", "VALUES", "COPY", "DESCRIBE", "SUMMARIZE")
+SQL = (
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "JOIN",
+    "LEFT JOIN",
+    "USING",
+    "ON",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS NULL",
+    "IS NOT NULL",
+    "BETWEEN",
+    "LIKE",
+    "DISTINCT",
+    "UNION ALL",
+    "WITH",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "count(",
+    "sum(",
+    "avg(",
+    "min(",
+    "max(",
+    "median(",
+    "round(",
+    "list(",
+    "unnest(",
+    "DESC",
+    "CREATE TABLE",
+    "CREATE VIEW",
+    "INSERT INTO",
+    "VALUES",
+    "COPY",
+    "DESCRIBE",
+    "SUMMARIZE",
+)
 _AFTER_TABLES = ("FROM", "JOIN", "INTO", "TABLE", "DESCRIBE", "SUMMARIZE", "UPDATE", "COPY")
 _NAMES = {  # the last keyword before a name, and what it names
-    "MODEL": "models", "GRAPH": "graphs", "GRAPHS": "collections", "REFINE": "refines", "OPTIMIZE": "measures",
-    "WHERE": "measures", "AND": "measures", "NOT": "", "SET": "settings", "RESET": "settings", "BY": "generators",
+    "MODEL": "models",
+    "GRAPH": "graphs",
+    "GRAPHS": "collections",
+    "REFINE": "refines",
+    "OPTIMIZE": "measures",
+    "WHERE": "measures",
+    "AND": "measures",
+    "NOT": "",
+    "SET": "settings",
+    "RESET": "settings",
+    "BY": "generators",
 }
-_VALUES = {"architecture": "architectures", "pretrained": "refines", "explainer": "explainers"}  # of options
+_VALUES = {
+    "architecture": "architectures",
+    "pretrained": "refines",
+    "explainer": "explainers",
+}  # of options
 _PARTIAL = re.compile(r"[\w$]+[+-]?$|\.\w*$")
 
 
-def suggest(text: str, vocabulary: Vocabulary, commands: tuple[str, ...] = ()) -> tuple[str, list[str]]:
+def suggest(
+    text: str, vocabulary: Vocabulary, commands: tuple[str, ...] = ()
+) -> tuple[str, list[str]]:
     """The word being typed at the end of `text`, and what it could become, the likeliest first."""
     if text.lstrip().startswith("."):
         return _dot_command(text.lstrip(), vocabulary, commands)
@@ -33,7 +91,9 @@ def suggest(text: str, vocabulary: Vocabulary, commands: tuple[str, ...] = ()) -
     found = _PARTIAL.search(statement)
     partial = found.group().removeprefix(".") if found else ""
     before = statement[: len(statement) - len(partial)]
-    near = [word for word in _candidates(before, vocabulary) if word.upper().startswith(partial.upper())]
+    near = [
+        word for word in _candidates(before, vocabulary) if word.upper().startswith(partial.upper())
+    ]
     return partial, [word for word in dict.fromkeys(near) if word.upper() != partial.upper()]
 
 
@@ -46,7 +106,14 @@ def _candidates(before: str, vocabulary: Vocabulary) -> list[str]:
     query = _open_query(words)
     if query is not None:
         return _sql(query, vocabulary)
-    if words[0].text.upper() in ("CREATE", "DROP", "SHOW", "DESCRIBE", "SET", "RESET") or language.is_sxq(before):
+    if words[0].text.upper() in (
+        "CREATE",
+        "DROP",
+        "SHOW",
+        "DESCRIBE",
+        "SET",
+        "RESET",
+    ) or language.is_sxq(before):
         legal = language.continuations(before)
         if legal:
             return [*_named(words, vocabulary, legal), *_keywords(legal)]
@@ -69,8 +136,10 @@ def _open_query(words: list[Lexeme]) -> list[Lexeme] | None:
     for number in opened:
         follows = words[number + 1].text.upper() if number + 1 < len(words) else ""
         behind = words[number - 1].text.upper() if number else ""
-        if follows in ("SELECT", "FROM", "WITH") or (not follows and behind in ("NODES", "EDGES", "GRAPHS")):
-            return words[number + 1:]
+        if follows in ("SELECT", "FROM", "WITH") or (
+            not follows and behind in ("NODES", "EDGES", "GRAPHS")
+        ):
+            return words[number + 1 :]
     return None
 
 
@@ -93,7 +162,9 @@ def _named(words: list[Lexeme], vocabulary: Vocabulary, legal: list[str]) -> lis
 def _defines(words: list[Lexeme]) -> bool:
     """Whether the name that comes next is a new one: CREATE GRAPH ..., TRAIN MODEL ..., INTO ..."""
     texts = [word.text.upper() for word in words]
-    told = {"CREATE": "ON", "TRAIN": "ON", "PRETRAIN": "FOR"}.get(texts[0])  # the first word behind the new name
+    told = {"CREATE": "ON", "TRAIN": "ON", "PRETRAIN": "FOR"}.get(
+        texts[0]
+    )  # the first word behind the new name
     return texts[-1] == "INTO" or told is not None and told not in texts
 
 
@@ -126,7 +197,11 @@ def _sql(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
     if upper and upper[-1] in _AFTER_TABLES:
         return [_quoted(name) for name in tables]
     named = [name for name in tables if name in texts] or list(tables)
-    return [*(_quoted(column) for name in named for column in tables[name]), *SQL, *map(_quoted, tables)]
+    return [
+        *(_quoted(column) for name in named for column in tables[name]),
+        *SQL,
+        *map(_quoted, tables),
+    ]
 
 
 def _aliased(name: str, texts: list[str], tables) -> str:
@@ -142,15 +217,27 @@ def _quoted(name: str) -> str:
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
-def _dot_command(text: str, vocabulary: Vocabulary, commands: tuple[str, ...]) -> tuple[str, list[str]]:
+def _dot_command(
+    text: str, vocabulary: Vocabulary, commands: tuple[str, ...]
+) -> tuple[str, list[str]]:
     name, blank, argument = text[1:].partition(" ")
     if not blank:
-        return text, [f".{command}" for command in commands if command.startswith(name) and command != name]
-    known = {"mode": ("csv", "json", "line", "markdown", "table"), "timer": ("off", "on"), "pager": ("off", "on"),
-             "schema": tuple(vocabulary.tables), "tables": tuple(vocabulary.tables), "help": commands}
+        return text, [
+            f".{command}" for command in commands if command.startswith(name) and command != name
+        ]
+    known = {
+        "mode": ("csv", "json", "line", "markdown", "table"),
+        "timer": ("off", "on"),
+        "pager": ("off", "on"),
+        "schema": tuple(vocabulary.tables),
+        "tables": tuple(vocabulary.tables),
+        "help": commands,
+    }
     if name in ("read", "output", "once", "plot", "report", "export"):
         return argument, list(_paths(argument))
-    return argument, [word for word in known.get(name, ()) if word.startswith(argument) and word != argument]
+    return argument, [
+        word for word in known.get(name, ()) if word.startswith(argument) and word != argument
+    ]
 
 
 def _paths(start: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 The input is Zachary's karate club as PyG ships it: 34 members, their friendships, and the four groups they split into.
 """
 
-
 from sxq.connection import Connection
 from sxq.pictures.words import meaning
 from sxq.shell.session import Session
@@ -30,6 +29,8 @@ def demo(path: str) -> int:
             if pressed:
                 return 130
     print(meaning(result.targets[0]))
-    print(f'\nThe database {path} keeps all of it. Go on with:\n  {command()} {path} -c "'
-          "SELECT target, rank, size, fdl_plus, fdl_minus FROM explanations\"")
+    print(
+        f'\nThe database {path} keeps all of it. Go on with:\n  {command()} {path} -c "'
+        'SELECT target, rank, size, fdl_plus, fdl_minus FROM explanations"'
+    )
     return 0

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
-from sxq.values.result import PlanText, Result, Table
 from sxq.shell.modes import numeric
+from sxq.values.result import PlanText, Result, Table
 from sxq.values.table import cell, text_table
 
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
@@ -40,10 +40,20 @@ def show(result: Table, pager: bool) -> None:
 
 def rendered(what: RenderableType, colours: bool = False) -> str:
     """Anything of rich as text, nothing wrapped."""
-    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=colours, no_color=None if colours else True,
-                      highlight=False, emoji=False, legacy_windows=False, color_system="256" if colours else None)
+    console = Console(
+        file=io.StringIO(),
+        width=WIDEST,
+        force_terminal=colours,
+        no_color=None if colours else True,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        color_system="256" if colours else None,
+    )
     console.print(what, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
+    return (
+        "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
+    )
 
 
 def table(result: Table, width: int = WIDEST) -> RenderableType:
@@ -51,7 +61,9 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
     match result:
         case Result():
             notes = (Text(fill(note, width), "yellow") for note in result.notes())
-            return Group(_fitting(result, width), Text(fill(result.summary(), width), "dim"), *notes)
+            return Group(
+                _fitting(result, width), Text(fill(result.summary(), width), "dim"), *notes
+            )
         case PlanText():
             return _plan(str(result))
     if len(result) > COLOURED:
@@ -65,7 +77,9 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
 
 
 def _grid() -> Grid:
-    return Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    return Grid(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0)
+    )
 
 
 def _value(value) -> Text:
@@ -83,16 +97,28 @@ def _fitting(result: Result, width: int) -> Grid:
 
 def _skyline(result: Result, without: set[str]) -> Grid:
     """Members with a bar for the score of each measure: the longer, the better."""
-    best = {name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures}
+    best = {
+        name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures
+    }
     bars = 0 if "bars" in without else BAR
     columns = {
         "target": ("right", lambda e: Text(str(e.target), "bold magenta")),
         "rank": ("right", lambda e: str(e.rank)),
         "size": ("right", lambda e: str(e.size)),
         "nodes": ("right", lambda e: str(len(e.nodes))),
-        "fact/cf": ("center", lambda e: Text.assemble(_flag(e.factual), "   ", _flag(e.counterfactual))),
-        **{column: ("left", lambda e, name=name: _measured(e.raw.get(name), e.scores.get(name), best[name], bars))
-           for name, column in result.measures.items()},
+        "fact/cf": (
+            "center",
+            lambda e: Text.assemble(_flag(e.factual), "   ", _flag(e.counterfactual)),
+        ),
+        **{
+            column: (
+                "left",
+                lambda e, name=name: _measured(
+                    e.raw.get(name), e.scores.get(name), best[name], bars
+                ),
+            )
+            for name, column in result.measures.items()
+        },
         "covers": ("right", lambda e: str(e.dominance)),
         "by": ("left", lambda e: Text(e.generator, "dim")),
     }
@@ -148,7 +174,7 @@ def _caret(statement: str, name: str) -> list[str]:
     """The line where a name stands, and a caret below it."""
     for lexeme in lexemes(statement):
         if lexeme.text.strip('"').lower() == str(name).lower():
-            line = statement[statement.rfind("\n", 0, lexeme.start) + 1:].split("\n", 1)[0]
+            line = statement[statement.rfind("\n", 0, lexeme.start) + 1 :].split("\n", 1)[0]
             column = lexeme.start - statement.rfind("\n", 0, lexeme.start) - 1
             return [f"    {line}", f"    {' ' * column}{'^' * len(lexeme.text)}"]
     return []

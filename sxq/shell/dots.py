@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sxq.errors import InvalidValue, UnknownName
 from sxq.language import keywords
 from sxq.language.manual import about
-from sxq.values.result import Result, Table
 from sxq.shell.modes import MODES
+from sxq.values.result import Result, Table
 
 if TYPE_CHECKING:
     from sxq.shell.session import Session
@@ -40,13 +40,16 @@ def run(session: "Session", text: str) -> int:
     except ValueError as problem:
         if name.lower() != "print":  # which takes what stands there
             raise InvalidValue(f".{text}: {str(problem).lower()}") from None
-        arguments = [text[len(name):].strip()]
+        arguments = [text[len(name) :].strip()]
     if not name:
         raise InvalidValue("a dot without a command; .help lists them")
     if name.lower() not in COMMANDS:
         raise UnknownName("dot-command", name, COMMANDS)
     command = COMMANDS[name.lower()]
-    most, least = len(command.usage.split()), len([word for word in command.usage.split() if word[0] != "["])
+    most, least = (
+        len(command.usage.split()),
+        len([word for word in command.usage.split() if word[0] != "["]),
+    )
     if command.usage.endswith("...]"):
         most = len(arguments)
     if not least <= len(arguments) <= most:
@@ -56,9 +59,11 @@ def run(session: "Session", text: str) -> int:
 
 def dot(name: str, usage: str = ""):
     """Register a function as a dot-command."""
+
     def register(function):
         COMMANDS[name] = Command(usage, function)
         return function
+
     return register
 
 
@@ -66,19 +71,28 @@ def dot(name: str, usage: str = ""):
 def _help(session, word=None):
     """list the dot-commands, or say what one of them or a keyword of the language means"""
     if word is None:
-        rows = [(f".{name} {command.usage}".rstrip(), command.summary) for name, command in COMMANDS.items()]
+        rows = [
+            (f".{name} {command.usage}".rstrip(), command.summary)
+            for name, command in COMMANDS.items()
+        ]
         return session.show(Table(["command", "what it does"], rows))
     command = COMMANDS.get(word.removeprefix("."))
-    text = f".{word.removeprefix('.')} {command.usage}: {command.summary}" if command else about(word)
+    text = (
+        f".{word.removeprefix('.')} {command.usage}: {command.summary}" if command else about(word)
+    )
     if not text:
-        raise UnknownName("dot-command or keyword", word, [*COMMANDS, *sorted(map(str.lower, keywords()))])
+        raise UnknownName(
+            "dot-command or keyword", word, [*COMMANDS, *sorted(map(str.lower, keywords()))]
+        )
     session.write([text])
 
 
 def _shows(name: str, statement: str, summary: str) -> None:
     """A dot-command that stands for a statement."""
+
     def command(session):
         session.show(session.con.execute(statement))
+
     command.__doc__ = summary
     dot(name)(command)
 
@@ -100,8 +114,11 @@ def _tables(session, part=""):
 @dot("schema", "TABLE")
 def _schema(session, table):
     """list the columns of a table with their types"""
-    rows = session.con.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = $name "
-                               "ORDER BY column_index", {"name": table}).rows
+    rows = session.con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = $name "
+        "ORDER BY column_index",
+        {"name": table},
+    ).rows
     if not rows:
         raise UnknownName("table", table, session.con.vocabulary().tables)
     session.show(Table(["column", "type"], rows))
@@ -158,7 +175,9 @@ def _draw(session, rank=None):
     """draw the explanations of the last EXPLAIN as text, or those of one rank"""
     members = [e for e in _last(session) if rank is None or str(e.rank) == rank]
     if not members:
-        raise InvalidValue(f".draw {rank}: the last answer has ranks {', '.join(str(e.rank) for e in _last(session))}")
+        raise InvalidValue(
+            f".draw {rank}: the last answer has ranks {', '.join(str(e.rank) for e in _last(session))}"
+        )
     for e in members:
         flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
         title = f"{e.rank}: {e.size} {'edge' if e.size == 1 else 'edges'}, {flags}"

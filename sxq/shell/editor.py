@@ -23,10 +23,10 @@ from prompt_toolkit.styles import Style
 
 from sxq.connection import Connection
 from sxq.language import complete
+from sxq.session.vocabulary import Vocabulary
 from sxq.shell.completion import suggest
 from sxq.shell.dots import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
-from sxq.session.vocabulary import Vocabulary
 
 NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")
 PATIENCE = 5.0  # seconds to wait for the engine's names
@@ -38,11 +38,21 @@ class Editor:
     def __init__(self, con: Connection, history: str | None):
         self._completer = _Names(con)
         self._prompt = PromptSession(
-            history=_history(history), lexer=PygmentsLexer(lexer()), completer=self._completer,
-            complete_while_typing=True, auto_suggest=AutoSuggestFromHistory(), multiline=True, key_bindings=_keys(),
-            prompt_continuation=lambda width, number, wraps: [("class:more", "     " if wraps else "...> ")],
+            history=_history(history),
+            lexer=PygmentsLexer(lexer()),
+            completer=self._completer,
+            complete_while_typing=True,
+            auto_suggest=AutoSuggestFromHistory(),
+            multiline=True,
+            key_bindings=_keys(),
+            prompt_continuation=lambda width, number, wraps: [
+                ("class:more", "     " if wraps else "...> ")
+            ],
             style=Style.from_dict({**STYLE, "prompt": "#00afaf bold", "more": "#808080"}),
-            enable_open_in_editor=True, editing_mode=EditingMode.EMACS, reserve_space_for_menu=6)
+            enable_open_in_editor=True,
+            editing_mode=EditingMode.EMACS,
+            reserve_space_for_menu=6,
+        )
 
     def read(self) -> str:
         """One finished input."""
@@ -104,7 +114,9 @@ class _Names(Completer):
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
         if text.lstrip()[:8].upper().startswith(NEEDS_ENGINE):
-            self._load(wait=text.rstrip().upper().endswith(("BY", ",", "(")) and event.completion_requested)
+            self._load(
+                wait=text.rstrip().upper().endswith(("BY", ",", "(")) and event.completion_requested
+            )
         typed, found = suggest(text, self._vocabulary(), tuple(COMMANDS))
         if not typed and not event.completion_requested:
             return  # a menu after every blank would be in the way

@@ -59,7 +59,12 @@ def lines(result: Table) -> Iterator[str]:
 
 
 MODES: dict[str, Callable[[Table], Iterator[str]]] = {
-    "table": table, "csv": csv_lines, "json": json_lines, "markdown": markdown, "line": lines}
+    "table": table,
+    "csv": csv_lines,
+    "json": json_lines,
+    "markdown": markdown,
+    "line": lines,
+}
 
 
 def plain(value: Any) -> Any:
@@ -79,13 +84,19 @@ def plain(value: Any) -> Any:
 def numeric(rows: list[tuple], column: int) -> bool:
     """Whether a column holds numbers (and NULLs) only."""
     values = [row[column] for row in rows]
-    return all(isinstance(v, int | float | Decimal | None) and not isinstance(v, bool) for v in values)
+    return all(
+        isinstance(v, int | float | Decimal | None) and not isinstance(v, bool) for v in values
+    )
 
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(plain(value), ensure_ascii=False) if isinstance(value, dict | list | tuple) else value
+    return (
+        json.dumps(plain(value), ensure_ascii=False)
+        if isinstance(value, dict | list | tuple)
+        else value
+    )
 
 
 def _piped(cells) -> str:

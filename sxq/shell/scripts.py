@@ -31,15 +31,17 @@ def steps(script: str) -> Iterator[Statement | DotCommand]:
     at = 0
     while (first := next(lexemes(script, at), None)) is not None:
         line_start = script.rfind("\n", 0, first.start) + 1
-        if first.text == "." and not script[line_start:first.start].strip():
+        if first.text == "." and not script[line_start : first.start].strip():
             end = script.find("\n", first.start)
             at = len(script) if end < 0 else end
-            yield DotCommand(script[first.end:at].strip(), script.count("\n", 0, line_start) + 1)
+            yield DotCommand(script[first.end : at].strip(), script.count("\n", 0, line_start) + 1)
         else:
             end, at = _statement(script, first.start)
             if end > first.start:
-                padding = "\n" * script.count("\n", 0, first.start) + " " * (first.start - line_start)
-                yield Statement(padding + script[first.start:end])
+                padding = "\n" * script.count("\n", 0, first.start) + " " * (
+                    first.start - line_start
+                )
+                yield Statement(padding + script[first.start : end])
 
 
 def _statement(script: str, start: int) -> tuple[int, int]:

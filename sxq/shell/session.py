@@ -11,11 +11,11 @@ from typing import TextIO
 
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
-from sxq.values.result import Table
 from sxq.shell import dots
 from sxq.shell.modes import MODES
 from sxq.shell.scripts import DotCommand, steps
 from sxq.shell.watching import watched
+from sxq.values.result import Table
 
 INTERRUPTED = 130
 
@@ -48,7 +48,11 @@ class Session:
         for step in steps(script):
             self.step = step.text
             try:
-                code = dots.run(self, step.text) if isinstance(step, DotCommand) else self._statement(step.text)
+                code = (
+                    dots.run(self, step.text)
+                    if isinstance(step, DotCommand)
+                    else self._statement(step.text)
+                )
             except Error as problem:
                 if self._reading and not hasattr(problem, "__notes__"):
                     problem.add_note(f"in {self._reading[-1]}, line {step.line}")
@@ -75,7 +79,9 @@ class Session:
                 file = stack.enter_context(open(path, encoding="utf-8"))
                 script = file.read()
             except (OSError, UnicodeDecodeError) as problem:
-                raise DataError(f"cannot read {path!r}: {getattr(problem, 'strerror', None) or problem}") from None
+                raise DataError(
+                    f"cannot read {path!r}: {getattr(problem, 'strerror', None) or problem}"
+                ) from None
             self._reading.append(path)
             stack.callback(self._reading.pop)
             return self.run(script)

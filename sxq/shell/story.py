@@ -9,10 +9,10 @@ from dataclasses import fields
 from sxq.connection import Connection
 from sxq.language import literal
 from sxq.pictures.words import meaning
-from sxq.values.result import Result, Table
 from sxq.shell.bank import Bank, generate
 from sxq.shell.session import Session
 from sxq.shell.watching import watched
+from sxq.values.result import Result, Table
 
 TABLES = """
 CREATE OR REPLACE TABLE accounts (account VARCHAR PRIMARY KEY, days DOUBLE, volume DOUBLE, fees DOUBLE, label INTEGER,
@@ -22,56 +22,72 @@ CREATE OR REPLACE TABLE planted (scheme INTEGER, kind VARCHAR, collector VARCHAR
                                  hop INTEGER);
 """
 STEPS = (
-    ("A bank with planted schemes: what the model may see, and what it may not.",
-     "SELECT role, count(*) AS accounts, round(avg(days)) AS days, round(avg(volume), 1) AS volume,\n"
-     "       round(avg(fees), 2) AS fees, any_value(label) AS illicit\n"
-     "FROM accounts GROUP BY role ORDER BY accounts DESC"),
-    ("A graph from the two tables; accounts keep their names, `role` stays out of the model's sight.",
-     "CREATE OR REPLACE GRAPH bank\n"
-     "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role FROM accounts)\n"
-     "       EDGES (SELECT payer, payee FROM transfers)"),
-    ("A model that flags illicit accounts.",
-     "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)"),
-    ("Why does it flag whom it flags? A hundred collectors explained in one statement, by members that differ.",
-     "EXPLAIN NODES (SELECT DISTINCT collector FROM planted ORDER BY collector LIMIT 100)\n"
-     "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6"),
-    ("Every edge of every explanation against what was planted.",
-     "CREATE OR REPLACE TABLE members AS\n"
-     "SELECT target, rank, count(*) AS edges, count(scheme) AS planted, count(*) FILTER (kind = 'chain') AS chain,\n"
-     "       count(*) FILTER (kind = 'spindle') AS spindle\n"
-     "FROM explanations JOIN explanation_edges USING (explanation_id)\n"
-     "LEFT JOIN planted ON collector = target AND payer = src AND payee = dst\n"
-     "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank"),
-    ("How much of what they show was planted? `chance` is what edges drawn blindly from the fields would score.",
-     "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
-     "       round(sum(planted) / sum(m.edges), 3) AS precision,\n"
-     "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
-     "FROM members m JOIN targets USING (target)\n"
-     "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector) ON collector = target\n"
-     "WHERE query_id = (SELECT max(query_id) FROM queries)"),
-    ("Accounts that both schemes serve: different members of one answer show different schemes.",
-     "SELECT CASE WHEN chain > 0 AND spindle > 0 THEN 'both' WHEN chain > 0 THEN 'the chain'\n"
-     "            WHEN spindle > 0 THEN 'the spindle' ELSE 'neither' END AS shows,\n"
-     "       count(*) AS members, count(DISTINCT target) AS accounts\n"
-     "FROM members\n"
-     "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
-     "GROUP BY shows ORDER BY members DESC"),
-    ("And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
-     "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
-     "-- Members of more than half their field are left out here: who shows everything misses nothing.",
-     "WITH visible AS (\n"
-     "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
-     "  FROM planted p JOIN members ON collector = target\n"
-     "  LEFT JOIN (SELECT target, src, dst, explanation_id\n"
-     "             FROM explanation_edges JOIN explanations USING (explanation_id)\n"
-     "             JOIN targets USING (query_id, target)\n"
-     "             WHERE query_id = (SELECT max(query_id) FROM queries) AND 2 * size <= field_size) e\n"
-     "    ON e.target = collector AND src = payer AND dst = payee\n"
-     "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
-     "schemes AS (SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held FROM visible GROUP BY ALL)\n"
-     "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
-     "       round(sum(held) / sum(edges), 3) AS recall\n"
-     "FROM schemes GROUP BY kind ORDER BY kind"),
+    (
+        "A bank with planted schemes: what the model may see, and what it may not.",
+        "SELECT role, count(*) AS accounts, round(avg(days)) AS days, round(avg(volume), 1) AS volume,\n"
+        "       round(avg(fees), 2) AS fees, any_value(label) AS illicit\n"
+        "FROM accounts GROUP BY role ORDER BY accounts DESC",
+    ),
+    (
+        "A graph from the two tables; accounts keep their names, `role` stays out of the model's sight.",
+        "CREATE OR REPLACE GRAPH bank\n"
+        "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role FROM accounts)\n"
+        "       EDGES (SELECT payer, payee FROM transfers)",
+    ),
+    (
+        "A model that flags illicit accounts.",
+        "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)",
+    ),
+    (
+        "Why does it flag whom it flags? A hundred collectors explained in one statement, by members that differ.",
+        "EXPLAIN NODES (SELECT DISTINCT collector FROM planted ORDER BY collector LIMIT 100)\n"
+        "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
+    ),
+    (
+        "Every edge of every explanation against what was planted.",
+        "CREATE OR REPLACE TABLE members AS\n"
+        "SELECT target, rank, count(*) AS edges, count(scheme) AS planted, count(*) FILTER (kind = 'chain') AS chain,\n"
+        "       count(*) FILTER (kind = 'spindle') AS spindle\n"
+        "FROM explanations JOIN explanation_edges USING (explanation_id)\n"
+        "LEFT JOIN planted ON collector = target AND payer = src AND payee = dst\n"
+        "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank",
+    ),
+    (
+        "How much of what they show was planted? `chance` is what edges drawn blindly from the fields would score.",
+        "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
+        "       round(sum(planted) / sum(m.edges), 3) AS precision,\n"
+        "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
+        "FROM members m JOIN targets USING (target)\n"
+        "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector) ON collector = target\n"
+        "WHERE query_id = (SELECT max(query_id) FROM queries)",
+    ),
+    (
+        "Accounts that both schemes serve: different members of one answer show different schemes.",
+        "SELECT CASE WHEN chain > 0 AND spindle > 0 THEN 'both' WHEN chain > 0 THEN 'the chain'\n"
+        "            WHEN spindle > 0 THEN 'the spindle' ELSE 'neither' END AS shows,\n"
+        "       count(*) AS members, count(DISTINCT target) AS accounts\n"
+        "FROM members\n"
+        "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
+        "GROUP BY shows ORDER BY members DESC",
+    ),
+    (
+        "And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
+        "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
+        "-- Members of more than half their field are left out here: who shows everything misses nothing.",
+        "WITH visible AS (\n"
+        "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
+        "  FROM planted p JOIN members ON collector = target\n"
+        "  LEFT JOIN (SELECT target, src, dst, explanation_id\n"
+        "             FROM explanation_edges JOIN explanations USING (explanation_id)\n"
+        "             JOIN targets USING (query_id, target)\n"
+        "             WHERE query_id = (SELECT max(query_id) FROM queries) AND 2 * size <= field_size) e\n"
+        "    ON e.target = collector AND src = payer AND dst = payee\n"
+        "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
+        "schemes AS (SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held FROM visible GROUP BY ALL)\n"
+        "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
+        "       round(sum(held) / sum(edges), 3) AS recall\n"
+        "FROM schemes GROUP BY kind ORDER BY kind",
+    ),
 )
 ONE = """SELECT target FROM members GROUP BY target
 HAVING bool_or(chain > 0 AND spindle = 0) AND bool_or(spindle > 0 AND chain = 0)
@@ -93,10 +109,16 @@ def laundering(path: str, page: str) -> int:
             print("-- No account has members that show one scheme each; see the table `members`.")
             return 0
         key = literal(str(account[0]))  # it comes from a table of the file, whoever wrote it
-        result = _step(session, "One account that both schemes serve, with members that show one each.",
-                       f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6")
-        _step(session, "What each of them shows.",
-              f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank")
+        result = _step(
+            session,
+            "One account that both schemes serve, with members that show one each.",
+            f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
+        )
+        _step(
+            session,
+            "What each of them shows.",
+            f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank",
+        )
         assert isinstance(result, Result)
         print(meaning(result.targets[0]))
         result.to_html(page)
@@ -109,7 +131,9 @@ def fill(con: Connection, bank: Bank) -> None:
     con.execute(TABLES)
     for table in fields(Bank):
         columns = [list(column) for column in zip(*getattr(bank, table.name))]
-        con.execute(f"INSERT INTO {table.name} SELECT {', '.join(['unnest(?)'] * len(columns))}", columns)
+        con.execute(
+            f"INSERT INTO {table.name} SELECT {', '.join(['unnest(?)'] * len(columns))}", columns
+        )
 
 
 def _step(session: Session, title: str, statement: str) -> Table:

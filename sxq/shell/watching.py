@@ -43,7 +43,7 @@ def watched(con: Connection) -> Iterator[list[bool]]:
 
 def _show(news: Any) -> None:
     width = shutil.get_terminal_size().columns
-    print(f"{CLEAR}{line(news)[:width - 1]}", end="", file=sys.stderr, flush=True)
+    print(f"{CLEAR}{line(news)[: width - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def line(news: Any) -> str:

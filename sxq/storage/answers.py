@@ -10,19 +10,38 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 from sxq.storage.keys import key_array
 from sxq.storage.models import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run
 from sxq.storage.table import plain
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
 # columns of `targets` that a report fills in; its attributes have the same names
-_REPORTED = ("status", "prediction", "probability", "p_empty", "self_sufficient", "field_size", "hops",
-             "candidates", "pruned", "explanatory", "front", "dominance", "coverage", "epsilon_achieved",
-             "hypervolume", "complete", "seconds", "note")
+_REPORTED = (
+    "status",
+    "prediction",
+    "probability",
+    "p_empty",
+    "self_sufficient",
+    "field_size",
+    "hops",
+    "candidates",
+    "pruned",
+    "explanatory",
+    "front",
+    "dominance",
+    "coverage",
+    "epsilon_achieved",
+    "hypervolume",
+    "complete",
+    "seconds",
+    "note",
+)
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
 _SAVE_TARGET = f"{_UPDATE} AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal"
-_SAVE_UNREACHED = f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND status = 'pending' RETURNING ordinal"
+_SAVE_UNREACHED = (
+    f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND status = 'pending' RETURNING ordinal"
+)
 
 
 def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
@@ -30,10 +49,15 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
 
     Raises StoreError where another connection dropped the graph or the model while the query was planned.
     """
-    if not run(cursor, "SELECT 1 FROM graphs g, models m WHERE g.graph_id = ? AND m.model_id = ?",
-               [query["graph_id"], query["model_id"]]):
-        raise StoreError("another connection dropped or replaced the graph or the model while this query"
-                         " was planned; run the query again")
+    if not run(
+        cursor,
+        "SELECT 1 FROM graphs g, models m WHERE g.graph_id = ? AND m.model_id = ?",
+        [query["graph_id"], query["model_id"]],
+    ):
+        raise StoreError(
+            "another connection dropped or replaced the graph or the model while this query"
+            " was planned; run the query again"
+        )
     (query_id,) = next_ids(cursor, "query_ids")
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
     insert(cursor, "queries", plain({"query_id": query_id, **query, **as_json}))
@@ -46,9 +70,13 @@ def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
     """Store what was found for one pending target; one that was stored before is left as it is."""
     values = {column: plain(getattr(report, column)) for column in _REPORTED}
     if not run(cursor, _SAVE_TARGET, {"query_id": query_id, "ordinal": report.ordinal, **values}):
-        return _require_target(cursor, query_id, report.ordinal)  # Ctrl-C may have hidden that it was stored
+        return _require_target(
+            cursor, query_id, report.ordinal
+        )  # Ctrl-C may have hidden that it was stored
     ids = next_ids(cursor, "explanation_ids", len(report.explanations))
-    rows = (_explanation(number, query_id, member) for number, member in zip(ids, report.explanations))
+    rows = (
+        _explanation(number, query_id, member) for number, member in zip(ids, report.explanations)
+    )
     append(cursor, "explanations", rows)
     _save_edges(cursor, ids, report.explanations)
     _save_candidates(cursor, query_id, report.target, report.kept)
@@ -58,33 +86,61 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
     """Store reports without explanations, those that say the same in one UPDATE; else as `save_target`."""
     alike: dict[tuple, list[int]] = {}
     for report in reports:
-        alike.setdefault(tuple(plain(getattr(report, column)) for column in _REPORTED), []).append(report.ordinal)
+        alike.setdefault(tuple(plain(getattr(report, column)) for column in _REPORTED), []).append(
+            report.ordinal
+        )
     for values, ordinals in alike.items():
         columns = dict(zip(_REPORTED, values))
-        stored = run(cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns})
+        stored = run(
+            cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns}
+        )
         for ordinal in set(ordinals).difference(row[0] for row in stored):
             _require_target(cursor, query_id, ordinal)
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:
     """Say that a query has ended."""
-    run(cursor, "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",
-        [float(seconds), bool(complete), query_id])
+    run(
+        cursor,
+        "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",
+        [float(seconds), bool(complete), query_id],
+    )
 
 
 def _require_target(cursor: Cursor, query_id: int, ordinal: int) -> None:
-    if not run(cursor, "SELECT 1 FROM targets WHERE query_id = ? AND ordinal = ?", [query_id, ordinal]):
+    if not run(
+        cursor, "SELECT 1 FROM targets WHERE query_id = ? AND ordinal = ?", [query_id, ordinal]
+    ):
         raise StoreError(f"query {query_id} has no target with ordinal {ordinal}")
 
 
 def _explanation(explanation_id: int, query_id: int, member: Explanation) -> list[Any]:
     raw, scores = (_floats(values) for values in (member.raw, member.scores))
-    return plain([explanation_id, query_id, member.target, member.rank, member.size, len(member.nodes),
-                  member.factual, member.counterfactual, member.tie, member.generator, member.dominance,
-                  raw.get("fdl+"), raw.get("fdl-"), raw.get("conc"), raw, scores])
+    return plain(
+        [
+            explanation_id,
+            query_id,
+            member.target,
+            member.rank,
+            member.size,
+            len(member.nodes),
+            member.factual,
+            member.counterfactual,
+            member.tie,
+            member.generator,
+            member.dominance,
+            raw.get("fdl+"),
+            raw.get("fdl-"),
+            raw.get("conc"),
+            raw,
+            scores,
+        ]
+    )
 
 
-def _save_candidates(cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]) -> None:
+def _save_candidates(
+    cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]
+) -> None:
     append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
 
 
@@ -98,5 +154,8 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
         return
     src, dst = (key_array(plain(keys)) for keys in zip(*edges))
     owner = np.repeat(ids, [len(member.edges) for member in members])
-    insert_arrays(cursor, "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT"
-                          " FROM temp.incoming", {"owner": owner, "src": src, "dst": dst})
+    insert_arrays(
+        cursor,
+        "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT FROM temp.incoming",
+        {"owner": owner, "src": src, "dst": dst},
+    )

@@ -17,8 +17,14 @@ from sxq.storage.rows import Cursor, insert_arrays, object_array, run
 _COLLECTION = KINDS["graphs"]
 
 
-def save(cursor: Cursor, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
-         replace: bool) -> int:
+def save(
+    cursor: Cursor,
+    name: str,
+    content_hash: str,
+    columns: Mapping[str, Any],
+    undirected: bool,
+    replace: bool,
+) -> int:
     """Store a collection under `name` and return its id; see names.py for names in use."""
     held = claim(cursor, _COLLECTION, name, {"content_hash": content_hash}, replace)
     if held is not None:
@@ -26,36 +32,68 @@ def save(cursor: Cursor, name: str, content_hash: str, columns: Mapping[str, Any
     sizes, number = np.diff(columns["node_ptr"]), np.arange(len(columns["node_ptr"]) - 1)
     keys = number if columns["keys"] is None else key_array(columns["keys"])
     classes = None if columns["y"] is None else len(np.unique(columns["y"]))
-    row = {"name": name, "content_hash": content_hash, "undirected": bool(undirected), "num_graphs": len(number),
-           "num_classes": classes, "graph_key_type": None if columns["keys"] is None else key_type(columns["keys"])}
+    row = {
+        "name": name,
+        "content_hash": content_hash,
+        "undirected": bool(undirected),
+        "num_graphs": len(number),
+        "num_classes": classes,
+        "graph_key_type": None if columns["keys"] is None else key_type(columns["keys"]),
+    }
     owner = np.repeat(number, sizes)
     local = np.arange(len(owner)) - columns["node_ptr"][owner]
-    graph_id = graphs.save_parts(cursor, {**columns["union"], "keys": columns["node_keys"]}, row, keys[owner], local)
-    arrays = {"number": number, "graph": keys, "label": _or_null(columns["y"], number),
-              "split": _or_null(columns["split"], number), "nodes": sizes, "edges": np.diff(columns["edge_ptr"])}
-    insert_arrays(cursor, "INSERT INTO graph_members SELECT $1, number, graph::VARIANT, label, split, nodes, edges"
-                          " FROM temp.incoming", arrays, [graph_id])
+    graph_id = graphs.save_parts(
+        cursor, {**columns["union"], "keys": columns["node_keys"]}, row, keys[owner], local
+    )
+    arrays = {
+        "number": number,
+        "graph": keys,
+        "label": _or_null(columns["y"], number),
+        "split": _or_null(columns["split"], number),
+        "nodes": sizes,
+        "edges": np.diff(columns["edge_ptr"]),
+    }
+    insert_arrays(
+        cursor,
+        "INSERT INTO graph_members SELECT $1, number, graph::VARIANT, label, split, nodes, edges"
+        " FROM temp.incoming",
+        arrays,
+        [graph_id],
+    )
     return graph_id
 
 
 def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     """The columns of a collection, by name or (also when dropped, but referred to) by id."""
     graph_id = resolve(cursor, _COLLECTION, name_or_id)
-    (key_kind,), = run(cursor, "SELECT graph_key_type FROM graphs WHERE graph_id = ?", [graph_id])
-    read = cursor.execute("SELECT label, split, num_nodes, num_edges FROM graph_members WHERE graph_id = ?"
-                          " ORDER BY number", [graph_id]).fetchnumpy()
+    ((key_kind,),) = run(cursor, "SELECT graph_key_type FROM graphs WHERE graph_id = ?", [graph_id])
+    read = cursor.execute(
+        "SELECT label, split, num_nodes, num_edges FROM graph_members WHERE graph_id = ?"
+        " ORDER BY number",
+        [graph_id],
+    ).fetchnumpy()
     union = graphs.load(cursor, graph_id)
     node_keys, union["keys"] = union["keys"], None
-    label, split = (None if np.ma.getmaskarray(read[name]).all() else read[name] for name in ("label", "split"))
-    return {"union": union, "node_ptr": _pointer(read["num_nodes"]), "edge_ptr": _pointer(read["num_edges"]),
-            "y": label, "split": None if split is None else split.astype(object),
-            "keys": read_keys(cursor, graph_id, "graph_key_type", key_kind), "node_keys": node_keys}
+    label, split = (
+        None if np.ma.getmaskarray(read[name]).all() else read[name] for name in ("label", "split")
+    )
+    return {
+        "union": union,
+        "node_ptr": _pointer(read["num_nodes"]),
+        "edge_ptr": _pointer(read["num_edges"]),
+        "y": label,
+        "split": None if split is None else split.astype(object),
+        "keys": read_keys(cursor, graph_id, "graph_key_type", key_kind),
+        "node_keys": node_keys,
+    }
 
 
 def is_collection(cursor: Cursor, graph_id: int) -> bool:
     """Whether a row of `graphs` is a collection of graphs; raises InvalidValue for an id nobody has."""
     resolve(cursor, _COLLECTION, graph_id)
-    return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[0][0]
+    return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[
+        0
+    ][0]
 
 
 def _pointer(sizes: np.ndarray) -> np.ndarray:

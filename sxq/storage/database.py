@@ -18,7 +18,9 @@ _SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
 def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked."""
     if path is None and read_only:
-        raise StoreError("an in-memory database cannot be read-only; give the path of a database file")
+        raise StoreError(
+            "an in-memory database cannot be read-only; give the path of a database file"
+        )
     if path is not None:
         _check_file(Path(path), read_only)
     connection = _connect(path, read_only)
@@ -51,7 +53,9 @@ def _check_file(path: Path, read_only: bool) -> None:
         raise StoreError(f"there is no directory {str(path.parent)!r}; create it first")
     if not path.exists():
         if read_only:
-            raise StoreError(f"there is no database {str(path)!r}; open it without read_only to create it")
+            raise StoreError(
+                f"there is no database {str(path)!r}; open it without read_only to create it"
+            )
         return
     try:
         with path.open("rb") as file:
@@ -60,8 +64,10 @@ def _check_file(path: Path, read_only: bool) -> None:
         raise StoreError(f"cannot read {str(path)!r}: {error.strerror}") from error
     if header[8:] != b"DUCK":
         found = f"starts with {header!r}" if header else "is empty"
-        raise StoreError(f"{str(path)!r} {found}, so it is no DuckDB database;"
-                         " choose another path or move the file away")
+        raise StoreError(
+            f"{str(path)!r} {found}, so it is no DuckDB database;"
+            " choose another path or move the file away"
+        )
 
 
 def _connect(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -81,24 +87,31 @@ def _connect(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
 def _prepare_schema(connection: duckdb.DuckDBPyConnection, read_only: bool) -> None:
     tables = connection.execute(
         "SELECT table_name FROM information_schema.tables"
-        " WHERE table_catalog = current_catalog() AND table_schema = 'sxq'").fetchall()
+        " WHERE table_catalog = current_catalog() AND table_schema = 'sxq'"
+    ).fetchall()
     if tables:
         _check_version(connection, {name for (name,) in tables})
     elif read_only:
-        raise StoreError("the database holds no tables of sxq; open it once without read_only to create them")
+        raise StoreError(
+            "the database holds no tables of sxq; open it once without read_only to create them"
+        )
     else:
         _create_schema(connection)
 
 
 def _check_version(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> None:
     if "schema_version" not in tables:
-        raise StoreError(f"schema sxq holds {', '.join(sorted(tables))} but no schema_version, so another"
-                         " program made it; rename it, or choose another file")
+        raise StoreError(
+            f"schema sxq holds {', '.join(sorted(tables))} but no schema_version, so another"
+            " program made it; rename it, or choose another file"
+        )
     versions = quote(catalog_of(connection), "sxq", "schema_version")
     found = connection.execute(f"SELECT max(version) FROM {versions}").fetchall()[0][0]
     if found != VERSION:
-        raise StoreError(f"the tables of sxq have version {found} and this program knows version {VERSION};"
-                         " use the sxq that wrote them, or another file")
+        raise StoreError(
+            f"the tables of sxq have version {found} and this program knows version {VERSION};"
+            " use the sxq that wrote them, or another file"
+        )
 
 
 def _create_schema(connection: duckdb.DuckDBPyConnection) -> None:

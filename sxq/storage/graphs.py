@@ -37,17 +37,32 @@ class GraphRow:
     num_graphs: int | None = None  # of a collection; None: a single graph
 
 
-def save(cursor: Cursor, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
-         replace: bool) -> int:
+def save(
+    cursor: Cursor,
+    name: str,
+    content_hash: str,
+    columns: Mapping[str, Any],
+    undirected: bool,
+    replace: bool,
+) -> int:
     """Store a graph under `name` and return its id; see names.py for names in use."""
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
-    return save_parts(cursor, columns, {"name": name, "content_hash": content_hash, "undirected": bool(undirected)})
+    return save_parts(
+        cursor,
+        columns,
+        {"name": name, "content_hash": content_hash, "undirected": bool(undirected)},
+    )
 
 
-def save_parts(cursor: Cursor, columns: Mapping[str, Any], row: Mapping[str, Any], owner: np.ndarray | None = None,
-               local: np.ndarray | None = None) -> int:
+def save_parts(
+    cursor: Cursor,
+    columns: Mapping[str, Any],
+    row: Mapping[str, Any],
+    owner: np.ndarray | None = None,
+    local: np.ndarray | None = None,
+) -> int:
     """Store the columns of a graph, with further columns of its `row`; return its new id.
 
     Of a collection also the key of every node's graph, `owner`, and the node's position in there, `local`.
@@ -63,11 +78,17 @@ def save_parts(cursor: Cursor, columns: Mapping[str, Any], row: Mapping[str, Any
 def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     """The columns of a graph, by name or (also when dropped, but referred to) by id."""
     graph_id = resolve(cursor, _GRAPH, name_or_id)
-    row = run(cursor, "SELECT num_features, edge_features, key_type, parts, attributes FROM graphs"
-                      " WHERE graph_id = ?", [graph_id])
+    row = run(
+        cursor,
+        "SELECT num_features, edge_features, key_type, parts, attributes FROM graphs"
+        " WHERE graph_id = ?",
+        [graph_id],
+    )
     num_features, edge_features, keys, parts, attributes = row[0]
     columns = {**_load_nodes(cursor, graph_id, num_features), **_load_edges(cursor, graph_id)}
-    columns["edge_attr"] = _matrix(columns["edge_attr"], edge_features) if "edge_attr" in parts else None
+    columns["edge_attr"] = (
+        _matrix(columns["edge_attr"], edge_features) if "edge_attr" in parts else None
+    )
     columns |= {part: None for part in _PARTS if part not in parts}
     columns["keys"] = read_keys(cursor, graph_id, "key_type", keys)
     columns["attributes"] = _load_attributes(cursor, graph_id, attributes)
@@ -76,82 +97,146 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
 
 def listing(cursor: Cursor) -> list[GraphRow]:
     """Every named graph, by name."""
-    rows = run(cursor, "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-                       " undirected, num_graphs FROM graphs WHERE dropped_at IS NULL ORDER BY name")
+    rows = run(
+        cursor,
+        "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
+        " undirected, num_graphs FROM graphs WHERE dropped_at IS NULL ORDER BY name",
+    )
     return [GraphRow(*row) for row in rows]
 
 
-def _save_row(cursor: Cursor, graph_id: int, columns: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+def _save_row(
+    cursor: Cursor, graph_id: int, columns: Mapping[str, Any], row: Mapping[str, Any]
+) -> None:
     x, y, keys, attr = (columns[part] for part in ("x", "y", "keys", "edge_attr"))
-    insert(cursor, "graphs", {
-        "graph_id": graph_id, "num_nodes": len(x), "num_edges": columns["edge_index"].shape[1],
-        "num_features": x.shape[1],
-        "num_classes": None if y is None else len(np.unique(y)),
-        "key_type": None if keys is None else key_type(keys),
-        "edge_features": None if attr is None else attr.shape[1],
-        "parts": [part for part in _PARTS if columns[part] is not None],
-        "attributes": list(columns["attributes"] or {}), **row})
+    insert(
+        cursor,
+        "graphs",
+        {
+            "graph_id": graph_id,
+            "num_nodes": len(x),
+            "num_edges": columns["edge_index"].shape[1],
+            "num_features": x.shape[1],
+            "num_classes": None if y is None else len(np.unique(y)),
+            "key_type": None if keys is None else key_type(keys),
+            "edge_features": None if attr is None else attr.shape[1],
+            "parts": [part for part in _PARTS if columns[part] is not None],
+            "attributes": list(columns["attributes"] or {}),
+            **row,
+        },
+    )
 
 
-def _save_nodes(cursor: Cursor, graph_id: int, columns: Mapping[str, Any], owner: np.ndarray | None,
-                local: np.ndarray | None) -> None:
+def _save_nodes(
+    cursor: Cursor,
+    graph_id: int,
+    columns: Mapping[str, Any],
+    owner: np.ndarray | None,
+    local: np.ndarray | None,
+) -> None:
     num_nodes = len(columns["x"])
     keys = columns["keys"]
-    arrays = {"position": np.arange(num_nodes), "x": _vectors(columns["x"]),
-              "node": (np.arange(num_nodes) if local is None else local) if keys is None else key_array(keys),
-              "graph": _or_null(owner, num_nodes),
-              "label": _or_null(columns["y"], num_nodes), "split": _or_null(columns["split"], num_nodes)}
-    insert_arrays(cursor, "INSERT INTO nodes"
-                          " SELECT $1, position, node::VARIANT, graph::VARIANT, label, split, x::FLOAT[], NULL"
-                          " FROM temp.incoming", arrays, [graph_id])
+    arrays = {
+        "position": np.arange(num_nodes),
+        "x": _vectors(columns["x"]),
+        "node": (np.arange(num_nodes) if local is None else local)
+        if keys is None
+        else key_array(keys),
+        "graph": _or_null(owner, num_nodes),
+        "label": _or_null(columns["y"], num_nodes),
+        "split": _or_null(columns["split"], num_nodes),
+    }
+    insert_arrays(
+        cursor,
+        "INSERT INTO nodes"
+        " SELECT $1, position, node::VARIANT, graph::VARIANT, label, split, x::FLOAT[], NULL"
+        " FROM temp.incoming",
+        arrays,
+        [graph_id],
+    )
 
 
 def _save_attributes(cursor: Cursor, graph_id: int, attributes: Mapping[str, list]) -> None:
     if not attributes:
         return
     values = [[_attribute(name, value) for value in column] for name, column in attributes.items()]
-    rows = ((graph_id, position, dict(zip(attributes, row))) for position, row in enumerate(zip(*values)))
-    append(cursor, "nodes", rows, columns=["graph_id", "position", "attributes"], action="update",
-           key=["graph_id", "position"])
+    rows = (
+        (graph_id, position, dict(zip(attributes, row)))
+        for position, row in enumerate(zip(*values))
+    )
+    append(
+        cursor,
+        "nodes",
+        rows,
+        columns=["graph_id", "position", "attributes"],
+        action="update",
+        key=["graph_id", "position"],
+    )
 
 
 def _attribute(name: str, value: Any) -> Any:
     # DuckDB stores a time zone, but Python cannot read it back without pytz
     if isinstance(value, datetime.datetime | datetime.time) and value.tzinfo is not None:
-        raise StoreError(f"attribute {name!r} holds {value!r} with a time zone; store UTC without one")
+        raise StoreError(
+            f"attribute {name!r} holds {value!r} with a time zone; store UTC without one"
+        )
     return plain(value)
 
 
 def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
     (src, dst), weight, attr = columns["edge_index"], columns["edge_weight"], columns["edge_attr"]
-    arrays = {"edge": np.arange(len(src)), "src": src, "dst": dst, "weight": _or_null(weight, len(src)),
-              "attr": _or_null(None if attr is None else _vectors(attr), len(src)),
-              "truth": _or_null(columns["edge_truth"], len(src))}
+    arrays = {
+        "edge": np.arange(len(src)),
+        "src": src,
+        "dst": dst,
+        "weight": _or_null(weight, len(src)),
+        "attr": _or_null(None if attr is None else _vectors(attr), len(src)),
+        "truth": _or_null(columns["edge_truth"], len(src)),
+    }
     # keys come from `nodes`: text need not pass through Python again for every edge
-    insert_arrays(cursor, "INSERT INTO edges"
-                          " SELECT $1, edge, s.graph, s.node, d.node, src, dst, weight, attr::FLOAT[], truth"
-                          " FROM temp.incoming"
-                          " JOIN nodes s ON s.graph_id = $1 AND s.position = src"
-                          " JOIN nodes d ON d.graph_id = $1 AND d.position = dst", arrays, [graph_id])
+    insert_arrays(
+        cursor,
+        "INSERT INTO edges"
+        " SELECT $1, edge, s.graph, s.node, d.node, src, dst, weight, attr::FLOAT[], truth"
+        " FROM temp.incoming"
+        " JOIN nodes s ON s.graph_id = $1 AND s.position = src"
+        " JOIN nodes d ON d.graph_id = $1 AND d.position = dst",
+        arrays,
+        [graph_id],
+    )
 
 
 def _load_nodes(cursor: Cursor, graph_id: int, num_features: int) -> dict[str, Any]:
-    read = cursor.execute("SELECT label AS y, split, x FROM nodes WHERE graph_id = ? ORDER BY position",
-                          [graph_id]).fetchnumpy()
-    return {"x": _matrix(read["x"], num_features), "y": read["y"], "split": read["split"].astype(object)}
+    read = cursor.execute(
+        "SELECT label AS y, split, x FROM nodes WHERE graph_id = ? ORDER BY position", [graph_id]
+    ).fetchnumpy()
+    return {
+        "x": _matrix(read["x"], num_features),
+        "y": read["y"],
+        "split": read["split"].astype(object),
+    }
 
 
 def _load_edges(cursor: Cursor, graph_id: int) -> dict[str, Any]:
-    read = cursor.execute("SELECT src_position, dst_position, weight, attr, truth FROM edges WHERE graph_id = ?"
-                          " ORDER BY edge", [graph_id]).fetchnumpy()
-    return {"edge_index": np.stack([read["src_position"], read["dst_position"]]),
-            "edge_weight": read["weight"], "edge_attr": read["attr"], "edge_truth": read["truth"]}
+    read = cursor.execute(
+        "SELECT src_position, dst_position, weight, attr, truth FROM edges WHERE graph_id = ?"
+        " ORDER BY edge",
+        [graph_id],
+    ).fetchnumpy()
+    return {
+        "edge_index": np.stack([read["src_position"], read["dst_position"]]),
+        "edge_weight": read["weight"],
+        "edge_attr": read["attr"],
+        "edge_truth": read["truth"],
+    }
 
 
 def _load_attributes(cursor: Cursor, graph_id: int, names: list[str]) -> dict[str, list]:
     if not names:
         return {}
-    rows = run(cursor, "SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY position", [graph_id])
+    rows = run(
+        cursor, "SELECT attributes FROM nodes WHERE graph_id = ? ORDER BY position", [graph_id]
+    )
     return {name: [attributes[name] for (attributes,) in rows] for name in names}
 
 

@@ -74,12 +74,16 @@ def queries(cursor: Cursor) -> list[QueryRow]:
 
 def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
-    if query_id is not None and not run(cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]):
+    if query_id is not None and not run(
+        cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]
+    ):
         last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]
         stored = f"the last is {last}" if last else "none is stored yet"
         raise InvalidValue(f"no query {query_id}; {stored}")
     edges = defaultdict(list)
     for explanation_id, src, dst in run(cursor, _EDGES, {"query_id": query_id}):
         edges[explanation_id].append((src, dst))
-    return [StoredExplanation(*row[:-1], json.loads(row[-1]), tuple(edges[row[0]]))
-            for row in run(cursor, _EXPLANATIONS, {"query_id": query_id})]
+    return [
+        StoredExplanation(*row[:-1], json.loads(row[-1]), tuple(edges[row[0]]))
+        for row in run(cursor, _EXPLANATIONS, {"query_id": query_id})
+    ]

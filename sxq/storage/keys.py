@@ -15,18 +15,38 @@ import numpy as np
 from sxq.errors import StoreError
 from sxq.storage.rows import Cursor, object_array, run
 
-_TYPES = {str: "VARCHAR", UUID: "UUID", date: "DATE", datetime: "TIMESTAMP", time: "TIME", bytes: "BLOB",
-          float: "DOUBLE"}
+_TYPES = {
+    str: "VARCHAR",
+    UUID: "UUID",
+    date: "DATE",
+    datetime: "TIMESTAMP",
+    time: "TIME",
+    bytes: "BLOB",
+    float: "DOUBLE",
+}
 _PLAIN = ("BIGINT", "HUGEINT", *_TYPES.values())
 _DIGITS = 38  # the most that a DECIMAL holds
-KEY_TYPES = (*_PLAIN, *(f"DECIMAL({width}, {scale})" for width in range(1, _DIGITS + 1) for scale in range(width + 1)))
+KEY_TYPES = (
+    *_PLAIN,
+    *(
+        f"DECIMAL({width}, {scale})"
+        for width in range(1, _DIGITS + 1)
+        for scale in range(width + 1)
+    ),
+)
 
 # column of `graphs` -> stored type -> the statement that reads the keys
 # fetching BIGINT instead of VARIANT is a hundred times faster
 _READ = {
-    "key_type": {kind: f"SELECT node::{kind} FROM nodes WHERE graph_id = ? ORDER BY position" for kind in KEY_TYPES},
-    "graph_key_type": {kind: f"SELECT graph::{kind} FROM graph_members WHERE graph_id = ? ORDER BY number"
-                       for kind in KEY_TYPES}}
+    "key_type": {
+        kind: f"SELECT node::{kind} FROM nodes WHERE graph_id = ? ORDER BY position"
+        for kind in KEY_TYPES
+    },
+    "graph_key_type": {
+        kind: f"SELECT graph::{kind} FROM graph_members WHERE graph_id = ? ORDER BY number"
+        for kind in KEY_TYPES
+    },
+}
 
 
 def key_type(keys: Sequence[Any]) -> str:
@@ -35,9 +55,9 @@ def key_type(keys: Sequence[Any]) -> str:
     if kind is not int:
         return _decimal_type(keys) if kind is Decimal else _TYPES[kind]
     low, high = min(keys, default=0), max(keys, default=0)
-    if -2**63 <= low and high < 2**63:
+    if -(2**63) <= low and high < 2**63:
         return "BIGINT"
-    if -2**127 < low and high < 2**127:
+    if -(2**127) < low and high < 2**127:
         return "HUGEINT"
     raise StoreError(f"key {high if high >= 2**127 else low} has more than 128 bits; use text keys")
 
@@ -55,9 +75,11 @@ def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[A
     if stored is None:
         return None
     if not isinstance(stored, str) or stored not in _READ[column]:
-        raise StoreError(f"table sxq.graphs, row with graph_id {graph_id}, column {column}: found {_short(stored)}, "
-                         f"expected {', '.join(_PLAIN)} or DECIMAL(width, scale); sxq never writes anything else, "
-                         "so do not trust this file")
+        raise StoreError(
+            f"table sxq.graphs, row with graph_id {graph_id}, column {column}: found {_short(stored)}, "
+            f"expected {', '.join(_PLAIN)} or DECIMAL(width, scale); sxq never writes anything else, "
+            "so do not trust this file"
+        )
     return [key for (key,) in run(cursor, _READ[column][stored], [graph_id])]
 
 
@@ -66,10 +88,12 @@ def _decimal_type(keys: Sequence[Decimal]) -> str:
     scale = max(max(-each.exponent, 0) for each in digits)
     whole = max(max(len(each.digits) + each.exponent, 0) for each in digits)
     if whole + scale > _DIGITS:
-        raise StoreError(f"decimal keys of {whole} + {scale} digits do not fit into {_DIGITS}; use text keys")
+        raise StoreError(
+            f"decimal keys of {whole} + {scale} digits do not fit into {_DIGITS}; use text keys"
+        )
     return f"DECIMAL({max(whole + scale, 1)}, {scale})"
 
 
 def _short(value: Any, longest: int = 80) -> str:
     text = repr(value)
-    return text if len(text) <= longest else text[:longest - 3] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -23,21 +23,43 @@ class ModelRow:
     name: str
     graph_id: int
     content_hash: str
-    spec: dict[str, Any]  # architecture, options, output, layers, ...; the class of a foreign module
+    spec: dict[
+        str, Any
+    ]  # architecture, options, output, layers, ...; the class of a foreign module
     weights: bytes | None  # safetensors; None: a foreign module
     probe: list | None  # logits of a few nodes at registration
 
 
-def save(cursor: Cursor, name: str, graph_id: int, content_hash: str, spec: Mapping[str, Any],
-         weights: bytes | None, probe: list | None, replace: bool) -> int:
+def save(
+    cursor: Cursor,
+    name: str,
+    graph_id: int,
+    content_hash: str,
+    spec: Mapping[str, Any],
+    weights: bytes | None,
+    probe: list | None,
+    replace: bool,
+) -> int:
     """Store a model under `name` and return its id; see names.py for names in use."""
-    held = claim(cursor, _MODEL, name, {"graph_id": graph_id, "content_hash": content_hash}, replace)
+    held = claim(
+        cursor, _MODEL, name, {"graph_id": graph_id, "content_hash": content_hash}, replace
+    )
     if held is not None:
         return held
     (model_id,) = next_ids(cursor, "model_ids")
-    insert(cursor, "models", {
-        "model_id": model_id, "name": name, "graph_id": graph_id, "content_hash": content_hash,
-        "spec": to_json(spec), "weights": weights, "probe": None if probe is None else to_json(probe)})
+    insert(
+        cursor,
+        "models",
+        {
+            "model_id": model_id,
+            "name": name,
+            "graph_id": graph_id,
+            "content_hash": content_hash,
+            "spec": to_json(spec),
+            "weights": weights,
+            "probe": None if probe is None else to_json(probe),
+        },
+    )
     return model_id
 
 

@@ -31,20 +31,28 @@ KINDS = {
 }
 
 
-def claim(cursor: Cursor, kind: Kind, name: str, content: dict[str, Any], replace: bool) -> int | None:
+def claim(
+    cursor: Cursor, kind: Kind, name: str, content: dict[str, Any], replace: bool
+) -> int | None:
     """The id of the row that already holds `content` under `name`, or None when the name is now free.
 
     Raises NameTaken where other content has the name and `replace` is false.
     """
     live = find(cursor, kind, name)
     same = " AND ".join(f"{column} = ${column}" for column in kind.content)
-    held = run(cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = $name AND {same}"
-                       f" ORDER BY dropped_at DESC NULLS FIRST LIMIT 1", {"name": name, **content})
+    held = run(
+        cursor,
+        f"SELECT {kind.id} FROM {kind.table} WHERE name = $name AND {same}"
+        f" ORDER BY dropped_at DESC NULLS FIRST LIMIT 1",
+        {"name": name, **content},
+    )
     if live and (live,) in held:
         return live
     if live and not replace:
-        raise NameTaken(f"{kind.word} {name!r} exists with other content; replace it with"
-                        f" CREATE OR REPLACE {kind.word.upper()} or replace=True, or choose another name")
+        raise NameTaken(
+            f"{kind.word} {name!r} exists with other content; replace it with"
+            f" CREATE OR REPLACE {kind.word.upper()} or replace=True, or choose another name"
+        )
     if live:
         _retire(cursor, kind, live)
     if not held:
@@ -64,7 +72,9 @@ def drop(cursor: Cursor, kind: Kind, name: str, if_exists: bool) -> None:
 
 def find(cursor: Cursor, kind: Kind, name: str) -> int | None:
     """The id `name` stands for, if any."""
-    found = run(cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = ? AND dropped_at IS NULL", [name])
+    found = run(
+        cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = ? AND dropped_at IS NULL", [name]
+    )
     return found[0][0] if found else None
 
 
@@ -76,8 +86,13 @@ def live(cursor: Cursor) -> dict[str, dict[str, int]]:
     """
     kinds = {kind.table: kind for kind in KINDS.values()}.values()
     ids: dict[str, dict[str, int]] = {kind.table: {} for kind in kinds}
-    for table, name, row in run(cursor, " UNION ALL ".join(
-            f"SELECT '{kind.table}', name, {kind.id} FROM {kind.table} WHERE dropped_at IS NULL" for kind in kinds)):
+    for table, name, row in run(
+        cursor,
+        " UNION ALL ".join(
+            f"SELECT '{kind.table}', name, {kind.id} FROM {kind.table} WHERE dropped_at IS NULL"
+            for kind in kinds
+        ),
+    ):
         ids[table][name] = row
     return ids
 
@@ -101,7 +116,11 @@ def unknown(cursor: Cursor, kind: Kind, name: str) -> UnknownName:
 
 
 def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
-    run(cursor, f"UPDATE {kind.table} SET dropped_at = now() AT TIME ZONE 'UTC' WHERE {kind.id} = ?", [row])
+    run(
+        cursor,
+        f"UPDATE {kind.table} SET dropped_at = now() AT TIME ZONE 'UTC' WHERE {kind.id} = ?",
+        [row],
+    )
     _sweep(cursor)
 
 
@@ -109,9 +128,15 @@ def _sweep(cursor: Cursor) -> None:
     """Delete what has no name and nothing that refers to it; what refers to others first."""
     run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
     run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")
-    run(cursor, "DELETE FROM models WHERE dropped_at IS NOT NULL AND model_id NOT IN"
-                " (SELECT model_id FROM queries UNION SELECT model_id FROM refines)")
-    run(cursor, "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN (SELECT graph_id FROM queries"
-                " UNION SELECT graph_id FROM models UNION SELECT graph_id FROM refines)")
+    run(
+        cursor,
+        "DELETE FROM models WHERE dropped_at IS NOT NULL AND model_id NOT IN"
+        " (SELECT model_id FROM queries UNION SELECT model_id FROM refines)",
+    )
+    run(
+        cursor,
+        "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN (SELECT graph_id FROM queries"
+        " UNION SELECT graph_id FROM models UNION SELECT graph_id FROM refines)",
+    )
     for table in ("nodes", "edges", "graph_members"):
         run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")

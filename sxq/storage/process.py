@@ -16,8 +16,10 @@ import duckdb
 
 from sxq.errors import ForkedConnection
 
-_ADVICE = ("a forked process opens its own connection: close this one before the fork and call sxq.connect(path,"
-           " read_only=True) in each process, or start processes with multiprocessing's 'spawn' method")
+_ADVICE = (
+    "a forked process opens its own connection: close this one before the fork and call sxq.connect(path,"
+    " read_only=True) in each process, or start processes with multiprocessing's 'spawn' method"
+)
 
 
 class Owner:
@@ -35,8 +37,10 @@ class Owner:
     def require(self) -> None:
         """Raise ForkedConnection in a process that was forked from the one that opened the database."""
         if not self.here():
-            raise ForkedConnection(f"this connection was opened by process {self.process}, and this is process"
-                                   f" {os.getpid()}, forked from it; {_ADVICE}")
+            raise ForkedConnection(
+                f"this connection was opened by process {self.process}, and this is process"
+                f" {os.getpid()}, forked from it; {_ADVICE}"
+            )
 
     def close(self) -> None:
         """Close the connections, the last first."""
@@ -53,15 +57,18 @@ def require_not_inherited(path: str) -> None:
     """Raise ForkedConnection for a file that was open at the fork: DuckDB would reuse the copy of it."""
     owner = _INHERITED.get(Path(path).resolve())
     if owner is not None:
-        raise ForkedConnection(f"{path!r} was open in process {owner} when it forked process"
-                               f" {os.getpid()}; {_ADVICE}")
+        raise ForkedConnection(
+            f"{path!r} was open in process {owner} when it forked process {os.getpid()}; {_ADVICE}"
+        )
 
 
 def _leave_alone() -> None:
     """In a forked child: nothing frees the copied connections, not even the end of the interpreter."""
     for owner in list(_OPEN):
         for connection in owner.connections:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # this reference is never released
+            ctypes.pythonapi.Py_IncRef(
+                ctypes.py_object(connection)
+            )  # this reference is never released
         if owner.path is not None:
             _INHERITED[Path(owner.path).resolve()] = owner.process
     _OPEN.clear()

@@ -32,19 +32,48 @@ class RefineRow:
     weights: bytes
 
 
-def save(cursor: Cursor, name: str, model_id: int, graph_id: int, content_hash: str, spec: Mapping[str, Any],
-         weights: bytes, saliency: Mapping[str, Sequence], replace: bool) -> int:
+def save(
+    cursor: Cursor,
+    name: str,
+    model_id: int,
+    graph_id: int,
+    content_hash: str,
+    spec: Mapping[str, Any],
+    weights: bytes,
+    saliency: Mapping[str, Sequence],
+    replace: bool,
+) -> int:
     """Store attributors under `name`, with the columns of `saliency`, all or nothing; return their id."""
-    held = claim(cursor, _REFINE, name, {"model_id": model_id, "graph_id": graph_id, "content_hash": content_hash},
-                 replace)
+    held = claim(
+        cursor,
+        _REFINE,
+        name,
+        {"model_id": model_id, "graph_id": graph_id, "content_hash": content_hash},
+        replace,
+    )
     if held is not None:
         return held
     (refine_id,) = next_ids(cursor, "refine_ids")
-    insert(cursor, "refines", {"refine_id": refine_id, "name": name, "model_id": model_id, "graph_id": graph_id,
-                               "content_hash": content_hash, "spec": to_json(spec), "weights": weights})
+    insert(
+        cursor,
+        "refines",
+        {
+            "refine_id": refine_id,
+            "name": name,
+            "model_id": model_id,
+            "graph_id": graph_id,
+            "content_hash": content_hash,
+            "spec": to_json(spec),
+            "weights": weights,
+        },
+    )
     arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
-    insert_arrays(cursor, "INSERT INTO saliency SELECT $1, target::VARIANT, class, edge, saliency FROM temp.incoming",
-                  {"target": key_array(saliency["target"]), **arrays}, [refine_id])
+    insert_arrays(
+        cursor,
+        "INSERT INTO saliency SELECT $1, target::VARIANT, class, edge, saliency FROM temp.incoming",
+        {"target": key_array(saliency["target"]), **arrays},
+        [refine_id],
+    )
     return refine_id
 
 

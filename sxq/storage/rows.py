@@ -23,7 +23,11 @@ def run(cursor: Cursor, sql: str, parameters: Any = None) -> list[tuple]:
 def insert(cursor: Cursor, table: str, values: Mapping[str, Any]) -> None:
     """Insert one row, its values by column name."""
     bound = ", ".join("?" * len(values))
-    run(cursor, f"INSERT INTO {quote(table)} ({', '.join(map(quote, values))}) VALUES ({bound})", list(values.values()))
+    run(
+        cursor,
+        f"INSERT INTO {quote(table)} ({', '.join(map(quote, values))}) VALUES ({bound})",
+        list(values.values()),
+    )
 
 
 def append(cursor: Cursor, table: str, rows: Iterable[Sequence], **options: Any) -> None:
@@ -33,17 +37,23 @@ def append(cursor: Cursor, table: str, rows: Iterable[Sequence], **options: Any)
     appender.flush()
 
 
-def insert_arrays(cursor: Cursor, sql: str, arrays: Mapping[str, np.ndarray], parameters: Any = None) -> None:
+def insert_arrays(
+    cursor: Cursor, sql: str, arrays: Mapping[str, np.ndarray], parameters: Any = None
+) -> None:
     """Run `sql`, an INSERT that reads the columns `arrays` from `temp.incoming`."""
     # where the INSERT fails, the rollback of the transaction forgets the arrays
-    cursor.register("incoming", {name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    cursor.register(
+        "incoming", {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    )
     run(cursor, sql, parameters)
     cursor.unregister("incoming")
 
 
 def next_ids(cursor: Cursor, sequence: str, count: int = 1) -> list[int]:
     """`count` numbers nobody had before."""
-    return [number for (number,) in run(cursor, "SELECT nextval(?) FROM range(?)", [sequence, count])]
+    return [
+        number for (number,) in run(cursor, "SELECT nextval(?) FROM range(?)", [sequence, count])
+    ]
 
 
 def object_array(values: Sequence[Any]) -> np.ndarray:

@@ -18,13 +18,12 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
-from sxq.values.explanation import TargetReport
 from sxq.storage import answers, collections, graphs, history, models, names, refines
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.table import Table, execute
-
+from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # one of another thread would never be released
@@ -60,7 +59,9 @@ class Store:
         self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
-        self._user.execute("SET python_enable_replacements = false")  # SQL must not read Python variables
+        self._user.execute(
+            "SET python_enable_replacements = false"
+        )  # SQL must not read Python variables
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -93,16 +94,22 @@ class Store:
 
     # the user's SQL
 
-    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
+    def execute(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> Table:
         """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
         return execute(self._user, sql, parameters)
 
-    def select(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Table:
+    def select(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> Table:
         """Run a sub-query of a statement; raises InvalidValue unless it is one statement that reads, SQLError."""
         with suppress(duckdb.Error):  # what DuckDB cannot parse it says itself, in `execute`
             kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
             if kinds != ["SELECT"]:
-                raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
+                raise InvalidValue(
+                    f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}"
+                )
         return self.execute(sql, parameters)
 
     def interrupt(self) -> None:
@@ -125,33 +132,55 @@ class Store:
         if self.read_only:
             raise StoreError(f"{what} stores, but the database was opened read-only")
         if self.in_transaction():
-            raise TransactionOpen(f"{what} stores, but a transaction is open: COMMIT first, or ROLLBACK")
+            raise TransactionOpen(
+                f"{what} stores, but a transaction is open: COMMIT first, or ROLLBACK"
+            )
 
     def require_free_table(self, name: str) -> None:
         """Raise NameTaken where `name` would stand for another table, or hide one of the engine's."""
-        if run(self._cursor, "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
-                             " AND table_schema = 'sxq' AND table_catalog = ?", [name, self._catalog]):
-            raise NameTaken(f"table {name!r} is one of the engine's own; choose another name after INTO")
-        taken = run(self._user, "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
-                                " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
-                    [name, self._catalog])
+        if run(
+            self._cursor,
+            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+            " AND table_schema = 'sxq' AND table_catalog = ?",
+            [name, self._catalog],
+        ):
+            raise NameTaken(
+                f"table {name!r} is one of the engine's own; choose another name after INTO"
+            )
+        taken = run(
+            self._user,
+            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+            " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
+            [name, self._catalog],
+        )
         if taken:
-            raise NameTaken(f"table {name!r} exists; drop it first, or choose another name after INTO")
+            raise NameTaken(
+                f"table {name!r} exists; drop it first, or choose another name after INTO"
+            )
 
-    def save_into(self, table: str, columns: Sequence[str], types: Sequence[str],
-                  rows: Iterable[Sequence]) -> None:
+    def save_into(
+        self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence]
+    ) -> None:
         """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
         with self._lock, self._write("INTO") as cursor:
             self.require_free_table(table)
             target = quote(self._catalog, "main", table)
-            declared = [f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)]
+            declared = [
+                f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)
+            ]
             run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
             append(cursor, target, rows)
 
     # graphs and models
 
-    def save_graph(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
-                   replace: bool = False) -> int:
+    def save_graph(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        replace: bool = False,
+    ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPH") as cursor:
             return graphs.save(cursor, name, content_hash, columns, undirected, replace)
@@ -161,8 +190,14 @@ class Store:
         with self._transaction() as cursor:
             return graphs.load(cursor, name_or_id)
 
-    def save_graphs(self, name: str, content_hash: str, columns: Mapping[str, Any], undirected: bool,
-                    replace: bool = False) -> int:
+    def save_graphs(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        replace: bool = False,
+    ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPHS") as cursor:
             return collections.save(cursor, name, content_hash, columns, undirected, replace)
@@ -182,8 +217,16 @@ class Store:
         with self._transaction() as cursor:
             return graphs.listing(cursor)
 
-    def save_model(self, name: str, graph_id: int, content_hash: str, spec: Mapping[str, Any],
-                   weights: bytes | None, probe: list | None = None, replace: bool = False) -> int:
+    def save_model(
+        self,
+        name: str,
+        graph_id: int,
+        content_hash: str,
+        spec: Mapping[str, Any],
+        weights: bytes | None,
+        probe: list | None = None,
+        replace: bool = False,
+    ) -> int:
         """Store a model under `name`; return its model_id. `content_hash` covers `spec`. Raises NameTaken."""
         with self._lock, self._write("CREATE MODEL") as cursor:
             return models.save(cursor, name, graph_id, content_hash, spec, weights, probe, replace)
@@ -198,11 +241,22 @@ class Store:
         with self._transaction() as cursor:
             return models.listing(cursor)
 
-    def save_refine(self, name: str, model_id: int, graph_id: int, content_hash: str, spec: Mapping[str, Any],
-                    weights: bytes, saliency: Mapping[str, Sequence], replace: bool = False) -> int:
+    def save_refine(
+        self,
+        name: str,
+        model_id: int,
+        graph_id: int,
+        content_hash: str,
+        spec: Mapping[str, Any],
+        weights: bytes,
+        saliency: Mapping[str, Sequence],
+        replace: bool = False,
+    ) -> int:
         """Store pre-trained attributors and their saliency (columns by name) under `name`. Raises NameTaken."""
         with self._lock, self._write("PRETRAIN REFINE") as cursor:
-            return refines.save(cursor, name, model_id, graph_id, content_hash, spec, weights, saliency, replace)
+            return refines.save(
+                cursor, name, model_id, graph_id, content_hash, spec, weights, saliency, replace
+            )
 
     def load_refine(self, name: str) -> refines.RefineRow | None:
         """Pre-trained attributors by name, or None."""
@@ -226,12 +280,34 @@ class Store:
 
     # queries and answers
 
-    def begin_query(self, *, text: str, plan: str, model_id: int, graph_id: int, settings: Mapping[str, Any],
-                    seed: int, epsilon: float, k: int, device: str, versions: Mapping[str, str],
-                    targets: Sequence[Any]) -> int:
+    def begin_query(
+        self,
+        *,
+        text: str,
+        plan: str,
+        model_id: int,
+        graph_id: int,
+        settings: Mapping[str, Any],
+        seed: int,
+        epsilon: float,
+        k: int,
+        device: str,
+        versions: Mapping[str, str],
+        targets: Sequence[Any],
+    ) -> int:
         """Store a query and its targets (keys), all pending; return its query_id."""
-        query = {"text": text, "plan": plan, "model_id": model_id, "graph_id": graph_id, "settings": settings,
-                 "seed": seed, "epsilon": epsilon, "k": k, "device": device, "versions": versions}
+        query = {
+            "text": text,
+            "plan": plan,
+            "model_id": model_id,
+            "graph_id": graph_id,
+            "settings": settings,
+            "seed": seed,
+            "epsilon": epsilon,
+            "k": k,
+            "device": device,
+            "versions": versions,
+        }
         with self._lock, self._write("EXPLAIN") as cursor:
             return answers.begin(cursor, query, targets)
 

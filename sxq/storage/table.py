@@ -16,15 +16,34 @@ from sxq.errors import SQLError
 
 # pandas types as in DuckDB's own df(); what is not named here is left to pandas
 _DTYPES = {
-    "TINYINT": "int8", "SMALLINT": "int16", "INTEGER": "int32", "BIGINT": "int64",
-    "UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "UBIGINT": "uint64",
-    "HUGEINT": "float64", "UHUGEINT": "float64", "DECIMAL": "float64", "DOUBLE": "float64",
-    "FLOAT": "float32", "BOOLEAN": "bool",
-    "DATE": "datetime64[us]", "TIMESTAMP": "datetime64[us]", "INTERVAL": "timedelta64[us]",
+    "TINYINT": "int8",
+    "SMALLINT": "int16",
+    "INTEGER": "int32",
+    "BIGINT": "int64",
+    "UTINYINT": "uint8",
+    "USMALLINT": "uint16",
+    "UINTEGER": "uint32",
+    "UBIGINT": "uint64",
+    "HUGEINT": "float64",
+    "UHUGEINT": "float64",
+    "DECIMAL": "float64",
+    "DOUBLE": "float64",
+    "FLOAT": "float32",
+    "BOOLEAN": "bool",
+    "DATE": "datetime64[us]",
+    "TIMESTAMP": "datetime64[us]",
+    "INTERVAL": "timedelta64[us]",
 }
 _NULLABLE = {  # the same, for a column that holds NULL
-    "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64",
-    "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "bool": "boolean",
+    "int8": "Int8",
+    "int16": "Int16",
+    "int32": "Int32",
+    "int64": "Int64",
+    "uint8": "UInt8",
+    "uint16": "UInt16",
+    "uint32": "UInt32",
+    "uint64": "UInt64",
+    "bool": "boolean",
 }
 
 
@@ -51,7 +70,9 @@ class Table:
 def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> Table:
     """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt."""
     try:
-        return _interruptible(lambda: _read(connection, sql, plain(parameters)), connection.interrupt)
+        return _interruptible(
+            lambda: _read(connection, sql, plain(parameters)), connection.interrupt
+        )
     except duckdb.Error as error:
         with suppress(duckdb.Error):
             connection.abort()  # a result that could not be fetched would block the next statement

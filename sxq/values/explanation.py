@@ -23,12 +23,16 @@ class Explanation:
 
     target: Any  # key of the explained node, or of the explained graph of a collection
     rank: int  # place in the answer, from 1
-    edge_index: np.ndarray  # [2, m] int64, every directed edge of the subgraph, by position in the graph
+    edge_index: (
+        np.ndarray
+    )  # [2, m] int64, every directed edge of the subgraph, by position in the graph
     nodes: np.ndarray  # [n] int64, positions of its nodes, a target node among them
     edges: tuple[tuple[Any, Any], ...]  # the m directed edges again, by key
     size: int  # number of units: pairs {u->v, v->u} on undirected graphs, directed edges otherwise
     raw: Mapping[str, float]  # by measure name: the literature's value
-    scores: Mapping[str, float]  # by measure name: larger is better, in (0, 1]; only these are compared
+    scores: Mapping[
+        str, float
+    ]  # by measure name: larger is better, in (0, 1]; only these are compared
     factual: bool  # the subgraph alone keeps the prediction
     counterfactual: bool  # removing the subgraph changes the prediction
     tie: bool = False  # a top-two margin below 1e-5, or than float32 can tell, stood behind one of the two flags
@@ -47,7 +51,9 @@ class Explanation:
         """The subgraph as a `networkx.DiGraph` on keys, a target node marked by the node attribute `target`."""
         import networkx
 
-        picture = networkx.DiGraph(target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()})
+        picture = networkx.DiGraph(
+            target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()}
+        )
         for position in self.nodes.tolist():
             node = self.graph.key(position)
             label = {} if self.graph.y is None else {"label": int(self.graph.y[position])}
@@ -100,7 +106,9 @@ class TargetReport:
 
     target: Any  # key of the node, or of the graph
     ordinal: int  # place of the target in the query, from 0
-    status: str = "pending"  # pending, done, stopped, empty (no candidate or nothing explanatory), failed
+    status: str = (
+        "pending"  # pending, done, stopped, empty (no candidate or nothing explanatory), failed
+    )
     prediction: int | None = None  # the predicted class c
     probability: float | None = None  # p(c) on the whole graph
     p_empty: float | None = None  # p(c) without any candidate edge
@@ -115,12 +123,18 @@ class TargetReport:
     coverage: float | None = None  # DS / explanatory
     epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
     hypervolume: float | None = None  # volume that the answer's scores dominate above 0
-    complete: bool = False  # every generator came to its end, leaving nothing out for lack of budget
+    complete: bool = (
+        False  # every generator came to its end, leaving nothing out for lack of budget
+    )
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
-    kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # every candidate, until they are stored
-    examined: Mapping[str, Any] = field(default_factory=dict, repr=False)  # by objective: scores [n <= 1000] of
+    kept: tuple[CandidateRow, ...] = field(
+        default=(), repr=False
+    )  # every candidate, until they are stored
+    examined: Mapping[str, Any] = field(
+        default_factory=dict, repr=False
+    )  # by objective: scores [n <= 1000] of
     # explanatory candidates, an even sample, for pictures
 
     @property

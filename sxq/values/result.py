@@ -7,16 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import DataError
-from sxq.values.explanation import Explanation, TargetReport
 from sxq.graph.keys import shown
+from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.table import text_table
 
 if TYPE_CHECKING:
     import pandas
 
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
-    "target": "VARIANT", "rank": "INTEGER", "size": "BIGINT", "num_nodes": "BIGINT", "factual": "BOOLEAN",
-    "counterfactual": "BOOLEAN", "generator": "VARCHAR", "dominance": "BIGINT",
+    "target": "VARIANT",
+    "rank": "INTEGER",
+    "size": "BIGINT",
+    "num_nodes": "BIGINT",
+    "factual": "BOOLEAN",
+    "counterfactual": "BOOLEAN",
+    "generator": "VARCHAR",
+    "dominance": "BIGINT",
 }
 
 
@@ -29,7 +35,7 @@ class Table:
 
     def fetchall(self) -> list[tuple]:
         """All rows that `fetchone` has not given yet."""
-        rows, self._next = self._rows[self._next:], len(self._rows)
+        rows, self._next = self._rows[self._next :], len(self._rows)
         return rows
 
     def fetchone(self) -> tuple | None:
@@ -84,9 +90,18 @@ class Result(Table):
     is the largest; `targets` has the report of each.
     """
 
-    def __init__(self, reports: Sequence[TargetReport], measures: dict[str, str], query_id: int | None = None,
-                 plan: str = "", seconds: float = 0.0, profile: Mapping[str, float] | None = None, text: str = "",
-                 epsilon: float | None = None, kind: str = "node"):
+    def __init__(
+        self,
+        reports: Sequence[TargetReport],
+        measures: dict[str, str],
+        query_id: int | None = None,
+        plan: str = "",
+        seconds: float = 0.0,
+        profile: Mapping[str, float] | None = None,
+        text: str = "",
+        epsilon: float | None = None,
+        kind: str = "node",
+    ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
         self.query_id, self.plan, self.seconds, self.kind = query_id, plan, seconds, kind
@@ -101,7 +116,16 @@ class Result(Table):
         return [*FIXED.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation) -> tuple:
-        fixed = (e.target, e.rank, e.size, len(e.nodes), e.factual, e.counterfactual, e.generator, e.dominance)
+        fixed = (
+            e.target,
+            e.rank,
+            e.size,
+            len(e.nodes),
+            e.factual,
+            e.counterfactual,
+            e.generator,
+            e.dominance,
+        )
         return *fixed, *(e.raw.get(name) for name in self.measures)
 
     @property
@@ -132,7 +156,10 @@ class Result(Table):
     @property
     def epsilon_achieved(self) -> float | None:
         """The smallest epsilon at which every answer covers everything examined."""
-        return max((r.epsilon_achieved for r in self.targets if r.epsilon_achieved is not None), default=None)
+        return max(
+            (r.epsilon_achieved for r in self.targets if r.epsilon_achieved is not None),
+            default=None,
+        )
 
     @property
     def complete(self) -> bool:
@@ -198,16 +225,25 @@ class Result(Table):
         targets = f"{len(self.targets)} {self.kind}{'' if len(self.targets) == 1 else 's'}"
         share = ""
         if self.explanatory:
-            share = f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
+            share = (
+                f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
+            )
         stopped = any(report.status == "stopped" for report in self.targets)
         ended = "; the search did not run to its end" if stopped else ""
         return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
 
     def notes(self) -> list[str]:
         """What must be known to read the answer right; of many notes the first ten."""
-        noted = [f"{self.kind} {shown(report.target)}: {report.note}" for report in self.targets if report.note]
+        noted = [
+            f"{self.kind} {shown(report.target)}: {report.note}"
+            for report in self.targets
+            if report.note
+        ]
         alone = sum(bool(report.self_sufficient) for report in self.targets)
         if alone:
-            noted.insert(0, f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "
-                            f"class without any edge, so 'factual' says little there")
+            noted.insert(
+                0,
+                f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "
+                f"class without any edge, so 'factual' says little there",
+            )
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])

@@ -35,14 +35,24 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int 
     """Columns and rows as aligned text; rows beyond `most` are counted, not shown."""
     rows = list(rows)
     last = len(columns) - 1
-    shown = [[cell(value, sys.maxsize if i == last else WIDEST) for i, value in enumerate(row)] for row in rows[:most]]
-    numeric = [all(isinstance(row[i], int | float | None) and not isinstance(row[i], bool) for row in rows[:most])
-               for i in range(len(columns))]
+    shown = [
+        [cell(value, sys.maxsize if i == last else WIDEST) for i, value in enumerate(row)]
+        for row in rows[:most]
+    ]
+    numeric = [
+        all(
+            isinstance(row[i], int | float | None) and not isinstance(row[i], bool)
+            for row in rows[:most]
+        )
+        for i in range(len(columns))
+    ]
     widths = [max([len(name), *(len(row[i]) for row in shown)]) for i, name in enumerate(columns)]
 
     def line(cells: Sequence[str]) -> str:
-        padded = (text.rjust(width) if right else text.ljust(width)
-                  for text, width, right in zip(cells, widths, numeric))
+        padded = (
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(cells, widths, numeric)
+        )
         return "  ".join(padded).rstrip()
 
     lines = [line(columns), "  ".join("-" * width for width in widths), *map(line, shown)]

@@ -11,14 +11,16 @@ import pytest
 import torch
 
 import sxq
-from sxq.session import explain as explaining
 from sxq.execution import executor
 from sxq.planning import planner
+from sxq.session import explain as explaining
 from tests import graphs, toys
 
 TARGETS = 8
-LONG = (f"EXPLAIN NODES (SELECT range FROM range({TARGETS})) USING MODEL m OPTIMIZE fdl+, fdl-, conc "
-        "BUDGET 500 CANDIDATES")
+LONG = (
+    f"EXPLAIN NODES (SELECT range FROM range({TARGETS})) USING MODEL m OPTIMIZE fdl+, fdl-, conc "
+    "BUDGET 500 CANDIDATES"
+)
 ENDLESS = LONG.replace("BUDGET 500", "BY random BUDGET 1000000000")
 
 
@@ -38,6 +40,7 @@ class Watched(toys.Votes):
 @pytest.fixture
 def watch():
     """Set what happens at each forward pass; the engine's copies of the model are watched, too."""
+
     def watch(at):
         Watched.at, Watched.calls = at, 0
 
@@ -74,15 +77,26 @@ def assert_stopped(con, result):
     stopped = [r for r in result.targets if r.status == "stopped"]
     assert stopped and all("interrupted" in r.note and not r.complete for r in stopped)
     query = [result.query_id]
-    stored = con.sql("SELECT target, status, candidates, complete FROM targets WHERE query_id = ? ORDER BY ordinal",
-                     query)
+    stored = con.sql(
+        "SELECT target, status, candidates, complete FROM targets WHERE query_id = ? ORDER BY ordinal",
+        query,
+    )
     assert list(stored) == [(r.target, r.status, r.candidates, r.complete) for r in result.targets]
     found = con.sql("SELECT target, rank, fdl_plus FROM explanations WHERE query_id = ?", query)
     assert sorted(found) == sorted((e.target, e.rank, e.raw["fdl+"]) for e in result)
     assert con.sql("SELECT complete FROM queries WHERE query_id = ?", query).fetchone() == (False,)
-    again = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES")
+    again = con.execute(
+        "EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES"
+    )
     assert len(again) and {row[-1] for row in con.execute("AUDIT")} == {"ok"}
-    assert len(con.execute("EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE conc BUDGET 20 CANDIDATES").targets) == 2
+    assert (
+        len(
+            con.execute(
+                "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE conc BUDGET 20 CANDIDATES"
+            ).targets
+        )
+        == 2
+    )
 
 
 def test_interrupt_from_another_thread_returns_what_was_found(con, watch):
@@ -113,7 +127,12 @@ def test_interrupt_while_another_thread_explains(con, watch):
 
 def test_an_interrupt_before_a_statement_does_not_stop_it(con):
     con.interrupt()
-    assert con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BUDGET 50 CANDIDATES").targets[0].status == "done"
+    assert (
+        con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BUDGET 50 CANDIDATES")
+        .targets[0]
+        .status
+        == "done"
+    )
 
 
 @pytest.mark.parametrize("call", [1, 2, TARGETS, TARGETS + 1, TARGETS + 2, 2 * TARGETS + 2, 40])
@@ -151,7 +170,9 @@ def test_keyboard_interrupt_of_one_target(con, watch):
         watch(at_call(call, raise_interrupt))
         with pytest.raises(KeyboardInterrupt):
             con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc")
-        assert [r.status for r in con.last_result.targets] == [status] and not con.last_result.complete
+        assert [r.status for r in con.last_result.targets] == [
+            status
+        ] and not con.last_result.complete
 
 
 def test_a_second_keyboard_interrupt_aborts(con, watch, monkeypatch):
@@ -180,8 +201,12 @@ def test_keyboard_interrupt_while_saving_stores_it_after_all(con, monkeypatch):
         con.execute(LONG + " BY onion")
     monkeypatch.undo()
     statuses = con.sql("SELECT status, count(*) FROM targets GROUP BY ALL").fetchall()
-    assert sum(count for status, count in statuses if status != "pending") == TARGETS and "stopped" in dict(statuses)
-    explanations = con.sql("SELECT count(*), count(DISTINCT (target, rank)) FROM explanations").fetchone()
+    assert sum(
+        count for status, count in statuses if status != "pending"
+    ) == TARGETS and "stopped" in dict(statuses)
+    explanations = con.sql(
+        "SELECT count(*), count(DISTINCT (target, rank)) FROM explanations"
+    ).fetchone()
     assert explanations[0] == explanations[1] == len(con.last_result)
 
 
@@ -190,7 +215,10 @@ def test_the_users_model_carries_no_masks_after_an_interrupt():
     torch.manual_seed(0)
     module = graphs.make("gcn")
     data = graphs.random_graph(np.random.default_rng(3))
-    modes, keys = [part.training for part in module.modules()], [set(vars(part)) for part in module.modules()]
+    modes, keys = (
+        [part.training for part in module.modules()],
+        [set(vars(part)) for part in module.modules()],
+    )
     with sxq.connect() as con:
         con.register_graph("g", data)
         con.register_model("m", module, "g")
@@ -205,12 +233,16 @@ def test_the_users_model_carries_no_masks_after_an_interrupt():
 
         hook = engines.layers[1].register_forward_pre_hook(strike)
         with pytest.raises(KeyboardInterrupt):
-            con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES")
+            con.execute(
+                "EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES"
+            )
         hook.remove()
         assert masked
         for own in (module, engines):
             assert all(layer._edge_mask is None and not layer.explain for layer in own.layers)
-        first = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES")
+        first = con.execute(
+            "EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 50 CANDIDATES"
+        )
         assert len(first) and {row[-1] for row in con.execute("AUDIT")} == {"ok"}
     assert [part.training for part in module.modules()] == modes
     assert [set(vars(part)) for part in module.modules()] == keys
@@ -251,9 +283,18 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
     assert stored == [(r.status,) for r in result.targets]
 
 
-@pytest.mark.parametrize("tail, at, sized", [(" WITHIN 6.5 SECONDS", None, 7), ("", 7, 7), ("", None, TARGETS),
-                                             (" WITHIN 100 SECONDS", None, TARGETS)])
-def test_no_more_fields_are_sized_when_the_statement_is_late(con, clock, monkeypatch, tail, at, sized):
+@pytest.mark.parametrize(
+    "tail, at, sized",
+    [
+        (" WITHIN 6.5 SECONDS", None, 7),
+        ("", 7, 7),
+        ("", None, TARGETS),
+        (" WITHIN 100 SECONDS", None, TARGETS),
+    ],
+)
+def test_no_more_fields_are_sized_when_the_statement_is_late(
+    con, clock, monkeypatch, tail, at, sized
+):
     fields, cut = [], planner.extract
 
     def slowly(*given):
@@ -266,7 +307,9 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(con, clock, monkeyp
     monkeypatch.setattr(planner, "extract", slowly)
     result = con.execute(LONG.replace("BUDGET 500", "BY random BUDGET 3") + tail)
     assert fields == list(range(sized)) and len(result.targets) == TARGETS
-    assert (f"of the first {sized})" in result.plan) == (sized < TARGETS) and f" {TARGETS} nodes: " in result.plan
+    assert (f"of the first {sized})" in result.plan) == (
+        sized < TARGETS
+    ) and f" {TARGETS} nodes: " in result.plan
     assert ("stopped" in {r.status for r in result.targets}) == (sized < TARGETS)
     fields.clear()
     con.execute(f"PLAN {LONG}{tail}")
@@ -294,7 +337,10 @@ def test_targets_that_were_not_reached_are_stored_together(con, watch, monkeypat
         con.execute(LONG + jointly)
     watch(None)
     assert batches == [TARGETS - 3] * (1 + again)
-    assert sum("before this target was reached" in report.note for report in con.last_result.targets) == TARGETS - 3
+    assert (
+        sum("before this target was reached" in report.note for report in con.last_result.targets)
+        == TARGETS - 3
+    )
     assert_stopped(con, con.last_result)
 
 

@@ -23,20 +23,31 @@ def searched(monkeypatch):
     def explain(seed, query):
         rng = np.random.default_rng(seed)
         edges = random_graph(rng, nodes=16, edges=22).edge_index
-        graph = Graph(edges, rng.choice([0, 0.5, 20], (16, 2)))  # large votes: p = 1 to the last digit
+        graph = Graph(
+            edges, rng.choice([0, 0.5, 20], (16, 2))
+        )  # large votes: p = 1 to the last digit
         with sxq.connect() as con:
             con.register_graph("g", graph)
             con.register_model("m", Votes(2), "g")
             result = con.execute(f"EXPLAIN NODES 0, 1, 2, 3 USING MODEL m {query}")
         return result, runs
+
     monkeypatch.setattr(TargetRun, "close", keep)
     return explain
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("clauses", [
-    "OPTIMIZE fdl-, conc BY growing", "OPTIMIZE fdl-, conc BY onion, growing", "OPTIMIZE fdl+, fdl-, conc BY onion",
-    "OPTIMIZE conc, lift BY growing", "OPTIMIZE density, fdl- BY growing WHERE factual", "OPTIMIZE size BY growing"])
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "OPTIMIZE fdl-, conc BY growing",
+        "OPTIMIZE fdl-, conc BY onion, growing",
+        "OPTIMIZE fdl+, fdl-, conc BY onion",
+        "OPTIMIZE conc, lift BY growing",
+        "OPTIMIZE density, fdl- BY growing WHERE factual",
+        "OPTIMIZE size BY growing",
+    ],
+)
 def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clauses):
     result, runs = searched(seed, clauses)
     assert sum(run.pruned for run in runs) == sum(report.pruned for report in result.targets)
@@ -53,11 +64,16 @@ def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clause
 
 def test_pruning_spares_a_search_whose_first_edge_is_perfect(searched):
     result, _ = searched(0, "OPTIMIZE size BY growing")
-    assert sum(report.pruned for report in result.targets) > 10 * result.candidates / len(result.targets)
+    assert sum(report.pruned for report in result.targets) > 10 * result.candidates / len(
+        result.targets
+    )
 
 
 def test_generators_that_cannot_go_on_from_bounds_meet_none(searched):
-    assert not any(run.pruned for run in searched(0, "OPTIMIZE size BY growing, random BUDGET 90 CANDIDATES")[1])
+    assert not any(
+        run.pruned
+        for run in searched(0, "OPTIMIZE size BY growing, random BUDGET 90 CANDIDATES")[1]
+    )
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -67,7 +83,13 @@ def test_no_score_is_above_its_ceiling(name):
     bits = field.component(rng.random((200, field.num_units)) < 0.6)
     bits = bits[bits.any(axis=1)]
     for p_full, p_empty in rng.random((20, 2)):
-        batch = MeasureBatch(field, bits, p_full, p_empty, *rng.random((2, len(bits))),
-                             infer=lambda bits: rng.dirichlet(np.ones(3), (2, len(bits))))
+        batch = MeasureBatch(
+            field,
+            bits,
+            p_full,
+            p_empty,
+            *rng.random((2, len(bits))),
+            infer=lambda bits: rng.dirichlet(np.ones(3), (2, len(bits))),
+        )
         scores = evaluate([MEASURES[name]], batch)[1]
         assert (scores <= ceilings([MEASURES[name]], batch)).all()

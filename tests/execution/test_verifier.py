@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sxq.execution import register
-from sxq.inference.disjoint import Disjoint
 from sxq.execution.verifier import Request, Verifier, read
 from sxq.graph import extract
+from sxq.inference.disjoint import Disjoint
 from tests.graphs import make, random_graph
 
 
@@ -28,7 +28,9 @@ class Recording(Disjoint):
     def infer(self, cuts):
         candidates = sum(len(cut.bits) for cut in cuts)
         if candidates > self.limit:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory")
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory"
+            )
         self.batches.append(candidates)
         return super().infer(cuts)
 
@@ -37,7 +39,9 @@ def requests(graph, model, backend, counts=(30, 1, 17)):
     rng = np.random.default_rng(0)
     for target, count in zip((0, 5, 9), counts):
         field = extract(graph, target, model.hops, model.halo)
-        yield Request(backend.load(graph, field), rng.random((count, field.num_units)) < 0.5, target % 3)
+        yield Request(
+            backend.load(graph, field), rng.random((count, field.num_units)) < 0.5, target % 3
+        )
 
 
 def verdicts(setting, memory=10**9, limit=10**9, apart=False):
@@ -50,7 +54,9 @@ def verdicts(setting, memory=10**9, limit=10**9, apart=False):
 
 def same(a, b):
     for x, y in zip(a, b):
-        assert np.allclose(x.p_kept, y.p_kept, atol=1e-6) and np.allclose(x.p_removed, y.p_removed, atol=1e-6)
+        assert np.allclose(x.p_kept, y.p_kept, atol=1e-6) and np.allclose(
+            x.p_removed, y.p_removed, atol=1e-6
+        )
         assert (x.factual == y.factual).all() and (x.counterfactual == y.counterfactual).all()
 
 
@@ -71,7 +77,9 @@ def test_memory_bounds_the_batches(setting):
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(setting):
     found, backend, verifier = verdicts(setting, limit=10)
-    assert max(backend.batches) <= 10 and sum(backend.batches) == 48 and verifier.batch_memory < 10**9
+    assert (
+        max(backend.batches) <= 10 and sum(backend.batches) == 48 and verifier.batch_memory < 10**9
+    )
     same(found, verdicts(setting)[0])
 
 

@@ -4,14 +4,20 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from sxq.generators.search.archive import Archive, SURVIVORS, States
-from sxq.generators.search.names import Names, SLOTS
+from sxq.generators.search.archive import SURVIVORS, Archive, States
+from sxq.generators.search.names import SLOTS, Names
 from sxq.scoring.dominance import GRID
 
 
 def states(values: np.ndarray, explanatory: np.ndarray) -> States:
     count = len(values)
-    return States(np.eye(count, count + 1, dtype=bool), np.zeros((count, 2)), values, explanatory, np.arange(count))
+    return States(
+        np.eye(count, count + 1, dtype=bool),
+        np.zeros((count, 2)),
+        values,
+        explanatory,
+        np.arange(count),
+    )
 
 
 def beaten(one: np.ndarray, other: np.ndarray) -> bool:
@@ -38,12 +44,16 @@ def test_survivors_are_the_first_by_non_dominated_rank(count, seed):
     every = states(values, explanatory)
     archive.add(every[: count // 2])
     archive.survivors()
-    archive.add(every[count // 2:])
+    archive.add(every[count // 2 :])
     rows = np.column_stack([np.rint(values * GRID), explanatory])
     _, first = np.unique(rows, axis=0, return_index=True)
     by_rank = dict(zip(map(bytes, rows[first]), ranks(rows[first])))
     kept = [by_rank[row.tobytes()] for row in rows[archive.survivors().ids]]
-    assert len(kept) == min(SURVIVORS, len(first)) == len({row.tobytes() for row in rows[archive.survivors().ids]})
+    assert (
+        len(kept)
+        == min(SURVIVORS, len(first))
+        == len({row.tobytes() for row in rows[archive.survivors().ids]})
+    )
     assert max(kept) <= sorted(by_rank.values())[len(kept) - 1]
 
 
@@ -60,13 +70,18 @@ def test_refining_tells_apart_what_was_one():
     assert not archive.refine() and len(archive) == 2
 
 
-@given(some.lists(some.lists(some.integers(0, 2**64 - 1), max_size=40), max_size=6), some.integers(1, 60),
-       some.lists(some.integers(0, 2**64 - 1), max_size=40))
+@given(
+    some.lists(some.lists(some.integers(0, 2**64 - 1), max_size=40), max_size=6),
+    some.integers(1, 60),
+    some.lists(some.integers(0, 2**64 - 1), max_size=40),
+)
 def test_names_are_a_set_whatever_their_slots(batches, low, asked):
     """`low` makes many names want the same slots."""
     names, twin = Names(), set()
     for batch in batches:
-        batch = [name - name % low if name % 2 else name % (1 << 20) * SLOTS % 2**64 for name in batch]
+        batch = [
+            name - name % low if name % 2 else name % (1 << 20) * SLOTS % 2**64 for name in batch
+        ]
         assert names.add(np.array(batch, np.uint64)) == len(set(batch) - {0} - twin)
         twin |= set(batch) - {0}
         assert len(names) == len(twin)

@@ -7,12 +7,12 @@ import pytest
 from torch.profiler import ProfilerActivity, profile
 from torch_geometric import nn as pyg
 
-from sxq.inference import CandidateBatch
-from sxq.inference.layered.backend import Layered
-from sxq.inference.delta.match import near
-from sxq.inference.delta.bases import states_of
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import extract
+from sxq.inference import CandidateBatch
+from sxq.inference.delta.bases import states_of
+from sxq.inference.delta.match import near
+from sxq.inference.layered.backend import Layered
 from tests.graphs import random_graph
 from tests.inference.test_layered import CASES, Attributed, Weighted, prepared, some_bits
 
@@ -21,21 +21,34 @@ def peak(run):
     """Bytes that torch holds at most while it runs, beyond what it held before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
+    events = [
+        event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
+    held = np.cumsum(
+        [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    )
     assert len(held)
     return held.max()
 
 
-@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+@pytest.mark.parametrize(
+    "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
+)
 def test_a_candidate_takes_no_more_memory_than_it_is_said_to(kind, name, make):
-    graph = random_graph(np.random.default_rng(1), nodes=100, edges=400, weighted=kind is Weighted,
-                         attributed=kind is Attributed)
+    graph = random_graph(
+        np.random.default_rng(1),
+        nodes=100,
+        edges=400,
+        weighted=kind is Weighted,
+        attributed=kind is Attributed,
+    )
     backend = Layered(prepared(kind(make), graph))
     plan = backend.load(graph, extract(graph, 0, backend.trace.hops, 1))
     bits = some_bits(plan.field, 20)
     backend.infer([CandidateBatch(plan, bits)])
-    assert peak(lambda: backend.infer([CandidateBatch(plan, bits)])) <= len(bits) * backend.cost(plan)
+    assert peak(lambda: backend.infer([CandidateBatch(plan, bits)])) <= len(bits) * backend.cost(
+        plan
+    )
 
 
 @pytest.mark.parametrize("share", [0.002, 0.5])
@@ -52,6 +65,9 @@ def test_verification_stays_within_its_memory(share):
         assert len(request.bits) * backend.cost(plan) > 2 * memory
         tracemalloc.start()  # what numpy holds
         try:
-            assert peak(lambda: verifier.verify([request])) + tracemalloc.get_traced_memory()[1] <= memory
+            assert (
+                peak(lambda: verifier.verify([request])) + tracemalloc.get_traced_memory()[1]
+                <= memory
+            )
         finally:
             tracemalloc.stop()

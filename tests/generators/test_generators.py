@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 
 from sxq.errors import FieldTooLarge
-from sxq.generators.protocol import Context, Scored
 from sxq.generators import GENERATORS
 from sxq.generators.baselines.exhaustive import _estimate, _least
-from sxq.generators.paper.onion import pace, share_out
 from sxq.generators.baselines.random import grow
+from sxq.generators.paper.onion import pace, share_out
+from sxq.generators.protocol import Context, Scored
 from sxq.graph import Graph, extract
 from sxq.graph.whole import whole
 from tests.graphs import random_graph
 from tests.oracles import connected_subsets
 
-BLIND = [name for name, entry in GENERATORS.items() if not entry.looks_inside]  # those that need no model
+BLIND = [
+    name for name, entry in GENERATORS.items() if not entry.looks_inside
+]  # those that need no model
 
 
 def worth(field, seed=0):
@@ -27,6 +29,7 @@ def worth(field, seed=0):
     def score(bits):
         value = 1 / (1 + np.exp(-(bits @ weights)))
         return np.stack([value, 1 - bits.mean(axis=1)], axis=1).round(4)
+
     return score
 
 
@@ -34,9 +37,20 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
     """Run a generator to its end; all candidates it proposed, in order, and the number of distinct ones."""
     score, asked, empty = score or worth(field), [], np.zeros((1, field.num_units), bool)
     ids = {bytes(np.packbits(~empty)): 0}  # the whole field was verified before
-    context = Context(score(~empty)[0], score(empty)[0], 0, allowance, rows, np.random.default_rng(seed),
-                      lambda: np.zeros(field.num_units), lambda bits, context: np.zeros(bits.shape), 0.9, 0.2,
-                      lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan), ("fdl+", "fdl-"))
+    context = Context(
+        score(~empty)[0],
+        score(empty)[0],
+        0,
+        allowance,
+        rows,
+        np.random.default_rng(seed),
+        lambda: np.zeros(field.num_units),
+        lambda bits, context: np.zeros(bits.shape),
+        0.9,
+        0.2,
+        lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan),
+        ("fdl+", "fdl-"),
+    )
     search = GENERATORS[name].search(field, context, **options)
     answer = None
     while True:
@@ -46,7 +60,9 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
             return np.concatenate(asked) if asked else empty[:0], len(ids)
         assert len(candidates.bits) <= rows
         asked.append(candidates.bits)
-        numbers = np.array([ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)])
+        numbers = np.array(
+            [ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)]
+        )
         scores, flags = score(candidates.bits), np.ones(len(numbers), bool)
         assert len(candidates.parent) == len(candidates.edited) == len(candidates.bits)
         answer = Scored(numbers, scores, scores, flags, flags, flags, np.full((len(flags), 2), 0.5))
@@ -54,7 +70,9 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
 
 @pytest.fixture(params=range(4))
 def field(request):
-    graph = random_graph(np.random.default_rng(request.param), nodes=14, edges=16, undirected=request.param % 2 == 0)
+    graph = random_graph(
+        np.random.default_rng(request.param), nodes=14, edges=16, undirected=request.param % 2 == 0
+    )
     return extract(graph, 0, 2, 0)
 
 
@@ -91,7 +109,10 @@ def peel_as_printed(field, score):
         seen.add(tuple(state)) if layer else None
         while layer:
             children = [tuple(bit and i != e for i, bit in enumerate(state)) for e in layer]
-            loss = [score(np.array([state]))[0].mean() - score(np.array([child]))[0].mean() for child in children]
+            loss = [
+                score(np.array([state]))[0].mean() - score(np.array([child]))[0].mean()
+                for child in children
+            ]
             seen.update(children)
             best = int(np.argmin(loss))
             state = list(children[best])
@@ -104,7 +125,11 @@ def grow_as_printed(field, score):
     state, seen = np.zeros(field.num_units, bool), set()
     while not state.all():
         nodes = {0} | {int(v) for v in field.ends[:, state].ravel()}
-        near = [i for i in range(field.num_units) if not state[i] and {int(v) for v in field.ends[:, i]} & nodes]
+        near = [
+            i
+            for i in range(field.num_units)
+            if not state[i] and {int(v) for v in field.ends[:, i]} & nodes
+        ]
         children = [state | (np.arange(field.num_units) == i) for i in near]
         seen.update(tuple(child.tolist()) for child in children)
         state = children[int(np.argmax([score(child[None])[0].mean() for child in children]))]
@@ -133,7 +158,9 @@ def test_an_objective_is_searched_alone(name, printed, column, field):
         return 1 / (1 + np.exp(-(bits @ weights)))
 
     bits, _ = drive(name, field, score=score, objective=("fdl+", "fdl-")[column])
-    assert {tuple(row.tolist()) for row in bits} == printed(field, lambda bits: score(bits)[:, [column]])
+    assert {tuple(row.tolist()) for row in bits} == printed(
+        field, lambda bits: score(bits)[:, [column]]
+    )
 
 
 def big_field(units=6000):
@@ -213,29 +240,42 @@ def arms(count, length):
     """A node with arms: (length + 1) ** count - 1 connected subgraphs hold it."""
     tail = 1 + np.arange(count * length)
     ends = np.stack([tail, np.where(tail <= count, 0, tail - count)])
-    return extract(Graph(np.concatenate([ends, ends[::-1]], axis=1), np.zeros((len(tail) + 1, 1))), 0, length, 0)
+    return extract(
+        Graph(np.concatenate([ends, ends[::-1]], axis=1), np.zeros((len(tail) + 1, 1))),
+        0,
+        length,
+        0,
+    )
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("field,allowance,said", [
-    (big_field(), 1500, r"6200 units has more than \de\+1806"),
-    (big_field(40_000), 1500, r"40200 units has more than \de\+12041"),
-    (arms(12, 1), 20, "12 units has 4,095"),
-    (arms(17, 1), 300, "17 units has more than 131,070"),
-    (arms(5, 9), 300, "45 units has 99,999"),
-    (path(900), 300, r"900 units has about \d{3},\d{3}"),
-    (path(90), 300, "90 units has 4,095"),
-    (path(12_000), 10_000, "12000 units has more than 11,999"),
-    (path(12_000), 2500, "12000 units has more than 11,999")])
+@pytest.mark.parametrize(
+    "field,allowance,said",
+    [
+        (big_field(), 1500, r"6200 units has more than \de\+1806"),
+        (big_field(40_000), 1500, r"40200 units has more than \de\+12041"),
+        (arms(12, 1), 20, "12 units has 4,095"),
+        (arms(17, 1), 300, "17 units has more than 131,070"),
+        (arms(5, 9), 300, "45 units has 99,999"),
+        (path(900), 300, r"900 units has about \d{3},\d{3}"),
+        (path(90), 300, "90 units has 4,095"),
+        (path(12_000), 10_000, "12000 units has more than 11,999"),
+        (path(12_000), 2500, "12000 units has more than 11,999"),
+    ],
+)
 def test_exhaustive_says_at_once_how_many_are_too_many(field, allowance, said):
     started = time.process_time()
-    with pytest.raises(FieldTooLarge, match=f"(?:{said}) connected subgraphs, .* {allowance + 1:,};"):
+    with pytest.raises(
+        FieldTooLarge, match=f"(?:{said}) connected subgraphs, .* {allowance + 1:,};"
+    ):
         drive("exhaustive", field, allowance)
     assert time.process_time() - started < 5
 
 
 def test_where_the_estimate_is_lower_than_the_count_the_count_is_said(monkeypatch):
-    module = sys.modules["sxq.generators.baselines.exhaustive"]  # the name is the function's as well
+    module = sys.modules[
+        "sxq.generators.baselines.exhaustive"
+    ]  # the name is the function's as well
     monkeypatch.setattr(module, "_estimate", lambda field, context: np.log(50_000))
     with pytest.raises(FieldTooLarge, match="54 units has more than 100,000 connected"):
         drive("exhaustive", arms(6, 9), 300)
@@ -244,8 +284,14 @@ def test_where_the_estimate_is_lower_than_the_count_the_count_is_said(monkeypatc
 @pytest.mark.parametrize("seed", range(6))
 def test_the_bound_is_no_more_than_the_count(seed):
     graph = random_graph(np.random.default_rng(seed), nodes=7, edges=9, undirected=seed % 2 == 0)
-    for field in (extract(graph, 0, 2, 0), extract(graph, 0, 3, 0, directed=seed > 3), whole(graph)):
-        assert not field.num_units or field.num_units <= _least(field) <= len(drive("exhaustive", field)[0])
+    for field in (
+        extract(graph, 0, 2, 0),
+        extract(graph, 0, 3, 0, directed=seed > 3),
+        whole(graph),
+    ):
+        assert not field.num_units or field.num_units <= _least(field) <= len(
+            drive("exhaustive", field)[0]
+        )
 
 
 def test_exhaustive_needs_no_more_budget_than_there_are_subgraphs(field):
@@ -259,15 +305,23 @@ def test_the_estimate_of_the_count_is_unbiased():
     graph = random_graph(np.random.default_rng(3), nodes=9, edges=11, undirected=True)
     field = extract(graph, 0, 2, 0)
     count = len(drive("exhaustive", field)[0])
-    context = Context(np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None)
+    context = Context(
+        np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None
+    )
     estimates = [np.exp(_estimate(field, context)) for _ in range(20)]
-    assert abs(np.mean(estimates) - count) < 4 * np.std(estimates) / np.sqrt(20) + 1e-9 and count > 20
+    assert (
+        abs(np.mean(estimates) - count) < 4 * np.std(estimates) / np.sqrt(20) + 1e-9 and count > 20
+    )
 
 
 def test_random_subgraphs_grow_by_any_unit_of_the_frontier_alike():
-    graph = Graph(np.array([[1, 2, 3, 4], [0, 0, 1, 2]]), np.zeros((5, 1)))  # two ways of two edges to the target
+    graph = Graph(
+        np.array([[1, 2, 3, 4], [0, 0, 1, 2]]), np.zeros((5, 1))
+    )  # two ways of two edges to the target
     drawn = grow(extract(graph, 0, 2, 0), np.full(8000, 2), np.random.default_rng(0))
     pairs, counts = np.unique(drawn, axis=0, return_counts=True)
     assert pairs.sum(axis=1).tolist() == [2, 2, 2]
-    share = {tuple(np.flatnonzero(pair).tolist()): count / 8000 for pair, count in zip(pairs, counts)}
+    share = {
+        tuple(np.flatnonzero(pair).tolist()): count / 8000 for pair, count in zip(pairs, counts)
+    }
     assert share == pytest.approx({(0, 1): 0.5, (0, 2): 0.25, (1, 3): 0.25}, abs=0.02)

@@ -22,7 +22,11 @@ def test_the_best_units_are_those_of_a_sorted_row(seed, count, units):
     many = rng.integers(0, units + 2, count)
     chosen = _best(worth, many)
     for row, most, got in zip(worth, many, chosen):
-        order = [unit for unit in sorted(range(units), key=lambda unit: -row[unit]) if row[unit] > -np.inf]
+        order = [
+            unit
+            for unit in sorted(range(units), key=lambda unit: -row[unit])
+            if row[unit] > -np.inf
+        ]
         assert set(np.flatnonzero(got)) == set(order[:most])
 
 
@@ -31,10 +35,16 @@ def test_a_leap_adds_what_touches_and_drops_no_more_than_half(undirected):
     rng = np.random.default_rng(0)
     field = extract(random_graph(rng, nodes=40, edges=90, undirected=undirected), 0, 3, 0)
     bits = grow(field, any_sizes(field, 30, rng), rng)
-    survivors = States(bits, np.zeros((30, 2)), np.zeros((30, 2)), np.ones(30, bool), 100 + np.arange(30))
-    memory = SimpleNamespace(archive=SimpleNamespace(survivors=lambda: survivors), field=field, rng=rng,
-                             worth=rng.normal(size=(field.num_units, 2)),
-                             directions=lambda angles: np.stack([np.cos(angles), -np.sin(angles)], axis=1))
+    survivors = States(
+        bits, np.zeros((30, 2)), np.zeros((30, 2)), np.ones(30, bool), 100 + np.arange(30)
+    )
+    memory = SimpleNamespace(
+        archive=SimpleNamespace(survivors=lambda: survivors),
+        field=field,
+        rng=rng,
+        worth=rng.normal(size=(field.num_units, 2)),
+        directions=lambda angles: np.stack([np.cos(angles), -np.sin(angles)], axis=1),
+    )
     made, origin = leaps(memory, 400)
     before = bits[origin - 100]
     added, dropped = made & ~before, before & ~made

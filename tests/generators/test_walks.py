@@ -33,8 +33,20 @@ def lowest(field, rng):
     def slopes(bits, rest):
         return np.repeat(estimates[None], len(bits), axis=0)
 
-    context = Context(np.ones(2), np.ones(2), 0, ALLOWANCE, 1000, rng, lambda: estimates, slopes, 0.98, 0.5,
-                      lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1), ("fdl+", "conc"))
+    context = Context(
+        np.ones(2),
+        np.ones(2),
+        0,
+        ALLOWANCE,
+        1000,
+        rng,
+        lambda: estimates,
+        slopes,
+        0.98,
+        0.5,
+        lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1),
+        ("fdl+", "conc"),
+    )
     memory, reached = Memory(field, context), []
 
     def drive(search):
@@ -66,9 +78,23 @@ def test_walks_of_a_field_too_large_to_probe_go_by_what_they_measure(monkeypatch
 def test_a_unit_is_on_the_branch_of_the_one_that_joins_it_to_the_target(hops, undirected):
     rng = np.random.default_rng(hops)
     field = extract(random_graph(rng, nodes=40, edges=70, undirected=undirected), 0, hops, 0)
-    context = Context(np.ones(2), np.ones(2), 0, 100, 100, rng, lambda: rng.random(field.num_units), None, 0.9, 0.5, None)
+    context = Context(
+        np.ones(2),
+        np.ones(2),
+        0,
+        100,
+        100,
+        rng,
+        lambda: rng.random(field.num_units),
+        None,
+        0.9,
+        0.5,
+        None,
+    )
     memory = Memory(field, context)
-    for hop, branches in zip(range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), memory.branches, strict=True):
+    for hop, branches in zip(
+        range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), memory.branches, strict=True
+    ):
         for unit, branch in enumerate(branches):
             while field.unit_hop[unit] > hop and memory.link[unit] >= 0:
                 unit = memory.link[unit]

@@ -20,10 +20,17 @@ def small(**columns) -> GraphSet:
 
 # generated sets
 
-@pytest.mark.parametrize("make, nodes, motifs, edges", [(ba_shapes, 700, 80, 6), (tree_cycles, 871, 60, 6)])
+
+@pytest.mark.parametrize(
+    "make, nodes, motifs, edges", [(ba_shapes, 700, 80, 6), (tree_cycles, 871, 60, 6)]
+)
 def test_node_sets_have_their_motifs_marked(make, nodes, motifs, edges):
     graph = make()
-    assert graph.num_nodes == nodes and graph.undirected and graph.edge_truth.sum() == 2 * motifs * edges
+    assert (
+        graph.num_nodes == nodes
+        and graph.undirected
+        and graph.edge_truth.sum() == 2 * motifs * edges
+    )
     inside = graph.y[graph.edge_index[:, graph.edge_truth]]
     assert (inside > 0).all() and (graph.y > 0).sum() == nodes - (300 if make is ba_shapes else 511)
     own = motif_edges(graph, nodes - 1)
@@ -61,10 +68,14 @@ def test_generated_sets_are_found_by_name_and_say_what_they_are():
 
 # the collection itself
 
+
 def test_members_are_graphs_of_their_own():
     graphs = small(edge_weight=[1, 2, 3], edge_truth=[True, False, True])
     first, second = graphs
-    assert first.edge_index.tolist() == [[0, 1], [1, 2]] and second.edge_index.tolist() == [[0], [1]]
+    assert first.edge_index.tolist() == [[0, 1], [1, 2]] and second.edge_index.tolist() == [
+        [0],
+        [1],
+    ]
     assert second.x.tolist() == [[6, 7], [8, 9]] and second.edge_weight.tolist() == [3]
     assert first.edge_truth.tolist() == [True, False]
     assert GraphSet.join([first, second], y=[1, 0]).content_hash == graphs.content_hash
@@ -72,7 +83,9 @@ def test_members_are_graphs_of_their_own():
 
 def test_keys_name_graphs_and_their_nodes():
     union = small().union
-    graphs = GraphSet(union, [0, 3, 5], [0, 2, 3], keys=["a", "b"], node_keys=["x", "y", "z", "x", "y"])
+    graphs = GraphSet(
+        union, [0, 3, 5], [0, 2, 3], keys=["a", "b"], node_keys=["x", "y", "z", "x", "y"]
+    )
     assert graphs.position("b") == 1 and graphs.key(0) == "a" and graphs.member(1).key(1) == "y"
     with pytest.raises(NodeNotFound, match="no graph 'c'"):
         graphs.position("c")
@@ -80,10 +93,17 @@ def test_keys_name_graphs_and_their_nodes():
         small().position(2)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"node_ptr": [0, 3, 4]}, "node_ptr must rise"), ({"edge_ptr": [0, 3]}, "edge_ptr of 1"),
-    ({"node_ptr": [0, 0, 5]}, "graph 0 has no nodes"), ({"edge_ptr": [0, 1, 3]}, "edge 1 leaves its graph 1"),
-    ({"y": [1]}, "y has 1 values"), ({"split": ["train", "dev"]}, "split holds 'dev'")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"node_ptr": [0, 3, 4]}, "node_ptr must rise"),
+        ({"edge_ptr": [0, 3]}, "edge_ptr of 1"),
+        ({"node_ptr": [0, 0, 5]}, "graph 0 has no nodes"),
+        ({"edge_ptr": [0, 1, 3]}, "edge 1 leaves its graph 1"),
+        ({"y": [1]}, "y has 1 values"),
+        ({"split": ["train", "dev"]}, "split holds 'dev'"),
+    ],
+)
 def test_what_is_no_collection_is_refused(change, message):
     with pytest.raises(GraphError, match=message):
         GraphSet(**{"union": small().union, "node_ptr": [0, 3, 5], "edge_ptr": [0, 2, 3], **change})
@@ -93,13 +113,21 @@ def test_graphs_that_differ_in_kind_cannot_be_joined():
     with pytest.raises(GraphError, match="differ in x"):
         GraphSet.join([Graph([[0], [1]], np.ones((2, 1))), Graph([[0], [1]], np.ones((2, 3)))])
     with pytest.raises(GraphError, match="differ in edge_weight"):
-        GraphSet.join([Graph([[0], [1]], np.ones((2, 1))), Graph([[0], [1]], np.ones((2, 1)), edge_weight=[1])])
+        GraphSet.join(
+            [
+                Graph([[0], [1]], np.ones((2, 1))),
+                Graph([[0], [1]], np.ones((2, 1)), edge_weight=[1]),
+            ]
+        )
     with pytest.raises(GraphError, match="one graph or more"):
         GraphSet.join([])
 
 
 def test_data_sets_of_pyg_become_collections():
-    data = [Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]), y=torch.tensor([[k]])) for k in (2, 0)]
+    data = [
+        Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]), y=torch.tensor([[k]]))
+        for k in (2, 0)
+    ]
     graphs = graphs_from_data(data)
     assert graphs.y.tolist() == [2, 0] and graphs.member(1).num_nodes == 2
     data[1].x = torch.full((2, 3), torch.nan)
@@ -112,8 +140,15 @@ def test_data_sets_of_pyg_become_collections():
 COLLECTIONS = {
     "numbers": lambda: small(edge_weight=[1, 2, 3]),
     "without labels": lambda: GraphSet(small().union, [0, 3, 5], [0, 2, 3]),
-    "keys": lambda: GraphSet(small().union, [0, 3, 5], [0, 2, 3], y=[-1, 3], split=["test", ""], keys=["m-1", "m-2"],
-                             node_keys=[7, 8, 9, 7, 8]),
+    "keys": lambda: GraphSet(
+        small().union,
+        [0, 3, 5],
+        [0, 2, 3],
+        y=[-1, 3],
+        split=["test", ""],
+        keys=["m-1", "m-2"],
+        node_keys=[7, 8, 9, 7, 8],
+    ),
     "ground truth": lambda: ba_3motif(graphs=6),
 }
 
@@ -123,11 +158,15 @@ def test_a_collection_comes_back_bit_for_bit(tmp_path, make):
     saved = make()
     with Store(str(tmp_path / "a.duckdb")) as store:
         number = store.save_graphs("gs", saved.content_hash, saved.columns(), saved.undirected)
-        assert [(row.num_graphs, row.num_nodes) for row in store.graphs()] == [(len(saved), saved.num_nodes)]
+        assert [(row.num_graphs, row.num_nodes) for row in store.graphs()] == [
+            (len(saved), saved.num_nodes)
+        ]
     with Store(str(tmp_path / "a.duckdb"), read_only=True) as store:
         for found in (store.load_graphs("gs"), store.load_graphs(number)):
             assert GraphSet.of(found).content_hash == saved.content_hash
-        keys = store.execute("SELECT graph, count(*) FROM sxq.nodes GROUP BY graph ORDER BY min(position)").rows
+        keys = store.execute(
+            "SELECT graph, count(*) FROM sxq.nodes GROUP BY graph ORDER BY min(position)"
+        ).rows
         assert keys == [(saved.key(i), graph.num_nodes) for i, graph in enumerate(saved)]
 
 

@@ -20,7 +20,9 @@ def test_units_and_hops_follow_the_definition(seed, undirected, directed_units):
         field = extract(graph, target, 2, 1, directed_units)
         ends = field.nodes[field.ends].T.tolist()
         names = [tuple(end) if field.directed else tuple(sorted(end)) for end in ends]
-        assert dict(zip(names, field.unit_hop)) == units_by_definition(graph, target, 2, field.directed)
+        assert dict(zip(names, field.unit_hop)) == units_by_definition(
+            graph, target, 2, field.directed
+        )
         node_hop = hops_by_definition(graph, target)
         assert [node_hop[v] for v in field.nodes.tolist()] == field.node_hop.tolist()
         assert field.nodes[0] == target and (np.diff(field.unit_hop) >= 0).all()
@@ -54,7 +56,11 @@ def test_component_keeps_what_hangs_on_the_target():
     graph = Graph([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]], np.eye(4))  # a path 0-1-2-3
     field = extract(graph, 0, 3, 0)
     bits = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]], bool)
-    assert field.component(bits).tolist() == [[True, False, False], [False] * 3, [True, True, False]]
+    assert field.component(bits).tolist() == [
+        [True, False, False],
+        [False] * 3,
+        [True, True, False],
+    ]
 
 
 def test_undirected_means_every_edge_has_its_equal_reverse():
@@ -73,7 +79,10 @@ def test_depth_and_halo_are_found_by_structure(kind, halo, layers):
     rng = np.random.default_rng(layers)
     ring = np.arange(20)
     edges = np.stack([ring, np.roll(ring, 1)])
-    graph = Graph(np.concatenate([edges, edges[::-1], np.stack([ring, (ring + 7) % 20])], 1), rng.normal(size=(20, 5)))
+    graph = Graph(
+        np.concatenate([edges, edges[::-1], np.stack([ring, (ring + 7) % 20])], 1),
+        rng.normal(size=(20, 5)),
+    )
     model = register(make(kind, layers=layers), graph)
     assert (model.hops, model.halo) == (layers, halo)
 
@@ -120,7 +129,9 @@ def test_depth_is_found_where_long_ways_are_rare():
 
     leaves = np.stack([np.arange(10, 210, 2), np.arange(11, 211, 2)])
     chain = np.stack([np.arange(5), np.arange(1, 6)])
-    graph = Graph(np.concatenate([leaves, chain], axis=1), np.random.default_rng(0).normal(size=(211, 5)))
+    graph = Graph(
+        np.concatenate([leaves, chain], axis=1), np.random.default_rng(0).normal(size=(211, 5))
+    )
     model = borrow(make("sage"), graph, "logits", "cpu")
     for seed in range(5):
         assert probe_hops(model, graph, np.random.default_rng(seed)) == 3
@@ -132,6 +143,10 @@ def test_the_units_at_nodes(seed):
     field = extract(random_graph(rng, undirected=seed > 0), 0, 2, 0)
     nodes = rng.choice(np.unique(field.ends), 7)
     units, owner = field.units_at(nodes)
-    expected = [(place, unit) for place, node in enumerate(nodes) for unit in range(field.num_units)
-                if node in field.ends[:, unit]]
+    expected = [
+        (place, unit)
+        for place, node in enumerate(nodes)
+        for unit in range(field.num_units)
+        if node in field.ends[:, unit]
+    ]
     assert sorted(zip(owner.tolist(), units.tolist())) == expected

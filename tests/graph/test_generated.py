@@ -7,15 +7,22 @@ from sxq.graph.generated import ba_shapes, motif_edges, tree_cycles
 from sxq.models import load_dataset
 
 
-@pytest.mark.parametrize("make, nodes, base, size, edges", [(ba_shapes, 700, 300, 5, 6), (tree_cycles, 871, 511, 6, 6)])
+@pytest.mark.parametrize(
+    "make, nodes, base, size, edges", [(ba_shapes, 700, 300, 5, 6), (tree_cycles, 871, 511, 6, 6)]
+)
 def test_motifs_hang_on_a_base(make, nodes, base, size, edges):
     graph = make()
-    motif, pairs = np.array(graph.attributes["motif"]), graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+    motif, pairs = (
+        np.array(graph.attributes["motif"]),
+        graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]],
+    )
     assert graph.num_nodes == nodes and graph.undirected and (graph.x == 1).all()
     assert (motif[:base] == -1).all() and (np.bincount(motif[base:]) == size).all()
     assert ((graph.y == 0) == (motif < 0)).all()
     inside = (motif[pairs[0]] == motif[pairs[1]]) & (motif[pairs[0]] >= 0)
-    assert (np.bincount(motif[pairs[0, inside]]) >= edges).all()  # a random edge may have been added
+    assert (
+        np.bincount(motif[pairs[0, inside]]) >= edges
+    ).all()  # a random edge may have been added
     hung = (motif[pairs[0]] < 0) & (motif[pairs[1]] >= 0)
     assert set(motif[pairs[1, hung]]) == set(range(motif.max() + 1))
 

@@ -43,14 +43,23 @@ def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):
         assert result.targets[0].target == key and len(result)
         asked = con.explain(node=key).using("m").optimize("fdl+", "conc").top(2).budget(50)
         assert str(asked) == f"EXPLAIN NODE {literal} {QUERY}"
-        assert [e.edges for e in asked.run()] == [e.edges for e in con.execute(f"EXPLAIN NODE ? {QUERY}", [key])]
+        assert [e.edges for e in asked.run()] == [
+            e.edges for e in con.execute(f"EXPLAIN NODE ? {QUERY}", [key])
+        ]
         assert len(con.execute(f"EXPLAIN NODES (SELECT id FROM people) {QUERY}").targets) == 6
-        for joined in ("explanations e JOIN people ON e.target = id", "explanation_edges e JOIN people ON e.src = id"):
-            (held, found), = con.execute(f"SELECT (SELECT count(*) FROM {joined.split()[0]}), count(*) FROM {joined}").rows
+        for joined in (
+            "explanations e JOIN people ON e.target = id",
+            "explanation_edges e JOIN people ON e.src = id",
+        ):
+            ((held, found),) = con.execute(
+                f"SELECT (SELECT count(*) FROM {joined.split()[0]}), count(*) FROM {joined}"
+            ).rows
             assert held == found > 0
         assert len(con.execute("SELECT * FROM knee JOIN people ON target = id"))
         result.export(str(tmp_path / "answer.json"))
-        assert str(json.loads((tmp_path / "answer.json").read_text())["targets"][0]["target"]) == str(first)
+        assert str(
+            json.loads((tmp_path / "answer.json").read_text())["targets"][0]["target"]
+        ) == str(first)
         assert str(result.targets[0].target) in result.to_html()
     with sxq.connect(str(tmp_path / "keys.duckdb")) as con:  # keys survive the file
         assert {row[-1] for row in con.execute("AUDIT").rows} == {"ok"}
@@ -61,27 +70,56 @@ def graph_of(keys):
     return Graph(np.zeros((2, 0), int), np.ones((len(keys), 1)), keys=keys)
 
 
-@pytest.mark.parametrize("keys, literal, place", [
-    ([uuid.UUID(int=7), uuid.UUID(int=8)], uuid.UUID(int=8), 1), ([1.5, 2.0], 2, 1), ([3, 4], decimal.Decimal(4), 1),
-    ([decimal.Decimal("0.10")], "0.1", 0), ([datetime.datetime(2024, 1, 1)], "2024-01-01", 0), ([b"\xff\x00"], "FF00", 0)])
+@pytest.mark.parametrize(
+    "keys, literal, place",
+    [
+        ([uuid.UUID(int=7), uuid.UUID(int=8)], uuid.UUID(int=8), 1),
+        ([1.5, 2.0], 2, 1),
+        ([3, 4], decimal.Decimal(4), 1),
+        ([decimal.Decimal("0.10")], "0.1", 0),
+        ([datetime.datetime(2024, 1, 1)], "2024-01-01", 0),
+        ([b"\xff\x00"], "FF00", 0),
+    ],
+)
 def test_a_literal_is_read_as_the_type_of_the_keys(keys, literal, place):
     assert graph_of(keys).position(literal) == place
 
 
-@pytest.mark.parametrize("keys, literal, said", [
-    ([uuid.UUID(int=7)], "x", "keys are UUIDs such as '00000000-0000-0000-0000-000000000007', 'x' is str"),
-    ([datetime.date(2024, 1, 1)], "2024-01-02", "the graph has 1 nodes, the first is '2024-01-01'"),
-    ([1.5], True, "keys are numbers such as 1.5, True is bool"), ([1], 1.0, "keys are integers such as 1"),
-    (["a"], 1, "keys are text such as 'a', 1 is int")])
+@pytest.mark.parametrize(
+    "keys, literal, said",
+    [
+        (
+            [uuid.UUID(int=7)],
+            "x",
+            "keys are UUIDs such as '00000000-0000-0000-0000-000000000007', 'x' is str",
+        ),
+        (
+            [datetime.date(2024, 1, 1)],
+            "2024-01-02",
+            "the graph has 1 nodes, the first is '2024-01-01'",
+        ),
+        ([1.5], True, "keys are numbers such as 1.5, True is bool"),
+        ([1], 1.0, "keys are integers such as 1"),
+        (["a"], 1, "keys are text such as 'a', 1 is int"),
+    ],
+)
 def test_what_is_no_key_is_said(keys, literal, said):
     with pytest.raises(NodeNotFound, match=said):
         graph_of(keys).position(literal)
 
 
-@pytest.mark.parametrize("keys, said", [
-    ([True, False], "keys are bool; expected integers, text"), ([[1], [2]], "keys are list"), ([float("nan")], "NaN"),
-    ([1, "a"], "keys are int, str; expected all of one type"), ([1, None], "none missing"), ([1, 1], "key 1 stands for"),
-    ([datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)], "say key AT TIME ZONE 'UTC'")])
+@pytest.mark.parametrize(
+    "keys, said",
+    [
+        ([True, False], "keys are bool; expected integers, text"),
+        ([[1], [2]], "keys are list"),
+        ([float("nan")], "NaN"),
+        ([1, "a"], "keys are int, str; expected all of one type"),
+        ([1, None], "none missing"),
+        ([1, 1], "key 1 stands for"),
+        ([datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)], "say key AT TIME ZONE 'UTC'"),
+    ],
+)
 def test_what_cannot_be_keys_is_said(keys, said):
     with pytest.raises(GraphError, match=said):
         graph_of(keys)

@@ -19,11 +19,15 @@ def two_cliques():
 
 
 def test_steps_have_the_papers_probabilities():
-    edges = np.array([[0, 0, 1, 1, 2], [1, 2, 2, 3, 2]])  # a triangle, 3 at its corner 1, a loop that leads nowhere
+    edges = np.array(
+        [[0, 0, 1, 1, 2], [1, 2, 2, 3, 2]]
+    )  # a triangle, 3 at its corner 1, a loop that leads nowhere
     paths = walks(edges, np.zeros(60_000, int), 4, np.random.default_rng(0))
     after = paths[(paths[:, 0] == 0) & (paths[:, 1] == 1), 2]  # from 0 to 1, and then
     weight = np.array([1 / RETURN, 0, 1, 1 / INOUT])  # back to 0; 2 is a neighbour of 0; 3 is not
-    np.testing.assert_allclose(np.bincount(after, minlength=4) / len(after), weight / weight.sum(), atol=0.01)
+    np.testing.assert_allclose(
+        np.bincount(after, minlength=4) / len(after), weight / weight.sum(), atol=0.01
+    )
     assert (np.bincount(paths[:, 1]) / len(paths))[1:] == pytest.approx([0.5, 0.5], abs=0.01)
 
 
@@ -36,7 +40,11 @@ def test_walks_go_along_edges(seed):
     assert paths.shape == (graph.num_nodes, LENGTH)
     for path in paths.tolist():
         alone = not any(path[0] in edge and len(edge) == 2 for edge in edges)
-        assert set(path) == {path[0]} if alone else all(a != b and {a, b} in edges for a, b in zip(path, path[1:]))
+        assert (
+            set(path) == {path[0]}
+            if alone
+            else all(a != b and {a, b} in edges for a, b in zip(path, path[1:]))
+        )
 
 
 def test_neighbours_lie_together_and_the_seed_decides():
@@ -50,7 +58,9 @@ def test_neighbours_lie_together_and_the_seed_decides():
 def test_the_vectors_are_a_factor_of_the_best_rank():
     """Their products are those of U S^(1/2): of the truncated singular value decomposition."""
     field = two_cliques()
-    near = shared(walks(field.edge_index, np.repeat(np.arange(10), WALKS), 10, np.random.default_rng(3)), 10)
+    near = shared(
+        walks(field.edge_index, np.repeat(np.arange(10), WALKS), 10, np.random.default_rng(3)), 10
+    )
     left, strength, _ = np.linalg.svd(near)
     vectors = node2vec(field, np.random.default_rng(3))
     np.testing.assert_allclose(vectors @ vectors.T, left * strength @ left.T, atol=1e-6)

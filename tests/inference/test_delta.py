@@ -8,26 +8,48 @@ import pytest
 import torch
 from torch_geometric import nn as pyg
 
-from sxq.inference import CandidateBatch
-from sxq.inference.delta import match as nearness
-from sxq.inference.layered import schedule as packing
-from sxq.inference.layered.backend import Layered
-from sxq.inference.delta.bases import ENDS, differing, distance, pack_bits, states_of
-from sxq.inference.choose import open_backend
-from sxq.models.borrow import borrow
 from sxq.graph import Graph, extract
 from sxq.graph.readers import read_npz
+from sxq.inference import CandidateBatch
+from sxq.inference.choose import open_backend
+from sxq.inference.delta import match as nearness
+from sxq.inference.delta.bases import ENDS, differing, distance, pack_bits, states_of
+from sxq.inference.layered import schedule as packing
+from sxq.inference.layered.backend import Layered
 from sxq.models import ArchitectureSpec, build, load_weights
+from sxq.models.borrow import borrow
 from tests.graphs import random_graph
-from tests.inference.test_layered import (CASES, MODELS, PLAIN, Attributed, Stack, Weighted, assert_equal, plain,
-                                prepared, some_bits)
+from tests.inference.test_layered import (
+    CASES,
+    MODELS,
+    PLAIN,
+    Attributed,
+    Stack,
+    Weighted,
+    assert_equal,
+    plain,
+    prepared,
+    some_bits,
+)
 
-SUMS = ["gcn", "gcn without loops", "gcn not normalised", "gcn improved", "gcn widening", "sage", "sage add",
-        "gin", "gin mlp", "graph", "graph mean"]  # first layers that are computed as differences
+SUMS = [
+    "gcn",
+    "gcn without loops",
+    "gcn not normalised",
+    "gcn improved",
+    "gcn widening",
+    "sage",
+    "sage add",
+    "gin",
+    "gin mlp",
+    "graph",
+    "graph mean",
+]  # first layers that are computed as differences
 
 
 def families(field, rng):
     """Candidates near to something: few units, all but few, siblings; and some that are near to nothing."""
+
     def flipped(bits, count):
         flips = np.zeros((count, field.num_units), bool)
         flips[np.arange(count), rng.integers(field.num_units, size=count)] = True
@@ -36,8 +58,15 @@ def families(field, rng):
     middle = rng.random(field.num_units) < 0.5
     hub = (field.ends == 0).any(axis=0)  # one side takes everything from the target
     nothing, everything = np.zeros(field.num_units, bool), np.ones(field.num_units, bool)
-    bits = np.concatenate([np.stack([nothing, everything, hub, ~hub]), flipped(nothing, 3),
-                           flipped(middle, 6), flipped(everything, 3), some_bits(field, 5)])
+    bits = np.concatenate(
+        [
+            np.stack([nothing, everything, hub, ~hub]),
+            flipped(nothing, 3),
+            flipped(middle, 6),
+            flipped(everything, 3),
+            some_bits(field, 5),
+        ]
+    )
     return bits[rng.permutation(len(bits))]
 
 
@@ -61,7 +90,9 @@ def test_differences_from_a_state_are_what_sums_are(name, undirected, monkeypatc
             monkeypatch.setattr(packing, "NEAR", rows)
             bits = families(field, rng)
             found = backend.infer([CandidateBatch(plan, bits)])[0]
-            assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
+            assert_equal(
+                found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1)
+            )
             known = max(known, states_of(plan).known.sum())
         assert known > ENDS
 
@@ -72,11 +103,15 @@ def test_states_follow_a_peel():
     graph = hub(rng)
     backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
     plan = backend.load(graph, field)
-    states, state, peeled = states_of(plan), np.ones(field.num_units, bool), rng.permutation(field.num_units)
+    states, state, peeled = (
+        states_of(plan),
+        np.ones(field.num_units, bool),
+        rng.permutation(field.num_units),
+    )
     for step in range(0, field.num_units - 20, 20):
-        state[peeled[step:step + 20]] = False
+        state[peeled[step : step + 20]] = False
         bits = np.repeat(state[None], 4, axis=0)
-        bits[np.arange(1, 4), peeled[step + 20:step + 23]] = False
+        bits[np.arange(1, 4), peeled[step + 20 : step + 23]] = False
         with torch.inference_mode():
             found = nearness.near(plan, states, bits, True)
         assert found is not None or step == 0
@@ -120,9 +155,13 @@ def test_bits_are_packed_and_compared_as_they_are():
         assert np.array_equal(differing(packed, other), (bits != bits[::-1]).nonzero())
 
 
-@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+@pytest.mark.parametrize(
+    "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
+)
 def test_differences_are_for_layers_that_do_nothing_but_sum(kind, name, make):
-    graph = random_graph(np.random.default_rng(0), weighted=kind is Weighted, attributed=kind is Attributed)
+    graph = random_graph(
+        np.random.default_rng(0), weighted=kind is Weighted, attributed=kind is Attributed
+    )
     assert Layered(prepared(kind(make), graph)).near == (kind is Stack and name in SUMS)
 
 
@@ -132,7 +171,9 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
         monkeypatch.setattr(nearness, constant, 0)
     rng, leaves = np.random.default_rng(0), 3000
     spokes = np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)])
-    graph = Graph(np.concatenate([spokes, spokes[::-1]], axis=1), rng.normal(1000, 1, size=(leaves + 1, 5)))
+    graph = Graph(
+        np.concatenate([spokes, spokes[::-1]], axis=1), rng.normal(1000, 1, size=(leaves + 1, 5))
+    )
     model = prepared(pyg.GraphSAGE(5, 8, 2, 3), graph)
     backend, field = Layered(model), extract(graph, 0, 2, 0)
     plan = backend.load(graph, field)
@@ -147,7 +188,9 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
 def hub(rng, leaves=300):
     """A node that every other one is joined to, in both directions; the others form a ring."""
     ring = np.stack([np.arange(1, leaves + 1), np.arange(1, leaves + 1) % leaves + 1])
-    ends = np.concatenate([np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)]), ring], axis=1)
+    ends = np.concatenate(
+        [np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)]), ring], axis=1
+    )
     return Graph(np.concatenate([ends, ends[::-1]], axis=1), rng.normal(size=(leaves + 1, 5)))
 
 
@@ -167,7 +210,10 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
     if not (folder / "facebook.npz").exists():
         pytest.skip("SXQ_DATA does not name a folder with facebook.npz")
     graph, rng = read_npz(folder / "facebook.npz"), np.random.default_rng(0)
-    module = build(ArchitectureSpec("gcn", graph.num_features, int(graph.y.max()) + 1, layers=3, hidden=16), seed=0)
+    module = build(
+        ArchitectureSpec("gcn", graph.num_features, int(graph.y.max()) + 1, layers=3, hidden=16),
+        seed=0,
+    )
     load_weights(module, folder / "models" / "trained_here_facebook_svd_gcn.safetensors")
     model = borrow(module, graph, "logits", torch.device("cpu"))
     field = extract(graph, 19111, 3, 1)  # 15,134 units
@@ -183,7 +229,12 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
     for flips in (0, 1, 20, 400):  # what the states have seen before is changed in so many units
         mixed[:, rng.integers(field.num_units, size=flips)] ^= True
         some = np.arange(0, len(mixed), 4)
-        found, expected = (model.probabilities(outputs.flatten(0, 1)) for outputs in (
-            fast.infer([CandidateBatch(plan, mixed)])[0][:, some], slow.infer([CandidateBatch(copies, mixed[some])])[0]))
+        found, expected = (
+            model.probabilities(outputs.flatten(0, 1))
+            for outputs in (
+                fast.infer([CandidateBatch(plan, mixed)])[0][:, some],
+                slow.infer([CandidateBatch(copies, mixed[some])])[0],
+            )
+        )
         assert (found - expected).abs().max() < 1e-6
         assert states_of(plan).known[ENDS:].any()

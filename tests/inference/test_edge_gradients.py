@@ -6,20 +6,36 @@ import numpy as np
 import pytest
 from torch_geometric import nn as pyg
 
+from sxq.graph import Graph, extract
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.layered.backend import Layered
-from sxq.graph import Graph, extract
 from tests.graphs import random_graph
-from tests.inference.test_layered import CASES, MODELS, Attributed, Stack, Weighted, prepared, some_bits
+from tests.inference.test_layered import (
+    CASES,
+    MODELS,
+    Attributed,
+    Stack,
+    Weighted,
+    prepared,
+    some_bits,
+)
 
-BY_COPIES = {"Stack sage max", "Stack graph max", "Attributed gatv2 mean", "Attributed transformer", "GraphSAGE"}
+BY_COPIES = {
+    "Stack sage max",
+    "Stack graph max",
+    "Attributed gatv2 mean",
+    "Attributed transformer",
+    "GraphSAGE",
+}
 
 
 def without_loops(graph):
     """PyG masks the wrong edges where there are loops."""
     keep = graph.edge_index[0] != graph.edge_index[1]
-    edge_values = {name: getattr(graph, name) if getattr(graph, name) is None else getattr(graph, name)[keep]
-                   for name in ("edge_weight", "edge_attr")}
+    edge_values = {
+        name: getattr(graph, name) if getattr(graph, name) is None else getattr(graph, name)[keep]
+        for name in ("edge_weight", "edge_attr")
+    }
     return Graph(graph.edge_index[:, keep], graph.x, y=graph.y, **edge_values)
 
 
@@ -36,13 +52,19 @@ def assert_same_slopes(module, graph, by_layers):
             assert np.abs(expected).max() > 0
             for count in (1, len(bits)):
                 close = 1e-4 * np.abs(expected).max()
-                assert np.allclose(layered(bits[:count], context), expected[:count], rtol=1e-3, atol=close)
+                assert np.allclose(
+                    layered(bits[:count], context), expected[:count], rtol=1e-3, atol=close
+                )
         assert (len(layered._ways) == 2) == by_layers
 
 
-@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+@pytest.mark.parametrize(
+    "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
+)
 def test_slopes_of_a_layer(kind, name, make):
-    graph = random_graph(np.random.default_rng(2), weighted=kind is Weighted, attributed=kind is Attributed)
+    graph = random_graph(
+        np.random.default_rng(2), weighted=kind is Weighted, attributed=kind is Attributed
+    )
     assert_same_slopes(kind(make), without_loops(graph), f"{kind.__name__} {name}" not in BY_COPIES)
 
 

@@ -21,7 +21,9 @@ def check(con, module, graph, result):
     """Compare every explanation of a result with the oracle; how many there were."""
     for e in result:
         position = graph.position(e.target)
-        fdl_plus, fdl_minus, factual, counterfactual, margin = measure(module, graph, position, e.edge_index)
+        fdl_plus, fdl_minus, factual, counterfactual, margin = measure(
+            module, graph, position, e.edge_index
+        )
         assert abs(e.raw["fdl+"] - fdl_plus) < 1e-5 and abs(e.raw["fdl-"] - fdl_minus) < 1e-5
         if margin > 1e-4:
             assert (e.factual, e.counterfactual) == (factual, counterfactual) and not e.tie
@@ -38,7 +40,9 @@ KINDS = ["gcn", "gcn_weighted", "gcn_cached", "sage", "sage_max", "gat", "gat_at
 def test_random_graphs(kind, undirected, extra):
     """Self-loops, parallel edges, an isolated node and a hub are in every one of these graphs."""
     rng = np.random.default_rng(len(kind))
-    graph = random_graph(rng, undirected=undirected, weighted=kind == "gcn_weighted", attributed=kind == "gat_attr")
+    graph = random_graph(
+        rng, undirected=undirected, weighted=kind == "gcn_weighted", attributed=kind == "gat_attr"
+    )
     module = make(kind, seed=3)
     with sxq.connect() as con:
         con.register_graph("g", graph)
@@ -59,7 +63,9 @@ def test_other_outputs_measure_the_same_probabilities(output):
 
         def forward(self, x, edge_index):
             out = self.net(x, edge_index)
-            return {"log_probs": out.log_softmax(1), "probs": out.softmax(1), "one column": out}[output]
+            return {"log_probs": out.log_softmax(1), "probs": out.softmax(1), "one column": out}[
+                output
+            ]
 
     module, graph = Wrapped(), random_graph(np.random.default_rng(5))
     with sxq.connect() as con:
@@ -80,7 +86,9 @@ def test_cora_with_the_published_model():
         con.register_graph("g", graph)
         con.register_model("m", module, "g")
         targets = [61, 1879, 570, 2039, 2668]
-        result = con.execute(QUERY.format(extra="").replace("150", "40").replace("TOP 8", "TOP 4"), [targets])
+        result = con.execute(
+            QUERY.format(extra="").replace("150", "40").replace("TOP 8", "TOP 4"), [targets]
+        )
         assert check(con, module, graph, result) >= 10
 
 
@@ -92,7 +100,10 @@ def test_an_explanation_knows_its_edges_by_key_and_by_position():
         for e in con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc TOP 5"):
             data, picture = e.to_data(), e.to_networkx()
             assert torch.equal(data.nodes[data.edge_index], torch.from_numpy(e.edge_index))
-            assert np.array_equal(data.x.numpy(), graph.x[e.nodes]) and data.nodes[data.target] == e.target
+            assert (
+                np.array_equal(data.x.numpy(), graph.x[e.nodes])
+                and data.nodes[data.target] == e.target
+            )
             assert set(picture.edges) == set(e.edges) and picture.nodes[e.target]["target"]
     with pytest.raises(NodeNotFound):
         graph.position(99)

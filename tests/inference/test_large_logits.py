@@ -15,11 +15,11 @@ from torch import nn
 import sxq
 from sxq.errors import ModelOutputError
 from sxq.execution import register
-from sxq.inference.agreement import agree, uncertainty
+from sxq.graph import Graph, extract
 from sxq.inference import CandidateBatch
+from sxq.inference.agreement import agree, uncertainty
 from sxq.inference.disjoint import Disjoint
 from sxq.models.borrow import borrow
-from sxq.graph import Graph, extract
 from tests.graphs import make, random_graph
 from tests.toys import Votes
 
@@ -60,14 +60,20 @@ def wrap(net, case):
     how, _, value = case.partition(" ")
     if how == "offset":
         return Shifted(net, offset=OFFSETS[value])
-    return Shifted(net, factor=100.0) if how == "scaled" else Masked(net, MASKS[value], how == "filled")
+    return (
+        Shifted(net, factor=100.0)
+        if how == "scaled"
+        else Masked(net, MASKS[value], how == "filled")
+    )
 
 
 def plain(module, graph, keep):
     """Class probabilities [N, C] of a plain forward pass in double."""
     with torch.no_grad():
         x = torch.from_numpy(graph.x.copy()).double()
-        logits = copy.deepcopy(module).double().eval()(x, torch.from_numpy(graph.edge_index[:, keep]))
+        logits = (
+            copy.deepcopy(module).double().eval()(x, torch.from_numpy(graph.edge_index[:, keep]))
+        )
     return logits.softmax(dim=1).numpy()
 
 
@@ -77,9 +83,14 @@ def off(module, graph, explanation):
     chosen = np.zeros(graph.num_edges, bool)
     chosen[explanation.edge_numbers] = True
     loops = graph.edge_index[0] == graph.edge_index[1]
-    full, kept, removed = (plain(module, graph, keep)[position] for keep in (chosen | True, chosen | loops, ~chosen))
+    full, kept, removed = (
+        plain(module, graph, keep)[position] for keep in (chosen | True, chosen | loops, ~chosen)
+    )
     c = full.argmax()
-    return max(abs(explanation.raw["fdl+"] - full[c] + removed[c]), abs(explanation.raw["fdl-"] - full[c] + kept[c]))
+    return max(
+        abs(explanation.raw["fdl+"] - full[c] + removed[c]),
+        abs(explanation.raw["fdl-"] - full[c] + kept[c]),
+    )
 
 
 def precision(report):
@@ -110,7 +121,11 @@ def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers
     audited = con.execute("AUDIT")
     assert len(audited) == len(list(result))
     verdicts = {row[-1] for row in audited.rows}
-    assert verdicts == {"ok"} or "offset" in case and all(verdict.startswith("ok") for verdict in verdicts)
+    assert (
+        verdicts == {"ok"}
+        or "offset" in case
+        and all(verdict.startswith("ok") for verdict in verdicts)
+    )
 
 
 @pytest.mark.parametrize("layers", [2, 3])
@@ -120,7 +135,9 @@ def test_depth_halo_and_backend_are_those_of_the_plain_model(case, kind, layers)
     graph = random_graph(np.random.default_rng(1), nodes=60, edges=80)
     net = make(kind, seed=3, scale=1.0, layers=layers)
     model = register(wrap(net, case), graph)
-    assert (model.hops, model.halo, model.backend) == (layers, int(kind == "gcn"), "layered"), model.reason
+    assert (model.hops, model.halo, model.backend) == (layers, int(kind == "gcn"), "layered"), (
+        model.reason
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -139,8 +156,12 @@ def _told(module, graph):
     backend = Disjoint(model)
     told = []
     for target in range(0, 50, 5):
-        right, wrong = (backend.infer([CandidateBatch(backend.load(graph, field), np.zeros((1, field.num_units), bool))])[0][1]
-                        for field in (extract(graph, target, 2, 1), extract(graph, target, 1, 0)))
+        right, wrong = (
+            backend.infer(
+                [CandidateBatch(backend.load(graph, field), np.zeros((1, field.num_units), bool))]
+            )[0][1]
+            for field in (extract(graph, target, 2, 1), extract(graph, target, 1, 0))
+        )
         assert agree(model, right, model.full[[target]])
         told.append(not agree(model, wrong, model.full[[target]]))
     return told

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch_geometric import nn as pyg
 
+from sxq.graph import extract
 from sxq.inference import CandidateBatch
-from sxq.inference.layered import schedule as packing
 from sxq.inference.choose import choose, open_backend
+from sxq.inference.layered import schedule as packing
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import borrow, forward_full
-from sxq.graph import extract
 from tests.graphs import random_graph
 
 CPU = torch.device("cpu")
@@ -28,7 +28,11 @@ class Stack(nn.Module):
 
     def __init__(self, make, widths=(5, SMALL, 3), edge=None):
         super().__init__()
-        self.first, self.second, self.edge = make(widths[0], widths[1]), make(widths[1], widths[2]), edge
+        self.first, self.second, self.edge = (
+            make(widths[0], widths[1]),
+            make(widths[1], widths[2]),
+            edge,
+        )
 
     def forward(self, x, edge_index):
         return self.second(nn.functional.elu(self.first(x, edge_index)), edge_index)
@@ -36,12 +40,16 @@ class Stack(nn.Module):
 
 class Weighted(Stack):
     def forward(self, x, edge_index, edge_weight=None):
-        return self.second(nn.functional.elu(self.first(x, edge_index, edge_weight)), edge_index, edge_weight)
+        return self.second(
+            nn.functional.elu(self.first(x, edge_index, edge_weight)), edge_index, edge_weight
+        )
 
 
 class Attributed(Stack):
     def forward(self, x, edge_index, edge_attr=None):
-        return self.second(nn.functional.elu(self.first(x, edge_index, edge_attr)), edge_index, edge_attr)
+        return self.second(
+            nn.functional.elu(self.first(x, edge_index, edge_attr)), edge_index, edge_attr
+        )
 
 
 class Propagated(nn.Module):
@@ -49,7 +57,10 @@ class Propagated(nn.Module):
 
     def __init__(self, inputs, outputs):
         super().__init__()
-        self.map, self.spread = nn.Linear(inputs, outputs), pyg.APPNP(K=2, alpha=0.3, normalize=False)
+        self.map, self.spread = (
+            nn.Linear(inputs, outputs),
+            pyg.APPNP(K=2, alpha=0.3, normalize=False),
+        )
 
     def forward(self, x, edge_index, edge_weight=None):
         return self.spread(self.map(x), edge_index, edge_weight)
@@ -67,15 +78,21 @@ PLAIN = {
     "gcn widening": lambda i, o: pyg.GCNConv(i, 4 * o) if o == SMALL else pyg.GCNConv(4 * i, o),
     "sage": pyg.SAGEConv,
     "sage max": lambda i, o: pyg.SAGEConv(i, o, aggr="max", project=True),
-    "sage add": lambda i, o: pyg.SAGEConv(i, o, aggr="add", root_weight=False, normalize=True, bias=False),
+    "sage add": lambda i, o: pyg.SAGEConv(
+        i, o, aggr="add", root_weight=False, normalize=True, bias=False
+    ),
     "gin": lambda i, o: pyg.GINConv(network(i, o), eps=0.3, train_eps=True),
     "gin mlp": lambda i, o: pyg.GINConv(pyg.MLP([i, 8, o])),
     "gin without a linear map": lambda i, o: pyg.GINConv(nn.Sequential(nn.Tanh(), nn.Linear(i, o))),
     "gat": pyg.GATConv,
     "gat heads": lambda i, o: pyg.GATConv(i, o, heads=3, concat=False, residual=True),
-    "gat without loops": lambda i, o: pyg.GATConv(i, o, heads=2, concat=False, add_self_loops=False),
+    "gat without loops": lambda i, o: pyg.GATConv(
+        i, o, heads=2, concat=False, add_self_loops=False
+    ),
     "gatv2": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, share_weights=True),
-    "gatv2 without loops": lambda i, o: pyg.GATv2Conv(i, o, add_self_loops=False, residual=True, bias=False),
+    "gatv2 without loops": lambda i, o: pyg.GATv2Conv(
+        i, o, add_self_loops=False, residual=True, bias=False
+    ),
     "graph": pyg.GraphConv,
     "graph mean": lambda i, o: pyg.GraphConv(i, o, aggr="mean"),
     "graph max": lambda i, o: pyg.GraphConv(i, o, aggr="max"),
@@ -84,10 +101,13 @@ PLAIN = {
     "sg without loops": lambda i, o: pyg.SGConv(i, o, K=1, add_self_loops=False, bias=False),
     "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
     "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False, bias=False),
-    "appnp": lambda i, o: pyg.Sequential("x, e", [(nn.Linear(i, o), "x -> x"),
-                                                  (pyg.APPNP(2, 0.2), "x, e -> x")]),
+    "appnp": lambda i, o: pyg.Sequential(
+        "x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]
+    ),
     "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, concat=False, beta=True),
-    "transformer without root": lambda i, o: pyg.TransformerConv(i, o, root_weight=False, bias=False),
+    "transformer without root": lambda i, o: pyg.TransformerConv(
+        i, o, root_weight=False, bias=False
+    ),
 }
 WEIGHTED = {
     "gcn": pyg.GCNConv,
@@ -114,9 +134,11 @@ ATTRIBUTED = {
     "gatv2 constant": lambda i, o: pyg.GATv2Conv(i, o, edge_dim=2, fill_value=2.0),
     "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, edge_dim=2, concat=False),
 }
-CASES = ([(Stack, name, make) for name, make in PLAIN.items()]
-         + [(Weighted, name, make) for name, make in WEIGHTED.items()]
-         + [(Attributed, name, make) for name, make in ATTRIBUTED.items()])
+CASES = (
+    [(Stack, name, make) for name, make in PLAIN.items()]
+    + [(Weighted, name, make) for name, make in WEIGHTED.items()]
+    + [(Attributed, name, make) for name, make in ATTRIBUTED.items()]
+)
 
 
 def prepared(module, graph, seed=0):
@@ -142,7 +164,9 @@ def plain(model, graph, field, bits):
     inside = np.zeros(graph.num_edges, bool)
     inside[field.edges_of(bits)] = True
     loops = graph.edge_index[0] == graph.edge_index[1]
-    return torch.stack([forward_full(model, graph, keep)[field.target] for keep in (inside | loops, ~inside)])
+    return torch.stack(
+        [forward_full(model, graph, keep)[field.target] for keep in (inside | loops, ~inside)]
+    )
 
 
 def assert_equal(found, expected, tolerance=1e-5):
@@ -151,27 +175,41 @@ def assert_equal(found, expected, tolerance=1e-5):
 
 
 @pytest.mark.parametrize("undirected", [True, False])
-@pytest.mark.parametrize("kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES])
+@pytest.mark.parametrize(
+    "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
+)
 def test_a_kernel_is_its_layer(kind, name, make, undirected):
-    graph = random_graph(np.random.default_rng(len(name)), undirected=undirected, weighted=kind is Weighted,
-                         attributed=kind is Attributed)
+    graph = random_graph(
+        np.random.default_rng(len(name)),
+        undirected=undirected,
+        weighted=kind is Weighted,
+        attributed=kind is Attributed,
+    )
     model = prepared(kind(make), graph)
     backend = Layered(model)
-    fields = [extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)]
-    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, size))
-            for field, size in zip(fields, (5, 2, 3))]
+    fields = [
+        extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)
+    ]
+    cuts = [
+        CandidateBatch(backend.load(graph, field), some_bits(field, size))
+        for field, size in zip(fields, (5, 2, 3))
+    ]
     for field, cut, found in zip(fields, cuts, backend.infer(cuts)):  # several targets in one batch
         expected = torch.stack([plain(model, graph, field, bits) for bits in cut.bits], dim=1)
         assert_equal(found, expected)
-        assert_equal(backend.infer([CandidateBatch(cut.field, cut.bits[:1])])[0], expected[:, :1])  # and one alone
+        assert_equal(
+            backend.infer([CandidateBatch(cut.field, cut.bits[:1])])[0], expected[:, :1]
+        )  # and one alone
 
 
 MODELS = {
     "GCN": lambda: pyg.GCN(5, 8, 3, 3),
-    "GCN jumping, batch norm": lambda: pyg.GCN(5, 8, 3, 3, jk="cat", norm="batch_norm", act="elu",
-                                               act_first=True),
-    "GCN maximum, layer norm": lambda: pyg.GCN(5, 8, 2, 3, jk="max", norm="layer_norm",
-                                               norm_kwargs={"mode": "node"}),
+    "GCN jumping, batch norm": lambda: pyg.GCN(
+        5, 8, 3, 3, jk="cat", norm="batch_norm", act="elu", act_first=True
+    ),
+    "GCN maximum, layer norm": lambda: pyg.GCN(
+        5, 8, 2, 3, jk="max", norm="layer_norm", norm_kwargs={"mode": "node"}
+    ),
     "GraphSAGE": lambda: pyg.GraphSAGE(5, 8, 2, 3, aggr="max", project=True, jk="last"),
     "GAT": lambda: pyg.GAT(5, 8, 2, 3, heads=4),
     "GAT v2": lambda: pyg.GAT(5, 8, 2, 3, heads=2, v2=True, dropout=0.5),
@@ -207,15 +245,17 @@ def test_a_model_is_the_plain_model(name, size):
     backend = Layered(model)
     field = extract(graph, 0, 3, 1)
     bits = some_bits(field, size)
-    found, = backend.infer([CandidateBatch(backend.load(graph, field), bits)])
+    (found,) = backend.infer([CandidateBatch(backend.load(graph, field), bits)])
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 
 def test_a_batch_larger_than_a_tile_is_what_its_parts_are(monkeypatch):
     graph = random_graph(np.random.default_rng(3))
     backend = Layered(prepared(pyg.GCN(5, 8, 3, 3), graph))
-    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, 9))
-            for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))]
+    cuts = [
+        CandidateBatch(backend.load(graph, field), some_bits(field, 9))
+        for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))
+    ]
     whole = backend.infer(cuts)
     for largest, alone, slab in ((1, 1, 1), (300, 10**9, 4), (1000, 500, 8), (10**6, 10**9, 1)):
         monkeypatch.setitem(packing.LARGEST, "cpu", largest)
@@ -275,14 +315,21 @@ def test_what_mixes_rows_is_refused_with_its_reason(reason):
         Layered(borrow(Odd(REFUSED[reason]), graph, "logits", CPU))
 
 
-@pytest.mark.parametrize("layer,reason", [
-    (lambda: pyg.SAGEConv(5, 3, aggr="median"), "aggr=.median."),
-    (lambda: pyg.GCNConv(5, 3, flow="target_to_source"), "target_to_source"),
-    (lambda: pyg.ClusterGCNConv(5, 3), "ClusterGCNConv"),
-    (lambda: pyg.GATConv(5, 3, fill_value="max"), "fill_value='max'"),
-    (lambda: pyg.GINConv(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False))),
-     "running"),
-])
+@pytest.mark.parametrize(
+    "layer,reason",
+    [
+        (lambda: pyg.SAGEConv(5, 3, aggr="median"), "aggr=.median."),
+        (lambda: pyg.GCNConv(5, 3, flow="target_to_source"), "target_to_source"),
+        (lambda: pyg.ClusterGCNConv(5, 3), "ClusterGCNConv"),
+        (lambda: pyg.GATConv(5, 3, fill_value="max"), "fill_value='max'"),
+        (
+            lambda: pyg.GINConv(
+                nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False))
+            ),
+            "running",
+        ),
+    ],
+)
 def test_what_no_kernel_does_is_refused_with_its_reason(layer, reason):
     graph = random_graph(np.random.default_rng(1))
     with pytest.raises(Untraceable, match=reason):
@@ -301,6 +348,8 @@ def test_the_check_finds_a_kernel_that_is_wrong(monkeypatch):
     assert choose(model, graph, "disjoint") == ("disjoint", "as set")
     assert open_backend("layered", model).name == "layered"
     right = Edges.sum
-    monkeypatch.setattr(Edges, "sum", lambda self, rows, weights: right(self, rows, weights * 1.001))
+    monkeypatch.setattr(
+        Edges, "sum", lambda self, rows, weights: right(self, rows, weights * 1.001)
+    )
     name, reason = choose(model, graph)
     assert name == "disjoint" and "differs by" in reason

@@ -4,17 +4,20 @@ import numpy as np
 import torch
 from torch_geometric import nn as pyg
 
-from sxq.inference.memory_usage import memory_usage
+from sxq.graph import extract
 from sxq.inference import CandidateBatch
 from sxq.inference.layered.backend import Layered
-from sxq.graph import extract
+from sxq.inference.memory_usage import memory_usage
 from tests.graphs import random_graph
 from tests.inference.test_layered import prepared, some_bits
 
 
 def test_views_of_a_storage_count_once():
     table, array = torch.zeros(100), np.zeros((10, 10))
-    assert memory_usage([table, table[3:]], {"a": array[2:], "b": array.T}, torch.zeros(7)) == 400 + 800 + 28
+    assert (
+        memory_usage([table, table[3:]], {"a": array[2:], "b": array.T}, torch.zeros(7))
+        == 400 + 800 + 28
+    )
 
 
 def test_what_is_shared_does_not_count():
@@ -32,4 +35,6 @@ def test_a_field_that_is_asked_holds_more():
     plan = backend.load(graph, extract(graph, 0, 2, 1))
     before = memory_usage(plan)
     backend.infer([CandidateBatch(plan, some_bits(plan.field, 50))])
-    assert memory_usage(plan) > before + 50 * len(plan.field.edges)  # at least which rows each of them sums
+    assert memory_usage(plan) > before + 50 * len(
+        plan.field.edges
+    )  # at least which rows each of them sums

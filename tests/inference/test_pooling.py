@@ -10,12 +10,12 @@ from torch import nn
 from torch_geometric import nn as pyg
 from torch_geometric.utils import scatter
 
+from sxq.graph import LOOP, Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.inference.layered import schedule as packing
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
-from sxq.graph import LOOP, Field, Graph
 from tests.graphs import random_graph
 from tests.inference.test_layered import CPU, assert_equal, some_bits
 
@@ -28,7 +28,9 @@ class Classifier(nn.Module):
     def __init__(self, make, pool, width=6):
         super().__init__()
         self.first, self.second, self.pool = make(5, 6), make(6, 6), pool
-        self.head = nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
+        self.head = nn.Sequential(
+            nn.Linear(width, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)
+        )
 
     def forward(self, x, edge_index, batch):
         x = self.first(x, edge_index).relu()
@@ -47,8 +49,16 @@ class Skipping(Classifier):
     def forward(self, x, edge_index, batch):
         one = self.first(x, edge_index).tanh()
         two = self.second(one, edge_index) + one
-        return self.head(torch.cat([pyg.global_max_pool(two, batch), pyg.global_mean_pool(x, batch),
-                                    scatter(one, batch, dim=0, reduce="sum")], dim=-1)).log_softmax(dim=-1)
+        return self.head(
+            torch.cat(
+                [
+                    pyg.global_max_pool(two, batch),
+                    pyg.global_mean_pool(x, batch),
+                    scatter(one, batch, dim=0, reduce="sum"),
+                ],
+                dim=-1,
+            )
+        ).log_softmax(dim=-1)
 
 
 class Featured(Classifier):
@@ -59,10 +69,15 @@ class Featured(Classifier):
 
 
 MODELS = {
-    **{f"gcn {name}": (lambda pool=pool: Classifier(pyg.GCNConv, pool)) for name, pool in POOLINGS.items()},
+    **{
+        f"gcn {name}": (lambda pool=pool: Classifier(pyg.GCNConv, pool))
+        for name, pool in POOLINGS.items()
+    },
     "gcn weighted": lambda: Weighted(pyg.GCNConv, pyg.global_mean_pool),
     "gat": lambda: Classifier(pyg.GATConv, pyg.global_mean_pool),
-    "sage max": lambda: Classifier(lambda i, o: pyg.SAGEConv(i, o, aggr="max"), pyg.global_max_pool),
+    "sage max": lambda: Classifier(
+        lambda i, o: pyg.SAGEConv(i, o, aggr="max"), pyg.global_max_pool
+    ),
     "gin": lambda: Classifier(lambda i, o: pyg.GINConv(nn.Linear(i, o)), pyg.global_add_pool),
     "le": lambda: Classifier(pyg.LEConv, pyg.global_mean_pool),
     "tag": lambda: Classifier(lambda i, o: pyg.TAGConv(i, o, K=2), pyg.global_mean_pool),
@@ -92,8 +107,19 @@ def whole(graph):
     unit = np.full(graph.num_edges, LOOP)
     unit[real] = owner.reshape(-1)
     layer = np.arange(graph.num_nodes) // 7  # hops mean nothing here
-    return Field(-1, 4, 0, not graph.undirected, np.arange(graph.num_nodes), layer, graph.edge_index,
-                 np.arange(graph.num_edges), unit, units, np.ones(units.shape[1], int))
+    return Field(
+        -1,
+        4,
+        0,
+        not graph.undirected,
+        np.arange(graph.num_nodes),
+        layer,
+        graph.edge_index,
+        np.arange(graph.num_edges),
+        unit,
+        units,
+        np.ones(units.shape[1], int),
+    )
 
 
 def plain(model, graph, field, bits):
@@ -117,12 +143,16 @@ def plain(model, graph, field, bits):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatch):
     rng = np.random.default_rng(len(name))
-    graphs = [random_graph(rng, nodes, 2 * nodes, undirected, weighted=name == "gcn weighted")
-              for nodes in (12, 24)]
+    graphs = [
+        random_graph(rng, nodes, 2 * nodes, undirected, weighted=name == "gcn weighted")
+        for nodes in (12, 24)
+    ]
     backend = Layered(prepared(MODELS[name]()))
     fields = [whole(graph) for graph in graphs]
-    cuts = [CandidateBatch(backend.load(graph, field), some_bits(field, size))
-            for graph, field, size in zip(graphs, fields, (5, 9))]
+    cuts = [
+        CandidateBatch(backend.load(graph, field), some_bits(field, size))
+        for graph, field, size in zip(graphs, fields, (5, 9))
+    ]
     for alone in (1, 10**9):  # by themselves, and packed together
         monkeypatch.setattr(packing, "ALONE", alone)
         for graph, field, cut, found in zip(graphs, fields, cuts, backend.infer(cuts)):
@@ -132,7 +162,9 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
 
 @pytest.mark.parametrize("edges", [[], [(0, 0), (2, 2)]])
 def test_a_graph_without_units_has_its_nodes(edges):
-    graph = Graph(np.array(edges, int).reshape(-1, 2).T, np.random.default_rng(0).normal(size=(4, 5)))
+    graph = Graph(
+        np.array(edges, int).reshape(-1, 2).T, np.random.default_rng(0).normal(size=(4, 5))
+    )
     backend, field = Layered(prepared(MODELS["gcn sum"]())), whole(graph)
     bits = np.zeros((1, 0), bool)
     found = backend.infer([CandidateBatch(backend.load(graph, field), bits)])[0]

@@ -9,7 +9,8 @@ import duckdb
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sxq.errors import Error, InvalidValue, ParseError
 from sxq.language import arguments, bind, complete, is_sxq, parse, split
@@ -34,8 +35,11 @@ def examples():
 def show(value):
     """A statement as its constructor call, without defaults and the text it came from."""
     if dataclasses.is_dataclass(value):
-        given = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)
-                 if field.name != "text" and getattr(value, field.name) != field.default]
+        given = [
+            (field.name, getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.name != "text" and getattr(value, field.name) != field.default
+        ]
         parts = [f"{name}={show(part)}" for name, part in given]
         breaks = "\n  " if isinstance(value, Explain) and len(parts) > 3 else ""
         return f"{type(value).__name__}({breaks}{f', {breaks}'.join(parts)})"
@@ -48,7 +52,9 @@ def show_script(script):
     return "\n".join(show(each) for each in parse_script(script.replace("DIGITS", "9" * 5000)))
 
 
-@pytest.mark.parametrize("path", golden.files("parse") + golden.files("errors/parse*"), ids=golden.name)
+@pytest.mark.parametrize(
+    "path", golden.files("parse") + golden.files("errors/parse*"), ids=golden.name
+)
 def test_golden(path, bless):
     golden.check(path, show_script, bless)
 
@@ -59,24 +65,68 @@ def test_every_example_of_the_manual_parses():
     assert not any(isinstance(statement, Sql) for statement in statements)
 
 
-@pytest.mark.parametrize("text", [
-    "EXPLAIN NODE 1", "explain nodes 1", "EXPLAIN NODDE 1", "EXPLAIN GRAPH 1", "EXPLAIN",
-    "EXPLAIN \"select\"", "PLAN EXPLAIN", "PROFILE x", "AUDIT", "TRAIN MODEL m", "PRETRAIN REFINE r",
-    "CREATE MODEL m", "DROP GRAPH g", "CREATE OR REPLACE GRAPH g", "CREATE GRAPHS g", "DROP REFINE r",
-    "SHOW MODELS", "show /* the */ queries;", "DESCRIBE MODEL gcn", "DESCRIBE graph \"g\"", "SET sxq_x = 1",
-    "set SXQ_x to 1", "RESET sxq_x", "-- first\n/* then */ AUDIT",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EXPLAIN NODE 1",
+        "explain nodes 1",
+        "EXPLAIN NODDE 1",
+        "EXPLAIN GRAPH 1",
+        "EXPLAIN",
+        'EXPLAIN "select"',
+        "PLAN EXPLAIN",
+        "PROFILE x",
+        "AUDIT",
+        "TRAIN MODEL m",
+        "PRETRAIN REFINE r",
+        "CREATE MODEL m",
+        "DROP GRAPH g",
+        "CREATE OR REPLACE GRAPH g",
+        "CREATE GRAPHS g",
+        "DROP REFINE r",
+        "SHOW MODELS",
+        "show /* the */ queries;",
+        "DESCRIBE MODEL gcn",
+        'DESCRIBE graph "g"',
+        "SET sxq_x = 1",
+        "set SXQ_x to 1",
+        "RESET sxq_x",
+        "-- first\n/* then */ AUDIT",
+    ],
+)
 def test_is_sxq(text):
     assert is_sxq(text)
 
 
-@pytest.mark.parametrize("text", [
-    "", "SELECT 1", "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (FORMAT json) SELECT 1",
-    "EXPLAIN FROM t", "explain with x AS (SELECT 1) FROM x", "EXPLAIN INSERT INTO t VALUES (1)",
-    "CREATE TABLE graph (a INT)", "CREATE OR REPLACE TABLE model (a INT)", "DROP TABLE model", "SHOW TABLES",
-    "SHOW t", "SHOW models.t", "DESCRIBE t", "DESCRIBE graph", "DESCRIBE graph;", "DESCRIBE model.t",
-    "SET threads = 1", "RESET threads", "-- AUDIT\nSELECT 1", "FROM train", "\"AUDIT\"", "'AUDIT'",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SELECT 1",
+        "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 1",
+        "EXPLAIN (FORMAT json) SELECT 1",
+        "EXPLAIN FROM t",
+        "explain with x AS (SELECT 1) FROM x",
+        "EXPLAIN INSERT INTO t VALUES (1)",
+        "CREATE TABLE graph (a INT)",
+        "CREATE OR REPLACE TABLE model (a INT)",
+        "DROP TABLE model",
+        "SHOW TABLES",
+        "SHOW t",
+        "SHOW models.t",
+        "DESCRIBE t",
+        "DESCRIBE graph",
+        "DESCRIBE graph;",
+        "DESCRIBE model.t",
+        "SET threads = 1",
+        "RESET threads",
+        "-- AUDIT\nSELECT 1",
+        "FROM train",
+        '"AUDIT"',
+        "'AUDIT'",
+    ],
+)
 def test_is_duckdbs(text):
     assert not is_sxq(text)
     assert parse(text) == Sql(text)
@@ -90,12 +140,21 @@ def test_duckdb_explains_what_we_leave_to_it():
         assert f'at or near "{word}"' not in str(failure.value)
 
 
-@pytest.mark.parametrize("script", [
-    "SELECT 1; SELECT 2", "SELECT ';'; SELECT ''';'",
-    'SELECT 1 AS ";"";"; SELECT 2', "SELECT $$;$$; SELECT $a$;$$;$a$",
-    "SELECT 1 -- ;\n; SELECT 2 /* ; /* ; */ ; */ + 1", r"SELECT e'\';'; SELECT E'\\'; SELECT '\'",
-    "; ;SELECT 1;;", "SELECT 1 AS a$b; SELECT 2", "SELECT x'41'; SELECT 1 --", "SELECT 1 --x\r; SELECT 2",
-])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "SELECT 1; SELECT 2",
+        "SELECT ';'; SELECT ''';'",
+        'SELECT 1 AS ";"";"; SELECT 2',
+        "SELECT $$;$$; SELECT $a$;$$;$a$",
+        "SELECT 1 -- ;\n; SELECT 2 /* ; /* ; */ ; */ + 1",
+        r"SELECT e'\';'; SELECT E'\\'; SELECT '\'",
+        "; ;SELECT 1;;",
+        "SELECT 1 AS a$b; SELECT 2",
+        "SELECT x'41'; SELECT 1 --",
+        "SELECT 1 --x\r; SELECT 2",
+    ],
+)
 def test_split_as_duckdb_does(script):
     assert len(split(script)) == len(duckdb.extract_statements(script))
 
@@ -103,13 +162,26 @@ def test_split_as_duckdb_does(script):
 def test_pieces_know_their_place():
     pieces = split("  SELECT 1;\n-- note\n\n /* x */ AUDIT ; SHOW\nMODELS -- end")
     assert [(piece.text, piece.line, piece.column) for piece in pieces] == [
-        ("SELECT 1", 1, 3), ("AUDIT", 4, 10), ("SHOW\nMODELS", 4, 18)]
+        ("SELECT 1", 1, 3),
+        ("AUDIT", 4, 10),
+        ("SHOW\nMODELS", 4, 18),
+    ]
 
 
-@pytest.mark.parametrize("text, finished", [
-    ("SELECT 1", False), ("SELECT 1;", True), ("SELECT 1; -- done", True), ("SELECT ';", False), ("", False),
-    ("SELECT 1; SELECT", False), ("SELECT 1 /* ;", False), ("EXPLAIN NODES (SELECT $$;", False), (";", True),
-])
+@pytest.mark.parametrize(
+    "text, finished",
+    [
+        ("SELECT 1", False),
+        ("SELECT 1;", True),
+        ("SELECT 1; -- done", True),
+        ("SELECT ';", False),
+        ("", False),
+        ("SELECT 1; SELECT", False),
+        ("SELECT 1 /* ;", False),
+        ("EXPLAIN NODES (SELECT $$;", False),
+        (";", True),
+    ],
+)
 def test_complete(text, finished):
     assert complete(text) is finished
 
@@ -153,7 +225,9 @@ def test_nodes_placeholder_takes_a_list(keys):
     assert one(f"EXPLAIN NODES ? {LEAST}", [keys]).keys == (3, "x")
 
 
-@pytest.mark.parametrize("key", [3, np.int64(3), np.array([3]), torch.tensor(3), torch.tensor([[3]])])
+@pytest.mark.parametrize(
+    "key", [3, np.int64(3), np.array([3]), torch.tensor(3), torch.tensor([[3]])]
+)
 def test_scalars_of_numpy_and_torch(key):
     statement = one(f"EXPLAIN NODE ? {LEAST}", [key])
     assert statement.keys == (3,) and type(statement.keys[0]) is int
@@ -163,22 +237,31 @@ def test_scalars_of_numpy_and_torch(key):
 def test_values_of_sql_are_for_duckdb_to_judge():
     bound = one("SELECT ?, ?, ?, ?", [None, np.arange(2), np.float32(0.5), (1, 2)])
     assert arguments(bound) == [None, [0, 1], 0.5, [1, 2]]
-    assert duckdb.connect().execute(bound.sql, arguments(bound)).fetchall() == [(None, [0, 1], 0.5, [1, 2])]
+    assert duckdb.connect().execute(bound.sql, arguments(bound)).fetchall() == [
+        (None, [0, 1], 0.5, [1, 2])
+    ]
 
 
-@pytest.mark.parametrize("text, values, message", [
-    ("SELECT ?, ?", [1], "2 placeholders, but 1 values"),
-    ("SELECT ?", None, "1 placeholders, but 0 values"),
-    ("SELECT 1", [1], "0 placeholders, but 1 values"),
-    ("SELECT $a, $b", {"a": 1, "c": 2, "d": 3}, r"2 placeholders \(\$a, \$b\), but 3 values \(\$a, \$c"),
-    ("SELECT $a", [1], r"no value for \$a"),
-    ("SELECT ?", {"a": 1}, "by position"),
-    ("SELECT ?", "x", "a list, not str"),
-    (f"EXPLAIN NODES ? {LEAST}", [3], "a list, not int"),
-    (f"EXPLAIN NODES ? {LEAST}", ["alice"], "a list, not str"),
-    (f"EXPLAIN NODE ? {LEAST}", [[3, 4]], "not for list"),
-    (f"EXPLAIN NODE 1 {LEAST} TOP ?", [None], "not for NoneType"),
-])
+@pytest.mark.parametrize(
+    "text, values, message",
+    [
+        ("SELECT ?, ?", [1], "2 placeholders, but 1 values"),
+        ("SELECT ?", None, "1 placeholders, but 0 values"),
+        ("SELECT 1", [1], "0 placeholders, but 1 values"),
+        (
+            "SELECT $a, $b",
+            {"a": 1, "c": 2, "d": 3},
+            r"2 placeholders \(\$a, \$b\), but 3 values \(\$a, \$c",
+        ),
+        ("SELECT $a", [1], r"no value for \$a"),
+        ("SELECT ?", {"a": 1}, "by position"),
+        ("SELECT ?", "x", "a list, not str"),
+        (f"EXPLAIN NODES ? {LEAST}", [3], "a list, not int"),
+        (f"EXPLAIN NODES ? {LEAST}", ["alice"], "a list, not str"),
+        (f"EXPLAIN NODE ? {LEAST}", [[3, 4]], "not for list"),
+        (f"EXPLAIN NODE 1 {LEAST} TOP ?", [None], "not for NoneType"),
+    ],
+)
 def test_values_that_do_not_fit(text, values, message):
     with pytest.raises(InvalidValue, match=message):
         one(text, values)
@@ -223,7 +306,9 @@ def test_no_changed_statement_does_either(piece, data):
     check_no_other_error(f"{piece.text[:start]}{inserted}{piece.text[end:]}")
 
 
-@pytest.mark.parametrize("unit", ["(", "()", "'", '"', "/*", "$a$", "$a", "--", "[", "1,", "e'\\", ";", "\0"])
+@pytest.mark.parametrize(
+    "unit", ["(", "()", "'", '"', "/*", "$a$", "$a", "--", "[", "1,", "e'\\", ";", "\0"]
+)
 @pytest.mark.parametrize("before", ["", "EXPLAIN NODES ", "EXPLAIN NODES (", "SET sxq_x = ["])
 def test_long_text_takes_linear_time(before, unit):
     started = time.perf_counter()

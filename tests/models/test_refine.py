@@ -14,13 +14,13 @@ from sxq.errors import DataError, InvalidValue, NameTaken, UnknownName
 from sxq.execution import pretrain as pretrain_model
 from sxq.execution import register
 from sxq.generators.explainers.mask_to_subgraphs import grow_order, ladder, steps, top
-from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.models import refine
+from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
-from tests.graphs import make, random_graph
 from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.graphs import make, random_graph
 
 
 class Counts(nn.Module):
@@ -31,7 +31,9 @@ class Counts(nn.Module):
         self.layer = Marked()
 
     def forward(self, x, edge_index, batch):
-        votes = torch.zeros(int(batch.max()) + 1, x.shape[1]).index_add(0, batch, self.layer(x, edge_index))
+        votes = torch.zeros(int(batch.max()) + 1, x.shape[1]).index_add(
+            0, batch, self.layer(x, edge_index)
+        )
         return torch.stack([2 - votes[:, 0], votes[:, 0] - 2], dim=1)
 
 
@@ -58,6 +60,7 @@ def planted(count=40, seed=0):
 
 # losses and sampling
 
+
 def test_the_contrastive_loss_is_that_of_its_definition_and_separates_classes():
     torch.manual_seed(0)
     h, classes = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 1, 2])
@@ -67,8 +70,13 @@ def test_the_contrastive_loss_is_that_of_its_definition_and_separates_classes():
         others = [j for j in range(6) if j != i]
         total = sum(torch.exp(unit[i] @ unit[j] / 0.1) for j in others)
         partners = [j for j in others if classes[j] == classes[i]]
-        expected.append(-sum(torch.log(torch.exp(unit[i] @ unit[j] / 0.1) / total) for j in partners) / len(partners))
-    assert losses.contrastive(h, classes).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+        expected.append(
+            -sum(torch.log(torch.exp(unit[i] @ unit[j] / 0.1) / total) for j in partners)
+            / len(partners)
+        )
+    assert losses.contrastive(h, classes).item() == pytest.approx(
+        torch.stack(expected).mean().item(), rel=1e-5
+    )
     apart = torch.eye(3)[classes] + 0.01 * h[:, :3]
     assert losses.contrastive(apart, classes) < 1 < losses.contrastive(h, classes)
     assert losses.contrastive(h[4:], classes[4:]) == 0
@@ -89,10 +97,13 @@ def test_the_concrete_distribution_is_a_sigmoid_without_noise_and_a_bernoulli_wh
     alpha = torch.tensor([-1.0, 0.0, 2.0])
     assert torch.equal(refine.concrete(alpha, 1.0), torch.sigmoid(alpha))
     noise = torch.rand(20_000, 1, generator=torch.Generator().manual_seed(0)).expand(-1, 3)
-    assert torch.allclose(refine.concrete(alpha, 0.01, noise).mean(dim=0), torch.sigmoid(alpha), atol=0.02)
+    assert torch.allclose(
+        refine.concrete(alpha, 0.01, noise).mean(dim=0), torch.sigmoid(alpha), atol=0.02
+    )
 
 
 # masks
+
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_the_mask_of_ones_is_the_model_and_gradients_are_those_of_differences(pooled):
@@ -101,15 +112,24 @@ def test_the_mask_of_ones_is_the_model_and_gradients_are_those_of_differences(po
     positions = np.arange(3)
     instances = instances_of(model, graphs, positions)
     batch = instances.batch(positions, torch.device("cpu"))
-    loops = sum(len(field.edges) for _, field in _pairs(model, graphs, positions)) - batch.edge_index.shape[1]
+    loops = (
+        sum(len(field.edges) for _, field in _pairs(model, graphs, positions))
+        - batch.edge_index.shape[1]
+    )
     assert loops > 0  # they are left out, so logits are compared without them
     mask = torch.ones(batch.edge_index.shape[1], requires_grad=True)
     out = log_probabilities(model, batch, mask)
-    slope, = torch.autograd.grad(out[0, 1], mask)
+    (slope,) = torch.autograd.grad(out[0, 1], mask)
     for edge in range(0, len(mask), 7):
-        moved = [log_probabilities(model, batch, mask.detach() + h * (torch.arange(len(mask)) == edge))[0, 1]
-                 for h in (1e-2, -1e-2)]
-        assert slope[edge].item() == pytest.approx((moved[0] - moved[1]).item() / 2e-2, abs=0.03, rel=0.03)
+        moved = [
+            log_probabilities(model, batch, mask.detach() + h * (torch.arange(len(mask)) == edge))[
+                0, 1
+            ]
+            for h in (1e-2, -1e-2)
+        ]
+        assert slope[edge].item() == pytest.approx(
+            (moved[0] - moved[1]).item() / 2e-2, abs=0.03, rel=0.03
+        )
     assert all(getattr(part, "_edge_mask", None) is None for part in model.module.modules())
 
 
@@ -123,27 +143,41 @@ def test_a_batch_is_its_instances_side_by_side():
     graphs = some_graphs(weighted=True)
     instances = Instances([(graph, whole(graph)) for graph in graphs])
     batch = instances.batch(np.array([2, 0]), torch.device("cpu"))
-    assert batch.size == 2 and batch.x.shape[0] == 20 and (batch.owner == torch.arange(20) // 10).all()
+    assert (
+        batch.size == 2 and batch.x.shape[0] == 20 and (batch.owner == torch.arange(20) // 10).all()
+    )
     start = 0
     for place, number in enumerate((2, 0)):
         graph, field = graphs.member(number), whole(graphs.member(number))
         own = field.unit >= 0
         count = own.sum()
-        edges = batch.edge_index[:, start:start + count] - 10 * place
+        edges = batch.edge_index[:, start : start + count] - 10 * place
         assert (field.nodes[edges.numpy()] == graph.edge_index[:, field.edges[own]]).all()
-        assert batch.edge_weight[start:start + count].tolist() == graph.edge_weight[field.edges[own]].tolist()
+        assert (
+            batch.edge_weight[start : start + count].tolist()
+            == graph.edge_weight[field.edges[own]].tolist()
+        )
         start += count
     mask = torch.arange(len(batch.unit_owner)).float()
-    assert torch.equal(batch.spread(mask), batch.unit.float()) and torch.equal(batch.gather(batch.spread(mask)), mask)
+    assert torch.equal(batch.spread(mask), batch.unit.float()) and torch.equal(
+        batch.gather(batch.spread(mask)), mask
+    )
 
 
 # pre-training
+
 
 @pytest.fixture(scope="module")
 def motifs():
     graphs = planted()
     model = register(Counts(), graphs)
-    return graphs, model, pretrain_model(model, graphs, (("epochs", 60), ("lr", 0.005), ("gamma", 0.5), ("batch", 20)))
+    return (
+        graphs,
+        model,
+        pretrain_model(
+            model, graphs, (("epochs", 60), ("lr", 0.005), ("gamma", 0.5), ("batch", 20))
+        ),
+    )
 
 
 def test_pretraining_finds_the_planted_motif(motifs):
@@ -165,8 +199,14 @@ def test_pretraining_finds_the_planted_motif(motifs):
 def test_the_contrastive_loss_falls_where_classes_share_an_attributor(motifs):
     """With one attributor each, classes are apart from the start: their encoders are."""
     graphs, model, _ = motifs
-    found = {gamma: pretrain_model(model, graphs, (("epochs", 40), ("lr", 0.005), ("gamma", gamma), ("batch", 40),
-                                                   ("classwise", False))).pretrained.losses for gamma in (0.0, 1.0)}
+    found = {
+        gamma: pretrain_model(
+            model,
+            graphs,
+            (("epochs", 40), ("lr", 0.005), ("gamma", gamma), ("batch", 40), ("classwise", False)),
+        ).pretrained.losses
+        for gamma in (0.0, 1.0)
+    }
     least = np.log(19)  # twenty of a class in a batch: all partners equally near, all others far
     first, last = (found[1.0][epoch]["contrastive"] - least for epoch in (0, -1))
     assert last < 0.5 * first and last < found[0.0][-1]["contrastive"] - least
@@ -175,9 +215,18 @@ def test_the_contrastive_loss_falls_where_classes_share_an_attributor(motifs):
 def test_gradients_reach_every_attributor(motifs):
     graphs, model, _ = motifs
     values = refine.read((("epochs", 1), ("batch", 40)))
-    instances, p = instances_of(model, graphs, np.arange(len(graphs))), model.probabilities(model.full).numpy()
-    run = refine.train._Run(refine.Attributors(refine.AttributorSpec(3, 2)), instances, p,
-                                  lambda batch, mask: log_probabilities(model, batch, mask), values, torch.device("cpu"))
+    instances, p = (
+        instances_of(model, graphs, np.arange(len(graphs))),
+        model.probabilities(model.full).numpy(),
+    )
+    run = refine.train._Run(
+        refine.Attributors(refine.AttributorSpec(3, 2)),
+        instances,
+        p,
+        lambda batch, mask: log_probabilities(model, batch, mask),
+        values,
+        torch.device("cpu"),
+    )
     before = [[p.clone() for p in own.parameters()] for own in run.attributors]
     run.learn(np.arange(len(graphs)))
     for own, was in zip(run.attributors, before):
@@ -189,15 +238,24 @@ def test_equal_seeds_give_equal_attributors_and_leave_the_global_state_alone(mot
     graphs, model, _ = motifs
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    one, two, other = (pretrain_model(model, graphs, (("epochs", 2), ("seed", seed))) for seed in (1, 1, 2))
+    one, two, other = (
+        pretrain_model(model, graphs, (("epochs", 2), ("seed", seed))) for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.get_rng_state(), state)
-    assert refine.to_bytes(one.pretrained) == refine.to_bytes(two.pretrained) != refine.to_bytes(other.pretrained)
+    assert (
+        refine.to_bytes(one.pretrained)
+        == refine.to_bytes(two.pretrained)
+        != refine.to_bytes(other.pretrained)
+    )
 
 
 def test_pretraining_stops_when_it_learns_no_more(motifs):
     graphs, model, _ = motifs
     learned = pretrain_model(model, graphs, (("epochs", 50), ("lr", 1e-8), ("patience", 3)))
-    assert len(learned.pretrained.losses) < 50 and "had not fallen for 3 epochs" in learned.pretrained.stopped
+    assert (
+        len(learned.pretrained.losses) < 50
+        and "had not fallen for 3 epochs" in learned.pretrained.stopped
+    )
 
 
 def test_presets_are_the_variants_of_the_paper():
@@ -214,10 +272,13 @@ def test_presets_are_the_variants_of_the_paper():
 
 # fine-tuning
 
+
 @pytest.mark.parametrize("selection", refine.SELECTIONS)
 def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(motifs, selection):
     graphs, model, learned = motifs
-    own = learned.pretrained.attributors.of(0)  # of the other class: it has much to learn about graph 1
+    own = learned.pretrained.attributors.of(
+        0
+    )  # of the other class: it has much to learn about graph 1
     weights = [p.clone() for p in own.parameters()]
     instances = instances_of(model, graphs, np.array([1]))
     batch, target = instances.batch(np.array([0]), torch.device("cpu")), torch.tensor([[0.0, 1.0]])
@@ -228,8 +289,17 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     def loss(alpha):
         return losses.fidelity(masked(batch, batch.spread(torch.sigmoid(alpha))), target)
 
-    tuned = refine.fine_tune(own, batch, target, masked, [4, 6], steps=30, lr=0.01, selection=selection,
-                             generator=torch.Generator().manual_seed(0))
+    tuned = refine.fine_tune(
+        own,
+        batch,
+        target,
+        masked,
+        [4, 6],
+        steps=30,
+        lr=0.01,
+        selection=selection,
+        generator=torch.Generator().manual_seed(0),
+    )
     assert all(loss(alpha) < loss(own(batch).detach()) for alpha in tuned)
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
 
@@ -241,9 +311,19 @@ def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monk
     monkeypatch.setattr(refine.finetuning, "EDGES", edges)
     own, target = learned.pretrained.attributors.of(0), torch.tensor([[0.0, 1.0]])
     batch = instances_of(model, graphs, np.array([1])).batch(np.array([0]), torch.device("cpu"))
-    monkeypatch.setattr(torch, "rand", lambda shape, generator: torch.full(tuple(shape), 0.5))  # no noise
-    tuned = refine.fine_tune(own, batch, target, partial(log_probabilities, model), [2, 5], steps=3, lr=0.01,
-                             selection="top")
+    monkeypatch.setattr(
+        torch, "rand", lambda shape, generator: torch.full(tuple(shape), 0.5)
+    )  # no noise
+    tuned = refine.fine_tune(
+        own,
+        batch,
+        target,
+        partial(log_probabilities, model),
+        [2, 5],
+        steps=3,
+        lr=0.01,
+        selection="top",
+    )
     for alpha, count in zip(tuned, (2, 5)):
         copy = deepcopy(own).requires_grad_(True)
         optimizer = torch.optim.Adam(copy.parameters(), 0.01)
@@ -251,12 +331,18 @@ def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monk
             optimizer.zero_grad()
             mask = torch.sigmoid(copy(batch))
             kept = torch.zeros_like(mask).scatter_(0, mask.topk(count).indices, 1.0)
-            losses.fidelity(log_probabilities(model, batch, batch.spread(mask * kept)), target).backward()
+            losses.fidelity(
+                log_probabilities(model, batch, batch.spread(mask * kept)), target
+            ).backward()
             optimizer.step()
-        assert torch.allclose(alpha, copy(batch), atol=1e-3) and (alpha - own(batch)).abs().max() > 0.05
+        assert (
+            torch.allclose(alpha, copy(batch), atol=1e-3)
+            and (alpha - own(batch)).abs().max() > 0.05
+        )
 
 
 # the ladders
+
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rooted", [True, False])
@@ -280,17 +366,24 @@ def test_ladders_climb_and_are_connected(seed, rooted):
 
 
 def test_a_ladder_has_every_size_or_some_of_many():
-    assert steps(7).tolist() == list(range(1, 8)) and len(steps(100_000)) <= 512 and steps(100_000)[-1] == 100_000
+    assert (
+        steps(7).tolist() == list(range(1, 8))
+        and len(steps(100_000)) <= 512
+        and steps(100_000)[-1] == 100_000
+    )
 
 
 # the engine
 
+
 @pytest.fixture
 def con(tmp_path):
     with sxq.connect(str(tmp_path / "r.duckdb")) as con:
-        con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 30);"
-                    "TRAIN MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, LAYERS = 2, HIDDEN = 16, EPOCHS = 10);"
-                    "PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 3, SPLIT = train)")
+        con.execute(
+            "CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 30);"
+            "TRAIN MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, LAYERS = 2, HIDDEN = 16, EPOCHS = 10);"
+            "PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 3, SPLIT = train)"
+        )
         yield con
 
 
@@ -310,14 +403,21 @@ def test_saving_and_loading_gives_identical_proposals(con, tmp_path):
 
 
 def test_the_class_wise_view_is_a_table(con):
-    rows = con.execute("SELECT g.graph, e.src, e.dst, s.class, s.saliency FROM saliency s JOIN edges e USING (edge) "
-                       "JOIN graph_members g ON g.graph = s.target AND g.graph = e.graph").rows
-    graphs = con.execute("SELECT sum(num_edges) FROM graph_members WHERE split = 'train'").rows[0][0]
+    rows = con.execute(
+        "SELECT g.graph, e.src, e.dst, s.class, s.saliency FROM saliency s JOIN edges e USING (edge) "
+        "JOIN graph_members g ON g.graph = s.target AND g.graph = e.graph"
+    ).rows
+    graphs = con.execute("SELECT sum(num_edges) FROM graph_members WHERE split = 'train'").rows[0][
+        0
+    ]
     assert len(rows) == graphs and all(0 < row[-1] < 1 for row in rows)
     pairs = {(g, u, v): s for g, u, v, _, s in rows}
     assert all(pairs[g, v, u] == s for (g, u, v), s in pairs.items())  # a pair is one unit
     con.execute("DROP REFINE r")
-    assert con.execute("SELECT count(*) FROM saliency").rows == [(0,)] and con.execute("SHOW REFINES").rows == []
+    assert (
+        con.execute("SELECT count(*) FROM saliency").rows == [(0,)]
+        and con.execute("SHOW REFINES").rows == []
+    )
 
 
 def test_refine_shares_a_lattice_and_needs_what_it_names(con):
@@ -326,10 +426,11 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
     for one, two in zip(alone.targets, both.targets):
         assert two.hypervolume >= 0.9 * one.hypervolume and two.candidates > one.candidates
     for statement, error, message in (
-            ("BY refine", InvalidValue, "PRETRAIN REFINE r FOR MODEL m"),
-            ("BY refine (pretrained = q)", UnknownName, "no refine named 'q'"),
-            ("BY refine (pretrained = r, ratios = [0.2, 2])", InvalidValue, "ratios.: 2"),
-            ("BY refine (pretrained = r, select = best)", InvalidValue, "sample or top")):
+        ("BY refine", InvalidValue, "PRETRAIN REFINE r FOR MODEL m"),
+        ("BY refine (pretrained = q)", UnknownName, "no refine named 'q'"),
+        ("BY refine (pretrained = r, ratios = [0.2, 2])", InvalidValue, "ratios.: 2"),
+        ("BY refine (pretrained = r, select = best)", InvalidValue, "sample or top"),
+    ):
         with pytest.raises(error, match=message):
             con.execute(f"EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc {statement}")
     with pytest.raises(NameTaken, match="OR REPLACE"):
@@ -339,8 +440,12 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
 
 
 def test_pgexplainer_takes_one_attributor_for_all_classes(con):
-    con.execute("PRETRAIN REFINE p FOR MODEL m ON GRAPHS motifs (PRESET = pgexplainer, SPLIT = train, EPOCHS = 2)")
-    result = con.execute("EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY pgexplainer (pretrained = p)")
+    con.execute(
+        "PRETRAIN REFINE p FOR MODEL m ON GRAPHS motifs (PRESET = pgexplainer, SPLIT = train, EPOCHS = 2)"
+    )
+    result = con.execute(
+        "EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY pgexplainer (pretrained = p)"
+    )
     assert result.candidates > 10 and {e.generator for e in result} <= {"pgexplainer", "field"}
     with pytest.raises(InvalidValue, match="was pre-trained class by class: BY refine takes it"):
         con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc BY pgexplainer (pretrained = r)")
@@ -348,7 +453,9 @@ def test_pgexplainer_takes_one_attributor_for_all_classes(con):
 
 
 def test_attributors_of_a_model_that_was_replaced_are_refused(con):
-    con.execute("TRAIN OR REPLACE MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, HIDDEN = 16, EPOCHS = 1, SEED = 8)")
+    con.execute(
+        "TRAIN OR REPLACE MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, HIDDEN = 16, EPOCHS = 1, SEED = 8)"
+    )
     with pytest.raises(InvalidValue, match="pre-trained for model 'm .replaced.', not for 'm'"):
         con.execute(ASK)
 
@@ -357,25 +464,38 @@ def test_an_interrupted_pretraining_leaves_nothing_half_written(con):
     def stop(_):
         raise KeyboardInterrupt
 
-    before = con.execute("SELECT (SELECT count(*) FROM refines), (SELECT count(*) FROM saliency)").rows
+    before = con.execute(
+        "SELECT (SELECT count(*) FROM refines), (SELECT count(*) FROM saliency)"
+    ).rows
     con.report = stop
     with pytest.raises(KeyboardInterrupt):
-        con.execute("PRETRAIN OR REPLACE REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 1000, SEED = 9)")
+        con.execute(
+            "PRETRAIN OR REPLACE REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 1000, SEED = 9)"
+        )
     con.report = None
-    assert con.execute("SELECT (SELECT count(*) FROM refines), (SELECT count(*) FROM saliency)").rows == before
+    assert (
+        con.execute("SELECT (SELECT count(*) FROM refines), (SELECT count(*) FROM saliency)").rows
+        == before
+    )
     con.execute("PRETRAIN OR REPLACE REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 1, SEED = 9)")
     assert len(con.execute("SHOW REFINES").rows) == 1
 
 
 def test_nodes_are_explained_by_their_fields():
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH t FROM DATASET 'Tree-Cycles';"
-                    "TRAIN MODEL m ON GRAPH t (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 8, EPOCHS = 10);"
-                    "TRAIN MODEL other ON GRAPH t (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 8, EPOCHS = 5);"
-                    "PRETRAIN REFINE r FOR MODEL m ON GRAPH t (EPOCHS = 2, NODES = 20)")
-        result = con.execute("EXPLAIN NODES 600, 700 USING MODEL m OPTIMIZE fdl+, conc BY refine (pretrained = r, "
-                             "ratios = [0.5])")
+        con.execute(
+            "CREATE GRAPH t FROM DATASET 'Tree-Cycles';"
+            "TRAIN MODEL m ON GRAPH t (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 8, EPOCHS = 10);"
+            "TRAIN MODEL other ON GRAPH t (ARCHITECTURE = gcn, LAYERS = 2, HIDDEN = 8, EPOCHS = 5);"
+            "PRETRAIN REFINE r FOR MODEL m ON GRAPH t (EPOCHS = 2, NODES = 20)"
+        )
+        result = con.execute(
+            "EXPLAIN NODES 600, 700 USING MODEL m OPTIMIZE fdl+, conc BY refine (pretrained = r, "
+            "ratios = [0.5])"
+        )
         assert result.candidates > 4
         assert all(report.target in (600, 700) for report in result.targets)
         with pytest.raises(InvalidValue, match="pre-trained for model 'm'"):
-            con.execute("EXPLAIN NODE 600 USING MODEL other OPTIMIZE conc BY refine (pretrained = r)")
+            con.execute(
+                "EXPLAIN NODE 600 USING MODEL other OPTIMIZE conc BY refine (pretrained = r)"
+            )

@@ -61,8 +61,14 @@ def labelled(y, split=None) -> Graph:
 
 # data sets
 
+
 def test_karate_club_is_at_hand(karate):
-    assert (karate.num_nodes, karate.num_edges, karate.num_features, karate.undirected) == (34, 156, 34, True)
+    assert (karate.num_nodes, karate.num_edges, karate.num_features, karate.undirected) == (
+        34,
+        156,
+        34,
+        True,
+    )
     assert (karate.split == "train").sum() == 4
     assert load_dataset("karateclub").content_hash == karate.content_hash
 
@@ -75,9 +81,12 @@ def test_unknown_data_sets_get_a_suggestion():
 def test_a_failing_download_says_so(monkeypatch, tmp_path):
     def download(self):
         raise urllib.error.URLError("no route to host")
+
     monkeypatch.setattr(Planetoid, "download", download)
     monkeypatch.setenv("SXQ_DATASETS", str(tmp_path))
-    with pytest.raises(DataError, match=f"'Cora' could not be fetched into {tmp_path}: URLError: .*no route"):
+    with pytest.raises(
+        DataError, match=f"'Cora' could not be fetched into {tmp_path}: URLError: .*no route"
+    ):
         load_dataset("cora")
 
 
@@ -93,9 +102,14 @@ def test_data_sets_that_need_a_name_are_not_offered_without_it():
 
 
 def test_data_is_copied_with_its_tensors():
-    data = Data(x=torch.tensor([[1.0], [2.0], [3.0]]), edge_index=torch.tensor([[0, 1], [1, 2]]),
-                y=torch.tensor([[0.0], [1.0], [1.0]]), train_mask=torch.tensor([[1, 0], [0, 1], [0, 0]]) == 1,
-                edge_weight=torch.tensor([0.5, 1.5]), edge_attr=torch.tensor([[1, 0], [0, 1]]))
+    data = Data(
+        x=torch.tensor([[1.0], [2.0], [3.0]]),
+        edge_index=torch.tensor([[0, 1], [1, 2]]),
+        y=torch.tensor([[0.0], [1.0], [1.0]]),
+        train_mask=torch.tensor([[1, 0], [0, 1], [0, 0]]) == 1,
+        edge_weight=torch.tensor([0.5, 1.5]),
+        edge_attr=torch.tensor([[1, 0], [0, 1]]),
+    )
     graph = graph_from_data(data)
     data.x += 1
     assert graph.x.tolist() == [[1], [2], [3]] and graph.edge_index.tolist() == [[0, 1], [1, 2]]
@@ -117,21 +131,33 @@ def test_sparse_half_precision_and_tracked_features_are_read():
         assert graph_from_data(Data(x=x, edge_index=edge_index)).x.tolist() == [[1, 0], [0, 1]]
 
 
-@pytest.mark.parametrize("data, error, message", [
-    (HeteroData(), DataError, "expected a torch_geometric.data.Data, found HeteroData"),
-    (Data(x=torch.eye(2)), GraphError, "the data has no edge_index .*; found x"),
-    (Data(), GraphError, "found nothing"),
-    (Data(x=torch.eye(2) / 0, edge_index=torch.tensor([[0], [1]])), GraphError, "x holds NaN"),
-    (Data(x=torch.eye(2), edge_index=torch.tensor([[0], [2]])), GraphError, "edge 0 is 0 -> 2"),
-    (Data(x=torch.ones(2, 1, 1), edge_index=torch.tensor([[0], [1]])), GraphError, "x has shape"),
-    (Data(x=torch.eye(2), edge_index=torch.tensor([[0], [1]]), edge_attr=torch.ones(3)), GraphError, "has 3"),
-])
+@pytest.mark.parametrize(
+    "data, error, message",
+    [
+        (HeteroData(), DataError, "expected a torch_geometric.data.Data, found HeteroData"),
+        (Data(x=torch.eye(2)), GraphError, "the data has no edge_index .*; found x"),
+        (Data(), GraphError, "found nothing"),
+        (Data(x=torch.eye(2) / 0, edge_index=torch.tensor([[0], [1]])), GraphError, "x holds NaN"),
+        (Data(x=torch.eye(2), edge_index=torch.tensor([[0], [2]])), GraphError, "edge 0 is 0 -> 2"),
+        (
+            Data(x=torch.ones(2, 1, 1), edge_index=torch.tensor([[0], [1]])),
+            GraphError,
+            "x has shape",
+        ),
+        (
+            Data(x=torch.eye(2), edge_index=torch.tensor([[0], [1]]), edge_attr=torch.ones(3)),
+            GraphError,
+            "has 3",
+        ),
+    ],
+)
 def test_data_that_is_no_graph(data, error, message):
     with pytest.raises(error, match=message):
         graph_from_data(data)
 
 
 # architectures
+
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("layers", [1, 3])
@@ -172,7 +198,11 @@ def test_gcn_takes_edge_weights(karate):
 
 
 def test_hash_tells_weights_settings_and_structure_apart():
-    hashes = [content_hash(build(SPEC)), content_hash(build(SPEC, seed=1)), content_hash(build(SPEC), SPEC)]
+    hashes = [
+        content_hash(build(SPEC)),
+        content_hash(build(SPEC, seed=1)),
+        content_hash(build(SPEC), SPEC),
+    ]
     for slope in (0.1, 0.2):
         hashes.append(content_hash(torch.nn.Sequential(torch.nn.LeakyReLU(slope))))
     norm = torch.nn.BatchNorm1d(3)
@@ -184,23 +214,40 @@ def test_hash_tells_weights_settings_and_structure_apart():
 
 
 def test_options_give_a_spec(karate):
-    spec = spec_from_options((("ARCHITECTURE", "GAT"), ("layers", 2), ("heads", 4), ("dropout", 0.2)), karate)
+    spec = spec_from_options(
+        (("ARCHITECTURE", "GAT"), ("layers", 2), ("heads", 4), ("dropout", 0.2)), karate
+    )
     assert spec == ArchitectureSpec("gat", 34, 4, layers=2, hidden=16, heads=4, dropout=0.2)
     assert spec_from_options((("classes", 9),), karate).out_channels == 9
 
 
-@pytest.mark.parametrize("options, error, message", [
-    ((("layer", 2),), UnknownName, "no option named 'layer', did you mean 'layers'.*known: architecture, "),
-    ((("architecture", "gnc"),), UnknownName, "no architecture named 'gnc', .*known: gat, gcn, gin, leconv, sage"),
-    ((("architecture", 3),), InvalidValue, "ARCHITECTURE = 3, expected a name"),
-    ((("layers", 0),), InvalidValue, "LAYERS = 0, expected an integer from 1 to 20"),
-    ((("layers", 2.5),), InvalidValue, "LAYERS = 2.5, expected an integer"),
-    ((("layers", True),), InvalidValue, "LAYERS = True, expected an integer"),
-    ((("hidden", "big"),), InvalidValue, "HIDDEN = 'big', expected an integer"),
-    ((("dropout", float("nan")),), InvalidValue, "DROPOUT = nan, expected a number from 0 to 0.99"),
-    ((("heads", 4),), InvalidValue, "HEADS = 4, but only gat has heads, not gcn"),
-    ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
-])
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (
+            (("layer", 2),),
+            UnknownName,
+            "no option named 'layer', did you mean 'layers'.*known: architecture, ",
+        ),
+        (
+            (("architecture", "gnc"),),
+            UnknownName,
+            "no architecture named 'gnc', .*known: gat, gcn, gin, leconv, sage",
+        ),
+        ((("architecture", 3),), InvalidValue, "ARCHITECTURE = 3, expected a name"),
+        ((("layers", 0),), InvalidValue, "LAYERS = 0, expected an integer from 1 to 20"),
+        ((("layers", 2.5),), InvalidValue, "LAYERS = 2.5, expected an integer"),
+        ((("layers", True),), InvalidValue, "LAYERS = True, expected an integer"),
+        ((("hidden", "big"),), InvalidValue, "HIDDEN = 'big', expected an integer"),
+        (
+            (("dropout", float("nan")),),
+            InvalidValue,
+            "DROPOUT = nan, expected a number from 0 to 0.99",
+        ),
+        ((("heads", 4),), InvalidValue, "HEADS = 4, but only gat has heads, not gcn"),
+        ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
+    ],
+)
 def test_options_that_are_refused(karate, options, error, message):
     with pytest.raises(error, match=message):
         spec_from_options(options, karate)
@@ -215,15 +262,34 @@ def test_without_labels_classes_must_be_said():
 
 # weights
 
-@pytest.mark.parametrize("stored, message", [
-    ({"layers": 2}, r"conv2.bias is \[4\], expected \[16\]; .*; the file suggests LAYERS = 2"),
-    ({"hidden": 64}, r"conv1.bias is \[64\], expected \[16\]; .* and 2 more; the file suggests HIDDEN = 64"),
-    ({"out_channels": 7}, r"conv3.bias is \[7\], expected \[4\]; .*; the file suggests CLASSES = 7"),
-    ({"in_channels": 50}, r"is \[16, 50\], expected \[16, 34\]; .* are for 50 features, the graph has 34"),
-    ({"architecture": "gat", "heads": 2, "hidden": 8}, "ARCHITECTURE = gat, HEADS = 2, HIDDEN = 8"),
-    ({"architecture": "sage"}, "conv1.lin.weight is missing.*; the file suggests ARCHITECTURE = sage$"),
-    ({"architecture": "gin", "layers": 1}, "the file suggests ARCHITECTURE = gin, LAYERS = 1$"),
-])
+
+@pytest.mark.parametrize(
+    "stored, message",
+    [
+        ({"layers": 2}, r"conv2.bias is \[4\], expected \[16\]; .*; the file suggests LAYERS = 2"),
+        (
+            {"hidden": 64},
+            r"conv1.bias is \[64\], expected \[16\]; .* and 2 more; the file suggests HIDDEN = 64",
+        ),
+        (
+            {"out_channels": 7},
+            r"conv3.bias is \[7\], expected \[4\]; .*; the file suggests CLASSES = 7",
+        ),
+        (
+            {"in_channels": 50},
+            r"is \[16, 50\], expected \[16, 34\]; .* are for 50 features, the graph has 34",
+        ),
+        (
+            {"architecture": "gat", "heads": 2, "hidden": 8},
+            "ARCHITECTURE = gat, HEADS = 2, HIDDEN = 8",
+        ),
+        (
+            {"architecture": "sage"},
+            "conv1.lin.weight is missing.*; the file suggests ARCHITECTURE = sage$",
+        ),
+        ({"architecture": "gin", "layers": 1}, "the file suggests ARCHITECTURE = gin, LAYERS = 1$"),
+    ],
+)
 def test_weights_that_do_not_fit_say_what_would(stored, message):
     module = build(SPEC)
     before = content_hash(module)
@@ -251,17 +317,21 @@ def test_files_that_hold_no_weights(tmp_path):
 
 
 @needs_data
-@pytest.mark.parametrize("graph, weights", [
-    ("cora", "skyexp_cora_gcn"), ("facebook", "trained_here_facebook_svd_gcn")])
+@pytest.mark.parametrize(
+    "graph, weights", [("cora", "skyexp_cora_gcn"), ("facebook", "trained_here_facebook_svd_gcn")]
+)
 def test_published_weights_reach_their_accuracy(graph, weights):
     folder = Path(os.environ["SXQ_DATA"])
     graph = read_npz(folder / f"{graph}.npz")
-    module = build(spec_from_options((("architecture", "gcn"), ("layers", 3), ("hidden", 16)), graph))
+    module = build(
+        spec_from_options((("architecture", "gcn"), ("layers", 3), ("hidden", 16)), graph)
+    )
     load_weights(module, folder / "models" / f"{weights}.safetensors")
     assert accuracies(module, graph)["all"] == pytest.approx(0.935, abs=0.001)
 
 
 # training
+
 
 @pytest.mark.parametrize("name, bar", [("gcn", 0.7), ("sage", 0.5), ("gat", 0.7), ("gin", 0.35)])
 def test_karate_club_is_learned(karate, name, bar):
@@ -285,7 +355,10 @@ def test_without_a_split_nodes_are_drawn_class_by_class():
     assert set(train(graph, FAST).accuracy) == {"train", "val", "test", "all"}
     split = training_split(graph, seed=0)
     for label, counts in ((0, (32, 4, 4)), (1, (16, 2, 2)), (-1, (0, 0, 0))):
-        assert tuple((split[graph.y == label] == name).sum() for name in ("train", "val", "test")) == counts
+        assert (
+            tuple((split[graph.y == label] == name).sum() for name in ("train", "val", "test"))
+            == counts
+        )
 
 
 def test_the_best_validation_state_is_kept():
@@ -305,24 +378,66 @@ def test_progress_and_stopping(karate):
     assert train(karate, FAST, should_stop=lambda: True).epochs_run == 0
 
 
-@pytest.mark.parametrize("graph, options, error, message", [
-    (Graph([[0], [1]], np.eye(2)), (), DataError, "the graph has no labels to train on"),
-    (labelled([1, 1, 1]), (), DataError, "the training nodes have only class 1, expected two classes"),
-    (labelled([0, 1, -1], ["test", "val", "train"]), (), DataError, "the training nodes have no labels"),
-    (labelled([0, 1, 5]), (("classes", 3),), InvalidValue, "CLASSES = 3, but labels go up to 5"),
-    (labelled([0, 1]), (("epoch", 3),), UnknownName, "no option named 'epoch', .* 'epochs'.*weight_decay"),
-    (labelled([0, 1]), (("lr", 0),), InvalidValue, "LR = 0, expected a number from 1e-08 to 10"),
-    (labelled([0, 1]), (("epochs", 0),), InvalidValue, "EPOCHS = 0, expected an integer from 1 to 1000000"),
-    (labelled([0, 10**9]), (), InvalidValue, "CLASSES = 1000000001, expected an integer from 1 to 10000"),
-])
+@pytest.mark.parametrize(
+    "graph, options, error, message",
+    [
+        (Graph([[0], [1]], np.eye(2)), (), DataError, "the graph has no labels to train on"),
+        (
+            labelled([1, 1, 1]),
+            (),
+            DataError,
+            "the training nodes have only class 1, expected two classes",
+        ),
+        (
+            labelled([0, 1, -1], ["test", "val", "train"]),
+            (),
+            DataError,
+            "the training nodes have no labels",
+        ),
+        (
+            labelled([0, 1, 5]),
+            (("classes", 3),),
+            InvalidValue,
+            "CLASSES = 3, but labels go up to 5",
+        ),
+        (
+            labelled([0, 1]),
+            (("epoch", 3),),
+            UnknownName,
+            "no option named 'epoch', .* 'epochs'.*weight_decay",
+        ),
+        (
+            labelled([0, 1]),
+            (("lr", 0),),
+            InvalidValue,
+            "LR = 0, expected a number from 1e-08 to 10",
+        ),
+        (
+            labelled([0, 1]),
+            (("epochs", 0),),
+            InvalidValue,
+            "EPOCHS = 0, expected an integer from 1 to 1000000",
+        ),
+        (
+            labelled([0, 10**9]),
+            (),
+            InvalidValue,
+            "CLASSES = 1000000001, expected an integer from 1 to 10000",
+        ),
+    ],
+)
 def test_training_that_is_refused(graph, options, error, message):
     with pytest.raises(error, match=message):
         train(graph, options)
 
 
 def test_a_loss_that_is_no_number_says_why():
-    graph = Graph([[0, 1], [1, 0]], np.eye(2), y=[0, 1], edge_weight=[-3.0, -3.0])  # degrees below zero
-    with pytest.raises(ModelError, match="the loss became nan in epoch 1: features or edge weights are"):
+    graph = Graph(
+        [[0, 1], [1, 0]], np.eye(2), y=[0, 1], edge_weight=[-3.0, -3.0]
+    )  # degrees below zero
+    with pytest.raises(
+        ModelError, match="the loss became nan in epoch 1: features or edge weights are"
+    ):
         train(graph)
     graph = Graph([[], []], np.eye(2) * 1e36, y=[0, 1])
     with pytest.raises(ModelError, match="the loss became .* in epoch [2-9]: try LR below 10"):

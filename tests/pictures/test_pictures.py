@@ -7,21 +7,31 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.values.explanation import Explanation
 from sxq.pictures.page import _json, content, page
 from sxq.pictures.scene import scene
 from sxq.pictures.text import drawing
+from sxq.values.explanation import Explanation
 from tests import browser, toys
 
-HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror=\"window.broken = 2\">"
+HOSTILE = '</script><script>window.broken = 1</script><img src=x onerror="window.broken = 2">'
 
 
 def explanation(positions, target=0, **changed):
     """An explanation of these edges by position; the target is at 0."""
     ends = np.array(positions).T.reshape(2, -1)
-    values = {"target": target, "rank": 1, "edge_index": ends, "nodes": np.unique([0, *ends.ravel()]),
-              "edges": tuple(positions), "size": len(positions), "raw": {}, "scores": {}, "factual": True,
-              "counterfactual": False, **changed}
+    values = {
+        "target": target,
+        "rank": 1,
+        "edge_index": ends,
+        "nodes": np.unique([0, *ends.ravel()]),
+        "edges": tuple(positions),
+        "size": len(positions),
+        "raw": {},
+        "scores": {},
+        "factual": True,
+        "counterfactual": False,
+        **changed,
+    }
     return Explanation(**values)
 
 
@@ -29,12 +39,17 @@ def explanation(positions, target=0, **changed):
 def karate():
     """Three targets of the karate club, stored; the connection is closed."""
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; "
-                    "TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 60)")
-        return con.execute("EXPLAIN NODES 19, 28, 9 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 5 BUDGET 400 CANDIDATES")
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; "
+            "TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 60)"
+        )
+        return con.execute(
+            "EXPLAIN NODES 19, 28, 9 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 5 BUDGET 400 CANDIDATES"
+        )
 
 
 # -- text
+
 
 def test_a_tree_from_the_target():
     both = [(0, 1), (1, 0), (1, 2), (2, 1), (0, 3), (3, 0)]
@@ -54,7 +69,9 @@ def test_what_is_too_large_is_said():
 def test_every_edge_is_drawn_once():
     rng = np.random.default_rng(0)
     for _ in range(30):
-        edges = [(0, 1)] + [(int(a), int(b)) for a, b in rng.integers(0, 7, (rng.integers(1, 12), 2)) if a != b]
+        edges = [(0, 1)] + [
+            (int(a), int(b)) for a, b in rng.integers(0, 7, (rng.integers(1, 12), 2)) if a != b
+        ]
         near, seen = {0}, 0
         while seen != len(near):
             seen = len(near)
@@ -66,6 +83,7 @@ def test_every_edge_is_drawn_once():
 
 # -- scenes
 
+
 def test_the_target_is_first_and_every_member_is_whole(karate):
     members = karate.targets[0].explanations
     drawn = scene(members, nodes=12)
@@ -73,8 +91,12 @@ def test_the_target_is_first_and_every_member_is_whole(karate):
     assert np.abs(drawn.places).max() <= 1 + 1e-9 and not drawn.directed
     for e, own in zip(members, drawn.members):
         keys = drawn.keys()
-        assert {(keys[u], keys[v]) for u, v in own} | {(keys[v], keys[u]) for u, v in own} == set(e.edges)
-    apart = np.linalg.norm(drawn.places[:, None] - drawn.places[None], axis=2) + np.eye(len(drawn.places))
+        assert {(keys[u], keys[v]) for u, v in own} | {(keys[v], keys[u]) for u, v in own} == set(
+            e.edges
+        )
+    apart = np.linalg.norm(drawn.places[:, None] - drawn.places[None], axis=2) + np.eye(
+        len(drawn.places)
+    )
     assert apart.min() > 0.01
     assert np.array_equal(scene(members, nodes=12).places, drawn.places)
 
@@ -84,7 +106,10 @@ def test_the_context_is_what_is_near():
     n = 300
     ends = np.stack([np.arange(1, n), np.arange(n - 1)])
     graph = sxq.graph.Graph(np.concatenate([ends, ends[::-1]], axis=1), np.ones((n, 1)))
-    member = explanation([(v, u) for u in range(150) for v in (u + 1,)] + [(u, u + 1) for u in range(150)], graph=graph)
+    member = explanation(
+        [(v, u) for u in range(150) for v in (u + 1,)] + [(u, u + 1) for u in range(150)],
+        graph=graph,
+    )
     drawn = scene([member], nodes=20)
     assert len(drawn.positions) == 151 and drawn.hops.max() == 150
     assert len(scene([explanation([(1, 0), (0, 1)], graph=graph)], nodes=20).positions) == 20
@@ -93,19 +118,31 @@ def test_the_context_is_what_is_near():
 def test_of_a_huge_member_the_nearest_is_drawn():
     """A star of 2,000 neighbours with a tail on each: the nearest 500 nodes, and a count of what is left out."""
     n = 2000
-    ends = np.concatenate([[np.arange(1, n + 1), np.zeros(n, int)], [np.arange(n + 1, 2 * n + 1), np.arange(1, n + 1)]], 1)
+    ends = np.concatenate(
+        [
+            [np.arange(1, n + 1), np.zeros(n, int)],
+            [np.arange(n + 1, 2 * n + 1), np.arange(1, n + 1)],
+        ],
+        1,
+    )
     graph = sxq.graph.Graph(ends, np.ones((2 * n + 1, 1)))
     whole = explanation([tuple(e) for e in ends.T.tolist()], graph=graph)
     drawn = scene([whole, explanation([(1, 0)], graph=graph)])
-    assert drawn.hops.max() == 1 and len(drawn.positions) == 501 and drawn.left_out == [4000 - 500, 0]
+    assert (
+        drawn.hops.max() == 1 and len(drawn.positions) == 501 and drawn.left_out == [4000 - 500, 0]
+    )
     assert len(drawn.members[0]) == 500 and len(drawn.members[1]) == 1
 
 
 # -- matplotlib
 
+
 def test_figures(karate, tmp_path):
     figure = karate.plot(tmp_path / "answer.png", target=28)
-    assert len(figure.axes) == len(karate.targets[1].explanations) + 3 and (tmp_path / "answer.png").stat().st_size > 20_000
+    assert (
+        len(figure.axes) == len(karate.targets[1].explanations) + 3
+        and (tmp_path / "answer.png").stat().st_size > 20_000
+    )
     assert "node 28" in figure.get_suptitle()
     single = karate[0].plot(tmp_path / "one.svg")
     assert "<svg" in (tmp_path / "one.svg").read_text() and len(single.axes) == 1
@@ -130,16 +167,23 @@ def test_what_cannot_be_drawn(tmp_path, monkeypatch):
 
 # -- the page
 
+
 def test_the_page_is_one_file_that_loads_nothing(karate):
     text = page(karate)
-    assert "default-src 'none'" in text and not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", text)
+    assert "default-src 'none'" in text and not re.search(
+        r"""(?:src|href)\s*=\s*["'](?!data:)""", text
+    )
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text) and "innerHTML" not in text
     assert len(text) < 250_000
 
 
 def test_json_cannot_leave_its_script_element():
     text = _json({"a": HOSTILE, "b": float("nan"), "c": "\u2028"})
-    assert "<" not in text and "\u2028" not in text and json.loads(text) == {"a": HOSTILE, "b": None, "c": "\u2028"}
+    assert (
+        "<" not in text
+        and "\u2028" not in text
+        and json.loads(text) == {"a": HOSTILE, "b": None, "c": "\u2028"}
+    )
 
 
 needs_browser = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
@@ -153,8 +197,12 @@ def test_the_page_in_a_browser(karate, tmp_path):
         window.open(tmp_path / "r.html")
         members = len(karate.targets[0].explanations)
         assert window.count(".member") == window.count(".point") == members
-        assert "node 19" in window.text("#meaning") and "EXPLAIN NODES 19, 28, 9" in window.text("#text")
-        assert str(karate.targets[0].candidates) in window.text("#proof") and "AUDIT QUERY" in window.text("#sql")
+        assert "node 19" in window.text("#meaning") and "EXPLAIN NODES 19, 28, 9" in window.text(
+            "#text"
+        )
+        assert str(karate.targets[0].candidates) in window.text(
+            "#proof"
+        ) and "AUDIT QUERY" in window.text("#sql")
         window.click('.point[data-rank="2"]')
         assert window.run("return document.querySelector('.member.selected').dataset.rank") == "2"
         window.hover('.member[data-rank="1"] .node[data-node="0"] .ring')
@@ -162,16 +210,22 @@ def test_the_page_in_a_browser(karate, tmp_path):
         where = "return [...document.querySelectorAll('.node[data-node=\"0\"]')].map(n => n.getAttribute('transform'))"
         before = window.run(where)
         window.drag('.member[data-rank="1"] .node[data-node="0"] .ring', 30, 10)
-        window.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        window.run(
+            "return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         after = window.run(where)
         assert len(set(after)) == 1 and after[0] != before[0]
         picture = "return document.getElementById('space').toDataURL()"
         flat = window.run(picture)
         window.drag("#space", 60, 20)
         assert window.run(picture) != flat
-        window.run("const s = document.getElementById('axis-x'); s.value = 'conc'; s.dispatchEvent(new Event('change'))")
+        window.run(
+            "const s = document.getElementById('axis-x'); s.value = 'conc'; s.dispatchEvent(new Event('change'))"
+        )
         assert "score of conc" in window.text("#plane")
-        window.run("const s = document.getElementById('target'); s.value = 1; s.dispatchEvent(new Event('change'))")
+        window.run(
+            "const s = document.getElementById('target'); s.value = 1; s.dispatchEvent(new Event('change'))"
+        )
         assert "node 28" in window.text("#meaning")
         window.click("#theme")
         assert window.run("return document.documentElement.dataset.theme") == "dark"
@@ -182,9 +236,13 @@ def test_the_page_in_a_browser(karate, tmp_path):
 def motifs():
     """One graph of a collection with planted motifs, and one that falls into three parts."""
     with sxq.connect() as con:
-        con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12, SEED = 0); "
-                    "TRAIN MODEL kinds ON GRAPHS motifs (ARCHITECTURE = gin, LAYERS = 2, POOLING = mean, EPOCHS = 10)")
-        return con.execute("EXPLAIN GRAPH 3 USING MODEL kinds OPTIMIZE fdl+, conc TOP 4 BUDGET 300 CANDIDATES")
+        con.execute(
+            "CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12, SEED = 0); "
+            "TRAIN MODEL kinds ON GRAPHS motifs (ARCHITECTURE = gin, LAYERS = 2, POOLING = mean, EPOCHS = 10)"
+        )
+        return con.execute(
+            "EXPLAIN GRAPH 3 USING MODEL kinds OPTIMIZE fdl+, conc TOP 4 BUDGET 300 CANDIDATES"
+        )
 
 
 def test_a_whole_graph_has_no_node_in_the_middle(motifs, tmp_path):
@@ -194,7 +252,9 @@ def test_a_whole_graph_has_no_node_in_the_middle(motifs, tmp_path):
     planted = members[0].graph
     assert 2 * len(drawn.truth) == planted.edge_truth.sum()
     for number, e in enumerate(members):
-        assert {drawn.keys()[i] for i in drawn.inside(number)} == {key for edge in e.edges for key in edge}
+        assert {drawn.keys()[i] for i in drawn.inside(number)} == {
+            key for edge in e.edges for key in edge
+        }
     motifs.plot(str(tmp_path / "motifs.png"))
 
 
@@ -203,7 +263,10 @@ def test_parts_that_hang_together_nowhere_do_not_lie_on_each_other():
 
     places = _packed(9, [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7)], [])
     assert np.abs(places).max() <= 1
-    boxes = [(places[part].min(axis=0), places[part].max(axis=0)) for part in ([0, 1, 2, 3], [4, 5], [6, 7], [8])]
+    boxes = [
+        (places[part].min(axis=0), places[part].max(axis=0))
+        for part in ([0, 1, 2, 3], [4, 5], [6, 7], [8])
+    ]
     for i, (low, high) in enumerate(boxes):
         for other_low, other_high in boxes[:i]:
             assert (high < other_low).any() or (other_high < low).any()
@@ -227,14 +290,48 @@ def test_hostile_names_and_a_large_answer(tmp_path):
     rng = np.random.default_rng(1)
     n, edges = 400, rng.integers(0, 400, (2, 1500))
     keys = [f"{HOSTILE}{i}" for i in range(n)]
-    graph = sxq.graph.Graph(edges, rng.normal(size=(n, 40)), y=rng.integers(0, 9, n), keys=keys,
-                            attributes={HOSTILE: [HOSTILE] * n})
-    members = [explanation([(int(u), int(v)) for u, v in edges[:, rng.permutation(1500)[:500]].T], target=keys[0],
-                           rank=i + 1, graph=graph, raw={HOSTILE: 0.5, "conc": float("nan")}, scores={HOSTILE: 0.1 * i},
-                           generator=HOSTILE) for i in range(10)]
-    report = sxq.TargetReport(keys[0], 0, "done", 1, 0.9, 0.1, False, 1500, 3, 5000, explanatory=4000, front=10,
-                              dominance=4000, coverage=1.0, epsilon_achieved=0.05, explanations=tuple(members), note=HOSTILE, examined={HOSTILE: np.linspace(0, 1, 1000)})
-    sxq.Result([report], {HOSTILE: "x", "conc": "conc"}, 1, HOSTILE, 0.1, None, HOSTILE).to_html(tmp_path / "r.html")
+    graph = sxq.graph.Graph(
+        edges,
+        rng.normal(size=(n, 40)),
+        y=rng.integers(0, 9, n),
+        keys=keys,
+        attributes={HOSTILE: [HOSTILE] * n},
+    )
+    members = [
+        explanation(
+            [(int(u), int(v)) for u, v in edges[:, rng.permutation(1500)[:500]].T],
+            target=keys[0],
+            rank=i + 1,
+            graph=graph,
+            raw={HOSTILE: 0.5, "conc": float("nan")},
+            scores={HOSTILE: 0.1 * i},
+            generator=HOSTILE,
+        )
+        for i in range(10)
+    ]
+    report = sxq.TargetReport(
+        keys[0],
+        0,
+        "done",
+        1,
+        0.9,
+        0.1,
+        False,
+        1500,
+        3,
+        5000,
+        explanatory=4000,
+        front=10,
+        dominance=4000,
+        coverage=1.0,
+        epsilon_achieved=0.05,
+        explanations=tuple(members),
+        note=HOSTILE,
+        examined={HOSTILE: np.linspace(0, 1, 1000)},
+    )
+    sxq.Result([report], {HOSTILE: "x", "conc": "conc"}, 1, HOSTILE, 0.1, None, HOSTILE).to_html(
+        tmp_path / "r.html"
+    )
     with browser.browser() as window:
         window.open(tmp_path / "r.html")
         assert window.run("return window.broken") is None and window.count("img") == 0
@@ -246,12 +343,19 @@ def test_hostile_names_and_a_large_answer(tmp_path):
 
 # -- notebooks
 
+
 def test_notebooks_get_small_html_without_scripts(karate):
     hostile = karate[0].__class__(**{**vars(karate[0]), "generator": HOSTILE})
-    for text in (karate._repr_html_(), karate[0]._repr_html_(), hostile._repr_html_(),
-                 sxq.Table(["a"], [(HOSTILE,), (None,)])._repr_html_()):
-        assert "<script" not in text and "onerror=\"" not in text and len(text) < 60_000
-    assert karate._repr_html_().count("<svg") == 6 and karate[0]._repr_html_().count("<circle") >= len(karate[0].nodes)
+    for text in (
+        karate._repr_html_(),
+        karate[0]._repr_html_(),
+        hostile._repr_html_(),
+        sxq.Table(["a"], [(HOSTILE,), (None,)])._repr_html_(),
+    ):
+        assert "<script" not in text and 'onerror="' not in text and len(text) < 60_000
+    assert karate._repr_html_().count("<svg") == 6 and karate[0]._repr_html_().count(
+        "<circle"
+    ) >= len(karate[0].nodes)
     assert "7 more rows" in sxq.Table(["n"], [(i,) for i in range(47)])._repr_html_()
 
 
@@ -265,7 +369,9 @@ def test_magics(tmp_path, monkeypatch):
     shell.run_line_magic("sxq", "connect toys.duckdb")
     toys.fill(shell.user_ns["sxq_connection"])
     assert shell.run_line_magic("sxq", "SELECT 42 AS answer").rows == [(42,)]
-    result = shell.run_cell_magic("sxq", "kept", "EXPLAIN NODE 'acct-17'\nUSING MODEL votes OPTIMIZE fdl+, conc;")
+    result = shell.run_cell_magic(
+        "sxq", "kept", "EXPLAIN NODE 'acct-17'\nUSING MODEL votes OPTIMIZE fdl+, conc;"
+    )
     assert shell.user_ns["kept"] is result and len(result) == 2
     assert shell.run_line_magic("sxq", "EXPLIAN NODE 1") is None
     shell.user_ns["sxq_connection"].close()

@@ -13,7 +13,9 @@ RANKINGS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max
 @given(RANKINGS)
 def test_auc_counts_pairs(pairs):
     ranking, truth = np.array([r for r, _ in pairs], float), np.array([t for _, t in pairs])
-    won = [1.0 if a > b else 0.5 if a == b else 0.0 for a in ranking[truth] for b in ranking[~truth]]
+    won = [
+        1.0 if a > b else 0.5 if a == b else 0.0 for a in ranking[truth] for b in ranking[~truth]
+    ]
     found = metrics.auc(ranking, truth)
     assert np.isnan(found) if not won else found == pytest.approx(np.mean(won))
 
@@ -29,8 +31,19 @@ def test_recall_and_precision_count_hits(pairs, n):
 
 def test_accuracy_and_skylines_within_a_size():
     assert metrics.accuracy([[True, True], [False, True]]).tolist() == [0.5, 1]
-    assert metrics.sizes(27).tolist() == [3, 6, 9, 11, 14, 17, 19, 22, 25, 27] and metrics.sizes(3)[0] == 1
-    member_sizes, factual, loss = np.array([2, 5, 5, 9]), np.array([False, True, True, True]), np.array([.9, .2, .1, 0])
-    assert metrics.kept_within(member_sizes, factual, np.array([4, 5, 10])).tolist() == [False, True, True]
+    assert (
+        metrics.sizes(27).tolist() == [3, 6, 9, 11, 14, 17, 19, 22, 25, 27]
+        and metrics.sizes(3)[0] == 1
+    )
+    member_sizes, factual, loss = (
+        np.array([2, 5, 5, 9]),
+        np.array([False, True, True, True]),
+        np.array([0.9, 0.2, 0.1, 0]),
+    )
+    assert metrics.kept_within(member_sizes, factual, np.array([4, 5, 10])).tolist() == [
+        False,
+        True,
+        True,
+    ]
     assert not metrics.kept_within(member_sizes, np.zeros(4, bool), np.array([100])).any()
     assert [metrics.best_within(member_sizes, loss, n) for n in (1, 3, 6, 9)] == [-1, 0, 2, 3]

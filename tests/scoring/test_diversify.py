@@ -42,13 +42,19 @@ def test_angles_are_a_metric(drawn):
     n = len(distance)
     assert np.array_equal(distance, distance.T) and (distance >= 0).all() and (distance <= 1).all()
     assert (np.diag(distance) == 0).all()
-    assert all(distance[a, b] <= distance[a, c] + distance[c, b] + 1e-5
-               for a in range(n) for b in range(n) for c in range(n))
+    assert all(
+        distance[a, b] <= distance[a, c] + distance[c, b] + 1e-5
+        for a in range(n)
+        for b in range(n)
+        for c in range(n)
+    )
 
 
 def test_angles_by_hand():
     distance = diversify.angular(np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, 0.0]]))
-    np.testing.assert_allclose(distance, [[0, 0.5, 1, 0.5], [0.5, 0, 0.5, 0.5], [1, 0.5, 0, 0.5], [0.5, 0.5, 0.5, 0]])
+    np.testing.assert_allclose(
+        distance, [[0, 0.5, 1, 0.5], [0.5, 0, 0.5, 0.5], [1, 0.5, 0, 0.5], [0.5, 0.5, 0.5, 0]]
+    )
 
 
 @given(subgraphs(), st.integers(1, 5), ALPHA)
@@ -57,7 +63,10 @@ def test_greedy_is_at_least_half_of_the_best(drawn, k, alpha):
     chosen = diversify.greedy(nodes, distance, k, alpha)
     size = min(k, len(nodes))
     assert len(set(chosen)) == len(chosen) == size
-    best = max(diversify.value(nodes, distance, list(rows), alpha) for rows in combinations(range(len(nodes)), size))
+    best = max(
+        diversify.value(nodes, distance, list(rows), alpha)
+        for rows in combinations(range(len(nodes)), size)
+    )
     assert diversify.value(nodes, distance, chosen, alpha) >= best / 2 - 1e-9
 
 
@@ -94,47 +103,73 @@ def test_embeddings_are_propagated_features(directed):
             adjacent[head, tail] = 1
             adjacent[tail, head] = 1 if not directed else adjacent[tail, head]
         walk = adjacent / adjacent.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(found, (np.linalg.matrix_power(walk, 3) @ x)[field.touched(row)].mean(axis=0))
+        np.testing.assert_allclose(
+            found, (np.linalg.matrix_power(walk, 3) @ x)[field.touched(row)].mean(axis=0)
+        )
     assert embed(field, bits[:0], x).shape == (0, x.shape[1])
 
 
-@given(st.lists(st.lists(st.tuples(SCORE, SCORE), max_size=6), min_size=1, max_size=3), st.integers(0, 3),
-       st.sampled_from([0.0, 0.1, 1.0]))
+@given(
+    st.lists(st.lists(st.tuples(SCORE, SCORE), max_size=6), min_size=1, max_size=3),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 0.1, 1.0]),
+)
 def test_joint_answers_have_one_of_each_and_keep_the_bound(targets, more, epsilon):
     fronts, candidates = zip(*(front_of(rows) for rows in targets))
-    held = [covers.extend(covers.empty(2), np.array(rows, dtype=np.int16).reshape(-1, 2),
-                          np.array([c.scores for c in front], dtype=np.int16).reshape(-1, 2), millionths(epsilon))
-            for rows, front in zip(targets, fronts)]
+    held = [
+        covers.extend(
+            covers.empty(2),
+            np.array(rows, dtype=np.int16).reshape(-1, 2),
+            np.array([c.scores for c in front], dtype=np.int16).reshape(-1, 2),
+            millionths(epsilon),
+        )
+        for rows, front in zip(targets, fronts)
+    ]
     k = sum(bool(front) for front in fronts) + more
     chosen = joint.choose(held, k)
     assert len(set(chosen)) == len(chosen) == min(k, sum(map(len, fronts)))
-    members = [[front[place] for t, place in chosen if t == target] for target, front in enumerate(fronts)]
+    members = [
+        [front[place] for t, place in chosen if t == target] for target, front in enumerate(fronts)
+    ]
     assert all(own or not front for own, front in zip(members, fronts))
     found = sum(oracle.dominance(own, all_, epsilon) for own, all_ in zip(members, candidates))
     assert found >= (1 - 1 / e) * oracle.best_joint_dominance(fronts, candidates, epsilon, k)
 
 
 def test_one_target_jointly_is_the_plain_answer(con):
-    plain, jointly = (con.execute(f"EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc {clause} TOP 4")
-                      for clause in ("", "JOINTLY"))
+    plain, jointly = (
+        con.execute(f"EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc {clause} TOP 4")
+        for clause in ("", "JOINTLY")
+    )
     assert plain.rows == jointly.rows and plain.coverage == jointly.coverage
 
 
 def test_a_joint_answer_counts_its_ranks_through(con):
-    found = con.execute("EXPLAIN NODES 0, 1, 2, 6 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc JOINTLY TOP 7")
-    assert sorted(e.rank for e in found) == list(range(1, 8)) and {e.target for e in found} == {0, 1, 2, 6}
+    found = con.execute(
+        "EXPLAIN NODES 0, 1, 2, 6 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc JOINTLY TOP 7"
+    )
+    assert sorted(e.rank for e in found) == list(range(1, 8)) and {e.target for e in found} == {
+        0,
+        1,
+        2,
+        6,
+    }
     stored = con.execute("SELECT target, rank FROM explanations ORDER BY explanation_id").rows
     assert stored == [(e.target, e.rank) for e in found]
 
 
 def test_a_joint_answer_that_was_cut_short_is_an_answer(con):
-    found = con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL gossip OPTIMIZE fdl+, conc JOINTLY WITHIN 1e-9 SECONDS")
+    found = con.execute(
+        "EXPLAIN NODES 0, 1, 2 USING MODEL gossip OPTIMIZE fdl+, conc JOINTLY WITHIN 1e-9 SECONDS"
+    )
     assert len(found) == 3 and not found.complete
     assert [report.status for report in found.targets] == ["stopped"] * 3
 
 
 def test_diversity_of_nodes_alone_covers_the_nodes(con):
-    found = con.execute("EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl-, conc DIVERSIFY ALPHA 1 TOP 2")
+    found = con.execute(
+        "EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl-, conc DIVERSIFY ALPHA 1 TOP 2"
+    )
     assert len(set().union(*(e.nodes.tolist() for e in found))) == 6  # the field of node 0
 
 
@@ -149,7 +184,9 @@ def test_diversified_answers_differ_more_than_plain_ones(budget):
         values = [spread(graph, con.execute(query + clause)) for clause in ("", " DIVERSIFY")]
         assert values[1] >= values[0] - 1e-9
         con.execute("SET sxq_answer = 'divsx'")
-        plain, diverse, unlike = (con.execute(query + clause).rows for clause in ("", " DIVERSIFY", " DIVERSIFY ALPHA 0"))
+        plain, diverse, unlike = (
+            con.execute(query + clause).rows for clause in ("", " DIVERSIFY", " DIVERSIFY ALPHA 0")
+        )
         assert len(plain) == 4 and plain == diverse != unlike  # as the manual says
 
 

@@ -16,7 +16,9 @@ from sxq.scoring.dominance import millionths
 from tests import oracles_scoring as oracle
 
 EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1e6])
-SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(100, 10_000)
+SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(
+    100, 10_000
+)
 
 
 @st.composite
@@ -38,14 +40,16 @@ def add(lattice, batch):
 def lattice_of(candidates, epsilon=0.1, batch=5, **options):
     lattice = Lattice(len(candidates[0].scores), epsilon, **options)
     for start in range(0, len(candidates), batch):
-        add(lattice, candidates[start:start + batch])
+        add(lattice, candidates[start : start + batch])
     return lattice
 
 
 def assert_epsilon_achieved(answer, candidates):
     """In whole millionths, rounded up."""
     exact = oracle.epsilon_achieved([candidates[i] for i in answer.members], candidates)
-    assert answer.epsilon_achieved == (exact if exact == math.inf else math.ceil(exact * 10**6) / 10**6)
+    assert answer.epsilon_achieved == (
+        exact if exact == math.inf else math.ceil(exact * 10**6) / 10**6
+    )
 
 
 def scores_of(ids, candidates):
@@ -82,16 +86,20 @@ def test_answer_after_every_batch(candidates, epsilon, k, batch):
     """DS is what brute force counts, and at least 1 - 1/e of the best k-subset of all candidates so far."""
     lattice = Lattice(len(candidates[0].scores), epsilon)
     for start in range(0, len(candidates), batch):
-        add(lattice, candidates[start:start + batch])
-        seen = candidates[:start + batch]
+        add(lattice, candidates[start : start + batch])
+        seen = candidates[: start + batch]
         answer = lattice.answer(k)
         members = [seen[i] for i in answer.members]
         assert len(members) == len(set(members)) == min(k, len(lattice.front))
         assert set(answer.members) <= set(lattice.front.tolist())
         assert answer.dominance == oracle.dominance(members, seen, epsilon)
-        assert answer.member_dominance == tuple(oracle.dominance([m], seen, epsilon) for m in members)
+        assert answer.member_dominance == tuple(
+            oracle.dominance([m], seen, epsilon) for m in members
+        )
         assert answer.dominance >= (1 - 1 / math.e) * oracle.best_dominance(seen, epsilon, k)
-        assert answer.coverage == answer.dominance / len(seen) and answer.front == len(lattice.front)
+        assert answer.coverage == answer.dominance / len(seen) and answer.front == len(
+            lattice.front
+        )
 
 
 @given(candidates(max_size=15), EPSILONS, st.integers(1, 3), st.sampled_from(["coverage", "swap"]))
@@ -107,7 +115,10 @@ def test_epsilon_achieved_covers_and_is_smallest(candidates, epsilon, k, rule):
 @given(candidates(max_size=20), st.data(), EPSILONS, st.integers(1, 5))
 def test_order_and_split_of_batches_do_not_show(candidates, data, epsilon, k):
     shuffled, batch = data.draw(st.permutations(candidates)), data.draw(st.integers(1, 7))
-    one, other = lattice_of(candidates, epsilon, len(candidates)), lattice_of(shuffled, epsilon, batch)
+    one, other = (
+        lattice_of(candidates, epsilon, len(candidates)),
+        lattice_of(shuffled, epsilon, batch),
+    )
     assert one.front.tolist() == other.front.tolist()
     first, second = one.answer(k), other.answer(k)
     assert scores_of(first.members, candidates) == scores_of(second.members, candidates)
@@ -127,7 +138,9 @@ def test_a_dominated_candidate_changes_no_front(candidates, data):
     lattice = lattice_of(candidates)
     front = lattice.front.tolist()
     above = data.draw(st.sampled_from(candidates))
-    worse = tuple(data.draw(st.integers(100, s)) for s in above.scores[:-1]) + (above.scores[-1] - 1,)
+    worse = tuple(data.draw(st.integers(100, s)) for s in above.scores[:-1]) + (
+        above.scores[-1] - 1,
+    )
     add(lattice, [oracle.Candidate(99, worse, 1, b"\x00\x00")])
     assert lattice.front.tolist() == front and lattice.explanatory == len(candidates) + 1
 
@@ -136,7 +149,7 @@ def test_a_dominated_candidate_changes_no_front(candidates, data):
 def test_looking_changes_nothing(candidates, epsilon, k):
     looked = Lattice(len(candidates[0].scores), epsilon)
     for start in range(0, len(candidates), 4):
-        add(looked, candidates[start:start + 4])
+        add(looked, candidates[start : start + 4])
         looked.answer(k), looked.dominated(), looked.answer(k, "swap")
     assert looked.answer(k) == lattice_of(candidates, epsilon).answer(k)
 
@@ -146,14 +159,16 @@ def test_looking_changes_nothing(candidates, epsilon, k):
 def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon, batch):
     lattice = Lattice(len(candidates[0].scores), epsilon, front_limit=2)
     for start in range(0, len(candidates), batch):
-        add(lattice, candidates[start:start + batch])
-        seen = candidates[:start + batch]
+        add(lattice, candidates[start : start + batch])
+        seen = candidates[: start + batch]
         front = [c for c in seen if c.id in lattice.front]
         assert oracle.dominance(front, seen, epsilon) == len(seen)
         assert not any(oracle.dominates(a.scores, b.scores) for a in front for b in front)
         assert lattice.dominated() is lattice.dominated()
     if lattice.thinned:
-        boxes = fronts._boxes(np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon))
+        boxes = fronts._boxes(
+            np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon)
+        )
         assert len(set(boxes.tolist())) == len(front)
     answer = lattice.answer(3)
     assert answer.thinned == lattice.thinned
@@ -185,8 +200,12 @@ def test_thinning_keeps_one_member_per_box_and_says_so():
 
 def test_of_equal_vectors_the_smaller_then_the_first_in_bits():
     same = (5000, 5000)
-    rows = [oracle.Candidate(0, same, 2, b"\x01\x00"), oracle.Candidate(1, same, 1, b"\xff\x00"),
-            oracle.Candidate(2, same, 1, b"\x80\x00"), oracle.Candidate(3, same, 1, b"\x80\x01")]
+    rows = [
+        oracle.Candidate(0, same, 2, b"\x01\x00"),
+        oracle.Candidate(1, same, 1, b"\xff\x00"),
+        oracle.Candidate(2, same, 1, b"\x80\x00"),
+        oracle.Candidate(3, same, 1, b"\x80\x01"),
+    ]
     for order in (rows, rows[::-1]):
         for batch in (1, 4):
             assert lattice_of(order, batch=batch).front.tolist() == [2]
@@ -194,7 +213,10 @@ def test_of_equal_vectors_the_smaller_then_the_first_in_bits():
 
 def test_swap_judges_on_arrival_only():
     """k = 1: a; then b, incomparable and refused; then 100 that only b dominates."""
-    a, b = oracle.Candidate(0, (9000, 200), 1, b"\x80\x00"), oracle.Candidate(1, (200, 9000), 1, b"\x40\x00")
+    a, b = (
+        oracle.Candidate(0, (9000, 200), 1, b"\x80\x00"),
+        oracle.Candidate(1, (200, 9000), 1, b"\x40\x00"),
+    )
     below_b = [oracle.Candidate(2 + i, (150, 5000 + i), 1, bytes([0, i])) for i in range(100)]
     lattice = lattice_of([a, b, *below_b], epsilon=0.0)
     assert (lattice.answer(1, "swap").members, lattice.answer(1, "swap").dominance) == ((0,), 1)
@@ -226,7 +248,9 @@ def test_one_and_all_equal():
     one = [oracle.Candidate(7, (5000,) * 6, 1, b"\x80\x00")]
     equal = [oracle.Candidate(7 + i, (5000,) * 6, 1, bytes([128, i])) for i in range(20)]
     for rows in (one, equal):
-        assert lattice_of(rows).answer(10) == Answer((7,), (len(rows),), len(rows), 1.0, 0.0, 0.5**6, 1, False)
+        assert lattice_of(rows).answer(10) == Answer(
+            (7,), (len(rows),), len(rows), 1.0, 0.0, 0.5**6, 1, False
+        )
 
 
 def test_many():
@@ -235,9 +259,13 @@ def test_many():
     scores = rng.integers(100, 10_001, (100_000, 3)) / 10_000
     lattice, ids = Lattice(3, 0.1), np.arange(100_000)
     for rows in np.split(ids, 50):
-        lattice.add(rows, scores[rows], np.ones(2000, int), rng.integers(0, 256, (2000, 8), dtype=np.uint8))
-    reached = [(scores <= member + 0.1 * member + 1e-9).all(1) & (scores <= member).any(1)
-               for member in lattice.front_scores]
+        lattice.add(
+            rows, scores[rows], np.ones(2000, int), rng.integers(0, 256, (2000, 8), dtype=np.uint8)
+        )
+    reached = [
+        (scores <= member + 0.1 * member + 1e-9).all(1) & (scores <= member).any(1)
+        for member in lattice.front_scores
+    ]
     assert np.any(reached, axis=0).all()
     answer = lattice.answer(10)
     chosen = [lattice.front.tolist().index(member) for member in answer.members]

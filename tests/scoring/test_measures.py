@@ -10,11 +10,19 @@ from sxq.scoring import MEASURES, MeasureBatch, evaluate, resolve, user_measure
 
 # A field of 4 units; three candidates of 1, 2 and 4 units.
 BATCH = MeasureBatch(
-    field=SimpleNamespace(num_units=4, directed=False, reached=lambda bits: np.array(  # 0-1, 0-2, 1-2, 2-3
-        [[True, b[0] | b[2], b[1] | b[2] | b[3], b[3]] for b in bits], dtype=bool).reshape(-1, 4)),
+    field=SimpleNamespace(
+        num_units=4,
+        directed=False,
+        reached=lambda bits: np.array(  # 0-1, 0-2, 1-2, 2-3
+            [[True, b[0] | b[2], b[1] | b[2] | b[3], b[3]] for b in bits], dtype=bool
+        ).reshape(-1, 4),
+    ),
     bits=np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], dtype=bool),
-    p_full=0.9, p_empty=0.1,
-    p_kept=np.array([0.9, 0.95, 0.2]), p_removed=np.array([0.9, 0.3, 0.05]))
+    p_full=0.9,
+    p_empty=0.1,
+    p_kept=np.array([0.9, 0.95, 0.2]),
+    p_removed=np.array([0.9, 0.3, 0.05]),
+)
 
 BY_HAND = {  # name: (raw, score); 1 - log(2)/log(5) = 0.5693, 1 - log(4)/log(5) = 0.1386
     "fdl+": ([0.0, 0.6, 0.85], [0.01, 0.6, 0.85]),
@@ -52,16 +60,29 @@ def test_columns_are_those_of_evaluate():
 
 
 def test_a_field_of_one_unit():
-    batch = MeasureBatch(SimpleNamespace(num_units=1), np.ones((1, 1), bool), 0.9, 0.1,
-                         np.array([0.9]), np.array([0.1]))
+    batch = MeasureBatch(
+        SimpleNamespace(num_units=1),
+        np.ones((1, 1), bool),
+        0.9,
+        0.1,
+        np.array([0.9]),
+        np.array([0.1]),
+    )
     raw, scores = evaluate([MEASURES["conc"], MEASURES["size"]], batch)
     assert raw.tolist() == [[0.0, 1.0]] and scores.tolist() == [[1.0, 1.0]]
 
 
 def test_no_candidates():
     none = np.zeros(0)
-    batch = MeasureBatch(BATCH.field, np.ones((0, 4), bool), 0.9, 0.1, none, none,
-                         infer=lambda bits: np.zeros((2, len(bits), 2)))
+    batch = MeasureBatch(
+        BATCH.field,
+        np.ones((0, 4), bool),
+        0.9,
+        0.1,
+        none,
+        none,
+        infer=lambda bits: np.zeros((2, len(bits), 2)),
+    )
     raw, scores = evaluate(list(MEASURES.values()), batch)
     assert raw.shape == scores.shape == (0, len(MEASURES))
 
@@ -73,8 +94,9 @@ def test_resolution_is_the_lowest_score():
             evaluate([MEASURES["fdl+"]], BATCH, resolution=wrong)
 
 
-@pytest.mark.parametrize("text, name", [
-    ("fdl+", "fdl+"), ("FDL_PLUS", "fdl+"), ("Fdl_Minus", "fdl-"), ("size", "size")])
+@pytest.mark.parametrize(
+    "text, name", [("fdl+", "fdl+"), ("FDL_PLUS", "fdl+"), ("Fdl_Minus", "fdl-"), ("size", "size")]
+)
 def test_resolve_by_name_or_column(text, name):
     assert resolve(text) is MEASURES[name]
 
@@ -97,7 +119,10 @@ def values(fn, larger_is_better=True, score=None):
 def test_user_measure_scales():
     assert values(lambda batch: [0.2, 0.4, 1]) == ([0.2, 0.4, 1.0], [0.2, 0.4, 1.0])
     assert values(lambda batch: [0.2, 0.4, 1], False) == ([0.2, 0.4, 1.0], [0.8, 0.6, 0.01])
-    assert values(lambda batch: batch.sizes, False, lambda raw: 1 / raw) == ([1, 2, 4], [1.0, 0.5, 0.25])
+    assert values(lambda batch: batch.sizes, False, lambda raw: 1 / raw) == (
+        [1, 2, 4],
+        [1.0, 0.5, 0.25],
+    )
     assert values(lambda batch: batch.bits[:, 0]) == ([1.0, 0.0, 1.0], [1.0, 0.01, 1.0])
 
 
@@ -106,23 +131,28 @@ def test_nan_means_incomparable_and_passes():
     assert np.isnan([raw[0], scores[0]]).all() and scores[1:] == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "select", "TABLE", "naïve", None, "x\n"])
+@pytest.mark.parametrize(
+    "name", ["", "two words", "1st", "a-b", "select", "TABLE", "naïve", None, "x\n"]
+)
 def test_user_measure_must_be_a_column(name):
     with pytest.raises(InvalidValue, match="cannot be an SQL column"):
         user_measure(name, lambda batch: batch.p_kept, True)
 
 
-@pytest.mark.parametrize("fn, message", [
-    (lambda batch: 0.5, r"shape \(\), it must be \(3,\)"),
-    (lambda batch: batch.p_kept[:2], r"shape \(2,\)"),
-    (lambda batch: batch.p_kept[:, None], r"shape \(3, 1\)"),
-    (lambda batch: ["a", "b", "c"], "real numbers"),
-    (lambda batch: batch.p_kept + 1j, "complex128"),
-    (lambda batch: None, "real numbers"),
-    (lambda batch: [[1], [1, 2], 3], "no array"),
-    (lambda batch: [0.5, 3.7, 0.5], r"3.7, outside \[0, 1\]; register it with score="),
-    (lambda batch: [0.5, -0.1, 0.5], r"-0.1, outside"),
-])
+@pytest.mark.parametrize(
+    "fn, message",
+    [
+        (lambda batch: 0.5, r"shape \(\), it must be \(3,\)"),
+        (lambda batch: batch.p_kept[:2], r"shape \(2,\)"),
+        (lambda batch: batch.p_kept[:, None], r"shape \(3, 1\)"),
+        (lambda batch: ["a", "b", "c"], "real numbers"),
+        (lambda batch: batch.p_kept + 1j, "complex128"),
+        (lambda batch: None, "real numbers"),
+        (lambda batch: [[1], [1, 2], 3], "no array"),
+        (lambda batch: [0.5, 3.7, 0.5], r"3.7, outside \[0, 1\]; register it with score="),
+        (lambda batch: [0.5, -0.1, 0.5], r"-0.1, outside"),
+    ],
+)
 def test_user_measure_results_are_checked(fn, message):
     with pytest.raises(InvalidValue, match="measure 'mine' gave.*" + message):
         values(fn)

@@ -24,4 +24,6 @@ def test_out_of_steps_it_is_greedy_at_least_and_says_so(rows, k):
     _, _, cover = ranked(rows, 0.1)
     chosen, proven = optimum(cover, k, steps=-1)
     assert not proven
-    assert selection.dominance(cover, chosen) >= selection.dominance(cover, selection.greedy(cover, k))
+    assert selection.dominance(cover, chosen) >= selection.dominance(
+        cover, selection.greedy(cover, k)
+    )

@@ -13,7 +13,9 @@ from sxq.scoring.measures import evaluate, report
 from tests import graphs, oracles, toys
 
 UNITS = 5
-FIELD = SimpleNamespace(num_units=UNITS, directed=False, reached=lambda bits: np.insert(bits, 0, True, axis=1))
+FIELD = SimpleNamespace(
+    num_units=UNITS, directed=False, reached=lambda bits: np.insert(bits, 0, True, axis=1)
+)
 BITS = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
 
 
@@ -39,7 +41,7 @@ def exact_shapley(game, bits, predicted=1):
     outside, gains = np.flatnonzero(~bits).tolist(), []
     for order in permutations([*outside, -1]):
         before = np.zeros(UNITS, bool)
-        before[list(order[:order.index(-1)])] = True
+        before[list(order[: order.index(-1)])] = True
         both = game.infer(np.array([before | bits, before]))[0, :, predicted]
         gains.append(both[0] - both[1])
     return np.mean(gains)
@@ -63,11 +65,14 @@ def mean_of_seeds(name, bits, seeds=60):
     return np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / np.sqrt(seeds)
 
 
-@pytest.mark.parametrize("name, exact", [
-    ("shapley", lambda bits: exact_shapley(Game(), bits)),
-    ("rfdl+", lambda bits: exact_robust(Game(), bits, bits, sampled.ALPHA_PLUS)),
-    ("rfdl-", lambda bits: exact_robust(Game(), bits, ~bits, sampled.ALPHA_MINUS)),
-])
+@pytest.mark.parametrize(
+    "name, exact",
+    [
+        ("shapley", lambda bits: exact_shapley(Game(), bits)),
+        ("rfdl+", lambda bits: exact_robust(Game(), bits, bits, sampled.ALPHA_PLUS)),
+        ("rfdl-", lambda bits: exact_robust(Game(), bits, ~bits, sampled.ALPHA_MINUS)),
+    ],
+)
 def test_samples_have_the_exact_mean(name, exact):
     mean, error = mean_of_seeds(name, BITS)
     for found, spread, bits in zip(mean, error, BITS):
@@ -81,7 +86,9 @@ def test_stability_is_its_definition():
     for sample, lot in zip(drawn.T, rng.random((sampled.CONTEXTS, UNITS))):
         for bits, found in zip(BITS, sample):
             outside = [unit for unit in range(UNITS) if not bits[unit]]
-            gone = {unit for unit in outside if lot[unit] <= sampled.SHARE} or set(sorted(outside, key=lot.item)[:1])
+            gone = {unit for unit in outside if lot[unit] <= sampled.SHARE} or set(
+                sorted(outside, key=lot.item)[:1]
+            )
             lacking = np.isin(np.arange(UNITS), list(gone))
             alone = game.infer(bits[None])[0, 0].argmax()
             intact, cut = game.infer(np.array([lacking, lacking | bits]))[1].argmax(axis=1)
@@ -93,26 +100,39 @@ def test_neither_batch_nor_order_shows(name):
     together = MEASURES[name].samples(Game().batch(BITS))
     apart = [MEASURES[name].samples(Game().batch(bits[None]))[0] for bits in BITS[::-1]]
     np.testing.assert_array_equal(together, apart[::-1])
-    assert not np.array_equal(together, MEASURES[name].samples(Game().batch(BITS, (1, 0)))) or name == "stability"
+    assert (
+        not np.array_equal(together, MEASURES[name].samples(Game().batch(BITS, (1, 0))))
+        or name == "stability"
+    )
 
 
 def test_a_report_has_standard_errors():
     found = report([MEASURES["density"], MEASURES["shapley"]], Game().batch(BITS))
     assert list(found) == ["density", "shapley", "shapley se"]
     drawn = MEASURES["shapley"].samples(Game().batch(BITS))
-    np.testing.assert_allclose(found["shapley se"], drawn.std(axis=1, ddof=1) / np.sqrt(sampled.ORDERS))
-    np.testing.assert_array_equal(found["shapley"], evaluate([MEASURES["shapley"]], Game().batch(BITS))[0][:, 0])
+    np.testing.assert_allclose(
+        found["shapley se"], drawn.std(axis=1, ddof=1) / np.sqrt(sampled.ORDERS)
+    )
+    np.testing.assert_array_equal(
+        found["shapley"], evaluate([MEASURES["shapley"]], Game().batch(BITS))[0][:, 0]
+    )
 
 
 @pytest.mark.parametrize("kind, budget", [("gcn", 200), ("gat", 60)])
 def test_the_engine_asks_the_model_it_was_given(kind, budget):
     """Shapley and robust fidelities of a real model, sample by sample on the whole graph."""
-    graph, module = graphs.random_graph(np.random.default_rng(1), nodes=12, edges=10), graphs.Net(kind).eval()
+    graph, module = (
+        graphs.random_graph(np.random.default_rng(1), nodes=12, edges=10),
+        graphs.Net(kind).eval(),
+    )
     with sxq.connect() as con:
         con.register_graph("g", graph)
         con.register_model("m", module, "g")
         con.execute("SET sxq_report = 'rfdl+, rfdl-'")
-        result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE shapley, conc TOP 3 BUDGET ? CANDIDATES", [budget])
+        result = con.execute(
+            "EXPLAIN NODE 0 USING MODEL m OPTIMIZE shapley, conc TOP 3 BUDGET ? CANDIDATES",
+            [budget],
+        )
     units = {}
     field = sxq.graph.extract(graph, 0, 3, 1)
     for number, edge in zip(field.unit, field.edges):
@@ -139,10 +159,24 @@ def slow_samples(module, graph, field, units, e):
         p = np.array([[keep(row, False) for row in many], [keep(~row, True) for row in many]])
         return np.stack([p, 1 - p], axis=2)
 
-    batch = MeasureBatch(field, bits[None], keep(np.ones(field.num_units, bool), True), 0.0, np.zeros(1), np.zeros(1),
-                         0, infer, (0, 0))
-    return {name: values[0] for name, values in
-            report([MEASURES[name] for name in ("shapley", "rfdl+", "rfdl-")], batch).items() if name != "shapley se"}
+    batch = MeasureBatch(
+        field,
+        bits[None],
+        keep(np.ones(field.num_units, bool), True),
+        0.0,
+        np.zeros(1),
+        np.zeros(1),
+        0,
+        infer,
+        (0, 0),
+    )
+    return {
+        name: values[0]
+        for name, values in report(
+            [MEASURES[name] for name in ("shapley", "rfdl+", "rfdl-")], batch
+        ).items()
+        if name != "shapley se"
+    }
 
 
 def test_what_is_reported_is_stored(tmp_path, monkeypatch):
@@ -152,6 +186,10 @@ def test_what_is_reported_is_stored(tmp_path, monkeypatch):
         toys.fill(con)
         con.execute("SET sxq_report = 'STABILITY, rfdl_plus'")
         result = con.execute("EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl+, conc")
-        stored = con.execute("SELECT raw['rfdl+'], raw['rfdl+ se'], raw['stability'] FROM explanations ORDER BY rank")
-    assert [row for row in stored] == [(e.raw["rfdl+"], e.raw["rfdl+ se"], e.raw["stability"]) for e in result]
+        stored = con.execute(
+            "SELECT raw['rfdl+'], raw['rfdl+ se'], raw['stability'] FROM explanations ORDER BY rank"
+        )
+    assert [row for row in stored] == [
+        (e.raw["rfdl+"], e.raw["rfdl+ se"], e.raw["stability"]) for e in result
+    ]
     assert result.columns[-4:] == ["stability", "stability_se", "rfdl_plus", "rfdl_plus_se"]

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from sxq.scoring import cover as covers
 from sxq.scoring import dominance, selection
-from sxq.scoring.dominance import millionths
-from sxq.scoring.dominance import pareto
+from sxq.scoring.dominance import millionths, pareto
 from sxq.scoring.hypervolume import Free, hypervolume
 from tests import oracles_scoring as oracle
 
 EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0, 1e6])
-SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(100, 10_000)
+SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(
+    100, 10_000
+)
 
 
 @st.composite
@@ -37,7 +38,8 @@ def test_dominance_is_the_definition(rows, epsilon):
     table = dominance.epsilon_dominates(grid(rows), grid(rows), millionths(epsilon))
     assert table.tolist() == exact
     assert dominance.dominated(grid(rows), grid(rows)).tolist() == [
-        any(oracle.dominates(b, a) for b in rows) for a in rows]
+        any(oracle.dominates(b, a) for b in rows) for a in rows
+    ]
 
 
 def test_epsilon_is_decided_without_rounding():
@@ -48,7 +50,9 @@ def test_epsilon_is_decided_without_rounding():
 
 
 def test_above_in_every_score_is_never_epsilon_dominated():
-    assert not dominance.epsilon_dominates(grid([[5000, 5000]]), grid([[5001, 5001]]), millionths(1e6)).any()
+    assert not dominance.epsilon_dominates(
+        grid([[5000, 5000]]), grid([[5001, 5001]]), millionths(1e6)
+    ).any()
 
 
 def test_epsilon_needed():
@@ -61,8 +65,11 @@ def test_epsilon_needed():
 
 @given(vectors(max_size=40))
 def test_records_are_the_front_of_their_day(rows):
-    news = [t for t, row in enumerate(rows) if not any(
-        row == old or oracle.dominates(old, row) for old in rows[:t])]
+    news = [
+        t
+        for t, row in enumerate(rows)
+        if not any(row == old or oracle.dominates(old, row) for old in rows[:t])
+    ]
     assert dominance.records(grid(rows)).tolist() == news
 
 
@@ -74,14 +81,22 @@ def test_pareto_is_the_quadratic_filter(rows):
 
 @given(vectors(max_size=40))
 def test_leaders_are_the_quadratic_filter_and_of_equal_ones_the_first(rows):
-    exact = [t for t, a in enumerate(rows) if a not in rows[:t] and not any(oracle.dominates(b, a) for b in rows)]
+    exact = [
+        t
+        for t, a in enumerate(rows)
+        if a not in rows[:t] and not any(oracle.dominates(b, a) for b in rows)
+    ]
     assert dominance.leaders(np.array(rows) / 7).tolist() == exact
 
 
 def test_leaders_across_slices():
     points = np.random.default_rng(0).integers(0, 40, (3000, 3)) / 3
-    exact = [t for t, p in enumerate(points) if not ((points >= p).all(1) & (points > p).any(1)).any()
-             and not (points[:t] == p).all(1).any()]
+    exact = [
+        t
+        for t, p in enumerate(points)
+        if not ((points >= p).all(1) & (points > p).any(1)).any()
+        and not (points[:t] == p).all(1).any()
+    ]
     assert dominance.leaders(points).tolist() == exact
 
 
@@ -91,8 +106,11 @@ def test_pareto_across_slices():
     assert pareto(points).tolist() == exact
 
 
-@given(st.integers(1, 6).flatmap(lambda m: st.lists(
-    st.tuples(*[st.floats(-1, 1, width=16)] * m), min_size=1, max_size=12)))
+@given(
+    st.integers(1, 6).flatmap(
+        lambda m: st.lists(st.tuples(*[st.floats(-1, 1, width=16)] * m), min_size=1, max_size=12)
+    )
+)
 def test_hypervolume_is_moocores(rows):
     points = np.array(rows)
     expected = moocore.hypervolume(-points, ref=np.full(points.shape[1], 0.25))
@@ -103,7 +121,9 @@ def test_hypervolume_is_moocores(rows):
 def test_hypervolume_of_spheres(n, m):
     points = np.abs(np.random.default_rng(m).normal(size=(n, m)))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    assert hypervolume(points) == pytest.approx(moocore.hypervolume(-points, ref=np.zeros(m)), rel=1e-12)
+    assert hypervolume(points) == pytest.approx(
+        moocore.hypervolume(-points, ref=np.zeros(m)), rel=1e-12
+    )
 
 
 def test_hypervolume_by_hand():
@@ -140,7 +160,11 @@ def ranked(rows, epsilon):
     candidates = as_candidates(rows)
     front = oracle.front(candidates)
     members = grid([c.scores for c in front])
-    return candidates, front, covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon))
+    return (
+        candidates,
+        front,
+        covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon)),
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -148,7 +172,10 @@ def ranked(rows, epsilon):
 def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)
     chosen = selection.coverage(cover, k)
-    covered, best = selection.dominance(cover, chosen), oracle.best_dominance(candidates, epsilon, k)
+    covered, best = (
+        selection.dominance(cover, chosen),
+        oracle.best_dominance(candidates, epsilon, k),
+    )
     order = selection.greedy(cover, k)
     assert len(set(chosen)) == min(k, len(front))
     assert covered == oracle.dominance([front[i] for i in chosen], candidates, epsilon)
@@ -157,7 +184,9 @@ def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
 
 
 @settings(max_examples=80, deadline=None)
-@given(vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4))
+@given(
+    vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4)
+)
 def test_no_exchange_of_one_member_would_show_more(rows, epsilon, k):
     _, _, cover = ranked(rows, epsilon)
     chosen = selection.coverage(cover, k)
@@ -177,7 +206,9 @@ def test_the_answer_ranks_what_covers_most_first(rows, k):
     chosen = selection.coverage(cover, k)
     covered = [selection.dominance(cover, chosen[:rank]) for rank in range(len(chosen) + 1)]
     gains = np.diff(covered)
-    assert (np.diff(gains) <= 0).all() and gains[0] == max(selection.dominance(cover, [member]) for member in chosen)
+    assert (np.diff(gains) <= 0).all() and gains[0] == max(
+        selection.dominance(cover, [member]) for member in chosen
+    )
 
 
 def test_coverage_stays_where_hypervolume_alone_would_lose_it():
@@ -226,8 +257,12 @@ def test_cover_is_extended_as_if_computed_once(batches, epsilon):
     cover, seen = covers.empty(2), []
     for rows in batches:
         seen += rows
-        cover = covers.extend(cover, grid(rows), dominance.frontier(grid(seen)), millionths(epsilon))
+        cover = covers.extend(
+            cover, grid(rows), dominance.frontier(grid(seen)), millionths(epsilon)
+        )
         for member, bits in zip(cover.front.tolist(), cover.bits):
-            assert cover.weigh(bits) == sum(oracle.epsilon_dominates(member, row, epsilon) for row in seen)
+            assert cover.weigh(bits) == sum(
+                oracle.epsilon_dominates(member, row, epsilon) for row in seen
+            )
     assert cover.vectors.tolist() == [list(row) for row in dict.fromkeys(seen)]
     assert cover.counts.tolist() == [seen.count(row) for row in dict.fromkeys(seen)]

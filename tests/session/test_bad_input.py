@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, event, given, note, settings, strategies as st
+from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import GCNConv, GraphNorm, InstanceNorm
@@ -21,7 +22,10 @@ import sxq
 from tests import graphs, toys
 
 EXPLAIN = "EXPLAIN NODE 3 USING MODEL votes OPTIMIZE fdl+, fdl-, conc"
-DEFINED, FOUND = ("graphs", "models", "nodes", "edges"), ("queries", "targets", "explanations", "explanation_edges")
+DEFINED, FOUND = (
+    ("graphs", "models", "nodes", "edges"),
+    ("queries", "targets", "explanations", "explanation_edges"),
+)
 
 
 @pytest.fixture
@@ -42,7 +46,9 @@ def refused(path, error, said):
         before = content(con)
         with pytest.raises(error, match=said) as caught:
             yield con
-        assert isinstance(caught.value, sxq.Error) and not isinstance(caught.value.__cause__, sxq.Error)
+        assert isinstance(caught.value, sxq.Error) and not isinstance(
+            caught.value.__cause__, sxq.Error
+        )
         assert len(con.execute(EXPLAIN)) == 2
     with sxq.connect(path, read_only=True) as con:
         after = content(con)
@@ -67,20 +73,51 @@ def payments(**changed):
     return data
 
 
-@pytest.mark.parametrize("data, error, said", [
-    (payments(edge_index=torch.tensor([[0, 6], [3, 3]])), sxq.GraphError, "edge 1 is 6 -> 3, but nodes are 0 to 5"),
-    (payments(edge_index=torch.tensor([[0, -1], [3, 3]])), sxq.GraphError, "edge 1 is -1 -> 3"),
-    (payments(edge_index=torch.tensor([[0.0], [3.0]])), sxq.GraphError, "edge_index has type float32, expected int"),
-    (payments(edge_index=torch.tensor([0, 1, 2])), sxq.GraphError, r"edge_index has shape \[3\], expected \[2, E\]"),
-    (payments(x=torch.full((6, 2), float("nan"))), sxq.GraphError, "x holds NaN or infinite values in 6 of 6 rows"),
-    (payments(x=torch.full((6, 2), float("inf"))), sxq.GraphError, "x holds NaN or infinite"),
-    (payments(x=torch.ones(2, 3, 4)), sxq.GraphError, r"x has shape \[2, 3, 4\], expected \[num_nodes, features\]"),
-    (payments(edge_weight=torch.ones(3)), sxq.GraphError, "edge_weight has 3 rows, expected one for each of 4 edges"),
-    (payments(edge_weight=torch.full((4,), float("nan"))), sxq.GraphError, "edge_weight holds NaN"),
-    (Data(x=torch.ones(3, 2)), sxq.GraphError, "no edge_index"),
-    (HeteroData(), sxq.DataError, "expected a torch_geometric.data.Data, found HeteroData"),
-    ("karate", sxq.DataError, "expected a torch_geometric.data.Data, found str"),
-])
+@pytest.mark.parametrize(
+    "data, error, said",
+    [
+        (
+            payments(edge_index=torch.tensor([[0, 6], [3, 3]])),
+            sxq.GraphError,
+            "edge 1 is 6 -> 3, but nodes are 0 to 5",
+        ),
+        (payments(edge_index=torch.tensor([[0, -1], [3, 3]])), sxq.GraphError, "edge 1 is -1 -> 3"),
+        (
+            payments(edge_index=torch.tensor([[0.0], [3.0]])),
+            sxq.GraphError,
+            "edge_index has type float32, expected int",
+        ),
+        (
+            payments(edge_index=torch.tensor([0, 1, 2])),
+            sxq.GraphError,
+            r"edge_index has shape \[3\], expected \[2, E\]",
+        ),
+        (
+            payments(x=torch.full((6, 2), float("nan"))),
+            sxq.GraphError,
+            "x holds NaN or infinite values in 6 of 6 rows",
+        ),
+        (payments(x=torch.full((6, 2), float("inf"))), sxq.GraphError, "x holds NaN or infinite"),
+        (
+            payments(x=torch.ones(2, 3, 4)),
+            sxq.GraphError,
+            r"x has shape \[2, 3, 4\], expected \[num_nodes, features\]",
+        ),
+        (
+            payments(edge_weight=torch.ones(3)),
+            sxq.GraphError,
+            "edge_weight has 3 rows, expected one for each of 4 edges",
+        ),
+        (
+            payments(edge_weight=torch.full((4,), float("nan"))),
+            sxq.GraphError,
+            "edge_weight holds NaN",
+        ),
+        (Data(x=torch.ones(3, 2)), sxq.GraphError, "no edge_index"),
+        (HeteroData(), sxq.DataError, "expected a torch_geometric.data.Data, found HeteroData"),
+        ("karate", sxq.DataError, "expected a torch_geometric.data.Data, found str"),
+    ],
+)
 def test_a_graph_that_is_none(path, data, error, said):
     with refused(path, error, said) as con:
         con.register_graph("bad", data)
@@ -130,25 +167,58 @@ def fails(x, edge_index):
     raise KeyError("no such thing")
 
 
-@pytest.mark.parametrize("module, output, error, said", [
-    (Says(lambda x, _: x.sum(0)), "logits", sxq.ModelOutputError, r"shape \[2\], expected \[6, classes\]"),
-    (Says(lambda x, _: x[:, 0]), "logits", sxq.ModelOutputError, r"shape \[6\], expected \[6, classes\]"),
-    (Says(lambda x, _: x[:4]), "logits", sxq.ModelOutputError, r"shape \[4, 2\], expected \[6, classes\]"),
-    (Says(lambda x, _: x[:, :0]), "logits", sxq.ModelOutputError, r"shape \[6, 0\]"),
-    (Says(lambda x, _: x[None]), "logits", sxq.ModelOutputError, r"shape \[1, 6, 2\]"),
-    (Says(lambda x, _: x / 0), "logits", sxq.ModelOutputError, "NaN or infinite"),
-    (Says(votes), "probs", sxq.ModelOutputError, "rows do not sum to one; is it 'logits'"),
-    (Says(votes), "log_probs", sxq.ModelOutputError, "rows do not sum to one"),
-    (Says(votes), "scores", sxq.ModelError, "output = 'scores'; expected one of logits, log_probs, probs"),
-    (Says(fails), "logits", sxq.ModelError, "forward pass of Says failed on the registered graph .*KeyError: 'no such"),
-    (Says(lambda x, _: (x, x)), "logits", sxq.ModelError, "tuple"),
-    (Says(lambda x, _: None), "logits", sxq.ModelError, "NoneType"),
-    (NeedsBatch(), "logits", sxq.ModelError, r"forward\(x, edge_index, batch\) cannot be called.*nothing fills batch"),
-    (TakesData(), "logits", sxq.ModelError, r"forward\(data\) cannot be called"),
-    (nn.Linear(2, 2), "logits", sxq.ModelError, "cannot be called"),
-    ("votes", "logits", sxq.ModelError, "expected a torch.nn.Module, found str"),
-    (GCNConv(7, 2), "logits", sxq.ModelError, "failed on the registered graph"),
-])
+@pytest.mark.parametrize(
+    "module, output, error, said",
+    [
+        (
+            Says(lambda x, _: x.sum(0)),
+            "logits",
+            sxq.ModelOutputError,
+            r"shape \[2\], expected \[6, classes\]",
+        ),
+        (
+            Says(lambda x, _: x[:, 0]),
+            "logits",
+            sxq.ModelOutputError,
+            r"shape \[6\], expected \[6, classes\]",
+        ),
+        (
+            Says(lambda x, _: x[:4]),
+            "logits",
+            sxq.ModelOutputError,
+            r"shape \[4, 2\], expected \[6, classes\]",
+        ),
+        (Says(lambda x, _: x[:, :0]), "logits", sxq.ModelOutputError, r"shape \[6, 0\]"),
+        (Says(lambda x, _: x[None]), "logits", sxq.ModelOutputError, r"shape \[1, 6, 2\]"),
+        (Says(lambda x, _: x / 0), "logits", sxq.ModelOutputError, "NaN or infinite"),
+        (Says(votes), "probs", sxq.ModelOutputError, "rows do not sum to one; is it 'logits'"),
+        (Says(votes), "log_probs", sxq.ModelOutputError, "rows do not sum to one"),
+        (
+            Says(votes),
+            "scores",
+            sxq.ModelError,
+            "output = 'scores'; expected one of logits, log_probs, probs",
+        ),
+        (
+            Says(fails),
+            "logits",
+            sxq.ModelError,
+            "forward pass of Says failed on the registered graph .*KeyError: 'no such",
+        ),
+        (Says(lambda x, _: (x, x)), "logits", sxq.ModelError, "tuple"),
+        (Says(lambda x, _: None), "logits", sxq.ModelError, "NoneType"),
+        (
+            NeedsBatch(),
+            "logits",
+            sxq.ModelError,
+            r"forward\(x, edge_index, batch\) cannot be called.*nothing fills batch",
+        ),
+        (TakesData(), "logits", sxq.ModelError, r"forward\(data\) cannot be called"),
+        (nn.Linear(2, 2), "logits", sxq.ModelError, "cannot be called"),
+        ("votes", "logits", sxq.ModelError, "expected a torch.nn.Module, found str"),
+        (GCNConv(7, 2), "logits", sxq.ModelError, "failed on the registered graph"),
+    ],
+)
 def test_a_model_that_cannot_be_explained(path, module, output, error, said):
     with refused(path, error, said) as con:
         con.register_model("bad", module, "payments", output=output)
@@ -195,21 +265,31 @@ def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):
         con.register_graph("g", graphs.random_graph(np.random.default_rng(1), features=2))
         con.register_model("moody", Moody(), "g")
         Moody.limit = Moody.calls + 5
-        with pytest.raises(sxq.ModelError, match="forward pass of Moody failed on copies of .*IndexError: enough"):
+        with pytest.raises(
+            sxq.ModelError, match="forward pass of Moody failed on copies of .*IndexError: enough"
+        ):
             con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL moody OPTIMIZE fdl+, fdl-, conc")
         result, Moody.limit = con.last_result, 10**9
         assert len(result) and not result.complete and result.candidates > 0
-        stored = con.sql("SELECT count(*) FROM explanations WHERE query_id = ?", [result.query_id]).fetchone()
+        stored = con.sql(
+            "SELECT count(*) FROM explanations WHERE query_id = ?", [result.query_id]
+        ).fetchone()
         assert stored == (len(result),)
         assert {row[-1] for row in con.execute("AUDIT QUERY 2")} == {"ok"}
     with sxq.connect(path) as con:
-        targets = con.sql("SELECT status, complete, note FROM targets WHERE query_id = 2").fetchall()
+        targets = con.sql(
+            "SELECT status, complete, note FROM targets WHERE query_id = 2"
+        ).fetchall()
         assert {row[:2] for row in targets} == {("stopped", False)} and "enough" in targets[0][2]
-        assert con.sql("SELECT complete FROM queries ORDER BY query_id").fetchall() == [(True,), (False,)]
+        assert con.sql("SELECT complete FROM queries ORDER BY query_id").fetchall() == [
+            (True,),
+            (False,),
+        ]
 
 
 def test_a_target_that_is_not_local_fails_alone():
     """A model that looks further on one node than anywhere registration looked."""
+
     class Far(toys.Votes):
         def forward(self, x, edge_index):
             out = super().forward(x, edge_index)
@@ -222,7 +302,11 @@ def test_a_target_that_is_not_local_fails_alone():
         con.register_graph("g", data)
         con.register_model("far", Far(), "g", layers=1)
         result = con.execute("EXPLAIN NODES 6, 7, 8 USING MODEL far OPTIMIZE fdl+, fdl-, conc")
-        assert [r.status for r in result.targets] == ["done", "failed", "done"] and not result.complete
+        assert [r.status for r in result.targets] == [
+            "done",
+            "failed",
+            "done",
+        ] and not result.complete
         assert "node 7" in result.targets[1].note and "layers=" in result.targets[1].note
         with pytest.raises(sxq.ModelNotLocal, match="node 7"):
             con.execute("EXPLAIN NODE 7 USING MODEL far OPTIMIZE fdl+, fdl-, conc")
@@ -240,10 +324,14 @@ def test_a_model_whose_module_is_gone_is_still_there(path):
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content, said", [
-    (b"", "is empty, so it is no DuckDB database"), (b"PK\x03\x04 something else entirely", "no DuckDB database"),
-    (b"SQLite format 3\x00" + bytes(100), "starts with b'SQLite forma'"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "is empty, so it is no DuckDB database"),
+        (b"PK\x03\x04 something else entirely", "no DuckDB database"),
+        (b"SQLite format 3\x00" + bytes(100), "starts with b'SQLite forma'"),
+    ],
+)
 def test_a_file_that_is_no_database(tmp_path, content, said):
     path = tmp_path / "x.duckdb"
     path.write_bytes(content)
@@ -291,12 +379,21 @@ def test_a_closed_connection_says_so(path):
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values, said", [
-    ([[1, 2]], "only NODES"), ([None], "number, text or a boolean"), ([{"a": 1}], "number, text or a boolean"),
-    ([3, 4], "1 placeholders, but 2 values"), ({"a": 3}, "by position, but the values are by name"),
-    (3, "are a list, not int"),
-    ([99], "no node 99"), (["3"], "no node '3'"), ([3.0], "no node 3.0"), ([True], "no node True"),
-])
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ([[1, 2]], "only NODES"),
+        ([None], "number, text or a boolean"),
+        ([{"a": 1}], "number, text or a boolean"),
+        ([3, 4], "1 placeholders, but 2 values"),
+        ({"a": 3}, "by position, but the values are by name"),
+        (3, "are a list, not int"),
+        ([99], "no node 99"),
+        (["3"], "no node '3'"),
+        ([3.0], "no node 3.0"),
+        ([True], "no node True"),
+    ],
+)
 def test_a_parameter_that_does_not_fit(path, values, said):
     with refused(path, sxq.Error, said) as con:
         con.execute("EXPLAIN NODE ? USING MODEL votes OPTIMIZE conc", values)
@@ -306,8 +403,10 @@ def test_a_failed_statement_of_a_script_keeps_what_ran_before(path):
     with sxq.connect(path) as con:
         con.register_model("votes", toys.Votes(), "payments")
         with pytest.raises(sxq.UnknownName):
-            con.execute(f"CREATE TABLE t AS SELECT 1; {EXPLAIN}; EXPLAIN NODE 3 USING MODEL vote OPTIMIZE conc; "
-                        "DROP TABLE t")
+            con.execute(
+                f"CREATE TABLE t AS SELECT 1; {EXPLAIN}; EXPLAIN NODE 3 USING MODEL vote OPTIMIZE conc; "
+                "DROP TABLE t"
+            )
         assert con.sql("SELECT count(*) FROM t").fetchone() == (1,)
         assert con.sql("SELECT count(*) FROM queries").fetchone() == (2,)
 
@@ -319,27 +418,70 @@ def test_a_script_that_does_not_parse_runs_nothing(path):
 
 # -- anything --------------------------------------------------------------------------------------------------------
 
-WORDS = st.sampled_from("""EXPLAIN NODE NODES USING MODEL ON GRAPH OPTIMIZE BY WHERE AND NOT EDGES DIRECTED TOP EPSILON
+WORDS = st.sampled_from(
+    """EXPLAIN NODE NODES USING MODEL ON GRAPH OPTIMIZE BY WHERE AND NOT EDGES DIRECTED TOP EPSILON
     BUDGET CANDIDATES WITHIN SECONDS SEED INTO PLAN PROFILE AUDIT QUERY CREATE OR REPLACE FROM FILE DATASET SHOW MODELS
     GRAPHS QUERIES SETTINGS MEASURES GENERATORS DESCRIBE DROP IF EXISTS SET RESET sxq_budget sxq_answer SELECT votes
     payments conc fdl+ fdl- size lift onion growing random factual counterfactual answers 0 1 3 -1 2.5 1e400 1e18 ? $a
-    'x' '3' "q" ( ) , ; = < <= [ ] (SELECT$1) (SELECT$node$FROM$nodes) -- /* */ *""".split())
+    'x' '3' "q" ( ) , ; = < <= [ ] (SELECT$1) (SELECT$node$FROM$nodes) -- /* */ *""".split()
+)
 LIKELY = st.lists(WORDS, max_size=14).map(lambda words: " ".join(words).replace("$", " "))
 
 
 # Parts of a statement, those that are right and those that are not.
 VERBS = ["", "PLAN ", "PROFILE "], []
-KEYS = (["NODE 3", "NODES 3, 4, 3", "NODE 5", "NODES (SELECT node FROM sxq.nodes)", "NODES (SELECT 4::HUGEINT)"],
-        ["NODE -1", "NODE '3'", "NODE 99999999999999999999999999", "NODES (SELECT NULL)", "NODES (SELECT [3])",
-         "NODES (SELECT 1, 2)", "NODES (VALUES (3.0))", "NODES (SELECT 'a' UNION SELECT 'b')",
-         "NODES (SELECT {'a': 3})", "NODE ?"])
+KEYS = (
+    [
+        "NODE 3",
+        "NODES 3, 4, 3",
+        "NODE 5",
+        "NODES (SELECT node FROM sxq.nodes)",
+        "NODES (SELECT 4::HUGEINT)",
+    ],
+    [
+        "NODE -1",
+        "NODE '3'",
+        "NODE 99999999999999999999999999",
+        "NODES (SELECT NULL)",
+        "NODES (SELECT [3])",
+        "NODES (SELECT 1, 2)",
+        "NODES (VALUES (3.0))",
+        "NODES (SELECT 'a' UNION SELECT 'b')",
+        "NODES (SELECT {'a': 3})",
+        "NODE ?",
+    ],
+)
 MEASURES = ["conc", "fdl+, fdl-, conc", "size, lift", "FDL_PLUS"], ["size, size", "nothing"]
-CLAUSES = (["TOP 2", "TOP 1e5", "EPSILON 0", "EPSILON 1e300", "BUDGET 3 CANDIDATES", "BUDGET 1e18 CANDIDATES",
-            "SEED 7", "SEED 1e18", "WITHIN 1e-9 SECONDS", "EDGES DIRECTED", "WHERE factual", "WHERE size < -1e308",
-            "WHERE lift != 1e-320 AND NOT counterfactual",
-            "BY random (size = 2) WITHIN 1e-3 SECONDS", "BY onion", "BY growing, onion", 'INTO "a""b; --"'],
-           ["TOP 0", "EPSILON -1", "BUDGET 1e19 CANDIDATES", "SEED 1e19", "BY random (size = 1e300)", 'INTO ""',
-            "INTO nodes"])
+CLAUSES = (
+    [
+        "TOP 2",
+        "TOP 1e5",
+        "EPSILON 0",
+        "EPSILON 1e300",
+        "BUDGET 3 CANDIDATES",
+        "BUDGET 1e18 CANDIDATES",
+        "SEED 7",
+        "SEED 1e18",
+        "WITHIN 1e-9 SECONDS",
+        "EDGES DIRECTED",
+        "WHERE factual",
+        "WHERE size < -1e308",
+        "WHERE lift != 1e-320 AND NOT counterfactual",
+        "BY random (size = 2) WITHIN 1e-3 SECONDS",
+        "BY onion",
+        "BY growing, onion",
+        'INTO "a""b; --"',
+    ],
+    [
+        "TOP 0",
+        "EPSILON -1",
+        "BUDGET 1e19 CANDIDATES",
+        "SEED 1e19",
+        "BY random (size = 1e300)",
+        'INTO ""',
+        "INTO nodes",
+    ],
+)
 
 
 def statement(seed):
@@ -350,7 +492,9 @@ def statement(seed):
     def part(parts):
         return rng.choice(parts[1] if parts[1] and rng.random() < odd else parts[0])
 
-    clauses = {clause.split()[0]: clause for clause in (part(CLAUSES) for _ in range(rng.randrange(5)))}
+    clauses = {
+        clause.split()[0]: clause for clause in (part(CLAUSES) for _ in range(rng.randrange(5)))
+    }
     return f"{part(VERBS)}EXPLAIN {part(KEYS)} USING MODEL votes OPTIMIZE {part(MEASURES)} {' '.join(clauses.values())}"
 
 
@@ -380,7 +524,9 @@ def test_no_text_raises_anything_but_our_errors(toy, text):
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32), st.sampled_from([(), (3,), {"a": 3}, (float("nan"),), ((3,),), (b"\0",)]))
+@given(
+    st.integers(0, 2**32), st.sampled_from([(), (3,), {"a": 3}, (float("nan"),), ((3,),), (b"\0",)])
+)
 def test_no_statement_raises_anything_but_our_errors(toy, seed, values):
     note(text := statement(seed))
     refused = only_our_errors(toy, text)
@@ -392,7 +538,9 @@ def test_no_statement_raises_anything_but_our_errors(toy, seed, values):
     event("refused" if refused else "explained")
 
 
-@pytest.mark.parametrize("sql,found", [("DROP TABLE kept", "DROP"), ("INSERT INTO kept VALUES (2)", "INSERT")])
+@pytest.mark.parametrize(
+    "sql,found", [("DROP TABLE kept", "DROP"), ("INSERT INTO kept VALUES (2)", "INSERT")]
+)
 def test_a_sub_query_only_reads(sql, found):
     with sxq.connect() as con:
         con.execute("CREATE TABLE kept AS SELECT 1 AS a")
@@ -410,4 +558,6 @@ def test_into_never_hides_a_table_of_the_engine():
         for name in ("nodes", "Explanations"):
             with pytest.raises(sxq.NameTaken, match="one of the engine's own"):
                 con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+ INTO {name}")
-        assert con.sql("SELECT count(*) FROM nodes").fetchone() == (24,) and not len(con.execute("SHOW QUERIES"))
+        assert con.sql("SELECT count(*) FROM nodes").fetchone() == (24,) and not len(
+            con.execute("SHOW QUERIES")
+        )

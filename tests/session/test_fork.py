@@ -72,19 +72,26 @@ def assert_whole(con, path, queries):
 
 
 CALLS = {
-    "explain": lambda con: con.execute(QUERY.format(1)), "sql": lambda con: con.sql("CREATE TABLE t AS SELECT 1"),
+    "explain": lambda con: con.execute(QUERY.format(1)),
+    "sql": lambda con: con.sql("CREATE TABLE t AS SELECT 1"),
     "question": lambda con: con.explain(node=1).using("m").optimize("conc").budget(20).run(),
-    "register_graph": lambda con: con.register_graph("h", graphs.random_graph(np.random.default_rng(1))),
+    "register_graph": lambda con: con.register_graph(
+        "h", graphs.random_graph(np.random.default_rng(1))
+    ),
     "register_model": lambda con: con.register_model("n", toys.Votes(), "g"),
     "register_measure": lambda con: con.register_measure("f", lambda batch: batch.sizes, True),
     "register_explainer": lambda con: con.register_explainer("f", lambda module: None),
-    "vocabulary": lambda con: con.vocabulary(), "interrupt": lambda con: con.interrupt()}
+    "vocabulary": lambda con: con.vocabulary(),
+    "interrupt": lambda con: con.interrupt(),
+}
 
 
 def test_a_child_is_refused_everything_and_the_parent_loses_nothing(con, path):
     answers = in_child(lambda: {name: said(lambda: call(con)) for name, call in CALLS.items()})
     for name, answer in answers.items():
-        assert answer.startswith(f"ForkedConnection: this connection was opened by process {os.getpid()}"), name
+        assert answer.startswith(
+            f"ForkedConnection: this connection was opened by process {os.getpid()}"
+        ), name
         assert "sxq.connect(path, read_only=True)" in answer and "spawn" in answer
     con.execute(QUERY.format(1))
     assert_whole(con, path, [1, 2])
@@ -108,7 +115,8 @@ def test_a_child_does_not_open_the_file_that_its_parent_had_open(con, path, read
     """DuckDB would take the copy of its parent's memory for an open database."""
     relative = os.path.relpath(path)
     assert in_child(lambda: said(lambda: sxq.connect(relative, read_only))).startswith(
-        f"ForkedConnection: '{relative}' was open in process {os.getpid()}")
+        f"ForkedConnection: '{relative}' was open in process {os.getpid()}"
+    )
     assert_whole(con, path, [1])
 
 
@@ -141,5 +149,9 @@ def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, pat
     go_on.set()
     worker.join(WAIT)
     con.report = None
-    assert [answer.partition(":")[0] for answer in answers] == ["ForkedConnection", "ForkedConnection", "nothing"]
+    assert [answer.partition(":")[0] for answer in answers] == [
+        "ForkedConnection",
+        "ForkedConnection",
+        "nothing",
+    ]
     assert_whole(con, path, [1, 2])

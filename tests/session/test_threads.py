@@ -42,7 +42,9 @@ def side_by_side(*works):
         except BaseException as error:
             outcomes[number] = error
 
-    threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in range(len(works))]
+    threads = [
+        threading.Thread(target=one, args=(number,), daemon=True) for number in range(len(works))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -59,13 +61,20 @@ def assert_whole(path, results):
     with sxq.connect(path) as con:
         con.register_model("m", toys.Votes(layers=2), "g")
         ids = sorted(result.query_id for result in results)
-        assert [row[0] for row in con.sql("SELECT query_id FROM queries WHERE seconds > 0 ORDER BY 1")] == ids
+        assert [
+            row[0] for row in con.sql("SELECT query_id FROM queries WHERE seconds > 0 ORDER BY 1")
+        ] == ids
         assert len(set(ids)) == len(ids)
         assert {status for (status,) in con.sql("SELECT DISTINCT status FROM targets")} == {"done"}
         for result in results:
-            stored = con.sql("SELECT target, rank, fdl_plus FROM explanations WHERE query_id = ?", [result.query_id])
+            stored = con.sql(
+                "SELECT target, rank, fdl_plus FROM explanations WHERE query_id = ?",
+                [result.query_id],
+            )
             assert sorted(stored) == sorted((e.target, e.rank, e.raw["fdl+"]) for e in result)
-            asked = con.sql("SELECT target FROM targets WHERE query_id = ? ORDER BY ordinal", [result.query_id])
+            asked = con.sql(
+                "SELECT target FROM targets WHERE query_id = ? ORDER BY ordinal", [result.query_id]
+            )
             assert [key for (key,) in asked] == [report.target for report in result.targets]
         orphans = """SELECT count(*) FROM targets ANTI JOIN queries USING (query_id)"""
         assert con.sql(orphans).fetchone() == (0,)
@@ -115,8 +124,10 @@ def busy(con):
 def test_a_statement_waits_for_the_one_that_runs(busy):
     con, go_on = busy
     answers = []
-    waiting = threading.Thread(target=lambda: answers.append(
-        con.sql("SELECT DISTINCT status FROM targets").fetchall()), daemon=True)
+    waiting = threading.Thread(
+        target=lambda: answers.append(con.sql("SELECT DISTINCT status FROM targets").fetchall()),
+        daemon=True,
+    )
     waiting.start()
     waiting.join(0.1)
     assert waiting.is_alive() and not answers
@@ -145,29 +156,42 @@ def test_close_waits_for_the_statement_that_runs(busy, path):
 def test_an_interrupt_stops_what_runs_and_not_what_waits(busy):
     con, go_on = busy
     later = []
-    waiting = threading.Thread(target=lambda: later.append(con.execute(QUERY.format(3))), daemon=True)
+    waiting = threading.Thread(
+        target=lambda: later.append(con.execute(QUERY.format(3))), daemon=True
+    )
     waiting.start()
     waiting.join(0.05)
     assert con.interrupt()
     go_on.set()
     waiting.join(WAIT)
-    statuses = con.sql("SELECT query_id, count_if(status = 'stopped') > 0 FROM targets GROUP BY 1 ORDER BY 1")
+    statuses = con.sql(
+        "SELECT query_id, count_if(status = 'stopped') > 0 FROM targets GROUP BY 1 ORDER BY 1"
+    )
     assert statuses.fetchall() == [(1, True), (later[0].query_id, False)]
 
 
 def test_ctrl_c_while_waiting_leaves_the_turn_free(busy):
     con, go_on = busy
-    threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    threading.Timer(
+        0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+    ).start()
     with pytest.raises(KeyboardInterrupt):
         con.sql("SELECT 1")
     go_on.set()
     assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 
-@pytest.mark.parametrize("nested", [
-    lambda con: con.execute(QUERY.format(1)), lambda con: con.sql("SELECT 1"), lambda con: con.vocabulary(),
-    lambda con: con.register_graph("g", data(1), replace=True), lambda con: con.close()],
-    ids=["explain", "sql", "vocabulary", "register", "close"])
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda con: con.execute(QUERY.format(1)),
+        lambda con: con.sql("SELECT 1"),
+        lambda con: con.vocabulary(),
+        lambda con: con.register_graph("g", data(1), replace=True),
+        lambda con: con.close(),
+    ],
+    ids=["explain", "sql", "vocabulary", "register", "close"],
+)
 def test_a_statement_inside_a_statement_is_refused(con, nested):
     refused = []
 
@@ -180,7 +204,10 @@ def test_a_statement_inside_a_statement_is_refused(con, nested):
     result = con.execute(QUERY.format("0, 1, 2"))
     con.report = None
     assert refused and len(result)
-    assert con.sql("SELECT query_id, status FROM targets").fetchall() == [(result.query_id, "done")] * 3
+    assert (
+        con.sql("SELECT query_id, status FROM targets").fetchall()
+        == [(result.query_id, "done")] * 3
+    )
     assert len(con.execute(QUERY.format(1)))
 
 
@@ -193,8 +220,10 @@ def test_the_turn_is_free_after_an_error(con):
 
 def graph_and_verdicts(con, query_id):
     """The graph that a query refers to, and the verdicts of its answers."""
-    rows = con.sql("SELECT g.content_hash FROM sxq.graphs g JOIN queries USING (graph_id) WHERE query_id = ?",
-                   [query_id])
+    rows = con.sql(
+        "SELECT g.content_hash FROM sxq.graphs g JOIN queries USING (graph_id) WHERE query_id = ?",
+        [query_id],
+    )
     return rows.fetchall(), {row[-1] for row in con.execute(f"AUDIT QUERY {query_id}")}
 
 
@@ -232,7 +261,9 @@ def test_a_connection_sees_what_another_one_dropped_and_made_again(con, path):
         assert graph_and_verdicts(con, result.query_id) == ([(data().content_hash,)], {"ok"})
 
 
-def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored(con, path, monkeypatch):
+def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored(
+    con, path, monkeypatch
+):
     with sxq.connect(path) as other:
         plan = con._explains._plan
 
@@ -244,14 +275,19 @@ def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored
         monkeypatch.setattr(con._explains, "_plan", meanwhile)
         with pytest.raises(sxq.StoreError, match="run the query again"):
             con.execute(QUERY.format(0))
-        assert con.sql("SELECT count(*) FROM queries").fetchone() == con.sql(
-            "SELECT count(*) FROM targets").fetchone() == (0,)
+        assert (
+            con.sql("SELECT count(*) FROM queries").fetchone()
+            == con.sql("SELECT count(*) FROM targets").fetchone()
+            == (0,)
+        )
 
 
 def test_a_learned_attributor_that_another_connection_replaced_is_loaded_again(con, path):
     pretrain = "PRETRAIN {} REFINE r FOR MODEL m ON GRAPH g (EPOCHS = {}, NODES = 5)"
     con.execute(pretrain.format("", 1))
-    explain = "EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY refine (pretrained = r) BUDGET 30 CANDIDATES"
+    explain = (
+        "EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY refine (pretrained = r) BUDGET 30 CANDIDATES"
+    )
     con.execute(explain)
     first = con._names.learned._refines["r"][0]
     with sxq.connect(path) as other:

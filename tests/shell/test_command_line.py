@@ -21,12 +21,26 @@ HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def environment():
-    return {**os.environ, "TERM": "dumb", "HOME": "/nonexistent", "PYTHONPATH": HERE, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    return {
+        **os.environ,
+        "TERM": "dumb",
+        "HOME": "/nonexistent",
+        "PYTHONPATH": HERE,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
 
 
 def run(*arguments, script=None, **options):
-    return subprocess.run([*COMMAND, *arguments], input=script or "", capture_output=True, text=True, timeout=120,
-                          env=environment(), **options)
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=script or "",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+        **options,
+    )
 
 
 def test_a_command_prints_tables_and_nothing_else(tmp_path):
@@ -37,25 +51,46 @@ def test_a_command_prints_tables_and_nothing_else(tmp_path):
 
 
 def test_a_script_on_stdin_goes_into_the_database(tmp_path):
-    done = run("x.duckdb", script="CREATE TABLE t AS SELECT 7 AS seven;\n-- the end\n", cwd=tmp_path)
+    done = run(
+        "x.duckdb", script="CREATE TABLE t AS SELECT 7 AS seven;\n-- the end\n", cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert run("x.duckdb", "-c", "FROM t", cwd=tmp_path).stdout.split() == ["seven", "-----", "7"]
     assert run("x.duckdb", script="", cwd=tmp_path).returncode == 0
 
 
 def test_json_is_one_object_for_each_row(tmp_path):
-    done = run("--json", "-c", "SELECT range AS n, 'ä\n\"' AS text, NULL AS nothing, [1.5] AS list, "
-               "DATE '2026-01-02' AS day, MAP {DATE '2026-01-02': 2.25} AS map FROM range(2); "
-               "SELECT 1 WHERE false; SELECT true AS yes")
+    done = run(
+        "--json",
+        "-c",
+        "SELECT range AS n, 'ä\n\"' AS text, NULL AS nothing, [1.5] AS list, "
+        "DATE '2026-01-02' AS day, MAP {DATE '2026-01-02': 2.25} AS map FROM range(2); "
+        "SELECT 1 WHERE false; SELECT true AS yes",
+    )
     assert done.returncode == 0
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
-        *({"n": n, "text": "ä\n\"", "nothing": None, "list": [1.5], "day": "2026-01-02",
-           "map": {"2026-01-02": 2.25}} for n in (0, 1)), {"yes": True}]
+        *(
+            {
+                "n": n,
+                "text": 'ä\n"',
+                "nothing": None,
+                "list": [1.5],
+                "day": "2026-01-02",
+                "map": {"2026-01-02": 2.25},
+            }
+            for n in (0, 1)
+        ),
+        {"yes": True},
+    ]
 
 
 def test_json_has_no_numbers_that_are_no_json(tmp_path):
-    done = run("--json", "-c", "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, [-'inf'::DOUBLE] AS c, "
-               "MAP {'x': 'nan'::DOUBLE} AS d")
+    done = run(
+        "--json",
+        "-c",
+        "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, [-'inf'::DOUBLE] AS c, "
+        "MAP {'x': 'nan'::DOUBLE} AS d",
+    )
 
     def refuse(word):
         raise ValueError(word)
@@ -65,40 +100,64 @@ def test_json_has_no_numbers_that_are_no_json(tmp_path):
 
 def test_explain_in_a_pipe(toy):
     """The skyline as JSON; every line of stdout is a row, and progress is for terminals only."""
-    done = run("toys.duckdb", "--json", script=f"SET sxq_budget = 50;\n{EXPLAIN};\n"
-               "SELECT count(*) AS stored FROM explanations;\n"
-               "EXPLAIN NODE 'acct-71' USING MODEL votes OPTIMIZE conc;\nDROP MODEL votes")
+    done = run(
+        "toys.duckdb",
+        "--json",
+        script=f"SET sxq_budget = 50;\n{EXPLAIN};\n"
+        "SELECT count(*) AS stored FROM explanations;\n"
+        "EXPLAIN NODE 'acct-71' USING MODEL votes OPTIMIZE conc;\nDROP MODEL votes",
+    )
     assert done.returncode == 1
     assert done.stderr == "Error: no node 'acct-71', did you mean 'acct-1'?\n"
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(row["target"], row["rank"], row["size"], row["factual"]) for row in rows[:2]] == [
-        ("acct-17", 1, 1, True), ("acct-17", 2, 2, True)]
+        ("acct-17", 1, 1, True),
+        ("acct-17", 2, 2, True),
+    ]
     assert rows[0]["fdl_plus"] == pytest.approx(0.5466, abs=1e-4) and rows[2:] == [{"stored": 2}]
     with sxq.connect("toys.duckdb") as con:
         assert len(con.execute("SHOW MODELS")) == 2  # nothing after the error was run
 
 
-@pytest.mark.parametrize("script, message", [
-    ("SELECT 1 AS a;\n\nEXPLAIN NODDE 1",
-     "Error: line 3, column 9: found 'NODDE', expected GRAPH, GRAPHS, NODE or NODES, did you mean 'NODE'?"),
-    ("SELECT 1 AS a;\nEXPLAIN NODE 1 USING MODEL nope OPTIMIZE conc",
-     "Error: no model named 'nope'; there is no model yet"),
-    ("SELECT 1 AS a; SELECT * FROM nowhere", "Error: Catalog Error: Table with name nowhere does not exist!"),
-    ("SELECT 1 AS a; SELECT ?", "Error: the query has 1 placeholders, but 0 values were given"),
-])
+@pytest.mark.parametrize(
+    "script, message",
+    [
+        (
+            "SELECT 1 AS a;\n\nEXPLAIN NODDE 1",
+            "Error: line 3, column 9: found 'NODDE', expected GRAPH, GRAPHS, NODE or NODES, did you mean 'NODE'?",
+        ),
+        (
+            "SELECT 1 AS a;\nEXPLAIN NODE 1 USING MODEL nope OPTIMIZE conc",
+            "Error: no model named 'nope'; there is no model yet",
+        ),
+        (
+            "SELECT 1 AS a; SELECT * FROM nowhere",
+            "Error: Catalog Error: Table with name nowhere does not exist!",
+        ),
+        ("SELECT 1 AS a; SELECT ?", "Error: the query has 1 placeholders, but 0 values were given"),
+    ],
+)
 def test_an_error_is_one_message_on_stderr_and_exit_code_1(script, message):
     done = run(script=script)
-    assert done.returncode == 1 and done.stderr.splitlines()[0] == message and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and done.stderr.splitlines()[0] == message
+        and "Traceback" not in done.stderr
+    )
     assert done.stdout == "a\n-\n1\n"
 
 
 def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     (tmp_path / "inner.sql").write_text("SELECT 2 AS two;")
-    (tmp_path / "outer.sql").write_text(".mode csv\nSELECT 1 AS one;\n.read inner.sql\n.quit\nSELECT 3;")
+    (tmp_path / "outer.sql").write_text(
+        ".mode csv\nSELECT 1 AS one;\n.read inner.sql\n.quit\nSELECT 3;"
+    )
     done = run("-f", "outer.sql", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\n1\ntwo\n2\n", "")
     (tmp_path / "inner.sql").write_text(".read outer.sql")
-    done = run("--mode", "json", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path)
+    done = run(
+        "--mode", "json", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path
+    )
     assert (done.returncode, done.stdout) == (1, '{"one": 1}\none\n1\n')
     assert done.stderr == "Error: 'outer.sql' reads itself\nin inner.sql, line 1\n"
     assert run("-f", "nowhere.sql", cwd=tmp_path).returncode == 1
@@ -109,17 +168,25 @@ def test_a_report_is_one_file(toy):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote answer.html\n")
     assert "acct-17" in (toy / "answer.html").read_text()
     done = run("report", "toys.duckdb", "SELECT 1", "-o", "none.html")
-    assert done.returncode == 1 and "hold no EXPLAIN" in done.stderr and not (toy / "none.html").exists()
+    assert (
+        done.returncode == 1
+        and "hold no EXPLAIN" in done.stderr
+        and not (toy / "none.html").exists()
+    )
 
 
 def test_what_a_report_lacks_is_said_before_anything_runs(toy):
-    for arguments, said in ((("toys.duckdb", EXPLAIN, "-o", "no/where.html"), "there is no folder to write"),
-                            (("toys.duckdb",), "there is no statement"),
-                            (("none.duckdb", EXPLAIN), "there is no database 'none.duckdb'")):
+    for arguments, said in (
+        (("toys.duckdb", EXPLAIN, "-o", "no/where.html"), "there is no folder to write"),
+        (("toys.duckdb",), "there is no statement"),
+        (("none.duckdb", EXPLAIN), "there is no database 'none.duckdb'"),
+    ):
         done = run("report", *arguments)
         assert done.returncode == 2 and said in done.stderr
     assert not (toy / "none.duckdb").exists()
-    assert run("report", "toys.duckdb", "--read-only", EXPLAIN, "-o", "between.html").returncode == 0
+    assert (
+        run("report", "toys.duckdb", "--read-only", EXPLAIN, "-o", "between.html").returncode == 0
+    )
 
 
 def test_a_statement_is_no_name_of_a_database(tmp_path):
@@ -129,26 +196,43 @@ def test_a_statement_is_no_name_of_a_database(tmp_path):
 
 def test_wrong_usage_is_exit_code_2(tmp_path):
     done = run("--jason", "-c", "SELECT 1")
-    assert done.returncode == 2 and "unrecognized arguments: --jason" in done.stderr and done.stdout == ""
+    assert (
+        done.returncode == 2
+        and "unrecognized arguments: --jason" in done.stderr
+        and done.stdout == ""
+    )
     (tmp_path / "no.duckdb").write_bytes(b"no database, but long enough to be read")
     done = run(str(tmp_path / "no.duckdb"), "-c", "SELECT 1")
-    assert done.returncode == 1 and "is no DuckDB database" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "is no DuckDB database" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     done = run(str(tmp_path / "nowhere.duckdb"), "--read-only", "-c", "SELECT 1")
     assert done.returncode == 1 and "there is no database" in done.stderr
 
 
 def test_sql_needs_no_torch():
-    code = ("import sys; from sxq.__main__ import main; "
-            "code = main(['-c', 'SELECT 1 AS one; SHOW QUERIES; SHOW MEASURES; SHOW GRAPHS']); "
-            "print(sorted({'torch', 'torch_geometric', 'pandas', 'networkx', 'rich', 'pygments', 'prompt_toolkit'} & set(sys.modules)), code)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60)
+    code = (
+        "import sys; from sxq.__main__ import main; "
+        "code = main(['-c', 'SELECT 1 AS one; SHOW QUERIES; SHOW MEASURES; SHOW GRAPHS']); "
+        "print(sorted({'torch', 'torch_geometric', 'pandas', 'networkx', 'rich', 'pygments', 'prompt_toolkit'} & set(sys.modules)), code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60
+    )
     assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
 
 
 @contextmanager
 def started(*arguments, **options):
     """A running command, killed at the end if it has not ended."""
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    options = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        **options,
+    }
     child = subprocess.Popen([*COMMAND, *arguments], env=environment(), **options)
     try:
         yield child
@@ -172,11 +256,15 @@ def test_a_reader_that_leaves_ends_it_quietly():
 def test_one_interrupt_returns_what_was_found(toy):
     """An endless search; Ctrl-C comes once it runs, which its first progress on a terminal's stderr tells."""
     with sxq.connect("toys.duckdb") as con:
-        con.register_graph("big", graphs.random_graph(np.random.default_rng(0), nodes=60, edges=150, features=2))
-    script = ("CREATE MODEL long ON GRAPH big FROM FILE 'gossip.safetensors' "
-              "(ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2); "
-              "EXPLAIN NODES 0, 1, 2 USING MODEL long OPTIMIZE fdl+, conc BY random BUDGET 1000000000 CANDIDATES; "
-              "SELECT 'not reached'")
+        con.register_graph(
+            "big", graphs.random_graph(np.random.default_rng(0), nodes=60, edges=150, features=2)
+        )
+    script = (
+        "CREATE MODEL long ON GRAPH big FROM FILE 'gossip.safetensors' "
+        "(ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2); "
+        "EXPLAIN NODES 0, 1, 2 USING MODEL long OPTIMIZE fdl+, conc BY random BUDGET 1000000000 CANDIDATES; "
+        "SELECT 'not reached'"
+    )
     terminal, side = pty.openpty()
     with started("toys.duckdb", "--json", "-c", script, stderr=side, text=True) as child:
         seen = read_until(terminal, b"0 of 3 targets, ")
@@ -188,7 +276,9 @@ def test_one_interrupt_returns_what_was_found(toy):
     model, *rows = map(json.loads, output.splitlines())
     assert model["model"] == "long" and rows and {row["target"] for row in rows} == {0, 1, 2}
     with sxq.connect("toys.duckdb") as con:
-        assert con.sql("SELECT status, complete FROM targets").fetchall() == [("stopped", False)] * 3
+        assert (
+            con.sql("SELECT status, complete FROM targets").fetchall() == [("stopped", False)] * 3
+        )
         assert con.sql("SELECT count(*) FROM explanations").fetchone() == (len(rows),)
 
 
@@ -204,7 +294,9 @@ def read_until(terminal, text):
 def test_the_plain_prompt(tmp_path):
     """Statements over several lines; an error does not end it; Ctrl-C clears the line; Ctrl-D leaves."""
     terminal, side = pty.openpty()
-    with started(str(tmp_path / "x.duckdb"), stdin=side, stdout=side, stderr=side, start_new_session=True) as child:
+    with started(
+        str(tmp_path / "x.duckdb"), stdin=side, stdout=side, stderr=side, start_new_session=True
+    ) as child:
         os.close(side)
 
         def answer(typed, prompt=b"sxq> "):
@@ -217,15 +309,24 @@ def test_the_plain_prompt(tmp_path):
         assert "Error: Parser Error: syntax error at or near" in answer("SELCT 1;\n")
         answer("SELECT 'never finished\n", b"...> ")
         while not select.select([terminal], [], [], 1)[0]:
-            child.send_signal(signal.SIGINT)  # one that comes between prompt and reading waits for the next key
+            child.send_signal(
+                signal.SIGINT
+            )  # one that comes between prompt and reading waits for the next key
         read_until(terminal, b"sxq> ")
-        assert answer("SELECT 'still here' AS state;\n").count("still here") == 2  # echoed, and answered
+        assert (
+            answer("SELECT 'still here' AS state;\n").count("still here") == 2
+        )  # echoed, and answered
         os.write(terminal, b"\x04")
         assert child.wait(60) == 0
     os.close(terminal)
 
 
 def test_read_only(toy):
-    done = run("toys.duckdb", "--read-only", "-c", "SELECT count(*) AS models FROM models; DROP MODEL votes")
+    done = run(
+        "toys.duckdb",
+        "--read-only",
+        "-c",
+        "SELECT count(*) AS models FROM models; DROP MODEL votes",
+    )
     assert done.returncode == 1 and done.stdout == "models\n------\n     2\n"
     assert done.stderr == "Error: DROP MODEL stores, but the database was opened read-only\n"

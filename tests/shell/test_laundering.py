@@ -4,8 +4,7 @@ import re
 from collections import defaultdict
 
 import sxq
-from sxq.shell import bank
-from sxq.shell import story
+from sxq.shell import bank, story
 
 
 def test_what_is_planted_is_there():
@@ -26,7 +25,9 @@ def test_what_is_planted_is_there():
     served = defaultdict(set)
     for _, kind, collector in schemes:
         served[collector].add(kind)
-    assert set(role.values()) == {"honest", "shop", "mule", "source", "collector"} and 2 in map(len, served.values())
+    assert set(role.values()) == {"honest", "shop", "mule", "source", "collector"} and 2 in map(
+        len, served.values()
+    )
     assert not payments & {(payee, payee) for _, payee in payments}
 
 
@@ -35,13 +36,19 @@ def test_the_story_from_start_to_end(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(bank, name, number)
     assert story.laundering(str(tmp_path / "bank.duckdb"), str(tmp_path / "bank.html")) == 0
     told = capsys.readouterr().out
-    precision, chance = map(float, re.search(r"members  edges  precision  chance\n.*\n.* ([\d.]+) +([\d.]+)\n", told).groups())
+    precision, chance = map(
+        float,
+        re.search(r"members  edges  precision  chance\n.*\n.* ([\d.]+) +([\d.]+)\n", told).groups(),
+    )
     assert precision > chance
     assert "acct-" in (tmp_path / "bank.html").read_text()
     with sxq.connect(str(tmp_path / "bank.duckdb")) as con:
         planted = set(con.sql("SELECT collector, payer, payee FROM planted").rows)
         for target, rank, edges in con.sql(
-                "SELECT target, rank, list((src, dst)) FROM explanations JOIN explanation_edges USING (explanation_id) "
-                "WHERE query_id = 1 GROUP BY ALL").rows:
-            counted = con.sql("SELECT edges, planted FROM members WHERE target = ? AND rank = ?", [target, rank]).rows
+            "SELECT target, rank, list((src, dst)) FROM explanations JOIN explanation_edges USING (explanation_id) "
+            "WHERE query_id = 1 GROUP BY ALL"
+        ).rows:
+            counted = con.sql(
+                "SELECT edges, planted FROM members WHERE target = ? AND rank = ?", [target, rank]
+            ).rows
             assert counted == [(len(edges), sum((target, *edge) in planted for edge in edges))]

@@ -37,52 +37,66 @@ def test_golden(path, bless, toy):
 def test_the_steps_of_a_script():
     script = "-- c\nSELECT 1; SELECT\n  '.mode; x'\n;\n .mode csv\n.print it's\nSELECT 2"
     assert list(steps(script)) == [
-        Statement("\nSELECT 1"), Statement("\n          SELECT\n  '.mode; x'"), DotCommand("mode csv"),
-        DotCommand("print it's"), Statement("\n\n\n\n\n\nSELECT 2")]
+        Statement("\nSELECT 1"),
+        Statement("\n          SELECT\n  '.mode; x'"),
+        DotCommand("mode csv"),
+        DotCommand("print it's"),
+        Statement("\n\n\n\n\n\nSELECT 2"),
+    ]
     assert list(steps(";; ;")) == [] and list(steps("  \n-- only a comment")) == []
 
 
 VOCABULARY = sxq.session.vocabulary.Vocabulary(
-    graphs=("karate", "my-graph"), collections=("mols",), refines=("r",), models=("gcn", "gat"), measures=("fdl+", "fdl-", "conc"),
+    graphs=("karate", "my-graph"),
+    collections=("mols",),
+    refines=("r",),
+    models=("gcn", "gat"),
+    measures=("fdl+", "fdl-", "conc"),
     tables={"explanations": ("query_id", "rank"), "mine": ("a", "b c")},
-    generators={"onion": (), "random": ("size",), "refine": ("pretrained",)}, options=("architecture", "layers"),
-    pretraining=("epochs", "split"), architectures=("gcn", "gin"))
+    generators={"onion": (), "random": ("size",), "refine": ("pretrained",)},
+    options=("architecture", "layers"),
+    pretraining=("epochs", "split"),
+    architectures=("gcn", "gin"),
+)
 
 
-@pytest.mark.parametrize("text, typed, expected", [
-    ("", "", ["EXPLAIN", "TRAIN", "SELECT"]),
-    ("EXP", "EXP", ["EXPLAIN"]),
-    ("EXPLAIN NODE 4 USING MODEL ", "", ["gcn", "gat"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn ON GRAPH ", "", ["karate", '"my-graph"']),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fd", "fd", ["fdl+", "fdl-"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+", "fdl+", []),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+, ", "", ["conc"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc WHERE ", "", ["conc", "FACTUAL"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc B", "B", ["BUDGET", "BY"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY ", "", ["onion", "random"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY random (", "", ["size"]),
-    ("EXPLAIN NODES (SELECT ", "", ["query_id", "rank", "a", '"b c"', "FROM"]),
-    ("EXPLAIN NODES (SELECT a FROM m", "m", ["mine"]),
-    ("SELECT 1; TRAIN MODEL new ON GRAPH k", "k", ["karate"]),
-    ("TRAIN MODEL new ON GRAPH karate (", "", ["ARCHITECTURE", "LAYERS"]),
-    ("TRAIN MODEL new ON GRAPH karate (ARCHITECTURE = ", "", ["gcn", "gin"]),
-    ("TRAIN MODEL ", "", []),
-    ("TRAIN MODEL new ON GRAPHS ", "", ["mols"]),
-    ("EXPLAIN GRAPHS 1 USING MODEL gcn ON GRAPHS ", "", ["mols"]),
-    ("PRETRAIN REFINE ", "", []),
-    ("PRETRAIN REFINE r FOR MODEL ", "", ["gcn", "gat"]),
-    ("PRETRAIN REFINE r FOR MODEL gcn ON GRAPH karate (", "", ["EPOCHS", "SPLIT"]),
-    ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY refine (pretrained = ", "", ["r"]),
-    ("DROP REFINE ", "", ["r", "IF"]),
-    ("SET sxq_bu", "sxq_bu", ["sxq_budget"]),
-    ("SELECT * FROM exp", "exp", ["explanations"]),
-    ("SELECT e.r", "r", []),
-    ("SELECT rank FROM explanations e WHERE e.r", "r", ["rank"]),
-    ("SELECT x FROM mine AS m WHERE m.", "", ["a", "b c"]),
-    ("SELECT 'exp", "exp", []),
-    (".mo", ".mo", [".mode", ".models"]),
-    (".mode c", "c", ["csv"]),
-])
+@pytest.mark.parametrize(
+    "text, typed, expected",
+    [
+        ("", "", ["EXPLAIN", "TRAIN", "SELECT"]),
+        ("EXP", "EXP", ["EXPLAIN"]),
+        ("EXPLAIN NODE 4 USING MODEL ", "", ["gcn", "gat"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn ON GRAPH ", "", ["karate", '"my-graph"']),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fd", "fd", ["fdl+", "fdl-"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+", "fdl+", []),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE fdl+, ", "", ["conc"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc WHERE ", "", ["conc", "FACTUAL"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc B", "B", ["BUDGET", "BY"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY ", "", ["onion", "random"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY random (", "", ["size"]),
+        ("EXPLAIN NODES (SELECT ", "", ["query_id", "rank", "a", '"b c"', "FROM"]),
+        ("EXPLAIN NODES (SELECT a FROM m", "m", ["mine"]),
+        ("SELECT 1; TRAIN MODEL new ON GRAPH k", "k", ["karate"]),
+        ("TRAIN MODEL new ON GRAPH karate (", "", ["ARCHITECTURE", "LAYERS"]),
+        ("TRAIN MODEL new ON GRAPH karate (ARCHITECTURE = ", "", ["gcn", "gin"]),
+        ("TRAIN MODEL ", "", []),
+        ("TRAIN MODEL new ON GRAPHS ", "", ["mols"]),
+        ("EXPLAIN GRAPHS 1 USING MODEL gcn ON GRAPHS ", "", ["mols"]),
+        ("PRETRAIN REFINE ", "", []),
+        ("PRETRAIN REFINE r FOR MODEL ", "", ["gcn", "gat"]),
+        ("PRETRAIN REFINE r FOR MODEL gcn ON GRAPH karate (", "", ["EPOCHS", "SPLIT"]),
+        ("EXPLAIN NODE 4 USING MODEL gcn OPTIMIZE conc BY refine (pretrained = ", "", ["r"]),
+        ("DROP REFINE ", "", ["r", "IF"]),
+        ("SET sxq_bu", "sxq_bu", ["sxq_budget"]),
+        ("SELECT * FROM exp", "exp", ["explanations"]),
+        ("SELECT e.r", "r", []),
+        ("SELECT rank FROM explanations e WHERE e.r", "r", ["rank"]),
+        ("SELECT x FROM mine AS m WHERE m.", "", ["a", "b c"]),
+        ("SELECT 'exp", "exp", []),
+        (".mo", ".mo", [".mode", ".models"]),
+        (".mode c", "c", ["csv"]),
+    ],
+)
 def test_completion(text, typed, expected):
     found, words = suggest(text, VOCABULARY, ("mode", "models", "quit"))
     assert found == typed
@@ -91,7 +105,12 @@ def test_completion(text, typed, expected):
 
 def test_every_completion_of_a_keyword_leads_to_what_the_grammar_knows():
     """Whatever is suggested after a beginning is never refused as the next word."""
-    for text in ("EXPLAIN ", "EXPLAIN NODE 1 USING ", "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc ", "SHOW "):
+    for text in (
+        "EXPLAIN ",
+        "EXPLAIN NODE 1 USING ",
+        "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc ",
+        "SHOW ",
+    ):
         for word in suggest(text, VOCABULARY)[1]:
             with pytest.raises(sxq.ParseError) as refused:
                 sxq.language.parse(f"{text}{word} ~")
@@ -107,13 +126,25 @@ def test_paths_are_completed(tmp_path, monkeypatch):
     assert suggest(".read nowhere/", VOCABULARY) == ("nowhere/", [])
 
 
-@pytest.mark.parametrize("text, runs", [
-    ("SELECT 1", False), ("SELECT 1;", True), ("SELECT 'a;", False), ("", True), (".mode csv", True), ("-- ;", False)])
+@pytest.mark.parametrize(
+    "text, runs",
+    [
+        ("SELECT 1", False),
+        ("SELECT 1;", True),
+        ("SELECT 'a;", False),
+        ("", True),
+        (".mode csv", True),
+        ("-- ;", False),
+    ],
+)
 def test_enter_runs_what_is_finished(text, runs):
     assert finished(text) == runs
 
 
-@pytest.mark.parametrize("share, drawn", [(0, "      "), (1, "██████"), (0.5, "███   "), (1 / 48, "▏     "), (7, "██████")])
+@pytest.mark.parametrize(
+    "share, drawn",
+    [(0, "      "), (1, "██████"), (0.5, "███   "), (1 / 48, "▏     "), (7, "██████")],
+)
 def test_bars(share, drawn):
     assert display.bar(share) == drawn
 
@@ -121,9 +152,13 @@ def test_bars(share, drawn):
 def test_progress_says_how_far_and_how_long():
     from sxq.execution import Progress
 
-    half = Progress(targets=1, total=2, candidates=3000, seconds=2.0, front=7, share=0.5, coverage=0.875)
-    assert line(half) == ("━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
-                          "at most 2 s left")
+    half = Progress(
+        targets=1, total=2, candidates=3000, seconds=2.0, front=7, share=0.5, coverage=0.875
+    )
+    assert line(half) == (
+        "━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
+        "at most 2 s left"
+    )
     assert "at most 1 s left" in str(Progress(0, 1, 10, 2.0, 1, 0.1, within=3.0))
     assert "left" not in str(Progress(0, 1, 0, 0.0, 0, 0.0)) and line("epoch 3") == "epoch 3"
 
@@ -135,9 +170,13 @@ def test_a_person_at_the_prompt(toy):
         assert "42" in shell.answer("SELECT *\rFROM from_init;")
         assert "...>" in shell.screen
         seen = shell.answer("EXPLAIN NODE 'acct-17' USING MODEL vots OPTIMIZE conc;")
-        assert re.search(r"no model named 'vots', did you mean 'votes'\?.*\n.*MODEL vots OPT.*\n +\^\^\^\^", seen)
+        assert re.search(
+            r"no model named 'vots', did you mean 'votes'\?.*\n.*MODEL vots OPT.*\n +\^\^\^\^", seen
+        )
         seen = shell.answer("EXPLIAN NODE 'acct-17';")
-        assert re.search(r"found 'EXPLIAN', did you mean 'EXPLAIN'\?\n +EXPLIAN NODE 'acct-17'\n +\^", seen)
+        assert re.search(
+            r"found 'EXPLIAN', did you mean 'EXPLAIN'\?\n +EXPLIAN NODE 'acct-17'\n +\^", seen
+        )
         shell.type("EXPLAIN NODE 'acct-17' USING MODEL v")
         shell.wait("MODEL v")
         shell.type("\t")
@@ -167,14 +206,24 @@ def test_a_person_at_the_prompt(toy):
 def test_progress_and_two_interrupts_at_the_prompt(toy):
     """The first Ctrl-C shows what was found, marked incomplete; the second aborts; the prompt comes back."""
     with sxq.connect("toys.duckdb") as con:
-        con.register_graph("big", graphs.random_graph(np.random.default_rng(0), nodes=60, edges=150, features=2))
-        con.execute("CREATE MODEL long ON GRAPH big FROM FILE 'gossip.safetensors' "
-                    "(ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2)")
-    endless = "EXPLAIN NODE 0 USING MODEL long OPTIMIZE fdl+, conc BY random BUDGET 1000000000 CANDIDATES"
+        con.register_graph(
+            "big", graphs.random_graph(np.random.default_rng(0), nodes=60, edges=150, features=2)
+        )
+        con.execute(
+            "CREATE MODEL long ON GRAPH big FROM FILE 'gossip.safetensors' "
+            "(ARCHITECTURE = gin, LAYERS = 2, HIDDEN = 2, CLASSES = 2)"
+        )
+    endless = (
+        "EXPLAIN NODE 0 USING MODEL long OPTIMIZE fdl+, conc BY random BUDGET 1000000000 CANDIDATES"
+    )
     with terminal("toys.duckdb", cwd=toy) as shell:
         shell.prompt()
         shell.type(endless + ";\r")
-        shell.wait(lambda screen: re.search(r"0 of 1 targets, [\d,]+ candidates, [\d,]+/s, front \d+, covers", screen))
+        shell.wait(
+            lambda screen: re.search(
+                r"0 of 1 targets, [\d,]+ candidates, [\d,]+/s, front \d+, covers", screen
+            )
+        )
         shell.type("\x03")
         assert "the search did not run to its end" in " ".join(shell.prompt().split())
         shell.type(f"EXPLAIN NODES (SELECT count(*) FROM range(10000000000)) {endless[15:]};\r")

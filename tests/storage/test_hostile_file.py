@@ -25,11 +25,33 @@ FILES = {  # column that is changed -> the script that makes the file, the kind 
     "key_type": (CLUB, "GRAPH", "NODE 1"),
     "graph_key_type": (MOLECULES, "GRAPHS", "GRAPH 'm1'"),
 }
-LOADING = ["DESCRIBE {kind} g", "PLAN EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc",
-           "EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES", "AUDIT", "AUDIT QUERY 1"]
-READING = ["SHOW GRAPHS", "SHOW MODELS", "SHOW QUERIES", "SHOW REFINES",
-           *(f"SELECT * FROM {view}" for view in ("graphs", "knee", "label_mix", "recurring_edges", "agreement",
-                                                  "indicators", "stability", "best('fdl+')", "compare(1, 1)"))]
+LOADING = [
+    "DESCRIBE {kind} g",
+    "PLAN EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc",
+    "EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES",
+    "AUDIT",
+    "AUDIT QUERY 1",
+]
+READING = [
+    "SHOW GRAPHS",
+    "SHOW MODELS",
+    "SHOW QUERIES",
+    "SHOW REFINES",
+    *(
+        f"SELECT * FROM {view}"
+        for view in (
+            "graphs",
+            "knee",
+            "label_mix",
+            "recurring_edges",
+            "agreement",
+            "indicators",
+            "stability",
+            "best('fdl+')",
+            "compare(1, 1)",
+        )
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +67,14 @@ def honest(tmp_path_factory):
 @pytest.fixture
 def hostile(honest, tmp_path):
     """A function that writes a file whose `graphs` holds a text in a column; the path."""
+
     def write(column, text):
         path = tmp_path / "hostile.duckdb"
         path.write_bytes(honest[column])
         with duckdb.connect(str(path)) as connection:
             connection.execute(f"UPDATE sxq.graphs SET {column} = ?", [text])
         return str(path)
+
     return write
 
 
@@ -63,7 +87,9 @@ def payload(column, planted):
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 @pytest.mark.parametrize("column", FILES)
 @pytest.mark.parametrize("statement", LOADING)
-def test_sql_in_place_of_a_key_type_is_refused_and_not_run(statement, column, read_only, hostile, tmp_path):
+def test_sql_in_place_of_a_key_type_is_refused_and_not_run(
+    statement, column, read_only, hostile, tmp_path
+):
     planted, (_, kind, target) = tmp_path / "planted.csv", FILES[column]
     with sxq.connect(hostile(column, payload(column, planted)), read_only=read_only) as con:
         said = rf"table sxq.graphs, row with graph_id 1, column {column}: found .VARCHAR FROM .* expected BIGINT"
@@ -83,13 +109,34 @@ def test_what_reads_no_keys_works_on_and_runs_nothing(column, read_only, hostile
     assert not planted.exists()
 
 
-@pytest.mark.parametrize("text", [
-    "", "bigint", "BIGINT ", "BIGINT[]", "INTEGER", "VARIANT", "DECIMAL", "DECIMAL(5,2)", "DECIMAL(39, 2)",
-    "DECIMAL(5, 6)", "DECIMAL(5, 2", "ENUM('a')", "BIGINT, (SELECT content FROM read_text('/etc/hostname'))",
-    "mine", "NULL", "BIGINT--", "\u0000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "bigint",
+        "BIGINT ",
+        "BIGINT[]",
+        "INTEGER",
+        "VARIANT",
+        "DECIMAL",
+        "DECIMAL(5,2)",
+        "DECIMAL(39, 2)",
+        "DECIMAL(5, 6)",
+        "DECIMAL(5, 2",
+        "ENUM('a')",
+        "BIGINT, (SELECT content FROM read_text('/etc/hostname'))",
+        "mine",
+        "NULL",
+        "BIGINT--",
+        "\u0000",
+    ],
+)
 @pytest.mark.parametrize("column", FILES)
 def test_what_sxq_never_writes_is_no_key_type(text, column, hostile):
-    with sxq.connect(hostile(column, text), read_only=True) as con, pytest.raises(StoreError, match=column):
+    with (
+        sxq.connect(hostile(column, text), read_only=True) as con,
+        pytest.raises(StoreError, match=column),
+    ):
         con.execute(f"DESCRIBE {FILES[column][1]} g")
 
 
@@ -98,7 +145,10 @@ def test_a_key_type_that_is_no_text(honest, tmp_path):
     path.write_bytes(honest["key_type"])
     with duckdb.connect(str(path)) as connection:
         connection.execute("ALTER TABLE sxq.graphs ALTER key_type TYPE VARCHAR[] USING ['BIGINT']")
-    with sxq.connect(str(path), read_only=True) as con, pytest.raises(StoreError, match=r"found \['BIGINT'\]"):
+    with (
+        sxq.connect(str(path), read_only=True) as con,
+        pytest.raises(StoreError, match=r"found \['BIGINT'\]"),
+    ):
         con.execute("DESCRIBE GRAPH g")
 
 
@@ -109,7 +159,10 @@ def test_a_long_text_is_cut_in_the_message(hostile):
 
 
 def test_a_key_type_that_the_keys_do_not_have(hostile):
-    with sxq.connect(hostile("graph_key_type", "BIGINT")) as con, pytest.raises(StoreError, match="database refused"):
+    with (
+        sxq.connect(hostile("graph_key_type", "BIGINT")) as con,
+        pytest.raises(StoreError, match="database refused"),
+    ):
         con.execute("DESCRIBE GRAPHS g")
 
 
@@ -118,14 +171,22 @@ def test_every_key_type_is_one_of_duckdb():
         assert str(duckdb.sqltype(kind)) == kind.replace(", ", ",")
 
 
-@pytest.mark.parametrize("name", ['a"b', "a.b", '"; COPY (SELECT 42) TO \'planted.csv\'; --', "'", "select"])
+@pytest.mark.parametrize(
+    "name", ['a"b', "a.b", "\"; COPY (SELECT 42) TO 'planted.csv'; --", "'", "select"]
+)
 def test_names_in_statements_are_quoted(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     quoted = '"' + name.replace('"', '""') + '"'
     with sxq.connect() as con:
         con.execute(CLUB.replace("GRAPH g", f"GRAPH {quoted}"))
-        con.execute(f"EXPLAIN NODE 1 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES INTO {quoted}")
-        assert con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = ?",
-                           [name]).rows == [(name,)]
-        con.execute(f"SELECT * FROM {quoted}; DESCRIBE GRAPH {quoted}; DROP MODEL m; DROP GRAPH {quoted}")
+        con.execute(
+            f"EXPLAIN NODE 1 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES INTO {quoted}"
+        )
+        assert con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = ?",
+            [name],
+        ).rows == [(name,)]
+        con.execute(
+            f"SELECT * FROM {quoted}; DESCRIBE GRAPH {quoted}; DROP MODEL m; DROP GRAPH {quoted}"
+        )
     assert not list(tmp_path.iterdir())

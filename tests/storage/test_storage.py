@@ -16,11 +16,19 @@ import duckdb
 import numpy as np
 import pytest
 
-from sxq.errors import (DatabaseLocked, Error, InvalidValue, NameTaken, SQLError, StoreError, TransactionOpen,
-                        UnknownName)
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.errors import (
+    DatabaseLocked,
+    Error,
+    InvalidValue,
+    NameTaken,
+    SQLError,
+    StoreError,
+    TransactionOpen,
+    UnknownName,
+)
 from sxq.graph.csr import Graph
 from sxq.storage import Store
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
 PATH = [[0, 1, 1, 2], [1, 0, 2, 1]]  # 0 - 1 - 2
 HOLD = "import sys; from sxq.storage import Store; store = Store(sys.argv[1]); print(flush=True)"
@@ -49,29 +57,70 @@ def begin(store, targets=(1, 2), graph_id=None, **columns) -> int:
     if graph_id is None:
         graph_id = save(store, "path", graph())
     model_id = store.save_model("gcn", graph_id, "hash", {"class": "GCN"}, None)
-    query = {"text": "EXPLAIN ...", "plan": "Explain\n  Search", "model_id": model_id, "graph_id": graph_id,
-             "settings": {"directed": False}, "seed": 0, "epsilon": 0.1, "k": 10, "device": "cpu",
-             "versions": {"sxq": "0.1"}, "targets": targets}
+    query = {
+        "text": "EXPLAIN ...",
+        "plan": "Explain\n  Search",
+        "model_id": model_id,
+        "graph_id": graph_id,
+        "settings": {"directed": False},
+        "seed": 0,
+        "epsilon": 0.1,
+        "k": 10,
+        "device": "cpu",
+        "versions": {"sxq": "0.1"},
+        "targets": targets,
+    }
     return store.begin_query(**{**query, **columns})
 
 
 def explanation(target=1, rank=1, edges=((0, 1), (1, 0)), **values) -> Explanation:
-    return Explanation(**{
-        "target": target, "rank": rank, "edge_index": np.zeros((2, len(edges)), np.int64),
-        "nodes": np.arange(2), "edges": edges, "size": 1, "raw": {"fdl+": np.float32(0.5), "conc": 0.25},
-        "scores": {"fdl+": 0.5, "conc": 0.75}, "factual": np.True_, "counterfactual": False,
-        "generator": "onion", "dominance": np.int64(3), **values})
+    return Explanation(
+        **{
+            "target": target,
+            "rank": rank,
+            "edge_index": np.zeros((2, len(edges)), np.int64),
+            "nodes": np.arange(2),
+            "edges": edges,
+            "size": 1,
+            "raw": {"fdl+": np.float32(0.5), "conc": 0.25},
+            "scores": {"fdl+": 0.5, "conc": 0.75},
+            "factual": np.True_,
+            "counterfactual": False,
+            "generator": "onion",
+            "dominance": np.int64(3),
+            **values,
+        }
+    )
 
 
 def report(target=1, ordinal=0, *explanations) -> TargetReport:
-    return TargetReport(target, ordinal, "done", prediction=np.int64(1), probability=np.float32(0.5),
-                        self_sufficient=False, field_size=2, hops=3, candidates=3, explanatory=2, front=1,
-                        dominance=2, coverage=1.0, complete=True, seconds=0.5, explanations=explanations)
+    return TargetReport(
+        target,
+        ordinal,
+        "done",
+        prediction=np.int64(1),
+        probability=np.float32(0.5),
+        self_sufficient=False,
+        field_size=2,
+        hops=3,
+        candidates=3,
+        explanatory=2,
+        front=1,
+        dominance=2,
+        coverage=1.0,
+        complete=True,
+        seconds=0.5,
+        explanations=explanations,
+    )
 
 
 def python(code: str, path: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), path], text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), path],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
 
 
 # graphs: round trips
@@ -81,7 +130,7 @@ GRAPHS = {
     "labels": {"y": [2, 0, 2], "split": ["train", "", "test"]},
     "integer keys": {"keys": [10, -7, 2**40]},
     "wide integer keys": {"keys": [-1, 2**63, 2**100]},
-    "text keys": {"keys": ["", "it's \"é\" 中", "42"]},
+    "text keys": {"keys": ["", 'it\'s "é" 中', "42"]},
     "text keys with NUL": {"keys": ["a\0b", "a\0", "a"]},
     "weights": {"edge_weight": [0.1, -0.0, 1e-42, 3.4e38]},
     "edge features": {"edge_attr": [[0.1, 2], [3, 4], [5, 6], [7, 1 / 3]]},
@@ -92,10 +141,20 @@ GRAPHS = {
     "no features": {"x": np.zeros((3, 0))},
     "no nodes": {"edge_index": [[], []], "x": np.zeros((0, 2)), "y": [], "split": []},
     "fortran order": {"x": np.asfortranarray(np.random.default_rng(0).random((3, 5)))},
-    "attributes": {"attributes": {
-        "zip": ["01234", "x", None], "Age": [1, 2.5, "old"], "age": [True, None, 2**70],
-        "since": [datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5, 6), datetime.time(1, 2)],
-        "": [b"ab", -0.0, [1, 2]], "price": [decimal.Decimal("1.50"), float("inf"), {"a": "b"}]}},
+    "attributes": {
+        "attributes": {
+            "zip": ["01234", "x", None],
+            "Age": [1, 2.5, "old"],
+            "age": [True, None, 2**70],
+            "since": [
+                datetime.date(2020, 1, 2),
+                datetime.datetime(2020, 1, 2, 3, 4, 5, 6),
+                datetime.time(1, 2),
+            ],
+            "": [b"ab", -0.0, [1, 2]],
+            "price": [decimal.Decimal("1.50"), float("inf"), {"a": "b"}],
+        }
+    },
 }
 
 
@@ -109,7 +168,9 @@ def test_a_graph_comes_back_bit_for_bit(path, columns):
         assert store.graphs() == [row]
         by_name, by_id = store.load_graph("g"), store.load_graph(number)
     loaded = Graph(**by_name)
-    assert loaded.content_hash == saved.content_hash == Graph(**by_id).content_hash == row.content_hash
+    assert (
+        loaded.content_hash == saved.content_hash == Graph(**by_id).content_hash == row.content_hash
+    )
     for name in ("edge_index", "x", "y", "edge_weight", "edge_attr"):
         before, after = getattr(saved, name), by_name[name]
         assert (before is None) == (after is None), name
@@ -117,32 +178,54 @@ def test_a_graph_comes_back_bit_for_bit(path, columns):
             assert (before.dtype, before.shape) == (after.dtype, after.shape), name
             assert before.tobytes() == after.tobytes(), name
     assert loaded.attributes == saved.attributes and loaded.keys == saved.keys
-    assert (row.graph_id, row.num_nodes, row.num_edges) == (number, saved.num_nodes, saved.num_edges)
+    assert (row.graph_id, row.num_nodes, row.num_edges) == (
+        number,
+        saved.num_nodes,
+        saved.num_edges,
+    )
 
 
 def test_a_graph_row_describes_the_graph(store):
     save(store, "b", graph(y=[0, 0, 4], edge_index=[[0], [1]]))
     save(store, "a", graph())
     first, second = store.graphs()
-    assert (first.name, first.num_classes, first.num_features, first.undirected) == ("a", None, 2, True)
-    assert (second.name, second.num_classes, second.num_edges, second.undirected) == ("b", 2, 1, False)
+    assert (first.name, first.num_classes, first.num_features, first.undirected) == (
+        "a",
+        None,
+        2,
+        True,
+    )
+    assert (second.name, second.num_classes, second.num_edges, second.undirected) == (
+        "b",
+        2,
+        1,
+        False,
+    )
 
 
 def test_edges_of_many_rows_keep_their_order(store):
     edge_index = np.random.default_rng(0).integers(0, 3000, (2, 50_000))
     keys = [f"node {i}" for i in range(3000)]
-    save(store, "g", Graph(edge_index, np.zeros((3000, 1)), keys=keys, edge_weight=np.arange(50_000)))
+    save(
+        store, "g", Graph(edge_index, np.zeros((3000, 1)), keys=keys, edge_weight=np.arange(50_000))
+    )
     loaded = store.load_graph("g")
     assert np.array_equal(loaded["edge_index"], edge_index) and loaded["keys"] == keys
     assert np.array_equal(loaded["edge_weight"], np.arange(50_000))
 
 
-@pytest.mark.parametrize("columns, said", [
-    ({"keys": [0, 1, 2**130]}, "128 bits"),
-    ({"keys": ["a", "b", "\ud800"]}, "UTF-8"),
-    ({"attributes": {"at": [None, None, datetime.datetime.now(datetime.UTC)]}}, "attribute 'at'"),
-    ({"attributes": {"thing": [None, None, object()]}}, "object"),
-])
+@pytest.mark.parametrize(
+    "columns, said",
+    [
+        ({"keys": [0, 1, 2**130]}, "128 bits"),
+        ({"keys": ["a", "b", "\ud800"]}, "UTF-8"),
+        (
+            {"attributes": {"at": [None, None, datetime.datetime.now(datetime.UTC)]}},
+            "attribute 'at'",
+        ),
+        ({"attributes": {"thing": [None, None, object()]}}, "object"),
+    ],
+)
 def test_what_cannot_be_stored_is_refused_and_leaves_nothing(store, columns, said):
     refused = graph(**columns)
     with pytest.raises(StoreError, match=said):
@@ -153,12 +236,15 @@ def test_what_cannot_be_stored_is_refused_and_leaves_nothing(store, columns, sai
 
 # keys and the user's tables
 
+
 def test_integer_keys_join_with_integer_columns(store):
     save(store, "small", graph(keys=[42, 7, 2**40]))
     save(store, "wide", graph(keys=[42, 7, 2**70]))
     for kind in ("INTEGER", "UBIGINT", "HUGEINT"):
-        rows = store.execute(f"SELECT g.name FROM (SELECT 42::{kind} AS id) u JOIN nodes ON node = u.id"
-                             " JOIN graphs g USING (graph_id) ORDER BY ALL").rows
+        rows = store.execute(
+            f"SELECT g.name FROM (SELECT 42::{kind} AS id) u JOIN nodes ON node = u.id"
+            " JOIN graphs g USING (graph_id) ORDER BY ALL"
+        ).rows
         assert rows == [("small",), ("wide",)], kind
     assert store.execute("SELECT count(*) FROM nodes WHERE node = ?", [42]).rows == [(2,)]
     assert store.execute("SELECT count(*) FROM nodes WHERE node = '42'").rows == [(0,)]
@@ -167,14 +253,17 @@ def test_integer_keys_join_with_integer_columns(store):
 def test_text_keys_join_with_text_columns(store):
     save(store, "g", graph(keys=["42", "it's", ""]))
     store.execute("CREATE TABLE accounts AS SELECT unnest(['42', 'it''s', '', 'x']) AS name")
-    assert store.execute("SELECT name FROM accounts JOIN nodes ON node = name ORDER BY position").rows == [
-        ("42",), ("it's",), ("",)]
+    assert store.execute(
+        "SELECT name FROM accounts JOIN nodes ON node = name ORDER BY position"
+    ).rows == [("42",), ("it's",), ("",)]
     assert store.execute("SELECT src, dst FROM edges ORDER BY edge").rows[0] == ("42", "it's")
     assert store.execute("SELECT count(*) FROM nodes WHERE node = 42").rows == [(0,)]
 
 
-@pytest.mark.parametrize("keys, kind", [([10, 20, 30], "INTEGER"), ([2**63, 20, 30], "UBIGINT"),
-                                        (["a", "42", ""], "VARCHAR")])
+@pytest.mark.parametrize(
+    "keys, kind",
+    [([10, 20, 30], "INTEGER"), ([2**63, 20, 30], "UBIGINT"), (["a", "42", ""], "VARCHAR")],
+)
 def test_explanation_edges_join_with_nodes_and_users_tables(store, keys, kind):
     query = begin(store, keys[:1], save(store, "g", graph(keys=keys)))
     edges = ((keys[0], keys[1]), (keys[1], keys[0]))
@@ -182,29 +271,43 @@ def test_explanation_edges_join_with_nodes_and_users_tables(store, keys, kind):
     store.execute(f"CREATE TABLE mine (id {kind})")
     store.execute("INSERT INTO mine SELECT unnest(?)", [keys])
     for table, column in (("nodes", "node"), ("mine", "id")):
-        rows = store.execute(f"SELECT src FROM explanation_edges JOIN {table} ON dst = {column}").rows
+        rows = store.execute(
+            f"SELECT src FROM explanation_edges JOIN {table} ON dst = {column}"
+        ).rows
         assert {key for (key,) in rows} == set(keys[:2]) and len(rows) == 2
     assert store.execute("SELECT position FROM targets JOIN nodes ON node = target").rows == [(0,)]
-    assert store.execute("SELECT target FROM explanations JOIN mine ON id = target").rows == [(keys[0],)]
+    assert store.execute("SELECT target FROM explanations JOIN mine ON id = target").rows == [
+        (keys[0],)
+    ]
 
 
 def test_attributes_are_columns_for_sql(store):
     save(store, "g", graph(attributes={"city": ["Bern", None, "Ulm"], "age": [7, 8, 9]}))
     assert store.execute("SELECT node FROM nodes WHERE attributes['city'] = 'Ulm'").rows == [(2,)]
-    assert store.execute("SELECT node FROM nodes WHERE attributes['age'] < 9 ORDER BY 1").rows == [(0,), (1,)]
+    assert store.execute("SELECT node FROM nodes WHERE attributes['age'] < 9 ORDER BY 1").rows == [
+        (0,),
+        (1,),
+    ]
 
 
 # names
 
+
 def test_the_same_content_again_is_a_no_op(store):
-    assert save(store, "g", graph()) == save(store, "g", graph()) == save(store, "g", graph(), replace=True)
+    assert (
+        save(store, "g", graph())
+        == save(store, "g", graph())
+        == save(store, "g", graph(), replace=True)
+    )
     assert save(store, "h", graph()) != save(store, "g", graph())
     assert store.execute("SELECT count(*) FROM nodes").rows == [(6,)]
 
 
 def test_other_content_needs_replace(store):
     first = save(store, "g", graph())
-    with pytest.raises(NameTaken, match="'g' exists with other content.*OR REPLACE GRAPH or replace=True"):
+    with pytest.raises(
+        NameTaken, match="'g' exists with other content.*OR REPLACE GRAPH or replace=True"
+    ):
         save(store, "g", graph(y=[0, 1, 2]))
     second = save(store, "g", graph(y=[0, 1, 2]), replace=True)
     assert second != first and [row.graph_id for row in store.graphs()] == [second]
@@ -222,7 +325,9 @@ def test_what_answers_refer_to_keeps_its_row(store):
     assert store.models() == [] and [row.graph_id for row in store.graphs()] == [replaced]
     assert Graph(**store.load_graph(before.graph_id)).content_hash == before.content_hash
     assert store.load_model("gcn") is None and store.load_model(model.model_id) == model
-    assert [(row.query_id, row.model, row.graph) for row in store.queries()] == [(query, "gcn", "path")]
+    assert [(row.query_id, row.model, row.graph) for row in store.queries()] == [
+        (query, "gcn", "path")
+    ]
 
 
 def test_the_same_content_under_its_old_name_is_found_again(store):
@@ -240,7 +345,9 @@ def test_a_model_keeps_its_graph(store):
     store.drop("graph", "g")
     assert store.load_graph(number)["x"].shape == (3, 2)
     store.drop("model", "gcn")
-    assert store.execute("SELECT graph_id FROM graphs UNION ALL SELECT graph_id FROM nodes").rows == []
+    assert (
+        store.execute("SELECT graph_id FROM graphs UNION ALL SELECT graph_id FROM nodes").rows == []
+    )
 
 
 def test_unknown_names(store):
@@ -277,18 +384,31 @@ def test_models_come_back_whole(path):
 
 # queries and answers
 
+
 def test_a_query_is_pending_until_its_targets_are_saved(store):
     query = begin(store, [1, 2])
     store.save_target(query, report(2, 1, explanation(2), explanation(2, rank=2)))
-    rows = store.execute("SELECT target, ordinal, status, prediction, coverage, note FROM targets"
-                         " ORDER BY ordinal").rows
+    rows = store.execute(
+        "SELECT target, ordinal, status, prediction, coverage, note FROM targets ORDER BY ordinal"
+    ).rows
     assert rows == [(1, 0, "pending", None, None, None), (2, 1, "done", 1, 1.0, "")]
     assert store.execute("SELECT seconds, complete FROM queries").rows == [(None, None)]
     store.finish_query(query, 1.5, np.True_)
     (row,) = store.queries()
-    assert (row.query_id, row.model, row.graph, row.targets, row.explanations) == (query, "gcn", "path", 2, 2)
+    assert (row.query_id, row.model, row.graph, row.targets, row.explanations) == (
+        query,
+        "gcn",
+        "path",
+        2,
+        2,
+    )
     assert (row.seconds, row.complete) == (1.5, True)
-    assert abs(datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - row.started_at).total_seconds() < 60
+    assert (
+        abs(
+            datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - row.started_at
+        ).total_seconds()
+        < 60
+    )
 
 
 def test_an_explanation_fills_its_columns(store):
@@ -297,9 +417,27 @@ def test_an_explanation_fills_its_columns(store):
     ((number,),) = store.execute("SELECT explanation_id FROM explanations").rows
     assert store.execute(
         "SELECT explanation_id, query_id, target, rank, size, num_nodes, factual, counterfactual, tie,"
-        " generator, dominance, fdl_plus, fdl_minus, conc, raw, scores FROM explanations").rows == [
-        (number, query, 1, 1, 1, 2, True, False, True, "onion", 3, 0.5, None, 0.25,
-         {"fdl+": 0.5, "conc": 0.25}, {"fdl+": 0.5, "conc": 0.75})]
+        " generator, dominance, fdl_plus, fdl_minus, conc, raw, scores FROM explanations"
+    ).rows == [
+        (
+            number,
+            query,
+            1,
+            1,
+            1,
+            2,
+            True,
+            False,
+            True,
+            "onion",
+            3,
+            0.5,
+            None,
+            0.25,
+            {"fdl+": 0.5, "conc": 0.25},
+            {"fdl+": 0.5, "conc": 0.75},
+        )
+    ]
     assert store.execute("SELECT * FROM explanation_edges").rows == [(number, 0, 1), (number, 1, 0)]
 
 
@@ -311,19 +449,28 @@ def test_targets_that_were_not_reached_are_stored_together(store):
     with pytest.raises(StoreError, match="no target with ordinal 9"):
         store.save_unreached(query, [*unreached, TargetReport(9, 9, "stopped", note="late")])
     select = "SELECT status, note, complete, candidates FROM targets ORDER BY ordinal"
-    assert [row[0] for row in store.execute(select).rows] == ["pending", "done", "pending", "pending", "pending"]
+    assert [row[0] for row in store.execute(select).rows] == [
+        "pending",
+        "done",
+        "pending",
+        "pending",
+        "pending",
+    ]
     for _ in range(2):  # the second time changes nothing
         store.save_unreached(query, unreached)
         rows = store.execute(select).rows
         assert rows[1][0] == "done" and rows[3][0] == "pending"  # stored before; not among them
-        assert [rows[i] for i in (0, 2, 4)] == [("stopped", note, False, 0) for note in ("interrupted", "late",
-                                                                                        "interrupted")]
+        assert [rows[i] for i in (0, 2, 4)] == [
+            ("stopped", note, False, 0) for note in ("interrupted", "late", "interrupted")
+        ]
 
 
 def test_an_empty_answer_has_its_reason(store):
     query = begin(store, [1])
     store.save_target(query, TargetReport(1, 0, "empty", note="no edge reaches node 1"))
-    assert store.execute("SELECT status, note FROM targets").rows == [("empty", "no edge reaches node 1")]
+    assert store.execute("SELECT status, note FROM targets").rows == [
+        ("empty", "no edge reaches node 1")
+    ]
 
 
 def test_a_target_is_stored_once(store):
@@ -356,7 +503,9 @@ def test_ids_are_unique_across_queries_and_openings(path):
 
 def test_stored_explanations_are_what_audit_needs(store):
     first, second = begin(store), begin(store, settings={"directed": True})
-    store.save_target(first, report(1, 0, explanation(), explanation(rank=2, edges=((2, 1), (1, 2), (0, 1)))))
+    store.save_target(
+        first, report(1, 0, explanation(), explanation(rank=2, edges=((2, 1), (1, 2), (0, 1))))
+    )
     store.save_target(second, report(2, 1, explanation(2, factual=False)))
     one, two, three = store.stored_explanations()
     assert [member.query_id for member in (one, two, three)] == [first, first, second]
@@ -364,7 +513,10 @@ def test_stored_explanations_are_what_audit_needs(store):
     assert two.raw == {"fdl+": 0.5, "conc": 0.25} and two.factual and not two.counterfactual
     assert (two.tie, two.field_size) == (False, 2)
     assert (three.factual, three.settings) == (False, {"directed": True})
-    assert (three.model_id, three.graph_id) == (store.models()[0].model_id, store.graphs()[0].graph_id)
+    assert (three.model_id, three.graph_id) == (
+        store.models()[0].model_id,
+        store.graphs()[0].graph_id,
+    )
     assert store.stored_explanations(second) == [three]
     with pytest.raises(InvalidValue, match=f"no query 99; the last is {second}"):
         store.stored_explanations(99)
@@ -374,7 +526,8 @@ def test_candidates_keep_the_state_graph(store):
     query = begin(store)
     rows = (
         CandidateRow(0, None, None, None, "onion", 4, True, False, True, {"fdl+": np.float32(0.5)}),
-        CandidateRow(1, 0, 0, 1, "onion", 3, False, False, False, {"fdl+": 0.25}))
+        CandidateRow(1, 0, 0, 1, "onion", 3, False, False, False, {"fdl+": 0.25}),
+    )
     for _ in range(2):  # the second time it is stored already
         store.save_target(query, dataclasses.replace(report(), kept=rows))
     stored = store.execute("SELECT * FROM candidates ORDER BY candidate").rows
@@ -382,7 +535,8 @@ def test_candidates_keep_the_state_graph(store):
 
 
 def test_what_was_stored_survives_kill(path):
-    child = python("""
+    child = python(
+        """
         import os, signal, sys
         from sxq.storage import Store
         from tests.storage.test_storage import begin, explanation, report
@@ -390,7 +544,9 @@ def test_what_was_stored_survives_kill(path):
         query = begin(store, [1, 2])
         store.save_target(query, report(1, 0, explanation()))
         os.kill(os.getpid(), signal.SIGKILL)
-    """, path)
+    """,
+        path,
+    )
     assert child.wait() == -signal.SIGKILL
     with Store(path) as store:
         targets = store.execute("SELECT target, status FROM targets ORDER BY ordinal").rows
@@ -401,6 +557,7 @@ def test_what_was_stored_survives_kill(path):
 
 # EXPLAIN ... INTO
 
+
 def test_save_into_makes_a_table_of_the_user(store):
     rows = [(1, "it's", {"fdl+": 0.5}), ("k", None, {})]
     types = ["VARIANT", "VARCHAR", "MAP(VARCHAR, DOUBLE)"]
@@ -410,8 +567,10 @@ def test_save_into_makes_a_table_of_the_user(store):
 
 
 def test_save_into_a_taken_name_is_refused_before_the_run(store):
-    store.execute("CREATE TABLE mine (i INTEGER); CREATE VIEW seen AS SELECT 1;"
-                  "CREATE TEMP TABLE fleeting (i INTEGER)")
+    store.execute(
+        "CREATE TABLE mine (i INTEGER); CREATE VIEW seen AS SELECT 1;"
+        "CREATE TEMP TABLE fleeting (i INTEGER)"
+    )
     for name in ("mine", "MINE", "seen", "fleeting"):
         with pytest.raises(NameTaken, match=f"table '{name}' exists"):
             store.require_free_table(name)
@@ -420,7 +579,9 @@ def test_save_into_a_taken_name_is_refused_before_the_run(store):
     store.require_free_table("free")
     with pytest.raises(NameTaken, match="one of the engine's own"):
         store.require_free_table("Nodes")
-    store.execute("CREATE TABLE nodes AS SELECT 1 AS a")  # the user's own table wins, sxq.nodes stays
+    store.execute(
+        "CREATE TABLE nodes AS SELECT 1 AS a"
+    )  # the user's own table wins, sxq.nodes stays
     assert store.execute("SELECT * FROM nodes").rows == [(1,)]
     save(store, "g", graph())
     assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(3,)]
@@ -436,6 +597,7 @@ def test_save_into_with_a_wrong_type_leaves_nothing(store):
 
 # the user's SQL
 
+
 def test_execute_reads_the_last_result_completely(store):
     store.execute("CREATE TABLE t (i INTEGER)")
     table = store.execute("INSERT INTO t VALUES (1), (2); SELECT i, -i AS j FROM t")
@@ -448,13 +610,28 @@ def test_execute_reads_the_last_result_completely(store):
 
 def test_parameters_are_bound(store):
     assert store.execute("SELECT ?, ?", ["it's", np.int64(4)]).rows == [("it's", 4)]
-    assert store.execute("SELECT $a, $b", {"a": np.float32(0.5), "b": np.arange(2)}).rows == [(0.5, [0, 1])]
+    assert store.execute("SELECT $a, $b", {"a": np.float32(0.5), "b": np.arange(2)}).rows == [
+        (0.5, [0, 1])
+    ]
     assert store.execute("SELECT ?", (np.bool_(True),)).rows == [(True,)]
 
 
 def test_df_has_the_types_of_duckdb(store):
-    values = ["1::INTEGER", "1::UTINYINT", "1::BIGINT", "1::HUGEINT", "1.5", "1.5::FLOAT", "true", "'x'",
-              "[1]", "DATE '2020-01-01'", "TIMESTAMP '2020-01-01 01:02:03'", "INTERVAL 1 DAY", "MAP {'a': 1}"]
+    values = [
+        "1::INTEGER",
+        "1::UTINYINT",
+        "1::BIGINT",
+        "1::HUGEINT",
+        "1.5",
+        "1.5::FLOAT",
+        "true",
+        "'x'",
+        "[1]",
+        "DATE '2020-01-01'",
+        "TIMESTAMP '2020-01-01 01:02:03'",
+        "INTERVAL 1 DAY",
+        "MAP {'a': 1}",
+    ]
     sql = f"SELECT {', '.join(f'{value} AS c' for value in values)}"
     nulls = f"{sql} UNION ALL SELECT {', '.join(['NULL'] * len(values))}"
     for query in (sql, nulls):
@@ -542,6 +719,7 @@ def test_a_closed_store_says_so():
 
 # transactions
 
+
 def test_the_users_transaction_is_noticed(store):
     assert not store.in_transaction()
     store.execute("BEGIN")
@@ -564,9 +742,12 @@ def test_what_stores_says_commit_first(store):
     store.execute("CREATE TABLE t AS SELECT 1 AS i")
     with pytest.raises(TransactionOpen, match="EXPLAIN stores.*COMMIT first"):
         store.require_writable("EXPLAIN")
-    for act in (lambda: save(store, "g", graph()), lambda: store.drop("graph", "path"),
-                lambda: store.save_target(query, report()),
-                lambda: store.save_into("u", ["a"], ["INTEGER"], [])):
+    for act in (
+        lambda: save(store, "g", graph()),
+        lambda: store.drop("graph", "path"),
+        lambda: store.save_target(query, report()),
+        lambda: store.save_into("u", ["a"], ["INTEGER"], []),
+    ):
         with pytest.raises(TransactionOpen):
             act()
     assert len(store.graphs()) == 1  # reading is allowed
@@ -577,7 +758,8 @@ def test_what_stores_says_commit_first(store):
 
 # the file
 
-@pytest.mark.parametrize("name", ["sxq.duckdb", "main.db", "memory.db", 'q"u\'o.te,d.db'])
+
+@pytest.mark.parametrize("name", ["sxq.duckdb", "main.db", "memory.db", "q\"u'o.te,d.db"])
 def test_any_file_name_will_do(tmp_path, name):
     for _ in range(2):
         with Store(str(tmp_path / name)) as store:
@@ -589,9 +771,11 @@ def test_any_file_name_will_do(tmp_path, name):
 
 
 def test_the_users_names_do_not_disturb_the_engine(store):
-    store.execute("CREATE TABLE nodes (i INTEGER); CREATE TABLE graphs (i INTEGER);"
-                  "CREATE TEMP TABLE incoming (i INTEGER); CREATE SCHEMA other;"
-                  "CREATE TABLE other.targets (i INTEGER); USE other")
+    store.execute(
+        "CREATE TABLE nodes (i INTEGER); CREATE TABLE graphs (i INTEGER);"
+        "CREATE TEMP TABLE incoming (i INTEGER); CREATE SCHEMA other;"
+        "CREATE TABLE other.targets (i INTEGER); USE other"
+    )
     query = begin(store)
     store.save_target(query, report(1, 0, explanation()))
     assert len(store.graphs()) == 1 and len(store.stored_explanations()) == 1
@@ -621,8 +805,12 @@ def test_not_a_database(tmp_path):
     empty.touch()
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE t (i)")
-    for path, found in ((text, "starts with b'hello"), (empty, "is empty"), (other, "starts with b'SQLite"),
-                        (tmp_path, "is a directory")):
+    for path, found in (
+        (text, "starts with b'hello"),
+        (empty, "is empty"),
+        (other, "starts with b'SQLite"),
+        (tmp_path, "is a directory"),
+    ):
         with pytest.raises(StoreError, match=found):
             Store(str(path))
     assert text.read_text().startswith("hello")
@@ -645,7 +833,9 @@ def test_read_only(path):
         save(store, "g", graph())
     with Store(path, read_only=True) as one, Store(path, read_only=True) as two:
         assert one.graphs() == two.graphs() and one.read_only
-        with pytest.raises(StoreError, match="EXPLAIN stores, but the database was opened read-only"):
+        with pytest.raises(
+            StoreError, match="EXPLAIN stores, but the database was opened read-only"
+        ):
             one.require_writable("EXPLAIN")
         with pytest.raises(StoreError, match="read-only"):
             save(one, "h", graph())
@@ -674,9 +864,15 @@ def test_a_database_of_the_user_gets_the_tables(path):
 
 
 def test_every_column_is_documented(store):
-    names = {name for (name,) in store.execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'sxq'").rows}
-    scripts = [files("sxq.storage").joinpath(name).read_text() for name in ("schema.sql", "views.sql")]
+    names = {
+        name
+        for (name,) in store.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'sxq'"
+        ).rows
+    }
+    scripts = [
+        files("sxq.storage").joinpath(name).read_text() for name in ("schema.sql", "views.sql")
+    ]
     for line in "\n".join(scripts).splitlines():
         first = line.strip().split(" ")[0]
         assert first not in names or " -- " in line, line

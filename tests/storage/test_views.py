@@ -17,17 +17,23 @@ from sxq.scoring.indicators import agreement
 def con():
     """Two models of the karate club, both explained."""
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 50);"
-                    "TRAIN MODEL sage ON GRAPH karate (ARCHITECTURE = sage, LAYERS = 2, EPOCHS = 50)")
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 50);"
+            "TRAIN MODEL sage ON GRAPH karate (ARCHITECTURE = sage, LAYERS = 2, EPOCHS = 50)"
+        )
         for model, measures in (("gcn", "fdl+, fdl-, conc"), ("sage", "fdl+, conc")):
-            con.execute(f"EXPLAIN NODES 19, 28, 9 USING MODEL {model} OPTIMIZE {measures} TOP 5 BUDGET 300 CANDIDATES")
+            con.execute(
+                f"EXPLAIN NODES 19, 28, 9 USING MODEL {model} OPTIMIZE {measures} TOP 5 BUDGET 300 CANDIDATES"
+            )
         yield con
 
 
 @pytest.fixture(scope="module")
 def members(con):
     """[(query_id, target, rank, scores, explanation_id)] of everything stored."""
-    return con.sql("SELECT query_id, target, rank, scores, explanation_id FROM explanations ORDER BY ALL").fetchall()
+    return con.sql(
+        "SELECT query_id, target, rank, scores, explanation_id FROM explanations ORDER BY ALL"
+    ).fetchall()
 
 
 def dominates(a, b):
@@ -36,7 +42,9 @@ def dominates(a, b):
 
 def test_best(con, members):
     found = con.sql("FROM best('conc', of_query := 2, k := 4)").rows
-    scores = sorted((scores["conc"] for query, _, _, scores, _ in members if query == 2), reverse=True)
+    scores = sorted(
+        (scores["conc"] for query, _, _, scores, _ in members if query == 2), reverse=True
+    )
     assert [row[0] for row in found] == [1, 2, 3, 4] and [row[-1] for row in found] == scores[:4]
     assert len(con.sql("FROM best('fdl+')")) == 10 and len(con.sql("FROM best('nothing')")) == 0
 
@@ -45,9 +53,16 @@ def test_knee(con, members):
     found = {(query, target): rank for query, target, _, rank, _ in con.sql("FROM knee").rows}
     for query, target in found:
         names = ["fdl+", "fdl-", "conc"] if query == 1 else ["fdl+", "conc"]
-        own = {rank: [scores[n] for n in names] for q, t, rank, scores, _ in members if (q, t) == (query, target)}
+        own = {
+            rank: [scores[n] for n in names]
+            for q, t, rank, scores, _ in members
+            if (q, t) == (query, target)
+        }
         best, worst = np.max(list(own.values()), 0), np.min(list(own.values()), 0)
-        far = {rank: math.dist((best - p) / np.maximum(best - worst, 1e-9), [0] * len(p)) for rank, p in own.items()}
+        far = {
+            rank: math.dist((best - p) / np.maximum(best - worst, 1e-9), [0] * len(p))
+            for rank, p in own.items()
+        }
         assert far[found[query, target]] == pytest.approx(min(far.values()))
     assert len(found) == len({(q, t) for q, t, *_ in members})
 
@@ -55,7 +70,9 @@ def test_knee(con, members):
 def test_label_mix_and_recurring_edges(con, members):
     edges = con.sql("SELECT explanation_id, src, dst FROM explanation_edges").rows
     labels = dict(con.sql("SELECT node, label FROM nodes").rows)
-    classes = {(q, t): c for q, t, c in con.sql("SELECT query_id, target, prediction FROM targets").rows}
+    classes = {
+        (q, t): c for q, t, c in con.sql("SELECT query_id, target, prediction FROM targets").rows
+    }
     counts, share = {}, {}
     for query, target, _, _, number in members:
         own = {(u, v) for e, u, v in edges if e == number}
@@ -65,8 +82,12 @@ def test_label_mix_and_recurring_edges(con, members):
         for edge in own:
             share[query, *edge] = share.get((query, *edge), 0) + 1
     assert {row[:3]: row[3] for row in con.sql("FROM label_mix").rows} == counts
-    assert all(total == pytest.approx(1) for (total,) in
-               con.sql("SELECT sum(share) FROM label_mix GROUP BY query_id, prediction").rows)
+    assert all(
+        total == pytest.approx(1)
+        for (total,) in con.sql(
+            "SELECT sum(share) FROM label_mix GROUP BY query_id, prediction"
+        ).rows
+    )
     assert {row[:3]: row[3] for row in con.sql("FROM recurring_edges").rows} == share
 
 
@@ -74,13 +95,24 @@ def test_compare(con, members):
     found = con.sql("FROM compare(1, 2)").df().set_index("target")
     assert list(found.index) == [9, 19, 28]
     for target, row in found.iterrows():
-        sides = [[(s["conc"], s["fdl+"]) for q, t, _, s, _ in members if (q, t) == (query, target)] for query in (1, 2)]
+        sides = [
+            [(s["conc"], s["fdl+"]) for q, t, _, s, _ in members if (q, t) == (query, target)]
+            for query in (1, 2)
+        ]
         assert (row.members_a, row.members_b) == tuple(map(len, sides))
         for side, other, beaten in ((*sides, row.beaten_a), (*sides[::-1], row.beaten_b)):
             assert beaten == sum(any(dominates(o, own) for o in other) for own in side)
-        a, b = ({(u, v) for u, v in con.sql(
-            "SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) "
-            "WHERE query_id = ? AND target = ?", [query, target]).rows} for query in (1, 2))
+        a, b = (
+            {
+                (u, v)
+                for u, v in con.sql(
+                    "SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) "
+                    "WHERE query_id = ? AND target = ?",
+                    [query, target],
+                ).rows
+            }
+            for query in (1, 2)
+        )
         assert row.jaccard == pytest.approx(len(a & b) / len(a | b))
     same = con.sql("FROM compare(1, 1)").df()
     assert (same.jaccard == 1).all() and (same.beaten_a == 0).all()
@@ -94,10 +126,21 @@ VALUES = some.one_of(some.none(), some.just(math.nan), some.integers(0, 4).map(f
 def test_the_skyline_of_any_relation(con, rows):
     columns = [list(column) for column in zip(*rows)] or [[], [], []]
     con.execute('CREATE OR REPLACE TEMP TABLE r (id INTEGER, a DOUBLE, "b c" DOUBLE, c DOUBLE)')
-    con.execute("INSERT INTO r SELECT unnest(?), unnest(?), unnest(?), unnest(?)", [list(range(len(rows))), *columns])
-    found = [row[0] for row in con.execute("FROM skyline('r', larger := ['a', 'b c'], smaller := ['c'])")]
-    points = {i: (a, b, -c) for i, (a, b, c) in enumerate(rows) if not any(v is None or v != v for v in (a, b, c))}
-    assert found == [i for i, p in points.items() if not any(dominates(o, p) for o in points.values())]
+    con.execute(
+        "INSERT INTO r SELECT unnest(?), unnest(?), unnest(?), unnest(?)",
+        [list(range(len(rows))), *columns],
+    )
+    found = [
+        row[0] for row in con.execute("FROM skyline('r', larger := ['a', 'b c'], smaller := ['c'])")
+    ]
+    points = {
+        i: (a, b, -c)
+        for i, (a, b, c) in enumerate(rows)
+        if not any(v is None or v != v for v in (a, b, c))
+    }
+    assert found == [
+        i for i, p in points.items() if not any(dominates(o, p) for o in points.values())
+    ]
 
 
 def test_the_skyline_of_many_rows_and_of_a_query(con):
@@ -107,24 +150,34 @@ def test_the_skyline_of_many_rows_and_of_a_query(con):
     found = sorted(con.sql("FROM skyline('many', larger := ['a', 'b', 'c'])").rows)
     beaten = np.array([((points >= p).all(1) & (points > p).any(1)).any() for p in points])
     assert found == sorted(map(tuple, points[~beaten].tolist()))
-    one = con.sql("SELECT n, t FROM skyline('(SELECT range AS n, ''x'' AS t FROM range(9) WHERE range < 7)', smaller := ['n'])")
+    one = con.sql(
+        "SELECT n, t FROM skyline('(SELECT range AS n, ''x'' AS t FROM range(9) WHERE range < 7)', smaller := ['n'])"
+    )
     assert one.rows == [(0, "x")]
 
 
 def test_exports(con, tmp_path):
-    result = con.execute("EXPLAIN NODES 19, 28 USING MODEL gcn OPTIMIZE fdl+, conc TOP 3 BUDGET 200 CANDIDATES")
+    result = con.execute(
+        "EXPLAIN NODES 19, 28 USING MODEL gcn OPTIMIZE fdl+, conc TOP 3 BUDGET 200 CANDIDATES"
+    )
     for name in ("a.graphml", "a.json", "a.csv"):
         result.export(str(tmp_path / name))
     graph = networkx.read_graphml(tmp_path / "a.graphml")
     assert {(int(u), int(v)) for u, v in graph.edges} == {edge for e in result for edge in e.edges}
-    assert sum(data["count"] for *_, data in graph.edges(data=True)) == sum(len(e.edges) for e in result)
+    assert sum(data["count"] for *_, data in graph.edges(data=True)) == sum(
+        len(e.edges) for e in result
+    )
     assert sorted(n for n, data in graph.nodes(data=True) if data["target"]) == ["19", "28"]
     kept = json.loads((tmp_path / "a.json").read_text())
     assert [[e["edges"] for e in t["explanations"]] for t in kept["targets"]] == [
-        [[list(edge) for edge in e.edges] for e in report.explanations] for report in result.targets]
+        [[list(edge) for edge in e.edges] for e in report.explanations] for report in result.targets
+    ]
     assert len((tmp_path / "a.csv").read_text().splitlines()) == len(result) + 1
     con.execute(f"COPY (FROM explanations) TO '{tmp_path}/a.parquet'")
-    assert con.sql(f"SELECT count(*) FROM '{tmp_path}/a.parquet'").rows == con.sql("SELECT count(*) FROM explanations").rows
+    assert (
+        con.sql(f"SELECT count(*) FROM '{tmp_path}/a.parquet'").rows
+        == con.sql("SELECT count(*) FROM explanations").rows
+    )
     with pytest.raises(sxq.InvalidValue, match=r"expected one of \.graphml, \.json, \.csv"):
         result.export("a.xlsx")
     with pytest.raises(sxq.DataError, match="cannot write"):
@@ -133,23 +186,35 @@ def test_exports(con, tmp_path):
 
 def test_agreement_is_that_of_the_library():
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH shapes FROM DATASET 'BA-Shapes'; TRAIN MODEL gcn ON GRAPH shapes (EPOCHS = 5)")
-        con.execute("EXPLAIN NODES 400, 523, 12 USING MODEL gcn OPTIMIZE fdl+, conc TOP 5 BUDGET 200 CANDIDATES")
+        con.execute(
+            "CREATE GRAPH shapes FROM DATASET 'BA-Shapes'; TRAIN MODEL gcn ON GRAPH shapes (EPOCHS = 5)"
+        )
+        con.execute(
+            "EXPLAIN NODES 400, 523, 12 USING MODEL gcn OPTIMIZE fdl+, conc TOP 5 BUDGET 200 CANDIDATES"
+        )
         con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12)")
         con.execute("TRAIN MODEL m ON GRAPHS motifs (EPOCHS = 2)")
-        con.execute("EXPLAIN GRAPHS 3, 7 USING MODEL m OPTIMIZE fdl+, conc TOP 4 BUDGET 200 CANDIDATES")
+        con.execute(
+            "EXPLAIN GRAPHS 3, 7 USING MODEL m OPTIMIZE fdl+, conc TOP 4 BUDGET 200 CANDIDATES"
+        )
         named = con.sql("SELECT graph, src, dst FROM edges WHERE truth").rows
         motifs = networkx.Graph([(u, v) for graph, u, v in named if graph is None])
         answers = {}
-        for *place, u, v in con.sql("SELECT query_id, target, rank, src, dst FROM explanations "
-                                    "JOIN explanation_edges USING (explanation_id)").rows:
+        for *place, u, v in con.sql(
+            "SELECT query_id, target, rank, src, dst FROM explanations "
+            "JOIN explanation_edges USING (explanation_id)"
+        ).rows:
             answers.setdefault(tuple(place[:2]), {}).setdefault(place[2], []).append((u, v))
         found = {row[:2]: row[2:] for row in con.sql("FROM agreement").rows}
     assert set(found) == set(answers) - {(1, 12)} and len(found) == 4  # 12 is in no motif
     for (query, target), (rank, *values) in found.items():
         of_node = networkx.node_connected_component(motifs, target) if query == 1 else ()
-        true = [(u, v) for graph, u, v in named if (u in of_node if query == 1 else graph == target)]
+        true = [
+            (u, v) for graph, u, v in named if (u in of_node if query == 1 else graph == target)
+        ]
         members = answers[query, target]
         slow = agreement(members.values(), true)
-        assert values == pytest.approx([*vars(slow.best).values(), *vars(slow.union).values()], nan_ok=True)
+        assert values == pytest.approx(
+            [*vars(slow.best).values(), *vars(slow.union).values()], nan_ok=True
+        )
         assert agreement([members[rank]], true).best.f1 == slow.best.f1

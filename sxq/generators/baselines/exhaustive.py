@@ -34,8 +34,10 @@ def exhaustive(field: Field, context: Context) -> Search:
     """Verify every connected subgraph; raises FieldTooLarge where the allowance does not pay for all."""
     most = context.allowance + 1  # the whole field was verified before
     if shown := _too_many(field, context, most):
-        raise FieldTooLarge(f"exhaustive: a field of {field.num_units} units has {shown} connected subgraphs, more "
-                            f"than its share of the budget, {most:,}; raise BUDGET, or let another generator search")
+        raise FieldTooLarge(
+            f"exhaustive: a field of {field.num_units} units has {shown} connected subgraphs, more "
+            f"than its share of the budget, {most:,}; raise BUDGET, or let another generator search"
+        )
     yield from _walk(field, context)
     return True
 
@@ -81,7 +83,7 @@ def _walk(field: Field, context: Context) -> Search:
         frontier = field.frontiers(bits) & ~barred
         children = np.argwhere(frontier)
         for start in range(0, len(children), step):
-            row, unit = children[start:start + step].T
+            row, unit = children[start : start + step].T
             made, closed = _children(bits, barred, frontier, row, unit)
             scored = yield Candidates(made, ids[row], unit)
             states.append((made, closed, scored.ids if scored else row))
@@ -97,7 +99,9 @@ def _count(field: Field, context: Context, most: int) -> int:
     return count
 
 
-def _children(bits: np.ndarray, barred: np.ndarray, frontier: np.ndarray, row: np.ndarray, unit: np.ndarray):
+def _children(
+    bits: np.ndarray, barred: np.ndarray, frontier: np.ndarray, row: np.ndarray, unit: np.ndarray
+):
     """States with one unit more, of rows [n'] of tables [n, U] and the unit that each gets [n']: bits and barred."""
     elder = np.arange(bits.shape[1]) < unit[:, None]
     made, closed = bits[row], barred[row] | (frontier[row] & elder)

@@ -17,15 +17,19 @@ candidate edges scored by sampling and adds edges greedily; ours is the plain ev
 
 import numpy as np
 
-from sxq.generators.protocol import Candidates, Context, Search
 from sxq.generators.baselines.random import grow
+from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
 
 
 def moexp(field: Field, context: Context, size: int = 32, generations: int = 20) -> Search:
     """Evolve `size` subgraphs for some generations, judged by the first two objectives."""
     size, rng = max(2, min(size, context.rows)), context.rng
-    sizes = np.exp(rng.uniform(0, np.log(field.num_units + 1), size)).astype(int).clip(1, field.num_units)
+    sizes = (
+        np.exp(rng.uniform(0, np.log(field.num_units + 1), size))
+        .astype(int)
+        .clip(1, field.num_units)
+    )
     bits = grow(field, sizes, rng)
     scored = yield Candidates.of(bits)
     scores = np.nan_to_num(scored.scores[:, :2])
@@ -35,7 +39,10 @@ def moexp(field: Field, context: Context, size: int = 32, generations: int = 20)
         parents = np.where(rank[rivals[0]] <= rank[rivals[1]], *rivals)
         children = np.stack([edit(field, bits[parent], rng) for parent in parents])
         scored = yield Candidates.of(children)
-        pool, values = np.concatenate([bits, children]), np.concatenate([scores, np.nan_to_num(scored.scores[:, :2])])
+        pool, values = (
+            np.concatenate([bits, children]),
+            np.concatenate([scores, np.nan_to_num(scored.scores[:, :2])]),
+        )
         _, first = np.unique(np.packbits(pool, axis=1), axis=0, return_index=True)
         best = first[np.argsort(layers(values[first]), kind="stable")][:size]
         bits, scores = pool[best], values[best]

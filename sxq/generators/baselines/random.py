@@ -22,10 +22,18 @@ def random(field: Field, context: Context, size: int = 0) -> Search:
 
     They have `size` units each, or log-uniform sizes when that is 0.
     """
-    seen, most, idle = {context.full_id}, context.allowance + 1, 0  # the whole field was paid for before
+    seen, most, idle = (
+        {context.full_id},
+        context.allowance + 1,
+        0,
+    )  # the whole field was paid for before
     while (left := most - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
-        sizes = np.full(count, min(size, field.num_units)) if size else any_sizes(field, count, context.rng)
+        sizes = (
+            np.full(count, min(size, field.num_units))
+            if size
+            else any_sizes(field, count, context.rng)
+        )
         scored = yield Candidates.of(grow(field, sizes, context.rng))
         seen.update(scored.ids.tolist())
         idle = idle + count if left == most - len(seen) else 0
@@ -44,7 +52,11 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     frontiers are kept up to date by what is reached anew: on hubs that is little beside n times U.
     """
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
-    reached, rows, missing = np.zeros((len(sizes), field.num_nodes), bool), np.arange(len(sizes)), sizes.copy()
+    reached, rows, missing = (
+        np.zeros((len(sizes), field.num_nodes), bool),
+        np.arange(len(sizes)),
+        sizes.copy(),
+    )
     row, nodes = rows, np.zeros(len(sizes), int)
     if not field.rooted:
         first = rng.integers(0, field.num_units, len(sizes))
@@ -54,10 +66,14 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
         reached[row, nodes] = True
         near, owner = field.units_at(nodes)
         frontier[row[owner], near] = ~bits[row[owner], near]
-        open_ = frontier[rows].any(axis=1) & (missing[rows] > 0)  # parts of a graph that is not connected may be full
+        open_ = frontier[rows].any(axis=1) & (
+            missing[rows] > 0
+        )  # parts of a graph that is not connected may be full
         if not (rows := rows[open_]).size:
             return bits
-        row, units = _drawn(frontier[rows], np.minimum(missing[rows], 1 + (sizes - missing)[rows] // 8), rng)
+        row, units = _drawn(
+            frontier[rows], np.minimum(missing[rows], 1 + (sizes - missing)[rows] // 8), rng
+        )
         row = rows[row]
         bits[row, units], frontier[row, units] = True, False
         missing -= np.bincount(row, minlength=len(sizes))
@@ -65,7 +81,9 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
         row, nodes = row[~reached[row, nodes]], nodes[~reached[row, nodes]]
 
 
-def _drawn(table: np.ndarray, most: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(
+    table: np.ndarray, most: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """From every row of truth values [n, U], none of them empty, up to `most` [n] random ones: rows and columns.
 
     Drawn with replacement and taken once each, hence at least one.

@@ -13,8 +13,8 @@ import importlib.util
 from torch_geometric.explain import CaptumExplainer
 
 from sxq.errors import InvalidValue, UnknownName
-from sxq.generators.protocol import Context, Search
 from sxq.generators.explainers.pyg_explainers import by
+from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 
 

@@ -18,22 +18,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.generators.protocol import Context, Search
 from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
-from sxq.models.edge_mask import log_probabilities
+from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
+from sxq.models.edge_mask import log_probabilities
 from sxq.models.refine import Instances
 
 MARGIN = 0.5  # of the hinges, on probabilities
 
 
-def cf2(field: Field, context: Context, epochs: int = 100, lr: float = 0.05, alpha: float = 0.6,
-        lam: float = 10.0) -> Search:
+def cf2(
+    field: Field,
+    context: Context,
+    epochs: int = 100,
+    lr: float = 0.05,
+    alpha: float = 0.6,
+    lam: float = 10.0,
+) -> Search:
     """Candidates of the mask that is factual and counterfactual at once."""
     yield from propose(context, ladder(field, learn(field, context, epochs, lr, alpha, lam)))
 
 
-def learn(field: Field, context: Context, epochs: int, lr: float, alpha: float, lam: float) -> np.ndarray:
+def learn(
+    field: Field, context: Context, epochs: int, lr: float, alpha: float, lam: float
+) -> np.ndarray:
     """The mask of every unit, [U] in (0, 1)."""
     subject, device = context.subject, context.subject.model.device
     batch = Instances([(subject.graph, field)]).batch(np.array([0]), device)
@@ -43,9 +51,14 @@ def learn(field: Field, context: Context, epochs: int, lr: float, alpha: float, 
     for _ in range(epochs):
         optimizer.zero_grad()
         mask = logit.sigmoid()
-        kept, left = (log_probabilities(subject.model, batch, batch.spread(part)).exp()[0] for part in (mask, 1 - mask))
+        kept, left = (
+            log_probabilities(subject.model, batch, batch.spread(part)).exp()[0]
+            for part in (mask, 1 - mask)
+        )
         factual, counterfactual = lead(kept, subject.predicted), lead(left, subject.predicted)
-        loss = mask.mean() + lam * (alpha * (MARGIN - factual).relu() + (1 - alpha) * (MARGIN + counterfactual).relu())
+        loss = mask.mean() + lam * (
+            alpha * (MARGIN - factual).relu() + (1 - alpha) * (MARGIN + counterfactual).relu()
+        )
         loss.backward()
         optimizer.step()
     return logit.detach().sigmoid().double().cpu().numpy()
@@ -53,5 +66,5 @@ def learn(field: Field, context: Context, epochs: int, lr: float, alpha: float, 
 
 def lead(p: Tensor, predicted: int) -> Tensor:
     """p(c) minus the largest of the other classes, of p [C]."""
-    others = torch.cat([p[:predicted], p[predicted + 1:]])
+    others = torch.cat([p[:predicted], p[predicted + 1 :]])
     return p[predicted] - others.max()

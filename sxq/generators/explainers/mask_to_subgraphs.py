@@ -20,7 +20,9 @@ LONGEST = 512  # most steps of a ladder; longer ones take larger steps
 def ladder(field: Field, saliency: np.ndarray, sizes: Sequence[int] | None = None) -> np.ndarray:
     """Distinct candidates [n, U] of a ranking [U]: both ladders at `sizes`, by default at all of them."""
     sizes = steps(field.num_units) if sizes is None else sizes
-    bits = np.concatenate([field.component(top(saliency, sizes)), prefixes(grow_order(field, saliency), sizes)])
+    bits = np.concatenate(
+        [field.component(top(saliency, sizes)), prefixes(grow_order(field, saliency), sizes)]
+    )
     return distinct(bits)
 
 
@@ -81,11 +83,14 @@ def distinct(bits: np.ndarray) -> np.ndarray:
 def propose(context: Context, bits: np.ndarray) -> Search:
     """Yield candidates [n, U] in batches of the size the context allows, without looking at the answers."""
     for start in range(0, len(bits), context.rows):
-        yield Candidates.of(bits[start:start + context.rows])
+        yield Candidates.of(bits[start : start + context.rows])
 
 
 def _units_at_nodes(field: Field) -> list[list[int]]:
     ends = field.ends.ravel()
     order = np.argsort(ends, kind="stable")
     units = order % max(field.num_units, 1)
-    return [part.tolist() for part in np.split(units, np.searchsorted(ends[order], np.arange(1, field.num_nodes)))]
+    return [
+        part.tolist()
+        for part in np.split(units, np.searchsorted(ends[order], np.arange(1, field.num_nodes)))
+    ]

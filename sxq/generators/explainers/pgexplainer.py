@@ -16,9 +16,9 @@ import copy
 import torch
 
 from sxq.errors import InvalidValue
-from sxq.generators.protocol import Context, Search
 from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
 from sxq.generators.paper.refine import instance
+from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 from sxq.models.refine import Pretrained
 
@@ -27,10 +27,14 @@ def pgexplainer(field: Field, context: Context, pretrained: str = "") -> Search:
     """Propose by the attributor `pretrained`; InvalidValue for one that was pre-trained class by class."""
     learned: Pretrained = context.subject.learned[pretrained]
     if learned.spec.classwise:
-        raise InvalidValue(f"{pretrained!r} was pre-trained class by class: BY refine takes it, BY pgexplainer one of "
-                           f"PRESET = pgexplainer")
+        raise InvalidValue(
+            f"{pretrained!r} was pre-trained class by class: BY refine takes it, BY pgexplainer one of "
+            f"PRESET = pgexplainer"
+        )
     batch = instance(field, context.subject, learned)
-    own = copy.deepcopy(learned.attributors.of(context.subject.predicted)).to(context.subject.model.device)
+    own = copy.deepcopy(learned.attributors.of(context.subject.predicted)).to(
+        context.subject.model.device
+    )
     with torch.no_grad():
         alpha = own(batch)
     yield from propose(context, ladder(field, alpha.double().cpu().numpy()))

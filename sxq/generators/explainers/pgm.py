@@ -21,8 +21,8 @@ import numpy as np
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from sxq.errors import InvalidValue
-from sxq.generators.protocol import Context, Search
 from sxq.generators.explainers.pyg_explainers import by
+from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 
 
@@ -31,9 +31,13 @@ def pgm(field: Field, context: Context, samples: int = 100) -> Search:
     if importlib.util.find_spec("pgmpy") is None:
         raise InvalidValue("BY pgm needs the package pgmpy: pip install 'pgmpy<1'")
     if samples < 16:
-        raise InvalidValue(f"pgm(samples = {samples}); expected 16 or more, for a test of independence")
+        raise InvalidValue(
+            f"pgm(samples = {samples}); expected 16 or more, for a test of independence"
+        )
     seed = int(context.rng.integers(2**32))
-    yield from by(lambda _: Dependence(samples, seed), field, context, node_mask=True, edge_mask=False)
+    yield from by(
+        lambda _: Dependence(samples, seed), field, context, node_mask=True, edge_mask=False
+    )
 
 
 class Dependence(ExplainerAlgorithm):
@@ -50,7 +54,9 @@ class Dependence(ExplainerAlgorithm):
         """The mask for node `index`, or for the graph."""
         self.inner.connect(self.explainer_config, self.model_config)
         if index is None:
-            self.inner.max_subgraph_size = len(x) - 1  # PyG would look at a twentieth of the nodes, often none
+            self.inner.max_subgraph_size = (
+                len(x) - 1
+            )  # PyG would look at a twentieth of the nodes, often none
         with _numpy_seeded(self.seed):
             found = self.inner(model, x, edge_index, target=target, index=index, **given)
         return Explanation(node_mask=1 - found.pgm_stats.nan_to_num(1.0).float()[:, None])

@@ -24,16 +24,22 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.explain import AttentionExplainer, Explainer, ExplainerAlgorithm, GNNExplainer, GraphMaskExplainer
+from torch_geometric.explain import (
+    AttentionExplainer,
+    Explainer,
+    ExplainerAlgorithm,
+    GNNExplainer,
+    GraphMaskExplainer,
+)
 from torch_geometric.nn import MessagePassing
 
 from sxq.errors import Error, ModelError
-from sxq.generators.protocol import Context, Search, Subject
 from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
-from sxq.models.edge_mask import as_log_probabilities
-from sxq.models.borrow import Model, edge_tensors
+from sxq.generators.protocol import Context, Search, Subject
 from sxq.graph import LOOP, Field
 from sxq.models.architectures import seeded
+from sxq.models.borrow import Model, edge_tensors
+from sxq.models.edge_mask import as_log_probabilities
 
 
 def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
@@ -43,7 +49,12 @@ def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 
 
 def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01) -> Search:
     """Candidates of GraphMaskExplainer's edge mask."""
-    return by(lambda model: GraphMaskExplainer(_layers(model), epochs, lr, log=False), field, context, node_mask=True)
+    return by(
+        lambda model: GraphMaskExplainer(_layers(model), epochs, lr, log=False),
+        field,
+        context,
+        node_mask=True,
+    )
 
 
 def attention(field: Field, context: Context) -> Search:
@@ -62,15 +73,28 @@ def pyg(field: Field, context: Context, explainer: str = "") -> Search:
     return by(make, field, context, node_mask)
 
 
-def by(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, context: Context,
-       node_mask: bool = False, edge_mask: bool = True) -> Search:
+def by(
+    make: Callable[[nn.Module], ExplainerAlgorithm],
+    field: Field,
+    context: Context,
+    node_mask: bool = False,
+    edge_mask: bool = True,
+) -> Search:
     """Candidates of any explainer; `make` gives a new one for the copy of the model it will explain."""
     seed = int(context.rng.integers(2**62))
-    yield from propose(context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask, edge_mask)))
+    yield from propose(
+        context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask, edge_mask))
+    )
 
 
-def soft_mask(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, subject: Subject, seed: int,
-              node_mask: bool = False, edge_mask: bool = True) -> np.ndarray:
+def soft_mask(
+    make: Callable[[nn.Module], ExplainerAlgorithm],
+    field: Field,
+    subject: Subject,
+    seed: int,
+    node_mask: bool = False,
+    edge_mask: bool = True,
+) -> np.ndarray:
     """What an explainer thinks of every unit, as [U]: the mean over the unit's edges, of node masks over its ends.
 
     `node_mask` and `edge_mask` say which masks PyG is to ask of it.
@@ -80,22 +104,35 @@ def soft_mask(make: Callable[[nn.Module], ExplainerAlgorithm], field: Field, sub
     x = torch.from_numpy(subject.graph.features(field.nodes)).to(model.device)
     _, weight, attr = edge_tensors(subject.graph, field.edges[edges], model.device)
     edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
-    given = {name: value for name, value in (("edge_weight", weight), ("edge_attr", attr)) if name in model.arguments}
+    given = {
+        name: value
+        for name, value in (("edge_weight", weight), ("edge_attr", attr))
+        if name in model.arguments
+    }
     shown = Shown(model, tuple(given))
     try:
         with seeded(seed, model.device), torch.enable_grad():
             algorithm = make(shown)
             explainer = Explainer(
-                shown, algorithm, explanation_type="model", edge_mask_type="object" if edge_mask else None,
-                node_mask_type="object" if node_mask else None, model_config={
-                    "mode": "multiclass_classification", "task_level": "node" if field.rooted else "graph",
-                    "return_type": "log_probs"})
+                shown,
+                algorithm,
+                explanation_type="model",
+                edge_mask_type="object" if edge_mask else None,
+                node_mask_type="object" if node_mask else None,
+                model_config={
+                    "mode": "multiclass_classification",
+                    "task_level": "node" if field.rooted else "graph",
+                    "return_type": "log_probs",
+                },
+            )
             found = explainer(x, edge_index, index=0 if field.rooted else None, **given)
     except Error:
         raise
     except Exception as error:  # explainers raise what they raise
-        raise ModelError(f"the explainer failed on {type(model.module).__name__}: "
-                         f"{type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"the explainer failed on {type(model.module).__name__}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     return to_units(field, edges, _edge_values(found, edge_index))
 
 
@@ -104,7 +141,9 @@ def to_units(field: Field, edges: np.ndarray, values: np.ndarray) -> np.ndarray:
     unit, values = field.unit[edges], np.nan_to_num(values)
     inside = unit >= 0
     count = np.bincount(unit[inside], minlength=field.num_units)
-    return np.bincount(unit[inside], values[inside], minlength=field.num_units) / np.maximum(count, 1)
+    return np.bincount(unit[inside], values[inside], minlength=field.num_units) / np.maximum(
+        count, 1
+    )
 
 
 def _edge_values(found, edge_index: Tensor) -> np.ndarray:
@@ -122,7 +161,11 @@ class Shown(nn.Module):
     def __init__(self, model: Model, names: tuple[str, ...] = ()):
         super().__init__()
         self.names = names  # of more arguments, for explainers that hand them on by place
-        self.module, self.output, self.pools = copy.deepcopy(model.module), model.output, model.pools
+        self.module, self.output, self.pools = (
+            copy.deepcopy(model.module),
+            model.output,
+            model.pools,
+        )
 
     def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
         given |= dict(zip(self.names, placed))

@@ -17,14 +17,17 @@ the small subgraphs, which growing is for, are built one edge at a time.
 
 import numpy as np
 
-from sxq.generators.protocol import Candidates, Context, Search, judge
 from sxq.generators.paper.onion import first_guess, steps
+from sxq.generators.protocol import Candidates, Context, Search, judge
 from sxq.graph import Field
 
 
 def growing(field: Field, context: Context, objective: str = "mean") -> Search:
     """Grow from the target, always by the unit whose addition raised the objective most."""
-    worth, gain = judge(context, objective), first_guess(context)  # what removal costs, addition is hoped to bring
+    worth, gain = (
+        judge(context, objective),
+        first_guess(context),
+    )  # what removal costs, addition is hoped to bring
     state, parent, here = np.zeros(field.num_units, bool), -1, worth(context.empty)
     left, whole = context.allowance, True
     while len(frontier := field.frontier(state)):

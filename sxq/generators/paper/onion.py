@@ -31,7 +31,7 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from sxq.generators.protocol import Candidates, Context, FIRST, Scored, Search, abreast, judge
+from sxq.generators.protocol import FIRST, Candidates, Context, Scored, Search, abreast, judge
 from sxq.graph import Field, WholeGraph
 
 
@@ -40,13 +40,21 @@ def onion(field: Field, context: Context, objective: str = "mean") -> Search:
     worth = judge(context, objective)
     shares, loss = share_out(context.allowance, field.layer_sizes), first_guess(context)
     peel = _peel if field.rooted else _peel_core
-    peels = [peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
-             for hop in range(field.hops, 0, -1)]
+    peels = [
+        peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
+        for hop in range(field.hops, 0, -1)
+    ]
     return (yield from abreast(peels))
 
 
-def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int,
-          worth: Callable[[np.ndarray], np.ndarray]) -> Search:
+def _peel(
+    field: Field,
+    hop: int,
+    left: int,
+    loss: np.ndarray,
+    rows: int,
+    worth: Callable[[np.ndarray], np.ndarray],
+) -> Search:
     """Take the units of one hop out of the hop's subgraph, for about `left` candidates, at most `rows` at once."""
     state, layer, parent = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop), -1
     whole = True
@@ -55,8 +63,11 @@ def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int,
         tried = layer[np.argsort(loss[layer], kind="stable")][: min(width, max(1, rows - 1))]
         whole &= len(tried) == len(layer)
         tried = tried if state.sum() > 1 else tried[:0]
-        scored = yield Candidates(np.concatenate([state[None], _each_without(state, tried)]),
-                                  np.append(parent, np.full(len(tried), FIRST)), np.concatenate([[-1], tried]))
+        scored = yield Candidates(
+            np.concatenate([state[None], _each_without(state, tried)]),
+            np.append(parent, np.full(len(tried), FIRST)),
+            np.concatenate([[-1], tried]),
+        )
         parent, score = scored.ids[0], worth(scored.scores)
         loss[tried] = score[0] - score[1:]
         layer = layer[np.argsort(loss[layer], kind="stable")]
@@ -65,8 +76,14 @@ def _peel(field: Field, hop: int, left: int, loss: np.ndarray, rows: int,
     return whole
 
 
-def _peel_core(field: WholeGraph, hop: int, left: int, loss: np.ndarray, rows: int,
-               worth: Callable[[np.ndarray], np.ndarray]) -> Search:
+def _peel_core(
+    field: WholeGraph,
+    hop: int,
+    left: int,
+    loss: np.ndarray,
+    rows: int,
+    worth: Callable[[np.ndarray], np.ndarray],
+) -> Search:
     """Take the units of one onion layer out of a core of the graph, always going on in its best connected part."""
     state, score, parent = yield from _best_part(field, field.unit_hop <= hop, -1, worth)
     whole = True
@@ -85,8 +102,9 @@ def _peel_core(field: WholeGraph, hop: int, left: int, loss: np.ndarray, rows: i
     return whole
 
 
-def _best_part(field: WholeGraph, bits: np.ndarray, parent: int, worth: Callable[[np.ndarray], np.ndarray]
-               ) -> Generator[Candidates, Scored, tuple[np.ndarray, float, int]]:
+def _best_part(
+    field: WholeGraph, bits: np.ndarray, parent: int, worth: Callable[[np.ndarray], np.ndarray]
+) -> Generator[Candidates, Scored, tuple[np.ndarray, float, int]]:
     """Verify every connected part of bits [U]; the best of them [U], its mean score, and its number."""
     parts, _ = field.split(bits[None])
     scored = yield Candidates.of(parts, parent)

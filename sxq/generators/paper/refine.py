@@ -23,23 +23,34 @@ import numpy as np
 import torch
 
 from sxq.errors import InvalidValue, ModelError
-from sxq.generators.protocol import Context, Search
 from sxq.generators.explainers.mask_to_subgraphs import distinct, ladder, propose
-from sxq.models.edge_mask import log_probabilities
+from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 from sxq.models import refine as learning
-from sxq.models.refine import Batch, Instances, Pretrained, SELECTIONS
+from sxq.models.edge_mask import log_probabilities
+from sxq.models.refine import SELECTIONS, Batch, Instances, Pretrained
 from sxq.scoring.attribution import RATIOS, sizes
 
 
-def refine(field: Field, context: Context, pretrained: str = "", fine_tune: bool = True,
-           ratios: Sequence[float] = RATIOS, select: str = "sample", samples: int = 8, steps: int = 20,
-           lr: float = 1e-4) -> Search:
+def refine(
+    field: Field,
+    context: Context,
+    pretrained: str = "",
+    fine_tune: bool = True,
+    ratios: Sequence[float] = RATIOS,
+    select: str = "sample",
+    samples: int = 8,
+    steps: int = 20,
+    lr: float = 1e-4,
+) -> Search:
     """Propose by the attributors `pretrained`, fine-tuned for every ratio unless their preset goes without."""
     check(ratios, select)
     subject = context.subject
     learned: Pretrained = subject.learned[pretrained]
-    own, batch = copy.deepcopy(learned.attributors.of(subject.predicted)), instance(field, subject, learned)
+    own, batch = (
+        copy.deepcopy(learned.attributors.of(subject.predicted)),
+        instance(field, subject, learned),
+    )
     own = own.to(subject.model.device)
     masked = functools.partial(log_probabilities, subject.model)
     generator = torch.Generator().manual_seed(int(context.rng.integers(2**62)))
@@ -50,10 +61,21 @@ def refine(field: Field, context: Context, pretrained: str = "", fine_tune: bool
     counts = sizes(field.num_units, ratios).tolist()
     tuned = [alpha] * len(counts)
     if fine_tune and learned.fine_tune:
-        tuned = learning.fine_tune(own, batch, target, masked, counts, steps=steps, lr=lr, selection=select,
-                                   generator=generator)
+        tuned = learning.fine_tune(
+            own,
+            batch,
+            target,
+            masked,
+            counts,
+            steps=steps,
+            lr=lr,
+            selection=select,
+            generator=generator,
+        )
     for own_alpha, size in zip(tuned, counts):
-        drawn = learning.select(torch.sigmoid(own_alpha), size, "sample", generator, draws=max(samples, 1))
+        drawn = learning.select(
+            torch.sigmoid(own_alpha), size, "sample", generator, draws=max(samples, 1)
+        )
         drawn = field.component(drawn.cpu().numpy()[:samples].astype(bool))
         rungs = ladder(field, own_alpha.double().cpu().numpy(), [size])
         yield from propose(context, distinct(np.concatenate([rungs, drawn])))
@@ -63,7 +85,9 @@ def check(ratios: Sequence[float], select: str) -> None:
     """Raise InvalidValue for ratios outside (0, 1], or a selection nobody knows."""
     bad = [ratio for ratio in ratios if isinstance(ratio, str | bool) or not 0 < ratio <= 1]
     if bad or not len(ratios):
-        raise InvalidValue(f"refine(ratios): {bad[0] if bad else 'none'}; expected numbers above 0, up to 1")
+        raise InvalidValue(
+            f"refine(ratios): {bad[0] if bad else 'none'}; expected numbers above 0, up to 1"
+        )
     if select not in SELECTIONS:
         raise InvalidValue(f"refine(select = {select}); expected {' or '.join(SELECTIONS)}")
 
@@ -72,9 +96,15 @@ def instance(field: Field, subject, learned: Pretrained) -> Batch:
     """The field as a batch of one; raises ModelError where the attributors are for other features."""
     instances = Instances([(subject.graph, field)])
     width = 0 if instances.edge_attr is None else instances.edge_attr.shape[1]
-    wrong = learning.check_fits(learned.spec, {
-        "in_channels": instances.x.shape[1], "classes": len(subject.probabilities), "edge_features": width,
-        "rooted": field.rooted})
+    wrong = learning.check_fits(
+        learned.spec,
+        {
+            "in_channels": instances.x.shape[1],
+            "classes": len(subject.probabilities),
+            "edge_features": width,
+            "rooted": field.rooted,
+        },
+    )
     if wrong:
         raise ModelError(f"what was pre-trained does not fit: {'; '.join(wrong)}")
     return instances.batch(np.array([0]), subject.model.device)

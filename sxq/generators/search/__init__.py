@@ -30,9 +30,9 @@ edge growing, candidate prioritisation), Pareto local search (Paquete, Chiarandi
 NSGA-II (Deb et al. 2002) and the hypervolume improvement of multi-objective search (Emmerich 2005).
 """
 
-from sxq.generators.protocol import Context, Search
 from sxq.generators.baselines.exhaustive import exhaustive
 from sxq.generators.baselines.random import any_sizes, grow
+from sxq.generators.protocol import Context, Search
 from sxq.generators.search.memory import Memory
 from sxq.generators.search.moves import improve
 from sxq.generators.search.walks import Walks, probe
@@ -52,12 +52,16 @@ def search(field: Field, context: Context) -> Search:
     yield from Walks.start(memory, thorough=False).go(memory)
     yield from _improve(memory, early, memory.batch // 4)
     yield from probe(memory)
-    thorough = Walks.start(memory, thorough=True)  # by what the probe said; moves from here on learn of larger ones
+    thorough = Walks.start(
+        memory, thorough=True
+    )  # by what the probe said; moves from here on learn of larger ones
     yield from _improve(memory, early, memory.batch)
     yield from thorough.go(memory)
     memory.worth = thorough.table.mean(axis=0)
     yield from _improve(memory, memory.left, memory.batch)
-    if 2 ** field.num_units - 2 <= context.allowance:  # but for the empty one and the whole, which is verified
+    if (
+        2**field.num_units - 2 <= context.allowance
+    ):  # but for the empty one and the whole, which is verified
         return (yield from exhaustive(field, context))  # what is left of a tiny field
 
 

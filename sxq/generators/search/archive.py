@@ -48,10 +48,18 @@ class Archive:
     """The coarse front of everything verified, and the free space above it."""
 
     def __init__(self, units: int, measures: int):
-        self.members = States(np.zeros((0, units), bool), np.zeros((0, 2)), np.zeros((0, measures)),
-                              np.zeros(0, bool), np.zeros(0, np.int64))
+        self.members = States(
+            np.zeros((0, units), bool),
+            np.zeros((0, 2)),
+            np.zeros((0, measures)),
+            np.zeros(0, bool),
+            np.zeros(0, np.int64),
+        )
         self.free = Free.below(np.ones(measures, np.float32))
-        self._survived, self._joined = self.members, []  # the latter since survivors were last asked for
+        self._survived, self._joined = (
+            self.members,
+            [],
+        )  # the latter since survivors were last asked for
         self._grain, self._noticeable = GRAIN, NOTICEABLE
         self._grains, self._visits = np.zeros((0, measures + 1), np.int16), np.zeros(0)
         self._room = max(64, BITS_MEMORY // max(units, 1))
@@ -69,7 +77,7 @@ class Archive:
         fresh = fresh[leaders(grains[fresh])]
         if not len(fresh):
             return
-        kept = np.flatnonzero(~reached(self._grains, grains[fresh]))[-self._room:]
+        kept = np.flatnonzero(~reached(self._grains, grains[fresh]))[-self._room :]
         self.members = States.join(self.members[kept], states[fresh])
         self._grains = np.concatenate([self._grains[kept], grains[fresh]])
         self._visits = np.concatenate([self._visits[kept], np.zeros(len(fresh))])
@@ -88,7 +96,9 @@ class Archive:
 
     def _fill(self, values: np.ndarray) -> None:
         gains = self.free.gains(values)
-        for point in values[np.argsort(-gains, kind="stable")][: np.count_nonzero(gains > self._noticeable)]:
+        for point in values[np.argsort(-gains, kind="stable")][
+            : np.count_nonzero(gains > self._noticeable)
+        ]:
             if len(self.free) < BOXES:
                 left, gain = self.free.split(point)
                 self.free = left if gain > self._noticeable else self.free
@@ -111,7 +121,9 @@ class Archive:
 
     def draw(self, count: int, rng: np.random.Generator) -> States:
         """At most `count` members, those seldom drawn more often than others."""
-        turn = rng.standard_exponential(len(self)) * (1 + self._visits) ** 2  # whose is least is drawn first
+        turn = (
+            rng.standard_exponential(len(self)) * (1 + self._visits) ** 2
+        )  # whose is least is drawn first
         chosen = np.argpartition(turn, count)[:count] if count < len(self) else np.arange(len(self))
         self._visits[chosen] += 1
         return self.members[chosen]

@@ -20,12 +20,18 @@ def leaps(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
     survivors, rng = memory.archive.survivors(), memory.rng
     origin = rng.integers(len(survivors), size=count)
     bits = survivors.bits[origin]
-    worth = (memory.directions(rng.uniform(0, np.pi / 2, count)) @ memory.worth.T).astype(np.float32)
+    worth = (memory.directions(rng.uniform(0, np.pi / 2, count)) @ memory.worth.T).astype(
+        np.float32
+    )
     worth += NOISE * rng.random(bits.shape, dtype=np.float32)
     sizes, kind = np.count_nonzero(bits, axis=1), rng.integers(3, size=count)
     many = np.exp(rng.uniform(np.log(2), np.log(np.maximum(sizes, 3) + 1))).astype(int)
-    added = _best(np.where(memory.field.frontiers(bits), worth, -np.inf), np.where(kind != 1, many, 0))
-    dropped = _best(np.where(bits, -worth, -np.inf), np.where(kind != 0, np.minimum(many, sizes // 2), 0))
+    added = _best(
+        np.where(memory.field.frontiers(bits), worth, -np.inf), np.where(kind != 1, many, 0)
+    )
+    dropped = _best(
+        np.where(bits, -worth, -np.inf), np.where(kind != 0, np.minimum(many, sizes // 2), 0)
+    )
     return bits ^ added ^ dropped, survivors.ids[origin]
 
 

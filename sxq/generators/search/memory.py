@@ -35,10 +35,16 @@ class Memory:
         self.link = self._links()
         self.branches = self._branches()
         self.batch = min(256, context.rows)
-        self.promised, self.kept = np.zeros(5), np.zeros(5)  # hypervolume, by kind of move; see moves.py
+        self.promised, self.kept = (
+            np.zeros(5),
+            np.zeros(5),
+        )  # hypervolume, by kind of move; see moves.py
         self.novel = 1.0  # share of children that were new, lately
         self.names = self.rng.integers(2**63, size=field.num_units, dtype=np.uint64)
-        self.tried, self._asked = Names(), 0  # subgraphs asked for, how many; among their names also those of what
+        self.tried, self._asked = (
+            Names(),
+            0,
+        )  # subgraphs asked for, how many; among their names also those of what
         # fell apart, in whose place a part was asked for, and the whole field's, which was verified before
         self.tried.add(self.names.sum(keepdims=True))
 
@@ -52,7 +58,9 @@ class Memory:
         field, by_node = self.field, np.full(self.field.num_nodes, -1)
         if not field.rooted:
             return np.full(field.num_units, -1)  # of a whole graph any unit may stand alone
-        first = np.flatnonzero(field.node_hop[self.far] == field.unit_hop)  # units by which a node is first reached
+        first = np.flatnonzero(
+            field.node_hop[self.far] == field.unit_hop
+        )  # units by which a node is first reached
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
         by_node[self.far[first]] = first  # of equal nodes the last, hence the best
         return by_node[self.near]
@@ -62,7 +70,9 @@ class Memory:
         target. Units of the hop and those nearer are branches of their own; so is, of a whole graph, every unit."""
         branches, branch, hop = [], np.arange(self.field.num_units), self.field.unit_hop
         for last in range(int(hop.max(initial=0)) - 1, 0, -1):
-            branch = np.where((hop[branch] > last) & (self.link[branch] >= 0), self.link[branch], branch)
+            branch = np.where(
+                (hop[branch] > last) & (self.link[branch] >= 0), self.link[branch], branch
+            )
             branches.append(branch)
         return branches or [branch]
 
@@ -70,7 +80,9 @@ class Memory:
         """Directions [n, 2] of the edge table, per unit of its scale, at angles [n] from G_s, towards what the model
         says of the whole field, to G \\ G_s, downwards."""
         upwards = 1 if self.whole[0] >= self.empty[0] else -1
-        return np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / (np.abs(self.worth).mean(axis=0) + 1e-9)
+        return np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / (
+            np.abs(self.worth).mean(axis=0) + 1e-9
+        )
 
     def paths(self, units: np.ndarray) -> np.ndarray:
         """Units [n] as subgraphs [n, U]: each with the links that join it to the target."""
@@ -87,7 +99,9 @@ class Memory:
 
         Two of a million subgraphs share a name with probability 3e-8; the second would not be asked for.
         """
-        sums = (np.where(bits[rows], self.names, NOTHING).sum(axis=1) for rows in slices(*bits.shape))
+        sums = (
+            np.where(bits[rows], self.names, NOTHING).sum(axis=1) for rows in slices(*bits.shape)
+        )
         return np.concatenate([np.zeros(0, np.uint64), *sums])
 
     def unseen(self, names: np.ndarray) -> np.ndarray:
@@ -97,10 +111,14 @@ class Memory:
         first = order[np.concatenate([np.ones(len(names[:1]), bool), ordered[1:] != ordered[:-1]])]
         return np.sort(first[(names[first] != NOTHING) & ~self.tried.has(names[first])])
 
-    def verify(self, bits: np.ndarray, parent: int | np.ndarray = -1,
-               names: np.ndarray | None = None) -> Generator[Candidates, Scored, States]:
+    def verify(
+        self, bits: np.ndarray, parent: int | np.ndarray = -1, names: np.ndarray | None = None
+    ) -> Generator[Candidates, Scored, States]:
         """Ask for subgraphs [n, U], repeated ones too, and keep what is good; their states, row by row."""
-        names, parent = self.named(bits) if names is None else names, np.broadcast_to(parent, len(bits))
+        names, parent = (
+            self.named(bits) if names is None else names,
+            np.broadcast_to(parent, len(bits)),
+        )
         found = []
         for start in range(0, max(len(bits), 1), self.context.rows):
             rows = slice(start, start + self.context.rows)
@@ -128,7 +146,9 @@ class Memory:
         sign, count = changes[row, unit], np.maximum(np.count_nonzero(changes, axis=1), 1)
         weight = np.bincount(unit, 1 / count[row], minlength=len(self.worth))
         for side, worth in enumerate(self.worth.T):
-            missed = (odds[:, side] - np.bincount(row, sign * worth[unit], minlength=len(changes))) / count
+            missed = (
+                odds[:, side] - np.bincount(row, sign * worth[unit], minlength=len(changes))
+            ) / count
             error = np.bincount(unit, sign * missed[row] / count[row], minlength=len(worth))
             worth += LEARN * error / np.maximum(weight, 1)
 
@@ -152,5 +172,9 @@ def log_odds(p: np.ndarray) -> np.ndarray:
 def _ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
     """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
     tail, head = field.ends
-    nearer = field.node_hop[tail] < field.node_hop[head] if not field.directed else np.zeros(len(tail), bool)
+    nearer = (
+        field.node_hop[tail] < field.node_hop[head]
+        if not field.directed
+        else np.zeros(len(tail), bool)
+    )
     return np.where(nearer, tail, head), np.where(nearer, head, tail)

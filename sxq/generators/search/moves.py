@@ -26,7 +26,9 @@ SINGLES, PAIRED = 10, 4  # additions, and as many drops, considered for each mem
 NOISE = 1e-3  # of a score, so that equal promises take turns
 PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
 FORGET = 0.8  # of what was promised and kept, from batch to batch
-UNLIKELY = 0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
+UNLIKELY = (
+    0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
+)
 LEAPS = 4  # share of a batch, one of so many, that is leaps
 CROSSED = 3  # share of a batch, one of so many, that is children at least
 SELDOM = 0.25  # share of children that are new, at least, by which their number is chosen
@@ -72,17 +74,19 @@ def improve(memory: Memory, most: int) -> Search:
     promised = _promised(memory, members, moves)
     trust = (memory.kept + PRIOR) / (memory.promised + PRIOR)
     leapt = most // LEAPS
-    best = np.argsort(-promised * trust[moves.kind], kind="stable")[: most - most // CROSSED - leapt]
+    best = np.argsort(-promised * trust[moves.kind], kind="stable")[
+        : most - most // CROSSED - leapt
+    ]
     moves, promised = moves[best], promised[best]
     children, parents = _children(memory, int((most - len(moves.member) - leapt) / memory.novel))
     leapers, origins = leaps(memory, leapt)
     bits = np.concatenate([moves.applied(members.bits), leapers, children])
     apart = np.ones(len(bits), bool)
-    apart[:len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
+    apart[: len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
     bits[apart] = memory.field.component(bits[apart])
     names = memory.named(bits)
     fresh = memory.unseen(names)
-    memory.tried.add(moves.names[moves.names != names[:len(moves.names)]])  # of what fell apart
+    memory.tried.add(moves.names[moves.names != names[: len(moves.names)]])  # of what fell apart
     if len(children):
         new = np.count_nonzero(fresh >= len(bits) - len(children)) / len(children)
         memory.novel = max((memory.novel + new) / 2, SELDOM)
@@ -90,14 +94,19 @@ def improve(memory: Memory, most: int) -> Search:
     if not len(fresh):
         return
     before = memory.archive.free
-    found = yield from memory.verify(bits[fresh], np.concatenate([members.ids[moves.member], origins, parents])[fresh],
-                                     names[fresh])
+    found = yield from memory.verify(
+        bits[fresh],
+        np.concatenate([members.ids[moves.member], origins, parents])[fresh],
+        names[fresh],
+    )
     moved = fresh[fresh < len(moves.member)]
-    moves, promised, bits, found = moves[moved], promised[moved], bits[moved], found[:len(moved)]
+    moves, promised, bits, found = moves[moved], promised[moved], bits[moved], found[: len(moved)]
     kept = before.gains(found.values) * found.explanatory
     memory.promised = FORGET * memory.promised + np.bincount(moves.kind, promised, minlength=5)
     memory.kept = FORGET * memory.kept + np.bincount(moves.kind, kept, minlength=5)
-    memory.learn(bits.astype(np.int8) - members.bits[moves.member], found.odds - members.odds[moves.member])
+    memory.learn(
+        bits.astype(np.int8) - members.bits[moves.member], found.odds - members.odds[moves.member]
+    )
 
 
 def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +115,9 @@ def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
     one, two = memory.rng.integers(len(parents), size=(2, count))
     coins = memory.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
     first = np.unpackbits(coins, axis=1, count=units)
-    for rows, branch in zip(np.array_split(np.arange(count), len(memory.branches)), memory.branches):
+    for rows, branch in zip(
+        np.array_split(np.arange(count), len(memory.branches)), memory.branches
+    ):
         first[rows] = first[rows].take(branch, axis=1)
     bits = np.where(first, parents.bits[one], parents.bits[two])
     toggled = memory.rng.integers(bits.size, size=memory.rng.binomial(bits.size, 1 / units))
@@ -139,10 +150,25 @@ class Toggles:
         adds, far = ~bits.ravel()[place], far.ravel()[place]
         link, sign = np.where(far, memory.link[unit], -1), np.where(adds, 1, -1)
         odds = sign[:, None] * memory.worth[unit] + far[:, None] * memory.worth[link]
-        names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(far, memory.names[link], NOTHING)
-        every = ((place, -1), (member, 0), (unit, -1), (link, -1), (adds, False), (odds, 0.0), (sign + far, 0),
-                 (names, NOTHING))
-        return Toggles(*(np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)]) for own, last in every))
+        names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(
+            far, memory.names[link], NOTHING
+        )
+        every = (
+            (place, -1),
+            (member, 0),
+            (unit, -1),
+            (link, -1),
+            (adds, False),
+            (odds, 0.0),
+            (sign + far, 0),
+            (names, NOTHING),
+        )
+        return Toggles(
+            *(
+                np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)])
+                for own, last in every
+            )
+        )
 
 
 def _neighbours(memory: Memory, members: States) -> Moves:
@@ -153,12 +179,20 @@ def _neighbours(memory: Memory, members: States) -> Moves:
     toggles = Toggles.of(memory, members.bits)
     names, sizes = memory.named(members.bits), np.count_nonzero(members.bits, axis=1)
     member, (one, other) = _pairs(memory, members, toggles, names, sizes)
-    names, sizes = (own[member] + by[one] + by[other] for own, by in ((names, toggles.names), (sizes, toggles.growth)))
+    names, sizes = (
+        own[member] + by[one] + by[other]
+        for own, by in ((names, toggles.names), (sizes, toggles.growth))
+    )
     open_ = np.flatnonzero((sizes > 0) & ~memory.tried.has(names))
     member, one, other = member[open_], one[open_], other[open_]
-    return Moves(member, *(np.stack([own[one], own[other]], axis=1) for own in (toggles.unit, toggles.link)),
-                 toggles.adds[one].astype(int) + toggles.adds[other],
-                 members.odds[member] + (toggles.odds[one] + toggles.odds[other]), sizes[open_], names[open_])
+    return Moves(
+        member,
+        *(np.stack([own[one], own[other]], axis=1) for own in (toggles.unit, toggles.link)),
+        toggles.adds[one].astype(int) + toggles.adds[other],
+        members.odds[member] + (toggles.odds[one] + toggles.odds[other]),
+        sizes[open_],
+        names[open_],
+    )
 
 
 def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray, sizes: np.ndarray):
@@ -168,20 +202,27 @@ def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray,
     """
     place, member, none = toggles.place[:-1], toggles.member[:-1], len(toggles.unit) - 1
     own, bits = members.values[member], members.bits
-    expected = memory.values(np.maximum(sizes[member] + toggles.growth[:-1], 1),
-                             members.odds[member] + toggles.odds[:-1], own)
+    expected = memory.values(
+        np.maximum(sizes[member] + toggles.growth[:-1], 1),
+        members.odds[member] + toggles.odds[:-1],
+        own,
+    )
     weights = memory.rng.dirichlet(np.ones(own.shape[1]), len(members))
     gain = np.einsum("km,km->k", expected - own, weights[member])
     gain += NOISE * memory.rng.random(bits.shape).ravel()[place]
     tables = np.full((2, 2, bits.size), -np.inf)  # untried or all, added or dropped
     dropped = place + np.where(toggles.adds[:-1], 0, bits.size)
     tables[1].ravel()[dropped] = gain
-    tables[0].ravel()[dropped] = np.where(memory.tried.has(names[member] + toggles.names[:-1]), -np.inf, gain)
+    tables[0].ravel()[dropped] = np.where(
+        memory.tried.has(names[member] + toggles.names[:-1]), -np.inf, gain
+    )
     number = np.empty(bits.size, np.int64)  # of the toggle of a unit
     number[place] = np.arange(none)
     best = best_of(tables.reshape(2, 2, *bits.shape), SINGLES)
     best = np.where(best < 0, -1, number[best + bits.shape[1] * np.arange(len(members))[:, None]])
-    alone, paired = (np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED)))
+    alone, paired = (
+        np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED))
+    )
     left, right = np.triu_indices(paired.shape[1], 1)
     one = np.concatenate([alone, paired[:, left]], axis=1)
     other = np.concatenate([np.full_like(alone, none), paired[:, right]], axis=1)

@@ -28,7 +28,10 @@ from sxq.generators.protocol import Search
 from sxq.generators.search.memory import Memory, best_of
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
-SPARED = 3, 8  # units of the first hop, each spared by a guided walk: of the quick ones, of the thorough ones
+SPARED = (
+    3,
+    8,
+)  # units of the first hop, each spared by a guided walk: of the quick ones, of the thorough ones
 SIBLINGS = 6  # verified at a step of a small walk
 HALF = 30  # size at which it is half as many
 LATE = (8, 4)  # verified at a step of a large walk, the steady and the free one
@@ -43,19 +46,26 @@ def probe(memory: Memory) -> Search:
     On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
     """
     most = max(64, memory.context.allowance // PROBED)
-    wanted, units = np.zeros(len(memory.link), bool), np.argsort(-np.abs(memory.slopes), kind="stable")[:most]
+    wanted, units = (
+        np.zeros(len(memory.link), bool),
+        np.argsort(-np.abs(memory.slopes), kind="stable")[:most],
+    )
     while len(units):  # and the links on their paths
         wanted[units] = True
         units = memory.link[units[memory.link[units] >= 0]]
     units = np.flatnonzero(wanted)
-    odds = np.concatenate([np.zeros_like(memory.worth), [memory.empty]])  # the last row is the target alone
+    odds = np.concatenate(
+        [np.zeros_like(memory.worth), [memory.empty]]
+    )  # the last row is the target alone
     for start in range(0, len(units), memory.context.rows):
-        part = units[start:start + memory.context.rows]
+        part = units[start : start + memory.context.rows]
         odds[part] = (yield from memory.verify(memory.paths(part))).odds
     kept, removed = (odds[units] - odds[memory.link[units]]).T
     estimate = -memory.slopes[units]
     memory.unprobed = np.setdiff1d(memory.unprobed, units)
-    memory.worth[units] = np.stack([kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1)
+    memory.worth[units] = np.stack(
+        [kept, np.where(np.abs(estimate) > np.abs(removed), estimate, removed)], axis=1
+    )
 
 
 @dataclass(eq=False)
@@ -82,18 +92,28 @@ class Walks:
         units, unprobed = memory.field.num_units, thorough and len(memory.unprobed) > 0
         first = np.flatnonzero(memory.field.unit_hop == 1)
         first = first[np.argsort(-np.abs(memory.worth[first, 1]), kind="stable")]
-        first = first[:SPARED[thorough]] if len(first) > 1 else first[:0]
+        first = first[: SPARED[thorough]] if len(first) > 1 else first[:0]
         late = np.array(LATE if unprobed else (0,))  # of the free walks
         measured, count = len(DIRECTIONS), len(DIRECTIONS) + len(late) + len(first)
         walks = np.arange(count)
         spared = np.zeros((count, units), bool)
         spared[count - len(first) + np.arange(len(first)), first] = True
         angles = np.concatenate([DIRECTIONS, np.full(count - measured, np.pi / 2)])
-        return Walks(thorough, memory.directions(angles), spared, walks >= measured,
-                     np.full(count, thorough * SIBLINGS), np.pad(late, (measured, len(first))),
-                     unprobed & (walks == measured), np.zeros((count, units), bool),
-                     np.repeat(memory.worth[None], count, axis=0), np.zeros((count, units), bool),
-                     np.repeat(memory.empty[None], count, axis=0), np.full(count, -1), [])
+        return Walks(
+            thorough,
+            memory.directions(angles),
+            spared,
+            walks >= measured,
+            np.full(count, thorough * SIBLINGS),
+            np.pad(late, (measured, len(first))),
+            unprobed & (walks == measured),
+            np.zeros((count, units), bool),
+            np.repeat(memory.worth[None], count, axis=0),
+            np.zeros((count, units), bool),
+            np.repeat(memory.empty[None], count, axis=0),
+            np.full(count, -1),
+            [],
+        )
 
     def go(self, memory: Memory) -> Search:
         """All walks, towards the whole field or the end of the allowance; verified is where they pass, not the end."""
@@ -113,7 +133,9 @@ class Walks:
         """First-order estimates anew from where they stand, for the guided walks, and of what was not probed for the
         measured ones."""
         slopes = memory.context.slopes(~self.bits[self.guided], True)
-        self.table[self.guided, :, 1] = np.where(self.trusted[self.guided], self.table[self.guided, :, 1], -slopes)
+        self.table[self.guided, :, 1] = np.where(
+            self.trusted[self.guided], self.table[self.guided, :, 1], -slopes
+        )
         if len(memory.unprobed):
             measured = np.flatnonzero(~self.guided)
             slopes = memory.context.slopes(self.bits[measured], False)
@@ -121,7 +143,11 @@ class Walks:
 
     def advance(self, memory: Memory, size: int, step: int) -> Search:
         """Verify the walks' best siblings, and add `step` units to each; False at the end."""
-        worth = np.where(memory.field.frontiers(self.bits) & ~self.spared, _along(self.table, self.direction), -np.inf)
+        worth = np.where(
+            memory.field.frontiers(self.bits) & ~self.spared,
+            _along(self.table, self.direction),
+            -np.inf,
+        )
         width = (self.siblings / (1 + size / HALF)).astype(int)
         many = width < 1.5 * step  # units come at once: of those verified there is hardly a choice
         width = np.where(many, self.late, width)
@@ -146,12 +172,17 @@ class Walks:
         siblings = self.bits[row]
         siblings[np.arange(len(row)), unit] = True
         passed = np.concatenate(self.passed)
-        said = yield from memory.verify(np.concatenate([passed, siblings]),
-                                        np.concatenate([np.full(len(passed), -1), self.ids[row]]))
-        standing, last = self.bits.any(axis=1), slice(len(passed) - len(self.passed[-1]), len(passed))
+        said = yield from memory.verify(
+            np.concatenate([passed, siblings]),
+            np.concatenate([np.full(len(passed), -1), self.ids[row]]),
+        )
+        standing, last = (
+            self.bits.any(axis=1),
+            slice(len(passed) - len(self.passed[-1]), len(passed)),
+        )
         self.odds[standing], self.ids[standing], self.passed = said.odds[last], said.ids[last], []
         self.trusted[row, unit] = self.steady[row]
-        self.table[row, unit] = said.odds[len(passed):] - self.odds[row]
+        self.table[row, unit] = said.odds[len(passed) :] - self.odds[row]
 
 
 def _along(table: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import EXTRA, FieldPlan, HALO, Incidence, Loops, ONES
-from sxq.inference.tiles.tile import Weights, bag
+from sxq.inference.tiles.field import EXTRA, HALO, ONES, FieldPlan, Incidence, Loops
 from sxq.inference.tiles.threads import one_thread, side_by_side
+from sxq.inference.tiles.tile import Weights, bag
 
 SLOTS = 8  # states of a field at most
 ENDS = 2  # that never move
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -38,11 +39,15 @@ class States:
 
     def __init__(self, plan: FieldPlan):
         self.plan, self.known = plan, np.zeros(SLOTS, bool)  # which slots hold a state
-        self.masks = np.zeros((2 * SLOTS, plan.units + EXTRA), bool)  # units; what is always there; the halo
+        self.masks = np.zeros(
+            (2 * SLOTS, plan.units + EXTRA), bool
+        )  # units; what is always there; the halo
         self.masks[:, plan.units + ONES], self.masks[1::2, plan.units + HALO] = True, True
         self.packed = np.zeros((SLOTS, -(-plan.units // 64)), np.uint64)
         self.used, self.clock = np.zeros(SLOTS, np.int64), 0
-        self.degrees: dict[Hashable, tuple[Incidence, np.ndarray]] = {}  # [places, R] double, by what counts as degree
+        self.degrees: dict[
+            Hashable, tuple[Incidence, np.ndarray]
+        ] = {}  # [places, R] double, by what counts as degree
         self.layers: dict[Hashable, Layer] = {}
         with self.setting(range(ENDS), np.array([[False], [True]]).repeat(plan.units, axis=1)):
             pass
@@ -52,7 +57,10 @@ class States:
         """Candidates [n, U] become states: within, their values are to be written; if that fails, they are none."""
         slots = np.array(slots, np.int64)
         self.known[slots] = False
-        self.masks[2 * slots, : self.plan.units], self.masks[2 * slots + 1, : self.plan.units] = bits, ~bits
+        self.masks[2 * slots, : self.plan.units], self.masks[2 * slots + 1, : self.plan.units] = (
+            bits,
+            ~bits,
+        )
         self.packed[slots] = pack_bits(bits)
         yield
         self.known[slots] = True
@@ -63,7 +71,7 @@ class States:
             return
         kept = [one for layer in self.layers.values() for one in (layer.sums, layer.table)]
         for values in (*(degrees for _, degrees in self.degrees.values()), *kept):
-            values[2 * slot:2 * slot + 2] = values[2 * source:2 * source + 2]
+            values[2 * slot : 2 * slot + 2] = values[2 * source : 2 * source + 2]
 
     def renew(self, slots: Sequence[int], bits: np.ndarray) -> None:
         """Make candidates [n, U] states, from scratch."""
@@ -74,7 +82,11 @@ class States:
             self._fill(self.layers.values(), places)
 
     def _fill(self, layers: Iterable[Layer], places: Iterable[int]) -> None:
-        side_by_side(self._fill_one, [(layer, place) for layer in layers for place in places], self.plan.device)
+        side_by_side(
+            self._fill_one,
+            [(layer, place) for layer in layers for place in places],
+            self.plan.device,
+        )
 
     def counted(self, weights: Weights) -> np.ndarray:
         """[places, R] double: degrees of the rows that may send."""
@@ -102,7 +114,9 @@ class States:
     def _fill_one(self, item: tuple[Layer, int]) -> None:
         """The sums of a state on one side, from scratch."""
         (layer, place), rows = item, self.plan.rows(self.plan.depth - 1)
-        tail, mask, start = self.plan.memo(("outermost", layer.loops), lambda: self._outermost(layer.loops))
+        tail, mask, start = self.plan.memo(
+            ("outermost", layer.loops), lambda: self._outermost(layer.loops)
+        )
         there = self.masks[place].take(mask).nonzero()[0]
         tail, weights = tail.take(there), layer.weights
         factor = weights.tail(self.counted(weights)[place]).take(tail) if weights.tail else None
@@ -115,8 +129,11 @@ class States:
     def _outermost(self, loops: Loops) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tails and rows of the mask table of all edges; where those of each row start [R + 1]."""
         one = self.plan.edges(self.plan.depth - 1, loops)
-        return one.tail.numpy().astype(np.int64), one.mask.numpy().astype(np.int64), np.append(
-            one.start.numpy(), one.size)
+        return (
+            one.tail.numpy().astype(np.int64),
+            one.mask.numpy().astype(np.int64),
+            np.append(one.start.numpy(), one.size),
+        )
 
     def tick(self, slots: Collection[int]) -> None:
         """Some slots are used now."""
@@ -139,7 +156,9 @@ with warnings.catch_warnings():  # once in a process torch says that these are i
     torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
 
 
-def sparse(start: np.ndarray, column: np.ndarray, columns: int, values: np.ndarray | None = None) -> Tensor:
+def sparse(
+    start: np.ndarray, column: np.ndarray, columns: int, values: np.ndarray | None = None
+) -> Tensor:
     """A matrix in double precision, row by row from `start` [rows + 1] on; of ones where nothing else is said."""
     values = np.ones(len(column)) if values is None else values
     arrays, shape = map(torch.from_numpy, (start, column, values)), (len(start) - 1, columns)
@@ -158,7 +177,9 @@ def differing(packed: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.nda
     """(candidate, unit) of all bits in which candidates [n, words] differ from others."""
     apart = (packed ^ other).reshape(-1)
     words = apart.nonzero()[0]
-    which, bit = np.unpackbits(apart[words, None].view(np.uint8), axis=1, bitorder="little").nonzero()
+    which, bit = np.unpackbits(
+        apart[words, None].view(np.uint8), axis=1, bitorder="little"
+    ).nonzero()
     candidate, word = np.divmod(words[which], packed.shape[1])
     return candidate, 64 * word + bit
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.inference.tiles.field import FieldPlan, Loops
 from sxq.inference.delta.bases import States, differing
 from sxq.inference.delta.index import set_in, wiring
+from sxq.inference.tiles.field import FieldPlan, Loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,15 @@ class Changes:
     """W of n candidates, each compared with a state: bits [n, U], also packed, slots [n], rows [W]. There are 2 W
     columns, first those of G_s; a key is column * R + row."""
 
-    def __init__(self, plan: FieldPlan, states: States, bits: np.ndarray, packed: np.ndarray, slots: np.ndarray,
-                 rows: np.ndarray):
+    def __init__(
+        self,
+        plan: FieldPlan,
+        states: States,
+        bits: np.ndarray,
+        packed: np.ndarray,
+        slots: np.ndarray,
+        rows: np.ndarray,
+    ):
         if len(rows) < len(bits):
             bits, packed, slots = bits[rows], packed[rows], slots[rows]
         self.plan, self.states, self.bits, self.slots = plan, states, bits, slots
@@ -40,7 +47,9 @@ class Changes:
         column, unit = differing(packed, states.packed[slots])
         first, sign = column * self.rows, np.where(states.masks[2 * slots[column], unit], -1.0, 1.0)
         which, edge = wires.counted.of(unit)
-        touched = first[which] + wires.counted_head[edge]  # wherever a degree changes, on the side of G_s
+        touched = (
+            first[which] + wires.counted_head[edge]
+        )  # wherever a degree changes, on the side of G_s
         moved = np.bincount(touched, sign[which], self.half)
         self.moved = np.concatenate([moved, -moved])  # by how much degrees change, by key
         which, edge = wires.sent.of(unit)
@@ -53,7 +62,9 @@ class Changes:
         self.senders = self._both(self.one_side, self.half)  # [t] keys
         self.edge = self._both(edge, len(self.one_side))  # [e] which of the senders it leaves
         self.head = self._both(head, self.half)  # [e] keys
-        self.sign = np.concatenate([sign, -sign])  # [e] 1.0 where an edge is added, -1.0 where it is taken away
+        self.sign = np.concatenate(
+            [sign, -sign]
+        )  # [e] 1.0 where an edge is added, -1.0 where it is taken away
 
     @staticmethod
     def _both(values: np.ndarray, further: int) -> np.ndarray:
@@ -74,9 +85,13 @@ class Changes:
         """How the sums of a layer differ; `scaled`: whether what a row sends depends on its degree."""
         nothing = len(self.senders) + len(self.edge)
         bits = nothing.bit_length()
-        keys = np.concatenate([(self.head << bits) + np.arange(len(self.senders), nothing),
-                               self._own(bits, loops if scaled else None, nothing),
-                               *([self._heard(bits)] if scaled else [])])
+        keys = np.concatenate(
+            [
+                (self.head << bits) + np.arange(len(self.senders), nothing),
+                self._own(bits, loops if scaled else None, nothing),
+                *([self._heard(bits)] if scaled else []),
+            ]
+        )
         keys.sort()
         source, keys = keys & ((1 << bits) - 1), keys >> bits
         first = np.append(True, keys[1:] != keys[:-1]).nonzero()[0] if len(keys) else keys
@@ -84,7 +99,11 @@ class Changes:
 
     def _heard(self, bits: int) -> np.ndarray:
         """(key of the head << bits) + sender along all edges that are there in the state: on one side or the other."""
-        (runs, head, mask), masks, senders = wiring(self.plan).leaving, self.states.masks, self.one_side
+        (runs, head, mask), masks, senders = (
+            wiring(self.plan).leaving,
+            self.states.masks,
+            self.one_side,
+        )
         column, row = np.divmod(senders, self.rows)
         which, edge = runs.of(row)
         there = masks.reshape(-1)[(self.places[column] * masks.shape[1])[which] + mask[edge]]
@@ -99,4 +118,6 @@ class Changes:
         if loops == "replace":
             return (self.senders[own] << bits) + own
         times = wiring(self.plan).loops[row[own]] if loops else np.zeros(len(own), int)
-        return np.append((self.senders[own] << bits) + nothing, ((self.senders[own] << bits) + own).repeat(times))
+        return np.append(
+            (self.senders[own] << bits) + nothing, ((self.senders[own] << bits) + own).repeat(times)
+        )

@@ -37,7 +37,9 @@ class Wiring:
         self.counted = Runs.by(unit, plan.units)  # by unit, wherever a degree matters
         self.counted_head = head[self.counted.order]
         one = plan.edges(plan.depth - 1, "keep")
-        self._tail, self._head, self._mask = (ends.numpy().astype(np.int64) for ends in (one.tail, one.head, one.mask))
+        self._tail, self._head, self._mask = (
+            ends.numpy().astype(np.int64) for ends in (one.tail, one.head, one.mask)
+        )
         free = np.flatnonzero(self._mask < plan.units)
         self.sent = Runs.by(self._mask[free], plan.units)  # by unit
         self.tail, self.head = (ends[free][self.sent.order] for ends in (self._tail, self._head))

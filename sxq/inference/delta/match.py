@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from sxq.inference.delta.bases import ENDS, SLOTS, States, distance, pack_bits
 from sxq.inference.delta.changes import Changes, Terms
 from sxq.inference.tiles.field import FieldPlan
-from sxq.inference.delta.bases import ENDS, SLOTS, States, distance, pack_bits
 
 TERM = 8  # what a message that changes costs, in messages of a sum
 UNIT = 40  # what a unit that changes does
@@ -31,7 +31,9 @@ class Near:
     changes: Changes
     moves: Mapping[int, int]  # which of these -> slot in which it is remembered
     clock: int  # of the states, when they were looked up
-    found: dict[Hashable, tuple[Terms, Tensor, Tensor]] = field(default_factory=dict)  # by layer: where sums differ,
+    found: dict[Hashable, tuple[Terms, Tensor, Tensor]] = field(
+        default_factory=dict
+    )  # by layer: where sums differ,
     # the sums there, and what they are scaled
 
 
@@ -69,7 +71,12 @@ def near(plan: FieldPlan, states: States, bits: np.ndarray, moving: bool) -> Nea
         return None
     if fresh or len(rows) < changes.width:
         changes = Changes(plan, states, bits, packed, slots, rows)
-    return Near(rows, changes, {int(rows.searchsorted(first)): slot for first, slot in moves.items()}, states.clock)
+    return Near(
+        rows,
+        changes,
+        {int(rows.searchsorted(first)): slot for first, slot in moves.items()},
+        states.clock,
+    )
 
 
 def _groups(packed: np.ndarray, least: np.ndarray) -> list[np.ndarray]:

@@ -20,13 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sxq.inference.delta.bases import Layer, sparse
 from sxq.inference.delta.changes import Terms
 from sxq.inference.delta.match import Near
 from sxq.inference.tiles.field import FieldPlan, Incidence, Loops
-from sxq.inference.delta.bases import Layer, sparse
-from sxq.inference.tiles.tile import Weights
-from sxq.inference.tiles.tile import Rows, Tile
 from sxq.inference.tiles.threads import one_thread
+from sxq.inference.tiles.tile import Rows, Tile, Weights
 
 
 class NearTile(Tile):
@@ -59,14 +58,22 @@ class Differences:
 
     def sum(self, rows: Rows, weights: Weights) -> Tensor:
         """Weighted sums of the tails' rows: table [2 W * R, C]."""
-        changes, states, key = self.changes, self.changes.states, (rows.key, weights.key, self.loops)
+        changes, states, key = (
+            self.changes,
+            self.changes.states,
+            (rows.key, weights.key, self.loops),
+        )
         layer = states.layer(key, doubled(changes.plan, rows), weights, self.loops)
         terms, matrix = self._terms(weights.tail is not None)
         column, row = np.divmod(terms.keys, changes.rows)
         at = torch.from_numpy(changes.places[column] * layer.sums.shape[1] + row)
-        sums = scaled = layer.sums.flatten(0, 1).index_select(0, at) + matrix @ self._messages(layer)
+        sums = scaled = layer.sums.flatten(0, 1).index_select(0, at) + matrix @ self._messages(
+            layer
+        )
         if weights.head:
-            degrees = states.counted(weights)[changes.places[column], row] + changes.moved[terms.keys]
+            degrees = (
+                states.counted(weights)[changes.places[column], row] + changes.moved[terms.keys]
+            )
             scaled = sums * torch.from_numpy(weights.head(degrees))[:, None]
         scaled = scaled.float()
         self.tile.near.found[key] = terms, sums, scaled
@@ -75,9 +82,13 @@ class Differences:
 
     def _terms(self, scaled: bool) -> tuple[Terms, Tensor]:
         """Which rows differ, and as a sparse matrix [d, messages] by which messages."""
+
         def make() -> tuple[Terms, Tensor]:
             terms = self.changes.terms(self.loops, scaled)
-            return terms, sparse(terms.start, terms.source, len(self.changes.senders) + len(self.changes.edge) + 1)
+            return terms, sparse(
+                terms.start, terms.source, len(self.changes.senders) + len(self.changes.edge) + 1
+            )
+
         return self.tile.memo(("terms", self.loops, scaled), make)
 
     def _messages(self, layer: Layer) -> Tensor:
@@ -86,11 +97,16 @@ class Differences:
         row, now, before = changes.senders % changes.rows, np.ones(1), np.ones(1)
         if weights.tail:
             degrees = changes.states.counted(weights)[changes.at(changes.senders)]
-            now, before = weights.tail(degrees + changes.moved[changes.senders]), weights.tail(degrees)
+            now, before = (
+                weights.tail(degrees + changes.moved[changes.senders]),
+                weights.tail(degrees),
+            )
         edges = changes.sign * (now[changes.edge] if weights.tail else 1.0)
         scale = np.concatenate([np.broadcast_to(now - before, len(row)), edges, np.zeros(1)])
         rows = np.concatenate([row, row[changes.edge], np.zeros(1, np.int64)])
-        return layer.source.index_select(0, torch.from_numpy(rows)).mul_(torch.from_numpy(scale)[:, None])
+        return layer.source.index_select(0, torch.from_numpy(rows)).mul_(
+            torch.from_numpy(scale)[:, None]
+        )
 
 
 def settle(near: Near) -> None:
@@ -116,7 +132,9 @@ def settle(near: Near) -> None:
             chosen, layer = (places[column] >= 0).nonzero()[0], states.layers[key]
             to = torch.from_numpy(places[column[chosen]] * layer.sums.shape[1] + row[chosen])
             for kept, value in zip((layer.sums, layer.table), values):
-                kept.flatten(0, 1).index_copy_(0, to, value.index_select(0, torch.from_numpy(chosen)))
+                kept.flatten(0, 1).index_copy_(
+                    0, to, value.index_select(0, torch.from_numpy(chosen))
+                )
 
 
 def doubled(plan: FieldPlan, rows: Rows) -> Tensor:

@@ -11,7 +11,7 @@ from sxq.inference.kernels.base import Kernel
 from sxq.inference.kernels.gat import GAT, GATv2
 from sxq.inference.kernels.gcn import GCN
 from sxq.inference.kernels.gin import GIN, GINE
-from sxq.inference.kernels.graph import Graph, LE
+from sxq.inference.kernels.graph import LE, Graph
 from sxq.inference.kernels.powers import APPNP, SG, TAG
 from sxq.inference.kernels.sage import SAGE
 from sxq.inference.kernels.transformer import Transformer

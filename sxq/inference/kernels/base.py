@@ -10,11 +10,9 @@ from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
-from sxq.inference.tiles.tile import Edges
 from sxq.inference.tiles.field import FieldPlan, Loops
+from sxq.inference.tiles.tile import Edges, Rows, Tile, Weights
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Weights
-from sxq.inference.tiles.tile import Rows, Tile
 
 SCALARS = 8  # numbers held for a message that is weighed by one number: weights, masks, indices
 
@@ -31,8 +29,13 @@ class LayerContext:
         """The messages into the rows within `hop + further` steps."""
         return self.tile.edges(self.hop + further, loops)
 
-    def listed(self, argument: str, edges: Edges, change: Callable[[Tensor], Tensor],
-               added: Callable[[FieldPlan, Tensor], Tensor] | None = None) -> Tensor:
+    def listed(
+        self,
+        argument: str,
+        edges: Edges,
+        change: Callable[[Tensor], Tensor],
+        added: Callable[[FieldPlan, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """An edge argument of the layer [m, ...], changed row by row, in the order of the edges: [E, ...].
 
         Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per
@@ -58,7 +61,9 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it knows
-    sums = False  # whether all it does with messages is to sum them, by what only depends on degrees
+    sums = (
+        False  # whether all it does with messages is to sum them, by what only depends on degrees
+    )
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
         self.layer, self.name = layer, type(layer).__name__
@@ -91,9 +96,15 @@ def weighted(site: LayerContext, edges: Edges) -> Tensor:
 def averaged(edges: Edges) -> Tensor | Weights:
     """Scalars [E, W], not to be written to: one over the number of the row's present edges."""
     if edges.near:
-        return Weights("count", lambda plan: plan.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1))
-    return edges.shared("mean", lambda outermost: outermost.present / outermost.heads(
-        outermost.total(outermost.present).clamp_(min=1)))
+        return Weights(
+            "count", lambda plan: plan.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1)
+        )
+    return edges.shared(
+        "mean",
+        lambda outermost: (
+            outermost.present / outermost.heads(outermost.total(outermost.present).clamp_(min=1))
+        ),
+    )
 
 
 def as_column(values: Tensor) -> Tensor:
@@ -101,8 +112,9 @@ def as_column(values: Tensor) -> Tensor:
     return values.unsqueeze(-1) if values.ndim == 1 else values
 
 
-def linear_sum(edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor,
-               bias: Tensor | None) -> Tensor:
+def linear_sum(
+    edges: Edges, x: Rows, weights: Tensor | Weights, weight: Tensor, bias: Tensor | None
+) -> Tensor:
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
     Rows that are the same for every candidate are mapped once per field; other rows are summed first, where

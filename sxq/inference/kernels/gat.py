@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from sxq.inference.tiles.tile import Edges
-from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, as_column
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, as_column
 from sxq.inference.tiles.field import FieldPlan
+from sxq.inference.tiles.tile import Edges, Rows
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Rows
 
 
 class _Attention(Kernel):
@@ -25,7 +24,9 @@ class _Attention(Kernel):
         self.require_sum()
         self.loops = "replace" if layer.add_self_loops else "keep"
         self.attributes = bool(given) and layer.lin_edge is not None
-        self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)  # loops are like the others
+        self.gathers = layer.add_self_loops and isinstance(
+            layer.fill_value, str
+        )  # loops are like the others
         if self.gathers and layer.fill_value not in ("mean", "add", "sum"):
             raise Untraceable(f"{self.name} with fill_value={layer.fill_value!r}")
 
@@ -48,7 +49,9 @@ class _Attention(Kernel):
     def degrees(self, edges: Edges) -> Tensor:
         """[R, W]: by what gathered attributes are divided; the added loop is no part of the mean."""
         degrees = edges.total(edges.present)
-        return degrees.sub_(1).clamp_(min=1) if self.layer.fill_value == "mean" else degrees.fill_(1)
+        return (
+            degrees.sub_(1).clamp_(min=1) if self.layer.fill_value == "mean" else degrees.fill_(1)
+        )
 
     def embed(self, values: Tensor) -> Tensor:
         return self.layer.lin_edge(as_column(values))
@@ -67,7 +70,9 @@ class GAT(_Attention):
 
     def run(self, x: Rows, site: LayerContext) -> Tensor:
         layer, edges = self.layer, site.edges(self.loops)
-        tails, heads = (layer.lin, layer.lin) if layer.lin is not None else (layer.lin_src, layer.lin_dst)
+        tails, heads = (
+            (layer.lin, layer.lin) if layer.lin is not None else (layer.lin_src, layer.lin_dst)
+        )
         source = x.apply(tails, tails)
         own = x.within(site.hop).apply(heads, heads)
         logits = edges.tails(source.apply(self._as_tail, self._as_tail).scalars)
@@ -97,7 +102,9 @@ class GAT(_Attention):
         values = self.edge_values(edges, site)[:, None]
         logits += values
         if self.gathers:
-            gathered = edges.total(values * edges.present[:, :, None]) / self.degrees(edges).unsqueeze(-1)
+            gathered = edges.total(values * edges.present[:, :, None]) / self.degrees(
+                edges
+            ).unsqueeze(-1)
             logits.index_add_(0, edges.list.last, gathered.expand(-1, logits.shape[1], -1))
 
 
@@ -111,7 +118,9 @@ class GATv2(_Attention):
         messages += edges.gather_heads(x.within(site.hop).apply(layer.lin_r, layer.lin_r))
         if self.attributes:
             self._add_attributes(messages, edges, site)
-        messages = leaky_relu(messages, layer.negative_slope).unflatten(-1, (layer.heads, layer.out_channels))
+        messages = leaky_relu(messages, layer.negative_slope).unflatten(
+            -1, (layer.heads, layer.out_channels)
+        )
         logits = (messages * layer.att).sum(dim=-1).transpose(0, 1)
         return self.finish(edges.sum(source, edges.softmax(logits)), x, site)
 
@@ -125,5 +134,7 @@ class GATv2(_Attention):
         values = self.edge_values(edges, site)
         messages += values
         if self.gathers:
-            gathered = edges.sum_constant(values, edges.present).view(edges.columns, edges.list.rows, -1)
+            gathered = edges.sum_constant(values, edges.present).view(
+                edges.columns, edges.list.rows, -1
+            )
             messages.index_add_(1, edges.list.last, gathered / self.degrees(edges).T.unsqueeze(-1))

@@ -14,7 +14,9 @@ class GCN(Kernel):
         super().__init__(layer, given)
         self.require_sum()
         self.sums = not given
-        self.norm = norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
+        self.norm = (
+            norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
+        )
 
     def run(self, x: Rows, site: LayerContext) -> Tensor:
         if self.norm:

@@ -7,10 +7,10 @@ the same for every candidate: with 1,433 features and 16 hidden channels that is
 from torch import Tensor
 from torch.nn.functional import linear
 
-from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, linear_sum
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, linear_sum
+from sxq.inference.tiles.tile import Rows
 from sxq.inference.tracing.record import require_rowwise, split_first_linear
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Rows
 
 
 class GIN(Kernel):
@@ -46,7 +46,9 @@ class GINE(Kernel):
         edges = site.edges()
         messages = edges.gather(x).add_(site.listed("edge_attr", edges, self._embed)).relu_()
         own = x.within(site.hop).table
-        return self.layer.nn(edges.sum_messages(messages, edges.present) + (1 + self.layer.eps) * own)
+        return self.layer.nn(
+            edges.sum_messages(messages, edges.present) + (1 + self.layer.eps) * own
+        )
 
     def _embed(self, attributes: Tensor) -> Tensor:
         return attributes if self.layer.lin is None else self.layer.lin(attributes)

@@ -5,10 +5,9 @@ the mapped node itself.
 from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.inference.tiles.tile import by_column
-from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, averaged, linear_sum, weighted
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, averaged, linear_sum, weighted
+from sxq.inference.tiles.tile import Rows, by_column
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Rows
 
 
 class Graph(Kernel):
@@ -18,7 +17,9 @@ class Graph(Kernel):
         super().__init__(layer, given)
         known = (SumAggregation, MeanAggregation, *(() if given else (MaxAggregation,)))
         if type(layer.aggr_module) not in known:
-            raise Untraceable(f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}")
+            raise Untraceable(
+                f"GraphConv with aggr={layer.aggr!r}{' of weighted messages' if given else ''}"
+            )
         self.sums = not given and type(layer.aggr_module) is not MaxAggregation
 
     def held(self, channels: int) -> int:
@@ -30,7 +31,9 @@ class Graph(Kernel):
             out = layer.lin_rel(edges.maximum(x))
         else:
             weights = weighted(site, edges)
-            if type(layer.aggr_module) is MeanAggregation:  # the mean is over edges, whatever they weigh
+            if (
+                type(layer.aggr_module) is MeanAggregation
+            ):  # the mean is over edges, whatever they weigh
                 weights = weights * averaged(edges) if site.given else averaged(edges)
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
         return out.add_(x.within(site.hop).apply(layer.lin_root, layer.lin_root).table)

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.tile import Edges
 from sxq.inference.kernels.base import LayerContext, as_column
 from sxq.inference.tiles.field import FieldPlan, Incidence
-from sxq.inference.tiles.tile import Weights
+from sxq.inference.tiles.tile import Edges, Weights
 
 
 class Norm:
@@ -51,11 +50,15 @@ class Norm:
         if name is None:
             return plan.degrees(None, np.ones(plan.field.num_nodes) if self.add_loops else None)
         weight = plan.values[name].view(-1).cpu().numpy()
-        return plan.degrees(weight, plan.loop_weights(weight, self.fill) if self.add_loops else None)
+        return plan.degrees(
+            weight, plan.loop_weights(weight, self.fill) if self.add_loops else None
+        )
 
     def _loop_weights(self, plan: FieldPlan, values: Tensor) -> Tensor:
         """[n, 1]"""
-        return plan.to_device(plan.loop_weights(values.view(-1).cpu().numpy(), self.fill)).unsqueeze(-1)
+        return plan.to_device(
+            plan.loop_weights(values.view(-1).cpu().numpy(), self.fill)
+        ).unsqueeze(-1)
 
 
 def _rsqrt(degrees: np.ndarray) -> np.ndarray:

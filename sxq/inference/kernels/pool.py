@@ -10,10 +10,9 @@ from torch import Tensor, fx, nn
 from torch_geometric.nn import aggr
 from torch_geometric.utils import scatter
 
-from sxq.inference.tiles.tile import LOWEST, bag, by_column, largest
 from sxq.inference.tiles.field import FieldPlan, Incidence
+from sxq.inference.tiles.tile import LOWEST, Tile, bag, by_column, largest
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Tile
 
 REDUCTIONS = {"sum": "sum", "add": "sum", "mean": "mean", "max": "max"}
 MODULES = {aggr.SumAggregation: "sum", aggr.MeanAggregation: "mean", aggr.MaxAggregation: "max"}
@@ -43,7 +42,9 @@ class _Slabs:
         frame, self.columns = tile.frame, tile.columns
         rows = np.repeat([plan.rows(0) for plan in frame.fields], frame.counts)
         self.rows, self.count, device = int(rows.sum()), len(rows), frame.device
-        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(device)  # [R] slab of a row
+        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(
+            device
+        )  # [R] slab of a row
         start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
         column = torch.arange(self.columns, device=device)[:, None]
         self.start = (start + column * self.rows).view(-1)
@@ -56,14 +57,16 @@ class _Slabs:
     def largest(self, table: Tensor) -> Tensor:
         column = torch.arange(self.columns, device=table.device)[:, None]
         graph = (self.owner + column * self.count).view(-1)
-        return largest(table.masked_fill(self.exists[:, None] == 0, LOWEST), graph, self.columns * self.count)
+        return largest(
+            table.masked_fill(self.exists[:, None] == 0, LOWEST), graph, self.columns * self.count
+        )
 
 
 def _exists(tile: Tile, owner: Tensor) -> Tensor:
     """[R, W] one for every node that is part of the graph."""
     units_of_nodes, units = tile.degrees("ends", _ends), tile.degrees("units", _units)
     exists = (units_of_nodes > 0) | (units == 0).index_select(0, owner)
-    exists[:, tile.width:] = True
+    exists[:, tile.width :] = True
     return exists.float()
 
 

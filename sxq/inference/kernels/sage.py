@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, averaged, linear_sum
-from sxq.inference.tracing.rowwise import Untraceable
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, averaged, linear_sum
 from sxq.inference.tiles.tile import Rows
+from sxq.inference.tracing.rowwise import Untraceable
 
 
 class SAGE(Kernel):
@@ -28,7 +28,9 @@ class SAGE(Kernel):
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_l(edges.maximum(source))
         else:
-            weights = edges.present if type(layer.aggr_module) is SumAggregation else averaged(edges)
+            weights = (
+                edges.present if type(layer.aggr_module) is SumAggregation else averaged(edges)
+            )
             out = linear_sum(edges, source, weights, layer.lin_l.weight, layer.lin_l.bias)
         if layer.root_weight:
             out += x.within(site.hop).apply(layer.lin_r, layer.lin_r).table

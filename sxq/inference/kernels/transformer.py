@@ -8,10 +8,9 @@ import math
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.tile import Edges
-from sxq.inference.kernels.base import Kernel, SCALARS, LayerContext, as_column
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, as_column
+from sxq.inference.tiles.tile import Edges, Rows
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Rows
 
 
 class Transformer(Kernel):
@@ -44,8 +43,13 @@ class Transformer(Kernel):
         if site.given:
             values = site.listed("edge_attr", edges, self._embed)
             split = values.unflatten(-1, (self.layer.heads, -1)).unbind(1)
-            out += torch.stack([edges.sum_constant(values.contiguous(), weights)
-                                for values, weights in zip(split, attention.unbind(2))], dim=1)
+            out += torch.stack(
+                [
+                    edges.sum_constant(values.contiguous(), weights)
+                    for values, weights in zip(split, attention.unbind(2))
+                ],
+                dim=1,
+            )
         return out
 
     def _with_root(self, out: Tensor, own: Rows) -> Tensor:

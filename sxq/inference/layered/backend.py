@@ -18,19 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sxq.graph import Field, Graph
 from sxq.inference import CandidateBatch
+from sxq.inference.delta.match import TERM
 from sxq.inference.delta.tile import settle
 from sxq.inference.kernels.base import SCALARS, LayerContext
-from sxq.inference.delta.match import TERM
-from sxq.inference.layered.schedule import TileJob, pack
-from sxq.inference.tiles.field import FieldPlan, each
-from sxq.inference.tracing.rowwise import Untraceable
 from sxq.inference.layered.gradient import slopes
-from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.layered.schedule import TileJob, pack
 from sxq.inference.layered.steps import GRAPHS, NODES, PLAIN, Step, Trace, trace
+from sxq.inference.tiles.field import FieldPlan, each
 from sxq.inference.tiles.threads import side_by_side
+from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
-from sxq.graph import Field, Graph
 
 
 class Layered:
@@ -56,7 +56,9 @@ class Layered:
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in self.trace.steps.values():
                 if step.call and not step.varies:
-                    plan.values[step.name] = step.run(lambda name: self._fixed(name, step.hop, plan))
+                    plan.values[step.name] = step.run(
+                        lambda name: self._fixed(name, step.hop, plan)
+                    )
                 elif step.input:
                     plan.values[step.name] = rows if step.kind == NODES else inputs.get(step.input)
         return plan
@@ -75,7 +77,9 @@ class Layered:
     def cost(self, plan: FieldPlan) -> int:
         """Bytes one candidate takes at most, both graphs: masks, the messages of the largest layer, rows."""
         rows, messages = plan.rows(max(self.trace.hops - 1, 0)), self._messages(plan)
-        terms = messages * 4 * self._width // TERM if self.near else 0  # of differences: vectors, in doubles
+        terms = (
+            messages * 4 * self._width // TERM if self.near else 0
+        )  # of differences: vectors, in doubles
         return 2 * 4 * (plan.units + SCALARS * messages + terms + 4 * self._width * rows)
 
     @torch.inference_mode()
@@ -97,15 +101,26 @@ class Layered:
             out = self._run(tile)
             if len(load.bits) == 1:  # one slab
                 return [out.view(2, load.width, out.shape[1])]
-            slabs = out.view(2, load.width, -1, out.shape[1]).transpose(1, 2).split(load.slabs, dim=1)
+            slabs = (
+                out.view(2, load.width, -1, out.shape[1]).transpose(1, 2).split(load.slabs, dim=1)
+            )
             return [piece.flatten(1, 2)[:, : len(bits)] for piece, bits in zip(slabs, load.bits)]
 
     def _messages(self, plan: FieldPlan) -> int:
         """Edges of the largest layer, counted several times where a message is more than what weighs it."""
-        return plan.memo("messages", lambda: max([1] + [
-            plan.edges(step.hop + step.kernel.hops - 1, "replace").size
-            * step.kernel.held(self._channels(step.args[0].name, plan)) // SCALARS
-            for step in self.trace.varying if step.kernel]))
+        return plan.memo(
+            "messages",
+            lambda: max(
+                [1]
+                + [
+                    plan.edges(step.hop + step.kernel.hops - 1, "replace").size
+                    * step.kernel.held(self._channels(step.args[0].name, plan))
+                    // SCALARS
+                    for step in self.trace.varying
+                    if step.kernel
+                ]
+            ),
+        )
 
     def _channels(self, name: str, plan: FieldPlan) -> int:
         """How wide the value of a step is, at most."""
@@ -146,8 +161,10 @@ class Layered:
             return example
         if not isinstance(example, (tuple, list)):
             return self._rows(name, hop, tile, values).table
-        return tuple(Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
-                     for i in range(len(example)))
+        return tuple(
+            Rows(tile, hop, None, (name, hop, i), lambda plan, i=i: plan.fixed(name, hop)[i]).table
+            for i in range(len(example))
+        )
 
 
 def _sums_first(trace: Trace) -> bool:
@@ -155,8 +172,12 @@ def _sums_first(trace: Trace) -> bool:
     layer is given anything about edges: then they can be computed as differences."""
     layers = [step for step in trace.varying if step.kernel]
     first = [step for step in layers if step.hop + step.kernel.hops == trace.hops]
-    return trace.hops > 1 and not trace.pools and not any(step.given for step in layers) and all(
-        step.kernel.sums and not trace.steps[step.args[0].name].varies for step in first)
+    return (
+        trace.hops > 1
+        and not trace.pools
+        and not any(step.given for step in layers)
+        and all(step.kernel.sums and not trace.steps[step.args[0].name].varies for step in first)
+    )
 
 
 def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:

@@ -11,18 +11,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.tile import Edges
 from sxq.inference.tiles.field import EXTRA, FieldPlan, Loops
+from sxq.inference.tiles.tile import Edges, Rows, Tile
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.inference.tiles.tile import Rows, Tile
 
 
 class SoftTile(Tile):
     """Copies of one field, whose plan was loaded outside of inference mode."""
 
     def __init__(self, plan: FieldPlan, mask: Tensor):
-        self.frame, self.columns, self.mask = plan, mask.shape[1], mask  # [U + EXTRA, W]: units, loops, halo
-        self.masks = torch.ones(plan.units + EXTRA, 1, device=plan.device)  # all there is, for degrees
+        self.frame, self.columns, self.mask = (
+            plan,
+            mask.shape[1],
+            mask,
+        )  # [U + EXTRA, W]: units, loops, halo
+        self.masks = torch.ones(
+            plan.units + EXTRA, 1, device=plan.device
+        )  # all there is, for degrees
         self._memory = {}
 
     def edges(self, hop: int, loops: Loops) -> "Soft":
@@ -61,12 +66,17 @@ class Soft(Edges):
     sum_constant = maximum
 
 
-def slopes(run: Callable[[Tile], Tensor], odds: Callable[[Tensor], Tensor], plan: FieldPlan, weights: Tensor) -> Tensor:
+def slopes(
+    run: Callable[[Tile], Tensor],
+    odds: Callable[[Tensor], Tensor],
+    plan: FieldPlan,
+    weights: Tensor,
+) -> Tensor:
     """Derivatives [U + EXTRA, W] of odds(output [W, C]) [W] with respect to the weights [U + EXTRA, W] of messages.
 
     Raises Untraceable or RuntimeError for layers that cannot be differentiated this way.
     """
     mask = weights.requires_grad_()
     with torch.enable_grad(), SoftTile(plan, mask) as tile:
-        slope, = torch.autograd.grad(odds(run(tile)).sum(), mask, allow_unused=True)
+        (slope,) = torch.autograd.grad(odds(run(tile)).sum(), mask, allow_unused=True)
     return torch.zeros_like(weights) if slope is None else slope

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.inference import CandidateBatch
-from sxq.inference.delta.tile import NearTile
-from sxq.inference.delta.match import Near, near
-from sxq.inference.tiles.field import FieldPlan
 from sxq.inference.delta.bases import states_of
+from sxq.inference.delta.match import Near, near
+from sxq.inference.delta.tile import NearTile
+from sxq.inference.tiles.field import FieldPlan
 from sxq.inference.tiles.tile import Tile
 from sxq.inference.tiles.union import Union
 
-LARGEST = {"cpu": 2**18, "cuda": 2**25}  # messages of a tile's widest layer: caches hold them, a GPU is full
+LARGEST = {
+    "cpu": 2**18,
+    "cuda": 2**25,
+}  # messages of a tile's widest layer: caches hold them, a GPU is full
 NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
 FEWEST = 4  # that are cut from a batch for another thread: two take as long as four
 SMALLEST = 2**19  # messages below which a tile is not cut for the sake of another thread
@@ -37,11 +40,14 @@ class TileJob:
     owners: list[int] = field(default_factory=list)  # which batch each part is from
     fields: list[FieldPlan] = field(default_factory=list)
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
-    rows: list[np.ndarray | slice] = field(default_factory=list)  # which candidates of its batch a part holds
+    rows: list[np.ndarray | slice] = field(
+        default_factory=list
+    )  # which candidates of its batch a part holds
     near: Near | None = None  # where they are computed as differences
 
-    def add(self, owner: int, plan: FieldPlan, bits: np.ndarray,
-            rows: np.ndarray | slice = slice(None)) -> "TileJob":
+    def add(
+        self, owner: int, plan: FieldPlan, bits: np.ndarray, rows: np.ndarray | slice = slice(None)
+    ) -> "TileJob":
         self.owners.append(owner)
         self.fields.append(plan)
         self.bits.append(bits)
@@ -64,20 +70,35 @@ class TileJob:
         return Tile(frame, self.bits, self.width)
 
 
-def pack(cuts: Sequence[CandidateBatch], messages: Callable[[FieldPlan], int], device: str, threads: int,
-         differences: bool = False) -> list[TileJob]:
+def pack(
+    cuts: Sequence[CandidateBatch],
+    messages: Callable[[FieldPlan], int],
+    device: str,
+    threads: int,
+    differences: bool = False,
+) -> list[TileJob]:
     """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer.
     `differences`: whether the first layers can be computed that way."""
     sizes = [2 * messages(cut.field) for cut in cuts]
     total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
-    limit = LARGEST[device] if device != "cpu" else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
-    widths = [max(limit // size, min(NARROW, max(FEWEST, -(-len(cut.bits) // threads))))
-              for size, cut in zip(sizes, cuts)]
+    limit = (
+        LARGEST[device]
+        if device != "cpu"
+        else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
+    )
+    widths = [
+        max(limit // size, min(NARROW, max(FEWEST, -(-len(cut.bits) // threads))))
+        for size, cut in zip(sizes, cuts)
+    ]
     if len(cuts) == 1:
         return list(_cut(0, cuts[0], widths[0], differences and sizes[0] >= WIDE))
     small = [size * len(cut.bits) < ALONE for size, cut in zip(sizes, cuts)]
-    loads = [load for owner, (cut, size) in enumerate(zip(cuts, sizes)) if not small[owner]
-             for load in _cut(owner, cut, widths[owner], differences and size >= WIDE)]
+    loads = [
+        load
+        for owner, (cut, size) in enumerate(zip(cuts, sizes))
+        if not small[owner]
+        for load in _cut(owner, cut, widths[owner], differences and size >= WIDE)
+    ]
     shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]
     return loads + list(_merge(shared, limit))
 
@@ -90,11 +111,15 @@ def _cut(owner: int, cut: CandidateBatch, width: int, differences: bool) -> Iter
     rest = np.arange(len(cut.bits))
     if differences:
         left, depth = [], cut.field.depth
-        largest = max(cut.field.rows(depth - 1), cut.field.rows(depth) // 16)  # these are only flags and degrees
+        largest = max(
+            cut.field.rows(depth - 1), cut.field.rows(depth) // 16
+        )  # these are only flags and degrees
         for number, rows in enumerate(_pieces(rest, max(1, NEAR // largest))):
             found = near(cut.field, states_of(cut.field), cut.bits[rows], moving=number == 0)
             if found:
-                yield TileJob(width, near=found).add(owner, cut.field, found.changes.bits, rows[found.rows])
+                yield TileJob(width, near=found).add(
+                    owner, cut.field, found.changes.bits, rows[found.rows]
+                )
                 rows = np.delete(rows, found.rows)
             left.append(rows)
         rest = np.concatenate(left)

@@ -20,7 +20,10 @@ from sxq.inference.tracing.record import name_of, record
 from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
 
 NODES, EDGES, GRAPHS, PLAIN = "nodes", "edges", "graphs", "plain"  # what a value has one row for
-INDEX, BATCH = "index", "batch"  # edge_index, and the graph of each node: only layers and poolings read these
+INDEX, BATCH = (
+    "index",
+    "batch",
+)  # edge_index, and the graph of each node: only layers and poolings read these
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +72,15 @@ def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
     if not isinstance(output, fx.Node) or node_kind(output) != rows:
         raise Untraceable(f"the output is not one row per {rows[:-1]}")
     _reach(graph, output)
-    steps = {node.name: reader.step(node) for node in graph.nodes
-             if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)}
+    steps = {
+        node.name: reader.step(node)
+        for node in graph.nodes
+        if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)
+    }
     varying = tuple(step for step in steps.values() if step.varies)
-    return Trace(steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS)
+    return Trace(
+        steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS
+    )
 
 
 class _Reader:
@@ -83,14 +91,26 @@ class _Reader:
         self.inputs = iter((NODES, INDEX))
 
     def read(self, node: fx.Node) -> None:
-        node.meta.update(varies=any(n.meta["varies"] for n in node.all_input_nodes), hop=0, call=None)
+        node.meta.update(
+            varies=any(n.meta["varies"] for n in node.all_input_nodes), hop=0, call=None
+        )
         getattr(self, f"_{node.op}")(node)
 
     def step(self, node: fx.Node) -> Step:
         meta = node.meta
-        return Step(node.name, meta["kind"], meta["hop"], meta["varies"], meta["call"], node.args,
-                    node.kwargs, node.target if node.op == "placeholder" else None, meta.get("kernel"),
-                    meta.get("pool"), meta.get("given", {}))
+        return Step(
+            node.name,
+            meta["kind"],
+            meta["hop"],
+            meta["varies"],
+            meta["call"],
+            node.args,
+            node.kwargs,
+            node.target if node.op == "placeholder" else None,
+            meta.get("kernel"),
+            meta.get("pool"),
+            meta.get("given", {}),
+        )
 
     def _placeholder(self, node: fx.Node) -> None:
         named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
@@ -119,7 +139,9 @@ class _Reader:
         self._operation(node, node.target)
 
     def _call_method(self, node: fx.Node) -> None:
-        self._operation(node, lambda value, *args, **kwargs: getattr(value, node.target)(*args, **kwargs))
+        self._operation(
+            node, lambda value, *args, **kwargs: getattr(value, node.target)(*args, **kwargs)
+        )
 
     def _operation(self, node: fx.Node, call: Callable) -> None:
         kinds = {node_kind(n) for n in node.all_input_nodes}
@@ -131,7 +153,9 @@ class _Reader:
         elif pool := pool_of(node, None):
             self._pool(node, pool)
         elif name == "size" and node.args[1:] == (0,):
-            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)  # for `view` alone
+            node.meta.update(
+                kind=PLAIN, size=True, varies=False, call=lambda *_: -1
+            )  # for `view` alone
         else:
             check_operation(name, node)
             self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
@@ -154,10 +178,15 @@ class _Reader:
         kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
         if kinds & {INDEX, BATCH}:
             what = "edge_index" if INDEX in kinds else "batch"
-            raise Untraceable(f"{name_of(node)} looks at {what} outside a message-passing layer or pooling")
+            raise Untraceable(
+                f"{name_of(node)} looks at {what} outside a message-passing layer or pooling"
+            )
         if len(kinds) != 1:
             raise Untraceable(f"{name_of(node)} brings {' and '.join(sorted(kinds))} together")
-        if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in ("view", "reshape"):
+        if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in (
+            "view",
+            "reshape",
+        ):
             raise Untraceable("it computes with the number of nodes")
         node.meta.update(kind=kinds.pop(), call=call)
 
@@ -169,13 +198,20 @@ class _Reader:
             raise Untraceable(f"{what} is not given one tensor of node features")
         if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
             raise Untraceable(f"{what} is not given the graph's own edge_index")
-        given = {name: value for name, value in bound.items() if value is not None and value is not False}
-        other = [name for name, value in given.items()
-                 if not isinstance(value, fx.Node) or node_kind(value) != EDGES]
+        given = {
+            name: value for name, value in bound.items() if value is not None and value is not False
+        }
+        other = [
+            name
+            for name, value in given.items()
+            if not isinstance(value, fx.Node) or node_kind(value) != EDGES
+        ]
         if other:
             raise Untraceable(f"{what} is given {', '.join(other)}")
         edges = {name: value.name for name, value in given.items()}
-        node.meta.update(kind=NODES, varies=True, given=edges, kernel=kernel_of(layer, tuple(edges)))
+        node.meta.update(
+            kind=NODES, varies=True, given=edges, kernel=kernel_of(layer, tuple(edges))
+        )
         node.args, node.kwargs = (x,), {}
 
 
@@ -184,7 +220,9 @@ def _reach(graph: fx.Graph, output: fx.Node) -> None:
     for node in reversed(graph.nodes):
         kernel = node.meta.get("kernel")
         for source in node.all_input_nodes if node.op != "output" else ():
-            source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0))
+            source.meta["hop"] = max(
+                source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0)
+            )
 
 
 def _may_overwrite(node: fx.Node) -> bool:
@@ -197,4 +235,3 @@ def _may_overwrite(node: fx.Node) -> bool:
 
 def node_kind(node: fx.Node) -> str:
     return node.meta["kind"]
-

@@ -16,7 +16,11 @@ from sxq.graph import LOOP, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
 REMEMBERED = 2**20  # longest list of table rows that is kept
-ONES, HALO, EXTRA = 0, 1, 2  # mask rows behind the units: always one; one where the halo is; their number
+ONES, HALO, EXTRA = (
+    0,
+    1,
+    2,
+)  # mask rows behind the units: always one; one where the halo is; their number
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +77,20 @@ class FieldPlan:
 
     nested = True  # rows and edges within fewer hops are prefixes
 
-    def __init__(self, field: Field, depth: int, device: torch.device, units: int | None = None,
-                 whole: bool = False):
+    def __init__(
+        self,
+        field: Field,
+        depth: int,
+        device: torch.device,
+        units: int | None = None,
+        whole: bool = False,
+    ):
         self.field, self.depth, self.device = field, depth, device
         self.units = field.num_units if units is None else units  # a prefix of the field's
         self.fields, self.counts = [self], [1]
-        self.values: dict[str, Any] = {}  # results of the steps that are the same for all candidates
+        self.values: dict[
+            str, Any
+        ] = {}  # results of the steps that are the same for all candidates
         self._memory: dict[Hashable, Any] = {}
         by_hop = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
         self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every row is needed to the end
@@ -133,7 +145,9 @@ class FieldPlan:
         last = np.searchsorted(table[1], np.arange(rows), side="right") - 1
         arrays = table[:4], np.stack([start, last])
         ends, bounds = (self.to_device(array.astype(np.int32)) for array in arrays)
-        return EdgeList(rows, self.rows(hop + 1), table.shape[1], ends, bounds, self.to_device(table[4]))
+        return EdgeList(
+            rows, self.rows(hop + 1), table.shape[1], ends, bounds, self.to_device(table[4])
+        )
 
     def incidence(self, key: Hashable, make: Callable[["FieldPlan"], Incidence]) -> Incidence:
         """What `degrees` made, remembered by its key."""
@@ -152,14 +166,22 @@ class FieldPlan:
         weight = np.ones(len(self._head)) if weight is None else weight[self._edge]
         inside = self._head < rows
         free = inside & (self._mask < self.units)
-        ones, halo = (np.bincount(self._head[fixed], weight[fixed], minlength=rows)
-                      for fixed in (inside & (self._mask == self.units + kind) for kind in (ONES, HALO)))
+        ones, halo = (
+            np.bincount(self._head[fixed], weight[fixed], minlength=rows)
+            for fixed in (inside & (self._mask == self.units + kind) for kind in (ONES, HALO))
+        )
         row = np.concatenate([self._head[free], np.arange(rows), np.arange(rows)])
         order = np.argsort(row, kind="stable")
-        index = np.concatenate([self._mask[free], np.repeat([self.units + ONES, self.units + HALO], rows)])
+        index = np.concatenate(
+            [self._mask[free], np.repeat([self.units + ONES, self.units + HALO], rows)]
+        )
         weight = np.concatenate([weight[free], ones if loop is None else loop[:rows], halo])
         start = np.searchsorted(row[order], np.arange(rows))
-        arrays = index[order].astype(np.int32), weight[order].astype(np.float32), start.astype(np.int32)
+        arrays = (
+            index[order].astype(np.int32),
+            weight[order].astype(np.float32),
+            start.astype(np.int32),
+        )
         return Incidence(*map(self.to_device, arrays))
 
     def loop_weights(self, weight: np.ndarray, fill: float) -> np.ndarray:

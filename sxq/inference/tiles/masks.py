@@ -16,7 +16,9 @@ from sxq.inference.tiles.field import EXTRA, HALO, ONES
 FEW = 16  # candidates, below which torch turns the bits of one slab around faster than numpy
 
 
-def masks(units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device) -> Tensor:
+def masks(
+    units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device
+) -> Tensor:
     """[sum of slabs (U + EXTRA), 2 * width] of some fields, whose bits are [n, U] each; built on the device.
 
     On a CPU by numpy, whose small operations cost a fraction of torch's."""
@@ -36,10 +38,19 @@ def _of_few(bits: np.ndarray) -> Tensor:
     return torch.from_numpy(table).T.to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _on_host(units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int) -> np.ndarray:
-    table, start = np.empty((sum((u + EXTRA) * count for u, count in zip(units, slabs)), 2 * width), np.float32), 0
+def _on_host(
+    units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int
+) -> np.ndarray:
+    table, start = (
+        np.empty(
+            (sum((u + EXTRA) * count for u, count in zip(units, slabs)), 2 * width), np.float32
+        ),
+        0,
+    )
     for own, size, count in zip(bits, units, slabs):
-        block = table[start:start + count * (size + EXTRA)].reshape(count, size + EXTRA, 2 * width)
+        block = table[start : start + count * (size + EXTRA)].reshape(
+            count, size + EXTRA, 2 * width
+        )
         _fill(block[:, :size], own, width)
         block[:, size + ONES] = 1
         block[:, size + HALO, :width], block[:, size + HALO, width:] = 0, 1
@@ -51,23 +62,29 @@ def _fill(block: np.ndarray, bits: np.ndarray, width: int) -> None:
     """Bits [n, U] into [slabs, U, 2 * width]: `width` candidates to a slab, in the last perhaps fewer."""
     full, left = divmod(len(bits), width)
     for slab in range(full):
-        block[slab, :, :width] = np.ascontiguousarray(bits[slab * width:(slab + 1) * width].T)
+        block[slab, :, :width] = np.ascontiguousarray(bits[slab * width : (slab + 1) * width].T)
     if left:
-        block[full, :, :left], block[full, :, left:width] = bits[full * width:].T, 0
+        block[full, :, :left], block[full, :, left:width] = bits[full * width :].T, 0
     np.subtract(1, block[..., :width], out=block[..., width:])
 
 
-def _on_device(units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device) -> Tensor:
+def _on_device(
+    units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device
+) -> Tensor:
     total = [(size + EXTRA) * count for size, count in zip(units, slabs)]
     table = torch.zeros(sum(total), 2 * width, device=device)
     sources = torch.from_numpy(np.concatenate([own.ravel() for own in bits])).to(device)
-    blocks = [block.view(count, size + EXTRA, -1)
-              for block, count, size in zip(table.split(total), slabs, units)]
+    blocks = [
+        block.view(count, size + EXTRA, -1)
+        for block, count, size in zip(table.split(total), slabs, units)
+    ]
     for block, source, own in zip(blocks, sources.split([own.size for own in bits]), bits):
         source, (full, left) = source.view(own.shape), divmod(len(own), width)
-        block[:full, :-EXTRA, :width] = source[: full * width].unflatten(0, (full, width)).transpose(1, 2)
+        block[:full, :-EXTRA, :width] = (
+            source[: full * width].unflatten(0, (full, width)).transpose(1, 2)
+        )
         if left:
-            block[full, :-EXTRA, :left] = source[full * width:].T
+            block[full, :-EXTRA, :left] = source[full * width :].T
     torch.sub(1.0, table[:, :width], out=table[:, width:])
     for block in blocks:
         block[:, ONES - EXTRA] = 1.0

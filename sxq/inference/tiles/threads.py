@@ -30,7 +30,9 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.devic
 @cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """The threads of one process: those of its parent do not live on in a forked one."""
-    return ThreadPoolExecutor(threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(
+        threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,)
+    )
 
 
 @contextmanager

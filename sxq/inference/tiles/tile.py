@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.field import FieldPlan, Incidence, Loops
+from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.union import Union
-
 
 Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
 LOWEST = torch.finfo(torch.float32).min
@@ -39,7 +38,9 @@ class Tile:
 
     def __init__(self, frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int):
         self.frame, self.width, self.columns = frame, width, 2 * width
-        self.masks = masks([plan.units for plan in frame.fields], frame.counts, bits, width, frame.device)
+        self.masks = masks(
+            [plan.units for plan in frame.fields], frame.counts, bits, width, frame.device
+        )
         self._memory: dict[Hashable, Any] = {}
 
     def __enter__(self) -> "Tile":
@@ -76,15 +77,26 @@ class Tile:
 
     def inner(self, outer: int, hop: int) -> Tensor:
         """Which rows of a union within `outer` steps are within `hop`."""
-        return self.memo(("inner", outer, hop), lambda: self.frame.inner(
-            [plan.rows(outer) for plan in self.frame.fields], [plan.rows(hop) for plan in self.frame.fields]))
+        return self.memo(
+            ("inner", outer, hop),
+            lambda: self.frame.inner(
+                [plan.rows(outer) for plan in self.frame.fields],
+                [plan.rows(hop) for plan in self.frame.fields],
+            ),
+        )
 
 
 class Rows:
     """A value of the model, one row per node within `hop` steps: a table, or the same for every candidate."""
 
-    def __init__(self, tile: Tile, hop: int, table: Tensor | None, key: Hashable = None,
-                 make: Callable[[FieldPlan], Tensor] | None = None):
+    def __init__(
+        self,
+        tile: Tile,
+        hop: int,
+        table: Tensor | None,
+        key: Hashable = None,
+        make: Callable[[FieldPlan], Tensor] | None = None,
+    ):
         self.tile, self.hop, self._table, self.key, self._make = tile, hop, table, key, make
         self.varies = make is None
 
@@ -98,7 +110,7 @@ class Rows:
         `tag` tells this map from others of the same rows."""
         if self.varies:
             return Rows(self.tile, self.hop, function(self._table))
-        make = lambda plan: function(plan.listed(self.key, self._make))  # noqa: E731
+        make = lambda plan: function(plan.listed(self.key, self._make))
         return Rows(self.tile, self.hop, None, (self.key, tag), make)
 
     def within(self, hop: int) -> "Rows":
@@ -107,7 +119,9 @@ class Rows:
             return self
         if self.varies:
             return Rows(self.tile, hop, self.tile.within(self._table, self.hop, hop))
-        return Rows(self.tile, hop, None, (self.key, hop), lambda plan: self._make(plan)[: plan.rows(hop)])
+        return Rows(
+            self.tile, hop, None, (self.key, hop), lambda plan: self._make(plan)[: plan.rows(hop)]
+        )
 
     @property
     def table(self) -> Tensor:
@@ -140,7 +154,9 @@ class Edges:
     @property
     def present(self) -> Tensor:
         """[E, W] one or zero; not to be written to."""
-        return self.shared("present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask))
+        return self.shared(
+            "present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask)
+        )
 
     def shared(self, key: Hashable, make: Callable[["Edges"], Tensor]) -> Tensor:
         """Scalars [E, W] that all layers share, not to be written to: made for the outermost edges, of which
@@ -152,9 +168,16 @@ class Edges:
         values = outer.shared(key, make)
         if tile.frame.nested:
             return values[: self.list.size]
-        return values.index_select(0, tile.memo(("inner", self.hop, self.loops), lambda: tile.frame.inner(
-            [plan.edges(outermost, self.loops).size for plan in tile.frame.fields],
-            [plan.edges(self.hop, self.loops).size for plan in tile.frame.fields])))
+        return values.index_select(
+            0,
+            tile.memo(
+                ("inner", self.hop, self.loops),
+                lambda: tile.frame.inner(
+                    [plan.edges(outermost, self.loops).size for plan in tile.frame.fields],
+                    [plan.edges(self.hop, self.loops).size for plan in tile.frame.fields],
+                ),
+            ),
+        )
 
     def tails(self, scalars: Tensor) -> Tensor:
         """Scalars of the rows one hop further out, at the tail of every edge."""
@@ -175,7 +198,9 @@ class Edges:
 
     def largest(self, values: Tensor) -> Tensor:
         """Maxima over the edges of each row, [E, W, ...] -> [R, W, ...]; LOWEST for a row without any."""
-        return largest(values.flatten(1), self.list.head, self.list.rows).view(-1, *values.shape[1:])
+        return largest(values.flatten(1), self.list.head, self.list.rows).view(
+            -1, *values.shape[1:]
+        )
 
     def softmax(self, logits: Tensor) -> Tensor:
         """Attention [E, W, H] over the present edges of each row; zeros where there is none."""
@@ -191,8 +216,13 @@ class Edges:
         if weights.ndim == 2:
             return bag(source, index, start, by_column(weights))
         split = source.unflatten(1, (weights.shape[2], -1)).unbind(1)
-        return torch.stack([bag(part.contiguous(), index, start, by_column(weight))
-                            for part, weight in zip(split, weights.unbind(2))], dim=1)
+        return torch.stack(
+            [
+                bag(part.contiguous(), index, start, by_column(weight))
+                for part, weight in zip(split, weights.unbind(2))
+            ],
+            dim=1,
+        )
 
     def gather(self, rows: Rows) -> Tensor:
         """The tails' rows: messages [W, E, C]."""
@@ -201,7 +231,9 @@ class Edges:
 
     def gather_heads(self, rows: Rows) -> Tensor:
         """The heads' rows: messages [W, E, C]."""
-        return rows.table.unflatten(0, (self.columns, self.list.rows)).index_select(1, self.list.head)
+        return rows.table.unflatten(0, (self.columns, self.list.rows)).index_select(
+            1, self.list.head
+        )
 
     def sum_messages(self, messages: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of messages [W, E, C] themselves, weights [E, W]: table [T, C]."""
@@ -212,12 +244,16 @@ class Edges:
     def sum_constant(self, values: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of values [E, C] that are the same in all columns: table [T, C]."""
         _, start = self.list.bags(self.columns, shared=False)
-        index = torch.arange(self.list.size, dtype=start.dtype, device=start.device).repeat(self.columns)
+        index = torch.arange(self.list.size, dtype=start.dtype, device=start.device).repeat(
+            self.columns
+        )
         return bag(values, index, start, by_column(weights))
 
     def maximum(self, rows: Rows) -> Tensor:
         """The largest of the tails' rows in every channel, 0 for a row that has none: table [T, C]."""
-        messages = self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
+        messages = (
+            self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
+        )
         column = torch.arange(self.columns, device=messages.device)[:, None]
         row = (self.list.head + column * self.list.rows).view(-1)
         most = largest(messages, row, self.columns * self.list.rows)
@@ -242,4 +278,6 @@ def by_column(weights: Tensor) -> Tensor:
 def largest(values: Tensor, row: Tensor, rows: int) -> Tensor:
     """Maxima of values [n, k] by row [n]: [rows, k]."""
     lowest = values.new_full((rows, values.shape[1]), LOWEST)
-    return lowest.scatter_reduce_(0, row.long()[:, None].expand(-1, values.shape[1]), values, "amax")
+    return lowest.scatter_reduce_(
+        0, row.long()[:, None].expand(-1, values.shape[1]), values, "amax"
+    )

@@ -32,20 +32,29 @@ class Union:
         return self._memory[key]
 
     def rows(self, hop: int) -> int:
-        return self.memo(("rows", hop), lambda: self._total([plan.rows(hop) for plan in self.fields]))
+        return self.memo(
+            ("rows", hop), lambda: self._total([plan.rows(hop) for plan in self.fields])
+        )
 
     def edges(self, hop: int, loops: Loops) -> EdgeList:
-        return self.memo(("edges", hop, loops), lambda: self._edges(
-            [plan.edges(hop, loops) for plan in self.fields]))
+        return self.memo(
+            ("edges", hop, loops),
+            lambda: self._edges([plan.edges(hop, loops) for plan in self.fields]),
+        )
 
     def _edges(self, lists: list[EdgeList]) -> EdgeList:
         rows, sizes = [one.rows for one in lists], [one.size for one in lists]
         rows_in, edges = [one.rows_in for one in lists], self._starts(sizes)
         shared = np.repeat(_starts(rows_in), self.counts)
-        ends = self._moved([one.ends for one in lists], sizes,
-                           [self._starts(rows_in), self._starts(rows), self._masks, shared])
+        ends = self._moved(
+            [one.ends for one in lists],
+            sizes,
+            [self._starts(rows_in), self._starts(rows), self._masks, shared],
+        )
         bounds = self._moved([one.bounds for one in lists], rows, [edges, edges])
-        return EdgeList(self._total(rows), self._total(rows_in), self._total(sizes), ends, bounds, None)
+        return EdgeList(
+            self._total(rows), self._total(rows_in), self._total(sizes), ends, bounds, None
+        )
 
     def incidence(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Incidence:
         each = [plan.incidence(key, make) for plan in self.fields]
@@ -55,11 +64,15 @@ class Union:
         return Incidence(index[0], self._side_by_side([one.weight for one in each]), start[0])
 
     def listed(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
-        return self.memo(("listed", key), lambda: self._side_by_side(
-            [plan.listed(key, make) for plan in self.fields]))
+        return self.memo(
+            ("listed", key),
+            lambda: self._side_by_side([plan.listed(key, make) for plan in self.fields]),
+        )
 
     def once(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
-        return self.memo(("once", key), lambda: torch.cat([plan.listed(key, make) for plan in self.fields]))
+        return self.memo(
+            ("once", key), lambda: torch.cat([plan.listed(key, make) for plan in self.fields])
+        )
 
     def inner(self, outer: Sequence[int], sizes: Sequence[int]) -> Tensor:
         """Which of `outer[i]` numbers per slab are the first `sizes[i]`."""
@@ -68,14 +81,22 @@ class Union:
 
     def _side_by_side(self, values: Sequence[Tensor]) -> Tensor:
         """[n_i, ...] per field -> the same for every slab, one behind the other."""
-        return torch.cat([value.repeat(count, *[1] * (value.ndim - 1))
-                          for value, count in zip(values, self.counts)])
+        return torch.cat(
+            [
+                value.repeat(count, *[1] * (value.ndim - 1))
+                for value, count in zip(values, self.counts)
+            ]
+        )
 
-    def _moved(self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]) -> Tensor:
+    def _moved(
+        self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]
+    ) -> Tensor:
         """Numbers [k, size_i] per field -> those of every slab [k, total], plus base [k, slabs]."""
         base = torch.from_numpy(np.array(base, np.int32)).to(self.device)
-        moved = [(one[:, None] + own[:, :, None]).flatten(1)
-                 for one, own in zip(numbers, base.split(list(self.counts), dim=1))]
+        moved = [
+            (one[:, None] + own[:, :, None]).flatten(1)
+            for one, own in zip(numbers, base.split(list(self.counts), dim=1))
+        ]
         return torch.cat(moved, dim=1)
 
     @cached_property

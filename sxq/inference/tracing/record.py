@@ -23,7 +23,9 @@ class _Tracer(fx.Tracer):
     """Stops at what we have a word for."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        known = isinstance(module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES))
+        known = isinstance(
+            module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES)
+        )
         return known or super().is_leaf_module(module, name)
 
 
@@ -38,15 +40,20 @@ class _Explicit(nn.Module):
         return self.module(x, edge_index)
 
 
-def record(module: nn.Module, arguments: tuple[str, ...], inputs: int) -> tuple[nn.Module, fx.Graph]:
+def record(
+    module: nn.Module, arguments: tuple[str, ...], inputs: int
+) -> tuple[nn.Module, fx.Graph]:
     """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the
     module they refer to. Raises Untraceable, for one where the way through the code depends on the values.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
         return record(_Explicit(module), arguments, inputs)
-    unused = {p.name: None if p.default is p.empty else p.default for p in parameters[inputs:]
-              if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    unused = {
+        p.name: None if p.default is p.empty else p.default
+        for p in parameters[inputs:]
+        if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
     try:
         with recorded():
             graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
@@ -103,6 +110,7 @@ def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
 @contextmanager
 def recorded() -> Iterator[None]:
     """Within, PyG's poolings are recorded as one call each: their bodies look at values."""
+
     def record(src, index, dim=0, dim_size=None, reduce="sum"):
         if not isinstance(src, fx.Proxy):
             return scatter(src, index, dim, dim_size, reduce)
@@ -110,7 +118,9 @@ def recorded() -> Iterator[None]:
 
     call = aggr.Aggregation.__call__
     glob.scatter = record
-    aggr.Aggregation.__call__ = lambda self, *args, **kwargs: nn.Module.__call__(self, *args, **kwargs)
+    aggr.Aggregation.__call__ = lambda self, *args, **kwargs: nn.Module.__call__(
+        self, *args, **kwargs
+    )
     try:
         yield
     finally:

@@ -12,26 +12,55 @@ class Untraceable(Exception):
     """Why a model cannot run layer by layer; the message goes into the plan."""
 
 
-POINTWISE = frozenset("""
+POINTWISE = frozenset(
+    """
     add iadd sub isub mul imul truediv itruediv div neg pow abs exp log log1p expm1 sqrt rsqrt reciprocal
     square sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish
     leaky_relu leaky_relu_ prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus
     softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
     zeros_like ones_like eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
-    dropout dropout_ feature_dropout alpha_dropout identity""".split())
-ALONG = frozenset("""
+    dropout dropout_ feature_dropout alpha_dropout identity""".split()
+)
+ALONG = frozenset(
+    """
     softmax log_softmax softmin sum mean prod norm normalize amax amin max min argmax argmin logsumexp std
     var cat concat stack squeeze unsqueeze chunk split unbind select narrow cumsum topk sort glu
-    flatten""".split())
+    flatten""".split()
+)
 SHAPE = frozenset(["view", "reshape"])
-TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, when given a dim
-DEFAULT_DIM = {"cat": 0, "concat": 0, "stack": 0, "chunk": 0, "split": 0, "unbind": 0, "normalize": 1,
-               "glu": -1, "topk": -1, "sort": -1, "flatten": 0}
+TUPLES = frozenset(
+    "max min chunk split unbind topk sort".split()
+)  # several results, when given a dim
+DEFAULT_DIM = {
+    "cat": 0,
+    "concat": 0,
+    "stack": 0,
+    "chunk": 0,
+    "split": 0,
+    "unbind": 0,
+    "normalize": 1,
+    "glu": -1,
+    "topk": -1,
+    "sort": -1,
+    "flatten": 0,
+}
 DIM_POSITION = {"split": 2, "chunk": 2, "normalize": 2, "topk": 2, "norm": 2}
-MODULES = (nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout, nn.LayerNorm, nn.Bilinear, nn.PReLU,
-           pyg.Linear, pyg.MessageNorm)
-ACTIVATIONS = frozenset(name for name in vars(nn.modules.activation)
-                        if name[0].isupper() and name != "MultiheadAttention")
+MODULES = (
+    nn.Linear,
+    nn.Identity,
+    nn.Dropout,
+    nn.AlphaDropout,
+    nn.LayerNorm,
+    nn.Bilinear,
+    nn.PReLU,
+    pyg.Linear,
+    pyg.MessageNorm,
+)
+ACTIVATIONS = frozenset(
+    name
+    for name in vars(nn.modules.activation)
+    if name[0].isupper() and name != "MultiheadAttention"
+)
 
 
 def check_module(module: nn.Module) -> None:
@@ -47,7 +76,8 @@ def check_module(module: nn.Module) -> None:
     elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin)):
         _check_dim(name, module.dim)
     elif type(module) not in MODULES and not (
-            name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")):
+        name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")
+    ):
         raise Untraceable(f"no layered form of {name} is known")
 
 
@@ -60,7 +90,9 @@ def check_operation(name: str, node: fx.Node) -> None:
     if name in SHAPE:
         sizes = node.args[1:] if not isinstance(node.args[1], (tuple, list)) else node.args[1]
         if sizes[0] != -1 and not (isinstance(sizes[0], fx.Node) and sizes[0].meta.get("size")):
-            raise Untraceable(f"{name}{tuple(map(str, sizes))} may mix nodes: its first size is not -1")
+            raise Untraceable(
+                f"{name}{tuple(map(str, sizes))} may mix nodes: its first size is not -1"
+            )
     elif name in ALONG:
         dim = node.kwargs.get("dim", node.kwargs.get("start_dim"))
         position = DIM_POSITION.get(name, 1)

@@ -4,7 +4,7 @@ The verbs: `train_attributors(instances, probabilities, masked, values)` learns 
 instance and a ratio, `select` picks units; `to_bytes` and `load` write and read them as safetensors.
 """
 
-from sxq.models.refine.attributor import AttributorSpec, Attributors, check_fits, concrete
+from sxq.models.refine.attributor import Attributors, AttributorSpec, check_fits, concrete
 from sxq.models.refine.finetuning import SELECTIONS, fine_tune, select
 from sxq.models.refine.instances import Batch, Instances
 from sxq.models.refine.keeping import load, to_bytes
@@ -12,11 +12,27 @@ from sxq.models.refine.train import (
     PRESETS,
     PRETRAINING_OPTIONS,
     Pretrained,
-    train_attributors,
     read,
     saliency,
+    train_attributors,
 )
 
-__all__ = ["Attributors", "AttributorSpec", "Batch", "Instances", "PRESETS", "PRETRAINING_OPTIONS", "Pretrained",
-           "SELECTIONS", "check_fits", "concrete", "fine_tune", "load", "read", "saliency", "select",
-           "to_bytes", "train_attributors"]
+__all__ = [
+    "Attributors",
+    "AttributorSpec",
+    "Batch",
+    "Instances",
+    "PRESETS",
+    "PRETRAINING_OPTIONS",
+    "Pretrained",
+    "SELECTIONS",
+    "check_fits",
+    "concrete",
+    "fine_tune",
+    "load",
+    "read",
+    "saliency",
+    "select",
+    "to_bytes",
+    "train_attributors",
+]

@@ -20,7 +20,6 @@ from torch_geometric.nn import GraphConv, global_mean_pool
 
 from sxq.models.refine.instances import Batch
 
-
 LARGEST = 5.0  # of |alpha|: sigmoid(5) is 0.993
 
 
@@ -45,10 +44,15 @@ class Attributor(nn.Module):
         super().__init__()
         self.spec = spec
         self.first = nn.Linear(spec.in_channels, spec.hidden)
-        self.convs = nn.ModuleList(GraphConv(spec.hidden, spec.hidden, aggr="mean") for _ in range(spec.layers))
+        self.convs = nn.ModuleList(
+            GraphConv(spec.hidden, spec.hidden, aggr="mean") for _ in range(spec.layers)
+        )
         ends = 3 if spec.rooted else 2
-        self.decoder = nn.Sequential(nn.Linear(ends * spec.hidden + spec.edge_features, spec.hidden), nn.ReLU(),
-                                     nn.Linear(spec.hidden, 1, bias=False))  # centred: a bias would be nothing
+        self.decoder = nn.Sequential(
+            nn.Linear(ends * spec.hidden + spec.edge_features, spec.hidden),
+            nn.ReLU(),
+            nn.Linear(spec.hidden, 1, bias=False),
+        )  # centred: a bias would be nothing
 
     def encode(self, batch: Batch, mask: Tensor | None = None) -> Tensor:
         """Node embeddings [N, hidden], edges weighed by mask [E]."""
@@ -94,5 +98,8 @@ def concrete(alpha: Tensor, temperature: float, noise: Tensor | None = None) -> 
 
 def check_fits(spec: AttributorSpec, found: Mapping[str, int | bool]) -> list[str]:
     """What of in_channels, classes, edge_features, rooted differs from what a model and its graph have."""
-    return [f"{name} is {getattr(spec, name)}, expected {value}" for name, value in found.items()
-            if getattr(spec, name) != value]
+    return [
+        f"{name} is {getattr(spec, name)}, expected {value}"
+        for name, value in found.items()
+        if getattr(spec, name) != value
+    ]

@@ -25,24 +25,51 @@ SELECTIONS = ("sample", "top")
 EDGES = 200_000  # most edges of the copies that go side by side
 
 
-def fine_tune(attributor: Attributor, batch: Batch, target: Tensor, masked: Masked, counts: Sequence[int], *,
-              steps: int = 20, lr: float = 1e-4, selection: str = "sample",
-              generator: torch.Generator | None = None) -> Tensor:
+def fine_tune(
+    attributor: Attributor,
+    batch: Batch,
+    target: Tensor,
+    masked: Masked,
+    counts: Sequence[int],
+    *,
+    steps: int = 20,
+    lr: float = 1e-4,
+    selection: str = "sample",
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Logits alpha [K, U] of one instance after fine-tuning K copies, each for so many selected units; target [1, C].
 
     `attributor` is left as it was. Randomness comes from `generator` (CPU).
     """
     step = max(1, EDGES // max(1, len(batch.unit)))
     options = {"steps": steps, "lr": lr, "selection": selection, "generator": generator}
-    return torch.cat([_side_by_side(attributor, batch, target, masked, counts[start:start + step], **options)
-                      for start in range(0, len(counts), step)])
+    return torch.cat(
+        [
+            _side_by_side(
+                attributor, batch, target, masked, counts[start : start + step], **options
+            )
+            for start in range(0, len(counts), step)
+        ]
+    )
 
 
-def _side_by_side(attributor: Attributor, batch: Batch, target: Tensor, masked: Masked, counts: Sequence[int], *,
-                  steps: int, lr: float, selection: str, generator: torch.Generator | None) -> Tensor:
+def _side_by_side(
+    attributor: Attributor,
+    batch: Batch,
+    target: Tensor,
+    masked: Masked,
+    counts: Sequence[int],
+    *,
+    steps: int,
+    lr: float,
+    selection: str,
+    generator: torch.Generator | None,
+) -> Tensor:
     copies = batch.copies(len(counts))
-    own = {name: value.detach().expand(len(counts), *value.shape).clone().requires_grad_()
-           for name, value in attributor.named_parameters()}
+    own = {
+        name: value.detach().expand(len(counts), *value.shape).clone().requires_grad_()
+        for name, value in attributor.named_parameters()
+    }
     ranked = vmap(lambda parameters: functional_call(attributor, parameters, (batch,)))
     optimizer = torch.optim.Adam(own.values(), lr)
     with torch.enable_grad():
@@ -51,17 +78,28 @@ def _side_by_side(attributor: Attributor, batch: Batch, target: Tensor, masked: 
             alpha = ranked(own)
             noise = torch.rand(alpha.shape, generator=generator).to(alpha.device)
             mask = concrete(alpha, attributor.spec.temperature, noise)
-            chosen = torch.stack([select(row, count, selection, generator)
-                                  for row, count in zip(mask.detach(), counts)])
+            chosen = torch.stack(
+                [
+                    select(row, count, selection, generator)
+                    for row, count in zip(mask.detach(), counts)
+                ]
+            )
             log_p = masked(copies, copies.spread((mask * chosen).flatten()))
-            (len(counts) * losses.fidelity(log_p, target)).backward()  # a mean over copies, but each has its own step
+            (
+                len(counts) * losses.fidelity(log_p, target)
+            ).backward()  # a mean over copies, but each has its own step
             optimizer.step()
     with torch.no_grad():
         return ranked(own)
 
 
-def select(probability: Tensor, count: int, selection: str = "sample", generator: torch.Generator | None = None,
-           draws: int | None = None) -> Tensor:
+def select(
+    probability: Tensor,
+    count: int,
+    selection: str = "sample",
+    generator: torch.Generator | None = None,
+    draws: int | None = None,
+) -> Tensor:
     """`count` of the units probability [U] as 0/1 [U], or as many draws [draws, U] at once.
 
     Sampled without replacement, unit by unit with probabilities proportional to `probability` (Gumbel's top-k).
@@ -70,5 +108,7 @@ def select(probability: Tensor, count: int, selection: str = "sample", generator
     if selection == "sample":
         noise = torch.rand(key.shape, generator=generator).clamp(1e-12, 1 - 1e-7)
         key = key - (-noise.log()).log()
-    chosen = torch.zeros_like(key).scatter_(1, key.topk(min(count, key.shape[1]), dim=1).indices, 1.0)
+    chosen = torch.zeros_like(key).scatter_(
+        1, key.topk(min(count, key.shape[1]), dim=1).indices, 1.0
+    )
     return (chosen if draws else chosen[0]).to(probability.device)

@@ -26,13 +26,18 @@ class Batch:
     owner: Tensor  # [N] the instance of each node
     unit: Tensor  # [E] the unit of each edge, -1 for halo
     unit_owner: Tensor  # [U] the instance of each unit
-    root: Tensor | None  # [B] the target node of each instance; None where whole graphs are explained
+    root: (
+        Tensor | None
+    )  # [B] the target node of each instance; None where whole graphs are explained
     size: int  # B
 
     def spread(self, mask: Tensor) -> Tensor:
         """From units [U] to edges [E]: halo edges are there whatever happens."""
-        return torch.where(self.unit >= 0, mask[self.unit.clamp(min=0)], mask.new_ones(())) if len(mask) else \
-            mask.new_ones(len(self.unit))
+        return (
+            torch.where(self.unit >= 0, mask[self.unit.clamp(min=0)], mask.new_ones(()))
+            if len(mask)
+            else mask.new_ones(len(self.unit))
+        )
 
     def copies(self, count: int) -> "Batch":
         """The same instances `count` times, one round behind the other."""
@@ -46,9 +51,17 @@ class Batch:
 
         unit = torch.where(self.unit.repeat(count) >= 0, again(self.unit, len(self.unit_owner)), -1)
         edge_index = torch.stack([again(ends, len(self.x)) for ends in self.edge_index])
-        return Batch(again(self.x), edge_index, again(self.edge_weight), again(self.edge_attr),
-                     again(self.owner, self.size), unit, again(self.unit_owner, self.size),
-                     again(self.root, len(self.x)), count * self.size)
+        return Batch(
+            again(self.x),
+            edge_index,
+            again(self.edge_weight),
+            again(self.edge_attr),
+            again(self.owner, self.size),
+            unit,
+            again(self.unit_owner, self.size),
+            again(self.root, len(self.x)),
+            count * self.size,
+        )
 
     def gather(self, values: Tensor) -> Tensor:
         """Means of edge values [E, ...] over the edges of each unit: [U, ...]."""
@@ -67,16 +80,28 @@ class Instances:
     def __init__(self, pairs: Sequence[tuple[Graph, Field]]):
         edges = [np.flatnonzero(field.unit != LOOP) for _, field in pairs]
         self.rooted = bool(pairs) and pairs[0][1].rooted
-        self._nodes, self._edges, self._units = (_pointer(sizes) for sizes in (
-            [field.num_nodes for _, field in pairs], map(len, edges), [field.num_units for _, field in pairs]))
+        self._nodes, self._edges, self._units = (
+            _pointer(sizes)
+            for sizes in (
+                [field.num_nodes for _, field in pairs],
+                map(len, edges),
+                [field.num_units for _, field in pairs],
+            )
+        )
         self.x = _join([graph.features(field.nodes) for graph, field in pairs])
-        self.edge_index = _join([field.edge_index[:, own].T for (_, field), own in zip(pairs, edges)])
+        self.edge_index = _join(
+            [field.edge_index[:, own].T for (_, field), own in zip(pairs, edges)]
+        )
         self.unit = _join([field.unit[own] for (_, field), own in zip(pairs, edges)])
-        self.edges = [field.edges[own] for (_, field), own in zip(pairs, edges)]  # numbers in their own graph
+        self.edges = [
+            field.edges[own] for (_, field), own in zip(pairs, edges)
+        ]  # numbers in their own graph
         self.edge_weight, self.edge_attr = (
-            None if getattr(pairs[0][0], name) is None else
-            _join([getattr(graph, name)[own] for (graph, _), own in zip(pairs, self.edges)])
-            for name in ("edge_weight", "edge_attr"))
+            None
+            if getattr(pairs[0][0], name) is None
+            else _join([getattr(graph, name)[own] for (graph, _), own in zip(pairs, self.edges)])
+            for name in ("edge_weight", "edge_attr")
+        )
 
     def __len__(self) -> int:
         return len(self._nodes) - 1
@@ -88,20 +113,36 @@ class Instances:
 
     def unit_of(self, number: int) -> np.ndarray:
         """The unit of each edge of one instance, -2 for halo."""
-        return self.unit[self._edges[number]:self._edges[number + 1]]
+        return self.unit[self._edges[number] : self._edges[number + 1]]
 
     def batch(self, numbers: np.ndarray, device: torch.device) -> Batch:
         """Some instances, in the order given."""
-        (nodes, owner), (edges, of) = (_ranges(pointer, numbers) for pointer in (self._nodes, self._edges))
-        node_start, unit_start = (np.cumsum([0, *np.diff(pointer)[numbers][:-1]]) for pointer in
-                                  (self._nodes, self._units))
+        (nodes, owner), (edges, of) = (
+            _ranges(pointer, numbers) for pointer in (self._nodes, self._edges)
+        )
+        node_start, unit_start = (
+            np.cumsum([0, *np.diff(pointer)[numbers][:-1]])
+            for pointer in (self._nodes, self._units)
+        )
         unit = self.unit[edges]
-        arrays = (self.x[nodes], (self.edge_index[edges] + node_start[of][:, None]).T, self.edge_weight, self.edge_attr,
-                  owner, np.where(unit >= 0, unit + unit_start[of], -1),
-                  np.repeat(np.arange(len(numbers)), self.num_units[numbers]), node_start if self.rooted else None)
-        picked = [array if place not in (2, 3) or array is None else array[edges] for place, array in enumerate(arrays)]
-        tensors = (None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
-                   for array in picked)
+        arrays = (
+            self.x[nodes],
+            (self.edge_index[edges] + node_start[of][:, None]).T,
+            self.edge_weight,
+            self.edge_attr,
+            owner,
+            np.where(unit >= 0, unit + unit_start[of], -1),
+            np.repeat(np.arange(len(numbers)), self.num_units[numbers]),
+            node_start if self.rooted else None,
+        )
+        picked = [
+            array if place not in (2, 3) or array is None else array[edges]
+            for place, array in enumerate(arrays)
+        ]
+        tensors = (
+            None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            for array in picked
+        )
         return Batch(*tensors, len(numbers))
 
 

@@ -5,14 +5,16 @@ from dataclasses import asdict
 from typing import Any
 
 from sxq.models import weights
-from sxq.models.refine.attributor import AttributorSpec, Attributors
+from sxq.models.refine.attributor import Attributors, AttributorSpec
 from sxq.models.refine.train import Pretrained
 
 
 def to_bytes(pretrained: Pretrained) -> tuple[bytes, dict[str, Any]]:
     """The weights, and everything else as plain values."""
-    return weights.to_bytes(pretrained.attributors), {"attributor": asdict(pretrained.spec),
-                                                      "fine_tune": pretrained.fine_tune}
+    return weights.to_bytes(pretrained.attributors), {
+        "attributor": asdict(pretrained.spec),
+        "fine_tune": pretrained.fine_tune,
+    }
 
 
 def load(content: bytes, spec: Mapping[str, Any]) -> Pretrained:

@@ -27,7 +27,9 @@ def contrastive(representations: Tensor, classes: Tensor) -> Tensor:
     anchors = same.any(dim=1)
     if not anchors.any():
         return representations.sum() * 0
-    return -(log_share.masked_fill(~same, 0).sum(dim=1) / same.sum(dim=1).clamp(min=1))[anchors].mean()
+    return -(log_share.masked_fill(~same, 0).sum(dim=1) / same.sum(dim=1).clamp(min=1))[
+        anchors
+    ].mean()
 
 
 def size(mask: Tensor) -> Tensor:

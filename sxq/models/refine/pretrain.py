@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import DataError
-from sxq.models.edge_mask import instances_of, log_probabilities, probabilities_of
-from sxq.models.borrow import Model
 from sxq.graph import Graph, GraphSet
 from sxq.models import refine
+from sxq.models.borrow import Model
+from sxq.models.edge_mask import instances_of, log_probabilities, probabilities_of
 from sxq.models.refine import Instances, Pretrained
 
 
@@ -21,23 +21,46 @@ class Learned:
     pretrained: Pretrained
     options: Mapping[str, Any]
     targets: np.ndarray  # positions learned from
-    saliency: Mapping[str, Any]  # target, class, edge, saliency: one row for each edge of each target
+    saliency: Mapping[
+        str, Any
+    ]  # target, class, edge, saliency: one row for each edge of each target
 
 
-def pretrain(model: Model, graph: Graph | GraphSet, options, progress: Callable | None = None,
-             should_stop: Callable[[], bool] = lambda: False) -> Learned:
+def pretrain(
+    model: Model,
+    graph: Graph | GraphSet,
+    options,
+    progress: Callable | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Learned:
     """Learn the attributors of a model on a collection, or on the fields of random nodes of a graph.
 
     Raises UnknownName, InvalidValue (options), DataError (nothing to learn from), ModelError.
     """
     values = refine.read(options)
     positions = _targets(graph, values)
-    instances, probabilities = instances_of(model, graph, positions), probabilities_of(model, positions)
-    pretrained = refine.train_attributors(instances, probabilities, lambda batch, mask: log_probabilities(model, batch, mask),
-                                 values, model.device, progress, should_stop)
+    instances, probabilities = (
+        instances_of(model, graph, positions),
+        probabilities_of(model, positions),
+    )
+    pretrained = refine.train_attributors(
+        instances,
+        probabilities,
+        lambda batch, mask: log_probabilities(model, batch, mask),
+        values,
+        model.device,
+        progress,
+        should_stop,
+    )
     classes = probabilities.argmax(axis=1)
-    return Learned(pretrained, values, positions,
-                   _columns(graph, positions, instances, classes, refine.saliency(pretrained, instances, classes)))
+    return Learned(
+        pretrained,
+        values,
+        positions,
+        _columns(
+            graph, positions, instances, classes, refine.saliency(pretrained, instances, classes)
+        ),
+    )
 
 
 def _targets(graph: Graph | GraphSet, values: Mapping[str, Any]) -> np.ndarray:
@@ -49,17 +72,26 @@ def _targets(graph: Graph | GraphSet, values: Mapping[str, Any]) -> np.ndarray:
         chosen = chosen[split == values["split"]]
         if not len(chosen):
             held = sorted({*split} - {""})
-            raise DataError(f"SPLIT = {values['split']} names no target; splits are {', '.join(held) or 'not known'}")
+            raise DataError(
+                f"SPLIT = {values['split']} names no target; splits are {', '.join(held) or 'not known'}"
+            )
     if isinstance(graph, Graph):
         rng = np.random.default_rng(values["seed"])
         chosen = np.sort(rng.choice(chosen, min(values["nodes"], len(chosen)), replace=False))
     return chosen
 
 
-def _columns(graph: Graph | GraphSet, positions: np.ndarray, instances: Instances, classes: np.ndarray,
-             saliency: list[np.ndarray]) -> dict[str, Any]:
+def _columns(
+    graph: Graph | GraphSet,
+    positions: np.ndarray,
+    instances: Instances,
+    classes: np.ndarray,
+    saliency: list[np.ndarray],
+) -> dict[str, Any]:
     """One row for each candidate edge; its number is that of the table `edges`."""
-    first = graph.edge_ptr[positions] if isinstance(graph, GraphSet) else np.zeros(len(positions), int)
+    first = (
+        graph.edge_ptr[positions] if isinstance(graph, GraphSet) else np.zeros(len(positions), int)
+    )
     edges, values, sizes = [], [], []
     for number, own in enumerate(saliency):
         unit = instances.unit_of(number)
@@ -67,5 +99,9 @@ def _columns(graph: Graph | GraphSet, positions: np.ndarray, instances: Instance
         values.append(own[unit[unit >= 0]])
         sizes.append(len(values[-1]))
     keys = [graph.key(position) for position in positions]
-    return {"target": [key for key, size in zip(keys, sizes) for _ in range(size)], "class": np.repeat(classes, sizes),
-            "edge": np.concatenate(edges), "saliency": np.concatenate(values)}
+    return {
+        "target": [key for key, size in zip(keys, sizes) for _ in range(size)],
+        "class": np.repeat(classes, sizes),
+        "edge": np.concatenate(edges),
+        "saliency": np.concatenate(values),
+    }

@@ -25,7 +25,7 @@ from sxq.errors import DataError, InvalidValue, ModelError, UnknownName
 from sxq.models.architectures import seeded
 from sxq.models.options import Option, Options, read_options
 from sxq.models.refine import losses
-from sxq.models.refine.attributor import AttributorSpec, Attributors, concrete
+from sxq.models.refine.attributor import Attributors, AttributorSpec, concrete
 from sxq.models.refine.instances import Batch, Instances
 
 PRESETS = {  # the variants of the paper's ablation, its table 1
@@ -54,7 +54,9 @@ PRETRAINING_OPTIONS = {
 LEAST_FALL = 0.99  # a loss counts as fallen when it is below this share of the best so far
 PROGRESS_SECONDS = 0.1
 
-Masked = Callable[[Batch, Tensor], Tensor]  # (instances, edge mask [E]) -> log-probabilities [B, C], differentiable
+Masked = Callable[
+    [Batch, Tensor], Tensor
+]  # (instances, edge mask [E]) -> log-probabilities [B, C], differentiable
 Progress = Callable[[int, int, float], None]  # epoch, epochs, loss
 
 
@@ -65,7 +67,9 @@ class Pretrained:
     attributors: Attributors  # on the CPU, eval mode
     spec: AttributorSpec
     fine_tune: bool
-    losses: tuple[dict[str, float], ...] = ()  # of every epoch: total, fidelity, contrastive, size, entropy
+    losses: tuple[
+        dict[str, float], ...
+    ] = ()  # of every epoch: total, fidelity, contrastive, size, entropy
     stopped: str = ""  # why before the last epoch
 
 
@@ -76,15 +80,26 @@ def read(options: Options) -> dict[str, Any]:
     if name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
     for option, preset in PRESETS[name].items():
-        if option != "fine_tune" and values[option] is not None and values[option] != preset and name != "refine":
+        if (
+            option != "fine_tune"
+            and values[option] is not None
+            and values[option] != preset
+            and name != "refine"
+        ):
             raise InvalidValue(f"{option.upper()} = {values[option]} contradicts PRESET = {name}")
     given = {option: value for option, value in values.items() if value is not None}
     return {**values, **PRESETS[name], **given, "preset": name}
 
 
-def train_attributors(instances: Instances, probabilities: np.ndarray, masked: Masked, values: Mapping[str, Any],
-             device: torch.device, progress: Progress | None = None,
-             should_stop: Callable[[], bool] = lambda: False) -> Pretrained:
+def train_attributors(
+    instances: Instances,
+    probabilities: np.ndarray,
+    masked: Masked,
+    values: Mapping[str, Any],
+    device: torch.device,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Pretrained:
     """Learn attributors from instances, of which the model says `probabilities` [n, C]; `values` as of `read`.
 
     The global random state is left as it was. Raises DataError without units, ModelError for a loss that is no number.
@@ -94,27 +109,53 @@ def train_attributors(instances: Instances, probabilities: np.ndarray, masked: M
         raise DataError("no graph has an edge to learn from")
     edge_features = 0 if instances.edge_attr is None else instances.edge_attr.shape[1]
     spec = AttributorSpec(
-        instances.x.shape[1], probabilities.shape[1], edge_features, instances.rooted,
-        values["classwise"], values["hidden"], values["layers"], values["temperature"])
+        instances.x.shape[1],
+        probabilities.shape[1],
+        edge_features,
+        instances.rooted,
+        values["classwise"],
+        values["hidden"],
+        values["layers"],
+        values["temperature"],
+    )
     with seeded(values["seed"], device):
         run = _Run(Attributors(spec).to(device), instances, probabilities, masked, values, device)
         history, stopped = run.epochs(usable, progress, should_stop)
-    return Pretrained(run.attributors.cpu().eval().requires_grad_(False), spec, values["fine_tune"], tuple(history),
-                      stopped)
+    return Pretrained(
+        run.attributors.cpu().eval().requires_grad_(False),
+        spec,
+        values["fine_tune"],
+        tuple(history),
+        stopped,
+    )
 
 
 class _Run:
     """One pre-training: the attributors, what they learn from, the optimizer."""
 
-    def __init__(self, attributors: Attributors, instances: Instances, probabilities: np.ndarray, masked: Masked,
-                 values: Mapping[str, Any], device: torch.device):
-        self.attributors, self.instances, self.masked, self.values = attributors, instances, masked, values
+    def __init__(
+        self,
+        attributors: Attributors,
+        instances: Instances,
+        probabilities: np.ndarray,
+        masked: Masked,
+        values: Mapping[str, Any],
+        device: torch.device,
+    ):
+        self.attributors, self.instances, self.masked, self.values = (
+            attributors,
+            instances,
+            masked,
+            values,
+        )
         self.device = device
         self.probabilities = torch.from_numpy(probabilities).float().to(device)
         self.classes = probabilities.argmax(axis=1)
         self.optimizer = torch.optim.Adam(attributors.parameters(), values["lr"])
 
-    def epochs(self, usable: np.ndarray, progress: Progress | None, should_stop: Callable[[], bool]):
+    def epochs(
+        self, usable: np.ndarray, progress: Progress | None, should_stop: Callable[[], bool]
+    ):
         """Run the epochs: the losses of each, and why it stopped before the last one."""
         history, best, since, shown = [], np.inf, 0, -PROGRESS_SECONDS
         for epoch in range(1, self.values["epochs"] + 1):
@@ -122,7 +163,9 @@ class _Run:
                 return history, "interrupted"
             history.append(self.epoch(usable))
             total = history[-1]["total"]
-            if progress and (time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.values["epochs"]):
+            if progress and (
+                time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.values["epochs"]
+            ):
                 progress(epoch, self.values["epochs"], total)
                 shown = time.monotonic()
             best, since = (total, 0) if total < LEAST_FALL * best else (best, since + 1)
@@ -132,32 +175,54 @@ class _Run:
 
     def epoch(self, usable: np.ndarray) -> dict[str, float]:
         order = usable[torch.randperm(len(usable)).numpy()]
-        found = [self.learn(order[start:start + self.values["batch"]])
-                 for start in range(0, len(order), self.values["batch"])]
+        found = [
+            self.learn(order[start : start + self.values["batch"]])
+            for start in range(0, len(order), self.values["batch"])
+        ]
         return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 
     def learn(self, numbers: np.ndarray) -> dict[str, float]:
         """One step of the optimizer on some instances."""
         self.optimizer.zero_grad()
-        numbers = numbers[np.argsort(self.classes[numbers], kind="stable")]  # a class is a slice of the batch
+        numbers = numbers[
+            np.argsort(self.classes[numbers], kind="stable")
+        ]  # a class is a slice of the batch
         batch = self.instances.batch(numbers, self.device)
-        mask, representations = draw(self.attributors, self.instances, numbers, self.classes[numbers], self.device)
+        mask, representations = draw(
+            self.attributors, self.instances, numbers, self.classes[numbers], self.device
+        )
         classes = torch.from_numpy(self.classes[numbers]).to(self.device)
-        parts = {"fidelity": losses.fidelity(self.masked(batch, batch.spread(mask)), self.probabilities[numbers]),
-                 "contrastive": losses.contrastive(representations, classes), "size": losses.size(mask),
-                 "entropy": losses.entropy(mask)}
-        weights = {"fidelity": 1.0, "contrastive": self.values["gamma"], "size": self.values["size"],
-                   "entropy": self.values["entropy"]}
+        parts = {
+            "fidelity": losses.fidelity(
+                self.masked(batch, batch.spread(mask)), self.probabilities[numbers]
+            ),
+            "contrastive": losses.contrastive(representations, classes),
+            "size": losses.size(mask),
+            "entropy": losses.entropy(mask),
+        }
+        weights = {
+            "fidelity": 1.0,
+            "contrastive": self.values["gamma"],
+            "size": self.values["size"],
+            "entropy": self.values["entropy"],
+        }
         total = sum(weights[name] * part for name, part in parts.items() if weights[name])
         if not torch.isfinite(total):
-            raise ModelError(f"the loss of pre-training became {total.item()}: try LR below {self.values['lr']:g}")
+            raise ModelError(
+                f"the loss of pre-training became {total.item()}: try LR below {self.values['lr']:g}"
+            )
         total.backward()
         self.optimizer.step()
         return {"total": total.item(), **{name: part.item() for name, part in parts.items()}}
 
 
-def draw(attributors: Attributors, instances: Instances, numbers: np.ndarray, classes: np.ndarray,
-         device: torch.device) -> tuple[Tensor, Tensor]:
+def draw(
+    attributors: Attributors,
+    instances: Instances,
+    numbers: np.ndarray,
+    classes: np.ndarray,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
     """Noisy masks [U] of instances sorted by class, and the representations [B, h] of what they leave."""
     masks, representations = [], []
     for label in np.unique(classes):
@@ -170,16 +235,22 @@ def draw(attributors: Attributors, instances: Instances, numbers: np.ndarray, cl
 
 
 @torch.no_grad()
-def saliency(pretrained: Pretrained, instances: Instances, classes: np.ndarray, step: int = 256) -> list[np.ndarray]:
+def saliency(
+    pretrained: Pretrained, instances: Instances, classes: np.ndarray, step: int = 256
+) -> list[np.ndarray]:
     """The probability of every unit under the attributor of each instance's class: one [units] for each instance."""
     found: list[np.ndarray] = [np.zeros(0)] * len(instances)
     for label in np.unique(classes):
         chosen = np.flatnonzero(classes == label)
         for start in range(0, len(chosen), step):
-            numbers = chosen[start:start + step]
+            numbers = chosen[start : start + step]
             batch = instances.batch(numbers, torch.device("cpu"))
-            alpha = concrete(pretrained.attributors.of(int(label))(batch), pretrained.spec.temperature)
-            parts = np.split(alpha.numpy().astype(np.float64), np.cumsum(instances.num_units[numbers])[:-1])
+            alpha = concrete(
+                pretrained.attributors.of(int(label))(batch), pretrained.spec.temperature
+            )
+            parts = np.split(
+                alpha.numpy().astype(np.float64), np.cumsum(instances.num_units[numbers])[:-1]
+            )
             for number, part in zip(numbers, parts):
                 found[number] = part
     return found
