@@ -1,4 +1,4 @@
-"""The best fronts known: the union of every run ever made, kept in known_fronts.json beside this file.
+"""The best fronts known: the union of runs that were asked to add theirs, kept in known_fronts.json.
 
 A front is a set of grid vectors (scores times 10,000), stored sorted, column by column as differences, deflated, in
 base 85, one target a line. Only what our own runs measured is written; the fronts of reference_cora_gcn.json are

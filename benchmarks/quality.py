@@ -15,8 +15,9 @@ above 0.05. The columns:
                (whole, against methods that propose a few and cannot go on)
 
     SXQ_DATA=... python benchmarks/quality.py [--quick] [--json] [--plot FILE] [--by NAME ...] [--suite NAME ...]
-                                              [--keep FOLDER] [--ten]
+                                              [--keep FOLDER] [--ten] [--update]
 
+Nothing in the repository changes unless `--update` asks for it: it joins the fronts found to known_fronts.json.
 With `--keep` what a method found for a target is kept in a folder once it is there (kept.py), and read where it is.
 A name is a generator with options as in a query, or several joined by `&`: growing "growing(objective=fdl+)"
 "onion & growing"; or `default`, or a rival (rivals.py).
@@ -78,7 +79,8 @@ def main() -> None:
         }
         if options.ten:
             tables[names[0]] = [_ten(kept[names[0]], each) for each in tables[names[0]]]
-        known.save()
+        if options.update:
+            known.save()
         found[name] = summarise(
             stage, {label: table for label, table in tables.items() if table}, known, options.budget
         )
@@ -100,6 +102,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--by", nargs="+", metavar="NAME", help="methods; the first is compared with the others"
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="join what was found to known_fronts.json"
     )
     parser.add_argument("--suite", nargs="+", choices=SUITES, help="suites of targets")
     parser.add_argument(
