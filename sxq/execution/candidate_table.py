@@ -72,13 +72,12 @@ class CandidateTable:
         """What a generator is told: the first `measures` columns are the objectives."""
         rows = self.rows(numbers)
         return Scored(
-            numbers,
-            rows.raw[:, :measures],
-            rows.scores[:, :measures],
-            rows.factual,
-            rows.counterfactual,
-            rows.explanatory,
-            rows.p,
+            ids=numbers,
+            scores=rows.scores[:, :measures],
+            factual=rows.factual,
+            counterfactual=rows.counterfactual,
+            explanatory=rows.explanatory,
+            p=rows.p,
         )
 
     def _reserve(self, size: int, like: Entry) -> None:

@@ -201,7 +201,7 @@ class TargetRun:
             self._answers[number] = scored = self.ledger.scored(numbers[mine], self.objectives)
             self._heard.setdefault(number, []).append(numbers[mine])
             if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
-                scored.raw[pruned] = scored.p[pruned] = np.nan
+                scored.p[pruned] = np.nan
                 scored.scores[pruned] = self._ceilings(candidates.bits[mine][pruned])
                 for flags in (scored.factual, scored.counterfactual, scored.explanatory):
                     flags[pruned] = False
@@ -292,19 +292,19 @@ class TargetRun:
                 [self.generate.seed, self.position, zlib.crc32(name.encode())]
             )
             context = Context(
-                scored.scores[0],
-                empty[0, : self.objectives],
-                int(scored.ids[0]),
-                self.share,
-                max(1, BITS_MEMORY // self.field.num_units),
-                rng,
-                gradient,
-                self.slopes,
-                self.p_full,
-                self.p_empty,
-                self.predict,
-                self.lattice_plan.measures,
-                self.subject,
+                full=scored.scores[0],
+                empty=empty[0, : self.objectives],
+                full_id=int(scored.ids[0]),
+                allowance=self.share,
+                rows=max(1, BITS_MEMORY // self.field.num_units),
+                rng=rng,
+                edge_gradient=gradient,
+                edge_gradients=self.slopes,
+                p_full=self.p_full,
+                p_empty=self.p_empty,
+                predict=self.predict,
+                measures=self.lattice_plan.measures,
+                subject=self.subject,
             )
             self._turns[number] = load(name)(self.field, context, **dict(options))
 
