@@ -37,7 +37,7 @@ from sxq.models.refine import Instances
 from sxq.pictures import colours, words
 from sxq.pictures.page import content
 from sxq.pictures.scene import scene
-from tests.generators.test_generators import SEARCHES, drive
+from tests.driving import SEARCHES, drive
 from tests.graphs import random_graph
 
 needs_data = pytest.mark.skipif(not os.environ.get("SXQ_DATA"), reason="SXQ_DATA names no folder")
