@@ -130,12 +130,12 @@ class Registry:
     def info(self, name: str, graph: str | None = None) -> ModelInfo:
         entry = self.model(name, graph)
         return ModelInfo(
-            name,
-            entry.graph,
-            entry.model.hops,
-            entry.model.halo,
-            entry.model.backend,
-            entry.model.reason,
+            name=name,
+            graph=entry.graph,
+            hops=entry.model.hops,
+            halo=entry.model.halo,
+            backend=entry.model.backend,
+            reason=entry.model.reason,
         )
 
     def add_measure(self, name: str, fn, larger_is_better: bool, score=None) -> None:

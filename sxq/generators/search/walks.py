@@ -116,7 +116,7 @@ class Walks:
         )
 
     def go(self, run: SearchRun) -> Search:
-        """Take all walks to the whole field or the end of the allowance; states on the way are verified, not the end."""
+        """Take all walks to the whole field or the end of the allowance; verify states on the way, not the end."""
         size, estimated = 0, 0.0
         while size < run.field.num_units and run.left > 0:
             if self.thorough and size >= estimated:
@@ -166,7 +166,7 @@ class Walks:
         return len(walk) > 0
 
     def _measure(self, run: SearchRun, row: np.ndarray, unit: np.ndarray) -> Search:
-        """Verify passed states and siblings `unit` [n] of walks `row` [n] in one batch; note what the units are worth."""
+        """Verify passed states and siblings `unit` [n] of walks `row` [n] in one batch; note the units' worth."""
         siblings = self.bits[row]
         siblings[np.arange(len(row)), unit] = True
         passed = np.concatenate(self.passed)
