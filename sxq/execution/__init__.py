@@ -12,6 +12,7 @@ from torch import nn
 
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
+from sxq.execution.target import Job
 from sxq.generators import DEFAULT, GENERATORS
 from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose
@@ -22,6 +23,7 @@ from sxq.models.refine.pretrain import Learned, pretrain
 __all__ = [
     "DEFAULT",
     "GENERATORS",
+    "Job",
     "Learned",
     "Model",
     "Profile",

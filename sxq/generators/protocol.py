@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-FIRST = (
-    -2
-)  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
+NONE = -1  # no parent, or no single unit that was edited
 PRUNED = -1  # the number of a candidate that was not verified
+OPENING = -1  # the number of the generator that asks for the whole field, before all others
+# A parent that is asked for in the same batch: its row 0. The next number down is row 1, and so on.
+FIRST = -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,13 @@ class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
 
     bits: np.ndarray  # [n, U] bool
-    parent: (
-        np.ndarray
-    )  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
-    edited: np.ndarray  # [n] the unit added or removed, -1 when none
+    # [n] the number of the candidate each was made from, or NONE; FIRST - i is row i of these
+    parent: np.ndarray
+    edited: np.ndarray  # [n] the unit added or removed, or NONE
 
     @staticmethod
     def of(
-        bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1
+        bits: np.ndarray, parent: int | np.ndarray = NONE, edited: int | np.ndarray = NONE
     ) -> "Candidates":
         """Candidates with one parent or edited unit for all, or one each."""
         full = (
@@ -62,7 +62,6 @@ class Scored:
     ids: (
         np.ndarray
     )  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
-    raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
     scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool

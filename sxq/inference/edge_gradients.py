@@ -12,13 +12,17 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
+from sxq.errors import ModelError
 from sxq.graph import LOOP, Field, Graph
 from sxq.inference import Backend
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.field import EXTRA, HALO
 from sxq.inference.tiles.threads import one_thread
+from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
 
+# What torch and PyG raise for a layer that takes no mask or cannot be differentiated through its messages.
+EXPECTED = (RuntimeError, ValueError, AssertionError, IndexError, ModelError, Untraceable)
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
 
@@ -40,6 +44,7 @@ class EdgeGradients:
         layered = isinstance(backend, Layered) and not model.pools
         self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
         self._way = None
+        self.unavailable = ""  # why there are no estimates; empty as long as there are
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
@@ -59,10 +64,12 @@ class EdgeGradients:
                         for start in range(0, len(bits), step)
                     ]
                 )
-            except Exception:  # a layer that cannot be masked; an estimate is not worth failing for
+            except EXPECTED as error:  # an estimate is not worth failing for
                 if len(self._ways) == 1:
+                    self.unavailable = f"{type(error).__name__}: {error}".splitlines()[0]
                     return np.zeros(bits.shape)
-                self._ways, self._way = self._ways[1:], None
+                self._ways = self._ways[1:]
+                self._way = None
 
 
 class _ByLayers:

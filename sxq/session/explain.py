@@ -15,7 +15,7 @@ from sxq import language, planning
 from sxq.errors import DataError
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
+from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
 from sxq.session import Registry
 from sxq.values.explanation import TargetReport
 from sxq.values.result import PlanText, Result
@@ -58,8 +58,14 @@ class Explaining:
         pruned = sum(report.pruned for report in result.targets)
         if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
             seconds["Generate"] += f", estimates {estimates}"
+        missing = ""
+        if reasons := profile.missing.most_common():
+            number = profile.missing.total()
+            missing = (
+                f"{number} estimate{'s' * (number > 1)} not available: {'; '.join(dict(reasons))}"
+            )
         counts = {
-            "Generate": f"{pruned} pruned" if pruned else "",
+            "Generate": ", ".join(filter(None, (f"{pruned} pruned" if pruned else "", missing))),
             "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
             "Lattice": f"{result.explanatory} explanatory, front {result.front}",
             "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
@@ -87,17 +93,14 @@ class Explaining:
 
         profile = execution.Profile()
         query_id = self._begin(statement, plan, named)
-        running = execution.run(
-            plan,
-            self._names.graphs[named.graph],
-            named.model,
-            self._names.measures,
-            lambda: self._stop.wanted,
-            profile,
-            self.report,
-            self._names.learned.needed(plan),
-            started,
+        job = execution.Job(
+            plan=plan,
+            graph=self._names.graphs[named.graph],
+            model=named.model,
+            measures=self._names.measures,
+            learned=self._names.learned.needed(plan),
         )
+        running = execution.run(job, lambda: self._stop.wanted, profile, self.report, started)
         reports, cut_short = self._keep(running, query_id, profile)
         result = Result(
             reports,
@@ -107,7 +110,7 @@ class Explaining:
             time.perf_counter() - started,
             profile.seconds,
             statement.text,
-            plan.find(Lattice).epsilon,
+            plan.find(Rank).epsilon,
             statement.kind,
         )
         self._finish(result, plan, profile)
@@ -162,7 +165,7 @@ class Explaining:
         """Write the query and its targets as pending, before anything runs."""
         if self._store.read_only:
             return None
-        lattice, generate = plan.find(Lattice), plan.find(Generate)
+        lattice, generate = plan.find(Rank), plan.find(Generate)
         return self._store.begin_query(
             text=statement.text,
             plan=str(plan),
@@ -175,7 +178,7 @@ class Explaining:
             },
             seed=generate.seed,
             epsilon=lattice.epsilon,
-            k=plan.find(Answer).k,
+            k=plan.find(Choose).k,
             device=str(named.model.device),
             versions=versions(),
             targets=plan.find(FieldScan).targets,
@@ -237,9 +240,9 @@ class Explaining:
 
     def _columns(self, plan: Plan) -> dict[str, str]:
         """Names and columns of what a result shows: the objectives, what is always measured, what is reported."""
-        names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
+        names = dict.fromkeys([*plan.find(Rank).measures, "fdl+", "fdl-", "conc"])
         shown = {name: self._names.measures[name].column for name in names}
-        for name in plan.find(Answer).report:
+        for name in plan.find(Choose).report:
             shown |= self._names.measures[name].columns
         return {
             name: column for name, column in shown.items() if name != "size"

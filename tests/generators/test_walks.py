@@ -58,7 +58,7 @@ def lowest(field, rng):
                 return
             p = 1 / (1 + np.exp(-odds(bits)))
             reached.append(odds(bits)[:, 1].min())
-            answer = Scored(np.arange(len(bits)), p, p, *[np.ones(len(bits), bool)] * 3, p)
+            answer = Scored(np.arange(len(bits)), p, *[np.ones(len(bits), bool)] * 3, p)
 
     drive(walks.probe(memory))
     assert 0 < len(memory.unprobed) < field.num_units
