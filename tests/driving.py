@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from sxq.generators import GENERATORS
+from sxq.generators.catalog import GENERATORS, load
 from sxq.generators.protocol import Context, Scored
 
-# Those that need no model.
-BLIND = [name for name, entry in GENERATORS.items() if not entry.looks_inside]
-# Exhaustive cannot work to an allowance.
-SEARCHES = [name for name in BLIND if name != "exhaustive"]
+BLIND = [name for name, entry in GENERATORS.items() if not entry.looks_inside]  # need no model
+SEARCHES = [name for name in BLIND if name != "exhaustive"]  # which cannot work to an allowance
 
 
 def worth(field, seed=0):
@@ -36,13 +34,13 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         rows=rows,
         rng=np.random.default_rng(seed),
         edge_gradient=lambda: np.zeros(field.num_units),
-        slopes=lambda bits, context: np.zeros(bits.shape),
+        edge_gradients=lambda bits, rest: np.zeros(bits.shape),
         p_full=0.9,
         p_empty=0.2,
         predict=lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan),
         measures=("fdl+", "fdl-"),
     )
-    search = GENERATORS[name].search(field, context, **options)
+    search = load(name)(field, context, **options)
     answer = None
     while True:
         try:
@@ -54,6 +52,13 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         numbers = np.array(
             [ids.setdefault(bytes(row), len(ids)) for row in np.packbits(candidates.bits, axis=1)]
         )
-        scores, flags = score(candidates.bits), np.ones(len(numbers), bool)
+        flags = np.ones(len(numbers), bool)
         assert len(candidates.parent) == len(candidates.edited) == len(candidates.bits)
-        answer = Scored(numbers, scores, flags, flags, flags, np.full((len(flags), 2), 0.5))
+        answer = Scored(
+            ids=numbers,
+            scores=score(candidates.bits),
+            factual=flags,
+            counterfactual=flags,
+            explanatory=flags,
+            p=np.full((len(flags), 2), 0.5),
+        )

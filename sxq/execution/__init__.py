@@ -13,7 +13,6 @@ from torch import nn
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.target import Job
-from sxq.generators import DEFAULT, GENERATORS
 from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose
 from sxq.inference.locality import locate, require_alone
@@ -21,8 +20,6 @@ from sxq.models.borrow import Model, borrow, choose_device
 from sxq.models.refine.pretrain import Learned, pretrain
 
 __all__ = [
-    "DEFAULT",
-    "GENERATORS",
     "Job",
     "Learned",
     "Model",

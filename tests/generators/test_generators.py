@@ -253,7 +253,17 @@ def test_the_estimate_of_the_count_is_unbiased():
     field = extract(graph, 0, 2, 0)
     count = len(drive("exhaustive", field)[0])
     context = Context(
-        np.zeros(2), np.zeros(2), 0, 1, 1000, np.random.default_rng(0), None, None, 0.9, 0.2, None
+        full=np.zeros(2),
+        empty=np.zeros(2),
+        full_id=0,
+        allowance=1,
+        rows=1000,
+        rng=np.random.default_rng(0),
+        edge_gradient=None,
+        edge_gradients=None,
+        p_full=0.9,
+        p_empty=0.2,
+        predict=None,
     )
     estimates = [np.exp(_estimate(field, context)) for _ in range(20)]
     assert (

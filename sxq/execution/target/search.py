@@ -10,7 +10,7 @@ import numpy as np
 from sxq.execution.candidate_table import CandidateTable, Entry
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.verifier import Verdict
-from sxq.generators import GENERATORS
+from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
 from sxq.planning.nodes import Filter, Generate, Rank
 from sxq.scoring.lattice import Lattice

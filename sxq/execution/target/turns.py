@@ -14,7 +14,7 @@ import numpy as np
 
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.search import Round, SearchState
-from sxq.generators import GENERATORS
+from sxq.generators.catalog import load
 from sxq.generators.protocol import OPENING, PRUNED, Candidates, Context, Scored, Search, Subject
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.planning.nodes import Generate
@@ -153,12 +153,12 @@ class GeneratorTurns:
                 rows=max(1, BITS_MEMORY // units),
                 rng=np.random.default_rng([*self._loaded.seed, zlib.crc32(name.encode())]),
                 edge_gradient=gradient,
-                slopes=estimates,
+                edge_gradients=estimates,
                 p_full=self._loaded.p_full,
                 p_empty=self._loaded.p_empty,
                 predict=self._state.predict,
                 measures=self._state.names[: self._state.objectives],
                 subject=self._subject,
             )
-            search = GENERATORS[name].search(self._loaded.field, context, **dict(options))
+            search = load(name)(self._loaded.field, context, **dict(options))
             self._waiting[number] = search
