@@ -16,6 +16,7 @@ from sxq.execution.verifier import TIE, Request, Verdict
 from sxq.generators import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Context, Scored, Subject
 from sxq.graph import Graph, GraphSet, extract, whole
+from sxq.graph import bits as bits_coding
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
@@ -150,7 +151,7 @@ class TargetRun:
             candidates, owner = (None, None) if self._cut else self._propose()
             if self.over:
                 return None
-            packed = np.packbits(candidates.bits, axis=1)
+            packed = bits_coding.pack(candidates.bits)
             numbers, open_ = (
                 np.full(len(packed), PRUNED),
                 np.flatnonzero(~self._hopeless(candidates.bits, packed)),
@@ -213,7 +214,7 @@ class TargetRun:
         hopeless = self.lattice.dominates(self._ceilings(bits))
         for row in np.flatnonzero(hopeless):
             hopeless[row] = not self.ledger.knows(packed[row])
-        self._pruned.update(map(bytes, packed[hopeless]))
+        self._pruned.update(bits_coding.row_keys(packed[hopeless]))
         return hopeless
 
     def _ceilings(self, bits: np.ndarray) -> np.ndarray:
@@ -254,10 +255,7 @@ class TargetRun:
         rank = explanatory & comparable
         packed = packed[rank]
         self.lattice.add(
-            ids[rank],
-            scores[rank, : self.objectives],
-            np.bitwise_count(packed).sum(axis=1, dtype=np.int64),
-            packed,
+            ids[rank], scores[rank, : self.objectives], bits_coding.sizes(packed), packed
         )
         self._answer()
         self._told += 1
@@ -272,7 +270,7 @@ class TargetRun:
     def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""
         packed = self.ledger.rows(list(numbers)).bits
-        return np.unpackbits(packed, axis=1, count=self.field.num_units).astype(bool)
+        return bits_coding.unpack(packed, self.field.num_units)
 
     def proposer(self, number: int) -> str:
         """The name of a generator by its number in the ledger."""

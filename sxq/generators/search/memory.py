@@ -8,7 +8,7 @@ from sxq.generators.protocol import Candidates, Context, Scored
 from sxq.generators.search.archive import Archive, States
 from sxq.generators.search.names import NOTHING, Names
 from sxq.graph import Field
-from sxq.scoring.dominance import slices
+from sxq.graph.bits import hashes
 
 SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
 DECIMALS = 6  # of log-odds
@@ -99,10 +99,7 @@ class Memory:
 
         Two of a million subgraphs share a name with probability 3e-8; the second would not be asked for.
         """
-        sums = (
-            np.where(bits[rows], self.names, NOTHING).sum(axis=1) for rows in slices(*bits.shape)
-        )
-        return np.concatenate([np.zeros(0, np.uint64), *sums])
+        return hashes(bits, self.names)
 
     def unseen(self, names: np.ndarray) -> np.ndarray:
         """Positions, ascending, of names [n] of non-empty subgraphs that were not asked for before, each once."""

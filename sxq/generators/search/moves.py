@@ -20,6 +20,7 @@ from sxq.generators.search.archive import States
 from sxq.generators.search.leaps import leaps
 from sxq.generators.search.memory import Memory, best_of
 from sxq.generators.search.names import NOTHING
+from sxq.graph.bits import unpack
 
 MEMBERS = 16  # whose neighbours compete for a batch
 SINGLES, PAIRED = 10, 4  # additions, and as many drops, considered for each member: alone, in pairs
@@ -114,7 +115,7 @@ def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
     parents, units = memory.archive.survivors(), memory.field.num_units
     one, two = memory.rng.integers(len(parents), size=(2, count))
     coins = memory.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
-    first = np.unpackbits(coins, axis=1, count=units)
+    first = unpack(coins, units)
     for rows, branch in zip(
         np.array_split(np.arange(count), len(memory.branches)), memory.branches
     ):
