@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sxq.generators.protocol import Scored
+from sxq.graph.bits import row_keys
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +38,7 @@ class CandidateTable:
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
-        keys = _keys(packed)
+        keys = row_keys(packed)
         numbers = list(map(self._number.get, keys))
         fresh = {}
         for row, number in enumerate(numbers):
@@ -59,7 +60,7 @@ class CandidateTable:
         for name, values in vars(entry).items():
             getattr(self._rows, name)[self.count : self.count + n] = values
         numbers = np.arange(self.count, self.count + n)
-        self._number.update(zip(_keys(entry.bits), numbers.tolist()))
+        self._number.update(zip(row_keys(entry.bits), numbers.tolist()))
         self.count += n
         return numbers
 
@@ -93,9 +94,3 @@ class CandidateTable:
             for name, values in vars(self._rows).items():
                 grown[name][: self.count] = values[: self.count]
         self._rows = Entry(**grown)
-
-
-def _keys(packed: np.ndarray) -> list[bytes]:
-    """The rows of packed bits [n, W] uint8, each as bytes."""
-    whole = np.ascontiguousarray(packed)
-    return whole.view(f"V{whole.shape[1]}").ravel().tolist()

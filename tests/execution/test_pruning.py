@@ -6,6 +6,7 @@ import pytest
 import sxq
 from sxq.execution.target import Target
 from sxq.graph import Graph, extract
+from sxq.graph.bits import from_keys, unpack
 from sxq.scoring.measures import MEASURES, MeasureBatch, ceilings, evaluate
 from tests.graphs import random_graph
 from tests.toys import Votes
@@ -55,8 +56,8 @@ def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clause
     assert sum(len(found.pruned) for found in everything) == reported
     for found in filter(lambda found: found.pruned, everything):
         loaded = found.loaded
-        packed = np.array([np.frombuffer(row, np.uint8) for row in found.pruned])
-        bits = np.unpackbits(packed, axis=1, count=loaded.field.num_units).astype(bool)
+        packed = from_keys(list(found.pruned), loaded.field.num_units)
+        bits = unpack(packed, loaded.field.num_units)
         kept, removed = loaded.on_field.infer(bits)[:, :, loaded.predicted]
         scores = evaluate(found.measures, loaded.batch(bits, kept, removed))[1]
         assert found.lattice.dominates(scores[:, : found.objectives]).all()

@@ -8,6 +8,7 @@ import numpy as np
 from sxq.execution.candidate_table import CandidateTable
 from sxq.execution.target.load import Loaded
 from sxq.generators.protocol import OPENING
+from sxq.graph.bits import unpack
 from sxq.planning.nodes import Choose
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Measure
@@ -35,7 +36,7 @@ class Found:
     def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""
         packed = self.table.rows(list(numbers)).bits
-        return np.unpackbits(packed, axis=1, count=self.loaded.field.num_units).astype(bool)
+        return unpack(packed, self.loaded.field.num_units)
 
     def proposer(self, number: int) -> str:
         """The name of a generator by its number in the candidate table."""

@@ -12,6 +12,7 @@ from sxq.execution.target.load import Job, Loaded
 from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
+from sxq.graph.bits import pack, row_keys, sizes
 from sxq.planning.nodes import Filter, Generate, Rank
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Prospect, ceilings, evaluate, forecast
@@ -60,7 +61,7 @@ class SearchState:
 
     def look_up(self, candidates: Candidates, owner: np.ndarray) -> Round:
         """Which candidates must be verified, as far as the budget goes; the others are known, or pruned."""
-        packed = np.packbits(candidates.bits, axis=1)
+        packed = pack(candidates.bits)
         numbers = np.full(len(packed), PRUNED)
         hopeful = np.flatnonzero(~self._hopeless(candidates.bits, packed))
         numbers[hopeful], new = self.table.look_up(packed[hopeful])
@@ -99,8 +100,8 @@ class SearchState:
         self.incomparable += int((explanatory & ~comparable).sum())
         ranked = explanatory & comparable
         packed = packed[ranked]
-        sizes = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
-        self.lattice.add(ids[ranked], scores[ranked, : self.objectives], sizes, packed)
+        objectives = scores[ranked, : self.objectives]
+        self.lattice.add(ids[ranked], objectives, sizes(packed), packed)
 
     def scored(self, asked: Round, rows: np.ndarray) -> Scored:
         """What came of some rows [n] bool of a round; a pruned one has the scores that it cannot exceed."""
@@ -135,7 +136,7 @@ class SearchState:
         hopeless = self.lattice.dominates(self._ceilings(bits))
         for row in np.flatnonzero(hopeless):
             hopeless[row] = not self.table.knows(packed[row])
-        self.pruned.update(map(bytes, packed[hopeless]))
+        self.pruned.update(row_keys(packed[hopeless]))
         return hopeless
 
     def _ceilings(self, bits: np.ndarray) -> np.ndarray:
