@@ -12,7 +12,6 @@ from torch import nn
 
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
-from sxq.generators import DEFAULT, GENERATORS
 from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose
 from sxq.inference.locality import locate, require_alone
@@ -20,8 +19,6 @@ from sxq.models.borrow import Model, borrow, choose_device
 from sxq.models.refine.pretrain import Learned, pretrain
 
 __all__ = [
-    "DEFAULT",
-    "GENERATORS",
     "Learned",
     "Model",
     "Profile",

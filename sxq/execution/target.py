@@ -13,7 +13,7 @@ import torch
 from sxq.errors import ModelNotLocal
 from sxq.execution.candidate_table import CandidateTable, Entry
 from sxq.execution.verifier import TIE, Request, Verdict
-from sxq.generators import GENERATORS
+from sxq.generators.catalog import GENERATORS, load
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Context, Scored, Subject
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.inference import Backend, CandidateBatch
@@ -306,7 +306,7 @@ class TargetRun:
                 self.lattice_plan.measures,
                 self.subject,
             )
-            self._turns[number] = GENERATORS[name].search(self.field, context, **dict(options))
+            self._turns[number] = load(name)(self.field, context, **dict(options))
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
@@ -20,12 +20,12 @@ class ModelInfo:
     reason: str  # why
 
 
-@dataclass(frozen=True)
-class GeneratorInfo:
-    """A generator by name: its options with their defaults."""
+class GeneratorInfo(Protocol):
+    """A generator as a plan sees it; an entry of the catalog of generators is one."""
 
-    options: Mapping[str, Any]
-    summary: str
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The defaults of its options by name, which also tell their types."""
 
 
 @dataclass(frozen=True)

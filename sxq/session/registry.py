@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
+from sxq.generators.catalog import DEFAULT, GENERATORS, GeneratorEntry
 from sxq.graph import Graph, GraphSet
-from sxq.planning import GeneratorInfo, ModelInfo
+from sxq.planning import ModelInfo
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 from sxq.session.graphs import Graphs, known
 from sxq.session.learned import Learned
@@ -184,16 +185,10 @@ class Registry:
         return {key: value for key, value in facts.items() if value != ""}
 
     def default_generators(self) -> tuple[str, ...]:
-        from sxq.execution import DEFAULT
-
         return DEFAULT
 
-    def generators(self) -> dict[str, GeneratorInfo]:
-        from sxq.execution import GENERATORS
-
-        return {
-            name: GeneratorInfo(entry.options, entry.summary) for name, entry in GENERATORS.items()
-        }
+    def generators(self) -> Mapping[str, GeneratorEntry]:
+        return GENERATORS
 
     def add_refine(
         self,

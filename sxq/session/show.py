@@ -95,11 +95,11 @@ class Describing:
         rows = [
             (
                 name,
-                ", ".join(f"{k} = {v}" for k, v in info.options.items()),
+                ", ".join(f"{k} = {v}" for k, v in entry.options.items()),
                 name in default,
-                info.summary,
+                entry.help,
             )
-            for name, info in self._names.generators().items()
+            for name, entry in self._names.generators().items()
         ]
         return Table(["generator", "options", "default", "summary"], rows)
 

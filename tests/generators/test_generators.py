@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sxq.errors import FieldTooLarge
-from sxq.generators import GENERATORS
 from sxq.generators.baselines.exhaustive import _estimate, _least
 from sxq.generators.baselines.random import grow
+from sxq.generators.catalog import GENERATORS, load
 from sxq.generators.paper.onion import pace, share_out
 from sxq.generators.protocol import Context, Scored
 from sxq.graph import Graph, extract
@@ -51,7 +51,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan),
         ("fdl+", "fdl-"),
     )
-    search = GENERATORS[name].search(field, context, **options)
+    search = load(name)(field, context, **options)
     answer = None
     while True:
         try:

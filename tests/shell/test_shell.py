@@ -78,6 +78,7 @@ VOCABULARY = sxq.session.vocabulary.Vocabulary(
         ("EXPLAIN NODES (SELECT a FROM m", "m", ["mine"]),
         ("SELECT 1; TRAIN MODEL new ON GRAPH k", "k", ["karate"]),
         ("TRAIN MODEL new ON GRAPH karate (", "", ["ARCHITECTURE", "LAYERS"]),
+        ("CREATE GRAPH g FROM DATASET 'KarateClub' (", "", ["UNDIRECTED"]),
         ("TRAIN MODEL new ON GRAPH karate (ARCHITECTURE = ", "", ["gcn", "gin"]),
         ("TRAIN MODEL ", "", []),
         ("TRAIN MODEL new ON GRAPHS ", "", ["mols"]),
