@@ -4,6 +4,7 @@ con = sxq.connect("tx.duckdb")
 con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
+from sxq import pictures
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -30,6 +31,7 @@ from sxq.errors import (
 from sxq.session.builder import ExplainQuery, explain
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.result import Result, Table
+from sxq.values.views import attach
 
 __version__ = "0.1.0"
 
@@ -71,6 +73,15 @@ def connect(path: str | None = None, read_only: bool = False) -> Connection:
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
     return Connection(path, read_only)
+
+
+def _to_data(explanation: Explanation):
+    from sxq.pyg import to_data  # imports torch
+
+    return to_data(explanation)
+
+
+attach({**pictures.VIEWS, "Explanation.to_data": _to_data})
 
 
 def load_ipython_extension(ipython) -> None:

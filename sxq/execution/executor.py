@@ -152,7 +152,9 @@ class _Loop:
 
     def _failed(self, ordinal: int, error: Error) -> Iterator[TargetReport]:
         """Report a target that cannot be explained; if it is the only one, the error is raised."""
-        yield TargetReport(self.targets[ordinal], ordinal, "failed", note=str(error))
+        yield TargetReport(
+            target=self.targets[ordinal], ordinal=ordinal, status="failed", note=str(error)
+        )
         if self.total == 1:
             raise error
 
@@ -202,9 +204,9 @@ class _Loop:
         while self.waiting:
             ordinal = self.waiting.popleft()
             yield TargetReport(
-                self.targets[ordinal],
-                ordinal,
-                "stopped",
+                target=self.targets[ordinal],
+                ordinal=ordinal,
+                status="stopped",
                 note=f"{reason} before this target was reached",
             )
         yield from self.conclude()

@@ -105,13 +105,13 @@ class Explaining:
         result = Result(
             reports,
             self._columns(plan),
-            query_id,
-            str(plan),
-            time.perf_counter() - started,
-            profile.seconds,
-            statement.text,
-            plan.find(Rank).epsilon,
-            statement.kind,
+            query_id=query_id,
+            plan=str(plan),
+            seconds=time.perf_counter() - started,
+            profile=profile.seconds,
+            text=statement.text,
+            epsilon=plan.find(Rank).epsilon,
+            kind=statement.kind,
         )
         self._finish(result, plan, profile)
         if cut_short:
