@@ -21,13 +21,13 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"]
     )
     return Choose(
-        lattice,
-        k,
-        rule,
-        _alpha(statement),
-        statement.jointly,
-        tuple(report),
-        catalog.settings["sxq_embedding"],
+        child=lattice,
+        k=k,
+        rule=rule,
+        alpha=_alpha(statement),
+        jointly=statement.jointly,
+        report=tuple(report),
+        embedding=catalog.settings["sxq_embedding"],
     )
 
 

@@ -101,7 +101,14 @@ def _scan(
     if kind == "graph":
         sizes = tuple(graph.units(directed)[list(positions)].tolist())
         return FieldScan(
-            name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind
+            graph=name,
+            directed=directed,
+            hops=0,
+            halo=0,
+            targets=tuple(map(graph.key, positions)),
+            positions=positions,
+            sizes=sizes,
+            kind=kind,
         )
     sizes: list[int] = []
     for position in positions:
@@ -109,13 +116,13 @@ def _scan(
             break
         sizes.append(extract(graph, position, model.hops, 0, directed).num_units)
     return FieldScan(
-        name,
-        directed,
-        model.hops,
-        model.halo,
-        tuple(map(graph.key, positions)),
-        positions,
-        tuple(sizes),
+        graph=name,
+        directed=directed,
+        hops=model.hops,
+        halo=model.halo,
+        targets=tuple(map(graph.key, positions)),
+        positions=positions,
+        sizes=tuple(sizes),
     )
 
 

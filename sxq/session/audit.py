@@ -25,15 +25,15 @@ def audit(names: Registry, store, query_id: int | None, should_stop: Callable[[]
         graph, model = names.stored(model_id, graph_id)
         stored = (
             execution.Stored(
-                e.target,
-                e.edges,
-                e.raw,
-                e.factual,
-                e.counterfactual,
-                e.tie,
-                e.settings["edges_directed"],
-                e.field_size,
-                e.columns,
+                target=e.target,
+                edges=e.edges,
+                raw=e.raw,
+                factual=e.factual,
+                counterfactual=e.counterfactual,
+                tie=e.tie,
+                directed=e.settings["edges_directed"],
+                field_size=e.field_size,
+                columns=e.columns,
             )
             for e in group
         )
