@@ -10,8 +10,8 @@ In reading order:
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above
 
-The verbs: `register(module, graph)` gives a `Model`; `run(job, ...)` yields the report of each target;
-`audit(graph, model, explanations)` re-measures stored explanations by plain forward passes.
+The verbs: `register(module, graph)` gives a `Model`; `run(job, ...)` yields the report of each
+target; `audit(graph, model, explanations)` re-measures stored explanations by plain forward passes.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,8 @@ def register(
 ) -> Model:
     """Borrow a model for a graph: check its output, find its depth and halo.
 
-    For a collection, whose graphs are the targets, check that the output of each depends on it alone.
+    For a collection, whose graphs are the targets: check that the output of each depends on nothing
+    else.
 
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
@@ -70,7 +71,7 @@ def register(
 def attach(
     module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
 ) -> Model:
-    """Borrow a model again; `found` has its `hops`, `halo` and `backend` of the first registration."""
+    """Borrow a model again; `found` has `hops`, `halo` and `backend` of its first registration."""
     model = borrow(module, graph, found["output"], choose_device(device))
     return replace(model, **{name: found[name] for name in ("hops", "halo", "backend", "reason")})
 

@@ -50,7 +50,7 @@ def _divsx(found: Found) -> Answer:
 
 
 def _shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [n, V] bool of candidates among the V nodes of the field, and their embeddings [n, d]."""
+    """The nodes [n, V] bool of candidates, of the V of the field, and their embeddings [n, d]."""
     field = found.loaded.field
     bits = found.bits_of(ids) if len(ids) else np.zeros((0, field.num_units), bool)
     nodes = field.reached(bits)[:, field.node_hop <= field.hops]

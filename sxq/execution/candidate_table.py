@@ -1,7 +1,7 @@
 """The candidate table of a target: every distinct candidate, verified once, by number.
 
-A candidate is identified by its bits. Arrays grow by doubling, so that a large budget takes only the
-memory that it uses.
+A candidate is identified by its bits. Arrays grow by doubling, so that a large budget takes only
+the memory that it uses.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class CandidateTable:
         self.count = 0
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers [n] of packed candidates, and the rows that are new: these get their future numbers."""
+        """Numbers [n] of packed candidates, which new ones have in advance, and the new rows."""
         keys = row_keys(packed)
         numbers = list(map(self._number.get, keys))
         fresh = {}

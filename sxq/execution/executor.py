@@ -1,8 +1,8 @@
 """The one loop: generators propose, the verifier verifies, the lattices rank; many targets at once.
 
-Each round asks every running target for candidates, verifies all of them in one batch and tells each
-target the outcome. The loop can stop after any round: the answer is then chosen from the lattice as it
-stands, with `complete = false`.
+Each round asks every running target for candidates, verifies all of them in one batch and tells
+each target the outcome. The loop can stop after any round: the answer is then chosen from the lattice
+as it stands, with `complete = false`.
 """
 
 import time
@@ -96,12 +96,12 @@ def run(
 
     started    when the statement began, by time.perf_counter(), for WITHIN; None means now
 
-    The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets that
-    were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running targets
-    are reported as they stand, and it is raised again.
+    The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
+    that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
+    targets are reported as they stand, and it is raised again.
 
-    Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if the
-    model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
+    Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
+    the model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
     """
     loop = _Loop(job, profile, time.perf_counter() if started is None else started)
     try:
@@ -142,7 +142,7 @@ class _Loop:
         self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
-        """Start waiting targets while there is room; report those that cannot be explained as failed."""
+        """Start waiting targets while there is room; one that cannot be explained has failed."""
         while self.waiting and len(self.running) < self.most and self._room():
             ordinal = self.waiting[0]
             started = time.perf_counter()
@@ -276,5 +276,5 @@ class _Loop:
         return sum(target.bytes for target in self.running)
 
     def _room(self) -> bool:
-        """Whether another target fits: fields may take half of the memory, batches take the rest."""
+        """Whether another target fits: fields take up to half of the memory, batches the rest."""
         return not self.running or self._held() < self.verifier.batch_memory // 2

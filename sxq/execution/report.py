@@ -47,7 +47,7 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
 
 
 def _examined(found: Found) -> dict[str, np.ndarray]:
-    """Scores by objective of an even sample of explanatory candidates, for the background of plots."""
+    """Scores by objective of an even sample of explanatory candidates, as background of plots."""
     if not found.table.count:
         return {}
     rows = found.table.rows(slice(None))
@@ -190,7 +190,7 @@ def _why_no_candidate(loaded: Loaded) -> str:
 
 
 def _inexact(found: Found, answer: Answer) -> str:
-    """A warning if float32 is too coarse for the logits behind an answer; empty for nearly all models."""
+    """A warning if float32 is too coarse for the logits behind an answer; else empty."""
     loaded = found.loaded
     stored = [loaded.p_full, loaded.p_empty]
     if answer.members:

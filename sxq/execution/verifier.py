@@ -1,8 +1,8 @@
 """The verifier: two inferences per candidate, on G_s and on G \\ G_s, in batches bounded by memory.
 
 In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) on both graphs, and
-flags. Candidates of many targets share a batch. A batch that does not fit is halved, and the smaller
-size is kept for later batches.
+flags. Candidates of many targets share a batch. A batch that does not fit is halved, and the
+smaller size is kept for later batches.
 """
 
 from dataclasses import dataclass
@@ -124,14 +124,14 @@ class Verifier:
 def read(
     p: np.ndarray, predicted: np.ndarray | int, tie: np.ndarray | float = TIE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
+    """Read probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
     near_top = p > p.max(axis=1, keepdims=True) - tie
     own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
     return own, p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 
 
 def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
-    """The verdict, from columns [2n] of n candidates: first on their G_s, then on their G \\ G_s."""
+    """The verdict, from columns [2n] of n candidates: first on all G_s, then on all G \\ G_s."""
     n = len(p) // 2
     return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
 

@@ -23,8 +23,8 @@ from sxq.planning.nodes import Choose, Generate
 
 __all__ = ["Found", "Job", "Loaded", "Target"]
 
-# Because of caches, a field ends up holding this many times the memory that it holds just after loading;
-# measured on FacebookPage.
+# Because of caches, a field ends up holding this many times the memory that it holds just after
+# loading; measured on FacebookPage.
 GROWS = 3
 
 
@@ -56,9 +56,9 @@ class Target:
     def ask(self) -> Request | None:
         """New candidates from every generator that has not ended; None if there are none.
 
-        A repeated candidate is answered from the candidate table, at no cost. If generators only repeat
-        themselves, this returns after PATIENCE answers, so that the run can be stopped; `over` tells
-        whether they have ended.
+        A repeated candidate is answered from the candidate table, at no cost. If generators only
+        repeat themselves, this returns after PATIENCE answers, so that the run can be stopped;
+        `over` tells whether they have ended.
         """
         for _ in range(PATIENCE):
             asked = None if self._cut else self.turns.ask()
@@ -114,7 +114,7 @@ class Target:
             self.turns.answer(self._round)
 
     def _held(self) -> int:
-        """Bytes of the field, loaded, and of all that was computed for it; without what targets share."""
+        """Bytes of the loaded field and all that was computed for it; shared objects do not count."""
         on_field = self.loaded.on_field
         return memory_usage(
             on_field.field,

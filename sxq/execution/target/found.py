@@ -16,7 +16,7 @@ from sxq.scoring.measures import Measure
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """A target after its search. It holds nothing on the device: a joint answer may have to wait."""
+    """A target after its search. It holds nothing on the device, as a joint answer may wait."""
 
     loaded: Loaded
     choice: Choose  # how the answer is chosen

@@ -1,7 +1,7 @@
-"""Load a target: cut its field out of the graph, load it on the device, and run the model on both ends.
+"""Load a target: cut out its field, load it on the device, and run the model on both ends.
 
-The two ends are the whole graph and the graph without any candidate unit. A field is widened, one ring
-of context at a time, until the model's output on it agrees with the output on the full graph.
+The two ends are the whole graph and the graph without any candidate unit. A field is widened, one
+ring of context at a time, until the model's output on it agrees with the output on the full graph.
 """
 
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ def load(job: Job, ordinal: int) -> Loaded:
 
 
 def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
-    """The field of a node, wide enough to agree with the full graph, and outputs [2, C] on both ends."""
+    """The field of a node, wide enough to agree with the full graph, and outputs [2, C]."""
     scan = job.plan.find(FieldScan)
     model = job.model
     named = f"node {job.graph.key(position)!r}"

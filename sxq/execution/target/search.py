@@ -1,4 +1,4 @@
-"""The state of a target's search: its candidate table, its lattice, the filter of WHERE, and pruning.
+"""The state of a target's search: candidate table, lattice, the filter of WHERE, and pruning.
 
 It measures candidates, records them and ranks them. Generators and the verifier are outside of it.
 """
@@ -60,7 +60,7 @@ class SearchState:
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)
 
     def look_up(self, candidates: Candidates, owner: np.ndarray) -> Round:
-        """Find the candidates that must be verified, within the budget; the others are known or pruned."""
+        """Find candidates that must be verified, within the budget; the others are known or pruned."""
         packed = pack(candidates.bits)
         numbers = np.full(len(packed), PRUNED)
         hopeful = np.flatnonzero(~self._hopeless(candidates.bits, packed))
@@ -104,7 +104,7 @@ class SearchState:
         self.lattice.add(ids[ranked], objectives, sizes(packed), packed)
 
     def scored(self, asked: Round, rows: np.ndarray) -> Scored:
-        """The outcome for rows [n] bool of a round; a pruned candidate gets the scores it cannot exceed."""
+        """The outcome for rows [n] bool of a round; a pruned one gets scores that it cannot exceed."""
         scored = self.table.scored(asked.numbers[rows], self.objectives)
         if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
             scored.p[pruned] = np.nan
@@ -116,22 +116,22 @@ class SearchState:
     def measure(
         self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Raw values and scores [n, M] of candidates [n, U] with p(c) [n] on G_s and on G \\ G_s."""
+        """Raw values and scores [n, M] of candidates [n, U], with p(c) [n] on G_s and G \\ G_s."""
         batch = self.loaded.batch(bits, p_kept, p_removed)
         return evaluate(self.measures, batch, self.rank.resolution)
 
     def predict(self, sizes: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Scores [n, M] of the objectives at sizes [n] and probabilities p [n, 2], kept and removed.
+        """Scores [n, M] of the objectives, given sizes [n] and probabilities p [n, 2].
 
-        They may lie below the resolution, so that a search still sees progress there; NaN for measures
-        that depend on more.
+        They may lie below the resolution, so that a search still sees progress there. They are NaN
+        for measures that depend on more.
         """
         loaded = self.loaded
         prospect = Prospect(loaded.field, sizes, loaded.p_full, loaded.p_empty, *p.T)
         return forecast(self.measures[: self.objectives], prospect)
 
     def _hopeless(self, bits: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """Which candidates [n] cannot enter the front, as it dominates the best scores they could have."""
+        """Which candidates [n] cannot enter the front: it dominates the best scores they could have."""
         if not self._prunes:
             return np.zeros(len(bits), bool)
         hopeless = self.lattice.dominates(self._ceilings(bits))
@@ -166,6 +166,6 @@ def _parents(asked: Round) -> np.ndarray:
 
 
 def _needed(rank: Rank, conditions: Filter | None) -> tuple[str, ...]:
-    """Names of the measures to compute: the objectives, then those of WHERE, then those of the store."""
+    """Names of the measures to compute: the objectives, then those of WHERE and of the store."""
     asked = [c.name for c in conditions.conditions if c.op != "is"] if conditions else []
     return tuple(dict.fromkeys([*rank.measures, *asked, *ALWAYS]))

@@ -1,8 +1,8 @@
 """The turns of a target's generators: they ask for candidates, wait for answers, and end.
 
 Generators are coroutines. In every round, all that have not ended ask for candidates, and they are
-answered together. The opening is a generator too: it asks for the whole field, whose scores the others
-start from.
+answered together. The opening is a generator too: it asks for the whole field, whose scores the
+others start from.
 """
 
 import time
@@ -33,7 +33,7 @@ class Estimates:
         self.gradients: EdgeGradients | None = None  # made when they are first asked for
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        """First-order rise [c, U] of the log-odds with each unit's messages, at sets of units [c, U]."""
+        """First-order rise [c, U] of the log-odds with each unit's messages, at bits [c, U]."""
         started = time.perf_counter()
         self.gradients = self.gradients or self._open()
         found = self.gradients(bits, context)
@@ -100,7 +100,7 @@ class GeneratorTurns:
         return self.over and self._complete
 
     def ask(self) -> tuple[Candidates, np.ndarray] | None:
-        """The candidates that all generators ask for, and the owner [n] of each; None if all have ended."""
+        """The candidates that generators ask for, and the owner [n] of each; None if all have ended."""
         asked = []
         for number, search in list(self._waiting.items()):
             try:
@@ -122,7 +122,7 @@ class GeneratorTurns:
             self._heard.setdefault(number, []).append(asked.numbers[mine])
 
     def close(self) -> None:
-        """Drop the generators and their answers: their frames refer to the field and to this object."""
+        """Drop the generators and their answers: their frames hold the field and this object."""
         self._waiting.clear()
         self._answers.clear()
         self._heard.clear()
