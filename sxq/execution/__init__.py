@@ -12,6 +12,7 @@ from torch import nn
 
 from sxq.execution.audit import Stored, audit
 from sxq.execution.executor import Profile, Progress, run
+from sxq.execution.target import Job
 from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose
 from sxq.inference.locality import locate, require_alone
@@ -19,6 +20,7 @@ from sxq.models.borrow import Model, borrow, choose_device
 from sxq.models.refine.pretrain import Learned, pretrain
 
 __all__ = [
+    "Job",
     "Learned",
     "Model",
     "Profile",

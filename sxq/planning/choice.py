@@ -4,14 +4,14 @@ from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
 from sxq.planning.checks import number, whole
-from sxq.planning.nodes import Answer, Lattice
+from sxq.planning.nodes import Choose, Rank
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_TOP, DEFAULT_ALPHA = 10, 0.5
 MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
 
 
-def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int) -> Answer:
+def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
     """The operator that chooses the answer from the fronts of so many targets; raises InvalidValue."""
     k = whole("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
@@ -20,7 +20,7 @@ def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int)
     report = dict.fromkeys(
         resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"]
     )
-    return Answer(
+    return Choose(
         lattice,
         k,
         rule,

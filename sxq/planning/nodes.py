@@ -7,10 +7,12 @@ settings as they were set. Each operator's line is declared next to its fields.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
+
+Operator = TypeVar("Operator")
 
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
@@ -18,6 +20,8 @@ SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximu
 @dataclass(frozen=True)
 class FieldScan:
     """Cut the receptive field of every target out of the graph; of a graph as target take all."""
+
+    title: ClassVar[str] = "Field"
 
     graph: str
     directed: bool  # a unit is a directed edge, else a pair
@@ -51,6 +55,8 @@ class FieldScan:
 class Generate:
     """Propose candidates: several generators take turns on one lattice."""
 
+    title: ClassVar[str] = "Generate"
+
     child: FieldScan
     generators: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options)
     budget: int  # distinct candidates verified per target
@@ -71,6 +77,8 @@ class Generate:
 class Verify:
     """Run the model on G_s and on G \\ G_s for every candidate."""
 
+    title: ClassVar[str] = "Verify"
+
     child: Generate
     model: str
     backend: str
@@ -86,6 +94,8 @@ class Verify:
 class Filter:
     """Refuse what WHERE does not admit: hard constraints before dominance."""
 
+    title: ClassVar[str] = "Filter"
+
     child: Verify
     conditions: tuple[Condition, ...]  # names canonical
 
@@ -94,8 +104,10 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Rank:
     """Keep the exact front of the explanatory candidates."""
+
+    title: ClassVar[str] = "Lattice"
 
     child: Verify | Filter
     measures: tuple[str, ...]
@@ -110,10 +122,12 @@ class Lattice:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Choose:
     """Choose at most k members of the front."""
 
-    child: Lattice
+    title: ClassVar[str] = "Answer"
+
+    child: Rank
     k: int
     rule: (
         str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
@@ -145,7 +159,9 @@ class Answer:
 class Plan:
     """The sink, and with it the whole plan."""
 
-    child: Answer
+    title: ClassVar[str] = "Store"
+
+    child: Choose
     stores: bool  # false on a read-only database
     into: str | None
     keeps: bool = False  # the candidates, too
@@ -163,9 +179,14 @@ class Plan:
             chain.append(chain[-1].child)
         return tuple(chain)
 
-    def find(self, kind: type) -> Any:
-        """The operator of a kind, or None."""
-        return next((node for node in self.operators if isinstance(node, kind)), None)
+    def find(self, kind: type[Operator]) -> Operator:
+        """The operator of a kind that every plan has; of a Filter, which not every plan has, ask `filter`."""
+        return next(node for node in self.operators if isinstance(node, kind))
+
+    @property
+    def filter(self) -> Filter | None:
+        """What WHERE demands; None for a statement without WHERE."""
+        return next((node for node in self.operators if isinstance(node, Filter)), None)
 
     def __str__(self) -> str:
         return render(self)
@@ -175,17 +196,9 @@ def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
     """The plan as text, one line per operator; `notes` by operator name follow on the line (PROFILE)."""
     lines = []
     for depth, node in enumerate(plan.operators):
-        name = (
-            "Store"
-            if isinstance(node, Plan)
-            else "Field"
-            if isinstance(node, FieldScan)
-            else type(node).__name__
-        )
-        note = f"  [{notes[name]}]" if notes and name in notes else ""
-        lines.append(
-            ("   " * (depth - 1) + "└─ " if depth else "") + f"{name}: {node.line()}{note}"
-        )
+        note = f"  [{notes[node.title]}]" if notes and node.title in notes else ""
+        branch = "   " * (depth - 1) + "└─ " if depth else ""
+        lines.append(f"{branch}{node.title}: {node.line()}{note}")
     return "\n".join(lines)
 
 

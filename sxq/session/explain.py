@@ -20,7 +20,7 @@ from sxq import language, planning
 from sxq.errors import DataError
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
+from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
 from sxq.session import engine
 from sxq.session.context import Session
 from sxq.session.registered_models import RegisteredModel
@@ -76,17 +76,14 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     execution = engine.execution()
     profile = execution.Profile()
     query_id = _begin(session, query)
-    reports = execution.run(
-        query.plan,
-        registry.graphs[query.named.graph],
-        query.named.model,
-        registry.measures,
-        session.should_stop,
-        profile,
-        session.report,
-        registry.learned.needed(query.plan),
-        query.started,
+    job = execution.Job(
+        plan=query.plan,
+        graph=registry.graphs[query.named.graph],
+        model=query.named.model,
+        measures=registry.measures,
+        learned=registry.learned.needed(query.plan),
     )
+    reports = execution.run(job, session.should_stop, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile)
 
 
@@ -131,7 +128,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         seconds=time.perf_counter() - query.started,
         profile=running.profile.seconds,
         text=query.statement.text,
-        epsilon=query.plan.find(Lattice).epsilon,
+        epsilon=query.plan.find(Rank).epsilon,
         kind=query.statement.kind,
     )
     _finish(session, found, running)
@@ -154,8 +151,12 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     pruned = sum(report.pruned for report in found.targets)
     if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
         seconds["Generate"] += f", estimates {estimates}"
+    missing = ""
+    if reasons := profile.missing.most_common():
+        number = profile.missing.total()
+        missing = f"{number} estimate{'s' * (number > 1)} not available: {'; '.join(dict(reasons))}"
     counts = {
-        "Generate": f"{pruned} pruned" if pruned else "",
+        "Generate": ", ".join(filter(None, (f"{pruned} pruned" if pruned else "", missing))),
         "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
         "Lattice": f"{found.explanatory} explanatory, front {found.front}",
         "Answer": f"{len(found)} explanations, coverage {found.coverage or 0:.1%}",
@@ -221,12 +222,12 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     """Write the query and its targets as pending, before anything runs."""
     if session.store.read_only:
         return None
-    lattice = query.plan.find(Lattice)
+    rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     settings = {
         **session.settings.written,
         "edges_directed": scan.directed,
-        "optimize": list(lattice.measures),
+        "optimize": list(rank.measures),
     }
     return session.store.begin_query(
         text=query.statement.text,
@@ -235,8 +236,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         graph_id=session.registry.graphs.id_of(query.named.graph),
         settings=settings,
         seed=query.plan.find(Generate).seed,
-        epsilon=lattice.epsilon,
-        k=query.plan.find(Answer).k,
+        epsilon=rank.epsilon,
+        k=query.plan.find(Choose).k,
         device=str(query.named.model.device),
         versions=versions(),
         targets=scan.targets,
@@ -271,9 +272,9 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
 def _columns(session: Session, plan: Plan) -> dict[str, str]:
     """Columns by measure: the objectives, those that are always measured, and those that are reported."""
     measures = session.registry.measures
-    names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
+    names = dict.fromkeys([*plan.find(Rank).measures, "fdl+", "fdl-", "conc"])
     shown = {name: measures[name].column for name in names}
-    for name in plan.find(Answer).report:
+    for name in plan.find(Choose).report:
         shown |= measures[name].columns
     # The size is a column of every result already.
     return {name: column for name, column in shown.items() if name != "size"}

@@ -19,7 +19,7 @@ from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
-from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.pooled_models import Pools, some_graphs
 from tests.graphs import make, random_graph
 
 

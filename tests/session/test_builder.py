@@ -14,7 +14,7 @@ import sxq
 from sxq import language
 from sxq.language.statements import Condition, Diversify, Explain, GeneratorCall, Subquery
 from tests import toys
-from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.pooled_models import Pools, some_graphs
 
 
 def bare(text, values=None):

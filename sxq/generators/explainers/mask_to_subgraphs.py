@@ -13,6 +13,7 @@ import numpy as np
 
 from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
+from sxq.graph.bits import first_of_each
 
 LONGEST = 512  # most steps of a ladder; longer ones take larger steps
 
@@ -76,8 +77,7 @@ def grow_order(field: Field, saliency: np.ndarray) -> np.ndarray:
 def distinct(bits: np.ndarray) -> np.ndarray:
     """Rows [n, U] without the empty ones and repetitions, in order of first appearance."""
     bits = bits[bits.any(axis=1)]
-    _, first = np.unique(np.packbits(bits, axis=1), axis=0, return_index=True)
-    return bits[np.sort(first)]
+    return bits[np.sort(first_of_each(bits))]
 
 
 def propose(context: Context, bits: np.ndarray) -> Search:

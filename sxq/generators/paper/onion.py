@@ -3,7 +3,7 @@
 Source: Qiu et al., "Generating Skyline Explanations for Graph Neural Networks", Algorithm 2, with candidate
 prioritisation (section 4).
 
-    for l = L down to 1                             one `_peel` per hop, abreast
+    for l = L down to 1                             one `_peel` per hop, in lockstep
     s0 = the l-hop subgraph, verified               `state`, a prefix of the units
     while E_l is not empty                          `while len(layer)`
     for e in E_l: verify state - e, update          one batch of siblings
@@ -12,7 +12,7 @@ prioritisation (section 4).
 
 Shapes: a field of U units; yields bits [n, U]. Cost of a full peel: n (n + 1) / 2 candidates for a layer of n units.
 
-Departures. The layers' peels do not depend on each other, so they run abreast: fewer and larger batches. A layer
+Departures. The layers' peels do not depend on each other, so they run in lockstep: fewer and larger batches. A layer
 whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
 verifies only the most promising siblings (`pace`): never quadratic in the field.
 
@@ -31,7 +31,7 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from sxq.generators.protocol import FIRST, Candidates, Context, Scored, Search, abreast, judge
+from sxq.generators.protocol import FIRST, Candidates, Context, Scored, Search, judge, lockstep
 from sxq.graph import Field, WholeGraph
 
 
@@ -44,7 +44,7 @@ def onion(field: Field, context: Context, objective: str = "mean") -> Search:
         peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
         for hop in range(field.hops, 0, -1)
     ]
-    return (yield from abreast(peels))
+    return (yield from lockstep(peels))
 
 
 def _peel(
