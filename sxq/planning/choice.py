@@ -4,7 +4,7 @@ from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
 from sxq.planning.checks import number, whole_number
-from sxq.planning.nodes import Answer, Lattice
+from sxq.planning.nodes import Choose, Rank
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_TOP = 10
@@ -12,7 +12,7 @@ DEFAULT_ALPHA = 0.5
 MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
 
 
-def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int) -> Answer:
+def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
     """The operator that chooses the answer from the fronts of so many targets; raises InvalidValue."""
     k = whole_number("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
@@ -21,14 +21,14 @@ def choice(statement: Explain, catalog: Catalog, lattice: Lattice, targets: int)
     report = dict.fromkeys(
         resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"]
     )
-    return Answer(
-        lattice,
-        k,
-        rule,
-        _alpha(statement),
-        statement.jointly,
-        tuple(report),
-        catalog.settings["sxq_embedding"],
+    return Choose(
+        child=lattice,
+        k=k,
+        rule=rule,
+        alpha=_alpha(statement),
+        jointly=statement.jointly,
+        report=tuple(report),
+        embedding=catalog.settings["sxq_embedding"],
     )
 
 

@@ -10,7 +10,7 @@ from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
 from sxq.planning.choice import choice, refuse_reported
-from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Lattice, Plan, Verify
+from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
@@ -63,7 +63,7 @@ def plan(
         settings["sxq_batch_memory"],
     )
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
-    lattice = Lattice(
+    lattice = Rank(
         Filter(verify, conditions) if conditions else verify,
         measures,
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),

@@ -39,7 +39,7 @@ def vocabulary(names, store) -> Vocabulary:
     rows = names.graphs.rows()
     found: dict[str, Any] = {
         "graphs": tuple(row.name for row in rows if row.num_graphs is None),
-        "models": tuple(names.model_names()),
+        "models": tuple(names.models.names()),
         "collections": tuple(row.name for row in rows if row.num_graphs is not None),
         "measures": tuple(names.measures),
         "explainers": tuple(names.learned.explainers),

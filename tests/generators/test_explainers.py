@@ -15,8 +15,8 @@ from sxq.generators.explainers.cf2 import lead
 from sxq.generators.explainers.pyg_explainers import to_units
 from sxq.generators.search.edge_table import log_odds
 from sxq.graph import Graph, extract, whole
-from tests.execution.test_graph_targets import Pools, some_graphs
 from tests.graphs import random_graph
+from tests.pooled_models import Pools, some_graphs
 
 CALLS = {
     "gnnexplainer": "(epochs = 5)",

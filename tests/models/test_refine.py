@@ -24,7 +24,7 @@ from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
-from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.pooled_models import Pools, some_graphs
 from tests.graphs import make, random_graph
 
 
@@ -372,9 +372,9 @@ def test_subgraphs_of_a_mask_climb_and_are_connected(seed, rooted):
 
 def test_a_ladder_has_every_size_or_some_of_many():
     assert (
-        steps(7).tolist() == list(range(1, 8))
-        and len(steps(100_000)) <= 512
-        and steps(100_000)[-1] == 100_000
+        all_sizes(7).tolist() == list(range(1, 8))
+        and len(all_sizes(100_000)) <= 512
+        and all_sizes(100_000)[-1] == 100_000
     )
 
 

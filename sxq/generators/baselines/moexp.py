@@ -20,6 +20,7 @@ import numpy as np
 from sxq.generators.baselines.random import any_sizes, grow
 from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
+from sxq.graph.bits import first_of_each
 
 
 def moexp(field: Field, context: Context, size: int = 32, generations: int = 20) -> Search:
@@ -37,7 +38,7 @@ def moexp(field: Field, context: Context, size: int = 32, generations: int = 20)
         scored = yield Candidates.of(children)
         pool = np.concatenate([bits, children])
         values = np.concatenate([scores, np.nan_to_num(scored.scores[:, :2])])
-        _, first = np.unique(np.packbits(pool, axis=1), axis=0, return_index=True)
+        first = first_of_each(pool)
         best = first[np.argsort(layers(values[first]), kind="stable")][:size]
         bits = pool[best]
         scores = values[best]

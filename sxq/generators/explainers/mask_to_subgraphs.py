@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
+from sxq.graph.bits import first_of_each
 
 LONGEST = 512  # most subgraphs of a chain; in larger fields sizes are left out
 
@@ -80,8 +81,7 @@ def grow_order(field: Field, mask: np.ndarray) -> np.ndarray:
 def distinct(bits: np.ndarray) -> np.ndarray:
     """The rows of bits [n, U] that are not empty, each once, in order of first appearance."""
     bits = bits[bits.any(axis=1)]
-    _, first = np.unique(np.packbits(bits, axis=1), axis=0, return_index=True)
-    return bits[np.sort(first)]
+    return bits[np.sort(first_of_each(bits))]
 
 
 def propose(context: Context, bits: np.ndarray) -> Search:

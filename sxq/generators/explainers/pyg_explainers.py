@@ -36,7 +36,7 @@ from torch_geometric.nn import MessagePassing
 from sxq.errors import Error, ModelError
 from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search, Subject
-from sxq.graph import LOOP, Field
+from sxq.graph import EdgeKind, Field
 from sxq.models.architectures import seeded
 from sxq.models.borrow import Model, edge_tensors
 from sxq.models.edge_mask import as_log_probabilities
@@ -102,7 +102,7 @@ def unit_mask(
     `node_mask` and `edge_mask` say which masks PyG is to ask of it.
     """
     model: Model = subject.model
-    edges = np.flatnonzero(field.unit != LOOP)
+    edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
     x = torch.from_numpy(subject.graph.features(field.nodes)).to(model.device)
     _, weight, attr = edge_tensors(subject.graph, field.edges[edges], model.device)
     edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)

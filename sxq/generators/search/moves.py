@@ -21,6 +21,7 @@ from sxq.generators.search.edge_table import best_of
 from sxq.generators.search.hashes import NOTHING
 from sxq.generators.search.leaps import leaps
 from sxq.generators.search.run import SearchRun
+from sxq.graph.bits import unpack
 
 MEMBERS = 16  # whose neighbours compete for a batch
 SINGLES = 10  # additions, and as many drops, considered for each member alone
@@ -124,7 +125,7 @@ def _children(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
     branches = run.table.branches
     one, two = run.rng.integers(len(parents), size=(2, count))
     coins = run.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
-    first = np.unpackbits(coins, axis=1, count=units)
+    first = unpack(coins, units)
     for rows, branch in zip(np.array_split(np.arange(count), len(branches)), branches):
         first[rows] = first[rows].take(branch, axis=1)
     bits = np.where(first, parents.bits[one], parents.bits[two])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sxq.generators.search.hashes import NOTHING, HashSet
-from sxq.scoring.dominance import slices
+from sxq.graph.bits import hashes
 
 
 class Visited:
@@ -27,11 +27,7 @@ class Visited:
 
     def hashes_of(self, bits: np.ndarray) -> np.ndarray:
         """The hashes [n] uint64 of subgraphs [n, U]."""
-        sums = (
-            np.where(bits[rows], self.unit_hashes, NOTHING).sum(axis=1)
-            for rows in slices(*bits.shape)
-        )
-        return np.concatenate([np.zeros(0, np.uint64), *sums])
+        return hashes(bits, self.unit_hashes)
 
     def has(self, hashes: np.ndarray) -> np.ndarray:
         """Which hashes, an array of any shape, are of subgraphs visited before."""
