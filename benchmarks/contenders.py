@@ -10,7 +10,8 @@ from torch_geometric.explain import GNNExplainer
 import sxq
 from sxq.generators.baselines.random import grow
 from sxq.generators.explainers.mask_to_subgraphs import grow_order
-from sxq.generators.explainers.pyg_explainers import soft_mask
+from sxq.generators.explainers.pyg_explainers import unit_mask
+from sxq.graph.bits import first_of_each
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
@@ -55,7 +56,7 @@ def gradient(case: Case, seed: int) -> list[np.ndarray]:
 
 def gnn_explainer(case: Case, seed: int) -> list[np.ndarray]:
     return [
-        soft_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed)
+        unit_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed=seed)
         for field, subject in zip(case.fields, case.subjects)
     ]
 
@@ -165,8 +166,7 @@ def smallest(case: Case, i: int, known: int) -> tuple[int, bool]:
         row, unit = np.nonzero(field.frontiers(best))
         grown = best[row]
         grown[np.arange(len(row)), unit] = True
-        _, first = np.unique(np.packbits(grown, axis=1), axis=0, return_index=True)
-        bits = grown[first]
+        bits = grown[first_of_each(grown)]
         if not len(bits):  # no part of a graph that is not connected
             break
     return known, exact

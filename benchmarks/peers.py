@@ -99,21 +99,24 @@ def main() -> None:
 def examine(stage: Suite, target: int, calls, budget: int, learned) -> Found:
     """One target searched."""
     started = time.process_time()
-    run = stage.search(target, calls, budget, learned=learned)
-    answer = run.lattice.answer(TOP)
+    found = stage.search(target, calls, budget, learned=learned)
+    answer = found.lattice.answer(TOP)
     seconds = time.process_time() - started
     return Found(
-        run.lattice.front_scores, paper_scale(stage, run, answer.members), run.ledger.count, seconds
+        found.lattice.front_scores,
+        paper_scale(stage, found, answer.members),
+        found.table.count,
+        seconds,
     )
 
 
-def paper_scale(stage: Suite, run, members) -> np.ndarray:
+def paper_scale(stage: Suite, found, members) -> np.ndarray:
     """(fdl+, 1 - fdl-, 1 - log|E_s| / log|E|) of members [k, 3], on directed edges."""
     if not members:
         return np.zeros((0, 3))
-    total = induced_edges(stage.graph, run.position, stage.model.hops)
-    edges = np.array([len(run.field.edges_of(bits)) for bits in run.bits_of(members)])
-    raw = run.ledger.rows(list(members)).raw
+    total = induced_edges(stage.graph, found.loaded.position, stage.model.hops)
+    edges = np.array([len(found.loaded.field.edges_of(bits)) for bits in found.bits_of(members)])
+    raw = found.table.rows(list(members)).raw
     return np.stack([raw[:, 0], 1 - raw[:, 1], 1 - np.log(edges) / np.log(total)], axis=1)
 
 

@@ -39,8 +39,9 @@ from known import Known
 from suites import EPSILON, SUITES, TOP, Call, Suite, suite
 from ten import most
 
-from sxq.execution import DEFAULT, GENERATORS
 from sxq.execution.answer import RULES
+from sxq.generators.catalog import DEFAULT, GENERATORS
+from sxq.generators.protocol import OPENING
 from sxq.graph import induced_edges
 from sxq.planning.settings import SETTINGS
 from sxq.scoring import selection
@@ -159,13 +160,13 @@ def _search(stage: Suite, label: str, target: int, budget: int, spent: float) ->
     """One target, searched by one method."""
     started = time.process_time()
     run = stage.search(target, calls(label), budget)
-    mine = run.ledger.rows(slice(None)).generator >= -(
-        label not in rivals.NAMES
-    )  # the field is no rival's find
+    mine = run.table.rows(slice(None)).generator != OPENING
+    if label not in rivals.NAMES:
+        mine[:] = True  # the field is no rival's find
     lattice = _rank(run, mine)
     answer = lattice.answer(TOP)
     seconds = time.process_time() - started + spent
-    rows = run.ledger.rows(mine)
+    rows = run.table.rows(mine)
     return Found(
         target,
         np.where(rows.explanatory[:, None], rows.scores[:, :3], 0.0),
@@ -194,9 +195,9 @@ def _rank(run, mine: np.ndarray) -> Lattice:
         return run.lattice
     lattice, chosen = (
         Lattice(3, EPSILON),
-        np.flatnonzero(mine & run.ledger.rows(slice(None)).explanatory),
+        np.flatnonzero(mine & run.table.rows(slice(None)).explanatory),
     )
-    rows = run.ledger.rows(chosen)
+    rows = run.table.rows(chosen)
     lattice.add(chosen, rows.scores[:, :3], run.bits_of(chosen).sum(axis=1), rows.bits)
     return lattice
 
@@ -212,20 +213,20 @@ def _ipf(stage: Suite, run, members: tuple[int, ...]) -> float:
     """The mean of (fdl+, 1 - fdl-, 1 - log|E_s| / log|E|) over the answers, on directed edges."""
     if not members:
         return float("nan")
-    total = induced_edges(stage.graph, run.position, stage.model.hops)
-    edges = np.array([len(run.field.edges_of(bits)) for bits in run.bits_of(members)])
-    raw = run.ledger.rows(list(members)).raw
+    total = induced_edges(stage.graph, run.loaded.position, stage.model.hops)
+    edges = np.array([len(run.loaded.field.edges_of(bits)) for bits in run.bits_of(members)])
+    raw = run.table.rows(list(members)).raw
     return float(np.mean([raw[:, 0], 1 - raw[:, 1], 1 - np.log(edges) / np.log(total)]))
 
 
 def _nodes(run, members: tuple[int, ...]) -> float:
     """The share of the field's nodes that some member holds; the target counts as held."""
     nodes = (
-        run.field.reached(run.bits_of(members))
+        run.loaded.field.reached(run.bits_of(members))
         if members
-        else np.zeros((1, run.field.num_nodes), bool)
+        else np.zeros((1, run.loaded.field.num_nodes), bool)
     )
-    return float(nodes.any(axis=0)[run.field.node_hop <= run.field.hops].mean())
+    return float(nodes.any(axis=0)[run.loaded.field.node_hop <= run.loaded.field.hops].mean())
 
 
 def summarise(

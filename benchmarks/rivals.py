@@ -53,7 +53,8 @@ def enter(stage: Suite, names: Sequence[str]) -> dict[str, float]:
         trained, seconds["pgexplainer"] = _train(stage)
         searches["pgexplainer"] = _masked(stage, trained)
     searches |= {name: _stored(key) for name, key in STORED.items()}
-    GENERATORS.update({name: GeneratorEntry(search, {}, "") for name, search in searches.items()})
+    for name, search in searches.items():
+        GENERATORS[name] = GeneratorEntry(name=name, function=search, help="")
     return seconds
 
 

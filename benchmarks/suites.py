@@ -8,14 +8,13 @@ import data
 import numpy as np
 
 from sxq import execution
-from sxq.execution.target import TargetRun
+from sxq.execution.target import Found, Job, Target
 from sxq.execution.verifier import Verifier
 from sxq.graph import Graph, extract
 from sxq.graph.generated import ba_shapes
-from sxq.inference.choose import open_backend
 from sxq.models import train
 from sxq.models.borrow import forward_full
-from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify
+from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES
 
 NAMES = ("fdl+", "fdl-", "conc")
@@ -41,28 +40,34 @@ class Suite:
         budget: int,
         seed: int = 0,
         learned: Mapping[str, object] | None = None,
-    ) -> TargetRun:
+    ) -> Found:
         """One target searched, from field to front, by the operators of a query; nothing is stored.
 
         `learned` is what generators name that was pre-trained.
         """
         scan = FieldScan(
-            "g", self.directed, self.model.hops, self.model.halo, (target,), (target,), ()
+            graph="g",
+            directed=self.directed,
+            hops=self.model.hops,
+            halo=self.model.halo,
+            targets=(target,),
+            positions=(target,),
         )
         verify = Verify(
             Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
         )
-        lattice = Lattice(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
-        plan = Plan(Answer(lattice, TOP, "coverage"), False, None)
-        backend = open_backend(self.model.backend, self.model)
-        run = TargetRun(plan, self.graph, self.model, backend, MEASURES, 0, learned)
-        verifier = Verifier(self.model, backend, MEMORY)
-        while not run.over:
-            request = run.ask()
+        lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
+        plan = Plan(Choose(child=lattice, k=TOP, rule="coverage"), False, None)
+        job = Job(
+            plan=plan, graph=self.graph, model=self.model, measures=MEASURES, learned=learned or {}
+        )
+        searched = Target(job, 0)
+        verifier = Verifier(self.model, job.backend, MEMORY)
+        while not searched.over:
+            request = searched.ask()
             if request:
-                run.tell(verifier.verify([request])[0])
-        run.close()
-        return run
+                searched.tell(verifier.verify([request])[0])
+        return searched.close()
 
 
 def suite(name: str) -> Suite:

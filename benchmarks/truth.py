@@ -73,7 +73,7 @@ def judge(stage: Suite, target: int, method: str) -> Agreement:
     run = stage.search(target, calls(method), SETTINGS["sxq_budget"].default)
     members = run.bits_of(run.lattice.answer(TOP).members)
     ends = stage.graph.edge_index.T
-    answer = [map(tuple, ends[run.field.edges_of(bits)].tolist()) for bits in members]
+    answer = [map(tuple, ends[run.loaded.field.edges_of(bits)].tolist()) for bits in members]
     return agreement(answer, map(tuple, ends[motif_edges(stage.graph, target)].tolist()))
 
 

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from sxq import execution
-from sxq.execution import target as searching
 from sxq.execution.executor import Profile, run
+from sxq.execution.target import Job, Target
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import Field, Graph
 from sxq.inference.choose import open_backend
-from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice, Plan, Verify
+from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
 
 NAMES = ("fdl+", "fdl-", "conc")
@@ -169,26 +169,35 @@ def record(graph: Graph, model, targets: list[int], budget: int) -> list[list[As
     """What onion and growing ask the verifier for, round by round."""
     rounds: list[list[Asked]] = []
     scan = FieldScan(
-        "g", not graph.undirected, model.hops, model.halo, tuple(targets), tuple(targets), ()
+        graph="g",
+        directed=not graph.undirected,
+        hops=model.hops,
+        halo=model.halo,
+        targets=tuple(targets),
+        positions=tuple(targets),
     )
     generate = Generate(scan, (("onion", ()), ("growing", ())), budget, None, 0)
     verify = Verify(generate, "m", model.backend, model.reason, MEMORY)
-    plan = Plan(Answer(Lattice(verify, NAMES, 0.1, 4096, 0.01), 10, "coverage"), False, None)
-    ask, profile = searching.TargetRun.ask, Profile()
+    plan = Plan(
+        Choose(child=Rank(verify, NAMES, 0.1, 4096, 0.01), k=10, rule="coverage"), False, None
+    )
+    ask = Target.ask
+    profile = Profile()
 
     def listen(self):
         request = ask(self)
         if request:
             while len(rounds) <= profile.rounds:
                 rounds.append([])
-            rounds[profile.rounds].append(Asked(self.field, request.bits.copy()))
+            rounds[profile.rounds].append(Asked(self.loaded.field, request.bits.copy()))
         return request
 
-    searching.TargetRun.ask = listen
+    Target.ask = listen
     try:
-        list(run(plan, graph, model, MEASURES, lambda: False, profile))
+        job = Job(plan=plan, graph=graph, model=model, measures=MEASURES)
+        list(run(job, lambda: False, profile))
     finally:
-        searching.TargetRun.ask = ask
+        Target.ask = ask
     return [asked for asked in rounds if asked]
 
 

@@ -4,6 +4,10 @@ con = sxq.connect("tx.duckdb")
 con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sxq import pictures
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -27,9 +31,13 @@ from sxq.errors import (
     TransactionOpen,
     UnknownName,
 )
-from sxq.session.builder import ExplainQuery, explain
+from sxq.session.builder import ExplainQuery, Where, plain
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.result import Result, Table
+from sxq.values.views import attach
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 __version__ = "0.1.0"
 
@@ -73,8 +81,95 @@ def connect(path: str | None = None, read_only: bool = False) -> Connection:
     return Connection(path, read_only)
 
 
+def explain(
+    model,
+    data,
+    node: Any = None,
+    *,
+    k: int = 10,
+    epsilon: float = 0.1,
+    optimize: Sequence[str] = ("fdl+", "fdl-", "conc"),
+    by: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    where: Sequence[Where] = (),
+    diversify: bool | float = False,
+    jointly: bool = False,
+    output: str = "logits",
+    budget: int | None = None,
+    within: float | None = None,
+    seed: int = 0,
+    directed: bool = False,
+) -> Result:
+    """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
+
+    Without `node` the model classifies whole graphs, and `data` is the graph to explain, or a sequence of graphs.
+
+    model      any torch.nn.Module with forward(x, edge_index, ...), for graphs forward(x, edge_index, ..., batch);
+               it is left as it is
+    k          at most so many members in each skyline
+    epsilon    of the dominance, 0 or more
+    optimize   measures, by name
+    by         generators, by name, or a mapping from names to options (default: the engine's)
+    where      what every member must be: "factual", "not counterfactual", ("size", "<=", 12), ...
+    diversify  members that differ from each other; a number from 0 to 1 is its ALPHA
+    jointly    one answer of k members for all targets together
+    output     what forward returns: "logits", "log_probs" or "probs"
+    budget     at most so many distinct candidates verified per target
+    within     seconds for the call
+    seed       of every random choice
+    directed   explain by directed edges, also where the graph is undirected
+
+    Returns a `Result`; raises what `Connection.execute` raises.
+    """
+    with Connection() as con:
+        query = _start(con, model, data, plain(node), output)
+        query = query.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
+        query = query.seed(seed)
+        for name, options in (by if isinstance(by, Mapping) else dict.fromkeys(by, {})).items():
+            query = query.by(name, **options)
+        if diversify is not False:
+            query = query.diversify(None if diversify is True else diversify)
+        query = query.jointly() if jointly else query
+        query = query.directed() if directed else query
+        query = query if budget is None else query.budget(budget)
+        query = query if within is None else query.within(within)
+        return query.run()
+
+
+def _start(con: Connection, model, data, node: Any, output: str) -> ExplainQuery:
+    """Register the graph and the model of `explain`, and start the query about its targets."""
+    if hasattr(data, "forward"):
+        raise InvalidValue("the data are a model; expected explain(model, data, node)")
+    try:
+        if node is None:
+            graphs = data if isinstance(data, Sequence) else [data]
+            con.register_graphs("graphs", graphs)
+            con.register_model("model", model, graphs="graphs", output=output)
+            return con.explain(graphs=range(len(graphs)))
+        con.register_graph("graph", data)
+        con.register_model("model", model, "graph", output)
+    except ModelError as error:
+        meant = (
+            "without node=, data is one graph to classify, or several"
+            if node is None
+            else "with node=, the model says something of every node; for a model of whole graphs leave it out"
+        )
+        error.args = (f"{error} ({meant})",)
+        raise
+    several = isinstance(node, Iterable) and not isinstance(node, str)
+    return con.explain(nodes=node if several else [node])
+
+
 def load_ipython_extension(ipython) -> None:
     """`%load_ext sxq`: the magics `%sxq` and `%%sxq`; see `sxq.notebook`."""
     from sxq.notebook import load
 
     load(ipython)
+
+
+def _to_data(explanation: Explanation) -> "Data":
+    from sxq.pyg import to_data  # imports torch
+
+    return to_data(explanation)
+
+
+attach({**pictures.VIEWS, "Explanation.to_data": _to_data})

@@ -1,11 +1,11 @@
 """The corridor: a connection, and the life of a query.
 
-    1. `split` cuts a script into statements; those that are DuckDB's go to `Store.execute`, unchanged.
-    2. `parse` makes a statement of each other one, `bind` puts the parameters in.
-    3. The corridor runs the sub-query of NODES and builds a `Catalog`; `plan` makes a `Plan` of both.
+    1. `split` cuts a script into statements, `parse` makes a value of each, and `bind` puts the parameters in.
+    2. `Connection.run` takes them in order; a statement that is DuckDB's goes to `Store.execute`, unchanged.
+    3. For an EXPLAIN the sub-query of its targets runs, and `plan` makes a `Plan` of the statement and a `Catalog`.
     4. `run` drives generators, verifier and lattices, and yields a `TargetReport` per target.
     5. `Store.save_target` commits each report as it comes.
-    6. `Result` is what the caller gets.
+    6. A `Result` is what the caller gets.
 
 Each room is entered once, left to right; no room calls another.
 """
@@ -14,19 +14,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sxq import language
-from sxq.errors import SQLError
+from sxq.errors import QueryError
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
-from sxq.planning import SETTINGS
-from sxq.session import Registry
+from sxq.session import Session, engine, explain
 from sxq.session.audit import audit
-from sxq.session.builder import ExplainQuery, ask
-from sxq.session.define import Definitions
-from sxq.session.explain import Explaining, Stop
-from sxq.session.turns import Turns, in_turn
+from sxq.session.builder import ExplainQuery, start
+from sxq.session.define import define
+from sxq.session.explain import RunningQuery
+from sxq.session.show import describe, show
+from sxq.session.sql import run_sql
+from sxq.session.turns import in_turn
 from sxq.session.vocabulary import Vocabulary, vocabulary
-from sxq.storage import Store
 from sxq.values.result import Result, Table
+
+Parameters = Sequence[Any] | Mapping[str, Any] | None  # for `?` in order, or by name for `$name`
 
 
 class Connection:
@@ -54,39 +56,82 @@ class Connection:
         read_only: bool = False,
         report: Callable[[Any], None] | None = None,
     ):
-        self._store = Store(path, read_only)
-        self._settings = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
-        self._as_written = {name: setting.default for name, setting in SETTINGS.items()}
-        self._names = Registry(self._store, self._settings)
-        self._turns = Turns()
-        self._running, self._stop = False, Stop()
-        self._defines = Definitions(self._names, self._store, self._settings, self._as_written)
-        self._explains = Explaining(
-            self._names, self._store, self._settings, self._as_written, self._stop
-        )
-        self._defines.should_stop = lambda: self._stop.wanted
-        self.report = report
+        self.session = Session.open(path, read_only, report)  # for the rooms of this package
 
-    @property
-    def last_result(self) -> Result | None:
-        """What the last EXPLAIN found, also when it was interrupted."""
-        return self._explains.last
+    # -- the life of a query ---------------------------------------------------------------------
 
-    def execute(
-        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> Table:
+    def execute(self, text: str, parameters: Parameters = None) -> Table:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
-        Returns `Result` for an EXPLAIN, else a `Table` read completely. An interrupted script ends after the
-        statement that `interrupt` stopped.
+
+        Returns a `Result` for an EXPLAIN, else a `Table` that is read completely; `query` is the same for scripts
+        that end with an EXPLAIN. An interrupted script ends after the statement that `interrupt` stopped.
         """
-        pieces = language.split(text)
-        return self.run(
-            *language.bind([language.parse(p.text, p.line, p.column) for p in pieces], parameters)
-        )
+        return self.run(*_statements(text, parameters))
 
     sql = execute
+
+    @in_turn
+    def run(self, *statements: st.Statement) -> Table:
+        """Run bound statements, as `execute` makes them of a script; the result of the last."""
+        session = self.session
+        session.stopping = False
+        session.running = True
+        try:
+            result = Table([], [])
+            for statement in statements:
+                result = self._run(statement)
+                if session.should_stop():
+                    break  # the next statement may build on what was stopped
+            return result
+        finally:
+            session.running = False
+
+    def _run(self, statement: st.Statement) -> Table:
+        session = self.session
+        if isinstance(statement, st.Sql):
+            return run_sql(session, statement)
+        session.registry.refresh()
+        match statement:
+            case st.Explain():
+                return self._explain(statement)[0]
+            case st.PlanExplain():
+                return explain.show_plan(session, statement.explain)
+            case st.ProfileExplain():
+                return explain.show_profile(*self._explain(statement.explain))
+            case st.Audit():
+                return audit(session, statement)
+            case st.Show():
+                return show(session, statement)
+            case st.Describe():
+                return describe(session, statement)
+        return define(session, statement)
+
+    def _explain(self, statement: st.Explain) -> tuple[Result, RunningQuery]:
+        planned = explain.plan(self.session, statement)
+        running = explain.run(self.session, planned)
+        saved = explain.save(self.session, running)
+        return explain.result(self.session, running, saved), running
+
+    # -- the same for callers of Python ----------------------------------------------------------
+
+    def query(self, text: str, parameters: Parameters = None) -> Result:
+        """Run a script that ends with an EXPLAIN; its `Result`, where `execute` promises only a `Table`.
+
+        Raises QueryError, before anything runs, where the last statement is no EXPLAIN.
+        """
+        statements = _statements(text, parameters)
+        if not statements or not isinstance(statements[-1], st.Explain):
+            found = type(statements[-1]).__name__ if statements else "nothing"
+            raise QueryError(
+                f"query() takes a script that ends with an EXPLAIN, found {found}; "
+                "execute() takes any script"
+            )
+        result = self.run(*statements)
+        if not isinstance(result, Result):
+            raise QueryError("the script was interrupted before its EXPLAIN began")
+        return result
 
     def explain(
         self,
@@ -96,17 +141,46 @@ class Connection:
         graph: Any = None,
         graphs: Iterable[Any] | None = None,
         query: str | None = None,
-        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        parameters: Parameters = None,
         kind: str = "node",
     ) -> ExplainQuery:
-        """Begin a question about one node, several, or those that a SELECT finds (with its `parameters`); or about
-        graphs of a collection, by `graph`, `graphs`, or a `query` with `kind="graph"`.
+        """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
+
+        About graphs of a collection it is started by `graph`, `graphs`, or a `query` with `kind="graph"`.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
-        return ask(
-            self, parameters, kind, node=node, nodes=nodes, graph=graph, graphs=graphs, query=query
-        )
+        targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs, "query": query}
+        return start(self.run, parameters, kind, **targets)
+
+    @property
+    def last_result(self) -> Result | None:
+        """The result of the last EXPLAIN, also when it was interrupted."""
+        return self.session.last
+
+    @property
+    def report(self) -> Callable[[Any], None] | None:
+        """Called while long statements run, with `execution.Progress` or a line of text."""
+        return self.session.report
+
+    @report.setter
+    def report(self, report: Callable[[Any], None] | None) -> None:
+        self.session.report = report
+
+    def interrupt(self) -> bool:
+        """Stop the running script, from any thread: `execute` returns what was found, marked incomplete.
+
+        False where nothing runs; the next statement is not stopped then. Statements that wait are never stopped.
+        """
+        return self.session.interrupt()
+
+    @in_turn
+    def vocabulary(self) -> Vocabulary:
+        """Every name that a statement may use now: what a shell completes with."""
+        self.session.registry.refresh()
+        return vocabulary(self.session.registry, self.session.store)
+
+    # -- registration ----------------------------------------------------------------------------
 
     @in_turn
     def register_graph(self, name: str, data, replace: bool = False) -> None:
@@ -115,12 +189,9 @@ class Connection:
         The same content again is a no-op. Raises NameTaken for other content without `replace`, GraphError for
         tensors that are no graph (NaN features, edges out of range).
         """
-        from sxq import models as learning
-
-        self._names.refresh()
-        self._names.graphs.add(
-            name, data if isinstance(data, Graph) else learning.graph_from_data(data), replace
-        )
+        self.session.registry.refresh()
+        graph = data if isinstance(data, Graph) else engine.models().graph_from_data(data)
+        self.session.registry.graphs.add(name, graph, replace)
 
     @in_turn
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
@@ -128,11 +199,10 @@ class Connection:
 
         A graph's class is its `y`, where that is one whole number. Raises as `register_graph`, and names the graph.
         """
-        from sxq import models as learning
-
-        self._names.refresh()
-        graphs = dataset if isinstance(dataset, GraphSet) else learning.graphs_from_data(dataset)
-        self._names.graphs.add(name, graphs, replace)
+        self.session.registry.refresh()
+        is_set = isinstance(dataset, GraphSet)
+        graphs = dataset if is_set else engine.models().graphs_from_data(dataset)
+        self.session.registry.graphs.add(name, graphs, replace)
 
     @in_turn
     def register_model(
@@ -142,24 +212,25 @@ class Connection:
         graph: str | None = None,
         output: str = "logits",
         layers: int | None = None,
-        replace: bool = False,
         *,
+        replace: bool = False,
         graphs: str | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
         graph    where it predicts; may be left out where the database knows the model or holds one graph
         graphs   instead, the collection whose graphs it classifies: forward(x, edge_index, ..., batch)
-        output   what forward returns, [N, C] (of graphs one row each): "logits", "log_probs" or "probs"; one column
-                 means two classes
+        output   what forward returns, [N, C] (for graphs one row each): "logits", "log_probs" or "probs"; one
+                 column means two classes
         layers   the depth L, where it should not be found by experiment
 
         The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
-        self._names.refresh()
+        registry = self.session.registry
+        registry.refresh()
         if graphs is not None:
-            self._names.graphs.of_kind("graphs", graphs)
-        self._names.add_model(
+            registry.graphs.of_kind("graphs", graphs)
+        registry.models.add(
             name, module, graphs or graph, output=output, layers=layers, replace=replace
         )
 
@@ -171,7 +242,7 @@ class Connection:
 
         `batch` has the field, bits [n, E], sizes [n], p_full, p_empty, p_kept [n], p_removed [n].
         """
-        self._names.add_measure(name, fn, larger_is_better, score)
+        self.session.registry.add_measure(name, fn, larger_is_better, score)
 
     @in_turn
     def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
@@ -180,36 +251,21 @@ class Connection:
         make       a function of the module to be explained that gives a new `ExplainerAlgorithm` for every target
         node_mask  whether it needs PyG's node_mask_type, "object"; a node mask counts for the edges at a node
         """
-        self._names.learned.add_explainer(name, make, node_mask)
+        self.session.registry.learned.add_explainer(name, make, node_mask)
 
-    def interrupt(self) -> bool:
-        """Stop what runs, from any thread: `execute` returns what was found, marked incomplete.
-
-        False where nothing runs; the next statement is not stopped then. Statements that wait are never stopped.
-        """
-        self._store.require_own_process()
-        if self._running:
-            self._stop.wanted = True
-            self._store.interrupt()
-        return self._running
-
-    @in_turn
-    def vocabulary(self) -> Vocabulary:
-        """Every name that a statement may hold now: what a shell completes with."""
-        self._names.refresh()
-        return vocabulary(self._names, self._store)
+    # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the database once the running statement has ended; the connection is of no use afterwards.
 
         Call `interrupt` first to end that statement early. In a forked process `close` does nothing.
         """
-        if self._store.own_process():
+        if self.session.store.own_process():
             self._close()
 
     @in_turn
     def _close(self) -> None:
-        self._store.close()
+        self.session.store.close()
 
     def __enter__(self) -> "Connection":
         return self
@@ -217,42 +273,9 @@ class Connection:
     def __exit__(self, *_) -> None:
         self.close()
 
-    @in_turn
-    def run(self, *statements: st.Statement) -> Table:
-        """Run bound statements, what `execute` makes of a script; the result of the last."""
-        self._running, self._stop.wanted = True, False
-        try:
-            result = Table([], [])
-            for statement in statements:
-                result = self._run(statement)
-                if self._stop.wanted:
-                    break  # what was stopped may be what the next statement builds on
-            return result
-        finally:
-            self._running = False
 
-    def _run(self, statement: st.Statement) -> Table:
-        if isinstance(statement, st.Sql):
-            return self._sql(statement)
-        self._names.refresh()
-        self._defines.report = self._explains.report = self.report
-        match statement:
-            case st.Explain():
-                return self._explains.run(statement)
-            case st.PlanExplain():
-                return self._explains.plan(statement.explain)
-            case st.ProfileExplain():
-                return self._explains.profile(statement.explain)
-            case st.Audit():
-                return audit(
-                    self._names, self._store, statement.query_id, lambda: self._stop.wanted
-                )
-        return self._defines.run(statement)
-
-    def _sql(self, statement: st.Sql) -> Table:
-        """DuckDB's answer, unchanged; what it refused because one of our words is misspelt is a ParseError."""
-        try:
-            found = self._store.execute(statement.sql, language.arguments(statement))
-            return Table(found.columns, found.rows, found.df)
-        except SQLError as error:
-            raise language.misspelt(statement.sql) or error
+def _statements(text: str, parameters: Parameters) -> tuple[st.Statement, ...]:
+    """The statements of a script with their parameters; raises ParseError or InvalidValue."""
+    pieces = language.split(text)
+    statements = [language.parse(piece.text, piece.line, piece.column) for piece in pieces]
+    return tuple(language.bind(statements, parameters))

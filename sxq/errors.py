@@ -27,6 +27,10 @@ Messages are lower-case, echo what was found, and say what would be right.
 
 import difflib
 from collections.abc import Iterable
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 
 class Error(Exception):
@@ -128,6 +132,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known name, or nothing."""
     near = difflib.get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
+
+
+def shown(key: Any) -> str:
+    """A key of a node or a graph in a message or a plan, as a query writes it."""
+    if type(key) is bytes:
+        return repr(key.hex())
+    return repr(str(key) if type(key) in (UUID, date, datetime, time, Decimal) else key)
 
 
 def _listing(kind: str, known: list[str]) -> str:

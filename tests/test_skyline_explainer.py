@@ -10,7 +10,7 @@ from torch_geometric.nn import GCN
 import sxq
 from sxq.errors import InvalidValue
 from sxq.pyg import SkylineExplainer
-from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.pooled_models import Pools, some_graphs
 from tests.graphs import random_graph
 
 

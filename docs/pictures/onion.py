@@ -35,7 +35,9 @@ def states() -> tuple[sxq.Result, object, dict]:
                     (bits, scored.scores[row], scored.factual[row], scored.counterfactual[row]),
                 )
 
-    GENERATORS["watched"] = GeneratorEntry(watched, {}, "onion peeling, looked at")
+    GENERATORS["watched"] = GeneratorEntry(
+        name="watched", function=watched, help="onion peeling, looked at"
+    )
     with sxq.connect() as con:
         con.execute(
             "CREATE GRAPH karate FROM DATASET 'KarateClub'; "

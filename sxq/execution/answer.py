@@ -1,66 +1,63 @@
-"""From what was searched to what is shown: the rules that need more than the lattice to choose an answer."""
+"""The rules that choose members of the front: for one target, or for several jointly."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sxq.execution.target import Found
 from sxq.graph import embed, embed_by_nodes, node2vec
 from sxq.scoring import diversify, joint
 from sxq.scoring.lattice import Answer
 
-if TYPE_CHECKING:
-    from sxq.execution.target import TargetRun
 
-
-def alone(run: "TargetRun") -> Answer:
+def alone(found: Found) -> Answer:
     """The answer of one target, by the rule of its plan."""
-    return RULES[run.choice.rule](run)
+    return RULES[found.choice.rule](found)
 
 
-def jointly(
-    runs: Sequence["TargetRun"], k: int
-) -> Iterator[tuple["TargetRun", Answer, tuple[int, ...]]]:
-    """One answer of k members for many targets: each target's own members, and their ranks in the whole."""
-    chosen = joint.choose([run.lattice.dominated() for run in runs], k)
-    for number, run in enumerate(runs):
-        own = {
-            rank: place for rank, (target, place) in enumerate(chosen, start=1) if target == number
-        }
-        yield run, run.lattice.answer_of(run.lattice.front[list(own.values())]), tuple(own)
+def jointly(targets: Sequence[Found], k: int) -> Iterator[tuple[Found, Answer, tuple[int, ...]]]:
+    """One answer of k members for many targets: the members of each target, and their ranks."""
+    chosen = joint.choose([found.lattice.dominated() for found in targets], k)
+    for number, found in enumerate(targets):
+        ranks = tuple(rank for rank, (owner, _) in enumerate(chosen, start=1) if owner == number)
+        members = found.lattice.front[[chosen[rank - 1][1] for rank in ranks]]
+        yield found, found.lattice.answer_of(members), ranks
 
 
-def _by_lattice(run: "TargetRun") -> Answer:
-    return run.lattice.answer(run.choice.k, run.choice.rule)
+def _by_lattice(found: Found) -> Answer:
+    return found.lattice.answer(found.choice.k, found.choice.rule)
 
 
-def _diverse(run: "TargetRun") -> Answer:
+def _diverse(found: Found) -> Answer:
     """DIVERSIFY: members of the front by nodes and angles."""
-    front = run.lattice.front
-    nodes, embeddings = _shape(run, front)
-    chosen = diversify.greedy(nodes, diversify.angular(embeddings), run.choice.k, run.choice.alpha)
-    return run.lattice.answer_of(front[chosen])
+    front = found.lattice.front
+    nodes, embeddings = _shape(found, front)
+    chosen = diversify.greedy(
+        nodes, diversify.angular(embeddings), found.choice.k, found.choice.alpha
+    )
+    return found.lattice.answer_of(front[chosen])
 
 
-def _divsx(run: "TargetRun") -> Answer:
+def _divsx(found: Found) -> Answer:
     """The streaming rule of DivSX, over the skyline members in order of arrival."""
-    ids, vectors = run.lattice.skyline_arrivals()
-    nodes, embeddings = _shape(run, ids)
+    ids, vectors = found.lattice.skyline_arrivals()
+    nodes, embeddings = _shape(found, ids)
     distance = 1 - diversify.cosine(embeddings)
     chosen = diversify.stream(
-        vectors, nodes, distance, run.choice.k, run.choice.alpha, run.lattice.epsilon
+        vectors, nodes, distance, found.choice.k, found.choice.alpha, found.lattice.epsilon
     )
-    return run.lattice.answer_of(ids[chosen])
+    return found.lattice.answer_of(ids[chosen])
 
 
-def _shape(run: "TargetRun", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [n, V] bool of candidates among the V nodes of the field, and their embeddings [n, d]."""
-    bits = run.bits_of(ids) if len(ids) else np.zeros((0, run.field.num_units), bool)
-    nodes = run.field.reached(bits)[:, run.field.node_hop <= run.field.hops]
-    if run.choice.embedding == "node2vec":
-        rng = np.random.default_rng([run.generate.seed, run.position])
-        return nodes, embed_by_nodes(run.field, bits, node2vec(run.field, rng))
-    return nodes, embed(run.field, bits, run.graph.features(run.field.nodes))
+def _shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nodes [n, V] bool of candidates, of the V of the field, and their embeddings [n, d]."""
+    field = found.loaded.field
+    bits = found.bits_of(ids) if len(ids) else np.zeros((0, field.num_units), bool)
+    nodes = field.reached(bits)[:, field.node_hop <= field.hops]
+    if found.choice.embedding == "node2vec":
+        rng = np.random.default_rng(found.loaded.seed)
+        return nodes, embed_by_nodes(field, bits, node2vec(field, rng))
+    return nodes, embed(field, bits, found.loaded.graph.features(field.nodes))
 
 
 RULES = {

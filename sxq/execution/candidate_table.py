@@ -1,6 +1,7 @@
-"""The ledger of a target: every distinct candidate, verified once, by number.
+"""The candidate table of a target: every distinct candidate, verified once, by number.
 
-A candidate is identified by its bits. Arrays grow by doubling, so that a budget of millions costs what it uses.
+A candidate is identified by its bits. Arrays grow by doubling, so that a large budget takes only
+the memory that it uses.
 """
 
 from dataclasses import dataclass
@@ -8,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from sxq.generators.protocol import Scored
+from sxq.graph.bits import row_keys
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
-    """What is known of n candidates; the same arrays, row by row, that the ledger keeps."""
+    """The rows of n candidates, with an array for each column of the table."""
 
     bits: np.ndarray  # [n, ceil(U / 8)] uint8, packed
-    parent: np.ndarray  # [n] candidate number, -1 when none
-    edited: np.ndarray  # [n] unit, -1 when none
-    generator: np.ndarray  # [n] who proposed it first, by number
+    parent: np.ndarray  # [n] candidate number, or NONE
+    edited: np.ndarray  # [n] unit, or NONE
+    generator: np.ndarray  # [n] number of the generator that proposed it first, or OPENING
     raw: np.ndarray  # [n, M]
     scores: np.ndarray  # [n, M]
     factual: np.ndarray  # [n] bool
@@ -36,9 +38,10 @@ class CandidateTable:
         self.count = 0
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
-        keys = _keys(packed)
-        numbers, fresh = list(map(self._number.get, keys)), {}
+        """Numbers [n] of packed candidates, which new ones have in advance, and the new rows."""
+        keys = row_keys(packed)
+        numbers = list(map(self._number.get, keys))
+        fresh = {}
         for row, number in enumerate(numbers):
             if number is None:
                 numbers[row] = fresh.setdefault(keys[row], self.count + len(fresh))
@@ -58,7 +61,7 @@ class CandidateTable:
         for name, values in vars(entry).items():
             getattr(self._rows, name)[self.count : self.count + n] = values
         numbers = np.arange(self.count, self.count + n)
-        self._number.update(zip(_keys(entry.bits), numbers.tolist()))
+        self._number.update(zip(row_keys(entry.bits), numbers.tolist()))
         self.count += n
         return numbers
 
@@ -69,16 +72,15 @@ class CandidateTable:
         )
 
     def scored(self, numbers: np.ndarray, measures: int) -> Scored:
-        """What a generator is told: the first `measures` columns are the objectives."""
+        """Candidates as generators see them; the first `measures` columns are the objectives."""
         rows = self.rows(numbers)
         return Scored(
-            numbers,
-            rows.raw[:, :measures],
-            rows.scores[:, :measures],
-            rows.factual,
-            rows.counterfactual,
-            rows.explanatory,
-            rows.p,
+            ids=numbers,
+            scores=rows.scores[:, :measures],
+            factual=rows.factual,
+            counterfactual=rows.counterfactual,
+            explanatory=rows.explanatory,
+            p=rows.p,
         )
 
     def _reserve(self, size: int, like: Entry) -> None:
@@ -93,9 +95,3 @@ class CandidateTable:
             for name, values in vars(self._rows).items():
                 grown[name][: self.count] = values[: self.count]
         self._rows = Entry(**grown)
-
-
-def _keys(packed: np.ndarray) -> list[bytes]:
-    """The rows of packed bits [n, W] uint8, each as bytes."""
-    whole = np.ascontiguousarray(packed)
-    return whole.view(f"V{whole.shape[1]}").ravel().tolist()

@@ -1,51 +1,44 @@
 """The one loop: generators propose, the verifier verifies, the lattices rank; many targets at once.
 
-Each round asks every running target for candidates, verifies all of them in one batch and tells each target what
-came out. The loop can stop after any round: what a lattice holds is the answer, `complete = false`.
+Each round asks every running target for candidates, verifies all of them in one batch and tells
+each target the outcome. The loop can stop after any round: the answer is then chosen from the lattice
+as it stands, with `complete = false`.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from sxq.errors import Error, FieldTooLarge, ModelError
 from sxq.execution import answer as answering
 from sxq.execution import report as reporting
-from sxq.execution import target_order as workload
-from sxq.execution.target import TargetRun
+from sxq.execution.target import Found, Job, Target
 from sxq.execution.verifier import Verifier
-from sxq.graph import Graph, GraphSet
-from sxq.inference.choose import open_backend
-from sxq.models.borrow import Model, blaming
-from sxq.planning.nodes import Answer, FieldScan, Generate, Plan, Verify
-from sxq.scoring.measures import Measure
+from sxq.models.borrow import blaming
+from sxq.planning.nodes import Choose, FieldScan, Generate, Verify
 from sxq.values.explanation import TargetReport
 
-TOGETHER = {
-    "cpu": 16,
-    "cuda": 64,
-}  # most targets searched at once: a batch is full, and more only take memory
+# Most targets searched at once, by kind of device: these fill a batch, and more only take memory.
+TOGETHER = {"cpu": 16, "cuda": 64}
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
-LOOK_EVERY = (
-    1.0  # seconds between two looks at what the running answers cover, which costs a selection each
-)
+# Seconds between two looks at what the running answers cover, each of which costs a selection.
+LOOK_EVERY = 1.0
 LOOKED_AT = 8  # most targets looked at
 
 
 @dataclass
 class Profile:
-    """Seconds per operator and counts, filled while a plan runs: what PROFILE shows.
+    """Seconds per operator and counts, filled while a plan runs: PROFILE shows them.
 
-    `Estimate` is no operator of the plan: the model runs for first-order estimates while a generator waits.
+    `Estimate` is not an operator of the plan: its time is that of the model when it runs for
+    first-order estimates while a generator waits.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     candidates: int = 0
     rounds: int = 0
-    batch_memory: int = 0  # bytes, after any halving
+    missing: Counter[str] = field(default_factory=Counter)  # estimates not available, by reason
 
     def charge(self, operator: str, started: float) -> float:
         """Add the time since `started` to an operator; the time now."""
@@ -61,9 +54,9 @@ class Profile:
         self.seconds[to] = self.seconds.get(to, 0.0) + seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a query stands, for whoever watches."""
+    """How far a query has come."""
 
     targets: int  # finished
     total: int
@@ -71,7 +64,7 @@ class Progress:
     seconds: float  # since the statement began
     front: int  # members of the running targets' fronts
     share: float  # of the work done, at least: searches may end before their budget
-    coverage: float | None = None  # what the running targets' answers would cover now, on average
+    coverage: float | None = None  # mean coverage that answers of running targets would have now
     within: float | None = None  # WITHIN, seconds
 
     @property
@@ -93,34 +86,24 @@ class Progress:
 
 
 def run(
-    plan: Plan,
-    graph: Graph | GraphSet,
-    model: Model,
-    measures: Mapping[str, Measure],
+    job: Job,
     interrupted: Callable[[], bool],
     profile: Profile,
     report: Callable[[Progress], None] | None = None,
-    learned: Mapping[str, object] | None = None,
     started: float | None = None,
 ) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
-    started    when the statement began, by time.perf_counter(): from then on WITHIN is counted; None is now
+    started    when the statement began, by time.perf_counter(), for WITHIN; None means now
 
-    Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
-    reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
-    Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
-    FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
+    The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
+    that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
+    targets are reported as they stand, and it is raised again.
+
+    Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
+    the model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
     """
-    loop = _Loop(
-        plan,
-        graph,
-        model,
-        measures,
-        profile,
-        learned,
-        time.perf_counter() if started is None else started,
-    )
+    loop = _Loop(job, profile, time.perf_counter() if started is None else started)
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
@@ -141,54 +124,30 @@ def run(
 class _Loop:
     """The state of one run: targets waiting, targets running, the clock."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        graph: Graph,
-        model: Model,
-        measures,
-        profile: Profile,
-        learned,
-        started: float,
-    ):
-        self.learned = learned  # what was pre-trained, by name
-        self.plan, self.graph, self.model, self.measures, self.profile = (
-            plan,
-            graph,
-            model,
-            measures,
-            profile,
-        )
-        self.backend = open_backend(plan.find(Verify).backend, model)
-        self.verifier = Verifier(model, self.backend, plan.find(Verify).batch_memory)
-        self.most = TOGETHER.get(model.device.type, TOGETHER["cuda"])
-        self.within = plan.find(Generate).within
-        self.total = len(plan.find(FieldScan).targets)
-        self.waiting, self.running = deque(self._order()), []
-        self.choice = plan.find(Answer)
-        self.ended: dict[
-            int, TargetRun
-        ] = {}  # by ordinal: what waits for the others, for a joint answer
+    def __init__(self, job: Job, profile: Profile, started: float):
+        self.job = job
+        self.profile = profile
+        self.verifier = Verifier(job.model, job.backend, job.plan.find(Verify).batch_memory)
+        self.most = TOGETHER.get(job.model.device.type, TOGETHER["cuda"])
+        self.within = job.plan.find(Generate).within
+        self.choice = job.plan.find(Choose)
+        self.targets = job.plan.find(FieldScan).targets
+        self.total = len(self.targets)
+        self.waiting = deque(range(self.total))  # ordinals
+        self.running: list[Target] = []
+        self.ended: dict[int, Found] = {}  # by ordinal: what waits for a joint answer
         self.answered: deque = deque()  # what is left to report of a joint answer
         self.coverage: float | None = None  # as last looked at
-        self.started, self.reported, self.looked = started, time.perf_counter(), time.perf_counter()
+        self.started = started
+        self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
-        """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
+        """Start waiting targets while there is room; one that cannot be explained has failed."""
         while self.waiting and len(self.running) < self.most and self._room():
-            ordinal, started = self.waiting[0], time.perf_counter()
+            ordinal = self.waiting[0]
+            started = time.perf_counter()
             try:
-                self.running.append(
-                    TargetRun(
-                        self.plan,
-                        self.graph,
-                        self.model,
-                        self.backend,
-                        self.measures,
-                        ordinal,
-                        self.learned,
-                    )
-                )
+                self.running.append(Target(self.job, ordinal))
                 self.waiting.popleft()
             except ModelError as error:
                 self.waiting.popleft()
@@ -197,37 +156,46 @@ class _Loop:
 
     def _failed(self, ordinal: int, error: Error) -> Iterator[TargetReport]:
         """Report a target that cannot be explained; if it is the only one, the error is raised."""
-        yield TargetReport(self._key(ordinal), ordinal, "failed", note=str(error))
+        yield TargetReport(
+            target=self.targets[ordinal], ordinal=ordinal, status="failed", note=str(error)
+        )
         if self.total == 1:
             raise error
 
     def round(self) -> Iterator[TargetReport]:
         """Ask, verify, tell; yield the targets that have nothing more to ask."""
         clock = time.perf_counter()
-        requests, asked = [], list(self.running)
+        requests = []
+        asked = list(self.running)
         for target in asked:
             try:
-                requests.append((target, target.ask()))
+                if request := target.ask():
+                    requests.append((target, request))
             except FieldTooLarge as error:
                 self.running.remove(target)
                 yield from self._failed(target.ordinal, error)
         clock = self.profile.charge("Generate", clock)
-        self.profile.move(sum(target.take_estimating() for target in asked), "Generate", "Estimate")
-        with blaming(self.model, "copies of receptive fields, from which edges were removed"):
-            verdicts = self.verifier.verify(
-                [request for _, request in requests if request], self._held()
-            )
+        self._charge_estimates(asked)
+        with blaming(self.job.model, "copies of receptive fields, from which edges were removed"):
+            verdicts = self.verifier.verify([request for _, request in requests], self._held())
         clock = self.profile.charge("Verify", clock)
-        for (target, request), verdict in zip([pair for pair in requests if pair[1]], verdicts):
+        for (target, request), verdict in zip(requests, verdicts):
             target.tell(verdict)
             self.profile.candidates += len(request.bits)
-        clock = self.profile.charge("Lattice", clock)
+        self.profile.charge("Lattice", clock)
         self.profile.rounds += 1
-        self.profile.batch_memory = self.verifier.batch_memory
         yield from self._finish([target for target in self.running if target.over])
 
+    def _charge_estimates(self, asked: list[Target]) -> None:
+        """Charge the time of estimates to the model: the generators only waited for them."""
+        estimates = [target.turns.estimates for target in asked]
+        seconds = sum(each.take_seconds() for each in estimates)
+        self.profile.move(seconds, "Generate", "Estimate")
+        for each in estimates:
+            self.profile.missing.update(each.take_missing())
+
     def should_stop(self, interrupted: Callable[[], bool]) -> str:
-        """Why the run must stop now, or nothing."""
+        """The reason why the run must stop now; empty if it may go on."""
         if interrupted():
             return "interrupted"
         if self.within is not None and time.perf_counter() - self.started >= self.within:
@@ -235,14 +203,14 @@ class _Loop:
         return ""
 
     def stop(self, reason: str) -> Iterator[TargetReport]:
-        """Report everything that runs as it stands, and everything that waits as not reached."""
+        """Report running targets as they stand, and waiting targets as not reached."""
         yield from self._finish(list(self.running), reason)
         while self.waiting:
             ordinal = self.waiting.popleft()
             yield TargetReport(
-                self._key(ordinal),
-                ordinal,
-                "stopped",
+                target=self.targets[ordinal],
+                ordinal=ordinal,
+                status="stopped",
                 note=f"{reason} before this target was reached",
             )
         yield from self.conclude()
@@ -251,8 +219,9 @@ class _Loop:
         """Choose the joint answer of the targets that have ended, and report them."""
         clock = time.perf_counter()
         if self.ended:
-            runs = [self.ended[ordinal] for ordinal in sorted(self.ended)]
-            self.answered, self.ended = deque(answering.jointly(runs, self.choice.k)), {}
+            together = [self.ended[ordinal] for ordinal in sorted(self.ended)]
+            self.answered = deque(answering.jointly(together, self.choice.k))
+            self.ended = {}
         while self.answered:
             finished = reporting.write(*self.answered[0])
             self.answered.popleft()
@@ -260,62 +229,52 @@ class _Loop:
             yield finished
 
     def tell_progress(self, report: Callable[[Progress], None]) -> None:
+        """Report how far the run has come, unless that was done a moment ago."""
         now = time.perf_counter()
         if now - self.reported < REPORT_EVERY:
             return
         self.reported = now
         if now - self.looked >= LOOK_EVERY:
-            self.looked, self.coverage = now, self._covered()
+            self.looked = now
+            self.coverage = self._covered()
         done = self.total - len(self.waiting) - len(self.running)
-        front = sum(len(target.lattice.front) for target in self.running)
-        started = sum(target.ledger.count / target.generate.budget for target in self.running)
+        begun = sum(target.share_done for target in self.running)
         report(
             Progress(
-                done,
-                self.total,
-                self.profile.candidates,
-                now - self.started,
-                front,
-                (done + started) / self.total,
-                self.coverage,
-                self.within,
+                targets=done,
+                total=self.total,
+                candidates=self.profile.candidates,
+                seconds=now - self.started,
+                front=sum(len(target.state.lattice.front) for target in self.running),
+                share=(done + begun) / self.total,
+                coverage=self.coverage,
+                within=self.within,
             )
         )
 
     def _covered(self) -> float | None:
-        """Mean coverage of the answers that some of the running targets would give now."""
-        found = [
-            target.lattice.answer(self.choice.k).coverage for target in self.running[:LOOKED_AT]
-        ]
-        found = [coverage for coverage in found if coverage is not None]
+        """The mean coverage of the answers that some of the running targets would have now."""
+        looked_at = self.running[:LOOKED_AT]
+        answers = [target.state.lattice.answer(self.choice.k) for target in looked_at]
+        found = [answer.coverage for answer in answers if answer.coverage is not None]
         return sum(found) / len(found) if found else None
 
-    def _finish(self, targets: list[TargetRun], stopped: str = "") -> Iterator[TargetReport]:
+    def _finish(self, targets: list[Target], stopped: str = "") -> Iterator[TargetReport]:
         for target in targets:
             clock = time.perf_counter()
-            target.close(stopped)
+            found = target.close(stopped)
             if self.choice.jointly:
-                self.ended[target.ordinal] = target
+                self.ended[target.ordinal] = found
                 self.running.remove(target)
                 continue
-            finished = reporting.write(target, answering.alone(target))
+            finished = reporting.write(found, answering.alone(found))
             self.running.remove(target)
             self.profile.charge("Answer", clock)
             yield finished
-
-    def _order(self) -> Iterable[int]:
-        """The ordinals of the targets as they are admitted; where all run at once the order is of no use."""
-        scan = self.plan.find(FieldScan)
-        if self.total <= self.most or scan.kind == "graph":  # graphs have nothing in common
-            return range(self.total)
-        return workload.order(self.graph, np.array(scan.positions), scan.hops)
 
     def _held(self) -> int:
         return sum(target.bytes for target in self.running)
 
     def _room(self) -> bool:
-        """Fields take half of the memory, the other half is for the batch."""
+        """Whether another target fits: fields take up to half of the memory, batches the rest."""
         return not self.running or self._held() < self.verifier.batch_memory // 2
-
-    def _key(self, ordinal: int):
-        return self.plan.find(FieldScan).targets[ordinal]

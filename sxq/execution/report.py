@@ -1,130 +1,137 @@
-"""What a search found, written down: the ledger and the answer of a target become its report."""
+"""The report of a target, made from its search and the answer that was chosen."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sxq.execution.target import Found, Loaded
+from sxq.generators.protocol import NONE
 from sxq.inference.agreement import TOLERANCE, too_coarse, uncertainty
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
-if TYPE_CHECKING:
-    from sxq.execution.target import TargetRun
-
 SHOWN = 1000  # most candidates that a report keeps for pictures
 
 
-def write(run: "TargetRun", answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
-    """The report of a target that was closed; `ranks` of the members, where they are not simply 1, 2, ..."""
-    explanations = _explanations(run, answer, ranks or range(1, len(answer.members) + 1))
-    status = "stopped" if run.stopped else "done" if explanations else "empty"
+def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
+    """The report of a target; `ranks` of the members unless they are 1, 2, ..."""
+    loaded = found.loaded
+    explanations = _explanations(found, answer, ranks or range(1, len(answer.members) + 1))
     return TargetReport(
-        run.key,
-        run.ordinal,
-        status,
-        run.predicted,
-        run.p_full,
-        run.p_empty,
-        run.self_sufficient,
-        run.field.num_units,
-        run.field.hops,
-        run.ledger.count,
-        run.pruned,
-        run.lattice.explanatory,
-        answer.front,
-        answer.dominance,
-        answer.coverage,
-        answer.epsilon_achieved,
-        answer.hypervolume,
-        run.exhausted and not run.stopped,
-        run.seconds,
-        _note(run, answer, bool(explanations)),
-        explanations,
-        _state_graph(run) if run.keeps and run.ledger.count else (),
-        _examined(run),
+        target=loaded.key,
+        ordinal=loaded.ordinal,
+        status="stopped" if found.stopped else "done" if explanations else "empty",
+        prediction=loaded.predicted,
+        probability=loaded.p_full,
+        p_empty=loaded.p_empty,
+        self_sufficient=loaded.self_sufficient,
+        field_size=loaded.field.num_units,
+        hops=loaded.field.hops,
+        candidates=found.table.count,
+        pruned=len(found.pruned),
+        explanatory=found.lattice.explanatory,
+        front=answer.front,
+        dominance=answer.dominance,
+        coverage=answer.coverage,
+        epsilon_achieved=answer.epsilon_achieved,
+        hypervolume=answer.hypervolume,
+        complete=found.exhausted and not found.stopped,
+        seconds=found.seconds,
+        note=_note(found, answer, bool(explanations)),
+        explanations=explanations,
+        kept=_state_graph(found) if found.keeps and found.table.count else (),
+        examined=_examined(found),
     )
 
 
-def _examined(run: "TargetRun") -> dict[str, np.ndarray]:
-    """Scores by objective of explanatory candidates, evenly sampled: what a picture shows behind the front."""
-    if not run.ledger.count:
+def _examined(found: Found) -> dict[str, np.ndarray]:
+    """Scores by objective of an even sample of explanatory candidates, as background of plots."""
+    if not found.table.count:
         return {}
-    rows = run.ledger.rows(slice(None))
+    rows = found.table.rows(slice(None))
     numbers = np.flatnonzero(rows.explanatory)
     numbers = numbers[:: max(1, -(-len(numbers) // SHOWN))]
     return {
         measure.name: rows.scores[numbers, i].astype(np.float32)
-        for i, measure in enumerate(run.measures[: run.objectives])
+        for i, measure in enumerate(found.measures[: found.objectives])
     }
 
 
-def _explanations(
-    run: "TargetRun", answer: Answer, ranks: Sequence[int]
-) -> tuple[Explanation, ...]:
-    """The members in rank order, with what is measured for them only."""
+def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[Explanation, ...]:
+    """The members in rank order, with the measures that are computed for answers only."""
     if not answer.members:
         return ()
-    bits = run.bits_of(answer.members)
-    reported = (
-        measure_again(run.reported, run.batch(bits, *_again(run, bits))) if run.reported else {}
-    )
-    rows = [
-        {name: float(values[row]) for name, values in reported.items()} for row in range(len(bits))
-    ]
+    bits = found.bits_of(answer.members)
+    reported = _reported(found, bits)
+    dominance = answer.member_dominance
     return tuple(
-        _explanation(run, *member)
-        for member in zip(ranks, answer.members, bits, answer.member_dominance, rows)
+        Explanation(
+            rank=rank,
+            size=int(own.sum()),
+            dominance=power,
+            **_as_verified(found, number, values),
+            **_as_subgraph(found.loaded, own),
+        )
+        for rank, number, own, power, values in zip(
+            ranks, answer.members, bits, dominance, reported
+        )
     )
 
 
-def _again(run: "TargetRun", bits: np.ndarray) -> np.ndarray:
-    """p(c) on every G_s and on every G \\ G_s: [2, n]."""
-    return run.infer(bits)[:, :, run.predicted]
+def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
+    """By member [n, U], the values of the measures that are measured for the answers only."""
+    if not found.reported:
+        return [{} for _ in bits]
+    loaded = found.loaded
+    p_kept, p_removed = loaded.on_field.infer(bits)[:, :, loaded.predicted]
+    columns = measure_again(found.reported, loaded.batch(bits, p_kept, p_removed))
+    return [
+        {name: float(values[row]) for name, values in columns.items()} for row in range(len(bits))
+    ]
 
 
-def _explanation(
-    run: "TargetRun",
-    rank: int,
-    number: int,
-    bits: np.ndarray,
-    power: int,
-    reported: dict[str, float],
-) -> Explanation:
-    row, names = run.ledger.rows([number]), [measure.name for measure in run.measures]
-    edges = run.field.edges_of(bits)
-    edge_index = run.graph.edge_index[:, edges]
-    nodes = np.unique([*[run.position][run.kind == "graph" :], *edge_index.ravel()])
-    return Explanation(
-        target=run.key,
-        rank=rank,
-        edge_index=edge_index,
-        nodes=nodes,
-        edges=tuple((run.graph.key(u), run.graph.key(v)) for u, v in edge_index.T),
-        size=int(bits.sum()),
-        raw=dict(zip(names, row.raw[0].tolist())) | reported,
-        scores=dict(zip(names, row.scores[0].tolist())),
-        factual=bool(row.factual[0]),
-        counterfactual=bool(row.counterfactual[0]),
-        tie=bool(row.tie[0]),
-        generator=run.proposer(int(row.generator[0])),
-        dominance=power,
-        kind=run.kind,
-        graph=run.graph,
-        edge_numbers=edges,
-    )
+def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[str, Any]:
+    """The part of an explanation that comes from the candidate table."""
+    row = found.table.rows([number])
+    names = [measure.name for measure in found.measures]
+    return {
+        "raw": dict(zip(names, row.raw[0].tolist())) | reported,
+        "scores": dict(zip(names, row.scores[0].tolist())),
+        "factual": bool(row.factual[0]),
+        "counterfactual": bool(row.counterfactual[0]),
+        "tie": bool(row.tie[0]),
+        "generator": found.proposer(int(row.generator[0])),
+    }
 
 
-def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
-    """Every verified candidate with the one it was made from, and the unit in which they differ."""
-    rows, names = run.ledger.rows(slice(None)), [measure.name for measure in run.measures]
-    sizes = run.bits_of(range(run.ledger.count)).sum(axis=1)
+def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    """The part of an explanation that describes its units [U] in the graph."""
+    graph = loaded.graph
+    edges = loaded.field.edges_of(bits)
+    edge_index = graph.edge_index[:, edges]
+    roots = [] if loaded.kind == "graph" else [loaded.position]
+    return {
+        "target": loaded.key,
+        "kind": loaded.kind,
+        "graph": graph,
+        "edge_index": edge_index,
+        "edge_numbers": edges,
+        "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
+        "nodes": np.unique([*roots, *edge_index.ravel()]),
+    }
+
+
+def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
+    """Every verified candidate, with its parent and the unit in which they differ."""
+    rows = found.table.rows(slice(None))
+    names = [measure.name for measure in found.measures]
     columns = (
         rows.parent,
         rows.edited,
         rows.generator,
-        sizes,
+        found.bits_of(range(found.table.count)).sum(axis=1),
         rows.factual,
         rows.counterfactual,
         rows.explanatory,
@@ -132,9 +139,9 @@ def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
     return tuple(
         CandidateRow(
             number,
-            None if parent < 0 else parent,
-            *_ends(run, edited),
-            run.proposer(by),
+            None if parent == NONE else parent,
+            *_ends(found, edited),
+            found.proposer(by),
             *facts,
             dict(zip(names, scores)),
         )
@@ -144,62 +151,66 @@ def _state_graph(run: "TargetRun") -> tuple[CandidateRow, ...]:
     )
 
 
-def _ends(run: "TargetRun", unit: int) -> tuple[Any, Any]:
-    """The ends of a unit by key; nothing where no single unit was edited."""
-    if unit < 0:
+def _ends(found: Found, unit: int) -> tuple[Any, Any]:
+    """The ends of a unit by key; None where no single unit was edited."""
+    if unit == NONE:
         return None, None
-    source, head = run.field.nodes[run.field.ends[:, unit]].tolist()
-    return run.graph.key(source), run.graph.key(head)
+    loaded = found.loaded
+    source, head = loaded.field.nodes[loaded.field.ends[:, unit]].tolist()
+    return loaded.graph.key(source), loaded.graph.key(head)
 
 
-def _note(run: "TargetRun", answer: Answer, answered: bool) -> str:
-    notes = [run.stopped] if run.stopped else []
-    if run.choice.jointly and not answered:
+def _note(found: Found, answer: Answer, answered: bool) -> str:
+    notes = [found.stopped] if found.stopped else []
+    if found.choice.jointly and not answered:
         notes.append("no member of the joint answer")
-    if not run.field.num_units:
-        nothing = (
-            "the graph has no edges"
-            if run.kind == "graph"
-            else "no edge can carry a message to this node"
-            if run.field.hops
-            else "the model does not look at edges"
-        )
-        notes.append(f"no candidate: {nothing}")
-    elif not answered and run.ledger.count:
-        notes.append(_why_empty(run))
-    if run.incomparable:
-        notes.append(f"{run.incomparable} candidates left out: a measure gave NaN")
-    if run.choice.rule == "optimum" and not answer.proven:
+    if not found.loaded.field.num_units:
+        notes.append(f"no candidate: {_why_no_candidate(found.loaded)}")
+    elif not answered and found.table.count:
+        notes.append(_why_empty(found))
+    if found.incomparable:
+        notes.append(f"{found.incomparable} candidates left out: a measure gave NaN")
+    if found.choice.rule == "optimum" and not answer.proven:
         notes.append("the exact search was cut short: other members may cover more")
-    if run.lattice.thinned:
+    if found.lattice.thinned:
         notes.append(
             "front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
-            f"{run.lattice.front_limit}"
+            f"{found.lattice.front_limit}"
         )
-    inexact = _inexact(run, answer)
+    inexact = _inexact(found, answer)
     return "; ".join([*notes, inexact] if inexact else notes)
 
 
-def _inexact(run: "TargetRun", answer: Answer) -> str:
-    """What to say where float32 is too coarse for the logits behind an answer; nothing for nearly all models."""
-    stored = [run.p_full, run.p_empty]
+def _why_no_candidate(loaded: Loaded) -> str:
+    if loaded.kind == "graph":
+        return "the graph has no edges"
+    if loaded.field.hops:
+        return "no edge can carry a message to this node"
+    return "the model does not look at edges"
+
+
+def _inexact(found: Found, answer: Answer) -> str:
+    """A warning if float32 is too coarse for the logits behind an answer; else empty."""
+    loaded = found.loaded
+    stored = [loaded.p_full, loaded.p_empty]
     if answer.members:
-        stored += run.ledger.rows(list(answer.members)).p.ravel().tolist()
-    off = uncertainty(np.array(stored), run.rounding)
+        stored += found.table.rows(list(answer.members)).p.ravel().tolist()
+    off = uncertainty(np.array(stored), loaded.rounding)
     worst = off[0] + off.max()  # fidelities are differences to p(G)
     if worst <= TOLERANCE:
         return ""
     return (
-        f"fidelities are exact to about {worst:.1g} only: {too_coarse(run.rounding)}; register a model that "
-        "subtracts from its logits what all classes share"
+        f"fidelities are exact to about {worst:.1g} only: {too_coarse(loaded.rounding)}; register "
+        "a model that subtracts from its logits what all classes share"
     )
 
 
-def _why_empty(run: "TargetRun") -> str:
-    rows = run.ledger.rows(slice(None))
+def _why_empty(found: Found) -> str:
+    count = found.table.count
+    rows = found.table.rows(slice(None))
     refused = int((rows.factual | rows.counterfactual).sum())
-    if refused and run.incomparable:
-        return f"all {refused} explanatory of {run.ledger.count} candidates were refused"
+    if refused and found.incomparable:
+        return f"all {refused} explanatory of {count} candidates were refused"
     if refused:
-        return f"WHERE refused all {refused} explanatory of {run.ledger.count} candidates"
-    return f"none of {run.ledger.count} candidates keeps the prediction alone or changes it when removed"
+        return f"WHERE refused all {refused} explanatory of {count} candidates"
+    return f"none of {count} candidates keeps the prediction alone or changes it when removed"

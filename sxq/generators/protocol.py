@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-FIRST = (
-    -2
-)  # a parent that is asked for in the same batch: its row 0; the next one down is row 1, and so on
+NONE = -1  # no parent, or no single unit that was edited
 PRUNED = -1  # the number of a candidate that was not verified
+OPENING = -1  # the number of the generator that asks for the whole field, before all others
+# A parent that is asked for in the same batch: its row 0. The next number down is row 1, and so on.
+FIRST = -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,13 @@ class Candidates:
     """n subgraphs to be verified: connected, non-empty, containing the target."""
 
     bits: np.ndarray  # [n, U] bool
-    parent: (
-        np.ndarray
-    )  # [n] id of the candidate each was made from, -1 when none; FIRST - i is row i of these
-    edited: np.ndarray  # [n] the unit added or removed, -1 when none
+    # [n] the number of the candidate each was made from, or NONE; FIRST - i is row i of these
+    parent: np.ndarray
+    edited: np.ndarray  # [n] the unit added or removed, or NONE
 
     @staticmethod
     def of(
-        bits: np.ndarray, parent: int | np.ndarray = -1, edited: int | np.ndarray = -1
+        bits: np.ndarray, parent: int | np.ndarray = NONE, edited: int | np.ndarray = NONE
     ) -> "Candidates":
         """Candidates with one parent or edited unit for all, or one each."""
         full = (
@@ -51,43 +51,38 @@ class Candidates:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
-    """The answer, row by row what was yielded; nothing is dropped, so a search can walk through refused rows.
+    """The answer, row by row in the order yielded; no row is missing, so a search can walk through refused rows.
 
     A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*. Only generators
-    that say so in the registry meet such rows, and only where they run alone or among themselves.
+    that say so in the catalog meet such rows, and only where they run alone or among themselves.
     """
 
-    ids: (
-        np.ndarray
-    )  # [n] candidate numbers: equal bits, equal id; PRUNED where nothing was verified
-    raw: np.ndarray  # [n, M] raw values of the measures needed; NaN where pruned
+    ids: np.ndarray  # [n] candidate numbers: equal bits, equal number; PRUNED where not verified
     scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
-    p: (
-        np.ndarray
-    )  # [n, 2] probability of the predicted class on G_s and on G \ G_s; NaN where pruned
+    p: np.ndarray  # [n, 2] probability of the class on G_s and on G \ G_s; NaN where pruned
 
     def rows(self, start: int, stop: int) -> "Scored":
         """Some rows of the answer."""
-        return Scored(*(values[start:stop] for values in vars(self).values()))
+        return Scored(**{name: values[start:stop] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The model and what it is asked about, for learned generators and those that follow gradients."""
+    """The model and its prediction, for learned generators and those that follow gradients."""
 
-    model: Any  # sxq.execution.Model: the engine's copy; leave it as it was
+    model: Any  # sxq.models.borrow.Model: the engine's copy; leave it as it was
     graph: Any  # sxq.graph.Graph the field was cut out of
-    probabilities: np.ndarray  # [C] what the model says of the whole
+    probabilities: np.ndarray  # [C] of the classes on the whole graph
     predicted: int  # the class c
     learned: Mapping[str, Any]  # what was pre-trained, by name: sxq.models.refine.Pretrained
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Context:
     """What a generator may know besides the field."""
 
@@ -97,28 +92,24 @@ class Context:
     allowance: int  # distinct candidates this generator may expect to have verified
     rows: int  # most candidates to yield at once, so that their bits stay small
     rng: np.random.Generator  # seeded by (SEED, target, generator)
-    edge_gradient: Callable[
-        [], np.ndarray
-    ]  # [U] first-order drop of the class's log-odds when a unit is removed
-    slopes: Callable[
-        [np.ndarray, bool], np.ndarray
-    ]  # first-order rise [c, U] of those log-odds with each unit, where
-    # the units bits [c, U] are present, and beyond the field the rest of the graph or nothing
+    # -> [U]: first-order drop of the class's log-odds when a unit is removed from the whole graph
+    edge_gradient: Callable[[], np.ndarray]
+    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, where the units `bits` are
+    # present, and of the graph beyond the field the rest (True) or nothing (False)
+    edge_gradients: Callable[[np.ndarray, bool], np.ndarray]
     p_full: float  # probability of the class on G, which is what the whole field keeps
     p_empty: float  # and without any candidate unit
-    predict: Callable[
-        [np.ndarray, np.ndarray], np.ndarray
-    ]  # sizes [n], p [n, 2] -> scores [n, M], below the
-    # resolution too; NaN for measures that depend on more than these
+    # (sizes [n], p [n, 2]) -> scores [n, M], below the resolution too; NaN for measures that depend on more
+    predict: Callable[[np.ndarray, np.ndarray], np.ndarray]
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
-    subject: "Subject | None" = None  # for generators that look into the model
+    subject: Subject | None = None  # for generators that look into the model
 
 
 # It returns whether it left nothing out for lack of allowance; None where that is told by what it has spent.
 Search = Generator[Candidates, Scored, bool | None]
 
 
-def abreast(searches: Sequence[Search]) -> Search:
+def lockstep(searches: Sequence[Search]) -> Search:
     """Several searches as one: what they ask in a round is one batch, and each gets its own answers."""
     waiting: list[tuple[Search, Scored | None]] = [(search, None) for search in searches]
     whole = True

@@ -7,13 +7,12 @@ graph to be explained as a whole. `readers` makes graphs of files and tables.
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
-from sxq.graph.field import HALO, LOOP, Field, extract, induced_edges
+from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [
-    "HALO",
-    "LOOP",
+    "EdgeKind",
     "Field",
     "Graph",
     "GraphSet",

@@ -6,14 +6,20 @@ Peeling by this hop never disconnects what remains.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 
+from sxq.graph.bits import pack_columns, unpack_columns
 from sxq.graph.csr import Graph
 
-LOOP = -1  # in `Field.unit`: a self-loop, part of its node, present in every inference
-HALO = -2  # in `Field.unit`: a context edge, present only where the rest of the graph is
+
+class EdgeKind(IntEnum):
+    """The value of `Field.unit` for an edge that belongs to no unit, and so is no candidate."""
+
+    LOOP = -1  # a self-loop: part of its node, present in every inference
+    HALO = -2  # a context edge: present only where the rest of the graph is
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +37,7 @@ class Field:
     node_hop: np.ndarray  # [n] 0 .. hops + halo, ascending
     edge_index: np.ndarray  # [2, m] local, messages flow from row 0 to row 1
     edges: np.ndarray  # [m] edge numbers in the graph
-    unit: np.ndarray  # [m] unit of each edge, or LOOP or HALO
+    unit: np.ndarray  # [m] unit of each edge, or its `EdgeKind`
     ends: np.ndarray  # [2, U] local ends of each unit (source and head where directed)
     unit_hop: np.ndarray  # [U] 1 .. hops, ascending
 
@@ -95,7 +101,7 @@ class Field:
         if not bits.any():
             return np.zeros_like(bits)
         _, (one, other), around, starts = self._ends_by_node
-        columns = _words(bits)  # [U, n / 64]: 64 candidates in a word
+        columns = pack_columns(bits)
         reached = np.zeros((len(starts), columns.shape[1]), np.uint64)
         reached[0] = ~np.uint64(0)  # the target
         while True:
@@ -105,8 +111,7 @@ class Field:
             now = np.bitwise_or.reduceat(linked.take(around, axis=0), starts, axis=0)
             now |= reached
             if (now == reached).all():
-                inside = np.unpackbits(linked.view(np.uint8), axis=1, count=len(bits)).view(bool)
-                return np.ascontiguousarray(inside.T)
+                return unpack_columns(linked, len(bits))
             reached = now
 
     @cached_property
@@ -120,14 +125,6 @@ class Field:
         numbers = np.empty(len(order), np.int64)
         numbers[order] = ends
         return nodes, numbers.reshape(2, -1), order % self.num_units, starts
-
-
-def _words(bits: np.ndarray) -> np.ndarray:
-    """Candidates bits [n, U] as columns of bits, [U, n / 64] uint64 with zeros to the end."""
-    packed = np.packbits(np.ascontiguousarray(bits.T), axis=1)
-    words = np.zeros((len(packed), -(-packed.shape[1] // 8)), np.uint64)
-    words.view(np.uint8)[:, : packed.shape[1]] = packed
-    return words
 
 
 def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:
@@ -155,7 +152,7 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     )
     pair = ends if directed else np.sort(ends, axis=0)
     unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
-    unit[loop] = LOOP
+    unit[loop] = EdgeKind.LOOP
     used = node_hop <= max(hops + halo, 0)
     renumber = np.cumsum(used) - 1
     return Field(
@@ -203,7 +200,7 @@ def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, nodes: np.ndarray):
     """Number the candidates' distinct ends by (hop, positions of the ends): unit of each edge, ends, hops."""
-    unit = np.full(pair.shape[1], HALO, np.int64)
+    unit = np.full(pair.shape[1], EdgeKind.HALO, np.int64)
     table = np.stack([hop[candidate], nodes[pair[0, candidate]], nodes[pair[1, candidate]]], axis=1)
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
     unit[candidate] = inverse.reshape(-1)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from sxq.errors import GraphError, did_you_mean
+from sxq.errors import GraphError, did_you_mean, shown
 
 READ: Mapping[
     type, Callable[[Any], Any]
@@ -92,11 +92,6 @@ def plain(value: Any) -> Any:
 def written(key: Any) -> int | str:
     """A key as a query writes it: an integer or text."""
     return key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
-
-
-def shown(key: Any) -> str:
-    """A key in a message or a plan."""
-    return repr(key if type(key) not in READ or isinstance(key, float) else written(key))
 
 
 def _kind(names: Sequence[Any]) -> type:

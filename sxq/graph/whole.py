@@ -10,7 +10,7 @@ as in a receptive field, the units of the first l hops are a prefix, here a core
 import numpy as np
 
 from sxq.graph.csr import Graph
-from sxq.graph.field import LOOP, Field
+from sxq.graph.field import EdgeKind, Field
 
 
 class WholeGraph(Field):
@@ -69,7 +69,7 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     layer = onion_layers(graph.num_nodes, ends)[ends].min(axis=0)
     hop_of, hop = np.unique(-layer, return_inverse=True)
     order = np.lexsort((ends[1], ends[0], hop))
-    unit = np.full(graph.num_edges, LOOP)
+    unit = np.full(graph.num_edges, EdgeKind.LOOP, np.int64)
     unit[real] = np.argsort(order, kind="stable")[owner.reshape(-1)]
     ends, unit_hop = ends[:, order], 1 + hop[order]
     node_hop = np.full(graph.num_nodes, len(hop_of))

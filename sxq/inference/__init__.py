@@ -1,10 +1,31 @@
 """Batched inference on edge-removed copies of receptive fields.
 
-A backend has two verbs. `load(graph, field)` prepares a field on the device, once per target. `infer(cuts)`
-runs both graphs of many candidates of many fields at once: `CandidateBatch` are a loaded field and the candidates'
-bits; the answer is `[2, n, C]` for each, the outputs on G_s and on G \\ G_s. Self-loops are part of every
-graph, the halo only of G \\ G_s. The empty candidate gives the two ends: nothing but the nodes, and the whole
-graph.
+A backend has two verbs. `load(graph, field)` prepares a field on the device, once per target.
+`infer(batches)` runs both graphs of many candidates of many fields at once: a `CandidateBatch` is
+a loaded field and the candidates' bits; its answer is `[2, n, C]`, the outputs on G_s and on
+G \\ G_s. Self-loops belong to every graph, the halo only to G \\ G_s. The empty candidate gives
+the two extremes: the nodes alone, and the whole graph.
+
+The files in reading order:
+
+    registration     `register`, `attach`, `transfer`: a user's module becomes a `Model`
+    locality         finds by experiment how many hops a model sees, and how much halo it needs
+    agreement        decides whether two outputs are the same, and how exact float32 is
+    choose           picks the backend: layered where it agrees with the plain model, else disjoint
+    disjoint         the simple backend: one block-diagonal batch of copies of the field
+    batches          `infer_batches`: probabilities of any sets of units, within a memory limit
+    edge_gradients   first-order estimates of the worth of every unit
+    memory_usage     counts the bytes that loaded fields and other values hold
+
+The fast backend is five folders; each imports only those to its right:
+
+    layered/  >  kernels/  >  delta/  >  tiles/  >  tracing/
+
+    layered/         runs a traced model layer by layer over all candidates at once
+    kernels/         computes one message-passing layer or one pooling exactly
+    delta/           computes candidates near a known one as differences from it
+    tiles/           lays out fields and candidates as tables that fit the caches
+    tracing/         records a forward pass and refuses operations that mix rows
 """
 
 from collections.abc import Sequence
@@ -19,22 +40,22 @@ from sxq.graph import Field, Graph
 
 @dataclass(frozen=True, eq=False)
 class CandidateBatch:
-    """n ways to cut one field in two: G_s, and what remains without it."""
+    """n candidates of one field: each splits it into G_s and the graph without G_s."""
 
-    field: Any  # what the backend's `load` returned
+    field: Any  # the value that the backend's `load` returned
     bits: np.ndarray  # [n, U] bool, on the host
 
 
 class Backend(Protocol):
-    """What the verifier needs of an inference backend."""
+    """The part of an inference backend that the verifier uses."""
 
     name: str
 
     def load(self, graph: Graph, field: Field) -> Any:
-        """The field on the device, with whatever does not depend on the candidate computed once."""
+        """The field on the device, with everything computed that no candidate changes."""
 
     def cost(self, field: Any) -> int:
-        """Bytes of working memory one candidate of this field takes, both graphs."""
+        """Bytes of working memory that one candidate of this field takes, both graphs."""
 
-    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
+    def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""

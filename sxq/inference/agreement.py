@@ -1,11 +1,13 @@
-"""When are two outputs the same, and how far can float32 tell?
+"""Decides whether two outputs are the same, as far as float32 can tell.
 
-Two things are compared. *Probabilities*, because they are what is stored. *Margins*, the logits minus that of the
-class which is predicted, because a saturated softmax hides a wrong field. Each margin is measured by its own size:
-a class masked by -1e9 loosens the comparison of that class only, and an offset that all classes share cancels.
+Two things are compared. *Probabilities*, because they are stored. *Margins*, the logits minus the
+logit of the predicted class, because a saturated softmax hides a wrong field. Each margin is
+measured relative to its own size: a class masked by -1e9 loosens the comparison of that class only,
+and an offset that all classes share cancels.
 
-What does not cancel is rounding: float32 tells logits near 1e5 apart to 0.008 only. Both comparisons allow for it,
-and `uncertainty` says what it makes of a probability, so that a query can say how exact its values are.
+Rounding does not cancel: float32 separates logits near 1e5 by 0.008 at best. Both comparisons allow
+for it, and `uncertainty` turns it into an error of a probability, so that a query can report how
+exact its values are.
 """
 
 import numpy as np
@@ -14,14 +16,15 @@ from torch import Tensor
 from sxq.models.borrow import Model
 
 TOLERANCE = 1e-5  # on probabilities, and on margins relative to their size
-SMALL = 10  # margins below this are measured by it: there the probabilities are the stricter judge
-ROUNDINGS = 4  # units of float32 by which two ways to compute a logit may differ: sums are taken in another order
+SMALL = 10  # smaller margins are measured relative to this: there probabilities are stricter
+# Units of float32 by which two ways to compute a logit may differ, as they sum in different orders.
+ROUNDINGS = 4
 RESOLUTION = float(np.finfo(np.float32).eps)
-VANISHED = -80  # margins below this are of classes that float32 gives no probability
+VANISHED = -80  # a class with a margin below this has probability 0 in float32
 
 
 def agree(model: Model, found: Tensor, expected: Tensor) -> bool:
-    """Whether outputs [..., C] are the expected ones, in their probabilities and in their margins."""
+    """Whether outputs [..., C] equal the expected ones, in probabilities and in margins."""
     if found.shape != expected.shape:
         return False
     found, expected = (output.flatten(0, -2).cpu() for output in (found, expected))
@@ -32,7 +35,7 @@ def agree(model: Model, found: Tensor, expected: Tensor) -> bool:
 
 
 def difference(model: Model, found: Tensor, expected: Tensor) -> float:
-    """The largest difference of probabilities or, where these hide it, of margins; NaN where one is NaN."""
+    """The largest difference of probabilities or, if these hide it, of margins; NaN if one is NaN."""
     if found.shape != expected.shape:
         return float("nan")
     found, expected = (output.flatten(0, -2).cpu() for output in (found, expected))
@@ -45,9 +48,10 @@ def difference(model: Model, found: Tensor, expected: Tensor) -> float:
 
 
 def rounding(model: Model, output: Tensor) -> np.ndarray:
-    """By how much the log-odds of output rows [n, C] may be off because logits are float32 numbers: [n].
+    """The error of the log-odds of output rows [n, C] that float32 logits may cause: [n].
 
-    Only as far as the output shows it: probabilities and their logarithms come from logits that nobody sees.
+    Only as far as the output shows it: behind probabilities and their logarithms the logits are
+    hidden.
     """
     if model.output == "probs":
         return np.zeros(len(output))
@@ -57,9 +61,10 @@ def rounding(model: Model, output: Tensor) -> np.ndarray:
 
 
 def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
-    """By how much probabilities are off at most where the log-odds are off by `rounding`, both of any shape.
+    """The largest error of probabilities whose log-odds are off by `rounding`; any shapes.
 
-    For small roundings this is p (1 - p) rounding; a large one moves a probability that looks saturated, too.
+    For a small rounding it is p (1 - p) rounding; a large one also moves a probability that looks
+    saturated.
     """
     less = np.clip(np.minimum(p, 1 - p), 1e-16, 1)
     odds = np.expm1(np.minimum(rounding, 50))
@@ -67,13 +72,14 @@ def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
 
 
 def too_coarse(rounding: float) -> str:
-    """Why values are off by what `rounding` makes of them, in words."""
+    """The reason why values have an error that comes from `rounding`, in words."""
     return f"float32 tells logits near {rounding / (ROUNDINGS * RESOLUTION):.1g} no better"
 
 
 def _same_margins(found: np.ndarray, expected: np.ndarray) -> bool:
     top = expected.argmax(axis=1)[:, None]
-    ours, theirs = _margins(found, top), _margins(expected, top)
+    ours = _margins(found, top)
+    theirs = _margins(expected, top)
     size = np.where(np.isfinite(theirs), np.abs(theirs), 0)
     largest = np.maximum(np.abs(expected), np.abs(np.take_along_axis(expected, top, axis=1)))
     noise = ROUNDINGS * RESOLUTION * np.where(np.isfinite(largest), largest, 0)
@@ -83,7 +89,7 @@ def _same_margins(found: np.ndarray, expected: np.ndarray) -> bool:
 
 
 def _logits(output: Tensor) -> np.ndarray:
-    """Output rows [n, C] in double; one column, the log-odds of the second of two classes, becomes two."""
+    """Output rows [n, C] in double; a single column, the log-odds of class 1, becomes two columns."""
     values = output.detach().cpu().double().numpy()
     return (
         np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
@@ -91,7 +97,7 @@ def _logits(output: Tensor) -> np.ndarray:
 
 
 def _margins(logits: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """Logits [n, C] minus that of the class `top` [n, 1]."""
+    """Logits [n, C] minus the logit of the class `top` [n, 1]."""
     with np.errstate(invalid="ignore"):  # both infinite
         return logits - np.take_along_axis(logits, top, axis=1)
 

@@ -1,4 +1,4 @@
-"""Inference on any sets of a field's units, for measures that ask the model again."""
+"""Inference on any sets of a field's units, for measures that run the model again."""
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from sxq.models.borrow import Model, blaming
 def infer_batches(
     model: Model, backend: Backend, loaded: object, bits: np.ndarray, memory: int
 ) -> np.ndarray:
-    """Class probabilities [2, n, C] of a loaded field: on the units bits [n, U] alone, and on G without them.
+    """Class probabilities [2, n, C] of a loaded field: on the units bits [n, U], and on G without them.
 
-    Runs in batches of half of `memory` bytes by the backend's estimate, which leaves room for what is held.
+    Runs in batches of half of `memory` bytes by the backend's estimate; the other half is for values
+    that are kept.
     """
     step = max(1, memory // 2 // backend.cost(loaded))
     with blaming(model, "copies of a receptive field, from which edges were removed"):

@@ -1,8 +1,8 @@
-"""Which backend runs a model: the layered one where it equals the plain model, else the disjoint one.
+"""Chooses the backend of a model: the layered one where it equals the plain model, else the disjoint one.
 
-A model that can be traced is still checked before it is believed: on random cuts of real fields, for one
-candidate, for seven, and for as many as each layer has channels, where a mix-up of the two would show. The fields
-of a model of graphs are whole graphs.
+A model that can be traced is checked before it is trusted, on random candidates of real fields: for
+one candidate, for seven, and for as many as each layer has channels, because there a mix-up of
+candidates and channels would show. The fields of a graph classifier are whole graphs.
 """
 
 from collections.abc import Iterator
@@ -22,15 +22,14 @@ from sxq.models.borrow import Model
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields the check looks at
 WIDEST = 64  # largest batch checked
-REFERENCE = (
-    100 * 2**20
-)  # bytes of a reference batch: on large fields only some candidates are compared
+# Bytes of a reference batch: on large fields only some candidates are compared.
+REFERENCE = 100 * 2**20
 
 
 def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tuple[str, str]:
-    """(name of the backend, why) for a model whose hops and halo are known; `setting` is sxq_inference.
+    """(name of the backend, reason) for a model with known hops and halo; `setting` is sxq_inference.
 
-    Raises ModelError where 'layered' is asked for and cannot be had.
+    Raises ModelError if 'layered' is requested and not possible.
     """
     if setting == "disjoint":
         return "disjoint", "as set"
@@ -44,7 +43,10 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
 
 
 def open_backend(name: str, model: Model) -> Backend:
-    """The backend of that name, ready to load fields; one for a model, as it keeps nothing of what it runs."""
+    """The backend of that name, ready to load fields.
+
+    A model has one of each name, as a backend keeps nothing of the candidates it runs.
+    """
     if name not in model.opened:
         model.opened[name] = (
             Pooled(model) if model.pools and name == "disjoint" else BACKENDS[name](model)
@@ -54,10 +56,12 @@ def open_backend(name: str, model: Model) -> Backend:
 
 def check(model: Model, graph: Graph | GraphSet) -> None:
     """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model."""
-    layered, plain = Layered(model), open_backend("disjoint", model)
+    layered = Layered(model)
+    plain = open_backend("disjoint", model)
     rng = np.random.default_rng(0)
     for where, own, field in _fields(model, graph, rng):
-        fast, slow = layered.load(own, field), plain.load(own, field)
+        fast = layered.load(own, field)
+        slow = plain.load(own, field)
         for size in _sizes(model):
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
             some = np.linspace(
@@ -72,11 +76,11 @@ def check(model: Model, graph: Graph | GraphSet) -> None:
                 )
 
 
-def _run(layered: Layered, cuts: CandidateBatch) -> Tensor:
+def _run(layered: Layered, batch: CandidateBatch) -> Tensor:
     try:
-        return layered.infer([cuts])[0]
+        return layered.infer([batch])[0]
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        # An option of a layer that its kernel has not foreseen: the plain model knows what to do.
+        # The layer has an option that its kernel does not foresee; the plain model handles it.
         raise Untraceable(
             f"running it layer by layer failed: {str(error).splitlines()[0]}"
         ) from error
@@ -90,7 +94,7 @@ def _sizes(model: Model) -> list[int]:
 def _fields(
     model: Model, graph: Graph | GraphSet, rng: np.random.Generator
 ) -> Iterator[tuple[str, Graph, Field]]:
-    """Some targets that have edges: which, the graph it is in, and its field."""
+    """Some targets that have edges: a description of each, the graph it is in, and its field."""
     if isinstance(graph, GraphSet):
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))

@@ -1,7 +1,8 @@
 """The simple exact backend: a block-diagonal batch of edge-dropped copies of the field.
 
-Exact for anything that passes messages along `edge_index`, whatever it does inside; slow, because every copy
-repeats the features and the first linear map. The layered backend is measured against it.
+It is exact for every model that passes messages along `edge_index`, whatever the model does inside.
+It is slow, because every copy repeats the features and the first linear map. The layered backend is
+measured against it.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.graph import HALO, LOOP, Field, Graph
+from sxq.graph import EdgeKind, Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.models.borrow import Model, edge_tensors
 
@@ -24,18 +25,20 @@ class LoadedField:
     edge_index: Tensor  # [2, m] local
     edge_weight: Tensor | None  # [m]
     edge_attr: Tensor | None  # [m, D]
-    unit: Tensor  # [m]: unit, or LOOP or HALO
+    unit: Tensor  # [m]: unit, or a kind of edge that is no candidate (`EdgeKind`)
 
     def present(self, kept: Tensor, context: bool) -> Tensor:
-        """Which edges each graph has: kept [n, U] -> [n, m]."""
-        always = (self.unit == LOOP) | ((self.unit == HALO) if context else False)
+        """The edges of each graph: kept [n, U] -> [n, m]; the halo is there if `context`."""
+        always = self.unit == EdgeKind.LOOP
+        if context:
+            always = always | (self.unit == EdgeKind.HALO)
         if not kept.shape[1]:
             return always.expand(len(kept), -1)
         return torch.where(self.unit >= 0, kept[:, self.unit.clamp(min=0)], always)
 
 
 class Disjoint:
-    """Runs the model itself, on B copies of the field at once."""
+    """Runs the model itself on many copies of the field at once."""
 
     name = "disjoint"
 
@@ -61,17 +64,18 @@ class Disjoint:
             2 * 4 * (nodes * (features + 3 * self._width) + len(field.unit) * (3 * self._width + 8))
         )
 
-    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
+    def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
         bits = [
-            torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device) for cut in cuts
+            torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
+            for batch in batches
         ]
         present = [
-            cut.field.present(units, context)
-            for cut, kept in zip(cuts, bits)
+            batch.field.present(units, context)
+            for batch, kept in zip(batches, bits)
             for units, context in ((kept, False), (~kept, True))
         ]
-        outputs = self._forward([cut.field for cut in cuts for _ in range(2)], present)
+        outputs = self._forward([batch.field for batch in batches for _ in range(2)], present)
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
     def _forward(self, fields: Sequence[LoadedField], present: Sequence[Tensor]) -> list[Tensor]:
@@ -105,14 +109,14 @@ def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
 
 
 class Pooled(Disjoint):
-    """Runs a model of graphs on B cut graphs at once; fields are `WholeGraph`s."""
+    """Runs a graph classifier on many edge-dropped graphs at once; fields are `WholeGraph`s."""
 
-    def infer(self, cuts: Sequence[CandidateBatch]) -> list[Tensor]:
+    def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
-        parts, sizes = [], [len(cut.bits) for cut in cuts]
-        for cut in cuts:
-            kept = torch.from_numpy(np.ascontiguousarray(cut.bits)).to(cut.field.x.device)
-            parts += [_cut_out(cut.field, kept), _cut_out(cut.field, ~kept, all_nodes=True)]
+        parts, sizes = [], [len(batch.bits) for batch in batches]
+        for batch in batches:
+            kept = torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
+            parts += [_cut_out(batch.field, kept), _cut_out(batch.field, ~kept, all_nodes=True)]
         with torch.inference_mode():
             out = self.model(*_side_by_side(parts, np.repeat(sizes, 2))).float()
         outputs = out.split(np.repeat(sizes, 2).tolist())
@@ -143,7 +147,7 @@ def _cut_out(
 def _side_by_side(
     parts: Sequence[tuple[Tensor | None, ...]], sizes: Sequence[int]
 ) -> list[Tensor | None]:
-    """Several batches as one: nodes and graphs are numbered on."""
+    """Several batches as one; nodes and graphs are renumbered."""
     nodes = np.cumsum([0, *(len(x) for x, *_ in parts)]).tolist()
     graphs = np.cumsum([0, *sizes]).tolist()
     x, edge_index, weight, attr, batch = zip(*parts)

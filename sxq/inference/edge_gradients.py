@@ -1,6 +1,7 @@
-"""First-order estimates of what every unit is worth: backward passes through message weights.
+"""First-order estimates of the worth of every unit: backward passes through message weights.
 
-Masking is not removal (it acts after normalisation or softmax), so this ranks, and never scores.
+Masking is not removal (it acts after normalisation or softmax), so gradients rank candidates and
+never score them.
 """
 
 from functools import partial
@@ -12,20 +13,34 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
-from sxq.graph import LOOP, Field, Graph
+from sxq.graph import EdgeKind, Field, Graph
 from sxq.inference import Backend
 from sxq.inference.layered.backend import Layered
-from sxq.inference.tiles.field import EXTRA, HALO
+from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
+from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
 
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
+# Errors that a layer or a model may raise under a mask that it was not written for.
+MASK_ERRORS = (
+    Untraceable,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
+
 
 class EdgeGradients:
-    """The log-odds of one target's predicted class, as a function of the weights of its field's messages.
+    """The log-odds of one target's predicted class, as a function of message weights of its field.
 
-    Layer by layer where the backend is layered and its layers can be differentiated so; else by copies of the field.
+    They are computed layer by layer if the backend is layered and its layers can be differentiated
+    so, otherwise by copies of the field.
     """
 
     def __init__(
@@ -40,45 +55,61 @@ class EdgeGradients:
         layered = isinstance(backend, Layered) and not model.pools
         self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
         self._way = None
+        self.unavailable = ""  # why the last way failed, and with it every estimate; empty before
+
+    @property
+    def by_layers(self) -> bool:
+        """Whether the gradients come from the layered backend; as far as known before a call."""
+        return len(self._ways) > 1
+
+    @property
+    def cost(self) -> int:
+        """Bytes that one weighted copy of the field takes."""
+        if self._way is None:
+            self._way = self._ways[0](self.model, self.graph, self.field, self.predicted)
+        return self._way.cost
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        """How much the log-odds rise, to first order, with the weight of each unit's messages: [c, U].
+        """The derivatives [c, U] of the log-odds with respect to the weight of each unit's messages.
 
-        At the weights `bits` [c, U], 0 or 1; the halo has weight 1 where there is `context`, else 0. Zero for models
-        whose layers take no mask (they do not derive from PyG's MessagePassing).
+        They are taken at the weights `bits` [c, U], 0 or 1; the halo has weight 1 if `context`,
+        otherwise 0. They are zero for models whose layers take no mask (because they do not derive
+        from PyG's MessagePassing).
         """
         while True:
-            way = self._way = self._way or self._ways[0](
-                self.model, self.graph, self.field, self.predicted
-            )
             try:
-                step = max(1, COPIES // way.cost)
+                step = max(1, COPIES // self.cost)
                 return np.concatenate(
                     [
-                        way(bits[start : start + step], context)
+                        self._way(bits[start : start + step], context)
                         for start in range(0, len(bits), step)
                     ]
                 )
-            except Exception:  # a layer that cannot be masked; an estimate is not worth failing for
+            except MASK_ERRORS as error:  # a layer that cannot be masked must not end a query
                 if len(self._ways) == 1:
+                    self.unavailable = f"{type(error).__name__}: {error}".splitlines()[0]
                     return np.zeros(bits.shape)
-                self._ways, self._way = self._ways[1:], None
+                self._ways = self._ways[1:]
+                self._way = None
 
 
 class _ByLayers:
     """Every copy is a column of the layered backend's tables."""
 
     def __init__(self, backend: Layered, model: Model, graph: Graph, field: Field, predicted: int):
-        self.backend, self.plan = backend, backend.load(graph, field, differentiable=True)
+        self.backend = backend
+        self.layout = backend.load(graph, field, differentiable=True)
         self.odds = partial(log_odds, kind=model.output, predicted=predicted)
-        self.cost = backend.cost(self.plan)  # of two columns: forward and backward
+        self.cost = backend.cost(self.layout)  # of two columns: forward and backward
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         copies, units = bits.shape
-        weights = np.ones((units + EXTRA, copies), np.float32)
-        weights[:units], weights[units + HALO] = bits.T, context
+        weights = np.ones((units + EXTRA_ROWS, copies), np.float32)
+        weights[:units] = bits.T
+        weights[units + ROW_HALO] = context
+        mask = self.layout.to_device(weights)
         with one_thread():
-            found = self.backend.slopes(self.plan, self.plan.to_device(weights), self.odds)
+            found = self.backend.mask_gradient(self.layout, mask, self.odds)
         return found[:units].T.nan_to_num().double().cpu().numpy()
 
 
@@ -87,9 +118,8 @@ class _ByCopies:
 
     def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
         self.model, self.predicted = model, predicted
-        edges = np.flatnonzero(
-            field.unit != LOOP
-        )  # PyG puts masks on the wrong edges where every node has a loop
+        # Without loops: PyG puts masks on the wrong edges if every node has a loop.
+        edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
         self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
         _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
@@ -104,17 +134,17 @@ class _ByCopies:
         )
         unit = torch.where(self.unit < 0, units, self.unit)
         mask = weights.to(self.model.device)[:, unit].flatten().requires_grad_()
-        slope = self._slope(mask, copies)
-        slope = torch.zeros_like(mask) if slope is None else slope.nan_to_num()
-        summed = torch.zeros(copies, units + 1, dtype=slope.dtype, device=slope.device)
-        return summed.index_add_(1, unit, slope.view(copies, -1))[:, :-1].double().cpu().numpy()
+        found = self._gradient(mask, copies)
+        found = torch.zeros_like(mask) if found is None else found.nan_to_num()
+        summed = torch.zeros(copies, units + 1, dtype=found.dtype, device=found.device)
+        return summed.index_add_(1, unit, found.view(copies, -1))[:, :-1].double().cpu().numpy()
 
     def _copied(self, copies: int) -> Tensor:
         if len(self._copies) != copies * len(self.x):
             self._copies = self.x.repeat(copies, 1)
         return self._copies
 
-    def _slope(self, mask: Tensor, copies: int) -> Tensor | None:
+    def _gradient(self, mask: Tensor, copies: int) -> Tensor | None:
         nodes = len(self.x)
         shift = nodes * torch.arange(copies, device=self.model.device)
         edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
@@ -130,17 +160,15 @@ class _ByCopies:
                 output = self.model(copied, edge_index, *more, batch=owner)
                 output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
-                return (
-                    torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
-                    if odds.requires_grad
-                    else None
-                )
+                if not odds.requires_grad:
+                    return None
+                return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
         finally:
             clear_masks(self.model.module)
 
 
 class _MappedOnce(TorchFunctionMode):
-    """A linear map of the features is the same in every copy and every pass: it is computed once for one copy."""
+    """Computes a linear map of the features once: it is the same in every copy and every pass."""
 
     def __init__(self, x: Tensor, copied: Tensor, maps: dict):
         super().__init__()
@@ -149,11 +177,9 @@ class _MappedOnce(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is not linear or args[0] is not self.copied or kwargs:
             return func(*args, **(kwargs or {}))
-        weight, bias = args[1], (*args, None)[2]
-        key = (
-            id(weight),
-            id(bias),
-        )  # the engine's own copy of the model: its weights stay where they are
+        weight = args[1]
+        bias = (*args, None)[2]
+        key = (id(weight), id(bias))  # the engine's own copy of the model keeps its weights
         if key not in self.maps:
             with torch.no_grad():
                 self.maps[key] = linear(self.x, weight, bias)
@@ -161,7 +187,7 @@ class _MappedOnce(TorchFunctionMode):
 
 
 def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:
-    """log p(c) - log (1 - p(c)) of output rows [n, C] as [n]; does not saturate where p does."""
+    """log p(c) - log (1 - p(c)) of output rows [n, C], as [n]; does not saturate where p does."""
     if kind == "probs":
         output = output.clamp(1e-12, 1 - 1e-7).log()
     if output.shape[1] == 1:

@@ -1,9 +1,10 @@
-"""How deep a model looks and how much context it needs, found by experiment at registration.
+"""Finds by experiment, at registration, how many hops a model sees and how much context it needs.
 
-Depth L is found by structure, not by equal values: a saturated softmax hides a wrong field. Poisoned features
-(NaN, and large noise for models that filter NaN) are put on one node; the farthest node whose output moves is
-L hops away. The halo is the smallest one for which the target's output on the field equals the full graph's,
-intact and with random units removed; `agreement.py` says when two outputs are equal.
+The depth L is found by structure, not by equal values, because a saturated softmax hides a wrong
+field. One node gets poisoned features (NaN, and large noise for models that filter NaN); the
+farthest node whose output moves is L hops away. The halo is the smallest one for which the target's
+output on the field equals its output on the full graph, intact and with random units removed;
+`agreement.py` decides when two outputs are equal.
 """
 
 import copy
@@ -20,21 +21,24 @@ from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.disjoint import Disjoint
 from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
 
-PROBES = 3  # nodes poisoned; each costs two full-graph forwards
-DEEP = 8  # hops; where no probe has so long a way ahead, a longer one is looked for
-STARTS = 64  # nodes behind which it is looked for, each one walk over the graph
+POISONED = 3  # nodes poisoned; each costs two full-graph forwards
+DEEP = 8  # hops: if no poisoned node has so long a path ahead of it, a longer one is searched for
+STARTS = 64  # nodes behind which that search looks; each is one walk over the graph
 TARGETS = 4  # fields compared with the full graph
-CUTS = 1  # random removals per field; each costs two full-graph forwards
+REMOVALS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
-COARSE = (
-    1e-4  # log-odds: where float32 tells no better for most nodes, the experiments run in double
-)
+# Log-odds: where float32 is coarser than this for most nodes, the experiments run in double.
+COARSE = 1e-4
 
 
 def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
-    """The model with `hops` (given, or found) and the smallest sufficient `halo`; raises ModelNotLocal."""
-    rng, close = np.random.default_rng(0), _looked_at_closely(model, graph)
-    hops = probe_hops(close, graph, rng) if layers is None else layers
+    """The model with `hops` (given, or found) and the smallest sufficient `halo`.
+
+    Raises ModelNotLocal.
+    """
+    rng = np.random.default_rng(0)
+    close = _in_double_if_coarse(model, graph)
+    hops = find_hops(close, graph, rng) if layers is None else layers
     cases = [_Case(close, graph, target, hops, rng) for target in _targets(graph, rng)]
     for halo in range(WIDEST + 1):
         cases_left = [case for case in cases if not case.agrees(halo)]
@@ -47,10 +51,10 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     )
 
 
-def _looked_at_closely(model: Model, graph: Graph) -> Model:
-    """The model in double where its logits are so large that float32 would hide what differs; else itself.
+def _in_double_if_coarse(model: Model, graph: Graph) -> Model:
+    """The model in double if its logits are so large that float32 would hide differences.
 
-    Itself, too, if it does not run in double.
+    Otherwise, or if it does not run in double, the model itself.
     """
     if np.median(rounding(model, model.full)) <= COARSE:
         return model
@@ -62,7 +66,7 @@ def _looked_at_closely(model: Model, graph: Graph) -> Model:
 
 
 class _InDouble(nn.Module):
-    """A model run in double, whose logits are taken relative to the largest of the row before they are rounded."""
+    """Runs a model in double; subtracts each row's largest logit before the rows are rounded."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -89,9 +93,10 @@ def require_alone(model: Model, graphs: GraphSet) -> Model:
     return model
 
 
-def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
+def find_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
     """The deepest hop whose features reach an output: 0 for a model that ignores the edges."""
-    clean, deepest = model.full, 0
+    clean = model.full
+    deepest = 0
     for source in _far_nodes(graph, rng):
         distance = _distances(graph, source)
         for poison in (np.nan, 1e3):
@@ -109,29 +114,28 @@ def probe_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
 
 
 def _with_features(graph: Graph, x: np.ndarray) -> Graph:
-    """The same graph with other features, NaN allowed: for probing only."""
-    probe = object.__new__(Graph)
-    probe.__dict__.update(graph.__dict__, x=x)
-    return probe
+    """The same graph with other features, which may be NaN: for experiments only."""
+    poisoned = object.__new__(Graph)
+    poisoned.__dict__.update(graph.__dict__, x=x)
+    return poisoned
 
 
 def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
-    """Nodes from which the way is long: sources with as many hops ahead of them as the graph offers."""
+    """Source nodes with as long a path ahead of them as the graph offers."""
     tails = np.unique(graph.edge_index[0])
     if not len(tails):
         return []
-    starts = rng.choice(tails, size=min(PROBES, len(tails)), replace=False)
+    starts = rng.choice(tails, size=min(POISONED, len(tails)), replace=False)
     found = [_farthest_tail(graph, int(start)) for start in starts]
-    if (
-        max(way for way, _ in found) < DEEP
-    ):  # few long ways: most starts of a sparse directed graph have nothing behind
+    # In a sparse directed graph most starts have nothing behind them.
+    if max(length for length, _ in found) < DEEP:
         others = np.random.default_rng(1).permutation(tails)[:STARTS]
         found.append(max(_farthest_tail(graph, int(start)) for start in others))
     return sorted({node for _, node in found} | {int(starts[0])})
 
 
 def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
-    """The node farthest *behind* `start`, whose messages have the longest way to go, and its distance before it."""
+    """(distance, node) of the node farthest *behind* `start`: its messages travel the longest path."""
     distance = _distances(graph, start, graph.edge_index[::-1])
     return int(distance.max()), int(distance.argmax())
 
@@ -140,7 +144,8 @@ def _distances(graph: Graph, source: int, edge_index: np.ndarray | None = None) 
     """Hops from `source` along the edges to every node, as [N]; -1 where there is no path."""
     tail, head = graph.edge_index if edge_index is None else edge_index
     distance = np.full(graph.num_nodes, -1)
-    distance[source], hop = 0, 0
+    distance[source] = 0
+    hop = 0
     while True:
         hop += 1
         reached = head[(distance[tail] == hop - 1)]
@@ -156,18 +161,18 @@ def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
 
 
 class _Case:
-    """One target, intact and cut: what the full graph says, to be matched by a field with some halo."""
+    """One target with the full graph's outputs, intact and with edges removed: a field must match them."""
 
     def __init__(
         self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator
     ):
         self.model, self.graph, self.target, self.hops = model, graph, target, hops
         field = extract(graph, target, hops, 0)
-        nothing, some = (
-            np.zeros((1, field.num_units), bool),
-            rng.random((CUTS, field.num_units)) < 0.5,
-        )
-        self.bits = np.concatenate([nothing, some])  # without the first, the graph is intact
+        nothing = np.zeros((1, field.num_units), bool)
+        some = rng.random((REMOVALS, field.num_units)) < 0.5
+        self.bits = np.concatenate(
+            [nothing, some]
+        )  # the complement of the first is the whole graph
         halves = [_halves(graph, field, bits) for bits in self.bits]
         self.expected = torch.stack(
             [
@@ -191,7 +196,7 @@ class _Case:
 
 
 def _halves(graph: Graph, field: Field, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The edges [E] of the whole graph that are in G_s, and those that are not, for bits [U]; loops are in both."""
+    """Edges [E] of the whole graph in G_s and in its complement, for bits [U]; loops are in both."""
     inside = np.zeros(graph.num_edges, bool)
     inside[field.edges_of(bits)] = True
     return inside | (graph.edge_index[0] == graph.edge_index[1]), ~inside

@@ -1,4 +1,4 @@
-"""How much memory values hold on to: tensors and arrays, wherever they lie in objects of this package."""
+"""Counts the memory that values hold: tensors and arrays, also inside objects of this package."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,12 @@ from torch import Tensor
 
 
 def memory_usage(*values: object, shared: tuple[object, ...] = ()) -> int:
-    """Bytes of all tensors and arrays that can be reached, every storage once; what is `shared` is not counted.
+    """Bytes of all tensors and arrays that can be reached, every storage once; without `shared` values.
 
-    Looks into tuples, lists, dicts and the attributes of objects whose class is part of this package.
+    Looks into tuples, lists, dicts and the attributes of objects whose class is in this package.
     """
-    seen, size = {id(value) for value in shared}, 0
+    seen = {id(value) for value in shared}
+    size = 0
     for owner, count in _storages(list(values), seen):
         if owner not in seen:
             seen.add(owner)

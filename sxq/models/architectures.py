@@ -35,23 +35,12 @@ from torch_geometric.nn import (
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet
-from sxq.models.options import Option, Options, read_options
+from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, Options, read_options
 
 CPU = torch.device("cpu")
-ARCHITECTURES = ("gat", "gcn", "gin", "leconv", "sage")
 WEIGHTED = ("gcn", "leconv")  # those whose layers take edge weights
 POOLINGS = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}
 NORMS = ("none", "batch")
-ARCHITECTURE_OPTIONS = {
-    "architecture": Option(str, "gcn"),
-    "layers": Option(int, 3, 1, 20),
-    "hidden": Option(int, 16, 1, 4096),
-    "heads": Option(int, 1, 1, 64),  # gat only
-    "dropout": Option(float, 0.0, 0, 0.99),  # between layers, in training only
-    "classes": Option(int, None, 1, 10_000),  # default: from the graph's labels
-    "pooling": Option(str, None),  # of graphs, by default mean
-    "norm": Option(str, None),  # of graphs, by default none
-}
 
 
 @dataclass(frozen=True)

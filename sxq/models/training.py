@@ -23,7 +23,6 @@ from sxq.errors import DataError, InvalidValue, ModelError
 from sxq.graph import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.models.architectures import (
-    ARCHITECTURE_OPTIONS,
     WEIGHTED,
     ArchitectureSpec,
     GraphClassifier,
@@ -32,20 +31,8 @@ from sxq.models.architectures import (
     seeded,
     spec_from_values,
 )
-from sxq.models.options import Option, Options, read_options
+from sxq.planning.options import OPTIONS, Options, read_options
 
-TRAINING_OPTIONS = {
-    "epochs": Option(int, 200, 1, 1_000_000),
-    "lr": Option(float, 0.01, 1e-8, 10),
-    "weight_decay": Option(float, 5e-4, 0, 1),
-    "seed": Option(
-        int, 0, 0, 2**63 - 1
-    ),  # first weights, dropout, batches, and the split where the graph has none
-    "batch": Option(
-        int, None, 1, 1_000_000
-    ),  # graphs at a time, by default 64; not for single graphs
-}
-OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
 BATCH = 64
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
@@ -72,7 +59,7 @@ def train(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Trained:
-    """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
+    """Train the architecture that `options` ask for (planning.options.OPTIONS).
 
     `progress` is called at most ten times a second and after the last epoch. `should_stop` is asked before
     each epoch; once it says so, the best state so far is returned. The global random state is left as it was.

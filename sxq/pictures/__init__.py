@@ -1,4 +1,31 @@
-"""Explanations to look at: drawings in text, matplotlib pictures, a page of HTML, small HTML for notebooks.
+"""Explanations to look at. `VIEWS` holds the functions behind the methods of values that draw.
 
-All of them draw one `Scene` (scene.py): the members of one target in their context, in one layout.
+words         an answer in a sentence, and its certificate
+text          a subgraph as a tree of text
+networks      subgraphs as networkx graphs; the only file that knows networkx
+colours       the colours of classes, targets and edges
+scene         `Scene`: the members of one target in their context, in one layout
+plots         pictures by matplotlib; the only file that knows it
+page          one self-contained page of HTML
+inline_html   small HTML for notebooks
+export        an answer as GraphML, JSON or CSV
 """
+
+from sxq.pictures.export import export
+from sxq.pictures.inline_html import explanation_html, result_html, table_html
+from sxq.pictures.networks import to_networkx
+from sxq.pictures.page import to_html
+from sxq.pictures.plots import plot_explanation, plot_result
+from sxq.pictures.text import drawing
+
+VIEWS = {  # the method of a value -> the function that it calls
+    "Explanation.draw": drawing,
+    "Explanation.plot": plot_explanation,
+    "Explanation.to_networkx": to_networkx,
+    "Explanation._repr_html_": explanation_html,
+    "Result.plot": plot_result,
+    "Result.to_html": to_html,
+    "Result.export": export,
+    "Result._repr_html_": result_html,
+    "Table._repr_html_": table_html,
+}

@@ -1,4 +1,4 @@
-"""Colours that every picture uses: classes by a palette that colour-blind people can tell apart (Paul Tol's bright)."""
+"""The colours of every picture. Classes have Paul Tol's bright palette, safe for colour-blind readers."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,12 @@ TRUTH = "#fbe3a1"  # a band below the edges that a ground truth names
 
 
 def of_class(label: int | None) -> str:
-    """The colour of a class; more classes than colours begin again."""
+    """The colour of a class; the palette repeats where there are more classes than colours."""
     return UNKNOWN if label is None else CLASSES[label % len(CLASSES)]
 
 
 def of_nodes(labels: Sequence[int | None]) -> list[str]:
-    """A colour for each of the nodes of a picture; where nothing is known of any of them, one that is easy to see."""
-    return (
-        [CLASSES[0]] * len(labels)
-        if not any(label is not None for label in labels)
-        else list(map(of_class, labels))
-    )
+    """A colour for each node of a picture; where no node has a label, one that is easy to see."""
+    if all(label is None for label in labels):
+        return [CLASSES[0]] * len(labels)
+    return [of_class(label) for label in labels]

@@ -1,7 +1,8 @@
-"""One self-contained page: fronts to turn, members to touch, the proof, the plan, and SQL to go on with.
+"""One self-contained page: fronts to turn, members to touch, the certificate, the plan, and SQL to go on with.
 
-The page is `page.html` with its style, its script and the answer as JSON put in; it loads nothing, and a policy in
-its head forbids it to. What comes from data is only ever JSON, with `<` escaped, and shown by `textContent`.
+The page is `page.html` with its style, its script and the answer as JSON put in. It loads nothing, and a policy
+in its head forbids it to. Data reach the page only as JSON, with `<` escaped, and the script shows them by
+`textContent`.
 """
 
 import json
@@ -11,24 +12,37 @@ from typing import Any
 
 import numpy as np
 
+from sxq.errors import DataError
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.result import Result
 
 HERE = Path(__file__).parent
 TARGETS = 50  # most targets on a page
 FACTS = 6  # features of a node that are named
 
 
-def page(result) -> str:
-    """The page of a `Result` as text."""
+def to_html(result: Result, path: str | None = None) -> str:
+    """The page of an answer, also written to `path`; see `Result.to_html`."""
+    text = page(result)
+    if path is not None:
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    return text
+
+
+def page(result: Result) -> str:
+    """The page of an answer as text."""
     text = (HERE / "page.html").read_text(encoding="utf-8")
     for name in ("style.css", "page.js"):
         text = text.replace(f"/*{name}*/", (HERE / name).read_text(encoding="utf-8"))
-    return text.replace("/*data*/", _json(content(result)))
+    return text.replace("/*data*/", script_json(content(result)))
 
 
-def content(result) -> dict[str, Any]:
+def content(result: Result) -> dict[str, Any]:
     """Everything the page shows, as plain values."""
     shown = [report for report in result.targets if report.field_size is not None][:TARGETS]
     return {
@@ -46,7 +60,7 @@ def content(result) -> dict[str, Any]:
     }
 
 
-def _target(report: TargetReport, result) -> dict[str, Any]:
+def _target(report: TargetReport, result: Result) -> dict[str, Any]:
     members = report.explanations
     return {
         "key": str(report.target),
@@ -60,7 +74,7 @@ def _target(report: TargetReport, result) -> dict[str, Any]:
     }
 
 
-def _member(e: Explanation, result) -> dict[str, Any]:
+def _member(e: Explanation, result: Result) -> dict[str, Any]:
     measures = [
         {"name": name, "raw": e.raw[name], "score": e.scores.get(name)}
         for name in dict.fromkeys([*result.objectives, *result.measures])
@@ -80,7 +94,8 @@ def _member(e: Explanation, result) -> dict[str, Any]:
 
 
 def _scene(drawn: Scene, members) -> dict[str, Any]:
-    labels, keys = drawn.labels(), drawn.keys()
+    labels = drawn.labels()
+    keys = drawn.keys()
     nodes = [
         {
             "key": str(key),
@@ -105,7 +120,7 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
 
 
 def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tuple[str, str]]:
-    """What is known about a node: label, distance, split, the user's attributes, and its features."""
+    """The facts of a node: label, distance, split, the user's attributes, and its features."""
     facts = [("class", str(label))] if label is not None else []
     if hop is not None:
         facts.append(("hop", str(hop)))
@@ -120,16 +135,13 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
     return facts + [("features", f"{np.count_nonzero(row)} of {len(row)} not zero; {named}")]
 
 
-def _sql(result) -> list[str]:
+def _sql(result: Result) -> list[str]:
+    """Statements to go on with; none where the answer is not stored."""
     if result.query_id is None:
         return []
-    number, columns = (
-        result.query_id,
-        ", ".join(
-            f'"{column}"' if not column.isidentifier() else column
-            for column in result.measures.values()
-        ),
-    )
+    number = result.query_id
+    names = (c if c.isidentifier() else f'"{c}"' for c in result.measures.values())
+    columns = ", ".join(names)
     return [
         f"SELECT target, rank, size, {columns}\nFROM explanations WHERE query_id = {number} ORDER BY target, rank;",
         "SELECT src, dst, count(*) AS members\nFROM explanations JOIN explanation_edges USING (explanation_id)\n"
@@ -139,8 +151,8 @@ def _sql(result) -> list[str]:
     ]
 
 
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script element: no `<`, no NaN, no line separators of JavaScript."""
+def script_json(value: Any) -> str:
+    """JSON that is safe inside a script element: no `<`, no NaN, no line separators of JavaScript."""
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -1,22 +1,26 @@
 """Pictures by matplotlib: subgraphs in their context, and the skyline as a scatter of scores.
 
-The only file that knows matplotlib, an optional dependency (`pip install 'sxq[plot]'`). Figures are made without
-pyplot, so that no window system is needed and nothing is left open.
+The only file that knows matplotlib, an optional dependency (`pip install 'sxq[plot]'`) that is imported when
+first needed. Figures are made without pyplot: it would need a window system and leave figures open.
 """
 
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
 from sxq.pictures import colours
 from sxq.pictures.scene import Scene, scene
-from sxq.values.explanation import Explanation
+from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 3  # of pictures in a row
 NAMED = 40  # most nodes with their key written on them
 
 
-def plot_explanation(explanation: Explanation, path: str | None = None):
+def plot_explanation(explanation: Explanation, path: str | None = None) -> "Figure":
     """One explanation in its context as a Figure; see `Explanation.plot`."""
     figure = _figure(5.2, 4.8)
     drawn = scene([explanation])
@@ -25,10 +29,11 @@ def plot_explanation(explanation: Explanation, path: str | None = None):
     return _saved(figure, path)
 
 
-def plot_result(result, path: str | None = None, target: Any = None):
+def plot_result(result: Result, path: str | None = None, target: Any = None) -> "Figure":
     """Members and skyline of one target as a Figure; see `Result.plot`."""
     report = _report(result, target)
-    members, pairs = report.explanations, list(combinations(result.objectives, 2))[:COLUMNS]
+    members = report.explanations
+    pairs = list(combinations(result.objectives, 2))[:COLUMNS]
     rows = -(-len(members) // COLUMNS)
     figure = _figure(4 * COLUMNS, 3.6 * rows + (3.4 if pairs else 0))
     grid = figure.add_gridspec(rows + bool(pairs), COLUMNS)
@@ -45,17 +50,14 @@ def plot_result(result, path: str | None = None, target: Any = None):
     return _saved(figure, path)
 
 
-def _report(result, target: Any):
+def _report(result: Result, target: Any) -> TargetReport:
+    """The report of a target, or of the first that has explanations; raises DataError."""
     found = [r for r in result.targets if r.explanations and (target is None or r.target == target)]
     if not found:
-        raise DataError(
-            "there is nothing to draw: "
-            + (
-                "no target has explanations"
-                if target is None
-                else f"no explanations of target {target!r}"
-            )
-        )
+        none = "no target has explanations"
+        if target is not None:
+            none = f"no explanations of target {target!r}"
+        raise DataError(f"there is nothing to draw: {none}")
     return found[0]
 
 
@@ -78,54 +80,46 @@ def _saved(figure, path: str | None):
 
 def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     """One member: its edges dark, everything else grey, the target ringed."""
-    from matplotlib.collections import LineCollection
-    from matplotlib.patches import FancyArrowPatch
-    from matplotlib.patheffects import withStroke
-
-    places, own = drawn.places, drawn.members[number]
+    inside = drawn.inside(number)
     size = min(
-        1.0,
-        40 / max(len({node for member in drawn.members for edge in member for node in edge}), 1),
+        1.0, 40 / max(len({n for edges in drawn.members for edge in edges for n in edge}), 1)
     )
-    axes.add_collection(
-        LineCollection(
-            [places[list(edge)] for edge in drawn.truth],
-            colors=colours.TRUTH,
-            lw=9,
-            capstyle="round",
-            zorder=0,
-        )
-    )
-    axes.add_collection(
-        LineCollection(
-            [places[list(edge)] for edge in drawn.context], colors=colours.CONTEXT, lw=0.7, zorder=1
-        )
-    )
+    _lines(axes, drawn.places, drawn.truth, colors=colours.TRUTH, lw=9, capstyle="round", zorder=0)
+    _lines(axes, drawn.places, drawn.context, colors=colours.CONTEXT, lw=0.7, zorder=1)
     if drawn.directed:
-        for u, v in own:
-            axes.add_patch(
-                FancyArrowPatch(
-                    places[u],
-                    places[v],
-                    arrowstyle="-|>",
-                    mutation_scale=9,
-                    shrinkA=6,
-                    shrinkB=6,
-                    lw=1.8,
-                    color=colours.MEMBER,
-                    zorder=2,
-                )
-            )
+        _arrows(axes, drawn.places, drawn.members[number])
     else:
-        axes.add_collection(
-            LineCollection(
-                [places[list(edge)] for edge in own],
-                colors=colours.MEMBER,
-                lw=max(2.2 * size, 0.8),
-                zorder=2,
-            )
+        width = max(2.2 * size, 0.8)
+        own = drawn.members[number]
+        _lines(axes, drawn.places, own, colors=colours.MEMBER, lw=width, zorder=2)
+    _dots(axes, drawn, sorted(inside), size)
+    if len(inside) <= NAMED:
+        _keys(axes, drawn, inside)
+    axes.set_title(_title(e, drawn.left_out[number]), fontsize=8.5)
+    axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
+    for side in axes.spines.values():
+        side.set_color("#e3e6ea")
+
+
+def _lines(axes, places, edges, **style) -> None:
+    from matplotlib.collections import LineCollection
+
+    axes.add_collection(LineCollection([places[list(edge)] for edge in edges], **style))
+
+
+def _arrows(axes, places, edges) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    style = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 6, "shrinkB": 6, "lw": 1.8}
+    for u, v in edges:
+        axes.add_patch(
+            FancyArrowPatch(places[u], places[v], color=colours.MEMBER, zorder=2, **style)
         )
-    inside = sorted(drawn.inside(number))
+
+
+def _dots(axes, drawn: Scene, inside: list[int], size: float) -> None:
+    """The nodes: those of the member large, the others small and pale, a ring around the target."""
+    places = drawn.places
     others = sorted(set(range(len(places))) - set(inside))
     fills = colours.of_nodes(drawn.labels())
     axes.scatter(
@@ -152,37 +146,37 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
         linewidths=2.4,
         zorder=5,
     )
-    if len(inside) <= NAMED:
-        for i, key in enumerate(drawn.keys()):
-            if i in inside:
-                axes.annotate(
-                    str(key),
-                    places[i],
-                    (0, 7),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=7.5,
-                    zorder=6,
-                    color="#222222",
-                    path_effects=[withStroke(linewidth=2, foreground="white")],
-                )
+
+
+def _keys(axes, drawn: Scene, inside: set[int]) -> None:
+    """The key above each node of the member."""
+    from matplotlib.patheffects import withStroke
+
+    for i, key in enumerate(drawn.keys()):
+        if i in inside:
+            axes.annotate(
+                str(key),
+                drawn.places[i],
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
+                zorder=6,
+                color="#222222",
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )
+
+
+def _title(e: Explanation, left_out: int) -> str:
     flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
-    values = "   ".join(
-        f"{name} {value:.3g}"
-        for name, value in e.raw.items()
-        if name != "size" and name in e.scores
-    )
-    hidden = f" ({drawn.left_out[number]} not drawn)" if drawn.left_out[number] else ""
-    axes.set_title(
-        f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}", fontsize=8.5
-    )
-    axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
-    for side in axes.spines.values():
-        side.set_color("#e3e6ea")
+    shown = {name: value for name, value in e.raw.items() if name != "size" and name in e.scores}
+    values = "   ".join(f"{name} {value:.3g}" for name, value in shown.items())
+    hidden = f" ({left_out} not drawn)" if left_out else ""
+    return f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}"
 
 
 def _scatter(axes, report, x: str, y: str) -> None:
-    """The members before what was examined; both axes are scores, so better is up and to the right."""
+    """The members in front of the other candidates; both axes are scores: up and right is better."""
     axes.scatter(
         report.examined[x], report.examined[y], s=7, c="#c3cad3", linewidths=0, label="examined"
     )

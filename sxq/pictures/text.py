@@ -1,37 +1,39 @@
-"""A subgraph as text: a tree from the target, each node once, then the edges that close circles.
+"""A subgraph as text: a tree from the target, each node once, then the edges that close cycles.
 
     42 · class 1                      the target
     ├── 7 · class 1                   ──  both directions (a pair)
     │   └◀─ 9 · class 0               ◀─  a message from 9 to 7
     └─▶ 12
-        12 ── 9                       closes a circle
+        12 ── 9                       closes a cycle
 
-Where a whole graph is explained, the tree begins at the node with the most neighbours.
+Where a whole graph is explained, the tree starts at the node with the most neighbours.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from sxq.values.explanation import Explanation
 
-MOST = 40  # edges; a larger subgraph is no drawing any more
+MOST = 40  # edges; a larger drawing cannot be read
 
 
 def drawing(explanation: Explanation) -> str:
-    """The drawing of an explanation, lines without blanks at their ends."""
+    """The drawing of an explanation; lines have no blanks at their ends."""
     edges = dict.fromkeys(explanation.edges)
     if len(edges) > 2 * MOST:
-        return f"{explanation.size} units between {len(explanation.nodes)} nodes: too many to draw as text"
+        return (
+            f"{explanation.size} units between {len(explanation.nodes)} nodes: "
+            "too many to draw as text"
+        )
     near = defaultdict(list)
     for u, v in edges:
         for a, b in ((u, v), (v, u)):
             if b not in near[a]:
                 near[a].append(b)
-    root = (
-        explanation.target
-        if explanation.kind == "node"
-        else max(near, key=lambda node: len(near[node]))
-    )
+    root = explanation.target
+    if explanation.kind == "graph":
+        root = max(near, key=lambda node: len(near[node]))
     parents, order = _tree(root, near)
     children = defaultdict(list)
     for node in order[1:]:
@@ -39,15 +41,15 @@ def drawing(explanation: Explanation) -> str:
     names = _names(explanation)
     lines = [names(root)]
     _branches(root, "", children, edges, names, lines)
-    circles = {frozenset(e) for e in edges} - {frozenset((n, parents[n])) for n in order[1:]}
-    pairs = [pair for pair in dict.fromkeys(map(_pair(circles), edges)) if pair]
-    lines += [f"    {u} {_arrow(u, v, edges)} {v}" for u, v in pairs]
+    tree = {frozenset((node, parents[node])) for node in order[1:]}
+    lines += [f"    {u} {_arrow(u, v, edges)} {v}" for u, v in _closing(edges, tree)]
     return "\n".join(lines)
 
 
 def _tree(root: Any, near) -> tuple[dict[Any, Any], list[Any]]:
-    """Breadth first: the parent of each node, and the order in which they are met."""
-    parents, order = {root: None}, [root]
+    """Breadth first: the parent of each node, and the order in which the search meets them."""
+    parents = {root: None}
+    order = [root]
     for node in order:
         for other in near[node]:
             if other not in parents:
@@ -64,28 +66,26 @@ def _branches(node, indent, children, edges, names, lines) -> None:
 
 
 def _arrow(a: Any, b: Any, edges) -> str:
-    """How a stands to b: a message to b, from b, or both ways."""
-    there, back = (a, b) in edges, (b, a) in edges
-    return "──" if there and back else "─▶" if there else "◀─"
+    """The direction of messages between a and b: to b, from b, or both ways."""
+    if (a, b) not in edges:
+        return "◀─"
+    return "──" if (b, a) in edges else "─▶"
 
 
-def _pair(circles: set):
-    """Of an edge that closes a circle its ends, once for both directions."""
-    seen = set()
-
-    def pair(edge):
+def _closing(edges, tree: set[frozenset]) -> list[tuple[Any, Any]]:
+    """The edges that close cycles: not in the tree, no loops, a pair once."""
+    closing = {}
+    for edge in edges:
         ends = frozenset(edge)
-        if ends not in circles or ends in seen or len(ends) == 1:
-            return None
-        seen.add(ends)
-        return edge
-
-    return pair
+        if ends not in tree and len(ends) == 2:
+            closing.setdefault(ends, edge)
+    return list(closing.values())
 
 
-def _names(explanation: Explanation):
+def _names(explanation: Explanation) -> Callable[[Any], str]:
+    """How a node is written: its key, and its class where it has one."""
     graph = explanation.graph
     if graph is None or graph.y is None:
-        return lambda key: str(key)
+        return str
     label = {graph.key(p): int(graph.y[p]) for p in explanation.nodes.tolist()}
     return lambda key: f"{key} · class {label[key]}" if label.get(key, -1) >= 0 else str(key)

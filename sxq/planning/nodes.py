@@ -1,23 +1,28 @@
-"""The plan: frozen operators, innermost first, and the one way it prints.
+"""The plan: frozen operators, innermost first, and how they print.
 
-A plan is plain values (it can be pickled and shipped); the text is deterministic: no ids, no addresses,
-settings as they were set. Each operator's line is declared next to its fields.
+A plan is a plain value: it can be pickled and sent to another process. Its text is deterministic: it
+has no ids and no addresses, and shows settings as they were set. Each operator declares its line next
+to its fields.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
 
+Operator = TypeVar("Operator")
+
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldScan:
-    """Cut the receptive field of every target out of the graph; of a graph as target take all."""
+    """Cut the receptive field of every target out of the graph; if the target is a graph, take all of it."""
+
+    title: ClassVar[str] = "Field"
 
     graph: str
     directed: bool  # a unit is a directed edge, else a pair
@@ -25,10 +30,9 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    sizes: tuple[
-        int, ...
-    ]  # candidate units of each field; of the first ones only, where time was up while planning
-    kind: str = "node"  # what the targets are: each a "node", or a "graph" of a collection
+    # candidate units of each field; of the first ones only, if time was up while planning
+    sizes: tuple[int, ...] = ()
+    kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
 
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
@@ -37,7 +41,9 @@ class FieldScan:
                 f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes)
             )
         else:
-            low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
+            low = min(self.sizes)
+            mid = median_low(self.sizes)
+            high = max(self.sizes)
             some = (
                 "" if len(self.sizes) == len(self.targets) else f" of the first {len(self.sizes)}"
             )
@@ -50,6 +56,8 @@ class FieldScan:
 @dataclass(frozen=True)
 class Generate:
     """Propose candidates: several generators take turns on one lattice."""
+
+    title: ClassVar[str] = "Generate"
 
     child: FieldScan
     generators: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options)
@@ -71,6 +79,8 @@ class Generate:
 class Verify:
     """Run the model on G_s and on G \\ G_s for every candidate."""
 
+    title: ClassVar[str] = "Verify"
+
     child: Generate
     model: str
     backend: str
@@ -84,7 +94,9 @@ class Verify:
 
 @dataclass(frozen=True)
 class Filter:
-    """Refuse what WHERE does not admit: hard constraints before dominance."""
+    """Refuse candidates that WHERE does not admit: hard constraints come before dominance."""
+
+    title: ClassVar[str] = "Filter"
 
     child: Verify
     conditions: tuple[Condition, ...]  # names canonical
@@ -94,8 +106,10 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Rank:
     """Keep the exact front of the explanatory candidates."""
+
+    title: ClassVar[str] = "Lattice"
 
     child: Verify | Filter
     measures: tuple[str, ...]
@@ -109,21 +123,20 @@ class Lattice:
         )
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, kw_only=True)
+class Choose:
     """Choose at most k members of the front."""
 
-    child: Lattice
+    title: ClassVar[str] = "Answer"
+
+    child: Rank
     k: int
-    rule: (
-        str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
-    )
+    rule: str  # 'coverage', 'optimum', 'diversity', or the streaming rules 'swap' and 'divsx'
     alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
-    embedding: str = (
-        "features"  # or 'node2vec': by what 'diversity' and 'divsx' tell subgraphs apart
-    )
+    # 'features' or 'node2vec': how 'diversity' and 'divsx' tell subgraphs apart
+    embedding: str = "features"
 
     def line(self) -> str:
         how = {
@@ -145,7 +158,9 @@ class Answer:
 class Plan:
     """The sink, and with it the whole plan."""
 
-    child: Answer
+    title: ClassVar[str] = "Store"
+
+    child: Choose
     stores: bool  # false on a read-only database
     into: str | None
     keeps: bool = False  # the candidates, too
@@ -163,9 +178,14 @@ class Plan:
             chain.append(chain[-1].child)
         return tuple(chain)
 
-    def find(self, kind: type) -> Any:
-        """The operator of a kind, or None."""
-        return next((node for node in self.operators if isinstance(node, kind)), None)
+    def find(self, kind: type[Operator]) -> Operator:
+        """The operator of a kind that every plan has; for a Filter, which is optional, see `filter`."""
+        return next(node for node in self.operators if isinstance(node, kind))
+
+    @property
+    def filter(self) -> Filter | None:
+        """The conditions of WHERE; None if the statement has none."""
+        return next((node for node in self.operators if isinstance(node, Filter)), None)
 
     def __str__(self) -> str:
         return render(self)
@@ -175,17 +195,9 @@ def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
     """The plan as text, one line per operator; `notes` by operator name follow on the line (PROFILE)."""
     lines = []
     for depth, node in enumerate(plan.operators):
-        name = (
-            "Store"
-            if isinstance(node, Plan)
-            else "Field"
-            if isinstance(node, FieldScan)
-            else type(node).__name__
-        )
-        note = f"  [{notes[name]}]" if notes and name in notes else ""
-        lines.append(
-            ("   " * (depth - 1) + "└─ " if depth else "") + f"{name}: {node.line()}{note}"
-        )
+        note = f"  [{notes[node.title]}]" if notes and node.title in notes else ""
+        branch = "   " * (depth - 1) + "└─ " if depth else ""
+        lines.append(f"{branch}{node.title}: {node.line()}{note}")
     return "\n".join(lines)
 
 

@@ -1,12 +1,22 @@
-"""Graphs, models, measures and what was learned, by name: what is in memory, what the store holds, how one becomes the
-other.
+"""What a connection holds, and one module for each kind of statement, named by its verb.
 
-Part of the corridor: `Connection` asks a `Registry` for everything that has a name. torch is imported only when a model
-is needed; a graph or a model that the file holds is loaded when first used.
+context             `Session`: store, registry, settings, turns, stop flag, report, last result
+registry            `Registry`: graphs, models, measures and what was learned, by name
+registered_graphs   graphs and collections by name
+learned             pre-trained attributors and registered explainers by name
+explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
+define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
+show                SHOW and DESCRIBE
+audit               AUDIT
+sql                 everything that is DuckDB's
+builder             `ExplainQuery`: an EXPLAIN put together in Python
+vocabulary          every name that a statement may use now
+turns               one thing at a time, whichever thread asks
+engine              the gate to the rooms that import torch
+
+A statement is run by one function, which takes the `Session` and the statement. `Session.open` is the verb.
 """
 
-from sxq.session.graphs import Graphs, known
-from sxq.session.learned import Learned
-from sxq.session.registry import Named, Registry
+from sxq.session.context import Session
 
-__all__ = ["Graphs", "Learned", "Named", "Registry", "known"]
+__all__ = ["Session"]

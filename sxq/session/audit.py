@@ -1,46 +1,44 @@
-"""AUDIT: every stored explanation measured again on the graph and the model that it was found with.
+"""AUDIT: measure stored explanations again, on the graph and the model that they were found with."""
 
-Part of the corridor: reads answers from the store, hands them to `execution.audit`, and makes a table of the findings.
-"""
-
-from collections.abc import Callable
 from itertools import groupby
 
-from sxq.session import Registry
+from sxq.language import statements as st
+from sxq.session import engine
+from sxq.session.context import Session
 from sxq.values.result import Table
 
+COLUMNS = ("query_id", "target", "rank", "explanation_id", "difference", "verdict")
 
-def audit(names: Registry, store, query_id: int | None, should_stop: Callable[[], bool]) -> Table:
-    """One row for each explanation of a query, or of all, with the largest difference found and a verdict.
+
+def audit(session: Session, statement: st.Audit) -> Table:
+    """One row for each explanation of a query, or of all: the largest difference, and a verdict.
 
     Raises InvalidValue where there is no such query, ModelDetached where a model's code is not at hand.
     """
-    from sxq import execution
-
     rows = []
-    for (model_id, graph_id), alike in groupby(
-        store.stored_explanations(query_id), key=lambda stored: (stored.model_id, stored.graph_id)
-    ):
+    stored = session.store.stored_explanations(statement.query_id)
+    for (model_id, graph_id), alike in groupby(stored, key=lambda e: (e.model_id, e.graph_id)):
         group = list(alike)
-        graph, model = names.stored(model_id, graph_id)
-        stored = (
-            execution.Stored(
-                e.target,
-                e.edges,
-                e.raw,
-                e.factual,
-                e.counterfactual,
-                e.tie,
-                e.settings["edges_directed"],
-                e.field_size,
-                e.columns,
-            )
-            for e in group
-        )
-        for e, found in zip(group, execution.audit(graph, model, stored)):
-            rows.append(
-                (e.query_id, e.target, e.rank, e.explanation_id, found.difference, found.verdict)
-            )
-            if should_stop():
+        graph, model = session.registry.models.stored(model_id, graph_id)
+        findings = engine.execution().audit(graph, model, (_for_audit(e) for e in group))
+        for e, found in zip(group, findings):
+            facts = e.query_id, e.target, e.rank, e.explanation_id
+            rows.append((*facts, found.difference, found.verdict))
+            if session.should_stop():
                 break
-    return Table(["query_id", "target", "rank", "explanation_id", "difference", "verdict"], rows)
+    return Table(COLUMNS, rows)
+
+
+def _for_audit(e):
+    """A stored explanation as `execution.audit` takes it."""
+    return engine.execution().Stored(
+        target=e.target,
+        edges=e.edges,
+        raw=e.raw,
+        factual=e.factual,
+        counterfactual=e.counterfactual,
+        tie=e.tie,
+        directed=e.settings["edges_directed"],
+        field_size=e.field_size,
+        columns=e.columns,
+    )

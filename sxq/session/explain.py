@@ -1,6 +1,11 @@
-"""EXPLAIN, from its statement to a stored result: steps 3 to 6 of the life of a query.
+"""EXPLAIN, from its statement to a stored result, in the four steps that `Connection` takes.
 
-Part of the corridor: it hands what each room gives to the next one, and owns what happens when a run is cut short.
+    plan      the sub-query of the targets runs, and `planning.plan` makes a plan of it all
+    run       the query is written as pending; `execution.run` will yield a report for each target
+    save      each report is committed as it comes
+    result    the query is finished in the store, and the caller gets a `Result`
+
+`show_plan` is PLAN EXPLAIN, `show_profile` what PROFILE EXPLAIN adds to a run.
 """
 
 import time
@@ -15,235 +20,264 @@ from sxq import language, planning
 from sxq.errors import DataError
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Answer, FieldScan, Generate, Lattice
-from sxq.session import Registry
+from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
+from sxq.session import engine
+from sxq.session.context import Session
+from sxq.session.registered_models import RegisteredModel
 from sxq.values.explanation import TargetReport
 from sxq.values.result import PlanText, Result
 
 
-@dataclass
-class Stop:
-    """Whether what runs shall stop: a plain flag, no lock, so that a signal handler may set it."""
+@dataclass(frozen=True, eq=False)
+class PlannedQuery:
+    """An EXPLAIN with its plan."""
 
-    wanted: bool = False
+    statement: st.Explain
+    plan: Plan
+    named: RegisteredModel
+    started: float  # when the statement began, by time.perf_counter(): planning counts for WITHIN
 
 
-class Explaining:
-    """Plans and runs EXPLAIN on what a connection has registered, and keeps what is found."""
+@dataclass(frozen=True, eq=False)
+class RunningQuery:
+    """A planned query that is stored as pending; taking from `reports` runs it."""
 
-    def __init__(
-        self, names: Registry, store, settings: dict[str, Any], written: dict[str, Any], stop: Stop
-    ):
-        self._names, self._store, self._settings, self._written, self._stop = (
-            names,
-            store,
-            settings,
-            written,
-            stop,
+    query: PlannedQuery
+    query_id: int | None  # None where nothing is stored
+    reports: Iterator[TargetReport]
+    profile: Any  # sxq.execution.Profile, filled by the run
+
+
+@dataclass(frozen=True, eq=False)
+class SavedReports:
+    """The reports of a run, and the KeyboardInterrupt or the error that cut it short."""
+
+    reports: list[TargetReport]
+    cut_short: BaseException | None
+
+
+def plan(session: Session, statement: st.Explain) -> PlannedQuery:
+    """Plan a statement that will run; sizing its fields stops when WITHIN has passed or a stop is wanted."""
+    started = time.perf_counter()
+    if statement.into or not session.store.read_only:
+        session.store.require_writable("INTO" if statement.into else "EXPLAIN")
+
+    def late(within: float | None) -> bool:
+        passed = within is not None and time.perf_counter() - started >= within
+        return session.should_stop() or passed
+
+    made, named = _planned(session, statement, late)
+    return PlannedQuery(statement, made, named, started)
+
+
+def run(session: Session, query: PlannedQuery) -> RunningQuery:
+    """Write the query and its targets as pending, and make the iterator that runs it."""
+    registry = session.registry
+    execution = engine.execution()
+    profile = execution.Profile()
+    query_id = _begin(session, query)
+    job = execution.Job(
+        plan=query.plan,
+        graph=registry.graphs[query.named.graph],
+        model=query.named.model,
+        measures=registry.measures,
+        learned=registry.learned.needed(query.plan),
+    )
+    reports = execution.run(job, session.should_stop, profile, session.report, query.started)
+    return RunningQuery(query, query_id, reports, profile)
+
+
+def save(session: Session, running: RunningQuery) -> SavedReports:
+    """Commit each report as it comes. Wherever an interrupt strikes, what was found is saved first.
+
+    A second interrupt aborts.
+    """
+    reports: list[TargetReport] = []
+    unsaved: list[TargetReport] = []
+    cut_short: BaseException | None = None
+    running_on = True
+    while running_on or unsaved:
+        try:
+            if running_on and (report := next(running.reports, None)) is not None:
+                reports.append(replace(report, kept=()))  # they are many, and the store has them
+                unsaved.append(report)
+                if not report.reached:
+                    continue  # there may be hundreds, all at once: they are stored together
+            else:
+                running_on = False
+            clock = time.perf_counter()
+            while unsaved:
+                del unsaved[: _save_first(session, running.query_id, unsaved)]
+            running.profile.charge("Store", clock)
+        except (KeyboardInterrupt, Exception) as reason:
+            if cut_short:
+                raise
+            cut_short = reason
+            session.stopping = True
+    return SavedReports(reports, cut_short)
+
+
+def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
+    """Finish the query in the store and make its result; raises what cut the run short."""
+    query = running.query
+    found = Result(
+        saved.reports,
+        _columns(session, query.plan),
+        query_id=running.query_id,
+        plan=str(query.plan),
+        seconds=time.perf_counter() - query.started,
+        profile=running.profile.seconds,
+        text=query.statement.text,
+        epsilon=query.plan.find(Rank).epsilon,
+        kind=query.statement.kind,
+    )
+    _finish(session, found, running)
+    if saved.cut_short:
+        raise saved.cut_short
+    return found
+
+
+def show_plan(session: Session, statement: st.Explain) -> PlanText:
+    """PLAN EXPLAIN: the plan of a statement; of the statement only its sub-query runs."""
+    made, _ = _planned(session, statement, late=lambda within: False)
+    return PlanText(str(made))
+
+
+def show_profile(found: Result, running: RunningQuery) -> PlanText:
+    """PROFILE EXPLAIN: the plan of a run, with counts and times on the line of each operator."""
+    profile = running.profile
+    seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
+    rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
+    pruned = sum(report.pruned for report in found.targets)
+    if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
+        seconds["Generate"] += f", estimates {estimates}"
+    missing = ""
+    if reasons := profile.missing.most_common():
+        number = profile.missing.total()
+        missing = f"{number} estimate{'s' * (number > 1)} not available: {'; '.join(dict(reasons))}"
+    counts = {
+        "Generate": ", ".join(filter(None, (f"{pruned} pruned" if pruned else "", missing))),
+        "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
+        "Lattice": f"{found.explanatory} explanatory, front {found.front}",
+        "Answer": f"{len(found)} explanations, coverage {found.coverage or 0:.1%}",
+        "Store": f"{len(found.targets)} targets",
+    }
+    notes = {
+        name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
+        for name in {**seconds, **counts}
+    }
+    return PlanText(planning.render(running.query.plan, notes))
+
+
+def _planned(
+    session: Session, statement: st.Explain, late: Callable[[float | None], bool]
+) -> tuple[Plan, RegisteredModel]:
+    """The plan of a statement, and the model at hand; `late` as in `planning.plan`."""
+    if statement.into:
+        session.store.require_free_table(statement.into)
+    named = session.registry.models.get(statement.model, statement.graph)
+    catalog = _catalog(session, statement, named)
+    keys = _keys(session, statement)
+    return planning.plan(statement, catalog, keys, late), named
+
+
+def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) -> planning.Catalog:
+    """Everything that the plan of a statement can refer to."""
+    registry = session.registry
+    return planning.Catalog(
+        graphs=registry.graphs,
+        models={statement.model: named.info(statement.model)},
+        measures=registry.measures,
+        generators=registry.generators(),
+        default_generators=registry.default_generators(),
+        settings=session.settings,
+        learned=registry.learned.models() if statement.generators else {},
+        explainers=tuple(registry.learned.explainers),
+        stores=not session.store.read_only,
+    )
+
+
+def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
+    """The targets of a statement; a sub-query runs on the user's connection."""
+    keys = statement.keys
+    if not isinstance(keys, st.Subquery):
+        return keys
+    table = session.store.select(keys.sql, language.arguments(keys))
+    query = f"the sub-query of {statement.kind.upper()}S"
+    if len(table.columns) != 1:
+        raise DataError(
+            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"expected one, the keys of the {statement.kind}s to explain"
         )
-        self.report: Callable[[Any], None] | None = None  # progress of a run
-        self.last: Result | None = None  # of the last run, also when it was cut short
-
-    def run(self, statement: st.Explain) -> Result:
-        return self._run(statement)[0]
-
-    def plan(self, statement: st.Explain) -> PlanText:
-        return PlanText(str(self._plan(statement)[0]))
-
-    def profile(self, statement: st.Explain) -> PlanText:
-        """The plan of a run with what PROFILE adds to the line of each operator: counts and times."""
-        result, plan, profile = self._run(statement)
-        seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
-        rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
-        pruned = sum(report.pruned for report in result.targets)
-        if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
-            seconds["Generate"] += f", estimates {estimates}"
-        counts = {
-            "Generate": f"{pruned} pruned" if pruned else "",
-            "Verify": f"{profile.candidates} candidates in {profile.rounds} rounds, {rate:,.0f}/s",
-            "Lattice": f"{result.explanatory} explanatory, front {result.front}",
-            "Answer": f"{len(result)} explanations, coverage {result.coverage or 0:.1%}",
-            "Store": f"{len(result.targets)} targets",
-        }
-        notes = {
-            name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
-            for name in {**seconds, **counts}
-        }
-        return PlanText(planning.render(plan, notes))
-
-    def _run(self, statement: st.Explain):
-        """The result, its plan and the profile of its run; the clock runs from here, so that planning counts."""
-        started = time.perf_counter()
-        if statement.into or not self._store.read_only:
-            self._store.require_writable("INTO" if statement.into else "EXPLAIN")
-        plan, named = self._plan(
-            statement,
-            lambda within: (
-                self._stop.wanted
-                or (within is not None and time.perf_counter() - started >= within)
-            ),
+    if not table.rows:
+        raise DataError(f"{query} returned no rows; there is nothing to explain")
+    if (None,) in table.rows:
+        raise DataError(
+            f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
         )
-        from sxq import execution
+    return tuple(row[0] for row in table.rows)
 
-        profile = execution.Profile()
-        query_id = self._begin(statement, plan, named)
-        running = execution.run(
-            plan,
-            self._names.graphs[named.graph],
-            named.model,
-            self._names.measures,
-            lambda: self._stop.wanted,
-            profile,
-            self.report,
-            self._names.learned.needed(plan),
-            started,
-        )
-        reports, cut_short = self._keep(running, query_id, profile)
-        result = Result(
-            reports,
-            self._columns(plan),
-            query_id,
-            str(plan),
-            time.perf_counter() - started,
-            profile.seconds,
-            statement.text,
-            plan.find(Lattice).epsilon,
-            statement.kind,
-        )
-        self._finish(result, plan, profile)
-        if cut_short:
-            raise cut_short
-        return result, plan, profile
 
-    def _plan(
-        self, statement: st.Explain, late: Callable[[float | None], bool] = lambda within: False
-    ):
-        """The plan of a statement, and the model at hand; `late` as in `planning.plan`."""
-        if statement.into:
-            self._store.require_free_table(statement.into)
-        names, named = self._names, self._names.model(statement.model, statement.graph)
-        catalog = planning.Catalog(
-            graphs=names.graphs,
-            models={statement.model: names.info(statement.model, statement.graph)},
-            measures=names.measures,
-            generators=names.generators(),
-            default_generators=names.default_generators(),
-            settings=self._settings,
-            learned=names.learned.models() if statement.generators else {},
-            explainers=tuple(names.learned.explainers),
-            stores=not self._store.read_only,
-        )
-        return planning.plan(
-            statement, catalog, self._keys(statement.keys, statement.kind), late
-        ), named
+def _begin(session: Session, query: PlannedQuery) -> int | None:
+    """Write the query and its targets as pending, before anything runs."""
+    if session.store.read_only:
+        return None
+    rank = query.plan.find(Rank)
+    scan = query.plan.find(FieldScan)
+    settings = {
+        **session.settings.written,
+        "edges_directed": scan.directed,
+        "optimize": list(rank.measures),
+    }
+    return session.store.begin_query(
+        text=query.statement.text,
+        plan=str(query.plan),
+        model_id=query.named.model_id,
+        graph_id=session.registry.graphs.id_of(query.named.graph),
+        settings=settings,
+        seed=query.plan.find(Generate).seed,
+        epsilon=rank.epsilon,
+        k=query.plan.find(Choose).k,
+        device=str(query.named.model.device),
+        versions=versions(),
+        targets=scan.targets,
+    )
 
-    def _keys(self, keys, kind: str) -> tuple[Any, ...]:
-        """The targets of a statement; a sub-query runs on the user's connection."""
-        if not isinstance(keys, st.Subquery):
-            return keys
-        table, query = (
-            self._store.select(keys.sql, language.arguments(keys)),
-            f"the sub-query of {kind.upper()}S",
-        )
-        if len(table.columns) != 1:
-            raise DataError(
-                f"{query} returned {len(table.columns)} columns "
-                f"({', '.join(table.columns)}); expected one, the keys of the {kind}s to explain"
-            )
-        if not table.rows:
-            raise DataError(f"{query} returned no rows; there is nothing to explain")
-        if (None,) in table.rows:
-            raise DataError(
-                f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
-            )
-        return tuple(row[0] for row in table.rows)
 
-    def _begin(self, statement: st.Explain, plan: Plan, named) -> int | None:
-        """Write the query and its targets as pending, before anything runs."""
-        if self._store.read_only:
-            return None
-        lattice, generate = plan.find(Lattice), plan.find(Generate)
-        return self._store.begin_query(
-            text=statement.text,
-            plan=str(plan),
-            model_id=named.model_id,
-            graph_id=self._names.graphs.id_of(named.graph),
-            settings={
-                **self._written,
-                "edges_directed": plan.find(FieldScan).directed,
-                "optimize": list(lattice.measures),
-            },
-            seed=generate.seed,
-            epsilon=lattice.epsilon,
-            k=plan.find(Answer).k,
-            device=str(named.model.device),
-            versions=versions(),
-            targets=plan.find(FieldScan).targets,
-        )
+def _save_first(session: Session, query_id: int | None, reports: list[TargetReport]) -> int:
+    """Store the first of some reports; how many. Targets that were not reached are stored together."""
+    unreached = list(takewhile(lambda report: not report.reached, reports))
+    if query_id is not None and unreached:
+        session.store.save_unreached(query_id, unreached)
+    elif query_id is not None:
+        session.store.save_target(query_id, reports[0])
+    return len(unreached) or 1
 
-    def _keep(self, running: Iterator[TargetReport], query_id: int | None, profile):
-        """Commit each report as it comes; the reports, and the KeyboardInterrupt or error that cut the run short.
 
-        Wherever it strikes, what was found is finished and saved first; a second one aborts.
-        """
-        reports: list[TargetReport] = []
-        unsaved: list[TargetReport] = []
-        cut_short: BaseException | None = None
-        running_on = True
-        while running_on or unsaved:
-            try:
-                if running_on and (report := next(running, None)) is not None:
-                    reports.append(
-                        replace(report, kept=())
-                    )  # they are many, and the store has them
-                    unsaved.append(report)
-                    if not report.reached:
-                        continue  # there may be hundreds, all at once: they are stored together
-                else:
-                    running_on = False
-                clock = time.perf_counter()
-                while unsaved:
-                    del unsaved[: self._save(query_id, unsaved)]
-                profile.charge("Store", clock)
-            except (KeyboardInterrupt, Exception) as reason:
-                if cut_short:
-                    raise
-                cut_short = reason
-                self._stop.wanted = True
-        return reports, cut_short
+def _finish(session: Session, found: Result, running: RunningQuery) -> None:
+    """Finish the query in the store, create the table of INTO, and remember the result."""
+    clock = time.perf_counter()
+    plan = running.query.plan
+    if found.query_id is not None:
+        # After a second Ctrl-C some targets have no report.
+        everything = len(found.targets) == len(plan.find(FieldScan).targets)
+        complete = found.complete and everything
+        session.store.finish_query(found.query_id, found.seconds, complete)
+    if plan.into:
+        session.store.save_into(plan.into, found.columns, found.types, found.rows)
+    running.profile.charge("Store", clock)
+    session.last = found
 
-    def _save(self, query_id: int | None, reports: list[TargetReport]) -> int:
-        """Store the first of some reports; how many. Targets that were not reached are stored together."""
-        unreached = list(takewhile(lambda report: not report.reached, reports))
-        if query_id is not None and unreached:
-            self._store.save_unreached(query_id, unreached)
-        elif query_id is not None:
-            self._store.save_target(query_id, reports[0])
-        return len(unreached) or 1
 
-    def _finish(self, result: Result, plan: Plan, profile) -> None:
-        clock = time.perf_counter()
-        if result.query_id is not None:
-            everything = len(result.targets) == len(
-                plan.find(FieldScan).targets
-            )  # else a second Ctrl-C aborted
-            self._store.finish_query(
-                result.query_id, result.seconds, result.complete and everything
-            )
-        if plan.into:
-            self._store.save_into(plan.into, result.columns, result.types, result.rows)
-        profile.charge("Store", clock)
-        self.last = result
-
-    def _columns(self, plan: Plan) -> dict[str, str]:
-        """Names and columns of what a result shows: the objectives, what is always measured, what is reported."""
-        names = dict.fromkeys([*plan.find(Lattice).measures, "fdl+", "fdl-", "conc"])
-        shown = {name: self._names.measures[name].column for name in names}
-        for name in plan.find(Answer).report:
-            shown |= self._names.measures[name].columns
-        return {
-            name: column for name, column in shown.items() if name != "size"
-        }  # a column of every result
+def _columns(session: Session, plan: Plan) -> dict[str, str]:
+    """Columns by measure: the objectives, those that are always measured, and those that are reported."""
+    measures = session.registry.measures
+    names = dict.fromkeys([*plan.find(Rank).measures, "fdl+", "fdl-", "conc"])
+    shown = {name: measures[name].column for name in names}
+    for name in plan.find(Choose).report:
+        shown |= measures[name].columns
+    # The size is a column of every result already.
+    return {name: column for name, column in shown.items() if name != "size"}
 
 
 @cache

@@ -1,7 +1,6 @@
 """Turns: a connection does one thing at a time, whichever thread asks.
 
-Part of the corridor: `in_turn` marks the methods of `Connection` that use the database or change
-what is registered.
+`in_turn` marks the methods of `Connection` that use the database or change what is registered.
 """
 
 import threading
@@ -17,7 +16,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class Turns:
     """The lock of a connection, and the thread that holds it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.thread: int | None = None
 
@@ -31,7 +30,7 @@ class Turns:
 
 
 def in_turn(method: Method) -> Method:
-    """A method of a connection that waits until no other one runs.
+    """Make a method of a connection wait until no other one runs; it holds its `Session` as `session`.
 
     Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
     wait: nobody there would release the lock. Ctrl-C ends the wait.
@@ -39,13 +38,14 @@ def in_turn(method: Method) -> Method:
 
     @wraps(method)
     def alone(con, *arguments, **options):
-        con._store.require_own_process()
-        con._turns.require_none_of_mine(method.__name__)
-        with con._turns.lock:  # used directly: no Ctrl-C can come between taking it and this block
-            con._turns.thread = threading.get_ident()
+        con.session.store.require_own_process()
+        turns = con.session.turns
+        turns.require_none_of_mine(method.__name__)
+        with turns.lock:  # used directly: no Ctrl-C can come between taking it and this block
+            turns.thread = threading.get_ident()
             try:
                 return method(con, *arguments, **options)
             finally:
-                con._turns.thread = None
+                turns.thread = None
 
     return alone  # type: ignore[return-value]

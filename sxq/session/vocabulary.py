@@ -1,9 +1,8 @@
-"""Every name a statement may hold now, for whoever completes what is being typed.
+"""Every name that a statement may use now: what a shell completes with.
 
-Part of the corridor. Nothing here imports torch: generators and options are known once something else has.
+Nothing here imports torch: generators and options stand in tables of their own.
 """
 
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from sxq.errors import Error
 from sxq.planning import SETTINGS
+from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS
 
 _COLUMNS = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
               WHERE NOT internal AND database_name IN (current_catalog(), 'temp') GROUP BY ALL ORDER BY ALL"""
@@ -29,9 +29,9 @@ class Vocabulary:
     settings: tuple[str, ...] = tuple(SETTINGS)
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns by table
     generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
-    options: tuple[str, ...] = ()  # of CREATE MODEL and TRAIN
-    pretraining: tuple[str, ...] = ()  # options of PRETRAIN
-    architectures: tuple[str, ...] = ()
+    options: tuple[str, ...] = tuple(OPTIONS)  # of CREATE MODEL and TRAIN
+    pretraining: tuple[str, ...] = tuple(PRETRAINING_OPTIONS)  # options of PRETRAIN
+    architectures: tuple[str, ...] = ARCHITECTURES
 
 
 def vocabulary(names, store) -> Vocabulary:
@@ -39,7 +39,7 @@ def vocabulary(names, store) -> Vocabulary:
     rows = names.graphs.rows()
     found: dict[str, Any] = {
         "graphs": tuple(row.name for row in rows if row.num_graphs is None),
-        "models": tuple(names.model_names()),
+        "models": tuple(names.models.names()),
         "collections": tuple(row.name for row in rows if row.num_graphs is not None),
         "measures": tuple(names.measures),
         "explainers": tuple(names.learned.explainers),
@@ -47,17 +47,5 @@ def vocabulary(names, store) -> Vocabulary:
     with suppress(Error):
         found["refines"] = tuple(names.learned.models())
         found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
-    if "sxq.execution" in sys.modules:
-        found["generators"] = {
-            name: tuple(info.options) for name, info in names.generators().items()
-        }
-    if "sxq.models" in sys.modules:
-        from sxq.models import ARCHITECTURES, OPTIONS
-        from sxq.models.refine import PRETRAINING_OPTIONS
-
-        found |= {
-            "options": tuple(OPTIONS),
-            "architectures": ARCHITECTURES,
-            "pretraining": tuple(PRETRAINING_OPTIONS),
-        }
+    found["generators"] = {name: tuple(entry.options) for name, entry in names.generators().items()}
     return Vocabulary(**found)

@@ -180,11 +180,18 @@ def _options(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
         return list(getattr(vocabulary, _VALUES.get(texts[-2], ""), ()))
     opening = len(texts) - 1 - texts[::-1].index("(")
     match words[0].text.upper():
+        case "CREATE" if _created(texts) != "model":
+            return ["UNDIRECTED"]
         case "CREATE" | "TRAIN":
-            return [name.upper() for name in vocabulary.options] or ["UNDIRECTED"]
+            return [name.upper() for name in vocabulary.options]
         case "PRETRAIN":
             return [name.upper() for name in vocabulary.pretraining]
     return list(vocabulary.generators.get(texts[opening - 1], ()))
+
+
+def _created(texts: list[str]) -> str:
+    """What a CREATE statement creates: graph, graphs or model."""
+    return next((text for text in texts if text in ("graph", "graphs", "model")), "")
 
 
 def _sql(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:

@@ -1,1 +1,9 @@
-"""Plain values that every room may hold: an explanation, a result, a table."""
+"""Plain values that every room may hold. They import nothing of sxq but its errors.
+
+explanation   `Explanation`, one member of a skyline; `TargetReport`, what a query says of one target
+result        `Table`, rows read completely; `Result`, the skylines of one EXPLAIN; `PlanText`
+table         how a table prints, the same for a repr, a terminal and a golden test
+views         `view`: how a method such as `Result.plot` reaches the room that draws
+
+Their methods that draw, convert and write files call functions that other rooms attach.
+"""

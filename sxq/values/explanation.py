@@ -9,34 +9,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sxq.values.views import view
+
 if TYPE_CHECKING:
     import networkx
+    from matplotlib.figure import Figure
+    from torch_geometric.data import Data
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
     """One member of a skyline: a connected subgraph that explains the prediction of its target.
 
-    `edge_index` and `nodes` are positions (they index `data.x`, of a graph of a collection its own); `target` and
-    `edges` are the user's keys.
+    `edge_index` and `nodes` are positions: they index `data.x`, in a collection that of the target's own graph.
+    `target` and `edges` are the user's keys.
     """
 
     target: Any  # key of the explained node, or of the explained graph of a collection
     rank: int  # place in the answer, from 1
-    edge_index: (
-        np.ndarray
-    )  # [2, m] int64, every directed edge of the subgraph, by position in the graph
+    edge_index: np.ndarray  # [2, m] int64, positions of every directed edge of the subgraph
     nodes: np.ndarray  # [n] int64, positions of its nodes, a target node among them
     edges: tuple[tuple[Any, Any], ...]  # the m directed edges again, by key
-    size: int  # number of units: pairs {u->v, v->u} on undirected graphs, directed edges otherwise
+    size: int  # units: pairs {u->v, v->u} on undirected graphs, directed edges otherwise
     raw: Mapping[str, float]  # by measure name: the literature's value
-    scores: Mapping[
-        str, float
-    ]  # by measure name: larger is better, in (0, 1]; only these are compared
+    scores: Mapping[str, float]  # by measure name, in (0, 1]: larger is better; only these compare
     factual: bool  # the subgraph alone keeps the prediction
     counterfactual: bool  # removing the subgraph changes the prediction
-    tie: bool = False  # a top-two margin below 1e-5, or than float32 can tell, stood behind one of the two flags
-    generator: str = ""  # who proposed it
+    # One of the two flags rests on a top-two margin below 1e-5, or below what float32 can tell.
+    tie: bool = False
+    generator: str = ""  # the generator that proposed it
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
     kind: str = "node"  # what was explained: a "node", or a "graph" as a whole
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
@@ -45,44 +46,32 @@ class Explanation:
     def __repr__(self) -> str:
         flags = [name for name in ("factual", "counterfactual", "tie") if getattr(self, name)]
         raw = ", ".join(f"{name}={value:.4g}" for name, value in self.raw.items() if name != "size")
-        return f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, {'+'.join(flags)})"
+        return (
+            f"Explanation(target={self.target!r}, rank={self.rank}, size={self.size}, {raw}, "
+            f"{'+'.join(flags)})"
+        )
 
     def to_networkx(self) -> "networkx.DiGraph":
-        """The subgraph as a `networkx.DiGraph` on keys, a target node marked by the node attribute `target`."""
-        import networkx
-
-        picture = networkx.DiGraph(
-            target=self.target, rank=self.rank, **{k: float(v) for k, v in self.raw.items()}
-        )
-        for position in self.nodes.tolist():
-            node = self.graph.key(position)
-            label = {} if self.graph.y is None else {"label": int(self.graph.y[position])}
-            picture.add_node(node, target=self.kind == "node" and node == self.target, **label)
-        picture.add_edges_from(self.edges)
-        return picture
+        """The subgraph as a `networkx.DiGraph` on keys; node attribute `target` marks the target."""
+        return view("Explanation.to_networkx", self)
 
     def draw(self) -> str:
-        """The subgraph as text: a tree from the target, and the edges that close its circles."""
-        from sxq.pictures.text import drawing
+        """The subgraph as text: a tree from the target, and the edges that close its cycles."""
+        return view("Explanation.draw", self)
 
-        return drawing(self)
+    def plot(self, path: str | None = None) -> "Figure":
+        """The subgraph in its context as a `matplotlib.figure.Figure`, also saved to `path`.
 
-    def plot(self, path: str | None = None) -> Any:
-        """The subgraph in its context as a `matplotlib.figure.Figure`, also saved to `path`; needs matplotlib."""
-        from sxq.pictures.plots import plot_explanation
-
-        return plot_explanation(self, path)
+        Needs matplotlib; raises DataError where it is missing or the file cannot be written.
+        """
+        return view("Explanation.plot", self, path)
 
     def _repr_html_(self) -> str:
-        from sxq.pictures.notebook import explanation_html
+        return view("Explanation._repr_html_", self)
 
-        return explanation_html(self)
-
-    def to_data(self) -> Any:
-        """The subgraph as a `torch_geometric.data.Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
-        from sxq.pyg import to_data  # the one place outside execution and learning that knows torch
-
-        return to_data(self)
+    def to_data(self) -> "Data":
+        """The subgraph as a PyG `Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
+        return view("Explanation.to_data", self)
 
 
 class CandidateRow(NamedTuple):
@@ -100,42 +89,35 @@ class CandidateRow(NamedTuple):
     scores: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TargetReport:
     """What one query says about one target: one row of the table `targets`, and its explanations."""
 
     target: Any  # key of the node, or of the graph
     ordinal: int  # place of the target in the query, from 0
-    status: str = (
-        "pending"  # pending, done, stopped, empty (no candidate or nothing explanatory), failed
-    )
+    status: str = "pending"  # pending, done, stopped, failed; empty: nothing explanatory was found
     prediction: int | None = None  # the predicted class c
     probability: float | None = None  # p(c) on the whole graph
     p_empty: float | None = None  # p(c) without any candidate edge
-    self_sufficient: bool | None = None  # the model says c without any edge
+    self_sufficient: bool | None = None  # the model predicts c without any edge
     field_size: int | None = None  # candidate units in the receptive field
     hops: int | None = None  # depth of the field; of a graph the layers of its onion decomposition
     candidates: int = 0  # distinct candidates verified
-    pruned: int = 0  # distinct candidates not verified: whatever the model says, they are dominated
-    explanatory: int = 0  # of these, factual or counterfactual (and admitted by WHERE)
+    pruned: int = 0  # distinct candidates not verified: dominated whatever the model says
+    explanatory: int = 0  # of those verified, factual or counterfactual (and admitted by WHERE)
     front: int = 0  # exact Pareto set of the explanatory ones
     dominance: int = 0  # DS: explanatory candidates that the answer epsilon-dominates
     coverage: float | None = None  # DS / explanatory
     epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
     hypervolume: float | None = None  # volume that the answer's scores dominate above 0
-    complete: bool = (
-        False  # every generator came to its end, leaving nothing out for lack of budget
-    )
+    # Every generator came to its end and left nothing out for lack of budget.
+    complete: bool = False
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
-    kept: tuple[CandidateRow, ...] = field(
-        default=(), repr=False
-    )  # every candidate, until they are stored
-    examined: Mapping[str, Any] = field(
-        default_factory=dict, repr=False
-    )  # by objective: scores [n <= 1000] of
-    # explanatory candidates, an even sample, for pictures
+    kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # all, until they are stored
+    # By objective: scores [n <= 1000] of explanatory candidates, an even sample, for pictures.
+    examined: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def reached(self) -> bool:

@@ -6,13 +6,14 @@ Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs t
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from sxq.errors import DataError
-from sxq.graph.keys import shown
+from sxq.errors import shown
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.table import text_table
+from sxq.values.views import view
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
     "target": "VARIANT",
@@ -30,12 +31,15 @@ class Table:
     """Rows of named columns, read completely; iterates over its rows as tuples."""
 
     def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame: Any = None):
-        self.columns, self._rows, self._next = list(columns), list(rows), 0
+        self.columns = list(columns)
+        self._rows = list(rows)
+        self._next = 0  # the row that `fetchone` gives next
         self._frame = frame  # makes the DataFrame where the column types are better known elsewhere
 
     def fetchall(self) -> list[tuple]:
         """All rows that `fetchone` has not given yet."""
-        rows, self._next = self._rows[self._next :], len(self._rows)
+        rows = self._rows[self._next :]
+        self._next = len(self._rows)
         return rows
 
     def fetchone(self) -> tuple | None:
@@ -68,13 +72,11 @@ class Table:
         return text_table(self.columns, self._rows) if self.columns else "(no rows)"
 
     def _repr_html_(self) -> str:
-        from sxq.pictures.notebook import table_html
-
-        return table_html(self)
+        return view("Table._repr_html_", self)
 
 
 class PlanText(Table):
-    """A plan: one row with one column, printed as the lines it is."""
+    """A plan: one row with one column, printed as plain lines."""
 
     def __init__(self, text: str):
         super().__init__(["plan"], [(text,)])
@@ -86,14 +88,15 @@ class PlanText(Table):
 class Result(Table):
     """The skylines of one EXPLAIN; iterates over its explanations, target by target, by rank.
 
-    Counts are sums over the targets, `coverage` is weighted by their explanatory candidates, `epsilon_achieved`
-    is the largest; `targets` has the report of each.
+    Counts are sums over the targets. `coverage` is weighted by their explanatory candidates, and
+    `epsilon_achieved` is the largest of theirs. `targets` has the report of each.
     """
 
     def __init__(
         self,
         reports: Sequence[TargetReport],
         measures: dict[str, str],
+        *,
         query_id: int | None = None,
         plan: str = "",
         seconds: float = 0.0,
@@ -104,10 +107,14 @@ class Result(Table):
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
-        self.query_id, self.plan, self.seconds, self.kind = query_id, plan, seconds, kind
-        self.text, self.epsilon = text, epsilon  # the statement, and what it asked for
-        self.profile = profile or {}  # seconds by operator
         self.measures = measures  # column by measure name, in the order they are shown
+        self.query_id = query_id  # None where nothing is stored
+        self.plan = plan
+        self.seconds = seconds
+        self.profile = {} if profile is None else profile  # seconds by operator
+        self.text = text  # the statement
+        self.epsilon = epsilon  # the one that the statement asked for
+        self.kind = kind  # of the targets: "node" or "graph"
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
 
     @property
@@ -163,8 +170,10 @@ class Result(Table):
 
     @property
     def complete(self) -> bool:
-        """Whether every generator of every target came to its end and left nothing out for lack of budget; not where no
-        target was searched."""
+        """Whether every generator of every target came to its end and left nothing out for lack of budget.
+
+        False where no target was searched.
+        """
         return bool(self.targets) and all(report.complete for report in self.targets)
 
     @property
@@ -172,39 +181,33 @@ class Result(Table):
         """The measures that were optimised, as far as any target was searched."""
         return next((list(report.examined) for report in self.targets if report.examined), [])
 
-    def plot(self, path: str | None = None, target: Any = None) -> Any:
-        """Members in one layout and the skyline, of one target, as a `matplotlib.figure.Figure`; needs matplotlib.
+    def plot(self, path: str | None = None, target: Any = None) -> "Figure":
+        """The members and the skyline of one target as a `matplotlib.figure.Figure`; needs matplotlib.
 
-        target  which of several (default: the first that has explanations);  path  where it is saved, too
+        path    a file in which the figure is saved, too
+        target  the key of the target (default: the first that has explanations)
+
         Raises DataError where there is nothing to draw.
         """
-        from sxq.pictures.plots import plot_result
-
-        return plot_result(self, path, target)
+        return view("Result.plot", self, path, target)
 
     def to_html(self, path: str | None = None) -> str:
-        """The answer as one self-contained page, also written to `path`: fronts, members, coverage, plan, SQL."""
-        from sxq.pictures.page import page
+        """The answer as one self-contained page, also written to `path`.
 
-        text = page(self)
-        if path is not None:
-            try:
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(text)
-            except OSError as error:
-                raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
-        return text
+        The page shows fronts, members, coverage, the plan and SQL to go on with. Raises DataError
+        where the file cannot be written.
+        """
+        return view("Result.to_html", self, path)
 
     def export(self, path: str) -> None:
-        """Write the answer as .graphml, .json or .csv; raises InvalidValue (the suffix), DataError (the file)."""
-        from sxq.pictures.export import export
+        """Write the answer as .graphml, .json or .csv.
 
-        export(self, path)
+        Raises InvalidValue for another suffix, DataError where the file cannot be written.
+        """
+        view("Result.export", self, path)
 
     def _repr_html_(self) -> str:
-        from sxq.pictures.notebook import result_html
-
-        return result_html(self)
+        return view("Result._repr_html_", self)
 
     def __iter__(self) -> Iterator[Explanation]:
         return iter(self.explanations)
@@ -230,10 +233,13 @@ class Result(Table):
             )
         stopped = any(report.status == "stopped" for report in self.targets)
         ended = "; the search did not run to its end" if stopped else ""
-        return f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates verified{ended}"
+        return (
+            f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates "
+            f"verified{ended}"
+        )
 
     def notes(self) -> list[str]:
-        """What must be known to read the answer right; of many notes the first ten."""
+        """What a reader must know to read the answer right; of many notes the first ten."""
         noted = [
             f"{self.kind} {shown(report.target)}: {report.note}"
             for report in self.targets

@@ -8,9 +8,8 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GATConv, GCNConv, GINConv, global_mean_pool
+from torch_geometric.nn import GCNConv, global_mean_pool
 
 import sxq
 from sxq.errors import (
@@ -23,7 +22,7 @@ from sxq.errors import (
     UnknownName,
 )
 from sxq.execution import register
-from sxq.graph import Graph, GraphSet, whole
+from sxq.graph import Graph, whole
 from sxq.graph.collecting import graphs_from_tables
 from sxq.graph.whole import onion_layers
 from sxq.inference import CandidateBatch
@@ -37,47 +36,11 @@ from sxq.models.refine import Instances
 from sxq.pictures import colours, words
 from sxq.pictures.page import content
 from sxq.pictures.scene import scene
-from tests.generators.test_generators import SEARCHES, drive
+from tests.driving import SEARCHES, drive
 from tests.graphs import random_graph
+from tests.pooled_models import Pools, Weighted, some_graphs
 
 needs_data = pytest.mark.skipif(not os.environ.get("SXQ_DATA"), reason="SXQ_DATA names no folder")
-
-
-class Pools(nn.Module):
-    """Two layers of one kind, pooled; a global state in the bias makes the number of nodes matter."""
-
-    def __init__(self, kind="gcn", inputs=5, classes=3, scale=2.0, seed=0):
-        super().__init__()
-        torch.manual_seed(seed)
-        make = {
-            "gcn": lambda a, b: GCNConv(a, b),
-            "gat": lambda a, b: GATConv(a, b),
-            "gin": lambda a, b: GINConv(nn.Linear(a, b)),
-        }[kind]
-        self.first, self.second, self.last = make(inputs, 8), make(8, 8), nn.Linear(8, classes)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.mul_(scale)
-
-    def forward(self, x, edge_index, batch):
-        x = self.first(x, edge_index).relu()
-        return self.last(global_mean_pool(self.second(x, edge_index).tanh(), batch))
-
-
-class Weighted(Pools):
-    def forward(self, x, edge_index, batch, edge_weight):
-        x = self.first(x, edge_index, edge_weight).relu()
-        return self.last(global_mean_pool(self.second(x, edge_index, edge_weight).tanh(), batch))
-
-
-def some_graphs(count=4, undirected=True, weighted=False) -> GraphSet:
-    """Random graphs with loops, parallels and an isolated node."""
-    return GraphSet.join(
-        [
-            random_graph(np.random.default_rng(seed), 10, 11, undirected, weighted=weighted)
-            for seed in range(count)
-        ]
-    )
 
 
 def plain(module, graph, keep, nodes=None):

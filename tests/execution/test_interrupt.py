@@ -176,7 +176,7 @@ def test_keyboard_interrupt_of_one_target(con, watch):
 
 
 def test_a_second_keyboard_interrupt_aborts(con, watch, monkeypatch):
-    monkeypatch.setattr(con._store, "save_target", lambda *_: raise_interrupt())
+    monkeypatch.setattr(con.session.store, "save_target", lambda *_: raise_interrupt())
     watch(at_call(40, raise_interrupt))
     with pytest.raises(KeyboardInterrupt):
         con.execute(LONG)
@@ -188,7 +188,7 @@ def test_a_second_keyboard_interrupt_aborts(con, watch, monkeypatch):
 
 
 def test_keyboard_interrupt_while_saving_stores_it_after_all(con, monkeypatch):
-    save, calls = con._store.save_target, []
+    save, calls = con.session.store.save_target, []
 
     def interrupted_once(*arguments):
         calls.append(arguments)
@@ -196,7 +196,7 @@ def test_keyboard_interrupt_while_saving_stores_it_after_all(con, monkeypatch):
         if len(calls) == 1:
             raise KeyboardInterrupt  # stored, but nobody was told
 
-    monkeypatch.setattr(con._store, "save_target", interrupted_once)
+    monkeypatch.setattr(con.session.store, "save_target", interrupted_once)
     with pytest.raises(KeyboardInterrupt):
         con.execute(LONG + " BY onion")
     monkeypatch.undo()
@@ -223,7 +223,7 @@ def test_the_users_model_carries_no_masks_after_an_interrupt():
         con.register_graph("g", data)
         con.register_model("m", module, "g")
         con.execute("SET sxq_inference = 'disjoint'")  # the layered backend sets no masks
-        engines = con._names._models["m"].model.module
+        engines = con.session.registry.models.get("m").model.module
         masked = []
 
         def strike(part, *_):
@@ -320,7 +320,7 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(
 @pytest.mark.parametrize("again", [False, True])
 def test_targets_that_were_not_reached_are_stored_together(con, watch, monkeypatch, jointly, again):
     monkeypatch.setitem(executor.TOGETHER, "cpu", 3)
-    save, batches = con._store.save_unreached, []
+    save, batches = con.session.store.save_unreached, []
 
     def once(query_id, reports):
         batches.append(len(reports))
@@ -328,7 +328,7 @@ def test_targets_that_were_not_reached_are_stored_together(con, watch, monkeypat
         if again and len(batches) == 1:
             raise KeyboardInterrupt  # stored, but nobody was told
 
-    monkeypatch.setattr(con._store, "save_unreached", once)
+    monkeypatch.setattr(con.session.store, "save_unreached", once)
     watch(at_call(10, con.interrupt))
     if again:
         with pytest.raises(KeyboardInterrupt):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.execution.target import TargetRun
+from sxq.execution.target import Target
 from sxq.graph import Graph, extract
+from sxq.graph.bits import from_keys, unpack
 from sxq.scoring.measures import MEASURES, MeasureBatch, ceilings, evaluate
 from tests.graphs import random_graph
 from tests.toys import Votes
@@ -13,12 +14,13 @@ from tests.toys import Votes
 
 @pytest.fixture
 def searched(monkeypatch):
-    """Runs an EXPLAIN on a random graph and gives its TargetRuns as they stood at the end."""
-    runs, close = [], TargetRun.close
+    """Runs an EXPLAIN on a random graph and gives what was found for its targets."""
+    everything = []
+    close = Target.close
 
     def keep(self, stopped=""):
-        runs.append(self)
-        close(self, stopped)
+        everything.append(close(self, stopped))
+        return everything[-1]
 
     def explain(seed, query):
         rng = np.random.default_rng(seed)
@@ -30,9 +32,9 @@ def searched(monkeypatch):
             con.register_graph("g", graph)
             con.register_model("m", Votes(2), "g")
             result = con.execute(f"EXPLAIN NODES 0, 1, 2, 3 USING MODEL m {query}")
-        return result, runs
+        return result, everything
 
-    monkeypatch.setattr(TargetRun, "close", keep)
+    monkeypatch.setattr(Target, "close", keep)
     return explain
 
 
@@ -49,17 +51,17 @@ def searched(monkeypatch):
     ],
 )
 def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clauses):
-    result, runs = searched(seed, clauses)
-    assert sum(run.pruned for run in runs) == sum(report.pruned for report in result.targets)
-    for run in runs:
-        if not run.pruned:
-            continue
-        packed = np.array([np.frombuffer(row, np.uint8) for row in run._pruned])
-        bits = np.unpackbits(packed, axis=1, count=run.field.num_units).astype(bool)
-        kept, removed = run.infer(bits)[:, :, run.predicted]
-        scores = evaluate(run.measures, run.batch(bits, kept, removed))[1][:, : run.objectives]
-        assert run.lattice.dominates(scores).all()
-        assert not any(run.ledger.knows(row) for row in packed)
+    result, everything = searched(seed, clauses)
+    reported = sum(report.pruned for report in result.targets)
+    assert sum(len(found.pruned) for found in everything) == reported
+    for found in filter(lambda found: found.pruned, everything):
+        loaded = found.loaded
+        packed = from_keys(list(found.pruned), loaded.field.num_units)
+        bits = unpack(packed, loaded.field.num_units)
+        kept, removed = loaded.on_field.infer(bits)[:, :, loaded.predicted]
+        scores = evaluate(found.measures, loaded.batch(bits, kept, removed))[1]
+        assert found.lattice.dominates(scores[:, : found.objectives]).all()
+        assert not any(found.table.knows(row) for row in packed)
 
 
 def test_pruning_spares_a_search_whose_first_edge_is_perfect(searched):
@@ -70,10 +72,8 @@ def test_pruning_spares_a_search_whose_first_edge_is_perfect(searched):
 
 
 def test_generators_that_cannot_go_on_from_bounds_meet_none(searched):
-    assert not any(
-        run.pruned
-        for run in searched(0, "OPTIMIZE size BY growing, random BUDGET 90 CANDIDATES")[1]
-    )
+    _, everything = searched(0, "OPTIMIZE size BY growing, random BUDGET 90 CANDIDATES")
+    assert not any(found.pruned for found in everything)
 
 
 @pytest.mark.parametrize("name", MEASURES)

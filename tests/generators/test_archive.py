@@ -1,17 +1,17 @@
-"""What the search remembers: names of subgraphs, the coarse front, and the survivors, against slow twins."""
+"""Hashes of subgraphs, the coarse front, and the survivors, against slow twins."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from sxq.generators.search.archive import SURVIVORS, Archive, States
-from sxq.generators.search.names import SLOTS, Names
+from sxq.generators.search.archive import SURVIVORS, Archive, Members
+from sxq.generators.search.hashes import SLOTS, HashSet
 from sxq.scoring.dominance import GRID
 
 
-def states(values: np.ndarray, explanatory: np.ndarray) -> States:
+def members(values: np.ndarray, explanatory: np.ndarray) -> Members:
     count = len(values)
-    return States(
+    return Members(
         np.eye(count, count + 1, dtype=bool),
         np.zeros((count, 2)),
         values,
@@ -41,7 +41,7 @@ def test_survivors_are_the_first_by_non_dominated_rank(count, seed):
     rng = np.random.default_rng(seed)
     values, explanatory = rng.integers(1, 60, (count, 3)) / GRID, rng.random(count) < 0.7
     archive = Archive(count + 1, 3)
-    every = states(values, explanatory)
+    every = members(values, explanatory)
     archive.add(every[: count // 2])
     archive.survivors()
     archive.add(every[count // 2 :])
@@ -60,10 +60,10 @@ def test_survivors_are_the_first_by_non_dominated_rank(count, seed):
 def test_refining_tells_apart_what_was_one():
     values = np.array([[0.5, 0.5, 0.5], [0.5005, 0.4995, 0.5]])
     archive = Archive(3, 3)
-    archive.add(states(values, np.ones(2, bool)))
+    archive.add(members(values, np.ones(2, bool)))
     assert len(archive) == 1
     assert archive.refine() and archive.refine()
-    archive.add(states(values, np.ones(2, bool)))
+    archive.add(members(values, np.ones(2, bool)))
     assert len(archive) == 2
     while archive.refine():
         pass
@@ -75,24 +75,24 @@ def test_refining_tells_apart_what_was_one():
     some.integers(1, 60),
     some.lists(some.integers(0, 2**64 - 1), max_size=40),
 )
-def test_names_are_a_set_whatever_their_slots(batches, low, asked):
-    """`low` makes many names want the same slots."""
-    names, twin = Names(), set()
+def test_hashes_are_a_set_whatever_their_slots(batches, low, asked):
+    """`low` makes many hashes want the same slots."""
+    hashes, twin = HashSet(), set()
     for batch in batches:
         batch = [
-            name - name % low if name % 2 else name % (1 << 20) * SLOTS % 2**64 for name in batch
+            each - each % low if each % 2 else each % (1 << 20) * SLOTS % 2**64 for each in batch
         ]
-        assert names.add(np.array(batch, np.uint64)) == len(set(batch) - {0} - twin)
+        assert hashes.add(np.array(batch, np.uint64)) == len(set(batch) - {0} - twin)
         twin |= set(batch) - {0}
-        assert len(names) == len(twin)
+        assert len(hashes) == len(twin)
         some_of_them = np.array([*batch, *asked, 0, *twin], np.uint64)
-        assert names.has(some_of_them).tolist() == [name in twin for name in some_of_them.tolist()]
+        assert hashes.has(some_of_them).tolist() == [each in twin for each in some_of_them.tolist()]
 
 
-def test_names_grow():
+def test_hashes_grow():
     every = np.random.default_rng(0).integers(1, 2**63, 3 * SLOTS, dtype=np.uint64)
-    names = Names()
+    hashes = HashSet()
     for part in np.split(every, 12):
-        names.add(part)
-    assert len(names) == len(set(every.tolist())) and names.has(every.reshape(3, -1)).all()
-    assert not names.has(every + np.uint64(1)).any()
+        hashes.add(part)
+    assert len(hashes) == len(set(every.tolist())) and hashes.has(every.reshape(3, -1)).all()
+    assert not hashes.has(every + np.uint64(1)).any()

@@ -10,11 +10,11 @@ from torch_geometric import nn as pyg
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import extract
 from sxq.inference import CandidateBatch
-from sxq.inference.delta.bases import states_of
-from sxq.inference.delta.match import near
+from sxq.inference.delta.bases import bases_of
+from sxq.inference.delta.match import match
 from sxq.inference.layered.backend import Layered
 from tests.graphs import random_graph
-from tests.inference.test_layered import CASES, Attributed, Weighted, prepared, some_bits
+from tests.layered_models import CASES, Attributed, Weighted, prepared, some_bits
 
 
 def peak(run):
@@ -43,11 +43,11 @@ def test_a_candidate_takes_no_more_memory_than_it_is_said_to(kind, name, make):
         attributed=kind is Attributed,
     )
     backend = Layered(prepared(kind(make), graph))
-    plan = backend.load(graph, extract(graph, 0, backend.trace.hops, 1))
-    bits = some_bits(plan.field, 20)
-    backend.infer([CandidateBatch(plan, bits)])
-    assert peak(lambda: backend.infer([CandidateBatch(plan, bits)])) <= len(bits) * backend.cost(
-        plan
+    layout = backend.load(graph, extract(graph, 0, backend.steps.hops, 1))
+    bits = some_bits(layout.field, 20)
+    backend.infer([CandidateBatch(layout, bits)])
+    assert peak(lambda: backend.infer([CandidateBatch(layout, bits)])) <= len(bits) * backend.cost(
+        layout
     )
 
 
@@ -56,13 +56,13 @@ def test_verification_stays_within_its_memory(share):
     graph = random_graph(np.random.default_rng(1), nodes=300, edges=3000)
     model = prepared(pyg.GCN(5, 16, 3, 3), graph)
     backend = Layered(model)
-    plan = backend.load(graph, extract(graph, 0, 3, 1))
-    request = Request(plan, np.random.default_rng(0).random((400, plan.units)) < share, 0)
-    assert (near(plan, states_of(plan), request.bits[:50], True) is not None) == (share < 0.5)
+    layout = backend.load(graph, extract(graph, 0, 3, 1))
+    request = Request(layout, np.random.default_rng(0).random((400, layout.units)) < share, 0)
+    assert (match(layout, bases_of(layout), request.bits[:50], True) is not None) == (share < 0.5)
     for memory in (5 * 10**6, 20 * 10**6):
         verifier = Verifier(model, backend, memory)
         verifier.verify([request])
-        assert len(request.bits) * backend.cost(plan) > 2 * memory
+        assert len(request.bits) * backend.cost(layout) > 2 * memory
         tracemalloc.start()  # what numpy holds
         try:
             assert (

@@ -1,4 +1,4 @@
-"""PyG's explainers, CF2 and MOExp as generators: verified like all others, and they leave the user's model as it was."""
+"""PyG's explainers, CF2 and MOExp as generators: verified like all others; the user's model stays as it was."""
 
 import importlib.util
 
@@ -13,10 +13,10 @@ from sxq.errors import InvalidValue, ModelError, UnknownName
 from sxq.generators.baselines.moexp import edit, layers
 from sxq.generators.explainers.cf2 import lead
 from sxq.generators.explainers.pyg_explainers import to_units
-from sxq.generators.search.memory import log_odds
+from sxq.generators.search.edge_table import log_odds
 from sxq.graph import Graph, extract, whole
-from tests.execution.test_graph_targets import Pools, some_graphs
 from tests.graphs import random_graph
+from tests.pooled_models import Pools, some_graphs
 
 CALLS = {
     "gnnexplainer": "(epochs = 5)",
@@ -68,7 +68,10 @@ def test_explainers_of_optional_packages_propose_and_are_verified(
     con, library, name, options, target, model
 ):
     pytest.importorskip(library)
-    ask = f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} SEED 1 BUDGET 60 CANDIDATES"
+    ask = (
+        f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} "
+        "SEED 1 BUDGET 60 CANDIDATES"
+    )
     state = np.random.get_state()[1].copy()
     first, again = con.execute(ask), con.execute(ask)
     assert first.candidates > 5 and {e.generator for e in first} <= {name, "field"}

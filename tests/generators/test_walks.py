@@ -5,7 +5,8 @@ import pytest
 
 from sxq.generators.protocol import Context, Scored
 from sxq.generators.search import walks
-from sxq.generators.search.memory import Memory
+from sxq.generators.search.edge_table import EdgeTable
+from sxq.generators.search.run import SearchRun
 from sxq.graph import Graph, extract
 from tests.graphs import random_graph
 
@@ -30,24 +31,25 @@ def lowest(field, rng):
     def odds(bits):
         return np.stack([np.zeros(len(bits)), 4 - bits @ takes], axis=1)
 
-    def slopes(bits, rest):
+    def edge_gradients(bits, rest):
         return np.repeat(estimates[None], len(bits), axis=0)
 
     context = Context(
-        np.ones(2),
-        np.ones(2),
-        0,
-        ALLOWANCE,
-        1000,
-        rng,
-        lambda: estimates,
-        slopes,
-        0.98,
-        0.5,
-        lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1),
-        ("fdl+", "conc"),
+        full=np.ones(2),
+        empty=np.ones(2),
+        full_id=0,
+        allowance=ALLOWANCE,
+        rows=1000,
+        rng=rng,
+        edge_gradient=lambda: estimates,
+        edge_gradients=edge_gradients,
+        p_full=0.98,
+        p_empty=0.5,
+        predict=lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1),
+        measures=("fdl+", "conc"),
     )
-    memory, reached = Memory(field, context), []
+    run = SearchRun(field, context)
+    reached = []
 
     def drive(search):
         answer = None
@@ -58,16 +60,24 @@ def lowest(field, rng):
                 return
             p = 1 / (1 + np.exp(-odds(bits)))
             reached.append(odds(bits)[:, 1].min())
-            answer = Scored(np.arange(len(bits)), p, p, *[np.ones(len(bits), bool)] * 3, p)
+            flags = np.ones(len(bits), bool)
+            answer = Scored(
+                ids=np.arange(len(bits)),
+                scores=p,
+                factual=flags,
+                counterfactual=flags,
+                explanatory=flags,
+                p=p,
+            )
 
-    drive(walks.probe(memory))
-    assert 0 < len(memory.unprobed) < field.num_units
-    drive(walks.Walks.start(memory, thorough=True).go(memory))
+    drive(walks.measure_units(run))
+    assert 0 < len(run.table.unmeasured) < field.num_units
+    drive(walks.Walks.start(run, thorough=True).go(run))
     return min(reached)
 
 
-def test_walks_of_a_field_too_large_to_probe_go_by_what_they_measure(monkeypatch):
-    monkeypatch.setattr(walks, "PROBED", 24)
+def test_walks_of_a_field_too_large_to_measure_go_by_what_they_measure(monkeypatch):
+    monkeypatch.setattr(walks, "MEASURED", 24)
     assert lowest(hub(), np.random.default_rng(0)) < 0
     monkeypatch.setattr(walks, "LATE", (0, 0))
     assert lowest(hub(), np.random.default_rng(0)) > 0
@@ -79,23 +89,23 @@ def test_a_unit_is_on_the_branch_of_the_one_that_joins_it_to_the_target(hops, un
     rng = np.random.default_rng(hops)
     field = extract(random_graph(rng, nodes=40, edges=70, undirected=undirected), 0, hops, 0)
     context = Context(
-        np.ones(2),
-        np.ones(2),
-        0,
-        100,
-        100,
-        rng,
-        lambda: rng.random(field.num_units),
-        None,
-        0.9,
-        0.5,
-        None,
+        full=np.ones(2),
+        empty=np.ones(2),
+        full_id=0,
+        allowance=100,
+        rows=100,
+        rng=rng,
+        edge_gradient=lambda: rng.random(field.num_units),
+        edge_gradients=None,
+        p_full=0.9,
+        p_empty=0.5,
+        predict=None,
     )
-    memory = Memory(field, context)
+    table = EdgeTable(field, context)
     for hop, branches in zip(
-        range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), memory.branches, strict=True
+        range(max(int(field.unit_hop.max()) - 1, 1), 0, -1), table.branches, strict=True
     ):
         for unit, branch in enumerate(branches):
-            while field.unit_hop[unit] > hop and memory.link[unit] >= 0:
-                unit = memory.link[unit]
+            while field.unit_hop[unit] > hop and table.link[unit] >= 0:
+                unit = table.link[unit]
             assert branch == unit

@@ -6,7 +6,7 @@ import torch
 
 from sxq.errors import ModelNotLocal
 from sxq.execution import register
-from sxq.graph import HALO, LOOP, Graph, extract
+from sxq.graph import EdgeKind, Graph, extract
 from tests.graphs import make, random_graph
 from tests.oracles import hops_by_definition, units_by_definition
 
@@ -33,10 +33,10 @@ def test_every_edge_of_the_field_is_where_the_graph_has_it():
     field = extract(graph, 0, 2, 1)
     assert (field.nodes[field.edge_index] == graph.edge_index[:, field.edges]).all()
     loops = graph.edge_index[0, field.edges] == graph.edge_index[1, field.edges]
-    assert ((field.unit == LOOP) == loops).all()
+    assert ((field.unit == EdgeKind.LOOP) == loops).all()
     inner = field.node_hop[field.edge_index[1]] < 3  # hops + halo: every in-edge of these is there
     wanted = graph.in_edges(field.nodes[field.node_hop < 3])
-    assert sorted(field.edges[inner]) == sorted(wanted) and (field.unit == HALO).any()
+    assert sorted(field.edges[inner]) == sorted(wanted) and (field.unit == EdgeKind.HALO).any()
 
 
 def test_a_unit_holds_both_directions_and_all_parallels():
@@ -124,7 +124,7 @@ def test_a_wrong_depth_is_noticed():
 
 def test_depth_is_found_where_long_ways_are_rare():
     """A hundred short ways and one long one: three layers are three hops, though most nodes see one only."""
-    from sxq.inference.locality import probe_hops
+    from sxq.inference.locality import find_hops
     from sxq.models.borrow import borrow
 
     leaves = np.stack([np.arange(10, 210, 2), np.arange(11, 211, 2)])
@@ -134,7 +134,7 @@ def test_depth_is_found_where_long_ways_are_rare():
     )
     model = borrow(make("sage"), graph, "logits", "cpu")
     for seed in range(5):
-        assert probe_hops(model, graph, np.random.default_rng(seed)) == 3
+        assert find_hops(model, graph, np.random.default_rng(seed)) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))

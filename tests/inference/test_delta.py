@@ -12,14 +12,14 @@ from sxq.graph import Graph, extract
 from sxq.graph.readers import read_npz
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
-from sxq.inference.delta import match as nearness
-from sxq.inference.delta.bases import ENDS, differing, distance, pack_bits, states_of
-from sxq.inference.layered import schedule as packing
+from sxq.inference.delta import match as matching
+from sxq.inference.delta.bases import ENDS, bases_of
+from sxq.inference.layered import schedule
 from sxq.inference.layered.backend import Layered
 from sxq.models import ArchitectureSpec, build, load_weights
 from sxq.models.borrow import borrow
 from tests.graphs import random_graph
-from tests.inference.test_layered import (
+from tests.layered_models import (
     CASES,
     MODELS,
     PLAIN,
@@ -72,87 +72,76 @@ def families(field, rng):
 
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", [*SUMS, "GCN jumping, batch norm", "GIN"])
-def test_differences_from_a_state_are_what_sums_are(name, undirected, monkeypatch):
-    """In batches that follow each other, so that states move, are opened, renewed and given up."""
-    monkeypatch.setattr(packing, "WIDE", 1)
-    monkeypatch.setattr(nearness, "BESIDE", 1)
+def test_differences_from_a_base_are_what_sums_are(name, undirected, monkeypatch):
+    """In batches that follow each other, so that bases move, are opened, renewed and given up."""
+    monkeypatch.setattr(schedule, "WIDE", 1)
+    monkeypatch.setattr(matching, "BESIDE", 1)
     rng = np.random.default_rng(len(name))
     graph = random_graph(rng, undirected=undirected)
     model = prepared(MODELS[name]() if name in MODELS else Stack(PLAIN[name]), graph)
     backend = Layered(model)
-    assert backend.near
+    assert backend.as_delta
     for target in np.argsort(np.bincount(graph.edge_index[1]))[-2:]:
-        field = extract(graph, int(target), backend.trace.hops, 1)
-        plan, known = backend.load(graph, field), 0
+        field = extract(graph, int(target), backend.steps.hops, 1)
+        layout, known = backend.load(graph, field), 0
         for unit, rows in ((0, 10**6), (2, 10**6), (0, 2), (10**6, 10**6), (0, 10**6)):
             for constant in ("UNIT", "TERM"):  # from everything is near to nothing is
-                monkeypatch.setattr(nearness, constant, unit)
-            monkeypatch.setattr(packing, "NEAR", rows)
+                monkeypatch.setattr(matching, constant, unit)
+            monkeypatch.setattr(schedule, "NEAR", rows)
             bits = families(field, rng)
-            found = backend.infer([CandidateBatch(plan, bits)])[0]
+            found = backend.infer([CandidateBatch(layout, bits)])[0]
             assert_equal(
                 found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1)
             )
-            known = max(known, states_of(plan).known.sum())
+            known = max(known, bases_of(layout).known.sum())
         assert known > ENDS
 
 
-def test_states_follow_a_peel():
-    """A batch differs little from the one before it: every state is what the sums of its bits are, from scratch."""
+def test_bases_follow_a_peel():
+    """A batch differs little from the one before it: the sums of every base are those of its bits, from scratch."""
     rng = np.random.default_rng(0)
     graph = hub(rng)
     backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
-    plan = backend.load(graph, field)
-    states, state, peeled = (
-        states_of(plan),
-        np.ones(field.num_units, bool),
-        rng.permutation(field.num_units),
-    )
+    layout = backend.load(graph, field)
+    bases = bases_of(layout)
+    state = np.ones(field.num_units, bool)
+    peeled = rng.permutation(field.num_units)
     for step in range(0, field.num_units - 20, 20):
         state[peeled[step : step + 20]] = False
         bits = np.repeat(state[None], 4, axis=0)
         bits[np.arange(1, 4), peeled[step + 20 : step + 23]] = False
         with torch.inference_mode():
-            found = nearness.near(plan, states, bits, True)
+            found = matching.match(layout, bases, bits, True)
         assert found is not None or step == 0
-        backend.infer([CandidateBatch(plan, bits)])
-    assert states.known[ENDS:].any()
-    kept = {key: (layer.sums.clone(), layer.table.clone()) for key, layer in states.layers.items()}
-    degrees = {key: values.copy() for key, (_, values) in states.degrees.items()}
-    slots = states.known.nonzero()[0].tolist()
+        backend.infer([CandidateBatch(layout, bits)])
+    assert bases.known[ENDS:].any()
+    kept = {key: (layer.sums.clone(), layer.table.clone()) for key, layer in bases.layers.items()}
+    degrees = {key: values.copy() for key, (_, values) in bases.degrees.items()}
+    slots = bases.known.nonzero()[0].tolist()
     with torch.inference_mode():
-        states.renew(slots, states.masks[2 * np.array(slots), : plan.units])
+        bases.renew(slots, bases.masks[2 * np.array(slots), : layout.units])
     places = [2 * slot + side for slot in slots for side in (0, 1)]
-    for key, layer in states.layers.items():
+    for key, layer in bases.layers.items():
         assert torch.allclose(kept[key][0][places], layer.sums[places], rtol=0, atol=1e-12)
         assert torch.allclose(kept[key][1][places], layer.table[places], rtol=0, atol=1e-6)
-    for key, (_, values) in states.degrees.items():
+    for key, (_, values) in bases.degrees.items():
         assert (degrees[key][places] == values[places]).all()
 
 
-def test_a_batch_that_fails_leaves_the_states_as_they_were(monkeypatch):
-    monkeypatch.setattr(packing, "WIDE", 1)
+def test_a_batch_that_fails_leaves_the_bases_as_they_were(monkeypatch):
+    monkeypatch.setattr(schedule, "WIDE", 1)
     rng = np.random.default_rng(0)
     graph = hub(rng)
     backend, field = Layered(prepared(Stack(PLAIN["gcn"]), graph)), extract(graph, 0, 2, 1)
-    plan = backend.load(graph, field)
+    layout = backend.load(graph, field)
     bits = np.repeat(rng.random((1, field.num_units)) < 0.95, 4, axis=0)
-    expected = backend.infer([CandidateBatch(plan, bits)])[0]
-    run = backend._run
-    monkeypatch.setattr(backend, "_run", lambda tile: [run(tile), 1 / 0])
+    expected = backend.infer([CandidateBatch(layout, bits)])[0]
+    run = backend.run
+    monkeypatch.setattr(backend, "run", lambda tile: [run(tile), 1 / 0])
     with pytest.raises(ZeroDivisionError):
-        backend.infer([CandidateBatch(plan, bits ^ (rng.random(bits.shape) < 0.01))])
+        backend.infer([CandidateBatch(layout, bits ^ (rng.random(bits.shape) < 0.01))])
     monkeypatch.undo()
-    assert torch.allclose(backend.infer([CandidateBatch(plan, bits)])[0], expected, atol=1e-6)
-
-
-def test_bits_are_packed_and_compared_as_they_are():
-    rng = np.random.default_rng(0)
-    for units in (1, 63, 64, 65, 200):
-        bits = rng.random((5, units)) < 0.5
-        packed, other = pack_bits(bits), pack_bits(bits[::-1])
-        assert (distance(packed, other) == (bits != bits[::-1]).sum(axis=1)).all()
-        assert np.array_equal(differing(packed, other), (bits != bits[::-1]).nonzero())
+    assert torch.allclose(backend.infer([CandidateBatch(layout, bits)])[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +151,13 @@ def test_differences_are_for_layers_that_do_nothing_but_sum(kind, name, make):
     graph = random_graph(
         np.random.default_rng(0), weighted=kind is Weighted, attributed=kind is Attributed
     )
-    assert Layered(prepared(kind(make), graph)).near == (kind is Stack and name in SUMS)
+    assert Layered(prepared(kind(make), graph)).as_delta == (kind is Stack and name in SUMS)
 
 
 def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
-    monkeypatch.setattr(packing, "WIDE", 1)
+    monkeypatch.setattr(schedule, "WIDE", 1)
     for constant in ("UNIT", "TERM"):
-        monkeypatch.setattr(nearness, constant, 0)
+        monkeypatch.setattr(matching, constant, 0)
     rng, leaves = np.random.default_rng(0), 3000
     spokes = np.stack([np.arange(1, leaves + 1), np.zeros(leaves, int)])
     graph = Graph(
@@ -176,12 +165,12 @@ def test_a_hub_that_loses_nearly_everything_keeps_its_exactness(monkeypatch):
     )
     model = prepared(pyg.GraphSAGE(5, 8, 2, 3), graph)
     backend, field = Layered(model), extract(graph, 0, 2, 0)
-    plan = backend.load(graph, field)
+    layout = backend.load(graph, field)
     for left in (2000, 900, 300, 50, 7, 1):
         bits = np.repeat(np.arange(leaves)[None] < left, 4, axis=0)
         bits[np.arange(1, 4), -np.arange(1, 4)] = True
-        found = backend.infer([CandidateBatch(plan, bits)])[0]
-    assert states_of(plan).known[ENDS:].any()
+        found = backend.infer([CandidateBatch(layout, bits)])[0]
+    assert bases_of(layout).known[ENDS:].any()
     assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 
@@ -200,9 +189,9 @@ def test_random_candidates_are_near_to_nothing():
     model = prepared(Stack(PLAIN["gcn"]), graph)
     backend, field = Layered(model), extract(graph, 1, 2, 1)
     bits = rng.random((40, field.num_units)) < rng.random((40, 1)) * 0.6 + 0.2
-    plan = backend.load(graph, field)
+    layout = backend.load(graph, field)
     with torch.inference_mode():
-        assert nearness.near(plan, states_of(plan), bits, True) is None
+        assert matching.match(layout, bases_of(layout), bits, True) is None
 
 
 def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
@@ -223,18 +212,18 @@ def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
     siblings = np.repeat(rng.random((1, field.num_units)) < 0.5, 12, axis=0)
     siblings[np.arange(len(siblings)), rng.integers(field.num_units, size=len(siblings))] ^= True
     mixed = np.concatenate([mixed, siblings])[rng.permutation(len(mixed) + len(siblings))]
-    monkeypatch.setattr(packing, "WIDE", 1)
+    monkeypatch.setattr(schedule, "WIDE", 1)
     fast, slow = Layered(model), open_backend("disjoint", model)
-    plan, copies = fast.load(graph, field), slow.load(graph, field)
-    for flips in (0, 1, 20, 400):  # what the states have seen before is changed in so many units
+    layout, copies = fast.load(graph, field), slow.load(graph, field)
+    for flips in (0, 1, 20, 400):  # what the bases have seen before is changed in so many units
         mixed[:, rng.integers(field.num_units, size=flips)] ^= True
         some = np.arange(0, len(mixed), 4)
         found, expected = (
             model.probabilities(outputs.flatten(0, 1))
             for outputs in (
-                fast.infer([CandidateBatch(plan, mixed)])[0][:, some],
+                fast.infer([CandidateBatch(layout, mixed)])[0][:, some],
                 slow.infer([CandidateBatch(copies, mixed[some])])[0],
             )
         )
         assert (found - expected).abs().max() < 1e-6
-        assert states_of(plan).known[ENDS:].any()
+        assert bases_of(layout).known[ENDS:].any()

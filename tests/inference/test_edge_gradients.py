@@ -10,15 +10,7 @@ from sxq.graph import Graph, extract
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.layered.backend import Layered
 from tests.graphs import random_graph
-from tests.inference.test_layered import (
-    CASES,
-    MODELS,
-    Attributed,
-    Stack,
-    Weighted,
-    prepared,
-    some_bits,
-)
+from tests.layered_models import CASES, MODELS, Attributed, Stack, Weighted, prepared, some_bits
 
 BY_COPIES = {
     "Stack sage max",
@@ -39,11 +31,11 @@ def without_loops(graph):
     return Graph(graph.edge_index[:, keep], graph.x, y=graph.y, **edge_values)
 
 
-def assert_same_slopes(module, graph, by_layers):
+def assert_same_gradients(module, graph, by_layers):
     model = prepared(module, graph)
     backend = Layered(model)
     for directed in (False, True) if graph.undirected else (True,):
-        field = extract(graph, 0, backend.trace.hops, 1, directed)
+        field = extract(graph, 0, backend.steps.hops, 1, directed)
         bits = some_bits(field, 5)
         layered = EdgeGradients(model, graph, field, 1, backend)
         copies = EdgeGradients(dataclasses.replace(model), graph, field, 1)
@@ -55,30 +47,32 @@ def assert_same_slopes(module, graph, by_layers):
                 assert np.allclose(
                     layered(bits[:count], context), expected[:count], rtol=1e-3, atol=close
                 )
-        assert (len(layered._ways) == 2) == by_layers
+        assert layered.by_layers == by_layers
 
 
 @pytest.mark.parametrize(
     "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
 )
-def test_slopes_of_a_layer(kind, name, make):
+def test_gradients_of_a_layer(kind, name, make):
     graph = random_graph(
         np.random.default_rng(2), weighted=kind is Weighted, attributed=kind is Attributed
     )
-    assert_same_slopes(kind(make), without_loops(graph), f"{kind.__name__} {name}" not in BY_COPIES)
+    assert_same_gradients(
+        kind(make), without_loops(graph), f"{kind.__name__} {name}" not in BY_COPIES
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_slopes_of_a_model(name):
+def test_gradients_of_a_model(name):
     graph = random_graph(np.random.default_rng(3), undirected=False)
-    assert_same_slopes(MODELS[name](), without_loops(graph), name not in BY_COPIES)
+    assert_same_gradients(MODELS[name](), without_loops(graph), name not in BY_COPIES)
 
 
-def test_slopes_of_many_sets_are_worked_out_in_parts(monkeypatch):
+def test_gradients_of_many_sets_are_worked_out_in_parts(monkeypatch):
     graph = without_loops(random_graph(np.random.default_rng(4)))
     model = prepared(Stack(pyg.GCNConv), graph)
     field = extract(graph, 0, 2, 1)
-    slopes, bits = EdgeGradients(model, graph, field, 1, Layered(model)), some_bits(field, 9)
-    whole = slopes(bits, True)
-    monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * slopes._way.cost)
-    assert np.allclose(slopes(bits, True), whole, atol=1e-6)
+    gradients, bits = EdgeGradients(model, graph, field, 1, Layered(model)), some_bits(field, 9)
+    whole = gradients(bits, True)
+    monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * gradients.cost)
+    assert np.allclose(gradients(bits, True), whole, atol=1e-6)

@@ -13,165 +13,22 @@ from torch_geometric import nn as pyg
 from sxq.graph import extract
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import choose, open_backend
-from sxq.inference.layered import schedule as packing
+from sxq.inference.layered import schedule
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import borrow, forward_full
+from sxq.models.borrow import borrow
 from tests.graphs import random_graph
-
-CPU = torch.device("cpu")
-SMALL = 6  # hidden channels
-
-
-class Stack(nn.Module):
-    """Two layers made by `make(inputs, outputs)`, elu between; `edge` names the edge argument they take."""
-
-    def __init__(self, make, widths=(5, SMALL, 3), edge=None):
-        super().__init__()
-        self.first, self.second, self.edge = (
-            make(widths[0], widths[1]),
-            make(widths[1], widths[2]),
-            edge,
-        )
-
-    def forward(self, x, edge_index):
-        return self.second(nn.functional.elu(self.first(x, edge_index)), edge_index)
-
-
-class Weighted(Stack):
-    def forward(self, x, edge_index, edge_weight=None):
-        return self.second(
-            nn.functional.elu(self.first(x, edge_index, edge_weight)), edge_index, edge_weight
-        )
-
-
-class Attributed(Stack):
-    def forward(self, x, edge_index, edge_attr=None):
-        return self.second(
-            nn.functional.elu(self.first(x, edge_index, edge_attr)), edge_index, edge_attr
-        )
-
-
-class Propagated(nn.Module):
-    """A linear map, then APPNP without normalisation."""
-
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        self.map, self.spread = (
-            nn.Linear(inputs, outputs),
-            pyg.APPNP(K=2, alpha=0.3, normalize=False),
-        )
-
-    def forward(self, x, edge_index, edge_weight=None):
-        return self.spread(self.map(x), edge_index, edge_weight)
-
-
-def network(inputs, outputs):
-    return nn.Sequential(nn.Linear(inputs, 7), nn.ReLU(), nn.BatchNorm1d(7), nn.Linear(7, outputs))
-
-
-PLAIN = {
-    "gcn": pyg.GCNConv,
-    "gcn without loops": lambda i, o: pyg.GCNConv(i, o, add_self_loops=False),
-    "gcn not normalised": lambda i, o: pyg.GCNConv(i, o, normalize=False),
-    "gcn improved": lambda i, o: pyg.GCNConv(i, o, improved=True, bias=False),
-    "gcn widening": lambda i, o: pyg.GCNConv(i, 4 * o) if o == SMALL else pyg.GCNConv(4 * i, o),
-    "sage": pyg.SAGEConv,
-    "sage max": lambda i, o: pyg.SAGEConv(i, o, aggr="max", project=True),
-    "sage add": lambda i, o: pyg.SAGEConv(
-        i, o, aggr="add", root_weight=False, normalize=True, bias=False
-    ),
-    "gin": lambda i, o: pyg.GINConv(network(i, o), eps=0.3, train_eps=True),
-    "gin mlp": lambda i, o: pyg.GINConv(pyg.MLP([i, 8, o])),
-    "gin without a linear map": lambda i, o: pyg.GINConv(nn.Sequential(nn.Tanh(), nn.Linear(i, o))),
-    "gat": pyg.GATConv,
-    "gat heads": lambda i, o: pyg.GATConv(i, o, heads=3, concat=False, residual=True),
-    "gat without loops": lambda i, o: pyg.GATConv(
-        i, o, heads=2, concat=False, add_self_loops=False
-    ),
-    "gatv2": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, share_weights=True),
-    "gatv2 without loops": lambda i, o: pyg.GATv2Conv(
-        i, o, add_self_loops=False, residual=True, bias=False
-    ),
-    "graph": pyg.GraphConv,
-    "graph mean": lambda i, o: pyg.GraphConv(i, o, aggr="mean"),
-    "graph max": lambda i, o: pyg.GraphConv(i, o, aggr="max"),
-    "le": pyg.LEConv,
-    "sg": lambda i, o: pyg.SGConv(i, o, K=2, cached=True),
-    "sg without loops": lambda i, o: pyg.SGConv(i, o, K=1, add_self_loops=False, bias=False),
-    "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
-    "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False, bias=False),
-    "appnp": lambda i, o: pyg.Sequential(
-        "x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]
-    ),
-    "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, concat=False, beta=True),
-    "transformer without root": lambda i, o: pyg.TransformerConv(
-        i, o, root_weight=False, bias=False
-    ),
-}
-WEIGHTED = {
-    "gcn": pyg.GCNConv,
-    "gcn improved": lambda i, o: pyg.GCNConv(i, o, improved=True),
-    "gcn without loops": lambda i, o: pyg.GCNConv(i, o, add_self_loops=False),
-    "gcn not normalised": lambda i, o: pyg.GCNConv(i, o, normalize=False),
-    "gat of weights": lambda i, o: pyg.GATConv(i, o, edge_dim=1),
-    "graph": pyg.GraphConv,
-    "graph mean": lambda i, o: pyg.GraphConv(i, o, aggr="mean"),
-    "le": lambda i, o: pyg.LEConv(i, o, bias=False),
-    "sg": lambda i, o: pyg.SGConv(i, o, K=2),
-    "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
-    "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False),
-    "appnp": lambda i, o: Propagated(i, o),
-}
-ATTRIBUTED = {
-    "gine": lambda i, o: pyg.GINEConv(network(i, o), edge_dim=2),
-    "gat mean": lambda i, o: pyg.GATConv(i, o, heads=2, concat=False, edge_dim=2),
-    "gat add": lambda i, o: pyg.GATConv(i, o, edge_dim=2, fill_value="add"),
-    "gat constant": lambda i, o: pyg.GATConv(i, o, edge_dim=2, fill_value=0.5),
-    "gat vector": lambda i, o: pyg.GATConv(i, o, edge_dim=2, fill_value=torch.tensor([0.1, 2.0])),
-    "gat without loops": lambda i, o: pyg.GATConv(i, o, edge_dim=2, add_self_loops=False),
-    "gatv2 mean": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, edge_dim=2),
-    "gatv2 constant": lambda i, o: pyg.GATv2Conv(i, o, edge_dim=2, fill_value=2.0),
-    "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, edge_dim=2, concat=False),
-}
-CASES = (
-    [(Stack, name, make) for name, make in PLAIN.items()]
-    + [(Weighted, name, make) for name, make in WEIGHTED.items()]
-    + [(Attributed, name, make) for name, make in ATTRIBUTED.items()]
+from tests.layered_models import (
+    CASES,
+    CPU,
+    MODELS,
+    Attributed,
+    Weighted,
+    assert_equal,
+    plain,
+    prepared,
+    some_bits,
 )
-
-
-def prepared(module, graph, seed=0):
-    """The module with parameters and running statistics that are nowhere trivial, borrowed for a graph."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, value in [*module.named_parameters(), *module.named_buffers()]:
-        if value.is_floating_point():
-            value.data = torch.randn(value.shape, generator=generator) * 0.5
-            value.data = value.data.abs() + 0.5 if "var" in name else value.data
-    return borrow(module, graph, "logits", CPU)
-
-
-def some_bits(field, size, seed=0):
-    rng = np.random.default_rng(seed)
-    bits = rng.random((size, field.num_units)) < rng.random((size, 1))
-    bits[0] = False
-    bits[-1] = True
-    return bits
-
-
-def plain(model, graph, field, bits):
-    """[2, C]: the whole graph with nothing but the candidate and the loops, and without the candidate."""
-    inside = np.zeros(graph.num_edges, bool)
-    inside[field.edges_of(bits)] = True
-    loops = graph.edge_index[0] == graph.edge_index[1]
-    return torch.stack(
-        [forward_full(model, graph, keep)[field.target] for keep in (inside | loops, ~inside)]
-    )
-
-
-def assert_equal(found, expected, tolerance=1e-5):
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= tolerance * expected.abs().max().clamp(min=1)
 
 
 @pytest.mark.parametrize("undirected", [True, False])
@@ -188,52 +45,20 @@ def test_a_kernel_is_its_layer(kind, name, make, undirected):
     model = prepared(kind(make), graph)
     backend = Layered(model)
     fields = [
-        extract(graph, target, backend.trace.hops, 1) for target in (0, 4, graph.num_nodes - 1)
+        extract(graph, target, backend.steps.hops, 1) for target in (0, 4, graph.num_nodes - 1)
     ]
-    cuts = [
+    batches = [
         CandidateBatch(backend.load(graph, field), some_bits(field, size))
         for field, size in zip(fields, (5, 2, 3))
     ]
-    for field, cut, found in zip(fields, cuts, backend.infer(cuts)):  # several targets in one batch
-        expected = torch.stack([plain(model, graph, field, bits) for bits in cut.bits], dim=1)
+    for field, batch, found in zip(
+        fields, batches, backend.infer(batches)
+    ):  # several targets in one batch
+        expected = torch.stack([plain(model, graph, field, bits) for bits in batch.bits], dim=1)
         assert_equal(found, expected)
         assert_equal(
-            backend.infer([CandidateBatch(cut.field, cut.bits[:1])])[0], expected[:, :1]
+            backend.infer([CandidateBatch(batch.field, batch.bits[:1])])[0], expected[:, :1]
         )  # and one alone
-
-
-MODELS = {
-    "GCN": lambda: pyg.GCN(5, 8, 3, 3),
-    "GCN jumping, batch norm": lambda: pyg.GCN(
-        5, 8, 3, 3, jk="cat", norm="batch_norm", act="elu", act_first=True
-    ),
-    "GCN maximum, layer norm": lambda: pyg.GCN(
-        5, 8, 2, 3, jk="max", norm="layer_norm", norm_kwargs={"mode": "node"}
-    ),
-    "GraphSAGE": lambda: pyg.GraphSAGE(5, 8, 2, 3, aggr="max", project=True, jk="last"),
-    "GAT": lambda: pyg.GAT(5, 8, 2, 3, heads=4),
-    "GAT v2": lambda: pyg.GAT(5, 8, 2, 3, heads=2, v2=True, dropout=0.5),
-    "GIN": lambda: pyg.GIN(5, 8, 3, 3, train_eps=True),
-    "skips": lambda: Skips(),
-}
-
-
-class Skips(nn.Module):
-    """All that a model may do between layers: encoders, residuals, concatenation, slices, a shared layer."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder, self.norm = nn.Linear(5, 8), nn.LayerNorm(8)
-        self.shared, self.last = pyg.GCNConv(8, 8), pyg.SAGEConv(24, 8)
-        self.scale = nn.Parameter(torch.ones(8))
-        self.head = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 3))
-
-    def forward(self, x, edge_index):
-        start = torch.tanh(self.encoder(x))
-        one = self.norm(self.shared(start, edge_index) + start)
-        two = nn.functional.dropout(self.shared(one, edge_index), 0.5, self.training) * self.scale
-        both = torch.cat([one, start, two.view(-1, 2, 4).max(dim=1)[0], two[:, 4:]], dim=1)
-        return self.head(self.last(both, edge_index)).log_softmax(dim=1)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -252,16 +77,16 @@ def test_a_model_is_the_plain_model(name, size):
 def test_a_batch_larger_than_a_tile_is_what_its_parts_are(monkeypatch):
     graph = random_graph(np.random.default_rng(3))
     backend = Layered(prepared(pyg.GCN(5, 8, 3, 3), graph))
-    cuts = [
+    batches = [
         CandidateBatch(backend.load(graph, field), some_bits(field, 9))
         for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))
     ]
-    whole = backend.infer(cuts)
+    whole = backend.infer(batches)
     for largest, alone, slab in ((1, 1, 1), (300, 10**9, 4), (1000, 500, 8), (10**6, 10**9, 1)):
-        monkeypatch.setitem(packing.LARGEST, "cpu", largest)
-        monkeypatch.setattr(packing, "ALONE", alone)
-        monkeypatch.setattr(packing, "SLAB", slab)
-        for a, b in zip(whole, backend.infer(cuts)):
+        monkeypatch.setitem(schedule.LARGEST, "cpu", largest)
+        monkeypatch.setattr(schedule, "ALONE", alone)
+        monkeypatch.setattr(schedule, "SLAB", slab)
+        for a, b in zip(whole, backend.infer(batches)):
             assert_equal(a, b, 1e-6)
 
 
@@ -289,9 +114,9 @@ def test_a_relu_overwrites_only_what_nobody_else_reads(way):
     graph = random_graph(np.random.default_rng(1))
     model = prepared(Odd(OVERWRITING[way]), graph)
     backend, field = Layered(model), extract(graph, 0, 1, 1)
-    plan, bits = backend.load(graph, field), some_bits(field, 6)
+    layout, bits = backend.load(graph, field), some_bits(field, 6)
     for _ in range(2):  # the features are what they were
-        found = backend.infer([CandidateBatch(plan, bits)])[0]
+        found = backend.infer([CandidateBatch(layout, bits)])[0]
         assert_equal(found, torch.stack([plain(model, graph, field, row) for row in bits], dim=1))
 
 

@@ -9,7 +9,7 @@ from sxq.inference import CandidateBatch
 from sxq.inference.layered.backend import Layered
 from sxq.inference.memory_usage import memory_usage
 from tests.graphs import random_graph
-from tests.inference.test_layered import prepared, some_bits
+from tests.layered_models import prepared, some_bits
 
 
 def test_views_of_a_storage_count_once():
@@ -32,9 +32,9 @@ def test_what_is_shared_does_not_count():
 def test_a_field_that_is_asked_holds_more():
     graph = random_graph(np.random.default_rng(0))
     backend = Layered(prepared(pyg.GCN(5, 8, 2, 3), graph))
-    plan = backend.load(graph, extract(graph, 0, 2, 1))
-    before = memory_usage(plan)
-    backend.infer([CandidateBatch(plan, some_bits(plan.field, 50))])
-    assert memory_usage(plan) > before + 50 * len(
-        plan.field.edges
+    layout = backend.load(graph, extract(graph, 0, 2, 1))
+    before = memory_usage(layout)
+    backend.infer([CandidateBatch(layout, some_bits(layout.field, 50))])
+    assert memory_usage(layout) > before + 50 * len(
+        layout.field.edges
     )  # at least which rows each of them sums

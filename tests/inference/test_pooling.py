@@ -10,14 +10,14 @@ from torch import nn
 from torch_geometric import nn as pyg
 from torch_geometric.utils import scatter
 
-from sxq.graph import LOOP, Field, Graph
+from sxq.graph import EdgeKind, Field, Graph
 from sxq.inference import CandidateBatch
-from sxq.inference.layered import schedule as packing
+from sxq.inference.layered import schedule
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
 from tests.graphs import random_graph
-from tests.inference.test_layered import CPU, assert_equal, some_bits
+from tests.layered_models import CPU, assert_equal, some_bits
 
 POOLINGS = {"sum": pyg.global_add_pool, "mean": pyg.global_mean_pool, "max": pyg.global_max_pool}
 
@@ -104,7 +104,7 @@ def whole(graph):
     ends = graph.edge_index if not graph.undirected else np.sort(graph.edge_index, axis=0)
     real = ends[0] != ends[1]
     units, owner = np.unique(ends[:, real], axis=1, return_inverse=True)
-    unit = np.full(graph.num_edges, LOOP)
+    unit = np.full(graph.num_edges, EdgeKind.LOOP)
     unit[real] = owner.reshape(-1)
     layer = np.arange(graph.num_nodes) // 7  # hops mean nothing here
     return Field(
@@ -124,7 +124,7 @@ def whole(graph):
 
 def plain(model, graph, field, bits):
     """[2, C]: the module on the edge-induced graph of the candidate, and on all nodes without its edges."""
-    loops = field.unit == LOOP
+    loops = field.unit == EdgeKind.LOOP
     kept = ~loops
     kept[~loops] = bits[field.unit[~loops]]
     alive = np.isin(np.arange(graph.num_nodes), graph.edge_index[:, kept]) | (not bits.any())
@@ -149,14 +149,14 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
     ]
     backend = Layered(prepared(MODELS[name]()))
     fields = [whole(graph) for graph in graphs]
-    cuts = [
+    batches = [
         CandidateBatch(backend.load(graph, field), some_bits(field, size))
         for graph, field, size in zip(graphs, fields, (5, 9))
     ]
     for alone in (1, 10**9):  # by themselves, and packed together
-        monkeypatch.setattr(packing, "ALONE", alone)
-        for graph, field, cut, found in zip(graphs, fields, cuts, backend.infer(cuts)):
-            expected = [plain(backend.model, graph, field, bits) for bits in cut.bits]
+        monkeypatch.setattr(schedule, "ALONE", alone)
+        for graph, field, batch, found in zip(graphs, fields, batches, backend.infer(batches)):
+            expected = [plain(backend.model, graph, field, bits) for bits in batch.bits]
             assert_equal(found, torch.stack(expected, dim=1))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.pictures.page import _json, content, page
+from sxq.pictures.page import content, page, script_json
 from sxq.pictures.scene import scene
 from sxq.pictures.text import drawing
 from sxq.values.explanation import Explanation
@@ -178,7 +178,7 @@ def test_the_page_is_one_file_that_loads_nothing(karate):
 
 
 def test_json_cannot_leave_its_script_element():
-    text = _json({"a": HOSTILE, "b": float("nan"), "c": "\u2028"})
+    text = script_json({"a": HOSTILE, "b": float("nan"), "c": "\u2028"})
     assert (
         "<" not in text
         and "\u2028" not in text
@@ -259,9 +259,9 @@ def test_a_whole_graph_has_no_node_in_the_middle(motifs, tmp_path):
 
 
 def test_parts_that_hang_together_nowhere_do_not_lie_on_each_other():
-    from sxq.pictures.scene import _packed
+    from sxq.pictures.scene import packed
 
-    places = _packed(9, [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7)], [])
+    places = packed(9, [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7)], [])
     assert np.abs(places).max() <= 1
     boxes = [
         (places[part].min(axis=0), places[part].max(axis=0))
@@ -310,16 +310,16 @@ def test_hostile_names_and_a_large_answer(tmp_path):
         for i in range(10)
     ]
     report = sxq.TargetReport(
-        keys[0],
-        0,
-        "done",
-        1,
-        0.9,
-        0.1,
-        False,
-        1500,
-        3,
-        5000,
+        target=keys[0],
+        ordinal=0,
+        status="done",
+        prediction=1,
+        probability=0.9,
+        p_empty=0.1,
+        self_sufficient=False,
+        field_size=1500,
+        hops=3,
+        candidates=5000,
         explanatory=4000,
         front=10,
         dominance=4000,
@@ -329,9 +329,15 @@ def test_hostile_names_and_a_large_answer(tmp_path):
         note=HOSTILE,
         examined={HOSTILE: np.linspace(0, 1, 1000)},
     )
-    sxq.Result([report], {HOSTILE: "x", "conc": "conc"}, 1, HOSTILE, 0.1, None, HOSTILE).to_html(
-        tmp_path / "r.html"
+    result = sxq.Result(
+        [report],
+        {HOSTILE: "x", "conc": "conc"},
+        query_id=1,
+        plan=HOSTILE,
+        seconds=0.1,
+        text=HOSTILE,
     )
+    result.to_html(tmp_path / "r.html")
     with browser.browser() as window:
         window.open(tmp_path / "r.html")
         assert window.run("return window.broken") is None and window.count("img") == 0

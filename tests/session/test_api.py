@@ -776,7 +776,7 @@ def test_within_is_kept_by_a_search_that_only_repeats_itself(con, monkeypatch):
         while True:
             yield Candidates.of(np.ones((1, field.num_units), bool))
 
-    monkeypatch.setitem(GENERATORS, "random", replace(GENERATORS["random"], search=endless))
+    monkeypatch.setitem(GENERATORS, "random", replace(GENERATORS["random"], function=endless))
     result = con.execute(
         f"EXPLAIN NODE 4 USING MODEL votes {ALL} BY random "
         "BUDGET 1000000000 CANDIDATES WITHIN 0.2 SECONDS"

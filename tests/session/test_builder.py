@@ -14,7 +14,7 @@ import sxq
 from sxq import language
 from sxq.language.statements import Condition, Diversify, Explain, GeneratorCall, Subquery
 from tests import toys
-from tests.execution.test_graph_targets import Pools, some_graphs
+from tests.pooled_models import Pools, some_graphs
 
 
 def bare(text, values=None):
@@ -62,9 +62,9 @@ def test_targets_by_a_query_with_values(con):
     question = con.explain(
         query="SELECT id FROM accounts WHERE city = ? AND pro = ?", parameters=["Turin", 0]
     )
-    result = question.using("votes").optimize("conc").run()
-    assert [report.target for report in result.targets] == ["acct-9", "acct-17"]
-    assert question._keys == Subquery(
+    question = question.using("votes").optimize("conc")
+    assert [report.target for report in question.run().targets] == ["acct-9", "acct-17"]
+    assert question.statement.keys == Subquery(
         "SELECT id FROM accounts WHERE city = ? AND pro = ?", ("Turin", 0)
     )
 

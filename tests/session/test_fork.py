@@ -102,7 +102,7 @@ def test_a_child_closes_and_collects_what_is_not_its_own_without_a_trace(con, pa
 
     def leave():
         con.close()
-        con._store = None
+        con.session = None
         return [os.stat(name).st_mtime_ns for name in (path, path + ".wal")]
 
     assert in_child(leave) == [stat.st_mtime_ns for stat in before]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import sxq
+from sxq import planning
 from tests import graphs, toys
 
 QUERY = "EXPLAIN NODES {} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 30 CANDIDATES"
@@ -265,14 +266,14 @@ def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored
     con, path, monkeypatch
 ):
     with sxq.connect(path) as other:
-        plan = con._explains._plan
+        plan = planning.plan
 
         def meanwhile(*given):
             planned = plan(*given)
             other.execute("DROP MODEL m; DROP GRAPH g")
             return planned
 
-        monkeypatch.setattr(con._explains, "_plan", meanwhile)
+        monkeypatch.setattr(planning, "plan", meanwhile)
         with pytest.raises(sxq.StoreError, match="run the query again"):
             con.execute(QUERY.format(0))
         assert (
@@ -289,9 +290,9 @@ def test_a_learned_attributor_that_another_connection_replaced_is_loaded_again(c
         "EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY refine (pretrained = r) BUDGET 30 CANDIDATES"
     )
     con.execute(explain)
-    first = con._names.learned._refines["r"][0]
+    first = con.session.registry.learned.attributors("r")
     with sxq.connect(path) as other:
         other.register_model("m", toys.Votes(layers=2), "g")
         other.execute(pretrain.format("OR REPLACE", 2))
     con.execute(explain)
-    assert con._names.learned._refines["r"][0] is not first
+    assert con.session.registry.learned.attributors("r") is not first

@@ -95,9 +95,9 @@ def explanation(target=1, rank=1, edges=((0, 1), (1, 0)), **values) -> Explanati
 
 def report(target=1, ordinal=0, *explanations) -> TargetReport:
     return TargetReport(
-        target,
-        ordinal,
-        "done",
+        target=target,
+        ordinal=ordinal,
+        status="done",
         prediction=np.int64(1),
         probability=np.float32(0.5),
         self_sufficient=False,
@@ -112,6 +112,10 @@ def report(target=1, ordinal=0, *explanations) -> TargetReport:
         seconds=0.5,
         explanations=explanations,
     )
+
+
+def stopped(number: int, note: str) -> TargetReport:
+    return TargetReport(target=number, ordinal=number, status="stopped", note=note)
 
 
 def python(code: str, path: str) -> subprocess.Popen:
@@ -445,9 +449,9 @@ def test_targets_that_were_not_reached_are_stored_together(store):
     query = begin(store, targets=range(5))
     store.save_target(query, report(1, 1))
     notes = ["interrupted", "interrupted", "late", "interrupted"]
-    unreached = [TargetReport(i, i, "stopped", note=note) for i, note in zip([0, 1, 2, 4], notes)]
+    unreached = [stopped(i, note) for i, note in zip([0, 1, 2, 4], notes)]
     with pytest.raises(StoreError, match="no target with ordinal 9"):
-        store.save_unreached(query, [*unreached, TargetReport(9, 9, "stopped", note="late")])
+        store.save_unreached(query, [*unreached, stopped(9, "late")])
     select = "SELECT status, note, complete, candidates FROM targets ORDER BY ordinal"
     assert [row[0] for row in store.execute(select).rows] == [
         "pending",
@@ -467,7 +471,9 @@ def test_targets_that_were_not_reached_are_stored_together(store):
 
 def test_an_empty_answer_has_its_reason(store):
     query = begin(store, [1])
-    store.save_target(query, TargetReport(1, 0, "empty", note="no edge reaches node 1"))
+    store.save_target(
+        query, TargetReport(target=1, ordinal=0, status="empty", note="no edge reaches node 1")
+    )
     assert store.execute("SELECT status, note FROM targets").rows == [
         ("empty", "no edge reaches node 1")
     ]

@@ -1,4 +1,4 @@
-"""What the search keeps: the candidates that nothing beats, and the space above them that is still free.
+"""The archive of a search: the candidates that nothing dominates, and the space above them that is still free.
 
 A candidate that is not explanatory can lead to one that is, so both kinds are kept: being explanatory counts as one
 more value. Only explanatory members fill the space whose volume the search wants to grow. Both are kept coarsely: of
@@ -15,7 +15,8 @@ from sxq.scoring.hypervolume import Free
 
 GRAIN = 0.003  # values are told apart by this, at first
 NOTICEABLE = 1e-3  # volume from which a member cuts the free space, at first
-FINER, FINEST = 3, 2e-4  # the factor and the end of refining, as a grain
+FINER = 3  # the factor of refining
+FINEST = 2e-4  # the grain at which refining ends
 SURVIVORS = 100
 RANKED = 2048  # at once
 BOXES = 250  # most of them
@@ -23,7 +24,7 @@ BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
 
 @dataclass(frozen=True, eq=False)
-class States:
+class Members:
     """Verified candidates to go on from."""
 
     bits: np.ndarray  # [n, U] bool
@@ -32,105 +33,110 @@ class States:
     explanatory: np.ndarray  # [n] bool
     ids: np.ndarray  # [n] candidate numbers
 
-    def __getitem__(self, rows: np.ndarray | slice) -> "States":
-        return States(*(values[rows] for values in vars(self).values()))
+    def __getitem__(self, rows: np.ndarray | slice) -> "Members":
+        return Members(*(values[rows] for values in vars(self).values()))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @staticmethod
-    def join(*parts: "States") -> "States":
+    def join(*parts: "Members") -> "Members":
         """All of them, in order."""
-        return States(*map(np.concatenate, zip(*(vars(part).values() for part in parts))))
+        return Members(*map(np.concatenate, zip(*(vars(part).values() for part in parts))))
 
-
-class Archive:
-    """The coarse front of everything verified, and the free space above it."""
-
-    def __init__(self, units: int, measures: int):
-        self.members = States(
+    @staticmethod
+    def none(units: int, measures: int) -> "Members":
+        """No member, in the shapes of a field and a query."""
+        return Members(
             np.zeros((0, units), bool),
             np.zeros((0, 2)),
             np.zeros((0, measures)),
             np.zeros(0, bool),
             np.zeros(0, np.int64),
         )
+
+
+class Archive:
+    """The coarse front of everything verified, and the free space above it."""
+
+    def __init__(self, units: int, measures: int):
+        self.members = Members.none(units, measures)
         self.free = Free.below(np.ones(measures, np.float32))
-        self._survived, self._joined = (
-            self.members,
-            [],
-        )  # the latter since survivors were last asked for
-        self._grain, self._noticeable = GRAIN, NOTICEABLE
-        self._grains, self._visits = np.zeros((0, measures + 1), np.int16), np.zeros(0)
+        self._survived = self.members
+        self._joined: list[Members] = []  # since survivors were last asked for
+        self._grain = GRAIN
+        self._noticeable = NOTICEABLE
+        self._grains = np.zeros((0, measures + 1), np.int16)
+        self._visits = np.zeros(0)
         self._room = max(64, BITS_MEMORY // max(units, 1))
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def add(self, states: States) -> None:
-        """Keep what nothing beats, and of the rest what is beaten least."""
-        self._joined.append(states)
+    def add(self, members: Members) -> None:
+        """Keep those that nothing dominates, one for each cell of the grain; drop members that they dominate."""
+        self._joined.append(members)
         if sum(map(len, self._joined)) > self._room:
             self.survivors()
-        grains = self._grained(states)
+        grains = self._grained(members)
         fresh = np.flatnonzero(~reached(grains, self._grains))
         fresh = fresh[leaders(grains[fresh])]
         if not len(fresh):
             return
         kept = np.flatnonzero(~reached(self._grains, grains[fresh]))[-self._room :]
-        self.members = States.join(self.members[kept], states[fresh])
+        self.members = Members.join(self.members[kept], members[fresh])
         self._grains = np.concatenate([self._grains[kept], grains[fresh]])
         self._visits = np.concatenate([self._visits[kept], np.zeros(len(fresh))])
-        self._fill(states.values[fresh[states.explanatory[fresh]]])
+        self._fill(members.values[fresh[members.explanatory[fresh]]])
 
     def refine(self) -> bool:
         """Tell values apart more finely from here on; False where that would be finer than they are stored."""
         if self._grain <= FINEST:
             return False
-        self._grain, self._noticeable = self._grain / FINER, self._noticeable / FINER
-        self._grains, self._visits = self._grained(self.members), np.zeros(len(self))
+        self._grain /= FINER
+        self._noticeable /= FINER
+        self._grains = self._grained(self.members)
+        self._visits = np.zeros(len(self))
         return True
 
-    def _grained(self, states: States) -> np.ndarray:
-        return _table(np.ceil(states.values / self._grain), states.explanatory)
+    def _grained(self, members: Members) -> np.ndarray:
+        return _whole_values(np.ceil(members.values / self._grain), members.explanatory)
 
     def _fill(self, values: np.ndarray) -> None:
+        """Cut the free space by explanatory members of these values [n, M], the largest gain first."""
         gains = self.free.gains(values)
-        for point in values[np.argsort(-gains, kind="stable")][
-            : np.count_nonzero(gains > self._noticeable)
-        ]:
+        noticed = np.count_nonzero(gains > self._noticeable)
+        for point in values[np.argsort(-gains, kind="stable")][:noticed]:
             if len(self.free) < BOXES:
                 left, gain = self.free.split(point)
                 self.free = left if gain > self._noticeable else self.free
 
-    def gains(self, states: States) -> np.ndarray:
-        """[n] by how much each explanatory state would raise the hypervolume, 0 for the others."""
-        return self.free.gains(states.values) * states.explanatory
-
-    def survivors(self) -> States:
-        """The first SURVIVORS of everything verified by non-dominated rank, the beaten ones too; of equals one."""
-        every, kept = States.join(self._survived, *self._joined), np.zeros(0, np.intp)
-        values = _table(np.rint(every.values * GRID), every.explanatory)
+    def survivors(self) -> Members:
+        """Of everything verified, dominated or not, the first SURVIVORS by non-dominated rank; of equals one."""
+        every = Members.join(self._survived, *self._joined)
+        kept = np.zeros(0, np.intp)
+        values = _whole_values(np.rint(every.values * GRID), every.explanatory)
         for start in range(0, len(every), RANKED):
             rows = np.concatenate([kept, np.arange(start, min(start + RANKED, len(every)))])
             order, opens = grouped(values[rows])
             rows = rows[np.sort(order[opens])]
             kept = rows[ranked(values[rows], SURVIVORS)]
-        self._survived, self._joined = every[kept], []
+        self._survived = every[kept]
+        self._joined = []
         return self._survived
 
-    def draw(self, count: int, rng: np.random.Generator) -> States:
+    def draw(self, count: int, rng: np.random.Generator) -> Members:
         """At most `count` members, those seldom drawn more often than others."""
-        turn = (
-            rng.standard_exponential(len(self)) * (1 + self._visits) ** 2
-        )  # whose is least is drawn first
+        # whose turn is least is drawn first
+        turn = rng.standard_exponential(len(self)) * (1 + self._visits) ** 2
         chosen = np.argpartition(turn, count)[:count] if count < len(self) else np.arange(len(self))
         self._visits[chosen] += 1
         return self.members[chosen]
 
 
-def _table(values: np.ndarray, explanatory: np.ndarray) -> np.ndarray:
-    """Whole values [n, M] of at most GRID and one column more, whether a state is explanatory: [n, M + 1] int16."""
+def _whole_values(values: np.ndarray, explanatory: np.ndarray) -> np.ndarray:
+    """Whole values [n, M] of at most GRID, and a column more for being explanatory: [n, M + 1] int16."""
     table = np.empty((len(values), values.shape[1] + 1), np.int16)
-    table[:, :-1], table[:, -1] = values, explanatory
+    table[:, :-1] = values
+    table[:, -1] = explanatory
     return table

@@ -1,58 +1,65 @@
 """Moves: from members of the front to their neighbours, those first that promise most hypervolume.
 
-A move toggles one or two units; a unit one step off comes with the link that joins it, and what a drop leaves
-unconnected goes with it. What a move promises is read off the edge table: log-odds add up, sizes are known, and
-`Memory.values` says what scores that makes. Promises are kept to different degrees, by drops more often than by
-additions, so a move of each kind is trusted as far as those of its kind were right lately.
+A move toggles one or two units. A unit that is added one step off comes with the link that joins it; when a unit is
+dropped, units that it alone connected go with it. The promise of a move is read off the edge table: log-odds add up,
+sizes are known, and `SearchRun.values` says what scores these make. Promises are kept to different degrees, by drops
+more often than by additions, so a move of each kind is trusted as far as those of its kind were right lately
+(`trust.py`).
 
 Where moves are caught in a local optimum, crossings go on: children of two survivors, each branch of the field from
 either parent, so that units which work together stay together, and one unit toggled on average (but for the branches
-NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do
-(`leaps.py`).
+NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do (`leaps.py`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.generators.protocol import Search
-from sxq.generators.search.archive import States
+from sxq.generators.protocol import NONE, Search
+from sxq.generators.search.archive import Members
+from sxq.generators.search.edge_table import best_of
+from sxq.generators.search.hashes import NOTHING
 from sxq.generators.search.leaps import leaps
-from sxq.generators.search.memory import Memory, best_of
-from sxq.generators.search.names import NOTHING
+from sxq.generators.search.run import SearchRun
+from sxq.graph.bits import unpack
 
 MEMBERS = 16  # whose neighbours compete for a batch
-SINGLES, PAIRED = 10, 4  # additions, and as many drops, considered for each member: alone, in pairs
+SINGLES = 10  # additions, and as many drops, considered for each member alone
+PAIRED = 4  # and in pairs
 NOISE = 1e-3  # of a score, so that equal promises take turns
-PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
-FORGET = 0.8  # of what was promised and kept, from batch to batch
-UNLIKELY = (
-    0.3  # trust in a neighbour that is not expected to be explanatory, of a member that is not
-)
+# trust in a neighbour that is not expected to be explanatory, of a member that is not
+UNLIKELY = 0.3
 LEAPS = 4  # share of a batch, one of so many, that is leaps
 CROSSED = 3  # share of a batch, one of so many, that is children at least
-SELDOM = 0.25  # share of children that are new, at least, by which their number is chosen
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Moves:
     """n moves, each from one of c members."""
 
     member: np.ndarray  # [n] 0 .. c - 1
-    units: np.ndarray  # [n, 2] toggled; -1 is none
-    links: np.ndarray  # [n, 2] added with them; -1 is none
+    units: np.ndarray  # [n, 2] toggled; the second may be NONE
+    links: np.ndarray  # [n, 2] added with them, or NONE
     adds: np.ndarray  # [n] how many of the units are added
     odds: np.ndarray  # [n, 2] expected
     sizes: np.ndarray  # [n] expected
-    names: np.ndarray  # [n] of what is made before anything falls off; see `Memory.named`
+    hashes: np.ndarray  # [n] of the neighbours before anything falls off; see `Visited`
 
     @property
     def kind(self) -> np.ndarray:
         """[n]: 0 one added, 1 one dropped, 2 two added, 3 one of each, 4 two dropped."""
         return np.where(self.units[:, 1] < 0, 1, 4) - self.adds
 
+    @property
+    def drops(self) -> np.ndarray:
+        """[n] whether a unit is dropped."""
+        return self.kind % 2 + self.kind // 4 > 0
+
+    def __len__(self) -> int:
+        return len(self.member)
+
     def __getitem__(self, rows: np.ndarray) -> "Moves":
-        return Moves(*(values[rows] for values in vars(self).values()))
+        return Moves(**{name: values[rows] for name, values in vars(self).items()})
 
     def applied(self, bits: np.ndarray) -> np.ndarray:
         """The neighbours [n, U] of members bits [c, U], not all of them connected."""
@@ -66,173 +73,186 @@ class Moves:
         return new
 
 
-def improve(memory: Memory, most: int) -> Search:
-    """One batch of about so many, and no more than are left: promising neighbours of some members, and children; table
-    and trust corrected."""
-    members = memory.archive.draw(MEMBERS, memory.rng)
-    moves = _neighbours(memory, members)
-    promised = _promised(memory, members, moves)
-    trust = (memory.kept + PRIOR) / (memory.promised + PRIOR)
+def improve(run: SearchRun, most: int) -> Search:
+    """One batch of about `most` candidates, never more than are left: promising neighbours, leaps and children.
+
+    What comes out corrects the edge table and the trust in moves.
+    """
+    members = run.archive.draw(MEMBERS, run.rng)
+    moves, promised = _most_promising(run, members, most)
     leapt = most // LEAPS
-    best = np.argsort(-promised * trust[moves.kind], kind="stable")[
-        : most - most // CROSSED - leapt
-    ]
-    moves, promised = moves[best], promised[best]
-    children, parents = _children(memory, int((most - len(moves.member) - leapt) / memory.novel))
-    leapers, origins = leaps(memory, leapt)
+    children, parents = _children(run, int((most - len(moves) - leapt) / run.trust.novel))
+    leapers, origins = leaps(run, leapt)
     bits = np.concatenate([moves.applied(members.bits), leapers, children])
     apart = np.ones(len(bits), bool)
-    apart[: len(moves.member)] = moves.kind % 2 + moves.kind // 4 > 0  # something was dropped
-    bits[apart] = memory.field.component(bits[apart])
-    names = memory.named(bits)
-    fresh = memory.unseen(names)
-    memory.tried.add(moves.names[moves.names != names[: len(moves.names)]])  # of what fell apart
+    apart[: len(moves)] = moves.drops
+    bits[apart] = run.field.component(bits[apart])
+    hashes = run.visited.hashes_of(bits)
+    fresh = run.visited.unseen(hashes)
+    # of neighbours that fell apart a part is asked for, never the whole
+    run.visited.mark(moves.hashes[moves.hashes != hashes[: len(moves)]])
     if len(children):
         new = np.count_nonzero(fresh >= len(bits) - len(children)) / len(children)
-        memory.novel = max((memory.novel + new) / 2, SELDOM)
-    fresh = fresh[: min(most, memory.left)]
+        run.trust.learn_novelty(new)
+    fresh = fresh[: min(most, run.left)]
     if not len(fresh):
         return
-    before = memory.archive.free
-    found = yield from memory.verify(
-        bits[fresh],
-        np.concatenate([members.ids[moves.member], origins, parents])[fresh],
-        names[fresh],
-    )
-    moved = fresh[fresh < len(moves.member)]
-    moves, promised, bits, found = moves[moved], promised[moved], bits[moved], found[: len(moved)]
-    kept = before.gains(found.values) * found.explanatory
-    memory.promised = FORGET * memory.promised + np.bincount(moves.kind, promised, minlength=5)
-    memory.kept = FORGET * memory.kept + np.bincount(moves.kind, kept, minlength=5)
-    memory.learn(
-        bits.astype(np.int8) - members.bits[moves.member], found.odds - members.odds[moves.member]
-    )
+    free = run.archive.free
+    ids = np.concatenate([members.ids[moves.member], origins, parents])
+    found = yield from run.verify(bits[fresh], ids[fresh], hashes[fresh])
+    moved = fresh[fresh < len(moves)]
+    moves = moves[moved]
+    found = found[: len(moved)]
+    kept = free.gains(found.values) * found.explanatory
+    run.trust.learn(moves.kind, promised[moved], kept)
+    changes = bits[moved].astype(np.int8) - members.bits[moves.member]
+    run.table.learn(changes, found.odds - members.odds[moves.member])
 
 
-def _children(memory: Memory, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _most_promising(run: SearchRun, members: Members, most: int) -> tuple[Moves, np.ndarray]:
+    """Neighbours of the members that promise most, in a batch of `most`, and the hypervolume [n] that they promise."""
+    moves = _neighbours(run, members)
+    promised = _promised(run, members, moves)
+    order = np.argsort(-promised * run.trust.of(moves.kind), kind="stable")
+    best = order[: most - most // CROSSED - most // LEAPS]
+    return moves[best], promised[best]
+
+
+def _children(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Children of the survivors, bits [n, U], that may fall apart, and the candidate number [n] of one parent each."""
-    parents, units = memory.archive.survivors(), memory.field.num_units
-    one, two = memory.rng.integers(len(parents), size=(2, count))
-    coins = memory.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
-    first = np.unpackbits(coins, axis=1, count=units)
-    for rows, branch in zip(
-        np.array_split(np.arange(count), len(memory.branches)), memory.branches
-    ):
+    parents = run.archive.survivors()
+    units = run.field.num_units
+    branches = run.table.branches
+    one, two = run.rng.integers(len(parents), size=(2, count))
+    coins = run.rng.integers(256, size=(count, -(-units // 8)), dtype=np.uint8)
+    first = unpack(coins, units)
+    for rows, branch in zip(np.array_split(np.arange(count), len(branches)), branches):
         first[rows] = first[rows].take(branch, axis=1)
     bits = np.where(first, parents.bits[one], parents.bits[two])
-    toggled = memory.rng.integers(bits.size, size=memory.rng.binomial(bits.size, 1 / units))
+    toggled = run.rng.integers(bits.size, size=run.rng.binomial(bits.size, 1 / units))
     bits.reshape(-1)[toggled] ^= True
     return bits, parents.ids[one]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Toggles:
-    """k ways to change one unit of c subgraphs: what is there may go, what touches the subgraph, or its link does, may
-    come. Behind them a last row, which changes nothing."""
+    """k ways to change one unit of c subgraphs, and behind them a last row that changes nothing.
+
+    Units in a subgraph can be dropped; units that touch it, directly or through their link, can be added.
+    """
 
     place: np.ndarray  # [k + 1] in a table [c, U]
     member: np.ndarray  # [k + 1] 0 .. c - 1
     unit: np.ndarray  # [k + 1]
-    link: np.ndarray  # [k + 1] that comes with the unit, -1 for none
+    link: np.ndarray  # [k + 1] that comes with the unit, or NONE
     adds: np.ndarray  # [k + 1] bool
     odds: np.ndarray  # [k + 1, 2] by which the log-odds are expected to change
     growth: np.ndarray  # [k + 1] in size
-    names: np.ndarray  # [k + 1] by which the name changes
+    hashes: np.ndarray  # [k + 1] by which the hash changes
 
     @staticmethod
-    def of(memory: Memory, bits: np.ndarray) -> "Toggles":
+    def of(run: SearchRun, bits: np.ndarray) -> "Toggles":
         """All of them, for subgraphs bits [c, U]."""
-        touching, joined = memory.field.frontiers(bits), memory.link >= 0
-        far = touching.take(memory.link, axis=1)
-        far &= joined & ~(bits | touching)
+        links = run.table.link
+        worth = run.table.worth
+        unit_hashes = run.visited.unit_hashes
+        touching = run.field.frontiers(bits)
+        far = touching.take(links, axis=1)
+        far &= (links >= 0) & ~(bits | touching)
         place = np.flatnonzero(bits | touching | far)
         member, unit = np.divmod(place, bits.shape[1])
-        adds, far = ~bits.ravel()[place], far.ravel()[place]
-        link, sign = np.where(far, memory.link[unit], -1), np.where(adds, 1, -1)
-        odds = sign[:, None] * memory.worth[unit] + far[:, None] * memory.worth[link]
-        names = np.where(adds, memory.names[unit], -memory.names[unit]) + np.where(
-            far, memory.names[link], NOTHING
-        )
-        every = (
-            (place, -1),
-            (member, 0),
-            (unit, -1),
-            (link, -1),
-            (adds, False),
-            (odds, 0.0),
-            (sign + far, 0),
-            (names, NOTHING),
-        )
+        adds = ~bits.ravel()[place]
+        far = far.ravel()[place]
+        link = np.where(far, links[unit], NONE)
+        sign = np.where(adds, 1, -1)
+        own_hashes = np.where(adds, unit_hashes[unit], -unit_hashes[unit])
         return Toggles(
-            *(
-                np.concatenate([own, np.full((1, *own.shape[1:]), last, own.dtype)])
-                for own, last in every
-            )
+            place=_ended(place, NONE),
+            member=_ended(member, 0),
+            unit=_ended(unit, NONE),
+            link=_ended(link, NONE),
+            adds=_ended(adds, False),
+            odds=_ended(sign[:, None] * worth[unit] + far[:, None] * worth[link], 0.0),
+            growth=_ended(sign + far, 0),
+            hashes=_ended(own_hashes + np.where(far, unit_hashes[link], NOTHING), NOTHING),
         )
 
 
-def _neighbours(memory: Memory, members: States) -> Moves:
+def _ended(rows: np.ndarray, last) -> np.ndarray:
+    """The rows [k, ...] and one more, full of `last`."""
+    return np.concatenate([rows, np.full((1, *rows.shape[1:]), last, rows.dtype)])
+
+
+def _neighbours(run: SearchRun, members: Members) -> Moves:
     """The most promising single moves of c members, by a random weighting of the scores each, and their pairs.
 
-    Nothing that was tried before: among the single moves others take its place.
+    Nothing that was visited before: among the single moves others take its place.
     """
-    toggles = Toggles.of(memory, members.bits)
-    names, sizes = memory.named(members.bits), np.count_nonzero(members.bits, axis=1)
-    member, (one, other) = _pairs(memory, members, toggles, names, sizes)
-    names, sizes = (
-        own[member] + by[one] + by[other]
-        for own, by in ((names, toggles.names), (sizes, toggles.growth))
-    )
-    open_ = np.flatnonzero((sizes > 0) & ~memory.tried.has(names))
+    toggles = Toggles.of(run, members.bits)
+    hashes = run.visited.hashes_of(members.bits)
+    member, one, other = _pairs(run, members, toggles, hashes)
+    sizes = np.count_nonzero(members.bits, axis=1)
+    sizes = sizes[member] + toggles.growth[one] + toggles.growth[other]
+    hashes = hashes[member] + toggles.hashes[one] + toggles.hashes[other]
+    open_ = np.flatnonzero((sizes > 0) & ~run.visited.has(hashes))
     member, one, other = member[open_], one[open_], other[open_]
     return Moves(
-        member,
-        *(np.stack([own[one], own[other]], axis=1) for own in (toggles.unit, toggles.link)),
-        toggles.adds[one].astype(int) + toggles.adds[other],
-        members.odds[member] + (toggles.odds[one] + toggles.odds[other]),
-        sizes[open_],
-        names[open_],
+        member=member,
+        units=np.stack([toggles.unit[one], toggles.unit[other]], axis=1),
+        links=np.stack([toggles.link[one], toggles.link[other]], axis=1),
+        adds=toggles.adds[one].astype(int) + toggles.adds[other],
+        odds=members.odds[member] + (toggles.odds[one] + toggles.odds[other]),
+        sizes=sizes[open_],
+        hashes=hashes[open_],
     )
 
 
-def _pairs(memory: Memory, members: States, toggles: Toggles, names: np.ndarray, sizes: np.ndarray):
-    """The toggles that moves consist of: the member [n] of each, and its two toggles [2, n], of which one may be none.
+def _pairs(
+    run: SearchRun, members: Members, toggles: Toggles, hashes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The toggles that moves consist of: the member [n] of each, its first toggle [n] and its second [n].
 
-    `names` and `sizes` are the members' [c].
+    The second may be the one that changes nothing. `hashes` are the members' [c].
     """
-    place, member, none = toggles.place[:-1], toggles.member[:-1], len(toggles.unit) - 1
-    own, bits = members.values[member], members.bits
-    expected = memory.values(
-        np.maximum(sizes[member] + toggles.growth[:-1], 1),
-        members.odds[member] + toggles.odds[:-1],
-        own,
-    )
-    weights = memory.rng.dirichlet(np.ones(own.shape[1]), len(members))
-    gain = np.einsum("km,km->k", expected - own, weights[member])
-    gain += NOISE * memory.rng.random(bits.shape).ravel()[place]
-    tables = np.full((2, 2, bits.size), -np.inf)  # untried or all, added or dropped
+    nothing = len(toggles.unit) - 1
+    place = toggles.place[:-1]
+    bits = members.bits
+    gain = _gains(run, members, toggles)
+    visited = run.visited.has(hashes[toggles.member[:-1]] + toggles.hashes[:-1])
+    tables = np.full((2, 2, bits.size), -np.inf)  # unvisited or all, added or dropped
     dropped = place + np.where(toggles.adds[:-1], 0, bits.size)
     tables[1].ravel()[dropped] = gain
-    tables[0].ravel()[dropped] = np.where(
-        memory.tried.has(names[member] + toggles.names[:-1]), -np.inf, gain
-    )
+    tables[0].ravel()[dropped] = np.where(visited, -np.inf, gain)
     number = np.empty(bits.size, np.int64)  # of the toggle of a unit
-    number[place] = np.arange(none)
+    number[place] = np.arange(nothing)
     best = best_of(tables.reshape(2, 2, *bits.shape), SINGLES)
-    best = np.where(best < 0, -1, number[best + bits.shape[1] * np.arange(len(members))[:, None]])
-    alone, paired = (
-        np.concatenate([*own[:, :, :most]], axis=1) for own, most in zip(best, (SINGLES, PAIRED))
-    )
+    row = bits.shape[1] * np.arange(len(members))[:, None]
+    best = np.where(best < 0, NONE, number[best + row])
+    alone = np.concatenate([*best[0, :, :, :SINGLES]], axis=1)
+    paired = np.concatenate([*best[1, :, :, :PAIRED]], axis=1)
     left, right = np.triu_indices(paired.shape[1], 1)
     one = np.concatenate([alone, paired[:, left]], axis=1)
-    other = np.concatenate([np.full_like(alone, none), paired[:, right]], axis=1)
-    member, place = np.nonzero((one >= 0) & (other >= 0))
-    return member, (one[member, place], other[member, place])
+    other = np.concatenate([np.full_like(alone, nothing), paired[:, right]], axis=1)
+    member, column = np.nonzero((one >= 0) & (other >= 0))
+    return member, one[member, column], other[member, column]
 
 
-def _promised(memory: Memory, members: States, moves: Moves) -> np.ndarray:
+def _gains(run: SearchRun, members: Members, toggles: Toggles) -> np.ndarray:
+    """[k] what each toggle is expected to add to its member's scores, weighted at random for each member."""
+    member = toggles.member[:-1]
+    own = members.values[member]
+    sizes = np.count_nonzero(members.bits, axis=1)[member] + toggles.growth[:-1]
+    odds = members.odds[member] + toggles.odds[:-1]
+    expected = run.values(np.maximum(sizes, 1), odds, own)
+    weights = run.rng.dirichlet(np.ones(own.shape[1]), len(members))
+    gain = np.einsum("km,km->k", expected - own, weights[member])
+    noise = run.rng.random(members.bits.shape).ravel()[toggles.place[:-1]]
+    return gain + NOISE * noise
+
+
+def _promised(run: SearchRun, members: Members, moves: Moves) -> np.ndarray:
     """[n] hypervolume that moves are expected to add."""
-    values = memory.values(moves.sizes, moves.odds, members.values[moves.member])
+    values = run.values(moves.sizes, moves.odds, members.values[moves.member])
     likely = (moves.odds[:, 0] > 0) | (moves.odds[:, 1] < 0) | members.explanatory[moves.member]
-    gains = memory.archive.free.gains(values) * np.where(likely, 1, UNLIKELY)
-    return gains + 1e-9 * memory.rng.random(len(gains))
+    gains = run.archive.free.gains(values) * np.where(likely, 1, UNLIKELY)
+    return gains + 1e-9 * run.rng.random(len(gains))

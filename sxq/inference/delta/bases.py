@@ -1,9 +1,9 @@
-"""What is remembered of some ways to cut a field, so that candidates near to one are computed as its changes.
+"""The bases of a field: candidates whose sums are remembered, so that others are computed as changes.
 
-A *state* is a candidate whose sums in the first layers are kept, on both sides, G_s and G \\ G_s. The first two are
-the ends, no unit and all units; the others follow a generator from batch to batch, each a group of candidates that
-resemble each other: the siblings of a peel differ in two units from each other, and little from those of the step
-before.
+A *base* is a candidate whose sums in the first layers are kept for both of its graphs, G_s and
+G \\ G_s. The first two bases are the ends: no unit, and all units. The others follow a generator
+from batch to batch, each for a group of candidates that resemble each other: the siblings of a peel
+differ from each other in two units, and little from those of the step before.
 """
 
 import warnings
@@ -15,58 +15,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import EXTRA, HALO, ONES, FieldPlan, Incidence, Loops
+from sxq.graph.bits import pack_words
+from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO, ROW_ONES, FieldLayout, Incidence, Loops
 from sxq.inference.tiles.threads import one_thread, side_by_side
 from sxq.inference.tiles.tile import Weights, bag
 
-SLOTS = 8  # states of a field at most
-ENDS = 2  # that never move
+SLOTS = 8  # bases of a field at most
+ENDS = 2  # of these never move
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """What is kept of a layer."""
+class LayerSums:
+    """The remembered sums of a layer, for all bases."""
 
     source: Tensor  # [R_in, C] double: the rows that are read
     weights: Weights
     loops: Loops
     sums: Tensor  # [places, R, C] double: of the rows that receive
-    table: Tensor  # [places, R, C] what is left of these when they are scaled
+    table: Tensor  # [places, R, C] float32: the same, scaled by the head's weight
 
 
-class States:
-    """The states of one field, by slot. A *place* is a side of a state: 2 * slot, or 2 * slot + 1 for G \\ G_s."""
+class Bases:
+    """The bases of one field, by slot.
 
-    def __init__(self, plan: FieldPlan):
-        self.plan, self.known = plan, np.zeros(SLOTS, bool)  # which slots hold a state
-        self.masks = np.zeros(
-            (2 * SLOTS, plan.units + EXTRA), bool
-        )  # units; what is always there; the halo
-        self.masks[:, plan.units + ONES], self.masks[1::2, plan.units + HALO] = True, True
-        self.packed = np.zeros((SLOTS, -(-plan.units // 64)), np.uint64)
-        self.used, self.clock = np.zeros(SLOTS, np.int64), 0
-        self.degrees: dict[
-            Hashable, tuple[Incidence, np.ndarray]
-        ] = {}  # [places, R] double, by what counts as degree
-        self.layers: dict[Hashable, Layer] = {}
-        with self.setting(range(ENDS), np.array([[False], [True]]).repeat(plan.units, axis=1)):
+    A *place* is one graph of a base: 2 * slot for G_s, 2 * slot + 1 for G \\ G_s.
+    """
+
+    def __init__(self, layout: FieldLayout):
+        self.layout = layout
+        self.known = np.zeros(SLOTS, bool)  # which slots hold a base
+        self.masks = np.zeros((2 * SLOTS, layout.units + EXTRA_ROWS), bool)  # as in tiles/masks.py
+        self.masks[:, layout.units + ROW_ONES] = True
+        self.masks[1::2, layout.units + ROW_HALO] = True
+        self.packed = pack_words(np.zeros((SLOTS, layout.units), bool))
+        self.used = np.zeros(SLOTS, np.int64)
+        self.clock = 0
+        # [places, R] double, by the key of their incidence
+        self.degrees: dict[Hashable, tuple[Incidence, np.ndarray]] = {}
+        self.layers: dict[Hashable, LayerSums] = {}
+        with self.setting(range(ENDS), np.array([[False], [True]]).repeat(layout.units, axis=1)):
             pass
 
     @contextmanager
     def setting(self, slots: Sequence[int], bits: np.ndarray) -> Iterator[None]:
-        """Candidates [n, U] become states: within, their values are to be written; if that fails, they are none."""
+        """Make candidates [n, U] bases; the caller writes their values within.
+
+        If that fails, the slots hold no bases.
+        """
         slots = np.array(slots, np.int64)
         self.known[slots] = False
-        self.masks[2 * slots, : self.plan.units], self.masks[2 * slots + 1, : self.plan.units] = (
-            bits,
-            ~bits,
-        )
-        self.packed[slots] = pack_bits(bits)
+        self.masks[2 * slots, : self.layout.units] = bits
+        self.masks[2 * slots + 1, : self.layout.units] = ~bits
+        self.packed[slots] = pack_words(bits)
         yield
         self.known[slots] = True
 
     def copy(self, source: int, slot: int) -> None:
-        """Give one state the values of another."""
+        """Give one base the values of another."""
         if source == slot:
             return
         kept = [one for layer in self.layers.values() for one in (layer.sums, layer.table)]
@@ -74,51 +79,56 @@ class States:
             values[2 * slot : 2 * slot + 2] = values[2 * source : 2 * source + 2]
 
     def renew(self, slots: Sequence[int], bits: np.ndarray) -> None:
-        """Make candidates [n, U] states, from scratch."""
+        """Make candidates [n, U] bases, whose values are computed from scratch."""
         places = [2 * slot + side for slot in slots for side in (0, 1)]
         with self.setting(slots, bits):
             for one, degrees in self.degrees.values():
                 degrees[places] = self._count(one, places)
             self._fill(self.layers.values(), places)
 
-    def _fill(self, layers: Iterable[Layer], places: Iterable[int]) -> None:
+    def _fill(self, layers: Iterable[LayerSums], places: Iterable[int]) -> None:
         side_by_side(
             self._fill_one,
             [(layer, place) for layer in layers for place in places],
-            self.plan.device,
+            self.layout.device,
         )
 
     def counted(self, weights: Weights) -> np.ndarray:
-        """[places, R] double: degrees of the rows that may send."""
+        """Degrees [places, R] double of the rows that may send."""
         if weights.key not in self.degrees:
-            one = self.plan.incidence(weights.key, weights.incidence)
+            one = self.layout.incidence(weights.key, weights.incidence)
             self.degrees[weights.key] = one, self._count(one, range(2 * SLOTS))
         return self.degrees[weights.key][1]
 
     def _count(self, one: Incidence, places: Sequence[int]) -> np.ndarray:
-        """[places, R]: of some places."""
+        """The same [places, R] of some places."""
         masks = torch.from_numpy(self.masks[list(places)].T.astype(np.float32, order="C"))
         with one_thread():
             return bag(masks, one.index, one.start, one.weight).T.double().contiguous().numpy()
 
-    def layer(self, key: Hashable, source: Tensor, weights: Weights, loops: Loops) -> Layer:
-        """What is kept of a layer, under a key that says what it reads and how."""
+    def layer(self, key: Hashable, source: Tensor, weights: Weights, loops: Loops) -> LayerSums:
+        """The sums of a layer; the key identifies its rows, weights and loops."""
         if key not in self.layers:
-            sums = source.new_empty(2 * SLOTS, self.plan.rows(self.plan.depth - 1), source.shape[1])
-            layer = Layer(source, weights, loops, sums, torch.empty_like(sums, dtype=torch.float32))
+            sums = source.new_empty(
+                2 * SLOTS, self.layout.rows(self.layout.depth - 1), source.shape[1]
+            )
+            table = torch.empty_like(sums, dtype=torch.float32)
+            layer = LayerSums(source, weights, loops, sums, table)
             self._fill([layer], self.known.repeat(2).nonzero()[0].tolist())
             self.layers[key] = layer
         return self.layers[key]
 
     @torch.inference_mode()
-    def _fill_one(self, item: tuple[Layer, int]) -> None:
-        """The sums of a state on one side, from scratch."""
-        (layer, place), rows = item, self.plan.rows(self.plan.depth - 1)
-        tail, mask, start = self.plan.memo(
+    def _fill_one(self, item: tuple[LayerSums, int]) -> None:
+        """Compute the sums of one graph of a base from scratch."""
+        layer, place = item
+        rows = self.layout.rows(self.layout.depth - 1)
+        tail, mask, start = self.layout.memo(
             ("outermost", layer.loops), lambda: self._outermost(layer.loops)
         )
         there = self.masks[place].take(mask).nonzero()[0]
-        tail, weights = tail.take(there), layer.weights
+        tail = tail.take(there)
+        weights = layer.weights
         factor = weights.tail(self.counted(weights)[place]).take(tail) if weights.tail else None
         sums = sparse(there.searchsorted(start), tail, len(layer.source), factor) @ layer.source
         layer.sums[place] = sums
@@ -127,8 +137,8 @@ class States:
         layer.table[place] = sums
 
     def _outermost(self, loops: Loops) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tails and rows of the mask table of all edges; where those of each row start [R + 1]."""
-        one = self.plan.edges(self.plan.depth - 1, loops)
+        """Tails and mask-table rows of all edges; where the edges of each row start [R + 1]."""
+        one = self.layout.edges(self.layout.depth - 1, loops)
         return (
             one.tail.numpy().astype(np.int64),
             one.mask.numpy().astype(np.int64),
@@ -136,22 +146,22 @@ class States:
         )
 
     def tick(self, slots: Collection[int]) -> None:
-        """Some slots are used now."""
+        """Note that some slots are used now."""
         self.clock += 1
         self.used[list(slots)] = self.clock
 
     def free(self, taken: Collection[int]) -> int | None:
-        """A slot for a new state: one that was never used, or the one that was left alone for longest."""
+        """A slot for a new base: one that was never used, or the least recently used one."""
         slots = [slot for slot in range(ENDS, SLOTS) if slot not in taken]
         return min(slots, key=self.used.__getitem__, default=None)
 
 
-def states_of(plan: FieldPlan) -> States:
-    """The states of a field, at first its ends."""
-    return plan.memo("states", lambda: States(plan))
+def bases_of(layout: FieldLayout) -> Bases:
+    """The bases of a field; at first only its ends."""
+    return layout.memo("bases", lambda: Bases(layout))
 
 
-with warnings.catch_warnings():  # once in a process torch says that these are in beta
+with warnings.catch_warnings():  # torch warns once in a process that these are in beta
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
 
@@ -159,31 +169,11 @@ with warnings.catch_warnings():  # once in a process torch says that these are i
 def sparse(
     start: np.ndarray, column: np.ndarray, columns: int, values: np.ndarray | None = None
 ) -> Tensor:
-    """A matrix in double precision, row by row from `start` [rows + 1] on; of ones where nothing else is said."""
+    """A double-precision matrix whose row i has the columns from start[i] to start[i + 1].
+
+    `values` are ones by default.
+    """
     values = np.ones(len(column)) if values is None else values
-    arrays, shape = map(torch.from_numpy, (start, column, values)), (len(start) - 1, columns)
+    arrays = map(torch.from_numpy, (start, column, values))
+    shape = (len(start) - 1, columns)
     return torch.sparse_csr_tensor(*arrays, size=shape, check_invariants=False)
-
-
-def pack_bits(bits: np.ndarray) -> np.ndarray:
-    """Bits [n, U] as [n, ceil(U / 64)] numbers."""
-    units = bits.shape[1]
-    packed = np.zeros((len(bits), -(-units // 64) * 8), np.uint8)
-    packed[:, : -(-units // 8)] = np.packbits(bits, axis=1, bitorder="little")
-    return packed.view(np.uint64)
-
-
-def differing(packed: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(candidate, unit) of all bits in which candidates [n, words] differ from others."""
-    apart = (packed ^ other).reshape(-1)
-    words = apart.nonzero()[0]
-    which, bit = np.unpackbits(
-        apart[words, None].view(np.uint8), axis=1, bitorder="little"
-    ).nonzero()
-    candidate, word = np.divmod(words[which], packed.shape[1])
-    return candidate, 64 * word + bit
-
-
-def distance(packed: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """In how many units candidates [..., words] differ from others."""
-    return np.bitwise_count(packed ^ other).sum(axis=-1, dtype=np.int64)

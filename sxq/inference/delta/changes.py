@@ -1,24 +1,26 @@
-"""What candidates change in states, and which sums of the widest layer differ for it.
+"""The changes that candidates make to bases, and the sums of the widest layer that differ by them.
 
-A candidate that differs from a state in some units changes the degrees of their ends, with them what those send along
-all their edges, and what is sent along the edges of the units.
+A candidate that differs from a base in some units changes the degrees of the ends of these units.
+So it changes the messages along all edges of these ends, and the messages along the edges of the
+units.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.inference.delta.bases import States, differing
-from sxq.inference.delta.index import set_in, wiring
-from sxq.inference.tiles.field import FieldPlan, Loops
+from sxq.graph.bits import differing
+from sxq.inference.delta.bases import Bases
+from sxq.inference.delta.index import index_of, true_positions
+from sxq.inference.tiles.layout import FieldLayout, Loops
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """What is added to the sums of d rows: messages source[start[i]:start[i + 1]] to row i.
+    """The terms to add to the sums of d rows: messages source[start[i]:start[i + 1]] to row i.
 
-    Of t senders and e edges that change, number j < t stands for what sender j sends now less what it did; t + j for
-    all that edge j carries; t + e for nothing.
+    With t senders and e edges that change, number j < t is the new message of sender j minus its
+    old one; t + j is the whole message of edge j; t + e is no message.
     """
 
     keys: np.ndarray  # [d] of the rows, ascending
@@ -27,48 +29,50 @@ class Terms:
 
 
 class Changes:
-    """W of n candidates, each compared with a state: bits [n, U], also packed, slots [n], rows [W]. There are 2 W
-    columns, first those of G_s; a key is column * R + row."""
+    """The changes of W candidates, each compared with a base.
+
+    bits [W, U], also packed [W, words], and slots [W] of their bases. There are 2 W columns, first
+    those of G_s; a key is column * R + row.
+    """
 
     def __init__(
         self,
-        plan: FieldPlan,
-        states: States,
+        layout: FieldLayout,
+        bases: Bases,
         bits: np.ndarray,
         packed: np.ndarray,
         slots: np.ndarray,
-        rows: np.ndarray,
     ):
-        if len(rows) < len(bits):
-            bits, packed, slots = bits[rows], packed[rows], slots[rows]
-        self.plan, self.states, self.bits, self.slots = plan, states, bits, slots
-        self.width, self.rows, wires = len(bits), plan.rows(plan.depth), wiring(plan)
-        self.places, self.half = np.concatenate([2 * slots, 2 * slots + 1]), self.width * self.rows
-        column, unit = differing(packed, states.packed[slots])
-        first, sign = column * self.rows, np.where(states.masks[2 * slots[column], unit], -1.0, 1.0)
-        which, edge = wires.counted.of(unit)
-        touched = (
-            first[which] + wires.counted_head[edge]
-        )  # wherever a degree changes, on the side of G_s
+        self.layout, self.bases, self.bits, self.slots = layout, bases, bits, slots
+        self.width = len(bits)
+        self.rows = layout.rows(layout.depth)
+        self.half = self.width * self.rows  # keys of G_s
+        self.places = np.concatenate([2 * slots, 2 * slots + 1])
+        index = index_of(layout)
+        column, unit = differing(packed, bases.packed[slots])
+        first = column * self.rows
+        sign = np.where(bases.masks[2 * slots[column], unit], -1.0, 1.0)
+        which, edge = index.counted.of(unit)
+        touched = first[which] + index.counted_head[edge]  # keys of G_s whose degree changes
         moved = np.bincount(touched, sign[which], self.half)
-        self.moved = np.concatenate([moved, -moved])  # by how much degrees change, by key
-        which, edge = wires.sent.of(unit)
-        first, sign = first[which], sign[which]
-        tail, head = first + wires.tail[edge], first + wires.head[edge]
+        self.moved = np.concatenate([moved, -moved])  # by key: the change of each degree
+        which, edge = index.sent.of(unit)
+        first = first[which]
+        sign = sign[which]
+        tail = first + index.tail[edge]
+        head = first + index.head[edge]
         flags = np.zeros(self.half, bool)
         flags[touched] = flags[tail] = True
-        self.one_side = set_in(flags)
+        self.one_side = true_positions(flags)
         edge = self.one_side.searchsorted(tail)
         self.senders = self._both(self.one_side, self.half)  # [t] keys
-        self.edge = self._both(edge, len(self.one_side))  # [e] which of the senders it leaves
+        self.edge = self._both(edge, len(self.one_side))  # [e] the sender of each edge
         self.head = self._both(head, self.half)  # [e] keys
-        self.sign = np.concatenate(
-            [sign, -sign]
-        )  # [e] 1.0 where an edge is added, -1.0 where it is taken away
+        self.sign = np.concatenate([sign, -sign])  # [e] 1.0 for an added edge, -1.0 for a removed
 
     @staticmethod
     def _both(values: np.ndarray, further: int) -> np.ndarray:
-        """Of G_s, then of G \\ G_s."""
+        """Values for G_s, then for G \\ G_s."""
         return np.concatenate([values, values + further])
 
     def at(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,12 +81,12 @@ class Changes:
         return self.places[column], row
 
     def messages(self) -> np.ndarray:
-        """[W] how many messages come from rows whose degree changes."""
+        """The number [W] of messages from rows whose degree changes."""
         column, row = np.divmod(self.one_side, self.rows)
-        return np.bincount(column, np.diff(wiring(self.plan).leaving[0].start)[row], self.width)
+        return np.bincount(column, np.diff(index_of(self.layout).leaving[0].start)[row], self.width)
 
     def terms(self, loops: Loops, scaled: bool) -> Terms:
-        """How the sums of a layer differ; `scaled`: whether what a row sends depends on its degree."""
+        """The differences of the sums of a layer; `scaled`: whether messages depend on degrees."""
         nothing = len(self.senders) + len(self.edge)
         bits = nothing.bit_length()
         keys = np.concatenate(
@@ -98,12 +102,10 @@ class Changes:
         return Terms(keys[first], source, np.append(first, len(keys)))
 
     def _heard(self, bits: int) -> np.ndarray:
-        """(key of the head << bits) + sender along all edges that are there in the state: on one side or the other."""
-        (runs, head, mask), masks, senders = (
-            wiring(self.plan).leaving,
-            self.states.masks,
-            self.one_side,
-        )
+        """(key of the head << bits) + sender, for all edges that the base has, in G_s or G \\ G_s."""
+        runs, head, mask = index_of(self.layout).leaving
+        masks = self.bases.masks
+        senders = self.one_side
         column, row = np.divmod(senders, self.rows)
         which, edge = runs.of(row)
         there = masks.reshape(-1)[(self.places[column] * masks.shape[1])[which] + mask[edge]]
@@ -112,12 +114,12 @@ class Changes:
         return heard
 
     def _own(self, bits: int, loops: Loops | None, nothing: int) -> np.ndarray:
-        """The same of loops; a row whose degree changes is scaled anew, even if it hears nothing of itself."""
+        """The same for loops; a row whose degree changes is scaled anew, even if it has no loop."""
         row = self.senders % self.rows
-        own = (row < self.plan.rows(self.plan.depth - 1)).nonzero()[0]
+        own = (row < self.layout.rows(self.layout.depth - 1)).nonzero()[0]
         if loops == "replace":
             return (self.senders[own] << bits) + own
-        times = wiring(self.plan).loops[row[own]] if loops else np.zeros(len(own), int)
+        times = index_of(self.layout).loops[row[own]] if loops else np.zeros(len(own), int)
         return np.append(
             (self.senders[own] << bits) + nothing, ((self.senders[own] << bits) + own).repeat(times)
         )

@@ -1,9 +1,9 @@
-"""Which candidates of a batch are near enough to a state to be computed as its changes, and which become states.
+"""Finds the candidates of a batch that are near enough to a base to be computed as its changes.
 
-Candidates that resemble each other far more than any state are a group. Its first one becomes a state: where the
-group's changes would cost more than that, at once, from scratch; else after the batch, since the next batch of a
-generator differs little from this one. What is far from all states, and has no group, is computed in full: of random
-candidates all are.
+Candidates that resemble each other far more than any base are a group, and its first one becomes a
+base. It does so at once, from scratch, if the group's changes would cost more than that; otherwise
+after the batch, because the next batch of a generator differs little from this one. A candidate
+that is far from all bases and in no group is computed in full; random candidates all are.
 """
 
 from collections.abc import Hashable, Mapping
@@ -12,49 +12,53 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from sxq.inference.delta.bases import ENDS, SLOTS, States, distance, pack_bits
+from sxq.graph.bits import distance, pack_words
+from sxq.inference.delta.bases import ENDS, SLOTS, Bases
 from sxq.inference.delta.changes import Changes, Terms
-from sxq.inference.tiles.field import FieldPlan
+from sxq.inference.tiles.layout import FieldLayout
 
-TERM = 8  # what a message that changes costs, in messages of a sum
-UNIT = 40  # what a unit that changes does
-ANEW = 1.5  # what a state costs from scratch, in candidates that are computed in full
-BESIDE = 8  # units that candidates of a group may differ in, however near a state is
-ALIKE = 4  # how many times nearer to each other than to any state they are otherwise
+TERM = 8  # cost of a changed message, in messages of a sum
+UNIT = 40  # cost of a changed unit, in the same
+ANEW = 1.5  # cost of a base from scratch, in candidates computed in full
+BESIDE = 8  # units in which candidates of a group may differ, however near a base is
+ALIKE = 4  # otherwise they are so many times nearer to each other than to any base
 
 
 @dataclass(frozen=True, eq=False)
-class Near:
-    """What becomes a tile of differences."""
+class DeltaMatch:
+    """The candidates of a tile of differences."""
 
-    rows: np.ndarray  # which of the candidates
+    rows: np.ndarray  # their rows in the batch
     changes: Changes
-    moves: Mapping[int, int]  # which of these -> slot in which it is remembered
-    clock: int  # of the states, when they were looked up
-    found: dict[Hashable, tuple[Terms, Tensor, Tensor]] = field(
-        default_factory=dict
-    )  # by layer: where sums differ,
-    # the sums there, and what they are scaled
+    moves: Mapping[int, int]  # candidate that becomes a base after the batch -> its slot
+    clock: int  # of the bases, when they were looked up
+    # By layer: where sums differ, the sums there, and the scaled sums.
+    found: dict[Hashable, tuple[Terms, Tensor, Tensor]] = field(default_factory=dict)
 
 
-def near(plan: FieldPlan, states: States, bits: np.ndarray, moving: bool) -> Near | None:
-    """The candidates [n, U] that are near to states, if there are any; `moving`: whether states may follow them."""
-    packed, known = pack_bits(bits), states.known.nonzero()[0]
-    apart = distance(packed[:, None], states.packed[known])  # [n, states]
-    slots, least = known[apart.argmin(axis=1)], apart.min(axis=1)
-    full = 2 * plan.edges(plan.depth - 1, "keep").size
+def match(layout: FieldLayout, bases: Bases, bits: np.ndarray, moving: bool) -> DeltaMatch | None:
+    """The candidates of bits [n, U] that are near bases, or None; `moving`: whether bases may move."""
+    packed = pack_words(bits)
+    known = bases.known.nonzero()[0]
+    apart = distance(packed[:, None], bases.packed[known])  # [n, bases]
+    slots = known[apart.argmin(axis=1)]
+    least = apart.min(axis=1)
+    full = 2 * layout.edges(layout.depth - 1, "keep").size
     cost = float(UNIT) * least
     rows = (cost <= full).nonzero()[0]
-    changes = Changes(plan, states, bits, packed, slots, rows)
+    changes = Changes(layout, bases, *_some(rows, bits, packed, slots))
     cost[rows] += TERM * changes.messages()
-    taken, fresh, moves = set(slots.tolist()), {}, {}
+    taken = set(slots.tolist())
+    fresh: dict[int, int] = {}  # slot -> candidate that becomes a base at once
+    moves: dict[int, int] = {}  # candidate that becomes a base after the batch -> slot
     for group in _groups(packed, least) if moving else ():
-        first, slot = group[0], int(slots[group[0]])
+        first = group[0]
+        slot = int(slots[first])
         anew = np.minimum(cost[group], full).sum() > ANEW * full
         if not anew and (cost[first] > full or slot < ENDS and least[first] <= BESIDE):
             continue
         if anew or slot < ENDS or slot in moves.values():
-            slot = states.free(taken)
+            slot = bases.free(taken)
         if slot is None:
             continue
         taken.add(slot)
@@ -63,25 +67,28 @@ def near(plan: FieldPlan, states: States, bits: np.ndarray, moving: bool) -> Nea
         else:
             moves[int(first)] = slot
     if moving:
-        states.tick(taken)
+        bases.tick(taken)
     if fresh:
-        states.renew(list(fresh), bits[list(fresh.values())])
+        bases.renew(list(fresh), bits[list(fresh.values())])
     rows = (cost <= full).nonzero()[0]
     if not len(rows):
         return None
     if fresh or len(rows) < changes.width:
-        changes = Changes(plan, states, bits, packed, slots, rows)
-    return Near(
-        rows,
-        changes,
-        {int(rows.searchsorted(first)): slot for first, slot in moves.items()},
-        states.clock,
-    )
+        changes = Changes(layout, bases, *_some(rows, bits, packed, slots))
+    moves = {int(rows.searchsorted(first)): slot for first, slot in moves.items()}
+    return DeltaMatch(rows, changes, moves, bases.clock)
+
+
+def _some(rows: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Some rows of arrays [n, ...]; no copies are made where these are all rows."""
+    return arrays if len(rows) == len(arrays[0]) else tuple(array[rows] for array in arrays)
 
 
 def _groups(packed: np.ndarray, least: np.ndarray) -> list[np.ndarray]:
-    """Candidates that are alike, for as many groups as there are slots."""
-    groups, left, reach = [], np.arange(len(packed)), np.maximum(BESIDE, least // ALIKE)
+    """Candidates that resemble each other, in as many groups as there are slots."""
+    groups = []
+    left = np.arange(len(packed))
+    reach = np.maximum(BESIDE, least // ALIKE)
     while len(left) and len(groups) < SLOTS - ENDS:
         like = distance(packed[left], packed[left[0]]) <= reach[left]
         groups.append(left[like])

@@ -1,40 +1,56 @@
-"""The kernels: one file per family of convolutions, one line each in this registry.
+"""The kernels: one file per family of convolutions, and one line per layer in the registry below.
 
-A kernel answers for one layer of a model: `run(x, site)` takes the rows its messages come from and gives the
-table of the rows that receive. What a layer cannot do exactly it refuses in its constructor, with the reason.
+A kernel computes one layer of a model: `run(x, context)` takes the rows that send messages and
+returns the table of the rows that receive. Its constructor refuses, with the reason, every option
+of the layer that it cannot compute exactly.
+
+The files in reading order:
+
+    base         `Kernel`, `LayerContext`, and the weighted sums that most kernels are made of
+    norm         the symmetric normalisation of GCN, shared by the layers that use it
+    gcn          GCNConv
+    sage         SAGEConv
+    gin          GINConv, GINEConv
+    graph        GraphConv, LEConv
+    powers       SGConv, TAGConv, APPNP: several applications of one adjacency matrix
+    gat          GATConv, GATv2Conv
+    transformer  TransformerConv
+    pool         the poolings of graph classifiers
+
+The verb: `kernel_of(layer, given)`.
 """
 
 from torch_geometric import nn as pyg
 from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels.base import Kernel
-from sxq.inference.kernels.gat import GAT, GATv2
-from sxq.inference.kernels.gcn import GCN
-from sxq.inference.kernels.gin import GIN, GINE
-from sxq.inference.kernels.graph import LE, Graph
-from sxq.inference.kernels.powers import APPNP, SG, TAG
-from sxq.inference.kernels.sage import SAGE
-from sxq.inference.kernels.transformer import Transformer
+from sxq.inference.kernels.gat import GATKernel, GATv2Kernel
+from sxq.inference.kernels.gcn import GCNKernel
+from sxq.inference.kernels.gin import GINEKernel, GINKernel
+from sxq.inference.kernels.graph import GraphConvKernel, LEKernel
+from sxq.inference.kernels.powers import APPNPKernel, SGKernel, TAGKernel
+from sxq.inference.kernels.sage import SAGEKernel
+from sxq.inference.kernels.transformer import TransformerKernel
 from sxq.inference.tracing.rowwise import Untraceable
 
 KERNELS: dict[type[MessagePassing], type[Kernel]] = {
-    pyg.GCNConv: GCN,
-    pyg.SAGEConv: SAGE,
-    pyg.GINConv: GIN,
-    pyg.GINEConv: GINE,
-    pyg.GATConv: GAT,
-    pyg.GATv2Conv: GATv2,
-    pyg.GraphConv: Graph,
-    pyg.LEConv: LE,
-    pyg.SGConv: SG,
-    pyg.TAGConv: TAG,
-    pyg.APPNP: APPNP,
-    pyg.TransformerConv: Transformer,
+    pyg.GCNConv: GCNKernel,
+    pyg.SAGEConv: SAGEKernel,
+    pyg.GINConv: GINKernel,
+    pyg.GINEConv: GINEKernel,
+    pyg.GATConv: GATKernel,
+    pyg.GATv2Conv: GATv2Kernel,
+    pyg.GraphConv: GraphConvKernel,
+    pyg.LEConv: LEKernel,
+    pyg.SGConv: SGKernel,
+    pyg.TAGConv: TAGKernel,
+    pyg.APPNP: APPNPKernel,
+    pyg.TransformerConv: TransformerKernel,
 }
 
 
 def kernel_of(layer: MessagePassing, given: tuple[str, ...]) -> Kernel:
     """The kernel of a layer that is called with the edge values `given`. Raises Untraceable."""
-    if type(layer) not in KERNELS:  # a subclass may do anything
+    if type(layer) not in KERNELS:  # a subclass may compute anything
         raise Untraceable(f"no layered form of {type(layer).__name__} is known")
     return KERNELS[type(layer)](layer, given)

@@ -1,4 +1,4 @@
-"""What every kernel has in common: its place in the model, and the sums most of them are made of."""
+"""The common part of all kernels: their place in the model, and the sums that most are made of."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
-from sxq.inference.tiles.field import FieldPlan, Loops
+from sxq.inference.tiles.layout import ADDED_LOOP, FieldLayout, Loops
 from sxq.inference.tiles.tile import Edges, Rows, Tile, Weights
 from sxq.inference.tracing.rowwise import Untraceable
 
-SCALARS = 8  # numbers held for a message that is weighed by one number: weights, masks, indices
+SCALARS = 8  # numbers in memory for a message with one scalar weight: weights, masks, indices
 
 
 @dataclass(frozen=True, eq=False)
 class LayerContext:
-    """Where a layer stands: the candidates at hand and how far around the target its output is needed."""
+    """The place of a layer: its candidates, and how far around the target its output is needed."""
 
     tile: Tile
     hop: int
@@ -34,36 +34,36 @@ class LayerContext:
         argument: str,
         edges: Edges,
         change: Callable[[Tensor], Tensor],
-        added: Callable[[FieldPlan, Tensor], Tensor] | None = None,
+        added: Callable[[FieldLayout, Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """An edge argument of the layer [m, ...], changed row by row, in the order of the edges: [E, ...].
+        """An edge argument of the layer [m, ...], mapped row by row, in the order of the edges: [E, ...].
 
-        Loops that the layer adds get `added(plan, values) [n, ...]` of their row, or zeros. Computed once per
-        field; `change` is a module, method or function, so that it is known again.
+        A loop that the layer adds gets the row `added(layout, values) [n, ...]` of its node, or
+        zeros. Computed once per field; `change` is a module, method or function, so that it is
+        recognised the next time.
         """
         name = self.given[argument]
 
-        def make(plan: FieldPlan) -> Tensor:
-            one, values = plan.edges(edges.hop, edges.loops), plan.values[name]
+        def make(layout: FieldLayout) -> Tensor:
+            one = layout.edges(edges.hop, edges.loops)
+            values = layout.values[name]
             changed = change(values)
-            nothing = changed.new_zeros(1, *changed.shape[1:])  # for edge -1, a loop that is added
+            nothing = changed.new_zeros(1, *changed.shape[1:])  # the last row is for ADDED_LOOP
             changed = torch.cat([changed, nothing])[one.edge]
             if added is not None:
-                new = one.edge < 0
-                changed[new] = added(plan, values)[one.head[new]]
+                new = one.edge == ADDED_LOOP
+                changed[new] = added(layout, values)[one.head[new]]
             return changed
 
         return self.tile.frame.listed((name, change, edges.hop, edges.loops), make)
 
 
 class Kernel:
-    """One message-passing layer. `hops`: how many steps it looks."""
+    """One message-passing layer. `hops`: how many steps it sees."""
 
     hops = 1
-    takes: tuple[str, ...] = ()  # edge arguments it knows
-    sums = (
-        False  # whether all it does with messages is to sum them, by what only depends on degrees
-    )
+    takes: tuple[str, ...] = ()  # edge arguments it supports
+    sums = False  # whether it only sums messages, with weights that only depend on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
         self.layer, self.name = layer, type(layer).__name__
@@ -73,12 +73,12 @@ class Kernel:
         if unknown:
             raise Untraceable(f"{self.name} is given {', '.join(unknown)}")
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
-        """Rows within `site.hop + hops` steps -> table of the rows within `site.hop` steps."""
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
+        """Rows within `context.hop + hops` steps -> table of the rows within `context.hop` steps."""
         raise NotImplementedError
 
-    def held(self, channels: int) -> int:
-        """Numbers that are held for a message at once, where the rows it reads have so many channels."""
+    def scalars_per_message(self, channels: int) -> int:
+        """Numbers in memory for a message at once, if the rows that it reads have `channels`."""
         return SCALARS
 
     def require_sum(self) -> None:
@@ -86,18 +86,18 @@ class Kernel:
             raise Untraceable(f"{self.name} with aggr={self.layer.aggr!r}")
 
 
-def weighted(site: LayerContext, edges: Edges) -> Tensor:
-    """[E, W] the weight of every edge that is present, 1 where the layer is given none."""
-    if "edge_weight" not in site.given:
+def edge_weights(context: LayerContext, edges: Edges) -> Tensor:
+    """[E, W] the weight of every present edge, 1 where the layer is given no weights."""
+    if "edge_weight" not in context.given:
         return edges.present
-    return edges.present * site.listed("edge_weight", edges, as_column)
+    return edges.present * context.listed("edge_weight", edges, as_column)
 
 
-def averaged(edges: Edges) -> Tensor | Weights:
-    """Scalars [E, W], not to be written to: one over the number of the row's present edges."""
-    if edges.near:
+def mean_weights(edges: Edges) -> Tensor | Weights:
+    """Scalars [E, W], read-only: one over the number of the row's present edges."""
+    if edges.as_delta:
         return Weights(
-            "count", lambda plan: plan.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1)
+            "count", lambda layout: layout.degrees(None, None), head=lambda n: 1 / np.maximum(n, 1)
         )
     return edges.shared(
         "mean",
@@ -117,8 +117,8 @@ def linear_sum(
 ) -> Tensor:
     """sum(weights * (x @ weight.T)) + bias, in the cheaper order.
 
-    Rows that are the same for every candidate are mapped once per field; other rows are summed first, where
-    fewer rows receive than send and a row does not get wider by it.
+    Rows that are the same for every candidate are mapped once per field; other rows are summed
+    first if that takes fewer multiply-adds.
     """
     if x.varies and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)
@@ -127,6 +127,6 @@ def linear_sum(
 
 
 def _sum_first(edges: Edges, into: int, out: int) -> bool:
-    """Whether E * into + R * into * out multiply-adds are less than R_in * into * out + E * out."""
+    """Whether E * into + R * into * out multiply-adds are fewer than R_in * into * out + E * out."""
     one = edges.list
     return one.size * into + one.rows * into * out < one.rows_in * into * out + one.size * out

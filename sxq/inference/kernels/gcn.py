@@ -2,12 +2,14 @@
 
 from torch import Tensor
 
-from sxq.inference.kernels.base import Kernel, LayerContext, linear_sum, weighted
+from sxq.inference.kernels.base import Kernel, LayerContext, edge_weights, linear_sum
 from sxq.inference.kernels.norm import norm
 from sxq.inference.tiles.tile import Rows
 
 
-class GCN(Kernel):
+class GCNKernel(Kernel):
+    """out = sum of w lin(x_j), with or without symmetric normalisation."""
+
     takes = ("edge_weight",)
 
     def __init__(self, layer, given):
@@ -18,11 +20,11 @@ class GCN(Kernel):
             norm(layer.add_self_loops, 2.0 if layer.improved else 1.0) if layer.normalize else None
         )
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
         if self.norm:
-            edges = self.norm.edges(site)
-            weights = self.norm.weights(site, edges)
+            edges = self.norm.edges(context)
+            weights = self.norm.weights(context, edges)
         else:
-            edges = site.edges()
-            weights = weighted(site, edges)
+            edges = context.edges()
+            weights = edge_weights(context, edges)
         return linear_sum(edges, x, weights, self.layer.lin.weight, self.layer.bias)

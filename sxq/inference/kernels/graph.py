@@ -1,16 +1,25 @@
-"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours beside
-the mapped node itself.
+"""GraphConv (Morris et al. 2019) and LEConv (Ranjan et al. 2020): weighted sums of mapped neighbours,
+plus the mapped node itself.
 """
 
 from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, averaged, linear_sum, weighted
+from sxq.inference.kernels.base import (
+    SCALARS,
+    Kernel,
+    LayerContext,
+    edge_weights,
+    linear_sum,
+    mean_weights,
+)
 from sxq.inference.tiles.tile import Rows, by_column
 from sxq.inference.tracing.rowwise import Untraceable
 
 
-class Graph(Kernel):
+class GraphConvKernel(Kernel):
+    """out = lin_rel(sum, mean or maximum of w x_j) + lin_root(x_i)."""
+
     takes = ("edge_weight",)
 
     def __init__(self, layer, given):
@@ -22,24 +31,22 @@ class Graph(Kernel):
             )
         self.sums = not given and type(layer.aggr_module) is not MaxAggregation
 
-    def held(self, channels: int) -> int:
+    def scalars_per_message(self, channels: int) -> int:
         return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
-        layer, edges = self.layer, site.edges()
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
+        layer, edges = self.layer, context.edges()
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_rel(edges.maximum(x))
         else:
-            weights = weighted(site, edges)
-            if (
-                type(layer.aggr_module) is MeanAggregation
-            ):  # the mean is over edges, whatever they weigh
-                weights = weights * averaged(edges) if site.given else averaged(edges)
+            weights = edge_weights(context, edges)
+            if type(layer.aggr_module) is MeanAggregation:  # over the number of edges, not weights
+                weights = weights * mean_weights(edges) if context.given else mean_weights(edges)
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
-        return out.add_(x.within(site.hop).apply(layer.lin_root, layer.lin_root).table)
+        return out.add_(x.within(context.hop).apply(layer.lin_root, layer.lin_root).table)
 
 
-class LE(Kernel):
+class LEKernel(Kernel):
     """out = lin3(x_i) + sum of w lin1(x_j) - lin2(x_i) times the sum of w."""
 
     takes = ("edge_weight",)
@@ -48,9 +55,11 @@ class LE(Kernel):
         super().__init__(layer, given)
         self.require_sum()
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
-        layer, edges, own = self.layer, site.edges(), x.within(site.hop)
-        weights = weighted(site, edges)
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
+        layer = self.layer
+        edges = context.edges()
+        own = x.within(context.hop)
+        weights = edge_weights(context, edges)
         total = by_column(edges.weight(weights)).unsqueeze(1)
         out = edges.sum(x.apply(layer.lin1, layer.lin1), weights)
         out += own.apply(layer.lin3, layer.lin3).table

@@ -1,7 +1,7 @@
-"""Pooling: from one row for every node to one row for every graph, for models that classify graphs.
+"""Pooling: from one row per node to one row per graph, for graph classifiers.
 
-Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units exist.
-G \\ G_s keeps all nodes; and the empty candidate stands for the nodes without any edge.
+Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units
+exist. G \\ G_s keeps all nodes. The empty candidate is the graph of all nodes without any edge.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch_geometric.nn import aggr
 from torch_geometric.utils import scatter
 
-from sxq.inference.tiles.field import FieldPlan, Incidence
+from sxq.inference.tiles.layout import FieldLayout, Incidence
 from sxq.inference.tiles.tile import LOWEST, Tile, bag, by_column, largest
 from sxq.inference.tracing.rowwise import Untraceable
 
@@ -36,15 +36,14 @@ class Pool:
 
 
 class _Slabs:
-    """The graphs of a tile: which of their rows exist, in which column."""
+    """The graphs of a tile: says which of their rows exist in which column."""
 
     def __init__(self, tile: Tile):
         frame, self.columns = tile.frame, tile.columns
-        rows = np.repeat([plan.rows(0) for plan in frame.fields], frame.counts)
+        rows = np.repeat([layout.rows(0) for layout in frame.fields], frame.counts)
         self.rows, self.count, device = int(rows.sum()), len(rows), frame.device
-        self.owner = torch.from_numpy(np.repeat(np.arange(len(rows)), rows)).to(
-            device
-        )  # [R] slab of a row
+        owner = np.repeat(np.arange(len(rows)), rows)
+        self.owner = torch.from_numpy(owner).to(device)  # [R] slab of a row
         start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
         column = torch.arange(self.columns, device=device)[:, None]
         self.start = (start + column * self.rows).view(-1)
@@ -63,33 +62,35 @@ class _Slabs:
 
 
 def _exists(tile: Tile, owner: Tensor) -> Tensor:
-    """[R, W] one for every node that is part of the graph."""
+    """[R, W] one for every node that is in the graph."""
     units_of_nodes, units = tile.degrees("ends", _ends), tile.degrees("units", _units)
     exists = (units_of_nodes > 0) | (units == 0).index_select(0, owner)
     exists[:, tile.width :] = True
     return exists.float()
 
 
-def _ends(plan: FieldPlan) -> Incidence:
+def _ends(layout: FieldLayout) -> Incidence:
     """The units of each node."""
-    ends = plan.field.ends.ravel()
+    ends = layout.field.ends.ravel()
     order = np.argsort(ends, kind="stable")
-    index = np.tile(np.arange(plan.units), 2)[order]
-    return _incidence(plan, index, np.searchsorted(ends[order], np.arange(plan.rows(0))))
+    index = np.tile(np.arange(layout.units), 2)[order]
+    return _incidence(layout, index, np.searchsorted(ends[order], np.arange(layout.rows(0))))
 
 
-def _units(plan: FieldPlan) -> Incidence:
+def _units(layout: FieldLayout) -> Incidence:
     """All units, as one row."""
-    return _incidence(plan, np.arange(plan.units), np.zeros(1))
+    return _incidence(layout, np.arange(layout.units), np.zeros(1))
 
 
-def _incidence(plan: FieldPlan, index: np.ndarray, start: np.ndarray) -> Incidence:
+def _incidence(layout: FieldLayout, index: np.ndarray, start: np.ndarray) -> Incidence:
     weight = np.ones(len(index), np.float32)
-    return Incidence(*map(plan.to_device, (index.astype(np.int32), weight, start.astype(np.int32))))
+    return Incidence(
+        *map(layout.to_device, (index.astype(np.int32), weight, start.astype(np.int32)))
+    )
 
 
 def pool_of(node: fx.Node, module: nn.Module | None) -> Pool | None:
-    """The pooling a recorded call is, if it is one: `scatter` over the batch, or an aggregation module."""
+    """The pooling of a recorded call, or None: `scatter` over the batch, or an aggregation module."""
     if module is not None:
         return Pool(MODULES[type(module)]) if type(module) in MODULES else None
     return Pool(node.kwargs.get("reduce", "sum")) if node.target is scatter else None

@@ -1,4 +1,4 @@
-"""SAGEConv (Hamilton et al. 2017): mean, sum or maximum of the neighbours, beside the node itself.
+"""SAGEConv (Hamilton et al. 2017): mean, sum or maximum of the neighbours, plus the node itself.
 
 A node without neighbours gets 0 for them, whatever the aggregation.
 """
@@ -7,31 +7,33 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, averaged, linear_sum
+from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, linear_sum, mean_weights
 from sxq.inference.tiles.tile import Rows
 from sxq.inference.tracing.rowwise import Untraceable
 
 
-class SAGE(Kernel):
+class SAGEKernel(Kernel):
+    """out = lin_l(mean, sum or maximum of x_j) + lin_r(x_i)."""
+
     def __init__(self, layer, given):
         super().__init__(layer, given)
         if type(layer.aggr_module) not in (MeanAggregation, SumAggregation, MaxAggregation):
             raise Untraceable(f"SAGEConv with aggr={layer.aggr!r}")
         self.sums = type(layer.aggr_module) is not MaxAggregation
 
-    def held(self, channels: int) -> int:
+    def scalars_per_message(self, channels: int) -> int:
         return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
-        layer, edges = self.layer, site.edges()
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
+        layer = self.layer
+        edges = context.edges()
         source = x.apply(lambda rows: layer.lin(rows).relu(), self) if layer.project else x
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_l(edges.maximum(source))
         else:
-            weights = (
-                edges.present if type(layer.aggr_module) is SumAggregation else averaged(edges)
-            )
+            sums = type(layer.aggr_module) is SumAggregation
+            weights = edges.present if sums else mean_weights(edges)
             out = linear_sum(edges, source, weights, layer.lin_l.weight, layer.lin_l.bias)
         if layer.root_weight:
-            out += x.within(site.hop).apply(layer.lin_r, layer.lin_r).table
+            out += x.within(context.hop).apply(layer.lin_r, layer.lin_r).table
         return normalize(out, p=2.0, dim=-1) if layer.normalize else out

@@ -1,6 +1,6 @@
 """TransformerConv (Shi et al. 2021): attention by scaled products of queries and keys.
 
-With edge attributes keys and values are vectors per message, and messages are stored.
+With edge attributes, keys and values are vectors per message, so messages are stored.
 """
 
 import math
@@ -13,7 +13,9 @@ from sxq.inference.tiles.tile import Edges, Rows
 from sxq.inference.tracing.rowwise import Untraceable
 
 
-class Transformer(Kernel):
+class TransformerKernel(Kernel):
+    """Attention softmax(q_i . (k_j + e_ji) / sqrt(C)) over values v_j + e_ji, plus the skip."""
+
     takes = ("edge_attr",)
 
     def __init__(self, layer, given):
@@ -22,26 +24,27 @@ class Transformer(Kernel):
         if given and layer.lin_edge is None:
             raise Untraceable("TransformerConv is given edge_attr without edge_dim")
 
-    def held(self, channels: int) -> int:
+    def scalars_per_message(self, channels: int) -> int:
         return self.layer.heads * (SCALARS + 3 * self.layer.out_channels)
 
-    def run(self, x: Rows, site: LayerContext) -> Tensor:
-        layer, edges = self.layer, site.edges()
+    def run(self, x: Rows, context: LayerContext) -> Tensor:
+        layer = self.layer
+        edges = context.edges()
         keys = edges.gather(x.apply(layer.lin_key, layer.lin_key))
-        if site.given:
-            keys = keys + site.listed("edge_attr", edges, self._embed)
-        keys *= edges.gather_heads(x.within(site.hop).apply(layer.lin_query, layer.lin_query))
+        if context.given:
+            keys = keys + context.listed("edge_attr", edges, self._embed)
+        keys *= edges.gather_heads(x.within(context.hop).apply(layer.lin_query, layer.lin_query))
         products = keys.unflatten(-1, (layer.heads, -1)).sum(dim=-1)
         logits = products.transpose(0, 1) / math.sqrt(layer.out_channels)
-        out = self._values(x, edges, edges.softmax(logits), site)
+        out = self._values(x, edges, edges.softmax(logits), context)
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
-        return self._with_root(out, x.within(site.hop)) if layer.root_weight else out
+        return self._with_root(out, x.within(context.hop)) if layer.root_weight else out
 
-    def _values(self, x: Rows, edges: Edges, attention: Tensor, site: LayerContext) -> Tensor:
+    def _values(self, x: Rows, edges: Edges, attention: Tensor, context: LayerContext) -> Tensor:
         """[T, H, C]"""
         out = edges.sum(x.apply(self.layer.lin_value, self.layer.lin_value), attention)
-        if site.given:
-            values = site.listed("edge_attr", edges, self._embed)
+        if context.given:
+            values = context.listed("edge_attr", edges, self._embed)
             split = values.unflatten(-1, (self.layer.heads, -1)).unbind(1)
             out += torch.stack(
                 [

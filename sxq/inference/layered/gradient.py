@@ -1,9 +1,10 @@
-"""The layers of a traced model under a soft mask, for gradients: every column a copy of the field with other weights.
+"""The layers of a traced model under an edge mask, differentiated with respect to the mask.
 
-What PyG's `set_masks` does: a mask multiplies messages, after normalisation or softmax, whose degrees and sums stay
-those of the whole field. So what kernels work out about edges is the same for all columns, one column wide, and only
-the sums differ; the constants of the field, the rows that are needed and the operations are those of the layered
-backend.
+Every column of a tile is a copy of the field with other weights. The mask acts as PyG's `set_masks`
+does: it multiplies messages after normalisation or softmax, whose degrees and sums stay those of
+the whole field. So the scalars of edges are the same for all columns and one column wide, and only
+the sums differ. The constants of the field, the rows that are needed and the operations are those
+of the layered backend.
 """
 
 from collections.abc import Callable
@@ -11,36 +12,35 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import EXTRA, FieldPlan, Loops
+from sxq.inference.tiles.layout import EXTRA_ROWS, FieldLayout, Loops
 from sxq.inference.tiles.tile import Edges, Rows, Tile
 from sxq.inference.tracing.rowwise import Untraceable
 
 
-class SoftTile(Tile):
-    """Copies of one field, whose plan was loaded outside of inference mode."""
+class MaskedTile(Tile):
+    """Copies of one field, whose layout was loaded outside of inference mode."""
 
-    def __init__(self, plan: FieldPlan, mask: Tensor):
-        self.frame, self.columns, self.mask = (
-            plan,
-            mask.shape[1],
-            mask,
-        )  # [U + EXTRA, W]: units, loops, halo
-        self.masks = torch.ones(
-            plan.units + EXTRA, 1, device=plan.device
-        )  # all there is, for degrees
+    def __init__(self, layout: FieldLayout, mask: Tensor):
+        self.frame = layout
+        self.columns = mask.shape[1]
+        self.mask = mask  # [U + EXTRA_ROWS, W]: units, loops, halo
+        # Degrees are those of the whole field: everything is present.
+        self.masks = torch.ones(layout.units + EXTRA_ROWS, 1, device=layout.device)
         self._memory = {}
 
-    def edges(self, hop: int, loops: Loops) -> "Soft":
-        return self.memo((hop, loops), lambda: Soft(self, hop, loops))
+    def edges(self, hop: int, loops: Loops) -> "MaskedEdges":
+        return self.memo((hop, loops), lambda: MaskedEdges(self, hop, loops))
 
 
-class Soft(Edges):
-    """Messages that are multiplied by the mask where they are summed. Scalars are [E, 1] or [E, 1, H] as long as
-    they do not depend on rows that vary."""
+class MaskedEdges(Edges):
+    """Messages that are multiplied by the mask where they are summed.
+
+    Scalars are [E, 1] or [E, 1, H] as long as they do not depend on rows that vary.
+    """
 
     @property
     def factors(self) -> Tensor:
-        """[E, W] the mask of every edge."""
+        """The mask [E, W] of every edge."""
         return self.shared("mask", lambda edges: edges.tile.mask.index_select(0, edges.list.mask))
 
     def _masked(self, weights: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Soft(Edges):
         return super().sum_messages(messages, self._masked(weights))
 
     def softmax(self, logits: Tensor) -> Tensor:
-        """As ever, in steps that can be differentiated."""
+        """The same attention, in steps that can be differentiated."""
         weights = (logits - self.heads(self.largest(logits.detach()))).exp()
         return weights / (self.heads(self.total(weights)) + 1e-16)
 
@@ -66,17 +66,18 @@ class Soft(Edges):
     sum_constant = maximum
 
 
-def slopes(
+def mask_gradient(
     run: Callable[[Tile], Tensor],
     odds: Callable[[Tensor], Tensor],
-    plan: FieldPlan,
+    layout: FieldLayout,
     weights: Tensor,
 ) -> Tensor:
-    """Derivatives [U + EXTRA, W] of odds(output [W, C]) [W] with respect to the weights [U + EXTRA, W] of messages.
+    """Derivatives [U + EXTRA_ROWS, W] of odds(output [W, C]) [W] with respect to message weights.
 
-    Raises Untraceable or RuntimeError for layers that cannot be differentiated this way.
+    `weights` has the shape of the result. Raises Untraceable or RuntimeError for layers that cannot
+    be differentiated this way.
     """
     mask = weights.requires_grad_()
-    with torch.enable_grad(), SoftTile(plan, mask) as tile:
-        (slope,) = torch.autograd.grad(odds(run(tile)).sum(), mask, allow_unused=True)
-    return torch.zeros_like(weights) if slope is None else slope
+    with torch.enable_grad(), MaskedTile(layout, mask) as tile:
+        (gradient,) = torch.autograd.grad(odds(run(tile)).sum(), mask, allow_unused=True)
+    return torch.zeros_like(weights) if gradient is None else gradient

@@ -1,9 +1,9 @@
-"""From what is asked to what runs together: batches cut and merged into tiles of a good size.
+"""Cuts and merges batches into jobs, each of which becomes one tile of a good size.
 
-Too large a tile leaves the caches, too small a one is all overhead. A large batch is cut into tiles of its
-own; the small batches of several fields share tiles, in slabs of a few candidates each. On a CPU every tile
-runs on one thread, and tiles run side by side: an operation this small gains nothing from a second thread,
-and loses much where that thread has to be waited for.
+A tile that is too large leaves the caches; one that is too small is mostly overhead. A large batch
+is cut into tiles of its own; small batches of several fields share tiles, in slabs of a few
+candidates each. On a CPU every tile runs on one thread, and tiles run side by side: an operation
+this small gains nothing from a second thread, and loses much by waiting for it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,44 +12,45 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sxq.inference import CandidateBatch
-from sxq.inference.delta.bases import states_of
-from sxq.inference.delta.match import Near, near
-from sxq.inference.delta.tile import NearTile
-from sxq.inference.tiles.field import FieldPlan
+from sxq.inference.delta.bases import bases_of
+from sxq.inference.delta.delta_tile import DeltaTile
+from sxq.inference.delta.match import DeltaMatch, match
+from sxq.inference.tiles.layout import FieldLayout
 from sxq.inference.tiles.tile import Tile
 from sxq.inference.tiles.union import Union
 
-LARGEST = {
-    "cpu": 2**18,
-    "cuda": 2**25,
-}  # messages of a tile's widest layer: caches hold them, a GPU is full
-NARROW = 16  # candidates side by side in a tile at least, however large their field: shorter runs are slow
-FEWEST = 4  # that are cut from a batch for another thread: two take as long as four
+# Messages of a tile's widest layer: they fit the caches of a CPU, and fill a GPU.
+LARGEST = {"cpu": 2**18, "cuda": 2**25}
+NARROW = 16  # least candidates in a tile, however large their field: shorter runs are slow
+FEWEST = 4  # least candidates cut off for another thread: two take as long as four
 SMALLEST = 2**19  # messages below which a tile is not cut for the sake of another thread
 ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
 WIDE = 2**15  # messages of the widest layer from which differences pay
 NEAR = 2**15  # rows that receive in a tile of differences
-SLAB = 8  # candidates of one field side by side where several fields share a tile
+SLAB = 8  # candidates of one field side by side in a tile that several fields share
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TileJob:
-    """What becomes one tile."""
+    """The parts of one or more batches that run in one tile."""
 
-    slab: int  # candidates side by side, where there are several fields
-    owners: list[int] = field(default_factory=list)  # which batch each part is from
-    fields: list[FieldPlan] = field(default_factory=list)
+    slab: int  # candidates side by side, if there are several fields
+    owners: list[int] = field(default_factory=list)  # number of the batch of each part
+    fields: list[FieldLayout] = field(default_factory=list)
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
-    rows: list[np.ndarray | slice] = field(
-        default_factory=list
-    )  # which candidates of its batch a part holds
-    near: Near | None = None  # where they are computed as differences
+    # The candidates of its batch that each part holds.
+    rows: list[np.ndarray | slice] = field(default_factory=list)
+    match: DeltaMatch | None = None  # set if they are computed as differences from bases
 
     def add(
-        self, owner: int, plan: FieldPlan, bits: np.ndarray, rows: np.ndarray | slice = slice(None)
+        self,
+        owner: int,
+        layout: FieldLayout,
+        bits: np.ndarray,
+        rows: np.ndarray | slice = slice(None),
     ) -> "TileJob":
         self.owners.append(owner)
-        self.fields.append(plan)
+        self.fields.append(layout)
         self.bits.append(bits)
         self.rows.append(rows)
         return self
@@ -60,71 +61,72 @@ class TileJob:
 
     @property
     def slabs(self) -> list[int]:
-        """How many of each field."""
+        """The number of slabs of each field."""
         return [-(-len(bits) // self.width) for bits in self.bits]
 
     def tile(self) -> Tile:
-        if self.near:
-            return NearTile(self.near)
+        if self.match:
+            return DeltaTile(self.match)
         frame = self.fields[0] if len(self.fields) == 1 else Union(self.fields, self.slabs)
         return Tile(frame, self.bits, self.width)
 
 
 def pack(
-    cuts: Sequence[CandidateBatch],
-    messages: Callable[[FieldPlan], int],
+    batches: Sequence[CandidateBatch],
+    messages: Callable[[FieldLayout], int],
     device: str,
     threads: int,
-    differences: bool = False,
+    as_delta: bool = False,
 ) -> list[TileJob]:
-    """Loads of all candidates; `messages(plan)` says how many a candidate's graph has in its widest layer.
-    `differences`: whether the first layers can be computed that way."""
-    sizes = [2 * messages(cut.field) for cut in cuts]
-    total = sum(size * len(cut.bits) for size, cut in zip(sizes, cuts))
-    limit = (
-        LARGEST[device]
-        if device != "cpu"
-        else min(LARGEST[device], max(SMALLEST, -(-total // threads)))
-    )
+    """The jobs of all candidates.
+
+    `messages(layout)` is the number of messages that a candidate's graph has in its widest layer;
+    `as_delta` allows the first layers to be computed as differences.
+    """
+    sizes = [2 * messages(batch.field) for batch in batches]
+    total = sum(size * len(batch.bits) for size, batch in zip(sizes, batches))
+    limit = LARGEST[device]
+    if device == "cpu":
+        limit = min(limit, max(SMALLEST, -(-total // threads)))
     widths = [
-        max(limit // size, min(NARROW, max(FEWEST, -(-len(cut.bits) // threads))))
-        for size, cut in zip(sizes, cuts)
+        max(limit // size, min(NARROW, max(FEWEST, -(-len(batch.bits) // threads))))
+        for size, batch in zip(sizes, batches)
     ]
-    if len(cuts) == 1:
-        return list(_cut(0, cuts[0], widths[0], differences and sizes[0] >= WIDE))
-    small = [size * len(cut.bits) < ALONE for size, cut in zip(sizes, cuts)]
-    loads = [
-        load
-        for owner, (cut, size) in enumerate(zip(cuts, sizes))
+    if len(batches) == 1:
+        return list(_cut(0, batches[0], widths[0], as_delta and sizes[0] >= WIDE))
+    small = [size * len(batch.bits) < ALONE for size, batch in zip(sizes, batches)]
+    jobs = [
+        job
+        for owner, (batch, size) in enumerate(zip(batches, sizes))
         if not small[owner]
-        for load in _cut(owner, cut, widths[owner], differences and size >= WIDE)
+        for job in _cut(owner, batch, widths[owner], as_delta and size >= WIDE)
     ]
-    shared = [(owner, cut, sizes[owner]) for owner, cut in enumerate(cuts) if small[owner]]
-    return loads + list(_merge(shared, limit))
+    shared = [(owner, batch, sizes[owner]) for owner, batch in enumerate(batches) if small[owner]]
+    return jobs + list(_merge(shared, limit))
 
 
-def _cut(owner: int, cut: CandidateBatch, width: int, differences: bool) -> Iterator[TileJob]:
-    """A batch in equal pieces of at most `width` candidates, apart those that are near to a state."""
-    if len(cut.bits) <= width and not differences:
-        yield TileJob(width).add(owner, cut.field, cut.bits)
+def _cut(owner: int, batch: CandidateBatch, width: int, as_delta: bool) -> Iterator[TileJob]:
+    """A batch in equal pieces of at most `width` candidates; those near a base are jobs of their own."""
+    if len(batch.bits) <= width and not as_delta:
+        yield TileJob(slab=width).add(owner, batch.field, batch.bits)
         return
-    rest = np.arange(len(cut.bits))
-    if differences:
-        left, depth = [], cut.field.depth
-        largest = max(
-            cut.field.rows(depth - 1), cut.field.rows(depth) // 16
-        )  # these are only flags and degrees
+    rest = np.arange(len(batch.bits))
+    if as_delta:
+        left = []
+        depth = batch.field.depth
+        # The outermost rows have only flags and degrees, so they count less.
+        largest = max(batch.field.rows(depth - 1), batch.field.rows(depth) // 16)
         for number, rows in enumerate(_pieces(rest, max(1, NEAR // largest))):
-            found = near(cut.field, states_of(cut.field), cut.bits[rows], moving=number == 0)
+            found = match(batch.field, bases_of(batch.field), batch.bits[rows], moving=number == 0)
             if found:
-                yield TileJob(width, near=found).add(
-                    owner, cut.field, found.changes.bits, rows[found.rows]
+                yield TileJob(slab=width, match=found).add(
+                    owner, batch.field, found.changes.bits, rows[found.rows]
                 )
                 rows = np.delete(rows, found.rows)
             left.append(rows)
         rest = np.concatenate(left)
     for rows in _pieces(rest, width):
-        yield TileJob(width).add(owner, cut.field, cut.bits[rows], rows)
+        yield TileJob(slab=width).add(owner, batch.field, batch.bits[rows], rows)
 
 
 def _pieces(rows: np.ndarray, width: int) -> list[np.ndarray]:
@@ -132,15 +134,17 @@ def _pieces(rows: np.ndarray, width: int) -> list[np.ndarray]:
 
 
 def _merge(small: Sequence[tuple[int, CandidateBatch, int]], limit: int) -> Iterator[TileJob]:
-    """Batches of several fields, one behind the other, as many as a tile holds."""
-    slab = min(SLAB, max((len(cut.bits) for _, cut, _ in small), default=1))
-    load, free = TileJob(slab), limit
-    for owner, cut, size in small:
-        cost = size * slab * -(-len(cut.bits) // slab)
-        if load.owners and cost > free:
-            yield load
-            load, free = TileJob(slab), limit
-        load.add(owner, cut.field, cut.bits)
+    """Jobs of the batches of several fields, each with as many as a tile holds."""
+    slab = min(SLAB, max((len(batch.bits) for _, batch, _ in small), default=1))
+    job = TileJob(slab=slab)
+    free = limit
+    for owner, batch, size in small:
+        cost = size * slab * -(-len(batch.bits) // slab)
+        if job.owners and cost > free:
+            yield job
+            job = TileJob(slab=slab)
+            free = limit
+        job.add(owner, batch.field, batch.bits)
         free -= cost
-    if load.owners:
-        yield load
+    if job.owners:
+        yield job

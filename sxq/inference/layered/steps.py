@@ -1,8 +1,8 @@
-"""From a module to a list of steps: message-passing layers, and row-wise operations between them.
+"""Turns a module into a list of steps: message-passing layers, and row-wise operations between them.
 
-`torch.fx` records the forward pass with the message-passing layers as leaves and unused arguments as their
-defaults. Each step then learns, from a walk backwards, how many hops around the target its rows are needed:
-the output at the target alone, the input of a layer one hop further out than its output.
+`torch.fx` records the forward pass with the message-passing layers as leaves and unused arguments
+as their defaults. A walk backwards then tells each step how many hops around the target its rows
+are needed: the output at the target alone, the input of a layer one hop further than its output.
 """
 
 import inspect
@@ -16,28 +16,31 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels import Kernel, kernel_of
 from sxq.inference.kernels.pool import Pool, pool_of
-from sxq.inference.tracing.record import name_of, record
+from sxq.inference.tracing.fx_graph import name_of, trace_graph
 from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
 
-NODES, EDGES, GRAPHS, PLAIN = "nodes", "edges", "graphs", "plain"  # what a value has one row for
-INDEX, BATCH = (
-    "index",
-    "batch",
-)  # edge_index, and the graph of each node: only layers and poolings read these
+# The kind of a value: it has one row per node, edge or graph, or it is a plain value.
+NODES = "nodes"
+EDGES = "edges"
+GRAPHS = "graphs"
+PLAIN = "plain"
+# Two more kinds, which only layers and poolings may read: edge_index, and the graph of each node.
+INDEX = "index"
+BATCH = "batch"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Step:
     """One operation of the model."""
 
     name: str
     kind: str  # NODES, EDGES, GRAPHS or PLAIN
-    hop: int  # rows within so many hops are needed (NODES); a model that pools needs all rows
+    hop: int  # rows within so many hops are needed (NODES); a graph classifier needs all rows
     varies: bool  # whether it depends on the candidate
     call: Callable | None  # None for an input and for a layer
-    args: tuple  # may hold fx nodes
+    args: tuple  # may contain fx nodes
     kwargs: Mapping[str, Any]
-    input: str | None  # which argument of forward an input is
+    input: str | None  # the name of the argument of forward, for an input
     kernel: Kernel | None  # of a layer
     pool: Pool | None
     given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
@@ -51,19 +54,22 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class ModelSteps:
     """A model as steps, in order; the last one is the output."""
 
-    steps: Mapping[str, Step]  # by name, in order
-    output: str  # name of the step that is the answer
-    hops: int  # how far the rows of the input are needed
+    by_name: Mapping[str, Step]  # in order
+    output: str  # name of the step that gives the output
+    hops: int  # how far around the target the rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
     pools: bool  # whether the output is one row per graph
 
 
-def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
-    """The steps of a model with forward(x, edge_index, *arguments). Raises Untraceable with the reason."""
-    module, graph = record(module, arguments, inputs=2)
+def steps_of(module: nn.Module, arguments: tuple[str, ...]) -> ModelSteps:
+    """The steps of a model with forward(x, edge_index, *arguments).
+
+    Raises Untraceable with the reason.
+    """
+    module, graph = trace_graph(module, arguments, inputs=2)
     reader = _Reader(module)
     for node in graph.nodes:
         reader.read(node)
@@ -78,13 +84,13 @@ def trace(module: nn.Module, arguments: tuple[str, ...]) -> Trace:
         if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)
     }
     varying = tuple(step for step in steps.values() if step.varies)
-    return Trace(
+    return ModelSteps(
         steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS
     )
 
 
 class _Reader:
-    """Says of every recorded node what it has rows for, and refuses what is not known to be safe."""
+    """Finds the kind of every recorded node, and refuses operations not known to be safe."""
 
     def __init__(self, module: nn.Module):
         self.module = module
@@ -99,17 +105,17 @@ class _Reader:
     def step(self, node: fx.Node) -> Step:
         meta = node.meta
         return Step(
-            node.name,
-            meta["kind"],
-            meta["hop"],
-            meta["varies"],
-            meta["call"],
-            node.args,
-            node.kwargs,
-            node.target if node.op == "placeholder" else None,
-            meta.get("kernel"),
-            meta.get("pool"),
-            meta.get("given", {}),
+            name=node.name,
+            kind=meta["kind"],
+            hop=meta["hop"],
+            varies=meta["varies"],
+            call=meta["call"],
+            args=node.args,
+            kwargs=node.kwargs,
+            input=node.target if node.op == "placeholder" else None,
+            kernel=meta.get("kernel"),
+            pool=meta.get("pool"),
+            given=meta.get("given", {}),
         )
 
     def _placeholder(self, node: fx.Node) -> None:
@@ -153,9 +159,8 @@ class _Reader:
         elif pool := pool_of(node, None):
             self._pool(node, pool)
         elif name == "size" and node.args[1:] == (0,):
-            node.meta.update(
-                kind=PLAIN, size=True, varies=False, call=lambda *_: -1
-            )  # for `view` alone
+            # Only `view` and `reshape` may use the number of nodes; -1 stands for it there.
+            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)
         else:
             check_operation(name, node)
             self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
@@ -216,7 +221,7 @@ class _Reader:
 
 
 def _reach(graph: fx.Graph, output: fx.Node) -> None:
-    """How many hops around the target every node's rows are needed: a walk backwards."""
+    """Walks backwards to find how many hops around the target each node's rows are needed."""
     for node in reversed(graph.nodes):
         kernel = node.meta.get("kernel")
         for source in node.all_input_nodes if node.op != "output" else ():
@@ -226,7 +231,7 @@ def _reach(graph: fx.Graph, output: fx.Node) -> None:
 
 
 def _may_overwrite(node: fx.Node) -> bool:
-    """Whether all an operation reads is the fresh table of a layer, which nobody else reads."""
+    """Whether an operation only reads the new table of a layer, which no other operation reads."""
     if len(node.args) != 1 or node.kwargs:
         return False
     layer = node.args[0].meta.get("kernel")

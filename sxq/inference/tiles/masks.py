@@ -1,8 +1,8 @@
-"""From candidates' bits to the table of masks: a row per unit of every slab, a column per graph.
+"""Turns candidates' bits into the mask table: a row per unit of every slab, a column per graph.
 
-The first half of the columns is G_s of every candidate, the second half G \\ G_s. Behind the units of each slab
-are a row of ones, for what is always there, and a row that says whether the halo is. A slab may be wider than the
-candidates left for it; those columns are empty candidates.
+The first half of the columns is G_s of every candidate, the second half G \\ G_s. Behind the units
+of each slab are a row of ones, for edges that are always present, and a row for the halo. A slab
+may be wider than the candidates left for it; the other columns are empty candidates.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import EXTRA, HALO, ONES
+from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO, ROW_ONES
 
-FEW = 16  # candidates, below which torch turns the bits of one slab around faster than numpy
+FEW = 16  # candidates below which torch transposes the bits of one slab faster than numpy
 
 
 def masks(
     units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device
 ) -> Tensor:
-    """[sum of slabs (U + EXTRA), 2 * width] of some fields, whose bits are [n, U] each; built on the device.
+    """The table [sum of slabs (U + EXTRA_ROWS), 2 * width] of fields with bits [n, U] each.
 
-    On a CPU by numpy, whose small operations cost a fraction of torch's."""
+    It is built on the device; on a CPU by numpy, whose small operations cost a fraction of torch's.
+    """
     if torch.device(device).type == "cpu":
         if len(bits) == 1 and width == len(bits[0]) < FEW:
             return _of_few(bits[0])
@@ -31,61 +32,63 @@ def masks(
 
 def _of_few(bits: np.ndarray) -> Tensor:
     n, units = bits.shape
-    table = np.empty((2 * n, units + EXTRA), bool)
+    table = np.empty((2 * n, units + EXTRA_ROWS), bool)
     table[:n, :units] = bits
     np.logical_not(bits, out=table[n:, :units])
-    table[:, units + ONES], table[:n, units + HALO], table[n:, units + HALO] = True, False, True
+    table[:, units + ROW_ONES] = True
+    table[:n, units + ROW_HALO] = False
+    table[n:, units + ROW_HALO] = True
     return torch.from_numpy(table).T.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _on_host(
     units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int
 ) -> np.ndarray:
-    table, start = (
-        np.empty(
-            (sum((u + EXTRA) * count for u, count in zip(units, slabs)), 2 * width), np.float32
-        ),
-        0,
-    )
+    rows = sum((size + EXTRA_ROWS) * count for size, count in zip(units, slabs))
+    table = np.empty((rows, 2 * width), np.float32)
+    start = 0
     for own, size, count in zip(bits, units, slabs):
-        block = table[start : start + count * (size + EXTRA)].reshape(
-            count, size + EXTRA, 2 * width
+        block = table[start : start + count * (size + EXTRA_ROWS)].reshape(
+            count, size + EXTRA_ROWS, 2 * width
         )
         _fill(block[:, :size], own, width)
-        block[:, size + ONES] = 1
-        block[:, size + HALO, :width], block[:, size + HALO, width:] = 0, 1
-        start += count * (size + EXTRA)
+        block[:, size + ROW_ONES] = 1
+        block[:, size + ROW_HALO, :width] = 0
+        block[:, size + ROW_HALO, width:] = 1
+        start += count * (size + EXTRA_ROWS)
     return table
 
 
 def _fill(block: np.ndarray, bits: np.ndarray, width: int) -> None:
-    """Bits [n, U] into [slabs, U, 2 * width]: `width` candidates to a slab, in the last perhaps fewer."""
+    """Bits [n, U] into [slabs, U, 2 * width]: `width` candidates per slab, in the last perhaps fewer."""
     full, left = divmod(len(bits), width)
     for slab in range(full):
         block[slab, :, :width] = np.ascontiguousarray(bits[slab * width : (slab + 1) * width].T)
     if left:
-        block[full, :, :left], block[full, :, left:width] = bits[full * width :].T, 0
+        block[full, :, :left] = bits[full * width :].T
+        block[full, :, left:width] = 0
     np.subtract(1, block[..., :width], out=block[..., width:])
 
 
 def _on_device(
     units: Sequence[int], slabs: Sequence[int], bits: Sequence[np.ndarray], width: int, device
 ) -> Tensor:
-    total = [(size + EXTRA) * count for size, count in zip(units, slabs)]
+    total = [(size + EXTRA_ROWS) * count for size, count in zip(units, slabs)]
     table = torch.zeros(sum(total), 2 * width, device=device)
     sources = torch.from_numpy(np.concatenate([own.ravel() for own in bits])).to(device)
     blocks = [
-        block.view(count, size + EXTRA, -1)
+        block.view(count, size + EXTRA_ROWS, -1)
         for block, count, size in zip(table.split(total), slabs, units)
     ]
     for block, source, own in zip(blocks, sources.split([own.size for own in bits]), bits):
-        source, (full, left) = source.view(own.shape), divmod(len(own), width)
-        block[:full, :-EXTRA, :width] = (
+        source = source.view(own.shape)
+        full, left = divmod(len(own), width)
+        block[:full, :-EXTRA_ROWS, :width] = (
             source[: full * width].unflatten(0, (full, width)).transpose(1, 2)
         )
         if left:
-            block[full, :-EXTRA, :left] = source[full * width :].T
+            block[full, :-EXTRA_ROWS, :left] = source[full * width :].T
     torch.sub(1.0, table[:, :width], out=table[:, width:])
     for block in blocks:
-        block[:, ONES - EXTRA] = 1.0
+        block[:, ROW_ONES - EXTRA_ROWS] = 1.0
     return table

@@ -1,8 +1,8 @@
-"""Tiles side by side on the cores of a CPU.
+"""Runs tiles side by side on the cores of a CPU.
 
-Operations of a few microseconds gain nothing from a team of threads, and where a core is busy with something
-else they wait for it thousands of times: then two threads have been measured a hundred times slower than one.
-So every operation runs on one thread, and each thread of torch has tiles of its own.
+Operations of a few microseconds gain nothing from a team of threads. If another process keeps a
+core busy, they wait for it thousands of times: then two threads were measured to be a hundred times
+slower than one. So every operation runs on one thread, and each thread has tiles of its own.
 """
 
 import os
@@ -18,7 +18,7 @@ T, R = TypeVar("T"), TypeVar("R")
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
-    """work(item) of every item, in order; on a GPU one after the other, since its own queue keeps it busy."""
+    """work(item) of every item, in order; on a GPU one by one, because its own queue keeps it busy."""
     if device.type != "cpu":
         return [work(item) for item in items]
     if len(items) == 1 or torch.get_num_threads() == 1:
@@ -29,7 +29,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.devic
 
 @cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """The threads of one process: those of its parent do not live on in a forked one."""
+    """The threads of one process: a forked process does not have the threads of its parent."""
     return ThreadPoolExecutor(
         threads, "sxq-inference", initializer=torch.set_num_threads, initargs=(1,)
     )
@@ -37,7 +37,7 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, operations of this thread run on no other; torch keeps the number per thread."""
+    """Within, operations of this thread run on no other thread; torch has this setting per thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

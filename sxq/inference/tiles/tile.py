@@ -1,10 +1,10 @@
-"""The candidates that run together, and the rows they compute.
+"""The candidates that run together, and the rows that they compute.
 
-A tile is a frame (one field, or the union of several) in W columns: every candidate has one for G_s, in the
-first half, and one for G \\ G_s, in the second. Two layouts, each where it is fast. A *table* [W * R, C]
-holds activations column by column, so that everything row-wise is one contiguous operation and means what its
-author meant. *Scalars* (one number, or one per head, for each row or edge) are [R, W] or [E, W]: there a
-gather copies runs of candidates.
+A tile is a frame (one field, or the union of several) in W columns: every candidate has one column
+for G_s, in the first half, and one for G \\ G_s, in the second. Values have two memory orders, each
+where it is fast. A *table* [W * R, C] holds activations column by column, so that a row-wise
+operation is one contiguous operation and means what its author meant. *Scalars* (one number, or
+one per head, for each row or edge) are [R, W] or [E, W]: there a gather copies runs of candidates.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import FieldPlan, Incidence, Loops
+from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
 from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.union import Union
 
@@ -25,10 +25,10 @@ LOWEST = torch.finfo(torch.float32).min
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """How a sum weighs the message u -> v: tail(degree of u) * head(degree of v); None stands for 1."""
+    """The weight of the message u -> v in a sum: tail(degree of u) * head(degree of v); None is 1."""
 
     key: Hashable = None
-    incidence: Callable[[FieldPlan], Incidence] | None = None  # what counts as degree
+    incidence: Callable[[FieldLayout], Incidence] | None = None  # gives the degrees
     tail: Scale | None = None
     head: Scale | None = None
 
@@ -36,10 +36,10 @@ class Weights:
 class Tile:
     """A batch small enough for the caches: `width` candidates for each slab of the frame."""
 
-    def __init__(self, frame: FieldPlan | Union, bits: Sequence[np.ndarray], width: int):
+    def __init__(self, frame: FieldLayout | Union, bits: Sequence[np.ndarray], width: int):
         self.frame, self.width, self.columns = frame, width, 2 * width
         self.masks = masks(
-            [plan.units for plan in frame.fields], frame.counts, bits, width, frame.device
+            [layout.units for layout in frame.fields], frame.counts, bits, width, frame.device
         )
         self._memory: dict[Hashable, Any] = {}
 
@@ -47,12 +47,15 @@ class Tile:
         return self
 
     def __exit__(self, *error) -> None:
-        """What layers share refers back to the tile: without this its memory stays until Python looks for
-        cycles, and every tile is computed in fresh pages, which costs more than the arithmetic."""
+        """Forget the values that layers share, which refer back to the tile.
+
+        Otherwise its memory stays until Python looks for cycles, and every tile is computed in fresh
+        pages, which costs more than the arithmetic.
+        """
         self._memory.clear()
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value of a key, made when first asked for: what several layers share."""
+        """The value of a key, which several layers share; made when first asked for."""
         if key not in self._memory:
             self._memory[key] = make()
         return self._memory[key]
@@ -61,13 +64,13 @@ class Tile:
         """The messages into the rows within `hop` steps."""
         return self.memo((hop, loops), lambda: Edges(self, hop, loops))
 
-    def degrees(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Tensor:
-        """[R, W]: what the incidence of that key counts, for all rows that may send."""
+    def degrees(self, key: Hashable, make: Callable[[FieldLayout], Incidence]) -> Tensor:
+        """The degrees [R, W] by the incidence of that key, of all rows that may send."""
         one = self.frame.incidence(key, make)
         return bag(self.masks, one.index, one.start, one.weight)
 
     def within(self, table: Tensor, outer: int, hop: int) -> Tensor:
-        """From a table of the rows within `outer` steps, those within `hop`."""
+        """The rows within `hop` steps from a table of the rows within `outer` steps."""
         if hop == outer or self.frame.rows(hop) == self.frame.rows(outer):
             return table
         blocks = table.unflatten(0, (self.columns, -1))
@@ -76,12 +79,12 @@ class Tile:
         return blocks.index_select(1, self.inner(outer, hop)).flatten(0, 1)
 
     def inner(self, outer: int, hop: int) -> Tensor:
-        """Which rows of a union within `outer` steps are within `hop`."""
+        """The rows within `hop` steps among those of a union within `outer` steps."""
         return self.memo(
             ("inner", outer, hop),
             lambda: self.frame.inner(
-                [plan.rows(outer) for plan in self.frame.fields],
-                [plan.rows(hop) for plan in self.frame.fields],
+                [layout.rows(outer) for layout in self.frame.fields],
+                [layout.rows(hop) for layout in self.frame.fields],
             ),
         )
 
@@ -95,7 +98,7 @@ class Rows:
         hop: int,
         table: Tensor | None,
         key: Hashable = None,
-        make: Callable[[FieldPlan], Tensor] | None = None,
+        make: Callable[[FieldLayout], Tensor] | None = None,
     ):
         self.tile, self.hop, self._table, self.key, self._make = tile, hop, table, key, make
         self.varies = make is None
@@ -105,12 +108,13 @@ class Rows:
         return self.source.shape[1]
 
     def apply(self, function: Callable[[Tensor], Tensor], tag: Hashable) -> "Rows":
-        """A row-wise map; where the rows are the same for every candidate it is computed once per field.
+        """A row-wise map; computed once per field if the rows are the same for every candidate.
 
-        `tag` tells this map from others of the same rows."""
+        `tag` distinguishes this map from others of the same rows.
+        """
         if self.varies:
             return Rows(self.tile, self.hop, function(self._table))
-        make = lambda plan: function(plan.listed(self.key, self._make))
+        make = lambda layout: function(layout.listed(self.key, self._make))
         return Rows(self.tile, self.hop, None, (self.key, tag), make)
 
     def within(self, hop: int) -> "Rows":
@@ -120,12 +124,16 @@ class Rows:
         if self.varies:
             return Rows(self.tile, hop, self.tile.within(self._table, self.hop, hop))
         return Rows(
-            self.tile, hop, None, (self.key, hop), lambda plan: self._make(plan)[: plan.rows(hop)]
+            self.tile,
+            hop,
+            None,
+            (self.key, hop),
+            lambda layout: self._make(layout)[: layout.rows(hop)],
         )
 
     @property
     def table(self) -> Tensor:
-        """[W * R, ...], repeated for every column where it is the same for all."""
+        """The table [W * R, ...]; rows that are the same for every candidate are repeated."""
         if self.varies:
             return self._table
         rows = self.tile.frame.listed(self.key, self._make)
@@ -133,7 +141,7 @@ class Rows:
 
     @property
     def source(self) -> Tensor:
-        """What sums read: the table, or one copy of the rows of each field."""
+        """The rows that sums read: the table, or one copy of the rows of each field."""
         return self._table if self.varies else self.tile.frame.once(self.key, self._make)
 
     @property
@@ -145,7 +153,7 @@ class Rows:
 class Edges:
     """E edges into the R rows within `hop` steps, in W columns. Scalars are [E, W] or [E, W, H]."""
 
-    near = False  # whether sums are computed as differences from a reference
+    as_delta = False  # whether sums are computed as differences from a base
 
     def __init__(self, tile: Tile, hop: int, loops: Loops):
         self.tile, self.hop, self.loops, self.columns = tile, hop, loops, tile.columns
@@ -153,14 +161,16 @@ class Edges:
 
     @property
     def present(self) -> Tensor:
-        """[E, W] one or zero; not to be written to."""
+        """One or zero [E, W]; read-only."""
         return self.shared(
             "present", lambda edges: edges.tile.masks.index_select(0, edges.list.mask)
         )
 
     def shared(self, key: Hashable, make: Callable[["Edges"], Tensor]) -> Tensor:
-        """Scalars [E, W] that all layers share, not to be written to: made for the outermost edges, of which
-        those of the others are some."""
+        """Read-only scalars [E, W] that all layers share.
+
+        They are made for the outermost edges, which include those of the other layers.
+        """
         tile, outermost = self.tile, self.tile.frame.depth - 1
         if self.hop == outermost:
             return tile.memo((key, self.loops), lambda: make(self))
@@ -173,8 +183,8 @@ class Edges:
             tile.memo(
                 ("inner", self.hop, self.loops),
                 lambda: tile.frame.inner(
-                    [plan.edges(outermost, self.loops).size for plan in tile.frame.fields],
-                    [plan.edges(self.hop, self.loops).size for plan in tile.frame.fields],
+                    [layout.edges(outermost, self.loops).size for layout in tile.frame.fields],
+                    [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
                 ),
             ),
         )
@@ -193,7 +203,7 @@ class Edges:
         return bag(values.flatten(1), everything, self.list.start, None).view(-1, *values.shape[1:])
 
     def weight(self, weights: Tensor) -> Tensor:
-        """What the messages into each row weigh in all: [E, W] -> [R, W]."""
+        """The total weight of the messages into each row: [E, W] -> [R, W]."""
         return self.total(weights)
 
     def largest(self, values: Tensor) -> Tensor:
@@ -203,7 +213,7 @@ class Edges:
         )
 
     def softmax(self, logits: Tensor) -> Tensor:
-        """Attention [E, W, H] over the present edges of each row; zeros where there is none."""
+        """Attention [E, W, H] over the present edges of each row; zeros in rows without any."""
         present = self.present.unsqueeze(-1)
         logits = logits.masked_fill_(present == 0, LOWEST)
         weights = logits.sub_(self.heads(self.largest(logits))).exp_().mul_(present)
@@ -236,7 +246,7 @@ class Edges:
         )
 
     def sum_messages(self, messages: Tensor, weights: Tensor) -> Tensor:
-        """Weighted sums of messages [W, E, C] themselves, weights [E, W]: table [T, C]."""
+        """Weighted sums of messages [W, E, C], weights [E, W]: table [T, C]."""
         _, start = self.list.bags(self.columns, shared=False)
         index = torch.arange(weights.numel(), dtype=start.dtype, device=start.device)
         return bag(messages.flatten(0, 1), index, start, by_column(weights))
@@ -250,7 +260,7 @@ class Edges:
         return bag(values, index, start, by_column(weights))
 
     def maximum(self, rows: Rows) -> Tensor:
-        """The largest of the tails' rows in every channel, 0 for a row that has none: table [T, C]."""
+        """The maximum of the tails' rows in every channel, 0 for a row without any: table [T, C]."""
         messages = (
             self.gather(rows).masked_fill_(self.present.T.unsqueeze(-1) == 0, LOWEST).flatten(0, 1)
         )
@@ -261,14 +271,15 @@ class Edges:
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:
-    """Row i is the weighted sum of table[index[start[i]:start[i + 1]]]: no message is ever stored."""
+    """Row i is the weighted sum of table[index[start[i]:start[i + 1]]]; no message is stored."""
     return torch.embedding_bag(table, index, start, False, 0, False, weight, False)[0]
 
 
 def by_column(weights: Tensor) -> Tensor:
     """Weights [E, W] in the order in which bags are filled: [W * E].
 
-    Numpy transposes in two thirds of torch's time, a quarter where W is small; but not at strides that caches dislike.
+    Numpy transposes in two thirds of torch's time, or a quarter if W is small; but it is slower at
+    strides that are bad for caches.
     """
     if weights.device.type == "cpu" and weights.shape[1] % 64 and not weights.requires_grad:
         return torch.from_numpy(weights.numpy().T.ravel())

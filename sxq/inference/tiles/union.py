@@ -1,8 +1,9 @@
 """Several fields as one graph, so that the small batches of many targets share every operation.
 
-A slab is one field with as many candidates as the tile is wide. A union is slabs, those of one field side by
-side: the same answers as a `FieldPlan` gives for one, with every row and edge number moved to where its slab
-starts. Nothing is padded to the largest field. It is put together for every batch, by a few operations.
+A slab is one field with as many candidates as the tile is wide. A union consists of slabs, those of
+one field side by side. It gives the same answers as a `FieldLayout` gives for one field, with every
+row and edge number moved to where its slab starts. Nothing is padded to the largest field. A union
+is built for every batch, by a few operations.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.inference.tiles.field import EXTRA, EdgeList, FieldPlan, Incidence, Loops
+from sxq.inference.tiles.layout import EXTRA_ROWS, EdgeList, FieldLayout, Incidence, Loops
 
 
 class Union:
@@ -21,7 +22,7 @@ class Union:
 
     nested = False
 
-    def __init__(self, fields: Sequence[FieldPlan], counts: Sequence[int]):
+    def __init__(self, fields: Sequence[FieldLayout], counts: Sequence[int]):
         self.fields, self.counts = fields, counts
         self.device, self.depth = fields[0].device, fields[0].depth
         self._memory: dict[Hashable, Any] = {}
@@ -33,18 +34,20 @@ class Union:
 
     def rows(self, hop: int) -> int:
         return self.memo(
-            ("rows", hop), lambda: self._total([plan.rows(hop) for plan in self.fields])
+            ("rows", hop), lambda: self._total([layout.rows(hop) for layout in self.fields])
         )
 
     def edges(self, hop: int, loops: Loops) -> EdgeList:
         return self.memo(
             ("edges", hop, loops),
-            lambda: self._edges([plan.edges(hop, loops) for plan in self.fields]),
+            lambda: self._edges([layout.edges(hop, loops) for layout in self.fields]),
         )
 
     def _edges(self, lists: list[EdgeList]) -> EdgeList:
-        rows, sizes = [one.rows for one in lists], [one.size for one in lists]
-        rows_in, edges = [one.rows_in for one in lists], self._starts(sizes)
+        rows = [one.rows for one in lists]
+        sizes = [one.size for one in lists]
+        rows_in = [one.rows_in for one in lists]
+        edges = self._starts(sizes)
         shared = np.repeat(_starts(rows_in), self.counts)
         ends = self._moved(
             [one.ends for one in lists],
@@ -53,34 +56,40 @@ class Union:
         )
         bounds = self._moved([one.bounds for one in lists], rows, [edges, edges])
         return EdgeList(
-            self._total(rows), self._total(rows_in), self._total(sizes), ends, bounds, None
+            rows=self._total(rows),
+            rows_in=self._total(rows_in),
+            size=self._total(sizes),
+            ends=ends,
+            bounds=bounds,
+            edge=None,
         )
 
-    def incidence(self, key: Hashable, make: Callable[[FieldPlan], Incidence]) -> Incidence:
-        each = [plan.incidence(key, make) for plan in self.fields]
-        sizes, rows = [len(one.index) for one in each], [len(one.start) for one in each]
+    def incidence(self, key: Hashable, make: Callable[[FieldLayout], Incidence]) -> Incidence:
+        each = [layout.incidence(key, make) for layout in self.fields]
+        sizes = [len(one.index) for one in each]
+        rows = [len(one.start) for one in each]
         index = self._moved([one.index[None] for one in each], sizes, [self._masks])
         start = self._moved([one.start[None] for one in each], rows, [self._starts(sizes)])
         return Incidence(index[0], self._side_by_side([one.weight for one in each]), start[0])
 
-    def listed(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
+    def listed(self, key: Hashable, make: Callable[[FieldLayout], Tensor]) -> Tensor:
         return self.memo(
             ("listed", key),
-            lambda: self._side_by_side([plan.listed(key, make) for plan in self.fields]),
+            lambda: self._side_by_side([layout.listed(key, make) for layout in self.fields]),
         )
 
-    def once(self, key: Hashable, make: Callable[[FieldPlan], Tensor]) -> Tensor:
+    def once(self, key: Hashable, make: Callable[[FieldLayout], Tensor]) -> Tensor:
         return self.memo(
-            ("once", key), lambda: torch.cat([plan.listed(key, make) for plan in self.fields])
+            ("once", key), lambda: torch.cat([layout.listed(key, make) for layout in self.fields])
         )
 
     def inner(self, outer: Sequence[int], sizes: Sequence[int]) -> Tensor:
-        """Which of `outer[i]` numbers per slab are the first `sizes[i]`."""
+        """Positions of the first `sizes[i]` of `outer[i]` numbers in every slab."""
         first = [torch.arange(size, device=self.device, dtype=torch.int32)[None] for size in sizes]
         return self._moved(first, sizes, [self._starts(outer)])[0]
 
     def _side_by_side(self, values: Sequence[Tensor]) -> Tensor:
-        """[n_i, ...] per field -> the same for every slab, one behind the other."""
+        """Values [n_i, ...] per field, repeated for every slab, one behind the other."""
         return torch.cat(
             [
                 value.repeat(count, *[1] * (value.ndim - 1))
@@ -91,7 +100,7 @@ class Union:
     def _moved(
         self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]
     ) -> Tensor:
-        """Numbers [k, size_i] per field -> those of every slab [k, total], plus base [k, slabs]."""
+        """Numbers [k, size_i] per field -> those of all slabs [k, total], each plus base [k, slabs]."""
         base = torch.from_numpy(np.array(base, np.int32)).to(self.device)
         moved = [
             (one[:, None] + own[:, :, None]).flatten(1)
@@ -101,7 +110,7 @@ class Union:
 
     @cached_property
     def _masks(self) -> np.ndarray:
-        return self._starts([plan.units + EXTRA for plan in self.fields])
+        return self._starts([layout.units + EXTRA_ROWS for layout in self.fields])
 
     def _starts(self, sizes: Sequence[int]) -> np.ndarray:
         """Where each slab starts, given the size of a slab of each field."""

@@ -1,1 +1,7 @@
-"""From a module's forward to a graph of operations, and which of these treat every row alone."""
+"""Records a module's forward pass as a graph of operations, and checks that they treat rows alone.
+
+The files in reading order:
+
+    rowwise    the operations and modules that treat every row by itself; `Untraceable`
+    fx_graph   `trace_graph(module, ...)` records a forward pass with `torch.fx`
+"""

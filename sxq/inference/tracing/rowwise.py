@@ -1,7 +1,8 @@
-"""What may stand between message-passing layers: operations that treat every row by itself.
+"""The operations that may stand between message-passing layers: those that treat rows by themselves.
 
-Anything that could let one row see another is refused with a reason, because the layered backend lays the
-rows of many candidates one after the other. Listed is what is known to be safe; the rest is `Untraceable`.
+Anything that could let one row see another is refused with a reason, because the layered backend
+puts the rows of many candidates one after the other. The lists below name the operations that are
+known to be safe; all others are `Untraceable`.
 """
 
 from torch import fx, nn
@@ -9,7 +10,7 @@ from torch_geometric import nn as pyg
 
 
 class Untraceable(Exception):
-    """Why a model cannot run layer by layer; the message goes into the plan."""
+    """The reason why a model cannot run layer by layer; the message is shown in the plan."""
 
 
 POINTWISE = frozenset(
@@ -28,9 +29,7 @@ ALONG = frozenset(
     flatten""".split()
 )
 SHAPE = frozenset(["view", "reshape"])
-TUPLES = frozenset(
-    "max min chunk split unbind topk sort".split()
-)  # several results, when given a dim
+TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, given a dim
 DEFAULT_DIM = {
     "cat": 0,
     "concat": 0,
@@ -64,7 +63,7 @@ ACTIVATIONS = frozenset(
 
 
 def check_module(module: nn.Module) -> None:
-    """Raise Untraceable unless this leaf module treats rows alone."""
+    """Raise Untraceable unless this leaf module treats every row by itself."""
     name = type(module).__name__
     if isinstance(module, (nn.BatchNorm1d, pyg.BatchNorm)):
         batch_norm = getattr(module, "module", module)
@@ -82,7 +81,7 @@ def check_module(module: nn.Module) -> None:
 
 
 def check_operation(name: str, node: fx.Node) -> None:
-    """Raise Untraceable unless this function or method call treats rows alone."""
+    """Raise Untraceable unless this function or method call treats every row by itself."""
     if "dropout" in name and is_active(node):
         raise Untraceable("dropout that is active in evaluation gives another answer at every call")
     if name in POINTWISE:
@@ -110,6 +109,6 @@ def is_active(dropout: fx.Node) -> bool:
 
 
 def _check_dim(name: str, dim) -> None:
-    """Only dimensions that are certainly not the one of the nodes: -2 would be, on a matrix."""
+    """Refuse every dimension that may be that of the nodes; on a matrix -2 is."""
     if not isinstance(dim, int) or (dim < 1 and dim != -1):
         raise Untraceable(f"{name} over dim={dim} may mix nodes")

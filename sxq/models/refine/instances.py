@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.graph import LOOP, Field, Graph
+from sxq.graph import EdgeKind, Field, Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Batch:
     edge_weight: Tensor | None  # [E]
     edge_attr: Tensor | None  # [E, D]
     owner: Tensor  # [N] the instance of each node
-    unit: Tensor  # [E] the unit of each edge, -1 for halo
+    unit: Tensor  # [E] the unit of each edge, or EdgeKind.HALO
     unit_owner: Tensor  # [U] the instance of each unit
     root: (
         Tensor | None
@@ -49,7 +49,8 @@ class Batch:
             shift = step * rounds.repeat_interleave(len(values))
             return values.repeat(count, *[1] * (values.ndim - 1)) + (shift if step else 0)
 
-        unit = torch.where(self.unit.repeat(count) >= 0, again(self.unit, len(self.unit_owner)), -1)
+        numbered = again(self.unit, len(self.unit_owner))
+        unit = torch.where(self.unit.repeat(count) >= 0, numbered, EdgeKind.HALO.value)
         edge_index = torch.stack([again(ends, len(self.x)) for ends in self.edge_index])
         return Batch(
             again(self.x),
@@ -78,7 +79,7 @@ class Instances:
     """
 
     def __init__(self, pairs: Sequence[tuple[Graph, Field]]):
-        edges = [np.flatnonzero(field.unit != LOOP) for _, field in pairs]
+        edges = [np.flatnonzero(field.unit != EdgeKind.LOOP) for _, field in pairs]
         self.rooted = bool(pairs) and pairs[0][1].rooted
         self._nodes, self._edges, self._units = (
             _pointer(sizes)
@@ -112,7 +113,7 @@ class Instances:
         return np.diff(self._units)
 
     def unit_of(self, number: int) -> np.ndarray:
-        """The unit of each edge of one instance, -2 for halo."""
+        """The unit of each edge of one instance, or EdgeKind.HALO."""
         return self.unit[self._edges[number] : self._edges[number + 1]]
 
     def batch(self, numbers: np.ndarray, device: torch.device) -> Batch:
@@ -131,7 +132,7 @@ class Instances:
             self.edge_weight,
             self.edge_attr,
             owner,
-            np.where(unit >= 0, unit + unit_start[of], -1),
+            np.where(unit >= 0, unit + unit_start[of], EdgeKind.HALO),
             np.repeat(np.arange(len(numbers)), self.num_units[numbers]),
             node_start if self.rooted else None,
         )

@@ -23,33 +23,16 @@ from torch import Tensor
 
 from sxq.errors import DataError, InvalidValue, ModelError, UnknownName
 from sxq.models.architectures import seeded
-from sxq.models.options import Option, Options, read_options
 from sxq.models.refine import losses
 from sxq.models.refine.attributor import Attributors, AttributorSpec, concrete
 from sxq.models.refine.instances import Batch, Instances
+from sxq.planning.options import PRETRAINING_OPTIONS, Options, read_options
 
 PRESETS = {  # the variants of the paper's ablation, its table 1
     "refine": {"gamma": 0.1, "classwise": True, "fine_tune": True},
     "refine_ft": {"gamma": 0.1, "classwise": True, "fine_tune": False},
     "refine_ct": {"gamma": 0.0, "classwise": True, "fine_tune": False},
     "pgexplainer": {"gamma": 0.0, "classwise": False, "fine_tune": False},
-}
-PRETRAINING_OPTIONS = {
-    "preset": Option(str, "refine"),
-    "epochs": Option(int, 100, 1, 1_000_000),
-    "lr": Option(float, 1e-3, 1e-8, 10),
-    "gamma": Option(float, None, 0, 1e6),  # of the contrastive loss; by default the preset's
-    "classwise": Option(bool, None),  # one attributor per class; by default the preset's
-    "size": Option(float, 0.1, 0, 1e6),
-    "entropy": Option(float, 0.01, 0, 1e6),
-    "temperature": Option(float, 1.0, 1e-3, 100),  # beta
-    "hidden": Option(int, 32, 1, 4096),
-    "layers": Option(int, 2, 1, 20),
-    "batch": Option(int, 64, 1, 100_000),
-    "patience": Option(int, 20, 1, 1_000_000),
-    "seed": Option(int, 0, 0, 2**63 - 1),
-    "split": Option(str, None),  # learn from these targets only, by default from all
-    "nodes": Option(int, 200, 1, 1_000_000),  # of a single graph: how many, drawn at random
 }
 LEAST_FALL = 0.99  # a loss counts as fallen when it is below this share of the best so far
 PROGRESS_SECONDS = 0.1

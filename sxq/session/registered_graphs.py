@@ -6,19 +6,20 @@ from typing import Any, Literal, overload
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
+from sxq.storage import Store
 
 
-class Graphs(Mapping[str, Graph | GraphSet]):
+class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     """Every graph and collection by its name.
 
-    renewed  called with a name that stands for other content from here on, or for none
+    renewed  called with a name that stands for other content from now on, or for none
     """
 
-    def __init__(self, store, renewed: Callable[[str], None]):
-        self._store, self._renewed = store, renewed
-        self._held: dict[
-            str, tuple[Graph | GraphSet, int | None]
-        ] = {}  # with their ids; None where nothing is stored
+    def __init__(self, store: Store, renewed: Callable[[str], None]):
+        self._store = store
+        self._renewed = renewed
+        # With their ids; None where nothing is stored.
+        self._held: dict[str, tuple[Graph | GraphSet, int | None]] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._held, *(row.name for row in self._store.graphs())}))
@@ -45,7 +46,7 @@ class Graphs(Mapping[str, Graph | GraphSet]):
     def of_kind(self, kind: str, name: str) -> Graph | GraphSet: ...
 
     def of_kind(self, kind, name):
-        """What is called `name` and is a "graph" or a collection of "graphs"; raises UnknownName, InvalidValue."""
+        """The "graph", or the collection of "graphs", of a name; raises UnknownName, InvalidValue."""
         found = known(kind, name, self)
         if isinstance(found, GraphSet) != (kind == "graphs"):
             what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
@@ -53,7 +54,10 @@ class Graphs(Mapping[str, Graph | GraphSet]):
         return found
 
     def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
-        """Keep a graph or a collection under a name, stored where the database can be written. Raises NameTaken."""
+        """Keep a graph or a collection under a name, and store it where the database can be written.
+
+        The same content again is a no-op. Raises NameTaken for other content without `replace`.
+        """
         if name in self and self[name].content_hash == graph.content_hash:
             return
         if self._store.read_only:
@@ -63,15 +67,17 @@ class Graphs(Mapping[str, Graph | GraphSet]):
                 )
             graph_id = None
         else:
-            save = (
-                self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
-            )
-            graph_id = save(name, graph.content_hash, graph.columns(), graph.undirected, replace)
+            graph_id = self._save(name, graph, replace)
         self._held[name] = graph, graph_id
         self._renewed(name)
 
+    def _save(self, name: str, graph: Graph | GraphSet, replace: bool) -> int:
+        save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
+        columns = graph.columns()
+        return save(name, graph.content_hash, columns, graph.undirected, replace=replace)
+
     def refresh(self, ids: Mapping[str, int]) -> None:
-        """Forget what the store no longer has under its name, by the `ids` of today's names."""
+        """Forget graphs that the store no longer has under their names, by the `ids` of today's names."""
         for name, (_, graph_id) in list(self._held.items()):
             if ids.get(name) != graph_id:
                 self._renewed(name)
@@ -85,19 +91,9 @@ class Graphs(Mapping[str, Graph | GraphSet]):
         self._renewed(name)
 
     def rows(self) -> list[Any]:
-        """Every graph as the store lists it, or as it is in memory: both have these attributes."""
+        """Every graph as the store lists it, or as it is in memory: both have the same attributes."""
         stored = {row.name: row for row in self._store.graphs()}
-        memory = {
-            name: SimpleNamespace(
-                name=name,
-                num_nodes=graph.num_nodes,
-                num_edges=graph.num_edges,
-                num_features=graph.num_features,
-                undirected=graph.undirected,
-                num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
-            )
-            for name, (graph, _) in self._held.items()
-        }
+        memory = {name: _row(name, graph) for name, (graph, _) in self._held.items()}
         return [memory.get(name) or stored[name] for name in self]
 
     def id_of(self, name: str) -> int | None:
@@ -113,14 +109,25 @@ class Graphs(Mapping[str, Graph | GraphSet]):
 
     def stored(self, graph_id: int) -> Graph | GraphSet:
         """A graph by its id, whatever its name stands for now."""
-        return next(
-            (graph for graph, held in self._held.values() if held == graph_id), None
-        ) or self._loaded(graph_id)
+        held = next((graph for graph, held in self._held.values() if held == graph_id), None)
+        return held or self._loaded(graph_id)
 
     def _loaded(self, graph_id: int) -> Graph | GraphSet:
         if self._store.is_collection(graph_id):
             return GraphSet.of(self._store.load_graphs(graph_id))
         return Graph(**self._store.load_graph(graph_id))
+
+
+def _row(name: str, graph: Graph | GraphSet) -> SimpleNamespace:
+    """A graph in memory, with the attributes of a row of the store's list."""
+    return SimpleNamespace(
+        name=name,
+        num_nodes=graph.num_nodes,
+        num_edges=graph.num_edges,
+        num_features=graph.num_features,
+        undirected=graph.undirected,
+        num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
+    )
 
 
 def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:

@@ -1,10 +1,12 @@
 """Small HTML for notebooks: tables, skylines with bars, subgraphs as SVG; everything escaped, no scripts."""
 
+from collections.abc import Iterable
 from html import escape
 
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
 from sxq.values.explanation import Explanation
+from sxq.values.result import Result, Table
 from sxq.values.table import cell
 
 ROWS = 40  # most rows of a table
@@ -12,8 +14,8 @@ DRAWN = 6  # most members drawn below a skyline
 SIZE = 240  # pixels of a subgraph
 
 
-def table_html(table) -> str:
-    """A `Table` as an HTML table; of a plan its lines."""
+def table_html(table: Table) -> str:
+    """A `Table` as an HTML table; a plan as its lines."""
     if table.columns == ["plan"]:
         return f"<pre>{escape(str(table))}</pre>"
     rows = "".join(_row("td", map(cell, row)) for row in table.rows[:ROWS])
@@ -21,8 +23,8 @@ def table_html(table) -> str:
     return f"<table><thead>{_row('th', table.columns)}</thead><tbody>{rows}</tbody></table>{more}"
 
 
-def result_html(result) -> str:
-    """A skyline: its members with bars, what it covers, and the first members drawn."""
+def result_html(result: Result) -> str:
+    """A skyline: its members with bars, its coverage, and the first members drawn."""
     heads = [
         "target",
         "rank",
@@ -33,24 +35,7 @@ def result_html(result) -> str:
         "covers",
         "by",
     ]
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{text}</td>"
-            for text in (
-                escape(str(e.target)),
-                e.rank,
-                e.size,
-                _flag(e.factual),
-                _flag(e.counterfactual),
-                *(_measured(e, name) for name in result.measures),
-                e.dominance,
-                escape(e.generator),
-            )
-        )
-        + "</tr>"
-        for e in result.explanations[:ROWS]
-    )
+    rows = "".join(_member(e, result.measures) for e in result.explanations[:ROWS])
     notes = "".join(f"<br>{escape(note)}" for note in result.notes())
     drawn = "".join(explanation_html(e) for e in result.explanations[:DRAWN])
     return (
@@ -59,8 +44,23 @@ def result_html(result) -> str:
     )
 
 
+def _member(e: Explanation, measures: Iterable[str]) -> str:
+    """The row of one member; its cells are HTML already."""
+    cells = (
+        escape(str(e.target)),
+        e.rank,
+        e.size,
+        _flag(e.factual),
+        _flag(e.counterfactual),
+        *(_measured(e, name) for name in measures),
+        e.dominance,
+        escape(e.generator),
+    )
+    return "<tr>" + "".join(f"<td>{text}</td>" for text in cells) + "</tr>"
+
+
 def explanation_html(e: Explanation) -> str:
-    """One subgraph as SVG with its rank below; keys and classes show on hovering."""
+    """One subgraph as SVG with its rank below; hovering shows keys and classes."""
     drawn = scene([e], nodes=30)
     at = [(SIZE / 2 + x * (SIZE / 2 - 24), SIZE / 2 - y * (SIZE / 2 - 24)) for x, y in drawn.places]
 
@@ -76,9 +76,10 @@ def explanation_html(e: Explanation) -> str:
 
     inside = drawn.inside(0)
     labels = drawn.labels()
+    nodes = zip(drawn.keys(), labels, colours.of_nodes(labels))
     dots = "".join(
-        _dot(i == 0 and drawn.rooted, at[i], key, label, fill, i in inside)
-        for i, (key, label, fill) in enumerate(zip(drawn.keys(), labels, colours.of_nodes(labels)))
+        _dot(at[i], key, label, fill=fill, inside=i in inside, target=i == 0 and drawn.rooted)
+        for i, (key, label, fill) in enumerate(nodes)
     )
     caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
     return (
@@ -89,8 +90,9 @@ def explanation_html(e: Explanation) -> str:
 
 
 def _dot(
-    target: bool, at: tuple[float, float], key, label: int | None, fill: str, inside: bool
+    at: tuple[float, float], key, label: int | None, *, fill: str, inside: bool, target: bool
 ) -> str:
+    """One node: a dot with a title, the key above it inside the member, a ring around the target."""
     x, y = (f"{value:.1f}" for value in at)
     ring = f'<circle cx="{x}" cy="{y}" r="10" fill="none" stroke="{colours.TARGET}" stroke-width="2.5"/>'
     known = "" if label is None else f", class {label}"

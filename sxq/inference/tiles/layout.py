@@ -1,7 +1,8 @@
-"""A field as the layered backend sees it: which edges end in which rows, sorted so that sums are runs.
+"""The layout of a field for the layered backend: rows, and the edges into them, sorted for sums.
 
-Everything here is computed once per target. Rows are nodes sorted by hop, so "the rows within h hops" is a
-prefix, and so are the edges into them: the edges of the outermost layer serve every layer.
+Everything here is computed once per target. Rows are nodes sorted by hop, so "the rows within h
+hops" are a prefix, and so are the edges into them: the edges of the outermost layer serve every
+layer.
 """
 
 from collections.abc import Callable, Hashable
@@ -12,27 +13,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.graph import LOOP, Field
+from sxq.graph import EdgeKind, Field
 
 Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
 REMEMBERED = 2**20  # longest list of table rows that is kept
-ONES, HALO, EXTRA = (
-    0,
-    1,
-    2,
-)  # mask rows behind the units: always one; one where the halo is; their number
+# The rows of the mask table behind those of the units, and their number.
+ROW_ONES = 0  # always one
+ROW_HALO = 1  # one in the graphs that have the halo
+EXTRA_ROWS = 2
+ADDED_LOOP = -1  # in `EdgeList.edge`: a loop that the layer adds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EdgeList:
     """The in-edges of R rows, sorted by head: the messages of one layer, for one candidate."""
 
     rows: int  # R: rows that receive
     rows_in: int  # rows that may send
     size: int  # E
-    ends: Tensor  # [4, E]: tail row; head row; row of the mask table; tail row in a table all columns share
-    bounds: Tensor  # [2, R]: first edge of each row; last one: its loop, where loops were replaced
-    edge: Tensor  # [E] local edge number, -1 for a loop the layer adds
+    # [4, E]: tail row; head row; mask-table row; tail row in a table that all columns share
+    ends: Tensor
+    bounds: Tensor  # [2, R]: first edge of each row; last one: its loop, if loops were replaced
+    edge: Tensor | None  # [E] local edge number, or ADDED_LOOP; None for a union
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
@@ -41,10 +43,10 @@ class EdgeList:
         self.__dict__.update(tail=tail, head=head, mask=mask, shared=shared, start=start, last=last)
 
     def bags(self, columns: int, shared: bool) -> tuple[Tensor, Tensor]:
-        """Which table rows each bag sums, column by column [columns * E]; where bags start [columns * R].
+        """The table rows that each bag sums [columns * E]; where bags start [columns * R].
 
-        `shared`: the table holds one copy of the rows for all columns. A longer answer begins with every
-        shorter one, so for a field that is asked again it is built once; unless it takes megabytes, for many
+        `shared`: the table holds one copy of the rows for all columns. A longer answer starts with
+        every shorter one, so it is built once per field; except if it takes megabytes, because many
         fields may be loaded.
         """
         size, index, start, parts = self.memory.get(shared, (0, None, None, {}))
@@ -65,15 +67,15 @@ class EdgeList:
 
 @dataclass(frozen=True, eq=False)
 class Incidence:
-    """For each row, the rows of the mask table to be summed: the degrees of every candidate in one sum."""
+    """The mask-table rows to sum for each row: gives the degrees of every candidate in one sum."""
 
     index: Tensor  # [K] rows of the mask table
     weight: Tensor  # [K]
     start: Tensor  # [R] first entry of each row
 
 
-class FieldPlan:
-    """What does not depend on the candidate, of one field on one device. As a frame: one slab of it."""
+class FieldLayout:
+    """The part of one field, on one device, that no candidate changes. As a frame it is one slab."""
 
     nested = True  # rows and edges within fewer hops are prefixes
 
@@ -88,17 +90,16 @@ class FieldPlan:
         self.field, self.depth, self.device = field, depth, device
         self.units = field.num_units if units is None else units  # a prefix of the field's
         self.fields, self.counts = [self], [1]
-        self.values: dict[
-            str, Any
-        ] = {}  # results of the steps that are the same for all candidates
+        self.values: dict[str, Any] = {}  # results of the steps that are equal for all candidates
         self._memory: dict[Hashable, Any] = {}
         by_hop = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
-        self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every row is needed to the end
+        self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every layer needs all rows
         tail, head = field.edge_index
         order = np.argsort(head, kind="stable")
         self._edge, self._tail, self._head = order, tail[order], head[order]
         unit = field.unit[order]
-        self._mask = np.where(unit >= 0, unit, self.units + np.where(unit == LOOP, ONES, HALO))
+        kind = np.where(unit == EdgeKind.LOOP, ROW_ONES, ROW_HALO)
+        self._mask = np.where(unit >= 0, unit, self.units + kind)
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made when first asked for."""
@@ -107,15 +108,17 @@ class FieldPlan:
         return self._memory[key]
 
     @property
-    def inner(self) -> "FieldPlan":
-        """The plan of all layers but the outermost, with the units that those can see."""
+    def inner(self) -> "FieldLayout":
+        """The layout of all layers but the outermost, with the units that these can see."""
         return self.memo("inner", self._inner)
 
-    def _inner(self) -> "FieldPlan":
+    def _inner(self) -> "FieldLayout":
         units, _ = self.into(self.rows(self.depth - 2))
-        plan = FieldPlan(self.field, self.depth - 1, self.device, int(units.max(initial=-1)) + 1)
-        plan.values = self.values
-        return plan
+        layout = FieldLayout(
+            self.field, self.depth - 1, self.device, int(units.max(initial=-1)) + 1
+        )
+        layout.values = self.values
+        return layout
 
     def into(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """(unit, head) of all edges of units into the first rows."""
@@ -138,7 +141,8 @@ class FieldPlan:
         table = np.stack([self._tail, self._head, self._mask, self._tail, self._edge])[:, chosen]
         if loops == "replace":
             own = np.arange(rows)
-            added = np.stack([own, own, np.full(rows, self.units + ONES), own, np.full(rows, -1)])
+            ones = np.full(rows, self.units + ROW_ONES)
+            added = np.stack([own, own, ones, own, np.full(rows, ADDED_LOOP)])
             table = np.concatenate([table, added], axis=1)
             table = table[:, np.argsort(table[1], kind="stable")]
         start = np.searchsorted(table[1], np.arange(rows))
@@ -146,34 +150,44 @@ class FieldPlan:
         arrays = table[:4], np.stack([start, last])
         ends, bounds = (self.to_device(array.astype(np.int32)) for array in arrays)
         return EdgeList(
-            rows, self.rows(hop + 1), table.shape[1], ends, bounds, self.to_device(table[4])
+            rows=rows,
+            rows_in=self.rows(hop + 1),
+            size=table.shape[1],
+            ends=ends,
+            bounds=bounds,
+            edge=self.to_device(table[4]),
         )
 
-    def incidence(self, key: Hashable, make: Callable[["FieldPlan"], Incidence]) -> Incidence:
-        """What `degrees` made, remembered by its key."""
+    def incidence(self, key: Hashable, make: Callable[["FieldLayout"], Incidence]) -> Incidence:
+        """An incidence that `make` computes, remembered by its key."""
         return self.memo(("incidence", key), lambda: make(self))
 
-    def listed(self, key: Hashable, make: Callable[["FieldPlan"], Tensor]) -> Tensor:
+    def listed(self, key: Hashable, make: Callable[["FieldLayout"], Tensor]) -> Tensor:
         """Values of rows or edges [n, ...] that `make` computes for a field, remembered, for each slab."""
         return self.memo(("listed", key), lambda: make(self))
 
     once = listed  # the same, once for each field
 
     def degrees(self, weight: np.ndarray | None, loop: np.ndarray | None) -> Incidence:
-        """In-degrees of all rows needed: edges weigh `weight` [m], and `loop` [n], where it is given, stands
-        for the loops of the graph. Loops and halo are one entry each, however many edges they are."""
+        """The in-degrees of all rows that are needed.
+
+        Edges have the weights `weight` [m]; `loop` [n], if given, replaces the loops of the graph.
+        Loops and halo are one entry each, however many edges they have.
+        """
         rows = self.rows(self.depth)
         weight = np.ones(len(self._head)) if weight is None else weight[self._edge]
         inside = self._head < rows
         free = inside & (self._mask < self.units)
         ones, halo = (
             np.bincount(self._head[fixed], weight[fixed], minlength=rows)
-            for fixed in (inside & (self._mask == self.units + kind) for kind in (ONES, HALO))
+            for fixed in (
+                inside & (self._mask == self.units + kind) for kind in (ROW_ONES, ROW_HALO)
+            )
         )
         row = np.concatenate([self._head[free], np.arange(rows), np.arange(rows)])
         order = np.argsort(row, kind="stable")
         index = np.concatenate(
-            [self._mask[free], np.repeat([self.units + ONES, self.units + HALO], rows)]
+            [self._mask[free], np.repeat([self.units + ROW_ONES, self.units + ROW_HALO], rows)]
         )
         weight = np.concatenate([weight[free], ones if loop is None else loop[:rows], halo])
         start = np.searchsorted(row[order], np.arange(rows))
@@ -185,7 +199,7 @@ class FieldPlan:
         return Incidence(*map(self.to_device, arrays))
 
     def loop_weights(self, weight: np.ndarray, fill: float) -> np.ndarray:
-        """[n]: the weight of each row's (last) own loop, `fill` where it has none."""
+        """The weight [n] of each row's (last) loop, `fill` where it has none."""
         loops = np.full(self.field.num_nodes, fill, np.float32)
         tail, head = self.field.edge_index
         loops[head[tail == head]] = weight[tail == head]

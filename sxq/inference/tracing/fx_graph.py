@@ -1,4 +1,4 @@
-"""Recording a forward pass with `torch.fx`, and what can be told from the record of a row-wise module."""
+"""Records a forward pass with `torch.fx`; checks and splits the networks inside of layers."""
 
 import inspect
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from sxq.inference.tracing.rowwise import (
 
 
 class _Tracer(fx.Tracer):
-    """Stops at what we have a word for."""
+    """Does not look inside of modules that the engine knows."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         known = isinstance(
@@ -30,7 +30,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Explicit(nn.Module):
-    """A module whose forward takes (*args, **kwargs), such as PyG's Sequential, in plain words."""
+    """Gives explicit arguments to a module whose forward takes (*args), such as PyG's Sequential."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -40,24 +40,26 @@ class _Explicit(nn.Module):
         return self.module(x, edge_index)
 
 
-def record(
+def trace_graph(
     module: nn.Module, arguments: tuple[str, ...], inputs: int
 ) -> tuple[nn.Module, fx.Graph]:
-    """The operations of forward(*inputs, **arguments), other arguments being their defaults, or None; and the
-    module they refer to. Raises Untraceable, for one where the way through the code depends on the values.
+    """The operations of forward(*inputs, **arguments), and the module that they refer to.
+
+    Other arguments have their defaults, or None. Raises Untraceable, for example if the path through
+    the code depends on values.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
-        return record(_Explicit(module), arguments, inputs)
+        return trace_graph(_Explicit(module), arguments, inputs)
     unused = {
         p.name: None if p.default is p.empty else p.default
         for p in parameters[inputs:]
         if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     }
     try:
-        with recorded():
+        with poolings_as_calls():
             graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
-    except Exception as error:  # whatever a stranger's forward may raise
+    except Exception as error:  # a user's forward may raise anything
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
     _tidy(module, graph, inputs)
@@ -65,7 +67,7 @@ def record(
 
 
 def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
-    """Take out what does nothing: dropout in evaluation, identities, values that nobody uses; no inputs."""
+    """Remove idle nodes: dropout in evaluation, identities, unused values; inputs stay."""
     for node in reversed(list(graph.nodes)[inputs:]):
         leaf = module.get_submodule(node.target) if node.op == "call_module" else None
         dropped = node.target is nn.functional.dropout and not is_active(node)
@@ -76,16 +78,16 @@ def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:
 
 
 def name_of(node: fx.Node) -> str:
-    """What a call does, as its author wrote it."""
+    """The name of the function or method that a node calls."""
     return node.target if isinstance(node.target, str) else node.target.__name__
 
 
 def require_rowwise(module: nn.Module) -> fx.Graph:
-    """The record of a network inside a layer. Raises Untraceable unless it treats every row by itself."""
+    """The operations of a network inside a layer. Raises Untraceable if any mixes rows."""
     graph = fx.Graph()
     graph.output(graph.call_module("", (graph.placeholder("x"),)))
     if not isinstance(module, nn.Linear):
-        _, graph = record(module, (), inputs=1)
+        _, graph = trace_graph(module, (), inputs=1)
     for node in graph.nodes:
         if node.op == "call_module":
             check_module(module.get_submodule(node.target))
@@ -95,7 +97,7 @@ def require_rowwise(module: nn.Module) -> fx.Graph:
 
 
 def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
-    """A row-wise network as its first linear map and the rest; (None, the network) if it has none first."""
+    """A row-wise network as (first linear map, the rest); (None, network) if it does not start so."""
     graph = require_rowwise(module)
     x, *rest = graph.nodes
     first = rest[0]
@@ -108,16 +110,16 @@ def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
 
 
 @contextmanager
-def recorded() -> Iterator[None]:
-    """Within, PyG's poolings are recorded as one call each: their bodies look at values."""
+def poolings_as_calls() -> Iterator[None]:
+    """Within, each of PyG's poolings is recorded as one call, because their bodies look at values."""
 
-    def record(src, index, dim=0, dim_size=None, reduce="sum"):
+    def scatter_call(src, index, dim=0, dim_size=None, reduce="sum"):
         if not isinstance(src, fx.Proxy):
             return scatter(src, index, dim, dim_size, reduce)
         return src.tracer.create_proxy("call_function", scatter, (src, index), {"reduce": reduce})
 
     call = aggr.Aggregation.__call__
-    glob.scatter = record
+    glob.scatter = scatter_call
     aggr.Aggregation.__call__ = lambda self, *args, **kwargs: nn.Module.__call__(
         self, *args, **kwargs
     )

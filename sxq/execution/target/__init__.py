@@ -1,0 +1,125 @@
+"""The search for one target. The executor drives many of these at once.
+
+In reading order:
+
+    load.py     `Loaded`: the field, on the device, and the model's output on both ends
+    search.py   `SearchState`: all candidates so far, measured and ranked
+    turns.py    `GeneratorTurns`: the generators, which ask in turn and get their answers
+    found.py    `Found`: the result, from which the answer is chosen and the report is made
+
+`Target` joins them: `ask` returns candidates to verify, `tell` takes their verdict, `close` returns
+the result.
+"""
+
+import time
+
+from sxq.execution.target.found import Found
+from sxq.execution.target.load import Job, Loaded, load
+from sxq.execution.target.search import Round, SearchState
+from sxq.execution.target.turns import PATIENCE, GeneratorTurns
+from sxq.execution.verifier import TIE, Request, Verdict
+from sxq.inference.memory_usage import memory_usage
+from sxq.planning.nodes import Choose, Generate
+
+__all__ = ["Found", "Job", "Loaded", "Target"]
+
+# Because of caches, a field ends up holding this many times the memory that it holds just after
+# loading; measured on FacebookPage.
+GROWS = 3
+
+
+class Target:
+    """The search for one target's skyline."""
+
+    def __init__(self, job: Job, ordinal: int):
+        self.job = job
+        self.ordinal = ordinal
+        self.started = time.perf_counter()
+        self.loaded = load(job, ordinal)
+        self.state = SearchState(job, self.loaded)
+        self.turns = GeneratorTurns(job, self.loaded, self.state)
+        self.bytes = GROWS * self._held()  # memory that it takes, measured ever more rarely
+        self._told = 0
+        self._round: Round | None = None  # what was asked last
+        self._cut = False  # the budget ended in the middle of a round: nobody is asked again
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to ask: all generators ended, or the budget is spent."""
+        return self._cut or self.turns.over
+
+    @property
+    def share_done(self) -> float:
+        """The share of the budget that is spent."""
+        return self.state.table.count / self.state.budget
+
+    def ask(self) -> Request | None:
+        """New candidates from every generator that has not ended; None if there are none.
+
+        A repeated candidate is answered from the candidate table, at no cost. If generators only
+        repeat themselves, this returns after PATIENCE answers, so that the run can be stopped;
+        `over` tells whether they have ended.
+        """
+        for _ in range(PATIENCE):
+            asked = None if self._cut else self.turns.ask()
+            if asked is None:
+                return None
+            self._round = self.state.look_up(*asked)
+            self._cut = self._round.cut
+            if len(self._round.new):
+                return self._request(self._round)
+            self._answer()
+        return None
+
+    def tell(self, verdict: Verdict) -> None:
+        """Record the verdict on the candidates last asked for, and answer the generators."""
+        self.state.record(self._round, verdict)
+        self._answer()
+        self._told += 1
+        if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
+            self.bytes = self._held()
+
+    def close(self, stopped: str = "") -> Found:
+        """End the search and drop its generators; `stopped` is the reason if it was cut short."""
+        found = Found(
+            loaded=self.loaded.unloaded(),
+            choice=self.job.plan.find(Choose),
+            generators=tuple(name for name, _ in self.job.plan.find(Generate).generators),
+            measures=tuple(self.state.measures),
+            objectives=self.state.objectives,
+            reported=tuple(self.job.measures[name] for name in self.job.plan.find(Choose).report),
+            keeps=self.job.plan.keeps,
+            table=self.state.table,
+            lattice=self.state.lattice,
+            pruned=self.state.pruned,
+            incomparable=self.state.incomparable,
+            exhausted=self.turns.exhausted,
+            stopped=stopped,
+            seconds=time.perf_counter() - self.started,
+        )
+        self.turns.close()
+        self._round = None
+        return found
+
+    def _request(self, asked: Round) -> Request:
+        return Request(
+            self.loaded.on_field.on_device,
+            asked.candidates.bits[asked.new],
+            self.loaded.predicted,
+            tie=max(TIE, self.loaded.rounding / 2),
+        )
+
+    def _answer(self) -> None:
+        if not self._cut:
+            self.turns.answer(self._round)
+
+    def _held(self) -> int:
+        """Bytes of the loaded field and all that was computed for it; shared objects do not count."""
+        on_field = self.loaded.on_field
+        return memory_usage(
+            on_field.field,
+            on_field.on_device,
+            self.turns.estimates.gradients,
+            self.state.table,
+            shared=(on_field.graph, on_field.model, on_field.backend),
+        )

@@ -1,0 +1,43 @@
+"""The result of a search: the report and the answer are made from it, and from nothing else."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from sxq.execution.candidate_table import CandidateTable
+from sxq.execution.target.load import Loaded
+from sxq.generators.protocol import OPENING
+from sxq.graph.bits import unpack
+from sxq.planning.nodes import Choose
+from sxq.scoring.lattice import Lattice
+from sxq.scoring.measures import Measure
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """A target after its search. It holds nothing on the device, as a joint answer may wait."""
+
+    loaded: Loaded
+    choice: Choose  # how the answer is chosen
+    generators: tuple[str, ...]  # names, by number
+    measures: tuple[Measure, ...]  # of the table's columns: the objectives first
+    objectives: int
+    reported: tuple[Measure, ...]  # measured for the answers only
+    keeps: bool  # whether the store keeps every candidate
+    table: CandidateTable  # every candidate that was verified
+    lattice: Lattice  # its front
+    pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
+    incomparable: int  # explanatory candidates of which an objective is NaN
+    exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
+    stopped: str  # the reason why the search was cut short; empty if it was not
+    seconds: float
+
+    def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
+        """The units [n, U] bool of verified candidates."""
+        packed = self.table.rows(list(numbers)).bits
+        return unpack(packed, self.loaded.field.num_units)
+
+    def proposer(self, number: int) -> str:
+        """The name of a generator by its number in the candidate table."""
+        return "field" if number == OPENING else self.generators[number]

@@ -1,0 +1,183 @@
+"""Load a target: cut out its field, load it on the device, and run the model on both ends.
+
+The two ends are the whole graph and the graph without any candidate unit. A field is widened, one
+ring of context at a time, until the model's output on it agrees with the output on the full graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.errors import ModelNotLocal
+from sxq.graph import Field, Graph, GraphSet, extract, whole
+from sxq.inference import Backend, CandidateBatch
+from sxq.inference.agreement import agree, difference, rounding
+from sxq.inference.batches import infer_batches
+from sxq.inference.choose import open_backend
+from sxq.inference.locality import WIDEST
+from sxq.models.borrow import Model, blaming
+from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
+from sxq.scoring.measures import Measure, MeasureBatch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """A plan with everything that its names refer to; all targets of a run share it."""
+
+    plan: Plan
+    graph: Graph | GraphSet
+    model: Model
+    measures: Mapping[str, Measure]  # by name
+    learned: Mapping[str, object] = field(default_factory=dict)  # what was pre-trained, by name
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The inference backend, opened once."""
+        return open_backend(self.plan.find(Verify).backend, self.model)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldModel:
+    """The model on one field. The backend loads the field when it is first needed."""
+
+    model: Model
+    backend: Backend
+    graph: Graph
+    field: Field
+    batch_memory: int  # bytes
+
+    @cached_property
+    def on_device(self) -> Any:
+        """The field as loaded by the backend."""
+        return self.backend.load(self.graph, self.field)
+
+    def ends(self) -> Tensor:
+        """Outputs [2, C] on the whole graph and on the graph without any candidate unit."""
+        nothing = np.zeros((1, self.field.num_units), bool)
+        empty, full = self.backend.infer([CandidateBatch(self.on_device, nothing)])[0][:, 0]
+        return torch.stack([full, empty])
+
+    def infer(self, bits: np.ndarray) -> np.ndarray:
+        """Class probabilities [2, n, C] on any units [n, U] alone, and on G without them."""
+        return infer_batches(self.model, self.backend, self.on_device, bits, self.batch_memory)
+
+    def unloaded(self) -> "FieldModel":
+        """The same without the loaded field, which is loaded again when it is needed again."""
+        return replace(self)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """A target with its field, and the model's output on both ends."""
+
+    ordinal: int  # its place among the targets of the statement
+    position: int  # of the node in its graph, or of the graph in its collection
+    key: Any  # the same, as users name it
+    kind: str  # "node" or "graph"
+    on_field: FieldModel
+    probabilities: np.ndarray  # [C] on the whole graph
+    predicted: int  # the class c
+    p_full: float  # p(c) on the whole graph
+    p_empty: float  # p(c) without any candidate unit
+    self_sufficient: bool  # whether the model predicts c without any candidate unit, too
+    rounding: float  # how much rounding to float32 may change a log-odds
+    seed: tuple[int, int]  # (SEED, position): the start of every random choice
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the field was cut out of."""
+        return self.on_field.graph
+
+    @property
+    def field(self) -> Field:
+        """The candidate units and their surroundings."""
+        return self.on_field.field
+
+    def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
+        """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
+        return MeasureBatch(
+            self.field,
+            bits,
+            self.p_full,
+            self.p_empty,
+            p_kept,
+            p_removed,
+            self.predicted,
+            self.on_field.infer,
+            self.seed,
+        )
+
+    def unloaded(self) -> "Loaded":
+        """The same without the loaded field."""
+        return replace(self, on_field=self.on_field.unloaded())
+
+
+def load(job: Job, ordinal: int) -> Loaded:
+    """The target at this place in the statement, ready to be searched.
+
+    Raises ModelNotLocal if the model's output on the field differs from that on the full graph.
+    """
+    scan = job.plan.find(FieldScan)
+    position = scan.positions[ordinal]
+    on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
+    full, empty = job.model.probabilities(ends).cpu().numpy()
+    # The full graph decides: rounding on the field may turn a tie around.
+    predicted = int(job.model.probabilities(job.model.full[[position]]).argmax())
+    return Loaded(
+        ordinal=ordinal,
+        position=position,
+        key=scan.targets[ordinal],
+        kind=scan.kind,
+        on_field=on_field,
+        probabilities=full,
+        predicted=predicted,
+        p_full=float(full[predicted]),
+        p_empty=float(empty[predicted]),
+        self_sufficient=int(empty.argmax()) == predicted,
+        rounding=float(rounding(job.model, ends).max()),
+        seed=(job.plan.find(Generate).seed, position),
+    )
+
+
+def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
+    """The field of a node, wide enough to agree with the full graph, and outputs [2, C]."""
+    scan = job.plan.find(FieldScan)
+    model = job.model
+    named = f"node {job.graph.key(position)!r}"
+    for wider in range(WIDEST + 1):
+        field = extract(job.graph, position, scan.hops, scan.halo + wider, scan.directed)
+        on_field = _on_field(job, job.graph, field)
+        with blaming(model, f"the receptive field of {named}"):
+            ends = on_field.ends()
+        if agree(model, ends[:1], model.full[[position]]):
+            return on_field, ends
+    apart = difference(model, ends[:1], model.full[[position]])
+    raise ModelNotLocal(
+        f"on the {scan.hops}-hop field of {named} the model's output differs by "
+        f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
+        f"register the model with layers= its true depth"
+    )
+
+
+def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
+    """All of a graph of a collection, and the outputs [2, C] on both ends."""
+    scan = job.plan.find(FieldScan)
+    graph = job.graph.member(number)
+    on_field = _on_field(job, graph, whole(graph, scan.directed))
+    named = f"graph {scan.targets[scan.positions.index(number)]!r}"
+    with blaming(job.model, named):
+        ends = on_field.ends()
+    if not agree(job.model, ends[:1], job.model.full[[number]]):
+        raise ModelNotLocal(f"{named} gets another output than at registration")
+    return on_field, ends
+
+
+def _on_field(job: Job, graph: Graph, field: Field) -> FieldModel:
+    on_field = FieldModel(job.model, job.backend, graph, field, job.plan.find(Verify).batch_memory)
+    on_field.on_device  # noqa: B018 (loads the field: the model is not to blame if that fails)
+    return on_field

@@ -1,0 +1,164 @@
+"""The turns of a target's generators: they ask for candidates, wait for answers, and end.
+
+Generators are coroutines. In every round, all that have not ended ask for candidates, and they are
+answered together. The opening is a generator too: it asks for the whole field, whose scores the
+others start from.
+"""
+
+import time
+import zlib
+from collections import Counter
+from functools import cache
+
+import numpy as np
+
+from sxq.execution.target.load import Job, Loaded
+from sxq.execution.target.search import Round, SearchState
+from sxq.generators.catalog import load
+from sxq.generators.protocol import OPENING, PRUNED, Candidates, Context, Scored, Search, Subject
+from sxq.inference.edge_gradients import EdgeGradients
+from sxq.planning.nodes import Generate
+
+PATIENCE = 64  # requests in a row answered from memory, before the other targets have their turn
+BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
+
+
+class Estimates:
+    """First-order estimates of what units are worth, for the generators of one target."""
+
+    def __init__(self, loaded: Loaded):
+        self._loaded = loaded
+        self._seconds = 0.0
+        self._missing: Counter[str] = Counter()
+        self.gradients: EdgeGradients | None = None  # made when they are first asked for
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """First-order rise [c, U] of the log-odds with each unit's messages, at bits [c, U]."""
+        started = time.perf_counter()
+        self.gradients = self.gradients or self._open()
+        found = self.gradients(bits, context)
+        if self.gradients.unavailable:
+            self._missing[self.gradients.unavailable] += len(bits)
+        self._seconds += time.perf_counter() - started
+        return found
+
+    def take_seconds(self) -> float:
+        """Seconds that the model ran for estimates since this was last asked."""
+        seconds = self._seconds
+        self._seconds = 0.0
+        return seconds
+
+    def take_missing(self) -> Counter[str]:
+        """How many estimates were not available since this was last asked, by reason."""
+        missing = self._missing
+        self._missing = Counter()
+        return missing
+
+    def close(self) -> None:
+        """Drop the model's part; what was counted stays."""
+        self.gradients = None
+
+    def _open(self) -> EdgeGradients:
+        on_field = self._loaded.on_field
+        return EdgeGradients(
+            on_field.model, on_field.graph, on_field.field, self._loaded.predicted, on_field.backend
+        )
+
+
+class GeneratorTurns:
+    """The generators of one target, by number; the opening has the number OPENING."""
+
+    def __init__(self, job: Job, loaded: Loaded, state: SearchState):
+        generate = job.plan.find(Generate)
+        self._generators = generate.generators
+        self._share = (generate.budget - 1) // len(generate.generators)
+        self._subject = Subject(
+            model=job.model,
+            graph=loaded.graph,
+            probabilities=loaded.probabilities,
+            predicted=loaded.predicted,
+            learned=job.learned,
+        )
+        self.estimates = Estimates(loaded)
+        self._state = state
+        self._loaded = loaded
+        self._waiting: dict[int, Search] = {}  # those that have not ended
+        if loaded.field.num_units:
+            self._waiting[OPENING] = self._opening()
+        self._answers: dict[int, Scored] = {}  # what each is owed
+        self._heard: dict[int, list[np.ndarray]] = {}  # candidate numbers that each was answered
+        self._complete = True  # no generator that ended left anything out for lack of budget
+
+    @property
+    def over(self) -> bool:
+        """Whether every generator has ended."""
+        return not self._waiting
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every generator has ended and left nothing out for lack of budget."""
+        return self.over and self._complete
+
+    def ask(self) -> tuple[Candidates, np.ndarray] | None:
+        """The candidates that generators ask for, and the owner [n] of each; None if all have ended."""
+        asked = []
+        for number, search in list(self._waiting.items()):
+            try:
+                asked.append((number, search.send(self._answers.get(number))))
+            except StopIteration as end:
+                del self._waiting[number]
+                self._complete &= self._has_left(number) if end.value is None else end.value
+        if not asked:  # the opening may have made room for the others
+            return self.ask() if self._waiting else None
+        rows = [len(candidates.bits) for _, candidates in asked]
+        owner = np.repeat([number for number, _ in asked], rows)
+        return Candidates.join([candidates for _, candidates in asked]), owner
+
+    def answer(self, asked: Round) -> None:
+        """Give each generator the outcome for the candidates that it asked for."""
+        for number in self._waiting:
+            mine = asked.owner == number
+            self._answers[number] = self._state.scored(asked, mine)
+            self._heard.setdefault(number, []).append(asked.numbers[mine])
+
+    def close(self) -> None:
+        """Drop the generators and their answers: their frames hold the field and this object."""
+        self._waiting.clear()
+        self._answers.clear()
+        self._heard.clear()
+        self.estimates.close()
+
+    def _has_left(self, number: int) -> bool:
+        """Whether a generator that ended had some of its share left."""
+        heard = np.unique(np.concatenate(self._heard.pop(number, [np.zeros(0, int)])))
+        return number == OPENING or np.count_nonzero(heard != PRUNED) < self._share
+
+    def _opening(self) -> Search:
+        """Ask for the whole field, then start the other generators with its scores."""
+        units = self._loaded.field.num_units
+        scored = yield Candidates.of(np.ones((1, units), bool))
+        _, empty = self._state.measure(
+            np.zeros((1, units), bool),
+            np.array([self._loaded.p_empty]),
+            np.array([self._loaded.p_full]),
+        )
+        estimates = self.estimates
+        gradient = cache(lambda: estimates(np.ones((1, units), bool), True)[0])
+        for number, (name, options) in enumerate(self._generators):
+            context = Context(
+                full=scored.scores[0],
+                empty=empty[0, : self._state.objectives],
+                full_id=int(scored.ids[0]),
+                allowance=self._share,
+                rows=max(1, BITS_MEMORY // units),
+                rng=np.random.default_rng([*self._loaded.seed, zlib.crc32(name.encode())]),
+                edge_gradient=gradient,
+                edge_gradients=estimates,
+                p_full=self._loaded.p_full,
+                p_empty=self._loaded.p_empty,
+                predict=self._state.predict,
+                measures=self._state.names[: self._state.objectives],
+                subject=self._subject,
+            )
+            search = load(name)(self._loaded.field, context, **dict(options))
+            self._waiting[number] = search

@@ -1,0 +1,165 @@
+"""The catalog of generators: what a statement may name after BY, known without importing any algorithm or torch.
+
+Planning, completion and SHOW GENERATORS read `GENERATORS`; only a plan that runs imports an algorithm, by `load(name)`.
+A new generator is one file with its coroutine, and one entry here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from sxq.generators.protocol import Search
+from sxq.scoring.attribution import RATIOS
+from sxq.scoring.measures import Objective
+
+MEAN = Objective("mean")
+DEFAULT = ("search",)  # the generators of an EXPLAIN without BY
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorEntry:
+    """A generator as statements know it, and where its coroutine is."""
+
+    name: str
+    function: str | Callable[..., Search]  # "module:function", or a coroutine made while running
+    help: str  # one line for users
+    options: Mapping[str, Any] = field(default_factory=dict)  # defaults, which also tell the types
+    prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
+    looks_inside: bool = False  # it needs `context.subject`: the model itself
+    package: str = ""  # a package it needs that sxq does not install
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it needs what PRETRAIN REFINE learned, named by its option `pretrained`."""
+        return "pretrained" in self.options
+
+
+def load(name: str) -> Callable[..., Search]:
+    """The coroutine of a generator; this imports its algorithm, and torch where that needs torch."""
+    function = GENERATORS[name].function
+    if not isinstance(function, str):
+        return function
+    module, _, attribute = function.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+GENERATORS: dict[str, GeneratorEntry] = {
+    entry.name: entry
+    for entry in (
+        GeneratorEntry(
+            name="search",
+            function="sxq.generators.search:search",
+            help="peel, grow and improve on one edge table, where hypervolume grows",
+        ),
+        GeneratorEntry(
+            name="onion",
+            function="sxq.generators.paper.onion:onion",
+            help="peel the field from the outermost hop inwards (ApxSX-OP)",
+            options={"objective": MEAN},
+            prunes=True,
+        ),
+        GeneratorEntry(
+            name="growing",
+            function="sxq.generators.paper.growing:growing",
+            help="grow from the target outwards, edge by edge (ApxSX-I)",
+            options={"objective": MEAN},
+            prunes=True,
+        ),
+        GeneratorEntry(
+            name="exhaustive",
+            function="sxq.generators.baselines.exhaustive:exhaustive",
+            help="every connected subgraph of a small field, an error where too many",
+        ),
+        GeneratorEntry(
+            name="refine",
+            function="sxq.generators.paper.refine:refine",
+            help="pre-trained class by class, fine-tuned to the target (ReFine)",
+            options={
+                "pretrained": "",
+                "fine_tune": True,
+                "ratios": RATIOS,
+                "select": "sample",
+                "samples": 8,
+                "steps": 20,
+                "lr": 1e-4,
+            },
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="pgexplainer",
+            function="sxq.generators.explainers.pgexplainer:pgexplainer",
+            help="pre-trained for all classes at once (PGExplainer)",
+            options={"pretrained": ""},
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="gnnexplainer",
+            function="sxq.generators.explainers.pyg_explainers:gnnexplainer",
+            help="the edge mask of GNNExplainer",
+            options={"epochs": 100, "lr": 0.01},
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="graphmask",
+            function="sxq.generators.explainers.pyg_explainers:graphmask",
+            help="the edge mask of GraphMask",
+            options={"epochs": 50, "lr": 0.01},
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="attention",
+            function="sxq.generators.explainers.pyg_explainers:attention",
+            help="attention weights, of models that have them",
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="sa",
+            function="sxq.generators.explainers.pyg_explainers:sa",
+            help="sizes of gradients by edges",
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="captum",
+            function="sxq.generators.explainers.captum:captum",
+            help="the edge mask of a method of Captum, which is a package of its own",
+            options={"method": "IntegratedGradients"},
+            looks_inside=True,
+            package="captum",
+        ),
+        GeneratorEntry(
+            name="pgm",
+            function="sxq.generators.explainers.pgm:pgm",
+            help="nodes that the prediction depends on (PGM-Explainer); needs pgmpy",
+            options={"samples": 100},
+            looks_inside=True,
+            package="pgmpy<1",
+        ),
+        GeneratorEntry(
+            name="pyg",
+            function="sxq.generators.explainers.pyg_explainers:pyg",
+            help="any explainer that was registered: con.register_explainer",
+            options={"explainer": ""},
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="cf2",
+            function="sxq.generators.explainers.cf2:cf2",
+            help="one mask that is factual and counterfactual (CF2)",
+            options={"epochs": 100, "lr": 0.05, "alpha": 0.6, "lam": 10.0},
+            looks_inside=True,
+        ),
+        GeneratorEntry(
+            name="moexp",
+            function="sxq.generators.baselines.moexp:moexp",
+            help="evolution towards the front of two objectives (MOExp)",
+            options={"size": 32, "generations": 20},
+        ),
+        GeneratorEntry(
+            name="random",
+            function="sxq.generators.baselines.random:random",
+            help="random connected subgraphs, of `size` units or log-uniform sizes",
+            options={"size": 0},
+        ),
+    )
+}

@@ -1,0 +1,125 @@
+"""The edge table: what each unit is expected to change in the log-odds of the predicted class."""
+
+import numpy as np
+
+from sxq.generators.protocol import NONE, Context
+from sxq.graph import Field
+
+SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
+DECIMALS = 6  # of log-odds
+LEARN = 0.5  # of what a prediction missed, learned at once
+
+
+class EdgeTable:
+    """Expected changes by unit, and how units join each other to the target.
+
+    `worth` [U, 2] is what adding a unit is expected to change in the log-odds, on G_s and on G \\ G_s. It begins with
+    first-order estimates; measuring units, moves and walks correct it.
+    """
+
+    def __init__(self, field: Field, context: Context):
+        self._field = field
+        self.empty = log_odds(np.array([context.p_empty, context.p_full]))  # [2] of no unit
+        self.whole = self.empty[::-1]  # [2] of all units
+        self.estimates = context.edge_gradient()  # [U] first-order rise with each unit
+        self.worth = np.outer(self.estimates, (1.0, -1.0))
+        self.unmeasured = np.arange(field.num_units)  # units of which there are estimates only
+        self.link = self._links()
+        self.branches = self._branches()
+
+    def _links(self) -> np.ndarray:
+        """For each unit [U] the one that joins it to the hop below, by first-order estimate; NONE at the first hop."""
+        field = self._field
+        if not field.rooted:
+            return np.full(field.num_units, NONE)  # of a whole graph any unit may stand alone
+        near, far = _ends_by_hop(field)
+        # units by which a node is first reached; of equal nodes the last is kept, hence the best
+        first = np.flatnonzero(field.node_hop[far] == field.unit_hop)
+        first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
+        by_node = np.full(field.num_nodes, NONE)
+        by_node[far[first]] = first
+        return by_node[near]
+
+    def _branches(self) -> list[np.ndarray]:
+        """For every hop but the last, the branch of each unit [U]: the unit of that hop that joins it to the target.
+
+        Units of the hop and those nearer are branches of their own; so is, in a whole graph, every unit.
+        """
+        hop = self._field.unit_hop
+        branches: list[np.ndarray] = []
+        branch = np.arange(self._field.num_units)
+        for last in range(int(hop.max(initial=0)) - 1, 0, -1):
+            beyond = (hop[branch] > last) & (self.link[branch] >= 0)
+            branch = np.where(beyond, self.link[branch], branch)
+            branches.append(branch)
+        return branches or [branch]
+
+    def directions(self, angles: np.ndarray) -> np.ndarray:
+        """Directions [n, 2] in the table, per unit of its scale.
+
+        Angle 0 points along G_s, towards the log-odds of the whole field; a right angle points along G \\ G_s,
+        downwards.
+        """
+        upwards = 1 if self.whole[0] >= self.empty[0] else -1
+        scale = np.abs(self.worth).mean(axis=0) + 1e-9
+        return np.stack([upwards * np.cos(angles), -np.sin(angles)], axis=1) / scale
+
+    def paths(self, units: np.ndarray) -> np.ndarray:
+        """Units [n] as subgraphs [n, U]: each with the links that join it to the target."""
+        bits = np.zeros((len(units), self._field.num_units), bool)
+        rows = np.arange(len(units))
+        while len(rows):
+            bits[rows, units] = True
+            joined = self.link[units] >= 0
+            rows, units = rows[joined], self.link[units[joined]]
+        return bits
+
+    def measured(self, units: np.ndarray, worth: np.ndarray) -> None:
+        """Take over the worth [n, 2] of units [n] that was measured."""
+        self.unmeasured = np.setdiff1d(self.unmeasured, units)
+        self.worth[units] = worth
+
+    def replace(self, worth: np.ndarray) -> None:
+        """Take over the worth [U, 2] of every unit."""
+        self.worth = worth
+
+    def learn(self, changes: np.ndarray, odds: np.ndarray) -> None:
+        """Correct the table: subgraphs changed by `changes` [n, U] (1 added, -1 dropped) gained `odds` [n, 2].
+
+        The units of a change share what the table missed. A unit learns the mean over its changes; those of many
+        units count less, and a unit that was in a single change learns less than its share.
+        """
+        row, unit = np.nonzero(changes)
+        sign = changes[row, unit]
+        count = np.maximum(np.count_nonzero(changes, axis=1), 1)
+        weight = np.bincount(unit, 1 / count[row], minlength=len(self.worth))
+        for side, worth in enumerate(self.worth.T):
+            expected = np.bincount(row, sign * worth[unit], minlength=len(changes))
+            missed = (odds[:, side] - expected) / count
+            error = np.bincount(unit, sign * missed[row] / count[row], minlength=len(worth))
+            worth += LEARN * error / np.maximum(weight, 1)
+
+
+def best_of(gain: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the largest gains [..., U], at most so many, best first; NONE for minus infinity."""
+    most = min(most, gain.shape[-1])
+    rows = gain.reshape(-1, gain.shape[-1])
+    row = np.arange(len(rows))[:, None]
+    best = np.argpartition(-rows, most - 1, axis=1)[:, :most]
+    best = best[row, np.argsort(-rows[row, best], axis=1, kind="stable")]
+    return np.where(rows[row, best] > -np.inf, best, NONE).reshape(*gain.shape[:-1], most)
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    """log p - log (1 - p), finite; rounded, so that the batch a candidate came in does not decide where to go on."""
+    p = np.clip(p, SURE, 1 - SURE)
+    return np.round(np.log(p / (1 - p)), DECIMALS)
+
+
+def _ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
+    """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
+    tail, head = field.ends
+    if field.directed:
+        return head, tail
+    nearer = field.node_hop[tail] < field.node_hop[head]
+    return np.where(nearer, tail, head), np.where(nearer, head, tail)

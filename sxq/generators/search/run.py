@@ -1,0 +1,58 @@
+"""One run of a search: what its parts share, and the one place where candidates are asked for."""
+
+from collections.abc import Generator
+
+import numpy as np
+
+from sxq.generators.protocol import NONE, Candidates, Context, Scored
+from sxq.generators.search.archive import Archive, Members
+from sxq.generators.search.edge_table import EdgeTable, log_odds
+from sxq.generators.search.trust import Trust
+from sxq.generators.search.visited import Visited
+from sxq.graph import Field
+
+BATCH = 256  # most candidates in a batch of moves
+SMALLEST = 1e-6  # of a score, where it counts as progress
+
+
+class SearchRun:
+    """The edge table, the archive, what was visited, and the trust in moves; each owns what is written to it."""
+
+    def __init__(self, field: Field, context: Context):
+        self.field = field
+        self.context = context
+        self.rng = context.rng
+        self.batch = min(BATCH, context.rows)
+        self.archive = Archive(field.num_units, len(context.full))
+        self.table = EdgeTable(field, context)
+        self.trust = Trust()
+        self.visited = Visited(field.num_units, context.allowance, context.rng)
+
+    @property
+    def left(self) -> int:
+        """Candidates that may still be asked for."""
+        return self.visited.left
+
+    def verify(
+        self, bits: np.ndarray, parent: int | np.ndarray = NONE, hashes: np.ndarray | None = None
+    ) -> Generator[Candidates, Scored, Members]:
+        """Ask for subgraphs [n, U], repeated ones too, and offer them to the archive; all of them, row by row."""
+        hashes = self.visited.hashes_of(bits) if hashes is None else hashes
+        parent = np.broadcast_to(parent, len(bits))
+        found = []
+        for start in range(0, max(len(bits), 1), self.context.rows):
+            rows = slice(start, start + self.context.rows)
+            scored = yield Candidates.of(bits[rows], parent[rows])
+            self.visited.ask(hashes[rows])
+            odds = log_odds(scored.p)
+            sizes = np.count_nonzero(bits[rows], axis=1)
+            values = self.values(sizes, odds, np.nan_to_num(scored.scores))
+            found.append(Members(bits[rows], odds, values, scored.explanatory, scored.ids))
+            self.archive.add(found[-1])
+        return found[0] if len(found) == 1 else Members.join(*found)
+
+    def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], below the resolution too; `otherwise` where none is known."""
+        values = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
+        np.copyto(values, otherwise, where=np.isnan(values))
+        return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)

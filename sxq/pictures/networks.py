@@ -1,0 +1,87 @@
+"""Subgraphs as networkx graphs, for other programs and for layouts.
+
+The only file that knows networkx. It imports it when first needed: that takes longer than opening a
+database.
+"""
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sxq.values.explanation import Explanation
+from sxq.values.result import Result
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def library() -> ModuleType:
+    """networkx, imported when first asked for."""
+    import networkx
+
+    return networkx
+
+
+def to_networkx(explanation: Explanation) -> "networkx.DiGraph":
+    """The subgraph of one explanation on keys; see `Explanation.to_networkx`."""
+    graph = explanation.graph
+    raw = {name: float(value) for name, value in explanation.raw.items()}
+    drawn = library().DiGraph(target=explanation.target, rank=explanation.rank, **raw)
+    for position in explanation.nodes.tolist():
+        key = graph.key(position)
+        label = {} if graph.y is None else {"label": int(graph.y[position])}
+        is_target = explanation.kind == "node" and key == explanation.target
+        drawn.add_node(key, target=is_target, **label)
+    drawn.add_edges_from(explanation.edges)
+    return drawn
+
+
+def union(result: Result) -> "networkx.DiGraph":
+    """All members as one graph: nodes `target`, `label`; edges `members` ("19:1 19:3"), `count`.
+
+    Nodes go by their keys, in a collection by "graph/key".
+    """
+    whole = library().DiGraph()
+    for e in result:
+
+        def name(key, e=e):
+            return key if e.kind == "node" else f"{e.target}/{key}"
+
+        for key, facts in to_networkx(e).nodes(data=True):
+            known = whole.nodes.get(name(key), {})
+            is_target = facts["target"] or known.get("target", False)
+            whole.add_node(name(key), **facts | {"target": is_target})
+        for u, v in ((name(u), name(v)) for u, v in e.edges):
+            held = whole.get_edge_data(u, v, {}).get("members", "").split()
+            held.append(f"{e.target}:{e.rank}")
+            whole.add_edge(u, v, members=" ".join(held), count=len(held))
+    return whole
+
+
+def write_graphml(result: Result, path: str) -> None:
+    """Write the union of all members as GraphML."""
+    library().write_graphml(union(result), path)
+
+
+def parts(n: int, edges: Iterable[tuple[int, int]]) -> list[tuple[np.ndarray, list]]:
+    """The connected components of n nodes, large ones first: sorted nodes, and edges among them."""
+    networkx = library()
+    net = networkx.Graph(edges)
+    net.add_nodes_from(range(n))
+    found = (np.array(sorted(part)) for part in networkx.connected_components(net))
+    by_size = sorted(found, key=lambda part: (-len(part), part[0]))
+    return [(part, list(net.subgraph(part).edges)) for part in by_size]
+
+
+def steps(n: int, edges: Iterable) -> np.ndarray:
+    """Steps between all pairs of n nodes [n, n], NaN between nodes that nothing connects."""
+    networkx = library()
+    net = networkx.Graph()
+    net.add_nodes_from(range(n))
+    net.add_edges_from(map(tuple, edges))
+    found = np.full((n, n), np.nan)
+    for node, lengths in networkx.all_pairs_shortest_path_length(net):
+        found[node, list(lengths)] = list(lengths.values())
+    return found

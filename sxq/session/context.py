@@ -1,0 +1,80 @@
+"""The context of every statement: one `Session`, made once when a connection opens."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.planning import SETTINGS, parse_setting
+from sxq.session.registry import Registry
+from sxq.session.turns import Turns
+from sxq.storage import Store
+from sxq.values.result import Result
+
+
+class Settings(Mapping[str, Any]):
+    """The value of each setting by name, as `parse_setting` reads it, and as the user wrote it."""
+
+    def __init__(self) -> None:
+        self._values = {name: setting.read(setting.default) for name, setting in SETTINGS.items()}
+        self.written = {name: setting.default for name, setting in SETTINGS.items()}
+
+    def set(self, name: str, written: Any) -> None:
+        """Change a setting; raises UnknownName or InvalidValue."""
+        self._values[name] = parse_setting(name, written)
+        self.written[name] = written
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(eq=False, kw_only=True)
+class Session:
+    """What a connection holds. It is made whole by `open` and handed to every statement."""
+
+    store: Store
+    settings: Settings
+    registry: Registry  # everything that a statement can name
+    turns: Turns
+    report: Callable[[Any], None] | None  # called while long statements run
+    last: Result | None = None  # the result of the last EXPLAIN, also of one that was cut short
+    # Plain flags without a lock, so that a signal handler may read and set them.
+    running: bool = False  # a script runs
+    stopping: bool = False  # the script that runs shall stop
+
+    @classmethod
+    def open(
+        cls, path: str | None, read_only: bool, report: Callable[[Any], None] | None
+    ) -> "Session":
+        """Open the database, with every setting at its default; raises StoreError."""
+        store = Store(path, read_only)
+        settings = Settings()
+        return cls(
+            store=store,
+            settings=settings,
+            registry=Registry(store, settings),
+            turns=Turns(),
+            report=report,
+        )
+
+    def should_stop(self) -> bool:
+        """Whether the script that runs shall stop: what the rooms below are given to ask."""
+        return self.stopping
+
+    def say(self, line: str) -> None:
+        """Report a line of text, where somebody listens."""
+        if self.report:
+            self.report(line)
+
+    def interrupt(self) -> bool:
+        """Ask the running script to stop, from any thread; False where none runs."""
+        self.store.require_own_process()
+        if self.running:
+            self.stopping = True
+            self.store.interrupt()
+        return self.running

@@ -1,0 +1,234 @@
+"""Models by name; one that only the store holds is built again when first asked for."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
+from sxq.graph import Graph, GraphSet
+from sxq.planning import ModelInfo
+from sxq.session import engine
+from sxq.session.registered_graphs import RegisteredGraphs, known
+from sxq.storage import Store
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredModel:
+    """A model at hand: the engine's copy, on one graph."""
+
+    model: Any  # sxq.execution.Model
+    model_id: int | None  # None where nothing is stored
+    graph: str
+    spec: Mapping[str, Any]
+    content_hash: str  # of the module and the meaning of its output
+
+    def info(self, name: str) -> ModelInfo:
+        """The model as the planner sees it."""
+        found = self.model
+        return ModelInfo(
+            name=name,
+            graph=self.graph,
+            hops=found.hops,
+            halo=found.halo,
+            backend=found.backend,
+            reason=found.reason,
+        )
+
+
+class RegisteredModels:
+    """Every model by its name, in memory or in the store."""
+
+    def __init__(self, store: Store, graphs: RegisteredGraphs, settings: Mapping[str, Any]):
+        self._store = store
+        self._graphs = graphs
+        self._settings = settings
+        self._held: dict[str, RegisteredModel] = {}
+        self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
+
+    def names(self) -> list[str]:
+        return sorted({*self._held, *(row.name for row in self._store.models())})
+
+    def add(
+        self,
+        name: str,
+        module,
+        graph: str | None,
+        *,
+        output: str = "logits",
+        layers: int | None = None,
+        spec: Mapping[str, Any] | None = None,
+        weights: bytes | None = None,
+        replace: bool = False,
+    ) -> RegisteredModel:
+        """Register a module on a graph.
+
+        `spec` and `weights` are given for named architectures only, which are stored whole.
+        """
+        graph = graph or self._own_graph(name)
+        on = known("graph", graph, self._graphs)
+        model = engine.execution().register(
+            module, on, output, layers, self._settings["sxq_device"]
+        )
+        spec = {
+            **(spec or {}),
+            "class": f"{type(module).__module__}.{type(module).__qualname__}",
+            "output": output,
+            "hops": model.hops,
+            "halo": model.halo,
+            "backend": model.backend,
+            "reason": model.reason,
+        }
+        graph_id = self._graphs.id_of(graph)
+        digest = engine.models().content_hash(module, (output, layers))
+        if self._store.read_only:
+            model_id = self._stored_id(name, graph_id, digest, replace)
+        else:
+            model_id = self._store.save_model(
+                name, graph_id, digest, spec, weights=weights, replace=replace
+            )
+        self._elsewhere.clear()
+        self._held[name] = RegisteredModel(model, model_id, graph, spec, digest)
+        return self._held[name]
+
+    def get(self, name: str, graph: str | None = None) -> RegisteredModel:
+        """A model at hand, on its own graph or another; raises UnknownName, ModelDetached, ModelChanged."""
+        entry = self._held.get(name) or self._attach(name)
+        entry.model.check_unchanged(name)
+        if graph is None or graph == entry.graph:
+            return entry
+        return dataclasses.replace(entry, graph=graph, model=self._transferred(name, entry, graph))
+
+    def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
+        """The graph and the model that stored answers refer to, whatever their names stand for now."""
+        graph = self._graphs.stored(graph_id)
+        row = self._store.load_model(model_id)
+        entry = next((entry for entry in self._held.values() if entry.model_id == model_id), None)
+        if entry is None:
+            own = graph if row.graph_id == graph_id else self._graphs.stored(row.graph_id)
+            model = self._revive(row, own)
+        else:
+            entry.model.check_unchanged(row.name)
+            model = entry.model
+        if row.graph_id != graph_id:
+            model = engine.execution().transfer(model, graph)
+        return graph, model
+
+    def name_of(self, model: RegisteredModel) -> str:
+        """The name under which a model at hand was registered."""
+        content = model.model_id, model.content_hash
+        return next(
+            name
+            for name, entry in self._held.items()
+            if (entry.model_id, entry.content_hash) == content
+        )
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What DESCRIBE MODEL says; of a detached model what the store remembers. Raises UnknownName."""
+        if name not in self.names():
+            raise UnknownName("model", name, self.names())
+        entry = self._held.get(name)
+        row = self._store.load_model(name)
+        spec = entry.spec if entry else row.spec
+        state = "stored whole" if row and row.weights else "detached: its code is not stored"
+        facts = {
+            "model": name,
+            "graph": entry.graph if entry else self._graphs.name_of(row.graph_id),
+            "class": spec["class"],
+            **_options(spec),
+            "output": spec["output"],
+            "hops": spec["hops"],
+            "halo": spec["halo"],
+            "backend": spec["backend"],
+            "reason": spec["reason"],
+            "state": "attached" if entry else state,
+        }
+        return {key: value for key, value in facts.items() if value != ""}
+
+    def require_free(self, name: str, replace: bool) -> None:
+        """Raise NameTaken before a long training, not after."""
+        if name in self.names() and not replace:
+            raise NameTaken(
+                f"model {name!r} exists; say TRAIN OR REPLACE MODEL, or choose another name"
+            )
+
+    def drop(self, name: str) -> None:
+        """Free the name of a model; raises UnknownName. What answers refer to stays in the store."""
+        known("model", name, dict.fromkeys(self.names()))
+        self._store.drop("model", name, if_exists=True)
+        self._held.pop(name, None)
+
+    def refresh(self, ids: Mapping[str, int]) -> None:
+        """Forget models that the store no longer has under their names, by the `ids` of today's names."""
+        gone = [name for name, entry in self._held.items() if ids.get(name) != entry.model_id]
+        for name in gone:
+            self._elsewhere.clear()
+            del self._held[name]
+
+    def forget_graph(self, graph: str) -> None:
+        """The name of a graph stands for other content: the models on it are no longer at hand."""
+        self._held = {name: entry for name, entry in self._held.items() if entry.graph != graph}
+        self._elsewhere.clear()
+
+    def _stored_id(self, name: str, graph_id: int | None, digest: str, replace: bool) -> int | None:
+        """The id of a model whose answers a read-only database holds, None where it holds no such model."""
+        held = self._held.get(name)
+        row = self._store.load_model(name)
+        if row and (row.content_hash, row.graph_id) == (digest, graph_id):
+            return row.model_id
+        if (held.content_hash != digest if held else row) and not replace:
+            raise NameTaken(
+                f"model {name!r} exists with other content; use replace=True, or choose another name"
+            )
+        return None
+
+    def _own_graph(self, model: str) -> str:
+        """The graph of a model that is registered without one: its stored one, else the only one."""
+        row = self._store.load_model(model)
+        names = list(self._graphs)
+        if row is not None and self._graphs.name_of(row.graph_id) in names:
+            return self._graphs.name_of(row.graph_id)
+        if len(names) != 1:
+            found = f"known graphs are {', '.join(names)}" if names else "no graph is registered"
+            raise InvalidValue(f"graph= is needed: {found}")
+        return names[0]
+
+    def _attach(self, name: str) -> RegisteredModel:
+        """Build the stored model of a name again."""
+        row = self._store.load_model(name)
+        if row is None:
+            raise UnknownName("model", name, self.names())
+        graph = self._graphs.name_of(row.graph_id)
+        if graph not in self._graphs:
+            raise ModelError(
+                f"the graph of model {name!r} was dropped or replaced; register or train the model again "
+                f"on a graph that is there, known: {', '.join(self._graphs) or 'none'}"
+            )
+        model = self._revive(row, self._graphs[graph])
+        self._held[name] = RegisteredModel(model, row.model_id, graph, row.spec, row.content_hash)
+        return self._held[name]
+
+    def _revive(self, row, graph: Graph | GraphSet):
+        """A stored model on its graph, from its spec and weights, with the depth found at registration."""
+        if row.weights is None:
+            raise ModelDetached(
+                f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
+                f"con.register_model({row.name!r}, module) attaches it again"
+            )
+        models = engine.models()
+        module = models.build(models.ArchitectureSpec(**row.spec["architecture"]))
+        models.load_weights(module, row.weights)
+        return engine.execution().attach(module, graph, row.spec, self._settings["sxq_device"])
+
+    def _transferred(self, name: str, entry: RegisteredModel, graph: str):
+        """A model at hand on another graph; found once."""
+        if (name, graph) not in self._elsewhere:
+            on = known("graph", graph, self._graphs)
+            self._elsewhere[name, graph] = engine.execution().transfer(entry.model, on)
+        return self._elsewhere[name, graph]
+
+
+def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a named architecture; dropout does nothing in an explanation."""
+    options = (spec.get("architecture") or {}).items()
+    return {key: value for key, value in options if key != "dropout" and value != "none"}

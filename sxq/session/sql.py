@@ -1,0 +1,17 @@
+"""SQL: every statement that is DuckDB's, passed on unchanged."""
+
+from sxq import language
+from sxq.errors import SQLError
+from sxq.language import statements as st
+from sxq.session.context import Session
+from sxq.values.result import Table
+
+
+def run_sql(session: Session, statement: st.Sql) -> Table:
+    """DuckDB's answer; raises SQLError, or ParseError where a word of sxq's own is misspelt."""
+    try:
+        found = session.store.execute(statement.sql, language.arguments(statement))
+    except SQLError as error:
+        # DuckDB knows none of our words, so that its message would not help with a misspelt one.
+        raise language.misspelt(statement.sql) or error  # noqa: B904 - the cause stays DuckDB's
+    return Table(found.columns, found.rows, found.df)
