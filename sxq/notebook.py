@@ -14,7 +14,9 @@ from sxq.connection import Connection
 from sxq.errors import Error
 from sxq.values.result import Table
 
-NAME = "sxq_connection"  # in the notebook: what a cell of Python registers graphs and models with
+NAME = (
+    "sxq_connection"  # of the connection in the notebook, where a cell of Python registers models
+)
 
 
 @magics_class
@@ -23,7 +25,7 @@ class SxqMagics(Magics):
 
     @line_cell_magic
     def sxq(self, line: str, cell: str | None = None) -> Table | None:
-        """Run a statement, or the script in a cell and keep its result under the name on the magic's line."""
+        """Run a statement; or run the script in a cell, and keep its result under the name on the magic's line."""
         con = self.shell.user_ns.get(NAME)
         if not isinstance(con, Connection):
             con = self._connect(None)
@@ -34,17 +36,18 @@ class SxqMagics(Magics):
         try:
             result = con.execute(line if cell is None else cell)
         except Error as error:
-            print(f"Error: {error}")  # the message says it all; a traceback would bury it
+            print(f"Error: {error}")  # the message is enough; a traceback would bury it
             return None
         if cell is not None and line.strip():
             self.shell.user_ns[line.strip()] = result
         return result if result.columns else None
 
     def _connect(self, path: str | None) -> Connection:
-        self.shell.user_ns[NAME] = con = Connection(path)
+        con = Connection(path)
+        self.shell.user_ns[NAME] = con
         return con
 
 
 def load(ipython) -> None:
-    """What `%load_ext sxq` does."""
+    """Register the magics: `%load_ext sxq` calls this."""
     ipython.register_magics(SxqMagics)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,23 +14,21 @@ from sxq.errors import InvalidValue, ModelError
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
 
-OUTPUTS = {
-    "raw": "logits",
-    "log_probs": "log_probs",
-    "probs": "probs",
-}  # what PyG calls them: what sxq does
+# PyG's names of a model's outputs, and sxq's.
+OUTPUTS = {"raw": "logits", "log_probs": "log_probs", "probs": "probs"}
 
 
 def to_data(explanation: Explanation) -> Data:
     """The subgraph as a `Data` with its nodes renumbered 0 .. n-1.
 
-    edge_index [2, m] over the new numbers; `nodes` [n] the positions in the whole graph; x [n, d], y [n],
-    edge_weight [m] and edge_attr [m, D] where the graph has them (parallel edges each have their own row);
-    `target` the new number of the explained node, or the key of the explained graph.
+    edge_index [2, m] has the new numbers, `nodes` [n] the positions in the whole graph. x [n, d], y [n],
+    edge_weight [m] and edge_attr [m, D] are there where the graph has them; parallel edges each have their own row.
+    `target` is the new number of the explained node, or the key of the explained graph.
     """
     nodes = torch.from_numpy(explanation.nodes.copy())
     renumber = {position: number for number, position in enumerate(explanation.nodes.tolist())}
-    graph, edges = explanation.graph, explanation.edge_numbers
+    graph = explanation.graph
+    edges = explanation.edge_numbers
     local = [[renumber[position] for position in row] for row in explanation.edge_index.tolist()]
     target = (
         explanation.target
@@ -65,13 +63,13 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
 
         Explainer(model, SkylineExplainer(), explanation_type="model", edge_mask_type="object", model_config=...)
 
-    The edge mask is one member of the skyline, 1 for its edges and 0 elsewhere; `explanation.skyline` is all of it, a
-    list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` the `Result`.
+    The edge mask is one member of the skyline, 1 for its edges and 0 elsewhere. `explanation.skyline` has all members,
+    a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` is the `Result`.
 
     optimize  measures, by name
     by        the generators as in BY, such as "onion, growing"; "" is the engine's choice
     k, epsilon, budget, seed   TOP, EPSILON, BUDGET and SEED of the query
-    choose    which member is the mask: the measure of which it has the best score; by default the mean of all
+    choose    the mask is the member with the best score of this measure; by default with the best mean of all
 
     Raises InvalidValue for an index of several targets, ModelError where no subgraph explains the target.
     """
@@ -83,6 +81,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         k: int = 10,
         epsilon: float = 0.1,
         budget: int | None = None,
+        *,
         seed: int = 0,
         choose: str | None = None,
     ):
@@ -91,12 +90,18 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             raise InvalidValue(
                 f"choose = {choose!r}; expected one of the measures optimised: {', '.join(optimize)}"
             )
-        self.optimize, self.by, self.k, self.epsilon = tuple(optimize), by, k, epsilon
-        self.budget, self.seed, self.choose = budget, seed, choose
+        self.optimize = tuple(optimize)
+        self.by = by
+        self.k = k
+        self.epsilon = epsilon
+        self.budget = budget
+        self.seed = seed
+        self.choose = choose
 
     def supports(self) -> bool:
-        """The model's own predictions, of nodes or graphs, with a mask of edges and none of features."""
-        config, model = self.explainer_config, self.model_config
+        """Whether the task is the model's own predictions of nodes or graphs, with a mask of edges only."""
+        config = self.explainer_config
+        model = self.model_config
         return (
             config.explanation_type.value == "model"
             and config.node_mask_type is None
@@ -123,20 +128,16 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         mask = torch.zeros(edge_index.shape[1], device=x.device)
         mask[torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)] = 1
         found = SkylineExplanation(edge_mask=mask)
-        found.skyline, found.result = list(skyline), skyline
+        found.skyline = list(skyline)
+        found.result = skyline
         return found
 
     def _explain(
         self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]
     ) -> Result:
         whole = self.model_config.task_level.value == "graph"
-        data = Data(
-            x=x,
-            edge_index=edge_index,
-            **{
-                name: value for name, value in given.items() if name in ("edge_weight", "edge_attr")
-            },
-        )
+        edges = {name: given[name] for name in ("edge_weight", "edge_attr") if name in given}
+        data = Data(x=x, edge_index=edge_index, **edges)
         output = OUTPUTS[self.model_config.return_type.value]
         with Connection() as con:
             if whole:
@@ -152,7 +153,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
                 f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
                 f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
             )
-            return cast(Result, con.execute(query))
+            return con.query(query)
 
     def _worth(self, member: Explanation) -> float:
         names = [self.choose] if self.choose else self.optimize
@@ -160,7 +161,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
 
 
 def _one(index: int | Tensor | None, default: int | None = None) -> int:
-    """The one target that is asked for."""
+    """The number of the one target; `default` where none is given."""
     if index is None and default is not None:
         return default
     numbers = torch.as_tensor(-1 if index is None else index).reshape(-1).tolist()

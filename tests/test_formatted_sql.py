@@ -37,9 +37,9 @@ METHODS = {
 ALLOWED = {
     "the user wrote it": {
         "__main__.py _report": {"options.query"},
-        "connection.py _sql": {"statement.sql"},
-        "definitions.py _fetch": {"query.sql"},
-        "explaining.py _keys": {"keys.sql"},
+        "session/sql.py run_sql": {"statement.sql"},
+        "session/define.py _fetch": {"query.sql"},
+        "session/explain.py _keys": {"keys.sql"},
         "notebook.py sxq": {"cell", "line"},
         "shell/session.py _statement": {"text"},
     },

@@ -10,8 +10,8 @@ from torch_geometric.nn import GCN
 import sxq
 from sxq.errors import InvalidValue
 from sxq.pyg import SkylineExplainer
-from tests.pooled_models import Pools, some_graphs
 from tests.graphs import random_graph
+from tests.pooled_models import Pools, some_graphs
 
 
 def explainer(model, level="node", returns="raw", **options):

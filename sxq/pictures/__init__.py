@@ -11,6 +11,9 @@ inline_html   small HTML for notebooks
 export        an answer as GraphML, JSON or CSV
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from sxq.pictures.export import export
 from sxq.pictures.inline_html import explanation_html, result_html, table_html
 from sxq.pictures.networks import to_networkx
@@ -18,7 +21,7 @@ from sxq.pictures.page import to_html
 from sxq.pictures.plots import plot_explanation, plot_result
 from sxq.pictures.text import drawing
 
-VIEWS = {  # the method of a value -> the function that it calls
+VIEWS: dict[str, Callable[..., Any]] = {  # the method of a value -> the function that it calls
     "Explanation.draw": drawing,
     "Explanation.plot": plot_explanation,
     "Explanation.to_networkx": to_networkx,

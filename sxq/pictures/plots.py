@@ -110,7 +110,13 @@ def _lines(axes, places, edges, **style) -> None:
 def _arrows(axes, places, edges) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    style = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 6, "shrinkB": 6, "lw": 1.8}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 9,
+        "shrinkA": 6,
+        "shrinkB": 6,
+        "lw": 1.8,
+    }
     for u, v in edges:
         axes.add_patch(
             FancyArrowPatch(places[u], places[v], color=colours.MEMBER, zorder=2, **style)

@@ -26,7 +26,7 @@ def drawing(explanation: Explanation) -> str:
             f"{explanation.size} units between {len(explanation.nodes)} nodes: "
             "too many to draw as text"
         )
-    near = defaultdict(list)
+    near: dict[Any, list] = defaultdict(list)
     for u, v in edges:
         for a, b in ((u, v), (v, u)):
             if b not in near[a]:
@@ -74,7 +74,7 @@ def _arrow(a: Any, b: Any, edges) -> str:
 
 def _closing(edges, tree: set[frozenset]) -> list[tuple[Any, Any]]:
     """The edges that close cycles: not in the tree, no loops, a pair once."""
-    closing = {}
+    closing: dict[frozenset, tuple[Any, Any]] = {}
     for edge in edges:
         ends = frozenset(edge)
         if ends not in tree and len(ends) == 2:

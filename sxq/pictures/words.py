@@ -1,4 +1,4 @@
-"""What an answer says, in a sentence: for the demo, the page and notebooks."""
+"""An answer in a sentence, and its certificate: for the demo, the page and notebooks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ SHOWN = 6  # most edges named
 
 
 def meaning(report: TargetReport, kind: str = "node") -> str:
-    """What the skyline of one target, a "node" or a "graph", says, in one sentence."""
+    """The skyline of one target, a "node" or a "graph", in one sentence."""
     members = report.explanations
     keeps = min((e for e in members if e.factual), key=lambda e: e.size, default=None)
     turns = min((e for e in members if e.counterfactual), key=lambda e: e.size, default=None)
@@ -17,18 +17,17 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         f"The model puts {kind} {report.target} in class {report.prediction} "
         f"with probability {report.probability:.2f}"
     )
-    parts, around = [], "its neighbourhood" if kind == "node" else "it"
+    around = "its neighbourhood" if kind == "node" else "it"
+    parts = []
     if keeps:
         parts.append(f"{edges(keeps)} alone would be enough for it to say so")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
         them = "them" if turns.size > 1 else "that edge"
         parts.append(f"without {them if same else edges(turns)} it would say something else")
-    return (
-        f"{said}: {', and '.join(parts)}."
-        if parts
-        else f"{said}, and no part of {around} explains why."
-    )
+    if not parts:
+        return f"{said}, and no part of {around} explains why."
+    return f"{said}: {', and '.join(parts)}."
 
 
 def edges(explanation: Explanation) -> str:
@@ -37,6 +36,13 @@ def edges(explanation: Explanation) -> str:
     named = list(dict.fromkeys(_named(u, v, (v, u) in given) for u, v in explanation.edges))
     shown = ", ".join(named[:SHOWN]) + (", ..." if len(named) > SHOWN else "")
     return f"the edge {shown}" if len(named) == 1 else f"the {len(named)} edges {shown}"
+
+
+def _end(report: TargetReport) -> str:
+    if report.complete:
+        return "came to its end, leaving nothing out for lack of budget"
+    stopped = report.status == "stopped"
+    return "stopped before its end" if stopped else "came to the end of its budget"
 
 
 def _named(u: Any, v: Any, both: bool) -> str:
@@ -48,7 +54,7 @@ def _named(u: Any, v: Any, both: bool) -> str:
 def certificate(
     report: TargetReport, epsilon: float | None, kind: str = "node"
 ) -> Sequence[tuple[str, str]]:
-    """What is proven about the answer: (what, how much)."""
+    """The facts that are proven about the answer, with their values as text."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
     where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
@@ -70,13 +76,6 @@ def certificate(
             f"{report.p_empty:.3f}"
             + (": the same class, so 'factual' says little" if report.self_sufficient else ""),
         ),
-        (
-            "search",
-            "came to its end, leaving nothing out for lack of budget"
-            if report.complete
-            else "stopped before its end"
-            if report.status == "stopped"
-            else "came to the end of its budget",
-        ),
+        ("search", _end(report)),
     ]
     return [row for row in rows if row[1]] + ([("note", report.note)] if report.note else [])

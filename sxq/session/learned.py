@@ -93,6 +93,7 @@ class LearnedInputs:
         """A pre-trained set of attributors that exists, loaded when first used."""
         if name not in self._refines:
             row = self._store.load_refine(name)
+            assert row is not None, "the planner knows every name of attributors"
             self._refines[name] = engine.refine().load(row.weights, row.spec), row.model
             self._ids[name] = row.refine_id
         return self._refines[name][0]

@@ -101,8 +101,9 @@ class RegisteredModels:
 
     def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
         """The graph and the model that stored answers refer to, whatever their names stand for now."""
-        graph = self._graphs.stored(graph_id)
         row = self._store.load_model(model_id)
+        assert row is not None, "answers refer to models that the store keeps"
+        graph = self._graphs.stored(graph_id)
         entry = next((entry for entry in self._held.values() if entry.model_id == model_id), None)
         if entry is None:
             own = graph if row.graph_id == graph_id else self._graphs.stored(row.graph_id)

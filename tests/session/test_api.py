@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv
 
 import sxq
+from sxq import connection
 from sxq.generators import GENERATORS
 from sxq.generators.protocol import Candidates
 from tests import graphs, oracles, toys
@@ -855,3 +856,29 @@ def test_every_public_name_is_there():
         if isinstance(getattr(sxq, name), type) and issubclass(getattr(sxq, name), Exception)
     ]
     assert len(errors) == 20 and all(issubclass(error, sxq.Error) for error in errors)
+
+
+def test_query_is_execute_for_a_script_that_ends_with_an_explain(con):
+    explain = f"EXPLAIN NODE 4 USING MODEL votes {ALL} TOP 2"
+    result = con.query(f"SET sxq_budget = ?; {explain}", [50])
+    assert type(result) is sxq.Result and result.summary() == con.execute(explain).summary()
+
+
+@pytest.mark.parametrize(
+    "script, found",
+    [
+        ("EXPLAIN NODE 4 USING MODEL votes OPTIMIZE conc; SELECT 1", "found Sql"),
+        ("PROFILE EXPLAIN NODE 4 USING MODEL votes OPTIMIZE conc", "found ProfileExplain"),
+        ("", "found nothing"),
+    ],
+)
+def test_query_refuses_other_scripts_before_anything_runs(con, script, found):
+    with pytest.raises(sxq.QueryError, match=f"ends with an EXPLAIN, {found}"):
+        con.query(script)
+    assert con.sql("SELECT count(*) FROM queries").fetchone() == (0,)
+
+
+def test_a_query_that_is_interrupted_before_its_explain_says_so(con, monkeypatch):
+    monkeypatch.setattr(connection, "show", lambda *_: con.interrupt() and sxq.Table([], []))
+    with pytest.raises(sxq.QueryError, match="interrupted before its EXPLAIN began"):
+        con.query(f"SHOW MODELS; EXPLAIN NODE 4 USING MODEL votes {ALL}")

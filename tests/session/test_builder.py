@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN
@@ -180,6 +180,7 @@ NUMBERS = some.one_of(some.integers(-(10**6), 10**6), some.floats(-1e6, 1e6, all
 KEYS = some.one_of(some.integers(), some.text(max_size=5))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # machines differ
 @given(
     some.builds(
         Explain,

@@ -87,7 +87,7 @@ CALLS = {
 
 
 def test_a_child_is_refused_everything_and_the_parent_loses_nothing(con, path):
-    answers = in_child(lambda: {name: said(lambda: call(con)) for name, call in CALLS.items()})
+    answers = in_child(lambda: {name: said(lambda call=call: call(con)) for name, call in CALLS.items()})
     for name, answer in answers.items():
         assert answer.startswith(
             f"ForkedConnection: this connection was opened by process {os.getpid()}"
@@ -145,7 +145,7 @@ def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, pat
     worker.start()
     assert started.wait(WAIT)
     calls = CALLS["sql"], CALLS["interrupt"], sxq.Connection.close
-    answers = in_child(lambda: [said(lambda: call(con)) for call in calls])
+    answers = in_child(lambda: [said(lambda call=call: call(con)) for call in calls])
     go_on.set()
     worker.join(WAIT)
     con.report = None
