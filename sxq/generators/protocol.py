@@ -80,7 +80,7 @@ class Scored:
 class Subject:
     """The model and what it is asked about, for learned generators and those that follow gradients."""
 
-    model: Any  # sxq.execution.Model: the engine's copy; leave it as it was
+    model: Any  # sxq.models.borrow.Model: the engine's copy; leave it as it was
     graph: Any  # sxq.graph.Graph the field was cut out of
     probabilities: np.ndarray  # [C] what the model says of the whole
     predicted: int  # the class c

@@ -25,11 +25,11 @@ class Graph:
     y            [num_nodes] int64 class labels, or None
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
     edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
-    edge_truth   [E] bool, the edges that a ground truth names; or None. Never shown to the model
+    edge_truth   [E] bool, the edges of a ground truth; or None. Never shown to the model
     keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique), or None: key = position
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
 
-    Raises GraphError where an array does not fit.
+    Raises GraphError if an array does not fit.
     """
 
     def __init__(

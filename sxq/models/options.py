@@ -1,6 +1,6 @@
-"""The options in parentheses of CREATE MODEL and TRAIN, read against a table of what is known.
+"""Reads the options in parentheses of CREATE MODEL, TRAIN and PRETRAIN against a table of options.
 
-An unknown name raises UnknownName, a value of the wrong type or out of range InvalidValue.
+An unknown name raises UnknownName; a value of the wrong type or out of range raises InvalidValue.
 """
 
 import numbers
@@ -10,9 +10,8 @@ from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
 
-Options = Iterable[
-    tuple[str, Any]
-]  # (name, value) pairs as the statement holds them; names in any case
+# (name, value) pairs as the statement holds them; names in any case
+Options = Iterable[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Option:
 
 
 def read_options(options: Options, known: Mapping[str, Option]) -> dict[str, Any]:
-    """Every known option by lower-case name: the value given, else its default."""
+    """Every known option by lower-case name: the given value, otherwise its default."""
     given: dict[str, Any] = {}
     for name, value in options:
         name = name.lower()

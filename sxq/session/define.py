@@ -8,7 +8,7 @@ from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
-from sxq.graph.collecting import graphs_from_tables, read_graphs
+from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
 from sxq.graph.readers import add_reverse, from_tables, read_npz
 from sxq.language import arguments
@@ -70,7 +70,7 @@ class Definitions:
 
     def train_model(self, statement: st.TrainModel) -> Table:
         from sxq import models as learning
-        from sxq.execution import choose_device
+        from sxq.models.borrow import choose_device
 
         self._may_write("TRAIN MODEL")
         graph = self._names.graphs.of_kind(statement.kind, statement.graph)
@@ -87,7 +87,7 @@ class Definitions:
         return Table([*table.columns, "epochs"], [(*table.rows[0], trained.epochs_run)])
 
     def pretrain_refine(self, statement: st.PretrainRefine) -> Table:
-        from sxq import execution
+        from sxq.models.refine.pretrain import pretrain
 
         self._may_write("PRETRAIN REFINE")
         self._names.graphs.of_kind(statement.kind, statement.graph)
@@ -96,7 +96,7 @@ class Definitions:
                 f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name"
             )
         named = self._names.model(statement.model, statement.graph)
-        learned = execution.pretrain(
+        learned = pretrain(
             named.model,
             self._names.graphs[statement.graph],
             statement.options,

@@ -17,7 +17,7 @@ from sxq.session.learned import Learned
 class Named:
     """A model at hand: the engine's copy, on one graph."""
 
-    model: Any  # sxq.execution.Model
+    model: Any  # sxq.models.borrow.Model
     model_id: int | None  # None where nothing is stored
     graph: str
     spec: Mapping[str, Any]
@@ -63,12 +63,12 @@ class Registry:
         replace: bool = False,
     ) -> None:
         """Register a module on a graph; `spec` and `weights` only for named architectures, which are stored whole."""
-        from sxq import execution
         from sxq import models as learning
+        from sxq.inference import registration
 
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self.graphs)
-        model = execution.register(module, on, output, layers, self._settings["sxq_device"])
+        model = registration.register(module, on, output, layers, self._settings["sxq_device"])
         spec = {
             **(spec or {}),
             "class": f"{type(module).__module__}.{type(module).__qualname__}",
@@ -110,7 +110,7 @@ class Registry:
 
     def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
         """The graph and the model that stored answers refer to, whatever their names stand for now."""
-        from sxq import execution
+        from sxq.inference import registration
 
         graph = self.graphs.stored(graph_id)
         row = self._store.load_model(model_id)
@@ -121,7 +121,7 @@ class Registry:
         else:
             entry.model.check_unchanged(row.name)
             model = entry.model
-        return graph, model if row.graph_id == graph_id else execution.transfer(model, graph)
+        return graph, model if row.graph_id == graph_id else registration.transfer(model, graph)
 
     def model_names(self) -> list[str]:
         return sorted({*self._models, *(row.name for row in self._store.models())})
@@ -184,12 +184,12 @@ class Registry:
         return {key: value for key, value in facts.items() if value != ""}
 
     def default_generators(self) -> tuple[str, ...]:
-        from sxq.execution import DEFAULT
+        from sxq.generators import DEFAULT
 
         return DEFAULT
 
     def generators(self) -> dict[str, GeneratorInfo]:
-        from sxq.execution import GENERATORS
+        from sxq.generators import GENERATORS
 
         return {
             name: GeneratorInfo(entry.options, entry.summary) for name, entry in GENERATORS.items()
@@ -268,18 +268,18 @@ class Registry:
                 f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
                 f"con.register_model({row.name!r}, module) attaches it again"
             )
-        from sxq import execution
         from sxq import models as learning
+        from sxq.inference import registration
 
         module = learning.build(learning.ArchitectureSpec(**row.spec["architecture"]))
         learning.load_weights(module, row.weights)
-        return execution.attach(module, graph, row.spec, self._settings["sxq_device"])
+        return registration.attach(module, graph, row.spec, self._settings["sxq_device"])
 
     def _on(self, name: str, entry: Named, graph: str):
-        from sxq import execution
+        from sxq.inference import registration
 
         if (name, graph) not in self._elsewhere:
-            self._elsewhere[name, graph] = execution.transfer(
+            self._elsewhere[name, graph] = registration.transfer(
                 entry.model, known("graph", graph, self.graphs)
             )
         return self._elsewhere[name, graph]
