@@ -19,11 +19,11 @@ PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 def read_graphs(path: str | Path) -> GraphSet:
     """The collection in an .npz file; nothing in the file is executed.
 
-    The arrays are node_ptr and edge_ptr [n + 1]; edge_index [2, E], with nodes numbered within their
-    graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded; edge_attr
-    [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split of the
-    graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are for
-    training. Raises DataError, GraphError.
+    The arrays are node_ptr and edge_ptr [n + 1]; edge_index [2, E], with nodes numbered within
+    their graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded;
+    edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split
+    of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are
+    for training. Raises DataError, GraphError.
     """
     arrays = load_arrays(Path(path))
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]

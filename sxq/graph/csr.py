@@ -1,7 +1,8 @@
 """A graph in memory: arrays by node and edge, and the in-edges of every node.
 
-The engine asks a graph only two things, so that a graph on disk can stand behind the same interface:
-*the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes* (`features`).
+The engine asks a graph only two things, so that a graph on disk can stand behind the same
+interface: *the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes*
+(`features`).
 """
 
 import hashlib
@@ -96,7 +97,8 @@ class Graph:
 
     def in_edges(self, nodes: np.ndarray) -> np.ndarray:
         """Edge numbers of all edges into `nodes` [k], grouped by node in the order given; O(answer)."""
-        start, count = self._start[nodes], self._start[np.asarray(nodes) + 1] - self._start[nodes]
+        start = self._start[nodes]
+        count = self._start[np.asarray(nodes) + 1] - self._start[nodes]
         offset = (
             np.repeat(start - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
             if len(count)

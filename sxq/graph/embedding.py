@@ -1,14 +1,14 @@
 """Embeddings of subgraphs by their features: they tell how similar explanations are beyond shared nodes.
 
 The embedding of a subgraph G_s is the mean of its nodes' features after L rounds of averaging along
-its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al. (2019)
-with the mean as aggregator. It has no parameters, depends only on G_s, and needs no training. The
-paper uses node2vec: with `SET sxq_embedding = 'node2vec'` the embedding is the mean of the nodes'
-vectors (node2vec.py).
+its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al.
+(2019) with the mean as aggregator. It has no parameters, depends only on G_s, and needs no
+training. The paper uses node2vec: with `SET sxq_embedding = 'node2vec'` the embedding is the mean
+of the nodes' vectors (node2vec.py).
 
 The mean and P are linear, so not the features are propagated but a weight for each node, back along
-the edges (w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs, and
-one product.
+the edges (w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs,
+and one product.
 """
 
 import numpy as np

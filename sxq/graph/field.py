@@ -1,7 +1,7 @@
 """The receptive field of a target: the edges that can carry a message to it, and the halo around them.
 
-Extraction walks backwards from the target along in-edges; it costs O(field), never O(graph).
-Hop of an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candidates have hop <= L.
+Extraction walks backwards from the target along in-edges; it costs O(field), never O(graph). Hop of
+an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candidates have hop <= L.
 Peeling by this hop never disconnects what remains.
 """
 
@@ -26,8 +26,8 @@ class EdgeKind(IntEnum):
 class Field:
     """The receptive field of one target; positions are local: 0 is the target, nodes are sorted by hop.
 
-    A unit is a set of edges that is removed or kept as a whole. Units are sorted by hop, so those of
-    the l-hop subgraph are a prefix.
+    A unit is a set of edges that is removed or kept as a whole. Units are sorted by hop, so those
+    of the l-hop subgraph are a prefix.
     """
 
     target: int  # position of the target in the graph
@@ -145,13 +145,11 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     candidate = ~loop & (hop <= hops)
     inside = hop_of_end[1] < hops + halo
     keep = candidate | inside
-    edges, ends, hop, loop, candidate = (
-        edges[keep],
-        ends[:, keep],
-        hop[keep],
-        loop[keep],
-        candidate[keep],
-    )
+    edges = edges[keep]
+    ends = ends[:, keep]
+    hop = hop[keep]
+    loop = loop[keep]
+    candidate = candidate[keep]
     pair = ends if directed else np.sort(ends, axis=0)
     unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
     unit[loop] = EdgeKind.LOOP

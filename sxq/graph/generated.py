@@ -5,9 +5,9 @@ many random edges as there are nodes are added. All features are ones, so only t
 determines the labels. The node attribute `motif` is the number of the node's motif, -1 in the base;
 the edges inside a target's motif are its ground truth.
 
-BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with motifs
-of one kind, which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle. The
-features are the structural role, one-hot, with uniform noise (0.25 and 0.75, as in that file).
+BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with
+motifs of one kind, which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle.
+The features are the structural role, one-hot, with uniform noise (0.25 and 0.75, as in that file).
 """
 
 import re

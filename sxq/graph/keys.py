@@ -44,8 +44,8 @@ NAMES = {
 class Keys:
     """Unique names of n things, and back from a name to its place.
 
-    Raises GraphError if their number is not n, if they are of several types or of a type that cannot
-    be a key, or if they are not unique.
+    Raises GraphError if their number is not n, if they are of several types or of a type that
+    cannot be a key, or if they are not unique.
     """
 
     def __init__(self, names: Sequence[Any], count: int, what: str = "nodes"):

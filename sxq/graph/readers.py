@@ -49,8 +49,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
 
     Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
     x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
-    edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which the
-    first split is used. Other arrays are ignored.
+    edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
+    the first split is used. Other arrays are ignored.
     """
     if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
         found = ", ".join(sorted(arrays)[:20]) or "no arrays"

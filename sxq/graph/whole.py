@@ -1,11 +1,11 @@
 """A whole graph as the field of one target, for graph classifiers.
 
-There is no target node, so candidates are weakly connected sets of units anywhere in the graph. Hops
-are replaced by the layers of the onion decomposition (Hebert-Dufresne, Grochow and Allard 2016), which
-refines the k-core decomposition: each step peels off all nodes of the smallest remaining degree, or
-of a degree no larger than the largest such degree so far. A unit is peeled with the first of its
-ends. Hop 1 is the innermost layer, so the units of the first l hops are a prefix, as in a receptive
-field; here they are a core of the graph.
+There is no target node, so candidates are weakly connected sets of units anywhere in the graph.
+Hops are replaced by the layers of the onion decomposition (Hebert-Dufresne, Grochow and Allard
+2016), which refines the k-core decomposition: each step peels off all nodes of the smallest
+remaining degree, or of a degree no larger than the largest such degree so far. A unit is peeled
+with the first of its ends. Hop 1 is the innermost layer, so the units of the first l hops are a
+prefix, as in a receptive field; here they are a core of the graph.
 """
 
 import numpy as np
@@ -74,7 +74,8 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     order = np.lexsort((ends[1], ends[0], hop))
     unit = np.full(graph.num_edges, EdgeKind.LOOP, np.int64)
     unit[real] = np.argsort(order, kind="stable")[owner.reshape(-1)]
-    ends, unit_hop = ends[:, order], 1 + hop[order]
+    ends = ends[:, order]
+    unit_hop = 1 + hop[order]
     node_hop = np.full(graph.num_nodes, len(hop_of))
     for end in ends:  # numpy 2.4 reads beyond `unit_hop` if ufunc.at has to broadcast it
         np.minimum.at(node_hop, end, unit_hop)

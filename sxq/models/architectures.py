@@ -5,8 +5,8 @@ them; its output is logits. A classifier of graphs is a linear map of the featur
 after each (and batch normalisation before it, if NORM = batch), a pooling over the nodes of each
 graph, and two linear maps with relu between; names and order are those of ReFine's model of
 BA-3motif (node_emb, convs.0, ..., lin1, lin2). An `ArchitectureSpec` describes everything about a
-module but its weights: a model is stored as a spec and safetensors bytes. The layered backend traces
-these modules with `torch.fx` (message-passing layers as leaves, edge_weight concrete).
+module but its weights: a model is stored as a spec and safetensors bytes. The layered backend
+traces these modules with `torch.fx` (message-passing layers as leaves, edge_weight concrete).
 
     gcn     GCNConv    Kipf and Welling 2017; edge weights, if the graph has them, scale messages
     sage    SAGEConv   Hamilton et al. 2017, mean of the neighbours

@@ -94,8 +94,8 @@ class Model:
 def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torch.device) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
-    Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that is
-    not [N, C].
+    Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that
+    is not [N, C].
     """
     if output not in OUTPUTS:
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")

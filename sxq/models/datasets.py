@@ -1,7 +1,7 @@
 """Graphs from PyG: from a `torch_geometric.data.Data`, a sequence of them, or a data set by name.
 
-Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated data sets
-(`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) need no download.
+Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated data
+sets (`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) need no download.
 """
 
 import inspect
@@ -91,7 +91,8 @@ def graphs_from_data(dataset: Sequence[Data]) -> GraphSet:
 
     Raises DataError or GraphError, whose message names the graph that is wrong.
     """
-    graphs, classes = [], []
+    graphs = []
+    classes = []
     for number, data in enumerate(dataset):
         try:
             graphs.append(graph_from_data(data))
@@ -130,7 +131,8 @@ def graph_from_data(data: Data) -> Graph:
 
     Without x, the features are one column of ones. y is used if it is one class for each node
     (integers, or floats with integral values) and ignored otherwise; of masks [n, splits] the first
-    split is used. Raises DataError for heterogeneous data, GraphError for tensors that are no graph.
+    split is used. Raises DataError for heterogeneous data, GraphError for tensors that are no
+    graph.
     """
     if not isinstance(data, Data):
         raise DataError(

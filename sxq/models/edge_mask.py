@@ -1,7 +1,7 @@
 """The model under an edge mask: learned explainers differentiate through it.
 
-Masking is not removal: it multiplies messages after normalisation or softmax. It serves training, and
-never scores candidates.
+Masking is not removal: it multiplies messages after normalisation or softmax. It serves training,
+and never scores candidates.
 """
 
 import numpy as np

@@ -5,9 +5,9 @@ everything else is the same, with graphs in place of nodes.
 
 The split is the graph's own if it names training nodes, otherwise a seeded 80/10/10 of the labelled
 nodes of each class. With a validation split, the state of the best validation accuracy is kept (of
-equal ones that of the smaller loss); without one, the last state. On the CPU the same graph, options
-and SEED give the same weights; on CUDA the order of sums is not fixed, and weights differ in the last
-bits.
+equal ones that of the smaller loss); without one, the last state. On the CPU the same graph,
+options and SEED give the same weights; on CUDA the order of sums is not fixed, and weights differ
+in the last bits.
 """
 
 import time
@@ -74,10 +74,10 @@ def train(
 ) -> Trained:
     """Train the architecture that `options` ask for (ARCHITECTURE_OPTIONS and TRAINING_OPTIONS).
 
-    `progress` is called at most ten times a second and after the last epoch. `should_stop` is called
-    before each epoch; once it returns True, the best state so far is returned. The global random
-    state is left as it was. Raises UnknownName and InvalidValue (options), DataError (labels), and
-    ModelError (a loss that is not finite).
+    `progress` is called at most ten times a second and after the last epoch. `should_stop` is
+    called before each epoch; once it returns True, the best state so far is returned. The global
+    random state is left as it was. Raises UnknownName and InvalidValue (options), DataError
+    (labels), and ModelError (a loss that is not finite).
     """
     values = read_options(options, OPTIONS)
     split = training_split(graph, values["seed"])
@@ -105,8 +105,8 @@ def accuracies(
 ) -> dict[str, float]:
     """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right.
 
-    It is given by split, and for "all". split [n] is by default the graph's; splits without labelled
-    nodes are left out.
+    It is given by split, and for "all". split [n] is by default the graph's; splits without
+    labelled nodes are left out.
     """
     if graph.y is None:
         return {}

@@ -7,9 +7,9 @@
 
 Departures. alpha is a mean over the edges of a unit. For a node's field the MLP also sees the
 target's z, as PGExplainer's does. And alpha is centred in every instance and bounded: without that,
-the decoder's bias alone moves the loss to where all edges of a class are kept or all are dropped (on
-BA-3motif within 30 epochs, whatever the weight of the size loss); there gradients vanish and nothing
-is ranked.
+the decoder's bias alone moves the loss to where all edges of a class are kept or all are dropped
+(on BA-3motif within 30 epochs, whatever the weight of the size loss); there gradients vanish and
+nothing is ranked.
 """
 
 from collections.abc import Mapping

@@ -39,8 +39,8 @@ def fine_tune(
 ) -> Tensor:
     """Logits alpha [K, U] of one instance after fine-tuning K copies of the attributor.
 
-    Copy i is tuned for counts[i] selected units; `target` is [1, C]. `attributor` is left as it was.
-    Randomness comes from `generator` (CPU).
+    Copy i is tuned for counts[i] selected units; `target` is [1, C]. `attributor` is left as it
+    was. Randomness comes from `generator` (CPU).
     """
     step = max(1, EDGES // max(1, len(batch.unit)))
     options = {"steps": steps, "lr": lr, "selection": selection, "generator": generator}

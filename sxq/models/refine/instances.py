@@ -1,9 +1,9 @@
 """The instances that ReFine learns from: many targets' fields, batched without a loop over them.
 
-An instance is a graph of a collection, or the receptive field of a node with its halo. Self-loops are
-left out: PyG puts an edge mask on the wrong edges of a graph that has a loop at every node. Masks
-belong to units, not edges, so that the two directions of a pair are kept or dropped together; halo
-edges are always present.
+An instance is a graph of a collection, or the receptive field of a node with its halo. Self-loops
+are left out: PyG puts an edge mask on the wrong edges of a graph that has a loop at every node.
+Masks belong to units, not edges, so that the two directions of a pair are kept or dropped together;
+halo edges are always present.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,8 @@ class Batch:
 class Instances:
     """The fields of n targets, concatenated once; `batch` picks some of them.
 
-    pairs  (graph, field) of each target: its own graph for a graph of a collection, the same for nodes
+    pairs  (graph, field) of each target: its own graph for a graph of a collection, the same for
+    nodes
     """
 
     def __init__(self, pairs: Sequence[tuple[Graph, Field]]):

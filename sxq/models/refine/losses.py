@@ -1,9 +1,9 @@
 """The losses of ReFine (Wang et al. 2021, equations 6 to 8 and 10), all over batches.
 
-Departure. The contrastive loss of the paper, softplus of inner products, is unbounded below, and the
-published code detaches its positive term. This one is the supervised contrastive loss (Khosla et al.
-2020, eq. 2) on l2-normalised representations with temperature 0.1: it pulls graphs of one class
-together and others apart, and is bounded.
+Departure. The contrastive loss of the paper, softplus of inner products, is unbounded below, and
+the published code detaches its positive term. This one is the supervised contrastive loss (Khosla
+et al. 2020, eq. 2) on l2-normalised representations with temperature 0.1: it pulls graphs of one
+class together and others apart, and is bounded.
 """
 
 import torch

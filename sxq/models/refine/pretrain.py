@@ -84,7 +84,9 @@ def _columns(
     first = (
         graph.edge_ptr[positions] if isinstance(graph, GraphSet) else np.zeros(len(positions), int)
     )
-    edges, values, sizes = [], [], []
+    edges = []
+    values = []
+    sizes = []
     for number, own in enumerate(saliency):
         unit = instances.unit_of(number)
         edges.append(first[number] + instances.edges[number][unit >= 0])

@@ -223,7 +223,8 @@ def draw(
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Noisy masks [U] of instances sorted by class, and the representations [B, h] of masked graphs."""
-    masks, representations = [], []
+    masks = []
+    representations = []
     for label in np.unique(classes):
         batch = instances.batch(numbers[classes == label], device)
         own = attributors.of(int(label))
