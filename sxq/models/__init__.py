@@ -1,10 +1,22 @@
-"""Models of named architectures: built, loaded, trained; and PyG's data as graphs. Imports torch.
+"""Models: a user's module as the engine runs it, the named architectures, and PyG's data as graphs.
 
-The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weights(module, file)` restore one;
-`load_dataset(name)` and `graph_from_data(data)` give a `Graph`, their plurals a `GraphSet`.
+The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weights(module, file)`
+restore one; `load_dataset(name)` and `graph_from_data(data)` return a `Graph`, their plurals a
+`GraphSet`. This room imports torch.
+
+The files in reading order:
+
+    borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
+    edge_mask       the model under an edge mask, differentiable
+    architectures   the named architectures and their specs
+    weights         safetensors in and out; the content hash of a model
+    training        `train(graph, options)`
+    datasets        PyG's data and data sets as graphs
+    refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
+from sxq.models.borrow import choose_device
 from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
 from sxq.models.training import Trained, accuracies, train
 from sxq.models.weights import content_hash, load_weights, to_bytes
@@ -17,6 +29,7 @@ __all__ = [
     "Trained",
     "accuracies",
     "build",
+    "choose_device",
     "content_hash",
     "graph_from_data",
     "graphs_from_data",

@@ -7,10 +7,17 @@ from types import ModuleType
 
 
 def execution() -> ModuleType:
-    """`sxq.execution`: plans are run, models registered, answers audited."""
+    """`sxq.execution`: plans are run, answers audited."""
     from sxq import execution
 
     return execution
+
+
+def registration() -> ModuleType:
+    """`sxq.inference.registration`: a user's module becomes a model, with its hops and backend."""
+    from sxq.inference import registration
+
+    return registration
 
 
 def models() -> ModuleType:
@@ -25,3 +32,10 @@ def refine() -> ModuleType:
     from sxq.models import refine
 
     return refine
+
+
+def pretraining() -> ModuleType:
+    """`sxq.models.refine.pretrain`: attributors learn from a registered model."""
+    from sxq.models.refine import pretrain
+
+    return pretrain

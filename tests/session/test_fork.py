@@ -87,7 +87,9 @@ CALLS = {
 
 
 def test_a_child_is_refused_everything_and_the_parent_loses_nothing(con, path):
-    answers = in_child(lambda: {name: said(lambda call=call: call(con)) for name, call in CALLS.items()})
+    answers = in_child(
+        lambda: {name: said(lambda call=call: call(con)) for name, call in CALLS.items()}
+    )
     for name, answer in answers.items():
         assert answer.startswith(
             f"ForkedConnection: this connection was opened by process {os.getpid()}"
