@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Session, demo, laundering, talk, told, watched
+from sxq.shell import MODES, Shell, format_error, karate, laundering, run_prompt, watched
 
 INTERRUPTED = 130
 
@@ -52,13 +52,13 @@ def _misread(name: str, options) -> str:
 def _with_database(options) -> int:
     with Connection(options.database, options.read_only) as con:
         if options.command is None and options.file is None and sys.stdin.isatty():
-            return talk(con, options.mode, init=not options.no_init)
-        session = Session(con, options.mode)
+            return run_prompt(con, options.mode, init=not options.no_init)
+        shell = Shell(con, options.mode)
         if options.file is not None:
-            code = session.read(options.file)
+            code = shell.read(options.file)
         else:
-            code = session.run(sys.stdin.read() if options.command is None else options.command)
-        session.output(None)
+            code = shell.run(sys.stdin.read() if options.command is None else options.command)
+        shell.output(None)
         return max(code, 0)
 
 
@@ -79,7 +79,7 @@ def _guarded(action) -> int:
     try:
         return action()
     except Error as error:
-        print(f"Error: {told(error)}", file=sys.stderr)
+        print(f"Error: {format_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -134,7 +134,7 @@ def _report_parser() -> argparse.ArgumentParser:
 def _demo(options) -> int:
     if options.story == "laundering":
         return laundering(options.into or "laundering.duckdb", options.output)
-    return demo(options.into or "karate.duckdb")
+    return karate(options.into or "karate.duckdb")
 
 
 def _demo_parser() -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ ALLOWED = {
         "definitions.py _fetch": {"query.sql"},
         "explaining.py _keys": {"keys.sql"},
         "notebook.py sxq": {"cell", "line"},
-        "shell/session.py _statement": {"text"},
+        "shell/shell.py _run_statement": {"text"},
     },
     "the user's own arguments, on a database in memory": {
         "pyg.py _explain": {
@@ -56,9 +56,9 @@ ALLOWED = {
         }
     },
     "a text of its caller, who stands here too if it is no constant": {
-        "shell/dots.py _shows": {"statement"},
-        "shell/dots.py command": {"statement"},
-        "shell/story.py _step": {"statement"},
+        "shell/dot_commands.py _shows": {"statement"},
+        "shell/dot_commands.py command": {"statement"},
+        "shell/laundering_demo.py _step": {"statement"},
         "storage/rows.py run": {"sql"},
         "storage/rows.py append": {"table"},
         "storage/rows.py insert_arrays": {"sql"},
@@ -68,12 +68,12 @@ ALLOWED = {
         "storage/table.py _read": {"sql"},
     },
     "an item of a constant of its module": {
-        "shell/demo.py demo": {"statement"},
-        "shell/story.py laundering": {"statement", "literal(str(account[0]))"},
+        "shell/karate_demo.py karate": {"statement"},
+        "shell/laundering_demo.py laundering": {"statement", "literal(str(account[0]))"},
         "storage/keys.py read_keys": {"_READ[column][stored]"},
     },
     "table and column names of a class or a constant": {
-        "shell/story.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
+        "shell/laundering_demo.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
         "storage/names.py claim": {
             "' AND '.join((f'{column} = ${column}' for column in kind.content))",
             "kind.id",

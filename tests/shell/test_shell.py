@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.shell import Session, display
+from sxq.shell import Shell, display
 from sxq.shell.completion import suggest
 from sxq.shell.editor import finished
-from sxq.shell.scripts import DotCommand, Statement, steps
-from sxq.shell.watching import line
+from sxq.shell.progress import progress_line
+from sxq.shell.script_steps import DotCommand, Statement, steps
 from tests import golden, graphs
 from tests.terminal import terminal
 
@@ -21,14 +21,14 @@ from tests.terminal import terminal
 @pytest.mark.parametrize("path", golden.files("shell"), ids=golden.name)
 def test_golden(path, bless, toy):
     with sxq.connect("toys.duckdb") as con:
-        session = Session(con)
+        shell = Shell(con)
 
         def run(script):
             if path.stem == "display":
                 return display.rendered(display.table(con.execute(script))).rstrip("\n")
             written = io.StringIO()
             with redirect_stdout(written):
-                session.run(script)
+                shell.run(script)
             return written.getvalue().rstrip("\n")
 
         golden.check(path, run, bless)
@@ -155,12 +155,14 @@ def test_progress_says_how_far_and_how_long():
     half = Progress(
         targets=1, total=2, candidates=3000, seconds=2.0, front=7, share=0.5, coverage=0.875
     )
-    assert line(half) == (
+    assert progress_line(half) == (
         "━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
         "at most 2 s left"
     )
     assert "at most 1 s left" in str(Progress(0, 1, 10, 2.0, 1, 0.1, within=3.0))
-    assert "left" not in str(Progress(0, 1, 0, 0.0, 0, 0.0)) and line("epoch 3") == "epoch 3"
+    assert (
+        "left" not in str(Progress(0, 1, 0, 0.0, 0, 0.0)) and progress_line("epoch 3") == "epoch 3"
+    )
 
 
 def test_a_person_at_the_prompt(toy):
@@ -236,7 +238,7 @@ def test_progress_and_two_interrupts_at_the_prompt(toy):
 SLOW = """
 import time
 import sxq
-from sxq.shell import talk
+from sxq.shell import run_prompt
 
 def slow(batch):
     time.sleep(30 if len(batch.bits) > 1 else 0)     # a batch that nobody wants to wait for
@@ -244,7 +246,7 @@ def slow(batch):
 
 with sxq.connect("toys.duckdb") as con:
     con.register_measure("slow", slow, larger_is_better=True)
-    talk(con)
+    run_prompt(con)
 """
 
 

@@ -9,9 +9,9 @@ from dataclasses import fields
 from sxq.connection import Connection
 from sxq.language import literal
 from sxq.pictures.words import meaning
-from sxq.shell.bank import Bank, generate
-from sxq.shell.session import Session
-from sxq.shell.watching import watched
+from sxq.shell.progress import watched
+from sxq.shell.shell import Shell
+from sxq.shell.synthetic_bank import Bank, generate
 from sxq.values.result import Result, Table
 
 TABLES = """
@@ -99,9 +99,9 @@ def laundering(path: str, page: str) -> int:
     """Tell the story into the database at `path` and the page at `page`; the exit code."""
     with Connection(path) as con, watched(con) as pressed:
         fill(con, generate())
-        session = Session(con)
+        shell = Shell(con)
         for title, statement in STEPS:
-            result = _step(session, title, statement)
+            result = _step(shell, title, statement)
             if pressed:
                 return 130
         account = con.execute(ONE).fetchone()
@@ -110,12 +110,12 @@ def laundering(path: str, page: str) -> int:
             return 0
         key = literal(str(account[0]))  # it comes from a table of the file, whoever wrote it
         result = _step(
-            session,
+            shell,
             "One account that both schemes serve, with members that show one each.",
             f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
         )
         _step(
-            session,
+            shell,
             "What each of them shows.",
             f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank",
         )
@@ -136,14 +136,14 @@ def fill(con: Connection, bank: Bank) -> None:
         )
 
 
-def _step(session: Session, title: str, statement: str) -> Table:
+def _step(shell: Shell, title: str, statement: str) -> Table:
     indented = statement.replace("\n", "\n...> ")
     print(f"-- {title}\nsxq> {indented};")
-    result = session.con.execute(statement)
+    result = shell.con.execute(statement)
     if isinstance(result, Result) and len(result.targets) > 1:
         print(result.summary())  # a hundred skylines are too many to read
     else:
-        session.show(result)
+        shell.show(result)
     print()
     return result
 

@@ -5,9 +5,9 @@ The input is Zachary's karate club as PyG ships it: 34 members, their friendship
 
 from sxq.connection import Connection
 from sxq.pictures.words import meaning
-from sxq.shell.session import Session
-from sxq.shell.story import command
-from sxq.shell.watching import watched
+from sxq.shell.laundering_demo import command
+from sxq.shell.progress import watched
+from sxq.shell.shell import Shell
 
 MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
 
@@ -18,13 +18,13 @@ SCRIPT = (
 )
 
 
-def demo(path: str) -> int:
+def karate(path: str) -> int:
     """Run the demo into the database at `path`; the exit code."""
     with Connection(path) as con, watched(con) as pressed:
         for statement in SCRIPT:
             print(f"sxq> {statement};")
             result = con.execute(statement)
-            Session(con).show(result)
+            Shell(con).show(result)
             print()
             if pressed:
                 return 130
