@@ -1,7 +1,8 @@
 """From the text of one statement to its dataclass, by the grammar in `grammar/sxq.lark`.
 
 The only file that knows lark: an LALR parser with a contextual lexer, built on first use, and a transformer
-with one method per rule. The methods only put values in place; what values mean is the planner's business.
+with one method per rule. The methods only put values in their places; the planner judges them. Callers come
+through `grammar.py`, which imports this file late.
 """
 
 import re
@@ -19,20 +20,11 @@ from sxq.language import statements as ast
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
 from sxq.language.manual import grammar_text
-from sxq.language.script import Piece, is_sxq, opening
+from sxq.language.script import Piece
 
 
-def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
-    """The statement that `text` is; it begins at `line` and `column` of its script. Raises ParseError."""
-    piece = Piece(text, line, column)
-    mistakes.refuse_mixed_placeholders(piece)
-    if is_sxq(text):
-        return _parse_sxq(piece)
-    prepares = opening(text)[:1] == ["PREPARE"]  # its placeholders are for EXECUTE to fill
-    return ast.Sql(text, () if prepares else parameters(text))
-
-
-def _parse_sxq(piece: Piece) -> ast.Statement:
+def parse(piece: Piece) -> ast.Statement:
+    """The statement of sxq's own that `piece` is; raises ParseError."""
     session = _lark().parse_interactive(piece.text)
     try:
         for _ in session.iter_parse():
@@ -47,10 +39,7 @@ def _parse_sxq(piece: Piece) -> ast.Statement:
 
 
 def continuations(text: str) -> list[str]:
-    """What may follow `text`, the beginning of a statement of sxq: keywords, `a name`, `a number`, signs, ...
-
-    In the order and the words of a ParseError; nothing where `text` is already wrong.
-    """
+    """The continuations of `text`, as `grammar.continuations` describes them."""
     session = _lark().parse_interactive(text)
     try:
         for _ in session.iter_parse():
@@ -61,7 +50,7 @@ def continuations(text: str) -> list[str]:
 
 
 def write(statement: ast.Explain) -> str:
-    """The text of a statement; parsing it gives the statement again. Values of a sub-query are not in its text."""
+    """The text of a statement, its names quoted where they are keywords."""
     return writing.text(statement, keywords())
 
 
