@@ -66,7 +66,9 @@ class Graphs(Mapping[str, Graph | GraphSet]):
             save = (
                 self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
             )
-            graph_id = save(name, graph.content_hash, graph.columns(), graph.undirected, replace)
+            graph_id = save(
+                name, graph.content_hash, graph.columns(), graph.undirected, replace=replace
+            )
         self._held[name] = graph, graph_id
         self._renewed(name)
 

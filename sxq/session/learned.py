@@ -49,7 +49,14 @@ class Learned:
         if not self._store.read_only:
             digest = learning.content_hash(pretrained.attributors, own)
             self._ids[name] = self._store.save_refine(
-                name, model_id, graph_id, digest, {**spec, **own}, weights, saliency, replace
+                name,
+                model_id,
+                graph_id,
+                digest,
+                {**spec, **own},
+                weights=weights,
+                saliency=saliency,
+                replace=replace,
             )
         self._refines[name] = pretrained, model
 

@@ -82,9 +82,8 @@ class Registry:
         if self._store.read_only:
             model_id = self._held_id(name, self.graphs.id_of(graph), digest, replace)
         else:
-            probe = model.full[:4].clamp(min=-3e38).tolist()  # JSON knows no infinity
             model_id = self._store.save_model(
-                name, self.graphs.id_of(graph), digest, spec, weights, probe, replace
+                name, self.graphs.id_of(graph), digest, spec, weights=weights, replace=replace
             )
         self._elsewhere.clear()
         self._models[name] = Named(model, model_id, graph, spec, digest)

@@ -56,7 +56,7 @@ def save(store, name: str, graph: Graph, replace: bool = False) -> int:
 def begin(store, targets=(1, 2), graph_id=None, **columns) -> int:
     if graph_id is None:
         graph_id = save(store, "path", graph())
-    model_id = store.save_model("gcn", graph_id, "hash", {"class": "GCN"}, None)
+    model_id = store.save_model("gcn", graph_id, "hash", {"class": "GCN"}, weights=None)
     query = {
         "text": "EXPLAIN ...",
         "plan": "Explain\n  Search",
@@ -341,7 +341,7 @@ def test_the_same_content_under_its_old_name_is_found_again(store):
 
 def test_a_model_keeps_its_graph(store):
     number = save(store, "g", graph())
-    store.save_model("gcn", number, "hash", {}, None)
+    store.save_model("gcn", number, "hash", {}, weights=None)
     store.drop("graph", "g")
     assert store.load_graph(number)["x"].shape == (3, 2)
     store.drop("model", "gcn")
@@ -362,24 +362,23 @@ def test_unknown_names(store):
 
 def test_models_come_back_whole(path):
     spec = {"architecture": "gcn", "layers": 3, "options": {"dropout": 0.1, "heads": None}}
-    probe = [[0.1, float(np.float32(1 / 3))], [1e-300, -2.0]]
     with Store(path) as store:
         number = save(store, "g", graph())
-        whole = store.save_model("whole", number, "h1", spec, b"\0\xffweights", probe)
-        store.save_model("foreign", number, "h2", {"class": "Mine"}, None, np.float64([0.5]))
+        whole = store.save_model("whole", number, "h1", spec, weights=b"\0\xffweights")
+        store.save_model("foreign", number, "h2", {"class": "Mine"}, weights=None)
     with Store(path) as store:
         row = store.load_model("whole")
         assert (row.model_id, row.graph_id, row.content_hash) == (whole, number, "h1")
-        assert (row.spec, row.weights, row.probe) == (spec, b"\0\xffweights", probe)
+        assert (row.spec, row.weights) == (spec, b"\0\xffweights")
         foreign = store.load_model("foreign")
-        assert foreign.weights is None and foreign.probe == [0.5]
+        assert foreign.weights is None
         assert store.models() == [foreign, row]
-        assert store.save_model("whole", number, "h1", spec, b"") == whole
+        assert store.save_model("whole", number, "h1", spec, weights=b"") == whole
         other = save(store, "h", graph())  # equal content under another name is another graph
         for graph_id, content in ((number, "other"), (other, "h1")):
             with pytest.raises(NameTaken, match="REPLACE MODEL"):
-                store.save_model("whole", graph_id, content, spec, None)
-        assert store.save_model("whole", number, "other", spec, None, replace=True) > whole
+                store.save_model("whole", graph_id, content, spec, weights=None)
+        assert store.save_model("whole", number, "other", spec, weights=None, replace=True) > whole
 
 
 # queries and answers
