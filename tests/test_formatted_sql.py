@@ -60,6 +60,7 @@ ALLOWED = {
         "shell/dot_commands.py command": {"statement"},
         "shell/laundering_demo.py _step": {"statement"},
         "storage/rows.py run": {"sql"},
+        "storage/rows.py run_named": {"sql"},
         "storage/rows.py append": {"table"},
         "storage/rows.py insert_arrays": {"sql"},
         "storage/store.py execute": {"sql"},
@@ -78,6 +79,10 @@ ALLOWED = {
             "' AND '.join((f'{column} = ${column}' for column in kind.content))",
             "kind.id",
             "kind.table",
+        },
+        "storage/named_rows.py live": {
+            "' UNION ALL '.join((f\"SELECT '{kind.table}', name, {kind.id} FROM {kind.table}"
+            ' WHERE dropped_at IS NULL" for kind in kinds))'
         },
         "storage/named_rows.py find": {"kind.id", "kind.table"},
         "storage/named_rows.py resolve": {"kind.id", "kind.table"},

@@ -48,7 +48,12 @@ def _divsx(run: "TargetRun") -> Answer:
     nodes, embeddings = _shape(run, ids)
     distance = 1 - diversify.cosine(embeddings)
     chosen = diversify.stream(
-        vectors, nodes, distance, run.choice.k, run.choice.alpha, run.lattice.epsilon
+        vectors,
+        nodes,
+        distance,
+        k=run.choice.k,
+        alpha=run.choice.alpha,
+        epsilon=run.lattice.epsilon,
     )
     return run.lattice.answer_of(ids[chosen])
 

@@ -109,7 +109,7 @@ _WORDS = {
 
 
 def _expected(session: InteractiveParser) -> list[str]:
-    """What would have been legal, in the user's words: kinds of values, keywords, signs, and the end."""
+    """The legal continuations in the user's words: kinds of values, keywords, signs, and the end."""
     accepted = session.accepts()
     values = [word for name, word in _WORDS.items() if name in accepted]
     fixed = {
@@ -124,7 +124,7 @@ def _expected(session: InteractiveParser) -> list[str]:
 
 @v_args(inline=True)
 class _Statements(Transformer):
-    """One method per rule of the grammar; its children are the arguments, None for a part left out."""
+    """One method per rule of the grammar; its arguments are the children, None for a part left out."""
 
     def __init__(self, piece: Piece):
         super().__init__()
@@ -140,7 +140,9 @@ class _Statements(Transformer):
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
         kind, keys = targets
-        return ast.Explain(keys, model, measures, graph, **given, kind=kind, text=self._piece.text)
+        return ast.Explain(
+            keys, model, measures, graph=graph, **given, kind=kind, text=self._piece.text
+        )
 
     def one_node(self, key):
         return "node", (key,)
@@ -198,14 +200,14 @@ class _Statements(Transformer):
     def create_graphs(self, replace, name, source, options):
         return ast.CreateGraphs(name, source, options or (), bool(replace))
 
-    def create_model(self, replace, name, kind, graph, path, options):
-        return ast.CreateModel(name, graph, path, options or (), bool(replace), kind)
+    def create_model(self, *parts):
+        return ast.CreateModel(**_named(("replace", "name", "kind", "graph", "path"), parts))
 
     def train_model(self, replace, name, kind, graph, options):
         return ast.TrainModel(name, graph, options or (), bool(replace), kind)
 
-    def pretrain_refine(self, replace, name, model, kind, graph, options):
-        return ast.PretrainRefine(name, model, graph, options or (), bool(replace), kind)
+    def pretrain_refine(self, *parts):
+        return ast.PretrainRefine(**_named(("replace", "name", "model", "kind", "graph"), parts))
 
     def show(self, _, what):
         return ast.Show(what.lower())
@@ -270,8 +272,14 @@ class _Statements(Transformer):
             seen.add(name)
 
 
+def _named(names: tuple[str, ...], parts: tuple) -> dict[str, Any]:
+    """The parts of a rule by name; the last part holds the options, and both may be left out of the text."""
+    given = dict(zip((*names, "options"), parts))
+    return {**given, "options": given["options"] or (), "replace": bool(given["replace"])}
+
+
 def _clause_value(clause: Tree) -> Any:
-    """Lists for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED and JOINTLY."""
+    """Tuples for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED and JOINTLY."""
     if clause.data in ("generators", "where"):
         return tuple(clause.children)
     if clause.data == "diversify":

@@ -239,7 +239,16 @@ def test_empty():
     lattice = Lattice(3, 0.1)
     lattice.add(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 2), np.uint8))
     for rule in ("coverage", "swap"):
-        assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0.0, 0, False)
+        assert lattice.answer(10, rule) == Answer(
+            members=(),
+            member_dominance=(),
+            dominance=0,
+            coverage=None,
+            epsilon_achieved=None,
+            hypervolume=0.0,
+            front=0,
+            thinned=False,
+        )
     assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3)
     assert lattice.dominated().bits == ()
 
@@ -249,7 +258,14 @@ def test_one_and_all_equal():
     equal = [oracle.Candidate(7 + i, (5000,) * 6, 1, bytes([128, i])) for i in range(20)]
     for rows in (one, equal):
         assert lattice_of(rows).answer(10) == Answer(
-            (7,), (len(rows),), len(rows), 1.0, 0.0, 0.5**6, 1, False
+            members=(7,),
+            member_dominance=(len(rows),),
+            dominance=len(rows),
+            coverage=1.0,
+            epsilon_achieved=0.0,
+            hypervolume=0.5**6,
+            front=1,
+            thinned=False,
         )
 
 
