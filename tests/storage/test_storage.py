@@ -28,9 +28,9 @@ from sxq.errors import (
 )
 from sxq.graph.csr import Graph
 from sxq.storage import Store
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.values.explanation import CandidateRow, TargetReport
+from tests.stored_values import begin, explanation, graph, report, save
 
-PATH = [[0, 1, 1, 2], [1, 0, 2, 1]]  # 0 - 1 - 2
 HOLD = "import sys; from sxq.storage import Store; store = Store(sys.argv[1]); print(flush=True)"
 
 
@@ -43,75 +43,6 @@ def store():
 @pytest.fixture
 def path(tmp_path):
     return str(tmp_path / "tx.duckdb")
-
-
-def graph(**columns) -> Graph:
-    return Graph(**{"edge_index": PATH, "x": np.arange(6).reshape(3, 2), **columns})
-
-
-def save(store, name: str, graph: Graph, replace: bool = False) -> int:
-    return store.save_graph(name, graph.content_hash, graph.columns(), graph.undirected, replace)
-
-
-def begin(store, targets=(1, 2), graph_id=None, **columns) -> int:
-    if graph_id is None:
-        graph_id = save(store, "path", graph())
-    model_id = store.save_model("gcn", graph_id, "hash", {"class": "GCN"}, weights=None)
-    query = {
-        "text": "EXPLAIN ...",
-        "plan": "Explain\n  Search",
-        "model_id": model_id,
-        "graph_id": graph_id,
-        "settings": {"directed": False},
-        "seed": 0,
-        "epsilon": 0.1,
-        "k": 10,
-        "device": "cpu",
-        "versions": {"sxq": "0.1"},
-        "targets": targets,
-    }
-    return store.begin_query(**{**query, **columns})
-
-
-def explanation(target=1, rank=1, edges=((0, 1), (1, 0)), **values) -> Explanation:
-    return Explanation(
-        **{
-            "target": target,
-            "rank": rank,
-            "edge_index": np.zeros((2, len(edges)), np.int64),
-            "nodes": np.arange(2),
-            "edges": edges,
-            "size": 1,
-            "raw": {"fdl+": np.float32(0.5), "conc": 0.25},
-            "scores": {"fdl+": 0.5, "conc": 0.75},
-            "factual": np.True_,
-            "counterfactual": False,
-            "generator": "onion",
-            "dominance": np.int64(3),
-            **values,
-        }
-    )
-
-
-def report(target=1, ordinal=0, *explanations) -> TargetReport:
-    return TargetReport(
-        target,
-        ordinal,
-        "done",
-        prediction=np.int64(1),
-        probability=np.float32(0.5),
-        self_sufficient=False,
-        field_size=2,
-        hops=3,
-        candidates=3,
-        explanatory=2,
-        front=1,
-        dominance=2,
-        coverage=1.0,
-        complete=True,
-        seconds=0.5,
-        explanations=explanations,
-    )
 
 
 def python(code: str, path: str) -> subprocess.Popen:
@@ -538,7 +469,7 @@ def test_what_was_stored_survives_kill(path):
         """
         import os, signal, sys
         from sxq.storage import Store
-        from tests.storage.test_storage import begin, explanation, report
+        from tests.stored_values import begin, explanation, report
         store = Store(sys.argv[1])
         query = begin(store, [1, 2])
         store.save_target(query, report(1, 0, explanation()))
