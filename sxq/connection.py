@@ -15,16 +15,15 @@ from typing import Any
 
 from sxq import language
 from sxq.errors import QueryError
-from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
-from sxq.session import Session, engine, explain
+from sxq.session import Session, explain
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
 from sxq.session.explain import RunningQuery
+from sxq.session.lock import locked
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
-from sxq.session.turns import in_turn
 from sxq.session.vocabulary import Vocabulary, vocabulary
 from sxq.values.result import Result, Table
 
@@ -72,7 +71,7 @@ class Connection:
 
     sql = execute
 
-    @in_turn
+    @locked
     def run(self, *statements: st.Statement) -> Table:
         """Run bound statements, as `execute` makes them of a script; the result of the last."""
         session = self.session
@@ -174,7 +173,7 @@ class Connection:
         """
         return self.session.interrupt()
 
-    @in_turn
+    @locked
     def vocabulary(self) -> Vocabulary:
         """Every name that a statement may use now: what a shell completes with."""
         self.session.registry.refresh()
@@ -182,7 +181,7 @@ class Connection:
 
     # -- registration ----------------------------------------------------------------------------
 
-    @in_turn
+    @locked
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
 
@@ -190,21 +189,18 @@ class Connection:
         tensors that are no graph (NaN features, edges out of range).
         """
         self.session.registry.refresh()
-        graph = data if isinstance(data, Graph) else engine.models().graph_from_data(data)
-        self.session.registry.graphs.add(name, graph, replace)
+        self.session.registry.graphs.add_data(name, data, replace)
 
-    @in_turn
+    @locked
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
         """Keep a copy of a sequence of `Data` as collection `name`, whose targets are its graphs; key = number.
 
         A graph's class is its `y`, where that is one whole number. Raises as `register_graph`, and names the graph.
         """
         self.session.registry.refresh()
-        is_set = isinstance(dataset, GraphSet)
-        graphs = dataset if is_set else engine.models().graphs_from_data(dataset)
-        self.session.registry.graphs.add(name, graphs, replace)
+        self.session.registry.graphs.add_dataset(name, dataset, replace)
 
-    @in_turn
+    @locked
     def register_model(
         self,
         name: str,
@@ -234,7 +230,7 @@ class Connection:
             name, module, graphs or graph, output=output, layers=layers, replace=replace
         )
 
-    @in_turn
+    @locked
     def register_measure(
         self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None
     ) -> None:
@@ -244,7 +240,7 @@ class Connection:
         """
         self.session.registry.add_measure(name, fn, larger_is_better, score)
 
-    @in_turn
+    @locked
     def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
         """Let a PyG explainer propose candidates: BY pyg (explainer = name).
 
@@ -263,7 +259,7 @@ class Connection:
         if self.session.store.own_process():
             self._close()
 
-    @in_turn
+    @locked
     def _close(self) -> None:
         self.session.store.close()
 

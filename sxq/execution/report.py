@@ -127,26 +127,40 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
     """Every verified candidate, with its parent and the unit in which they differ."""
     rows = found.table.rows(slice(None))
     names = [measure.name for measure in found.measures]
-    columns = (
-        rows.parent,
-        rows.edited,
-        rows.generator,
-        found.bits_of(range(found.table.count)).sum(axis=1),
-        rows.factual,
-        rows.counterfactual,
-        rows.explanatory,
-    )
+    sizes = found.bits_of(range(found.table.count)).sum(axis=1)
     return tuple(
         CandidateRow(
-            number,
-            None if parent == NONE else parent,
-            *_ends(found, edited),
-            found.proposer(by),
-            *facts,
-            dict(zip(names, scores)),
+            candidate=number,
+            parent=None if parent == NONE else parent,
+            edited_src=source,
+            edited_dst=head,
+            generator=found.proposer(by),
+            size=size,
+            factual=factual,
+            counterfactual=counterfactual,
+            explanatory=explanatory,
+            scores=dict(zip(names, scores)),
         )
-        for number, (parent, edited, by, *facts, scores) in enumerate(
-            zip(*(column.tolist() for column in columns), rows.scores.tolist())
+        for number, (
+            parent,
+            (source, head),
+            by,
+            size,
+            factual,
+            counterfactual,
+            explanatory,
+            scores,
+        ) in enumerate(
+            zip(
+                rows.parent.tolist(),
+                (_ends(found, unit) for unit in rows.edited.tolist()),
+                rows.generator.tolist(),
+                sizes.tolist(),
+                rows.factual.tolist(),
+                rows.counterfactual.tolist(),
+                rows.explanatory.tolist(),
+                rows.scores.tolist(),
+            )
         )
     )
 

@@ -58,11 +58,12 @@ def _tree(root: Any, near) -> tuple[dict[Any, Any], list[Any]]:
     return parents, order
 
 
-def _branches(node, indent, children, edges, names, lines) -> None:
+def _branches(node, indent, *, children, edges, names, lines) -> None:
     for number, child in enumerate(children[node]):
         last = number == len(children[node]) - 1
         lines.append(f"{indent}{'└' if last else '├'}{_arrow(node, child, edges)} {names(child)}")
-        _branches(child, indent + ("    " if last else "│   "), children, edges, names, lines)
+        below = indent + ("    " if last else "│   ")
+        _branches(child, below, children=children, edges=edges, names=names, lines=lines)
 
 
 def _arrow(a: Any, b: Any, edges) -> str:

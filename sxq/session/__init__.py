@@ -1,8 +1,9 @@
 """What a connection holds, and one module for each kind of statement, named by its verb.
 
-context             `Session`: store, registry, settings, turns, stop flag, report, last result
+context             `Session`: store, registry, settings, lock, stop flag, report, last result
 registry            `Registry`: graphs, models, measures and what was learned, by name
 registered_graphs   graphs and collections by name
+registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
@@ -11,7 +12,7 @@ audit               AUDIT
 sql                 everything that is DuckDB's
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now
-turns               one thing at a time, whichever thread asks
+lock                one thing at a time, whichever thread asks
 engine              the gate to the rooms that import torch
 
 A statement is run by one function, which takes the `Session` and the statement. `Session.open` is the verb.

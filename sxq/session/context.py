@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sxq.planning import SETTINGS, parse_setting
+from sxq.session.lock import ConnectionLock
 from sxq.session.registry import Registry
-from sxq.session.turns import Turns
 from sxq.storage import Store
 from sxq.values.result import Result
 
@@ -40,7 +40,7 @@ class Session:
     store: Store
     settings: Settings
     registry: Registry  # everything that a statement can name
-    turns: Turns
+    lock: ConnectionLock  # held while a statement runs
     report: Callable[[Any], None] | None  # called while long statements run
     last: Result | None = None  # the result of the last EXPLAIN, also of one that was cut short
     # Plain flags without a lock, so that a signal handler may read and set them.
@@ -58,7 +58,7 @@ class Session:
             store=store,
             settings=settings,
             registry=Registry(store, settings),
-            turns=Turns(),
+            lock=ConnectionLock(),
             report=report,
         )
 

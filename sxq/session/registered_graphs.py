@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, Literal, overload
+from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
+from sxq.session import engine
 from sxq.storage import Store
 
 
@@ -38,14 +39,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
             self._held[name] = self._loaded(ids[0]), ids[0]
         return self._held[name][0]
 
-    @overload
-    def of_kind(self, kind: Literal["graph"], name: str) -> Graph: ...
-    @overload
-    def of_kind(self, kind: Literal["graphs"], name: str) -> GraphSet: ...
-    @overload
-    def of_kind(self, kind: str, name: str) -> Graph | GraphSet: ...
-
-    def of_kind(self, kind, name):
+    def of_kind(self, kind: str, name: str) -> Any:
         """The "graph", or the collection of "graphs", of a name; raises UnknownName, InvalidValue."""
         found = known(kind, name, self)
         if isinstance(found, GraphSet) != (kind == "graphs"):
@@ -75,6 +69,17 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
         columns = graph.columns()
         return save(name, graph.content_hash, columns, graph.undirected, replace=replace)
+
+    def add_data(self, name: str, data: Any, replace: bool) -> None:
+        """Register PyG's `Data`, or a `Graph`; raises what `add` raises, and GraphError."""
+        graph = data if isinstance(data, Graph) else engine.models().graph_from_data(data)
+        self.add(name, graph, replace)
+
+    def add_dataset(self, name: str, dataset: Any, replace: bool) -> None:
+        """Register a sequence of `Data`, or a `GraphSet`; raises what `add` raises, and GraphError."""
+        is_set = isinstance(dataset, GraphSet)
+        graphs = dataset if is_set else engine.models().graphs_from_data(dataset)
+        self.add(name, graphs, replace)
 
     def refresh(self, ids: Mapping[str, int]) -> None:
         """Forget graphs that the store no longer has under their names, by the `ids` of today's names."""

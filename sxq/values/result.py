@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.frames import frame
 from sxq.values.table import text_table
 from sxq.values.views import view
 
@@ -53,9 +54,7 @@ class Table:
         """All rows as a `pandas.DataFrame`."""
         if self._frame:
             return self._frame()
-        import pandas
-
-        return pandas.DataFrame(self._rows, columns=self.columns)
+        return frame(self.columns, self._rows)
 
     @property
     def rows(self) -> list[tuple]:

@@ -101,15 +101,15 @@ class Loaded:
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
         return MeasureBatch(
-            self.field,
-            bits,
-            self.p_full,
-            self.p_empty,
-            p_kept,
-            p_removed,
-            self.predicted,
-            self.on_field.infer,
-            self.seed,
+            field=self.field,
+            bits=bits,
+            p_full=self.p_full,
+            p_empty=self.p_empty,
+            p_kept=p_kept,
+            p_removed=p_removed,
+            predicted=self.predicted,
+            infer=self.on_field.infer,
+            seed=self.seed,
         )
 
     def unloaded(self) -> "Loaded":

@@ -1,6 +1,6 @@
-"""Turns: a connection does one thing at a time, whichever thread asks.
+"""The lock of a connection, which does one thing at a time, whichever thread asks.
 
-`in_turn` marks the methods of `Connection` that use the database or change what is registered.
+`locked` marks the methods of `Connection` that use the database or change what is registered.
 """
 
 import threading
@@ -13,8 +13,8 @@ from sxq.errors import ConnectionBusy
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class Turns:
-    """The lock of a connection, and the thread that holds it."""
+class ConnectionLock:
+    """A lock, and the thread that holds it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -29,7 +29,7 @@ class Turns:
             )
 
 
-def in_turn(method: Method) -> Method:
+def locked(method: Method) -> Method:
     """Make a method of a connection wait until no other one runs; it holds its `Session` as `session`.
 
     Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
@@ -39,13 +39,13 @@ def in_turn(method: Method) -> Method:
     @wraps(method)
     def alone(con, *arguments, **options):
         con.session.store.require_own_process()
-        turns = con.session.turns
-        turns.require_none_of_mine(method.__name__)
-        with turns.lock:  # used directly: no Ctrl-C can come between taking it and this block
-            turns.thread = threading.get_ident()
+        held = con.session.lock
+        held.require_none_of_mine(method.__name__)
+        with held.lock:  # used directly: no Ctrl-C can come between taking it and this block
+            held.thread = threading.get_ident()
             try:
                 return method(con, *arguments, **options)
             finally:
-                turns.thread = None
+                held.thread = None
 
     return alone  # type: ignore[return-value]
