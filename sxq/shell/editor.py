@@ -57,7 +57,9 @@ class Editor:
     def read(self) -> str:
         """One finished input."""
         self._completer.forget()
-        return self._prompt.prompt(FormattedText([("class:prompt", "sxq> ")]))
+        text = self._prompt.prompt(FormattedText([("class:prompt", "sxq> ")]))
+        self._completer.wait_for_import()
+        return text
 
 
 def finished(text: str) -> bool:
@@ -136,3 +138,8 @@ class _Names(Completer):
                 target=importlib.import_module, args=("sxq.execution",)
             )
             self._importing.start()
+
+    def wait_for_import(self) -> None:
+        """Wait until the engine is imported: two threads cannot import parts of one library at once."""
+        if self._importing is not None:
+            self._importing.join()
