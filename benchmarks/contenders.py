@@ -10,7 +10,7 @@ from torch_geometric.explain import GNNExplainer
 import sxq
 from sxq.generators.baselines.random import grow
 from sxq.generators.explainers.mask_to_subgraphs import grow_order
-from sxq.generators.explainers.pyg_explainers import soft_mask
+from sxq.generators.explainers.pyg_explainers import unit_mask
 from sxq.graph.bits import first_of_each
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models import refine
@@ -56,7 +56,7 @@ def gradient(case: Case, seed: int) -> list[np.ndarray]:
 
 def gnn_explainer(case: Case, seed: int) -> list[np.ndarray]:
     return [
-        soft_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed)
+        unit_mask(lambda _: GNNExplainer(100, 0.01), field, subject, seed=seed)
         for field, subject in zip(case.fields, case.subjects)
     ]
 

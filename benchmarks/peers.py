@@ -103,7 +103,10 @@ def examine(stage: Suite, target: int, calls, budget: int, learned) -> Found:
     answer = found.lattice.answer(TOP)
     seconds = time.process_time() - started
     return Found(
-        found.lattice.front_scores, paper_scale(stage, found, answer.members), found.table.count, seconds
+        found.lattice.front_scores,
+        paper_scale(stage, found, answer.members),
+        found.table.count,
+        seconds,
     )
 
 

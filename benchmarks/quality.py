@@ -38,8 +38,8 @@ from known import Known
 from suites import EPSILON, SUITES, TOP, Call, Suite, suite
 from ten import most
 
-from sxq.generators.catalog import DEFAULT, GENERATORS
 from sxq.execution.answer import RULES
+from sxq.generators.catalog import DEFAULT, GENERATORS
 from sxq.generators.protocol import OPENING
 from sxq.graph import induced_edges
 from sxq.planning.settings import SETTINGS

@@ -46,19 +46,20 @@ class Suite:
         `learned` is what generators name that was pre-trained.
         """
         scan = FieldScan(
-            "g", self.directed, self.model.hops, self.model.halo, (target,), (target,), ()
+            graph="g",
+            directed=self.directed,
+            hops=self.model.hops,
+            halo=self.model.halo,
+            targets=(target,),
+            positions=(target,),
         )
         verify = Verify(
             Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
         )
         lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
-        plan = Plan(Choose(lattice, TOP, "coverage"), False, None)
+        plan = Plan(Choose(child=lattice, k=TOP, rule="coverage"), False, None)
         job = Job(
-            plan=plan,
-            graph=self.graph,
-            model=self.model,
-            measures=MEASURES,
-            learned=learned or {},
+            plan=plan, graph=self.graph, model=self.model, measures=MEASURES, learned=learned or {}
         )
         searched = Target(job, 0)
         verifier = Verifier(self.model, job.backend, MEMORY)

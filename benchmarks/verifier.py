@@ -169,11 +169,18 @@ def record(graph: Graph, model, targets: list[int], budget: int) -> list[list[As
     """What onion and growing ask the verifier for, round by round."""
     rounds: list[list[Asked]] = []
     scan = FieldScan(
-        "g", not graph.undirected, model.hops, model.halo, tuple(targets), tuple(targets), ()
+        graph="g",
+        directed=not graph.undirected,
+        hops=model.hops,
+        halo=model.halo,
+        targets=tuple(targets),
+        positions=tuple(targets),
     )
     generate = Generate(scan, (("onion", ()), ("growing", ())), budget, None, 0)
     verify = Verify(generate, "m", model.backend, model.reason, MEMORY)
-    plan = Plan(Choose(Rank(verify, NAMES, 0.1, 4096, 0.01), 10, "coverage"), False, None)
+    plan = Plan(
+        Choose(child=Rank(verify, NAMES, 0.1, 4096, 0.01), k=10, rule="coverage"), False, None
+    )
     ask = Target.ask
     profile = Profile()
 

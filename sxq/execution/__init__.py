@@ -1,7 +1,17 @@
-"""Running plans: borrowed models, batched verification, generators in conversation with lattices.
+"""Running plans: generators propose candidates, the verifier runs the model, lattices rank.
 
-The verbs: `register(module, graph)` gives a `Model`; `run(plan, graph, model, ...)` yields the report of each
-target; `audit(graph, model, explanations)` measures stored explanations again by plain forward passes.
+In reading order:
+
+    executor.py         the one loop over all targets of a statement
+    target/             one target: its field, its generators, its candidates, and what was found
+    candidate_table.py  every candidate of a target, verified once
+    verifier.py         both inferences for candidates of many targets, in batches
+    answer.py           chooses members of the front
+    report.py           makes the report of a target
+    audit.py            measures stored explanations again, without any of the above
+
+The verbs: `register(module, graph)` gives a `Model`; `run(job, ...)` yields the report of each
+target; `audit(graph, model, explanations)` re-measures stored explanations by plain forward passes.
 """
 
 from collections.abc import Mapping
@@ -42,8 +52,10 @@ def register(
     layers: int | None = None,
     device: str = "auto",
 ) -> Model:
-    """Borrow a model for a graph: check its output, find its depth and halo. For a collection of graphs, whose
-    targets are the graphs: check that each is judged on its own.
+    """Borrow a model for a graph: check its output, find its depth and halo.
+
+    For a collection, whose graphs are the targets: check that the output of each depends on nothing
+    else.
 
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
@@ -59,13 +71,13 @@ def register(
 def attach(
     module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
 ) -> Model:
-    """Borrow a model again whose `hops`, `halo` and `backend` were found when it was first registered."""
+    """Borrow a model again; `found` has `hops`, `halo` and `backend` of its first registration."""
     model = borrow(module, graph, found["output"], choose_device(device))
     return replace(model, **{name: found[name] for name in ("hops", "halo", "backend", "reason")})
 
 
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
-    """The same model on another graph or collection; its depth is its own, its halo is found anew."""
+    """The same model on another graph or collection: it keeps its depth, its halo is found anew."""
     if isinstance(graph, GraphSet):
         return _with_backend(
             require_alone(borrow(model.module, graph, model.output, model.device), graph), graph

@@ -1,4 +1,4 @@
-"""The answer of a target, or of several jointly: the rules by which members of the front are chosen."""
+"""The rules that choose members of the front: for one target, or for several jointly."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ def alone(found: Found) -> Answer:
 
 
 def jointly(targets: Sequence[Found], k: int) -> Iterator[tuple[Found, Answer, tuple[int, ...]]]:
-    """One answer of k members for many targets: each target's own members, and their ranks in the whole."""
+    """One answer of k members for many targets: the members of each target, and their ranks."""
     chosen = joint.choose([found.lattice.dominated() for found in targets], k)
     for number, found in enumerate(targets):
         ranks = tuple(rank for rank, (owner, _) in enumerate(chosen, start=1) if owner == number)
@@ -50,7 +50,7 @@ def _divsx(found: Found) -> Answer:
 
 
 def _shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [n, V] bool of candidates among the V nodes of the field, and their embeddings [n, d]."""
+    """The nodes [n, V] bool of candidates, of the V of the field, and their embeddings [n, d]."""
     field = found.loaded.field
     bits = found.bits_of(ids) if len(ids) else np.zeros((0, field.num_units), bool)
     nodes = field.reached(bits)[:, field.node_hop <= field.hops]

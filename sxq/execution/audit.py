@@ -1,8 +1,8 @@
 """AUDIT: re-measure explanations by plain full-graph PyG forward passes, one at a time.
 
-Written independently of the verifier, the fields and the measures' batches: edges are found by their keys in the
-whole graph, really removed, and the model is run on everything that is left. Of a model of graphs the whole graph is
-the member of the collection that was explained.
+This is written independently of the verifier, the fields and the measures' batches: edges are found
+by their keys in the whole graph and really removed, and the model runs on everything that is left.
+For a graph classifier, the whole graph is the member of the collection that was explained.
 """
 
 import math
@@ -20,7 +20,7 @@ from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """An explanation as the database holds it."""
 
@@ -32,26 +32,24 @@ class Stored:
     tie: bool
     directed: bool  # whether a unit is a directed edge
     field_size: int  # units of the field, as stored with the target
-    columns: Mapping[
-        str, float | None
-    ]  # size, num_nodes, fdl_plus, ...: what stands beside `raw`; None: not asked for
+    # size, num_nodes, fdl_plus, ...: the columns beside `raw`; None where a value was not asked for
+    columns: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What measuring an explanation again gave."""
+    """The result of measuring an explanation again."""
 
     difference: float  # the largest difference to a stored raw value
-    verdict: str  # "ok", "ok to" how much where float32 tells no better, or what is wrong
+    verdict: str  # "ok", "ok to" a tolerance where float32 is too coarse, or every mistake found
 
 
 def audit(
     graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]
 ) -> Iterator[Finding]:
     """Measure stored explanations on the whole graph and compare, one after the other."""
-    return (_audit_graphs if isinstance(graph, GraphSet) else _audit_nodes)(
-        graph, model, explanations
-    )
+    of_its_kind = _audit_graphs if isinstance(graph, GraphSet) else _audit_nodes
+    return of_its_kind(graph, model, explanations)
 
 
 def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
@@ -91,47 +89,35 @@ def _audit_graphs(
 
 
 def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> torch.Tensor:
-    """The output of one graph with some of its edges, on all its nodes or on those of these edges only."""
+    """The output of one graph with some of its edges.
+
+    It is computed on all nodes; if `induced`, only on the ends of these edges.
+    """
     x = torch.from_numpy(graph.x.copy()).to(model.device)
     edge_index, weight, attr = edge_tensors(graph, np.flatnonzero(keep), model.device)
     if induced:  # a loop alone does not keep its node
         _, _, present = remove_isolated_nodes(edge_index, num_nodes=len(x))
-        number, alive = present.cumsum(0) - 1, present[edge_index[0]]
-        x, edge_index = x[present], number[edge_index[:, alive]]
+        number = present.cumsum(0) - 1
+        alive = present[edge_index[0]]
+        x = x[present]
+        edge_index = number[edge_index[:, alive]]
         weight, attr = (None if values is None else values[alive] for values in (weight, attr))
     with blaming(model, "a graph of the collection, cut"), torch.inference_mode():
         return model(x, edge_index, weight, attr)[0].float().cpu()
 
 
 def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor) -> Finding:
-    """What differs, from the outputs [4, C] on the graph, on nothing, on G_s and on G \\ G_s."""
-    full, empty, kept, removed = p = model.probabilities(outputs).numpy()
-    c = int(full.argmax())
+    """The differences, given outputs [4, C] on the graph, on no edges, on G_s and on G \\ G_s."""
+    p = model.probabilities(outputs).numpy()
+    c, _, kept, removed = p.argmax(axis=1).tolist()
     rounded = rounding(model, outputs)
     off = uncertainty(p[:, c], rounded)
     tolerance = max(TOLERANCE, off[0] + off.max(), off[1] + off.max())
-    size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
-    nodes = len({node for edge in stored.edges for node in edge})
-    possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
-    again = {
-        "fdl+": full[c] - removed[c],
-        "fdl-": full[c] - kept[c],
-        "lift": kept[c] - empty[c],
-        "size": size,
-        "conc": 1 - size / stored.field_size,
-        "density": size / max(possible, 1),
-    }
-    columns = {
-        "fdl_plus": again["fdl+"],
-        "fdl_minus": again["fdl-"],
-        "conc": again["conc"],
-        "size": size,
-        "num_nodes": nodes,
-    }
+    again, columns = _measure(stored, p[:, c])
     raw = _difference(again, stored.raw)
     off = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
     off = {name: apart for name, apart in off.items() if apart > max(tolerance, raw)}
-    flags = int(kept.argmax()) == c, int(removed.argmax()) != c
+    flags = kept == c, removed != c
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
     if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
@@ -142,8 +128,32 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
     return Finding(float(max([raw, *off.values()])), "; ".join(wrong) or ok)
 
 
+def _measure(stored: Stored, p: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+    """Raw values by measure, and values by column, given p(c) [4] as in `_compare`."""
+    full, empty, kept, removed = p
+    size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
+    nodes = len({node for edge in stored.edges for node in edge})
+    possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
+    raw = {
+        "fdl+": full - removed,
+        "fdl-": full - kept,
+        "lift": kept - empty,
+        "size": size,
+        "conc": 1 - size / stored.field_size,
+        "density": size / max(possible, 1),
+    }
+    columns = {
+        "fdl_plus": raw["fdl+"],
+        "fdl_minus": raw["fdl-"],
+        "conc": raw["conc"],
+        "size": size,
+        "num_nodes": nodes,
+    }
+    return raw, columns
+
+
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:
-    """The largest difference to what is stored; infinite where that is no number."""
+    """The largest difference to a stored value; infinite where one is not a number."""
     apart = (
         abs(value - stored[name]) for name, value in again.items() if stored.get(name) is not None
     )
@@ -151,8 +161,9 @@ def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) 
 
 
 def _locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:
-    """Which edges [E] of the graph a stored explanation names (all parallels of each), and the names it lacks."""
-    pairs, unknown = {}, []
+    """The edges [E] of the graph that an explanation names, with parallels, and those it lacks."""
+    pairs = {}
+    unknown = []
     for u, v in edges:
         try:
             pairs[graph.position(u), graph.position(v)] = u, v

@@ -1,6 +1,7 @@
 """The candidate table of a target: every distinct candidate, verified once, by number.
 
-A candidate is identified by its bits. Arrays grow by doubling, so that a budget of millions costs what it uses.
+A candidate is identified by its bits. Arrays grow by doubling, so that a large budget takes only
+the memory that it uses.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ from sxq.graph.bits import row_keys
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
-    """What is known of n candidates; the same arrays, row by row, that the candidate table keeps."""
+    """The rows of n candidates, with an array for each column of the table."""
 
     bits: np.ndarray  # [n, ceil(U / 8)] uint8, packed
     parent: np.ndarray  # [n] candidate number, or NONE
     edited: np.ndarray  # [n] unit, or NONE
-    generator: np.ndarray  # [n] who proposed it first, by number; OPENING for the whole field
+    generator: np.ndarray  # [n] number of the generator that proposed it first, or OPENING
     raw: np.ndarray  # [n, M]
     scores: np.ndarray  # [n, M]
     factual: np.ndarray  # [n] bool
@@ -37,7 +38,7 @@ class CandidateTable:
         self.count = 0
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers [n] of packed candidates, where a new one gets the number it will have; and the rows that are new."""
+        """Numbers [n] of packed candidates, which new ones have in advance, and the new rows."""
         keys = row_keys(packed)
         numbers = list(map(self._number.get, keys))
         fresh = {}
@@ -71,7 +72,7 @@ class CandidateTable:
         )
 
     def scored(self, numbers: np.ndarray, measures: int) -> Scored:
-        """What a generator is told of candidates; the first `measures` columns are the objectives."""
+        """Candidates as generators see them; the first `measures` columns are the objectives."""
         rows = self.rows(numbers)
         return Scored(
             ids=numbers,

@@ -1,7 +1,8 @@
 """The one loop: generators propose, the verifier verifies, the lattices rank; many targets at once.
 
-Each round asks every running target for candidates, verifies all of them in one batch and tells each target what
-came out. The loop can stop after any round: what a lattice holds is the answer, `complete = false`.
+Each round asks every running target for candidates, verifies all of them in one batch and tells
+each target the outcome. The loop can stop after any round: the answer is then chosen from the lattice
+as it stands, with `complete = false`.
 """
 
 import time
@@ -18,7 +19,7 @@ from sxq.models.borrow import blaming
 from sxq.planning.nodes import Choose, FieldScan, Generate, Verify
 from sxq.values.explanation import TargetReport
 
-# Most targets searched at once, by kind of device: with these a batch is full, and more only take memory.
+# Most targets searched at once, by kind of device: these fill a batch, and more only take memory.
 TOGETHER = {"cpu": 16, "cuda": 64}
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
 # Seconds between two looks at what the running answers cover, each of which costs a selection.
@@ -28,9 +29,10 @@ LOOKED_AT = 8  # most targets looked at
 
 @dataclass
 class Profile:
-    """Seconds per operator and counts, filled while a plan runs: what PROFILE shows.
+    """Seconds per operator and counts, filled while a plan runs: PROFILE shows them.
 
-    `Estimate` is no operator of the plan: the model runs for first-order estimates while a generator waits.
+    `Estimate` is not an operator of the plan: its time is that of the model when it runs for
+    first-order estimates while a generator waits.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -52,9 +54,9 @@ class Profile:
         self.seconds[to] = self.seconds.get(to, 0.0) + seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a query stands, for whoever watches."""
+    """How far a query has come."""
 
     targets: int  # finished
     total: int
@@ -62,7 +64,7 @@ class Progress:
     seconds: float  # since the statement began
     front: int  # members of the running targets' fronts
     share: float  # of the work done, at least: searches may end before their budget
-    coverage: float | None = None  # what the running targets' answers would cover now, on average
+    coverage: float | None = None  # mean coverage that answers of running targets would have now
     within: float | None = None  # WITHIN, seconds
 
     @property
@@ -92,12 +94,14 @@ def run(
 ) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
-    started    when the statement began, by time.perf_counter(): from then on WITHIN is counted; None is now
+    started    when the statement began, by time.perf_counter(), for WITHIN; None means now
 
-    Stops after the round in which `interrupted()` turns true or WITHIN has passed; targets that were not reached are
-    reported as stopped. A KeyboardInterrupt or an error yields what the running targets have and is raised again.
-    Raises ModelError for a forward pass that fails; and for a target that the model cannot be explained on, or
-    FieldTooLarge for one that `exhaustive` cannot search, if it is the only one.
+    The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
+    that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
+    targets are reported as they stand, and it is raised again.
+
+    Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
+    the model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
     """
     loop = _Loop(job, profile, time.perf_counter() if started is None else started)
     try:
@@ -138,7 +142,7 @@ class _Loop:
         self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
-        """Start waiting targets while there is room; one that cannot be explained is reported as failed."""
+        """Start waiting targets while there is room; one that cannot be explained has failed."""
         while self.waiting and len(self.running) < self.most and self._room():
             ordinal = self.waiting[0]
             started = time.perf_counter()
@@ -183,7 +187,7 @@ class _Loop:
         yield from self._finish([target for target in self.running if target.over])
 
     def _charge_estimates(self, asked: list[Target]) -> None:
-        """The model ran for estimates while generators were asked: that is inference, not their work."""
+        """Charge the time of estimates to the model: the generators only waited for them."""
         estimates = [target.turns.estimates for target in asked]
         seconds = sum(each.take_seconds() for each in estimates)
         self.profile.move(seconds, "Generate", "Estimate")
@@ -191,7 +195,7 @@ class _Loop:
             self.profile.missing.update(each.take_missing())
 
     def should_stop(self, interrupted: Callable[[], bool]) -> str:
-        """Why the run must stop now, or nothing."""
+        """The reason why the run must stop now; empty if it may go on."""
         if interrupted():
             return "interrupted"
         if self.within is not None and time.perf_counter() - self.started >= self.within:
@@ -199,7 +203,7 @@ class _Loop:
         return ""
 
     def stop(self, reason: str) -> Iterator[TargetReport]:
-        """Report everything that runs as it stands, and everything that waits as not reached."""
+        """Report running targets as they stand, and waiting targets as not reached."""
         yield from self._finish(list(self.running), reason)
         while self.waiting:
             ordinal = self.waiting.popleft()
@@ -225,7 +229,7 @@ class _Loop:
             yield finished
 
     def tell_progress(self, report: Callable[[Progress], None]) -> None:
-        """Report where the run stands, unless that was done a moment ago."""
+        """Report how far the run has come, unless that was done a moment ago."""
         now = time.perf_counter()
         if now - self.reported < REPORT_EVERY:
             return
@@ -249,7 +253,7 @@ class _Loop:
         )
 
     def _covered(self) -> float | None:
-        """Mean coverage of the answers that some of the running targets would give now."""
+        """The mean coverage of the answers that some of the running targets would have now."""
         looked_at = self.running[:LOOKED_AT]
         answers = [target.state.lattice.answer(self.choice.k) for target in looked_at]
         found = [answer.coverage for answer in answers if answer.coverage is not None]
@@ -272,5 +276,5 @@ class _Loop:
         return sum(target.bytes for target in self.running)
 
     def _room(self) -> bool:
-        """Fields take half of the memory, the other half is for the batch."""
+        """Whether another target fits: fields take up to half of the memory, batches the rest."""
         return not self.running or self._held() < self.verifier.batch_memory // 2

@@ -1,4 +1,4 @@
-"""The report of a target, made from what was found and the answer that was chosen."""
+"""The report of a target, made from its search and the answer that was chosen."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ SHOWN = 1000  # most candidates that a report keeps for pictures
 
 
 def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetReport:
-    """The report of a target that was closed; `ranks` of the members, where they are not simply 1, 2, ..."""
+    """The report of a target; `ranks` of the members unless they are 1, 2, ..."""
     loaded = found.loaded
     explanations = _explanations(found, answer, ranks or range(1, len(answer.members) + 1))
     return TargetReport(
@@ -47,7 +47,7 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
 
 
 def _examined(found: Found) -> dict[str, np.ndarray]:
-    """Scores by objective of explanatory candidates, evenly sampled: what a picture shows behind the front."""
+    """Scores by objective of an even sample of explanatory candidates, as background of plots."""
     if not found.table.count:
         return {}
     rows = found.table.rows(slice(None))
@@ -60,7 +60,7 @@ def _examined(found: Found) -> dict[str, np.ndarray]:
 
 
 def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[Explanation, ...]:
-    """The members in rank order, with what is measured for them only."""
+    """The members in rank order, with the measures that are computed for answers only."""
     if not answer.members:
         return ()
     bits = found.bits_of(answer.members)
@@ -93,7 +93,7 @@ def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
 
 
 def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[str, Any]:
-    """What an explanation shows of its row in the candidate table."""
+    """The part of an explanation that comes from the candidate table."""
     row = found.table.rows([number])
     names = [measure.name for measure in found.measures]
     return {
@@ -107,7 +107,7 @@ def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[
 
 
 def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
-    """What an explanation shows of its units [U] in the graph."""
+    """The part of an explanation that describes its units [U] in the graph."""
     graph = loaded.graph
     edges = loaded.field.edges_of(bits)
     edge_index = graph.edge_index[:, edges]
@@ -124,7 +124,7 @@ def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
 
 
 def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
-    """Every verified candidate with the one it was made from, and the unit in which they differ."""
+    """Every verified candidate, with its parent and the unit in which they differ."""
     rows = found.table.rows(slice(None))
     names = [measure.name for measure in found.measures]
     columns = (
@@ -152,7 +152,7 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
 
 
 def _ends(found: Found, unit: int) -> tuple[Any, Any]:
-    """The ends of a unit by key; nothing where no single unit was edited."""
+    """The ends of a unit by key; None where no single unit was edited."""
     if unit == NONE:
         return None, None
     loaded = found.loaded
@@ -190,7 +190,7 @@ def _why_no_candidate(loaded: Loaded) -> str:
 
 
 def _inexact(found: Found, answer: Answer) -> str:
-    """What to say where float32 is too coarse for the logits behind an answer; nothing for nearly all models."""
+    """A warning if float32 is too coarse for the logits behind an answer; else empty."""
     loaded = found.loaded
     stored = [loaded.p_full, loaded.p_empty]
     if answer.members:

@@ -1,7 +1,8 @@
 """The verifier: two inferences per candidate, on G_s and on G \\ G_s, in batches bounded by memory.
 
-In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) kept and removed, and flags.
-Candidates of many targets share a batch; a batch that does not fit is halved, the smaller size remembered.
+In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) on both graphs, and
+flags. Candidates of many targets share a batch. A batch that does not fit is halved, and the
+smaller size is kept for later batches.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ TIE = 1e-5  # a margin between the two largest probabilities below this is calle
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What two inferences say about n candidates of one target."""
+    """The outcome of both inferences for n candidates of one target."""
 
     p_kept: np.ndarray  # [n] p(c) on M(v, G_s)
     p_removed: np.ndarray  # [n] p(c) on M(v, G \\ G_s)
@@ -35,42 +36,50 @@ class Request:
     field: object  # as loaded by the backend
     bits: np.ndarray  # [n, U] bool
     predicted: int  # the class c
-    tie: float = (
-        TIE  # a top-two margin below this is a tie; above TIE where float32 tells no better
-    )
+    tie: float = TIE  # a top-two margin below this is a tie; more where float32 is too coarse
 
 
 class Verifier:
     """Verifies candidates of many targets at once within `batch_memory` bytes."""
 
     def __init__(self, model: Model, backend: Backend, batch_memory: int):
-        self.model, self.backend, self.batch_memory = model, backend, batch_memory
+        self.model = model
+        self.backend = backend
+        self.batch_memory = batch_memory
 
     def verify(self, requests: list[Request], held: int = 0) -> list[Verdict]:
-        """The verdict of every candidate, in the order given; `held` bytes of the memory are taken, up to half."""
+        """The verdict of every candidate, in the order given.
+
+        `held` bytes of the memory are taken by fields; at least half of it is left for the batch.
+        """
         outputs = [[] for _ in requests]
-        for batch in self._batches(requests, self.batch_memory - min(held, self.batch_memory // 2)):
+        memory = self.batch_memory - min(held, self.batch_memory // 2)
+        for batch in self._batches(requests, memory):
             for owner, output in self._run(requests, batch):
                 outputs[owner].append(output)
         return self._judge(requests, outputs)
 
     def _batches(self, requests: list[Request], memory: int):
         """Slices (owner, start, stop) of the requests, packed into batches that fit the memory."""
-        batch, free = [], memory
+        batch = []
+        free = memory
         for owner, request in enumerate(requests):
-            cost, start = self.backend.cost(request.field), 0
+            cost = self.backend.cost(request.field)
+            start = 0
             while start < len(request.bits):
                 if free < cost and batch:
                     yield batch
-                    batch, free = [], memory
+                    batch = []
+                    free = memory
                 count = min(max(1, free // cost), len(request.bits) - start)
                 batch.append((owner, start, start + count))
-                start, free = start + count, free - count * cost
+                start += count
+                free -= count * cost
         if batch:
             yield batch
 
     def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor]]:
-        """Outputs [2, n, C] for the slices of one batch; halved when it does not fit after all."""
+        """Outputs [2, n, C] for the slices of one batch; halved if it does not fit after all."""
         cuts = [
             CandidateBatch(requests[owner].field, requests[owner].bits[start:stop])
             for owner, start, stop in batch
@@ -92,7 +101,8 @@ class Verifier:
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [2 * len(request.bits) for request in requests]
-        predicted, tie = requests[0].predicted, requests[0].tie
+        predicted = requests[0].predicted
+        tie = requests[0].tie
         if len(requests) > 1:
             predicted = np.repeat([request.predicted for request in requests], rows)
             tie = np.repeat([request.tie for request in requests], rows)[:, None]
@@ -102,7 +112,9 @@ class Verifier:
                 .cpu()
                 .numpy()
             )
-        columns, verdicts, start = read(p, predicted, tie), [], 0
+        columns = read(p, predicted, tie)
+        verdicts = []
+        start = 0
         for count in rows:
             verdicts.append(_verdict(*(column[start : start + count] for column in columns)))
             start += count
@@ -112,14 +124,14 @@ class Verifier:
 def read(
     p: np.ndarray, predicted: np.ndarray | int, tie: np.ndarray | float = TIE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From class probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
+    """Read probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
     near_top = p > p.max(axis=1, keepdims=True) - tie
     own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
     return own, p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1
 
 
 def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
-    """From what was read of n candidates' G_s, then of their G \\ G_s: [2n] each."""
+    """The verdict, from columns [2n] of n candidates: first on all G_s, then on all G \\ G_s."""
     n = len(p) // 2
     return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
 
@@ -130,11 +142,11 @@ def _joined(outputs: list[Tensor]) -> Tensor:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    said = str(error)  # the CPU allocator raises a plain RuntimeError
+    message = str(error)  # the CPU allocator raises a plain RuntimeError
     return (
         isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        or "not enough memory" in said
-        or "DefaultCPUAllocator" in said
+        or "not enough memory" in message
+        or "DefaultCPUAllocator" in message
     )
 
 
@@ -143,7 +155,8 @@ def _halve(batch):
     total = sum(stop - start for _, start, stop in batch)
     if total < 2:
         return None
-    halves, left = ([], []), total // 2
+    halves = [], []
+    left = total // 2
     for owner, start, stop in batch:
         cut = min(stop, start + max(left, 0))
         halves[0].extend([(owner, start, cut)] if cut > start else [])

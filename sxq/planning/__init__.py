@@ -1,6 +1,14 @@
-"""From a statement to a plan: names resolved, ranges checked, fields sized; nothing is run here.
+"""From a statement to a plan: names are resolved, ranges checked and fields measured; nothing is run here.
 
 The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the text that shell, store and tests share.
+
+    nodes.py      the frozen operators of a plan, and how it prints
+    catalog.py    what a plan can refer to, by name
+    planner.py    the verb
+    choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
+    checks.py     checks of names, numbers and options
+    settings.py   what SET knows: defaults, meanings, legal values
+    options.py    the options of CREATE MODEL, TRAIN and PRETRAIN
 """
 
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo

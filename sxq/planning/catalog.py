@@ -1,4 +1,8 @@
-"""What the planner may know of the world: one frozen value, built by the corridor for each statement."""
+"""The catalog of a statement: everything that its plan can refer to, by name.
+
+It is one frozen value, made for each statement by the session. Among its entries are those of the catalog of
+generators (`sxq/generators/catalog.py`); both catalogs know things by name and run nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +12,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """A model as registration found it on one graph."""
 
@@ -21,14 +25,18 @@ class ModelInfo:
 
 
 class GeneratorInfo(Protocol):
-    """A generator as a plan sees it; an entry of the catalog of generators is one."""
+    """A generator as a plan sees it: what the entries of the catalog of generators offer."""
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The defaults of its options by name, which also tell their types."""
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether it needs what PRETRAIN REFINE learned, named by its option `pretrained`."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Catalog:
     """Everything a plan can refer to, by name."""
 
@@ -36,10 +44,9 @@ class Catalog:
     models: Mapping[str, ModelInfo]
     measures: Mapping[str, Measure]
     generators: Mapping[str, GeneratorInfo]
-    default_generators: tuple[str, ...]
+    default_generators: tuple[str, ...]  # of a statement without BY
     settings: Mapping[str, Any]  # by name, as `parse_setting` returned them
-    learned: Mapping[str, str] = field(
-        default_factory=dict
-    )  # pre-trained attributors: name -> their model's
+    # pre-trained attributors: the model of each
+    learned: Mapping[str, str] = field(default_factory=dict)
     explainers: tuple[str, ...] = ()  # PyG explainers that were registered
     stores: bool = True  # false on a read-only database: answers are shown, not stored

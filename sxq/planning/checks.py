@@ -1,4 +1,4 @@
-"""What a legal name or number is, and the message where one is not."""
+"""Checks of names, numbers and options: the legal value, or an error that says what would be right."""
 
 import math
 from collections.abc import Mapping
@@ -9,23 +9,20 @@ from sxq.planning.settings import MOST
 from sxq.scoring.measures import Measure, Objective, resolve
 
 
-def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
+def look_up(kind: str, name: str, entries: Mapping[str, Any]) -> Any:
     """The entry of a name, or UnknownName."""
     if name not in entries:
         raise UnknownName(kind, name, entries)
     return entries[name]
 
 
-def whole(clause: str, value: Any, default: int, least: int, most: int = MOST) -> int:
+def whole_number(clause: str, value: Any, default: int, least: int, most: int = MOST) -> int:
     """The value of a clause, or its default, as a whole number in range, or InvalidValue."""
     value = default if value is None else value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= value <= most or value != int(value):
-        limit = (
-            f"of {least} or more"
-            if not is_number or not value > most
-            else f"from {least} to {most}"
-        )
+        too_large = is_number and value > most
+        limit = f"from {least} to {most}" if too_large else f"of {least} or more"
         raise InvalidValue(f"{clause} {value!r}; expected a whole number {limit}")
     return int(value)
 
@@ -42,15 +39,14 @@ def number(
         or value < least
         or (above and value == least)
     ):
-        bound = (
-            "" if least == -math.inf else f" above {least:g}" if above else f" of {least:g} or more"
-        )
+        bound = f" above {least:g}" if above else f" of {least:g} or more"
+        bound = "" if least == -math.inf else bound
         raise InvalidValue(f"{clause} {value!r}; expected a number{bound}")
     return float(value)
 
 
-def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure]) -> Any:
-    """The value of a generator's option, of the type of its default; `measures` are those of the query.
+def option_value(clause: str, value: Any, default: Any, measures: Mapping[str, Measure]) -> Any:
+    """The value of a generator's option, in the type of its default; `measures` are those of the query.
 
     Whole numbers and numbers, alone or in a tuple, are 0 or more. Raises InvalidValue.
     """
@@ -61,7 +57,7 @@ def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure
             raise InvalidValue(f"{clause} {value!r}; expected true or false")
         return value
     if isinstance(default, int):
-        return whole(clause, value, default, 0)
+        return whole_number(clause, value, default, 0)
     if isinstance(default, float):
         return number(clause, value, default, 0)
     if isinstance(default, tuple):
@@ -76,6 +72,7 @@ def option(clause: str, value: Any, default: Any, measures: Mapping[str, Measure
 
 
 def _objective(clause: str, value: Any, default: Objective, measures: Mapping[str, Measure]) -> str:
+    """The name of a measure of the query, or the default."""
     if value == default:
         return str(default)
     try:

@@ -3,17 +3,18 @@
 from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
-from sxq.planning.checks import number, whole
+from sxq.planning.checks import number, whole_number
 from sxq.planning.nodes import Choose, Rank
 from sxq.scoring.measures import Measure, resolve
 
-DEFAULT_TOP, DEFAULT_ALPHA = 10, 0.5
+DEFAULT_TOP = 10
+DEFAULT_ALPHA = 0.5
 MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
 
 
 def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
     """The operator that chooses the answer from the fronts of so many targets; raises InvalidValue."""
-    k = whole("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
+    k = whole_number("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
     if statement.jointly:
         _check_jointly(rule, k, targets)
@@ -21,18 +22,18 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         resolve(name, catalog.measures).name for name in catalog.settings["sxq_report"]
     )
     return Choose(
-        lattice,
-        k,
-        rule,
-        _alpha(statement),
-        statement.jointly,
-        tuple(report),
-        catalog.settings["sxq_embedding"],
+        child=lattice,
+        k=k,
+        rule=rule,
+        alpha=_alpha(statement),
+        jointly=statement.jointly,
+        report=tuple(report),
+        embedding=catalog.settings["sxq_embedding"],
     )
 
 
 def refuse_reported(clause: str, measure: Measure) -> Measure:
-    """The measure, or InvalidValue for one that is measured for the answers only."""
+    """The measure; InvalidValue for one that is measured for the answers only."""
     if measure.reported:
         raise InvalidValue(
             f"{clause} names {measure.name!r}, which is measured for the answers only "
@@ -42,6 +43,7 @@ def refuse_reported(clause: str, measure: Measure) -> Measure:
 
 
 def _rule(statement: Explain, setting: str) -> str:
+    """The rule by which members are chosen: sxq_answer, or the diversity that DIVERSIFY asks for."""
     if not statement.diversify or setting == "divsx":
         return setting
     if setting in ("swap", "optimum"):
@@ -60,6 +62,7 @@ def _alpha(statement: Explain) -> float:
 
 
 def _check_jointly(rule: str, k: int, targets: int) -> None:
+    """A joint answer is chosen by coverage, and has a member for every target."""
     if rule != "coverage":
         cause = "DIVERSIFY" if rule == "diversity" else f"sxq_answer = {rule!r}"
         raise InvalidValue(f"JOINTLY with {cause}; a joint answer is chosen by coverage")

@@ -1,7 +1,8 @@
-"""The plan: frozen operators, innermost first, and the one way it prints.
+"""The plan: frozen operators, innermost first, and how they print.
 
-A plan is plain values (it can be pickled and shipped); the text is deterministic: no ids, no addresses,
-settings as they were set. Each operator's line is declared next to its fields.
+A plan is a plain value: it can be pickled and sent to another process. Its text is deterministic: it
+has no ids and no addresses, and shows settings as they were set. Each operator declares its line next
+to its fields.
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,9 @@ Operator = TypeVar("Operator")
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldScan:
-    """Cut the receptive field of every target out of the graph; of a graph as target take all."""
+    """Cut the receptive field of every target out of the graph; if the target is a graph, take all of it."""
 
     title: ClassVar[str] = "Field"
 
@@ -29,10 +30,9 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    sizes: tuple[
-        int, ...
-    ]  # candidate units of each field; of the first ones only, where time was up while planning
-    kind: str = "node"  # what the targets are: each a "node", or a "graph" of a collection
+    # candidate units of each field; of the first ones only, if time was up while planning
+    sizes: tuple[int, ...] = ()
+    kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
 
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
@@ -41,7 +41,9 @@ class FieldScan:
                 f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes)
             )
         else:
-            low, mid, high = min(self.sizes), median_low(self.sizes), max(self.sizes)
+            low = min(self.sizes)
+            mid = median_low(self.sizes)
+            high = max(self.sizes)
             some = (
                 "" if len(self.sizes) == len(self.targets) else f" of the first {len(self.sizes)}"
             )
@@ -92,7 +94,7 @@ class Verify:
 
 @dataclass(frozen=True)
 class Filter:
-    """Refuse what WHERE does not admit: hard constraints before dominance."""
+    """Refuse candidates that WHERE does not admit: hard constraints come before dominance."""
 
     title: ClassVar[str] = "Filter"
 
@@ -121,7 +123,7 @@ class Rank:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choose:
     """Choose at most k members of the front."""
 
@@ -129,15 +131,12 @@ class Choose:
 
     child: Rank
     k: int
-    rule: (
-        str  # 'coverage', 'optimum', 'diversity', or the papers' streaming rules 'swap' and 'divsx'
-    )
+    rule: str  # 'coverage', 'optimum', 'diversity', or the streaming rules 'swap' and 'divsx'
     alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # measures of the answers beside those of the query
-    embedding: str = (
-        "features"  # or 'node2vec': by what 'diversity' and 'divsx' tell subgraphs apart
-    )
+    # 'features' or 'node2vec': how 'diversity' and 'divsx' tell subgraphs apart
+    embedding: str = "features"
 
     def line(self) -> str:
         how = {
@@ -180,12 +179,12 @@ class Plan:
         return tuple(chain)
 
     def find(self, kind: type[Operator]) -> Operator:
-        """The operator of a kind that every plan has; of a Filter, which not every plan has, ask `filter`."""
+        """The operator of a kind that every plan has; for a Filter, which is optional, see `filter`."""
         return next(node for node in self.operators if isinstance(node, kind))
 
     @property
     def filter(self) -> Filter | None:
-        """What WHERE demands; None for a statement without WHERE."""
+        """The conditions of WHERE; None if the statement has none."""
         return next((node for node in self.operators if isinstance(node, Filter)), None)
 
     def __str__(self) -> str:

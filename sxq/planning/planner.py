@@ -1,4 +1,4 @@
-"""The planner: resolves every name once, checks every range, sizes every field."""
+"""The planner: it resolves every name once, checks every range and measures the size of every field."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +8,16 @@ from sxq.errors import DataError, InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet, extract
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
-from sxq.planning.checks import known, number, option, whole
+from sxq.planning.checks import look_up, number, option_value, whole_number
 from sxq.planning.choice import choice, refuse_reported
 from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import Measure, resolve
 
-DEFAULT_EPSILON, DEFAULT_SEED = 0.1, 0
+DEFAULT_EPSILON = 0.1
+DEFAULT_SEED = 0
 FLAGS = ("factual", "counterfactual")
+
+Generators = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options given)
 
 
 def plan(
@@ -23,32 +26,35 @@ def plan(
     keys: Sequence[Any],
     late: Callable[[float | None], bool] = lambda within: False,
 ) -> Plan:
-    """The plan of an EXPLAIN for the given target keys (a sub-query has been run by the corridor).
+    """The plan of an EXPLAIN for the given target keys (the session has run a sub-query for them).
 
-    late    whether the statement was stopped, or its seconds WITHIN have passed: then no more fields are sized
+    late    whether the statement was stopped, or its seconds WITHIN have passed: then no more fields are measured
 
     Raises UnknownName, InvalidValue, NodeNotFound or DataError; the message says what would be right.
     """
-    model = known("model", statement.model, catalog.models)
+    model = look_up("model", statement.model, catalog.models)
     graph_name = statement.graph or model.graph
-    graph = known("graph", graph_name, catalog.graphs)
+    graph = look_up("graph", graph_name, catalog.graphs)
     _check_kind(statement.kind, model, graph)
     settings = catalog.settings
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(statement.generators, catalog, measures)
     _check_learned(generators, catalog, model.name)
-    within = (
-        None
-        if statement.within is None
-        else number("WITHIN", statement.within, None, 0, above=True)
+    within = _within(statement.within)
+    scan = _scan(
+        graph_name,
+        graph,
+        model,
+        keys,
+        directed=statement.directed or not graph.undirected,
+        late=lambda: late(within),
     )
-    scan = _scan(graph_name, graph, model, keys, statement.directed, lambda: late(within))
     generate = Generate(
         scan,
         generators,
-        budget=whole("BUDGET", statement.budget, settings["sxq_budget"], 1),
+        budget=whole_number("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=within,
-        seed=whole("SEED", statement.seed, DEFAULT_SEED, 0),
+        seed=whole_number("SEED", statement.seed, DEFAULT_SEED, 0),
     )
     verify = Verify(
         generate,
@@ -83,40 +89,54 @@ def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
         )
 
 
+def _within(seconds: Any) -> float | None:
+    """The seconds WITHIN, or None."""
+    return None if seconds is None else number("WITHIN", seconds, None, 0, above=True)
+
+
 def _scan(
     name: str,
     graph: Graph | GraphSet,
     model: ModelInfo,
     keys: Sequence[Any],
+    *,
     directed: bool,
     late: Callable[[], bool],
 ) -> FieldScan:
+    """The operator that cuts out the fields of the targets, with their sizes."""
     kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
-    positions = tuple(
-        dict.fromkeys(map(graph.position, keys))
-    )  # a target named twice is explained once
-    directed = directed or not graph.undirected
-    if kind == "graph":
-        sizes = tuple(graph.units(directed)[list(positions)].tolist())
-        return FieldScan(
-            name, directed, 0, 0, tuple(map(graph.key, positions)), positions, sizes, kind
-        )
+    # a target named twice is explained once
+    positions = tuple(dict.fromkeys(map(graph.position, keys)))
+    if isinstance(graph, GraphSet):
+        hops, halo = 0, 0
+        sizes = graph.units(directed)[list(positions)].tolist()
+    else:
+        hops, halo = model.hops, model.halo
+        sizes = _field_sizes(graph, positions, hops, directed, late)
+    return FieldScan(
+        graph=name,
+        directed=directed,
+        hops=hops,
+        halo=halo,
+        targets=tuple(map(graph.key, positions)),
+        positions=positions,
+        sizes=tuple(sizes),
+        kind=kind,
+    )
+
+
+def _field_sizes(
+    graph: Graph, positions: Sequence[int], hops: int, directed: bool, late: Callable[[], bool]
+) -> list[int]:
+    """Units of the field of every target; where time is up, of the first ones only."""
     sizes: list[int] = []
     for position in positions:
         if len(sizes) > SHOWN_FIELDS and late():
             break
-        sizes.append(extract(graph, position, model.hops, 0, directed).num_units)
-    return FieldScan(
-        name,
-        directed,
-        model.hops,
-        model.halo,
-        tuple(map(graph.key, positions)),
-        positions,
-        tuple(sizes),
-    )
+        sizes.append(extract(graph, position, hops, 0, directed).num_units)
+    return sizes
 
 
 def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
@@ -130,14 +150,17 @@ def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
     return setting, "" if setting == model.backend else "as set"
 
 
-def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tuple[str, ...]):
+def _generators(
+    calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tuple[str, ...]
+) -> Generators:
+    """The generators after BY, or the default ones, each with the options that were given."""
     objectives = {name: catalog.measures[name] for name in measures}
     calls = calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
     names = [call.name for call in calls]
     if len(set(names)) != len(names):
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")
     for name in names:
-        known("generator", name, catalog.generators)
+        look_up("generator", name, catalog.generators)
     return tuple(
         (call.name, _options(call, catalog.generators[call.name], objectives)) for call in calls
     )
@@ -146,43 +169,41 @@ def _generators(calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tu
 def _options(
     call: GeneratorCall, generator: GeneratorInfo, objectives: Mapping[str, Measure]
 ) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (
-            name,
-            option(
-                f"{call.name}({name})",
-                value,
-                known(f"option of {call.name}", name, generator.options),
-                objectives,
-            ),
-        )
-        for name, value in call.options
-    )
+    """The options of a call, each in the type of its default."""
+    found = []
+    for name, value in call.options:
+        default = look_up(f"option of {call.name}", name, generator.options)
+        found.append((name, option_value(f"{call.name}({name})", value, default, objectives)))
+    return tuple(found)
 
 
-def _check_learned(generators, catalog: Catalog, model: str) -> None:
-    """Whatever is `pretrained` must be there, and be made for the model; an `explainer` must be registered."""
+def _check_learned(generators: Generators, catalog: Catalog, model: str) -> None:
+    """Check that what is `pretrained` exists and was made for the model, and that an `explainer` is registered."""
     for name, options in generators:
-        if "explainer" in catalog.generators[name].options:
-            known(
-                "explainer", dict(options).get("explainer", ""), dict.fromkeys(catalog.explainers)
-            )
-        if "pretrained" not in catalog.generators[name].options:
-            continue
-        chosen = dict(options).get("pretrained")
-        if chosen is None:
-            raise InvalidValue(
-                f"BY {name} needs what was learned: {name}(pretrained = r), after PRETRAIN REFINE r "
-                f"FOR MODEL {model}"
-            )
-        if known("refine", chosen, catalog.learned) != model:
-            raise InvalidValue(
-                f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
-                f"not for {model!r}; PRETRAIN OR REPLACE REFINE {chosen} trains it anew"
-            )
+        entry = catalog.generators[name]
+        chosen = dict(options)
+        if "explainer" in entry.options:
+            look_up("explainer", chosen.get("explainer", ""), dict.fromkeys(catalog.explainers))
+        if entry.pretrained:
+            _check_pretrained(name, chosen.get("pretrained"), catalog, model)
+
+
+def _check_pretrained(generator: str, chosen: str | None, catalog: Catalog, model: str) -> None:
+    """Raise InvalidValue or UnknownName where the attributors chosen do not serve the model."""
+    if chosen is None:
+        raise InvalidValue(
+            f"BY {generator} needs what was learned: {generator}(pretrained = r), after "
+            f"PRETRAIN REFINE r FOR MODEL {model}"
+        )
+    if look_up("refine", chosen, catalog.learned) != model:
+        raise InvalidValue(
+            f"refine {chosen!r} was pre-trained for model {catalog.learned[chosen]!r}, "
+            f"not for {model!r}; PRETRAIN OR REPLACE REFINE {chosen} trains it anew"
+        )
 
 
 def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[str, ...]:
+    """The names of the objectives as the measures spell them."""
     found = tuple(refuse_reported("OPTIMIZE", resolve(name, measures)).name for name in names)
     twice = next((name for name in found if found.count(name) > 1), None)
     if twice:
@@ -191,6 +212,7 @@ def _measures(names: tuple[str, ...], measures: Mapping[str, Measure]) -> tuple[
 
 
 def _condition(condition: Condition, measures: Mapping[str, Measure]) -> Condition:
+    """A condition of WHERE with the measure's own name."""
     if condition.op == "is":
         if condition.name not in FLAGS:
             raise UnknownName("flag", condition.name, FLAGS)

@@ -1,4 +1,4 @@
-"""The settings `SET sxq_... = value` knows: default, meaning, and what a legal value is."""
+"""The settings of `SET sxq_... = value`: their defaults, meanings and legal values."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: values are kept as users wrote them, `read` gives what the engine uses."""
+    """One setting. A value is kept as the user wrote it; `read` gives the value that the engine uses."""
 
     default: Any
     read: Callable[[Any], Any]  # raises ValueError

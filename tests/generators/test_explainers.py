@@ -1,4 +1,4 @@
-"""PyG's explainers, CF2 and MOExp as generators: verified like all others, and they leave the user's model as it was."""
+"""PyG's explainers, CF2 and MOExp as generators: verified like all others; the user's model stays as it was."""
 
 import importlib.util
 
@@ -68,7 +68,10 @@ def test_explainers_of_optional_packages_propose_and_are_verified(
     con, library, name, options, target, model
 ):
     pytest.importorskip(library)
-    ask = f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} SEED 1 BUDGET 60 CANDIDATES"
+    ask = (
+        f"EXPLAIN {target} USING MODEL {model} OPTIMIZE fdl+, fdl-, conc BY {name} {options} "
+        "SEED 1 BUDGET 60 CANDIDATES"
+    )
     state = np.random.get_state()[1].copy()
     first, again = con.execute(ask), con.execute(ask)
     assert first.candidates > 5 and {e.generator for e in first} <= {name, "field"}

@@ -13,7 +13,12 @@ import sxq
 from sxq.errors import DataError, InvalidValue, NameTaken, UnknownName
 from sxq.execution import pretrain as pretrain_model
 from sxq.execution import register
-from sxq.generators.explainers.mask_to_subgraphs import grow_order, ladder, steps, top
+from sxq.generators.explainers.mask_to_subgraphs import (
+    all_sizes,
+    grow_order,
+    mask_to_subgraphs,
+    top,
+)
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
@@ -341,17 +346,17 @@ def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monk
         )
 
 
-# the ladders
+# from a mask to subgraphs
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rooted", [True, False])
-def test_ladders_climb_and_are_connected(seed, rooted):
+def test_subgraphs_of_a_mask_climb_and_are_connected(seed, rooted):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, 14, 16)
     field = extract(graph, 0, 2, 0) if rooted else whole(graph)
     saliency = rng.random(field.num_units)
-    bits = ladder(field, saliency)
+    bits = mask_to_subgraphs(field, saliency)
     assert (field.component(bits) == bits).all() and bits.any(axis=1).all()
     assert len(np.unique(bits, axis=0)) == len(bits)
     order = grow_order(field, saliency)
@@ -367,9 +372,9 @@ def test_ladders_climb_and_are_connected(seed, rooted):
 
 def test_a_ladder_has_every_size_or_some_of_many():
     assert (
-        steps(7).tolist() == list(range(1, 8))
-        and len(steps(100_000)) <= 512
-        and steps(100_000)[-1] == 100_000
+        all_sizes(7).tolist() == list(range(1, 8))
+        and len(all_sizes(100_000)) <= 512
+        and all_sizes(100_000)[-1] == 100_000
     )
 
 

@@ -4,6 +4,7 @@ import io
 import re
 import time
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,8 +161,10 @@ def test_progress_says_how_far_and_how_long():
         "━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
         "at most 2 s left"
     )
-    assert "at most 1 s left" in str(Progress(0, 1, 10, 2.0, 1, 0.1, within=3.0))
-    assert "left" not in str(Progress(0, 1, 0, 0.0, 0, 0.0)) and line("epoch 3") == "epoch 3"
+    begun = replace(half, targets=0, total=1, candidates=10, front=1, share=0.1, within=3.0)
+    assert "at most 1 s left" in str(begun)
+    assert "left" not in str(replace(begun, candidates=0, seconds=0.0, front=0, share=0.0))
+    assert line("epoch 3") == "epoch 3"
 
 
 def test_a_person_at_the_prompt(toy):

@@ -1,13 +1,14 @@
-"""One target on its way through the search. The executor drives many of these at once.
+"""The search for one target. The executor drives many of these at once.
 
 In reading order:
 
-    load.py     cuts out the field, puts it on the device and asks the model about both ends: `Loaded`
-    search.py   holds what was verified, measured and ranked so far: `SearchState`
-    turns.py    lets the generators ask in turn, and gives each its answers: `GeneratorTurns`
-    found.py    is what the report and the answer are made from: `Found`
+    load.py     `Loaded`: the field, on the device, and the model's output on both ends
+    search.py   `SearchState`: all candidates so far, measured and ranked
+    turns.py    `GeneratorTurns`: the generators, which ask in turn and get their answers
+    found.py    `Found`: the result, from which the answer is chosen and the report is made
 
-`Target` joins them: `ask` for candidates to verify, `tell` what the verifier said, `close` for what was found.
+`Target` joins them: `ask` returns candidates to verify, `tell` takes their verdict, `close` returns
+the result.
 """
 
 import time
@@ -22,8 +23,8 @@ from sxq.planning.nodes import Choose, Generate
 
 __all__ = ["Found", "Job", "Loaded", "Target"]
 
-# As much of a field is held in the end as this many times what is held just after loading, because of caches;
-# measured on FacebookPage.
+# Because of caches, a field ends up holding this many times the memory that it holds just after
+# loading; measured on FacebookPage.
 GROWS = 3
 
 
@@ -37,26 +38,27 @@ class Target:
         self.loaded = load(job, ordinal)
         self.state = SearchState(job, self.loaded)
         self.turns = GeneratorTurns(job, self.loaded, self.state)
-        self.bytes = GROWS * self._held()  # memory it holds on to, looked up ever more rarely
+        self.bytes = GROWS * self._held()  # memory that it takes, measured ever more rarely
         self._told = 0
         self._round: Round | None = None  # what was asked last
         self._cut = False  # the budget ended in the middle of a round: nobody is asked again
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing more to ask: every generator ended by itself, or the budget is spent."""
+        """Whether there is nothing more to ask: all generators ended, or the budget is spent."""
         return self._cut or self.turns.over
 
     @property
     def share_done(self) -> float:
-        """Which share of the budget is spent."""
+        """The share of the budget that is spent."""
         return self.state.table.count / self.state.budget
 
     def ask(self) -> Request | None:
-        """Candidates nobody has verified yet, from every generator that has not ended; None when there are none.
+        """New candidates from every generator that has not ended; None if there are none.
 
-        A repeated candidate is answered from the candidate table, at no cost. Generators that only repeat themselves
-        are left after PATIENCE answers, so that whoever wants to stop the run is heard; `over` says if they have ended.
+        A repeated candidate is answered from the candidate table, at no cost. If generators only
+        repeat themselves, this returns after PATIENCE answers, so that the run can be stopped;
+        `over` tells whether they have ended.
         """
         for _ in range(PATIENCE):
             asked = None if self._cut else self.turns.ask()
@@ -70,7 +72,7 @@ class Target:
         return None
 
     def tell(self, verdict: Verdict) -> None:
-        """Record what the verifier said about the candidates last asked for, and answer the generators."""
+        """Record the verdict on the candidates last asked for, and answer the generators."""
         self.state.record(self._round, verdict)
         self._answer()
         self._told += 1
@@ -78,7 +80,7 @@ class Target:
             self.bytes = self._held()
 
     def close(self, stopped: str = "") -> Found:
-        """End the search and let go of its generators; `stopped` says why it was not let run to its end."""
+        """End the search and drop its generators; `stopped` is the reason if it was cut short."""
         found = Found(
             loaded=self.loaded.unloaded(),
             choice=self.job.plan.find(Choose),
@@ -112,7 +114,7 @@ class Target:
             self.turns.answer(self._round)
 
     def _held(self) -> int:
-        """Bytes that the field, loaded, and what was found out about it take; not what all targets share."""
+        """Bytes of the loaded field and all that was computed for it; shared objects do not count."""
         on_field = self.loaded.on_field
         return memory_usage(
             on_field.field,

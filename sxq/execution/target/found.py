@@ -1,4 +1,4 @@
-"""What was found for a target: all that the report and the choice of an answer are made from."""
+"""The result of a search: the report and the answer are made from it, and from nothing else."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sxq.scoring.measures import Measure
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """A target after its search. Nothing is held on the device, as a joint answer may be long in coming."""
+    """A target after its search. It holds nothing on the device, as a joint answer may wait."""
 
     loaded: Loaded
     choice: Choose  # how the answer is chosen
@@ -25,12 +25,12 @@ class Found:
     objectives: int
     reported: tuple[Measure, ...]  # measured for the answers only
     keeps: bool  # whether the store keeps every candidate
-    table: CandidateTable  # all that was verified
+    table: CandidateTable  # every candidate that was verified
     lattice: Lattice  # its front
     pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
     incomparable: int  # explanatory candidates of which an objective is NaN
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
-    stopped: str  # why the search was not let run to its end; empty where it was
+    stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float
 
     def bits_of(self, numbers: Sequence[int]) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Load a target: cut its field out of the graph, put it on the device, and ask the model about both ends.
+"""Load a target: cut out its field, load it on the device, and run the model on both ends.
 
-The two ends are the whole graph and the graph without any candidate unit. A field is widened, one ring of context at
-a time, until the model says the same on it as on the full graph.
+The two ends are the whole graph and the graph without any candidate unit. A field is widened, one
+ring of context at a time, until the model's output on it agrees with the output on the full graph.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from sxq.scoring.measures import Measure, MeasureBatch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """What all targets of a run have in common: the plan, and what its names stand for."""
+    """A plan with everything that its names refer to; all targets of a run share it."""
 
     plan: Plan
     graph: Graph | GraphSet
@@ -37,7 +37,7 @@ class Job:
 
     @cached_property
     def backend(self) -> Backend:
-        """What runs the model on the fields of all targets."""
+        """The inference backend, opened once."""
         return open_backend(self.plan.find(Verify).backend, self.model)
 
 
@@ -67,13 +67,13 @@ class FieldModel:
         return infer_batches(self.model, self.backend, self.on_device, bits, self.batch_memory)
 
     def unloaded(self) -> "FieldModel":
-        """The same, holding nothing on the device: it loads the field again when it is asked again."""
+        """The same without the loaded field, which is loaded again when it is needed again."""
         return replace(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loaded:
-    """A target with its field, and what the model says of both ends."""
+    """A target with its field, and the model's output on both ends."""
 
     ordinal: int  # its place among the targets of the statement
     position: int  # of the node in its graph, or of the graph in its collection
@@ -85,8 +85,8 @@ class Loaded:
     p_full: float  # p(c) on the whole graph
     p_empty: float  # p(c) without any candidate unit
     self_sufficient: bool  # whether the model predicts c without any candidate unit, too
-    rounding: float  # how far rounding to float32 may move a log-odds
-    seed: tuple[int, int]  # (SEED, position), where every random choice starts from
+    rounding: float  # how much rounding to float32 may change a log-odds
+    seed: tuple[int, int]  # (SEED, position): the start of every random choice
 
     @property
     def graph(self) -> Graph:
@@ -113,14 +113,14 @@ class Loaded:
         )
 
     def unloaded(self) -> "Loaded":
-        """The same, holding nothing on the device."""
+        """The same without the loaded field."""
         return replace(self, on_field=self.on_field.unloaded())
 
 
 def load(job: Job, ordinal: int) -> Loaded:
     """The target at this place in the statement, ready to be searched.
 
-    Raises ModelNotLocal where the model says something else on the field than on the full graph.
+    Raises ModelNotLocal if the model's output on the field differs from that on the full graph.
     """
     scan = job.plan.find(FieldScan)
     position = scan.positions[ordinal]
@@ -145,7 +145,7 @@ def load(job: Job, ordinal: int) -> Loaded:
 
 
 def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
-    """The field of a node with the outputs [2, C] on both ends, widened until it agrees with the full graph."""
+    """The field of a node, wide enough to agree with the full graph, and outputs [2, C]."""
     scan = job.plan.find(FieldScan)
     model = job.model
     named = f"node {job.graph.key(position)!r}"
@@ -165,7 +165,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
 
 
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
-    """All of a graph of a collection, with the outputs [2, C] on both ends."""
+    """All of a graph of a collection, and the outputs [2, C] on both ends."""
     scan = job.plan.find(FieldScan)
     graph = job.graph.member(number)
     on_field = _on_field(job, graph, whole(graph, scan.directed))
@@ -179,5 +179,5 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
 
 def _on_field(job: Job, graph: Graph, field: Field) -> FieldModel:
     on_field = FieldModel(job.model, job.backend, graph, field, job.plan.find(Verify).batch_memory)
-    on_field.on_device  # noqa: B018 (loads it: an error of the backend is no error of the model)
+    on_field.on_device  # noqa: B018 (loads the field: the model is not to blame if that fails)
     return on_field

@@ -1,6 +1,6 @@
-"""The state of a target's search: the candidate table, the lattice, what WHERE refuses and what is pruned.
+"""The state of a target's search: candidate table, lattice, the filter of WHERE, and pruning.
 
-It measures candidates and records them; it knows nothing of who proposed them, and never asks the model for a verdict.
+It measures candidates, records them and ranks them. Generators and the verifier are outside of it.
 """
 
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ COMPARE = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Round:
-    """What the generators of a target ask for at once, looked up in the candidate table."""
+    """The candidates that the generators of a target ask for at once, looked up in its table."""
 
     candidates: Candidates  # n of them
     owner: np.ndarray  # [n] the number of the generator that asks for each
     packed: np.ndarray  # [n, ceil(U / 8)] uint8, their bits
     numbers: np.ndarray  # [n] in the candidate table; a new one has the number that it will have
     new: np.ndarray  # rows that must be verified
-    cut: bool  # the budget ends here: some new rows are not among those
+    cut: bool  # whether the budget ends here, and some new candidates are left out
 
 
 class SearchState:
@@ -60,7 +60,7 @@ class SearchState:
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)
 
     def look_up(self, candidates: Candidates, owner: np.ndarray) -> Round:
-        """Which candidates must be verified, as far as the budget goes; the others are known, or pruned."""
+        """Find candidates that must be verified, within the budget; the others are known or pruned."""
         packed = pack(candidates.bits)
         numbers = np.full(len(packed), PRUNED)
         hopeful = np.flatnonzero(~self._hopeless(candidates.bits, packed))
@@ -104,7 +104,7 @@ class SearchState:
         self.lattice.add(ids[ranked], objectives, sizes(packed), packed)
 
     def scored(self, asked: Round, rows: np.ndarray) -> Scored:
-        """What came of some rows [n] bool of a round; a pruned one has the scores that it cannot exceed."""
+        """The outcome for rows [n] bool of a round; a pruned one gets scores that it cannot exceed."""
         scored = self.table.scored(asked.numbers[rows], self.objectives)
         if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
             scored.p[pruned] = np.nan
@@ -116,14 +116,15 @@ class SearchState:
     def measure(
         self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Raw values and scores [n, M] of candidates [n, U] with p(c) [n] on G_s and on G \\ G_s."""
+        """Raw values and scores [n, M] of candidates [n, U], with p(c) [n] on G_s and G \\ G_s."""
         batch = self.loaded.batch(bits, p_kept, p_removed)
         return evaluate(self.measures, batch, self.rank.resolution)
 
     def predict(self, sizes: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Scores [n, M] of the objectives at sizes [n] and probabilities p [n, 2], kept and removed.
+        """Scores [n, M] of the objectives, given sizes [n] and probabilities p [n, 2].
 
-        Below the resolution too, where a search still sees progress; NaN for measures that ask for more.
+        They may lie below the resolution, so that a search still sees progress there. They are NaN
+        for measures that depend on more.
         """
         loaded = self.loaded
         prospect = Prospect(loaded.field, sizes, loaded.p_full, loaded.p_empty, *p.T)
@@ -158,13 +159,13 @@ class SearchState:
 
 
 def _parents(asked: Round) -> np.ndarray:
-    """Numbers [n] of the parents of a round's candidates, where some name a row of the round (FIRST, ...)."""
+    """Numbers [n] of the parents; those that name a row of the round (FIRST, ...) are looked up."""
     parent = asked.candidates.parent
     rows = FIRST - np.minimum(parent, FIRST)
     return np.where(parent <= FIRST, asked.numbers[rows], parent)
 
 
 def _needed(rank: Rank, conditions: Filter | None) -> tuple[str, ...]:
-    """Names of the measures to compute: the objectives first, then what WHERE asks, then what the store keeps."""
+    """Names of the measures to compute: the objectives, then those of WHERE and of the store."""
     asked = [c.name for c in conditions.conditions if c.op != "is"] if conditions else []
     return tuple(dict.fromkeys([*rank.measures, *asked, *ALWAYS]))

@@ -1,8 +1,8 @@
-"""The turns of a target's generators: who asks, who waits for which answer, and who has ended.
+"""The turns of a target's generators: they ask for candidates, wait for answers, and end.
 
-Generators are coroutines. In every round each of them that has not ended asks for candidates, and all of them are
-answered together. The opening is a generator of its own: it asks for the whole field, and what comes out is where
-the others start from.
+Generators are coroutines. In every round, all that have not ended ask for candidates, and they are
+answered together. The opening is a generator too: it asks for the whole field, whose scores the
+others start from.
 """
 
 import time
@@ -33,7 +33,7 @@ class Estimates:
         self.gradients: EdgeGradients | None = None  # made when they are first asked for
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        """The first-order rise of the log-odds with each unit's messages, at the sets of units `bits`: [c, U]."""
+        """First-order rise [c, U] of the log-odds with each unit's messages, at bits [c, U]."""
         started = time.perf_counter()
         self.gradients = self.gradients or self._open()
         found = self.gradients(bits, context)
@@ -55,7 +55,7 @@ class Estimates:
         return missing
 
     def close(self) -> None:
-        """Let go of what was computed for them."""
+        """Drop the model's part; what was counted stays."""
         self.gradients = None
 
     def _open(self) -> EdgeGradients:
@@ -91,16 +91,16 @@ class GeneratorTurns:
 
     @property
     def over(self) -> bool:
-        """Whether every generator came to its end by itself."""
+        """Whether every generator has ended."""
         return not self._waiting
 
     @property
     def exhausted(self) -> bool:
-        """Whether every generator came to its end, and none left anything out for lack of budget."""
+        """Whether every generator has ended and left nothing out for lack of budget."""
         return self.over and self._complete
 
     def ask(self) -> tuple[Candidates, np.ndarray] | None:
-        """What each generator wants to know now, and who asks for each row [n]; None when all have ended."""
+        """The candidates that generators ask for, and the owner [n] of each; None if all have ended."""
         asked = []
         for number, search in list(self._waiting.items()):
             try:
@@ -115,14 +115,14 @@ class GeneratorTurns:
         return Candidates.join([candidates for _, candidates in asked]), owner
 
     def answer(self, asked: Round) -> None:
-        """Tell each generator what came of the candidates that it asked for."""
+        """Give each generator the outcome for the candidates that it asked for."""
         for number in self._waiting:
             mine = asked.owner == number
             self._answers[number] = self._state.scored(asked, mine)
             self._heard.setdefault(number, []).append(asked.numbers[mine])
 
     def close(self) -> None:
-        """Forget the generators, what they asked and what they are owed."""
+        """Drop the generators and their answers: their frames hold the field and this object."""
         self._waiting.clear()
         self._answers.clear()
         self._heard.clear()
@@ -134,7 +134,7 @@ class GeneratorTurns:
         return number == OPENING or np.count_nonzero(heard != PRUNED) < self._share
 
     def _opening(self) -> Search:
-        """The whole field is verified first; only then do the generators know where they start from."""
+        """Ask for the whole field, then start the other generators with its scores."""
         units = self._loaded.field.num_units
         scored = yield Candidates.of(np.ones((1, units), bool))
         _, empty = self._state.measure(

@@ -5,15 +5,15 @@ field too large is estimated by random descents (Knuth 1975, "Estimating the eff
 
     a state: its units, and units it will never have   `bits`, `barred`
     its children: one more unit of the frontier each   `_children`
-    a child may not have its elder siblings' units     `barred` grows by the frontier's units before its own
+    a child may not have its elder siblings' units     `barred` grows by the units before its own in the frontier
 
-A connected set is thereby reached once: at each step by the first unit, in order, of those that its frontier offers
-and that it has. Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block, the
+So each connected set is reached once: at each step by the first unit, in order, that the frontier offers and the set
+holds. Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block, the
 smaller subgraphs come first.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one candidate for each connected set of units that holds the
-target, exponential in U: nothing is verified, and FieldTooLarge raised, where they are more than the budget. To know
-that takes a fraction of a second: a bound that needs no counting, then a count and an estimate of limited work.
+target, exponential in U. Where they are more than the budget, nothing is verified and FieldTooLarge is raised. To find
+that out takes a fraction of a second: a bound that needs no counting, then a count and an estimate of limited work.
 """
 
 import math
@@ -21,21 +21,23 @@ import math
 import numpy as np
 
 from sxq.errors import FieldTooLarge
-from sxq.generators.protocol import Candidates, Context, Search
+from sxq.generators.protocol import NONE, Candidates, Context, Search
 from sxq.graph import Field
 
-PROBES = 256  # random descents of an estimate, at most
+DESCENTS = 256  # of an estimate, at most
 STEPS = 64  # how far each descends, at least, before it is cut off
 COUNTED = 100_000  # subgraphs counted one by one, at most; beyond, the estimate decides
-CELLS = 2**25  # truth values that the count writes, and the estimate: less of each on larger fields
+CELLS = (
+    2**25
+)  # truth values that the count may write, and the estimate: on larger fields both do less
 
 
 def exhaustive(field: Field, context: Context) -> Search:
     """Verify every connected subgraph; raises FieldTooLarge where the allowance does not pay for all."""
     most = context.allowance + 1  # the whole field was verified before
-    if shown := _too_many(field, context, most):
+    if count := _too_many(field, context, most):
         raise FieldTooLarge(
-            f"exhaustive: a field of {field.num_units} units has {shown} connected subgraphs, more "
+            f"exhaustive: a field of {field.num_units} units has {count} connected subgraphs, more "
             f"than its share of the budget, {most:,}; raise BUDGET, or let another generator search"
         )
     yield from _walk(field, context)
@@ -44,12 +46,13 @@ def exhaustive(field: Field, context: Context) -> Search:
 
 def _too_many(field: Field, context: Context, most: int) -> str:
     """How many connected subgraphs there are, in words, if that is known to be more than `most`; else nothing."""
-    least, counted = _least(field), min(COUNTED, CELLS // field.num_units)
+    least = least_count(field)
+    counted = min(COUNTED, CELLS // field.num_units)
     if least > max(most, counted):
         return f"more than {_number(math.log(least - 1))}"
     if (count := _count(field, context, counted)) <= counted:
         return f"{count:,}" if count > most else ""
-    if (about := _estimate(field, context)) > math.log(max(most, counted)):
+    if (about := estimated_count(field, context)) > math.log(max(most, counted)):
         return f"about {_number(about)}"
     return f"more than {counted:,}" if counted >= most else ""
 
@@ -60,12 +63,12 @@ def _number(log: float) -> str:
     return f"{math.exp(log):,.0f}" if power < 7 else f"{int(10 ** (power % 1))}e+{int(power)}"
 
 
-def _least(field: Field) -> int:
-    """No more than the number of connected subgraphs, without counting.
+def least_count(field: Field) -> int:
+    """A lower bound of the number of connected subgraphs, without counting.
 
-    There is one for each unit: a shortest way to it, or the unit alone. And units that all touch a tree, or one node,
-    may be added to it in any choice: in a receptive field the tree is one of shortest ways to the nodes short of the
-    last hop, which every unit touches.
+    There is one for each unit: a shortest path to it, or the unit alone. And units that all touch a tree, or one node,
+    may be added to it in any choice: in a receptive field the tree consists of shortest paths to the nodes short of
+    the last hop, and every unit touches it.
     """
     if field.rooted:
         free = field.num_units + 1 - int((field.node_hop < field.hops).sum())
@@ -76,8 +79,9 @@ def _least(field: Field) -> int:
 
 def _walk(field: Field, context: Context) -> Search:
     """Every connected subgraph once; where nobody answers, they are only counted."""
-    nothing, step = np.zeros((1, field.num_units), bool), max(1, context.rows // field.num_units)
-    states = [(nothing, nothing, np.array([-1]))]
+    nothing = np.zeros((1, field.num_units), bool)
+    step = max(1, context.rows // field.num_units)
+    states = [(nothing, nothing, np.array([NONE]))]
     while states:
         bits, barred, ids = states.pop()
         frontier = field.frontiers(bits) & ~barred
@@ -104,21 +108,23 @@ def _children(
 ):
     """States with one unit more, of rows [n'] of tables [n, U] and the unit that each gets [n']: bits and barred."""
     elder = np.arange(bits.shape[1]) < unit[:, None]
-    made, closed = bits[row], barred[row] | (frontier[row] & elder)
+    closed = barred[row] | (frontier[row] & elder)
+    made = bits[row]
     made[np.arange(len(row)), unit] = True
     return made, closed
 
 
-def _estimate(field: Field, context: Context) -> float:
-    """The logarithm of how many connected subgraphs there are: the mean over random descents of the products of their
-    choices, but no more than there are sets of units.
+def estimated_count(field: Field, context: Context) -> float:
+    """The logarithm of the estimated number of connected subgraphs, at most that of the number of sets of units.
 
-    Unbiased where no descent is cut off, but skewed: on large fields nearly always too small.
+    It is the mean over random descents of the products of their choices: unbiased where no descent is cut off, but
+    skewed, so that on large fields it is nearly always too small.
     """
-    probes, total = max(1, min(PROBES, CELLS // (STEPS * field.num_units))), -math.inf
-    bits, barred = np.zeros((2, probes, field.num_units), bool)
-    weight = np.zeros(probes)  # logarithms: products of thousands of choices are beyond any float
-    for _ in range(max(STEPS, CELLS // (probes * field.num_units))):
+    descents = max(1, min(DESCENTS, CELLS // (STEPS * field.num_units)))
+    total = -math.inf
+    bits, barred = np.zeros((2, descents, field.num_units), bool)
+    weight = np.zeros(descents)  # logarithms: products of thousands of choices are beyond any float
+    for _ in range(max(STEPS, CELLS // (descents * field.num_units))):
         frontier = field.frontiers(bits) & ~barred
         if not (alive := frontier.any(axis=1)).any():
             break
@@ -128,4 +134,4 @@ def _estimate(field: Field, context: Context) -> float:
         row = np.arange(len(bits))
         unit = np.where(frontier, context.rng.random(frontier.shape), -1.0).argmax(axis=1)
         bits, barred = _children(bits, barred, frontier, row, unit)
-    return min(total - math.log(probes), math.log(2**field.num_units - 1))
+    return min(total - math.log(descents), math.log(2**field.num_units - 1))

@@ -2,7 +2,7 @@
 
 Source: Liu et al., "Multi-objective Explanations of GNN Predictions", ICDM 2021: an explanation should let the user
 simulate the prediction (here p(c) on G_s, the score of fdl-) and be relevant counterfactually (p(c) falls without it,
-the score of fdl+); subgraphs are searched for, and those that no other beats in both are kept.
+the score of fdl+); the search keeps the subgraphs that no other dominates.
 
     population of random connected subgraphs            `random.grow`
     rank by non-dominated layers                        `layers`
@@ -17,7 +17,7 @@ candidate edges scored by sampling and adds edges greedily; ours is the plain ev
 
 import numpy as np
 
-from sxq.generators.baselines.random import grow
+from sxq.generators.baselines.random import any_sizes, grow
 from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
 from sxq.graph.bits import first_of_each
@@ -25,13 +25,9 @@ from sxq.graph.bits import first_of_each
 
 def moexp(field: Field, context: Context, size: int = 32, generations: int = 20) -> Search:
     """Evolve `size` subgraphs for some generations, judged by the first two objectives."""
-    size, rng = max(2, min(size, context.rows)), context.rng
-    sizes = (
-        np.exp(rng.uniform(0, np.log(field.num_units + 1), size))
-        .astype(int)
-        .clip(1, field.num_units)
-    )
-    bits = grow(field, sizes, rng)
+    size = max(2, min(size, context.rows))
+    rng = context.rng
+    bits = grow(field, any_sizes(field, size, rng), rng)
     scored = yield Candidates.of(bits)
     scores = np.nan_to_num(scored.scores[:, :2])
     for _ in range(generations):
@@ -40,19 +36,19 @@ def moexp(field: Field, context: Context, size: int = 32, generations: int = 20)
         parents = np.where(rank[rivals[0]] <= rank[rivals[1]], *rivals)
         children = np.stack([edit(field, bits[parent], rng) for parent in parents])
         scored = yield Candidates.of(children)
-        pool, values = (
-            np.concatenate([bits, children]),
-            np.concatenate([scores, np.nan_to_num(scored.scores[:, :2])]),
-        )
+        pool = np.concatenate([bits, children])
+        values = np.concatenate([scores, np.nan_to_num(scored.scores[:, :2])])
         first = first_of_each(pool)
         best = first[np.argsort(layers(values[first]), kind="stable")][:size]
-        bits, scores = pool[best], values[best]
+        bits = pool[best]
+        scores = values[best]
 
 
 def layers(scores: np.ndarray) -> np.ndarray:
     """The non-dominated layer of each row [n, M], from 0."""
     better = (scores[:, None] >= scores).all(axis=2) & (scores[:, None] > scores).any(axis=2)
-    layer, number = np.full(len(scores), -1), 0
+    layer = np.full(len(scores), -1)
+    number = 0
     while (left := layer < 0).any():
         layer[left & ~better[left].any(axis=0)] = number
         number += 1
@@ -60,8 +56,9 @@ def layers(scores: np.ndarray) -> np.ndarray:
 
 
 def edit(field: Field, bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A neighbour [U] of a connected subgraph: one unit more, or one less and what still hangs together."""
-    frontier, child = field.frontier(bits), bits.copy()
+    """A neighbour [U] of a connected subgraph: one unit more, or the connected part that is left without one."""
+    frontier = field.frontier(bits)
+    child = bits.copy()
     if len(frontier) and (bits.sum() == 1 or rng.random() < 0.5):
         child[rng.choice(frontier)] = True
         return child

@@ -3,9 +3,9 @@
 Each candidate grows from the target by random units of its frontier up to a size drawn log-uniformly from
 1 .. U (or the option `size`), so that small subgraphs are as frequent as large ones.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed; it gives
-up where nothing new comes.
-Ours, not from a paper; the need is stated in many issue threads about explainers (compared on one footing).
+Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed; it ends
+where it proposes nothing new.
+Ours, not from a paper: users of explainers often ask for a baseline on the same footing.
 """
 
 import numpy as np
@@ -14,26 +14,23 @@ from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
 
 BATCH = 64
-PATIENCE = 512  # proposals in a row that are nothing new
+PATIENCE = 512  # proposals in a row without a new one
 
 
 def random(field: Field, context: Context, size: int = 0) -> Search:
-    """Propose `allowance` distinct seeded connected subgraphs besides the whole field.
+    """Propose `allowance` distinct connected subgraphs besides the whole field.
 
     They have `size` units each, or log-uniform sizes when that is 0.
     """
-    seen, most, idle = (
-        {context.full_id},
-        context.allowance + 1,
-        0,
-    )  # the whole field was paid for before
+    seen = {context.full_id}
+    most = context.allowance + 1  # the whole field was paid for before
+    idle = 0
     while (left := most - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
-        sizes = (
-            np.full(count, min(size, field.num_units))
-            if size
-            else any_sizes(field, count, context.rng)
-        )
+        if size:
+            sizes = np.full(count, min(size, field.num_units))
+        else:
+            sizes = any_sizes(field, count, context.rng)
         scored = yield Candidates.of(grow(field, sizes, context.rng))
         seen.update(scored.ids.tolist())
         idle = idle + count if left == most - len(seen) else 0
@@ -48,34 +45,32 @@ def any_sizes(field: Field, count: int, rng: np.random.Generator) -> np.ndarray:
 def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """n connected subgraphs of the given sizes [n], all grown at once: bits [n, U].
 
-    A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps. The
-    frontiers are kept up to date by what is reached anew: on hubs that is little beside n times U.
+    A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps.
+    Only nodes reached anew change the frontiers: on hubs that is little beside n times U.
     """
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
-    reached, rows, missing = (
-        np.zeros((len(sizes), field.num_nodes), bool),
-        np.arange(len(sizes)),
-        sizes.copy(),
-    )
+    reached = np.zeros((len(sizes), field.num_nodes), bool)
+    missing = sizes.copy()
+    rows = np.arange(len(sizes))
     row, nodes = rows, np.zeros(len(sizes), int)
     if not field.rooted:
         first = rng.integers(0, field.num_units, len(sizes))
-        bits[rows, first], missing = True, sizes - 1
+        bits[rows, first] = True
+        missing = sizes - 1
         row, nodes = np.tile(rows, 2), field.ends[:, first].ravel()
     while True:
         reached[row, nodes] = True
         near, owner = field.units_at(nodes)
         frontier[row[owner], near] = ~bits[row[owner], near]
-        open_ = frontier[rows].any(axis=1) & (
-            missing[rows] > 0
-        )  # parts of a graph that is not connected may be full
+        # a part of a graph that is not connected may have no frontier left
+        open_ = frontier[rows].any(axis=1) & (missing[rows] > 0)
         if not (rows := rows[open_]).size:
             return bits
-        row, units = _drawn(
-            frontier[rows], np.minimum(missing[rows], 1 + (sizes - missing)[rows] // 8), rng
-        )
+        most = np.minimum(missing[rows], 1 + (sizes - missing)[rows] // 8)
+        row, units = _drawn(frontier[rows], most, rng)
         row = rows[row]
-        bits[row, units], frontier[row, units] = True, False
+        bits[row, units] = True
+        frontier[row, units] = False
         missing -= np.bincount(row, minlength=len(sizes))
         row, nodes = np.tile(row, 2), field.ends[:, units].ravel()
         row, nodes = row[~reached[row, nodes]], nodes[~reached[row, nodes]]
@@ -84,11 +79,13 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def _drawn(
     table: np.ndarray, most: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From every row of truth values [n, U], none of them empty, up to `most` [n] random ones: rows and columns.
+    """Up to `most` [n] random true places of every row of a table [n, U], none of which is empty: rows and columns.
 
-    Drawn with replacement and taken once each, hence at least one.
+    Places are drawn with replacement and taken once each, hence at least one.
     """
-    count, places = np.count_nonzero(table, axis=1), np.flatnonzero(table)
+    count = np.count_nonzero(table, axis=1)
+    start = np.cumsum(count) - count
+    places = np.flatnonzero(table)
     owner = np.repeat(np.arange(len(table)), most)
-    drawn = (rng.random(len(owner)) * count[owner]).astype(int) + (np.cumsum(count) - count)[owner]
+    drawn = (rng.random(len(owner)) * count[owner]).astype(int) + start[owner]
     return np.divmod(np.unique(places[drawn]), table.shape[1])

@@ -1,11 +1,13 @@
 """Attribution methods of Captum as generators: integrated gradients and its kin on the weights of messages.
 
-Through PyG's `CaptumExplainer`, with all that `peers.py` holds of PyG's explainers. Methods: IntegratedGradients
-(Sundararajan et al. 2017), Saliency, InputXGradient, ShapleyValueSampling, Deconvolution, GuidedBackprop; the last
-two change what passes back through `nn.ReLU` modules, and equal Saliency but for the sign where there are none.
+Through PyG's `CaptumExplainer`, with the same care as all of PyG's explainers (`pyg_explainers.py`). Methods:
+IntegratedGradients (Sundararajan et al. 2017), Saliency, InputXGradient, ShapleyValueSampling, Deconvolution,
+GuidedBackprop; the last two change the gradient at `nn.ReLU` modules, and equal Saliency but for the sign where there
+are none.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: two candidates for each size, and the method's own passes (one,
-for IntegratedGradients 50, for ShapleyValueSampling 25 for every edge). Needs the package captum, which sxq does not.
+Shapes: a field of U units; yields bits [n, U]. Cost: two candidates for each size, and the method's own passes: one;
+for IntegratedGradients 50; for ShapleyValueSampling 25 for every edge. Needs the package captum, which sxq does not
+install.
 """
 
 import importlib.util
@@ -13,7 +15,7 @@ import importlib.util
 from torch_geometric.explain import CaptumExplainer
 
 from sxq.errors import InvalidValue, UnknownName
-from sxq.generators.explainers.pyg_explainers import by
+from sxq.generators.explainers.pyg_explainers import explain
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 
@@ -25,4 +27,4 @@ def captum(field: Field, context: Context, method: str = "IntegratedGradients") 
     named = {name.lower(): name for name in CaptumExplainer.SUPPORTED_METHODS}
     if method.lower() not in named:
         raise UnknownName("method of captum", method, named.values())
-    yield from by(lambda _: CaptumExplainer(named[method.lower()]), field, context)
+    yield from explain(lambda _: CaptumExplainer(named[method.lower()]), field, context)

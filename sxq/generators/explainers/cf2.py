@@ -8,7 +8,7 @@ Reasoning", WWW 2022, equations 7 to 11.
     loss = |M|_1 + lam (alpha hinge(margin + best other - p(c)) on A * M
                         + (1 - alpha) hinge(margin + p(c) - best other) on A - A * M)
 
-The mask is learned for the target alone, then becomes two ladders of candidates (`ladder.py`).
+The mask is learned for the target alone, then becomes candidates (`mask_to_subgraphs.py`).
 Shapes: a field of U units; yields bits [n, U]. Cost: `epochs` x 2 masked passes.
 
 Departures. Units are masked, not edges; probabilities, not logits, stand in the hinges; |M|_1 is the mean over units.
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 from sxq.models.edge_mask import log_probabilities
@@ -30,20 +30,23 @@ MARGIN = 0.5  # of the hinges, on probabilities
 def cf2(
     field: Field,
     context: Context,
+    *,
     epochs: int = 100,
     lr: float = 0.05,
     alpha: float = 0.6,
     lam: float = 10.0,
 ) -> Search:
     """Candidates of the mask that is factual and counterfactual at once."""
-    yield from propose(context, ladder(field, learn(field, context, epochs, lr, alpha, lam)))
+    mask = learn(field, context, epochs, lr, alpha=alpha, lam=lam)
+    yield from propose(context, mask_to_subgraphs(field, mask))
 
 
 def learn(
-    field: Field, context: Context, epochs: int, lr: float, alpha: float, lam: float
+    field: Field, context: Context, epochs: int, lr: float, *, alpha: float, lam: float
 ) -> np.ndarray:
     """The mask of every unit, [U] in (0, 1)."""
-    subject, device = context.subject, context.subject.model.device
+    subject = context.subject
+    device = subject.model.device
     batch = Instances([(subject.graph, field)]).batch(np.array([0]), device)
     start = context.rng.normal(0, 0.1, field.num_units)
     logit = torch.tensor(start, dtype=torch.float, device=device, requires_grad=True)
@@ -55,10 +58,9 @@ def learn(
             log_probabilities(subject.model, batch, batch.spread(part)).exp()[0]
             for part in (mask, 1 - mask)
         )
-        factual, counterfactual = lead(kept, subject.predicted), lead(left, subject.predicted)
-        loss = mask.mean() + lam * (
-            alpha * (MARGIN - factual).relu() + (1 - alpha) * (MARGIN + counterfactual).relu()
-        )
+        factual = (MARGIN - lead(kept, subject.predicted)).relu()
+        counterfactual = (MARGIN + lead(left, subject.predicted)).relu()
+        loss = mask.mean() + lam * (alpha * factual + (1 - alpha) * counterfactual)
         loss.backward()
         optimizer.step()
     return logit.detach().sigmoid().double().cpu().numpy()

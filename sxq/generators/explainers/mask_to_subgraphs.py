@@ -1,9 +1,10 @@
-"""From a ranking of units to candidates: what every learned and gradient-based generator does with its soft mask.
+"""From a soft mask to candidates: what every learned and gradient-based generator does with its scores of units.
 
-Two ladders, each a chain of growing subgraphs that climbs with the ranking:
-  nested     the `k` highest units, of which the part connected to the target is kept (of a graph the largest part)
-  connected  the subgraph that starts at the target (of a graph at the highest unit) and always takes the highest unit
-             it touches: Prim's algorithm, O(U log U)
+The mask ranks the units, and the ranking gives two chains of growing subgraphs:
+
+    nested     the `k` highest units, of which the part connected to the target is kept (of a graph the largest part)
+    connected  the subgraph that starts at the target (of a graph at the highest unit) and always takes the highest
+               unit it touches: Prim's algorithm, O(U log U)
 """
 
 import heapq
@@ -15,28 +16,29 @@ from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
 from sxq.graph.bits import first_of_each
 
-LONGEST = 512  # most steps of a ladder; longer ones take larger steps
+LONGEST = 512  # most subgraphs of a chain; in larger fields sizes are left out
 
 
-def ladder(field: Field, saliency: np.ndarray, sizes: Sequence[int] | None = None) -> np.ndarray:
-    """Distinct candidates [n, U] of a ranking [U]: both ladders at `sizes`, by default at all of them."""
-    sizes = steps(field.num_units) if sizes is None else sizes
-    bits = np.concatenate(
-        [field.component(top(saliency, sizes)), prefixes(grow_order(field, saliency), sizes)]
-    )
-    return distinct(bits)
+def mask_to_subgraphs(
+    field: Field, mask: np.ndarray, sizes: Sequence[int] | None = None
+) -> np.ndarray:
+    """Distinct candidates [n, U] of a mask [U]: both chains at `sizes`, by default at all of them."""
+    sizes = all_sizes(field.num_units) if sizes is None else sizes
+    nested = field.component(top(mask, sizes))
+    connected = prefixes(grow_order(field, mask), sizes)
+    return distinct(np.concatenate([nested, connected]))
 
 
-def steps(units: int) -> np.ndarray:
+def all_sizes(units: int) -> np.ndarray:
     """Sizes from 1 to `units`: all, or LONGEST of them, the denser the smaller."""
     if units <= LONGEST:
         return np.arange(1, units + 1)
     return np.unique(np.geomspace(1, units, LONGEST).round().astype(int))
 
 
-def top(saliency: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """The highest units, as bits [n, U] for sizes [n]; of equals the first."""
-    return prefixes(np.argsort(-saliency, kind="stable"), sizes)
+def top(mask: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The highest units of a mask [U], as bits [n, U] for sizes [n]; of equals the first."""
+    return prefixes(np.argsort(-mask, kind="stable"), sizes)
 
 
 def prefixes(order: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
@@ -46,26 +48,28 @@ def prefixes(order: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     return rank < np.asarray(sizes)[:, None]
 
 
-def grow_order(field: Field, saliency: np.ndarray) -> np.ndarray:
+def grow_order(field: Field, mask: np.ndarray) -> np.ndarray:
     """All units in the order in which a connected subgraph takes them; parts it cannot reach start anew at the end."""
-    taken, nodes, order = np.zeros(field.num_units, bool), np.zeros(field.num_nodes, bool), []
-    near: list[tuple[float, int]] = []
+    taken = np.zeros(field.num_units, bool)
+    reached = np.zeros(field.num_nodes, bool)
+    order: list[int] = []
+    touching: list[tuple[float, int]] = []  # a heap of (-mask, unit)
     at_node = _units_at_nodes(field)
 
     def reach(node: int) -> None:
-        if not nodes[node]:
-            nodes[node] = True
+        if not reached[node]:
+            reached[node] = True
             for unit in at_node[node]:
                 if not taken[unit]:
-                    heapq.heappush(near, (-saliency[unit], unit))
+                    heapq.heappush(touching, (-mask[unit], unit))
 
     if field.rooted:
         reach(0)
-    for start in np.argsort(-saliency, kind="stable").tolist():
-        if not near and not taken[start]:
-            near.append((-saliency[start], start))
-        while near:
-            _, unit = heapq.heappop(near)
+    for start in np.argsort(-mask, kind="stable").tolist():
+        if not touching and not taken[start]:
+            touching.append((-mask[start], start))
+        while touching:
+            _, unit = heapq.heappop(touching)
             if not taken[unit]:
                 taken[unit] = True
                 order.append(unit)
@@ -75,18 +79,19 @@ def grow_order(field: Field, saliency: np.ndarray) -> np.ndarray:
 
 
 def distinct(bits: np.ndarray) -> np.ndarray:
-    """Rows [n, U] without the empty ones and repetitions, in order of first appearance."""
+    """The rows of bits [n, U] that are not empty, each once, in order of first appearance."""
     bits = bits[bits.any(axis=1)]
     return bits[np.sort(first_of_each(bits))]
 
 
 def propose(context: Context, bits: np.ndarray) -> Search:
-    """Yield candidates [n, U] in batches of the size the context allows, without looking at the answers."""
+    """Yield candidates [n, U] in batches of the size that the context allows, whatever the answers are."""
     for start in range(0, len(bits), context.rows):
         yield Candidates.of(bits[start : start + context.rows])
 
 
 def _units_at_nodes(field: Field) -> list[list[int]]:
+    """The units at each node."""
     ends = field.ends.ravel()
     order = np.argsort(ends, kind="stable")
     units = order % max(field.num_units, 1)

@@ -3,12 +3,12 @@
 Source: Luo et al., "Parameterized Explainer for Graph Neural Network", NeurIPS 2020. ReFine is built on it, and its
 training is ReFine's without classes, contrast and fine-tuning: PRETRAIN REFINE r ... (PRESET = pgexplainer).
 
-    omega_ij = MLP([z_i, z_j])   the explanation network: `alpha`; of a node's field the target's z too
-    the edges it ranks highest   `ladder.py`
+    omega_ij = MLP([z_i, z_j])   the explanation network: `alpha`; for a node it reads the target's z too
+    the edges it ranks highest   `mask_to_subgraphs.py`
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one pass of the attributor, two candidates for each size.
 
-Departures. z is of the attributor's own encoder, not of the explained model's, whose layers need not be at hand.
+Departures. z comes from the attributor's own encoder: the layers of the explained model need not be at hand.
 """
 
 import copy
@@ -16,7 +16,7 @@ import copy
 import torch
 
 from sxq.errors import InvalidValue
-from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.paper.refine import instance
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
@@ -37,4 +37,4 @@ def pgexplainer(field: Field, context: Context, pretrained: str = "") -> Search:
     )
     with torch.no_grad():
         alpha = own(batch)
-    yield from propose(context, ladder(field, alpha.double().cpu().numpy()))
+    yield from propose(context, mask_to_subgraphs(field, alpha.double().cpu().numpy()))

@@ -1,7 +1,7 @@
 """PGM-Explainer as a generator: nodes on whose features the prediction depends, by a test of independence.
 
 Source: Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks", NeurIPS
-2020, as PyG's contrib package has it: features of random nodes are perturbed, and a chi-squared test asks of every
+2020, as PyG's contrib package has it: features of random nodes are perturbed, and a chi-squared test asks for every
 node whether its perturbation and a change of the prediction go together.
 
     perturb, predict, `samples` times        PGMExplainer's first half
@@ -9,7 +9,7 @@ node whether its perturbation and a change of the prediction go together.
     a node weighs 1 - p, an edge its ends    departure: the paper keeps nodes with p below 0.05; here they are ranked
 
 Shapes: a field of U units; yields bits [n, U]. Cost: `samples` passes (of a graph twice as many) and two candidates for
-each size. Needs the package pgmpy, which sxq does not; PyG 2.8 asks for one before 1.0.
+each size. Needs the package pgmpy, which sxq does not install; PyG 2.8 asks for one before 1.0.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ import numpy as np
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from sxq.errors import InvalidValue
-from sxq.generators.explainers.pyg_explainers import by
+from sxq.generators.explainers.pyg_explainers import explain
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 
@@ -35,7 +35,7 @@ def pgm(field: Field, context: Context, samples: int = 100) -> Search:
             f"pgm(samples = {samples}); expected 16 or more, for a test of independence"
         )
     seed = int(context.rng.integers(2**32))
-    yield from by(
+    yield from explain(
         lambda _: Dependence(samples, seed), field, context, node_mask=True, edge_mask=False
     )
 
@@ -48,15 +48,15 @@ class Dependence(ExplainerAlgorithm):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that contrib is experimental
             from torch_geometric.contrib.explain import PGMExplainer
-        self.inner, self.seed = PGMExplainer(num_samples=samples), seed
+        self.inner = PGMExplainer(num_samples=samples)
+        self.seed = seed
 
     def forward(self, model, x, edge_index, *, target, index=None, **given) -> Explanation:
         """The mask for node `index`, or for the graph."""
         self.inner.connect(self.explainer_config, self.model_config)
         if index is None:
-            self.inner.max_subgraph_size = (
-                len(x) - 1
-            )  # PyG would look at a twentieth of the nodes, often none
+            # PyG would look at a twentieth of the nodes, often none
+            self.inner.max_subgraph_size = len(x) - 1
         with _numpy_seeded(self.seed):
             found = self.inner(model, x, edge_index, target=target, index=index, **given)
         return Explanation(node_mask=1 - found.pgm_stats.nan_to_num(1.0).float()[:, None])

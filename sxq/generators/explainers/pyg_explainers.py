@@ -1,10 +1,10 @@
-"""Any PyG explainer as a generator: its soft mask ranks the units, and the ranking becomes ladders of candidates.
+"""Any PyG explainer as a generator: its soft mask ranks the units, and the ranking gives candidates.
 
-One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. What field-notes warns of is held here, once:
+One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. PyG's pitfalls are avoided here, once for all:
 the explainer works on a copy of the model (an interrupted one leaves its masks behind), on the receptive field
 without self-loops (PyG puts masks on the wrong edges where every node has one), for a single target, whose number is
 an int; every target gets a new algorithm object; and PyG's global random numbers start at a seed of the target's own.
-The model is shown as one that gives log-probabilities of two classes or more, whatever it gives.
+The model is wrapped so that it gives log-probabilities of two classes or more, whatever it gives by itself.
 
     gnnexplainer  Ying et al. 2019        epochs masked passes, forward and backward
     graphmask     Schlichtkrull et al. 2021   epochs passes per layer
@@ -12,9 +12,9 @@ The model is shown as one that gives log-probabilities of two classes or more, w
     sa            Baldassarre and Azizpour 2019: |gradient| of the class's log-odds by each edge's messages; one pass
 
     pyg           any other, registered by `con.register_explainer(name, make)`
-    captum, pgm   those that need packages which sxq does not: captum.py, pgm.py
+    captum, pgm   those that need packages which sxq does not install: captum.py, pgm.py
 
-PGExplainer (Luo et al. 2020) learns from many targets beforehand: pgexplainer.py.
+PGExplainer (Luo et al. 2020), which learns from many targets beforehand, is in pgexplainer.py.
 Cost: the explainer's own passes and two candidates for each size of subgraph.
 """
 
@@ -34,7 +34,7 @@ from torch_geometric.explain import (
 from torch_geometric.nn import MessagePassing
 
 from sxq.errors import Error, ModelError
-from sxq.generators.explainers.mask_to_subgraphs import ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search, Subject
 from sxq.graph import EdgeKind, Field
 from sxq.models.architectures import seeded
@@ -44,12 +44,12 @@ from sxq.models.edge_mask import as_log_probabilities
 
 def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
     """Candidates of GNNExplainer's edge mask."""
-    return by(lambda _: GNNExplainer(epochs, lr), field, context)
+    return explain(lambda _: GNNExplainer(epochs, lr), field, context)
 
 
 def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01) -> Search:
     """Candidates of GraphMaskExplainer's edge mask."""
-    return by(
+    return explain(
         lambda model: GraphMaskExplainer(_layers(model), epochs, lr, log=False),
         field,
         context,
@@ -59,21 +59,21 @@ def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01
 
 def attention(field: Field, context: Context) -> Search:
     """Candidates of the attention weights; a ModelError for a model without any."""
-    return by(lambda _: AttentionExplainer(), field, context)
+    return explain(lambda _: AttentionExplainer(), field, context)
 
 
 def sa(field: Field, context: Context) -> Search:
-    """Candidates of the gradient's size."""
-    yield from propose(context, ladder(field, np.abs(context.edge_gradient())))
+    """Candidates of the absolute gradient."""
+    yield from propose(context, mask_to_subgraphs(field, np.abs(context.edge_gradient())))
 
 
 def pyg(field: Field, context: Context, explainer: str = "") -> Search:
     """Candidates of the explainer that was registered under a name: `con.register_explainer`."""
     make, node_mask = context.subject.learned[explainer]
-    return by(make, field, context, node_mask)
+    return explain(make, field, context, node_mask)
 
 
-def by(
+def explain(
     make: Callable[[nn.Module], ExplainerAlgorithm],
     field: Field,
     context: Context,
@@ -82,20 +82,22 @@ def by(
 ) -> Search:
     """Candidates of any explainer; `make` gives a new one for the copy of the model it will explain."""
     seed = int(context.rng.integers(2**62))
-    yield from propose(
-        context, ladder(field, soft_mask(make, field, context.subject, seed, node_mask, edge_mask))
+    mask = unit_mask(
+        make, field, context.subject, seed=seed, node_mask=node_mask, edge_mask=edge_mask
     )
+    yield from propose(context, mask_to_subgraphs(field, mask))
 
 
-def soft_mask(
+def unit_mask(
     make: Callable[[nn.Module], ExplainerAlgorithm],
     field: Field,
     subject: Subject,
+    *,
     seed: int,
     node_mask: bool = False,
     edge_mask: bool = True,
 ) -> np.ndarray:
-    """What an explainer thinks of every unit, as [U]: the mean over the unit's edges, of node masks over its ends.
+    """The mask of every unit, [U]: the mean over the unit's edges; a node mask counts for the edges at a node.
 
     `node_mask` and `edge_mask` say which masks PyG is to ask of it.
     """
@@ -128,7 +130,7 @@ def soft_mask(
             found = explainer(x, edge_index, index=0 if field.rooted else None, **given)
     except Error:
         raise
-    except Exception as error:  # explainers raise what they raise
+    except Exception as error:  # nothing is known of what an explainer may raise
         raise ModelError(
             f"the explainer failed on {type(model.module).__name__}: "
             f"{type(error).__name__}: {error}"
@@ -138,15 +140,16 @@ def soft_mask(
 
 def to_units(field: Field, edges: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Means [U] over units of values of some edges of the field; NaN counts as nothing."""
-    unit, values = field.unit[edges], np.nan_to_num(values)
+    unit = field.unit[edges]
+    values = np.nan_to_num(values)
     inside = unit >= 0
     count = np.bincount(unit[inside], minlength=field.num_units)
-    return np.bincount(unit[inside], values[inside], minlength=field.num_units) / np.maximum(
-        count, 1
-    )
+    total = np.bincount(unit[inside], values[inside], minlength=field.num_units)
+    return total / np.maximum(count, 1)
 
 
 def _edge_values(found, edge_index: Tensor) -> np.ndarray:
+    """The mask of every edge that an explainer found; of node masks the sum over the edge's ends."""
     if found.get("edge_mask") is not None:
         return found.edge_mask.detach().double().cpu().numpy()
     if found.get("node_mask") is None:
@@ -156,16 +159,14 @@ def _edge_values(found, edge_index: Tensor) -> np.ndarray:
 
 
 class Shown(nn.Module):
-    """A copy of a borrowed model as PyG's explainers want it: forward(x, edge_index, ...) to log-probabilities."""
+    """A copy of a borrowed model as PyG's explainers call it: forward(x, edge_index, ...) to log-probabilities."""
 
     def __init__(self, model: Model, names: tuple[str, ...] = ()):
         super().__init__()
-        self.names = names  # of more arguments, for explainers that hand them on by place
-        self.module, self.output, self.pools = (
-            copy.deepcopy(model.module),
-            model.output,
-            model.pools,
-        )
+        self.names = names  # of further arguments, for explainers that pass them by position
+        self.module = copy.deepcopy(model.module)
+        self.output = model.output
+        self.pools = model.pools
 
     def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
         given |= dict(zip(self.names, placed))

@@ -18,24 +18,25 @@ the small subgraphs, which growing is for, are built one edge at a time.
 import numpy as np
 
 from sxq.generators.paper.onion import first_guess, steps
-from sxq.generators.protocol import Candidates, Context, Search, judge
+from sxq.generators.protocol import NONE, Candidates, Context, Search, judge
 from sxq.graph import Field
 
 
 def growing(field: Field, context: Context, objective: str = "mean") -> Search:
     """Grow from the target, always by the unit whose addition raised the objective most."""
-    worth, gain = (
-        judge(context, objective),
-        first_guess(context),
-    )  # what removal costs, addition is hoped to bring
-    state, parent, here = np.zeros(field.num_units, bool), -1, worth(context.empty)
-    left, whole = context.allowance, True
+    worth = judge(context, objective)
+    gain = first_guess(context)  # adding a unit is hoped to bring what removing it costs
+    state = np.zeros(field.num_units, bool)
+    parent, here = NONE, worth(context.empty)
+    left = context.allowance
+    whole = True
     while len(frontier := field.frontier(state)):
         width, block = _pace(int(state.sum()), field.num_units, len(frontier), left)
         tried = frontier[np.argsort(-gain[frontier], kind="stable")][: min(width, context.rows)]
         whole &= len(tried) == len(frontier)
         scored = yield Candidates.of(_each_with(state, tried), parent, tried)
-        gain[tried], left = worth(scored.scores) - here, left - len(tried)
+        gain[tried] = worth(scored.scores) - here
+        left -= len(tried)
         state[frontier[np.argsort(-gain[frontier], kind="stable")][:block]] = True
         scored = yield Candidates.of(state[None].copy(), parent)
         parent, here = int(scored.ids[0]), worth(scored.scores)[0]

@@ -16,32 +16,44 @@ Departures. The layers' peels do not depend on each other, so they run in lockst
 whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
 verifies only the most promising siblings (`pace`): never quadratic in the field.
 
-The edge table `loss` [U] says which these are: what each unit's removal cost when it was last verified, before that the
-first-order estimate, scaled below all that is measured. A step verifies the cheapest of the table anew, as many as can
-be paid, and corrects them; the others wait. How it is filled hardly matters: on the published targets of Cora, where a
-full peel takes 10,100 candidates, 50 have 0.557 of the best front known (median, pairs), and 20,000 have no more.
-What is missing lies elsewhere: every candidate of layer l contains all inner hops, in whatever order they are peeled.
+The edge table `loss` [U] says which these are: the cost of each unit's removal when it was last verified, before that
+the first-order estimate, scaled below everything measured. A step verifies the cheapest units of the table anew, as
+many as can be paid, and corrects them; the others wait. How the table is filled hardly matters: on the published
+targets of Cora, where a full peel takes 10,100 candidates, 50 have 0.557 of the best front known (median, pairs), and
+20,000 have no more. The rest of the front lies elsewhere: every candidate of layer l contains all inner hops, in
+whatever order they are peeled.
 
-Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and what a removal
-leaves may fall apart. Then every part with an edge is a candidate, a removal is worth its best part, and the search
-goes on in the best.
+Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and a removal may split
+the rest. Then every part with an edge is a candidate, a removal is worth its best part, and the search goes on in the
+best.
 """
 
 from collections.abc import Callable, Generator
 
 import numpy as np
 
-from sxq.generators.protocol import FIRST, Candidates, Context, Scored, Search, judge, lockstep
+from sxq.generators.protocol import (
+    FIRST,
+    NONE,
+    Candidates,
+    Context,
+    Scored,
+    Search,
+    judge,
+    lockstep,
+)
 from sxq.graph import Field, WholeGraph
 
 
 def onion(field: Field, context: Context, objective: str = "mean") -> Search:
     """Peel every hop, L to 1; within a hop the unit with the smallest loss of the objective goes first."""
     worth = judge(context, objective)
-    shares, loss = share_out(context.allowance, field.layer_sizes), first_guess(context)
+    shares = share_out(context.allowance, field.layer_sizes)
+    loss = first_guess(context)
+    rows = context.rows // field.hops
     peel = _peel if field.rooted else _peel_core
     peels = [
-        peel(field, hop, int(shares[hop - 1]), loss.copy(), context.rows // field.hops, worth)
+        peel(field, hop, loss.copy(), worth, left=int(shares[hop - 1]), rows=rows)
         for hop in range(field.hops, 0, -1)
     ]
     return (yield from lockstep(peels))
@@ -50,13 +62,16 @@ def onion(field: Field, context: Context, objective: str = "mean") -> Search:
 def _peel(
     field: Field,
     hop: int,
-    left: int,
     loss: np.ndarray,
-    rows: int,
     worth: Callable[[np.ndarray], np.ndarray],
+    *,
+    left: int,
+    rows: int,
 ) -> Search:
     """Take the units of one hop out of the hop's subgraph, for about `left` candidates, at most `rows` at once."""
-    state, layer, parent = field.unit_hop <= hop, np.flatnonzero(field.unit_hop == hop), -1
+    state = field.unit_hop <= hop
+    layer = np.flatnonzero(field.unit_hop == hop)
+    parent = NONE
     whole = True
     while len(layer) and state.any():
         width, block = pace(len(layer), left)
@@ -66,26 +81,29 @@ def _peel(
         scored = yield Candidates(
             np.concatenate([state[None], _each_without(state, tried)]),
             np.append(parent, np.full(len(tried), FIRST)),
-            np.concatenate([[-1], tried]),
+            np.concatenate([[NONE], tried]),
         )
-        parent, score = scored.ids[0], worth(scored.scores)
+        parent = scored.ids[0]
+        score = worth(scored.scores)
         loss[tried] = score[0] - score[1:]
         layer = layer[np.argsort(loss[layer], kind="stable")]
         state[layer[:block]] = False
-        layer, left = layer[block:], left - len(tried)
+        layer = layer[block:]
+        left -= len(tried)
     return whole
 
 
 def _peel_core(
     field: WholeGraph,
     hop: int,
-    left: int,
     loss: np.ndarray,
-    rows: int,
     worth: Callable[[np.ndarray], np.ndarray],
+    *,
+    left: int,
+    rows: int,
 ) -> Search:
     """Take the units of one onion layer out of a core of the graph, always going on in its best connected part."""
-    state, score, parent = yield from _best_part(field, field.unit_hop <= hop, -1, worth)
+    state, score, parent = yield from _best_part(field, field.unit_hop <= hop, NONE, worth)
     whole = True
     while (layer := np.flatnonzero(state & (field.unit_hop == hop))).size and state.sum() > 1:
         width, block = pace(len(layer), left)
@@ -94,7 +112,8 @@ def _peel_core(
         parts, owner = field.split(_each_without(state, tried))
         scored = yield Candidates.of(parts, parent, tried[owner])
         best = np.maximum.reduceat(worth(scored.scores), np.unique(owner, return_index=True)[1])
-        loss[tried], left = score - best, left - len(parts)
+        loss[tried] = score - best
+        left -= len(parts)
         layer = layer[np.argsort(loss[layer], kind="stable")]
         rest = state.copy()
         rest[layer[: min(block, int(state.sum()) - 1)]] = False
@@ -115,7 +134,8 @@ def _best_part(
 def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
     """Candidates per layer [L]: what a full peel needs where that is little, the rest shared evenly."""
     need = sizes * (sizes + 1) // 2
-    shares, left = np.zeros_like(need), max(0, allowance)
+    shares = np.zeros_like(need)
+    left = max(0, allowance)
     for rank, layer in enumerate(np.argsort(need, kind="stable")):
         shares[layer] = min(need[layer], left // (len(need) - rank))
         left -= shares[layer]
@@ -125,8 +145,8 @@ def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
 def pace(size: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to move) at a step with `size` units to go and `left` candidates to spend.
 
-    All and one, as in the paper, where that can be paid to the end; else an eighth of the units, so that they run
-    down geometrically, and at each of these steps as many siblings as can be paid to the end.
+    All siblings and one unit, as in the paper, where that can be paid to the end; else an eighth of the units, so that
+    their number falls geometrically, and at each of these steps as many siblings as can be paid to the end.
     """
     if size * (size + 1) // 2 <= left:
         return size, 1
@@ -134,13 +154,15 @@ def pace(size: int, left: int) -> tuple[int, int]:
 
 
 def steps(size: int) -> float:
-    """How many steps of an eighth, at least one, take `size` units to none."""
+    """How many steps of an eighth of the units, at least of one, take `size` units to none."""
     return min(size, 8) + 8 * np.log(max(size, 8) / 8)
 
 
 def first_guess(context: Context) -> np.ndarray:
-    """What removing each unit costs [U] before anything is measured: the first-order estimate, scaled so small
-    that a measured loss outranks a guess."""
+    """The expected cost of removing each unit [U] before anything is measured.
+
+    It is the first-order estimate, scaled so small that a measured loss outranks a guess.
+    """
     gradient = context.edge_gradient()
     return 1e-3 * gradient / (np.abs(gradient).max(initial=0) or 1)
 

@@ -7,8 +7,8 @@ Source: Wang et al., "Towards Multi-Grained Explainability for Graph Neural Netw
         fine-tune a copy with selection H         `fine_tune` steps, the local view
         select rho |E| edges by probability       `select`: `samples` draws, and the highest
 
-What the attributor ranks becomes two ladders of candidates (`ladder.py`), after fine-tuning the rungs around each
-ratio; the draws keep the part that is connected. Shapes: a field of U units; yields bits [n, U].
+The attributor's ranking becomes candidates of all sizes (`mask_to_subgraphs.py`), a fine-tuned one candidates of the
+size of its ratio; of each draw the connected part is kept. Shapes: a field of U units; yields bits [n, U].
 Cost: two candidates per size and ratio and `samples` per ratio; `steps` masked passes per ratio of fine-tuning.
 
 Departures. The paper returns one edge set per ratio, connected or not; here the connected part is verified and ranked
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from sxq.errors import InvalidValue, ModelError
-from sxq.generators.explainers.mask_to_subgraphs import distinct, ladder, propose
+from sxq.generators.explainers.mask_to_subgraphs import distinct, mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
 from sxq.models import refine as learning
@@ -35,6 +35,7 @@ from sxq.scoring.attribution import RATIOS, sizes
 def refine(
     field: Field,
     context: Context,
+    *,
     pretrained: str = "",
     fine_tune: bool = True,
     ratios: Sequence[float] = RATIOS,
@@ -43,20 +44,17 @@ def refine(
     steps: int = 20,
     lr: float = 1e-4,
 ) -> Search:
-    """Propose by the attributors `pretrained`, fine-tuned for every ratio unless their preset goes without."""
+    """Propose by the attributors `pretrained`, fine-tuned for every ratio unless their preset goes without it."""
     check(ratios, select)
     subject = context.subject
     learned: Pretrained = subject.learned[pretrained]
-    own, batch = (
-        copy.deepcopy(learned.attributors.of(subject.predicted)),
-        instance(field, subject, learned),
-    )
-    own = own.to(subject.model.device)
+    own = copy.deepcopy(learned.attributors.of(subject.predicted)).to(subject.model.device)
+    batch = instance(field, subject, learned)
     masked = functools.partial(log_probabilities, subject.model)
     generator = torch.Generator().manual_seed(int(context.rng.integers(2**62)))
     with torch.no_grad():
         alpha = own(batch)
-    yield from propose(context, ladder(field, alpha.double().cpu().numpy()))
+    yield from propose(context, mask_to_subgraphs(field, alpha.double().cpu().numpy()))
     target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
     counts = sizes(field.num_units, ratios).tolist()
     tuned = [alpha] * len(counts)
@@ -77,12 +75,12 @@ def refine(
             torch.sigmoid(own_alpha), size, "sample", generator, draws=max(samples, 1)
         )
         drawn = field.component(drawn.cpu().numpy()[:samples].astype(bool))
-        rungs = ladder(field, own_alpha.double().cpu().numpy(), [size])
-        yield from propose(context, distinct(np.concatenate([rungs, drawn])))
+        highest = mask_to_subgraphs(field, own_alpha.double().cpu().numpy(), [size])
+        yield from propose(context, distinct(np.concatenate([highest, drawn])))
 
 
 def check(ratios: Sequence[float], select: str) -> None:
-    """Raise InvalidValue for ratios outside (0, 1], or a selection nobody knows."""
+    """Raise InvalidValue for ratios outside (0, 1], or an unknown selection."""
     bad = [ratio for ratio in ratios if isinstance(ratio, str | bool) or not 0 < ratio <= 1]
     if bad or not len(ratios):
         raise InvalidValue(
@@ -93,7 +91,7 @@ def check(ratios: Sequence[float], select: str) -> None:
 
 
 def instance(field: Field, subject, learned: Pretrained) -> Batch:
-    """The field as a batch of one; raises ModelError where the attributors are for other features."""
+    """The field as a batch of one; raises ModelError where the attributors were made for other features."""
     instances = Instances([(subject.graph, field)])
     width = 0 if instances.edge_attr is None else instances.edge_attr.shape[1]
     wrong = learning.check_fits(

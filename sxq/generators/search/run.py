@@ -36,7 +36,7 @@ class SearchRun:
     def verify(
         self, bits: np.ndarray, parent: int | np.ndarray = NONE, hashes: np.ndarray | None = None
     ) -> Generator[Candidates, Scored, Members]:
-        """Ask for subgraphs [n, U], repeated ones too, and let the archive keep what is good; all of them, row by row."""
+        """Ask for subgraphs [n, U], repeated ones too, and offer them to the archive; all of them, row by row."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
         parent = np.broadcast_to(parent, len(bits))
         found = []

@@ -116,7 +116,7 @@ class Walks:
         )
 
     def go(self, run: SearchRun) -> Search:
-        """Take all walks to the whole field or the end of the allowance; all states but the whole field are verified."""
+        """Take all walks to the whole field or the end of the allowance; verify states on the way, not the end."""
         size, estimated = 0, 0.0
         while size < run.field.num_units and run.left > 0:
             if self.thorough and size >= estimated:
@@ -130,7 +130,7 @@ class Walks:
             yield from run.verify(np.concatenate(self.passed))
 
     def _estimate(self, run: SearchRun) -> None:
-        """First-order estimates from where the walks stand: for guided walks, and of unmeasured units for the others."""
+        """New estimates from where the walks stand: for guided walks, and of unmeasured units for the others."""
         rise = run.context.edge_gradients(~self.bits[self.guided], True)
         known = self.table[self.guided, :, 1]
         self.table[self.guided, :, 1] = np.where(self.trusted[self.guided], known, -rise)
@@ -166,7 +166,7 @@ class Walks:
         return len(walk) > 0
 
     def _measure(self, run: SearchRun, row: np.ndarray, unit: np.ndarray) -> Search:
-        """Verify passed states and siblings `unit` [n] of walks `row` [n] in one batch; note what the units are worth."""
+        """Verify passed states and siblings `unit` [n] of walks `row` [n] in one batch; note the units' worth."""
         siblings = self.bits[row]
         siblings[np.arange(len(row)), unit] = True
         passed = np.concatenate(self.passed)
