@@ -1,7 +1,8 @@
 """The engine as a user sees it: golden scripts for plans, runs and errors, on the toy graphs of `toys.py`.
 
 Every file has a database of its own, filled by `toys.fill`; its cases run in it one after the other. Values for
-parameters follow the script as JSON: `-- with ["acct-17", 2]`. A file named `read_only` has its database reopened so.
+parameters follow the script as JSON: `-- with ["acct-17", 2]`. A file named `read_only` has its database reopened so;
+a file named `needs_LIBRARY` is skipped where the library is not installed.
 """
 
 import json
@@ -20,10 +21,13 @@ FILES = [
 
 @pytest.mark.parametrize("path", FILES, ids=golden.name)
 def test_golden(path, bless, tmp_path, monkeypatch):
+    if path.stem.startswith("needs_"):
+        pytest.importorskip(path.stem.removeprefix("needs_"))
     monkeypatch.chdir(tmp_path)
     toys.write_files(tmp_path)
     with sxq.connect("toys.duckdb") as con:
         toys.fill(con)
+        con.register_explainer("loudest", lambda model: toys.Loudest())
         if path.stem != "read_only":
             return golden.check(path, lambda written: execute(con, written), bless)
     with sxq.connect("toys.duckdb", read_only=True) as con:

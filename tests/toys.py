@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 import sxq
 from sxq import models as learning
@@ -67,13 +68,14 @@ class Votes(nn.Module):
 
 
 def write_files(folder: Path) -> None:
-    """votes.safetensors and gossip.safetensors, one and two layers of identities; graph files, right and wrong."""
+    """votes and gossip, one and two layers of identities, and heed, a GAT; graph files, right and wrong."""
     for name, layers in (("votes", 1), ("gossip", 2)):
         module = learning.build(ArchitectureSpec("gin", 2, 2, layers, 2))
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
         (folder / f"{name}.safetensors").write_bytes(learning.to_bytes(module))
+    (folder / "heed.safetensors").write_bytes(learning.to_bytes(_heed()))
     edges, x = np.array([[0, 1, 2], [1, 2, 9]]), np.ones((3, 2))
     np.savez(
         folder / "chain.npz",
@@ -86,6 +88,27 @@ def write_files(folder: Path) -> None:
     np.savez(folder / "edge_out_of_range.npz", edge_index=edges, x=x)
     np.savez(folder / "nan.npz", edge_index=edges[:, :2], x=x * [[1], [np.nan], [1]])
     np.savez(folder / "no_features.npz", edge_index=edges[:, :2])
+
+
+def _heed() -> nn.Module:
+    """A GAT of one layer that heeds a neighbour by its votes for class 0; the values are the votes."""
+    module = learning.build(ArchitectureSpec("gat", 2, 2, 1, 2))
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
+            if name.endswith("att_src"):
+                parameter[..., 0] = 1
+    return module
+
+
+class Loudest(ExplainerAlgorithm):
+    """An explainer of PyG's kind: the mask of an edge is its tail's votes for class 0."""
+
+    def forward(self, model, x, edge_index, *, target, index=None, **arguments):
+        return Explanation(edge_mask=x[edge_index[0], 0])
+
+    def supports(self):
+        return True
 
 
 def fill(con: sxq.Connection) -> sxq.Connection:
