@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sxq
 from sxq.language.manual import Section, grammar_text, manual
-from sxq.shell.dots import COMMANDS
+from sxq.shell.dot_commands import COMMANDS
 
 DOCS = Path(__file__).parent
 STORAGE = Path(sxq.__file__).parent / "storage"

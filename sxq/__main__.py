@@ -1,6 +1,6 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
-`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq demo` tells the story.
+`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq demo` shows a first example.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Session, demo, laundering, talk, told, watched
+from sxq.shell import MODES, Shell, format_error, karate, laundering, run_prompt, watched
 
 INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments if arguments and arguments[0] in COMMANDS else ["", *arguments]
     action, parser = COMMANDS[name]
@@ -31,39 +31,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _misread(name: str, options) -> str:
-    """What to say where a statement stands in the place of a database, or the other way round; or nothing."""
+    """The message for a statement in the place of a database, or the other way round; empty if all is well."""
     database = getattr(options, "database", None)
-    if name == "report" and not any(map(str.isspace, options.query)):
+    if name == "report" and not _has_space(options.query):
         return f"there is no statement: {options.query!r} is taken for one; sxq report [database] 'EXPLAIN ...'"
     if name == "report" and database and not Path(database).exists():
         return f"there is no database {database!r}"
     if name == "report" and not Path(options.output).absolute().parent.is_dir():
         return f"there is no folder to write {options.output!r} to"
-    if (
-        database
-        and any(map(str.isspace, database))
-        and not Path(database).suffix
-        and not Path(database).exists()
-    ):
+    if database and _has_space(database) and not (Path(database).suffix or Path(database).exists()):
         return f"{database!r} looks like a statement: use -c"
     return ""
+
+
+def _has_space(text: str) -> bool:
+    return any(map(str.isspace, text))
 
 
 def _with_database(options) -> int:
     with Connection(options.database, options.read_only) as con:
         if options.command is None and options.file is None and sys.stdin.isatty():
-            return talk(con, options.mode, init=not options.no_init)
-        session = Session(con, options.mode)
+            return run_prompt(con, options.mode, init=not options.no_init)
+        shell = Shell(con, options.mode)
         if options.file is not None:
-            code = session.read(options.file)
+            code = shell.read(options.file)
         else:
-            code = session.run(sys.stdin.read() if options.command is None else options.command)
-        session.output(None)
+            code = shell.run(sys.stdin.read() if options.command is None else options.command)
+        shell.output(None)
         return max(code, 0)
 
 
 def _report(options) -> int:
-    """Run the statements; the last EXPLAIN among them is the page."""
+    """Run the statements and write the answer of the last EXPLAIN among them as a page."""
     with Connection(options.database, options.read_only) as con:
         with watched(con) as pressed:
             con.execute(options.query)
@@ -75,17 +74,17 @@ def _report(options) -> int:
 
 
 def _guarded(action) -> int:
-    """An error of ours is one message; a closed pipe ends quietly; Ctrl-C has its own exit code."""
+    """Run an action: an error of ours prints one message, a closed pipe ends quietly, Ctrl-C exits with 130."""
     try:
         return action()
     except Error as error:
-        print(f"Error: {told(error)}", file=sys.stderr)
+        print(f"Error: {format_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output is gone
+        sys.stderr.close()  # the reader of our output is gone
         return 0
 
 
@@ -98,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "database",
         nargs="?",
-        help="a DuckDB file, made if missing; without it all is kept in memory",
+        help="a DuckDB file, created if missing; without it everything stays in memory",
     )
     script = parser.add_mutually_exclusive_group()
     script.add_argument(
@@ -123,7 +122,7 @@ def _report_parser() -> argparse.ArgumentParser:
         "sxq report", description="an answer as one page of HTML to look at in a browser"
     )
     parser.add_argument("database", nargs="?", help="the DuckDB file that holds graph and model")
-    parser.add_argument("query", help="EXPLAIN ..., after other statements where it needs them")
+    parser.add_argument("query", help="EXPLAIN ..., after any statements that it needs")
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)"
     )
@@ -134,11 +133,13 @@ def _report_parser() -> argparse.ArgumentParser:
 def _demo(options) -> int:
     if options.story == "laundering":
         return laundering(options.into or "laundering.duckdb", options.output)
-    return demo(options.into or "karate.duckdb")
+    return karate(options.into or "karate.duckdb")
 
 
 def _demo_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sxq demo", description="what sxq is for, from start to end")
+    parser = argparse.ArgumentParser(
+        "sxq demo", description="a first example of sxq, from start to end"
+    )
     parser.add_argument(
         "story",
         nargs="?",

@@ -41,7 +41,7 @@ ALLOWED = {
         "session/define.py _fetch": {"query.sql"},
         "session/explain.py _keys": {"keys.sql"},
         "notebook.py sxq": {"cell", "line"},
-        "shell/session.py _statement": {"text"},
+        "shell/shell.py _run_statement": {"text"},
     },
     "the user's own arguments, on a database in memory": {
         "pyg.py _explain": {
@@ -56,34 +56,39 @@ ALLOWED = {
         }
     },
     "a text of its caller, who stands here too if it is no constant": {
-        "shell/dots.py _shows": {"statement"},
-        "shell/dots.py command": {"statement"},
-        "shell/story.py _step": {"statement"},
+        "shell/dot_commands.py _shows": {"statement"},
+        "shell/dot_commands.py command": {"statement"},
+        "shell/laundering_demo.py _step": {"statement"},
         "storage/rows.py run": {"sql"},
+        "storage/rows.py run_named": {"sql"},
         "storage/rows.py append": {"table"},
         "storage/rows.py insert_arrays": {"sql"},
         "storage/store.py execute": {"sql"},
         "storage/store.py select": {"sql"},
-        "storage/table.py execute": {"sql"},
-        "storage/table.py _read": {"sql"},
+        "storage/user_sql.py execute": {"sql"},
+        "storage/user_sql.py _read": {"sql"},
     },
     "an item of a constant of its module": {
-        "shell/demo.py demo": {"statement"},
-        "shell/story.py laundering": {"statement", "literal(str(account[0]))"},
-        "storage/keys.py read_keys": {"_READ[column][stored]"},
+        "shell/karate_demo.py karate": {"statement"},
+        "shell/laundering_demo.py laundering": {"statement", "literal(str(account[0]))"},
+        "storage/key_columns.py read_keys": {"_READ[column][stored]"},
     },
     "table and column names of a class or a constant": {
-        "shell/story.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
-        "storage/names.py claim": {
+        "shell/laundering_demo.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
+        "storage/named_rows.py claim": {
             "' AND '.join((f'{column} = ${column}' for column in kind.content))",
             "kind.id",
             "kind.table",
         },
-        "storage/names.py find": {"kind.id", "kind.table"},
-        "storage/names.py resolve": {"kind.id", "kind.table"},
-        "storage/names.py unknown": {"kind.table"},
-        "storage/names.py _retire": {"kind.id", "kind.table"},
-        "storage/names.py _sweep": {"table"},
+        "storage/named_rows.py live": {
+            "' UNION ALL '.join((f\"SELECT '{kind.table}', name, {kind.id} FROM {kind.table}"
+            ' WHERE dropped_at IS NULL" for kind in kinds))'
+        },
+        "storage/named_rows.py find": {"kind.id", "kind.table"},
+        "storage/named_rows.py resolve": {"kind.id", "kind.table"},
+        "storage/named_rows.py unknown": {"kind.table"},
+        "storage/named_rows.py _retire": {"kind.id", "kind.table"},
+        "storage/named_rows.py _sweep": {"table"},
     },
     "the script that creates the tables, part of the package": {
         "storage/database.py _create_schema": {"script.read_text(encoding='utf-8')"}
@@ -221,4 +226,6 @@ def test_all_sql_is_made_of_constants_quoted_names_and_what_is_listed():
 )
 def test_a_formatted_text_is_found(line, found):
     source = f'CONSTANT = "SELECT 1"\ndef load(cursor, kind):\n    {line}'
-    assert findings(ROOT / "storage/graphs.py", source).get("storage/graphs.py load") == found
+    assert (
+        findings(ROOT / "storage/graph_rows.py", source).get("storage/graph_rows.py load") == found
+    )

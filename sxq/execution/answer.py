@@ -44,7 +44,12 @@ def _divsx(found: Found) -> Answer:
     nodes, embeddings = _shape(found, ids)
     distance = 1 - diversify.cosine(embeddings)
     chosen = diversify.stream(
-        vectors, nodes, distance, found.choice.k, found.choice.alpha, found.lattice.epsilon
+        vectors,
+        nodes,
+        distance,
+        k=found.choice.k,
+        alpha=found.choice.alpha,
+        epsilon=found.lattice.epsilon,
     )
     return found.lattice.answer_of(ids[chosen])
 

@@ -4,15 +4,26 @@
         statement = parse(piece.text, piece.line, piece.column)   # a frozen dataclass, of `statements`
     bind([statement, ...], values)                                # `?` and `$name` replaced
 
-`complete` tells a shell whether to ask for more lines, `continuations` what may come next and `keywords` all there
-are; `is_sxq` says whose a statement is, `misspelt` what was meant by one that is nobody's, and `arguments` gives the
-values of a bound `Sql` or `Subquery` as DuckDB takes them. `write` is the text of an `Explain` that was made without
-one, with `subquery(sql, values)` for its targets, and `literal` that of a value. The grammar is `grammar/sxq.lark`.
+`complete` tells a shell whether to ask for more lines, `continuations` lists what may come next, and `keywords` lists
+all keywords. `is_sxq` tells sxq's statements from DuckDB's; `misspelt` guesses the meaning of a statement that
+neither of them knows. `arguments` gives the values of a bound `Sql` or `Subquery` as DuckDB takes them. `write` gives
+the text of an `Explain` that was made without one, with `subquery(sql, values)` for its targets, and `literal` that
+of a value. The grammar is `grammar/sxq.lark`.
+
+    statements.py   the statements: one frozen dataclass per rule of the grammar
+    lexemes.py      SQL text as strings, names, comments and signs
+    script.py       a script as statements, sxq's and DuckDB's
+    grammar.py      the verbs that need the grammar, and the gate to the parser
+    parser.py       from the text of a statement to its dataclass (lark)
+    mistakes.py     the messages of a ParseError
+    binding.py      placeholders replaced by values
+    writing.py      from a statement back to text
+    manual.py       the grammar file as a manual
 """
 
 from sxq.language.binding import arguments, bind, subquery
+from sxq.language.grammar import continuations, keywords, parse, write
 from sxq.language.mistakes import misspelt
-from sxq.language.parser import continuations, keywords, parse, write
 from sxq.language.script import Piece, complete, is_sxq, split
 from sxq.language.writing import literal
 

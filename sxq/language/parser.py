@@ -1,7 +1,8 @@
 """From the text of one statement to its dataclass, by the grammar in `grammar/sxq.lark`.
 
 The only file that knows lark: an LALR parser with a contextual lexer, built on first use, and a transformer
-with one method per rule. The methods only put values in place; what values mean is the planner's business.
+with one method per rule. The methods only put values in their places; the planner judges them. Callers come
+through `grammar.py`, which imports this file late.
 """
 
 import re
@@ -19,20 +20,11 @@ from sxq.language import statements as ast
 from sxq.language.binding import parameter, parameters
 from sxq.language.lexemes import parenthesised
 from sxq.language.manual import grammar_text
-from sxq.language.script import Piece, is_sxq, opening
+from sxq.language.script import Piece
 
 
-def parse(text: str, line: int = 1, column: int = 1) -> ast.Statement:
-    """The statement that `text` is; it begins at `line` and `column` of its script. Raises ParseError."""
-    piece = Piece(text, line, column)
-    mistakes.refuse_mixed_placeholders(piece)
-    if is_sxq(text):
-        return _parse_sxq(piece)
-    prepares = opening(text)[:1] == ["PREPARE"]  # its placeholders are for EXECUTE to fill
-    return ast.Sql(text, () if prepares else parameters(text))
-
-
-def _parse_sxq(piece: Piece) -> ast.Statement:
+def parse(piece: Piece) -> ast.Statement:
+    """The statement of sxq's own that `piece` is; raises ParseError."""
     session = _lark().parse_interactive(piece.text)
     try:
         for _ in session.iter_parse():
@@ -47,10 +39,7 @@ def _parse_sxq(piece: Piece) -> ast.Statement:
 
 
 def continuations(text: str) -> list[str]:
-    """What may follow `text`, the beginning of a statement of sxq: keywords, `a name`, `a number`, signs, ...
-
-    In the order and the words of a ParseError; nothing where `text` is already wrong.
-    """
+    """The continuations of `text`, as `grammar.continuations` describes them."""
     session = _lark().parse_interactive(text)
     try:
         for _ in session.iter_parse():
@@ -61,7 +50,7 @@ def continuations(text: str) -> list[str]:
 
 
 def write(statement: ast.Explain) -> str:
-    """The text of a statement; parsing it gives the statement again. Values of a sub-query are not in its text."""
+    """The text of a statement, its names quoted where they are keywords."""
     return writing.text(statement, keywords())
 
 
@@ -120,7 +109,7 @@ _WORDS = {
 
 
 def _expected(session: InteractiveParser) -> list[str]:
-    """What would have been legal, in the user's words: kinds of values, keywords, signs, and the end."""
+    """The legal continuations in the user's words: kinds of values, keywords, signs, and the end."""
     accepted = session.accepts()
     values = [word for name, word in _WORDS.items() if name in accepted]
     fixed = {
@@ -135,7 +124,7 @@ def _expected(session: InteractiveParser) -> list[str]:
 
 @v_args(inline=True)
 class _Statements(Transformer):
-    """One method per rule of the grammar; its children are the arguments, None for a part left out."""
+    """One method per rule of the grammar; its arguments are the children, None for a part left out."""
 
     def __init__(self, piece: Piece):
         super().__init__()
@@ -151,7 +140,9 @@ class _Statements(Transformer):
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
         kind, keys = targets
-        return ast.Explain(keys, model, measures, graph, **given, kind=kind, text=self._piece.text)
+        return ast.Explain(
+            keys, model, measures, graph=graph, **given, kind=kind, text=self._piece.text
+        )
 
     def one_node(self, key):
         return "node", (key,)
@@ -209,14 +200,14 @@ class _Statements(Transformer):
     def create_graphs(self, replace, name, source, options):
         return ast.CreateGraphs(name, source, options or (), bool(replace))
 
-    def create_model(self, replace, name, kind, graph, path, options):
-        return ast.CreateModel(name, graph, path, options or (), bool(replace), kind)
+    def create_model(self, *parts):
+        return ast.CreateModel(**_named(("replace", "name", "kind", "graph", "path"), parts))
 
     def train_model(self, replace, name, kind, graph, options):
         return ast.TrainModel(name, graph, options or (), bool(replace), kind)
 
-    def pretrain_refine(self, replace, name, model, kind, graph, options):
-        return ast.PretrainRefine(name, model, graph, options or (), bool(replace), kind)
+    def pretrain_refine(self, *parts):
+        return ast.PretrainRefine(**_named(("replace", "name", "model", "kind", "graph"), parts))
 
     def show(self, _, what):
         return ast.Show(what.lower())
@@ -281,8 +272,14 @@ class _Statements(Transformer):
             seen.add(name)
 
 
+def _named(names: tuple[str, ...], parts: tuple) -> dict[str, Any]:
+    """The parts of a rule by name; the last part holds the options, and both may be left out of the text."""
+    given = dict(zip((*names, "options"), parts))
+    return {**given, "options": given["options"] or (), "replace": bool(given["replace"])}
+
+
 def _clause_value(clause: Tree) -> Any:
-    """Lists for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED and JOINTLY."""
+    """Tuples for BY and WHERE, a value for TOP and its like, True for EDGES DIRECTED and JOINTLY."""
     if clause.data in ("generators", "where"):
         return tuple(clause.children)
     if clause.data == "diversify":

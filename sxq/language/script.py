@@ -3,6 +3,7 @@
 Nothing here builds the parser: a script of plain SQL never pays for it.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -40,10 +41,8 @@ def _spans(script: str) -> Iterator[tuple[int, int]]:
 
 def complete(text: str) -> bool:
     """Whether a `;` finishes the last statement of `text`, so that a shell need not ask for more lines."""
-    last = None
-    for last in lexemes(text):
-        pass
-    return last is not None and _is_end(last)
+    last = deque(lexemes(text), maxlen=1)
+    return bool(last) and _is_end(last[0])
 
 
 def _is_end(lexeme: Lexeme) -> bool:

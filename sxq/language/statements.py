@@ -1,10 +1,10 @@
 """The statements of the language: one frozen dataclass per grammar rule, plain values only.
 
 A value position may hold a `Parameter` (a `?` or `$name` of the text) until `bind` replaces it.
-Ranges are checked by the planner, where the message can say what would be right; shape is checked here.
+The planner checks ranges, because its messages can name the right values; the parser checks shape.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
@@ -20,9 +20,7 @@ class Subquery:
     """SQL text without its outer parentheses; `parameters` are its own placeholders, or their values once bound."""
 
     sql: str
-    parameters: tuple[
-        Any, ...
-    ] = ()  # in order of appearance for `?`; (name, value) pairs for `$name`
+    parameters: tuple[Any, ...] = ()  # in order for `?`; (name, value) pairs for `$name`
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,11 @@ class Diversify:
 class Explain:
     """EXPLAIN NODE | NODES | GRAPH | GRAPHS ... : the skyline of each target."""
 
-    keys: (
-        tuple[Any, ...] | Subquery | Parameter
-    )  # keys of the targets; a Parameter stands for a list of them
+    keys: tuple[Any, ...] | Subquery | Parameter  # of the targets; a Parameter stands for a list
     model: str
     measures: tuple[str, ...]  # as written, lower-case
-    graph: str | None = None  # None: the graph the model was registered on
+    _: KW_ONLY
+    graph: str | None = None  # None: the graph that the model was registered on
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
     directed: bool = False  # EDGES DIRECTED
@@ -70,13 +67,13 @@ class Explain:
     within: Any = None  # seconds
     seed: Any = None
     into: str | None = None  # table to create
-    kind: str = "node"  # what the targets are: "node" or "graph"
+    kind: str = "node"  # of the targets: "node" or "graph"
     text: str = ""  # the statement as the user wrote it
 
 
 @dataclass(frozen=True)
 class PlanExplain:
-    """PLAN EXPLAIN ... : show the plan, run nothing but the sub-query of NODES."""
+    """PLAN EXPLAIN ... : show the plan; run only the sub-query of NODES."""
 
     explain: Explain
 
@@ -146,7 +143,7 @@ class CreateGraphs:
     replace: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CreateModel:
     """CREATE [OR REPLACE] MODEL name ON GRAPH | GRAPHS graph FROM FILE 'w.safetensors' (options)."""
 
@@ -155,7 +152,7 @@ class CreateModel:
     path: Any
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
-    kind: str = "graph"  # what `graph` is: a "graph", or "graphs"
+    kind: str = "graph"  # `graph` names a "graph", or a collection of "graphs"
 
 
 @dataclass(frozen=True)
@@ -169,7 +166,7 @@ class TrainModel:
     kind: str = "graph"  # as in CreateModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainRefine:
     """PRETRAIN [OR REPLACE] REFINE name FOR MODEL model ON GRAPH | GRAPHS graph (options)."""
 
@@ -222,7 +219,7 @@ class ResetOption:
 
 @dataclass(frozen=True)
 class Sql:
-    """Anything that is DuckDB's, unchanged; `parameters` as in Subquery."""
+    """A statement of DuckDB's, unchanged; `parameters` as in Subquery."""
 
     sql: str
     parameters: tuple[Any, ...] = ()

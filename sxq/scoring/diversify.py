@@ -12,6 +12,8 @@ sum of cosine distances in place of the mean angle. That sum is not submodular, 
 the printed threshold on most targets, so no bound is claimed; places that stay empty go to the largest gains.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sxq.scoring.dominance import at_least, pareto
@@ -26,17 +28,27 @@ def value(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: flo
     return float(alpha * nodes[chosen].any(axis=0).sum() / nodes.shape[1] + (1 - alpha) * pairs)
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """The worth of one more member: that of the nodes it adds, and that of its distances to the others."""
+
+    coverage: float
+    spread: float
+
+
 def greedy(nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float) -> list[int]:
     """At most k of n candidates, in rank order: nodes [n, V] bool, distance [n, n]. The first of equal gains."""
     k = min(k, len(nodes))
     spread = (1 - alpha) * 2 / (k * (k - 1)) if k > 1 else 0.0
-    return _fill(nodes, distance, [], k, alpha / 2, spread, np.ones(len(nodes), bool))
+    weights = _Weights(coverage=alpha / 2, spread=spread)
+    return _fill(nodes, distance, [], k, weights)
 
 
 def stream(
     arrived: np.ndarray,
     nodes: np.ndarray,
     distance: np.ndarray,
+    *,
     k: int,
     alpha: float,
     epsilon: float,
@@ -52,12 +64,12 @@ def stream(
     for new in range(len(arrived)):
         beaten = at_least(arrived[[new]], arrived[chosen])[0]
         chosen = [old for old, leaves in zip(chosen, beaten) if not leaves]
-        before, after = (
-            _divs(nodes, distance, members, alpha) for members in (chosen, [*chosen, new])
-        )
+        before = _divs(nodes, distance, chosen, alpha)
+        after = _divs(nodes, distance, [*chosen, new], alpha)
         if len(chosen) < k and after - before >= ((1 + epsilon) / 2 - before) / (k - len(chosen)):
             chosen.append(new)
-    return _fill(nodes, distance, chosen, k, alpha, 1 - alpha, pareto(arrived))
+    weights = _Weights(coverage=alpha, spread=1 - alpha)
+    return _fill(nodes, distance, chosen, k, weights, allowed=pareto(arrived))
 
 
 def _divs(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: float) -> float:
@@ -70,20 +82,24 @@ def _fill(
     distance: np.ndarray,
     chosen: list[int],
     k: int,
-    coverage: float,
-    spread: float,
-    allowed: np.ndarray,
+    weights: _Weights,
+    *,
+    allowed: np.ndarray | None = None,
 ) -> list[int]:
-    """`chosen` and further candidates, of those allowed [n] always the one of largest gain."""
-    chosen, covered = list(chosen), nodes[chosen].any(axis=0)
+    """`chosen` and further candidates of largest gain, up to k, among those allowed [n] (None: all)."""
+    allowed = np.ones(len(nodes), bool) if allowed is None else allowed
+    covered = nodes[chosen].any(axis=0)
+    chosen = list(chosen)
     apart = distance[chosen].sum(axis=0)
     while len(chosen) < min(k, np.count_nonzero(allowed)):
-        gain = coverage * (nodes & ~covered).sum(axis=1) / nodes.shape[1] + spread * apart
+        fresh = (nodes & ~covered).sum(axis=1)
+        gain = weights.coverage * fresh / nodes.shape[1] + weights.spread * apart
         gain = np.where(allowed, np.round(gain, SETTLED), -1.0)
         gain[chosen] = -1.0
         best = int(gain.argmax())
         chosen.append(best)
-        covered, apart = covered | nodes[best], apart + distance[best]
+        covered = covered | nodes[best]
+        apart = apart + distance[best]
     return chosen
 
 

@@ -1,11 +1,11 @@
 """The front: the exact Pareto set of all vectors so far, kept batch by batch.
 
 Of equal vectors the smaller candidate stands for all, then the one of the lexicographically smallest bits.
-The order is lexicographically descending by scores, so neither the order nor the split of batches shows.
+Members are in lexicographically descending order of scores, so the order and the split of batches have no effect.
 
 *Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to
-an occupied box is refused unless it dominates the member there. What is refused is one epsilon step from a
-member, and members leave only for what dominates them, so steps never add up: everything stays
+an occupied box is refused unless it dominates the member there. A refused newcomer is one epsilon step from a
+member, and members leave only for newcomers that dominate them, so steps never add up: everything stays
 epsilon-dominated.
 """
 
@@ -58,9 +58,8 @@ def advance(front: Front, candidates: Front) -> Front:
 
 def advance_thinned(front: Front, candidates: Front, epsilon: int) -> Front:
     """A thinned front after more candidates; epsilon in millionths."""
-    fresh = _join(
-        candidates[:0], _newcomers(front, candidates)
-    )  # in order, so that the choice does not vary
+    # in order, so that the choice does not vary
+    fresh = _join(candidates[:0], _newcomers(front, candidates))
     return _join(front, fresh[_admitted(front, fresh, epsilon)])
 
 
@@ -70,7 +69,7 @@ def thin(front: Front, epsilon: int) -> Front:
 
 
 def _newcomers(front: Front, candidates: Front) -> Front:
-    """Candidates that nothing dominates; those that equal a member stay, they may be smaller."""
+    """Candidates that nothing dominates; those that equal a member stay, because they may be smaller."""
     fresh = candidates[~dominated(candidates.vectors, front.vectors)]
     return fresh[~dominated(fresh.vectors, fresh.vectors)]
 
@@ -93,27 +92,28 @@ def _join(front: Front, fresh: Front) -> Front:
 def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
     """Positions of the newcomers that enter: the first of each box among those not below its member."""
     members = len(front)
-    box = _boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
-    floor = np.zeros(
-        (len(box), front.vectors.shape[1]), dtype=np.int16
-    )  # by box: its member, or zeros
+    box = boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
+    # by box: its member, or zeros
+    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)
     floor[box[:members]] = front.vectors
     above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))
     _, first = np.unique(box[members:][above], return_index=True)
     return np.sort(above[first])
 
 
-def _boxes(vectors: np.ndarray, epsilon: int) -> np.ndarray:
+def boxes(vectors: np.ndarray, epsilon: int) -> np.ndarray:
     """[n] int64, equal where two vectors share a box."""
-    order, opens = grouped(np.searchsorted(_edges(epsilon), vectors, side="right").astype(np.int16))
+    order, opens = grouped(
+        np.searchsorted(box_edges(epsilon), vectors, side="right").astype(np.int16)
+    )
     box = np.empty(len(vectors), dtype=np.int64)
     box[order] = np.cumsum(opens) - 1
     return box
 
 
 @lru_cache
-def _edges(epsilon: int) -> np.ndarray:
-    """Where boxes begin in every score: each ends where (1 + epsilon) times its lower edge does, exactly."""
+def box_edges(epsilon: int) -> np.ndarray:
+    """The lower edges of the boxes in every score: a box ends at (1 + epsilon) times its lower edge, exactly."""
     edges = [1]
     while edges[-1] < GRID:
         edges.append(int(reach(np.array(edges[-1]), epsilon)) + 1)

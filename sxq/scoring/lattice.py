@@ -1,8 +1,8 @@
-"""The lattice (the paper's updater): what one target's verification has found so far.
+"""The lattice (the paper's updater): the explanatory candidates that one target's verification has found so far.
 
 It keeps the score vectors of all explanatory candidates in order of arrival and, incrementally, their front.
-B(s) and the answer are computed when somebody looks: for progress, on a stop, at the end; looking changes
-nothing. Larger is better in every column; the lattice knows neither measures nor graphs.
+B(s) and the answer are computed when somebody asks for them: for progress, on a stop, at the end; asking
+changes nothing. Larger is better in every column; the lattice knows neither measures nor graphs.
 
 The state is one frozen value, replaced in one assignment: a KeyboardInterrupt between any two bytecodes
 leaves the lattice as it was before `add` or as it is after.
@@ -31,19 +31,15 @@ from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.optimum import optimum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """At most k members of the front, and what they prove about everything examined."""
+    """At most k members of the front, and their coverage of everything examined."""
 
     members: tuple[int, ...]  # ids in rank order
-    member_dominance: tuple[
-        int, ...
-    ]  # by member: how many explanatory candidates it epsilon-dominates
-    dominance: int  # DS: how many the members epsilon-dominate together
+    member_dominance: tuple[int, ...]  # by member: explanatory candidates that it epsilon-dominates
+    dominance: int  # DS: explanatory candidates that the members epsilon-dominate together
     coverage: float | None  # DS / explanatory; None where nothing is explanatory
-    epsilon_achieved: (
-        float | None
-    )  # smallest epsilon (up to 1e-6) at which the answer covers everything
+    epsilon_achieved: float | None  # smallest (up to 1e-6) at which the answer covers everything
     hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
     thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
@@ -78,7 +74,9 @@ class Lattice:
     """Explanatory candidates of one target, compared by `num_scores` scores under `epsilon` >= 0."""
 
     def __init__(self, num_scores: int, epsilon: float, front_limit: int = 4096):
-        self.num_scores, self.epsilon, self.front_limit = num_scores, epsilon, front_limit
+        self.num_scores = num_scores
+        self.epsilon = epsilon
+        self.front_limit = front_limit
         self._epsilon = millionths(epsilon)
         self._state = _State(fronts.empty(num_scores))
         self._cover = (0, covers.empty(num_scores))  # batches counted so far, their cover
@@ -90,12 +88,12 @@ class Lattice:
         """
         if not len(ids):
             return
-        state, candidates = self._state, fronts.batch(to_grid(scores), ids, sizes, bits)
+        state = self._state
+        candidates = fronts.batch(to_grid(scores), ids, sizes, bits)
         arrived = (*state.arrived, (candidates.ids, candidates.vectors))
         front, thinned = self._advance(state, candidates)
-        self._state = _State(
-            front, arrived, state.explanatory + len(candidates), thinned
-        )  # all, or nothing
+        # one assignment: all of it, or nothing
+        self._state = _State(front, arrived, state.explanatory + len(candidates), thinned)
 
     def _advance(self, state: _State, candidates: Front) -> tuple[Front, bool]:
         if state.thinned:
@@ -155,17 +153,17 @@ class Lattice:
         cover = self._look(state)
         if rule == "swap":
             return self._report(state, cover, *self._swap(state, k))
-        chosen, proven = (
-            optimum(cover, k) if rule == "optimum" else (selection.coverage(cover, k), False)
-        )
-        chosen = np.array(chosen, dtype=np.intp)
-        return replace(
-            self._report(state, cover, state.front.ids[chosen], state.front.vectors[chosen]),
-            proven=proven,
-        )
+        if rule == "optimum":
+            chosen, proven = optimum(cover, k)
+        else:
+            chosen = selection.coverage(cover, k)
+            proven = False
+        rows = np.array(chosen, dtype=np.intp)
+        answer = self._report(state, cover, state.front.ids[rows], state.front.vectors[rows])
+        return replace(answer, proven=proven)
 
     def skyline_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids [r] and grid vectors [r, M] of what no earlier arrival equals or dominates, in that order."""
+        """Ids [r] and grid vectors [r, M] of the arrivals that no earlier one equals or dominates, in order."""
         ids, vectors = self._state.everything()
         new = records(vectors)
         return ids[new], vectors[new]
@@ -195,12 +193,12 @@ class Lattice:
         # What reaches a vector reaches all below it, so an exact front speaks for everything.
         everything = cover.vectors if state.thinned else state.front.vectors
         return Answer(
-            tuple(members.tolist()),
-            tuple((covered @ cover.counts).tolist()),
-            dominance,
-            dominance / state.explanatory if state.explanatory else None,
-            epsilon_needed(vectors, everything) if state.explanatory else None,
-            hypervolume(vectors / GRID),
-            len(state.front),
-            state.thinned,
+            members=tuple(members.tolist()),
+            member_dominance=tuple((covered @ cover.counts).tolist()),
+            dominance=dominance,
+            coverage=dominance / state.explanatory if state.explanatory else None,
+            epsilon_achieved=epsilon_needed(vectors, everything) if state.explanatory else None,
+            hypervolume=hypervolume(vectors / GRID),
+            front=len(state.front),
+            thinned=state.thinned,
         )

@@ -1,7 +1,7 @@
-"""The measures: what users read (raw), and what is compared (score).
+"""The measures: the values that users read (raw), and the values that are compared (score).
 
 Each is declared once. The *raw* value is the literature's; the *score* is larger-is-better in (0, 1], and
-only scores are compared, so nothing behind this file knows a sign. Definitions: Qiu et al., "Generating
+only scores are compared, so no other file knows a sign. Definitions: Qiu et al., "Generating
 Skyline Explanations for Graph Neural Networks", Table 2; the scales of the scores were chosen by trial: with
 linear conciseness and (1 + raw) / 2, one small subgraph 0.1-dominates everything. A new measure is one entry
 and one golden.
@@ -13,18 +13,17 @@ be weighed against others are *reported* only: measured for the k answers.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.scoring import sampled
+from sxq.scoring.batch import MeasureBatch, Prospect
 
 STEP = 1e-4  # scores are rounded to this before anything compares them; raw values are not
 SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
 
-# What DuckDB reserves and a column could not be called (duckdb_keywords(), category 'reserved').
+# The words that DuckDB reserves: no column can have such a name (duckdb_keywords(), category 'reserved').
 RESERVED = frozenset(
     """
     all analyse analyze and any array as asc asymmetric both case cast check collate column constraint
@@ -36,57 +35,7 @@ RESERVED = frozenset(
 )
 
 
-class Field(Protocol):
-    """What a measure may ask of a receptive field."""
-
-    num_units: int
-    directed: bool  # a unit is a directed edge, else a pair
-    reached: Callable[
-        [np.ndarray], np.ndarray
-    ]  # bits [n, num_units] -> [n, nodes] bool, the nodes of candidates
-
-
-@dataclass(frozen=True, eq=False)
-class MeasureBatch:
-    """n verified candidates of one field; p is always the probability of the predicted class c."""
-
-    field: Field  # the receptive field: `.num_units` candidate units
-    bits: np.ndarray  # [n, E_field] bool, the units of each candidate
-    p_full: float  # p of M(v, G)
-    p_empty: float  # p of M(v, no candidate unit)
-    p_kept: np.ndarray  # [n] float64, p of M(v, G_s)
-    p_removed: np.ndarray  # [n] float64, p of M(v, G \ G_s)
-    predicted: int = 0  # the class c
-    infer: Callable[[np.ndarray], np.ndarray] | None = (
-        None  # any units [n, E_field] -> class probabilities
-    )
-    # [2, n, C] of the target: on these units alone, and on G without them
-    seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """[n] int64, units per candidate."""
-        return np.bitwise_count(np.packbits(self.bits, axis=1)).sum(axis=1, dtype=np.int64)
-
-    @cached_property
-    def node_counts(self) -> np.ndarray:
-        """[n] int64, nodes per candidate, the target among them."""
-        return np.count_nonzero(self.field.reached(self.bits), axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Prospect:
-    """n candidates that nobody has verified: their sizes, and the p that a search expects of them."""
-
-    field: Field
-    sizes: np.ndarray  # [n]
-    p_full: float
-    p_empty: float
-    p_kept: np.ndarray  # [n] float64
-    p_removed: np.ndarray  # [n] float64
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Measure:
     """One way to judge a candidate."""
 
@@ -94,25 +43,21 @@ class Measure:
     column: str  # as written in SQL
     raw: Callable[[MeasureBatch], np.ndarray]  # batch -> [n], the literature's value
     larger_is_better: bool  # of the raw value
-    score: Callable[
-        [np.ndarray, MeasureBatch], np.ndarray
-    ]  # raw [n], batch -> [n], larger is better
+    # raw [n], batch -> [n], larger is better
+    score: Callable[[np.ndarray, MeasureBatch], np.ndarray]
     formula: str  # one line for SHOW MEASURES
     source: str  # who defined it
-    cost: str = ""  # what it costs beyond the two inferences of every candidate
-    samples: Callable[[MeasureBatch], np.ndarray] | None = (
-        None  # batch -> [n, R], where raw is their mean
-    )
+    cost: str = ""  # inferences beyond the two of every candidate
+    # batch -> [n, R]; the raw value is their mean
+    samples: Callable[[MeasureBatch], np.ndarray] | None = None
     reported: bool = False  # measured for the k answers only: no objective, no condition
     plain: bool = False  # needs no more than a Prospect says
-    ceiling: Callable[[MeasureBatch], np.ndarray] | None = (
-        None  # batch -> [n], no score is above it, known
-    )
-    # before any inference on the candidates; 1 where None
+    # batch -> [n], an upper bound of the score, known before any inference on the candidates; None: 1
+    ceiling: Callable[[MeasureBatch], np.ndarray] | None = None
 
     @property
     def columns(self) -> dict[str, str]:
-        """SQL columns by name, of what a report says: the value, and of samples the standard error."""
+        """Names in a report -> SQL columns: the value, and the standard error of a sampled measure."""
         error = {f"{self.name} se": f"{self.column}_se"} if self.samples else {}
         return {self.name: self.column, **error}
 
@@ -136,142 +81,121 @@ def _density(batch: MeasureBatch) -> np.ndarray:
     return batch.sizes / np.maximum(possible, 1)
 
 
-def _sampled(
-    name: str,
-    column: str,
-    samples: Callable,
-    larger_is_better: bool,
-    score: Callable,
-    formula: str,
-    source: str,
-    cost: str,
-    reported: bool = True,
-) -> Measure:
-    """A measure that is the mean of samples."""
-    return Measure(
-        name,
-        column,
-        lambda batch: samples(batch).mean(axis=1),
-        larger_is_better,
-        score,
-        formula,
-        source,
-        cost,
-        samples,
-        reported,
-    )
+def _sampled(*, samples: Callable[[MeasureBatch], np.ndarray], **entry) -> Measure:
+    """A measure whose raw value is the mean of samples; `entry` holds the other fields of `Measure`."""
+    return Measure(raw=lambda batch: samples(batch).mean(axis=1), samples=samples, **entry)
 
 
-MEASURES: Mapping[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        Measure(
-            "fdl+",
-            "fdl_plus",
-            lambda batch: batch.p_full - batch.p_removed,
-            True,
-            _as_is,
-            "p(G) - p(G \\ G_s)",
-            "fidelity+, Yuan et al. 2021; Qiu et al., Table 2",
-            plain=True,
-            ceiling=lambda batch: np.full(len(batch.bits), batch.p_full),
-        ),
-        Measure(
-            "fdl-",
-            "fdl_minus",
-            lambda batch: batch.p_full - batch.p_kept,
-            False,
-            _near_zero,
-            "p(G) - p(G_s), nearer to 0 is better",
-            "fidelity-, Luo et al. 2020; Qiu et al., Table 2",
-            plain=True,
-        ),
-        Measure(
-            "conc",
-            "conc",
-            lambda batch: 1 - batch.sizes / batch.field.num_units,
-            True,
-            _log_conciseness,
-            "1 - size / |E_field|",
-            "conciseness, Luo et al. 2020; Qiu et al., Table 2",
-            plain=True,
-            ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
-        ),
-        Measure(
-            "size",
-            "size",
-            lambda batch: batch.sizes.astype(np.float64),
-            False,
-            _log_conciseness,
-            "number of units",
-            "sxq",
-            plain=True,
-            ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
-        ),
-        Measure(
-            "lift",
-            "lift",
-            lambda batch: batch.p_kept - batch.p_empty,
-            True,
-            _as_is,
-            "p(G_s) - p(empty)",
-            "sxq",
-            plain=True,
-            ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty),
-        ),
-        Measure(
-            "density",
-            "density",
-            _density,
-            True,
-            _as_is,
-            "size / units possible among its nodes",
-            "sxq",
-            ceiling=_density,
-        ),
-        _sampled(
-            "shapley",
-            "shapley",
-            sampled.shapley,
-            True,
-            _as_is,
-            "mean of p(S + G_s) - p(S), S earlier in a random order",
-            "Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
-            f"{4 * sampled.ORDERS} inferences per candidate",
-            reported=False,
-        ),
-        _sampled(
-            "rfdl+",
-            "rfdl_plus",
-            sampled.robust_fidelity_plus,
-            True,
-            _as_is,
-            f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_PLUS:.0%} of G_s, at random",
-            "robust fidelity+, Zheng et al. 2024",
-            f"{2 * sampled.REMOVALS} inferences per answer",
-        ),
-        _sampled(
-            "rfdl-",
-            "rfdl_minus",
-            sampled.robust_fidelity_minus,
-            False,
-            _near_zero,
-            f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_MINUS:.0%} of the rest, at random",
-            "robust fidelity-, Zheng et al. 2024",
-            f"{2 * sampled.REMOVALS} inferences per answer",
-        ),
-        _sampled(
-            "stability",
-            "stability",
-            sampled.stability,
-            True,
-            _as_is,
-            f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
-            "sxq",
-            f"{4 * sampled.CONTEXTS} inferences per answer",
-        ),
-    )
-}
+_ENTRIES = (
+    Measure(
+        name="fdl+",
+        column="fdl_plus",
+        raw=lambda batch: batch.p_full - batch.p_removed,
+        larger_is_better=True,
+        score=_as_is,
+        formula="p(G) - p(G \\ G_s)",
+        source="fidelity+, Yuan et al. 2021; Qiu et al., Table 2",
+        plain=True,
+        ceiling=lambda batch: np.full(len(batch.bits), batch.p_full),
+    ),
+    Measure(
+        name="fdl-",
+        column="fdl_minus",
+        raw=lambda batch: batch.p_full - batch.p_kept,
+        larger_is_better=False,
+        score=_near_zero,
+        formula="p(G) - p(G_s), nearer to 0 is better",
+        source="fidelity-, Luo et al. 2020; Qiu et al., Table 2",
+        plain=True,
+    ),
+    Measure(
+        name="conc",
+        column="conc",
+        raw=lambda batch: 1 - batch.sizes / batch.field.num_units,
+        larger_is_better=True,
+        score=_log_conciseness,
+        formula="1 - size / |E_field|",
+        source="conciseness, Luo et al. 2020; Qiu et al., Table 2",
+        plain=True,
+        ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
+    ),
+    Measure(
+        name="size",
+        column="size",
+        raw=lambda batch: batch.sizes.astype(np.float64),
+        larger_is_better=False,
+        score=_log_conciseness,
+        formula="number of units",
+        source="sxq",
+        plain=True,
+        ceiling=lambda batch: _log_conciseness(batch.sizes, batch),
+    ),
+    Measure(
+        name="lift",
+        column="lift",
+        raw=lambda batch: batch.p_kept - batch.p_empty,
+        larger_is_better=True,
+        score=_as_is,
+        formula="p(G_s) - p(empty)",
+        source="sxq",
+        plain=True,
+        ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty),
+    ),
+    Measure(
+        name="density",
+        column="density",
+        raw=_density,
+        larger_is_better=True,
+        score=_as_is,
+        formula="size / units possible among its nodes",
+        source="sxq",
+        ceiling=_density,
+    ),
+    _sampled(
+        name="shapley",
+        column="shapley",
+        samples=sampled.shapley,
+        larger_is_better=True,
+        score=_as_is,
+        formula="mean of p(S + G_s) - p(S), S earlier in a random order",
+        source="Shapley 1953; of subgraphs: SubgraphX, Yuan et al. 2021",
+        cost=f"{4 * sampled.ORDERS} inferences per candidate",
+    ),
+    _sampled(
+        name="rfdl+",
+        column="rfdl_plus",
+        samples=sampled.robust_fidelity_plus,
+        larger_is_better=True,
+        score=_as_is,
+        formula=f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_PLUS:.0%} of G_s, at random",
+        source="robust fidelity+, Zheng et al. 2024",
+        cost=f"{2 * sampled.REMOVALS} inferences per answer",
+        reported=True,
+    ),
+    _sampled(
+        name="rfdl-",
+        column="rfdl_minus",
+        samples=sampled.robust_fidelity_minus,
+        larger_is_better=False,
+        score=_near_zero,
+        formula=f"mean of p(G) - p(G \\ R), R is {sampled.ALPHA_MINUS:.0%} of the rest, at random",
+        source="robust fidelity-, Zheng et al. 2024",
+        cost=f"{2 * sampled.REMOVALS} inferences per answer",
+        reported=True,
+    ),
+    _sampled(
+        name="stability",
+        column="stability",
+        samples=sampled.stability,
+        larger_is_better=True,
+        score=_as_is,
+        formula=f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
+        source="sxq",
+        cost=f"{4 * sampled.CONTEXTS} inferences per answer",
+        reported=True,
+    ),
+)
+MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _ENTRIES}
 
 
 class Objective(str):
@@ -359,8 +283,8 @@ def user_measure(
     """A measure from the user's `fn(batch) -> [n]`; NaN makes a candidate incomparable.
 
     `score(raw [n]) -> [n]` makes it larger-is-better in (0, 1]. Without it raw must lie in [0, 1], and the
-    score is raw, or 1 - raw where smaller is better. Raises InvalidValue: now for the name, on every batch
-    for what `fn` and `score` gave.
+    score is raw, or 1 - raw where smaller is better. Raises InvalidValue: now for the name, and on every
+    batch for the values of `fn` and `score`.
     """
     if not _is_column(name):
         raise InvalidValue(
@@ -377,7 +301,13 @@ def user_measure(
         return values if larger_is_better else 1 - values
 
     return Measure(
-        name, name, raw, larger_is_better, scored, _first_line(fn), "registered by the user"
+        name=name,
+        column=name,
+        raw=raw,
+        larger_is_better=larger_is_better,
+        score=scored,
+        formula=_first_line(fn),
+        source="registered by the user",
     )
 
 
@@ -386,21 +316,18 @@ def _is_column(name: object) -> bool:
     return bool(identifier) and name.lower() not in RESERVED
 
 
-def _column(what: str, values: Iterable[float], n: int) -> np.ndarray:
+def _column(source: str, values: Iterable[float], n: int) -> np.ndarray:
     """User's values as [n] float64. Raises InvalidValue."""
     try:
         array = np.asarray(values)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # ragged lists, tensors that require a gradient
-        raise InvalidValue(f"{what} gave no array: {error}") from error
+    # ragged lists, tensors that require a gradient
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidValue(f"{source} gave no array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise InvalidValue(f"{what} gave values of type {array.dtype}, they must be real numbers")
+        raise InvalidValue(f"{source} gave values of type {array.dtype}, they must be real numbers")
     if array.shape != (n,):
         raise InvalidValue(
-            f"{what} gave shape {array.shape}, it must be ({n},): one value per candidate"
+            f"{source} gave shape {array.shape}, it must be ({n},): one value per candidate"
         )
     return array.astype(np.float64)
 

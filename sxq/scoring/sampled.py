@@ -1,11 +1,11 @@
-"""Measures by sampling: what a candidate is worth in many random surroundings. Each asks the model again.
+"""Measures by sampling: the worth of a candidate in many random surroundings. Each asks the model again.
 
 Every function maps a `MeasureBatch` of n candidates to samples [n, R]; the measure is their mean, and their
 spread gives its standard error. The random surroundings depend on the seed and the target alone: all
 candidates are judged by the same ones, whatever batches they come in.
 
-`batch.infer` runs both graphs of a cut at once, so that a sample of one graph costs two inferences; p is the
-probability of the predicted class c.
+`batch.infer` always runs both graphs, the units alone and G without them, so a sample that needs one of them
+costs two inferences; p is the probability of the predicted class c.
 
     shapley                  Shapley 1953; for subgraphs as one player: SubgraphX, Yuan et al. 2021
     robust_fidelity_plus     "Towards Robust Fidelity for Evaluating Explainability of Graph Neural Networks",
@@ -15,22 +15,21 @@ probability of the predicted class c.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from sxq.scoring.measures import MeasureBatch
+from sxq.scoring.batch import MeasureBatch
 
 ORDERS = 8  # random orders of a Shapley value
 REMOVALS = 50  # random removals of a robust fidelity
-ALPHA_PLUS, ALPHA_MINUS = 0.1, 0.9  # share of G_s, and of the rest, that a removal takes
+ALPHA_PLUS = 0.1  # share of G_s that a removal takes
+ALPHA_MINUS = 0.9  # share of the other units that a removal takes
 CONTEXTS = 50  # random contexts of a stability
 SHARE = 0.05  # of the units outside G_s that a context lacks
 
 
-def shapley(batch: "MeasureBatch") -> np.ndarray:
+def shapley(batch: MeasureBatch) -> np.ndarray:
     """[n, ORDERS] marginal gains p(S + G_s) - p(S): S is what precedes G_s in a random order of the players.
 
     Players are G_s and the field's units outside it. A random order is a random time for each: S are the
@@ -45,7 +44,7 @@ def shapley(batch: "MeasureBatch") -> np.ndarray:
     return np.stack(gains, axis=1)
 
 
-def robust_fidelity_plus(batch: "MeasureBatch") -> np.ndarray:
+def robust_fidelity_plus(batch: MeasureBatch) -> np.ndarray:
     """[n, REMOVALS] falls p(G) - p(G \\ R): R has each unit of G_s with chance ALPHA_PLUS."""
     removals = _chosen(batch, "rfdl+", REMOVALS, ALPHA_PLUS)
     return np.stack(
@@ -53,7 +52,7 @@ def robust_fidelity_plus(batch: "MeasureBatch") -> np.ndarray:
     )
 
 
-def robust_fidelity_minus(batch: "MeasureBatch") -> np.ndarray:
+def robust_fidelity_minus(batch: MeasureBatch) -> np.ndarray:
     """[n, REMOVALS] falls p(G) - p(G \\ R): R has each other unit of the field with chance ALPHA_MINUS."""
     removals = _chosen(batch, "rfdl-", REMOVALS, ALPHA_MINUS)
     return np.stack(
@@ -61,13 +60,15 @@ def robust_fidelity_minus(batch: "MeasureBatch") -> np.ndarray:
     )
 
 
-def stability(batch: "MeasureBatch") -> np.ndarray:
+def stability(batch: MeasureBatch) -> np.ndarray:
     """[n, CONTEXTS] 1 where G_s still explains in G' = G \\ R, else 0.
 
-    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains what the model
-    says of G', c': factual, argmax M(v, G_s) = c', or counterfactual, argmax M(v, G' \\ G_s) != c'.
+    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains the class c'
+    that the model predicts on G' if it is factual, argmax M(v, G_s) = c', or counterfactual,
+    argmax M(v, G' \\ G_s) != c'.
     """
-    alone, rng = batch.infer(batch.bits)[0].argmax(axis=1), _rng(batch, "stability")
+    alone = batch.infer(batch.bits)[0].argmax(axis=1)
+    rng = _rng(batch, "stability")
     lots = rng.random((CONTEXTS, batch.field.num_units))
     return np.stack([_explains(batch, alone, _drawn(lot, ~batch.bits)) for lot in lots], axis=1)
 
@@ -78,29 +79,29 @@ def _drawn(lot: np.ndarray, among: np.ndarray) -> np.ndarray:
     return among & (lots <= np.maximum(SHARE, lots.min(axis=1, keepdims=True)))
 
 
-def _explains(batch: "MeasureBatch", alone: np.ndarray, lacking: np.ndarray) -> np.ndarray:
-    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is what the model says of G_s."""
+def _explains(batch: MeasureBatch, alone: np.ndarray, lacking: np.ndarray) -> np.ndarray:
+    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is the class predicted on G_s."""
     intact, cut = (
         batch.infer(units)[1].argmax(axis=1) for units in (lacking, lacking | batch.bits)
     )
     return ((alone == intact) | (cut != intact)).astype(np.float64)
 
 
-def _alone(batch: "MeasureBatch", units: np.ndarray) -> np.ndarray:
+def _alone(batch: MeasureBatch, units: np.ndarray) -> np.ndarray:
     """p [n] on exactly these units [n, U]."""
     return batch.infer(units)[0, :, batch.predicted]
 
 
-def _without(batch: "MeasureBatch", units: np.ndarray) -> np.ndarray:
+def _without(batch: MeasureBatch, units: np.ndarray) -> np.ndarray:
     """p [n] on the graph without these units [n, U]."""
     return batch.infer(units)[1, :, batch.predicted]
 
 
-def _chosen(batch: "MeasureBatch", name: str, count: int, chance: float) -> Iterator[np.ndarray]:
+def _chosen(batch: MeasureBatch, name: str, count: int, chance: float) -> Iterator[np.ndarray]:
     """`count` random sets of the field's units [U]: each unit with that chance."""
     rng = _rng(batch, name)
     return (rng.random(batch.field.num_units) < chance for _ in range(count))
 
 
-def _rng(batch: "MeasureBatch", name: str) -> np.random.Generator:
+def _rng(batch: MeasureBatch, name: str) -> np.random.Generator:
     return np.random.default_rng([*batch.seed, crc32(name.encode())])

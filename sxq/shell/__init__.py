@@ -1,15 +1,29 @@
-"""Where people meet the engine: scripts, the prompt, tables on a terminal, the demo.
+"""Where people meet the engine: scripts, the prompt, tables on a terminal, the demos.
 
-The verbs: `Session(con, mode).run(script)`, `talk(con)`, `demo(path)` and `laundering(path, page)`;
-each returns an exit code. What a script needs is imported here; the editor (prompt_toolkit) and colours (rich) only
-when a person sits at a terminal.
+The verbs: `Shell(con, mode).run(script)`, `run_prompt(con)`, `karate(path)` and `laundering(path, page)`;
+each returns an exit code.
+
+    shell.py            runs the steps of a script and writes their results
+    script_steps.py     splits a script into statements and dot-commands
+    dot_commands.py     the dot-commands, one function each
+    output_modes.py     results as plain lines: table, csv, json, markdown, line
+    progress.py         the line of progress, and what Ctrl-C does
+    repl.py             the prompt: read, run, show, repeat
+    interactive.py      the gate to rich and prompt_toolkit, which only a person at a terminal needs
+    display.py          results and errors with colours and bars (rich)
+    editor.py           the prompt with history and completion (prompt_toolkit)
+    completion.py       which words may come next
+    highlighting.py     colours of what is being typed (Pygments)
+    karate_demo.py      `sxq demo`: one member of the karate club explained
+    laundering_demo.py  `sxq demo laundering`: planted schemes, found and counted
+    synthetic_bank.py   the bank of that demo
 """
 
-from sxq.shell.demo import demo
-from sxq.shell.modes import MODES
-from sxq.shell.session import Session, told
-from sxq.shell.story import laundering
-from sxq.shell.talking import talk
-from sxq.shell.watching import watched
+from sxq.shell.karate_demo import karate
+from sxq.shell.laundering_demo import laundering
+from sxq.shell.output_modes import MODES
+from sxq.shell.progress import watched
+from sxq.shell.repl import run_prompt
+from sxq.shell.shell import Shell, format_error
 
-__all__ = ["MODES", "Session", "demo", "laundering", "talk", "told", "watched"]
+__all__ = ["MODES", "Shell", "format_error", "karate", "laundering", "run_prompt", "watched"]

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
-from sxq.shell.modes import numeric
+from sxq.shell.output_modes import numeric
 from sxq.values.result import PlanText, Result, Table
 from sxq.values.table import cell, text_table
 

@@ -26,7 +26,7 @@ from sxq.connection import Connection
 from sxq.language import complete
 from sxq.session.vocabulary import Vocabulary
 from sxq.shell.completion import suggest
-from sxq.shell.dots import COMMANDS
+from sxq.shell.dot_commands import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
 
 NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")

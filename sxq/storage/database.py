@@ -25,7 +25,10 @@ def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnectio
         _check_file(Path(path), read_only)
     connection = _connect(path, read_only)
     try:
-        _prepare_schema(connection, read_only)
+        if path is None:  # it is new: looking for tables would take 10 ms
+            _create_schema(connection)
+        else:
+            _prepare_schema(connection, read_only)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"cannot prepare the tables of sxq: {error}") from error

@@ -1,6 +1,6 @@
 """How the engine reads and writes rows on its private cursor.
 
-Three ways in, by what is at hand: `insert` binds the values of one row, `append` takes Python rows (20
+There are three ways to write: `insert` binds the values of one row, `append` takes Python rows (20
 microseconds each), `insert_arrays` takes numpy columns (a hundred times faster).
 """
 
@@ -18,6 +18,13 @@ Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq
 def run(cursor: Cursor, sql: str, parameters: Any = None) -> list[tuple]:
     """Run one statement and read everything: an open result would block the next one."""
     return cursor.execute(sql, parameters).fetchall()
+
+
+def run_named(cursor: Cursor, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+    """Run one statement and read everything, each row as a dict by column name."""
+    cursor.execute(sql, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
 
 
 def insert(cursor: Cursor, table: str, values: Mapping[str, Any]) -> None:
@@ -50,7 +57,7 @@ def insert_arrays(
 
 
 def next_ids(cursor: Cursor, sequence: str, count: int = 1) -> list[int]:
-    """`count` numbers nobody had before."""
+    """`count` numbers that were never used before."""
     return [
         number for (number,) in run(cursor, "SELECT nextval(?) FROM range(?)", [sequence, count])
     ]

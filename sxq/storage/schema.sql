@@ -83,7 +83,7 @@ CREATE TABLE models (
     content_hash VARCHAR NOT NULL,    -- of architecture, options and weights
     spec         JSON NOT NULL,       -- architecture, options, output, layers; the class of a foreign module
     weights      BLOB,                -- safetensors; NULL: a foreign module, detached after reopening
-    probe        JSON,                -- logits of a few nodes at registration
+    probe        JSON,                -- always NULL; earlier versions stored logits that nobody read
     created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at   TIMESTAMP            -- as in graphs
 );

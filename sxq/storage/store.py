@@ -18,11 +18,19 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
-from sxq.storage import answers, collections, graphs, history, models, names, refines
+from sxq.storage import (
+    answer_rows,
+    collection_rows,
+    graph_rows,
+    model_rows,
+    named_rows,
+    refine_rows,
+    stored_answers,
+)
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
-from sxq.storage.table import Table, execute
+from sxq.storage.user_sql import SqlResult, execute
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
@@ -96,13 +104,13 @@ class Store:
 
     def execute(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> Table:
+    ) -> SqlResult:
         """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
         return execute(self._user, sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> Table:
+    ) -> SqlResult:
         """Run a sub-query of a statement; raises InvalidValue unless it is one statement that reads, SQLError."""
         with suppress(duckdb.Error):  # what DuckDB cannot parse it says itself, in `execute`
             kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
@@ -127,13 +135,13 @@ class Store:
             raise StoreError(f"the database refused: {error}") from error
         return first == second
 
-    def require_writable(self, what: str) -> None:
-        """Raise unless `what`, a statement that stores, may: StoreError (read-only), TransactionOpen."""
+    def require_writable(self, statement: str) -> None:
+        """Raise StoreError (read-only) or TransactionOpen unless `statement` may store; it names the statement."""
         if self.read_only:
-            raise StoreError(f"{what} stores, but the database was opened read-only")
+            raise StoreError(f"{statement} stores, but the database was opened read-only")
         if self.in_transaction():
             raise TransactionOpen(
-                f"{what} stores, but a transaction is open: COMMIT first, or ROLLBACK"
+                f"{statement} stores, but a transaction is open: COMMIT first, or ROLLBACK"
             )
 
     def require_free_table(self, name: str) -> None:
@@ -183,12 +191,14 @@ class Store:
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPH") as cursor:
-            return graphs.save(cursor, name, content_hash, columns, undirected, replace)
+            return graph_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=replace
+            )
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
         with self._transaction() as cursor:
-            return graphs.load(cursor, name_or_id)
+            return graph_rows.load(cursor, name_or_id)
 
     def save_graphs(
         self,
@@ -200,22 +210,24 @@ class Store:
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPHS") as cursor:
-            return collections.save(cursor, name, content_hash, columns, undirected, replace)
+            return collection_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=replace
+            )
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
         with self._transaction() as cursor:
-            return collections.load(cursor, name_or_id)
+            return collection_rows.load(cursor, name_or_id)
 
     def is_collection(self, graph_id: int) -> bool:
         """Whether a row of `graphs` is a collection; raises InvalidValue."""
         with self._transaction() as cursor:
-            return collections.is_collection(cursor, graph_id)
+            return collection_rows.is_collection(cursor, graph_id)
 
-    def graphs(self) -> list[graphs.GraphRow]:
+    def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
         with self._transaction() as cursor:
-            return graphs.listing(cursor)
+            return graph_rows.listing(cursor)
 
     def save_model(
         self,
@@ -223,23 +235,28 @@ class Store:
         graph_id: int,
         content_hash: str,
         spec: Mapping[str, Any],
+        *,
         weights: bytes | None,
-        probe: list | None = None,
         replace: bool = False,
     ) -> int:
-        """Store a model under `name`; return its model_id. `content_hash` covers `spec`. Raises NameTaken."""
-        with self._lock, self._write("CREATE MODEL") as cursor:
-            return models.save(cursor, name, graph_id, content_hash, spec, weights, probe, replace)
+        """Store a model under `name`; return its model_id. Raises NameTaken.
 
-    def load_model(self, name_or_id: str | int) -> models.ModelRow | None:
+        `content_hash` covers `spec`; `weights` are None for a module of the user's own.
+        """
+        with self._lock, self._write("CREATE MODEL") as cursor:
+            return model_rows.save(
+                cursor, name, graph_id, content_hash, spec, weights=weights, replace=replace
+            )
+
+    def load_model(self, name_or_id: str | int) -> model_rows.ModelRow | None:
         """A model by name or id, or None."""
         with self._transaction() as cursor:
-            return models.load(cursor, name_or_id)
+            return model_rows.load(cursor, name_or_id)
 
-    def models(self) -> list[models.ModelRow]:
+    def models(self) -> list[model_rows.ModelRow]:
         """Every named model, by name."""
         with self._transaction() as cursor:
-            return models.listing(cursor)
+            return model_rows.listing(cursor)
 
     def save_refine(
         self,
@@ -248,35 +265,41 @@ class Store:
         graph_id: int,
         content_hash: str,
         spec: Mapping[str, Any],
+        *,
         weights: bytes,
         saliency: Mapping[str, Sequence],
         replace: bool = False,
     ) -> int:
         """Store pre-trained attributors and their saliency (columns by name) under `name`. Raises NameTaken."""
+        row = {
+            "model_id": model_id,
+            "graph_id": graph_id,
+            "content_hash": content_hash,
+            "spec": spec,
+            "weights": weights,
+        }
         with self._lock, self._write("PRETRAIN REFINE") as cursor:
-            return refines.save(
-                cursor, name, model_id, graph_id, content_hash, spec, weights, saliency, replace
-            )
+            return refine_rows.save(cursor, name, row, saliency, replace)
 
-    def load_refine(self, name: str) -> refines.RefineRow | None:
+    def load_refine(self, name: str) -> refine_rows.RefineRow | None:
         """Pre-trained attributors by name, or None."""
         with self._transaction() as cursor:
-            return refines.load(cursor, name)
+            return refine_rows.load(cursor, name)
 
-    def refines(self) -> list[refines.RefineRow]:
+    def refines(self) -> list[refine_rows.RefineRow]:
         """All named attributors, by name."""
         with self._transaction() as cursor:
-            return refines.listing(cursor)
+            return refine_rows.listing(cursor)
 
     def ids(self) -> dict[str, dict[str, int]]:
         """The ids of all names in use, for `graphs` (collections too), `models` and `refines`."""
         with self._transaction() as cursor:
-            return names.live(cursor)
+            return named_rows.live(cursor)
 
     def drop(self, kind: str, name: str, if_exists: bool = False) -> None:
-        """Free the name of a kind of `names.KINDS`; what answers refer to keeps its row. Raises UnknownName."""
+        """Free the name of a kind of `named_rows.KINDS`; what answers refer to keeps its row. Raises UnknownName."""
         with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
-            names.drop(cursor, names.KINDS[kind], name, if_exists)
+            named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
 
     # queries and answers
 
@@ -309,36 +332,38 @@ class Store:
             "versions": versions,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
-            return answers.begin(cursor, query, targets)
+            return answer_rows.begin(cursor, query, targets)
 
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store what was found for one pending target; storing it again changes nothing."""
         with self._lock, self._write("EXPLAIN") as cursor:
-            answers.save_target(cursor, query_id, report)
+            answer_rows.save_target(cursor, query_id, report)
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store, all together, of pending targets that their search never began; again, it changes nothing."""
         with self._lock, self._write("EXPLAIN") as cursor:
-            answers.save_unreached(cursor, query_id, reports)
+            answer_rows.save_unreached(cursor, query_id, reports)
 
     def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
         """Say that a query has ended."""
         with self._lock, self._write("EXPLAIN") as cursor:
-            answers.finish(cursor, query_id, seconds, complete)
+            answer_rows.finish(cursor, query_id, seconds, complete)
 
-    def queries(self) -> list[history.QueryRow]:
+    def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""
         with self._transaction() as cursor:
-            return history.queries(cursor)
+            return stored_answers.queries(cursor)
 
-    def stored_explanations(self, query_id: int | None = None) -> list[history.StoredExplanation]:
+    def stored_explanations(
+        self, query_id: int | None = None
+    ) -> list[stored_answers.StoredExplanation]:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query."""
         with self._transaction() as cursor:
-            return history.explanations(cursor, query_id)
+            return stored_answers.explanations(cursor, query_id)
 
     @contextmanager
-    def _write(self, what: str) -> Iterator[Cursor]:
-        self.require_writable(what)
+    def _write(self, statement: str) -> Iterator[Cursor]:
+        self.require_writable(statement)
         with self._transaction() as cursor:
             yield cursor
 

@@ -86,7 +86,8 @@ def test_stream_is_procedure_4(drawn, k, alpha, epsilon, data):
     distance = 1 - diversify.cosine(embeddings[new])
     sets = [set(np.flatnonzero(own).tolist()) for own in nodes]
     expected = oracle.divsx(arrived, (sets, NODES), distance.tolist(), k, alpha, epsilon)
-    found = diversify.stream(np.array(arrived, dtype=np.int16), nodes, distance, k, alpha, epsilon)
+    vectors = np.array(arrived, dtype=np.int16)
+    found = diversify.stream(vectors, nodes, distance, k=k, alpha=alpha, epsilon=epsilon)
     assert found == expected
 
 

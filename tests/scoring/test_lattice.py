@@ -2,7 +2,7 @@
 
 import math
 import sys
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import numpy as np
@@ -14,15 +14,11 @@ from sxq.scoring import Answer, Lattice
 from sxq.scoring import front as fronts
 from sxq.scoring.dominance import millionths
 from tests import oracles_scoring as oracle
-
-EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1e6])
-SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(
-    100, 10_000
-)
+from tests.scoring_strategies import EPSILONS, FEW_COLUMNS, SCORE
 
 
 @st.composite
-def candidates(draw, max_size=12, columns=st.integers(1, 4)):
+def candidates(draw, max_size=12, columns=FEW_COLUMNS):
     """Distinct candidates; vectors, sizes and bits collide often."""
     score = st.tuples(*[SCORE] * draw(columns))
     pool = draw(st.lists(score, min_size=1, max_size=max_size))
@@ -166,7 +162,7 @@ def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon,
         assert not any(oracle.dominates(a.scores, b.scores) for a in front for b in front)
         assert lattice.dominated() is lattice.dominated()
     if lattice.thinned:
-        boxes = fronts._boxes(
+        boxes = fronts.boxes(
             np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon)
         )
         assert len(set(boxes.tolist())) == len(front)
@@ -179,7 +175,7 @@ def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon,
 
 @pytest.mark.parametrize("epsilon", [0.0003, 0.05, 0.1, 3.0])
 def test_a_box_ends_where_its_lower_edge_reaches(epsilon):
-    edges = fronts._edges(millionths(epsilon)).tolist()
+    edges = fronts.box_edges(millionths(epsilon)).tolist()
     assert edges[0] == 1 and edges[-1] * (1 + epsilon) >= 10_000
     for low, beyond in zip(edges, edges[1:-1]):
         assert oracle.epsilon_dominates((low, 1), (beyond - 1, 1), epsilon)
@@ -239,7 +235,16 @@ def test_empty():
     lattice = Lattice(3, 0.1)
     lattice.add(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 2), np.uint8))
     for rule in ("coverage", "swap"):
-        assert lattice.answer(10, rule) == Answer((), (), 0, None, None, 0.0, 0, False)
+        assert lattice.answer(10, rule) == Answer(
+            members=(),
+            member_dominance=(),
+            dominance=0,
+            coverage=None,
+            epsilon_achieved=None,
+            hypervolume=0.0,
+            front=0,
+            thinned=False,
+        )
     assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3)
     assert lattice.dominated().bits == ()
 
@@ -249,7 +254,14 @@ def test_one_and_all_equal():
     equal = [oracle.Candidate(7 + i, (5000,) * 6, 1, bytes([128, i])) for i in range(20)]
     for rows in (one, equal):
         assert lattice_of(rows).answer(10) == Answer(
-            (7,), (len(rows),), len(rows), 1.0, 0.0, 0.5**6, 1, False
+            members=(7,),
+            member_dominance=(len(rows),),
+            dominance=len(rows),
+            coverage=1.0,
+            epsilon_achieved=0.0,
+            hypervolume=0.5**6,
+            front=1,
+            thinned=False,
         )
 
 
@@ -277,12 +289,15 @@ def test_interruption_at_any_line_of_add_leaves_before_or_after(limit):
     rng = np.random.default_rng(0)
     scores = rng.integers(4000, 6000, (40, 2)).tolist()
     rows = [oracle.Candidate(i, tuple(row), 1, bytes([i, 1])) for i, row in enumerate(scores)]
-    after, line, interrupted = lattice_of(rows, batch=20, front_limit=limit).answer(4), 0, True
+    after = lattice_of(rows, batch=20, front_limit=limit).answer(4)
     before = lattice_of(rows[:20], batch=20, front_limit=limit).answer(4)
     assert before != after
+    line = 0
+    interrupted = True
     while interrupted:
-        lattice, line = lattice_of(rows[:20], batch=20, front_limit=limit), line + 1
-        interrupted = _interrupted_at(line, lambda: add(lattice, rows[20:]))
+        line += 1
+        lattice = lattice_of(rows[:20], batch=20, front_limit=limit)
+        interrupted = _interrupted_at(line, partial(add, lattice, rows[20:]))
         assert lattice.answer(4) in (before, after)
     assert line > 20 and lattice.answer(4) == after
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sxq.scoring import selection
 from sxq.scoring.optimum import optimum
 from tests import oracles_scoring as oracle
-from tests.scoring.test_selection import EPSILONS, ranked, vectors
+from tests.scoring_strategies import EPSILONS, ranked, vectors
 
 
 @settings(max_examples=150, deadline=None)

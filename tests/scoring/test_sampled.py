@@ -189,7 +189,5 @@ def test_what_is_reported_is_stored(tmp_path, monkeypatch):
         stored = con.execute(
             "SELECT raw['rfdl+'], raw['rfdl+ se'], raw['stability'] FROM explanations ORDER BY rank"
         )
-    assert [row for row in stored] == [
-        (e.raw["rfdl+"], e.raw["rfdl+ se"], e.raw["stability"]) for e in result
-    ]
+    assert list(stored) == [(e.raw["rfdl+"], e.raw["rfdl+ se"], e.raw["stability"]) for e in result]
     assert result.columns[-4:] == ["stability", "stability_se", "rfdl_plus", "rfdl_plus_se"]

@@ -12,24 +12,7 @@ from sxq.scoring import dominance, selection
 from sxq.scoring.dominance import millionths, pareto
 from sxq.scoring.hypervolume import Free, hypervolume
 from tests import oracles_scoring as oracle
-
-EPSILONS = st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0, 1e6])
-SCORE = st.sampled_from([100, 105, 110, 111, 500, 550, 551, 5000, 10_000]) | st.integers(
-    100, 10_000
-)
-
-
-@st.composite
-def vectors(draw, max_size=12, columns=st.integers(1, 4)):
-    return draw(st.lists(st.tuples(*[SCORE] * draw(columns)), min_size=1, max_size=max_size))
-
-
-def grid(rows):
-    return np.array(rows, dtype=np.int16)
-
-
-def as_candidates(rows):
-    return [oracle.Candidate(i, row, 1, b"\x80") for i, row in enumerate(rows)]
+from tests.scoring_strategies import EPSILONS, as_candidates, grid, ranked, vectors
 
 
 @given(vectors(), EPSILONS)
@@ -153,18 +136,6 @@ def test_the_order_is_greedy_with_ties_in_front_order(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)
     expected = oracle.greedy(front, candidates, epsilon, k)
     assert [front[i].scores for i in selection.ordered(cover, k)] == [c.scores for c in expected]
-
-
-def ranked(rows, epsilon):
-    """Candidates, their front, and its cover."""
-    candidates = as_candidates(rows)
-    front = oracle.front(candidates)
-    members = grid([c.scores for c in front])
-    return (
-        candidates,
-        front,
-        covers.extend(covers.empty(len(rows[0])), grid(rows), members, millionths(epsilon)),
-    )
 
 
 @settings(max_examples=150, deadline=None)

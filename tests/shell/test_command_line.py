@@ -212,11 +212,20 @@ def test_wrong_usage_is_exit_code_2(tmp_path):
     assert done.returncode == 1 and "there is no database" in done.stderr
 
 
+def test_plain_sql_needs_no_parser():
+    code = "import sys; from sxq.__main__ import main; main(['-c', 'SELECT 1']); print('lark' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
 def test_sql_needs_no_torch():
     code = (
         "import sys; from sxq.__main__ import main; "
         "code = main(['-c', 'SELECT 1 AS one; SHOW QUERIES; SHOW MEASURES; SHOW GRAPHS']); "
-        "print(sorted({'torch', 'torch_geometric', 'pandas', 'networkx', 'rich', 'pygments', 'prompt_toolkit'} & set(sys.modules)), code)"
+        "heavy = {'torch', 'torch_geometric', 'pandas', 'networkx', 'rich', 'pygments', 'prompt_toolkit'}; "
+        "print(sorted(heavy & set(sys.modules)), code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60

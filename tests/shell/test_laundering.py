@@ -1,15 +1,15 @@
-"""The story of the demo: what is planted is what the tables say, and every statement of it runs."""
+"""The demo `laundering`: what is planted is what the tables say, and every statement of it runs."""
 
 import re
 from collections import defaultdict
 
 import sxq
-from sxq.shell import bank, story
+from sxq.shell import laundering, synthetic_bank
 
 
 def test_what_is_planted_is_there():
-    made = bank.generate(seed=3)
-    assert made == bank.generate(seed=3) != bank.generate(seed=4)
+    made = synthetic_bank.generate(seed=3)
+    assert made == synthetic_bank.generate(seed=3) != synthetic_bank.generate(seed=4)
     payments = {(payer, payee) for payer, payee, _ in made.transfers}
     role = {row[0]: row[5] for row in made.accounts}
     schemes = defaultdict(list)
@@ -33,12 +33,14 @@ def test_what_is_planted_is_there():
 
 def test_the_story_from_start_to_end(tmp_path, monkeypatch, capsys):
     for name, number in (("HONEST", 240), ("SHOPS", 30), ("COLLECTORS", 40)):
-        monkeypatch.setattr(bank, name, number)
-    assert story.laundering(str(tmp_path / "bank.duckdb"), str(tmp_path / "bank.html")) == 0
-    told = capsys.readouterr().out
+        monkeypatch.setattr(synthetic_bank, name, number)
+    assert laundering(str(tmp_path / "bank.duckdb"), str(tmp_path / "bank.html")) == 0
+    shown = capsys.readouterr().out
     precision, chance = map(
         float,
-        re.search(r"members  edges  precision  chance\n.*\n.* ([\d.]+) +([\d.]+)\n", told).groups(),
+        re.search(
+            r"members  edges  precision  chance\n.*\n.* ([\d.]+) +([\d.]+)\n", shown
+        ).groups(),
     )
     assert precision > chance
     assert "acct-" in (tmp_path / "bank.html").read_text()

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.shell import Session, display
+from sxq.shell import Shell, display
 from sxq.shell.completion import suggest
 from sxq.shell.editor import finished
-from sxq.shell.scripts import DotCommand, Statement, steps
-from sxq.shell.watching import line
+from sxq.shell.progress import progress_line
+from sxq.shell.script_steps import DotCommand, Statement, steps
 from tests import golden, graphs
 from tests.terminal import terminal
 
@@ -22,14 +22,14 @@ from tests.terminal import terminal
 @pytest.mark.parametrize("path", golden.files("shell"), ids=golden.name)
 def test_golden(path, bless, toy):
     with sxq.connect("toys.duckdb") as con:
-        session = Session(con)
+        shell = Shell(con)
 
         def run(script):
             if path.stem == "display":
                 return display.rendered(display.table(con.execute(script))).rstrip("\n")
             written = io.StringIO()
             with redirect_stdout(written):
-                session.run(script)
+                shell.run(script)
             return written.getvalue().rstrip("\n")
 
         golden.check(path, run, bless)
@@ -157,14 +157,14 @@ def test_progress_says_how_far_and_how_long():
     half = Progress(
         targets=1, total=2, candidates=3000, seconds=2.0, front=7, share=0.5, coverage=0.875
     )
-    assert line(half) == (
+    assert progress_line(half) == (
         "━━━━━━━━╌╌╌╌╌╌╌╌  50%  1 of 2 targets, 3,000 candidates, 1,500/s, front 7, covers 87.5%, "
         "at most 2 s left"
     )
     begun = replace(half, targets=0, total=1, candidates=10, front=1, share=0.1, within=3.0)
     assert "at most 1 s left" in str(begun)
     assert "left" not in str(replace(begun, candidates=0, seconds=0.0, front=0, share=0.0))
-    assert line("epoch 3") == "epoch 3"
+    assert progress_line("epoch 3") == "epoch 3"
 
 
 def test_a_person_at_the_prompt(toy):
@@ -240,15 +240,15 @@ def test_progress_and_two_interrupts_at_the_prompt(toy):
 SLOW = """
 import time
 import sxq
-from sxq.shell import talk
+from sxq.shell import run_prompt
 
 def slow(batch):
-    time.sleep(30 if len(batch.bits) > 1 else 0)     # a batch that nobody wants to wait for
+    time.sleep(600 if len(batch.bits) > 1 else 0)     # a batch that nobody wants to wait for
     return batch.sizes * 0.0
 
 with sxq.connect("toys.duckdb") as con:
     con.register_measure("slow", slow, larger_is_better=True)
-    talk(con)
+    run_prompt(con)
 """
 
 
@@ -260,11 +260,9 @@ def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
         time.sleep(2)
         shell.type("\x03")
         shell.wait("stopping; Ctrl-C again to abort")
-        started = time.monotonic()
         shell.type("\x03")
         shell.wait("interrupted")
         shell.prompt()
-        assert time.monotonic() - started < 20
         seen = shell.answer("SELECT query_id, complete, 'kept' AS t FROM queries ORDER BY ALL;")
         assert re.search(r"1 +yes +kept\n +2 +no +kept", seen)
         assert "ok" in shell.answer("AUDIT QUERY 1;")

@@ -5,7 +5,7 @@ import pytest
 
 import sxq
 from sxq.errors import StoreError
-from sxq.storage.keys import KEY_TYPES
+from sxq.storage.key_columns import KEY_TYPES
 
 CLUB = """
     CREATE TABLE people AS SELECT i AS id, CAST(i % 4 AS DOUBLE) AS age, i % 2 AS label FROM range(6) t(i);

@@ -28,9 +28,9 @@ from sxq.errors import (
 )
 from sxq.graph.csr import Graph
 from sxq.storage import Store
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.values.explanation import CandidateRow, TargetReport
+from tests.stored_values import begin, explanation, graph, report, save
 
-PATH = [[0, 1, 1, 2], [1, 0, 2, 1]]  # 0 - 1 - 2
 HOLD = "import sys; from sxq.storage import Store; store = Store(sys.argv[1]); print(flush=True)"
 
 
@@ -43,75 +43,6 @@ def store():
 @pytest.fixture
 def path(tmp_path):
     return str(tmp_path / "tx.duckdb")
-
-
-def graph(**columns) -> Graph:
-    return Graph(**{"edge_index": PATH, "x": np.arange(6).reshape(3, 2), **columns})
-
-
-def save(store, name: str, graph: Graph, replace: bool = False) -> int:
-    return store.save_graph(name, graph.content_hash, graph.columns(), graph.undirected, replace)
-
-
-def begin(store, targets=(1, 2), graph_id=None, **columns) -> int:
-    if graph_id is None:
-        graph_id = save(store, "path", graph())
-    model_id = store.save_model("gcn", graph_id, "hash", {"class": "GCN"}, None)
-    query = {
-        "text": "EXPLAIN ...",
-        "plan": "Explain\n  Search",
-        "model_id": model_id,
-        "graph_id": graph_id,
-        "settings": {"directed": False},
-        "seed": 0,
-        "epsilon": 0.1,
-        "k": 10,
-        "device": "cpu",
-        "versions": {"sxq": "0.1"},
-        "targets": targets,
-    }
-    return store.begin_query(**{**query, **columns})
-
-
-def explanation(target=1, rank=1, edges=((0, 1), (1, 0)), **values) -> Explanation:
-    return Explanation(
-        **{
-            "target": target,
-            "rank": rank,
-            "edge_index": np.zeros((2, len(edges)), np.int64),
-            "nodes": np.arange(2),
-            "edges": edges,
-            "size": 1,
-            "raw": {"fdl+": np.float32(0.5), "conc": 0.25},
-            "scores": {"fdl+": 0.5, "conc": 0.75},
-            "factual": np.True_,
-            "counterfactual": False,
-            "generator": "onion",
-            "dominance": np.int64(3),
-            **values,
-        }
-    )
-
-
-def report(target=1, ordinal=0, *explanations) -> TargetReport:
-    return TargetReport(
-        target=target,
-        ordinal=ordinal,
-        status="done",
-        prediction=np.int64(1),
-        probability=np.float32(0.5),
-        self_sufficient=False,
-        field_size=2,
-        hops=3,
-        candidates=3,
-        explanatory=2,
-        front=1,
-        dominance=2,
-        coverage=1.0,
-        complete=True,
-        seconds=0.5,
-        explanations=explanations,
-    )
 
 
 def stopped(number: int, note: str) -> TargetReport:
@@ -345,7 +276,7 @@ def test_the_same_content_under_its_old_name_is_found_again(store):
 
 def test_a_model_keeps_its_graph(store):
     number = save(store, "g", graph())
-    store.save_model("gcn", number, "hash", {}, None)
+    store.save_model("gcn", number, "hash", {}, weights=None)
     store.drop("graph", "g")
     assert store.load_graph(number)["x"].shape == (3, 2)
     store.drop("model", "gcn")
@@ -366,24 +297,23 @@ def test_unknown_names(store):
 
 def test_models_come_back_whole(path):
     spec = {"architecture": "gcn", "layers": 3, "options": {"dropout": 0.1, "heads": None}}
-    probe = [[0.1, float(np.float32(1 / 3))], [1e-300, -2.0]]
     with Store(path) as store:
         number = save(store, "g", graph())
-        whole = store.save_model("whole", number, "h1", spec, b"\0\xffweights", probe)
-        store.save_model("foreign", number, "h2", {"class": "Mine"}, None, np.float64([0.5]))
+        whole = store.save_model("whole", number, "h1", spec, weights=b"\0\xffweights")
+        store.save_model("foreign", number, "h2", {"class": "Mine"}, weights=None)
     with Store(path) as store:
         row = store.load_model("whole")
         assert (row.model_id, row.graph_id, row.content_hash) == (whole, number, "h1")
-        assert (row.spec, row.weights, row.probe) == (spec, b"\0\xffweights", probe)
+        assert (row.spec, row.weights) == (spec, b"\0\xffweights")
         foreign = store.load_model("foreign")
-        assert foreign.weights is None and foreign.probe == [0.5]
+        assert foreign.weights is None
         assert store.models() == [foreign, row]
-        assert store.save_model("whole", number, "h1", spec, b"") == whole
+        assert store.save_model("whole", number, "h1", spec, weights=b"") == whole
         other = save(store, "h", graph())  # equal content under another name is another graph
         for graph_id, content in ((number, "other"), (other, "h1")):
             with pytest.raises(NameTaken, match="REPLACE MODEL"):
-                store.save_model("whole", graph_id, content, spec, None)
-        assert store.save_model("whole", number, "other", spec, None, replace=True) > whole
+                store.save_model("whole", graph_id, content, spec, weights=None)
+        assert store.save_model("whole", number, "other", spec, weights=None, replace=True) > whole
 
 
 # queries and answers
@@ -545,7 +475,7 @@ def test_what_was_stored_survives_kill(path):
         """
         import os, signal, sys
         from sxq.storage import Store
-        from tests.storage.test_storage import begin, explanation, report
+        from tests.stored_values import begin, explanation, report
         store = Store(sys.argv[1])
         query = begin(store, [1, 2])
         store.save_target(query, report(1, 0, explanation()))

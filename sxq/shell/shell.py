@@ -1,58 +1,59 @@
-"""A session: a connection, where results go and how they look. Scripts and the prompt run through here.
+"""The shell: a connection, the place that results go to, and their form. Scripts and the prompt run through here.
 
-Results go to stdout (or a file), errors and progress to stderr. Where stdout is no terminal it carries results
-and nothing else.
+Results go to stdout (or a file); errors and progress go to stderr. Where stdout is not a terminal it carries
+nothing but results.
 """
 
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TextIO
 
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
-from sxq.shell import dots
-from sxq.shell.modes import MODES
-from sxq.shell.scripts import DotCommand, steps
-from sxq.shell.watching import watched
+from sxq.shell import dot_commands, interactive
+from sxq.shell.output_modes import MODES
+from sxq.shell.progress import watched
+from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.values.result import Table
 
 INTERRUPTED = 130
 
 
-def told(problem: Error) -> str:
-    """An error as a person is told of it: the message, and in which script it came up."""
+def format_error(problem: Error) -> str:
+    """The text of an error: its message, then the script and line where it arose."""
     return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
 
 
-class Session:
+class Shell:
     """One user at one connection.
 
-    mode     how results are written, of `MODES`
+    mode     the form of results, one of `MODES`
     fancy    colours, bars and a pager in mode `table`: for a person at a terminal
     """
 
     def __init__(self, con: Connection, mode: str = "table", fancy: bool = False):
-        self.con, self.mode, self.fancy = con, mode, fancy
-        self.timer, self.pager = fancy, fancy
-        self.file: TextIO | None = None  # where results go in place of stdout
+        self.con = con
+        self.mode = mode
+        self.fancy = fancy
+        self.timer = fancy
+        self.pager = fancy
+        self.file: TextIO | None = None  # takes the results in place of stdout
         self.once = False  # only the next result goes there
-        self.step = ""  # what runs, or ran last: where an error puts its caret
-        self._reading: list[str] = []  # scripts that are being read
+        self.step = ""  # the text that runs, or ran last: an error puts its caret below it
+        self._reading: list[str] = []  # the scripts that are being read, the innermost last
 
     def run(self, script: str) -> int:
-        """Run every step of a script and show each result; stops at the first error, which the caller reports.
+        """Run every step of a script and show each result.
 
-        Returns an exit code: 130 where Ctrl-C stopped a statement, for the next one may build on it.
+        The first error stops the script; the caller reports it. Returns an exit code: 130 where Ctrl-C
+        stopped a statement, because the next statement may build on its result.
         """
         for step in steps(script):
             self.step = step.text
             try:
-                code = (
-                    dots.run(self, step.text)
-                    if isinstance(step, DotCommand)
-                    else self._statement(step.text)
-                )
+                code = self._run_step(step)
             except Error as problem:
                 if self._reading and not hasattr(problem, "__notes__"):
                     problem.add_note(f"in {self._reading[-1]}, line {step.line}")
@@ -61,7 +62,12 @@ class Session:
                 return code
         return 0
 
-    def _statement(self, text: str) -> int:
+    def _run_step(self, step: Statement | DotCommand) -> int:
+        if isinstance(step, DotCommand):
+            return dot_commands.run(self, step.text)
+        return self._run_statement(step.text)
+
+    def _run_statement(self, text: str) -> int:
         started = time.perf_counter()
         with watched(self.con) as pressed:
             result = self.con.execute(text)
@@ -71,7 +77,7 @@ class Session:
         return INTERRUPTED if pressed else 0
 
     def read(self, path: str) -> int:
-        """Run the script in a file; raises DataError where it cannot be read, or reads itself."""
+        """Run the script in a file; raises DataError for a file that cannot be read, or that reads itself."""
         if path in self._reading:
             raise DataError(f"{path!r} reads itself")
         with ExitStack() as stack:
@@ -79,23 +85,21 @@ class Session:
                 file = stack.enter_context(open(path, encoding="utf-8"))
                 script = file.read()
             except (OSError, UnicodeDecodeError) as problem:
-                raise DataError(
-                    f"cannot read {path!r}: {getattr(problem, 'strerror', None) or problem}"
-                ) from None
+                reason = getattr(problem, "strerror", None) or problem
+                raise DataError(f"cannot read {path!r}: {reason}") from None
             self._reading.append(path)
             stack.callback(self._reading.pop)
             return self.run(script)
 
     def show(self, result: Table) -> None:
-        """Write one result where results go."""
+        """Write one result in the current mode."""
         if self.fancy and self.mode == "table" and not self.file:
-            from sxq.shell import display
+            interactive.show_result(result, self.pager)
+        else:
+            self.write(MODES[self.mode](result))
 
-            return display.show(result, self.pager)
-        self.write(MODES[self.mode](result))
-
-    def write(self, lines) -> None:
-        """Write lines where results go."""
+    def write(self, lines: Iterable[str]) -> None:
+        """Write lines to the file that takes the results, or to stdout."""
         for line in lines:
             print(line, file=self.file or sys.stdout)
         (self.file or sys.stdout).flush()
@@ -103,10 +107,11 @@ class Session:
             self.output(None)
 
     def output(self, path: str | None, once: bool = False) -> None:
-        """Send results to a file, or back to stdout; raises DataError where it cannot be written."""
+        """Send results to a file, or back to stdout; raises DataError for a file that cannot be written."""
         if self.file:
             self.file.close()
-        self.file, self.once = None, once
+        self.file = None
+        self.once = once
         if path:
             try:
                 self.file = open(path, "w", encoding="utf-8")  # closed by the next `output`

@@ -1,60 +1,84 @@
-"""Dot-commands: what one says to the shell, not to the engine. One function each; its docstring is its help."""
+"""Dot-commands: commands to the shell, not to the engine. One function each; its docstring is its help."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from sxq.connection import Connection
 from sxq.errors import InvalidValue, UnknownName
 from sxq.language import keywords
 from sxq.language.manual import about
-from sxq.shell.modes import MODES
+from sxq.shell.output_modes import MODES
 from sxq.values.result import Result, Table
 
-if TYPE_CHECKING:
-    from sxq.shell.session import Session
+QUIT = -1  # returned by `run`: leave the shell
 
-QUIT = -1  # of `run`: leave the shell
+
+class CommandContext(Protocol):
+    """The parts of a `Shell` that dot-commands use."""
+
+    con: Connection
+    mode: str
+    timer: bool
+    pager: bool
+
+    def read(self, path: str) -> int: ...
+
+    def show(self, result: Table) -> None: ...
+
+    def write(self, lines: Iterable[str]) -> None: ...
+
+    def output(self, path: str | None, once: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)
 class Command:
-    """A dot-command: what follows its name, and the function."""
+    """A dot-command: the arguments that follow its name, and its function."""
 
     usage: str
     run: Callable[..., int | None]
 
     @property
     def summary(self) -> str:
+        """One line of help."""
         return self.run.__doc__.strip().split("\n")[0]
+
+    def takes(self, count: int) -> bool:
+        """Whether the command may be called with that many arguments."""
+        words = self.usage.split()
+        least = sum(not word.startswith("[") for word in words)
+        return least <= count and (count <= len(words) or self.usage.endswith("...]"))
 
 
 COMMANDS: dict[str, Command] = {}
 
 
-def run(session: "Session", text: str) -> int:
-    """Run one dot-command, given without its dot; the exit code, or QUIT. Raises UnknownName, InvalidValue."""
+def run(shell: CommandContext, text: str) -> int:
+    """Run one dot-command, given without its dot; return the exit code, or QUIT.
+
+    Raises UnknownName and InvalidValue.
+    """
     name, *_ = text.split(maxsplit=1) or [""]
-    try:
-        arguments = shlex.split(text)[1:]
-    except ValueError as problem:
-        if name.lower() != "print":  # which takes what stands there
-            raise InvalidValue(f".{text}: {str(problem).lower()}") from None
-        arguments = [text[len(name) :].strip()]
+    arguments = _arguments(name, text)
     if not name:
         raise InvalidValue("a dot without a command; .help lists them")
     if name.lower() not in COMMANDS:
         raise UnknownName("dot-command", name, COMMANDS)
     command = COMMANDS[name.lower()]
-    most, least = (
-        len(command.usage.split()),
-        len([word for word in command.usage.split() if word[0] != "["]),
-    )
-    if command.usage.endswith("...]"):
-        most = len(arguments)
-    if not least <= len(arguments) <= most:
+    if not command.takes(len(arguments)):
         raise InvalidValue(f".{text}: expected .{name.lower()} {command.usage}".rstrip())
-    return command.run(session, *arguments) or 0
+    return command.run(shell, *arguments) or 0
+
+
+def _arguments(name: str, text: str) -> list[str]:
+    """The words after the name, split as a Unix shell splits them."""
+    try:
+        return shlex.split(text)[1:]
+    except ValueError as problem:
+        if name.lower() != "print":  # which writes its text as it stands
+            raise InvalidValue(f".{text}: {str(problem).lower()}") from None
+        return [text[len(name) :].strip()]
 
 
 def dot(name: str, usage: str = ""):
@@ -68,14 +92,14 @@ def dot(name: str, usage: str = ""):
 
 
 @dot("help", "[WORD]")
-def _help(session, word=None):
+def _help(shell, word=None):
     """list the dot-commands, or say what one of them or a keyword of the language means"""
     if word is None:
         rows = [
             (f".{name} {command.usage}".rstrip(), command.summary)
             for name, command in COMMANDS.items()
         ]
-        return session.show(Table(["command", "what it does"], rows))
+        return shell.show(Table(["command", "what it does"], rows))
     command = COMMANDS.get(word.removeprefix("."))
     text = (
         f".{word.removeprefix('.')} {command.usage}: {command.summary}" if command else about(word)
@@ -84,21 +108,21 @@ def _help(session, word=None):
         raise UnknownName(
             "dot-command or keyword", word, [*COMMANDS, *sorted(map(str.lower, keywords()))]
         )
-    session.write([text])
+    shell.write([text])
 
 
 def _shows(name: str, statement: str, summary: str) -> None:
     """A dot-command that stands for a statement."""
 
-    def command(session):
-        session.show(session.con.execute(statement))
+    def command(shell):
+        shell.show(shell.con.execute(statement))
 
     command.__doc__ = summary
     dot(name)(command)
 
 
-for _what in ("graphs", "models", "measures", "generators", "queries", "settings"):
-    _shows(_what, f"SHOW {_what.upper()}", f"list the {_what}: SHOW {_what.upper()}")
+for _listed in ("graphs", "models", "measures", "generators", "queries", "settings"):
+    _shows(_listed, f"SHOW {_listed.upper()}", f"list the {_listed}: SHOW {_listed.upper()}")
 
 _TABLES = """SELECT CASE WHEN schema_name = 'main' THEN table_name ELSE schema_name || '.' || table_name END AS "table",
                     count(*) AS columns, string_agg(column_name, ', ' ORDER BY column_index) AS names
@@ -106,44 +130,44 @@ _TABLES = """SELECT CASE WHEN schema_name = 'main' THEN table_name ELSE schema_n
 
 
 @dot("tables", "[PART]")
-def _tables(session, part=""):
+def _tables(shell, part=""):
     """list tables and views, those whose name holds PART"""
-    session.show(session.con.execute(_TABLES, {"part": part}))
+    shell.show(shell.con.execute(_TABLES, {"part": part}))
 
 
 @dot("schema", "TABLE")
-def _schema(session, table):
+def _schema(shell, table):
     """list the columns of a table with their types"""
-    rows = session.con.execute(
+    rows = shell.con.execute(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = $name "
         "ORDER BY column_index",
         {"name": table},
     ).rows
     if not rows:
-        raise UnknownName("table", table, session.con.vocabulary().tables)
-    session.show(Table(["column", "type"], rows))
+        raise UnknownName("table", table, shell.con.vocabulary().tables)
+    shell.show(Table(["column", "type"], rows))
 
 
 @dot("mode", "[MODE]")
-def _mode(session, mode=None):
+def _mode(shell, mode=None):
     """how results are written: table, csv, json, markdown or line"""
     if mode is None:
-        return session.write([session.mode])
+        return shell.write([shell.mode])
     if mode not in MODES:
         raise UnknownName("mode", mode, MODES)
-    session.mode = mode
+    shell.mode = mode
 
 
 @dot("timer", "on|off")
-def _timer(session, switch):
+def _timer(shell, switch):
     """print the time of each statement"""
-    session.timer = _switched("timer", switch)
+    shell.timer = _switched("timer", switch)
 
 
 @dot("pager", "on|off")
-def _pager(session, switch):
+def _pager(shell, switch):
     """show in a pager what does not fit the terminal"""
-    session.pager = _switched("pager", switch)
+    shell.pager = _switched("pager", switch)
 
 
 def _switched(name: str, switch: str) -> bool:
@@ -153,77 +177,78 @@ def _switched(name: str, switch: str) -> bool:
 
 
 @dot("read", "FILE")
-def _read(session, path):
+def _read(shell, path):
     """run the script in a file; it stops at the first error"""
-    return session.read(path)
+    return shell.read(path)
 
 
 @dot("output", "[FILE]")
-def _output(session, path=None):
+def _output(shell, path=None):
     """write results to a file, or to the terminal again"""
-    session.output(path)
+    shell.output(path)
 
 
 @dot("once", "FILE")
-def _once(session, path):
+def _once(shell, path):
     """write the next result to a file"""
-    session.output(path, once=True)
+    shell.output(path, once=True)
 
 
 @dot("draw", "[RANK]")
-def _draw(session, rank=None):
+def _draw(shell, rank=None):
     """draw the explanations of the last EXPLAIN as text, or those of one rank"""
-    members = [e for e in _last(session) if rank is None or str(e.rank) == rank]
+    members = [e for e in _last(shell) if rank is None or str(e.rank) == rank]
     if not members:
         raise InvalidValue(
-            f".draw {rank}: the last answer has ranks {', '.join(str(e.rank) for e in _last(session))}"
+            f".draw {rank}: the last answer has ranks "
+            + ", ".join(str(e.rank) for e in _last(shell))
         )
     for e in members:
         flags = " and ".join(name for name in ("factual", "counterfactual") if getattr(e, name))
         title = f"{e.rank}: {e.size} {'edge' if e.size == 1 else 'edges'}, {flags}"
-        session.write([title, *(f"  {line}" for line in e.draw().split("\n")), ""])
+        shell.write([title, *(f"  {line}" for line in e.draw().split("\n")), ""])
 
 
 @dot("plot", "FILE")
-def _plot(session, path):
+def _plot(shell, path):
     """draw the last answer with matplotlib into a file, such as answer.png or answer.svg"""
-    _last(session).plot(path)
-    session.write([f"wrote {path}"])
+    _last(shell).plot(path)
+    shell.write([f"wrote {path}"])
 
 
 @dot("export", "FILE")
-def _export(session, path):
+def _export(shell, path):
     """write the last answer for other programs, as .graphml, .json or .csv"""
-    _last(session).export(path)
-    session.write([f"wrote {path}"])
+    _last(shell).export(path)
+    shell.write([f"wrote {path}"])
 
 
 @dot("report", "FILE")
-def _report(session, path):
+def _report(shell, path):
     """write the last answer as one page of HTML to look at in a browser"""
-    _last(session).to_html(path)
-    session.write([f"wrote {path}"])
+    _last(shell).to_html(path)
+    shell.write([f"wrote {path}"])
 
 
-def _last(session) -> Result:
-    if session.con.last_result is None:
+def _last(shell) -> Result:
+    if shell.con.last_result is None:
         raise InvalidValue("there is no answer yet to look at; EXPLAIN something first")
-    return session.con.last_result
+    return shell.con.last_result
 
 
 @dot("print", "[TEXT ...]")
-def _print(session, *words):
+def _print(shell, *words):
     """write TEXT where results go"""
-    session.write([" ".join(words)])
+    shell.write([" ".join(words)])
 
 
 @dot("quit")
-def _quit(session):
+def _quit(shell):
     """leave the shell; so does Ctrl-D"""
     return QUIT
 
 
 @dot("exit")
-def _exit(session):
+def _exit(shell):
     """the same as .quit"""
     return QUIT

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.errors import InvalidValue
-from sxq.storage.rows import Cursor, run
+from sxq.storage.rows import Cursor, run, run_named
 
 _QUERIES = """
-    SELECT query_id, text, m.name, g.name,
-           (SELECT count(*) FROM targets t WHERE t.query_id = q.query_id),
-           (SELECT count(*) FROM explanations e WHERE e.query_id = q.query_id),
+    SELECT query_id, text, m.name AS model, g.name AS graph,
+           (SELECT count(*) FROM targets t WHERE t.query_id = q.query_id) AS targets,
+           (SELECT count(*) FROM explanations e WHERE e.query_id = q.query_id) AS explanations,
            started_at, seconds, complete
     FROM queries q LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = q.graph_id
     ORDER BY query_id"""
 
 _EXPLANATIONS = """
     SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie, raw,
-           {'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus, 'conc': conc},
+           {'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
+            'conc': conc} AS columns,
            field_size, settings
     FROM explanations e JOIN queries USING (query_id) JOIN targets t USING (query_id, target)
     WHERE $query_id IS NULL OR query_id = $query_id
@@ -32,7 +33,7 @@ _EDGES = """
     ORDER BY explanation_edges.rowid"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QueryRow:
     """One EXPLAIN, as SHOW QUERIES lists it."""
 
@@ -47,9 +48,9 @@ class QueryRow:
     complete: bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredExplanation:
-    """One member of a stored answer, with all that is needed to measure it again."""
+    """One member of a stored answer, with everything that a new measurement needs."""
 
     explanation_id: int
     query_id: int
@@ -61,7 +62,7 @@ class StoredExplanation:
     counterfactual: bool
     tie: bool  # either flag may fall the other way
     raw: Mapping[str, float]
-    columns: Mapping[str, float | None]  # size and measures, as the columns have them
+    columns: Mapping[str, float | None]  # size and measures, by column
     field_size: int  # units of the target's field
     settings: Mapping[str, Any]  # of the query
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
@@ -69,7 +70,7 @@ class StoredExplanation:
 
 def queries(cursor: Cursor) -> list[QueryRow]:
     """Every query, the oldest first."""
-    return [QueryRow(*row) for row in run(cursor, _QUERIES)]
+    return [QueryRow(**row) for row in run_named(cursor, _QUERIES)]
 
 
 def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
@@ -80,10 +81,13 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
         last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]
         stored = f"the last is {last}" if last else "none is stored yet"
         raise InvalidValue(f"no query {query_id}; {stored}")
-    edges = defaultdict(list)
+    edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     for explanation_id, src, dst in run(cursor, _EDGES, {"query_id": query_id}):
         edges[explanation_id].append((src, dst))
     return [
-        StoredExplanation(*row[:-1], json.loads(row[-1]), tuple(edges[row[0]]))
-        for row in run(cursor, _EXPLANATIONS, {"query_id": query_id})
+        StoredExplanation(
+            **{**row, "settings": json.loads(row["settings"])},
+            edges=tuple(edges[row["explanation_id"]]),
+        )
+        for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
     ]

@@ -13,8 +13,9 @@ from typing import Any
 import duckdb
 
 from sxq.errors import SQLError
+from sxq.values.frames import frame
 
-# pandas types as in DuckDB's own df(); what is not named here is left to pandas
+# pandas types as in DuckDB's own df(); pandas infers the types that are not named here
 _DTYPES = {
     "TINYINT": "int8",
     "SMALLINT": "int16",
@@ -48,7 +49,7 @@ _NULLABLE = {  # the same, for a column that holds NULL
 
 
 @dataclass(frozen=True)
-class Table:
+class SqlResult:
     """A result read completely; a statement without a result has no columns, or DuckDB's own count."""
 
     columns: tuple[str, ...] = ()
@@ -57,17 +58,14 @@ class Table:
 
     def df(self):
         """A pandas DataFrame with the column types DuckDB would give it."""
-        import pandas
-
-        values = [[row[i] for row in self.rows] for i in range(len(self.columns))]
-        typed = zip(values, map(_dtype, self.types, values))
-        series = [pandas.Series(column, dtype=dtype) for column, dtype in typed]
-        frame = pandas.DataFrame(dict(enumerate(series)))  # two columns may have one name
-        frame.columns = list(self.columns)
-        return frame
+        dtypes = [
+            _dtype(kind, any(row[i] is None for row in self.rows))
+            for i, kind in enumerate(self.types)
+        ]
+        return frame(self.columns, self.rows, dtypes)
 
 
-def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> Table:
+def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> SqlResult:
     """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt."""
     try:
         return _interruptible(
@@ -90,27 +88,28 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _dtype(kind: str, values: list) -> str | None:
+def _dtype(kind: str, has_nulls: bool) -> str | None:
     if kind.endswith("]"):
         return "object"
     dtype = _DTYPES.get(kind.partition("(")[0])
-    return _NULLABLE.get(dtype, dtype) if None in values else dtype
+    return _NULLABLE.get(dtype, dtype) if has_nulls else dtype
 
 
-def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> Table:
+def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> SqlResult:
     connection.execute(sql, parameters)
     if connection.description is None:  # nothing but comments
-        return Table()
+        return SqlResult()
     columns = tuple(column[0] for column in connection.description)
     types = tuple(str(column[1]) for column in connection.description)
-    return Table(columns, types, connection.fetchall())
+    return SqlResult(columns, types, connection.fetchall())
 
 
-def _interruptible(work: Callable[[], Table], interrupt: Callable[[], None]) -> Table:
+def _interruptible(work: Callable[[], SqlResult], interrupt: Callable[[], None]) -> SqlResult:
     if threading.current_thread() is not threading.main_thread():
         return work()  # Python tells only the main thread of Ctrl-C
     outcome: dict[str, Any] = {}
-    done, interrupted = threading.Event(), False
+    done = threading.Event()
+    interrupted = False
     threading.Thread(target=_deliver, args=(work, outcome, done), daemon=True).start()
     while not done.is_set():
         try:
@@ -125,7 +124,7 @@ def _interruptible(work: Callable[[], Table], interrupt: Callable[[], None]) -> 
     return outcome["table"]
 
 
-def _deliver(work: Callable[[], Table], outcome: dict[str, Any], done: threading.Event) -> None:
+def _deliver(work: Callable[[], SqlResult], outcome: dict[str, Any], done: threading.Event) -> None:
     try:
         outcome["table"] = work()
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Pre-trained attributors in the table `refines`, and what they think of edges in `saliency`."""
+"""Pre-trained attributors in the table `refines`, and the values that they give to edges in `saliency`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from sxq.storage.keys import key_array
-from sxq.storage.models import to_json
-from sxq.storage.names import KINDS, claim
-from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run
+from sxq.storage.key_columns import key_array
+from sxq.storage.model_rows import to_json
+from sxq.storage.named_rows import KINDS, claim
+from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run_named
 
 _REFINE = KINDS["refine"]
-_SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name, g.name, r.spec, r.weights
+_SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name AS model, g.name AS graph, r.spec, r.weights
              FROM refines r LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = r.graph_id
              WHERE r.dropped_at IS NULL ORDER BY r.name"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RefineRow:
     """A set of pre-trained attributors."""
 
@@ -35,38 +35,22 @@ class RefineRow:
 def save(
     cursor: Cursor,
     name: str,
-    model_id: int,
-    graph_id: int,
-    content_hash: str,
-    spec: Mapping[str, Any],
-    weights: bytes,
+    row: Mapping[str, Any],
     saliency: Mapping[str, Sequence],
     replace: bool,
 ) -> int:
-    """Store attributors under `name`, with the columns of `saliency`, all or nothing; return their id."""
+    """Store attributors under `name`, with the columns of `saliency`, all or nothing; return their id.
+
+    row  model_id, graph_id, content_hash, spec and weights
+    """
     held = claim(
-        cursor,
-        _REFINE,
-        name,
-        {"model_id": model_id, "graph_id": graph_id, "content_hash": content_hash},
-        replace,
+        cursor, _REFINE, name, {column: row[column] for column in _REFINE.content}, replace
     )
     if held is not None:
         return held
     (refine_id,) = next_ids(cursor, "refine_ids")
-    insert(
-        cursor,
-        "refines",
-        {
-            "refine_id": refine_id,
-            "name": name,
-            "model_id": model_id,
-            "graph_id": graph_id,
-            "content_hash": content_hash,
-            "spec": to_json(spec),
-            "weights": weights,
-        },
-    )
+    own = {"refine_id": refine_id, "name": name, "spec": to_json(row["spec"])}
+    insert(cursor, "refines", {**row, **own})
     arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
     insert_arrays(
         cursor,
@@ -84,4 +68,5 @@ def load(cursor: Cursor, name: str) -> RefineRow | None:
 
 def listing(cursor: Cursor) -> list[RefineRow]:
     """All named attributors, by name."""
-    return [RefineRow(*row[:6], json.loads(row[6]), row[7]) for row in run(cursor, _SELECT)]
+    rows = run_named(cursor, _SELECT)
+    return [RefineRow(**{**row, "spec": json.loads(row["spec"])}) for row in rows]

@@ -1,6 +1,6 @@
-"""While a statement runs: a line of progress on a terminal, and what Ctrl-C means.
+"""What happens while a statement runs: a terminal shows a line of progress, and Ctrl-C stops the query.
 
-The first Ctrl-C stops the query, which returns what it found, marked incomplete; the second aborts.
+The first Ctrl-C stops the query, which returns what it found so far, marked incomplete; the second aborts it.
 """
 
 import os
@@ -19,7 +19,10 @@ BAR = 16  # characters
 
 @contextmanager
 def watched(con: Connection) -> Iterator[list[bool]]:
-    """Progress on a terminal's stderr, and Ctrl-C as `con.interrupt()`; yields a list that is filled when pressed."""
+    """Show progress on a terminal's stderr, and turn Ctrl-C into `con.interrupt()`.
+
+    Yields a list that is empty until Ctrl-C is pressed.
+    """
     pressed: list[bool] = []
     terminal = sys.stderr.isatty()
 
@@ -43,11 +46,11 @@ def watched(con: Connection) -> Iterator[list[bool]]:
 
 def _show(news: Any) -> None:
     width = shutil.get_terminal_size().columns
-    print(f"{CLEAR}{line(news)[: width - 1]}", end="", file=sys.stderr, flush=True)
+    print(f"{CLEAR}{progress_line(news)[: width - 1]}", end="", file=sys.stderr, flush=True)
 
 
-def line(news: Any) -> str:
-    """One line of progress: `execution.Progress` with a bar, anything else as it says itself."""
+def progress_line(news: Any) -> str:
+    """One line of progress: a bar where `news` has a share (`execution.Progress`), then its text."""
     share = getattr(news, "share", None)
     if share is None:
         return str(news)

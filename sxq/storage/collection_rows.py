@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sxq.storage import graphs
-from sxq.storage.keys import key_array, key_type, read_keys
-from sxq.storage.names import KINDS, claim, resolve
+from sxq.storage import graph_rows
+from sxq.storage.key_columns import key_array, key_type, read_keys
+from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import Cursor, insert_arrays, object_array, run
 
 _COLLECTION = KINDS["graphs"]
@@ -22,14 +22,16 @@ def save(
     name: str,
     content_hash: str,
     columns: Mapping[str, Any],
+    *,
     undirected: bool,
     replace: bool,
 ) -> int:
-    """Store a collection under `name` and return its id; see names.py for names in use."""
+    """Store a collection under `name` and return its id; see named_rows.py for names in use."""
     held = claim(cursor, _COLLECTION, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
-    sizes, number = np.diff(columns["node_ptr"]), np.arange(len(columns["node_ptr"]) - 1)
+    sizes = np.diff(columns["node_ptr"])
+    number = np.arange(len(sizes))
     keys = number if columns["keys"] is None else key_array(columns["keys"])
     classes = None if columns["y"] is None else len(np.unique(columns["y"]))
     row = {
@@ -42,7 +44,7 @@ def save(
     }
     owner = np.repeat(number, sizes)
     local = np.arange(len(owner)) - columns["node_ptr"][owner]
-    graph_id = graphs.save_parts(
+    graph_id = graph_rows.save_parts(
         cursor, {**columns["union"], "keys": columns["node_keys"]}, row, keys[owner], local
     )
     arrays = {
@@ -72,8 +74,9 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
         " ORDER BY number",
         [graph_id],
     ).fetchnumpy()
-    union = graphs.load(cursor, graph_id)
-    node_keys, union["keys"] = union["keys"], None
+    union = graph_rows.load(cursor, graph_id)
+    node_keys = union["keys"]
+    union["keys"] = None
     label, split = (
         None if np.ma.getmaskarray(read[name]).all() else read[name] for name in ("label", "split")
     )

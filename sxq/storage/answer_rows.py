@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.storage.keys import key_array
-from sxq.storage.models import to_json
+from sxq.storage.key_columns import key_array
+from sxq.storage.model_rows import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run
-from sxq.storage.table import plain
+from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
 # columns of `targets` that a report fills in; its attributes have the same names

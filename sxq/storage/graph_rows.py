@@ -13,16 +13,25 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.storage.keys import key_array, key_type, read_keys
-from sxq.storage.names import KINDS, claim, resolve
-from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, object_array, run
-from sxq.storage.table import plain
+from sxq.storage.key_columns import key_array, key_type, read_keys
+from sxq.storage.named_rows import KINDS, claim, resolve
+from sxq.storage.rows import (
+    Cursor,
+    append,
+    insert,
+    insert_arrays,
+    next_ids,
+    object_array,
+    run,
+    run_named,
+)
+from sxq.storage.user_sql import plain
 
-_PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # what a graph may have or not
+_PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # the parts that a graph may lack
 _GRAPH = KINDS["graph"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GraphRow:
     """A registered graph, without its arrays."""
 
@@ -30,7 +39,7 @@ class GraphRow:
     name: str
     content_hash: str
     num_nodes: int
-    num_edges: int  # directed
+    num_edges: int  # directed edges
     num_features: int
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
@@ -42,10 +51,11 @@ def save(
     name: str,
     content_hash: str,
     columns: Mapping[str, Any],
+    *,
     undirected: bool,
     replace: bool,
 ) -> int:
-    """Store a graph under `name` and return its id; see names.py for names in use."""
+    """Store a graph under `name` and return its id; see named_rows.py for names in use."""
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
@@ -97,12 +107,12 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
 
 def listing(cursor: Cursor) -> list[GraphRow]:
     """Every named graph, by name."""
-    rows = run(
+    rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
         " undirected, num_graphs FROM graphs WHERE dropped_at IS NULL ORDER BY name",
     )
-    return [GraphRow(*row) for row in rows]
+    return [GraphRow(**row) for row in rows]
 
 
 def _save_row(
@@ -184,7 +194,9 @@ def _attribute(name: str, value: Any) -> Any:
 
 
 def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
-    (src, dst), weight, attr = columns["edge_index"], columns["edge_weight"], columns["edge_attr"]
+    src, dst = columns["edge_index"]
+    weight = columns["edge_weight"]
+    attr = columns["edge_attr"]
     arrays = {
         "edge": np.arange(len(src)),
         "src": src,

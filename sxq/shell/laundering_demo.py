@@ -1,6 +1,7 @@
 """`sxq demo laundering`: from two tables to the schemes behind an account, and how many of them are found.
 
-A bank is made up (bank.py), so that the truth is known; everything after that is what a user would type.
+The bank is synthetic (synthetic_bank.py), so that the truth is known; everything after that is what a user would
+type.
 """
 
 import sys
@@ -9,9 +10,9 @@ from dataclasses import fields
 from sxq.connection import Connection
 from sxq.language import literal
 from sxq.pictures.words import meaning
-from sxq.shell.bank import Bank, generate
-from sxq.shell.session import Session
-from sxq.shell.watching import watched
+from sxq.shell.progress import watched
+from sxq.shell.shell import Shell
+from sxq.shell.synthetic_bank import Bank, generate
 from sxq.values.result import Result, Table
 
 TABLES = """
@@ -23,15 +24,16 @@ CREATE OR REPLACE TABLE planted (scheme INTEGER, kind VARCHAR, collector VARCHAR
 """
 STEPS = (
     (
-        "A bank with planted schemes: what the model may see, and what it may not.",
+        "A bank with planted schemes: the columns of the accounts, by role.",
         "SELECT role, count(*) AS accounts, round(avg(days)) AS days, round(avg(volume), 1) AS volume,\n"
         "       round(avg(fees), 2) AS fees, any_value(label) AS illicit\n"
         "FROM accounts GROUP BY role ORDER BY accounts DESC",
     ),
     (
-        "A graph from the two tables; accounts keep their names, `role` stays out of the model's sight.",
+        "A graph from the two tables; accounts keep their names, and the model does not see `role`.",
         "CREATE OR REPLACE GRAPH bank\n"
-        "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role FROM accounts)\n"
+        "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role\n"
+        "              FROM accounts)\n"
         "       EDGES (SELECT payer, payee FROM transfers)",
     ),
     (
@@ -39,12 +41,12 @@ STEPS = (
         "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)",
     ),
     (
-        "Why does it flag whom it flags? A hundred collectors explained in one statement, by members that differ.",
+        "Why does it flag an account? A hundred collectors explained in one statement, by members that differ.",
         "EXPLAIN NODES (SELECT DISTINCT collector FROM planted ORDER BY collector LIMIT 100)\n"
         "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
     ),
     (
-        "Every edge of every explanation against what was planted.",
+        "Every edge of every explanation, compared with the planted schemes.",
         "CREATE OR REPLACE TABLE members AS\n"
         "SELECT target, rank, count(*) AS edges, count(scheme) AS planted, count(*) FILTER (kind = 'chain') AS chain,\n"
         "       count(*) FILTER (kind = 'spindle') AS spindle\n"
@@ -53,12 +55,13 @@ STEPS = (
         "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank",
     ),
     (
-        "How much of what they show was planted? `chance` is what edges drawn blindly from the fields would score.",
+        "What share of the shown edges was planted? `chance` is the share among all edges of the fields.",
         "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
         "       round(sum(planted) / sum(m.edges), 3) AS precision,\n"
         "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
         "FROM members m JOIN targets USING (target)\n"
-        "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector) ON collector = target\n"
+        "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector)\n"
+        "  ON collector = target\n"
         "WHERE query_id = (SELECT max(query_id) FROM queries)",
     ),
     (
@@ -71,9 +74,9 @@ STEPS = (
         "GROUP BY shows ORDER BY members DESC",
     ),
     (
-        "And of what was planted within three hops, how much do the answers hold? `found`: the share of schemes with\n"
-        "-- an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
-        "-- Members of more than half their field are left out here: who shows everything misses nothing.",
+        "And what share of the schemes planted within three hops do the answers show? `found`: the share of schemes\n"
+        "-- with an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
+        "-- Members of more than half their field are left out here: a member that shows everything misses nothing.",
         "WITH visible AS (\n"
         "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
         "  FROM planted p JOIN members ON collector = target\n"
@@ -83,7 +86,9 @@ STEPS = (
         "             WHERE query_id = (SELECT max(query_id) FROM queries) AND 2 * size <= field_size) e\n"
         "    ON e.target = collector AND src = payer AND dst = payee\n"
         "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
-        "schemes AS (SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held FROM visible GROUP BY ALL)\n"
+        "schemes AS (\n"
+        "  SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held\n"
+        "  FROM visible GROUP BY ALL)\n"
         "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
         "       round(sum(held) / sum(edges), 3) AS recall\n"
         "FROM schemes GROUP BY kind ORDER BY kind",
@@ -96,26 +101,28 @@ ORDER BY sum(planted) / sum(edges) DESC, max(edges) DESC, target LIMIT 1"""
 
 
 def laundering(path: str, page: str) -> int:
-    """Tell the story into the database at `path` and the page at `page`; the exit code."""
+    """Run the demo into the database at `path` and the page at `page`; return the exit code."""
     with Connection(path) as con, watched(con) as pressed:
         fill(con, generate())
-        session = Session(con)
+        shell = Shell(con)
         for title, statement in STEPS:
-            result = _step(session, title, statement)
+            result = _step(shell, title, statement)
             if pressed:
                 return 130
         account = con.execute(ONE).fetchone()
         if account is None:
             print("-- No account has members that show one scheme each; see the table `members`.")
             return 0
-        key = literal(str(account[0]))  # it comes from a table of the file, whoever wrote it
+        key = literal(
+            str(account[0])
+        )  # quoted: it comes from a table of the file, and anyone may have written that
         result = _step(
-            session,
+            shell,
             "One account that both schemes serve, with members that show one each.",
             f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
         )
         _step(
-            session,
+            shell,
             "What each of them shows.",
             f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank",
         )
@@ -127,7 +134,7 @@ def laundering(path: str, page: str) -> int:
 
 
 def fill(con: Connection, bank: Bank) -> None:
-    """The tables of a bank."""
+    """Create and fill the tables of a bank."""
     con.execute(TABLES)
     for table in fields(Bank):
         columns = [list(column) for column in zip(*getattr(bank, table.name))]
@@ -136,18 +143,18 @@ def fill(con: Connection, bank: Bank) -> None:
         )
 
 
-def _step(session: Session, title: str, statement: str) -> Table:
+def _step(shell: Shell, title: str, statement: str) -> Table:
     indented = statement.replace("\n", "\n...> ")
     print(f"-- {title}\nsxq> {indented};")
-    result = session.con.execute(statement)
+    result = shell.con.execute(statement)
     if isinstance(result, Result) and len(result.targets) > 1:
         print(result.summary())  # a hundred skylines are too many to read
     else:
-        session.show(result)
+        shell.show(result)
     print()
     return result
 
 
 def command() -> str:
-    """How the user called us."""
+    """The command that started this program."""
     return "sxq" if sys.argv[0].endswith("sxq") else f"{sys.executable} -m sxq"

@@ -1,29 +1,32 @@
-"""A bank that never was: accounts, transfers, and two laundering schemes planted among them.
+"""A synthetic bank: accounts, transfers, and two laundering schemes planted among them.
 
-*Peel chain*: dirty money goes from hand to hand; every mule peels a little off for itself and sends the rest on, until
-it reaches a collector. *Spindle*: one source splits a sum among several mules, who all pay the same collector.
-Collectors look like shops: many payments come in, from many accounts. What gives them away is who pays them, so a model
-must look at edges, and it is known which. Some collectors are served by both schemes.
+*Peel chain*: dirty money goes from hand to hand; every mule keeps a little and sends the rest on, until it reaches a
+collector. *Spindle*: one source splits a sum among several mules, who all pay the same collector. Collectors look like
+shops: many accounts pay them. Only their payers give them away, so a model must look at edges, and the true edges are
+known. Some collectors are served by both schemes.
 
-Mules' own columns differ from honest accounts' only on average; shops and collectors come from one distribution.
+The columns of mules differ from those of honest accounts only on average; the columns of shops and collectors come
+from one distribution.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-HONEST, SHOPS, COLLECTORS = 1200, 150, 150
+HONEST = 1200  # accounts
+SHOPS = 150
+COLLECTORS = 150
 BOTH = 0.3  # share of collectors that chain and spindle serve
-CHAIN, MULES = (3, 5), (3, 5)  # least and most hops of a chain, mules of a spindle
+CHAIN = (3, 5)  # least and most hops of a chain
+MULES = (3, 5)  # least and most mules of a spindle
 
 
 @dataclass
 class Bank:
     """Rows of the tables `accounts`, `transfers` and `planted`."""
 
-    accounts: list[tuple] = field(
-        default_factory=list
-    )  # account, days, volume, fees, label, role, split
+    # account, days, volume, fees, label, role, split
+    accounts: list[tuple] = field(default_factory=list)
     transfers: list[tuple] = field(default_factory=list)  # payer, payee, amount
     planted: list[tuple] = field(default_factory=list)  # scheme, kind, collector, payer, payee, hop
 
@@ -35,7 +38,9 @@ def generate(seed: int = 0) -> Bank:
 
 class _Builder:
     def __init__(self, random: Random):
-        self.random, self.bank, self.schemes = random, Bank(), 0
+        self.random = random
+        self.bank = Bank()
+        self.schemes = 0
         people = [self._account("honest") for _ in range(HONEST)]
         shops = [self._account("shop") for _ in range(SHOPS)]
         for person in people:
@@ -49,8 +54,9 @@ class _Builder:
             self._collector(people)
 
     def _account(self, role: str) -> str:
-        """A new account; what its columns say is all a model sees of it."""
-        random, fresh = self.random, role in ("mule", "source")
+        """A new account; a model sees its columns and nothing else of it."""
+        random = self.random
+        fresh = role in ("mule", "source")
         days = random.gauss(300 if fresh else 420, 130)
         volume = random.gauss(8.0 if role in ("shop", "collector") else 6.5, 1.0)
         fees = random.gauss(1.6 if fresh else 1.0, 0.45)
@@ -93,7 +99,8 @@ class _Builder:
 
     def _spindle(self, collector: str) -> Iterator[tuple]:
         """One source, several mules, one collector."""
-        source, amount = self._account("source"), self.random.uniform(20_000, 60_000)
+        source = self._account("source")
+        amount = self.random.uniform(20_000, 60_000)
         mules = [self._account("mule") for _ in range(self.random.randint(*MULES))]
         for mule in mules:
             yield source, mule, amount / len(mules), 2

@@ -1,15 +1,15 @@
-"""`sxq demo`: the main job on real input, start to end: a graph, a trained model, one member explained.
+"""`sxq demo`: the main job on real input: load a graph, train a model, explain one member.
 
 The input is Zachary's karate club as PyG ships it: 34 members, their friendships, and the four groups they split into.
 """
 
 from sxq.connection import Connection
 from sxq.pictures.words import meaning
-from sxq.shell.session import Session
-from sxq.shell.story import command
-from sxq.shell.watching import watched
+from sxq.shell.laundering_demo import command
+from sxq.shell.progress import watched
+from sxq.shell.shell import Shell
 
-MEMBER = 19  # a member who needs its friends: without any edge the model would say otherwise
+MEMBER = 19  # a member who needs its friends: without edges the prediction changes
 
 SCRIPT = (
     "CREATE OR REPLACE GRAPH karate FROM DATASET 'KarateClub'",
@@ -18,13 +18,13 @@ SCRIPT = (
 )
 
 
-def demo(path: str) -> int:
-    """Run the demo into the database at `path`; the exit code."""
+def karate(path: str) -> int:
+    """Run the demo into the database at `path`; return the exit code."""
     with Connection(path) as con, watched(con) as pressed:
         for statement in SCRIPT:
             print(f"sxq> {statement};")
             result = con.execute(statement)
-            Session(con).show(result)
+            Shell(con).show(result)
             print()
             if pressed:
                 return 130

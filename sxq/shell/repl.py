@@ -1,0 +1,93 @@
+"""The prompt: read a statement, run it, show the result, and go on after an error.
+
+A terminal that can move its cursor gets the editor; any other (TERM=dumb) gets a plain prompt.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sxq.connection import Connection
+from sxq.errors import Error
+from sxq.language import complete
+from sxq.shell import interactive
+from sxq.shell.dot_commands import QUIT
+from sxq.shell.shell import Shell, format_error
+
+GREETING = "sxq: end statements with ; — .help lists the dot-commands, Ctrl-D leaves"
+
+
+def run_prompt(con: Connection, mode: str = "table", init: bool = True) -> int:
+    """Read and run statements until Ctrl-D; return the exit code.
+
+    Before the first prompt the script in ~/.sxqrc runs (SXQ_INIT names another). The history of
+    inputs is kept in ~/.sxq_history (SXQ_HISTORY names another file).
+    """
+    fancy = os.environ.get("TERM", "dumb") != "dumb" and sys.stdout.isatty()
+    shell = Shell(con, mode, fancy)
+    if init:
+        _guarded(shell, lambda: _read_init(shell))
+    print(GREETING, file=sys.stderr)
+    read = _editor(con) if fancy else _plain_line
+    with suppress(EOFError):
+        while _turn(shell, read) != QUIT:
+            pass
+    shell.output(None)
+    return 0
+
+
+def _turn(shell: Shell, read: Callable[[], str]) -> int:
+    try:
+        text = read()
+    except KeyboardInterrupt:
+        return 0  # the line is cleared
+    return _guarded(shell, lambda: shell.run(text))
+
+
+def _guarded(shell: Shell, action: Callable[[], int]) -> int:
+    try:
+        return action()
+    except Error as problem:
+        _print_error(shell, problem)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    return 0
+
+
+def _print_error(shell: Shell, problem: Error) -> None:
+    if shell.fancy:
+        interactive.show_error(problem, shell.step)
+    else:
+        print(f"Error: {format_error(problem)}", file=sys.stderr)
+
+
+def _read_init(shell: Shell) -> int:
+    path = Path(os.environ.get("SXQ_INIT") or Path.home() / ".sxqrc")
+    return shell.read(str(path)) if path.is_file() else 0
+
+
+def _editor(con: Connection) -> Callable[[], str]:
+    return interactive.editor(con, os.environ.get("SXQ_HISTORY", str(Path.home() / ".sxq_history")))
+
+
+def _plain_line() -> str:
+    """Read lines up to the end of a statement.
+
+    Raises EOFError at the end of the input, and KeyboardInterrupt for Ctrl-C.
+    """
+    lines: list[str] = []
+    while not lines or not (complete("\n".join(lines)) or lines[0].lstrip().startswith(".")):
+        try:
+            lines.append(input("sxq> " if not lines else "...> "))
+        except EOFError:
+            if not lines:
+                raise
+            return "\n".join(lines)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            raise
+        if not "".join(lines).strip():
+            lines = []
+    return "\n".join(lines)
