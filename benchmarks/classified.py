@@ -15,13 +15,13 @@ import data
 import numpy as np
 import torch
 
-from sxq.execution import register
 from sxq.generators.explainers.mask_to_subgraphs import top
 from sxq.generators.protocol import Subject
 from sxq.graph import Field, Graph, GraphSet, whole
-from sxq.graph.collecting import read_graphs
+from sxq.graph.collection_readers import read_graphs
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
+from sxq.inference.registration import register
 from sxq.models import ArchitectureSpec, accuracies, build, load_weights, train
 from sxq.models.training import training_split
 from sxq.scoring import attribution as metrics

@@ -29,8 +29,8 @@ import torch
 from known import Known
 from suites import TOP, Suite, suite
 
-from sxq.execution import pretrain
 from sxq.graph import induced_edges
+from sxq.models.refine.pretrain import pretrain
 from sxq.planning.settings import SETTINGS
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.indicators import nigd, nipf, nms

@@ -47,7 +47,7 @@ import torch
 from classified import Case, Fared, timed
 from contenders import BEAM, RANKINGS, ceiling, learned, skyline, verified
 
-from sxq.execution import pretrain
+from sxq.models.refine.pretrain import pretrain
 from sxq.scoring import attribution as metrics
 
 LEARNED = ("pgexplainer", "refine_ct", "refine_ft", "refine")

@@ -7,13 +7,13 @@ from functools import cache
 import data
 import numpy as np
 
-from sxq import execution
 from sxq.execution.target import Found, Job, Target
 from sxq.execution.verifier import Verifier
 from sxq.graph import Graph, extract
 from sxq.graph.generated import ba_shapes
+from sxq.inference.registration import register
 from sxq.models import train
-from sxq.models.borrow import forward_full
+from sxq.models.borrow import Model, forward_full
 from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES
 
@@ -29,7 +29,7 @@ class Suite:
 
     name: str
     graph: Graph
-    model: execution.Model
+    model: Model
     targets: tuple[int, ...]
     directed: bool = False
 
@@ -76,9 +76,9 @@ def suite(name: str) -> Suite:
 
 
 @cache
-def _cora() -> tuple[Graph, execution.Model]:
+def _cora() -> tuple[Graph, Model]:
     graph = data.graph("cora")
-    return graph, execution.register(data.model("cora", graph), graph, layers=3)
+    return graph, register(data.model("cora", graph), graph, layers=3)
 
 
 @cache
@@ -110,7 +110,7 @@ def more_cora() -> Suite:
 def facebook() -> Suite:
     """20 pages with hubs in their fields: 14 at random, and 6 beside the largest hubs."""
     graph = data.graph("facebook")
-    model = execution.register(data.model("facebook", graph), graph, layers=3)
+    model = register(data.model("facebook", graph), graph, layers=3)
     hubs = np.argsort(-np.bincount(graph.edge_index[1], minlength=graph.num_nodes), kind="stable")[
         :6
     ]
@@ -125,7 +125,7 @@ def shapes() -> Suite:
     """50 nodes of BA-Shapes' houses, the small model trained here (92 % right); the houses are the ground truth."""
     graph = ba_shapes()
     trained = train(graph, (("hidden", 20), ("epochs", 3000), ("weight_decay", 0)))
-    model = execution.register(trained.module, graph, layers=3)
+    model = register(trained.module, graph, layers=3)
     housed = np.flatnonzero(graph.y > 0)
     return Suite(
         "ba-shapes",

@@ -16,8 +16,8 @@ import torch
 from quality import calls
 from suites import TOP, Suite
 
-from sxq import execution
 from sxq.graph.generated import ba_shapes, motif_edges, tree_cycles
+from sxq.inference.registration import register
 from sxq.models import train
 from sxq.planning.settings import SETTINGS
 from sxq.scoring.indicators import Agreement, agreement
@@ -60,7 +60,7 @@ def main() -> None:
 def suite(name: str, graph, architecture: str, epochs: int, targets: int) -> tuple[Suite, float]:
     """Nodes of motifs, and how often the model is right."""
     trained = train(graph, (("architecture", architecture), ("epochs", epochs), *TRAINING))
-    model = execution.register(trained.module, graph, layers=3)
+    model = register(trained.module, graph, layers=3)
     inside = np.flatnonzero(np.array(graph.attributes["motif"]) >= 0)
     chosen = np.random.default_rng(0).choice(inside, targets, replace=False).tolist()
     return Suite(name, graph, model, tuple(chosen)), float(

@@ -23,12 +23,12 @@ import naive
 import numpy as np
 import torch
 
-from sxq import execution
 from sxq.execution.executor import Profile, run
 from sxq.execution.target import Job, Target
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import Field, Graph
 from sxq.inference.choose import open_backend
+from sxq.inference.registration import register
 from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 def compare(name: str, graph: Graph, module, targets: list[int], budget: int) -> dict:
     """Rates of the engine and of the naive verifier on the same candidates, printed and returned."""
-    model = execution.register(module, graph, layers=3)
+    model = register(module, graph, layers=3)
     with memory.Growth() as recording:
         all_rounds = record(graph, model, targets, budget)
     each = [of_target(all_rounds, target) for target in targets]
@@ -152,7 +152,7 @@ def by_depth(graph: Graph, targets: list[int]) -> dict[int, float]:
     """Median microseconds per candidate of GCNs with 1 to 4 layers, printed and returned."""
     found = {}
     for layers in range(1, 5):
-        model = execution.register(data.model("cora", graph, layers=layers), graph, layers=layers)
+        model = register(data.model("cora", graph, layers=layers), graph, layers=layers)
         all_rounds = record(graph, model, targets, 500)
         each = [of_target(all_rounds, target) for target in targets]
         found[layers] = float(

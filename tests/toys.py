@@ -70,7 +70,7 @@ class Votes(nn.Module):
 def write_files(folder: Path) -> None:
     """votes and gossip, one and two layers of identities, and heed, a GAT; graph files, right and wrong."""
     for name, layers in (("votes", 1), ("gossip", 2)):
-        module = learning.build(ArchitectureSpec("gin", 2, 2, layers, 2))
+        module = learning.build(ArchitectureSpec("gin", 2, 2, layers=layers, hidden=2))
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))

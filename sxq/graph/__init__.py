@@ -1,7 +1,21 @@
-"""Graphs as compressed in-edge lists, and the receptive fields cut out of them. numpy only.
+"""Graphs as compressed in-edge lists, and the receptive fields cut out of them. Imports only numpy.
 
-The verb: `extract(graph, target, hops, halo, directed)` gives a `Field`, `whole(graph, directed)` that of a
-graph to be explained as a whole. `readers` makes graphs of files and tables.
+The verbs: `extract(graph, target, hops, halo, directed)` returns the `Field` of a node, and
+`whole(graph, directed)` that of a whole graph; `readers` makes graphs from files and tables.
+
+The files in reading order:
+
+    csr                  `Graph`: arrays by node and edge, and the in-edges of every node
+    keys                 the user's names of nodes and graphs
+    readers              graphs from files and tables
+    collection           `GraphSet`: many graphs under one name
+    collection_readers   collections from files and tables
+    generated            generated graphs with a known ground truth
+    field                `Field`: the units that can be removed for one target, and the halo
+    whole                `WholeGraph`: a whole graph as the field of one target
+    bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
+    embedding            the place of subgraphs in the space of their features
+    node2vec             vectors of nodes by their neighbourhoods, without features
 """
 
 from sxq.graph.collection import GraphSet

@@ -1,6 +1,7 @@
 """The codings of candidates' bits; no other module packs, unpacks or hashes candidates.
 
-A candidate of a field with U units is a set of units, and has five codings, in rows of n candidates:
+A candidate of a field with U units is a set of units, and has five codings, in rows of n
+candidates:
 
     bits     [n, U] bool                    for reading and changing single units
     packed   [n, ceil(U / 8)] uint8         one bit per unit, the first in the highest bit: stored,
@@ -11,9 +12,9 @@ A candidate of a field with U units is a set of units, and has five codings, in 
     hash     [n] uint64                     the sum of its units' random numbers modulo 2^64, so that
                                             adding or removing a unit adds or subtracts one number
 
-and one in columns: *columns* [U, ceil(n / 64)] uint64, where a word holds one unit of 64 candidates.
-Bits beyond the last unit (of columns: beyond the last candidate) are zero in every coding. All but
-hashes can be decoded.
+and one in columns: *columns* [U, ceil(n / 64)] uint64, where a word holds one unit of 64
+candidates. Bits beyond the last unit (of columns: beyond the last candidate) are zero in every
+coding. All but hashes can be decoded.
 """
 
 from collections.abc import Sequence

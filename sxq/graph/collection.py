@@ -1,4 +1,4 @@
-"""Many graphs under one name, each a target of its own: the data of graph classification."""
+"""Many graphs under one name, each of them a target: the data of graph classification."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,14 +14,14 @@ from sxq.graph.readers import add_reverse
 class GraphSet:
     """n graphs, held as their disjoint union, one behind the other.
 
-    union     the `Graph` of all nodes and edges, numbered through; edges by graph
-    node_ptr  [n + 1] where each graph's nodes begin;   edge_ptr [n + 1] where its edges do
-    y         [n] int64 classes of the graphs, -1 where unknown, or None
+    union     the `Graph` of all nodes and edges, numbered consecutively; edges sorted by graph
+    node_ptr  [n + 1] where each graph's nodes begin;   edge_ptr [n + 1] where its edges begin
+    y         [n] int64 classes of the graphs, -1 if unknown, or None
     split     [n] of 'train', 'val', 'test' or '' (object array), or None
     keys      the user's names of the graphs (as of `Graph`), or None: key = number
-    node_keys names of all nodes, unique within their graph; or None: key = position in its graph
+    node_keys names of all nodes, unique within their graph; or None: key = position in the graph
 
-    Raises GraphError where an array does not fit, an edge leaves its graph, or a graph has no nodes.
+    Raises GraphError if an array does not fit, an edge leaves its graph, or a graph has no nodes.
     """
 
     def __init__(
@@ -43,9 +43,8 @@ class GraphSet:
         self.y = None if y is None else self._column("y", y, np.int64)
         self.split = None if split is None else self._column("split", split, object)
         self.node_keys = None if node_keys is None else list(node_keys)
-        self.names = Graph(
-            np.zeros((2, 0), np.int64), np.zeros((len(self), 1)), keys=keys
-        )  # keys of the graphs
+        # The keys of the graphs, held as those of a graph whose nodes they are.
+        self.names = Graph(np.zeros((2, 0), np.int64), np.zeros((len(self), 1)), keys=keys)
         self._members: dict[int, Graph] = {}
 
     def __len__(self) -> int:
@@ -72,7 +71,7 @@ class GraphSet:
 
     @property
     def undirected(self) -> bool:
-        """Whether every graph is."""
+        """Whether every graph is undirected."""
         return self.union.undirected
 
     @cached_property
@@ -81,16 +80,14 @@ class GraphSet:
         return np.repeat(np.arange(len(self)), np.diff(self.node_ptr))
 
     def member(self, number: int) -> Graph:
-        """Graph `number` on its own, its nodes numbered from 0; made when first asked for."""
+        """Graph `number` by itself, with nodes numbered from 0; made when first asked for."""
         if number not in self._members:
             self._members[number] = self._cut_out(number)
         return self._members[number]
 
     def _cut_out(self, number: int) -> Graph:
-        nodes, edges = (
-            slice(*self.node_ptr[number : number + 2]),
-            slice(*self.edge_ptr[number : number + 2]),
-        )
+        nodes = slice(*self.node_ptr[number : number + 2])
+        edges = slice(*self.edge_ptr[number : number + 2])
         union = self.union
 
         def part(values, where):
@@ -108,22 +105,23 @@ class GraphSet:
         )
 
     def with_reverse(self) -> "GraphSet":
-        """The collection with v -> u for every u -> v that has no partner of equal weight and attributes."""
+        """The collection with `add_reverse` applied to every graph."""
         return GraphSet.join([add_reverse(graph) for graph in self], self.y, self.split, self.keys)
 
     def units(self, directed: bool) -> np.ndarray:
-        """How many units each graph has, as [n]; pairs unless `directed`."""
+        """The number of units [n] of each graph; pairs unless `directed`."""
         ends = self.union.edge_index[:, self.union.edge_index[0] != self.union.edge_index[1]]
         pairs = np.unique(ends if directed else np.sort(ends, axis=0), axis=1)
         return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
 
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """A batch of graphs: nodes [k] and edges [m] of the union, edge_index [2, m] over the batch, owner [k].
+        """A batch of graphs: (nodes [k], edges [m], edge_index [2, m], owner [k]); O(batch).
 
-        `owner` is the place in `numbers` of each node's graph; O(batch).
+        Nodes and edges are numbers of the union, edge_index is over the batch, and `owner` is the
+        place in `numbers` of each node's graph.
         """
-        nodes, owner = _ranges(self.node_ptr, numbers)
-        edges, of = _ranges(self.edge_ptr, numbers)
+        nodes, owner = ranges(self.node_ptr, numbers)
+        edges, of = ranges(self.edge_ptr, numbers)
         starts = np.cumsum([0, *np.diff(self.node_ptr)[numbers][:-1]])
         return (
             nodes,
@@ -137,7 +135,7 @@ class GraphSet:
         return self.names.key(number)
 
     def position(self, key: Any) -> int:
-        """The number of a graph by its key; raises NodeNotFound, which says it is about a graph."""
+        """The number of a graph by its key; raises NodeNotFound, whose message speaks of graphs."""
         try:
             return self.names.position(key)
         except NodeNotFound as error:
@@ -151,7 +149,7 @@ class GraphSet:
         return digest({"union": self.union.content_hash, **own})
 
     def columns(self) -> dict[str, Any]:
-        """The constructor's arguments, the union as its own columns: `GraphSet.of(columns)` is the same."""
+        """The constructor's arguments, with the union as columns; `GraphSet.of(columns)` is equal."""
         return {
             "union": self.union.columns(),
             "node_ptr": self.node_ptr,
@@ -170,7 +168,7 @@ class GraphSet:
     def join(
         graphs: Sequence[Graph], y=None, split=None, keys: Sequence[Any] | None = None
     ) -> "GraphSet":
-        """A collection of single graphs; they must agree in width and in which arrays they have."""
+        """A collection of single graphs, which must have the same arrays, equally wide."""
         if not graphs:
             raise GraphError("a collection needs one graph or more, found none")
         node_ptr, edge_ptr = (
@@ -256,8 +254,8 @@ class GraphSet:
         return f"GraphSet({len(self)} graphs, {self.union!r})"
 
 
-def _ranges(pointer: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All of pointer[i] .. pointer[i + 1] - 1 for i in `numbers`, and the place in `numbers` each is from."""
+def ranges(pointer: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All of pointer[i] .. pointer[i + 1] - 1 for i in `numbers`, and the place in `numbers` of each."""
     size = np.diff(pointer)[numbers]
     owner = np.repeat(np.arange(len(size)), size)
     return np.arange(len(owner)) + (pointer[numbers] - np.cumsum(size) + size)[owner], owner

@@ -1,7 +1,8 @@
 """A graph in memory: arrays by node and edge, and the in-edges of every node.
 
-The engine asks a graph only two things, so that a graph on disk can stand behind the same interface:
-*the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes* (`features`).
+The engine asks a graph only two things, so that a graph on disk can stand behind the same
+interface: *the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes*
+(`features`).
 """
 
 import hashlib
@@ -25,11 +26,11 @@ class Graph:
     y            [num_nodes] int64 class labels, or None
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
     edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
-    edge_truth   [E] bool, the edges that a ground truth names; or None. Never shown to the model
+    edge_truth   [E] bool, the edges of a ground truth; or None. Never shown to the model
     keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique), or None: key = position
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
 
-    Raises GraphError where an array does not fit.
+    Raises GraphError if an array does not fit.
     """
 
     def __init__(
@@ -96,7 +97,8 @@ class Graph:
 
     def in_edges(self, nodes: np.ndarray) -> np.ndarray:
         """Edge numbers of all edges into `nodes` [k], grouped by node in the order given; O(answer)."""
-        start, count = self._start[nodes], self._start[np.asarray(nodes) + 1] - self._start[nodes]
+        start = self._start[nodes]
+        count = self._start[np.asarray(nodes) + 1] - self._start[nodes]
         offset = (
             np.repeat(start - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
             if len(count)

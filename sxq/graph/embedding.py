@@ -1,12 +1,14 @@
-"""Where subgraphs lie in the space of their features: how alike two explanations are beyond shared nodes.
+"""Embeddings of subgraphs by their features: they tell how similar explanations are beyond shared nodes.
 
-The embedding of a subgraph G_s is the mean over its nodes of the features after L rounds of averaging along
-its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al. (2019) with the
-mean as aggregator. It has no parameters, depends on G_s alone, and needs no training. The paper names node2vec: with
-`SET sxq_embedding = 'node2vec'` the embedding is the mean of its nodes' vectors (node2vec.py).
+The embedding of a subgraph G_s is the mean of its nodes' features after L rounds of averaging along
+its edges: H = P^L X with P = (D + I)^-1 (A + I), the simplified graph convolution of Wu et al.
+(2019) with the mean as aggregator. It has no parameters, depends only on G_s, and needs no
+training. The paper uses node2vec: with `SET sxq_embedding = 'node2vec'` the embedding is the mean
+of the nodes' vectors (node2vec.py).
 
-Since the mean and P are linear, features are never propagated: a weight for each node is, back along the edges
-(w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs, and one product.
+The mean and P are linear, so not the features are propagated but a weight for each node, back along
+the edges (w <- w P, L times), and the embedding is w X. Cost: L times the edges of all subgraphs,
+and one product.
 """
 
 import numpy as np
@@ -36,7 +38,7 @@ def embed_by_nodes(field: Field, bits: np.ndarray, vectors: np.ndarray) -> np.nd
 
 
 def node_weights(field: Field, bits: np.ndarray) -> np.ndarray:
-    """[n, nodes]: how much of each node's features is in each candidate's embedding; rows sum to one."""
+    """The weight [n, nodes] of each node's features in each candidate's embedding; rows sum to one."""
     nodes = field.reached(bits)
     candidate, tail, head = _edges(field, bits)
     degree = 1 + _add_up(np.ones(len(head)), candidate, head, nodes.shape)
@@ -50,7 +52,7 @@ def node_weights(field: Field, bits: np.ndarray) -> np.ndarray:
 def _add_up(
     values: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Values [m] summed in a table of that shape."""
+    """Values [m] summed by row and column, in a table of that shape."""
     flat = np.bincount(row * shape[1] + column, weights=values, minlength=shape[0] * shape[1])
     return flat.reshape(shape)
 

@@ -1,7 +1,7 @@
 """The receptive field of a target: the edges that can carry a message to it, and the halo around them.
 
-Extraction walks backwards from the target along in-edges and costs O(field), never O(graph).
-Hop of an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candidates have hop <= L.
+Extraction walks backwards from the target along in-edges; it costs O(field), never O(graph). Hop of
+an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candidates have hop <= L.
 Peeling by this hop never disconnects what remains.
 """
 
@@ -22,17 +22,18 @@ class EdgeKind(IntEnum):
     HALO = -2  # a context edge: present only where the rest of the graph is
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Field:
     """The receptive field of one target; positions are local: 0 is the target, nodes are sorted by hop.
 
-    Units (what is removed or kept as a whole) are sorted by hop, so the l-hop subgraph is a prefix of them.
+    A unit is a set of edges that is removed or kept as a whole. Units are sorted by hop, so those
+    of the l-hop subgraph are a prefix.
     """
 
     target: int  # position of the target in the graph
     hops: int  # L: the depth of the model
     halo: int  # rings of context around the field
-    directed: bool  # a unit is a directed edge (with its parallels), else the pair {u->v, v->u}
+    directed: bool  # a unit is a directed edge (with its parallels), otherwise a pair {u->v, v->u}
     nodes: np.ndarray  # [n] positions in the graph
     node_hop: np.ndarray  # [n] 0 .. hops + halo, ascending
     edge_index: np.ndarray  # [2, m] local, messages flow from row 0 to row 1
@@ -62,7 +63,7 @@ class Field:
         return np.sort(self.edges[chosen[bits[self.unit[chosen]]]])
 
     def touched(self, bits: np.ndarray) -> np.ndarray:
-        """Which local nodes one candidate bits [U] reaches, the target included, as [n] bool."""
+        """The local nodes of one candidate bits [U], with the target, as [n] bool."""
         nodes = np.zeros(self.num_nodes, bool)
         nodes[0] = True
         nodes[self.ends[:, bits].ravel()] = True
@@ -77,7 +78,7 @@ class Field:
         return nodes
 
     def frontier(self, bits: np.ndarray) -> np.ndarray:
-        """Units outside one connected candidate bits [U] that share a node with it (or with the target)."""
+        """Units outside a connected candidate bits [U] that share a node with it or the target."""
         nodes = self.touched(bits)
         return np.flatnonzero((nodes[self.ends[0]] | nodes[self.ends[1]]) & ~bits)
 
@@ -87,7 +88,7 @@ class Field:
         return (nodes[:, self.ends[0]] | nodes[:, self.ends[1]]) & ~bits
 
     def units_at(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The units at each of the nodes [n]: units [k], and for each the position [k] in `nodes` that it is at."""
+        """The units at each of the nodes [n]: units [k], and the position [k] of their node in `nodes`."""
         known, _, around, starts = self._ends_by_node
         place = np.searchsorted(known, nodes)
         count = np.diff(np.append(starts, len(around)))[place]
@@ -116,8 +117,8 @@ class Field:
 
     @cached_property
     def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The nodes that have a unit; the ends of units [2, U] as positions among these; the units around each of them,
-        one after another [2 U]; and where each begins."""
+        """The nodes that have a unit; the ends of units [2, U] as positions among these nodes; the units
+        around each node, one after another [2 U]; and where those of each node begin."""
         order = np.argsort(self.ends, axis=None, kind="stable")
         nodes, starts, ends = np.unique(
             self.ends.ravel()[order], return_index=True, return_inverse=True
@@ -128,9 +129,10 @@ class Field:
 
 
 def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:
-    """The receptive field of `target` (a position) for a model of depth `hops`, with `halo` rings of context.
+    """The receptive field of `target` (a position) for a model of depth `hops`, with `halo` rings.
 
-    Units are pairs on undirected graphs unless `directed`. An isolated target gives a field without units.
+    Units are pairs on undirected graphs unless `directed`. The field of an isolated target has no
+    units.
     """
     directed = directed or not graph.undirected
     # The reverse direction of a pair at the outermost hop ends one ring further out.
@@ -143,13 +145,11 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     candidate = ~loop & (hop <= hops)
     inside = hop_of_end[1] < hops + halo
     keep = candidate | inside
-    edges, ends, hop, loop, candidate = (
-        edges[keep],
-        ends[:, keep],
-        hop[keep],
-        loop[keep],
-        candidate[keep],
-    )
+    edges = edges[keep]
+    ends = ends[:, keep]
+    hop = hop[keep]
+    loop = loop[keep]
+    candidate = candidate[keep]
     pair = ends if directed else np.sort(ends, axis=0)
     unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
     unit[loop] = EdgeKind.LOOP
@@ -171,15 +171,17 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
 
 
 def induced_edges(graph: Graph, target: int, hops: int) -> int:
-    """How many directed edges join two nodes within `hops` of the target: |E| of the paper's conciseness."""
+    """The number of directed edges within `hops` of the target: |E| of the paper's conciseness."""
     field = extract(graph, target, hops, 1, directed=True)
     return int((field.node_hop[field.edge_index] <= hops).all(axis=0).sum())
 
 
 def _walk(graph: Graph, target: int, rings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes within `rings` steps back from the target, by (hop, position), their hops, and the edges walked."""
+    """Nodes within `rings` steps back from the target, by (hop, position); their hops; the edges."""
     frontier = np.array([target])
-    seen, rings_of_nodes, walked = frontier, [frontier], [np.zeros(0, np.int64)]
+    seen = frontier
+    rings_of_nodes = [frontier]
+    walked = [np.zeros(0, np.int64)]
     for _ in range(rings):
         edges = graph.in_edges(frontier)
         walked.append(edges)
@@ -199,7 +201,7 @@ def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, nodes: np.ndarray):
-    """Number the candidates' distinct ends by (hop, positions of the ends): unit of each edge, ends, hops."""
+    """Number the distinct ends by (hop, positions): the unit of each edge, ends and hops of units."""
     unit = np.full(pair.shape[1], EdgeKind.HALO, np.int64)
     table = np.stack([hop[candidate], nodes[pair[0, candidate]], nodes[pair[1, candidate]]], axis=1)
     _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)

@@ -1,12 +1,13 @@
-"""Graphs with a known ground truth, generated: the same seed, the same graph. `edge_truth` marks the motifs.
+"""Generated graphs with a known ground truth: equal seeds give equal graphs. `edge_truth` marks motifs.
 
-Source: Ying et al., "GNNExplainer", section 5: motifs hung on a base graph, then a tenth as many random edges as
-there are nodes. All features are ones: only the structure tells the labels. The node attribute `motif` is the number
-of the motif that a node belongs to, -1 in the base; the edges inside a target's motif are its ground truth.
+Source: Ying et al., "GNNExplainer", section 5: motifs are attached to a base graph, and a tenth as
+many random edges as there are nodes are added. All features are ones, so only the structure
+determines the labels. The node attribute `motif` is the number of the node's motif, -1 in the base;
+the edges inside a target's motif are its ground truth.
 
-BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with motifs of one kind,
-which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle. Features: the structural
-role, one-hot, under uniform noise (0.25 and 0.75, as in that file).
+BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with
+motifs of one kind, which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle.
+The features are the structural role, one-hot, with uniform noise (0.25 and 0.75, as in that file).
 """
 
 import re
@@ -17,21 +18,17 @@ from sxq.errors import InvalidValue
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 
-HOUSE = np.array(
-    [[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [1, 4]]
-)  # 0 and 1 middle, 2 and 3 bottom, 4 roof
+# Nodes 0 and 1 are the middle, 2 and 3 the bottom, 4 the roof.
+HOUSE = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 4], [1, 4]])
 CYCLE = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0]])
 FEATURES = 10
 RING = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 0]])
 GRID = np.array(
     [[0, 1], [1, 2], [3, 4], [4, 5], [6, 7], [7, 8], [0, 3], [1, 4], [2, 5], [3, 6], [4, 7], [5, 8]]
 )
-MOTIFS = (
-    (HOUSE, np.array([1, 1, 2, 2, 3])),
-    (GRID, np.ones(9, int)),
-    (RING, np.ones(5, int)),
-)  # pairs, roles
-SHARES = (0.8, 0.1, 0.1)  # of train, val and test
+# (pairs, roles) of each class
+MOTIFS = ((HOUSE, np.array([1, 1, 2, 2, 3])), (GRID, np.ones(9, int)), (RING, np.ones(5, int)))
+SHARES = (0.8, 0.1, 0.1)  # train, val and test
 
 
 def ba_shapes(seed: int = 0) -> Graph:
@@ -66,9 +63,9 @@ MOST_GRAPHS = 100_000
 
 
 def generate(name: str, seed: int = 0, graphs: int | None = None) -> Graph | GraphSet | None:
-    """The data set of a name in any spelling ('BA-Shapes', 'bashapes'), or None where it is none of these.
+    """The data set of a name in any spelling ('BA-Shapes', 'bashapes'), or None for another name.
 
-    graphs  how many, of a collection; raises InvalidValue where that makes no sense
+    graphs  the number of graphs of a collection; raises InvalidValue if it does not fit
     """
     found = {_plain(known): make for known, make in GENERATORS.items()}.get(_plain(name))
     if found is None:
@@ -85,7 +82,7 @@ def generate(name: str, seed: int = 0, graphs: int | None = None) -> Graph | Gra
 
 
 def motif_edges(graph: Graph, target: int) -> np.ndarray:
-    """Numbers of the directed edges inside the motif of a node (a position); none for a node of the base."""
+    """Numbers of the directed edges in the motif of a node (a position); none in the base."""
     motif = np.array(graph.attributes["motif"])
     inside = (motif[graph.edge_index] == motif[target]).all(axis=0)
     return np.flatnonzero(inside & (motif[target] >= 0))
@@ -94,9 +91,11 @@ def motif_edges(graph: Graph, target: int) -> np.ndarray:
 def _hang(
     motif: np.ndarray, labels: np.ndarray, count: int, base: np.ndarray, rng: np.random.Generator
 ) -> Graph:
-    """`count` motifs (pairs [m, 2]), each by one edge on a node of its own of the base (pairs [b, 2])."""
-    nodes, size = int(base.max()) + 1, len(labels)
-    total, first = nodes + count * size, nodes + size * np.arange(count)
+    """A base (pairs [b, 2]) with `count` motifs (pairs [m, 2]), each attached by one edge to its own node."""
+    nodes = int(base.max()) + 1
+    size = len(labels)
+    total = nodes + count * size
+    first = nodes + size * np.arange(count)
     hung = np.stack([rng.permutation(nodes)[:count], first + rng.integers(0, size, count)], axis=1)
     stray = rng.integers(0, total, (total // 10, 2))
     pairs = np.concatenate([base, hung, (first[:, None, None] + motif).reshape(-1, 2), stray])
@@ -115,10 +114,8 @@ def _hang(
 
 def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.ndarray:
     """Pairs [p, 2]: every node after the first `links` joins `links` others, drawn by degree."""
-    drawn, pairs = (
-        list(range(links)),
-        [],
-    )  # a node as often as it has edges; the first ones once more
+    drawn = list(range(links))  # a node as often as it has edges; the first ones once more
+    pairs = []
     for node in range(links, nodes):
         chosen: set[int] = set()
         while len(chosen) < links:
@@ -129,22 +126,21 @@ def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.nda
 
 
 def _motif_graph(motif: np.ndarray, roles: np.ndarray, rng: np.random.Generator) -> Graph:
-    """A base, and one to three motifs (pairs [m, 2]) behind it, each tied to it by one edge."""
-    base, count = int(rng.integers(6, 13)), int(rng.integers(1, 4))
+    """A base with one to three motifs (pairs [m, 2]), each attached by one edge."""
+    base = int(rng.integers(6, 13))
+    count = int(rng.integers(1, 4))
     first = base + len(roles) * np.arange(count)
     tied = np.stack([rng.integers(0, base, count), first], axis=1)
     parts = [_barabasi_albert(base, 1, rng), tied, (first[:, None, None] + motif).reshape(-1, 2)]
-    pairs, truth = (
-        np.concatenate(parts),
-        np.repeat([False, False, True], [len(part) for part in parts]),
-    )
+    pairs = np.concatenate(parts)
+    truth = np.repeat([False, False, True], [len(part) for part in parts])
     role = np.concatenate([np.zeros(base, int), np.tile(roles, count)])
     x = 0.25 * np.eye(4)[role] + 0.75 * rng.random((len(role), 4))
     return Graph(np.concatenate([pairs, pairs[:, ::-1]]).T, x, edge_truth=np.tile(truth, 2))
 
 
 def _splits(count: int, rng: np.random.Generator) -> np.ndarray:
-    """A random split of so many graphs."""
+    """A random split of `count` graphs."""
     sizes = [round(share * count) for share in SHARES[1:]]
     return rng.permutation(np.repeat(np.array(SPLITS, object), [count - sum(sizes), *sizes]))
 

@@ -1,8 +1,8 @@
 """Keys: the user's names of nodes and of graphs, all of one type.
 
-A key is what the user's tables have: an integer, text, a UUID, a date, a time, a timestamp, a decimal, a
-floating-point number or bytes. In a query it is written as an integer or as text, which is read as the type that
-the keys have (bytes as hex digits).
+A key is a value of the user's tables: an integer, text, a UUID, a date, a time, a timestamp, a
+decimal, a floating-point number or bytes. A query writes it as an integer or as text, which is read
+as the type of the keys (bytes as hex digits).
 """
 
 import math
@@ -16,9 +16,8 @@ import numpy as np
 
 from sxq.errors import GraphError, did_you_mean, shown
 
-READ: Mapping[
-    type, Callable[[Any], Any]
-] = {  # type of the keys -> how another literal is read as one
+# By the type of the keys: how a literal of another type is read as a key.
+READ: Mapping[type, Callable[[Any], Any]] = {
     int: lambda value: _whole(value),
     str: lambda value: _refuse(),
     UUID: UUID,
@@ -45,7 +44,8 @@ NAMES = {
 class Keys:
     """Unique names of n things, and back from a name to its place.
 
-    Raises GraphError where they are not n, of several types or of a type that cannot be a key, or not unique.
+    Raises GraphError if their number is not n, if they are of several types or of a type that
+    cannot be a key, or if they are not unique.
     """
 
     def __init__(self, names: Sequence[Any], count: int, what: str = "nodes"):
@@ -63,11 +63,13 @@ class Keys:
             )
 
     def place(self, key: Any) -> int:
-        """The place of a key, or of a literal that can be read as one; raises KeyError, whose text is a hint."""
+        """The place of a key, or of a literal that can be read as one.
+
+        Raises KeyError, whose text is a hint.
+        """
         key = plain(key)
-        if type(key) is not self.kind and not (
-            self.kind is datetime and isinstance(key, datetime)
-        ):  # True is no 1
+        timestamp = self.kind is datetime and isinstance(key, datetime)
+        if type(key) is not self.kind and not timestamp:  # types are compared: True is not 1
             try:
                 key = READ[self.kind](key)
             except (ValueError, TypeError, AttributeError, InvalidOperation):
@@ -90,7 +92,7 @@ def plain(value: Any) -> Any:
 
 
 def written(key: Any) -> int | str:
-    """A key as a query writes it: an integer or text."""
+    """A key in the form in which a query writes it: an integer or text."""
     return key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
 
 

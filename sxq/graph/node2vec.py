@@ -1,47 +1,52 @@
-"""node2vec: where the nodes of a field lie by who is near them, features apart.
+"""node2vec: vectors of a field's nodes by their neighbourhoods, without features.
 
-Source: Grover and Leskovec, "node2vec: Scalable feature learning for networks", KDD 2016. Random walks over the field,
-context included and directions ignored, that remember one step: back with weight 1 / RETURN, to a common neighbour
-with 1, further away with 1 / INOUT. What is often within WINDOW steps of each other gets similar vectors.
+Source: Grover and Leskovec, "node2vec: Scalable feature learning for networks", KDD 2016. Random walks
+over the field, halo included and directions ignored, remember one step: they go back with weight
+1 / RETURN, to a common neighbour with 1, and further away with 1 / INOUT. Nodes that are often within
+WINDOW steps of each other get similar vectors.
 
-Departure. The vectors are not trained. Skip-gram with negative sampling factorises the pointwise mutual information of
-nodes and contexts (Levy and Goldberg, NIPS 2014), so it is factorised: no rate to tune, no epoch to wait for, the same
-vectors for the same seed. The contexts are the CONTEXTS nodes that are visited most, which are all on most fields.
+Departure. The vectors are not trained. Skip-gram with negative sampling factorises the pointwise
+mutual information of nodes and contexts (Levy and Goldberg, NIPS 2014), so this module factorises it
+directly: there is no rate to tune and no epoch to wait for, and equal seeds give equal vectors. The
+contexts are the CONTEXTS nodes that are visited most; on most fields these are all nodes.
 
-Cost: WALKS * LENGTH steps and as many times 2 WINDOW pairs for each node, one product of [nodes, contexts].
+Cost: WALKS * LENGTH steps and as many times 2 WINDOW pairs for each node, and one product of
+[nodes, contexts].
 """
 
 import numpy as np
 
 from sxq.graph.field import Field
 
-WALKS, LENGTH, WINDOW = (
-    10,
-    20,
-    5,
-)  # walks from each node, nodes of a walk, steps at which two are near
-RETURN, INOUT = 1.0, 0.5  # p and q of the paper: walks are drawn outwards
-CONTEXTS, DIMENSIONS = 512, 32
+WALKS = 10  # from each node
+LENGTH = 20  # nodes of a walk
+WINDOW = 5  # steps within which two nodes of a walk are near
+RETURN = 1.0  # p of the paper
+INOUT = 0.5  # q of the paper: walks are drawn outwards
+CONTEXTS = 512
+DIMENSIONS = 32
 
 
 def node2vec(field: Field, rng: np.random.Generator) -> np.ndarray:
     """A vector for each node of the field, [nodes, at most DIMENSIONS]; zero for a node without edges."""
     starts = np.repeat(np.arange(field.num_nodes), WALKS)
     near = shared(walks(field.edge_index, starts, field.num_nodes, rng), field.num_nodes)
-    strength, directions = np.linalg.eigh(
-        near.T @ near
-    )  # squares of the singular values, ascending
-    strength, directions = strength[::-1][:DIMENSIONS], directions[:, ::-1][:, :DIMENSIONS]
+    # The squares of the singular values, ascending.
+    strength, directions = np.linalg.eigh(near.T @ near)
+    strength = strength[::-1][:DIMENSIONS]
+    directions = directions[:, ::-1][:, :DIMENSIONS]
     kept = strength > 1e-9 * strength.max(initial=1e-9)
-    return near @ (
-        directions[:, kept] * strength[kept] ** -0.25
-    )  # U times the roots of the singular values
+    # U times the square roots of the singular values.
+    return near @ (directions[:, kept] * strength[kept] ** -0.25)
 
 
 def walks(
     edge_index: np.ndarray, starts: np.ndarray, nodes: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Walks [n, LENGTH] from the starts [n]; who cannot leave stays. A step is drawn anew until it is accepted."""
+    """Walks [n, LENGTH] from the starts [n]; a walk without a way out stays where it is.
+
+    A step is drawn again until it is accepted.
+    """
     keys = np.unique(
         np.concatenate(
             [edge_index[0] * nodes + edge_index[1], edge_index[1] * nodes + edge_index[0]]
@@ -49,11 +54,14 @@ def walks(
     )
     keys = keys[keys // nodes != keys % nodes]  # loops lead nowhere
     first = np.searchsorted(keys, np.arange(nodes + 1) * nodes)
-    degree, most = np.diff(first), max(1.0, 1 / RETURN, 1 / INOUT)
+    degree = np.diff(first)
+    most = max(1.0, 1 / RETURN, 1 / INOUT)
     path = np.repeat(starts[:, None], LENGTH, axis=1)
     for step in range(1, LENGTH):
-        here, before = path[:, step - 1], path[:, max(0, step - 2)]
-        path[:, step], open_ = here, np.flatnonzero(degree[here])
+        here = path[:, step - 1]
+        before = path[:, max(0, step - 2)]
+        path[:, step] = here
+        open_ = np.flatnonzero(degree[here])
         while len(open_):
             at = here[open_]
             drawn = keys[first[at] + (rng.random(len(open_)) * degree[at]).astype(int)] % nodes

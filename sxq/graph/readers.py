@@ -1,7 +1,7 @@
-"""Graphs from files and tables: `read_npz`, `from_tables`; `from_arrays` has the rules of named arrays.
+"""Graphs from files and tables: `read_npz`, `from_tables`; `from_arrays` has the rules for arrays.
 
-Each checks what it is given and names the array, column, key or row that is wrong; `Graph` checks the rest.
-Labels are classes 0 .. C - 1, and -1 where unknown.
+Each function checks its input and names the array, column, key or row that is wrong; `Graph` checks
+the rest. Labels are classes 0 .. C - 1, or UNKNOWN_CLASS.
 """
 
 import zipfile
@@ -24,13 +24,13 @@ LISTS = (list, tuple, np.ndarray)
 SPARSE = {"x_indptr", "x_indices", "x_shape"}
 MASKS = {f"{name}_mask" for name in SPLITS}
 ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edge_attr", "edge_gt"}
-Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, as fetched from SQL
+SqlRows = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, fetched from SQL
 
 
 def read_npz(path: str | Path) -> Graph:
     """The graph in an .npz file (arrays as in `from_arrays`); nothing in the file is executed.
 
-    Raises DataError for a file that cannot be read, GraphError for arrays that are no graph.
+    Raises DataError for a file that cannot be read, and GraphError for arrays that are no graph.
     """
     arrays = load_arrays(Path(path))
     if "node_ptr" in arrays:
@@ -47,9 +47,10 @@ def read_npz(path: str | Path) -> Graph:
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     """The graph of named arrays.
 
-    edge_index [2, E]; features dense as x [n, d], or CSR as x_indptr, x_indices, x_shape and perhaps x_data;
-    optional y [n], edge_weight [E], edge_attr [E, D], edge_gt [E] (a ground truth); and train_mask,
-    val_mask, test_mask [n] or [n, splits], of which the first split counts. Other arrays are left aside.
+    Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
+    x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
+    edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
+    the first split is used. Other arrays are ignored.
     """
     if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
         found = ", ".join(sorted(arrays)[:20]) or "no arrays"
@@ -75,14 +76,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     )
 
 
-def from_tables(nodes: Table, edges: Table, undirected: bool = False) -> Graph:
+def from_tables(nodes: SqlRows, edges: SqlRows, undirected: bool = False) -> Graph:
     """The graph of two SQL results.
 
-    nodes: the first column is the key. `label` and `split` go by name; a label is an integer, or text that is
-    numbered in sorted order and kept as attribute `label_name`, or NULL. Columns of numbers, booleans or
-    lists of numbers are features in order, others and those all NULL attributes; without any, x is all ones.
-    edges: source key, target key, `weight` by name; further columns of numbers are edge_attr.
-    undirected: as `add_reverse`.
+    nodes: the first column is the key. `label` and `split` are found by name; a label is an integer,
+    NULL, or text, which is numbered in sorted order and kept as the attribute `label_name`. Columns
+    of numbers, booleans or lists of numbers become features, in order; other columns, and those that
+    are all NULL, become attributes. Without any feature, x is all ones.
+    edges: the first two columns are the keys of source and target. `weight` is found by name;
+    further columns of numbers are edge_attr.
+    undirected: applies `add_reverse`.
     """
     graph = _nodes(*nodes)
     graph = Graph(**{**graph.columns(), **_edges(graph, *edges)})
@@ -90,7 +93,7 @@ def from_tables(nodes: Table, edges: Table, undirected: bool = False) -> Graph:
 
 
 def add_reverse(graph: Graph) -> Graph:
-    """The graph and v -> u for every u -> v without a partner v -> u of equal weight and attributes."""
+    """The graph with v -> u added for every u -> v without a partner of equal weight and attributes."""
     given = graph.columns()
     values = {name: given[name] for name in ("edge_weight", "edge_attr") if given[name] is not None}
     truth = {"edge_truth": graph.edge_truth} if graph.edge_truth is not None else {}
@@ -103,7 +106,7 @@ def add_reverse(graph: Graph) -> Graph:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, by name; raises DataError for what is none."""
+    """The arrays of an .npz file, by name; raises DataError for any other file."""
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # numpy opens more
             return {name: file[name] for name in file.files}
@@ -157,9 +160,7 @@ def _classes(name: str, values) -> np.ndarray:
 def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | None:
     masks = {name: arrays[f"{name}_mask"] for name in SPLITS if f"{name}_mask" in arrays}
     split = np.full(num_nodes, "", object)
-    for name, mask in reversed(
-        masks.items()
-    ):  # train last: a node trained on is no test of anything
+    for name, mask in reversed(masks.items()):  # train last: a node trained on must not test
         if len(mask) != num_nodes:
             raise GraphError(f"{name}_mask has {len(mask)} values for {num_nodes} nodes")
         split[mask.reshape(num_nodes, -1)[:, 0].astype(bool)] = name
@@ -173,7 +174,10 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     (_, keys), *columns = _columns("NODES", names, rows)
     if None in keys:
         raise GraphError(f"the key {names[0]!r} is NULL in row {keys.index(None) + 1} of NODES")
-    y, split, features, attributes = None, None, [], {}
+    y = None
+    split = None
+    features = []
+    attributes = {}
     for name, values in columns:
         if name.lower() == "label":
             y = _labels(values, attributes)
@@ -192,12 +196,13 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
 def _edges(
     graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> dict[str, np.ndarray]:
-    """edge_index [2, E]; edge_weight and edge_attr where there are such columns."""
+    """edge_index [2, E]; edge_weight and edge_attr if there are such columns."""
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
-    values, attributes = {"edge_index": edge_index}, []
+    values = {"edge_index": edge_index}
+    attributes = []
     for name, column in columns if rows else []:
         if not _numeric(column):
             raise GraphError(
@@ -231,7 +236,7 @@ def _positions(graph: Graph, keys: Sequence[Any]) -> list[int]:
 
 
 def _numeric(values: Sequence[Any]) -> bool:
-    """Whether a column holds numbers or lists of numbers, and perhaps NULL."""
+    """Whether a column holds only numbers or lists of numbers, and perhaps NULL."""
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, LISTS) for value in present):
         present = [item for value in present for item in value if item is not None]
@@ -283,8 +288,9 @@ def _kinds(values: Sequence[Any]) -> str:
 
 
 def _without_partner(edges: np.ndarray) -> list[int]:
-    """Of edges [E, 2 + values] those whose reverses make the multiset of rows equal to its own reverse."""
-    count, missing = Counter(map(tuple, edges.tolist())), []
+    """The edges, of [E, 2 + values], whose reverses must be added so that every row has a partner."""
+    count = Counter(map(tuple, edges.tolist()))
+    missing = []
     for edge, (source, target, *content) in enumerate(edges.tolist()):
         partner = (target, source, *content)
         if count[(source, target, *content)] > count[partner]:

@@ -1,10 +1,11 @@
-"""A whole graph as the field of one target: for models that classify graphs.
+"""A whole graph as the field of one target, for graph classifiers.
 
-There is no target node, so nothing is anchored: candidates are weakly connected sets of units, wherever they lie.
-In the place of hops stand the layers of the onion decomposition (Hebert-Dufresne, Grochow and Allard 2016), which
-refines the k-core decomposition: again and again all nodes of the least remaining degree, or of no larger a degree than
-the layer before, are peeled off. A unit is peeled with the first of its ends; hop 1 is the innermost layer, so that,
-as in a receptive field, the units of the first l hops are a prefix, here a core of the graph.
+There is no target node, so candidates are weakly connected sets of units anywhere in the graph.
+Hops are replaced by the layers of the onion decomposition (Hebert-Dufresne, Grochow and Allard
+2016), which refines the k-core decomposition: each step peels off all nodes of the smallest
+remaining degree, or of a degree no larger than the largest such degree so far. A unit is peeled
+with the first of its ends. Hop 1 is the innermost layer, so the units of the first l hops are a
+prefix, as in a receptive field; here they are a core of the graph.
 """
 
 import numpy as np
@@ -12,14 +13,16 @@ import numpy as np
 from sxq.graph.csr import Graph
 from sxq.graph.field import EdgeKind, Field
 
+NO_NODE = -1  # in `WholeGraph.target`
+
 
 class WholeGraph(Field):
-    """A field without a target: `target` is -1, `hops` counts onion layers, and nothing is halo."""
+    """A field without a target node: `target` is NO_NODE, `hops` counts onion layers, no edge is halo."""
 
     rooted = False
 
     def touched(self, bits: np.ndarray) -> np.ndarray:
-        """Which nodes one candidate bits [U] has, as [n] bool."""
+        """The nodes of one candidate bits [U], as [n] bool."""
         return self.reached(bits[None])[0]
 
     def reached(self, bits: np.ndarray) -> np.ndarray:
@@ -30,7 +33,7 @@ class WholeGraph(Field):
         return nodes
 
     def frontier(self, bits: np.ndarray) -> np.ndarray:
-        """Units outside one candidate bits [U] that share a node with it; all units where it is empty."""
+        """Units outside one candidate bits [U] that share a node with it; all units if it is empty."""
         return super().frontier(bits) if bits.any() else np.arange(self.num_units)
 
     def frontiers(self, bits: np.ndarray) -> np.ndarray:
@@ -38,7 +41,7 @@ class WholeGraph(Field):
         return super().frontiers(bits) | ~bits.any(axis=1, keepdims=True)
 
     def component(self, bits: np.ndarray) -> np.ndarray:
-        """The largest connected part of each edge set, of equals the one with the first unit: [n, U] -> [n, U]."""
+        """The largest connected part of each edge set [n, U]; of equals the one with the first unit."""
         parts, owner = self.split(bits)
         size = parts.sum(axis=1)
         order = np.lexsort((parts.argmax(axis=1), -size, owner))
@@ -48,7 +51,7 @@ class WholeGraph(Field):
         return largest
 
     def split(self, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All connected parts of edge sets bits [n, U]: the parts [k, U], and the row each comes from [k]."""
+        """All connected parts of edge sets bits [n, U]: the parts [k, U], and the row [k] of each."""
         candidate, unit = np.nonzero(bits)
         base = candidate * self.num_nodes
         label = components(
@@ -61,7 +64,7 @@ class WholeGraph(Field):
 
 
 def whole(graph: Graph, directed: bool = False) -> WholeGraph:
-    """All of a graph as a field; units are pairs unless `directed`, sorted by onion layer from the core outwards."""
+    """A whole graph as a field; units are pairs unless `directed`, sorted from the core outwards."""
     tail, head = graph.edge_index
     pair = graph.edge_index if directed else np.sort(graph.edge_index, axis=0)
     real = np.flatnonzero(tail != head)
@@ -71,14 +74,15 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     order = np.lexsort((ends[1], ends[0], hop))
     unit = np.full(graph.num_edges, EdgeKind.LOOP, np.int64)
     unit[real] = np.argsort(order, kind="stable")[owner.reshape(-1)]
-    ends, unit_hop = ends[:, order], 1 + hop[order]
+    ends = ends[:, order]
+    unit_hop = 1 + hop[order]
     node_hop = np.full(graph.num_nodes, len(hop_of))
-    for end in ends:  # numpy 2.4 reads beyond `unit_hop` where ufunc.at has to broadcast it
+    for end in ends:  # numpy 2.4 reads beyond `unit_hop` if ufunc.at has to broadcast it
         np.minimum.at(node_hop, end, unit_hop)
     nodes = np.argsort(node_hop, kind="stable")
     renumber = np.argsort(nodes, kind="stable")
     return WholeGraph(
-        target=-1,
+        target=NO_NODE,
         hops=len(hop_of),
         halo=0,
         directed=directed,
@@ -93,20 +97,23 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
 
 
 def onion_layers(num_nodes: int, ends: np.ndarray) -> np.ndarray:
-    """The layer of every node, from 1 outermost: ends [2, m] of units -> [num_nodes]; parallels count once."""
+    """The layer [num_nodes] of every node, 1 is outermost; ends [2, m] of units, parallels count once."""
     ends = np.unique(np.sort(ends, axis=0), axis=1)
-    layer, core, number = np.zeros(num_nodes, np.int64), 0, 0
+    layer = np.zeros(num_nodes, np.int64)
+    core = 0
+    number = 0
     while not layer.all():
         left = layer == 0
         ends = ends[:, left[ends].all(axis=0)]
         degree = np.bincount(ends.ravel(), minlength=num_nodes)
-        core, number = max(core, degree[left].min()), number + 1
+        core = max(core, degree[left].min())
+        number += 1
         layer[left & (degree <= core)] = number
     return layer
 
 
 def components(num_nodes: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The least node of each node's connected component, as [num_nodes]; edges join a [m] and b [m]."""
+    """The first node [num_nodes] of each node's connected component; edges join a [m] and b [m]."""
     label = np.arange(num_nodes)
     while (label[a] != label[b]).any():
         low = np.minimum(label[a], label[b])

@@ -12,8 +12,8 @@ def infer_batches(
 ) -> np.ndarray:
     """Class probabilities [2, n, C] of a loaded field: on the units bits [n, U], and on G without them.
 
-    Runs in batches of half of `memory` bytes by the backend's estimate; the other half is for values
-    that are kept.
+    Runs in batches of half of `memory` bytes by the backend's estimate; the other half is for
+    values that are kept.
     """
     step = max(1, memory // 2 // backend.cost(loaded))
     with blaming(model, "copies of a receptive field, from which edges were removed"):

@@ -80,9 +80,12 @@ class Disjoint:
 
     def _forward(self, fields: Sequence[LoadedField], present: Sequence[Tensor]) -> list[Tensor]:
         """Outputs [n, C] of the targets on copies of each field with the edges `present` [n, m]."""
-        graphs, targets, offset = [], [], 0
+        graphs = []
+        targets = []
+        offset = 0
         for field, edges in zip(fields, present):
-            copies, nodes = len(edges), len(field.x)
+            copies = len(edges)
+            nodes = len(field.x)
             copy, edge = edges.nonzero(as_tuple=True)
             starts = offset + nodes * torch.arange(copies, device=copy.device)
             graphs.append(
@@ -113,7 +116,8 @@ class Pooled(Disjoint):
 
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
-        parts, sizes = [], [len(batch.bits) for batch in batches]
+        parts = []
+        sizes = [len(batch.bits) for batch in batches]
         for batch in batches:
             kept = torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
             parts += [_cut_out(batch.field, kept), _cut_out(batch.field, ~kept, all_nodes=True)]
@@ -127,7 +131,8 @@ def _cut_out(
     field: LoadedField, kept: Tensor, all_nodes: bool = False
 ) -> tuple[Tensor | None, ...]:
     """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
-    edges, (tail, head) = field.present(kept, context=True), field.edge_index
+    edges = field.present(kept, context=True)
+    tail, head = field.edge_index
     alive = torch.ones(len(kept), len(field.x), dtype=torch.bool, device=kept.device)
     if not all_nodes:
         copy, edge = (edges & (field.unit >= 0)).nonzero(as_tuple=True)

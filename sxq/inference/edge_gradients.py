@@ -51,7 +51,10 @@ class EdgeGradients:
         predicted: int,
         backend: Backend | None = None,
     ):
-        self.model, self.graph, self.field, self.predicted = model, graph, field, predicted
+        self.model = model
+        self.graph = graph
+        self.field = field
+        self.predicted = predicted
         layered = isinstance(backend, Layered) and not model.pools
         self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
         self._way = None
@@ -117,14 +120,16 @@ class _ByCopies:
     """The model itself on disjoint copies of the field, with PyG's masks."""
 
     def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
-        self.model, self.predicted = model, predicted
+        self.model = model
+        self.predicted = predicted
         # Without loops: PyG puts masks on the wrong edges if every node has a loop.
         edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
         self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
         _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
         self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
-        self._copies, self._maps = self.x, {}
+        self._copies = self.x
+        self._maps = {}
         self.cost = self.x.nbytes + 64 * len(self.unit)
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
@@ -172,7 +177,9 @@ class _MappedOnce(TorchFunctionMode):
 
     def __init__(self, x: Tensor, copied: Tensor, maps: dict):
         super().__init__()
-        self.x, self.copied, self.maps = x, copied, maps
+        self.x = x
+        self.copied = copied
+        self.maps = maps
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is not linear or args[0] is not self.copied or kwargs:

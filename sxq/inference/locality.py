@@ -166,7 +166,10 @@ class _Case:
     def __init__(
         self, model: Model, graph: Graph, target: int, hops: int, rng: np.random.Generator
     ):
-        self.model, self.graph, self.target, self.hops = model, graph, target, hops
+        self.model = model
+        self.graph = graph
+        self.target = target
+        self.hops = hops
         field = extract(graph, target, hops, 0)
         nothing = np.zeros((1, field.num_units), bool)
         some = rng.random((REMOVALS, field.num_units)) < 0.5

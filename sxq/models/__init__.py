@@ -1,7 +1,19 @@
-"""Models of named architectures: built, loaded, trained; and PyG's data as graphs. Imports torch.
+"""Models: a user's module as the engine runs it, the named architectures, and PyG's data as graphs.
 
-The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weights(module, file)` restore one;
-`load_dataset(name)` and `graph_from_data(data)` give a `Graph`, their plurals a `GraphSet`.
+The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weights(module, file)`
+restore one; `load_dataset(name)` and `graph_from_data(data)` return a `Graph`, their plurals a
+`GraphSet`. This room imports torch.
+
+The files in reading order:
+
+    borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
+    edge_mask       the model under an edge mask, differentiable
+    options         reads the options of CREATE MODEL, TRAIN and PRETRAIN
+    architectures   the named architectures and their specs
+    weights         safetensors in and out; the content hash of a model
+    training        `train(graph, options)`
+    datasets        PyG's data and data sets as graphs
+    refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options

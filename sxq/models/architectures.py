@@ -1,23 +1,24 @@
 """The named architectures: gcn, sage, gat, gin and leconv, for nodes or, with a pooling, for graphs.
 
-A named architecture is a stack of PyG layers `conv1`, `conv2`, ... with relu and dropout between them; it
-gives logits. Of graphs: a linear map of the features, the layers with relu after each (and batch
-normalisation before, if NORM = batch), a pooling over the nodes of each graph, and two linear maps with relu
-between, in the names and the order of ReFine's model of BA-3motif (node_emb, convs.0, ..., lin1, lin2).
-An `ArchitectureSpec` says everything about one but its weights: a model can be stored as a spec
-and safetensors bytes. The modules can be traced with `torch.fx` (message-passing layers as leaves,
-edge_weight concrete): the layered backend does so.
+A classifier of nodes is a stack of PyG layers `conv1`, `conv2`, ... with relu and dropout between
+them; its output is logits. A classifier of graphs is a linear map of the features, layers with relu
+after each (and batch normalisation before it, if NORM = batch), a pooling over the nodes of each
+graph, and two linear maps with relu between; names and order are those of ReFine's model of
+BA-3motif (node_emb, convs.0, ..., lin1, lin2). An `ArchitectureSpec` describes everything about a
+module but its weights: a model is stored as a spec and safetensors bytes. The layered backend
+traces these modules with `torch.fx` (message-passing layers as leaves, edge_weight concrete).
 
-    gcn   GCNConv    Kipf and Welling 2017; edge weights, where the graph has them, scale messages
-    sage  SAGEConv   Hamilton et al. 2017, mean of the neighbours
-    gat   GATConv    Velickovic et al. 2018; HIDDEN is per head; heads are concatenated, at last averaged
-    gin   GINConv    Xu et al. 2019; each layer's network is Linear, ReLU, Linear
-    leconv  LEConv   Ranjan et al. 2020 (ASAP); edge weights as for gcn
+    gcn     GCNConv    Kipf and Welling 2017; edge weights, if the graph has them, scale messages
+    sage    SAGEConv   Hamilton et al. 2017, mean of the neighbours
+    gat     GATConv    Velickovic et al. 2018; HIDDEN is per head; heads are concatenated, and
+                       averaged in the last layer
+    gin     GINConv    Xu et al. 2019; each layer's network is Linear, ReLU, Linear
+    leconv  LEConv     Ranjan et al. 2020 (ASAP); edge weights as for gcn
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, Options, read_options
 
 CPU = torch.device("cpu")
-WEIGHTED = ("gcn", "leconv")  # those whose layers take edge weights
+WEIGHTED = ("gcn", "leconv")  # architectures whose layers take edge weights
 POOLINGS = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}
 NORMS = ("none", "batch")
 
@@ -50,6 +51,7 @@ class ArchitectureSpec:
     architecture: str  # one of ARCHITECTURES
     in_channels: int  # features of a node
     out_channels: int  # classes
+    _: KW_ONLY
     layers: int = 3  # message-passing layers
     hidden: int = 16  # channels between layers; for gat per head
     heads: int = 1  # attention heads of gat
@@ -71,12 +73,12 @@ class ArchitectureSpec:
 
 
 def spec_from_options(options: Options, graph: Graph | GraphSet) -> ArchitectureSpec:
-    """The spec that the options of CREATE MODEL ask for, its channels those of the graph."""
+    """The spec that the options of CREATE MODEL ask for, with the channels of the graph."""
     return spec_from_values(read_options(options, ARCHITECTURE_OPTIONS), graph)
 
 
 def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> ArchitectureSpec:
-    """The spec of options already read (other options among them are left aside)."""
+    """The spec of options that are already read (other options among them are ignored)."""
     sizes = {name: values[name] for name in ("layers", "hidden", "heads", "dropout")}
     if isinstance(graph, GraphSet):
         sizes |= {
@@ -132,7 +134,8 @@ class GraphClassifier(nn.Module):
 
     def __init__(self, spec: ArchitectureSpec):
         super().__init__()
-        self.spec, width = spec, spec.hidden * spec.heads
+        self.spec = spec
+        width = spec.hidden * spec.heads
         self.node_emb = nn.Linear(spec.in_channels, width)
         self.convs = nn.ModuleList(_layer(spec, width, spec.hidden) for _ in range(spec.layers))
         batched = spec.norm == "batch"
@@ -140,10 +143,8 @@ class GraphClassifier(nn.Module):
             nn.ModuleList(nn.BatchNorm1d(width) for _ in range(spec.layers)) if batched else None
         )
         self.dropout = nn.Dropout(spec.dropout)
-        self.lin1, self.lin2 = (
-            nn.Linear(width, spec.hidden),
-            nn.Linear(spec.hidden, spec.out_channels),
-        )
+        self.lin1 = nn.Linear(width, spec.hidden)
+        self.lin2 = nn.Linear(spec.hidden, spec.out_channels)
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
         return self._classify(x, batch, edge_index)
@@ -183,7 +184,10 @@ def build(spec: ArchitectureSpec, seed: int = 0) -> NodeClassifier | GraphClassi
 
 @contextmanager
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Within, the global generators (PyG draws from no others) start at `seed`; after, they are as before."""
+    """Within, the global generators start at `seed`; afterwards they are as before.
+
+    PyG draws from no other generators.
+    """
     cuda = device.type == "cuda"
     with (
         torch.random.fork_rng(devices=[device] if cuda else []),

@@ -1,8 +1,8 @@
-"""A borrowed model: an own copy in eval mode, the way to call it, and how its output becomes probabilities.
+"""A borrowed model: a copy in eval mode, the way to call it, and how its output becomes probabilities.
 
-The user's module is never touched: no masks, no mode switches, no cached normalisation survive in the copy,
-and none are written to the original. What the original looked like at registration is remembered, so that a
-model that was trained further is noticed instead of explained as it was.
+The user's module is never changed. The copy has no masks and no cached normalisation, and none are
+written to the original. A fingerprint of the original at registration is kept, so that the engine
+notices if the model was trained further, and does not explain the old one.
 """
 
 import copy
@@ -10,7 +10,7 @@ import inspect
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import torch
@@ -34,22 +34,23 @@ class Model:
     arguments: tuple[str, ...]  # which of edge_weight, edge_attr and batch forward is given
     device: torch.device
     full: Tensor  # [N, C] output on the whole graph, or for each graph of a collection, on the CPU
+    _: KW_ONLY
     hops: int = 0
     halo: int = 0
     backend: str = "disjoint"
-    reason: str = ""  # why this backend
+    reason: str = ""  # the reason for this backend
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
-    opened: dict = field(
-        default_factory=dict, init=False, repr=False
-    )  # backends, by name: tracing takes time
+    # Backends by name: tracing takes time.
+    opened: dict = field(default_factory=dict, init=False, repr=False)
 
     def __call__(
         self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None
     ) -> Tensor:
         """Output [n, C] on a graph whose tensors are on the model's device.
 
-        A model of graphs gives one row per graph of `batch` [nodes], without it of the one graph there is.
+        A graph classifier gives one row per graph of `batch` [nodes]; without `batch` there is one
+        graph.
         """
         batch = x.new_zeros(len(x), dtype=torch.long) if self.pools and batch is None else batch
         given = {"edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch}
@@ -57,7 +58,7 @@ class Model:
 
     @property
     def pools(self) -> bool:
-        """Whether it classifies graphs, not nodes."""
+        """Whether the model classifies graphs, not nodes."""
         return "batch" in self.arguments
 
     @property
@@ -65,7 +66,10 @@ class Model:
         return max(2, self.full.shape[1])
 
     def probabilities(self, output: Tensor) -> Tensor:
-        """Class probabilities [n, classes] in double precision; one column means two classes by sigmoid."""
+        """Class probabilities [n, classes] in double precision.
+
+        One column of output means two classes by sigmoid.
+        """
         output = output.double()
         if output.shape[1] == 1:
             p = {"logits": torch.sigmoid, "log_probs": torch.exp, "probs": torch.Tensor.clone}[
@@ -73,13 +77,12 @@ class Model:
             ](output)
             return torch.cat([1 - p, p], dim=1)
         if self.output == "logits":
-            return (
-                output.T.contiguous().softmax(dim=0).T
-            )  # a short last dimension takes ten times as long
+            # A softmax over a short last dimension takes ten times as long.
+            return output.T.contiguous().softmax(dim=0).T
         return output.exp() if self.output == "log_probs" else output
 
     def check_unchanged(self, name: str) -> None:
-        """Raise ModelChanged if the user's module is no longer what was registered."""
+        """Raise ModelChanged if the user's module was changed since its registration."""
         original = self.original() if self.original else None
         if original is not None and fingerprint(original) != self.fingerprint:
             raise ModelChanged(
@@ -89,9 +92,10 @@ class Model:
 
 
 def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torch.device) -> Model:
-    """Copy a module, run it once on the whole graph, or on every graph of a collection, and check what comes back.
+    """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
-    Raises ModelError for a forward that cannot be called, ModelOutputError for an output that is not [N, C].
+    Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that
+    is not [N, C].
     """
     if output not in OUTPUTS:
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
@@ -140,7 +144,7 @@ def forward_all(model: Model, graphs: GraphSet) -> Tensor:
 
 
 def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> tuple[Tensor | None, ...]:
-    """(x, edge_index, edge_weight, edge_attr, batch) of some graphs of a collection, as a `Model` takes them."""
+    """The arguments of a `Model` for some graphs: (x, edge_index, edge_weight, edge_attr, batch)."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
     _, weight, attr = edge_tensors(graphs.union, edges, device)
     x, edge_index, owner = (
@@ -151,7 +155,7 @@ def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> tuple[Tensor
 
 @contextmanager
 def blaming(model: Model, where: str) -> Iterator[None]:
-    """Whatever a forward pass raises becomes a ModelError that says on what it ran."""
+    """Within, every exception of a forward pass becomes a ModelError that names its input."""
     try:
         yield
     except Error:
@@ -177,13 +181,16 @@ def edge_tensors(
 
 
 def fingerprint(module: nn.Module) -> tuple:
-    """Identity and version of every parameter and buffer: changes when training goes on."""
+    """Identity and version of every parameter and buffer; it changes when training goes on."""
     tensors = [*module.parameters(), *module.buffers()]
     return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
 
 
 def choose_device(setting: str) -> torch.device:
-    """`auto` is CUDA when there is one; anything else is a torch device name. Raises InvalidValue."""
+    """The device of sxq_device: `auto` is CUDA if there is one; other values are torch device names.
+
+    Raises InvalidValue.
+    """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
     device = torch.device(name)
     if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
@@ -210,7 +217,7 @@ def _copy(module: nn.Module) -> nn.Module:
 
 
 def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
-    """Which optional arguments to pass; complains about required ones that nobody can fill."""
+    """The optional arguments to pass; raises ModelError for required ones that nothing fills."""
     signature = inspect.signature(module.forward)
     parameters = list(signature.parameters.values())
     pools = isinstance(graph, GraphSet)
@@ -263,7 +270,7 @@ def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
 
 
 def _tells(full: Tensor, output: str) -> bool:
-    """Whether every row of outputs gives probabilities; minus infinity is a class that cannot be."""
+    """Whether every row of outputs gives probabilities; minus infinity is an impossible class."""
     if output == "probs" or full.shape[1] == 1 and output == "logits":
         return bool(torch.isfinite(full).all())
     ruled_out = full.isneginf()

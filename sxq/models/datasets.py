@@ -1,7 +1,7 @@
-"""Graphs from PyG: a `torch_geometric.data.Data` or a sequence of them, or a data set by name.
+"""Graphs from PyG: from a `torch_geometric.data.Data`, a sequence of them, or a data set by name.
 
-Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated ones
-(`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) come without a download.
+Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated data
+sets (`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) need no download.
 """
 
 import inspect
@@ -20,9 +20,9 @@ from torch_geometric.data import Data
 from sxq.errors import DataError, GraphError, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.generated import GENERATORS, generate
-from sxq.graph.readers import from_arrays
+from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
 
-# Data sets that PyG names by a class and a name; those of a class alone are found by themselves.
+# Data sets that PyG names by a class and a name; those with a class of their own need no entry.
 NAMED = {
     "Cora": "Planetoid",
     "CiteSeer": "Planetoid",
@@ -66,7 +66,7 @@ ARRAYS = ("edge_index", "x", "y", "train_mask", "val_mask", "test_mask", "edge_w
 def load_dataset(name: str, root: str | Path | None = None) -> Graph:
     """The graph of a PyG data set, by name in any case.
 
-    Raises UnknownName; DataError where it cannot be fetched, or is not one homogeneous graph.
+    Raises UnknownName, and DataError if it cannot be fetched or is not one homogeneous graph.
     """
     if (made := generate(name)) is not None:
         if isinstance(made, GraphSet):
@@ -77,7 +77,7 @@ def load_dataset(name: str, root: str | Path | None = None) -> Graph:
 
 
 def load_graphs(name: str, root: str | Path | None = None) -> GraphSet:
-    """The collection of a PyG data set, by name in any case; raises as `load_dataset`."""
+    """The collection of a PyG data set, by name in any case; raises the errors of `load_dataset`."""
     if (made := generate(name)) is not None:
         if isinstance(made, Graph):
             raise DataError(f"data set {name!r} is a single graph: CREATE GRAPH reads it")
@@ -87,11 +87,12 @@ def load_graphs(name: str, root: str | Path | None = None) -> GraphSet:
 
 
 def graphs_from_data(dataset: Sequence[Data]) -> GraphSet:
-    """A copy of a sequence of PyG graphs, each with the class `y` of the whole graph where it has one.
+    """A copy of a sequence of PyG graphs, each with its class `y` if it has one.
 
-    Raises DataError or GraphError, which name the graph that is wrong.
+    Raises DataError or GraphError, whose message names the graph that is wrong.
     """
-    graphs, classes = [], []
+    graphs = []
+    classes = []
     for number, data in enumerate(dataset):
         try:
             graphs.append(graph_from_data(data))
@@ -102,10 +103,10 @@ def graphs_from_data(dataset: Sequence[Data]) -> GraphSet:
 
 
 def _class_of(y: Any) -> int:
-    """The class of a graph whose `y` is one whole number, else -1: unknown."""
+    """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
     if not isinstance(y, Tensor) or y.numel() != 1 or not y.isfinite().all() or float(y) != int(y):
-        return -1
-    return max(int(y), -1)
+        return UNKNOWN_CLASS
+    return max(int(y), UNKNOWN_CLASS)
 
 
 def _known(name: str, names: Sequence[str]) -> str:
@@ -119,9 +120,7 @@ def _fetch(name: str, root: str | Path | None) -> Sequence[Any]:
     root = Path(root or os.environ.get("SXQ_DATASETS") or Path.home() / ".cache" / "sxq")
     try:
         return _constructor(name, root)()
-    except (
-        Exception
-    ) as error:  # PyG raises what its downloaders, parsers and optional packages raise
+    except Exception as error:  # PyG's downloaders, parsers and optional packages raise anything
         raise DataError(
             f"data set {name!r} could not be fetched into {root}: {type(error).__name__}: {error}"
         ) from error
@@ -130,9 +129,10 @@ def _fetch(name: str, root: str | Path | None) -> Sequence[Any]:
 def graph_from_data(data: Data) -> Graph:
     """A copy of a PyG graph; `data` is not changed, and keys are positions.
 
-    Without x, the features are one column of ones. y is taken where it is one class for each node (integers,
-    or floats with integral values) and left aside elsewhere; of masks [n, splits] the first split is taken.
-    Raises DataError for heterogeneous data, GraphError for tensors that are no graph.
+    Without x, the features are one column of ones. y is used if it is one class for each node
+    (integers, or floats with integral values) and ignored otherwise; of masks [n, splits] the first
+    split is used. Raises DataError for heterogeneous data, GraphError for tensors that are no
+    graph.
     """
     if not isinstance(data, Data):
         raise DataError(
@@ -152,14 +152,13 @@ def graph_from_data(data: Data) -> Graph:
         isinstance(data.get("edge_mask"), Tensor)
         and data.edge_mask.numel() == arrays["edge_index"].shape[1]
     ):
-        arrays["edge_gt"] = (
-            _array(data.edge_mask) > 0.5
-        )  # PyG's name for the truth of a generated graph
+        # PyG's name for the ground truth of a generated graph.
+        arrays["edge_gt"] = _array(data.edge_mask) > 0.5
     return from_arrays(arrays)
 
 
 def _plain_datasets() -> list[str]:
-    """Names of PyG's homogeneous data sets that need nothing but a folder."""
+    """Names of PyG's homogeneous data sets that need no argument but a folder."""
     return [
         name
         for name in (*pyg.homo_datasets, *pyg.synthetic_datasets)

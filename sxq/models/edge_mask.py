@@ -1,6 +1,7 @@
-"""The model under a soft edge mask: what learned explainers differentiate through.
+"""The model under an edge mask: learned explainers differentiate through it.
 
-Masking is not removal (it multiplies messages, after normalisation or softmax): this teaches, and never scores.
+Masking is not removal: it multiplies messages after normalisation or softmax. It serves training,
+and never scores candidates.
 """
 
 import numpy as np
@@ -15,9 +16,10 @@ from sxq.models.refine import Batch, Instances
 
 
 def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
-    """log p [B, C] of the targets of a batch whose messages are weighed by mask [E]; one column gives two classes.
+    """log p [B, C] of the targets of a batch whose messages are multiplied by mask [E].
 
-    The engine's own copy of the model is masked, and left without masks whatever happens.
+    One column of output gives two classes. The engine's own copy of the model is masked, and left
+    without masks even after an exception.
     """
     try:
         with torch.enable_grad():
@@ -33,7 +35,7 @@ def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
 
 
 def as_log_probabilities(output: Tensor, kind: str) -> Tensor:
-    """Output rows [n, C] as log p, differentiable, saturating late."""
+    """Output rows [n, C] as log p; differentiable, and saturates late."""
     if kind == "probs":
         output = output.clamp(1e-12, 1 - 1e-7).log()
     if output.shape[1] == 1:
@@ -58,5 +60,5 @@ def instances_of(model: Model, graph: Graph | GraphSet, positions: np.ndarray) -
 
 
 def probabilities_of(model: Model, positions: np.ndarray) -> np.ndarray:
-    """What the model says of whole targets, [n, C], as registration kept it."""
+    """The model's probabilities [n, C] for whole targets, as registration kept them."""
     return model.probabilities(model.full[torch.from_numpy(positions)]).numpy()

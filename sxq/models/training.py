@@ -1,11 +1,13 @@
-"""Training of named architectures: Adam, cross-entropy on the train split; on one graph in full batches.
+"""Training of named architectures: Adam, with cross-entropy on the train split.
 
-A collection of graphs is learned in seeded random batches of BATCH graphs; all else is the same, graphs for nodes.
+A single graph is learned in full batches, a collection in seeded random batches of BATCH graphs;
+everything else is the same, with graphs in place of nodes.
 
-The split is the graph's own where it names training nodes, else a seeded 80/10/10 of the labelled nodes of
-each class. With a validation split the state of the best validation accuracy is kept (of equals the smaller
-loss), without one the last. On the CPU the same graph, options and SEED give the same weights; on CUDA the
-order of sums is not fixed, and weights differ in the last bits.
+The split is the graph's own if it names training nodes, otherwise a seeded 80/10/10 of the labelled
+nodes of each class. With a validation split, the state of the best validation accuracy is kept (of
+equal ones that of the smaller loss); without one, the last state. On the CPU the same graph,
+options and SEED give the same weights; on CUDA the order of sums is not fixed, and weights differ
+in the last bits.
 """
 
 import time
@@ -42,13 +44,13 @@ Progress = Callable[[int, int, float, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training returns; the module is in eval mode on the CPU."""
+    """The result of training; the module is in eval mode on the CPU."""
 
     module: NodeClassifier | GraphClassifier
     spec: ArchitectureSpec
     accuracy: Mapping[str, float]  # by split, and "all": every labelled node
     epochs_run: int
-    stopped: bool  # should_stop said so before the last epoch
+    stopped: bool  # whether should_stop ended it before the last epoch
 
 
 def train(
@@ -61,9 +63,10 @@ def train(
 ) -> Trained:
     """Train the architecture that `options` ask for (planning.options.OPTIONS).
 
-    `progress` is called at most ten times a second and after the last epoch. `should_stop` is asked before
-    each epoch; once it says so, the best state so far is returned. The global random state is left as it was.
-    Raises UnknownName, InvalidValue (options), DataError (labels), ModelError (a loss that is no number).
+    `progress` is called at most ten times a second and after the last epoch. `should_stop` is
+    called before each epoch; once it returns True, the best state so far is returned. The global
+    random state is left as it was. Raises UnknownName and InvalidValue (options), DataError
+    (labels), and ModelError (a loss that is not finite).
     """
     values = read_options(options, OPTIONS)
     split = training_split(graph, values["seed"])
@@ -75,7 +78,7 @@ def train(
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
     device = torch.device(device)
-    kind = _GraphsRun if isinstance(graph, GraphSet) else _Run
+    kind = _GraphTraining if isinstance(graph, GraphSet) else _NodeTraining
     run = kind(build(spec, values["seed"]).to(device), graph, split, values)
     with seeded(values["seed"], device):
         epochs_run = run.epochs(progress, should_stop)
@@ -89,9 +92,10 @@ def accuracies(
     graph: Graph | GraphSet,
     split: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right, by split and "all".
+    """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right.
 
-    split [n]: by default the graph's. Splits without labelled nodes are left out.
+    It is given by split, and for "all". split [n] is by default the graph's; splits without
+    labelled nodes are left out.
     """
     if graph.y is None:
         return {}
@@ -102,7 +106,8 @@ def accuracies(
             else module(*model_inputs(module, graph))
         )
     right = logits.argmax(dim=1).cpu().numpy() == graph.y
-    split, labelled = graph.split if split is None else split, graph.y >= 0
+    split = graph.split if split is None else split
+    labelled = graph.y >= 0
     nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
     nodes["all"] = labelled
     return {name: float(right[chosen].mean()) for name, chosen in nodes.items() if chosen.any()}
@@ -141,7 +146,7 @@ def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tens
 
 
 def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
-    """The split [n] to train on: the graph's or a random one; DataError where it teaches nothing."""
+    """The split [n] to train on: the graph's, or a random one. Raises DataError if it is useless."""
     if graph.y is None or (graph.y < 0).all():
         raise DataError("the graph has no labels to train on")
     split = graph.split
@@ -155,23 +160,27 @@ def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
 
 
 def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
-    """80/10/10 of each class; a class of fewer than ten nodes is all for training."""
-    split, rng = np.full(len(y), "", object), np.random.default_rng(seed)
+    """80/10/10 of each class; classes of fewer than ten nodes are for training only."""
+    split = np.full(len(y), "", object)
+    rng = np.random.default_rng(seed)
     for label in np.unique(y[y >= 0]):
         nodes = rng.permutation(np.flatnonzero(y == label))
         tenth = len(nodes) // 10
         split[nodes] = "train"
-        split[nodes[:tenth]], split[nodes[tenth : 2 * tenth]] = "val", "test"
+        split[nodes[:tenth]] = "val"
+        split[nodes[tenth : 2 * tenth]] = "test"
     return split
 
 
-class _Run:
-    """One training run: the module, the tensors it learns from, and the best state so far."""
+class _NodeTraining:
+    """One training run on a graph: the module, the tensors it learns from, and the best state so far."""
 
     def __init__(
         self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]
     ):
-        self.module, self.num_epochs, self.lr = module, values["epochs"], values["lr"]
+        self.module = module
+        self.num_epochs = values["epochs"]
+        self.lr = values["lr"]
         self.optimizer = torch.optim.Adam(
             module.parameters(), self.lr, weight_decay=values["weight_decay"]
         )
@@ -186,7 +195,7 @@ class _Run:
         return model_inputs(module, graph)
 
     def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
-        """Run the epochs; how many were run."""
+        """Run the epochs; returns how many were run."""
         shown = -PROGRESS_SECONDS
         for epoch in range(1, self.num_epochs + 1):
             if should_stop is not None and should_stop():
@@ -206,7 +215,7 @@ class _Run:
         return self.module.eval()
 
     def _step(self, epoch: int) -> tuple[float, float]:
-        """One epoch: training loss and accuracy, the latter of the validation split where there is one."""
+        """One epoch: training loss, and accuracy on the validation split if there is one."""
         loss, accuracy = self._learn(self.train, epoch)
         return loss, self._validate() if len(self.val) else accuracy
 
@@ -231,26 +240,26 @@ class _Run:
         self.module.eval()
         loss, accuracy = self._measure(self.val)
         if (accuracy, -loss.item()) > self.best:
-            self.best, self.best_state = (
-                (accuracy, -loss.item()),
-                deepcopy(self.module.state_dict()),
-            )
+            self.best = (accuracy, -loss.item())
+            self.best_state = deepcopy(self.module.state_dict())
         return accuracy
 
     def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
         """Cross-entropy and accuracy on nodes."""
-        logits, y = self.module(*self.inputs)[nodes], self.y[nodes]
+        logits = self.module(*self.inputs)[nodes]
+        y = self.y[nodes]
         return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
 
 
-class _GraphsRun(_Run):
-    """The same for a collection: an epoch takes all its training graphs in random batches."""
+class _GraphTraining(_NodeTraining):
+    """The same for a collection: an epoch uses all its training graphs in random batches."""
 
     def __init__(
         self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]
     ):
         super().__init__(module, graphs, split, values)
-        self.graphs, self.batch = graphs, values["batch"] or BATCH
+        self.graphs = graphs
+        self.batch = values["batch"] or BATCH
 
     def _inputs(self, module: GraphClassifier, graph: GraphSet) -> tuple[Tensor, ...]:
         return ()  # made for every batch
@@ -259,15 +268,13 @@ class _GraphsRun(_Run):
         order = self.train[torch.randperm(len(self.train)).to(self.train.device)]
         found = [(*self._learn(batch, epoch), len(batch)) for batch in order.split(self.batch)]
         losses, shares, sizes = map(np.array, zip(*found))
+        loss = float(np.average(losses, weights=sizes))
         accuracy = float(np.average(shares, weights=sizes))
-        return float(np.average(losses, weights=sizes)), self._validate() if len(
-            self.val
-        ) else accuracy
+        return loss, self._validate() if len(self.val) else accuracy
 
     def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
         """Cross-entropy and accuracy on graphs."""
-        logits, y = (
-            self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy())),
-            self.y[chosen],
-        )
+        inputs = graph_inputs(self.module, self.graphs, chosen.cpu().numpy())
+        logits = self.module(*inputs)
+        y = self.y[chosen]
         return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()

@@ -1,7 +1,7 @@
-"""Weights in and out: safetensors only (nothing in a file is executed), and a digest of what a model is.
+"""Weights in and out as safetensors (no file is executed), and a digest of a model's content.
 
-`load_weights` compares every name and shape before it changes the module. What does not fit is said together
-with the options of CREATE MODEL that the weights themselves suggest.
+`load_weights` compares every name and shape before it changes the module. Its error lists what does
+not fit, with the options of CREATE MODEL that the weights suggest.
 """
 
 import hashlib
@@ -18,19 +18,20 @@ from sxq.errors import DataError, ModelError
 from sxq.models.architectures import ArchitectureSpec
 
 SHOWN = 3  # differences listed before "and n more"
-LAYOUTS = {  # of a layer by architecture: the name that marks it, the first matrix, the bias of the output
+# Of a layer, by architecture: the name that marks it, the first matrix, the bias of the output.
+LAYOUTS = {
     "gat": ("att_src", "lin.weight", "bias"),
     "sage": ("lin_l.weight", "lin_l.weight", "lin_l.bias"),
     "gin": ("nn.2.weight", "nn.0.weight", "nn.2.bias"),
-    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has this name too
+    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has the same name
 }
 
 
 def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     """Fill a built module from a safetensors file or its bytes.
 
-    Raises DataError for what is no safetensors file, ModelError for weights that do not fit (and leaves the
-    module unchanged).
+    Raises DataError for a file that is not safetensors, and ModelError for weights that do not fit;
+    the module is unchanged then.
     """
     state = _read(source)
     differences = _differences(module.state_dict(), state)
@@ -54,8 +55,10 @@ def to_bytes(module: nn.Module) -> bytes:
 
 
 def content_hash(module: nn.Module, spec: object = None) -> str:
-    """A digest of classes, plain settings, parameters and buffers, and of the repr of `spec`, whatever it is: equal
-    content, equal hash, anywhere."""
+    """A digest of classes, plain settings, parameters, buffers, and of the repr of any `spec`.
+
+    Equal content has an equal hash, on every machine.
+    """
     digest = hashlib.sha256(repr(spec).encode())
     for name, part in module.named_modules():
         kind = f"{type(part).__module__}.{type(part).__qualname__}"
@@ -67,7 +70,7 @@ def content_hash(module: nn.Module, spec: object = None) -> str:
 
 
 def _settings(module: nn.Module) -> list[tuple[str, Any]]:
-    """Public attributes with plain values, such as heads or slopes: they decide the output too."""
+    """Public attributes with plain values, such as heads or slopes: they also decide the output."""
     return sorted(
         (name, value)
         for name, value in vars(module).items()
@@ -106,7 +109,7 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 
 
 def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
-    """What the weights suggest, where it differs from the spec."""
+    """The options that the weights suggest, if they differ from the spec."""
     if not isinstance(spec, ArchitectureSpec):
         return ""
     suggested = suggested_options(state)
@@ -121,14 +124,12 @@ def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:
 
 
 def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The same for a classifier of graphs; its pooling has no weights."""
+    """The same for a graph classifier; its pooling has no weights."""
     marks = {"leconv": "lin3.weight"} | {name: mark for name, (mark, _, _) in LAYOUTS.items()}
     architecture = next((name for name, mark in marks.items() if f"convs.0.{mark}" in state), None)
-    first, hidden, last = (
-        state["node_emb.weight"],
-        state.get("lin1.weight"),
-        state.get("lin2.weight"),
-    )
+    first = state["node_emb.weight"]
+    hidden = state.get("lin1.weight")
+    last = state.get("lin2.weight")
     if architecture is None or any(
         part is None or part.dim() != 2 for part in (first, hidden, last)
     ):
@@ -145,7 +146,10 @@ def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """in_channels, and options of CREATE MODEL, read off a state dict; empty where it is none of ours."""
+    """in_channels and options of CREATE MODEL, read off a state dict.
+
+    Empty if its names are not those of a named architecture.
+    """
     architecture = next(
         (name for name, (mark, _, _) in LAYOUTS.items() if f"conv1.{mark}" in state), None
     )
@@ -153,13 +157,13 @@ def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         return _suggested_for_graphs(state)
     layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
     _, matrix, bias = LAYOUTS.get(architecture, ("", "", ""))
-    first, last = state.get(f"conv1.{matrix}"), state.get(f"conv{layers}.{bias}")
+    first = state.get(f"conv1.{matrix}")
+    last = state.get(f"conv{layers}.{bias}")
     if first is None or last is None or first.dim() != 2:
         return {}
     heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
-    hidden = (
-        {"hidden": first.shape[0] // heads} if layers > 1 else {}
-    )  # one layer: its width is the classes
+    # The width of a single layer is the number of classes.
+    hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}
     return {
         "in_channels": first.shape[1],
         "architecture": architecture,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
-from sxq.graph.collecting import graphs_from_tables, read_graphs
+from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
 from sxq.graph.readers import add_reverse, from_tables, read_npz
 from sxq.language import arguments
@@ -61,7 +61,7 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
     trained = engine.models().train(
         graph,
         statement.options,
-        device=str(engine.execution().choose_device(session.settings["sxq_device"])),
+        device=str(engine.borrow().choose_device(session.settings["sxq_device"])),
         progress=progress,
         should_stop=session.should_stop,
     )
@@ -82,7 +82,7 @@ def pretrain_refine(session: Session, statement: st.PretrainRefine) -> Table:
         session.say(f"epoch {epoch}/{epochs}: loss {loss:.4f}")
 
     named = registry.models.get(statement.model, statement.graph)
-    learned = engine.execution().pretrain(
+    learned = engine.pretrain().pretrain(
         named.model, graph, statement.options, progress, session.should_stop
     )
     losses = learned.pretrained.losses

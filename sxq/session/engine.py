@@ -7,21 +7,42 @@ from types import ModuleType
 
 
 def execution() -> ModuleType:
-    """`sxq.execution`: plans are run, models registered, answers audited."""
+    """`sxq.execution` runs plans and audits answers."""
     from sxq import execution
 
     return execution
 
 
+def registration() -> ModuleType:
+    """`sxq.inference.registration` makes a user's module a model of the engine."""
+    from sxq.inference import registration
+
+    return registration
+
+
 def models() -> ModuleType:
-    """`sxq.models`: modules are built, trained and hashed, PyG's data read."""
+    """`sxq.models` builds, trains and hashes modules, and reads PyG's data."""
     from sxq import models
 
     return models
 
 
+def borrow() -> ModuleType:
+    """`sxq.models.borrow` chooses the device of a model."""
+    from sxq.models import borrow
+
+    return borrow
+
+
 def refine() -> ModuleType:
-    """`sxq.models.refine`: pre-trained attributors are written and read."""
+    """`sxq.models.refine` writes and reads pre-trained attributors."""
     from sxq.models import refine
 
     return refine
+
+
+def pretrain() -> ModuleType:
+    """`sxq.models.refine.pretrain` trains attributors for a model."""
+    from sxq.models.refine import pretrain
+
+    return pretrain

@@ -17,7 +17,7 @@ from sxq.storage import Store
 class RegisteredModel:
     """A model at hand: the engine's copy, on one graph."""
 
-    model: Any  # sxq.execution.Model
+    model: Any  # sxq.models.borrow.Model
     model_id: int | None  # None where nothing is stored
     graph: str
     spec: Mapping[str, Any]
@@ -67,7 +67,7 @@ class RegisteredModels:
         """
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self._graphs)
-        model = engine.execution().register(
+        model = engine.registration().register(
             module, on, output, layers, self._settings["sxq_device"]
         )
         spec = {
@@ -112,7 +112,7 @@ class RegisteredModels:
             entry.model.check_unchanged(row.name)
             model = entry.model
         if row.graph_id != graph_id:
-            model = engine.execution().transfer(model, graph)
+            model = engine.registration().transfer(model, graph)
         return graph, model
 
     def name_of(self, model: RegisteredModel) -> str:
@@ -219,13 +219,13 @@ class RegisteredModels:
         models = engine.models()
         module = models.build(models.ArchitectureSpec(**row.spec["architecture"]))
         models.load_weights(module, row.weights)
-        return engine.execution().attach(module, graph, row.spec, self._settings["sxq_device"])
+        return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
         """A model at hand on another graph; found once."""
         if (name, graph) not in self._elsewhere:
             on = known("graph", graph, self._graphs)
-            self._elsewhere[name, graph] = engine.execution().transfer(entry.model, on)
+            self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
         return self._elsewhere[name, graph]
 
 

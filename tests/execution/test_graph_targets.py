@@ -21,9 +21,8 @@ from sxq.errors import (
     NodeNotFound,
     UnknownName,
 )
-from sxq.execution import register
 from sxq.graph import Graph, whole
-from sxq.graph.collecting import graphs_from_tables
+from sxq.graph.collection_readers import graphs_from_tables
 from sxq.graph.whole import onion_layers
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
@@ -31,6 +30,7 @@ from sxq.inference.disjoint import Pooled
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.kernels.pool import Pool
 from sxq.inference.layered.backend import Layered
+from sxq.inference.registration import register
 from sxq.models.edge_mask import log_probabilities
 from sxq.models.refine import Instances
 from sxq.pictures import colours, words

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from sxq.execution import register
 from sxq.execution.verifier import Request, Verifier, read
 from sxq.graph import extract
 from sxq.inference.disjoint import Disjoint
+from sxq.inference.registration import register
 from tests.graphs import make, random_graph
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sxq.errors import ModelNotLocal
-from sxq.execution import register
 from sxq.graph import EdgeKind, Graph, extract
+from sxq.inference.registration import register
 from tests.graphs import make, random_graph
 from tests.oracles import hops_by_definition, units_by_definition
 

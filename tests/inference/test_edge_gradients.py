@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 from torch_geometric import nn as pyg
 
 from sxq.graph import Graph, extract
@@ -76,3 +78,27 @@ def test_gradients_of_many_sets_are_worked_out_in_parts(monkeypatch):
     whole = gradients(bits, True)
     monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * gradients.cost)
     assert np.allclose(gradients(bits, True), whole, atol=1e-6)
+
+
+class Failing(nn.Module):
+    """A model that raises an error where its output is to be differentiated."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.conv, self.error = pyg.GCNConv(5, 3), error
+
+    def forward(self, x, edge_index):
+        if torch.is_grad_enabled():
+            raise self.error("no gradients here")
+        return self.conv(x, edge_index)
+
+
+def test_a_model_that_fails_under_a_mask_gets_zeros_and_is_counted():
+    graph = without_loops(random_graph(np.random.default_rng(4)))
+    field = extract(graph, 0, 1, 1)
+    bits = some_bits(field, 3)
+    gradients = EdgeGradients(prepared(Failing(TypeError), graph), graph, field, 1)
+    assert not gradients(bits, True).any() and gradients.failures == 1
+    gradients = EdgeGradients(prepared(Failing(MemoryError), graph), graph, field, 1)
+    with pytest.raises(MemoryError):  # no fault of the mask
+        gradients(bits, True)

@@ -14,11 +14,11 @@ from torch import nn
 
 import sxq
 from sxq.errors import ModelOutputError
-from sxq.execution import register
 from sxq.graph import Graph, extract
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, uncertainty
 from sxq.inference.disjoint import Disjoint
+from sxq.inference.registration import register
 from sxq.models.borrow import borrow
 from tests.graphs import make, random_graph
 from tests.toys import Votes

@@ -11,8 +11,6 @@ from torch_geometric.nn import MessagePassing
 
 import sxq
 from sxq.errors import DataError, InvalidValue, NameTaken, UnknownName
-from sxq.execution import pretrain as pretrain_model
-from sxq.execution import register
 from sxq.generators.explainers.mask_to_subgraphs import (
     all_sizes,
     grow_order,
@@ -20,12 +18,15 @@ from sxq.generators.explainers.mask_to_subgraphs import (
     top,
 )
 from sxq.graph import Graph, GraphSet, extract, whole
+from sxq.inference.registration import register
 from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
-from tests.pooled_models import Pools, some_graphs
+from sxq.models.refine.pretrain import pretrain as pretrain_model
+from sxq.models.refine.train import AttributorTraining
 from tests.graphs import make, random_graph
+from tests.pooled_models import Pools, some_graphs
 
 
 class Counts(nn.Module):
@@ -220,17 +221,12 @@ def test_the_contrastive_loss_falls_where_classes_share_an_attributor(motifs):
 def test_gradients_reach_every_attributor(motifs):
     graphs, model, _ = motifs
     values = refine.read((("epochs", 1), ("batch", 40)))
-    instances, p = (
+    run = AttributorTraining(
+        refine.Attributors(refine.AttributorSpec(in_channels=3, classes=2)),
         instances_of(model, graphs, np.arange(len(graphs))),
         model.probabilities(model.full).numpy(),
-    )
-    run = refine.train._Run(
-        refine.Attributors(refine.AttributorSpec(3, 2)),
-        instances,
-        p,
         lambda batch, mask: log_probabilities(model, batch, mask),
         values,
-        torch.device("cpu"),
     )
     before = [[p.clone() for p in own.parameters()] for own in run.attributors]
     run.learn(np.arange(len(graphs)))

@@ -162,7 +162,7 @@ def test_data_that_is_no_graph(data, error, message):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_modules_trace_and_round_trip(name, layers, karate, tmp_path):
-    spec = ArchitectureSpec(name, 34, 4, layers, hidden=8, heads=2 if name == "gat" else 1)
+    spec = ArchitectureSpec(name, 34, 4, layers=layers, hidden=8, heads=2 if name == "gat" else 1)
     module, other = build(spec), build(spec, seed=1)
     x, edge_index = torch.tensor(karate.x), torch.tensor(karate.edge_index)
     logits = module(x, edge_index)

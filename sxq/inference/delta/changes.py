@@ -43,7 +43,10 @@ class Changes:
         packed: np.ndarray,
         slots: np.ndarray,
     ):
-        self.layout, self.bases, self.bits, self.slots = layout, bases, bits, slots
+        self.layout = layout
+        self.bases = bases
+        self.bits = bits
+        self.slots = slots
         self.width = len(bits)
         self.rows = layout.rows(layout.depth)
         self.half = self.width * self.rows  # keys of G_s
@@ -97,7 +100,8 @@ class Changes:
             ]
         )
         keys.sort()
-        source, keys = keys & ((1 << bits) - 1), keys >> bits
+        source = keys & ((1 << bits) - 1)
+        keys = keys >> bits
         first = np.append(True, keys[1:] != keys[:-1]).nonzero()[0] if len(keys) else keys
         return Terms(keys[first], source, np.append(first, len(keys)))
 

@@ -58,7 +58,9 @@ class DeltaEdges:
     present = Weights()
 
     def __init__(self, tile: DeltaTile, loops: Loops):
-        self.tile, self.loops, self.changes = tile, loops, tile.changes
+        self.tile = tile
+        self.loops = loops
+        self.changes = tile.changes
 
     def sum(self, rows: Rows, weights: Weights) -> Tensor:
         """Weighted sums of the tails' rows: table [2 W * R, C]."""

@@ -42,7 +42,8 @@ class FieldIndex:
         free = np.flatnonzero(self._mask < layout.units)
         self.sent = Runs.by(self._mask[free], layout.units)  # by unit: edges that carry a message
         self.tail, self.head = (ends[free][self.sent.order] for ends in (self._tail, self._head))
-        self._rows, self._rows_in = one.rows, one.rows_in
+        self._rows = one.rows
+        self._rows_in = one.rows_in
 
     @cached_property
     def leaving(self) -> tuple[Runs, np.ndarray, np.ndarray]:

@@ -63,7 +63,9 @@ def match(layout: FieldLayout, bases: Bases, bits: np.ndarray, moving: bool) -> 
             continue
         taken.add(slot)
         if anew:
-            slots[group], cost[group], fresh[slot] = slot, 0, first
+            slots[group] = slot
+            cost[group] = 0
+            fresh[slot] = first
         else:
             moves[int(first)] = slot
     if moving:

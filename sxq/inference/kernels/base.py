@@ -66,7 +66,8 @@ class Kernel:
     sums = False  # whether it only sums messages, with weights that only depend on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
-        self.layer, self.name = layer, type(layer).__name__
+        self.layer = layer
+        self.name = type(layer).__name__
         if layer.flow != "source_to_target":
             raise Untraceable(f"{self.name} with flow={layer.flow!r}")
         unknown = [name for name in given if name not in self.takes]

@@ -35,7 +35,8 @@ class GraphConvKernel(Kernel):
         return SCALARS + 3 * channels if type(self.layer.aggr_module) is MaxAggregation else SCALARS
 
     def run(self, x: Rows, context: LayerContext) -> Tensor:
-        layer, edges = self.layer, context.edges()
+        layer = self.layer
+        edges = context.edges()
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_rel(edges.maximum(x))
         else:

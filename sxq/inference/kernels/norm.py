@@ -20,7 +20,8 @@ class Norm:
     """How a layer normalises; layers with equal settings share one, and with it their weights."""
 
     def __init__(self, add_loops: bool, fill: float):
-        self.add_loops, self.fill = add_loops, fill
+        self.add_loops = add_loops
+        self.fill = fill
         self.loops = "replace" if add_loops else "keep"
 
     def edges(self, context: LayerContext, further: int = 0) -> Edges:

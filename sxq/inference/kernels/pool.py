@@ -39,9 +39,12 @@ class _Slabs:
     """The graphs of a tile: says which of their rows exist in which column."""
 
     def __init__(self, tile: Tile):
-        frame, self.columns = tile.frame, tile.columns
+        frame = tile.frame
+        self.columns = tile.columns
         rows = np.repeat([layout.rows(0) for layout in frame.fields], frame.counts)
-        self.rows, self.count, device = int(rows.sum()), len(rows), frame.device
+        self.rows = int(rows.sum())
+        self.count = len(rows)
+        device = frame.device
         owner = np.repeat(np.arange(len(rows)), rows)
         self.owner = torch.from_numpy(owner).to(device)  # [R] slab of a row
         start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
@@ -63,7 +66,8 @@ class _Slabs:
 
 def _exists(tile: Tile, owner: Tensor) -> Tensor:
     """[R, W] one for every node that is in the graph."""
-    units_of_nodes, units = tile.degrees("ends", _ends), tile.degrees("units", _units)
+    units_of_nodes = tile.degrees("ends", _ends)
+    units = tile.degrees("units", _units)
     exists = (units_of_nodes > 0) | (units == 0).index_select(0, owner)
     exists[:, tile.width :] = True
     return exists.float()

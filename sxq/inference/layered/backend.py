@@ -163,7 +163,8 @@ class Layered:
         """The value of a step in the form that an operation takes: rows within `hop` steps."""
         step = self.steps.by_name[name]
         if step.varies:
-            value, whole = values[name], step.kind == GRAPHS or hop == step.hop
+            value = values[name]
+            whole = step.kind == GRAPHS or hop == step.hop
             return value if whole else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:

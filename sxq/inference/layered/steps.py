@@ -177,7 +177,8 @@ class _Reader:
         if [node_kind(n) for n in node.all_input_nodes] != [NODES, BATCH]:
             raise Untraceable(f"{name_of(node)} does not pool nodes by graph")
         node.meta.update(kind=GRAPHS, varies=True, pool=pool)
-        node.args, node.kwargs = node.args[:1], {}
+        node.args = node.args[:1]
+        node.kwargs = {}
 
     def _row_by_row(self, node: fx.Node, call: Callable) -> None:
         kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
@@ -197,7 +198,8 @@ class _Reader:
 
     def _layer(self, node: fx.Node, layer: MessagePassing) -> None:
         bound = inspect.signature(layer.forward).bind(*node.args, **node.kwargs).arguments
-        x, edge_index = bound.pop("x", None), bound.pop("edge_index", None)
+        x = bound.pop("x", None)
+        edge_index = bound.pop("edge_index", None)
         what = type(layer).__name__
         if not isinstance(x, fx.Node) or node_kind(x) != NODES:
             raise Untraceable(f"{what} is not given one tensor of node features")
@@ -217,7 +219,8 @@ class _Reader:
         node.meta.update(
             kind=NODES, varies=True, given=edges, kernel=kernel_of(layer, tuple(edges))
         )
-        node.args, node.kwargs = (x,), {}
+        node.args = (x,)
+        node.kwargs = {}
 
 
 def _reach(graph: fx.Graph, output: fx.Node) -> None:

@@ -87,16 +87,21 @@ class FieldLayout:
         units: int | None = None,
         whole: bool = False,
     ):
-        self.field, self.depth, self.device = field, depth, device
+        self.field = field
+        self.depth = depth
+        self.device = device
         self.units = field.num_units if units is None else units  # a prefix of the field's
-        self.fields, self.counts = [self], [1]
+        self.fields = [self]
+        self.counts = [1]
         self.values: dict[str, Any] = {}  # results of the steps that are equal for all candidates
         self._memory: dict[Hashable, Any] = {}
         by_hop = np.cumsum(np.bincount(field.node_hop, minlength=field.hops + 1)).tolist()
         self._rows = by_hop[-1:] if whole else by_hop  # `whole`: every layer needs all rows
         tail, head = field.edge_index
         order = np.argsort(head, kind="stable")
-        self._edge, self._tail, self._head = order, tail[order], head[order]
+        self._edge = order
+        self._tail = tail[order]
+        self._head = head[order]
         unit = field.unit[order]
         kind = np.where(unit == EdgeKind.LOOP, ROW_ONES, ROW_HALO)
         self._mask = np.where(unit >= 0, unit, self.units + kind)

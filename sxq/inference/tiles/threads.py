@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import torch
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:

@@ -37,7 +37,9 @@ class Tile:
     """A batch small enough for the caches: `width` candidates for each slab of the frame."""
 
     def __init__(self, frame: FieldLayout | Union, bits: Sequence[np.ndarray], width: int):
-        self.frame, self.width, self.columns = frame, width, 2 * width
+        self.frame = frame
+        self.width = width
+        self.columns = 2 * width
         self.masks = masks(
             [layout.units for layout in frame.fields], frame.counts, bits, width, frame.device
         )
@@ -49,8 +51,8 @@ class Tile:
     def __exit__(self, *error) -> None:
         """Forget the values that layers share, which refer back to the tile.
 
-        Otherwise its memory stays until Python looks for cycles, and every tile is computed in fresh
-        pages, which costs more than the arithmetic.
+        Otherwise its memory stays until Python looks for cycles, and every tile is computed in
+        fresh pages, which costs more than the arithmetic.
         """
         self._memory.clear()
 
@@ -100,7 +102,11 @@ class Rows:
         key: Hashable = None,
         make: Callable[[FieldLayout], Tensor] | None = None,
     ):
-        self.tile, self.hop, self._table, self.key, self._make = tile, hop, table, key, make
+        self.tile = tile
+        self.hop = hop
+        self._table = table
+        self.key = key
+        self._make = make
         self.varies = make is None
 
     @property
@@ -156,7 +162,10 @@ class Edges:
     as_delta = False  # whether sums are computed as differences from a base
 
     def __init__(self, tile: Tile, hop: int, loops: Loops):
-        self.tile, self.hop, self.loops, self.columns = tile, hop, loops, tile.columns
+        self.tile = tile
+        self.hop = hop
+        self.loops = loops
+        self.columns = tile.columns
         self.list = tile.frame.edges(hop, loops)
 
     @property
@@ -171,7 +180,8 @@ class Edges:
 
         They are made for the outermost edges, which include those of the other layers.
         """
-        tile, outermost = self.tile, self.tile.frame.depth - 1
+        tile = self.tile
+        outermost = self.tile.frame.depth - 1
         if self.hop == outermost:
             return tile.memo((key, self.loops), lambda: make(self))
         outer = tile.edges(outermost, self.loops)

@@ -23,8 +23,10 @@ class Union:
     nested = False
 
     def __init__(self, fields: Sequence[FieldLayout], counts: Sequence[int]):
-        self.fields, self.counts = fields, counts
-        self.device, self.depth = fields[0].device, fields[0].depth
+        self.fields = fields
+        self.counts = counts
+        self.device = fields[0].device
+        self.depth = fields[0].depth
         self._memory: dict[Hashable, Any] = {}
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:

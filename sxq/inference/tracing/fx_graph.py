@@ -45,8 +45,8 @@ def trace_graph(
 ) -> tuple[nn.Module, fx.Graph]:
     """The operations of forward(*inputs, **arguments), and the module that they refer to.
 
-    Other arguments have their defaults, or None. Raises Untraceable, for example if the path through
-    the code depends on values.
+    Other arguments have their defaults, or None. Raises Untraceable, for example if the path
+    through the code depends on values.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
@@ -126,4 +126,5 @@ def poolings_as_calls() -> Iterator[None]:
     try:
         yield
     finally:
-        glob.scatter, aggr.Aggregation.__call__ = scatter, call
+        glob.scatter = scatter
+        aggr.Aggregation.__call__ = call

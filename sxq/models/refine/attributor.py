@@ -1,14 +1,15 @@
-"""The class-wise attributors of ReFine: which edges matter to a prediction of class c (Wang et al. 2021, section 3.1).
+"""The class-wise attributors of ReFine (Wang et al. 2021, section 3.1): edges that matter to class c.
 
     Z = GNN(G, X)                    eq. 3   `encode`: a linear map and LAYERS of GraphConv, both directions of an edge
     alpha_ij = MLP([z_i, z_j])       eq. 5   `forward`: with the edge's attributes, where there are any
     M = sigmoid((log(u / (1-u)) + alpha) / beta)     `concrete`: u uniform; without noise where nothing is learned
     h = mean of GNN(A * M, X)        eq. 8   `represent`, for the contrastive loss
 
-Ours: alpha is a mean over the edges of a unit, and of a node's field the MLP sees the target's z too (as PGExplainer).
-And alpha is centred in every instance and bounded: without that the decoder's bias alone takes the loss to where all
-edges of a class are in, or all are out (on BA-3motif within 30 epochs, whatever the weight of the size loss), where
-gradients vanish and nothing is ranked.
+Departures. alpha is a mean over the edges of a unit. For a node's field the MLP also sees the
+target's z, as PGExplainer's does. And alpha is centred in every instance and bounded: without that,
+the decoder's bias alone moves the loss to where all edges of a class are kept or all are dropped
+(on BA-3motif within 30 epochs, whatever the weight of the size loss); there gradients vanish and
+nothing is ranked.
 """
 
 from collections.abc import Mapping
@@ -23,15 +24,15 @@ from sxq.models.refine.instances import Batch
 LARGEST = 5.0  # of |alpha|: sigmoid(5) is 0.993
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AttributorSpec:
     """Everything about a set of attributors but their weights."""
 
     in_channels: int  # features of a node
-    classes: int  # of the model that is explained
+    classes: int  # of the explained model
     edge_features: int = 0  # width of edge_attr
     rooted: bool = False  # for nodes as targets
-    classwise: bool = True  # one attributor for each class, else one for all
+    classwise: bool = True  # one attributor for each class, otherwise one for all
     hidden: int = 32
     layers: int = 2
     temperature: float = 1.0  # beta
@@ -52,10 +53,10 @@ class Attributor(nn.Module):
             nn.Linear(ends * spec.hidden + spec.edge_features, spec.hidden),
             nn.ReLU(),
             nn.Linear(spec.hidden, 1, bias=False),
-        )  # centred: a bias would be nothing
+        )  # its output is centred, so a bias would have no effect
 
     def encode(self, batch: Batch, mask: Tensor | None = None) -> Tensor:
-        """Node embeddings [N, hidden], edges weighed by mask [E]."""
+        """Node embeddings [N, hidden], with edges multiplied by mask [E]."""
         edge_index = torch.cat([batch.edge_index, batch.edge_index.flip(0)], dim=1)
         weight = None if mask is None else mask.repeat(2)
         z = self.first(batch.x).relu()
@@ -65,7 +66,8 @@ class Attributor(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """alpha [U]: the importance of every unit, as a logit."""
-        z, (tail, head) = self.encode(batch), batch.edge_index
+        z = self.encode(batch)
+        tail, head = batch.edge_index
         parts = [z[tail], z[head]]
         parts += [z[batch.root][batch.owner[tail]]] if self.spec.rooted else []
         parts += [batch.edge_attr] if self.spec.edge_features else []
@@ -86,7 +88,7 @@ class Attributors(nn.ModuleList):
         self.spec = spec
 
     def of(self, label: int) -> Attributor:
-        """The attributor of a predicted class."""
+        """The attributor for a predicted class."""
         return self[label if self.spec.classwise else 0]
 
 
@@ -97,7 +99,7 @@ def concrete(alpha: Tensor, temperature: float, noise: Tensor | None = None) -> 
 
 
 def check_fits(spec: AttributorSpec, found: Mapping[str, int | bool]) -> list[str]:
-    """What of in_channels, classes, edge_features, rooted differs from what a model and its graph have."""
+    """The differences between a spec and the values that a model and its graph have, in words."""
     return [
         f"{name} is {getattr(spec, name)}, expected {value}"
         for name, value in found.items()

@@ -4,10 +4,10 @@
     L2: the model on A * S       eq. 10   `losses.fidelity` on the mask with everything else at zero
     Adam, learning rate 1e-4, about 20 steps
 
-With select = "top" the most probable units are taken instead, which is what the published code does.
-Every ratio has a copy of the attributor of its own; the copies go side by side through the attributor (their
-parameters stacked) and through the model (one batch), and as Adam works number by number, none touches another.
-Cost: one masked forward and backward pass per step, of a batch of one instance for each ratio.
+With select = "top" the most probable units are taken, as in the published code. Every ratio has its
+own copy of the attributor. The copies go side by side through the attributor (their parameters
+stacked) and through the model (as one batch); Adam works number by number, so none affects another.
+Cost: one masked forward and backward pass per step, of a batch with one instance for each ratio.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from torch.func import functional_call, vmap
 from sxq.models.refine import losses
 from sxq.models.refine.attributor import Attributor, concrete
 from sxq.models.refine.instances import Batch
-from sxq.models.refine.train import Masked
+from sxq.models.refine.train import MaskedModel
 
 SELECTIONS = ("sample", "top")
-EDGES = 200_000  # most edges of the copies that go side by side
+EDGES = 200_000  # the most edges of copies that go side by side
 
 
 def fine_tune(
     attributor: Attributor,
     batch: Batch,
     target: Tensor,
-    masked: Masked,
+    masked: MaskedModel,
     counts: Sequence[int],
     *,
     steps: int = 20,
@@ -37,9 +37,10 @@ def fine_tune(
     selection: str = "sample",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Logits alpha [K, U] of one instance after fine-tuning K copies, each for so many selected units; target [1, C].
+    """Logits alpha [K, U] of one instance after fine-tuning K copies of the attributor.
 
-    `attributor` is left as it was. Randomness comes from `generator` (CPU).
+    Copy i is tuned for counts[i] selected units; `target` is [1, C]. `attributor` is left as it
+    was. Randomness comes from `generator` (CPU).
     """
     step = max(1, EDGES // max(1, len(batch.unit)))
     options = {"steps": steps, "lr": lr, "selection": selection, "generator": generator}
@@ -57,7 +58,7 @@ def _side_by_side(
     attributor: Attributor,
     batch: Batch,
     target: Tensor,
-    masked: Masked,
+    masked: MaskedModel,
     counts: Sequence[int],
     *,
     steps: int,
@@ -85,9 +86,8 @@ def _side_by_side(
                 ]
             )
             log_p = masked(copies, copies.spread((mask * chosen).flatten()))
-            (
-                len(counts) * losses.fidelity(log_p, target)
-            ).backward()  # a mean over copies, but each has its own step
+            # The loss is a mean over copies, but each has its own step.
+            (len(counts) * losses.fidelity(log_p, target)).backward()
             optimizer.step()
     with torch.no_grad():
         return ranked(own)
@@ -100,9 +100,10 @@ def select(
     generator: torch.Generator | None = None,
     draws: int | None = None,
 ) -> Tensor:
-    """`count` of the units probability [U] as 0/1 [U], or as many draws [draws, U] at once.
+    """`count` units as 0/1 [U], by their probability [U]; or several draws [draws, U] at once.
 
-    Sampled without replacement, unit by unit with probabilities proportional to `probability` (Gumbel's top-k).
+    They are sampled without replacement, one by one, proportionally to `probability` (Gumbel's
+    top-k).
     """
     key = probability.clamp(min=1e-12).log().cpu().expand(draws or 1, -1)
     if selection == "sample":

@@ -1,4 +1,4 @@
-"""Attributors in and out of the database: safetensors bytes and a spec of plain values."""
+"""Attributors in and out of the database, as safetensors bytes and a spec of plain values."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from sxq.models.refine.train import Pretrained
 
 
 def to_bytes(pretrained: Pretrained) -> tuple[bytes, dict[str, Any]]:
-    """The weights, and everything else as plain values."""
+    """The weights, and all other facts as plain values."""
     return weights.to_bytes(pretrained.attributors), {
         "attributor": asdict(pretrained.spec),
         "fine_tune": pretrained.fine_tune,
@@ -18,7 +18,7 @@ def to_bytes(pretrained: Pretrained) -> tuple[bytes, dict[str, Any]]:
 
 
 def load(content: bytes, spec: Mapping[str, Any]) -> Pretrained:
-    """What `to_bytes` wrote; raises ModelError where the two do not fit."""
+    """The attributors that `to_bytes` wrote; raises ModelError if weights and spec do not fit."""
     attributors = Attributors(AttributorSpec(**spec["attributor"]))
     weights.load_weights(attributors, content)
     return Pretrained(attributors.eval().requires_grad_(False), attributors.spec, spec["fine_tune"])

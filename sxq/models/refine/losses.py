@@ -1,8 +1,9 @@
 """The losses of ReFine (Wang et al. 2021, equations 6 to 8 and 10), all over batches.
 
-Departure. The contrastive loss of the paper, softplus of inner products, is unbounded below, and the published code
-detaches its positive term. Ours is the supervised contrastive loss (Khosla et al. 2020, eq. 2) on l2-normalised
-representations with temperature 0.1: same class together, others apart, bounded.
+Departure. The contrastive loss of the paper, softplus of inner products, is unbounded below, and
+the published code detaches its positive term. This one is the supervised contrastive loss (Khosla
+et al. 2020, eq. 2) on l2-normalised representations with temperature 0.1: it pulls graphs of one
+class together and others apart, and is bounded.
 """
 
 import torch
@@ -13,12 +14,12 @@ CONTRAST_TEMPERATURE = 0.1
 
 
 def fidelity(log_probs: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy between what the model says of the whole graph [B, C] and of the masked one: eq. 7 and 10."""
+    """Cross-entropy of predictions on the masked graph and on the whole one [B, C]: eq. 7 and 10."""
     return -(target * log_probs.clamp(min=-100)).sum(dim=1).mean()
 
 
 def contrastive(representations: Tensor, classes: Tensor) -> Tensor:
-    """Supervised contrastive loss of graphs [B, h] with classes [B]; zero where no class is there twice."""
+    """Supervised contrastive loss of graphs [B, h] with classes [B]; zero if no class occurs twice."""
     h = F.normalize(representations, dim=1)
     similarity = h @ h.T / CONTRAST_TEMPERATURE
     own = torch.eye(len(h), dtype=torch.bool, device=h.device)
@@ -33,11 +34,11 @@ def contrastive(representations: Tensor, classes: Tensor) -> Tensor:
 
 
 def size(mask: Tensor) -> Tensor:
-    """The mean of edge probabilities: the L1 norm, per unit."""
+    """The mean of unit probabilities: the L1 norm per unit."""
     return mask.mean() if len(mask) else mask.sum()
 
 
 def entropy(mask: Tensor) -> Tensor:
-    """The mean binary entropy of edge probabilities [U]: small where every edge is in or out."""
+    """The mean binary entropy of unit probabilities [U]: small if every unit is kept or dropped."""
     p = mask.clamp(1e-6, 1 - 1e-6)
     return -(p * p.log() + (1 - p) * (1 - p).log()).mean() if len(mask) else mask.sum()

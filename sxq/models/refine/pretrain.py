@@ -1,4 +1,4 @@
-"""PRETRAIN REFINE on a borrowed model: the targets, what the model says of them, what the attributors make of it."""
+"""PRETRAIN REFINE on a borrowed model: picks targets, trains attributors, and tabulates saliency."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,15 +15,14 @@ from sxq.models.refine import Instances, Pretrained
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
-    """Attributors, the options they were made with, and the columns of the table `saliency`."""
+class PretrainingResult:
+    """Attributors, the options that they were made with, and the columns of the table `saliency`."""
 
     pretrained: Pretrained
     options: Mapping[str, Any]
-    targets: np.ndarray  # positions learned from
-    saliency: Mapping[
-        str, Any
-    ]  # target, class, edge, saliency: one row for each edge of each target
+    targets: np.ndarray  # positions of the targets that they learned from
+    # target, class, edge, saliency: one row for each edge of each target
+    saliency: Mapping[str, Any]
 
 
 def pretrain(
@@ -32,39 +31,32 @@ def pretrain(
     options,
     progress: Callable | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Learned:
+) -> PretrainingResult:
     """Learn the attributors of a model on a collection, or on the fields of random nodes of a graph.
 
     Raises UnknownName, InvalidValue (options), DataError (nothing to learn from), ModelError.
     """
     values = refine.read(options)
     positions = _targets(graph, values)
-    instances, probabilities = (
-        instances_of(model, graph, positions),
-        probabilities_of(model, positions),
-    )
+    instances = instances_of(model, graph, positions)
+    probabilities = probabilities_of(model, positions)
     pretrained = refine.train_attributors(
         instances,
         probabilities,
         lambda batch, mask: log_probabilities(model, batch, mask),
         values,
-        model.device,
-        progress,
-        should_stop,
+        device=model.device,
+        progress=progress,
+        should_stop=should_stop,
     )
     classes = probabilities.argmax(axis=1)
-    return Learned(
-        pretrained,
-        values,
-        positions,
-        _columns(
-            graph, positions, instances, classes, refine.saliency(pretrained, instances, classes)
-        ),
-    )
+    saliency = refine.saliency(pretrained, instances, classes)
+    columns = _columns(graph, positions, instances, classes, saliency)
+    return PretrainingResult(pretrained, values, positions, columns)
 
 
 def _targets(graph: Graph | GraphSet, values: Mapping[str, Any]) -> np.ndarray:
-    """Every graph, or some random nodes; of one split where the options say so."""
+    """Every graph, or some random nodes; of one split if the options name one."""
     count = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
     chosen = np.arange(count)
     if values["split"] is not None:
@@ -88,11 +80,13 @@ def _columns(
     classes: np.ndarray,
     saliency: list[np.ndarray],
 ) -> dict[str, Any]:
-    """One row for each candidate edge; its number is that of the table `edges`."""
+    """One row for each candidate edge, with its number in the table `edges`."""
     first = (
         graph.edge_ptr[positions] if isinstance(graph, GraphSet) else np.zeros(len(positions), int)
     )
-    edges, values, sizes = [], [], []
+    edges = []
+    values = []
+    sizes = []
     for number, own in enumerate(saliency):
         unit = instances.unit_of(number)
         edges.append(first[number] + instances.edges[number][unit >= 0])

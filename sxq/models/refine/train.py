@@ -1,15 +1,17 @@
-"""Pre-training the attributors: what does the model look for, class by class (Wang et al. 2021, section 3.1).
+"""Trains the attributors: they learn what the model looks for, class by class.
+
+Source: Wang et al. 2021, section 3.1.
 
     for each batch of instances                    seeded random batches of BATCH
         M ~ attributor of the predicted class      `draw`, one pass per class over its own instances
         L1: the model on A * M                     `losses.fidelity`
-        L_cts: attentive graphs, by class          `losses.contrastive`, weighed by GAMMA
-        size and entropy of M                      as GNNExplainer, weighed by SIZE and ENTROPY
+        L_cts: attentive graphs, by class          `losses.contrastive`, with weight GAMMA
+        size and entropy of M                      as GNNExplainer, with weights SIZE and ENTROPY
         Adam, learning rate 1e-3                   `learn`
 
-The model is masked, not cut: this ranks edges, and verification later really removes them. It stops early when the
-loss has not fallen by one percent for PATIENCE epochs. Cost: one masked forward and backward pass per instance and
-epoch.
+The model is masked, not cut: attributors rank edges, and verification later removes them. Training
+stops early if the loss has not fallen by one percent for PATIENCE epochs. Cost: one masked forward
+and backward pass per instance and epoch.
 """
 
 import time
@@ -34,30 +36,28 @@ PRESETS = {  # the variants of the paper's ablation, its table 1
     "refine_ct": {"gamma": 0.0, "classwise": True, "fine_tune": False},
     "pgexplainer": {"gamma": 0.0, "classwise": False, "fine_tune": False},
 }
-LEAST_FALL = 0.99  # a loss counts as fallen when it is below this share of the best so far
-PROGRESS_SECONDS = 0.1
+LEAST_FALL = 0.99  # a loss has fallen if it is below this share of the best so far
+PROGRESS_SECONDS = 0.1  # between two progress calls
 
-Masked = Callable[
-    [Batch, Tensor], Tensor
-]  # (instances, edge mask [E]) -> log-probabilities [B, C], differentiable
+# (instances, edge mask [E]) -> log-probabilities [B, C], differentiable
+MaskedModel = Callable[[Batch, Tensor], Tensor]
 Progress = Callable[[int, int, float], None]  # epoch, epochs, loss
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """Attributors with what they were made for; `fine_tune` is what the generator does unless told."""
+    """Trained attributors; `fine_tune` is the default of the generator that uses them."""
 
     attributors: Attributors  # on the CPU, eval mode
     spec: AttributorSpec
     fine_tune: bool
-    losses: tuple[
-        dict[str, float], ...
-    ] = ()  # of every epoch: total, fidelity, contrastive, size, entropy
-    stopped: str = ""  # why before the last epoch
+    # Of every epoch: total, fidelity, contrastive, size, entropy.
+    losses: tuple[dict[str, float], ...] = ()
+    stopped: str = ""  # the reason if it ended before the last epoch
 
 
 def read(options: Options) -> dict[str, Any]:
-    """Every option by lower-case name, the preset filled in; raises UnknownName, InvalidValue."""
+    """Every option by lower-case name, with those of the preset; raises UnknownName, InvalidValue."""
     values = read_options(options, PRETRAINING_OPTIONS)
     name = values["preset"].lower()
     if name not in PRESETS:
@@ -77,60 +77,57 @@ def read(options: Options) -> dict[str, Any]:
 def train_attributors(
     instances: Instances,
     probabilities: np.ndarray,
-    masked: Masked,
+    masked: MaskedModel,
     values: Mapping[str, Any],
+    *,
     device: torch.device,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Pretrained:
-    """Learn attributors from instances, of which the model says `probabilities` [n, C]; `values` as of `read`.
+    """Learn attributors from instances with the model's `probabilities` [n, C]; `values` as of `read`.
 
-    The global random state is left as it was. Raises DataError without units, ModelError for a loss that is no number.
+    The global random state is left as it was. Raises DataError without units, and ModelError for a
+    loss that is not finite.
     """
     usable = np.flatnonzero(instances.num_units)
     if not len(usable):
         raise DataError("no graph has an edge to learn from")
     edge_features = 0 if instances.edge_attr is None else instances.edge_attr.shape[1]
     spec = AttributorSpec(
-        instances.x.shape[1],
-        probabilities.shape[1],
-        edge_features,
-        instances.rooted,
-        values["classwise"],
-        values["hidden"],
-        values["layers"],
-        values["temperature"],
+        in_channels=instances.x.shape[1],
+        classes=probabilities.shape[1],
+        edge_features=edge_features,
+        rooted=instances.rooted,
+        classwise=values["classwise"],
+        hidden=values["hidden"],
+        layers=values["layers"],
+        temperature=values["temperature"],
     )
     with seeded(values["seed"], device):
-        run = _Run(Attributors(spec).to(device), instances, probabilities, masked, values, device)
-        history, stopped = run.epochs(usable, progress, should_stop)
-    return Pretrained(
-        run.attributors.cpu().eval().requires_grad_(False),
-        spec,
-        values["fine_tune"],
-        tuple(history),
-        stopped,
-    )
+        training = AttributorTraining(
+            Attributors(spec).to(device), instances, probabilities, masked, values
+        )
+        history, stopped = training.epochs(usable, progress, should_stop)
+    attributors = training.attributors.cpu().eval().requires_grad_(False)
+    return Pretrained(attributors, spec, values["fine_tune"], tuple(history), stopped)
 
 
-class _Run:
-    """One pre-training: the attributors, what they learn from, the optimizer."""
+class AttributorTraining:
+    """One training of attributors, on the device that they are on."""
 
     def __init__(
         self,
         attributors: Attributors,
         instances: Instances,
         probabilities: np.ndarray,
-        masked: Masked,
+        masked: MaskedModel,
         values: Mapping[str, Any],
-        device: torch.device,
     ):
-        self.attributors, self.instances, self.masked, self.values = (
-            attributors,
-            instances,
-            masked,
-            values,
-        )
+        self.attributors = attributors
+        self.instances = instances
+        self.masked = masked
+        self.values = values
+        device = next(attributors.parameters()).device
         self.device = device
         self.probabilities = torch.from_numpy(probabilities).float().to(device)
         self.classes = probabilities.argmax(axis=1)
@@ -139,8 +136,11 @@ class _Run:
     def epochs(
         self, usable: np.ndarray, progress: Progress | None, should_stop: Callable[[], bool]
     ):
-        """Run the epochs: the losses of each, and why it stopped before the last one."""
-        history, best, since, shown = [], np.inf, 0, -PROGRESS_SECONDS
+        """Run the epochs: returns the losses of each, and the reason if it stopped early."""
+        history = []
+        best = np.inf
+        since = 0
+        shown = -PROGRESS_SECONDS
         for epoch in range(1, self.values["epochs"] + 1):
             if should_stop():
                 return history, "interrupted"
@@ -167,9 +167,8 @@ class _Run:
     def learn(self, numbers: np.ndarray) -> dict[str, float]:
         """One step of the optimizer on some instances."""
         self.optimizer.zero_grad()
-        numbers = numbers[
-            np.argsort(self.classes[numbers], kind="stable")
-        ]  # a class is a slice of the batch
+        # Sorted, so that a class is a slice of the batch.
+        numbers = numbers[np.argsort(self.classes[numbers], kind="stable")]
         batch = self.instances.batch(numbers, self.device)
         mask, representations = draw(
             self.attributors, self.instances, numbers, self.classes[numbers], self.device
@@ -206,10 +205,12 @@ def draw(
     classes: np.ndarray,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """Noisy masks [U] of instances sorted by class, and the representations [B, h] of what they leave."""
-    masks, representations = [], []
+    """Noisy masks [U] of instances sorted by class, and the representations [B, h] of masked graphs."""
+    masks = []
+    representations = []
     for label in np.unique(classes):
-        batch, own = instances.batch(numbers[classes == label], device), attributors.of(int(label))
+        batch = instances.batch(numbers[classes == label], device)
+        own = attributors.of(int(label))
         alpha = own(batch)
         mask = concrete(alpha, attributors.spec.temperature, torch.rand_like(alpha))
         masks.append(mask)
@@ -221,7 +222,7 @@ def draw(
 def saliency(
     pretrained: Pretrained, instances: Instances, classes: np.ndarray, step: int = 256
 ) -> list[np.ndarray]:
-    """The probability of every unit under the attributor of each instance's class: one [units] for each instance."""
+    """The probability of every unit by the attributor of each instance's class: [units] each."""
     found: list[np.ndarray] = [np.zeros(0)] * len(instances)
     for label in np.unique(classes):
         chosen = np.flatnonzero(classes == label)

@@ -11,7 +11,7 @@ from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import shown
-from sxq.graph.readers import Table, from_arrays, from_tables, load_arrays
+from sxq.graph.readers import UNKNOWN_CLASS, SqlRows, from_arrays, from_tables, load_arrays
 
 PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 
@@ -19,10 +19,11 @@ PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 def read_graphs(path: str | Path) -> GraphSet:
     """The collection in an .npz file; nothing in the file is executed.
 
-    node_ptr and edge_ptr [n + 1]; edge_index [2, E], its nodes numbered within their graph; x [nodes, d] (dense or
-    CSR) or node_label [nodes], which is one-hot encoded; edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground
-    truth; graph_label [n]; and the split of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n],
-    which leaves the others for training. Raises DataError, GraphError.
+    The arrays are node_ptr and edge_ptr [n + 1]; edge_index [2, E], with nodes numbered within
+    their graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded;
+    edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split
+    of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are
+    for training. Raises DataError, GraphError.
     """
     arrays = load_arrays(Path(path))
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]
@@ -37,16 +38,15 @@ def read_graphs(path: str | Path) -> GraphSet:
         raise GraphError(f"{path}: {error}") from None
 
 
-def graphs_from_tables(graphs: Table, nodes: Table, edges: Table) -> GraphSet:
+def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> GraphSet:
     """The collection of three SQL results.
 
-    graphs: the first column is the key; `label` (an integer or NULL) and `split` go by name.
-    nodes, edges: the first column is the key of the graph, the others as in `from_tables`.
+    graphs: the first column is the key; `label` (an integer or NULL) and `split` are found by name.
+    nodes, edges: the first column is the key of the graph; the others are as in `from_tables`.
     """
     keys, label, split = _members(*graphs)
-    (node_names, own_nodes), (edge_names, own_edges) = (
-        _by_graph(what, table, keys) for what, table in (("NODES", nodes), ("EDGES", edges))
-    )
+    node_names, own_nodes = _by_graph("NODES", nodes, keys)
+    edge_names, own_edges = _by_graph("EDGES", edges, keys)
     members = []
     for key in keys:
         try:
@@ -57,7 +57,8 @@ def graphs_from_tables(graphs: Table, nodes: Table, edges: Table) -> GraphSet:
 
 
 def _from_arrays(arrays: dict[str, np.ndarray]) -> GraphSet:
-    node_ptr, edge_ptr = (arrays[name].astype(np.int64) for name in ("node_ptr", "edge_ptr"))
+    node_ptr = arrays["node_ptr"].astype(np.int64)
+    edge_ptr = arrays["edge_ptr"].astype(np.int64)
     held = {name: array for name, array in arrays.items() if name not in PER_GRAPH}
     owner = np.repeat(np.arange(len(edge_ptr) - 1), np.diff(edge_ptr).clip(min=0))
     if arrays["edge_index"].shape != (2, len(owner)) or len(node_ptr) != len(edge_ptr):
@@ -93,10 +94,12 @@ def _one_hot(name: str, labels: np.ndarray) -> np.ndarray:
 
 
 def _split(arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
-    split, known = np.full(count, "", object), False
+    split = np.full(count, "", object)
+    known = False
     for name in reversed(SPLITS):
         if (mask := arrays.get(f"{name}_mask")) is not None and mask.shape == (count,):
-            split[mask.astype(bool)], known = name, True
+            split[mask.astype(bool)] = name
+            known = True
     if not known and "is_test" in arrays:
         return np.where(arrays["is_test"].astype(bool), "test", "train").astype(object)
     return split if known else None
@@ -114,17 +117,15 @@ def _members(names: Sequence[str], rows: Sequence[Sequence[Any]]):
     if label and not all(value is None or isinstance(value, int) for value in label):
         raise GraphError("the label of a graph is an integer or NULL")
     split = columns.get("split")
-    return (
-        keys,
-        label and [-1 if value is None else value for value in label],
-        split and [value or "" for value in split],
-    )
+    classes = label and [UNKNOWN_CLASS if value is None else value for value in label]
+    return keys, classes, split and [value or "" for value in split]
 
 
-def _by_graph(what: str, table: Table, keys: Sequence[Any]):
-    """The names of a table's columns but the first, and its rows by that first column, the key of a graph."""
+def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
+    """The names of a table's columns but the first, and its rows by the first, the key of a graph."""
     names, rows = table
-    own, known = defaultdict(list), set(keys)
+    own = defaultdict(list)
+    known = set(keys)
     for number, (key, *values) in enumerate(rows, start=1):
         if key not in known:
             raise GraphError(

@@ -1,0 +1,57 @@
+"""Registration: a user's module becomes a `Model`, with hops, halo and backend found by experiment.
+
+`register` does it for the first time, `attach` with facts that were found before, and `transfer`
+brings a registered model to another graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from sxq.graph import Graph, GraphSet
+from sxq.inference.choose import choose
+from sxq.inference.locality import locate, require_alone
+from sxq.models.borrow import Model, borrow, choose_device
+
+FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
+
+
+def register(
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    output: str = "logits",
+    layers: int | None = None,
+    device: str = "auto",
+) -> Model:
+    """Borrow a model for a graph: check its output, and find its depth, halo and backend.
+
+    For a collection, whose targets are its graphs, check that each graph is judged on its own.
+    Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
+    """
+    return _examined(borrow(module, graph, output, choose_device(device)), graph, layers)
+
+
+def attach(
+    module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
+) -> Model:
+    """Borrow a model again with the FACTS and the output that were found at its registration."""
+    model = borrow(module, graph, found["output"], choose_device(device))
+    return replace(model, **{name: found[name] for name in FACTS})
+
+
+def transfer(model: Model, graph: Graph | GraphSet) -> Model:
+    """The same model on another graph or collection; it keeps its depth, its halo is found again."""
+    own = borrow(model.module, graph, model.output, model.device)
+    return _examined(own, graph, model.hops)
+
+
+def _examined(model: Model, graph: Graph | GraphSet, layers: int | None) -> Model:
+    """A borrowed model with its FACTS; those of a collection have no hops and no halo."""
+    if isinstance(graph, GraphSet):
+        model = require_alone(model, graph)
+    else:
+        model = locate(model, graph, layers)
+    backend, reason = choose(model, graph)
+    return replace(model, backend=backend, reason=reason)
