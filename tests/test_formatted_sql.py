@@ -176,7 +176,7 @@ def texts(function, path):
                 if "store" in ast.unparse(owner):
                     yield text
             case ast.Call(func=ast.Attribute(attr=name), args=[text, *_]) if name in METHODS:
-                if path.is_relative_to(ROOT / "storage") or name in ("execute", "sql"):
+                if path.is_relative_to(ROOT / "storage") or name in ("execute", "sql", "query"):
                     yield text
 
 

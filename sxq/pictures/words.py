@@ -17,16 +17,18 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         f"The model puts {kind} {report.target} in class {report.prediction} "
         f"with probability {report.probability:.2f}"
     )
-    around = "its neighbourhood" if kind == "node" else "it"
+    if not keeps and not turns:
+        around = "its neighbourhood" if kind == "node" else "it"
+        return f"{said}, and no part of {around} explains why."
     parts = []
     if keeps:
-        parts.append(f"{edges(keeps)} alone would be enough for it to say so")
+        named = edges(keeps)
+        verb = "preserves" if named.startswith("the edge ") else "preserve"
+        parts.append(f"{named} alone {verb} this prediction")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
-        them = "them" if turns.size > 1 else "that edge"
-        parts.append(f"without {them if same else edges(turns)} it would say something else")
-    if not parts:
-        return f"{said}, and no part of {around} explains why."
+        them = "them" if turns.size > 1 else "it"
+        parts.append(f"removing {them if same else edges(turns)} changes the prediction")
     return f"{said}: {', and '.join(parts)}."
 
 

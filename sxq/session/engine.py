@@ -21,14 +21,14 @@ def registration() -> ModuleType:
 
 
 def models() -> ModuleType:
-    """`sxq.models`: modules are built, trained and hashed, PyG's data read."""
+    """`sxq.models` builds, trains and hashes modules, and reads PyG's data."""
     from sxq import models
 
     return models
 
 
 def refine() -> ModuleType:
-    """`sxq.models.refine`: pre-trained attributors are written and read."""
+    """`sxq.models.refine` writes and reads pre-trained attributors."""
     from sxq.models import refine
 
     return refine

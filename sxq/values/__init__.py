@@ -3,7 +3,7 @@
 explanation   `Explanation`, one member of a skyline; `TargetReport`, what a query says of one target
 result        `Table`, rows read completely; `Result`, the skylines of one EXPLAIN; `PlanText`
 table         how a table prints, the same for a repr, a terminal and a golden test
-frames        rows as pandas DataFrames; the door to pandas
+frames        rows as pandas DataFrames; the only file that knows pandas
 views         `view`: how a method such as `Result.plot` reaches the room that draws
 
 Their methods that draw, convert and write files call functions that other rooms attach.

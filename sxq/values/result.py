@@ -3,12 +3,12 @@
 Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection any more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
+from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
-from sxq.values.frames import frame
 from sxq.values.table import text_table
 from sxq.values.views import view
 
@@ -31,11 +31,16 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
 class Table:
     """Rows of named columns, read completely; iterates over its rows as tuples."""
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[tuple], frame: Any = None):
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[tuple],
+        frame: "Callable[[], pandas.DataFrame] | None" = None,
+    ):
         self.columns = list(columns)
         self._rows = list(rows)
         self._next = 0  # the row that `fetchone` gives next
-        self._frame = frame  # makes the DataFrame where the column types are better known elsewhere
+        self._frame = frame  # makes it where the types of the columns are known elsewhere
 
     def fetchall(self) -> list[tuple]:
         """All rows that `fetchone` has not given yet."""
@@ -52,9 +57,7 @@ class Table:
 
     def df(self) -> "pandas.DataFrame":
         """All rows as a `pandas.DataFrame`."""
-        if self._frame:
-            return self._frame()
-        return frame(self.columns, self._rows)
+        return self._frame() if self._frame else frames.frame(self.columns, self._rows)
 
     @property
     def rows(self) -> list[tuple]:

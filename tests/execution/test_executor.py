@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.execution import Job, Profile, executor, register
+from sxq.execution import Job, Profile, executor
 from sxq.execution.target import Target
 from sxq.execution.verifier import Verifier
 from sxq.graph.keys import shown
 from sxq.inference import edge_gradients
+from sxq.inference.registration import register
 from sxq.planning.nodes import Choose, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES
 from tests.graphs import make, random_graph
