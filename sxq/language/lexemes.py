@@ -1,7 +1,7 @@
-"""How SQL text falls into lexemes: the part of SQL's grammar that sxq must know, and no more.
+"""SQL text as lexemes: the part of SQL's grammar that sxq must know, and no more.
 
 Splitting a script, finding placeholders and skipping over a sub-query all ask the same question: is this
-character text, or does it stand in a string, a quoted name or a comment? It is answered here, once,
+character plain text, or part of a string, a quoted name or a comment? This file answers it, once,
 with DuckDB's rules. Every pattern is possessive: no text is read twice, so time is linear in its length.
 """
 

@@ -1,8 +1,8 @@
-"""The grammar file read as what it is, a manual: its comments as prose and examples, its rules as they stand.
+"""The grammar file as a manual: its comments as prose and examples, its rules as they stand.
 
     for section in manual(grammar_text()): section.title, section.parts
 
-The shell's `.help EXPLAIN` (`about`) and docs/language.md both come from here, so that neither goes out of date.
+The shell's `.help EXPLAIN` (`about`) and docs/language.md both come from here, so that neither becomes outdated.
 """
 
 import re
@@ -66,7 +66,7 @@ def _kind(line: str) -> str:
 
 
 def about(word: str) -> str:
-    """What the manual says about a keyword: prose, examples and rules around each rule that holds it, or nothing."""
+    """The manual on a keyword: prose, examples and rules around each rule that holds it; empty if there is none."""
     found = [
         text
         for section in manual(grammar_text())

@@ -1,4 +1,4 @@
-"""What a ParseError says: what was found and where, what would have been legal, and what was probably meant.
+"""The message of a ParseError: the text found and its place, the legal continuations, and the probable intention.
 
 Typical mistakes are data (`ADVICE`): a new one is a line there and a case in `tests/golden/errors`.
 """
@@ -13,7 +13,7 @@ from sxq.language.script import DUCKDB_EXPLAINS, Piece
 
 _WIDTH = 100  # characters of a source line that are shown, around the caret
 
-# What was found (a pattern; empty at the end of the text), what would have been legal there, the advice.
+# The text found (a pattern; empty at the end of the text), a legal continuation there, the advice.
 ADVICE = (
     (r";", "", "a ';' ends a statement"),
     (r"[“”‘’„`].*", "", "quotes are straight: 'text' and \"a name\""),
@@ -62,7 +62,7 @@ _FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "TRAIN", "PRETRAIN", *_SECOND)
 
 
 def misspelt(text: str) -> ParseError | None:
-    """What a statement that DuckDB refused was meant to be, where its first words are nearly those of ours."""
+    """The error for a statement that DuckDB refused and whose first words are nearly those of a statement of sxq."""
     words = [
         lexeme
         for lexeme in islice(lexemes(text), 4)
@@ -110,14 +110,14 @@ def mistake(piece: Piece, position: int, message: str) -> ParseError:
 
 
 def _source_line(source: str, at: int) -> str:
-    """The line, or of a long one what stands around `at`, with a caret below."""
+    """The line, or the part of a long line around `at`, with a caret below."""
     left = max(0, at - _WIDTH // 2) if len(source) > _WIDTH else 0
     window = "".join(char if char.isprintable() else " " for char in source[left : left + _WIDTH])
     return f"    {window.rstrip()}\n    {' ' * (at - left)}^"
 
 
 def _unclosed(text: str, position: int) -> Lexeme | None:
-    """The innermost of what is opened, at `position` or before, and never closed."""
+    """The innermost parenthesis, string or comment that opens at `position` or before and never closes."""
     opened = []
     for lexeme in lexemes(text):
         if lexeme.kind == "unclosed" or lexeme.text == "(":

@@ -1,4 +1,4 @@
-"""From a script to its statements, and whose each statement is: sxq's or DuckDB's.
+"""From a script to its statements, and from a statement to its owner: sxq or DuckDB.
 
 Nothing here builds the parser: a script of plain SQL never pays for it.
 """
@@ -49,7 +49,7 @@ def _is_end(lexeme: Lexeme) -> bool:
     return lexeme.kind == "symbol" and lexeme.text == ";"
 
 
-# What DuckDB's own EXPLAIN can be followed by (each tried against DuckDB 2.0).
+# The words that may follow DuckDB's own EXPLAIN (each tried against DuckDB 2.0).
 DUCKDB_EXPLAINS = frozenset(
     """( ABORT ALTER ANALYSE ANALYZE BEGIN CALL CHECKPOINT COMMIT COPY CREATE DEALLOCATE DELETE DESC DESCRIBE
     DROP END EXECUTE FORCE FROM INSERT LOAD MERGE PIVOT PIVOT_LONGER PIVOT_WIDER PRAGMA PREPARE RESET
@@ -58,7 +58,7 @@ DUCKDB_EXPLAINS = frozenset(
 
 
 def is_sxq(text: str) -> bool:
-    """Whether the statement is sxq's, by its first words; all else is DuckDB's, unchanged."""
+    """Whether the statement is sxq's, by its first words; every other statement is DuckDB's."""
     match opening(text):
         case ["PLAN" | "PROFILE" | "AUDIT" | "TRAIN" | "PRETRAIN", *_]:
             return True

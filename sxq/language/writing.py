@@ -1,6 +1,6 @@
-"""From a statement back to text: what a question built in Python is stored and shown as.
+"""From a statement back to text: a query built in Python is stored and shown in this form.
 
-`parse(text(statement))` is the statement again (its `text` apart), so a stored question can be asked as it stands.
+`parse(text(statement))` is the statement again (except for its `text`), so a stored query can be run as it stands.
 """
 
 import re

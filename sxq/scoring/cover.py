@@ -1,8 +1,8 @@
-"""What each member of the front epsilon-dominates: B(s) of Qiu et al., Procedure 1, as bitvectors.
+"""The vectors that each member of the front epsilon-dominates: B(s) of Qiu et al., Procedure 1, as bitvectors.
 
 One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up
-to date when somebody looks: members that were there get bits for the vectors that are new, new members get
-all. Multiplicities are cut into binary planes, so that a weighted count is a few popcounts:
+to date when somebody asks for it: earlier members get bits for the new vectors only, new members for all
+vectors. Multiplicities are cut into binary planes, so that a weighted count is a few popcounts:
 weigh(B) = sum over j of 2^j * |B and plane_j|.
 """
 

@@ -1,4 +1,4 @@
-"""The definitions: what it means that one score vector dominates another.
+"""The definitions of dominance between score vectors.
 
 a is *dominated* by b if no score of a is larger and one is smaller.
 a is *epsilon-dominated* by b if every score of a is <= (1 + epsilon) * b's and at least one is <= b's;
@@ -26,7 +26,7 @@ def to_grid(scores: np.ndarray) -> np.ndarray:
 
 
 def millionths(epsilon: float) -> int:
-    """Epsilon in whole millionths, at most what makes every score reach every other."""
+    """Epsilon in whole millionths, capped where every score reaches every other."""
     assert epsilon >= 0, f"epsilon is {epsilon}"
     return round(min(epsilon, GRID) * MILLION)
 
@@ -47,9 +47,8 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
     mask = np.zeros(len(vectors), dtype=bool)
     for rows in slices(len(vectors), len(by)):
         table = at_least(by, vectors[rows])
-        if (
-            vectors.dtype.kind == by.dtype.kind == "i"
-        ):  # one is larger where the sum is: of whole numbers exactly
+        if vectors.dtype.kind == by.dtype.kind == "i":
+            # no value is smaller, so one is larger where the sum is: exact for whole numbers
             table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(
                 axis=1, dtype=np.int64
             )
@@ -74,10 +73,8 @@ def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.n
 
 def _in_all(compare: np.ufunc, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """[b, n]: the comparison of left [b, M] with right [n, M] holds in every column."""
-    table, column = (
-        np.ones((len(left), len(right)), dtype=bool),
-        np.empty((len(left), len(right)), dtype=bool),
-    )
+    table = np.ones((len(left), len(right)), dtype=bool)
+    column = np.empty_like(table)
     for one, other in zip(np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)):
         table &= compare(one[:, None], other, out=column)
     return table
@@ -118,9 +115,8 @@ def leaders(points: np.ndarray) -> np.ndarray:
         fresh = np.arange(start, min(start + 256, len(points)))
         fresh = fresh[~reached(points[fresh], points[kept])]
         among = at_least(points[fresh], points[fresh])
-        fresh = fresh[
-            ~(among & ~np.tril(among.T)).any(axis=0)
-        ]  # but for itself and equal ones that are later
+        # neither itself nor later equal ones count
+        fresh = fresh[~(among & ~np.tril(among.T)).any(axis=0)]
         kept = np.concatenate([kept[~reached(points[kept], points[fresh])], fresh])
     return kept
 
@@ -132,11 +128,13 @@ def ranked(points: np.ndarray, most: int) -> np.ndarray:
     """
     above = at_least(points, points)
     np.fill_diagonal(above, False)
-    left, kept = np.arange(len(points)), []
+    left = np.arange(len(points))
+    kept = []
     while len(left) and most > 0:
         beaten = above[left].any(axis=0)[left]
         kept.append(left[~beaten][-most:])
-        left, most = left[beaten], most - len(kept[-1])
+        left = left[beaten]
+        most -= len(kept[-1])
     return np.concatenate([left[:0], *kept])
 
 

@@ -30,9 +30,9 @@ def _volume(points: np.ndarray) -> float:
 
 
 def _slice(points: np.ndarray) -> float:
-    """Points in descending order of the first column: each adds what it has over those before it.
+    """Points in descending order of the first column: each adds the volume that those before it do not have.
 
-    Those are all as high as it in the first column, which therefore is only a factor: one dimension less.
+    All of those are at least as high in the first column, which therefore is only a factor: one dimension less.
     """
     height, base = points[:, 0], points[:, 1:]
     shared = (_volume(np.minimum(base[:i], base[i])) for i in range(len(base)))
@@ -41,9 +41,8 @@ def _slice(points: np.ndarray) -> float:
 
 def _sweep(points: np.ndarray) -> float:
     """Up to three dimensions: for every level of z, the staircase under the points (x, y) that reach it."""
-    x, y, z = np.pad(
-        points, ((0, 0), (0, 3 - points.shape[1])), constant_values=1.0
-    ).T  # x descends
+    missing = 3 - points.shape[1]
+    x, y, z = np.pad(points, ((0, 0), (0, missing)), constant_values=1.0).T  # x descends
     width = x - np.append(x[1:], 0.0)
     levels = np.unique(z)
     areas = (
@@ -57,24 +56,23 @@ def _sweep(points: np.ndarray) -> float:
 class Free:
     """The part of [0, top]^M that no chosen point dominates, as b disjoint boxes."""
 
-    boxes: (
-        np.ndarray
-    )  # [2, M, b]: lower, then upper corners; of its kind, float64 or float32, is all arithmetic
+    # [2, M, b]: lower, then upper corners; their dtype, float64 or float32, is that of all arithmetic
+    boxes: np.ndarray
 
     @staticmethod
     def below(top: np.ndarray) -> "Free":
-        """All that is below a corner [M], as one box."""
+        """The part below a corner [M], as one box."""
         return Free(np.stack([np.zeros_like(top), top])[:, :, None])
 
     def __len__(self) -> int:
         return self.boxes.shape[2]
 
     def without(self, point: np.ndarray) -> "Free":
-        """What is left when a point [M] is chosen: each box that it cuts leaves at most M smaller ones."""
+        """The rest once a point [M] is chosen: each box that the point cuts leaves at most M smaller ones."""
         return self.split(point)[0]
 
     def split(self, point: np.ndarray) -> tuple["Free", float]:
-        """What is left when a point [M] is chosen, and the volume that it took."""
+        """The rest once a point [M] is chosen, and the volume that the point took."""
         point = point.astype(self.boxes.dtype, copy=False)
         touched = (self.boxes[0] < point[:, None]).all(axis=0)
         cut, pieces = self.boxes[:, :, touched], [self.boxes[:, :, ~touched]]
@@ -87,11 +85,9 @@ class Free:
 
     def gains(self, points: np.ndarray) -> np.ndarray:
         """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
-        points, gains, (lower, upper) = (
-            points.astype(self.boxes.dtype, copy=False),
-            np.empty(len(points)),
-            self.boxes,
-        )
+        points = points.astype(self.boxes.dtype, copy=False)
+        gains = np.empty(len(points))
+        lower, upper = self.boxes
         for rows in slices(len(points), len(self), CELLS):
             volume = None
             for value, low, high in zip(points[rows].T, lower, upper):

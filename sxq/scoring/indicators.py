@@ -1,7 +1,7 @@
-"""How good is an answer? The indicators of the papers, stability across seeds, agreement with a ground truth.
+"""The quality of an answer: the indicators of the papers, stability across seeds, agreement with a ground truth.
 
-The first group judges points: an answer is [n, M], larger is better in every column. `scale` makes such
-points of whatever an answer is held as. Left out, answers are points already; `on_scores(...)` reads the
+The first group judges points: an answer is [n, M], larger is better in every column. `scale` turns an answer of
+another form into such points. Without `scale`, answers are points already; `on_scores(...)` reads the
 scores of explanations, `on_paper_scale(edges)` their raw values in the way the published figures are drawn.
 For several targets take the mean over the targets; a union of answers is taken per target.
 No points are a front too, [0, M] or a plain []: an empty answer gets the worst value (its mean is NaN), and what
@@ -102,7 +102,8 @@ def nigd(answer: Any, union: Any, k: int = 10, scale: Scale = np.asarray) -> flo
     measure the mean distance to the k largest values in the union of all compared answers, of equal vectors
     one. A union of fewer than k points is taken whole. NaN for an empty union; else infinite for an empty answer.
     """
-    points, reference = _points(answer, scale), np.unique(_points(union, scale), axis=0)
+    points = _points(answer, scale)
+    reference = np.unique(_points(union, scale), axis=0)
     if not len(points) or not len(reference):
         return float("inf") if len(reference) else float("nan")
     top = -np.sort(-reference, axis=0)[:k]
@@ -115,7 +116,8 @@ def nms(answer: Any, union: Any, scale: Scale = np.asarray) -> np.ndarray:
     nMS(A)^phi = max over G in A of phi(G) / max over G' in the union of phi(G'). NaN where the best is 0 or
     less, and for an empty union; else 0 for an empty answer.
     """
-    points, reference = _points(answer, scale), _points(union, scale)
+    points = _points(answer, scale)
+    reference = _points(union, scale)
     width = max(points.shape[1], reference.shape[1])  # a plain [] has no columns
     best = reference.max(axis=0) if len(reference) else np.zeros(width)
     reached = points.max(axis=0) if len(points) else np.zeros(width)
@@ -134,7 +136,8 @@ def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
     Scores are multiples of 1e-4 in (0, 1], dominance is that of dominance.py. 0 for an empty answer; NaN
     where nothing was examined.
     """
-    members, vectors = to_grid(answer), to_grid(examined)
+    members = to_grid(answer)
+    vectors = to_grid(examined)
     covered = [
         epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
         for rows in slices(len(vectors), len(members))
@@ -150,11 +153,9 @@ def epsilon_achieved(answer: np.ndarray, examined: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Stability:
-    """How alike the answers of several seeds are; 1 means the same."""
+    """The similarity of the answers of several seeds; 1 means that they are the same."""
 
-    members: (
-        float  # mean Jaccard similarity of a member to the most similar member of another answer
-    )
+    members: float  # mean Jaccard similarity of a member to the most similar one of another answer
     edges: float  # mean Jaccard similarity of the unions of two answers' edges
 
 
@@ -219,7 +220,8 @@ def agreement(
     On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Of an
     empty answer precision is NaN, recall and f1 are 0. Raises InvalidValue for a truth without edges.
     """
-    members, true = [frozenset(member) for member in answer], frozenset(truth)
+    members = [frozenset(member) for member in answer]
+    true = frozenset(truth)
     if not true:
         raise InvalidValue("the ground truth has no edge")
     matches = [_match(member, true) for member in members] or [_match(frozenset(), true)]

@@ -1,7 +1,7 @@
 """JOINTLY: k members from the fronts of several targets, at least one of each.
 
-Dominance is judged per target, so the dominance of an answer is the sum over targets of what its members there
-cover, and a member adds nothing at another target. Greedy over the union of the fronts therefore takes, of
+Dominance is judged per target, so the dominance of an answer is the sum over targets of the coverage by its members
+there, and a member adds nothing at another target. Greedy over the union of the fronts therefore takes, for
 every target, the first members of that target's own greedy order; only the merging of the orders is joint.
 Gains fall along each order, so taking the first of each and then always the largest next gain maximises, over
 all ways to share out k places, the sum of what the greedy orders cover. As each order is within 1 - 1/e of the
@@ -45,13 +45,15 @@ def choose(covers: Sequence[Cover], k: int) -> list[Member]:
 
 
 def _next(gains: list[list[tuple[int, float]]], target: int, place: int):
-    """What a target offers next, to be sorted by the largest gain; None at the end of its order."""
+    """The next member of a target, to be sorted by the largest gain; None at the end of its order."""
     return (gains[target][place], target, place) if place < len(gains[target]) else None
 
 
 def _gains(cover: Cover, order: list[int]) -> list[tuple[int, float]]:
-    """By how much each member of an order raises coverage and hypervolume, both negated: best first."""
-    gains, covered, vectors = [], zeros(len(cover.vectors)), cover.front.astype(np.float64)
+    """The gains in coverage and hypervolume of each member of an order, both negated so that the best sorts first."""
+    gains = []
+    covered = zeros(len(cover.vectors))
+    vectors = cover.front.astype(np.float64)
     reached = (0, 0.0)
     for place, member in enumerate(order, start=1):
         covered |= cover.bits[member]

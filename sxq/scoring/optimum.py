@@ -1,8 +1,9 @@
-"""The k members that cover most, by exact search: what greedy is within 1 - 1/e of.
+"""The k members that cover most, by exact search; greedy is within 1 - 1/e of them.
 
 Branch and bound on maximum coverage: the member of largest gain is taken, or never. What k members can still reach
 is bounded by the k largest gains (they only shrink) and by everything uncovered. Exponential in the worst case, so
-the steps are counted; the best found so far is at least greedy's, and the caller learns whether it is proven.
+the steps are counted; the best found so far covers at least as much as greedy's, and the caller learns whether it
+is proven to be the optimum.
 """
 
 from bitarray import bitarray
@@ -23,7 +24,7 @@ def optimum(cover: Cover, k: int, steps: int = STEPS) -> tuple[list[int], bool]:
 
 
 def _undominated(cover: Cover) -> list[int]:
-    """Positions of members whose B is no part of another's; of equal ones the first."""
+    """Positions of members whose B is no subset of another's; of equal ones the first."""
     kept: list[int] = []
     for member in sorted(
         range(len(cover.bits)), key=lambda member: -cover.weigh(cover.bits[member])

@@ -1,7 +1,7 @@
 """Which k members of the front to show.
 
-`coverage` is the engine's rule: as much hypervolume as k members can show, provided that they cover nearly as much
-as any k could. If a <= b then B(a) is a subset of B(b), so some optimal k-set of *all* candidates lies on an exact
+`coverage` is the engine's rule: the largest hypervolume among k members that cover nearly as much as any k
+members could. If a <= b then B(a) is a subset of B(b), so some optimal k-set of *all* candidates lies on an exact
 front, and `greedy` is within 1 - 1/e of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978). The
 answer covers at least ENOUGH of a proven upper bound of the optimum or, where greedy itself is not known to, as much
 as greedy: hence never below 1 - 1/e.
@@ -43,7 +43,7 @@ def ordered(cover: Cover, k: int) -> list[int]:
 
 
 def least(cover: Cover, order: list[int], k: int) -> float:
-    """The DS below which an answer of k members must not fall, given greedy's order."""
+    """The least DS that an answer of k members must have, given greedy's order."""
     covered, everything = dominance(cover, order), int(cover.counts.sum())
     return min(covered, ENOUGH * (everything if covered == everything else bound(cover, order, k)))
 
@@ -54,7 +54,7 @@ def dominance(cover: Cover, members: list[int]) -> int:
 
 
 def bound(cover: Cover, order: list[int], k: int) -> int:
-    """No k members cover more: for any set of members, what it covers and the k largest gains over it.
+    """An upper bound of DS for k members: the DS of any set of members plus the k largest gains over it.
 
     Least over the prefixes of greedy's order (Nemhauser, Wolsey, Fisher 1978, for monotone submodular functions).
     """
@@ -74,8 +74,11 @@ def _union(cover: Cover, members: list[int]):
 
 
 def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
-    """The members of large hypervolume that cover `floor`: as few of greedy's first as that takes (0, 1, 2, 4, ...),
-    filled up by hypervolume, then exchanged one by one."""
+    """The members of large hypervolume that cover at least `floor`.
+
+    They are as few of greedy's first members as that takes (0, 1, 2, 4, ...), filled up by hypervolume, then
+    exchanged one by one.
+    """
     for kept in [0, *(1 << i for i in range(len(order).bit_length())), len(order)]:
         chosen = fill(cover.front, order[:kept], k)
         if dominance(cover, chosen) >= floor:
@@ -84,16 +87,19 @@ def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
 
 
 def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
-    """The members, each in turn replaced by whoever adds more hypervolume than it, until nobody does.
+    """The members, each in turn replaced by a member that adds more hypervolume, until there is none.
 
-    What a newcomer adds to all of them bounds what an exchange can win, so only the largest of these are tried.
+    The hypervolume that a newcomer adds to all of them bounds its gain by an exchange, so only the largest are tried.
     """
-    front, place, settled = cover.front.astype(np.float64), 0, 0
+    front = cover.front.astype(np.float64)
+    place = 0
+    settled = 0
     while settled < len(chosen):
         others = chosen[:place] + chosen[place + 1 :]
         rest = _free(front, others)
         hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
-        gains, own = rest.gains(front[hopeful]), rest.gains(front[[chosen[place]]])[0]
+        gains = rest.gains(front[hopeful])
+        own = rest.gains(front[[chosen[place]]])[0]
         better = (
             int(hopeful[i])
             for i in np.argsort(-gains, kind="stable")
@@ -111,10 +117,11 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
 def greedy(cover: Cover, k: int) -> list[int]:
     """At most k front positions of largest gain in weighted coverage, until all is covered.
 
-    Lazy: gains only shrink, so an old gain is a bound, and whoever's new gain beats all bounds is the best.
+    Lazy: gains only shrink, so an old gain is a bound, and a new gain that beats all bounds is the largest.
     Of equal gains the first in the front's order wins.
     """
-    chosen, uncovered = [], ones(len(cover.vectors))
+    chosen = []
+    uncovered = ones(len(cover.vectors))
     heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
     heapify(heap)
     while heap and heap[0][0] < 0 and len(chosen) < k:
@@ -133,7 +140,8 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
 
     Of equal gains the first wins; grid volumes are whole, so up to three measures no rounding decides.
     """
-    front, chosen = front.astype(np.float64), list(chosen)
+    front = front.astype(np.float64)
+    chosen = list(chosen)
     free = _free(front, chosen)
     bounds = front.prod(axis=1)  # its own volume is the most that a member can add
     while len(chosen) < min(k, len(front)):
@@ -143,7 +151,7 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
 
 
 def _free(front: np.ndarray, chosen: list[int]) -> Free:
-    """What of the unit cube the chosen ones of a front [F, M] float64 leave free."""
+    """The part of the cube that the chosen members of a front [F, M] float64 leave free."""
     free = Free.below(np.full(front.shape[1], float(GRID)))
     for member in chosen:
         free = free.without(front[member])
@@ -153,7 +161,7 @@ def _free(front: np.ndarray, chosen: list[int]) -> Free:
 def _best(free: Free, front: np.ndarray, bounds: np.ndarray) -> int:
     """The position of largest gain. Lazy: `bounds` [F] are gains of earlier rounds, renewed from the top.
 
-    What was chosen gains nothing, and everything else on a front gains something.
+    Chosen members gain nothing, and all other members of a front gain something.
     """
     while True:
         top = np.argsort(-bounds, kind="stable")[:64]
@@ -175,9 +183,8 @@ def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
     no constant bound: B(s) goes on growing after s was refused, and later arrivals change what the refusal
     cost.
     """
-    members: dict[
-        int, np.ndarray
-    ] = {}  # position: [n] bool, what of all arrivals it epsilon-dominates
+    # position -> [n] bool, the arrivals that it epsilon-dominates
+    members: dict[int, np.ndarray] = {}
     for new in records(arrived).tolist():
         beaten = at_least(arrived[[new]], arrived[list(members)])[0]
         members = {
@@ -190,7 +197,7 @@ def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
 
 
 def _loser(members: dict[int, np.ndarray], seen: int) -> int:
-    """Who leaves of k members and a newcomer, the last, once `seen` vectors have arrived (lines 8 and 9)."""
+    """The one of k members and a newcomer (the last) that leaves, once `seen` vectors have arrived (lines 8 and 9)."""
     covered = np.stack(list(members.values()))[:, :seen]
     weakest = int(np.count_nonzero(covered[:-1], axis=1).argmin())
     before = np.count_nonzero(covered[:-1].any(axis=0))

@@ -1,4 +1,4 @@
-"""What could come next: words of the grammar, names of the catalog, tables and columns of SQL.
+"""The words that may come next: words of the grammar, names of the catalog, tables and columns of SQL.
 
 `suggest(text, vocabulary)` is pure, so that tests and editors need no terminal: the grammar says which words are
 legal after `text`, and the keyword before the cursor says which names are meant by `a name`.
@@ -84,7 +84,7 @@ _PARTIAL = re.compile(r"[\w$]+[+-]?$|\.\w*$")
 def suggest(
     text: str, vocabulary: Vocabulary, commands: tuple[str, ...] = ()
 ) -> tuple[str, list[str]]:
-    """The word being typed at the end of `text`, and what it could become, the likeliest first."""
+    """The word being typed at the end of `text`, and its possible completions, the likeliest first."""
     if text.lstrip().startswith("."):
         return _dot_command(text.lstrip(), vocabulary, commands)
     statement = _last_statement(text)

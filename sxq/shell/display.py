@@ -1,6 +1,6 @@
-"""Results and errors on a terminal: colours, small bars for measures, a pager for what does not fit.
+"""Results and errors on a terminal: colours, small bars for measures, a pager for long results.
 
-The only file that knows rich. Pipes and files never come here: they get the plain lines of `modes`.
+The only file that knows rich. Pipes and files never come here: they get the plain lines of `output_modes`.
 """
 
 import io
@@ -23,12 +23,17 @@ from sxq.values.table import cell, text_table
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
 COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds
 BAR = 6  # characters of a bar
-LESSER = ("by", "nodes", "bars", "covers")  # what a narrow terminal does without, in this order
+LESSER = (
+    "by",
+    "nodes",
+    "bars",
+    "covers",
+)  # columns that a narrow terminal leaves out, in this order
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def show(result: Table, pager: bool) -> None:
-    """Print a result; by the pager where it is too high or too wide for the terminal."""
+    """Print a result, in the pager where it is too high or too wide for the terminal."""
     size = shutil.get_terminal_size()
     text = rendered(table(result, size.columns), colours=True)
     width = max((Text.from_ansi(line).cell_len for line in text.splitlines()), default=0)
@@ -38,7 +43,7 @@ def show(result: Table, pager: bool) -> None:
     sys.stdout.flush()
 
 
-def rendered(what: RenderableType, colours: bool = False) -> str:
+def rendered(shown: RenderableType, colours: bool = False) -> str:
     """Anything of rich as text, nothing wrapped."""
     console = Console(
         file=io.StringIO(),
@@ -50,14 +55,14 @@ def rendered(what: RenderableType, colours: bool = False) -> str:
         legacy_windows=False,
         color_system="256" if colours else None,
     )
-    console.print(what, soft_wrap=True)
+    console.print(shown, soft_wrap=True)
     return (
         "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
     )
 
 
 def table(result: Table, width: int = WIDEST) -> RenderableType:
-    """A result as people like to see it; of a skyline the lesser columns are left out where they do not fit."""
+    """A result as rich draws it; a skyline loses its less important columns where they do not fit."""
     match result:
         case Result():
             notes = (Text(fill(note, width), "yellow") for note in result.notes())
@@ -96,7 +101,7 @@ def _fitting(result: Result, width: int) -> Grid:
 
 
 def _skyline(result: Result, without: set[str]) -> Grid:
-    """Members with a bar for the score of each measure: the longer, the better."""
+    """The members of a skyline. Each measure gets a bar for its score; longer is better."""
     best = {
         name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures
     }
@@ -181,7 +186,7 @@ def _caret(statement: str, name: str) -> list[str]:
 
 
 def _paged(text: str) -> bool:
-    """Show text in `less`, which scrolls both ways; False where there is none."""
+    """Show text in `less`, which scrolls both ways; False if there is no `less`."""
     less = shutil.which("less")
     if less:
         subprocess.run([less, "-RSX"], input=text.encode(), check=False)

@@ -1,7 +1,7 @@
 """The prompt: statements of several lines with history, colours and completion (prompt_toolkit).
 
-Enter runs what is finished, a statement with its `;` or a dot-command, and else begins a new line (Alt-Enter always
-does); Ctrl-R searches the history, Ctrl-C clears what was typed, Ctrl-D leaves, Ctrl-X Ctrl-E opens an editor.
+Enter runs a complete statement (with its `;`) or a dot-command; otherwise it starts a new line (Alt-Enter always
+does). Ctrl-R searches the history, Ctrl-C clears what was typed, Ctrl-D leaves, Ctrl-X Ctrl-E opens an editor.
 """
 
 import importlib

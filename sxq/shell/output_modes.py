@@ -1,4 +1,4 @@
-"""How results are written: aligned tables, CSV, JSON, Markdown, or one line per value.
+"""The forms of results: aligned tables, CSV, JSON, Markdown, or one line per value.
 
 One function per mode, from a result to its lines; `.mode` and `--mode` choose among `MODES`.
 """
@@ -17,7 +17,7 @@ from sxq.values.table import cell, text_table
 
 
 def table(result: Table) -> Iterator[str]:
-    """Aligned columns; of an EXPLAIN also what the answer covers; a plan as a tree."""
+    """Aligned columns; an EXPLAIN also gets its summary, and a plan is a tree."""
     if isinstance(result, Result | PlanText):
         yield str(result)
     elif result.columns:
@@ -39,7 +39,7 @@ def json_lines(result: Table) -> Iterator[str]:
 
 
 def markdown(result: Table) -> Iterator[str]:
-    """A table of Markdown, numbers to the right."""
+    """A Markdown table, its numbers aligned to the right."""
     if not result.columns:
         return
     yield _piped(result.columns)
@@ -49,7 +49,7 @@ def markdown(result: Table) -> Iterator[str]:
 
 
 def lines(result: Table) -> Iterator[str]:
-    """One `column = value` per line, a blank line between rows: for rows that are too wide to read."""
+    """One `column = value` per line, a blank line between rows: for rows too wide to read."""
     width = max(map(len, result.columns), default=0)
     for number, row in enumerate(result.rows):
         if number:
@@ -68,7 +68,7 @@ MODES: dict[str, Callable[[Table], Iterator[str]]] = {
 
 
 def plain(value: Any) -> Any:
-    """A value of SQL as JSON can say it: numbers as numbers, NaN and infinity as null, all else as text."""
+    """An SQL value for JSON: numbers as numbers, NaN and infinity as null, other values as text."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -1,4 +1,4 @@
-"""From the text of a script to what the shell runs: statements up to their `;`, and dot-commands, a line each."""
+"""From the text of a script to its steps: statements up to their `;`, and dot-commands, one on a line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class DotCommand:
 
 
 def steps(script: str) -> Iterator[Statement | DotCommand]:
-    """What a script asks for, in order; a dot-command is a line of its own between statements."""
+    """The steps of a script, in order; a dot-command is a line of its own between statements."""
     at = 0
     while (first := next(lexemes(script, at), None)) is not None:
         line_start = script.rfind("\n", 0, first.start) + 1

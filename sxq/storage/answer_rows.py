@@ -1,7 +1,7 @@
-"""Writing what a query finds: `queries` and `targets` before the run, one target at a time during it.
+"""Writing the results of a query: `queries` and `targets` before the run, one target at a time during it.
 
-A target is stored in one transaction, so a killed process leaves every target either whole or pending. Those that were
-never reached are stored together: alone, each would take 5 ms and a transaction of its own.
+A target is stored in one transaction, so a killed process leaves every target either whole or pending. Targets that
+the query never reached are stored together: alone, each would take 5 ms and a transaction of its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +67,7 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
 
 
 def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
-    """Store what was found for one pending target; one that was stored before is left as it is."""
+    """Store the report of one pending target; a target that was stored before is left as it is."""
     values = {column: plain(getattr(report, column)) for column in _REPORTED}
     if not run(cursor, _SAVE_TARGET, {"query_id": query_id, "ordinal": report.ordinal, **values}):
         return _require_target(
@@ -83,7 +83,7 @@ def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
 
 
 def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport]) -> None:
-    """Store reports without explanations, those that say the same in one UPDATE; else as `save_target`."""
+    """Store reports without explanations, equal ones in one UPDATE; otherwise like `save_target`."""
     alike: dict[tuple, list[int]] = {}
     for report in reports:
         alike.setdefault(tuple(plain(getattr(report, column)) for column in _REPORTED), []).append(
@@ -99,7 +99,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:
-    """Say that a query has ended."""
+    """Mark a query as ended."""
     run(
         cursor,
         "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",

@@ -1,6 +1,6 @@
-"""Opening the database: a file that is DuckDB's, not locked, with the tables of this version in schema `sxq`.
+"""Opening the database: a DuckDB file, not locked, with the tables of this version in schema `sxq`.
 
-Everything that can be wrong with a file is said here, before any table is touched.
+Every error about a file is raised here, before any table is touched.
 """
 
 import time
@@ -49,7 +49,7 @@ def catalog_of(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _check_file(path: Path, read_only: bool) -> None:
-    # DuckDB takes any header it does not know for a format whose extension it must download
+    # DuckDB takes an unknown header for a format whose extension it must download
     if path.is_dir():
         raise StoreError(f"{str(path)!r} is a directory; give the path of a database file")
     if not path.parent.is_dir():

@@ -1,7 +1,7 @@
 """Keys in tables: the SQL type that holds the keys of a graph, and the keys read back by it.
 
-The type stands in the file (`graphs.key_type`, `graphs.graph_key_type`), where anyone may have written anything. So
-it is never part of SQL: it chooses one of the statements below, which were made before any file was opened.
+The type is stored in the file (`graphs.key_type`, `graphs.graph_key_type`), and anyone may have written the file. So
+the type is never part of SQL: it selects one of the statements below, which are made before any file is opened.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,8 @@ def key_array(keys: Sequence[Any]) -> np.ndarray:
 def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[Any] | None:
     """The keys of a graph's nodes (`column` key_type) or of a collection's graphs (graph_key_type).
 
-    stored  what the file holds in that column; None: there are no keys. Raises StoreError where it is no key type.
+    stored  the value of that column in the file; None: there are no keys. Raises StoreError for any other value
+            than a key type.
     """
     if stored is None:
         return None

@@ -1,4 +1,4 @@
-"""What a name stands for, and how long a row lives: one set of rules for graphs and models.
+"""The meaning of a name, and the life of a row: one set of rules for graphs, models and attributors.
 
 A name belongs to at most one row whose `dropped_at` is NULL. Registering the same content under it again
 is a no-op; other content needs `replace`. Dropping or replacing frees the name; the row itself stays as
@@ -15,12 +15,12 @@ from sxq.storage.rows import Cursor, run
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of named thing."""
+    """One kind of named rows."""
 
     word: str  # as in messages
     table: str
     id: str  # its key column
-    content: tuple[str, ...]  # columns that together say what the name stands for
+    content: tuple[str, ...]  # the columns that together identify the content of a row
 
 
 KINDS = {
@@ -71,7 +71,7 @@ def drop(cursor: Cursor, kind: Kind, name: str, if_exists: bool) -> None:
 
 
 def find(cursor: Cursor, kind: Kind, name: str) -> int | None:
-    """The id `name` stands for, if any."""
+    """The id of the row that has `name` now, or None."""
     found = run(
         cursor, f"SELECT {kind.id} FROM {kind.table} WHERE name = ? AND dropped_at IS NULL", [name]
     )
@@ -110,7 +110,7 @@ def resolve(cursor: Cursor, kind: Kind, name_or_id: str | int) -> int:
 
 
 def unknown(cursor: Cursor, kind: Kind, name: str) -> UnknownName:
-    """The error for a name nobody registered."""
+    """The error for a name that is not registered."""
     known = run(cursor, f"SELECT name FROM {kind.table} WHERE dropped_at IS NULL")
     return UnknownName(kind.word, name, [other for (other,) in known])
 
@@ -125,7 +125,7 @@ def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
 
 
 def _sweep(cursor: Cursor) -> None:
-    """Delete what has no name and nothing that refers to it; what refers to others first."""
+    """Delete rows without a name that nothing refers to; rows that refer to others go first."""
     run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
     run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")
     run(

@@ -26,7 +26,8 @@ class Owner:
     """The process that opened a database, and the connections that it has there."""
 
     def __init__(self, path: str | None, *connections: duckdb.DuckDBPyConnection):
-        self.path, self.connections = path, connections
+        self.path = path
+        self.connections = connections
         self.process = os.getpid()
         _OPEN.add(self)
 
@@ -50,7 +51,9 @@ class Owner:
 
 
 _OPEN: "WeakSet[Owner]" = WeakSet()
-_INHERITED: dict[Path, int] = {}  # files that were open at a fork, and who had opened them
+_INHERITED: dict[
+    Path, int
+] = {}  # files that were open at a fork -> the process that had opened them
 
 
 def require_not_inherited(path: str) -> None:
@@ -66,9 +69,8 @@ def _leave_alone() -> None:
     """In a forked child: nothing frees the copied connections, not even the end of the interpreter."""
     for owner in list(_OPEN):
         for connection in owner.connections:
-            ctypes.pythonapi.Py_IncRef(
-                ctypes.py_object(connection)
-            )  # this reference is never released
+            # this reference is never released
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         if owner.path is not None:
             _INHERITED[Path(owner.path).resolve()] = owner.process
     _OPEN.clear()

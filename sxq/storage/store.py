@@ -2,9 +2,9 @@
 
 *The user's connection* runs the user's SQL, with the search path `main, sxq`; temporary tables and open
 transactions live there. *The private cursor* is the engine's: its search path is exactly the schema `sxq`,
-so the names it writes mean the same whatever the user called a table, a schema or the file. Every public
-method that stores is one transaction on that cursor: it happens whole or not at all. Stores of one file in
-one process share DuckDB's memory; their transactions that store wait for each other.
+so the names that it writes keep their meaning whatever names the user gives to tables, schemas and the file.
+Every public method that stores is one transaction on that cursor: it happens as a whole or not at all. Stores of
+one file in one process share DuckDB's memory; their transactions that store wait for each other.
 """
 
 import os
@@ -47,8 +47,8 @@ def _lock_of(path: str | None) -> Any:
 class Store:
     """An open database; one thread at a time may use it (`interrupt` from any).
 
-    path       the database file, made if missing; None: in memory
-    read_only  open an existing file together with other readers; what stores raises StoreError
+    path       the database file, created if missing; None: in memory
+    read_only  open an existing file together with other readers; methods that store raise StoreError
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
     everything but `close` raises ForkedConnection.
@@ -67,9 +67,8 @@ class Store:
         self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
-        self._user.execute(
-            "SET python_enable_replacements = false"
-        )  # SQL must not read Python variables
+        # SQL must not read Python variables
+        self._user.execute("SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -112,7 +111,9 @@ class Store:
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
         """Run a sub-query of a statement; raises InvalidValue unless it is one statement that reads, SQLError."""
-        with suppress(duckdb.Error):  # what DuckDB cannot parse it says itself, in `execute`
+        with suppress(
+            duckdb.Error
+        ):  # `execute` raises DuckDB's own error for SQL that it cannot parse
             kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
             if kinds != ["SELECT"]:
                 raise InvalidValue(
@@ -145,7 +146,7 @@ class Store:
             )
 
     def require_free_table(self, name: str) -> None:
-        """Raise NameTaken where `name` would stand for another table, or hide one of the engine's."""
+        """Raise NameTaken for the name of an existing table, of the user's or of the engine's."""
         if run(
             self._cursor,
             "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"

@@ -1,4 +1,4 @@
-"""The user's SQL: run on the user's connection, read completely, its errors DuckDB's own.
+"""The user's SQL: run on the user's connection and read completely; errors keep DuckDB's own messages.
 
 DuckDB does not look for Ctrl-C while it runs a statement. So the statement runs on a helper thread while
 the main thread waits; KeyboardInterrupt then interrupts DuckDB and leaves the connection usable.
