@@ -92,7 +92,7 @@ def write_files(folder: Path) -> None:
 
 def _heed() -> nn.Module:
     """A GAT of one layer that heeds a neighbour by its votes for class 0; the values are the votes."""
-    module = learning.build(ArchitectureSpec("gat", 2, 2, 1, 2))
+    module = learning.build(ArchitectureSpec("gat", 2, 2, layers=1, hidden=2))
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(torch.eye(2) if parameter.ndim == 2 else torch.zeros(2))
