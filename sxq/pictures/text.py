@@ -40,7 +40,7 @@ def drawing(explanation: Explanation) -> str:
         children[parents[node]].append(node)
     names = _names(explanation)
     lines = [names(root)]
-    _branches(root, "", children, edges, names, lines)
+    _branches(root, "", children=children, edges=edges, names=names, lines=lines)
     tree = {frozenset((node, parents[node])) for node in order[1:]}
     lines += [f"    {u} {_arrow(u, v, edges)} {v}" for u, v in _closing(edges, tree)]
     return "\n".join(lines)
