@@ -16,7 +16,7 @@ The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add
     hypervolume.py  the volume under a set of points, and the volume that one more point would add
     lattice.py      the state of one target that ties these together
     indicators.py   the quality of an answer: the papers' indicators, stability, agreement with the truth
-    attribution.py  the quality of a ranking of edges, as papers on attribution measure it
+    ratios.py       how many units a share of a field is
 """
 
 from sxq.scoring.batch import MeasureBatch

@@ -29,7 +29,7 @@ from sxq.graph import Field
 from sxq.models import refine as learning
 from sxq.models.edge_mask import log_probabilities
 from sxq.models.refine import SELECTIONS, Batch, Instances, Pretrained
-from sxq.scoring.attribution import RATIOS, sizes
+from sxq.scoring.ratios import RATIOS, sizes
 
 
 def refine(

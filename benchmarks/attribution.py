@@ -10,16 +10,7 @@ A skyline has no ranking: of its members that are no larger than allowed, one th
 (`kept_within`), and its top N is the smallest loss of fidelity among those of at most N units (`best_within`).
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-
-RATIOS = tuple(round(0.1 * i, 1) for i in range(1, 11))
-
-
-def sizes(units: int, ratios: Sequence[float] = RATIOS) -> np.ndarray:
-    """How many units a share of them is, at least one: [ratios]."""
-    return np.maximum(1, np.ceil(np.asarray(ratios, float) * units - 1e-9)).astype(int)
 
 
 def accuracy(kept: np.ndarray) -> np.ndarray:
