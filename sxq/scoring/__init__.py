@@ -1,7 +1,9 @@
 """Measures of candidates, and the skyline of the measured candidates. numpy and bitarray only.
 
-The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` keeps them;
+The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` of lattice.py keeps them;
 `Lattice.answer(k)` chooses at most k members of the front. Nothing here knows graphs, models or generators.
+
+The names below are those that planning needs; a program that only plans or runs SQL never imports the lattice.
 
     batch.py        verified candidates, as a measure is asked about them
     measures.py     the measures, each declared once; from here on larger is better
@@ -20,16 +22,6 @@ The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add
 """
 
 from sxq.scoring.batch import MeasureBatch
-from sxq.scoring.lattice import Answer, Lattice
 from sxq.scoring.measures import MEASURES, Measure, evaluate, resolve, user_measure
 
-__all__ = [
-    "MEASURES",
-    "Answer",
-    "Lattice",
-    "Measure",
-    "MeasureBatch",
-    "evaluate",
-    "resolve",
-    "user_measure",
-]
+__all__ = ["MEASURES", "Measure", "MeasureBatch", "evaluate", "resolve", "user_measure"]
