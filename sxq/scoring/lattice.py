@@ -168,7 +168,7 @@ class Lattice:
         new = records(vectors)
         return ids[new], vectors[new]
 
-    def answer_of(self, members: Sequence[int]) -> Answer:
+    def answer_of(self, members: Sequence[int] | np.ndarray) -> Answer:
         """The answer that these candidates make, ids in rank order; of equal vectors the one in the front."""
         state = self._state
         ids, vectors = state.everything()

@@ -15,6 +15,8 @@ Departures. The two objectives are the first two of the query (with one, it alon
 candidate edges scored by sampling and adds edges greedily; ours is the plain evolutionary form (NSGA-II's ranking).
 """
 
+from typing import Any
+
 import numpy as np
 
 from sxq.generators.baselines.random import any_sizes, grow
@@ -46,7 +48,7 @@ def moexp(field: Field, context: Context, size: int = 32, generations: int = 20)
 
 def layers(scores: np.ndarray) -> np.ndarray:
     """The non-dominated layer of each row [n, M], from 0."""
-    better = (scores[:, None] >= scores).all(axis=2) & (scores[:, None] > scores).any(axis=2)
+    better: Any = (scores[:, None] >= scores).all(axis=2) & (scores[:, None] > scores).any(axis=2)
     layer = np.full(len(scores), -1)
     number = 0
     while (left := layer < 0).any():
