@@ -224,7 +224,10 @@ def _why_empty(found: Found) -> str:
     rows = found.table.rows(slice(None))
     refused = int((rows.factual | rows.counterfactual).sum())
     if refused and found.incomparable:
-        return f"all {refused} explanatory of {count} candidates were refused"
+        return (
+            f"all {refused} candidates that explain were refused by WHERE or have a NaN measure; "
+            f"{count} were verified"
+        )
     if refused:
-        return f"WHERE refused all {refused} explanatory of {count} candidates"
-    return f"none of {count} candidates keeps the prediction alone or changes it when removed"
+        return f"WHERE refused all {refused} candidates that explain; {count} were verified"
+    return f"none of {count} candidates alone keeps the prediction or changes it when removed"

@@ -1,9 +1,10 @@
 """The generators: one algorithm, one file, one entry in the catalog.
 
-A generator is a coroutine `def name(field, context, **options) -> Search` whose body says `scored = yield candidates`.
+A generator is a coroutine `def name(field, context, **options) -> Search`. Its body contains
+`scored = yield candidates`.
 
     catalog.py     their names, options and help, without torch; the verb `load(name)` imports one
-    protocol.py    what a generator and the executor say to each other
+    protocol.py    the values that a generator and the executor exchange
     paper/         onion peeling, edge growing, ReFine: the generators of the two papers
     search/        the generator that EXPLAIN runs without BY
     explainers/    other people's explainers, whose masks become candidates

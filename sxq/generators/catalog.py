@@ -1,4 +1,4 @@
-"""The catalog of generators: what a statement may name after BY, known without importing any algorithm or torch.
+"""The catalog of generators, which statements name after BY; it imports no algorithm and no torch.
 
 Planning, completion and SHOW GENERATORS read `GENERATORS`; only a plan that runs imports an algorithm, by `load(name)`.
 A new generator is one file with its coroutine, and one entry here.
@@ -25,18 +25,18 @@ class GeneratorEntry:
     function: str | Callable[..., Search]  # "module:function", or a coroutine made while running
     help: str  # one line for users
     options: Mapping[str, Any] = field(default_factory=dict)  # defaults, which also tell the types
-    prunes: bool = False  # it can go on from bounds where candidates cannot enter the front
+    prunes: bool = False  # it can use bounds for candidates that cannot enter the front
     looks_inside: bool = False  # it needs `context.subject`: the model itself
     package: str = ""  # a package it needs that sxq does not install
 
     @property
     def pretrained(self) -> bool:
-        """Whether it needs what PRETRAIN REFINE learned, named by its option `pretrained`."""
+        """Whether it needs attributors of PRETRAIN REFINE, named by its option `pretrained`."""
         return "pretrained" in self.options
 
 
 def load(name: str) -> Callable[..., Search]:
-    """The coroutine of a generator; this imports its algorithm, and torch where that needs torch."""
+    """The coroutine of a generator; imports its algorithm, and torch if the algorithm needs it."""
     function = GENERATORS[name].function
     if not isinstance(function, str):
         return function
@@ -50,7 +50,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="search",
             function="sxq.generators.search:search",
-            help="peel, grow and improve on one edge table, where hypervolume grows",
+            help="add, remove and swap edges wherever that increases the hypervolume",
         ),
         GeneratorEntry(
             name="onion",
@@ -69,7 +69,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="exhaustive",
             function="sxq.generators.baselines.exhaustive:exhaustive",
-            help="every connected subgraph of a small field, an error where too many",
+            help="every connected subgraph of a small field; an error if there are too many",
         ),
         GeneratorEntry(
             name="refine",
@@ -122,7 +122,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="captum",
             function="sxq.generators.explainers.captum:captum",
-            help="the edge mask of a method of Captum, which is a package of its own",
+            help="the edge mask of a method of Captum; needs captum",
             options={"method": "IntegratedGradients"},
             looks_inside=True,
             package="captum",
@@ -130,7 +130,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="pgm",
             function="sxq.generators.explainers.pgm:pgm",
-            help="nodes that the prediction depends on (PGM-Explainer); needs pgmpy",
+            help="the nodes that the prediction depends on (PGM-Explainer); needs pgmpy",
             options={"samples": 100},
             looks_inside=True,
             package="pgmpy<1",

@@ -1,4 +1,4 @@
-"""What a generator and the executor say to each other.
+"""The values that a generator and the executor exchange.
 
 A generator is a coroutine: `scored = yield candidates`. It knows its field and a `Context`; it never sees the
 verifier, the lattice or the store, and those know nothing of generators.
@@ -55,12 +55,12 @@ class Candidates:
 class Scored:
     """The answer, row by row in the order yielded; no row is missing, so a search can walk through refused rows.
 
-    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*. Only generators
-    that say so in the catalog meet such rows, and only where they run alone or among themselves.
+    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*.
+    Only generators that say so in the catalog get such rows, and only if no other generator runs.
     """
 
     ids: np.ndarray  # [n] candidate numbers: equal bits, equal number; PRUNED where not verified
-    scores: np.ndarray  # [n, M] larger is better; where pruned, what they cannot exceed
+    scores: np.ndarray  # [n, M] larger is better; upper bounds where pruned
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
@@ -79,7 +79,7 @@ class Subject:
     graph: Any  # sxq.graph.Graph the field was cut out of
     probabilities: np.ndarray  # [C] of the classes on the whole graph
     predicted: int  # the class c
-    learned: Mapping[str, Any]  # what was pre-trained, by name: sxq.models.refine.Pretrained
+    learned: Mapping[str, Any]  # attributors by name: sxq.models.refine.Pretrained
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,24 +94,24 @@ class Context:
     rng: np.random.Generator  # seeded by (SEED, target, generator)
     # -> [U]: first-order drop of the class's log-odds when a unit is removed from the whole graph
     edge_gradient: Callable[[], np.ndarray]
-    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, where the units `bits` are
-    # present, and of the graph beyond the field the rest (True) or nothing (False)
+    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, while the units
+    # `bits` are present, and with them the graph beyond the field if `rest`
     edge_gradients: Callable[[np.ndarray, bool], np.ndarray]
-    p_full: float  # probability of the class on G, which is what the whole field keeps
-    p_empty: float  # and without any candidate unit
+    p_full: float  # probability of the class on G, which the whole field alone keeps
+    p_empty: float  # probability of the class without any candidate unit
     # (sizes [n], p [n, 2]) -> scores [n, M], below the resolution too; NaN for measures that depend on more
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray]
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
     subject: Subject  # for generators that look into the model
 
 
-# It returns whether it left nothing out for lack of allowance; None where that is told by what it has spent.
+# It returns whether it left nothing out for lack of allowance; None: its spending tells.
 # (As a type: Any, which lets a search end without a return statement.)
 Search = Generator[Candidates, Scored, Any]
 
 
 def lockstep(searches: Sequence[Search]) -> Search:
-    """Several searches as one: what they ask in a round is one batch, and each gets its own answers."""
+    """Several searches as one: their requests of a round are one batch; each gets its own answers."""
     waiting: list[tuple[Search, Any]] = [(search, None) for search in searches]  # None starts it
     whole = True
     while True:
@@ -132,7 +132,7 @@ def lockstep(searches: Sequence[Search]) -> Search:
 
 
 def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray]:
-    """How a search values scores [..., M] -> [...]: by the measure of that name, else by the mean."""
+    """The function by which a search values scores [..., M] -> [...]: one measure, or the mean."""
     if objective not in context.measures:
         return mean_score
     column = context.measures.index(objective)
@@ -140,5 +140,5 @@ def judge(context: Context, objective: str) -> Callable[[np.ndarray], np.ndarray
 
 
 def mean_score(scores: np.ndarray) -> np.ndarray:
-    """The mean over measures [..., M] -> [...]: the paper's aggregate of a state's quality; NaN counts as nothing."""
+    """The mean over measures [..., M] -> [...], the paper's quality of a state; NaN counts as 0."""
     return np.nan_to_num(scores).mean(axis=-1)

@@ -76,7 +76,7 @@ def certificate(
         (
             "probability without any edge",
             f"{report.p_empty:.3f}"
-            + (": the same class, so 'factual' says little" if report.self_sufficient else ""),
+            + (": the same class, so 'factual' is weak evidence" if report.self_sufficient else ""),
         ),
         ("search", _end(report)),
     ]

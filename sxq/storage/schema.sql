@@ -138,7 +138,7 @@ CREATE TABLE targets (
     prediction       INTEGER,          -- the predicted class c
     probability      DOUBLE,           -- p(c) on the whole graph
     p_empty          DOUBLE,           -- p(c) without any candidate edge
-    self_sufficient  BOOLEAN,          -- the model says c without any edge, so "factual" says little
+    self_sufficient  BOOLEAN,          -- the model predicts c without any edge, so "factual" is weak evidence
     field_size       BIGINT,           -- candidate units in the receptive field
     hops             INTEGER,          -- depth of the receptive field; of a graph its onion layers
     candidates       BIGINT,           -- distinct candidates verified

@@ -1,6 +1,6 @@
 """What `execute` returns: a table read completely, or the skylines of an EXPLAIN.
 
-Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection any more.
+Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -226,32 +226,44 @@ class Result(Table):
         return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
 
     def summary(self) -> str:
-        """One line: what was examined and what share of it the answer covers."""
-        targets = f"{len(self.targets)} {self.kind}{'' if len(self.targets) == 1 else 's'}"
-        share = ""
-        if self.explanatory:
-            share = (
-                f", which epsilon-dominate {self.coverage:.1%} of {self.explanatory} explanatory"
-            )
-        stopped = any(report.status == "stopped" for report in self.targets)
-        ended = "; the search did not run to its end" if stopped else ""
+        """One line: what share of the explanatory candidates the answer covers, out of how many."""
+        targets = _counted(len(self.targets), self.kind)
+        verified = f"{'was' if self.candidates == 1 else 'were'} verified"
+        if any(report.status == "stopped" for report in self.targets):
+            verified += " before the search was stopped"
+        if not self.explanatory:
+            seen = _counted(self.candidates, "candidate")
+            return f"{targets}: no explanations; {seen} {verified}."
+        verb = "covers" if len(self) == 1 else "cover"
+        epsilon = "" if self.epsilon is None else f" (epsilon {self.epsilon:g})"
         return (
-            f"{targets}: {len(self)} explanations{share} among {self.candidates} candidates "
-            f"verified{ended}"
+            f"{targets}: {_counted(len(self), 'explanation')} {verb} {self.coverage:.1%}{epsilon} "
+            f"of the {_counted(self.explanatory, 'explanatory candidate')}; "
+            f"{self.candidates:,} {verified}."
         )
 
     def notes(self) -> list[str]:
-        """What a reader must know to read the answer right; of many notes the first ten."""
+        """What a reader must know to read the answer right: the first ten notes if there are more."""
         noted = [
             f"{self.kind} {shown(report.target)}: {report.note}"
             for report in self.targets
             if report.note
         ]
-        alone = sum(bool(report.self_sufficient) for report in self.targets)
-        if alone:
-            noted.insert(
-                0,
-                f"{alone} of {len(self.targets)} {self.kind}s are self-sufficient: the model says the same "
-                f"class without any edge, so 'factual' says little there",
-            )
+        if alone := sum(bool(report.self_sufficient) for report in self.targets):
+            noted.insert(0, self._self_sufficient(alone))
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
+
+    def _self_sufficient(self, alone: int) -> str:
+        """The note about this many targets that keep their prediction without any edge."""
+        total = len(self.targets)
+        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
+        keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
+        return (
+            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction with no edges at all, "
+            f"so 'factual' is weak evidence for {them}."
+        )
+
+
+def _counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 node`, `1,200 nodes`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

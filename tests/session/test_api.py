@@ -111,7 +111,10 @@ def test_a_result_reads_like_a_cursor_and_like_a_list(con):
     assert list(frame.columns) == result.columns and frame["fdl_plus"].tolist() == [
         e.raw["fdl+"] for e in result
     ]
-    assert "epsilon-dominate 100.0% of 5 explanatory among 7" in repr(result)
+    assert repr(result).endswith(
+        "1 node: 2 explanations cover 100.0% (epsilon 0.1) of the 5 explanatory candidates; "
+        "7 were verified."
+    )
 
 
 def test_a_result_sums_over_its_targets(con):

@@ -1,19 +1,21 @@
 """Every connected subgraph of a small field: the oracle for users and tests.
 
-Source: reverse search over connected edge sets by inclusion and exclusion (Avis and Fukuda 1996); the count of a
-field too large is estimated by random descents (Knuth 1975, "Estimating the efficiency of backtrack programs").
+Source: reverse search over connected edge sets by inclusion and exclusion (Avis and Fukuda 1996). If a
+field is too large, random descents estimate the count (Knuth 1975, "Estimating the efficiency of
+backtrack programs").
 
     a state: its units, and units it will never have   `bits`, `barred`
     its children: one more unit of the frontier each   `_children`
     a child may not have its elder siblings' units     `barred` grows by the units before its own in the frontier
 
-So each connected set is reached once: at each step by the first unit, in order, that the frontier offers and the set
-holds. Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block, the
-smaller subgraphs come first.
+So each connected set is reached once: each step adds the first unit of the frontier that is in the set.
+Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block, smaller
+subgraphs come first.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one candidate for each connected set of units that holds the
-target, exponential in U. Where they are more than the budget, nothing is verified and FieldTooLarge is raised. To find
-that out takes a fraction of a second: a bound that needs no counting, then a count and an estimate of limited work.
+target, exponential in U. If these exceed the budget, FieldTooLarge is raised before anything is
+verified. That takes a fraction of a second: a bound that needs no counting, then a count and an
+estimate of limited work.
 """
 
 import math
@@ -24,16 +26,16 @@ from sxq.errors import FieldTooLarge
 from sxq.generators.protocol import NONE, Candidates, Context, Search
 from sxq.graph import Field
 
-DESCENTS = 256  # of an estimate, at most
-STEPS = 64  # how far each descends, at least, before it is cut off
-COUNTED = 100_000  # subgraphs counted one by one, at most; beyond, the estimate decides
+DESCENTS = 256  # most descents of an estimate
+STEPS = 64  # least steps of a descent before it is cut off
+COUNTED = 100_000  # most subgraphs counted one by one; beyond, the estimate decides
 CELLS = (
     2**25
-)  # truth values that the count may write, and the estimate: on larger fields both do less
+)  # truth values that count and estimate may each write: on larger fields they do less work
 
 
 def exhaustive(field: Field, context: Context) -> Search:
-    """Verify every connected subgraph; raises FieldTooLarge where the allowance does not pay for all."""
+    """Verify every connected subgraph; raises FieldTooLarge if the allowance is too small for all."""
     most = context.allowance + 1  # the whole field was verified before
     if count := _too_many(field, context, most):
         raise FieldTooLarge(
@@ -45,7 +47,7 @@ def exhaustive(field: Field, context: Context) -> Search:
 
 
 def _too_many(field: Field, context: Context, most: int) -> str:
-    """How many connected subgraphs there are, in words, if that is known to be more than `most`; else nothing."""
+    """The number of connected subgraphs, in words, if it is known to exceed `most`; else empty."""
     least = least_count(field)
     counted = min(COUNTED, CELLS // field.num_units)
     if least > max(most, counted):
@@ -58,7 +60,7 @@ def _too_many(field: Field, context: Context, most: int) -> str:
 
 
 def _number(log: float) -> str:
-    """A number, given by its logarithm, for people: 1,234 or 3e+45."""
+    """The text of a number that is given by its logarithm: 1,234 or 3e+45."""
     power = log / math.log(10)
     return f"{math.exp(log):,.0f}" if power < 7 else f"{int(10 ** (power % 1))}e+{int(power)}"
 
@@ -66,19 +68,19 @@ def _number(log: float) -> str:
 def least_count(field: Field) -> int:
     """A lower bound of the number of connected subgraphs, without counting.
 
-    There is one for each unit: a shortest path to it, or the unit alone. And units that all touch a tree, or one node,
-    may be added to it in any choice: in a receptive field the tree consists of shortest paths to the nodes short of
-    the last hop, and every unit touches it.
+    Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of the units that
+    touch a tree (or one node) may be added to it. In a receptive field the tree consists of shortest
+    paths to all nodes before the last hop, and every unit touches it.
     """
     if field.rooted:
         free = field.num_units + 1 - int((field.node_hop < field.hops).sum())
     else:
         free = int(np.bincount(field.ends.ravel()).max())
-    return max(field.num_units, 2**free - 1)  # but for the empty choice, which may be no subgraph
+    return max(field.num_units, 2**free - 1)  # except the empty choice, which may be no subgraph
 
 
 def _walk(field: Field, context: Context) -> Search:
-    """Every connected subgraph once; where nobody answers, they are only counted."""
+    """Every connected subgraph once; `_count` uses the same walk without answers."""
     nothing = np.zeros((1, field.num_units), bool)
     step = max(1, context.rows // field.num_units)
     states = [(nothing, nothing, np.array([NONE]))]
@@ -94,7 +96,7 @@ def _walk(field: Field, context: Context) -> Search:
 
 
 def _count(field: Field, context: Context, most: int) -> int:
-    """How many connected subgraphs there are, or a number above `most` as soon as that is passed."""
+    """The number of connected subgraphs, or a number above `most` as soon as that is passed."""
     count = 0
     for candidates in _walk(field, context):
         count += len(candidates.bits)
@@ -106,7 +108,7 @@ def _count(field: Field, context: Context, most: int) -> int:
 def _children(
     bits: np.ndarray, barred: np.ndarray, frontier: np.ndarray, row: np.ndarray, unit: np.ndarray
 ):
-    """States with one unit more, of rows [n'] of tables [n, U] and the unit that each gets [n']: bits and barred."""
+    """Bits and barred units of states with one unit more, from rows [n'] of tables [n, U]."""
     elder = np.arange(bits.shape[1]) < unit[:, None]
     closed = barred[row] | (frontier[row] & elder)
     made = bits[row]
@@ -115,10 +117,10 @@ def _children(
 
 
 def estimated_count(field: Field, context: Context) -> float:
-    """The logarithm of the estimated number of connected subgraphs, at most that of the number of sets of units.
+    """The logarithm of the estimated number of connected subgraphs, at most that of all sets of units.
 
-    It is the mean over random descents of the products of their choices: unbiased where no descent is cut off, but
-    skewed, so that on large fields it is nearly always too small.
+    The estimate is the mean, over random descents, of the product of the numbers of choices. It is
+    unbiased if no descent is cut off, but skewed: on large fields it is nearly always too small.
     """
     descents = max(1, min(DESCENTS, CELLS // (STEPS * field.num_units)))
     total = -math.inf
@@ -128,7 +130,10 @@ def estimated_count(field: Field, context: Context) -> float:
         frontier = field.frontiers(bits) & ~barred
         if not (alive := frontier.any(axis=1)).any():
             break
-        bits, barred, frontier, weight = bits[alive], barred[alive], frontier[alive], weight[alive]
+        bits = bits[alive]
+        barred = barred[alive]
+        frontier = frontier[alive]
+        weight = weight[alive]
         weight = weight + np.log(frontier.sum(axis=1))
         total = np.logaddexp.reduce(weight, initial=total)
         row = np.arange(len(bits))

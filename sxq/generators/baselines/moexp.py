@@ -11,8 +11,9 @@ the score of fdl+); the search keeps the subgraphs that no other dominates.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: `size` candidates per generation.
 
-Departures. The two objectives are the first two of the query (with one, it alone). The published search starts at
-candidate edges scored by sampling and adds edges greedily; ours is the plain evolutionary form (NSGA-II's ranking).
+Departures. The objectives are the first two of the query (or its only one). The published search
+starts at candidate edges scored by sampling and adds edges greedily; ours is the plain evolutionary
+form (NSGA-II's ranking).
 """
 
 from typing import Any
@@ -58,7 +59,7 @@ def layers(scores: np.ndarray) -> np.ndarray:
 
 
 def edit(field: Field, bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A neighbour [U] of a connected subgraph: one unit more, or the connected part that is left without one."""
+    """A neighbour [U] of a connected subgraph: one unit more, or the connected rest without one."""
     frontier = field.frontier(bits)
     child = bits.copy()
     if len(frontier) and (bits.sum() == 1 or rng.random() < 0.5):

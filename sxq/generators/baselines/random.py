@@ -3,8 +3,8 @@
 Each candidate grows from the target by random units of its frontier up to a size drawn log-uniformly from
 1 .. U (or the option `size`), so that small subgraphs are as frequent as large ones.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: one candidate each, as many as the generator is allowed; it ends
-where it proposes nothing new.
+Shapes: a field of U units; yields bits [n, U]. Cost: as many candidates as the generator is allowed; it
+ends earlier if it finds nothing new.
 Ours, not from a paper: users of explainers often ask for a baseline on the same footing.
 """
 
@@ -23,7 +23,7 @@ def random(field: Field, context: Context, size: int = 0) -> Search:
     They have `size` units each, or log-uniform sizes when that is 0.
     """
     seen = {context.full_id}
-    most = context.allowance + 1  # the whole field was paid for before
+    most = context.allowance + 1  # the whole field was verified before
     idle = 0
     while (left := most - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
@@ -46,23 +46,25 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     """n connected subgraphs of the given sizes [n], all grown at once: bits [n, U].
 
     A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps.
-    Only nodes reached anew change the frontiers: on hubs that is little beside n times U.
+    Only newly reached nodes change the frontiers: on hubs that costs little compared with n times U.
     """
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
     reached = np.zeros((len(sizes), field.num_nodes), bool)
     missing = sizes.copy()
     rows = np.arange(len(sizes))
-    row, nodes = rows, np.zeros(len(sizes), int)
+    row = rows
+    nodes = np.zeros(len(sizes), int)
     if not field.rooted:
         first = rng.integers(0, field.num_units, len(sizes))
         bits[rows, first] = True
         missing = sizes - 1
-        row, nodes = np.tile(rows, 2), field.ends[:, first].ravel()
+        row = np.tile(rows, 2)
+        nodes = field.ends[:, first].ravel()
     while True:
         reached[row, nodes] = True
         near, owner = field.units_at(nodes)
         frontier[row[owner], near] = ~bits[row[owner], near]
-        # a part of a graph that is not connected may have no frontier left
+        # in a disconnected graph, a part may have no frontier left
         open_ = frontier[rows].any(axis=1) & (missing[rows] > 0)
         if not (rows := rows[open_]).size:
             return bits
@@ -72,16 +74,19 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
         bits[row, units] = True
         frontier[row, units] = False
         missing -= np.bincount(row, minlength=len(sizes))
-        row, nodes = np.tile(row, 2), field.ends[:, units].ravel()
-        row, nodes = row[~reached[row, nodes]], nodes[~reached[row, nodes]]
+        row = np.tile(row, 2)
+        nodes = field.ends[:, units].ravel()
+        fresh = ~reached[row, nodes]
+        row = row[fresh]
+        nodes = nodes[fresh]
 
 
 def _drawn(
     table: np.ndarray, most: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Up to `most` [n] random true places of every row of a table [n, U], none of which is empty: rows and columns.
+    """Rows and columns of up to `most` [n] random true entries of each row of a table [n, U].
 
-    Places are drawn with replacement and taken once each, hence at least one.
+    Every row has one. Entries are drawn with replacement and taken once each, so at least one is.
     """
     count = np.count_nonzero(table, axis=1)
     start = np.cumsum(count) - count

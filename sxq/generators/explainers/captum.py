@@ -1,13 +1,13 @@
-"""Attribution methods of Captum as generators: integrated gradients and its kin on the weights of messages.
+"""Attribution methods of Captum as generators, such as integrated gradients of message weights.
 
 Through PyG's `CaptumExplainer`, with the same care as all of PyG's explainers (`pyg_explainers.py`). Methods:
 IntegratedGradients (Sundararajan et al. 2017), Saliency, InputXGradient, ShapleyValueSampling, Deconvolution,
-GuidedBackprop; the last two change the gradient at `nn.ReLU` modules, and equal Saliency but for the sign where there
-are none.
+GuidedBackprop. The last two change the gradient at `nn.ReLU` modules; without such modules they equal
+Saliency except for the sign.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: two candidates for each size, and the method's own passes: one;
-for IntegratedGradients 50; for ShapleyValueSampling 25 for every edge. Needs the package captum, which sxq does not
-install.
+Shapes: a field of U units; yields bits [n, U]. Cost: two candidates for each size, and the method's
+own passes: 50 for IntegratedGradients, 25 per edge for ShapleyValueSampling, one for the others. Needs
+the package captum, which sxq does not install.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""From a soft mask to candidates: what every learned and gradient-based generator does with its scores of units.
+"""From a soft mask to candidates: the last step of every learned or gradient-based generator.
 
 The mask ranks the units, and the ranking gives two chains of growing subgraphs:
 
@@ -16,7 +16,7 @@ from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field
 from sxq.graph.bits import first_of_each
 
-LONGEST = 512  # most subgraphs of a chain; in larger fields sizes are left out
+LONGEST = 512  # most subgraphs of a chain; larger fields skip some sizes
 
 
 def mask_to_subgraphs(
@@ -30,14 +30,14 @@ def mask_to_subgraphs(
 
 
 def all_sizes(units: int) -> np.ndarray:
-    """Sizes from 1 to `units`: all, or LONGEST of them, the denser the smaller."""
+    """Sizes from 1 to `units`: all, or LONGEST of them, which are denser at small sizes."""
     if units <= LONGEST:
         return np.arange(1, units + 1)
     return np.unique(np.geomspace(1, units, LONGEST).round().astype(int))
 
 
 def top(mask: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The highest units of a mask [U], as bits [n, U] for sizes [n]; of equals the first."""
+    """The highest units of a mask [U], as bits [n, U] for sizes [n]; the first of equals."""
     return prefixes(np.argsort(-mask, kind="stable"), sizes)
 
 
@@ -49,7 +49,7 @@ def prefixes(order: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray
 
 
 def grow_order(field: Field, mask: np.ndarray) -> np.ndarray:
-    """All units in the order in which a connected subgraph takes them; parts it cannot reach start anew at the end."""
+    """All units in the order in which a connected subgraph takes them; unreachable parts follow."""
     taken = np.zeros(field.num_units, bool)
     reached = np.zeros(field.num_nodes, bool)
     order: list[int] = []
@@ -79,13 +79,13 @@ def grow_order(field: Field, mask: np.ndarray) -> np.ndarray:
 
 
 def distinct(bits: np.ndarray) -> np.ndarray:
-    """The rows of bits [n, U] that are not empty, each once, in order of first appearance."""
+    """The distinct non-empty rows of bits [n, U], in order of first appearance."""
     bits = bits[bits.any(axis=1)]
     return bits[np.sort(first_of_each(bits))]
 
 
 def propose(context: Context, bits: np.ndarray) -> Search:
-    """Yield candidates [n, U] in batches of the size that the context allows, whatever the answers are."""
+    """Yield candidates [n, U] in batches of the size that the context allows; ignore the answers."""
     for start in range(0, len(bits), context.rows):
         yield Candidates.of(bits[start : start + context.rows])
 

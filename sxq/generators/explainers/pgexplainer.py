@@ -1,4 +1,4 @@
-"""PGExplainer as a generator: proposals of one attributor that was pre-trained for all classes.
+"""PGExplainer as a generator: candidates from one attributor that was pre-trained for all classes.
 
 Source: Luo et al., "Parameterized Explainer for Graph Neural Network", NeurIPS 2020. ReFine is built on it, and its
 training is ReFine's without classes, contrast and fine-tuning: PRETRAIN REFINE r ... (PRESET = pgexplainer).
@@ -8,7 +8,7 @@ training is ReFine's without classes, contrast and fine-tuning: PRETRAIN REFINE 
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one pass of the attributor, two candidates for each size.
 
-Departures. z comes from the attributor's own encoder: the layers of the explained model need not be at hand.
+Departures. z comes from the attributor's own encoder, so the layers of the model are not needed.
 """
 
 import copy
@@ -24,12 +24,12 @@ from sxq.models.refine import Pretrained
 
 
 def pgexplainer(field: Field, context: Context, pretrained: str = "") -> Search:
-    """Propose by the attributor `pretrained`; InvalidValue for one that was pre-trained class by class."""
+    """Candidates from the attributor `pretrained`; InvalidValue if it was pre-trained by class."""
     learned: Pretrained = context.subject.learned[pretrained]
     if learned.spec.classwise:
         raise InvalidValue(
-            f"{pretrained!r} was pre-trained class by class: BY refine takes it, BY pgexplainer one of "
-            f"PRESET = pgexplainer"
+            f"{pretrained!r} was pre-trained class by class: BY refine takes it; BY pgexplainer needs "
+            f"one with PRESET = pgexplainer"
         )
     batch = instance(field, context.subject, learned)
     own = copy.deepcopy(learned.attributors.of(context.subject.predicted)).to(

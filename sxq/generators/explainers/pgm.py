@@ -1,4 +1,4 @@
-"""PGM-Explainer as a generator: nodes on whose features the prediction depends, by a test of independence.
+"""PGM-Explainer as a generator: an independence test finds the nodes that the prediction depends on.
 
 Source: Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks", NeurIPS
 2020, as PyG's contrib package has it: features of random nodes are perturbed, and a chi-squared test asks for every
@@ -27,7 +27,7 @@ from sxq.graph import Field
 
 
 def pgm(field: Field, context: Context, samples: int = 100) -> Search:
-    """Candidates of the p-values of nodes; InvalidValue where pgmpy is missing."""
+    """Candidates from the p-values of nodes; InvalidValue if pgmpy is missing."""
     if importlib.util.find_spec("pgmpy") is None:
         raise InvalidValue("BY pgm needs the package pgmpy: pip install 'pgmpy<1'")
     if samples < 16:
@@ -46,7 +46,7 @@ class Dependence(ExplainerAlgorithm):
     def __init__(self, samples: int, seed: int):
         super().__init__()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that contrib is experimental
+            warnings.simplefilter("ignore")  # PyG warns that contrib is experimental
             from torch_geometric.contrib.explain import PGMExplainer
         self.inner = PGMExplainer(num_samples=samples)
         self.seed = seed
@@ -55,7 +55,7 @@ class Dependence(ExplainerAlgorithm):
         """The mask for node `index`, or for the graph."""
         self.inner.connect(self.explainer_config, self.model_config)
         if index is None:
-            # PyG would look at a twentieth of the nodes, often none
+            # by default, PyG tests a twentieth of the nodes, often none
             self.inner.max_subgraph_size = len(x) - 1
         with _numpy_seeded(self.seed):
             found = self.inner(model, x, edge_index, target=target, index=index, **given)

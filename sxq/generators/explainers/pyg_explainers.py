@@ -1,10 +1,11 @@
 """Any PyG explainer as a generator: its soft mask ranks the units, and the ranking gives candidates.
 
-One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. PyG's pitfalls are avoided here, once for all:
-the explainer works on a copy of the model (an interrupted one leaves its masks behind), on the receptive field
-without self-loops (PyG puts masks on the wrong edges where every node has one), for a single target, whose number is
-an int; every target gets a new algorithm object; and PyG's global random numbers start at a seed of the target's own.
-The model is wrapped so that it gives log-probabilities of two classes or more, whatever it gives by itself.
+One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. PyG's pitfalls are avoided here, for
+all of them. The explainer works on a copy of the model, because an interrupted one leaves its masks
+behind. It works on the receptive field without self-loops, because PyG puts masks on the wrong edges if
+every node has one. It explains a single target, whose number is an int. Every target gets a new
+algorithm object, and its own seed for PyG's global random numbers. The model is wrapped so that its
+output is always the log-probabilities of two classes or more.
 
     gnnexplainer  Ying et al. 2019        epochs masked passes, forward and backward
     graphmask     Schlichtkrull et al. 2021   epochs passes per layer
@@ -58,7 +59,7 @@ def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01
 
 
 def attention(field: Field, context: Context) -> Search:
-    """Candidates of the attention weights; a ModelError for a model without any."""
+    """Candidates of the attention weights; raises ModelError for a model without any."""
     return explain(lambda _: AttentionExplainer(), field, context)
 
 
@@ -80,7 +81,7 @@ def explain(
     node_mask: bool = False,
     edge_mask: bool = True,
 ) -> Search:
-    """Candidates of any explainer; `make` gives a new one for the copy of the model it will explain."""
+    """Candidates of any explainer; `make` gives a new one for the copy of the model to explain."""
     seed = int(context.rng.integers(2**62))
     mask = unit_mask(
         make, field, context.subject, seed=seed, node_mask=node_mask, edge_mask=edge_mask
@@ -99,7 +100,7 @@ def unit_mask(
 ) -> np.ndarray:
     """The mask of every unit, [U]: the mean over the unit's edges; a node mask counts for the edges at a node.
 
-    `node_mask` and `edge_mask` say which masks PyG is to ask of it.
+    `node_mask` and `edge_mask` are the mask types that PyG requests from it.
     """
     model: Model = subject.model
     edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
@@ -130,7 +131,7 @@ def unit_mask(
             found = explainer(x, edge_index, index=0 if field.rooted else None, **given)
     except Error:
         raise
-    except Exception as error:  # nothing is known of what an explainer may raise
+    except Exception as error:  # an explainer may raise anything
         raise ModelError(
             f"the explainer failed on {type(model.module).__name__}: "
             f"{type(error).__name__}: {error}"
@@ -149,7 +150,7 @@ def to_units(field: Field, edges: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _edge_values(found, edge_index: Tensor) -> np.ndarray:
-    """The mask of every edge that an explainer found; of node masks the sum over the edge's ends."""
+    """The mask of every edge that an explainer found; node masks are summed over the edge's ends."""
     if found.get("edge_mask") is not None:
         return found.edge_mask.detach().double().cpu().numpy()
     if found.get("node_mask") is None:

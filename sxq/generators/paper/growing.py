@@ -9,10 +9,10 @@ Source: Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
 
 Shapes: a field of U units; yields bits [n, U]. Cost: the sum of the frontier sizes, at most U (U + 1) / 2 candidates.
 
-Departures. The whole frontier competes at each step, not only the neighbours of the newest node, so that a good
-branch is not left for good. Where the budget does not reach to the end, a step verifies only the most promising
-units (measured earlier, before that by the first-order estimate), and adds the more of them the larger the state:
-the small subgraphs, which growing is for, are built one edge at a time.
+Departures. The whole frontier competes at each step, not only the neighbours of the newest node, so that
+a good branch is never abandoned. If the budget does not last to the end, a step verifies only the most
+promising units, by their last measurement or else by the first-order estimate. It adds more units the
+larger the state is: the small subgraphs, which growing is for, are built one edge at a time.
 """
 
 import numpy as np
@@ -25,9 +25,10 @@ from sxq.graph import Field
 def growing(field: Field, context: Context, objective: str = "mean") -> Search:
     """Grow from the target, always by the unit whose addition raised the objective most."""
     worth = judge(context, objective)
-    gain = first_guess(context)  # adding a unit is hoped to bring what removing it costs
+    gain = first_guess(context)  # assumes that adding a unit gains what removing it costs
     state = np.zeros(field.num_units, bool)
-    parent, here = NONE, worth(context.empty)
+    parent = NONE
+    here = worth(context.empty)
     left = context.allowance
     whole = True
     while len(frontier := field.frontier(state)):
@@ -39,12 +40,13 @@ def growing(field: Field, context: Context, objective: str = "mean") -> Search:
         left -= len(tried)
         state[frontier[np.argsort(-gain[frontier], kind="stable")][:block]] = True
         scored = yield Candidates.of(state[None].copy(), parent)
-        parent, here = int(scored.ids[0]), worth(scored.scores)[0]
+        parent = int(scored.ids[0])
+        here = worth(scored.scores)[0]
     return whole
 
 
 def _pace(size: int, units: int, frontier: int, left: int) -> tuple[int, int]:
-    """(siblings to verify, units to add): all and one where that can be paid to the end, else a share of each."""
+    """(siblings to verify, units to add): all and one if the budget lasts, else a share of each."""
     if frontier * (units - size) <= left:
         return frontier, 1
     return int(np.clip(left / (1 + steps(units) - steps(size)), 1, frontier)), 1 + size // 8

@@ -16,16 +16,17 @@ Departures. The layers' peels do not depend on each other, so they run in lockst
 whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
 verifies only the most promising siblings (`pace`): never quadratic in the field.
 
-The edge table `loss` [U] says which these are: the cost of each unit's removal when it was last verified, before that
-the first-order estimate, scaled below everything measured. A step verifies the cheapest units of the table anew, as
-many as can be paid, and corrects them; the others wait. How the table is filled hardly matters: on the published
-targets of Cora, where a full peel takes 10,100 candidates, 50 have 0.557 of the best front known (median, pairs), and
-20,000 have no more. The rest of the front lies elsewhere: every candidate of layer l contains all inner hops, in
+The edge table `loss` [U] ranks the siblings. It holds the cost of each unit's removal when it was last
+verified; until then, the first-order estimate, scaled below everything measured. A step verifies the
+cheapest units of the table again, as many as the budget allows, and corrects them; the others wait. How
+the table is filled hardly matters: on the published targets of Cora a full peel takes 10,100
+candidates, but 50 candidates reach 0.557 of the best known front (median, pairs), and 20,000 reach no
+more. The rest of the front lies elsewhere: every candidate of layer l contains all inner hops, in
 whatever order they are peeled.
 
-Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and a removal may split
-the rest. Then every part with an edge is a candidate, a removal is worth its best part, and the search goes on in the
-best.
+Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and a
+removal may split the rest. Then every part with an edge is a candidate, a removal is worth its best
+part, and the search continues in the best one.
 """
 
 from collections.abc import Callable, Generator
@@ -68,7 +69,7 @@ def _peel(
     left: int,
     rows: int,
 ) -> Search:
-    """Take the units of one hop out of the hop's subgraph, for about `left` candidates, at most `rows` at once."""
+    """Remove the units of one hop from its subgraph, with about `left` candidates, `rows` at once."""
     state = field.unit_hop <= hop
     layer = np.flatnonzero(field.unit_hop == hop)
     parent = NONE
@@ -102,7 +103,7 @@ def _peel_core(
     left: int,
     rows: int,
 ) -> Search:
-    """Take the units of one onion layer out of a core of the graph, always going on in its best connected part."""
+    """Remove the units of one onion layer from a core; continue in its best connected part."""
     state, score, parent = yield from _best_part(field, field.unit_hop <= hop, NONE, worth)
     whole = True
     while (layer := np.flatnonzero(state & (field.unit_hop == hop))).size and state.sum() > 1:
@@ -132,7 +133,7 @@ def _best_part(
 
 
 def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
-    """Candidates per layer [L]: what a full peel needs where that is little, the rest shared evenly."""
+    """Candidates per layer [L]: enough for a full peel if that is little; the rest shared evenly."""
     need = sizes * (sizes + 1) // 2
     shares = np.zeros_like(need)
     left = max(0, allowance)
@@ -145,8 +146,9 @@ def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
 def pace(size: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to move) at a step with `size` units to go and `left` candidates to spend.
 
-    All siblings and one unit, as in the paper, where that can be paid to the end; else an eighth of the units, so that
-    their number falls geometrically, and at each of these steps as many siblings as can be paid to the end.
+    If the budget lasts to the end: all siblings and one unit, as in the paper. Otherwise an eighth of
+    the units, so that their number falls geometrically, and as many siblings at each step as the
+    budget allows to the end.
     """
     if size * (size + 1) // 2 <= left:
         return size, 1
@@ -154,7 +156,7 @@ def pace(size: int, left: int) -> tuple[int, int]:
 
 
 def steps(size: int) -> float:
-    """How many steps of an eighth of the units, at least of one, take `size` units to none."""
+    """The number of steps that remove `size` units, an eighth of the rest (at least one) each."""
     return min(size, 8) + 8 * np.log(max(size, 8) / 8)
 
 

@@ -1,4 +1,4 @@
-"""ReFine as a generator: proposals of attributors that were pre-trained class by class, fine-tuned to the target.
+"""ReFine as a generator: attributors pre-trained class by class, then fine-tuned to the target.
 
 Source: Wang et al., "Towards Multi-Grained Explainability for Graph Neural Networks", NeurIPS 2021, section 3.
 
@@ -7,8 +7,9 @@ Source: Wang et al., "Towards Multi-Grained Explainability for Graph Neural Netw
         fine-tune a copy with selection H         `fine_tune` steps, the local view
         select rho |E| edges by probability       `select`: `samples` draws, and the highest
 
-The attributor's ranking becomes candidates of all sizes (`mask_to_subgraphs.py`), a fine-tuned one candidates of the
-size of its ratio; of each draw the connected part is kept. Shapes: a field of U units; yields bits [n, U].
+The ranking by the attributor becomes candidates of all sizes (`mask_to_subgraphs.py`); the ranking by a
+fine-tuned one becomes candidates of the size of its ratio. The connected part of each draw is kept.
+Shapes: a field of U units; yields bits [n, U].
 Cost: two candidates per size and ratio and `samples` per ratio; `steps` masked passes per ratio of fine-tuning.
 
 Departures. The paper returns one edge set per ratio, connected or not; here the connected part is verified and ranked
@@ -45,7 +46,7 @@ def refine(
     steps: int = 20,
     lr: float = 1e-4,
 ) -> Search:
-    """Propose by the attributors `pretrained`, fine-tuned for every ratio unless their preset goes without it."""
+    """Candidates from the attributors `pretrained`, fine-tuned per ratio unless their preset is not."""
     check(ratios, select)
     subject = context.subject
     learned: Pretrained = subject.learned[pretrained]
@@ -92,7 +93,7 @@ def check(ratios: Sequence[float], select: str) -> None:
 
 
 def instance(field: Field, subject, learned: Pretrained) -> Batch:
-    """The field as a batch of one; raises ModelError where the attributors were made for other features."""
+    """The field as a batch of one; raises ModelError if the attributors expect other features."""
     instances = Instances([(subject.graph, field)])
     width = 0 if instances.edge_attr is None else instances.edge_attr.shape[1]
     wrong = learning.check_fits(

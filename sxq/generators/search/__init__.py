@@ -1,45 +1,48 @@
-"""Search, the generator of an EXPLAIN without BY: peeling, growing and local improvement on one table and one archive.
+"""Search, the generator of an EXPLAIN without BY: it walks, measures and improves.
 
-    begin     random connected subgraphs of all sizes, and quick walks from the target to the whole field, each after a
-              corner of the front of its own, by first-order estimates alone: something to show at once
-    improve   members of the front with one or two units added, dropped or exchanged, those first that promise most
-              hypervolume; children of survivors crossed (`moves.py`); survivors with many units changed (`leaps.py`)
-    measure   units with the paths that join them to the target, all of them or the strongest: what a small candidate
-              gains by each
-    improve   a little more, by what was measured
-    walk      again, thoroughly: siblings are verified, estimates are taken anew (`walks.py`)
+    begin     random connected subgraphs of all sizes, and quick walks from the target to the whole
+              field. Each walk heads for its own corner of the front, by first-order estimates alone:
+              something to show at once
+    improve   add, drop or exchange one or two units of front members, the largest promised
+              hypervolume first, and cross survivors (`moves.py`); change many units at once
+              (`leaps.py`)
+    measure   verify units with the paths that join them to the target (all units, or the strongest)
+              to learn what a small candidate gains from each
+    improve   a little more, with the measured values
+    walk      again, thoroughly: verify siblings and take new estimates (`walks.py`)
     improve   until the budget is spent
 
-All of them begin with the same edge table (what a unit changes in the log-odds of the predicted class, on G_s and on
-G \\ G_s), which measuring, moves and walks correct, and fill the same archive, which holds the search's front and the
-space above it that is still free.
-The budget goes where hypervolume grows: a move is ranked by the hypervolume it promises, times the share of their
+All steps share one edge table: the change that each unit is expected to make to the log-odds of the
+predicted class, on G_s and on G \\ G_s. Measuring, moves and walks correct it. All steps fill one
+archive: the search's front, and the space above it that is still free. The budget goes where the
+hypervolume grows: a move is ranked by the hypervolume that it promises, times the share of their
 promises that moves of its kind have kept so far.
 
 Files, in reading order:
 
-    run.py          one run: what its parts share, and the one place where candidates are asked for
-    edge_table.py   what each unit is expected to change, and how units join each other to the target
+    run.py          one run: the state that its parts share, and the one place that asks for candidates
+    edge_table.py   the expected change by each unit, and how units join each other to the target
     archive.py      the front and the free space above it; survivors by rank
-    visited.py      which subgraphs were asked for, and what is left of the allowance
+    visited.py      the subgraphs that were asked for, and the allowance that is left
     hashes.py       the set of hashes behind it
     walks.py        walks from the target to the whole field; measuring units
     moves.py        neighbours of the front, and children of survivors
-    trust.py        how far the promises of moves are kept
+    trust.py        how far moves keep their promises
     leaps.py        many units changed at once
 
-Hypervolume of the front over the best known, 26 published targets of Cora, pairs, 5,000 candidates, median and least
-(benchmarks/quality.py; other seeds are within 0.003 and 0.04 of these):
+Hypervolume of the front as a share of the best known front's; 26 published targets of Cora, pairs,
+5,000 candidates; median and least (benchmarks/quality.py; other seeds are within 0.003 and 0.04):
 
     search             0.991  0.92       NSGA-II, restarted until the budget is spent   0.983  0.63
     onion & growing    0.921  0.67       random                                         0.817  0.10
 
-A field whose subsets are no more than the allowance is seen to the last one, in that order.
+A field with no more subsets than the allowance is searched completely, by `exhaustive` at the end.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; of the search itself O(members * U) per
-batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations for Graph Neural Networks" (onion peeling,
-edge growing, candidate prioritisation), Pareto local search (Paquete, Chiarandini, Stuetzle 2004), the variation of
-NSGA-II (Deb et al. 2002) and the hypervolume improvement of multi-objective search (Emmerich 2005).
+Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; the search itself takes
+O(members * U) per batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations for
+Graph Neural Networks" (onion peeling, edge growing, candidate prioritisation), Pareto local search
+(Paquete, Chiarandini, Stuetzle 2004), the variation of NSGA-II (Deb et al. 2002) and the hypervolume
+improvement of multi-objective search (Emmerich 2005).
 """
 
 from sxq.generators.baselines.exhaustive import exhaustive
@@ -50,14 +53,15 @@ from sxq.generators.search.run import SearchRun
 from sxq.generators.search.walks import Walks, measure_units
 from sxq.graph import Field
 
-SEEDS = 64  # random subgraphs to begin with
-# share of the budget, one of so many, that improves before units are measured, and again before the thorough walks
+SEEDS = 64  # random subgraphs at the beginning
+# One part in this many of the budget goes to improvement before units are measured, and one more
+# before the thorough walks.
 EARLY = 10
 PATIENCE = 8  # rounds in a row without a candidate that is new
 
 
 def search(field: Field, context: Context) -> Search:
-    """Begin, measure and walk with some improvement in between, improve until the allowance is spent."""
+    """Begin, measure and walk, with some improvement in between; then improve to the end."""
     run = SearchRun(field, context)
     early = context.allowance // EARLY
     sizes = any_sizes(field, min(SEEDS, run.batch, run.left), run.rng)
@@ -65,7 +69,7 @@ def search(field: Field, context: Context) -> Search:
     yield from Walks.start(run, thorough=False).go(run)
     yield from _improve(run, early, run.batch // 4)
     yield from measure_units(run)
-    # by what was measured; moves from here on learn of larger candidates
+    # Start from measured values, before further moves learn from larger candidates.
     thorough = Walks.start(run, thorough=True)
     yield from _improve(run, early, run.batch)
     yield from thorough.go(run)
@@ -73,7 +77,7 @@ def search(field: Field, context: Context) -> Search:
     yield from _improve(run, run.left, run.batch)
     # the empty set is no candidate, and the whole field is verified
     if 2**field.num_units - 2 <= context.allowance:
-        return (yield from exhaustive(field, context))  # what is left of a tiny field
+        return (yield from exhaustive(field, context))  # the rest of a tiny field
 
 
 def _improve(run: SearchRun, most: int, batch: int) -> Search:

@@ -1,9 +1,10 @@
-"""The archive of a search: the candidates that nothing dominates, and the space above them that is still free.
+"""The archive of a search: the candidates that nothing dominates, and the free space above them.
 
-A candidate that is not explanatory can lead to one that is, so both kinds are kept: being explanatory counts as one
-more value. Only explanatory members fill the space whose volume the search wants to grow. Both are kept coarsely: of
-members that differ by less than `GRAIN` one is enough to go on from, and a member that would add next to nothing does
-not cut up the space, so that it stays some hundred boxes. The exact front is the lattice's.
+A candidate that is not explanatory can lead to one that is, so the archive keeps both kinds; being
+explanatory counts as one more value. Only explanatory members fill the space whose volume the search
+wants to grow. The archive is coarse. Among members that differ by less than `GRAIN`, one is enough to
+continue from. A member that would add almost no volume does not cut the free space, which therefore
+stays at a few hundred boxes. The exact front is in the lattice.
 """
 
 from dataclasses import dataclass
@@ -13,19 +14,19 @@ import numpy as np
 from sxq.scoring.dominance import GRID, grouped, leaders, ranked, reached
 from sxq.scoring.hypervolume import Free
 
-GRAIN = 0.003  # values are told apart by this, at first
-NOTICEABLE = 1e-3  # volume from which a member cuts the free space, at first
-FINER = 3  # the factor of refining
-FINEST = 2e-4  # the grain at which refining ends
+GRAIN = 0.003  # least difference between two values that counts, at first
+NOTICEABLE = 1e-3  # least volume for which a member cuts the free space, at first
+FINER = 3  # `refine` divides both by this
+FINEST = 2e-4  # grain at which refining ends
 SURVIVORS = 100
-RANKED = 2048  # at once
-BOXES = 250  # most of them
+RANKED = 2048  # members ranked at once
+BOXES = 250  # most boxes of free space
 BITS_MEMORY = 64 * 2**20  # bytes of members' bits
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Verified candidates to go on from."""
+    """Verified candidates to continue from."""
 
     bits: np.ndarray  # [n, U] bool
     odds: np.ndarray  # [n, 2] log-odds of the predicted class on G_s and on G \\ G_s
@@ -63,7 +64,7 @@ class Archive:
         self.members = Members.none(units, measures)
         self.free = Free.below(np.ones(measures, np.float32))
         self._survived = self.members
-        self._joined: list[Members] = []  # since survivors were last asked for
+        self._joined: list[Members] = []  # added since `survivors` was last called
         self._grain = GRAIN
         self._noticeable = NOTICEABLE
         self._grains = np.zeros((0, measures + 1), np.int16)
@@ -74,7 +75,7 @@ class Archive:
         return len(self.members)
 
     def add(self, members: Members) -> None:
-        """Keep those that nothing dominates, one for each cell of the grain; drop members that they dominate."""
+        """Keep those that nothing dominates, one per cell of the grain; drop members they dominate."""
         self._joined.append(members)
         if sum(map(len, self._joined)) > self._room:
             self.survivors()
@@ -90,7 +91,7 @@ class Archive:
         self._fill(members.values[fresh[members.explanatory[fresh]]])
 
     def refine(self) -> bool:
-        """Tell values apart more finely from here on; False where that would be finer than they are stored."""
+        """Use a finer grain from here on; False if that would be finer than scores are stored."""
         if self._grain <= FINEST:
             return False
         self._grain /= FINER
@@ -103,7 +104,7 @@ class Archive:
         return _whole_values(np.ceil(members.values / self._grain), members.explanatory)
 
     def _fill(self, values: np.ndarray) -> None:
-        """Cut the free space by explanatory members of these values [n, M], the largest gain first."""
+        """Cut explanatory members with these values [n, M] out of the free space, largest gain first."""
         gains = self.free.gains(values)
         noticed = np.count_nonzero(gains > self._noticeable)
         for point in values[np.argsort(-gains, kind="stable")][:noticed]:
@@ -112,7 +113,7 @@ class Archive:
                 self.free = left if gain > self._noticeable else self.free
 
     def survivors(self) -> Members:
-        """Of everything verified, dominated or not, the first SURVIVORS by non-dominated rank; of equals one."""
+        """The first SURVIVORS of all verified candidates by non-dominated rank; one of equals."""
         every = Members.join(self._survived, *self._joined)
         kept = np.zeros(0, np.intp)
         values = _whole_values(np.rint(every.values * GRID), every.explanatory)
@@ -126,8 +127,8 @@ class Archive:
         return self._survived
 
     def draw(self, count: int, rng: np.random.Generator) -> Members:
-        """At most `count` members, those seldom drawn more often than others."""
-        # whose turn is least is drawn first
+        """At most `count` members at random; those that were drawn less often are preferred."""
+        # those with the smallest `turn` are drawn
         turn = rng.standard_exponential(len(self)) * (1 + self._visits) ** 2
         chosen = np.argpartition(turn, count)[:count] if count < len(self) else np.arange(len(self))
         self._visits[chosen] += 1
@@ -135,7 +136,7 @@ class Archive:
 
 
 def _whole_values(values: np.ndarray, explanatory: np.ndarray) -> np.ndarray:
-    """Whole values [n, M] of at most GRID, and a column more for being explanatory: [n, M + 1] int16."""
+    """Whole values [n, M] of at most GRID, and a last column for being explanatory: int16."""
     table = np.empty((len(values), values.shape[1] + 1), np.int16)
     table[:, :-1] = values
     table[:, -1] = explanatory

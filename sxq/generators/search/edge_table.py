@@ -1,29 +1,29 @@
-"""The edge table: what each unit is expected to change in the log-odds of the predicted class."""
+"""The edge table: the change that each unit is expected to make to the log-odds of the class."""
 
 import numpy as np
 
 from sxq.generators.protocol import NONE, Context
 from sxq.graph import Field
 
-SURE = 1e-7  # float32 tells no probability nearer to 0 or 1 apart
-DECIMALS = 6  # of log-odds
-LEARN = 0.5  # of what a prediction missed, learned at once
+SURE = 1e-7  # float32 cannot tell a probability nearer to 0 or 1 from it
+DECIMALS = 6  # to which log-odds are rounded
+LEARN = 0.5  # share of the error of a prediction that is learned at once
 
 
 class EdgeTable:
     """Expected changes by unit, and how units join each other to the target.
 
-    `worth` [U, 2] is what adding a unit is expected to change in the log-odds, on G_s and on G \\ G_s. It begins with
-    first-order estimates; measuring units, moves and walks correct it.
+    `worth` [U, 2] is the change of the log-odds, on G_s and on G \\ G_s, that adding a unit is expected
+    to make. It begins with first-order estimates; measuring units, moves and walks correct it.
     """
 
     def __init__(self, field: Field, context: Context):
         self._field = field
-        self.empty = log_odds(np.array([context.p_empty, context.p_full]))  # [2] of no unit
-        self.whole = self.empty[::-1]  # [2] of all units
+        self.empty = log_odds(np.array([context.p_empty, context.p_full]))  # [2] without any unit
+        self.whole = self.empty[::-1]  # [2] with all units
         self.estimates = context.edge_gradient()  # [U] first-order rise with each unit
         self.worth = np.outer(self.estimates, (1.0, -1.0))
-        self.unmeasured = np.arange(field.num_units)  # units of which there are estimates only
+        self.unmeasured = np.arange(field.num_units)  # units that have estimates only
         self.link = self._links()
         self.branches = self._branches()
 
@@ -31,9 +31,9 @@ class EdgeTable:
         """For each unit [U] the one that joins it to the hop below, by first-order estimate; NONE at the first hop."""
         field = self._field
         if not field.rooted:
-            return np.full(field.num_units, NONE)  # of a whole graph any unit may stand alone
+            return np.full(field.num_units, NONE)  # in a whole graph any unit may stand alone
         near, far = _ends_by_hop(field)
-        # units by which a node is first reached; of equal nodes the last is kept, hence the best
+        # The units that reach a node first; the last unit of each node is kept, which is the best.
         first = np.flatnonzero(field.node_hop[far] == field.unit_hop)
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
         by_node = np.full(field.num_nodes, NONE)
@@ -43,7 +43,7 @@ class EdgeTable:
     def _branches(self) -> list[np.ndarray]:
         """For every hop but the last, the branch of each unit [U]: the unit of that hop that joins it to the target.
 
-        Units of the hop and those nearer are branches of their own; so is, in a whole graph, every unit.
+        Units of that hop and nearer ones are branches of their own; in a whole graph every unit is.
         """
         hop = self._field.unit_hop
         branches: list[np.ndarray] = []
@@ -71,23 +71,24 @@ class EdgeTable:
         while len(rows):
             bits[rows, units] = True
             joined = self.link[units] >= 0
-            rows, units = rows[joined], self.link[units[joined]]
+            rows = rows[joined]
+            units = self.link[units[joined]]
         return bits
 
     def measured(self, units: np.ndarray, worth: np.ndarray) -> None:
-        """Take over the worth [n, 2] of units [n] that was measured."""
+        """Replace the worth of units [n] with the measured one [n, 2]."""
         self.unmeasured = np.setdiff1d(self.unmeasured, units)
         self.worth[units] = worth
 
     def replace(self, worth: np.ndarray) -> None:
-        """Take over the worth [U, 2] of every unit."""
+        """Replace the worth [U, 2] of every unit."""
         self.worth = worth
 
     def learn(self, changes: np.ndarray, odds: np.ndarray) -> None:
         """Correct the table: subgraphs changed by `changes` [n, U] (1 added, -1 dropped) gained `odds` [n, 2].
 
-        The units of a change share what the table missed. A unit learns the mean over its changes; those of many
-        units count less, and a unit that was in a single change learns less than its share.
+        The units of a change share the error of the table. A unit learns the mean over its changes;
+        changes of many units count less, and a unit in a single change learns less than its share.
         """
         row, unit = np.nonzero(changes)
         sign = changes[row, unit]
@@ -101,7 +102,7 @@ class EdgeTable:
 
 
 def best_of(gain: np.ndarray, most: int) -> np.ndarray:
-    """Positions of the largest gains [..., U], at most so many, best first; NONE for minus infinity."""
+    """Positions of the `most` largest gains [..., U], best first; NONE for minus infinity."""
     most = min(most, gain.shape[-1])
     rows = gain.reshape(-1, gain.shape[-1])
     row = np.arange(len(rows))[:, None]
@@ -111,7 +112,7 @@ def best_of(gain: np.ndarray, most: int) -> np.ndarray:
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:
-    """log p - log (1 - p), finite; rounded, so that the batch a candidate came in does not decide where to go on."""
+    """log p - log (1 - p), finite; rounded, so that the search does not depend on batch sizes."""
     p = np.clip(p, SURE, 1 - SURE)
     return np.round(np.log(p / (1 - p)), DECIMALS)
 

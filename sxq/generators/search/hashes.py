@@ -1,7 +1,8 @@
 """A set of hashes: random 64-bit numbers in a table with open addressing, many at once.
 
-The low bits of a hash are as random as the whole, so they say where its search begins; a hash lies in the first slot
-from there on that was empty when it came. The table is at most a quarter full, hence a search is short.
+The low bits of a hash are as random as the whole, so they name the slot where its search begins. A
+hash is stored in the first slot from there on that was empty. The table is at most a quarter full, so
+searches are short.
 """
 
 import numpy as np
@@ -36,11 +37,12 @@ class HashSet:
             here = found == flat[open_]
             present[open_] = here
             on = (found != NOTHING) & ~here
-            open_, place = open_[on], place[on]
+            open_ = open_[on]
+            place = place[on]
         return present.reshape(hashes.shape)
 
     def add(self, hashes: np.ndarray) -> int:
-        """Put hashes [n] into the set, repeated ones once; how many are new."""
+        """Add hashes [n], which may repeat, to the set; returns how many are new."""
         hashes = np.sort(hashes[hashes != NOTHING])
         hashes = hashes[np.concatenate([hashes[:1] != NOTHING, hashes[1:] != hashes[:-1]])]
         if SPARE * (self._count + len(hashes)) > len(self._slots):
@@ -50,12 +52,12 @@ class HashSet:
         return new
 
     def _place(self, hashes: np.ndarray) -> int:
-        """Give distinct hashes their slots; how many are new."""
+        """Give distinct hashes their slots; returns how many are new."""
         place = self._first(hashes)
         new = 0
         while len(hashes):
             empty = self._slots.take(place) == NOTHING
-            self._slots[place[empty]] = hashes[empty]  # where several want one slot the last has it
+            self._slots[place[empty]] = hashes[empty]  # if several want one slot, the last gets it
             settled = self._slots.take(place) == hashes
             new += int(np.count_nonzero(settled & empty))
             place = self._next(place[~settled])

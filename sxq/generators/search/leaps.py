@@ -1,8 +1,8 @@
-"""Leaps: many units of a survivor added, dropped or exchanged at once, along a direction of the edge table.
+"""Leaps: many units of a survivor added, dropped or exchanged at once, in a direction of the table.
 
-Moves go one or two units, and each must promise something by itself; from a good small subgraph to a good one of twice
-its size every step may lose. A leap asks for no promise: the subgraph it reaches is among the survivors, and moves go
-on from there.
+A move changes one or two units and must promise a gain by itself. On the way from a good small
+subgraph to a good one of twice its size, every single step may lose. A leap needs no promise: the
+subgraph that it reaches is among the survivors, and moves continue from there.
 """
 
 import numpy as np
@@ -11,13 +11,15 @@ from sxq.generators.search.edge_table import best_of
 from sxq.generators.search.run import SearchRun
 
 NOISE = 1.0  # added to worths, whose mean is 1, so that leaps differ
-ADD, DROP = 0, 1  # kinds of leaps; the third does both
+ADD = 0  # a kind of leap
+DROP = 1  # another; the third does both
 
 
 def leaps(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Subgraphs [n, U] that may fall apart, and the candidate number [n] of the survivor each came from.
 
-    A third each add, drop or do both; as many units, log-uniformly, as the survivor has at most, half of them dropped.
+    One third adds units, one third drops units, one third does both. The number of units is
+    log-uniform up to the size of the survivor; at most half of the survivor is dropped.
     """
     survivors = run.archive.survivors()
     rng = run.rng
@@ -37,7 +39,7 @@ def leaps(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chosen(worth: np.ndarray, many: np.ndarray) -> np.ndarray:
-    """The `many` [n] units of largest worth [n, U], or as many as are above minus infinity: bits [n, U]."""
+    """The `many` [n] units of largest worth [n, U] above minus infinity, as bits [n, U]."""
     bits = np.zeros(worth.shape, bool)
     if most := int(many.max(initial=0)):
         best = best_of(worth, most)

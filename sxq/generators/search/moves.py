@@ -1,14 +1,15 @@
-"""Moves: from members of the front to their neighbours, those first that promise most hypervolume.
+"""Moves: from members of the front to the neighbours that promise most hypervolume.
 
-A move toggles one or two units. A unit that is added one step off comes with the link that joins it; when a unit is
-dropped, units that it alone connected go with it. The promise of a move is read off the edge table: log-odds add up,
-sizes are known, and `SearchRun.values` says what scores these make. Promises are kept to different degrees, by drops
-more often than by additions, so a move of each kind is trusted as far as those of its kind were right lately
-(`trust.py`).
+A move toggles one or two units. An added unit that does not touch the subgraph brings the link that
+joins it; a dropped unit takes along the units that only it connected. The promise of a move is read
+from the edge table: log-odds add up, sizes are known, and `SearchRun.values` turns them into scores.
+Drops keep their promises more often than additions do, so each kind of move is trusted as far as
+recent moves of that kind were right (`trust.py`).
 
-Where moves are caught in a local optimum, crossings go on: children of two survivors, each branch of the field from
-either parent, so that units which work together stay together, and one unit toggled on average (but for the branches
-NSGA-II's variation; Deb et al. 2002). Where one or two units at a time lead nowhere, leaps do (`leaps.py`).
+Where moves are caught in a local optimum, crossings help: children of two survivors take each branch
+of the field from either parent, so that units that work together stay together, and toggle one unit
+on average. Apart from the branches this is NSGA-II's variation (Deb et al. 2002). Where one or two
+units at a time lead nowhere, leaps help (`leaps.py`).
 """
 
 from dataclasses import dataclass
@@ -23,14 +24,14 @@ from sxq.generators.search.leaps import leaps
 from sxq.generators.search.run import SearchRun
 from sxq.graph.bits import unpack
 
-MEMBERS = 16  # whose neighbours compete for a batch
+MEMBERS = 16  # members whose neighbours compete for a batch
 SINGLES = 10  # additions, and as many drops, considered for each member alone
-PAIRED = 4  # and in pairs
+PAIRED = 4  # additions, and as many drops, considered for each member in pairs
 NOISE = 1e-3  # of a score, so that equal promises take turns
-# trust in a neighbour that is not expected to be explanatory, of a member that is not
+# trust in a neighbour if neither it nor its member is expected to be explanatory
 UNLIKELY = 0.3
-LEAPS = 4  # share of a batch, one of so many, that is leaps
-CROSSED = 3  # share of a batch, one of so many, that is children at least
+LEAPS = 4  # one candidate in this many of a batch is a leap
+CROSSED = 3  # at least one candidate in this many of a batch is a child
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +44,7 @@ class Moves:
     adds: np.ndarray  # [n] how many of the units are added
     odds: np.ndarray  # [n, 2] expected
     sizes: np.ndarray  # [n] expected
-    hashes: np.ndarray  # [n] of the neighbours before anything falls off; see `Visited`
+    hashes: np.ndarray  # [n] of the neighbours before units fall off; see `Visited`
 
     @property
     def kind(self) -> np.ndarray:
@@ -76,7 +77,7 @@ class Moves:
 def improve(run: SearchRun, most: int) -> Search:
     """One batch of about `most` candidates, never more than are left: promising neighbours, leaps and children.
 
-    What comes out corrects the edge table and the trust in moves.
+    The outcome corrects the edge table and the trust in moves.
     """
     members = run.archive.draw(MEMBERS, run.rng)
     moves, promised = _most_promising(run, members, most)
@@ -89,7 +90,7 @@ def improve(run: SearchRun, most: int) -> Search:
     bits[apart] = run.field.component(bits[apart])
     hashes = run.visited.hashes_of(bits)
     fresh = run.visited.unseen(hashes)
-    # of neighbours that fell apart a part is asked for, never the whole
+    # A neighbour that fell apart is asked for in part, never as a whole.
     run.visited.mark(moves.hashes[moves.hashes != hashes[: len(moves)]])
     if len(children):
         new = np.count_nonzero(fresh >= len(bits) - len(children)) / len(children)
@@ -110,7 +111,7 @@ def improve(run: SearchRun, most: int) -> Search:
 
 
 def _most_promising(run: SearchRun, members: Members, most: int) -> tuple[Moves, np.ndarray]:
-    """Neighbours of the members that promise most, in a batch of `most`, and the hypervolume [n] that they promise."""
+    """The most promising neighbours of the members, `most` at most, and what they promise [n]."""
     moves = _neighbours(run, members)
     promised = _promised(run, members, moves)
     order = np.argsort(-promised * run.trust.of(moves.kind), kind="stable")
@@ -136,7 +137,7 @@ def _children(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Toggles:
-    """k ways to change one unit of c subgraphs, and behind them a last row that changes nothing.
+    """k ways to change one unit of c subgraphs, then a last row that changes nothing.
 
     Units in a subgraph can be dropped; units that touch it, directly or through their link, can be added.
     """
@@ -152,7 +153,7 @@ class Toggles:
 
     @staticmethod
     def of(run: SearchRun, bits: np.ndarray) -> "Toggles":
-        """All of them, for subgraphs bits [c, U]."""
+        """Every toggle of the subgraphs bits [c, U]."""
         links = run.table.link
         worth = run.table.worth
         unit_hashes = run.visited.unit_hashes
@@ -179,14 +180,15 @@ class Toggles:
 
 
 def _ended(rows: np.ndarray, last) -> np.ndarray:
-    """The rows [k, ...] and one more, full of `last`."""
+    """The rows [k, ...] and one more row, filled with `last`."""
     return np.concatenate([rows, np.full((1, *rows.shape[1:]), last, rows.dtype)])
 
 
 def _neighbours(run: SearchRun, members: Members) -> Moves:
-    """The most promising single moves of c members, by a random weighting of the scores each, and their pairs.
+    """The most promising single moves of c members, and their pairs.
 
-    Nothing that was visited before: among the single moves others take its place.
+    Each member weights the scores at random. Visited subgraphs are left out; among the single moves,
+    others take their place.
     """
     toggles = Toggles.of(run, members.bits)
     hashes = run.visited.hashes_of(members.bits)
@@ -195,7 +197,9 @@ def _neighbours(run: SearchRun, members: Members) -> Moves:
     sizes = sizes[member] + toggles.growth[one] + toggles.growth[other]
     hashes = hashes[member] + toggles.hashes[one] + toggles.hashes[other]
     open_ = np.flatnonzero((sizes > 0) & ~run.visited.has(hashes))
-    member, one, other = member[open_], one[open_], other[open_]
+    member = member[open_]
+    one = one[open_]
+    other = other[open_]
     return Moves(
         member=member,
         units=np.stack([toggles.unit[one], toggles.unit[other]], axis=1),
@@ -238,7 +242,7 @@ def _pairs(
 
 
 def _gains(run: SearchRun, members: Members, toggles: Toggles) -> np.ndarray:
-    """[k] what each toggle is expected to add to its member's scores, weighted at random for each member."""
+    """[k] the rise of its member's scores that each toggle is expected to bring, randomly weighted."""
     member = toggles.member[:-1]
     own = members.values[member]
     sizes = np.count_nonzero(members.bits, axis=1)[member] + toggles.growth[:-1]
@@ -251,7 +255,7 @@ def _gains(run: SearchRun, members: Members, toggles: Toggles) -> np.ndarray:
 
 
 def _promised(run: SearchRun, members: Members, moves: Moves) -> np.ndarray:
-    """[n] hypervolume that moves are expected to add."""
+    """[n] the hypervolume that moves are expected to add."""
     values = run.values(moves.sizes, moves.odds, members.values[moves.member])
     likely = (moves.odds[:, 0] > 0) | (moves.odds[:, 1] < 0) | members.explanatory[moves.member]
     gains = run.archive.free.gains(values) * np.where(likely, 1, UNLIKELY)

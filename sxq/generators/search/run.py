@@ -1,4 +1,4 @@
-"""One run of a search: what its parts share, and the one place where candidates are asked for."""
+"""One run of a search: the state that its parts share, and the one place to ask for candidates."""
 
 from collections.abc import Generator
 
@@ -12,11 +12,11 @@ from sxq.generators.search.visited import Visited
 from sxq.graph import Field
 
 BATCH = 256  # most candidates in a batch of moves
-SMALLEST = 1e-6  # of a score, where it counts as progress
+SMALLEST = 1e-6  # least score that counts as progress
 
 
 class SearchRun:
-    """The edge table, the archive, what was visited, and the trust in moves; each owns what is written to it."""
+    """The edge table, the archive, the visited subgraphs and the trust; each owns its own state."""
 
     def __init__(self, field: Field, context: Context):
         self.field = field
@@ -36,7 +36,7 @@ class SearchRun:
     def verify(
         self, bits: np.ndarray, parent: int | np.ndarray = NONE, hashes: np.ndarray | None = None
     ) -> Generator[Candidates, Scored, Members]:
-        """Ask for subgraphs [n, U], repeated ones too, and offer them to the archive; all of them, row by row."""
+        """Ask for subgraphs [n, U], repeats included, and offer them to the archive; returns them all."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
         parent = np.broadcast_to(parent, len(bits))
         found = []
@@ -52,7 +52,7 @@ class SearchRun:
         return found[0] if len(found) == 1 else Members.join(*found)
 
     def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """Scores [n, M] at sizes [n] and log-odds [n, 2], below the resolution too; `otherwise` where none is known."""
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; `otherwise` if unknown."""
         values = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
         np.copyto(values, otherwise, where=np.isnan(values))
         return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)

@@ -1,11 +1,11 @@
-"""How far the promises of moves are to be trusted: what moves of each kind promised lately, and what they kept."""
+"""The trust in the promises of moves: the share that recent moves of each kind kept."""
 
 import numpy as np
 
 KINDS = 5  # of moves; see `moves.Moves.kind`
-PRIOR = 3e-3  # hypervolume for which a kind is trusted before it is known
-FORGET = 0.8  # of what was promised and kept, from batch to batch
-SELDOM = 0.25  # share of children that are new, at least, by which their number is chosen
+PRIOR = 3e-3  # hypervolume for which a kind is trusted before it has a record
+FORGET = 0.8  # weight of earlier promises in the next batch
+SELDOM = 0.25  # least share of new children that is assumed when their number is chosen
 
 
 class Trust:

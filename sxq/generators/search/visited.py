@@ -1,4 +1,4 @@
-"""Which subgraphs a search has visited, by hash, and how many candidates it may still ask for."""
+"""The subgraphs that a search has visited, by hash, and the candidates it may still ask for."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from sxq.graph.bits import hashes
 
 
 class Visited:
-    """The subgraphs that were asked for, besides them those known to fall apart, and what is left of the allowance.
+    """The subgraphs that were asked for or are known to fall apart, and the allowance that is left.
 
-    The hash of a subgraph is the sum of its units' random numbers `unit_hashes` [U], so toggling a unit adds or
-    subtracts one number. Two of a million subgraphs share a hash with probability 3e-8; the second would not be
-    asked for.
+    The hash of a subgraph is the sum of its units' random numbers `unit_hashes` [U], so toggling a
+    unit adds or subtracts one number. Among a million subgraphs, two share a hash with probability
+    3e-8; the second would not be asked for.
     """
 
     def __init__(self, units: int, allowance: int, rng: np.random.Generator):

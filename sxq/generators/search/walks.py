@@ -1,23 +1,27 @@
-"""Walks: ways from the target to the whole field, side by side, each after a corner of the front of its own.
+"""Walks: ways from the target to the whole field, side by side, each to its own corner of the front.
 
-A walk adds the units that are worth most in its direction: log-odds of the predicted class on G_s, towards those of
-the whole field, against log-odds on G \\ G_s, downwards. One unit at a time while it is small, an eighth of its size
-later on.
+A walk adds the units that are worth most in its direction. Directions weigh two aims: on G_s the
+log-odds of the predicted class rise to those of the whole field; on G \\ G_s they fall. A walk adds
+one unit at a time while it is small, and an eighth of its size later on.
 
-    measured   directions from one end to the other; siblings are verified, the best measured one is taken
-    guided     only G \\ G_s counts; between verified states the first-order estimate is taken anew, because the
-               effect of removing an edge changes altogether with what was removed before. One walk is free, others
-               must leave one of the strongest units of the first hop in the graph: greed would remove it at once,
-               and never learn what its messages do when others are removed
-    steady     a second free one, in a field too large to measure every unit, that believes what it measured rather
-               than a new estimate: where hubs or their degrees make estimates misleading, only measuring leads on
+    measured   several directions from one aim to the other; verifies siblings, takes the best measured
+    guided     only G \\ G_s counts. Between verified states the first-order estimate is taken anew,
+               because the effect of removing an edge depends on what was removed before. One guided
+               walk is free; each of the others must leave one of the strongest units of the first
+               hop in the graph. A greedy walk would remove it at once, and never learn what its
+               messages do when others are removed
+    steady     a second free walk, in a field too large to measure every unit, that trusts what it
+               measured over a new estimate: where hubs or their degrees make estimates misleading,
+               only measuring helps
 
-In a field too large to measure every unit these two verify siblings at large steps, too, so that a unit that harms
-does not come with the others because its estimate is high. On 20 targets of FacebookPage this alone took the mean of
-the fronts from 0.84 to 0.94 of the best known, and the least from 0.50 to 0.79.
+In a field too large to measure every unit, the free and the steady walk also verify siblings at large
+steps, so that a harmful unit with a high estimate is not added with the others. On 20 targets of
+FacebookPage this alone took the mean of the fronts from 0.84 to 0.94 of the best known, and the least
+from 0.50 to 0.79.
 
-The table of a walk is its own while it lasts: worth depends on where one stands. Quick walks go by the table as it
-is: they verify only where they stand, no siblings, and take no new estimates.
+The table of a walk is its own while it lasts, because worth depends on the current subgraph. Quick
+walks use the table as it is: they verify only their own states, no siblings, and take no new
+estimates.
 """
 
 from dataclasses import dataclass
@@ -29,20 +33,21 @@ from sxq.generators.search.edge_table import best_of
 from sxq.generators.search.run import SearchRun
 
 DIRECTIONS = np.radians([0, 30, 60, 90])  # of the measured walks, from G_s to G \\ G_s
-# units of the first hop, each spared by a guided walk: of the quick ones, of the thorough ones
+# Units of the first hop that are each spared by a guided walk: (quick, thorough).
 SPARED = (3, 8)
-SIBLINGS = 6  # verified at a step of a small walk
-HALF = 30  # size at which it is half as many
-LATE = (8, 4)  # verified at a step of a large walk, the steady and the free one
-EVERY = 1.6  # guided walks estimate anew when they have grown by this factor
-MEASURED = 8  # share of the budget, one of so many, that measuring units may take
+SIBLINGS = 6  # siblings verified at a step of a small walk
+HALF = 30  # size at which a walk verifies half as many
+LATE = (8, 4)  # siblings verified at a step of a large walk: (steady, free)
+EVERY = 1.6  # guided walks take new estimates when they have grown by this factor
+MEASURED = 8  # measuring units may take one part in this many of the budget
 
 
 def measure_units(run: SearchRun) -> Search:
-    """Verify units with their paths; the difference to the path alone is a unit's worth to a small candidate.
+    """Verify units with their paths; the gain over the path alone is a unit's worth when small.
 
-    All units, or those of the largest estimates where that is more than a share of the budget and more than 64.
-    On G \\ G_s the first-order estimate stands where it is larger: there the path hides what is behind it.
+    If all units are more than a share of the budget and more than 64, only those of the largest
+    estimates are measured. On G \\ G_s a larger first-order estimate stands: the path hides what is
+    behind it.
     """
     table = run.table
     units = _strongest(run, max(64, run.context.allowance // MEASURED))
@@ -70,25 +75,25 @@ def _strongest(run: SearchRun, most: int) -> np.ndarray:
 
 @dataclass(eq=False, kw_only=True)
 class Walks:
-    """Where w walks stand, and what they hold to be worth most; all have as many units, but for stuck ones."""
+    """The states of w walks, and their tables; all have equally many units, except stuck ones."""
 
     thorough: bool  # whether siblings are verified and estimates taken anew
-    direction: np.ndarray  # [w, 2] of the worth that counts, per unit of its scale
+    direction: np.ndarray  # [w, 2] the weights of the two columns of worth, per unit of its scale
     spared: np.ndarray  # [w, U] bool, units that stay in the graph
     guided: np.ndarray  # [w] bool
-    siblings: np.ndarray  # [w] verified at the first steps, while that is a choice
-    late: np.ndarray  # [w] and later on
+    siblings: np.ndarray  # [w] siblings verified at small steps
+    late: np.ndarray  # [w] siblings verified at large steps
     steady: np.ndarray  # [w] bool
-    trusted: np.ndarray  # [w, U] bool, whose worth was measured and is not estimated anew
+    trusted: np.ndarray  # [w, U] bool, units whose measured worth is not replaced by estimates
     table: np.ndarray  # [w, U, 2]
     bits: np.ndarray  # [w, U] bool
-    odds: np.ndarray  # [w, 2], of what was verified last
+    odds: np.ndarray  # [w, 2] of the state that was verified last
     ids: np.ndarray  # [w] candidate numbers
-    passed: list[np.ndarray]  # bits [<= w, U] where they stood since anything was verified
+    passed: list[np.ndarray]  # bits [<= w, U] of states passed since the last verification
 
     @staticmethod
     def start(run: SearchRun, thorough: bool) -> "Walks":
-        """At the target alone, with the edge table as it is."""
+        """Walks that stand at the target alone, with the edge table as it is."""
         units = run.field.num_units
         first = _first_hop(run, SPARED[thorough])
         steady = thorough and len(run.table.unmeasured) > 0
@@ -116,8 +121,9 @@ class Walks:
         )
 
     def go(self, run: SearchRun) -> Search:
-        """Take all walks to the whole field or the end of the allowance; verify states on the way, not the end."""
-        size, estimated = 0, 0.0
+        """Take all walks to the whole field or the end of the allowance; verify states on the way."""
+        size = 0
+        estimated = 0.0
         while size < run.field.num_units and run.left > 0:
             if self.thorough and size >= estimated:
                 self._estimate(run)
@@ -130,7 +136,7 @@ class Walks:
             yield from run.verify(np.concatenate(self.passed))
 
     def _estimate(self, run: SearchRun) -> None:
-        """New estimates from where the walks stand: for guided walks, and of unmeasured units for the others."""
+        """Take new estimates at the walks' states: for guided walks, and for unmeasured units."""
         rise = run.context.edge_gradients(~self.bits[self.guided], True)
         known = self.table[self.guided, :, 1]
         self.table[self.guided, :, 1] = np.where(self.trusted[self.guided], known, -rise)
@@ -145,7 +151,7 @@ class Walks:
         open_ = run.field.frontiers(self.bits) & ~self.spared
         worth = np.where(open_, _along(self.table, self.direction), -np.inf)
         width = (self.siblings / (1 + size / HALF)).astype(int)
-        many = width < 1.5 * step  # units come at once: of those verified there is hardly a choice
+        many = width < 1.5 * step  # so many units at once leave hardly a choice among siblings
         width = np.where(many, self.late, width)
         most = min(step + width.max(), worth.shape[1])
         best = best_of(worth, most)
@@ -182,7 +188,7 @@ class Walks:
 
 
 def _first_hop(run: SearchRun, most: int) -> np.ndarray:
-    """The units of the first hop that are worth most on G \\ G_s, at most so many; none where there is only one."""
+    """The `most` units of the first hop worth most on G \\ G_s; none if there is only one."""
     first = np.flatnonzero(run.field.unit_hop == 1)
     first = first[np.argsort(-np.abs(run.table.worth[first, 1]), kind="stable")]
     return first[:most] if len(first) > 1 else first[:0]
