@@ -48,4 +48,5 @@ def locked(method: Method) -> Method:
             finally:
                 held.thread = None
 
+    # It takes and returns what the method does, which its own signature does not say.
     return alone  # type: ignore[return-value]
