@@ -32,12 +32,15 @@ def grammar_text() -> str:
 
 def manual(grammar: str) -> list[Section]:
     """The sections of a grammar, the introduction first; a comment `// ---- TITLE` begins each other one."""
-    sections, title, lines = [], "", []
+    sections = []
+    title = ""
+    lines = []
     for line in grammar.splitlines():
         heading = re.match(r"// -{10,} (.+)", line)
         if heading:
             sections.append(Section(title, _parts(lines)))
-            title, lines = heading[1].strip(), []
+            title = heading[1].strip()
+            lines = []
         else:
             lines.append(line)
     return [*sections, Section(title, _parts(lines))]
