@@ -105,7 +105,7 @@ class Disjoint:
 
 
 def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
-    """Concatenate along the axis of nodes or edges: the last one for an edge_index, else the first."""
+    """Concatenate along nodes or edges: the last axis of an edge_index, the first of others."""
     if parts[0] is None:
         return None
     return torch.cat(parts, dim=1 if parts[0].dtype == torch.int64 else 0)
@@ -138,7 +138,7 @@ def _cut_out(
         copy, edge = (edges & (field.unit >= 0)).nonzero(as_tuple=True)
         alive[kept.any(dim=1)] = False
         alive[copy, tail[edge]] = alive[copy, head[edge]] = True
-        edges = edges & alive[:, tail]  # no loop without its node
+        edges = edges & alive[:, tail]  # a loop exists only if its node does
     number = alive.flatten().cumsum(0).view_as(alive) - 1
     batch, node = alive.nonzero(as_tuple=True)
     copy, edge = edges.nonzero(as_tuple=True)
