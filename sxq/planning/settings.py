@@ -140,7 +140,7 @@ SETTINGS = {
         0.01,
         _between(STEP, 1),
         f"a number from {STEP} to 1",
-        "smallest score; lower ones are raised to it, because their differences are noise",
+        "smallest score: lower ones are raised to it, as their differences are noise",
     ),
 }
 

@@ -92,7 +92,7 @@ class Tile:
 
 
 class Rows:
-    """A value of the model, a row per node within `hop` steps: a table, or shared by all candidates."""
+    """A value of the model, a row per node within `hop` steps: a table, or one for all columns."""
 
     def __init__(
         self,
