@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import attribution as metrics
 import data
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from sxq.inference.choose import open_backend
 from sxq.inference.registration import register
 from sxq.models import ArchitectureSpec, accuracies, build, load_weights, train
 from sxq.models.training import training_split
-from sxq.scoring import attribution as metrics
+from sxq.scoring.ratios import RATIOS, sizes
 from sxq.scoring.sampled import ALPHA_MINUS, ALPHA_PLUS, REMOVALS
 
 TRAINING = (
@@ -81,7 +82,7 @@ class Case:
             for graph, own in zip(members, self.p)
         ]
         self.truths = [self._truth(*each) for each in zip(members, self.fields, self.classes)]
-        self.sizes = [metrics.sizes(field.num_units) for field in self.fields]
+        self.sizes = [sizes(field.num_units) for field in self.fields]
 
     def __len__(self) -> int:
         return len(self.fields)
@@ -141,7 +142,7 @@ class Case:
                     for own, truth in zip(at_five, self.truths)
                 ]
             ).T,
-            self.robust([rows[metrics.RATIOS.index(ROBUST_AT)] for rows in bits]),
+            self.robust([rows[RATIOS.index(ROBUST_AT)] for rows in bits]),
             self._least(bits, kept),
         )
 
@@ -176,7 +177,7 @@ class Case:
         Where no member is within the size whose robust fidelity is measured, the smallest is.
         """
         hits, chosen = [], []
-        for (bits, loss), truth, sizes in zip(answers, self.truths, self.sizes):
+        for (bits, loss), truth, allowed in zip(answers, self.truths, self.sizes):
             held = bits.sum(axis=1)
             own = [metrics.best_within(held, loss, n) for n in (5, max(1, int(truth.sum())))]
             sets = [bits[best] if best >= 0 else np.zeros(len(truth), bool) for best in own]
@@ -186,7 +187,7 @@ class Case:
                 if total
                 else [np.nan] * 3
             )
-            best = metrics.best_within(held, loss, sizes[metrics.RATIOS.index(ROBUST_AT)])
+            best = metrics.best_within(held, loss, allowed[RATIOS.index(ROBUST_AT)])
             chosen.append(bits[best if best >= 0 else held.argmin()])
         least = np.array([bits.sum(axis=1).min(initial=NOWHERE) for bits, _ in answers])
         return Fared(self.smallest(least).kept, *np.array(hits).T, self.robust(chosen), least)

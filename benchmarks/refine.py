@@ -42,13 +42,14 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import attribution as metrics
 import numpy as np
 import torch
 from classified import Case, Fared, timed
 from contenders import BEAM, RANKINGS, ceiling, learned, skyline, verified
 
 from sxq.models.refine.pretrain import pretrain
-from sxq.scoring import attribution as metrics
+from sxq.scoring.ratios import RATIOS
 
 LEARNED = ("pgexplainer", "refine_ct", "refine_ft", "refine")
 ROWS = ("random", "connected", "truth", "sa", "gnnexplainer", *LEARNED, "skyline", "verified")
@@ -184,7 +185,7 @@ class Table:
         ]
         return {
             "acc_auc": float(accuracy.mean()),
-            **{f"acc_at_{ratio}": float(accuracy[metrics.RATIOS.index(ratio)]) for ratio in SHOWN},
+            **{f"acc_at_{ratio}": float(accuracy[RATIOS.index(ratio)]) for ratio in SHOWN},
             **dict(
                 zip(
                     ("recall_at_5", "recall_at_truth", "precision_at_5", "rfdl_plus", "rfdl_minus"),
@@ -201,7 +202,7 @@ class Table:
             for measure in each[0]:
                 table.setdefault(measure, {})[name] = np.array([own[measure] for own in each])
             seconds = [
-                self.extra[name, seed].get("seconds", np.nan) / len(self.case) / len(metrics.RATIOS)
+                self.extra[name, seed].get("seconds", np.nan) / len(self.case) / len(RATIOS)
                 for seed in rows
             ]
             table.setdefault("seconds_per_graph_and_ratio", {})[name] = np.array(seconds)
@@ -227,7 +228,7 @@ class Table:
         }
         return {
             **means,
-            "seconds_per_graph": {name: len(metrics.RATIOS) * each for name, each in ratio.items()},
+            "seconds_per_graph": {name: len(RATIOS) * each for name, each in ratio.items()},
             "pretraining_seconds": pretraining,
             "skyline_of_ceiling": means["acc_auc"]["skyline"] / means["acc_auc"]["ceiling"],
             "ceiling_exact": float(self.extra["ceiling", 0]["exact"].mean()),

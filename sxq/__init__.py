@@ -4,10 +4,9 @@ con = sxq.connect("tx.duckdb")
 con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sxq import pictures
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -172,4 +171,11 @@ def _to_data(explanation: Explanation) -> "Data":
     return to_data(explanation)
 
 
-attach({**pictures.VIEWS, "Explanation.to_data": _to_data})
+def _views() -> Mapping[str, Callable[..., Any]]:
+    """The functions behind the methods of values that draw or convert."""
+    from sxq.pictures import VIEWS
+
+    return {**VIEWS, "Explanation.to_data": _to_data}
+
+
+attach(_views)

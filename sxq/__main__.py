@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Shell, format_error, karate, laundering, run_prompt, watched
+from sxq.shell import MODES, Shell, format_error, run_prompt, watched
 
 INTERRUPTED = 130
 
@@ -131,6 +131,9 @@ def _report_parser() -> argparse.ArgumentParser:
 
 
 def _demo(options) -> int:
+    from sxq.shell.karate_demo import karate  # the demos import the pictures
+    from sxq.shell.laundering_demo import laundering
+
     if options.story == "laundering":
         return laundering(options.into or "laundering.duckdb", options.output)
     return karate(options.into or "karate.duckdb")

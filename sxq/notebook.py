@@ -8,6 +8,8 @@ answer = %sxq EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, conc
 EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc
 """
 
+from typing import Any
+
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from sxq.connection import Connection
@@ -26,7 +28,7 @@ class SxqMagics(Magics):
     @line_cell_magic
     def sxq(self, line: str, cell: str | None = None) -> Table | None:
         """Run a statement; or run the script in a cell, and keep its result under the name on the magic's line."""
-        con = self.shell.user_ns.get(NAME)
+        con = self._variables.get(NAME)
         if not isinstance(con, Connection):
             con = self._connect(None)
         if cell is None and line.split()[:1] == ["connect"]:
@@ -39,12 +41,18 @@ class SxqMagics(Magics):
             print(f"Error: {error}")  # the message is enough; a traceback would bury it
             return None
         if cell is not None and line.strip():
-            self.shell.user_ns[line.strip()] = result
+            self._variables[line.strip()] = result
         return result if result.columns else None
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        """The user's variables."""
+        assert self.shell is not None, "magics are registered in a shell"
+        return self.shell.user_ns
 
     def _connect(self, path: str | None) -> Connection:
         con = Connection(path)
-        self.shell.user_ns[NAME] = con
+        self._variables[NAME] = con
         return con
 
 

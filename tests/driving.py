@@ -39,6 +39,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         p_empty=0.2,
         predict=lambda sizes, p: np.full((len(sizes), score(empty).shape[1]), np.nan),
         measures=("fdl+", "fdl-"),
+        subject=None,
     )
     search = load(name)(field, context, **options)
     answer = None

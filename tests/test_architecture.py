@@ -156,7 +156,9 @@ def late_imports(tree: ast.AST) -> set[str]:
 
 
 GATES = {  # file -> what it imports late, because it takes long and few need it
-    "__init__.py": ["sxq.notebook", "sxq.pyg"],  # IPython; torch_geometric
+    # IPython; ten files, for those who draw; torch_geometric
+    "__init__.py": ["sxq.notebook", "sxq.pictures", "sxq.pyg"],
+    "__main__.py": ["sxq.shell.karate_demo", "sxq.shell.laundering_demo"],  # sxq.pictures
     "generators/explainers/pgm.py": ["torch_geometric.contrib.explain"],  # pgmpy
     "language/grammar.py": ["sxq.language.parser"],  # lark: a script of plain SQL never pays for it
     "pictures/networks.py": ["networkx"],

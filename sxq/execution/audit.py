@@ -48,8 +48,9 @@ def audit(
     graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]
 ) -> Iterator[Finding]:
     """Measure stored explanations on the whole graph and compare, one after the other."""
-    of_its_kind = _audit_graphs if isinstance(graph, GraphSet) else _audit_nodes
-    return of_its_kind(graph, model, explanations)
+    if isinstance(graph, GraphSet):
+        return _audit_graphs(graph, model, explanations)
+    return _audit_nodes(graph, model, explanations)
 
 
 def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
@@ -115,17 +116,17 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
     tolerance = max(TOLERANCE, off[0] + off.max(), off[1] + off.max())
     again, columns = _measure(stored, p[:, c])
     raw = _difference(again, stored.raw)
-    off = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
-    off = {name: apart for name, apart in off.items() if apart > max(tolerance, raw)}
+    apart = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
+    far = {name: value for name, value in apart.items() if value > max(tolerance, raw)}
     flags = kept == c, removed != c
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
     if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
-    wrong += [f"column {name} differs by {apart:.2g}" for name, apart in off.items()]
+    wrong += [f"column {name} differs by {value:.2g}" for name, value in far.items()]
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
         wrong.append(f"found factual = {flags[0]}, counterfactual = {flags[1]}")
     ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {too_coarse(rounded.max())}"
-    return Finding(float(max([raw, *off.values()])), "; ".join(wrong) or ok)
+    return Finding(float(max([raw, *far.values()])), "; ".join(wrong) or ok)
 
 
 def _measure(stored: Stored, p: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
@@ -155,7 +156,9 @@ def _measure(stored: Stored, p: np.ndarray) -> tuple[dict[str, float], dict[str,
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:
     """The largest difference to a stored value; infinite where one is not a number."""
     apart = (
-        abs(value - stored[name]) for name, value in again.items() if stored.get(name) is not None
+        abs(value - known)
+        for name, value in again.items()
+        if (known := stored.get(name)) is not None
     )
     return max((float("inf") if math.isnan(one) else float(one) for one in apart), default=0.0)
 

@@ -40,12 +40,12 @@ class CandidateTable:
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers [n] of packed candidates, new ones included, and the rows of the new ones."""
         keys = row_keys(packed)
-        numbers = list(map(self._number.get, keys))
-        fresh = {}
-        for row, number in enumerate(numbers):
+        found = list(map(self._number.get, keys))
+        fresh: dict[bytes, int] = {}
+        for row, number in enumerate(found):
             if number is None:
-                numbers[row] = fresh.setdefault(keys[row], self.count + len(fresh))
-        numbers = np.array(numbers, np.int64)
+                found[row] = fresh.setdefault(keys[row], self.count + len(fresh))
+        numbers = np.array(found, np.int64)
         _, first = np.unique(numbers, return_index=True)
         first = np.sort(first)
         return numbers, first[numbers[first] >= self.count]

@@ -5,6 +5,7 @@ flags. Candidates of many targets share a batch. A batch that does not fit is ha
 smaller size is kept for later batches.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,9 @@ class Request:
     tie: float = TIE  # a top-two margin below this is a tie; more where float32 is too coarse
 
 
+Slice = tuple[int, int, int]  # of the candidates of a request: (its number, start, stop)
+
+
 class Verifier:
     """Verifies candidates of many targets at once within `batch_memory` bytes."""
 
@@ -52,16 +56,16 @@ class Verifier:
 
         `held` bytes of the memory are taken by fields; at least half of it is left for the batch.
         """
-        outputs = [[] for _ in requests]
+        outputs: list[list[Tensor]] = [[] for _ in requests]
         memory = self.batch_memory - min(held, self.batch_memory // 2)
         for batch in self._batches(requests, memory):
             for owner, output in self._run(requests, batch):
                 outputs[owner].append(output)
         return self._judge(requests, outputs)
 
-    def _batches(self, requests: list[Request], memory: int):
+    def _batches(self, requests: list[Request], memory: int) -> Iterator[list[Slice]]:
         """Slices (owner, start, stop) of the requests, packed into batches that fit the memory."""
-        batch = []
+        batch: list[Slice] = []
         free = memory
         for owner, request in enumerate(requests):
             cost = self.backend.cost(request.field)
@@ -78,7 +82,7 @@ class Verifier:
         if batch:
             yield batch
 
-    def _run(self, requests: list[Request], batch) -> list[tuple[int, Tensor]]:
+    def _run(self, requests: list[Request], batch: list[Slice]) -> list[tuple[int, Tensor]]:
         """Outputs [2, n, C] for the slices of one batch; halved if it does not fit after all."""
         cuts = [
             CandidateBatch(requests[owner].field, requests[owner].bits[start:stop])
@@ -101,8 +105,8 @@ class Verifier:
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [2 * len(request.bits) for request in requests]
-        predicted = requests[0].predicted
-        tie = requests[0].tie
+        predicted: np.ndarray | int = requests[0].predicted
+        tie: np.ndarray | float = requests[0].tie
         if len(requests) > 1:
             predicted = np.repeat([request.predicted for request in requests], rows)
             tie = np.repeat([request.tie for request in requests], rows)[:, None]
@@ -150,12 +154,12 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def _halve(batch):
+def _halve(batch: list[Slice]) -> tuple[list[Slice], list[Slice]] | None:
     """Two batches of half the candidates each, or None for a single candidate."""
     total = sum(stop - start for _, start, stop in batch)
     if total < 2:
         return None
-    halves = [], []
+    halves: tuple[list[Slice], list[Slice]] = ([], [])
     left = total // 2
     for owner, start, stop in batch:
         cut = min(stop, start + max(left, 0))

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from sxq.generators.protocol import Search
-from sxq.scoring.attribution import RATIOS
 from sxq.scoring.measures import Objective
+from sxq.scoring.ratios import RATIOS
 
 MEAN = Objective("mean")
 DEFAULT = ("search",)  # the generators of an EXPLAIN without BY

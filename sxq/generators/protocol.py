@@ -102,16 +102,17 @@ class Context:
     # (sizes [n], p [n, 2]) -> scores [n, M], below the resolution too; NaN for measures that depend on more
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray]
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
-    subject: Subject | None = None  # for generators that look into the model
+    subject: Subject  # for generators that look into the model
 
 
 # It returns whether it left nothing out for lack of allowance; None: its spending tells.
-Search = Generator[Candidates, Scored, bool | None]
+# (As a type: Any, which lets a search end without a return statement.)
+Search = Generator[Candidates, Scored, Any]
 
 
 def lockstep(searches: Sequence[Search]) -> Search:
     """Several searches as one: their requests of a round are one batch; each gets its answers."""
-    waiting: list[tuple[Search, Scored | None]] = [(search, None) for search in searches]
+    waiting: list[tuple[Search, Any]] = [(search, None) for search in searches]  # None starts it
     whole = True
     while True:
         asked = []

@@ -192,9 +192,8 @@ class GraphSet:
         edge_index = np.concatenate(
             [graph.edge_index + start for graph, start in zip(graphs, node_ptr)], axis=1
         )
-        node_keys = (
-            None if graphs[0].keys is None else [key for graph in graphs for key in graph.keys]
-        )
+        owned: list[Any] = [graph.keys for graph in graphs]  # all have keys, or none
+        node_keys = None if owned[0] is None else [key for keys in owned for key in keys]
         named = [sorted(graph.attributes) for graph in graphs]
         if any(names != named[0] for names in named):
             raise GraphError(

@@ -44,7 +44,7 @@ class Graph:
         edge_attr=None,
         edge_truth=None,
         keys: Sequence[Any] | None = None,
-        attributes: Mapping[str, Sequence[Any]] | None = None,
+        attributes: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
     ):
         self.x = _features(x)
         self.edge_index = _edges(edge_index, len(self.x))

@@ -11,6 +11,7 @@ The features are the structural role, one-hot, with uniform noise (0.25 and 0.75
 """
 
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -58,7 +59,11 @@ def ba_3motif(seed: int = 0, graphs: int = 300) -> GraphSet:
     )
 
 
-GENERATORS = {"BA-Shapes": ba_shapes, "Tree-Cycles": tree_cycles, "BA-3motif": ba_3motif}
+GENERATORS: Mapping[str, Callable[..., Graph | GraphSet]] = {
+    "BA-Shapes": ba_shapes,
+    "Tree-Cycles": tree_cycles,
+    "BA-3motif": ba_3motif,
+}
 MOST_GRAPHS = 100_000
 
 

@@ -88,7 +88,7 @@ def shared(paths: np.ndarray, nodes: int) -> np.ndarray:
         ):
             met = (one != two) & (place[two] >= 0)
             counts += np.bincount(one[met] * len(contexts) + place[two[met]], minlength=len(counts))
-    counts = counts.reshape(nodes, -1)
-    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(counts.sum(), 1)
-    ratio = np.divide(counts, expected, out=np.ones_like(counts), where=counts > 0)
+    met_often = counts.reshape(nodes, -1)
+    expected = np.outer(met_often.sum(axis=1), met_often.sum(axis=0)) / max(met_often.sum(), 1)
+    ratio = np.divide(met_often, expected, out=np.ones_like(met_often), where=met_often > 0)
     return np.log(np.maximum(ratio, 1.0))

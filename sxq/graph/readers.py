@@ -121,7 +121,7 @@ def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     if shape.shape != (2,) or (shape < 0).any():
         raise GraphError(f"x_shape is {shape.tolist()}, expected [num_nodes, features]")
     num_nodes, width = map(int, shape)
-    count = np.diff(indptr.astype(np.int64))
+    count: np.ndarray = np.diff(indptr.astype(np.int64))
     if (
         indptr.shape != (num_nodes + 1,)
         or indptr[0] != 0
@@ -177,7 +177,7 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     y = None
     split = None
     features = []
-    attributes = {}
+    attributes: dict[str, Sequence[Any]] = {}
     for name, values in columns:
         if name.lower() == "label":
             y = _labels(values, attributes)

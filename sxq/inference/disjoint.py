@@ -7,6 +7,7 @@ measured against it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sxq.graph import EdgeKind, Field, Graph
 from sxq.inference import CandidateBatch
-from sxq.models.borrow import Model, edge_tensors
+from sxq.models.borrow import Inputs, Model, edge_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +105,11 @@ class Disjoint:
         return list(out.split([len(edges) for edges in present]))
 
 
-def _join(parts: tuple[Tensor | None, ...]) -> Tensor | None:
-    """Concatenate along nodes or edges: the last axis of an edge_index, the first of others."""
+def _join(parts: tuple[Any, ...]) -> Any:
+    """Concatenate along nodes or edges: the last axis of an edge_index, the first of others.
+
+    The parts are tensors, or all None.
+    """
     if parts[0] is None:
         return None
     return torch.cat(parts, dim=1 if parts[0].dtype == torch.int64 else 0)
@@ -127,9 +131,7 @@ class Pooled(Disjoint):
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
 
-def _cut_out(
-    field: LoadedField, kept: Tensor, all_nodes: bool = False
-) -> tuple[Tensor | None, ...]:
+def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Inputs:
     """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
     edges = field.present(kept, context=True)
     tail, head = field.edge_index
@@ -149,16 +151,15 @@ def _cut_out(
     return field.x[node], edge_index, weight, attr, batch
 
 
-def _side_by_side(
-    parts: Sequence[tuple[Tensor | None, ...]], sizes: Sequence[int]
-) -> list[Tensor | None]:
+def _side_by_side(parts: Sequence[Inputs], sizes: np.ndarray) -> Inputs:
     """Several batches as one; nodes and graphs are renumbered."""
     nodes = np.cumsum([0, *(len(x) for x, *_ in parts)]).tolist()
     graphs = np.cumsum([0, *sizes]).tolist()
     x, edge_index, weight, attr, batch = zip(*parts)
-    return [
+    return (
         torch.cat(x),
         torch.cat([index + start for index, start in zip(edge_index, nodes)], dim=1),
-        *(None if values[0] is None else torch.cat(values) for values in (weight, attr)),
+        _join(weight),
+        _join(attr),
         torch.cat([own + start for own, start in zip(batch, graphs)]),
-    ]
+    )

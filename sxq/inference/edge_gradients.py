@@ -4,7 +4,9 @@ Masking is not removal (it acts after normalisation or softmax), so gradients ra
 never score them.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,9 +57,10 @@ class EdgeGradients:
         self.graph = graph
         self.field = field
         self.predicted = predicted
-        layered = isinstance(backend, Layered) and not model.pools
-        self._ways = [partial(_ByLayers, backend)] * layered + [_ByCopies]
-        self._way = None
+        self._ways: list[Callable[..., _ByLayers | _ByCopies]] = [_ByCopies]
+        if isinstance(backend, Layered) and not model.pools:
+            self._ways.insert(0, partial(_ByLayers, backend))
+        self._made: _ByLayers | _ByCopies | None = None  # by the first of the ways
         self.unavailable = ""  # the reason why estimates are not available; empty if they are
 
     @property
@@ -68,9 +71,13 @@ class EdgeGradients:
     @property
     def cost(self) -> int:
         """Bytes that one weighted copy of the field takes."""
-        if self._way is None:
-            self._way = self._ways[0](self.model, self.graph, self.field, self.predicted)
         return self._way.cost
+
+    @property
+    def _way(self) -> "_ByLayers | _ByCopies":
+        if self._made is None:
+            self._made = self._ways[0](self.model, self.graph, self.field, self.predicted)
+        return self._made
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """The derivatives [c, U] of the log-odds with respect to the weight of each unit's messages.
@@ -93,7 +100,7 @@ class EdgeGradients:
                     self.unavailable = f"{type(error).__name__}: {error}".splitlines()[0]
                     return np.zeros(bits.shape)
                 self._ways = self._ways[1:]
-                self._way = None
+                self._made = None
 
 
 class _ByLayers:
@@ -129,7 +136,7 @@ class _ByCopies:
         _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
         self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
         self._copies = self.x
-        self._maps = {}
+        self._maps: dict[Any, Any] = {}
         self.cost = self.x.nbytes + 64 * len(self.unit)
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
@@ -153,7 +160,7 @@ class _ByCopies:
         nodes = len(self.x)
         shift = nodes * torch.arange(copies, device=self.model.device)
         edge_index = (self.edge_index[:, None] + shift[:, None]).flatten(1)
-        more = (
+        weight, attr = (
             value if value is None else value.repeat(copies, *[1] * (value.dim() - 1))
             for value in (self.weight, self.attr)
         )
@@ -162,7 +169,7 @@ class _ByCopies:
             with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
                 set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
                 owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
-                output = self.model(copied, edge_index, *more, batch=owner)
+                output = self.model(copied, edge_index, weight, attr, batch=owner)
                 output = output if self.model.pools else output[shift]
                 odds = log_odds(output, self.model.output, self.predicted)
                 if not odds.requires_grad:

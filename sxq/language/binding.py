@@ -35,18 +35,21 @@ def bind(statements: Sequence[Statement], values: Any = None) -> list[Statement]
     `values` is a mapping for `$name`, or a sequence for `?`: each statement takes its own, in order.
     Raises InvalidValue for a wrong number of values, a missing or unknown name, or a value of the wrong type.
     """
+    return _bind(statements, values)
+
+
+def _bind(nodes: Sequence[Any], values: Any) -> list[Any]:
+    """The same for statements, or for parts of them."""
     if isinstance(values, Mapping):
-        return _bind_by_name(
-            statements, {str(name).lower(): value for name, value in values.items()}
-        )
+        return _bind_by_name(nodes, {str(name).lower(): value for name, value in values.items()})
     return _bind_by_position(
-        statements, _sequence(() if values is None else values, "the values of a query")
+        nodes, _sequence(() if values is None else values, "the values of a query")
     )
 
 
 def subquery(sql: str, values: Any = None) -> Subquery:
     """The sub-query of SQL text with its values; raises InvalidValue where they do not fit its placeholders."""
-    return bind([Subquery(sql.strip(), parameters(sql))], values)[0]
+    return _bind([Subquery(sql.strip(), parameters(sql))], values)[0]
 
 
 def arguments(query: Sql | Subquery) -> list[Any] | dict[str, Any]:
@@ -55,8 +58,8 @@ def arguments(query: Sql | Subquery) -> list[Any] | dict[str, Any]:
     return dict(query.parameters) if named else list(query.parameters)
 
 
-def _bind_by_name(statements: Sequence[Statement], values: dict[str, Any]) -> list[Statement]:
-    wanted = {key for statement in statements for key in _keys(statement)}
+def _bind_by_name(nodes: Sequence[Any], values: dict[str, Any]) -> list[Any]:
+    wanted = {key for node in nodes for key in _keys(node)}
     if any(isinstance(key, int) for key in wanted):
         raise InvalidValue(
             "the query has placeholders by position, but the values are by name: pass a list"
@@ -65,11 +68,11 @@ def _bind_by_name(statements: Sequence[Statement], values: dict[str, Any]) -> li
         raise InvalidValue(
             f"the query has {_named(wanted, 'placeholder')}, but {_named(values, 'value')} were given"
         )
-    return [_bound(statement, values.__getitem__) for statement in statements]
+    return [_bound(node, values.__getitem__) for node in nodes]
 
 
-def _bind_by_position(statements: Sequence[Statement], values: list[Any]) -> list[Statement]:
-    keys = [set(_keys(statement)) for statement in statements]
+def _bind_by_position(nodes: Sequence[Any], values: list[Any]) -> list[Any]:
+    keys: list[set[Any]] = [set(_keys(node)) for node in nodes]
     names = sorted(key for key in set().union(*keys) if isinstance(key, str))
     if names:
         raise InvalidValue(f"no value for ${names[0]}: pass a mapping from names to values")
@@ -80,10 +83,10 @@ def _bind_by_position(statements: Sequence[Statement], values: list[Any]) -> lis
         )
     left = iter(values)
     taken = [[next(left) for _ in range(count)] for count in counts]
-    return [_bound(statement, own.__getitem__) for statement, own in zip(statements, taken)]
+    return [_bound(node, own.__getitem__) for node, own in zip(nodes, taken)]
 
 
-def _named(names: Iterable[str], noun: str) -> str:
+def _named(names: Iterable[Any], noun: str) -> str:
     names = sorted(names)
     listed = f" ({', '.join('$' + name for name in names)})" if names else ""
     return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}{listed}"
@@ -120,7 +123,7 @@ def _bound(node: Any, value_of: Callable) -> Any:
             return tuple(_bound(part, value_of) for part in node)
         case list():  # of an option
             return [_bound(part, value_of) for part in node]
-    if is_dataclass(node):
+    if is_dataclass(node) and not isinstance(node, type):
         parts = {field.name: _bound(getattr(node, field.name), value_of) for field in fields(node)}
         return replace(node, **parts)
     return node

@@ -68,8 +68,10 @@ class Lexeme(NamedTuple):
 def lexemes(text: str, start: int = 0) -> Iterator[Lexeme]:
     """The lexemes of `text` from `start` on, in order, without blanks and comments."""
     for match in _LEXEME.finditer(text, start):
-        if match.lastgroup != "blank":
-            yield Lexeme(match.lastgroup, match.group(), match.start())
+        kind = match.lastgroup
+        assert kind is not None, "every alternative of the pattern has a name"
+        if kind != "blank":
+            yield Lexeme(kind, match.group(), match.start())
 
 
 def placeholders(text: str) -> list[Lexeme]:

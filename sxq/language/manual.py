@@ -32,9 +32,9 @@ def grammar_text() -> str:
 
 def manual(grammar: str) -> list[Section]:
     """The sections of a grammar, the introduction first; a comment `// ---- TITLE` begins each other one."""
-    sections = []
+    sections: list[Section] = []
     title = ""
-    lines = []
+    lines: list[str] = []
     for line in grammar.splitlines():
         heading = re.match(r"// -{10,} (.+)", line)
         if heading:

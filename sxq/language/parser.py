@@ -93,8 +93,12 @@ def _nest_subqueries(terminal: TerminalDef) -> None:
 
 
 def _position(error: UnexpectedInput, text: str) -> int:
-    at_end = isinstance(getattr(error, "token", None), Token) and error.token.type == "$END"
-    return len(text.rstrip()) if at_end else error.pos_in_stream
+    token = getattr(error, "token", None)
+    at_end = isinstance(token, Token) and token.type == "$END"
+    if at_end:
+        return len(text.rstrip())
+    assert error.pos_in_stream is not None, "lark knows where it stopped"
+    return error.pos_in_stream
 
 
 _WORDS = {

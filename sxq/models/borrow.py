@@ -8,9 +8,10 @@ notices if the model was trained further, and does not explain the old one.
 import copy
 import inspect
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,14 @@ from sxq.graph import Graph, GraphSet
 
 OUTPUTS = ("logits", "log_probs", "probs")
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
+# From a single column of output to the probability of the second class.
+ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "logits": torch.sigmoid,
+    "log_probs": torch.exp,
+    "probs": torch.Tensor.clone,
+}
+# The arguments of a `Model` of graphs: x, edge_index, edge_weight, edge_attr, batch.
+Inputs = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]
 GRAPHS_AT_ONCE = 256  # in a forward pass over a collection
 
 
@@ -72,9 +81,7 @@ class Model:
         """
         output = output.double()
         if output.shape[1] == 1:
-            p = {"logits": torch.sigmoid, "log_probs": torch.exp, "probs": torch.Tensor.clone}[
-                self.output
-            ](output)
+            p = ONE_COLUMN[self.output](output)
             return torch.cat([1 - p, p], dim=1)
         if self.output == "logits":
             # A softmax over a short last dimension takes ten times as long.
@@ -104,7 +111,7 @@ def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torc
     arguments = _arguments(module, graph)
     own = _copy(module).to(device)
     draft = Model(own, output, arguments, device, full=torch.empty(0))
-    full = forward_all(draft, graph) if draft.pools else forward_full(draft, graph)
+    full = forward_all(draft, graph) if isinstance(graph, GraphSet) else forward_full(draft, graph)
     _check(full, draft, graph)
     return Model(
         own,
@@ -143,12 +150,12 @@ def forward_all(model: Model, graphs: GraphSet) -> Tensor:
         )
 
 
-def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> tuple[Tensor | None, ...]:
-    """The arguments of a `Model` for some graphs: (x, edge_index, edge_weight, edge_attr, batch)."""
-    nodes, edges, edge_index, owner = graphs.gather(numbers)
+def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> Inputs:
+    """The arguments of a `Model` for some graphs."""
+    nodes, edges, ends, of = graphs.gather(numbers)
     _, weight, attr = edge_tensors(graphs.union, edges, device)
     x, edge_index, owner = (
-        torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], edge_index, owner)
+        torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], ends, of)
     )
     return x, edge_index, weight, attr, owner
 
@@ -208,6 +215,7 @@ def _copy(module: nn.Module) -> nn.Module:
             f"the model cannot be copied, and sxq works on a copy to leave yours as it is: {error}"
         ) from error
     clear_masks(own)
+    part: Any  # torch takes every attribute of a module for a tensor or a module
     for part in own.modules():
         if getattr(part, "cached", None) is True:
             part.cached = False  # a cached layer silently ignores a changed edge_index
@@ -226,7 +234,7 @@ def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
             f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
             f"node's graph by that name, and gives one row per graph"
         )
-    held = graph.union if pools else graph
+    held = graph.union if isinstance(graph, GraphSet) else graph
     available = {name for name in EDGE_ARGUMENTS if getattr(held, name) is not None} | (
         {"batch"} if pools else set()
     )
@@ -253,7 +261,8 @@ def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
 
 
 def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
-    rows, each = (len(graph), "graph") if model.pools else (graph.num_nodes, "node")
+    rows = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
+    each = "graph" if model.pools else "node"
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
         raise ModelOutputError(
             f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "

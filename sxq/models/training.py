@@ -75,12 +75,17 @@ def train(
         raise InvalidValue(
             "BATCH is for collections of graphs; a single graph is learned as a whole"
         )
+    assert graph.y is not None, "what can be split has labels"
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
-    device = torch.device(device)
-    kind = _GraphTraining if isinstance(graph, GraphSet) else _NodeTraining
-    run = kind(build(spec, values["seed"]).to(device), graph, split, values)
-    with seeded(values["seed"], device):
+    on = torch.device(device)
+    module: Any = build(spec, values["seed"]).to(on)  # of the kind that the graph takes
+    run: _Training = (
+        _GraphTraining(module, graph, split, values)
+        if isinstance(graph, GraphSet)
+        else _NodeTraining(module, graph, split, values)
+    )
+    with seeded(values["seed"], on):
         epochs_run = run.epochs(progress, should_stop)
     module = run.best_module()
     accuracy = accuracies(module, graph, split)
@@ -88,7 +93,7 @@ def train(
 
 
 def accuracies(
-    module: NodeClassifier | GraphClassifier,
+    module: Any,  # a NodeClassifier, or a GraphClassifier for a collection
     graph: Graph | GraphSet,
     split: np.ndarray | None = None,
 ) -> dict[str, float]:
@@ -172,27 +177,28 @@ def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
     return split
 
 
-class _NodeTraining:
-    """One training run on a graph: the module, the tensors it learns from, and the best state so far."""
+class _Training:
+    """One training run: the module, the labels it learns from, and the best state so far."""
 
     def __init__(
-        self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]
+        self,
+        module: NodeClassifier | GraphClassifier,
+        y: np.ndarray | None,
+        split: np.ndarray,
+        values: dict[str, Any],
     ):
+        assert y is not None, "what can be split has labels"
         self.module = module
         self.num_epochs = values["epochs"]
         self.lr = values["lr"]
         self.optimizer = torch.optim.Adam(
             module.parameters(), self.lr, weight_decay=values["weight_decay"]
         )
-        self.inputs = self._inputs(module, graph)
-        self.y = torch.tensor(graph.y, device=next(module.parameters()).device)
-        nodes = [np.flatnonzero((split == name) & (graph.y >= 0)) for name in ("train", "val")]
-        self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in nodes)
+        self.y = torch.tensor(y, device=next(module.parameters()).device)
+        numbers = [np.flatnonzero((split == name) & (y >= 0)) for name in ("train", "val")]
+        self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in numbers)
         self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
         self.best_state: dict[str, Tensor] | None = None
-
-    def _inputs(self, module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
-        return model_inputs(module, graph)
 
     def epochs(self, progress: Progress | None, should_stop: Callable[[], bool] | None) -> int:
         """Run the epochs; returns how many were run."""
@@ -208,7 +214,7 @@ class _NodeTraining:
                 shown = time.monotonic()
         return self.num_epochs
 
-    def best_module(self) -> NodeClassifier:
+    def best_module(self) -> NodeClassifier | GraphClassifier:
         """The module at its best state, in eval mode."""
         if self.best_state is not None:
             self.module.load_state_dict(self.best_state)
@@ -244,25 +250,40 @@ class _NodeTraining:
             self.best_state = deepcopy(self.module.state_dict())
         return accuracy
 
-    def _measure(self, nodes: Tensor) -> tuple[Tensor, float]:
-        """Cross-entropy and accuracy on nodes."""
-        logits = self.module(*self.inputs)[nodes]
-        y = self.y[nodes]
+    def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
+        """Cross-entropy and accuracy on some nodes or graphs."""
+        logits = self._logits(chosen)
+        y = self.y[chosen]
         return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
 
+    def _logits(self, chosen: Tensor) -> Tensor:
+        raise NotImplementedError
 
-class _GraphTraining(_NodeTraining):
-    """The same for a collection: an epoch uses all its training graphs in random batches."""
+
+class _NodeTraining(_Training):
+    """Of a graph: every epoch is one step on all its training nodes."""
+
+    def __init__(
+        self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]
+    ):
+        super().__init__(module, graph.y, split, values)
+        self.inputs = model_inputs(module, graph)
+
+    def _logits(self, chosen: Tensor) -> Tensor:
+        return self.module(*self.inputs)[chosen]
+
+
+class _GraphTraining(_Training):
+    """Of a collection: an epoch uses all its training graphs in random batches."""
+
+    module: GraphClassifier
 
     def __init__(
         self, module: GraphClassifier, graphs: GraphSet, split: np.ndarray, values: dict[str, Any]
     ):
-        super().__init__(module, graphs, split, values)
+        super().__init__(module, graphs.y, split, values)
         self.graphs = graphs
         self.batch = values["batch"] or BATCH
-
-    def _inputs(self, module: GraphClassifier, graph: GraphSet) -> tuple[Tensor, ...]:
-        return ()  # made for every batch
 
     def _step(self, epoch: int) -> tuple[float, float]:
         order = self.train[torch.randperm(len(self.train)).to(self.train.device)]
@@ -272,9 +293,5 @@ class _GraphTraining(_NodeTraining):
         accuracy = float(np.average(shares, weights=sizes))
         return loss, self._validate() if len(self.val) else accuracy
 
-    def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
-        """Cross-entropy and accuracy on graphs."""
-        inputs = graph_inputs(self.module, self.graphs, chosen.cpu().numpy())
-        logits = self.module(*inputs)
-        y = self.y[chosen]
-        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
+    def _logits(self, chosen: Tensor) -> Tensor:
+        return self.module(*graph_inputs(self.module, self.graphs, chosen.cpu().numpy()))

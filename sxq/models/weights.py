@@ -36,10 +36,11 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     state = _read(source)
     differences = _differences(module.state_dict(), state)
     if differences:
+        spec: Any = module.spec
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise ModelError(
             f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
-            f"{_hint(module.spec, state)}"
+            f"{_hint(spec, state)}"
         )
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
@@ -130,9 +131,9 @@ def _suggested_for_graphs(state: Mapping[str, Tensor]) -> dict[str, Any]:
     first = state["node_emb.weight"]
     hidden = state.get("lin1.weight")
     last = state.get("lin2.weight")
-    if architecture is None or any(
-        part is None or part.dim() != 2 for part in (first, hidden, last)
-    ):
+    if architecture is None or hidden is None or last is None:
+        return {}
+    if any(part.dim() != 2 for part in (first, hidden, last)):
         return {}
     layers = len({name.split(".")[1] for name in state if name.startswith("convs.")})
     return {
@@ -156,7 +157,7 @@ def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if "node_emb.weight" in state:
         return _suggested_for_graphs(state)
     layers = len({name.partition(".")[0] for name in state if name.startswith("conv")})
-    _, matrix, bias = LAYOUTS.get(architecture, ("", "", ""))
+    _, matrix, bias = LAYOUTS.get(architecture or "", ("", "", ""))
     first = state.get(f"conv1.{matrix}")
     last = state.get(f"conv{layers}.{bias}")
     if first is None or last is None or first.dim() != 2:

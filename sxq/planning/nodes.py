@@ -173,7 +173,7 @@ class Plan:
     @property
     def operators(self) -> tuple[Any, ...]:
         """From the sink down to the scan."""
-        chain = [self]
+        chain: list[Any] = [self]
         while hasattr(chain[-1], "child"):
             chain.append(chain[-1].child)
         return tuple(chain)

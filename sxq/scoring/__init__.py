@@ -1,8 +1,11 @@
 """Measures of candidates, and the skyline of the measured candidates. numpy and bitarray only.
 
-The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` keeps them;
-`Lattice.answer(k)` chooses at most k members of the front. Nothing here depends on graphs, models
-or generators.
+The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` of lattice.py keeps
+them; `Lattice.answer(k)` chooses at most k members of the front. Nothing here depends on graphs,
+models or generators.
+
+The names below are those that planning needs; a program that only plans or runs SQL never imports
+the lattice.
 
     batch.py        the candidates that measures are computed for
     measures.py     the measures, each declared once; from here on larger is better
@@ -17,20 +20,10 @@ or generators.
     hypervolume.py  the volume under a set of points, and the volume that one more point would add
     lattice.py      the state of one target that ties these together
     indicators.py   the quality of an answer: the papers' indicators, stability, agreement with the truth
-    attribution.py  the quality of a ranking of edges, as papers on attribution measure it
+    ratios.py       how many units a share of a field is
 """
 
 from sxq.scoring.batch import MeasureBatch
-from sxq.scoring.lattice import Answer, Lattice
 from sxq.scoring.measures import MEASURES, Measure, evaluate, resolve, user_measure
 
-__all__ = [
-    "MEASURES",
-    "Answer",
-    "Lattice",
-    "Measure",
-    "MeasureBatch",
-    "evaluate",
-    "resolve",
-    "user_measure",
-]
+__all__ = ["MEASURES", "Measure", "MeasureBatch", "evaluate", "resolve", "user_measure"]

@@ -11,10 +11,20 @@ import numpy as np
 class MeasuredField(Protocol):
     """The part of a receptive field that a measure may use."""
 
-    num_units: int
-    directed: bool  # a unit is a directed edge, else a pair
-    # bits [n, num_units] -> [n, nodes] bool, the nodes of candidates
-    reached: Callable[[np.ndarray], np.ndarray]
+    @property
+    def num_units(self) -> int: ...
+
+    @property
+    def directed(self) -> bool:
+        """Whether a unit is a directed edge, else it is a pair."""
+
+    def reached(self, bits: np.ndarray, /) -> np.ndarray:
+        """The nodes [n, nodes] bool of candidates, bits [n, num_units]."""
+
+
+def _nobody(units: np.ndarray) -> np.ndarray:
+    """Stands in a batch that has no model to ask."""
+    raise AssertionError("no measure that asks the model may see a batch without one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +40,7 @@ class MeasureBatch:
     predicted: int = 0  # the class c
     # any units [n, E_field] -> class probabilities [2, n, C] of the target: on these units alone,
     # and on G without them
-    infer: Callable[[np.ndarray], np.ndarray] | None = None
+    infer: Callable[[np.ndarray], np.ndarray] = _nobody
     seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
 
     @cached_property

@@ -95,7 +95,7 @@ def _fill(
     covered = nodes[chosen].any(axis=0)
     chosen = list(chosen)
     apart = distance[chosen].sum(axis=0)
-    while len(chosen) < min(k, np.count_nonzero(allowed)):
+    while len(chosen) < min(k, int(np.count_nonzero(allowed))):
         fresh = (nodes & ~covered).sum(axis=1)
         gain = weights.coverage * fresh / nodes.shape[1] + weights.spread * apart
         gain = np.where(allowed, np.round(gain, SETTLED), -1.0)

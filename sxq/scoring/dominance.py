@@ -10,6 +10,7 @@ All comparisons are [b, n] tables built column by column, in slices of bounded m
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,8 @@ def ranked(points: np.ndarray, most: int) -> np.ndarray:
     left = np.arange(len(points))
     kept = []
     while len(left) and most > 0:
-        beaten = above[left].any(axis=0)[left]
+        beaten: Any = above[left].any(axis=0)
+        beaten = beaten[left]
         kept.append(left[~beaten][-most:])
         left = left[beaten]
         most -= len(kept[-1])

@@ -6,6 +6,7 @@ Barone 2012). `Free` computes how much each of many candidates would add, for al
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class Free:
         gains = np.empty(len(points))
         lower, upper = self.boxes
         for rows in slices(len(points), len(self), CELLS):
-            volume = None
+            volume: Any = None  # [n, boxes], from the first measure on
             for value, low, high in zip(points[rows].T, lower, upper):
                 side = np.minimum(value[:, None], high)
                 side -= low

@@ -169,7 +169,7 @@ class Lattice:
         new = records(vectors)
         return ids[new], vectors[new]
 
-    def answer_of(self, members: Sequence[int]) -> Answer:
+    def answer_of(self, members: Sequence[int] | np.ndarray) -> Answer:
         """The answer of these candidates, ids in rank order; for equal vectors, the front's."""
         state = self._state
         ids, vectors = state.everything()

@@ -13,6 +13,7 @@ too much for every candidate are only *reported*: measured for the k answers.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -253,9 +254,10 @@ def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
 def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
     """Scores [n, M] as they would be, neither clipped nor rounded; NaN for measures that are not plain."""
     unknown = np.full(len(prospect.sizes), np.nan)
+    batch: Any = prospect  # a plain measure reads nothing that only a MeasureBatch has
     return _side_by_side(
         [
-            measure.score(measure.raw(prospect), prospect) if measure.plain else unknown
+            measure.score(measure.raw(batch), batch) if measure.plain else unknown
             for measure in measures
         ]
     )
@@ -312,8 +314,9 @@ def user_measure(
 
 
 def _is_column(name: object) -> bool:
-    identifier = isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
-    return bool(identifier) and name.lower() not in RESERVED
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return False
+    return name.lower() not in RESERVED
 
 
 def _column(source: str, values: Iterable[float], n: int) -> np.ndarray:

@@ -102,13 +102,13 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
         hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
         gains = rest.gains(front[hopeful])
         own = rest.gains(front[[chosen[place]]])[0]
-        better = (
+        larger = (
             int(hopeful[i])
             for i in np.argsort(-gains, kind="stable")
             if gains[i] > own * (1 + 1e-9)
         )
         better = next(
-            (member for member in better if dominance(cover, [*others, member]) >= floor), None
+            (member for member in larger if dominance(cover, [*others, member]) >= floor), None
         )
         settled = settled + 1 if better is None else 0
         chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1 :]]
@@ -122,7 +122,7 @@ def greedy(cover: Cover, k: int) -> list[int]:
     Lazy: gains only shrink, so an old gain is a bound, and a new gain that beats all bounds is the largest.
     Of equal gains the first in the front's order wins.
     """
-    chosen = []
+    chosen: list[int] = []
     uncovered = ones(len(cover.vectors))
     heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
     heapify(heap)

@@ -200,6 +200,7 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
 def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
     """The targets of a statement; a sub-query runs on the user's connection."""
     keys = statement.keys
+    assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
     if not isinstance(keys, st.Subquery):
         return keys
     table = session.store.select(keys.sql, language.arguments(keys))
@@ -224,6 +225,9 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         return None
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
+    model_id = query.named.model_id
+    graph_id = session.registry.graphs.id_of(query.named.graph)
+    assert model_id is not None and graph_id is not None, "what can be written has ids"
     settings = {
         **session.settings.written,
         "edges_directed": scan.directed,
@@ -232,8 +236,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     return session.store.begin_query(
         text=query.statement.text,
         plan=str(query.plan),
-        model_id=query.named.model_id,
-        graph_id=session.registry.graphs.id_of(query.named.graph),
+        model_id=model_id,
+        graph_id=graph_id,
         settings=settings,
         seed=query.plan.find(Generate).seed,
         epsilon=rank.epsilon,

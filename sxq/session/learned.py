@@ -43,6 +43,7 @@ class LearnedInputs:
         """Keep attributors of a model, with their saliency; in the store if it can be written."""
         weights, own = engine.refine().to_bytes(pretrained)
         if not self._store.read_only:
+            assert model_id is not None and graph_id is not None, "what can be written has ids"
             digest = engine.models().content_hash(pretrained.attributors, own)
             self._ids[name] = self._store.save_refine(
                 name,

@@ -84,6 +84,7 @@ class RegisteredModels:
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
         else:
+            assert graph_id is not None, "a graph is stored where the store can be written"
             model_id = self._store.save_model(
                 name, graph_id, digest, spec, weights=weights, replace=replace
             )
@@ -130,11 +131,17 @@ class RegisteredModels:
             raise UnknownName("model", name, self.names())
         entry = self._held.get(name)
         row = self._store.load_model(name)
-        spec = entry.spec if entry else row.spec
+        if entry is not None:
+            graph = entry.graph
+            spec = entry.spec
+        else:
+            assert row is not None, "a name is at hand or stored"
+            graph = self._graphs.name_of(row.graph_id)
+            spec = row.spec
         state = "stored whole" if row and row.weights else "detached: its code is not stored"
         facts = {
             "model": name,
-            "graph": entry.graph if entry else self._graphs.name_of(row.graph_id),
+            "graph": graph,
             "class": spec["class"],
             **_options(spec),
             "output": spec["output"],

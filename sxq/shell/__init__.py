@@ -1,7 +1,7 @@
 """Where people meet the engine: scripts, the prompt, tables on a terminal, the demos.
 
-The verbs: `Shell(con, mode).run(script)`, `run_prompt(con)`, `karate(path)` and `laundering(path, page)`;
-each returns an exit code.
+The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demos `karate_demo.karate(path)` and
+`laundering_demo.laundering(path, page)`; each returns an exit code.
 
     shell.py            runs the steps of a script and writes their results
     script_steps.py     splits a script into statements and dot-commands
@@ -19,11 +19,9 @@ each returns an exit code.
     synthetic_bank.py   the bank of that demo
 """
 
-from sxq.shell.karate_demo import karate
-from sxq.shell.laundering_demo import laundering
 from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.repl import run_prompt
 from sxq.shell.shell import Shell, format_error
 
-__all__ = ["MODES", "Shell", "format_error", "karate", "laundering", "run_prompt", "watched"]
+__all__ = ["MODES", "Shell", "format_error", "run_prompt", "watched"]

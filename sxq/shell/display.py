@@ -7,16 +7,18 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from textwrap import fill
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
 from sxq.shell.output_modes import numeric
+from sxq.values.explanation import Explanation
 from sxq.values.result import PlanText, Result, Table
 from sxq.values.table import cell, text_table
 
@@ -45,8 +47,9 @@ def show(result: Table, pager: bool) -> None:
 
 def rendered(shown: RenderableType, colours: bool = False) -> str:
     """Anything of rich as text, nothing wrapped."""
+    written = io.StringIO()
     console = Console(
-        file=io.StringIO(),
+        file=written,
         width=WIDEST,
         force_terminal=colours,
         no_color=None if colours else True,
@@ -56,9 +59,8 @@ def rendered(shown: RenderableType, colours: bool = False) -> str:
         color_system="256" if colours else None,
     )
     console.print(shown, soft_wrap=True)
-    return (
-        "\n".join(line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")) + "\n"
-    )
+    lines = written.getvalue().rstrip("\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def table(result: Table, width: int = WIDEST) -> RenderableType:
@@ -106,7 +108,11 @@ def _skyline(result: Result, without: set[str]) -> Grid:
         name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures
     }
     bars = 0 if "bars" in without else BAR
-    columns = {
+
+    def measured(name: str) -> Callable[[Explanation], Text]:
+        return lambda e: _measured(e.raw.get(name), e.scores.get(name), best[name], bars)
+
+    columns: dict[str, tuple[JustifyMethod, Callable[[Explanation], Text | str]]] = {
         "target": ("right", lambda e: Text(str(e.target), "bold magenta")),
         "rank": ("right", lambda e: str(e.rank)),
         "size": ("right", lambda e: str(e.size)),
@@ -115,15 +121,7 @@ def _skyline(result: Result, without: set[str]) -> Grid:
             "center",
             lambda e: Text.assemble(_flag(e.factual), "   ", _flag(e.counterfactual)),
         ),
-        **{
-            column: (
-                "left",
-                lambda e, name=name: _measured(
-                    e.raw.get(name), e.scores.get(name), best[name], bars
-                ),
-            )
-            for name, column in result.measures.items()
-        },
+        **{column: ("left", measured(name)) for name, column in result.measures.items()},
         "covers": ("right", lambda e: str(e.dominance)),
         "by": ("left", lambda e: Text(e.generator, "dim")),
     }

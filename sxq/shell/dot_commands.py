@@ -42,7 +42,7 @@ class Command:
     @property
     def summary(self) -> str:
         """One line of help."""
-        return self.run.__doc__.strip().split("\n")[0]
+        return (self.run.__doc__ or "").strip().split("\n")[0]
 
     def takes(self, count: int) -> bool:
         """Whether the command may be called with that many arguments."""

@@ -37,7 +37,7 @@ class Editor:
 
     def __init__(self, con: Connection, history: str | None):
         self._completer = _Names(con)
-        self._prompt = PromptSession(
+        self._prompt: PromptSession[str] = PromptSession(
             history=_history(history),
             lexer=PygmentsLexer(lexer()),
             completer=self._completer,

@@ -8,6 +8,7 @@ from sxq.pictures.words import meaning
 from sxq.shell.laundering_demo import command
 from sxq.shell.progress import watched
 from sxq.shell.shell import Shell
+from sxq.values.result import Result
 
 MEMBER = 19  # a member who needs its friends: without edges the prediction changes
 
@@ -28,6 +29,7 @@ def karate(path: str) -> int:
             print()
             if pressed:
                 return 130
+    assert isinstance(result, Result), "the script ends with EXPLAIN"
     print(meaning(result.targets[0]))
     print(
         f'\nThe database {path} keeps all of it. Go on with:\n  {command()} {path} -c "'

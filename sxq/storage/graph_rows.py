@@ -263,4 +263,4 @@ def _vectors(matrix: np.ndarray) -> np.ndarray:
 
 def _matrix(vectors: np.ndarray, width: int) -> np.ndarray:
     matrix = np.empty((len(vectors), width), dtype=np.float32)
-    return np.stack(vectors, out=matrix) if len(vectors) else matrix
+    return np.stack(list(vectors), out=matrix) if len(vectors) else matrix

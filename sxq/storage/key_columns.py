@@ -87,7 +87,7 @@ def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[A
 
 
 def _decimal_type(keys: Sequence[Decimal]) -> str:
-    digits = [key.as_tuple() for key in keys]
+    digits: list[Any] = [key.as_tuple() for key in keys]  # finite: exponents are numbers
     scale = max(max(-each.exponent, 0) for each in digits)
     whole = max(max(len(each.digits) + each.exponent, 0) for each in digits)
     if whole + scale > _DIGITS:

@@ -63,7 +63,7 @@ def next_ids(cursor: Cursor, sequence: str, count: int = 1) -> list[int]:
     ]
 
 
-def object_array(values: Sequence[Any]) -> np.ndarray:
+def object_array(values: Sequence[Any] | np.ndarray) -> np.ndarray:
     """Any `values` [n] as an object array (numpy would stack rows into a matrix)."""
     array = np.empty(len(values), dtype=object)
     array[:] = list(values)

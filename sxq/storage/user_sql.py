@@ -92,7 +92,7 @@ def _dtype(kind: str, has_nulls: bool) -> str | None:
     if kind.endswith("]"):
         return "object"
     dtype = _DTYPES.get(kind.partition("(")[0])
-    return _NULLABLE.get(dtype, dtype) if has_nulls else dtype
+    return _NULLABLE.get(dtype, dtype) if dtype and has_nulls else dtype
 
 
 def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> SqlResult:

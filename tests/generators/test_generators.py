@@ -268,6 +268,7 @@ def test_the_estimate_of_the_count_is_unbiased():
         p_full=0.9,
         p_empty=0.2,
         predict=None,
+        subject=None,
     )
     estimates = [np.exp(estimated_count(field, context)) for _ in range(20)]
     assert (

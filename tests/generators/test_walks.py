@@ -47,6 +47,7 @@ def lowest(field, rng):
         p_empty=0.5,
         predict=lambda sizes, p: np.stack([1 - p[:, 1], 1 - sizes / field.num_units], axis=1),
         measures=("fdl+", "conc"),
+        subject=None,
     )
     run = SearchRun(field, context)
     reached = []
@@ -100,6 +101,7 @@ def test_a_unit_is_on_the_branch_of_the_one_that_joins_it_to_the_target(hops, un
         p_full=0.9,
         p_empty=0.5,
         predict=None,
+        subject=None,
     )
     table = EdgeTable(field, context)
     for hop, branches in zip(

@@ -108,17 +108,17 @@ def whole(graph):
     unit[real] = owner.reshape(-1)
     layer = np.arange(graph.num_nodes) // 7  # hops mean nothing here
     return Field(
-        -1,
-        4,
-        0,
-        not graph.undirected,
-        np.arange(graph.num_nodes),
-        layer,
-        graph.edge_index,
-        np.arange(graph.num_edges),
-        unit,
-        units,
-        np.ones(units.shape[1], int),
+        target=-1,
+        hops=4,
+        halo=0,
+        directed=not graph.undirected,
+        nodes=np.arange(graph.num_nodes),
+        node_hop=layer,
+        edge_index=graph.edge_index,
+        edges=np.arange(graph.num_edges),
+        unit=unit,
+        ends=units,
+        unit_hop=np.ones(units.shape[1], int),
     )
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sxq.scoring import Answer, Lattice
 from sxq.scoring import front as fronts
 from sxq.scoring.dominance import millionths
+from sxq.scoring.lattice import Answer, Lattice
 from tests import oracles_scoring as oracle
 from tests.scoring_strategies import EPSILONS, FEW_COLUMNS, SCORE
 

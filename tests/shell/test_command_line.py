@@ -212,12 +212,16 @@ def test_wrong_usage_is_exit_code_2(tmp_path):
     assert done.returncode == 1 and "there is no database" in done.stderr
 
 
-def test_plain_sql_needs_no_parser():
-    code = "import sys; from sxq.__main__ import main; main(['-c', 'SELECT 1']); print('lark' in sys.modules)"
+def test_plain_sql_needs_no_parser_no_lattice_and_no_pictures():
+    code = (
+        "import sys; from sxq.__main__ import main; main(['-c', 'SELECT 1']); "
+        "late = {'lark', 'bitarray', 'sxq.scoring.lattice', 'sxq.pictures', 'sxq.shell.karate_demo'}; "
+        "print(sorted(late & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60
     )
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 def test_sql_needs_no_torch():

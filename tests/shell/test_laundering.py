@@ -4,7 +4,8 @@ import re
 from collections import defaultdict
 
 import sxq
-from sxq.shell import laundering, synthetic_bank
+from sxq.shell import synthetic_bank
+from sxq.shell.laundering_demo import laundering
 
 
 def test_what_is_planted_is_there():

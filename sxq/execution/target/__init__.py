@@ -64,17 +64,20 @@ class Target:
             asked = None if self._cut else self.turns.ask()
             if asked is None:
                 return None
-            self._round = self.state.look_up(*asked)
-            self._cut = self._round.cut
-            if len(self._round.new):
-                return self._request(self._round)
-            self._answer()
+            looked_up = self.state.look_up(*asked)
+            self._round = looked_up
+            self._cut = looked_up.cut
+            if len(looked_up.new):
+                return self._request(looked_up)
+            self._answer(looked_up)
         return None
 
     def tell(self, verdict: Verdict) -> None:
         """Record the verdict on the candidates last asked for, and answer the generators."""
-        self.state.record(self._round, verdict)
-        self._answer()
+        asked = self._round
+        assert asked is not None, "a verdict follows a request"
+        self.state.record(asked, verdict)
+        self._answer(asked)
         self._told += 1
         if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
             self.bytes = self._held()
@@ -109,9 +112,9 @@ class Target:
             tie=max(TIE, self.loaded.rounding / 2),
         )
 
-    def _answer(self) -> None:
+    def _answer(self, asked: Round) -> None:
         if not self._cut:
-            self.turns.answer(self._round)
+            self.turns.answer(asked)
 
     def _held(self) -> int:
         """Bytes of the loaded field and everything computed for it, without shared objects."""

@@ -33,7 +33,7 @@ class Found:
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float
 
-    def bits_of(self, numbers: Sequence[int]) -> np.ndarray:
+    def bits_of(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""
         packed = self.table.rows(list(numbers)).bits
         return unpack(packed, self.loaded.field.num_units)

@@ -35,6 +35,18 @@ class Job:
     measures: Mapping[str, Measure]  # by name
     learned: Mapping[str, object] = field(default_factory=dict)  # pre-trained attributors, by name
 
+    @property
+    def whole_graph(self) -> Graph:
+        """The graph whose nodes are the targets."""
+        assert isinstance(self.graph, Graph)
+        return self.graph
+
+    @property
+    def collection(self) -> GraphSet:
+        """The collection whose graphs are the targets."""
+        assert isinstance(self.graph, GraphSet)
+        return self.graph
+
     @cached_property
     def backend(self) -> Backend:
         """The inference backend, opened once."""
@@ -148,10 +160,11 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
     """The field of a node, wide enough to agree with the full graph, and outputs [2, C]."""
     scan = job.plan.find(FieldScan)
     model = job.model
-    named = f"node {job.graph.key(position)!r}"
+    graph = job.whole_graph
+    named = f"node {graph.key(position)!r}"
     for wider in range(WIDEST + 1):
-        field = extract(job.graph, position, scan.hops, scan.halo + wider, scan.directed)
-        on_field = _on_field(job, job.graph, field)
+        field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
+        on_field = _on_field(job, graph, field)
         with blaming(model, f"the receptive field of {named}"):
             ends = on_field.ends()
         if agree(model, ends[:1], model.full[[position]]):
@@ -167,7 +180,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     """A whole graph of a collection as a field, and the outputs [2, C] on both ends."""
     scan = job.plan.find(FieldScan)
-    graph = job.graph.member(number)
+    graph = job.collection.member(number)
     on_field = _on_field(job, graph, whole(graph, scan.directed))
     named = f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(job.model, named):

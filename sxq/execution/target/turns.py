@@ -9,6 +9,7 @@ import time
 import zlib
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ class GeneratorTurns:
         asked = []
         for number, search in list(self._waiting.items()):
             try:
-                asked.append((number, search.send(self._answers.get(number))))
+                answer: Any = self._answers.get(number)  # None starts it
+                asked.append((number, search.send(answer)))
             except StopIteration as end:
                 del self._waiting[number]
                 self._complete &= self._has_left(number) if end.value is None else end.value
@@ -131,7 +133,7 @@ class GeneratorTurns:
     def _has_left(self, number: int) -> bool:
         """Whether a generator that ended had some of its share left."""
         heard = np.unique(np.concatenate(self._heard.pop(number, [np.zeros(0, int)])))
-        return number == OPENING or np.count_nonzero(heard != PRUNED) < self._share
+        return number == OPENING or bool(np.count_nonzero(heard != PRUNED) < self._share)
 
     def _opening(self) -> Search:
         """Ask for the whole field, then start the other generators with its scores."""

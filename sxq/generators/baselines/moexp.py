@@ -16,6 +16,8 @@ starts at candidate edges scored by sampling and adds edges greedily; ours is th
 form (NSGA-II's ranking).
 """
 
+from typing import Any
+
 import numpy as np
 
 from sxq.generators.baselines.random import any_sizes, grow
@@ -47,7 +49,7 @@ def moexp(field: Field, context: Context, size: int = 32, generations: int = 20)
 
 def layers(scores: np.ndarray) -> np.ndarray:
     """The non-dominated layer of each row [n, M], from 0."""
-    better = (scores[:, None] >= scores).all(axis=2) & (scores[:, None] > scores).any(axis=2)
+    better: Any = (scores[:, None] >= scores).all(axis=2) & (scores[:, None] > scores).any(axis=2)
     layer = np.full(len(scores), -1)
     number = 0
     while (left := layer < 0).any():

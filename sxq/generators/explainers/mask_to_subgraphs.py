@@ -20,7 +20,7 @@ LONGEST = 512  # most subgraphs of a chain; larger fields skip some sizes
 
 
 def mask_to_subgraphs(
-    field: Field, mask: np.ndarray, sizes: Sequence[int] | None = None
+    field: Field, mask: np.ndarray, sizes: Sequence[int] | np.ndarray | None = None
 ) -> np.ndarray:
     """Distinct candidates [n, U] of a mask [U]: both chains at `sizes`, by default at all of them."""
     sizes = all_sizes(field.num_units) if sizes is None else sizes
@@ -36,12 +36,12 @@ def all_sizes(units: int) -> np.ndarray:
     return np.unique(np.geomspace(1, units, LONGEST).round().astype(int))
 
 
-def top(mask: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def top(mask: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """The highest units of a mask [U], as bits [n, U] for sizes [n]; the first of equals."""
     return prefixes(np.argsort(-mask, kind="stable"), sizes)
 
 
-def prefixes(order: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+def prefixes(order: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """The first units of an order [U], as bits [n, U] for sizes [n]."""
     rank = np.full(len(order), len(order))
     rank[order] = np.arange(len(order))

@@ -18,10 +18,11 @@ with everything else. `select = top` takes the highest edges while fine-tuning, 
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sxq.errors import InvalidValue, ModelError
 from sxq.generators.explainers.mask_to_subgraphs import distinct, mask_to_subgraphs, propose
@@ -30,7 +31,7 @@ from sxq.graph import Field
 from sxq.models import refine as learning
 from sxq.models.edge_mask import log_probabilities
 from sxq.models.refine import SELECTIONS, Batch, Instances, Pretrained
-from sxq.scoring.attribution import RATIOS, sizes
+from sxq.scoring.ratios import RATIOS, sizes
 
 
 def refine(
@@ -58,7 +59,7 @@ def refine(
     yield from propose(context, mask_to_subgraphs(field, alpha.double().cpu().numpy()))
     target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
     counts = sizes(field.num_units, ratios).tolist()
-    tuned = [alpha] * len(counts)
+    tuned: Iterable[Tensor] = [alpha] * len(counts)
     if fine_tune and learned.fine_tune:
         tuned = learning.fine_tune(
             own,
@@ -75,9 +76,9 @@ def refine(
         drawn = learning.select(
             torch.sigmoid(own_alpha), size, "sample", generator, draws=max(samples, 1)
         )
-        drawn = field.component(drawn.cpu().numpy()[:samples].astype(bool))
+        connected = field.component(drawn.cpu().numpy()[:samples].astype(bool))
         highest = mask_to_subgraphs(field, own_alpha.double().cpu().numpy(), [size])
-        yield from propose(context, distinct(np.concatenate([highest, drawn])))
+        yield from propose(context, distinct(np.concatenate([highest, connected])))
 
 
 def check(ratios: Sequence[float], select: str) -> None:

@@ -59,7 +59,7 @@ class HashSet:
             empty = self._slots.take(place) == NOTHING
             self._slots[place[empty]] = hashes[empty]  # if several want one slot, the last gets it
             settled = self._slots.take(place) == hashes
-            new += np.count_nonzero(settled & empty)
+            new += int(np.count_nonzero(settled & empty))
             place = self._next(place[~settled])
             hashes = hashes[~settled]
         return new

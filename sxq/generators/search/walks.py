@@ -144,7 +144,7 @@ class Walks:
         if len(unmeasured):
             others = np.flatnonzero(~self.guided)
             rise = run.context.edge_gradients(self.bits[others], False)
-            self.table[np.ix_(others, unmeasured, [0])] = rise[:, unmeasured, None]
+            self.table[np.ix_(others, unmeasured, np.zeros(1, int))] = rise[:, unmeasured, None]
 
     def _advance(self, run: SearchRun, size: int, step: int) -> Search:
         """Verify the walks' best siblings, and add `step` units to each; False at the end."""

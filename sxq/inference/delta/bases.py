@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,20 +63,21 @@ class Bases:
 
         If that fails, the slots hold no bases.
         """
-        slots = np.array(slots, np.int64)
-        self.known[slots] = False
-        self.masks[2 * slots, : self.layout.units] = bits
-        self.masks[2 * slots + 1, : self.layout.units] = ~bits
-        self.packed[slots] = pack_words(bits)
+        chosen = np.array(slots, np.int64)
+        self.known[chosen] = False
+        self.masks[2 * chosen, : self.layout.units] = bits
+        self.masks[2 * chosen + 1, : self.layout.units] = ~bits
+        self.packed[chosen] = pack_words(bits)
         yield
-        self.known[slots] = True
+        self.known[chosen] = True
 
     def copy(self, source: int, slot: int) -> None:
         """Give one base the values of another."""
         if source == slot:
             return
-        kept = [one for layer in self.layers.values() for one in (layer.sums, layer.table)]
-        for values in (*(degrees for _, degrees in self.degrees.values()), *kept):
+        kept: list[Any] = [degrees for _, degrees in self.degrees.values()]
+        kept += [one for layer in self.layers.values() for one in (layer.sums, layer.table)]
+        for values in kept:
             values[2 * slot : 2 * slot + 2] = values[2 * source : 2 * source + 2]
 
     def renew(self, slots: Sequence[int], bits: np.ndarray) -> None:
@@ -96,6 +98,7 @@ class Bases:
     def counted(self, weights: Weights) -> np.ndarray:
         """Degrees [places, R] double of the rows that may send."""
         if weights.key not in self.degrees:
+            assert weights.incidence is not None, "factors by degree come with an incidence"
             one = self.layout.incidence(weights.key, weights.incidence)
             self.degrees[weights.key] = one, self._count(one, range(2 * SLOTS))
         return self.degrees[weights.key][1]
@@ -174,6 +177,6 @@ def sparse(
     `values` are ones by default.
     """
     values = np.ones(len(column)) if values is None else values
-    arrays = map(torch.from_numpy, (start, column, values))
+    crow, col, kept = map(torch.from_numpy, (start, column, values))
     shape = (len(start) - 1, columns)
-    return torch.sparse_csr_tensor(*arrays, size=shape, check_invariants=False)
+    return torch.sparse_csr_tensor(crow, col, kept, size=shape, check_invariants=False)

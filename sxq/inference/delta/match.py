@@ -58,9 +58,10 @@ def match(layout: FieldLayout, bases: Bases, bits: np.ndarray, moving: bool) -> 
         if not anew and (cost[first] > full or slot < ENDS and least[first] <= BESIDE):
             continue
         if anew or slot < ENDS or slot in moves.values():
-            slot = bases.free(taken)
-        if slot is None:
-            continue
+            free = bases.free(taken)
+            if free is None:
+                continue
+            slot = free
         taken.add(slot)
         if anew:
             slots[group] = slot
@@ -88,7 +89,7 @@ def _some(rows: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _groups(packed: np.ndarray, least: np.ndarray) -> list[np.ndarray]:
     """Candidates that resemble each other, in as many groups as there are slots."""
-    groups = []
+    groups: list[np.ndarray] = []
     left = np.arange(len(packed))
     reach = np.maximum(BESIDE, least // ALIKE)
     while len(left) and len(groups) < SLOTS - ENDS:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, as_column
-from sxq.inference.tiles.layout import FieldLayout
+from sxq.inference.tiles.layout import FieldLayout, Loops
 from sxq.inference.tiles.tile import Edges, Rows
 from sxq.inference.tracing.rowwise import Untraceable
 
@@ -23,7 +23,7 @@ class _AttentionKernel(Kernel):
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
-        self.loops = "replace" if layer.add_self_loops else "keep"
+        self.loops: Loops = "replace" if layer.add_self_loops else "keep"
         self.attributes = bool(given) and layer.lin_edge is not None
         # Whether the attributes of loops are a mean or sum of those of the other edges.
         self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)

@@ -2,6 +2,8 @@
 plus the mapped node itself.
 """
 
+from typing import Any
+
 from torch import Tensor
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
@@ -42,7 +44,8 @@ class GraphConvKernel(Kernel):
         else:
             weights = edge_weights(context, edges)
             if type(layer.aggr_module) is MeanAggregation:  # over the number of edges, not weights
-                weights = weights * mean_weights(edges) if context.given else mean_weights(edges)
+                mean: Any = mean_weights(edges)  # `Weights` only where no weights are given
+                weights = weights * mean if context.given else mean
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
         return out.add_(x.within(context.hop).apply(layer.lin_root, layer.lin_root).table)
 

@@ -95,7 +95,7 @@ class Layered:
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets or whole graphs: on every G_s, then on every G \\ G_s."""
         device = self.model.device
-        pieces = [[] for _ in batches]
+        pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
         as_delta = self.as_delta and device.type == "cpu"
         jobs = pack(batches, self._messages, device.type, torch.get_num_threads(), as_delta)
         for job, outputs in zip(jobs, side_by_side(self._outputs, jobs, device)):
@@ -171,12 +171,12 @@ class Layered:
             return example
         if not isinstance(example, (tuple, list)):
             return self._rows(name, hop, tile, values).table
-        return tuple(
-            Rows(
-                tile, hop, None, (name, hop, i), lambda layout, i=i: layout.fixed(name, hop)[i]
-            ).table
-            for i in range(len(example))
-        )
+
+        def part(i: int) -> Tensor:
+            make = lambda layout: layout.fixed(name, hop)[i]
+            return Rows(tile, hop, None, (name, hop, i), make).table
+
+        return tuple(map(part, range(len(example))))
 
 
 def _sums_first(steps: ModelSteps) -> bool:
@@ -185,13 +185,13 @@ def _sums_first(steps: ModelSteps) -> bool:
     They must only sum rows that are the same for every candidate, and no layer may take edge
     arguments.
     """
-    layers = [step for step in steps.varying if step.kernel]
-    first = [step for step in layers if step.hop + step.kernel.hops == steps.hops]
+    layers = [(step, step.kernel) for step in steps.varying if step.kernel]
+    first = [(step, layer) for step, layer in layers if step.hop + layer.hops == steps.hops]
     return (
         steps.hops > 1
         and not steps.pools
-        and not any(step.given for step in layers)
-        and all(step.kernel.sums and not steps.by_name[step.args[0].name].varies for step in first)
+        and not any(step.given for step, _ in layers)
+        and all(layer.sums and not steps.by_name[step.args[0].name].varies for step, layer in first)
     )
 
 

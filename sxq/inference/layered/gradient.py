@@ -38,10 +38,12 @@ class MaskedEdges(Edges):
     Scalars are [E, 1] or [E, 1, H] as long as they do not depend on rows that vary.
     """
 
+    tile: MaskedTile
+
     @property
     def factors(self) -> Tensor:
         """The mask [E, W] of every edge."""
-        return self.shared("mask", lambda edges: edges.tile.mask.index_select(0, edges.list.mask))
+        return self.shared("mask", lambda edges: self.tile.mask.index_select(0, edges.list.mask))
 
     def _masked(self, weights: Tensor) -> Tensor:
         return weights * (self.factors if weights.ndim == 2 else self.factors.unsqueeze(-1))
@@ -63,7 +65,8 @@ class MaskedEdges(Edges):
     def maximum(self, rows: Rows) -> Tensor:
         raise Untraceable("a maximum of masked messages is no sum")
 
-    sum_constant = maximum
+    def sum_constant(self, values: Tensor, weights: Tensor) -> Tensor:
+        raise Untraceable("a sum of the edges' own values takes no mask")
 
 
 def mask_gradient(

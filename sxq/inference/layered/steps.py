@@ -38,7 +38,7 @@ class Step:
     kind: str  # NODES, EDGES, GRAPHS or PLAIN
     hop: int  # rows within so many hops are needed (NODES); a graph classifier needs all rows
     varies: bool  # whether it depends on the candidate
-    call: Callable | None  # None for an input and for a layer
+    call: Any  # a function; None for an input and for a layer, which are not run
     args: tuple  # may contain fx nodes
     kwargs: Mapping[str, Any]
     input: str | None  # the name of the argument of forward, for an input

@@ -36,6 +36,13 @@ class EdgeList:
     bounds: Tensor  # [2, R]: first edge of each row; last one: its loop, if loops were replaced
     edge: Tensor | None  # [E] local edge number, or ADDED_LOOP; None for a union
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    # The rows of `ends` and of `bounds`.
+    tail: Tensor = field(init=False, repr=False)
+    head: Tensor = field(init=False, repr=False)
+    mask: Tensor = field(init=False, repr=False)
+    shared: Tensor = field(init=False, repr=False)
+    start: Tensor = field(init=False, repr=False)
+    last: Tensor = field(init=False, repr=False)
 
     def __post_init__(self):
         tail, head, mask, shared = self.ends

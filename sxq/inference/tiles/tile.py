@@ -84,7 +84,8 @@ class Tile:
         """The rows within `hop` steps among those of a union within `outer` steps."""
         return self.memo(
             ("inner", outer, hop),
-            lambda: self.frame.inner(
+            lambda: _inner(
+                self.frame,
                 [layout.rows(outer) for layout in self.frame.fields],
                 [layout.rows(hop) for layout in self.frame.fields],
             ),
@@ -104,9 +105,9 @@ class Rows:
     ):
         self.tile = tile
         self.hop = hop
-        self._table = table
+        self._table: Any = table  # a Tensor if the rows vary, otherwise None
         self.key = key
-        self._make = make
+        self._make: Any = make  # a function if they do not vary, otherwise None
         self.varies = make is None
 
     @property
@@ -192,7 +193,8 @@ class Edges:
             0,
             tile.memo(
                 ("inner", self.hop, self.loops),
-                lambda: tile.frame.inner(
+                lambda: _inner(
+                    tile.frame,
                     [layout.edges(outermost, self.loops).size for layout in tile.frame.fields],
                     [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
                 ),
@@ -229,7 +231,8 @@ class Edges:
         weights = logits.sub_(self.heads(self.largest(logits))).exp_().mul_(present)
         return weights.div_(self.heads(self.total(weights).add_(1e-16)))
 
-    def sum(self, rows: Rows, weights: Tensor) -> Tensor:
+    # Any: a Tensor here, `Weights` in DeltaEdges; kernels pass on what they were given.
+    def sum(self, rows: Rows, weights: Any) -> Tensor:
         """Weighted sums of the tails' rows: weights [E, W] -> table [T, C]; [E, W, H] -> [T, H, C / H]."""
         index, start = self.list.bags(self.columns, shared=not rows.varies)
         source = rows.source
@@ -278,6 +281,12 @@ class Edges:
         row = (self.list.head + column * self.list.rows).view(-1)
         most = largest(messages, row, self.columns * self.list.rows)
         return most.masked_fill_(most == LOWEST, 0.0)
+
+
+def _inner(frame: FieldLayout | Union, outer: Sequence[int], sizes: Sequence[int]) -> Tensor:
+    """`Union.inner`; a nested frame has prefixes instead."""
+    assert isinstance(frame, Union)
+    return frame.inner(outer, sizes)
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:

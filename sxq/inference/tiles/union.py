@@ -103,10 +103,10 @@ class Union:
         self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]
     ) -> Tensor:
         """Numbers [k, size_i] per field -> those of all slabs [k, total], each plus base [k, slabs]."""
-        base = torch.from_numpy(np.array(base, np.int32)).to(self.device)
+        starts = torch.from_numpy(np.array(base, np.int32)).to(self.device)
         moved = [
             (one[:, None] + own[:, :, None]).flatten(1)
-            for one, own in zip(numbers, base.split(list(self.counts), dim=1))
+            for one, own in zip(numbers, starts.split(list(self.counts), dim=1))
         ]
         return torch.cat(moved, dim=1)
 
@@ -122,5 +122,5 @@ class Union:
         return sum(size * count for size, count in zip(sizes, self.counts))
 
 
-def _starts(sizes: Sequence[int]) -> np.ndarray:
+def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.cumsum([0, *sizes[:-1]])

@@ -96,7 +96,7 @@ def require_rowwise(module: nn.Module) -> fx.Graph:
     return graph
 
 
-def split_first_linear(module: nn.Module) -> tuple[nn.Module | None, nn.Module]:
+def split_first_linear(module: nn.Module) -> tuple[nn.Linear | pyg.Linear | None, nn.Module]:
     """A row-wise network as (first linear map, the rest); (None, network) if it does not start so."""
     graph = require_rowwise(module)
     x, *rest = graph.nodes

@@ -14,6 +14,7 @@ nothing is ranked.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class Attributor(nn.Module):
         """alpha [U]: the importance of every unit, as a logit."""
         z = self.encode(batch)
         tail, head = batch.edge_index
-        parts = [z[tail], z[head]]
+        parts: list[Any] = [z[tail], z[head]]
         parts += [z[batch.root][batch.owner[tail]]] if self.spec.rooted else []
         parts += [batch.edge_attr] if self.spec.edge_features else []
         alpha = batch.gather(self.decoder(torch.cat(parts, dim=1)))
@@ -89,7 +90,9 @@ class Attributors(nn.ModuleList):
 
     def of(self, label: int) -> Attributor:
         """The attributor for a predicted class."""
-        return self[label if self.spec.classwise else 0]
+        own = self[label if self.spec.classwise else 0]
+        assert isinstance(own, Attributor)
+        return own
 
 
 def concrete(alpha: Tensor, temperature: float, noise: Tensor | None = None) -> Tensor:

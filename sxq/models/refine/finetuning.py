@@ -11,6 +11,7 @@ Cost: one masked forward and backward pass per step, of a batch with one instanc
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,12 @@ def fine_tune(
     was. Randomness comes from `generator` (CPU).
     """
     step = max(1, EDGES // max(1, len(batch.unit)))
-    options = {"steps": steps, "lr": lr, "selection": selection, "generator": generator}
+    options: dict[str, Any] = {
+        "steps": steps,
+        "lr": lr,
+        "selection": selection,
+        "generator": generator,
+    }
     return torch.cat(
         [
             _side_by_side(

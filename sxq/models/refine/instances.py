@@ -8,6 +8,7 @@ halo edges are always present.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Batch:
         """The same instances `count` times, round by round."""
         rounds = torch.arange(count, device=self.x.device)
 
-        def again(values: Tensor | None, step: int = 0) -> Tensor | None:
+        def again(values: Any, step: int = 0) -> Any:  # a Tensor, or None for None
             if values is None:
                 return None
             shift = step * rounds.repeat_interleave(len(values))
@@ -127,7 +128,7 @@ class Instances:
             "unit_owner": np.repeat(np.arange(len(numbers)), self.num_units[numbers]),
             "root": node_start if self.rooted else None,
         }
-        tensors = {
+        tensors: dict[str, Any] = {
             name: None
             if array is None
             else torch.from_numpy(np.ascontiguousarray(array)).to(device)

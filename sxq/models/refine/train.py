@@ -137,7 +137,7 @@ class AttributorTraining:
         self, usable: np.ndarray, progress: Progress | None, should_stop: Callable[[], bool]
     ):
         """Run the epochs: returns the losses of each, and the reason if it stopped early."""
-        history = []
+        history: list[dict[str, float]] = []
         best = np.inf
         since = 0
         shown = -PROGRESS_SECONDS

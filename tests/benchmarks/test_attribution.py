@@ -1,11 +1,12 @@
 """Metrics of rankings against their definitions."""
 
+import attribution as metrics
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sxq.scoring import attribution as metrics
+from sxq.scoring.ratios import sizes
 
 RANKINGS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=12)
 
@@ -31,10 +32,7 @@ def test_recall_and_precision_count_hits(pairs, n):
 
 def test_accuracy_and_skylines_within_a_size():
     assert metrics.accuracy([[True, True], [False, True]]).tolist() == [0.5, 1]
-    assert (
-        metrics.sizes(27).tolist() == [3, 6, 9, 11, 14, 17, 19, 22, 25, 27]
-        and metrics.sizes(3)[0] == 1
-    )
+    assert sizes(27).tolist() == [3, 6, 9, 11, 14, 17, 19, 22, 25, 27] and sizes(3)[0] == 1
     member_sizes, factual, loss = (
         np.array([2, 5, 5, 9]),
         np.array([False, True, True, True]),

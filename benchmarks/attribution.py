@@ -11,16 +11,7 @@ that size does (`kept_within`). Its top N is the member of at most N units that 
 (`best_within`).
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-
-RATIOS = tuple(round(0.1 * i, 1) for i in range(1, 11))
-
-
-def sizes(units: int, ratios: Sequence[float] = RATIOS) -> np.ndarray:
-    """The number of units in each share of them, at least one: [ratios]."""
-    return np.maximum(1, np.ceil(np.asarray(ratios, float) * units - 1e-9)).astype(int)
 
 
 def accuracy(kept: np.ndarray) -> np.ndarray:
