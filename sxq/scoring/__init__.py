@@ -1,8 +1,8 @@
 """Measures of candidates, and the skyline of the measured candidates. numpy and bitarray only.
 
-The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` of lattice.py keeps
-them; `Lattice.answer(k)` chooses at most k members of the front. Nothing here depends on graphs,
-models or generators.
+The verbs: `evaluate(measures, batch)` gives raw values and scores; `Lattice.add` of lattice.py
+keeps them; `Lattice.answer(k)` chooses at most k members of the front. Nothing here depends on
+graphs, models or generators.
 
 The names below are those that planning needs; a program that only plans or runs SQL never imports
 the lattice.

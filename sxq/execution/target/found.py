@@ -28,7 +28,7 @@ class Found:
     table: CandidateTable  # every candidate that was verified
     lattice: Lattice  # its front
     pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
-    incomparable: int  # explanatory candidates of which an objective is NaN
+    incomparable: int  # explanatory candidates with an objective that is NaN
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float

@@ -54,7 +54,7 @@ class SearchState:
         self.measures = [job.measures[name] for name in self.names]
         self.table = CandidateTable()
         self.lattice = Lattice(self.objectives, self.rank.epsilon, self.rank.front_limit)
-        self.incomparable = 0  # explanatory candidates of which an objective is NaN
+        self.incomparable = 0  # explanatory candidates with an objective that is NaN
         self.pruned: set[bytes] = set()  # packed; not verified, as they cannot enter the front
         generators = job.plan.find(Generate).generators
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)

@@ -1,4 +1,4 @@
-"""Walks: side by side from the target to the whole field, each by its own corner of the front.
+"""Walks from the target to the whole field, side by side, each to its own corner of the front.
 
 A walk adds the units that are worth most in its direction. Directions weigh two aims: on G_s the
 log-odds of the predicted class rise to those of the whole field; on G \\ G_s they fall. A walk adds
@@ -43,7 +43,7 @@ MEASURED = 8  # measuring units may take one part in this many of the budget
 
 
 def measure_units(run: SearchRun) -> Search:
-    """Verify units with their paths; the gain over the path alone is a unit's worth when small.
+    """Verify units with their paths; the gain over the path alone is the worth of the unit.
 
     If all units are more than a share of the budget and more than 64, only those of the largest
     estimates are measured. On G \\ G_s a larger first-order estimate stands: the path hides what is
@@ -121,7 +121,7 @@ class Walks:
         )
 
     def go(self, run: SearchRun) -> Search:
-        """Take all walks to the whole field or the end of the allowance; verify states between."""
+        """Take all walks to the whole field, or as far as allowed; verify states on the way."""
         size = 0
         estimated = 0.0
         while size < run.field.num_units and run.left > 0:
