@@ -6,8 +6,9 @@
     Precision@N  |top N and truth| / N                                             `precision`
     AUC          of the ranking as a classifier of truth                           `auc`
 
-A skyline has no ranking: of its members that are no larger than allowed, one that keeps the prediction is enough
-(`kept_within`), and its top N is the smallest loss of fidelity among those of at most N units (`best_within`).
+A skyline has no ranking. It keeps the prediction within a size if one of its members of at most
+that size does (`kept_within`). Its top N is the member of at most N units that loses least fidelity
+(`best_within`).
 """
 
 import numpy as np
@@ -19,18 +20,22 @@ def accuracy(kept: np.ndarray) -> np.ndarray:
 
 
 def recall(ranking: np.ndarray, truth: np.ndarray, n: int) -> float:
-    """Recall@N of a ranking [U] (larger is more important, of equals the first) against truth [U] bool; NaN without."""
+    """Recall@N of a ranking [U] against truth [U] bool; NaN without truth.
+
+    Larger is more important; of equals, the first ranks higher.
+    """
     return _hits(ranking, truth, n) / truth.sum() if truth.any() else np.nan
 
 
 def precision(ranking: np.ndarray, truth: np.ndarray, n: int) -> float:
-    """Precision@N; of fewer than N units, of all."""
+    """Precision@N; if there are fewer than N units, of all of them."""
     return _hits(ranking, truth, n) / min(n, len(truth)) if len(truth) else np.nan
 
 
 def auc(ranking: np.ndarray, truth: np.ndarray) -> float:
-    """How often a unit of the truth ranks above another, ties as one half; NaN where there is only one kind."""
-    inside, outside = ranking[truth], np.sort(ranking[~truth])
+    """How often a true unit ranks above a false one, ties count half; NaN without both."""
+    inside = ranking[truth]
+    outside = np.sort(ranking[~truth])
     if not len(inside) or not len(outside):
         return np.nan
     below, up_to = (np.searchsorted(outside, inside, side) for side in ("left", "right"))
@@ -44,7 +49,7 @@ def kept_within(member_sizes: np.ndarray, factual: np.ndarray, allowed: np.ndarr
 
 
 def best_within(member_sizes: np.ndarray, loss: np.ndarray, allowed: int) -> int:
-    """The member of at most `allowed` units with the least loss, of equals the larger; -1 where there is none."""
+    """The member of at most `allowed` units with least loss, the larger of equals; -1 if none."""
     fits = np.flatnonzero(member_sizes <= allowed)
     return int(fits[np.lexsort((-member_sizes[fits], loss[fits]))[0]]) if len(fits) else -1
 

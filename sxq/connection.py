@@ -64,8 +64,9 @@ class Connection:
 
         parameters  values for `?` in order, or a mapping for `$name`
 
-        Returns a `Result` for an EXPLAIN, else a `Table` that is read completely; `query` is the same for scripts
-        that end with an EXPLAIN. An interrupted script ends after the statement that `interrupt` stopped.
+        Returns a `Result` for an EXPLAIN, else a `Table` that is read completely. For a script that
+        ends with an EXPLAIN, `query` promises a `Result`. An interrupted script ends after the
+        statement that `interrupt` stopped.
         """
         return self.run(*_statements(text, parameters))
 
@@ -73,7 +74,7 @@ class Connection:
 
     @locked
     def run(self, *statements: st.Statement) -> Table:
-        """Run bound statements, as `execute` makes them of a script; the result of the last."""
+        """Run bound statements, as `execute` makes them from a script; the result of the last."""
         session = self.session
         session.stopping = False
         session.running = True
@@ -116,9 +117,9 @@ class Connection:
     # -- the same for callers of Python ----------------------------------------------------------
 
     def query(self, text: str, parameters: Parameters = None) -> Result:
-        """Run a script that ends with an EXPLAIN; its `Result`, where `execute` promises only a `Table`.
+        """Run a script that ends with an EXPLAIN, and return its `Result`.
 
-        Raises QueryError, before anything runs, where the last statement is no EXPLAIN.
+        Raises QueryError, before anything runs, if the last statement is not an EXPLAIN.
         """
         statements = _statements(text, parameters)
         if not statements or not isinstance(statements[-1], st.Explain):
@@ -145,7 +146,7 @@ class Connection:
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
-        About graphs of a collection it is started by `graph`, `graphs`, or a `query` with `kind="graph"`.
+        For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
@@ -169,13 +170,13 @@ class Connection:
     def interrupt(self) -> bool:
         """Stop the running script, from any thread: `execute` returns what was found, marked incomplete.
 
-        False where nothing runs; the next statement is not stopped then. Statements that wait are never stopped.
+        False if nothing runs; the next statement is then not stopped. Waiting statements never are.
         """
         return self.session.interrupt()
 
     @locked
     def vocabulary(self) -> Vocabulary:
-        """Every name that a statement may use now: what a shell completes with."""
+        """Every name that a statement may use now, for the completion of a shell."""
         self.session.registry.refresh()
         return vocabulary(self.session.registry, self.session.store)
 
@@ -193,9 +194,10 @@ class Connection:
 
     @locked
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
-        """Keep a copy of a sequence of `Data` as collection `name`, whose targets are its graphs; key = number.
+        """Keep a copy of a sequence of `Data` as collection `name`; a graph's key is its number.
 
-        A graph's class is its `y`, where that is one whole number. Raises as `register_graph`, and names the graph.
+        The graphs are targets. A graph's class is its `y` if that is one whole number. Raises what
+        `register_graph` raises; the message names the graph.
         """
         self.session.registry.refresh()
         self.session.registry.graphs.add_dataset(name, dataset, replace)
@@ -214,11 +216,12 @@ class Connection:
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
-        graph    where it predicts; may be left out where the database knows the model or holds one graph
+        graph    the graph on which it predicts; optional if the database knows the model, or only
+                 one graph
         graphs   instead, the collection whose graphs it classifies: forward(x, edge_index, ..., batch)
         output   what forward returns, [N, C] (for graphs one row each): "logits", "log_probs" or "probs"; one
                  column means two classes
-        layers   the depth L, where it should not be found by experiment
+        layers   the depth L; found by experiment if left out
 
         The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
@@ -244,15 +247,16 @@ class Connection:
     def register_explainer(self, name: str, make: Callable, node_mask: bool = False) -> None:
         """Let a PyG explainer propose candidates: BY pyg (explainer = name).
 
-        make       a function of the module to be explained that gives a new `ExplainerAlgorithm` for every target
-        node_mask  whether it needs PyG's node_mask_type, "object"; a node mask counts for the edges at a node
+        make       called with the module for every target; returns a new `ExplainerAlgorithm`
+        node_mask  whether it needs PyG's node_mask_type "object"; a node mask counts for the node's
+                   edges
         """
         self.session.registry.learned.add_explainer(name, make, node_mask)
 
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the database once the running statement has ended; the connection is of no use afterwards.
+        """Close the database once the running statement has ended; nothing can be run afterwards.
 
         Call `interrupt` first to end that statement early. In a forked process `close` does nothing.
         """

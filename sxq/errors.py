@@ -46,7 +46,8 @@ class ParseError(QueryError):
 
     def __init__(self, message: str, line: int = 0, column: int = 0):
         super().__init__(message)
-        self.line, self.column = line, column
+        self.line = line
+        self.column = column
 
 
 class UnknownName(QueryError):
@@ -57,7 +58,9 @@ class UnknownName(QueryError):
         super().__init__(
             f"no {kind} named {name!r}{did_you_mean(name, known)}; {_listing(kind, known)}"
         )
-        self.kind, self.name, self.known = kind, name, known
+        self.kind = kind
+        self.name = name
+        self.known = known
 
 
 class InvalidValue(QueryError):

@@ -29,7 +29,7 @@ def _by_lattice(found: Found) -> Answer:
 
 
 def _diverse(found: Found) -> Answer:
-    """DIVERSIFY: members of the front by nodes and angles."""
+    """DIVERSIFY: members of the front, chosen by node coverage and angles."""
     front = found.lattice.front
     nodes, embeddings = _shape(found, front)
     chosen = diversify.greedy(
@@ -55,7 +55,7 @@ def _divsx(found: Found) -> Answer:
 
 
 def _shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nodes [n, V] bool of candidates, of the V of the field, and their embeddings [n, d]."""
+    """The nodes [n, V] bool of candidates, out of V in the field, and their embeddings [n, d]."""
     field = found.loaded.field
     bits = found.bits_of(ids) if len(ids) else np.zeros((0, field.num_units), bool)
     nodes = field.reached(bits)[:, field.node_hop <= field.hops]

@@ -1,8 +1,8 @@
 """AUDIT: re-measure explanations by plain full-graph PyG forward passes, one at a time.
 
-This is written independently of the verifier, the fields and the measures' batches: edges are found
-by their keys in the whole graph and really removed, and the model runs on everything that is left.
-For a graph classifier, the whole graph is the member of the collection that was explained.
+This code is independent of the verifier, the fields and the measures' batches: it finds edges by
+their keys in the whole graph, really removes them, and runs the model on the rest. For a graph
+classifier, the whole graph is the member of the collection that was explained.
 """
 
 import math
@@ -96,7 +96,7 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
     """
     x = torch.from_numpy(graph.x.copy()).to(model.device)
     edge_index, weight, attr = edge_tensors(graph, np.flatnonzero(keep), model.device)
-    if induced:  # a loop alone does not keep its node
+    if induced:  # a node with only a loop is not kept
         _, _, present = remove_isolated_nodes(edge_index, num_nodes=len(x))
         number = present.cumsum(0) - 1
         alive = present[edge_index[0]]
@@ -130,7 +130,7 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
 
 
 def _measure(stored: Stored, p: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
-    """Raw values by measure, and values by column, given p(c) [4] as in `_compare`."""
+    """Raw values by measure, and values by column, given p(c) [4] ordered as in `_compare`."""
     full, empty, kept, removed = p
     size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
     nodes = len({node for edge in stored.edges for node in edge})

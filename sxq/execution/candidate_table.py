@@ -38,7 +38,7 @@ class CandidateTable:
         self.count = 0
 
     def look_up(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers [n] of packed candidates, which new ones have in advance, and the new rows."""
+        """Numbers [n] of packed candidates, new ones included, and the rows of the new ones."""
         keys = row_keys(packed)
         found = list(map(self._number.get, keys))
         fresh: dict[bytes, int] = {}
@@ -55,7 +55,7 @@ class CandidateTable:
         return bytes(packed) in self._number
 
     def append(self, entry: Entry) -> np.ndarray:
-        """Add new candidates in order; their numbers."""
+        """Add new candidates in order; returns their numbers."""
         n = len(entry.bits)
         self._reserve(self.count + n, entry)
         for name, values in vars(entry).items():
@@ -66,7 +66,7 @@ class CandidateTable:
         return numbers
 
     def rows(self, numbers) -> Entry:
-        """The entries of some candidates, or of all of them for a slice."""
+        """The entries of some candidates, by number or slice."""
         return Entry(
             **{name: values[: self.count][numbers] for name, values in vars(self._rows).items()}
         )

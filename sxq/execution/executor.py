@@ -19,12 +19,12 @@ from sxq.models.borrow import blaming
 from sxq.planning.nodes import Choose, FieldScan, Generate, Verify
 from sxq.values.explanation import TargetReport
 
-# Most targets searched at once, by kind of device: these fill a batch, and more only take memory.
+# Most targets searched at once, by kind of device: they fill a batch; more would only take memory.
 TOGETHER = {"cpu": 16, "cuda": 64}
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
-# Seconds between two looks at what the running answers cover, each of which costs a selection.
+# Seconds between two measurements of the running answers' coverage; each costs a selection.
 LOOK_EVERY = 1.0
-LOOKED_AT = 8  # most targets looked at
+LOOKED_AT = 8  # most targets whose coverage is measured
 
 
 @dataclass
@@ -41,13 +41,13 @@ class Profile:
     missing: Counter[str] = field(default_factory=Counter)  # estimates not available, by reason
 
     def charge(self, operator: str, started: float) -> float:
-        """Add the time since `started` to an operator; the time now."""
+        """Add the time since `started` to an operator; returns the present time."""
         now = time.perf_counter()
         self.seconds[operator] = self.seconds.get(operator, 0.0) + now - started
         return now
 
     def move(self, seconds: float, source: str, to: str) -> None:
-        """Charge time to another operator than the one it was charged to."""
+        """Move charged time from one operator to another."""
         if not seconds:
             return
         self.seconds[source] = self.seconds.get(source, 0.0) - seconds
@@ -63,13 +63,13 @@ class Progress:
     candidates: int  # verified so far, all targets
     seconds: float  # since the statement began
     front: int  # members of the running targets' fronts
-    share: float  # of the work done, at least: searches may end before their budget
+    share: float  # least share of the work done: searches may end before their budget
     coverage: float | None = None  # mean coverage that answers of running targets would have now
     within: float | None = None  # WITHIN, seconds
 
     @property
     def seconds_left(self) -> float | None:
-        """How much longer the run takes, at most; None before anything is known."""
+        """The most seconds that the run still takes; None before anything is known."""
         if not self.share:
             return None
         left = self.seconds * (1 - self.share) / self.share
@@ -98,7 +98,7 @@ def run(
 
     The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
     that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
-    targets are reported as they stand, and it is raised again.
+    targets are reported as they stand, and then it is raised again.
 
     Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
     the model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
@@ -135,9 +135,9 @@ class _Loop:
         self.total = len(self.targets)
         self.waiting = deque(range(self.total))  # ordinals
         self.running: list[Target] = []
-        self.ended: dict[int, Found] = {}  # by ordinal: what waits for a joint answer
-        self.answered: deque = deque()  # what is left to report of a joint answer
-        self.coverage: float | None = None  # as last looked at
+        self.ended: dict[int, Found] = {}  # by ordinal: targets that wait for a joint answer
+        self.answered: deque = deque()  # the part of a joint answer that is not yet reported
+        self.coverage: float | None = None  # as last measured
         self.started = started
         self.reported = self.looked = time.perf_counter()
 
@@ -229,7 +229,7 @@ class _Loop:
             yield finished
 
     def tell_progress(self, report: Callable[[Progress], None]) -> None:
-        """Report how far the run has come, unless that was done a moment ago."""
+        """Report the progress of the run, unless it was reported a moment ago."""
         now = time.perf_counter()
         if now - self.reported < REPORT_EVERY:
             return

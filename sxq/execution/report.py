@@ -47,7 +47,7 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
 
 
 def _examined(found: Found) -> dict[str, np.ndarray]:
-    """Scores by objective of an even sample of explanatory candidates, as background of plots."""
+    """Scores by objective of an even sample of explanatory candidates, the background of plots."""
     if not found.table.count:
         return {}
     rows = found.table.rows(slice(None))
@@ -81,7 +81,7 @@ def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[E
 
 
 def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
-    """By member [n, U], the values of the measures that are measured for the answers only."""
+    """For each member [n, U], the values of the measures that are taken for answers only."""
     if not found.reported:
         return [{} for _ in bits]
     loaded = found.loaded
@@ -215,7 +215,7 @@ def _inexact(found: Found, answer: Answer) -> str:
         return ""
     return (
         f"fidelities are exact to about {worst:.1g} only: {too_coarse(loaded.rounding)}; register "
-        "a model that subtracts from its logits what all classes share"
+        "a model that subtracts the offset that its logits share"
     )
 
 

@@ -100,7 +100,7 @@ class Verifier:
         return [part for half in halves for part in self._run(requests, half)]
 
     def _judge(self, requests: list[Request], outputs: list[list[Tensor]]) -> list[Verdict]:
-        """All outputs are read at once: one transfer from the device, however many targets."""
+        """The verdicts; all outputs are read in one transfer from the device, for all targets."""
         pieces = [_joined(own).flatten(0, 1) for own in outputs if own]
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
@@ -135,7 +135,7 @@ def read(
 
 
 def _verdict(p: np.ndarray, same: np.ndarray, tie: np.ndarray) -> Verdict:
-    """The verdict, from columns [2n] of n candidates: first on all G_s, then on all G \\ G_s."""
+    """The verdict on n candidates, from values [2n]: first on all G_s, then on all G \\ G_s."""
     n = len(p) // 2
     return Verdict(p[:n], p[n:], same[:n], ~same[n:], tie[:n] | tie[n:])
 

@@ -122,7 +122,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="captum",
             function="sxq.generators.explainers.captum:captum",
-            help="the edge mask of a method of Captum; needs captum",
+            help="the edge mask of a Captum method; needs captum",
             options={"method": "IntegratedGradients"},
             looks_inside=True,
             package="captum",

@@ -55,8 +55,8 @@ class Candidates:
 class Scored:
     """The answer, row by row in the order yielded; no row is missing, so a search can walk through refused rows.
 
-    A candidate that cannot enter the front, whatever the model says, is not verified: it is *pruned*.
-    Only generators that say so in the catalog get such rows, and only if no other generator runs.
+    A candidate that cannot enter the front, whatever the model says, is not verified: it is
+    *pruned*. Generators get such rows only if the catalog says so of all generators that run.
     """
 
     ids: np.ndarray  # [n] candidate numbers: equal bits, equal number; PRUNED where not verified
@@ -94,8 +94,8 @@ class Context:
     rng: np.random.Generator  # seeded by (SEED, target, generator)
     # -> [U]: first-order drop of the class's log-odds when a unit is removed from the whole graph
     edge_gradient: Callable[[], np.ndarray]
-    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, while the units
-    # `bits` are present, and with them the graph beyond the field if `rest`
+    # (bits [c, U], rest) -> [c, U]: first-order rise of those log-odds with each unit, while the
+    # units `bits` are present, and with them the graph beyond the field if `rest`
     edge_gradients: Callable[[np.ndarray, bool], np.ndarray]
     p_full: float  # probability of the class on G, which the whole field alone keeps
     p_empty: float  # probability of the class without any candidate unit
@@ -111,7 +111,7 @@ Search = Generator[Candidates, Scored, Any]
 
 
 def lockstep(searches: Sequence[Search]) -> Search:
-    """Several searches as one: their requests of a round are one batch; each gets its own answers."""
+    """Several searches as one: their requests of a round are one batch; each gets its answers."""
     waiting: list[tuple[Search, Any]] = [(search, None) for search in searches]  # None starts it
     whole = True
     while True:

@@ -4,13 +4,13 @@ A backend has two verbs. `load(graph, field)` prepares a field on the device, on
 `infer(batches)` runs both graphs of many candidates of many fields at once: a `CandidateBatch` is
 a loaded field and the candidates' bits; its answer is `[2, n, C]`, the outputs on G_s and on
 G \\ G_s. Self-loops belong to every graph, the halo only to G \\ G_s. The empty candidate gives
-the two extremes: the nodes alone, and the whole graph.
+the two ends: the nodes without edges, and the whole graph.
 
 The files in reading order:
 
     registration     `register`, `attach`, `transfer`: a user's module becomes a `Model`
-    locality         finds by experiment how many hops a model sees, and how much halo it needs
-    agreement        decides whether two outputs are the same, and how exact float32 is
+    locality         finds by experiment the hops that a model sees, and the halo that it needs
+    agreement        decides whether two outputs are equal, given the precision of float32
     choose           picks the backend: layered where it agrees with the plain model, else disjoint
     disjoint         the simple backend: one block-diagonal batch of copies of the field
     batches          `infer_batches`: probabilities of any sets of units, within a memory limit
@@ -40,7 +40,7 @@ from sxq.graph import Field, Graph
 
 @dataclass(frozen=True, eq=False)
 class CandidateBatch:
-    """n candidates of one field: each splits it into G_s and the graph without G_s."""
+    """n candidates of one field; each splits the graph into G_s and the graph without G_s."""
 
     field: Any  # the value that the backend's `load` returned
     bits: np.ndarray  # [n, U] bool, on the host
@@ -52,7 +52,7 @@ class Backend(Protocol):
     name: str
 
     def load(self, graph: Graph, field: Field) -> Any:
-        """The field on the device, with everything computed that no candidate changes."""
+        """The field on the device, and with it all values that no candidate changes."""
 
     def cost(self, field: Any) -> int:
         """Bytes of working memory that one candidate of this field takes, both graphs."""

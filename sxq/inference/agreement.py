@@ -1,4 +1,4 @@
-"""Decides whether two outputs are the same, as far as float32 can tell.
+"""Decides whether two outputs are equal, as far as float32 can tell.
 
 Two things are compared. *Probabilities*, because they are stored. *Margins*, the logits minus the
 logit of the predicted class, because a saturated softmax hides a wrong field. Each margin is
@@ -50,8 +50,8 @@ def difference(model: Model, found: Tensor, expected: Tensor) -> float:
 def rounding(model: Model, output: Tensor) -> np.ndarray:
     """The error of the log-odds of output rows [n, C] that float32 logits may cause: [n].
 
-    Only as far as the output shows it: behind probabilities and their logarithms the logits are
-    hidden.
+    It counts only errors that the output shows: if the output is probabilities or their logarithms,
+    the logits are unknown.
     """
     if model.output == "probs":
         return np.zeros(len(output))
@@ -72,7 +72,7 @@ def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
 
 
 def too_coarse(rounding: float) -> str:
-    """The reason why values have an error that comes from `rounding`, in words."""
+    """The reason, in words, for an error of values by `rounding`."""
     return f"float32 tells logits near {rounding / (ROUNDINGS * RESOLUTION):.1g} no better"
 
 

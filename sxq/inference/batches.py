@@ -10,7 +10,7 @@ from sxq.models.borrow import Model, blaming
 def infer_batches(
     model: Model, backend: Backend, loaded: object, bits: np.ndarray, memory: int
 ) -> np.ndarray:
-    """Class probabilities [2, n, C] of a loaded field: on the units bits [n, U], and on G without them.
+    """Class probabilities [2, n, C] of a loaded field: on units bits [n, U], and on G without them.
 
     Runs in batches of half of `memory` bytes by the backend's estimate; the other half is for
     values that are kept.

@@ -1,4 +1,4 @@
-"""Chooses the backend of a model: the layered one where it equals the plain model, else the disjoint one.
+"""Chooses the backend of a model: layered if it equals the plain model, otherwise disjoint.
 
 A model that can be traced is checked before it is trusted, on random candidates of real fields: for
 one candidate, for seven, and for as many as each layer has channels, because there a mix-up of
@@ -20,7 +20,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
-FIELDS = 3  # real fields the check looks at
+FIELDS = 3  # real fields that the check uses
 WIDEST = 64  # largest batch checked
 # Bytes of a reference batch: on large fields only some candidates are compared.
 REFERENCE = 100 * 2**20

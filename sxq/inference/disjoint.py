@@ -106,7 +106,7 @@ class Disjoint:
 
 
 def _join(parts: tuple[Any, ...]) -> Any:
-    """Concatenate along the axis of nodes or edges: the last one for an edge_index, else the first.
+    """Concatenate along nodes or edges: the last axis of an edge_index, the first of others.
 
     The parts are tensors, or all None.
     """
@@ -140,7 +140,7 @@ def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Input
         copy, edge = (edges & (field.unit >= 0)).nonzero(as_tuple=True)
         alive[kept.any(dim=1)] = False
         alive[copy, tail[edge]] = alive[copy, head[edge]] = True
-        edges = edges & alive[:, tail]  # no loop without its node
+        edges = edges & alive[:, tail]  # a loop exists only if its node does
     number = alive.flatten().cumsum(0).view_as(alive) - 1
     batch, node = alive.nonzero(as_tuple=True)
     copy, edge = edges.nonzero(as_tuple=True)

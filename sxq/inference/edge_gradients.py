@@ -41,8 +41,8 @@ MASK_ERRORS = (
 class EdgeGradients:
     """The log-odds of one target's predicted class, as a function of message weights of its field.
 
-    They are computed layer by layer if the backend is layered and its layers can be differentiated
-    so, otherwise by copies of the field.
+    The gradients are computed layer by layer if the backend is layered and its layers can be
+    differentiated, otherwise on copies of the field.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class EdgeGradients:
         if isinstance(backend, Layered) and not model.pools:
             self._ways.insert(0, partial(_ByLayers, backend))
         self._made: _ByLayers | _ByCopies | None = None  # by the first of the ways
-        self.unavailable = ""  # why the last way failed, and with it every estimate; empty before
+        self.unavailable = ""  # the reason why estimates are not available; empty if they are
 
     @property
     def by_layers(self) -> bool:
-        """Whether the gradients come from the layered backend; as far as known before a call."""
+        """Whether the layered backend gives the gradients, as far as known before a call."""
         return len(self._ways) > 1
 
     @property
@@ -129,7 +129,7 @@ class _ByCopies:
     def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
         self.model = model
         self.predicted = predicted
-        # Without loops: PyG puts masks on the wrong edges if every node has a loop.
+        # No loops: PyG puts masks on the wrong edges if every node has a loop.
         edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
         self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)

@@ -22,12 +22,12 @@ from sxq.inference.disjoint import Disjoint
 from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
 
 POISONED = 3  # nodes poisoned; each costs two full-graph forwards
-DEEP = 8  # hops: if no poisoned node has so long a path ahead of it, a longer one is searched for
-STARTS = 64  # nodes behind which that search looks; each is one walk over the graph
+DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched
+STARTS = 64  # start nodes of that search, which looks behind them; each is one walk over the graph
 TARGETS = 4  # fields compared with the full graph
 REMOVALS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
-# Log-odds: where float32 is coarser than this for most nodes, the experiments run in double.
+# Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
 
 
@@ -79,7 +79,7 @@ class _InDouble(nn.Module):
 
 
 def require_alone(model: Model, graphs: GraphSet) -> Model:
-    """A model of graphs, if graphs judged alone get what they got among others; raises ModelNotLocal."""
+    """The graph classifier, if graphs alone get the same output as in a batch; or ModelNotLocal."""
     for number in np.random.default_rng(0).choice(
         len(graphs), min(TARGETS, len(graphs)), replace=False
     ):
@@ -121,13 +121,13 @@ def _with_features(graph: Graph, x: np.ndarray) -> Graph:
 
 
 def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
-    """Source nodes with as long a path ahead of them as the graph offers."""
+    """Source nodes with the longest paths ahead of them that the graph offers."""
     tails = np.unique(graph.edge_index[0])
     if not len(tails):
         return []
     starts = rng.choice(tails, size=min(POISONED, len(tails)), replace=False)
     found = [_farthest_tail(graph, int(start)) for start in starts]
-    # In a sparse directed graph most starts have nothing behind them.
+    # In a sparse directed graph most starts have no node behind them.
     if max(length for length, _ in found) < DEEP:
         others = np.random.default_rng(1).permutation(tails)[:STARTS]
         found.append(max(_farthest_tail(graph, int(start)) for start in others))
@@ -135,7 +135,7 @@ def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
 
 
 def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
-    """(distance, node) of the node farthest *behind* `start`: its messages travel the longest path."""
+    """(distance, node) of the node farthest *behind* `start`: its messages go the longest way."""
     distance = _distances(graph, start, graph.edge_index[::-1])
     return int(distance.max()), int(distance.argmax())
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def memory_usage(*values: object, shared: tuple[object, ...] = ()) -> int:
-    """Bytes of all tensors and arrays that can be reached, every storage once; without `shared` values.
+    """Bytes of all reachable tensors and arrays, every storage once, without `shared` values.
 
     Looks into tuples, lists, dicts and the attributes of objects whose class is in this package.
     """

@@ -42,7 +42,7 @@ def attach(
 
 
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
-    """The same model on another graph or collection; it keeps its depth, its halo is found again."""
+    """The same model on another graph or collection; keeps its depth, finds its halo again."""
     own = borrow(model.module, graph, model.output, model.device)
     return _examined(own, graph, model.hops)
 

@@ -39,7 +39,8 @@ def manual(grammar: str) -> list[Section]:
         heading = re.match(r"// -{10,} (.+)", line)
         if heading:
             sections.append(Section(title, _parts(lines)))
-            title, lines = heading[1].strip(), []
+            title = heading[1].strip()
+            lines = []
         else:
             lines.append(line)
     return [*sections, Section(title, _parts(lines))]

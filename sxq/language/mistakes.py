@@ -16,10 +16,10 @@ _WIDTH = 100  # characters of a source line that are shown, around the caret
 # The text found (a pattern; empty at the end of the text), a legal continuation there, the advice.
 ADVICE = (
     (r";", "", "a ';' ends a statement"),
-    (r"[“”‘’„`].*", "", "quotes are straight: 'text' and \"a name\""),
+    (r"[“”‘’„`].*", "", "use straight quotes: 'text' and \"a name\""),
     (r"\(", "(SELECT ...)", f"parentheses of a sub-query nest at most {MAX_NESTING} deep"),
     (r",", "USING", "several targets are NODES 1, 2, 3 or GRAPHS 1, 2, 3"),
-    (r"\(", "an integer", "a sub-query belongs to NODES (SELECT ...)"),
+    (r"\(", "an integer", "a sub-query is written NODES (SELECT ...)"),
     (r"\.", "USING", "a key is an integer or a text in single quotes: NODE '3.5'"),
     (r"\w+", "an integer", "a key is an integer or a text in single quotes: NODE 'name'"),
     (r"", "USING", "say which model to explain: USING MODEL name"),
@@ -30,13 +30,13 @@ ADVICE = (
     (r"AND", "TOP", "a condition is a flag (FACTUAL) or a comparison (size <= 12), after WHERE"),
     (r".*", "CANDIDATES", "a budget counts candidates: BUDGET 5000 CANDIDATES"),
     (r".*", "SECONDS", "a time limit is in seconds: WITHIN 10 SECONDS"),
-    (r"=", "a number", "no = belongs here: EPSILON 0.1, WHERE size = 12"),
+    (r"=", "a number", "no '=' here: EPSILON 0.1; only WHERE compares: WHERE size = 12"),
     (r"'.*", "a name", 'a name is bare or in double quotes: gcn, "my model"'),
     (r"\".*", "'text'", "a text is in single quotes"),
     (
         r"[-./]",
         "",
-        'a name with other signs than letters, digits and _ is in double quotes: "my-model"',
+        'a name with characters other than letters, digits and _ needs double quotes: "my-model"',
     ),
 )
 
@@ -103,7 +103,8 @@ def mistake(piece: Piece, position: int, message: str) -> ParseError:
     """`message` with line and column, the source line, and a caret below it."""
     before = piece.text[:position]
     start = before.rfind("\n") + 1
-    line, column = piece.line + before.count("\n"), position - start + 1
+    line = piece.line + before.count("\n")
+    column = position - start + 1
     shown = _source_line(piece.text[start:].split("\n", 1)[0], position - start)
     column += piece.column - 1 if line == piece.line else 0
     return ParseError(f"line {line}, column {column}: {message}\n{shown}", line, column)

@@ -22,7 +22,10 @@ class Piece:
 
 def split(script: str) -> list[Piece]:
     """The statements of a script, split at each `;` that is not part of a string, quoted name or comment."""
-    pieces, line, line_start, seen = [], 1, 0, 0
+    pieces = []
+    line = 1
+    line_start = 0
+    seen = 0
     for start, end in _spans(script):
         line += script.count("\n", seen, start)
         line_start = max(line_start, script.rfind("\n", seen, start) + 1)

@@ -1,7 +1,7 @@
 """The catalog of a statement: everything that its plan can refer to, by name.
 
 It is one frozen value, made for each statement by the session. Among its entries are those of the catalog of
-generators (`sxq/generators/catalog.py`); both catalogs know things by name and run nothing.
+generators (`sxq/generators/catalog.py`); both catalogs only list names and run nothing.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class ModelInfo:
 
 
 class GeneratorInfo(Protocol):
-    """A generator as a plan sees it: what the entries of the catalog of generators offer."""
+    """A generator as a plan sees it: the attributes of an entry in the catalog of generators."""
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -33,7 +33,7 @@ class GeneratorInfo(Protocol):
 
     @property
     def pretrained(self) -> bool:
-        """Whether it needs what PRETRAIN REFINE learned, named by its option `pretrained`."""
+        """Whether it needs attributors of PRETRAIN REFINE, named by its option `pretrained`."""
 
 
 @dataclass(frozen=True, kw_only=True)

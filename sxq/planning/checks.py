@@ -30,7 +30,7 @@ def whole_number(clause: str, value: Any, default: int, least: int, most: int = 
 def number(
     clause: str, value: Any, default: float | None, least: float, above: bool = False
 ) -> float:
-    """The value of a clause, or its default, as a number of `least` or more (above it), or InvalidValue."""
+    """The value of a clause, or its default, as a number from `least` (or above); InvalidValue."""
     value = default if value is None else value
     if (
         isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""How the answer is chosen and what is reported of it: TOP, DIVERSIFY, JOINTLY and the settings that say more."""
+"""The choice of the answer and the measures reported for it: TOP, DIVERSIFY, JOINTLY, settings."""
 
 from sxq.errors import InvalidValue
 from sxq.language.statements import Explain
@@ -9,11 +9,11 @@ from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_TOP = 10
 DEFAULT_ALPHA = 0.5
-MOST_ANSWERS = 2**31 - 1  # what the column `k` of the store holds
+MOST_ANSWERS = 2**31 - 1  # the largest value of the column `k` in the store
 
 
 def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
-    """The operator that chooses the answer from the fronts of so many targets; raises InvalidValue."""
+    """The operator that chooses the answer from the fronts; raises InvalidValue."""
     k = whole_number("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
     if statement.jointly:
@@ -33,7 +33,7 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
 
 
 def refuse_reported(clause: str, measure: Measure) -> Measure:
-    """The measure; InvalidValue for one that is measured for the answers only."""
+    """The measure; raises InvalidValue if it is measured for the answers only."""
     if measure.reported:
         raise InvalidValue(
             f"{clause} names {measure.name!r}, which is measured for the answers only "
@@ -48,7 +48,7 @@ def _rule(statement: Explain, setting: str) -> str:
         return setting
     if setting in ("swap", "optimum"):
         raise InvalidValue(
-            f"DIVERSIFY with sxq_answer = {setting!r}, a rule that looks at dominance only; "
+            f"DIVERSIFY with sxq_answer = {setting!r}, a rule that uses dominance only; "
             "RESET sxq_answer, or SET sxq_answer = 'divsx'"
         )
     return "diversity"
@@ -62,7 +62,7 @@ def _alpha(statement: Explain) -> float:
 
 
 def _check_jointly(rule: str, k: int, targets: int) -> None:
-    """A joint answer is chosen by coverage, and has a member for every target."""
+    """Check that a joint answer is chosen by coverage and has a member for every target."""
     if rule != "coverage":
         cause = "DIVERSIFY" if rule == "diversity" else f"sxq_answer = {rule!r}"
         raise InvalidValue(f"JOINTLY with {cause}; a joint answer is chosen by coverage")

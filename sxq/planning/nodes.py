@@ -132,10 +132,10 @@ class Choose:
     child: Rank
     k: int
     rule: str  # 'coverage', 'optimum', 'diversity', or the streaming rules 'swap' and 'divsx'
-    alpha: float = 0.5  # of 'diversity' and 'divsx': the weight of node coverage against difference
+    alpha: float = 0.5  # weight of node coverage against difference in 'diversity' and 'divsx'
     jointly: bool = False  # one answer for all targets together
-    report: tuple[str, ...] = ()  # measures of the answers beside those of the query
-    # 'features' or 'node2vec': how 'diversity' and 'divsx' tell subgraphs apart
+    report: tuple[str, ...] = ()  # further measures that are reported for the answers
+    # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
 
     def line(self) -> str:

@@ -1,6 +1,6 @@
-"""The options in parentheses of CREATE MODEL, TRAIN and PRETRAIN: their tables, and how a statement is read by one.
+"""The options in parentheses of CREATE MODEL, TRAIN and PRETRAIN: their tables, and their reader.
 
-The tables stand here and not beside the training that they steer, so that completion can list them without torch.
+The tables are here, not beside the training code, so that completion can list them without torch.
 An unknown name raises UnknownName; a value of the wrong type or out of range raises InvalidValue.
 """
 
@@ -66,7 +66,7 @@ TRAINING_OPTIONS = {
     "epochs": Option(int, 200, 1, 1_000_000),
     "lr": Option(float, 0.01, 1e-8, 10),
     "weight_decay": Option(float, 5e-4, 0, 1),
-    # of first weights, dropout, batches, and of the split where the graph has none
+    # of first weights, dropout, batches, and of the split if the graph has none
     "seed": Option(int, 0, 0, 2**63 - 1),
     # graphs at a time, by default 64; not for single graphs
     "batch": Option(int, None, 1, 1_000_000),

@@ -28,7 +28,7 @@ def plan(
 ) -> Plan:
     """The plan of an EXPLAIN for the given target keys (the session has run a sub-query for them).
 
-    late    whether the statement was stopped, or its seconds WITHIN have passed: then no more fields are measured
+    late    whether the statement was stopped or its WITHIN has passed; ends the measuring of fields
 
     Raises UnknownName, InvalidValue, NodeNotFound or DataError; the message says what would be right.
     """
@@ -80,7 +80,7 @@ def plan(
 
 
 def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
-    """Nodes are targets of a model of nodes, graphs of a model of graphs."""
+    """Check that nodes are explained for a node classifier, and graphs for a graph classifier."""
     has = "graph" if isinstance(graph, GraphSet) else "node"
     if kind != has:
         raise InvalidValue(
@@ -90,7 +90,7 @@ def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
 
 
 def _within(seconds: Any) -> float | None:
-    """The seconds WITHIN, or None."""
+    """The seconds of WITHIN, or None."""
     return None if seconds is None else number("WITHIN", seconds, None, 0, above=True)
 
 
@@ -110,10 +110,12 @@ def _scan(
     # a target named twice is explained once
     positions = tuple(dict.fromkeys(map(graph.position, keys)))
     if isinstance(graph, GraphSet):
-        hops, halo = 0, 0
+        hops = 0
+        halo = 0
         sizes = graph.units(directed)[list(positions)].tolist()
     else:
-        hops, halo = model.hops, model.halo
+        hops = model.hops
+        halo = model.halo
         sizes = _field_sizes(graph, positions, hops, directed, late)
     return FieldScan(
         graph=name,
@@ -130,7 +132,7 @@ def _scan(
 def _field_sizes(
     graph: Graph, positions: Sequence[int], hops: int, directed: bool, late: Callable[[], bool]
 ) -> list[int]:
-    """Units of the field of every target; where time is up, of the first ones only."""
+    """Units of the field of every target; of the first ones only, if time is up."""
     sizes: list[int] = []
     for position in positions:
         if len(sizes) > SHOWN_FIELDS and late():
@@ -178,7 +180,7 @@ def _options(
 
 
 def _check_learned(generators: Generators, catalog: Catalog, model: str) -> None:
-    """Check that what is `pretrained` exists and was made for the model, and that an `explainer` is registered."""
+    """Check that `pretrained` attributors exist and fit the model; also a named `explainer`."""
     for name, options in generators:
         entry = catalog.generators[name]
         chosen = dict(options)
@@ -189,11 +191,11 @@ def _check_learned(generators: Generators, catalog: Catalog, model: str) -> None
 
 
 def _check_pretrained(generator: str, chosen: str | None, catalog: Catalog, model: str) -> None:
-    """Raise InvalidValue or UnknownName where the attributors chosen do not serve the model."""
+    """Raise InvalidValue or UnknownName if the chosen attributors are not for the model."""
     if chosen is None:
         raise InvalidValue(
-            f"BY {generator} needs what was learned: {generator}(pretrained = r), after "
-            f"PRETRAIN REFINE r FOR MODEL {model}"
+            f"BY {generator} needs pre-trained attributors: PRETRAIN REFINE r FOR MODEL {model}, "
+            f"then {generator}(pretrained = r)"
         )
     if look_up("refine", chosen, catalog.learned) != model:
         raise InvalidValue(

@@ -8,13 +8,13 @@ from typing import Any
 from sxq.errors import InvalidValue, UnknownName
 from sxq.scoring.measures import STEP
 
-MOST = 2**62  # numpy's integers hold it, with room for sums
+MOST = 2**62  # fits numpy's integers, with room for sums
 UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. A value is kept as the user wrote it; `read` gives the value that the engine uses."""
+    """One setting. The value is kept as the user wrote it; `read` makes the engine's value."""
 
     default: Any
     read: Callable[[Any], Any]  # raises ValueError
@@ -96,7 +96,7 @@ SETTINGS = {
         5000,
         _whole(1),
         "a whole number of 1 or more",
-        "distinct candidates verified per target where a query names no BUDGET",
+        "distinct candidates verified per target if a query has no BUDGET",
     ),
     "sxq_device": Setting(
         "auto",
@@ -108,8 +108,8 @@ SETTINGS = {
         "features",
         _one_of("features", "node2vec"),
         "'features' or 'node2vec'",
-        "by what DIVERSIFY tells subgraphs apart: features averaged along their edges, or their "
-        "nodes' places in the field",
+        "how DIVERSIFY measures difference: on features averaged over the edges, or on the places "
+        "of the nodes in the field",
     ),
     "sxq_front_limit": Setting(
         4096,
@@ -121,7 +121,8 @@ SETTINGS = {
         "auto",
         _one_of("auto", "layered", "disjoint"),
         "'auto', 'layered' or 'disjoint'",
-        "how candidates are verified: layer by layer, by copies of the field, or as found best",
+        "how candidates are verified: layer by layer, on copies of the field, or (auto) in the "
+        "faster exact way",
     ),
     "sxq_keep_candidates": Setting(
         False,
@@ -132,14 +133,14 @@ SETTINGS = {
     "sxq_report": Setting(
         "",
         _names,
-        "names of measures between commas, such as 'rfdl+, stability'",
-        "measures that are reported of the answers beside those of the query",
+        "measure names separated by commas, such as 'rfdl+, stability'",
+        "further measures that are reported for the answers",
     ),
     "sxq_resolution": Setting(
         0.01,
         _between(STEP, 1),
         f"a number from {STEP} to 1",
-        "scores are clipped from below here; finer differences are noise",
+        "smallest score: lower ones are raised to it, as their differences are noise",
     ),
 }
 

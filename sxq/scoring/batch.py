@@ -1,4 +1,4 @@
-"""What a measure is asked about: candidates that were verified, or that a search expects to be verified."""
+"""The candidates that measures are computed for: verified ones, or those a search considers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class MeasuredField(Protocol):
-    """What a measure may ask of a receptive field."""
+    """The part of a receptive field that a measure may use."""
 
     @property
     def num_units(self) -> int: ...
@@ -56,7 +56,7 @@ class MeasureBatch:
 
 @dataclass(frozen=True, eq=False)
 class Prospect:
-    """n candidates that nobody has verified: their sizes, and the p that a search expects of them."""
+    """n candidates not yet verified: their sizes, and the p that a search expects for them."""
 
     field: MeasuredField
     sizes: np.ndarray  # [n]

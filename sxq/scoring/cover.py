@@ -1,9 +1,9 @@
 """The vectors that each member of the front epsilon-dominates: B(s) of Qiu et al., Procedure 1, as bitvectors.
 
-One bit per *distinct* vector, in order of arrival, with its multiplicity beside it. The cover is brought up
-to date when somebody asks for it: earlier members get bits for the new vectors only, new members for all
-vectors. Multiplicities are cut into binary planes, so that a weighted count is a few popcounts:
-weigh(B) = sum over j of 2^j * |B and plane_j|.
+There is one bit per *distinct* vector, in order of arrival, and beside it the vector's
+multiplicity. The cover is updated on demand: earlier members get bits for the new vectors only, new
+members for all vectors. Multiplicities are cut into binary planes, so that a weighted count is a
+few popcounts: weigh(B) = sum over j of 2^j * |B and plane_j|.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sxq.scoring.dominance import epsilon_dominates, grouped, slices
 
 @dataclass(frozen=True, eq=False)
 class Cover:
-    """B(s) of every front member, and how to weigh it."""
+    """B(s) of every front member, and its weight."""
 
     front: np.ndarray  # [F, M] int16 grid vectors of the members
     bits: tuple[
@@ -28,7 +28,7 @@ class Cover:
     counts: np.ndarray  # [D] int64, how many candidates have that vector
 
     def weigh(self, bits: bitarray) -> int:
-        """How many candidates a set of distinct vectors stands for."""
+        """The number of candidates that a set of distinct vectors represents."""
         return sum(count_and(bits, plane) << j for j, plane in enumerate(self.planes))
 
     @cached_property
@@ -66,12 +66,12 @@ def _dominated_bits(front: np.ndarray, vectors: np.ndarray, epsilon: int) -> lis
 def _count(
     known: np.ndarray, counts: np.ndarray, arrived: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct vectors and multiplicities after more arrived: known ones in place, new ones behind."""
+    """Distinct vectors and multiplicities after more arrived: known ones first, then new ones."""
     both = np.concatenate([known, arrived])
     weights = np.concatenate([counts, np.ones(len(arrived), dtype=np.int64)])
     order, opens = grouped(both)
     starts = np.flatnonzero(opens)
-    first = order[starts]  # of equal vectors: the known one, or the first to arrive
+    first = order[starts]  # the known one of equal vectors, or the first to arrive
     total = np.add.reduceat(weights[order], starts)
     by_arrival = np.argsort(first)
     return both[first[by_arrival]], total[by_arrival]

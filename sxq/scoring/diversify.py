@@ -7,9 +7,10 @@ is not. Node coverage is monotone and submodular; the mean over the pairs of exa
 their distances times 2 / (k (k - 1)). So this is max-sum diversification, and greedy by *half* the marginal
 coverage and the full marginal distance is a 1/2-approximation of the best k-set (Borodin, Lee, Ye 2012).
 
-`stream` is the rule of Qiu et al., Procedure 4 (updateDivSX), kept for comparison: judged on arrival, with the
-sum of cosine distances in place of the mean angle. That sum is not submodular, and no candidate's gain reaches
-the printed threshold on most targets, so no bound is claimed; places that stay empty go to the largest gains.
+`stream` is the rule of Qiu et al., Procedure 4 (updateDivSX), kept for comparison. It judges
+candidates on arrival, by the sum of cosine distances in place of the mean angle. That sum is not
+submodular, and on most targets no candidate's gain reaches the printed threshold, so no bound is
+claimed; places that stay empty go to the largest gains.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 
 from sxq.scoring.dominance import at_least, pareto
 
-SETTLED = 9  # decimals in which gains are compared, so that no rounding error decides
+SETTLED = 9  # gains are compared to this many decimals, so that no rounding error decides
 
 
 def value(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: float) -> float:
@@ -30,14 +31,17 @@ def value(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: flo
 
 @dataclass(frozen=True)
 class _Weights:
-    """The worth of one more member: that of the nodes it adds, and that of its distances to the others."""
+    """The worth of one more member: of the nodes it adds, and of its distances to the others."""
 
     coverage: float
     spread: float
 
 
 def greedy(nodes: np.ndarray, distance: np.ndarray, k: int, alpha: float) -> list[int]:
-    """At most k of n candidates, in rank order: nodes [n, V] bool, distance [n, n]. The first of equal gains."""
+    """At most k of n candidates in rank order: nodes [n, V] bool, distance [n, n].
+
+    The first of equal gains wins.
+    """
     k = min(k, len(nodes))
     spread = (1 - alpha) * 2 / (k * (k - 1)) if k > 1 else 0.0
     weights = _Weights(coverage=alpha / 2, spread=spread)
@@ -55,10 +59,10 @@ def stream(
 ) -> list[int]:
     """At most k of n candidates, in order of arrival: vectors [n, M], nodes [n, V], cosine distance [n, n].
 
-    Each was a new skyline member when it came: no earlier one equals or dominates it. It is admitted where
-    there is a place and its gain is at least ((1 + epsilon) / 2 - DivS) / (k - |answer|), with
-    DivS = alpha |nodes| / V + (1 - alpha) sum of the pairs' distances; the members that it dominates leave.
-    Afterwards empty places are filled from those that nothing dominates.
+    Each was a new skyline member when it came: no earlier one equals or dominates it. It is
+    admitted if there is a place and its gain is at least ((1 + epsilon) / 2 - DivS) / (k -
+    |answer|), with DivS = alpha |nodes| / V + (1 - alpha) sum of the pairs' distances; the members
+    that it dominates leave. Afterwards empty places are filled from those that nothing dominates.
     """
     chosen: list[int] = []
     for new in range(len(arrived)):
@@ -107,7 +111,7 @@ def cosine(embeddings: np.ndarray) -> np.ndarray:
     """Cosine similarities [n, n] of embeddings [n, d]; zero vectors are orthogonal to all others."""
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = np.divide(embeddings, length, out=np.zeros_like(embeddings), where=length > 0)
-    similar = np.round(np.clip(unit @ unit.T, -1.0, 1.0), 12)  # equal directions are at no distance
+    similar = np.round(np.clip(unit @ unit.T, -1.0, 1.0), 12)  # equal directions have distance 0
     nothing = length[:, 0] == 0
     similar[np.ix_(nothing, nothing)] = 1.0
     return similar

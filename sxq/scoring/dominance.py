@@ -98,7 +98,8 @@ def epsilon_needed(by: np.ndarray, vectors: np.ndarray) -> float:
 def records(vectors: np.ndarray) -> np.ndarray:
     """Positions, ascending, of the vectors that no earlier one equals or dominates.
 
-    Only records need be compared with: whatever another vector dominates, an earlier record dominates too.
+    Comparing with records is enough: whatever another vector dominates, an earlier record dominates
+    too.
     """
     kept = np.zeros(0, dtype=np.intp)
     for start in range(0, len(vectors), 256):
@@ -110,22 +111,23 @@ def records(vectors: np.ndarray) -> np.ndarray:
 
 
 def leaders(points: np.ndarray) -> np.ndarray:
-    """Positions, ascending, of the points [n, M] that no other dominates; of equal ones the first. Any numbers."""
+    """Positions, ascending, of points [n, M] that no other dominates; the first of equals."""
     kept = np.zeros(0, dtype=np.intp)
     for start in range(0, len(points), 256):
         fresh = np.arange(start, min(start + 256, len(points)))
         fresh = fresh[~reached(points[fresh], points[kept])]
         among = at_least(points[fresh], points[fresh])
-        # neither itself nor later equal ones count
+        # neither a point itself nor later equal ones count
         fresh = fresh[~(among & ~np.tril(among.T)).any(axis=0)]
         kept = np.concatenate([kept[~reached(points[kept], points[fresh])], fresh])
     return kept
 
 
 def ranked(points: np.ndarray, most: int) -> np.ndarray:
-    """Positions of the first `most` of distinct points [n, M] by non-dominated rank; of the last rank the last ones.
+    """Positions of the first `most` of distinct points [n, M] by non-dominated rank.
 
-    A table of n by n: for some thousand points at once.
+    The last rank may be cut: its last points stay. Takes a table of n by n, so a few thousand
+    points.
     """
     above = at_least(points, points)
     np.fill_diagonal(above, False)

@@ -1,7 +1,8 @@
 """The front: the exact Pareto set of all vectors so far, kept batch by batch.
 
-Of equal vectors the smaller candidate stands for all, then the one of the lexicographically smallest bits.
-Members are in lexicographically descending order of scores, so the order and the split of batches have no effect.
+The smallest of the candidates with equal vectors represents all; at equal size, the one with the
+lexicographically smallest bits. Members are in lexicographically descending order of scores, so the
+order and the split of batches have no effect.
 
 *Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to
 an occupied box is refused unless it dominates the member there. A refused newcomer is one epsilon step from a
@@ -58,7 +59,7 @@ def advance(front: Front, candidates: Front) -> Front:
 
 def advance_thinned(front: Front, candidates: Front, epsilon: int) -> Front:
     """A thinned front after more candidates; epsilon in millionths."""
-    # in order, so that the choice does not vary
+    # sorted, so that the choice does not depend on the order of arrival
     fresh = _join(candidates[:0], _newcomers(front, candidates))
     return _join(front, fresh[_admitted(front, fresh, epsilon)])
 
@@ -93,7 +94,7 @@ def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
     """Positions of the newcomers that enter: the first of each box among those not below its member."""
     members = len(front)
     box = boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
-    # by box: its member, or zeros
+    # the member of each box, or zeros
     floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)
     floor[box[:members]] = front.vectors
     above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))

@@ -2,7 +2,7 @@
 
 The definition is Zitzler and Thiele's (1998). Up to three dimensions are swept at once; each further one is
 cut into slices, over the points "limited" to the current one as in the WFG algorithm (While, Bradstreet,
-Barone 2012). `Free` answers the incremental question, how much every candidate would add, for all at once.
+Barone 2012). `Free` computes how much each of many candidates would add, for all at once.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CELLS = 1 << 15  # entries of one table of gains: it stays in the cache
 
 
 def hypervolume(points: np.ndarray, reference: float | np.ndarray = 0.0) -> float:
-    """Volume that the points [n, M] dominate above the reference (a number or [M]). Exact for any M; 0 of none."""
+    """Volume that points [n, M] dominate above a reference, a number or [M]; exact, 0 for none."""
     if not len(points):
         return 0.0
     above = np.asarray(points, dtype=np.float64) - reference
@@ -31,11 +31,13 @@ def _volume(points: np.ndarray) -> float:
 
 
 def _slice(points: np.ndarray) -> float:
-    """Points in descending order of the first column: each adds the volume that those before it do not have.
+    """Points in descending order of the first column: each adds the volume that earlier ones lack.
 
-    All of those are at least as high in the first column, which therefore is only a factor: one dimension less.
+    Earlier points are at least as high in the first column, so that column is only a factor, and
+    the problem loses one dimension.
     """
-    height, base = points[:, 0], points[:, 1:]
+    height = points[:, 0]
+    base = points[:, 1:]
     shared = (_volume(np.minimum(base[:i], base[i])) for i in range(len(base)))
     return float(sum(h * (own - both) for h, own, both in zip(height, base.prod(axis=1), shared)))
 
@@ -76,7 +78,8 @@ class Free:
         """The rest once a point [M] is chosen, and the volume that the point took."""
         point = point.astype(self.boxes.dtype, copy=False)
         touched = (self.boxes[0] < point[:, None]).all(axis=0)
-        cut, pieces = self.boxes[:, :, touched], [self.boxes[:, :, ~touched]]
+        cut = self.boxes[:, :, touched]
+        pieces = [self.boxes[:, :, ~touched]]
         for m, value in enumerate(point):
             beyond = cut[:, :, cut[1, m] > value]
             beyond[0, m] = value
@@ -85,7 +88,7 @@ class Free:
         return Free(np.concatenate(pieces, axis=2)), float((cut[1] - cut[0]).prod(axis=0).sum())
 
     def gains(self, points: np.ndarray) -> np.ndarray:
-        """[n] float64: by how much each of the points [n, M] would raise the hypervolume."""
+        """[n] float64: the rise of the hypervolume by each of the points [n, M]."""
         points = points.astype(self.boxes.dtype, copy=False)
         gains = np.empty(len(points))
         lower, upper = self.boxes

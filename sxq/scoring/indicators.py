@@ -4,8 +4,8 @@ The first group judges points: an answer is [n, M], larger is better in every co
 another form into such points. Without `scale`, answers are points already; `on_scores(...)` reads the
 scores of explanations, `on_paper_scale(edges)` their raw values in the way the published figures are drawn.
 For several targets take the mean over the targets; a union of answers is taken per target.
-No points are a front too, [0, M] or a plain []: an empty answer gets the worst value (its mean is NaN), and what
-is measured against an empty union, or against nothing examined, is NaN, without a warning.
+An empty answer, [0, M] or a plain [], gets the worst value; its mean is NaN. Everything measured
+against an empty union, or when nothing was examined, is NaN without a warning.
 
     nipf, nigd, nms                Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
                                    equations 9, 10 and 11
@@ -99,8 +99,9 @@ def nigd(answer: Any, union: Any, k: int = 10, scale: Scale = np.asarray) -> flo
     """Normalised inverted generational distance, smaller is better (equation 10).
 
     nIGD(A) = 1 / (k |Phi|) sum over phi, G' in top_k(phi) of min over G in A of |phi(G) - phi(G')|: for every
-    measure the mean distance to the k largest values in the union of all compared answers, of equal vectors
-    one. A union of fewer than k points is taken whole. NaN for an empty union; else infinite for an empty answer.
+    measure the mean distance to the k largest values in the union of all compared answers, in which
+    equal vectors count once. A union of fewer than k points is used completely. NaN for an empty
+    union; otherwise infinite for an empty answer.
     """
     points = _points(answer, scale)
     reference = np.unique(_points(union, scale), axis=0)
@@ -176,7 +177,7 @@ def stability(answers: Sequence[Iterable[Iterable[tuple[Any, Any]]]]) -> Stabili
 
 
 def _matched(a: list[Edges], b: list[Edges]) -> float:
-    """Every member of either answer with its most similar counterpart, the mean."""
+    """The mean similarity of every member of either answer to its most similar counterpart."""
     if not a or not b:
         return float(len(a) == len(b))
     nearest = [
@@ -217,8 +218,9 @@ def agreement(
 ) -> Agreement:
     """Edge precision and recall of an answer against a ground truth, such as the motif of BA-Shapes.
 
-    On an undirected graph the truth names both directions of an edge, as `explanation.edges` does. Of an
-    empty answer precision is NaN, recall and f1 are 0. Raises InvalidValue for a truth without edges.
+    On an undirected graph the truth has both directions of an edge, as `explanation.edges` has. For
+    an empty answer, precision is NaN, recall and f1 are 0. Raises InvalidValue for a truth without
+    edges.
     """
     members = [frozenset(member) for member in answer]
     true = frozenset(truth)

@@ -3,9 +3,10 @@
 Dominance is judged per target, so the dominance of an answer is the sum over targets of the coverage by its members
 there, and a member adds nothing at another target. Greedy over the union of the fronts therefore takes, for
 every target, the first members of that target's own greedy order; only the merging of the orders is joint.
-Gains fall along each order, so taking the first of each and then always the largest next gain maximises, over
-all ways to share out k places, the sum of what the greedy orders cover. As each order is within 1 - 1/e of the
-best for any number of places (selection.py), the sum is within 1 - 1/e of the best k members with one of each.
+Gains fall along each order. So taking the first of each, and then always the largest next gain,
+gives the largest total coverage of the greedy orders over all ways to share k places. As each order
+is within 1 - 1/e of the best for any number of places (selection.py), the total is within 1 - 1/e
+of the best k members with one of each target.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ Member = tuple[int, int]  # (target, position in its front)
 def choose(covers: Sequence[Cover], k: int) -> list[Member]:
     """At most k members in rank order; k is at least the number of covers with a front.
 
-    First the best of each target, then what gains most: in coverage, then in hypervolume; of equal gains the
-    target that comes first.
+    The best member of each target comes first, then the largest gains: in coverage, then in
+    hypervolume; of equal gains, that of the earlier target.
     """
     if len(covers) == 1:
         return [(0, place) for place in selection.coverage(covers[0], k)]

@@ -1,8 +1,8 @@
 """The lattice (the paper's updater): the explanatory candidates that one target's verification has found so far.
 
 It keeps the score vectors of all explanatory candidates in order of arrival and, incrementally, their front.
-B(s) and the answer are computed when somebody asks for them: for progress, on a stop, at the end; asking
-changes nothing. Larger is better in every column; the lattice knows neither measures nor graphs.
+B(s) and the answer are computed on demand: for progress, on a stop, at the end; this changes
+nothing. Larger is better in every column; the lattice knows neither measures nor graphs.
 
 The state is one frozen value, replaced in one assignment: a KeyboardInterrupt between any two bytecodes
 leaves the lattice as it was before `add` or as it is after.
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """All that `add` changes."""
+    """Everything that `add` changes."""
 
     front: Front
     arrived: tuple[
@@ -92,7 +92,7 @@ class Lattice:
         candidates = fronts.batch(to_grid(scores), ids, sizes, bits)
         arrived = (*state.arrived, (candidates.ids, candidates.vectors))
         front, thinned = self._advance(state, candidates)
-        # one assignment: all of it, or nothing
+        # one assignment: everything changes, or nothing
         self._state = _State(front, arrived, state.explanatory + len(candidates), thinned)
 
     def _advance(self, state: _State, candidates: Front) -> tuple[Front, bool]:
@@ -126,7 +126,8 @@ class Lattice:
 
     def dominates(self, scores: np.ndarray) -> np.ndarray:
         """[n] bool: which of the scores [n, M] some member of the front dominates."""
-        front, vectors = self._state.front.vectors, to_grid(scores)
+        front = self._state.front.vectors
+        vectors = to_grid(scores)
         if not len(front) or not len(vectors) or (front.max(axis=0) < vectors.min(axis=0)).any():
             return np.zeros(
                 len(vectors), bool
@@ -169,7 +170,7 @@ class Lattice:
         return ids[new], vectors[new]
 
     def answer_of(self, members: Sequence[int] | np.ndarray) -> Answer:
-        """The answer that these candidates make, ids in rank order; of equal vectors the one in the front."""
+        """The answer of these candidates, ids in rank order; for equal vectors, the front's."""
         state = self._state
         ids, vectors = state.everything()
         order = np.argsort(ids)
@@ -190,7 +191,8 @@ class Lattice:
         """The answer of these members: ids [k], grid vectors [k, M]."""
         covered = epsilon_dominates(vectors, cover.vectors, self._epsilon)
         dominance = int(cover.counts[covered.any(axis=0)].sum())
-        # What reaches a vector reaches all below it, so an exact front speaks for everything.
+        # A member that reaches a vector reaches all below it, so the exact front is enough to
+        # check.
         everything = cover.vectors if state.thinned else state.front.vectors
         return Answer(
             members=tuple(members.tolist()),

@@ -6,8 +6,8 @@ Skyline Explanations for Graph Neural Networks", Table 2; the scales of the scor
 linear conciseness and (1 + raw) / 2, one small subgraph 0.1-dominates everything. A new measure is one entry
 and one golden.
 
-Some measures ask the model again (`sampled.py`), at the cost of further inferences. Those that cost too much to
-be weighed against others are *reported* only: measured for the k answers.
+Some measures run the model again (`sampled.py`), at the cost of further inferences. Those that cost
+too much for every candidate are only *reported*: measured for the k answers.
 """
 
 import re
@@ -22,7 +22,7 @@ from sxq.scoring import sampled
 from sxq.scoring.batch import MeasureBatch, Prospect
 
 STEP = 1e-4  # scores are rounded to this before anything compares them; raw values are not
-SLACK = 1e-6  # by which a user's raw value may leave [0, 1] through rounding
+SLACK = 1e-6  # a user's raw value may leave [0, 1] by this, through rounding
 
 # The words that DuckDB reserves: no column can have such a name (duckdb_keywords(), category 'reserved').
 RESERVED = frozenset(
@@ -52,7 +52,7 @@ class Measure:
     # batch -> [n, R]; the raw value is their mean
     samples: Callable[[MeasureBatch], np.ndarray] | None = None
     reported: bool = False  # measured for the k answers only: no objective, no condition
-    plain: bool = False  # needs no more than a Prospect says
+    plain: bool = False  # needs only the fields of a Prospect
     # batch -> [n], an upper bound of the score, known before any inference on the candidates; None: 1
     ceiling: Callable[[MeasureBatch], np.ndarray] | None = None
 
@@ -200,7 +200,7 @@ MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _ENTRIES
 
 
 class Objective(str):
-    """The default of a generator's option that names what to search by: `mean`, or a measure of the query."""
+    """The default of an option that names an objective: `mean`, or a measure of the query."""
 
 
 def resolve(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
@@ -229,7 +229,7 @@ def evaluate(
 def ceilings(
     measures: Sequence[Measure], batch: MeasureBatch, resolution: float = 0.01
 ) -> np.ndarray:
-    """Scores [n, M] that `evaluate` will not exceed, known before the model is asked: reads no p_kept, no p_removed."""
+    """Upper bounds [n, M] of the scores of `evaluate`, without p_kept and p_removed."""
     ones = np.ones(len(batch.bits))
     return _rounded(
         [measure.ceiling(batch) if measure.ceiling else ones for measure in measures], resolution
@@ -244,7 +244,7 @@ def _rounded(scores: Sequence[np.ndarray], resolution: float) -> np.ndarray:
 
 
 def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Columns [n] as [n, M]; a third of the time of np.stack, for a few hundred rows."""
+    """Columns [n] as [n, M]; takes a third of the time of np.stack for a few hundred rows."""
     table = np.empty((len(columns[0]), len(columns)))
     for place, column in enumerate(columns):
         table[:, place] = column

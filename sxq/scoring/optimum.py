@@ -1,9 +1,10 @@
 """The k members that cover most, by exact search; greedy is within 1 - 1/e of them.
 
-Branch and bound on maximum coverage: the member of largest gain is taken, or never. What k members can still reach
-is bounded by the k largest gains (they only shrink) and by everything uncovered. Exponential in the worst case, so
-the steps are counted; the best found so far covers at least as much as greedy's, and the caller learns whether it
-is proven to be the optimum.
+Branch and bound on maximum coverage: each step takes the member of largest gain, or excludes it.
+The k largest gains (they only shrink) and everything uncovered bound the coverage that k members
+can still reach. The search is exponential in the worst case, so its steps are limited. The best
+answer so far covers at least as much as greedy's, and the caller learns whether it is proven to be
+the optimum.
 """
 
 from bitarray import bitarray
@@ -24,7 +25,7 @@ def optimum(cover: Cover, k: int, steps: int = STEPS) -> tuple[list[int], bool]:
 
 
 def _undominated(cover: Cover) -> list[int]:
-    """Positions of members whose B is no subset of another's; of equal ones the first."""
+    """Positions of members whose B is not a subset of another's; the first of equals."""
     kept: list[int] = []
     for member in sorted(
         range(len(cover.bits)), key=lambda member: -cover.weigh(cover.bits[member])
@@ -38,7 +39,9 @@ class _Search:
     """The best found so far, and the steps left."""
 
     def __init__(self, cover: Cover, start: list[int], steps: int):
-        self.cover, self.best, self.steps = cover, start, steps
+        self.cover = cover
+        self.best = start
+        self.steps = steps
         self.covered = selection.dominance(cover, start)
 
     def branch(
@@ -59,9 +62,11 @@ class _Search:
                 <= self.covered
             ):
                 return
-            gain, member = gains[0][0], -gains[0][1]
+            gain = gains[0][0]
+            member = -gains[0][1]
             left = [-other for _, other in gains[1:]]
             taken = [*chosen, member]
             if covered + gain > self.covered:
-                self.best, self.covered = taken, covered + gain
+                self.best = taken
+                self.covered = covered + gain
             self.branch(taken, uncovered & ~self.cover.bits[member], covered + gain, left, k - 1)

@@ -1,8 +1,8 @@
-"""Measures by sampling: the worth of a candidate in many random surroundings. Each asks the model again.
+"""Measures by sampling: the worth of a candidate in many random surroundings. They run the model.
 
 Every function maps a `MeasureBatch` of n candidates to samples [n, R]; the measure is their mean, and their
-spread gives its standard error. The random surroundings depend on the seed and the target alone: all
-candidates are judged by the same ones, whatever batches they come in.
+spread gives its standard error. The random surroundings depend only on the seed and the target, so
+all candidates are judged by the same ones, however they are batched.
 
 `batch.infer` always runs both graphs, the units alone and G without them, so a sample that needs one of them
 costs two inferences; p is the probability of the predicted class c.
@@ -30,7 +30,7 @@ SHARE = 0.05  # of the units outside G_s that a context lacks
 
 
 def shapley(batch: MeasureBatch) -> np.ndarray:
-    """[n, ORDERS] marginal gains p(S + G_s) - p(S): S is what precedes G_s in a random order of the players.
+    """[n, ORDERS] marginal gains p(S + G_s) - p(S), S being before G_s in a random order.
 
     Players are G_s and the field's units outside it. A random order is a random time for each: S are the
     units whose time is before that of G_s. The times of G_s are stratified: less variance, the same mean.

@@ -1,11 +1,11 @@
-"""Which k members of the front to show.
+"""Chooses k members of the front.
 
 `coverage` is the engine's rule: the largest hypervolume among k members that cover nearly as much as any k
 members could. If a <= b then B(a) is a subset of B(b), so some optimal k-set of *all* candidates lies on an exact
 front, and `greedy` is within 1 - 1/e of it (Nemhauser, Wolsey, Fisher 1978; lazy evaluation: Minoux 1978). The
-answer covers at least ENOUGH of a proven upper bound of the optimum or, where greedy itself is not known to, as much
-as greedy: hence never below 1 - 1/e.
-`swap` is the streaming rule of Qiu et al., Procedure 1 (updateSX), kept for comparison.
+answer covers at least ENOUGH of a proven upper bound of the optimum. If greedy is not known to
+reach that, it covers as much as greedy, so never less than 1 - 1/e of the optimum. `swap` is the
+streaming rule of Qiu et al., Procedure 1 (updateSX), kept for comparison.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from sxq.scoring.cover import Cover
 from sxq.scoring.dominance import GRID, at_least, epsilon_dominates, records
 from sxq.scoring.hypervolume import Free
 
-ENOUGH = 0.95  # of the most that k members could cover; the rest of the choice is for hypervolume
+ENOUGH = 0.95  # share of the possible coverage that is required; beyond it, hypervolume decides
 SWAPPED = 16  # largest answer whose members are exchanged one by one, at a cost of k^2 cuts of the free space
 
 
@@ -29,7 +29,7 @@ def coverage(cover: Cover, k: int) -> list[int]:
 
 
 def ranked(cover: Cover, members: list[int]) -> list[int]:
-    """The members in rank order: what covers most first, then what shows most of the trade-off."""
+    """The members in rank order: the largest gains in coverage first, then in hypervolume."""
     chosen = sorted(members)
     own = replace(
         cover, front=cover.front[chosen], bits=tuple(cover.bits[member] for member in chosen)
@@ -44,7 +44,8 @@ def ordered(cover: Cover, k: int) -> list[int]:
 
 def least(cover: Cover, order: list[int], k: int) -> float:
     """The least DS that an answer of k members must have, given greedy's order."""
-    covered, everything = dominance(cover, order), int(cover.counts.sum())
+    covered = dominance(cover, order)
+    everything = int(cover.counts.sum())
     return min(covered, ENOUGH * (everything if covered == everything else bound(cover, order, k)))
 
 
@@ -54,9 +55,10 @@ def dominance(cover: Cover, members: list[int]) -> int:
 
 
 def bound(cover: Cover, order: list[int], k: int) -> int:
-    """An upper bound of DS for k members: the DS of any set of members plus the k largest gains over it.
+    """An upper bound of DS for k members: the DS of any set plus the k largest gains over it.
 
-    Least over the prefixes of greedy's order (Nemhauser, Wolsey, Fisher 1978, for monotone submodular functions).
+    The smallest such bound over the prefixes of greedy's order (Nemhauser, Wolsey, Fisher 1978, for
+    monotone submodular functions).
     """
     best = int(cover.counts.sum())
     for prefix in range(len(order) + 1):
@@ -76,8 +78,8 @@ def _union(cover: Cover, members: list[int]):
 def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
     """The members of large hypervolume that cover at least `floor`.
 
-    They are as few of greedy's first members as that takes (0, 1, 2, 4, ...), filled up by hypervolume, then
-    exchanged one by one.
+    They start with as few of greedy's first members as possible (0, 1, 2, 4, ...), are filled up by
+    hypervolume, and are then exchanged one by one.
     """
     for kept in [0, *(1 << i for i in range(len(order).bit_length())), len(order)]:
         chosen = fill(cover.front, order[:kept], k)
@@ -87,7 +89,7 @@ def _widest(cover: Cover, order: list[int], floor: float, k: int) -> list[int]:
 
 
 def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
-    """The members, each in turn replaced by a member that adds more hypervolume, until there is none.
+    """The members, each in turn replaced by one that adds more hypervolume, until none does.
 
     The hypervolume that a newcomer adds to all of them bounds its gain by an exchange, so only the largest are tried.
     """
@@ -197,7 +199,7 @@ def swap(arrived: np.ndarray, epsilon: int, k: int) -> list[int]:
 
 
 def _loser(members: dict[int, np.ndarray], seen: int) -> int:
-    """The one of k members and a newcomer (the last) that leaves, once `seen` vectors have arrived (lines 8 and 9)."""
+    """Which of k members and a newcomer (last) leaves, after `seen` vectors (lines 8 and 9)."""
     covered = np.stack(list(members.values()))[:, :seen]
     weakest = int(np.count_nonzero(covered[:-1], axis=1).argmin())
     before = np.count_nonzero(covered[:-1].any(axis=0))

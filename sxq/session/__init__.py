@@ -1,7 +1,7 @@
-"""What a connection holds, and one module for each kind of statement, named by its verb.
+"""The state of a connection, and one module for each kind of statement, named by its verb.
 
 context             `Session`: store, registry, settings, lock, stop flag, report, last result
-registry            `Registry`: graphs, models, measures and what was learned, by name
+registry            `Registry`: graphs, models, measures and learned attributors, by name
 registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
@@ -9,7 +9,7 @@ explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
-sql                 everything that is DuckDB's
+sql                 statements of DuckDB
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now
 lock                one thing at a time, whichever thread asks

@@ -13,7 +13,7 @@ COLUMNS = ("query_id", "target", "rank", "explanation_id", "difference", "verdic
 def audit(session: Session, statement: st.Audit) -> Table:
     """One row for each explanation of a query, or of all: the largest difference, and a verdict.
 
-    Raises InvalidValue where there is no such query, ModelDetached where a model's code is not at hand.
+    Raises InvalidValue if there is no such query, ModelDetached if the code of a model is missing.
     """
     rows = []
     stored = session.store.stored_explanations(statement.query_id)

@@ -29,7 +29,7 @@ class ExplainQuery:
         few = query.top(3).run()
         many = query.top(20).seed(1).run()
 
-    `str(query)` is its text in the language. Values are checked when it runs, as those of a text are.
+    `str(query)` is its text in the language. Values are checked when it runs, as in a text.
     """
 
     _run: Callable[[st.Statement], Table]  # `Connection.run`
@@ -57,7 +57,7 @@ class ExplainQuery:
         return self._with(where=(*self._given("where"), *map(_condition, conditions)))
 
     def directed(self) -> "ExplainQuery":
-        """EDGES DIRECTED: explain by directed edges, also where the graph is undirected."""
+        """EDGES DIRECTED: explain by directed edges, even on an undirected graph."""
         return self._with(directed=True)
 
     def diversify(self, alpha: float | None = None) -> "ExplainQuery":
@@ -77,11 +77,11 @@ class ExplainQuery:
         return self._with(epsilon=plain(epsilon))
 
     def budget(self, candidates: int) -> "ExplainQuery":
-        """BUDGET n CANDIDATES: at most so many distinct candidates verified per target."""
+        """BUDGET n CANDIDATES: verify at most n distinct candidates per target."""
         return self._with(budget=plain(candidates))
 
     def within(self, seconds: float) -> "ExplainQuery":
-        """WITHIN t SECONDS, for the whole query; the answer is what was found by then."""
+        """WITHIN t SECONDS, for the whole query; the answer is chosen from the candidates found."""
         return self._with(within=plain(seconds))
 
     def seed(self, seed: int) -> "ExplainQuery":
@@ -97,7 +97,7 @@ class ExplainQuery:
         return cast(Result, self._run(self.statement))
 
     def plan(self) -> Table:
-        """PLAN EXPLAIN: the plan, which does not run; `print` it."""
+        """PLAN EXPLAIN: the plan, without running it; `print` it."""
         return self._run(st.PlanExplain(self.statement))
 
     def profile(self) -> Table:
@@ -129,7 +129,7 @@ def start(
     kind: str,
     **targets: Any,
 ) -> ExplainQuery:
-    """The start of a query, by exactly one of the `targets` of `Connection.explain`.
+    """The start of a query with exactly one of the `targets` of `Connection.explain`.
 
     run  runs a statement, as `Connection.run` does
 
@@ -143,7 +143,7 @@ def start(
         )
     if kind not in KINDS:
         raise InvalidValue(
-            f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}: what the query finds"
+            f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}, the kind of query's keys"
         )
     ((name, value),) = given.items()
     if name == "query":
@@ -178,5 +178,5 @@ def _condition(condition: Where) -> st.Condition:
 
 
 def plain(value: Any) -> Any:
-    """A scalar or an array of numpy or torch as Python's own."""
+    """A scalar or an array of numpy or torch as a Python value."""
     return value.tolist() if hasattr(value, "tolist") else value

@@ -35,17 +35,17 @@ class Settings(Mapping[str, Any]):
 
 @dataclass(eq=False, kw_only=True)
 class Session:
-    """What a connection holds. It is made whole by `open` and handed to every statement."""
+    """The state of a connection. `open` makes it complete; every statement gets it."""
 
     store: Store
     settings: Settings
     registry: Registry  # everything that a statement can name
     lock: ConnectionLock  # held while a statement runs
     report: Callable[[Any], None] | None  # called while long statements run
-    last: Result | None = None  # the result of the last EXPLAIN, also of one that was cut short
+    last: Result | None = None  # the result of the last EXPLAIN, even if it was cut short
     # Plain flags without a lock, so that a signal handler may read and set them.
-    running: bool = False  # a script runs
-    stopping: bool = False  # the script that runs shall stop
+    running: bool = False  # a script is running
+    stopping: bool = False  # the running script shall stop
 
     @classmethod
     def open(
@@ -63,16 +63,16 @@ class Session:
         )
 
     def should_stop(self) -> bool:
-        """Whether the script that runs shall stop: what the rooms below are given to ask."""
+        """Whether the running script shall stop; long work in other rooms calls this."""
         return self.stopping
 
     def say(self, line: str) -> None:
-        """Report a line of text, where somebody listens."""
+        """Report a line of text, if there is a `report`."""
         if self.report:
             self.report(line)
 
     def interrupt(self) -> bool:
-        """Ask the running script to stop, from any thread; False where none runs."""
+        """Ask the running script to stop, from any thread; False if none runs."""
         self.store.require_own_process()
         if self.running:
             self.stopping = True

@@ -1,4 +1,4 @@
-"""CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: the statements that define what queries name and run with."""
+"""CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -163,7 +163,7 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
 
 
 def _data_set(name: str, options: dict[str, Any], collection: bool) -> Any:
-    """A generated data set, whose options are used up, or one of PyG's."""
+    """A generated data set, which takes its options, or one of PyG's."""
     made = generate(name, options.get("seed", 0), options.get("graphs"))
     if made is not None and isinstance(made, GraphSet) == collection:
         options.clear()
@@ -181,7 +181,7 @@ def _fetch(session: Session, query: st.Subquery):
 def _add_model(
     session: Session, statement, module, spec, accuracy: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Register a model of a named architecture; the facts that the statement answers with."""
+    """Register a model of a named architecture; returns the facts that the statement shows."""
     entry = session.registry.models.add(
         statement.name,
         module,
@@ -204,7 +204,7 @@ def _one_row(facts: Mapping[str, Any]) -> Table:
 
 
 def _may_write(session: Session, what: str) -> None:
-    """Refuse inside the user's open transaction; a read-only database keeps definitions in memory."""
+    """Refuse inside the user's open transaction; a read-only database defines in memory only."""
     if not session.store.read_only:
         session.store.require_writable(what)
 

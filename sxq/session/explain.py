@@ -1,11 +1,11 @@
 """EXPLAIN, from its statement to a stored result, in the four steps that `Connection` takes.
 
-    plan      the sub-query of the targets runs, and `planning.plan` makes a plan of it all
+    plan      the sub-query of the targets runs, and `planning.plan` makes the plan
     run       the query is written as pending; `execution.run` will yield a report for each target
     save      each report is committed as it comes
     result    the query is finished in the store, and the caller gets a `Result`
 
-`show_plan` is PLAN EXPLAIN, `show_profile` what PROFILE EXPLAIN adds to a run.
+`show_plan` runs PLAN EXPLAIN; `show_profile` shows the profile of a run for PROFILE EXPLAIN.
 """
 
 import time
@@ -57,7 +57,7 @@ class SavedReports:
 
 
 def plan(session: Session, statement: st.Explain) -> PlannedQuery:
-    """Plan a statement that will run; sizing its fields stops when WITHIN has passed or a stop is wanted."""
+    """Plan a statement that will run; measuring its fields ends with WITHIN or an interrupt."""
     started = time.perf_counter()
     if statement.into or not session.store.read_only:
         session.store.require_writable("INTO" if statement.into else "EXPLAIN")
@@ -88,7 +88,7 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
-    """Commit each report as it comes. Wherever an interrupt strikes, what was found is saved first.
+    """Commit each report as it comes. On an interrupt, finished reports are saved first.
 
     A second interrupt aborts.
     """
@@ -99,10 +99,10 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
     while running_on or unsaved:
         try:
             if running_on and (report := next(running.reports, None)) is not None:
-                reports.append(replace(report, kept=()))  # they are many, and the store has them
+                reports.append(replace(report, kept=()))  # they are many, and stored
                 unsaved.append(report)
                 if not report.reached:
-                    continue  # there may be hundreds, all at once: they are stored together
+                    continue  # hundreds may come at once: they are stored together
             else:
                 running_on = False
             clock = time.perf_counter()
@@ -118,7 +118,7 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
 
 
 def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
-    """Finish the query in the store and make its result; raises what cut the run short."""
+    """Finish the query in the store and make its result; raises an error that cut the run short."""
     query = running.query
     found = Result(
         saved.reports,
@@ -138,7 +138,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
 
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
-    """PLAN EXPLAIN: the plan of a statement; of the statement only its sub-query runs."""
+    """PLAN EXPLAIN: the plan of a statement, of which only the sub-query runs."""
     made, _ = _planned(session, statement, late=lambda within: False)
     return PlanText(str(made))
 
@@ -149,7 +149,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
     rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
     pruned = sum(report.pruned for report in found.targets)
-    if estimates := seconds.pop("Estimate", None):  # the model runs while a generator waits
+    if estimates := seconds.pop("Estimate", None):  # the model ran while a generator waited
         seconds["Generate"] += f", estimates {estimates}"
     missing = ""
     if reasons := profile.missing.most_common():
@@ -249,7 +249,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
 
 
 def _save_first(session: Session, query_id: int | None, reports: list[TargetReport]) -> int:
-    """Store the first of some reports; how many. Targets that were not reached are stored together."""
+    """Store the first reports; returns how many. Targets not reached are stored together."""
     unreached = list(takewhile(lambda report: not report.reached, reports))
     if query_id is not None and unreached:
         session.store.save_unreached(query_id, unreached)
@@ -274,13 +274,13 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
 
 
 def _columns(session: Session, plan: Plan) -> dict[str, str]:
-    """Columns by measure: the objectives, those that are always measured, and those that are reported."""
+    """Columns by measure: the objectives, the measures always taken, and the reported ones."""
     measures = session.registry.measures
     names = dict.fromkeys([*plan.find(Rank).measures, "fdl+", "fdl-", "conc"])
     shown = {name: measures[name].column for name in names}
     for name in plan.find(Choose).report:
         shown |= measures[name].columns
-    # The size is a column of every result already.
+    # The size is already a column of every result.
     return {name: column for name, column in shown.items() if name != "size"}
 
 

@@ -1,4 +1,4 @@
-"""What generators need beside their options, by name: pre-trained attributors and registered PyG explainers."""
+"""Inputs of generators, by name: pre-trained attributors and registered PyG explainers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,12 +15,12 @@ class LearnedInputs:
     def __init__(self, store: Store):
         self._store = store
         self._refines: dict[str, tuple[Any, str]] = {}  # attributors, and the name of their model
-        self._ids: dict[str, int] = {}  # of those, where they are stored
-        # How to make each explainer, and whether it masks nodes.
+        self._ids: dict[str, int] = {}  # their ids, if they are stored
+        # The function that makes each explainer, and whether the explainer masks nodes.
         self.explainers: dict[str, tuple[Callable, bool]] = {}
 
     def models(self) -> dict[str, str]:
-        """The model of each set of attributors, by name; one that was replaced since is marked so."""
+        """The model of each set of attributors, by name; a model replaced since then is marked."""
         live = {row.model_id for row in self._store.models()}
         stored = {
             row.name: row.model if row.model_id in live else f"{row.model} (replaced)"
@@ -40,7 +40,7 @@ class LearnedInputs:
         model_id: int | None,
         graph_id: int | None,
     ) -> None:
-        """Keep pre-trained attributors for a model, with their saliency; stored where the database can be written."""
+        """Keep attributors of a model, with their saliency; in the store if it can be written."""
         weights, own = engine.refine().to_bytes(pretrained)
         if not self._store.read_only:
             assert model_id is not None and graph_id is not None, "what can be written has ids"
@@ -65,13 +65,13 @@ class LearnedInputs:
         self._refines.pop(name, None)
 
     def refresh(self, ids: Mapping[str, int]) -> None:
-        """Forget attributors that the store no longer has under their names, by the `ids` of today's names."""
+        """Forget attributors that the store no longer has under their names, given its `ids`."""
         for name in list(self._refines):
             if ids.get(name) != self._ids[name]:
                 del self._refines[name]
 
     def forget(self) -> None:
-        """Forget all attributors in memory: a model changed, and the store says what is left."""
+        """Forget all attributors in memory: a model changed, and the store has the valid ones."""
         self._refines.clear()
 
     def add_explainer(self, name: str, make: Callable, node_mask: bool) -> None:

@@ -1,4 +1,4 @@
-"""The lock of a connection, which does one thing at a time, whichever thread asks.
+"""The lock of a connection: it does one thing at a time, for all threads.
 
 `locked` marks the methods of `Connection` that use the database or change what is registered.
 """
@@ -21,7 +21,7 @@ class ConnectionLock:
         self.thread: int | None = None
 
     def require_none_of_mine(self, name: str) -> None:
-        """Raise ConnectionBusy where this thread holds the lock: it would wait for itself."""
+        """Raise ConnectionBusy if this thread holds the lock: it would wait for itself."""
         if self.lock.locked() and self.thread == threading.get_ident():
             raise ConnectionBusy(
                 f"{name} was called from inside a statement of the same connection (by a report, a"
@@ -30,10 +30,10 @@ class ConnectionLock:
 
 
 def locked(method: Method) -> Method:
-    """Make a method of a connection wait until no other one runs; it holds its `Session` as `session`.
+    """Make a method of a connection, which has a `session`, wait until no other method runs.
 
     Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
-    wait: nobody there would release the lock. Ctrl-C ends the wait.
+    wait, because no thread there would release the lock. Ctrl-C ends the wait.
     """
 
     @wraps(method)

@@ -1,4 +1,4 @@
-"""Graphs and collections by name; one that only the store holds is loaded when first asked for."""
+"""Graphs and collections by name; a graph that only the store has is loaded on first use."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -13,13 +13,13 @@ from sxq.storage import Store
 class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     """Every graph and collection by its name.
 
-    renewed  called with a name that stands for other content from now on, or for none
+    renewed  called with a name that from now on has other content, or none
     """
 
     def __init__(self, store: Store, renewed: Callable[[str], None]):
         self._store = store
         self._renewed = renewed
-        # With their ids; None where nothing is stored.
+        # With their ids; None if nothing is stored.
         self._held: dict[str, tuple[Graph | GraphSet, int | None]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -48,7 +48,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         return found
 
     def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
-        """Keep a graph or a collection under a name, and store it where the database can be written.
+        """Keep a graph or a collection under a name, and store it if the database can be written.
 
         The same content again is a no-op. Raises NameTaken for other content without `replace`.
         """
@@ -82,7 +82,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self.add(name, graphs, replace)
 
     def refresh(self, ids: Mapping[str, int]) -> None:
-        """Forget graphs that the store no longer has under their names, by the `ids` of today's names."""
+        """Forget graphs that the store no longer has under their names, given its `ids`."""
         for name, (_, graph_id) in list(self._held.items()):
             if ids.get(name) != graph_id:
                 self._renewed(name)
@@ -96,24 +96,24 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self._renewed(name)
 
     def rows(self) -> list[Any]:
-        """Every graph as the store lists it, or as it is in memory: both have the same attributes."""
+        """Every graph, from the store or from memory; both have the same attributes."""
         stored = {row.name: row for row in self._store.graphs()}
         memory = {name: _row(name, graph) for name, (graph, _) in self._held.items()}
         return [memory.get(name) or stored[name] for name in self]
 
     def id_of(self, name: str) -> int | None:
-        """The id of a graph by its name, None where nothing is stored."""
-        self[name]  # which finds the id with the graph
+        """The id of a graph by its name; None if nothing is stored."""
+        self[name]  # loads the graph, and with it the id
         return self._held[name][1]
 
     def name_of(self, graph_id: int) -> str:
-        """The name that stands for a stored graph now."""
+        """The present name of a stored graph."""
         return next(
             (row.name for row in self._store.graphs() if row.graph_id == graph_id), "(dropped)"
         )
 
     def stored(self, graph_id: int) -> Graph | GraphSet:
-        """A graph by its id, whatever its name stands for now."""
+        """A graph by its id, even if its name now has other content."""
         held = next((graph for graph, held in self._held.values() if held == graph_id), None)
         return held or self._loaded(graph_id)
 

@@ -1,4 +1,4 @@
-"""Models by name; one that only the store holds is built again when first asked for."""
+"""Models by name; a model that only the store has is built again on first use."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from sxq.storage import Store
 
 @dataclass(frozen=True, eq=False)
 class RegisteredModel:
-    """A model at hand: the engine's copy, on one graph."""
+    """A model that is ready to run: the engine's copy, on one graph."""
 
     model: Any  # sxq.models.borrow.Model
-    model_id: int | None  # None where nothing is stored
+    model_id: int | None  # None if nothing is stored
     graph: str
     spec: Mapping[str, Any]
     content_hash: str  # of the module and the meaning of its output
@@ -44,7 +44,7 @@ class RegisteredModels:
         self._graphs = graphs
         self._settings = settings
         self._held: dict[str, RegisteredModel] = {}
-        self._elsewhere: dict[tuple[str, str], Any] = {}  # models on graphs other than their own
+        self._elsewhere: dict[tuple[str, str], Any] = {}  # models on other graphs than their own
 
     def names(self) -> list[str]:
         return sorted({*self._held, *(row.name for row in self._store.models())})
@@ -63,7 +63,7 @@ class RegisteredModels:
     ) -> RegisteredModel:
         """Register a module on a graph.
 
-        `spec` and `weights` are given for named architectures only, which are stored whole.
+        `spec` and `weights` are given only for named architectures, which are stored completely.
         """
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self._graphs)
@@ -93,7 +93,7 @@ class RegisteredModels:
         return self._held[name]
 
     def get(self, name: str, graph: str | None = None) -> RegisteredModel:
-        """A model at hand, on its own graph or another; raises UnknownName, ModelDetached, ModelChanged."""
+        """A ready model, on its own graph or another; UnknownName, ModelDetached, ModelChanged."""
         entry = self._held.get(name) or self._attach(name)
         entry.model.check_unchanged(name)
         if graph is None or graph == entry.graph:
@@ -101,7 +101,7 @@ class RegisteredModels:
         return dataclasses.replace(entry, graph=graph, model=self._transferred(name, entry, graph))
 
     def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
-        """The graph and the model that stored answers refer to, whatever their names stand for now."""
+        """The graph and the model of stored answers, even if their names now have other content."""
         row = self._store.load_model(model_id)
         assert row is not None, "answers refer to models that the store keeps"
         graph = self._graphs.stored(graph_id)
@@ -117,7 +117,7 @@ class RegisteredModels:
         return graph, model
 
     def name_of(self, model: RegisteredModel) -> str:
-        """The name under which a model at hand was registered."""
+        """The name under which a ready model was registered."""
         content = model.model_id, model.content_hash
         return next(
             name
@@ -126,7 +126,7 @@ class RegisteredModels:
         )
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What DESCRIBE MODEL says; of a detached model what the store remembers. Raises UnknownName."""
+        """The facts of DESCRIBE MODEL; for a detached model, from the store. Raises UnknownName."""
         if name not in self.names():
             raise UnknownName("model", name, self.names())
         entry = self._held.get(name)
@@ -154,32 +154,32 @@ class RegisteredModels:
         return {key: value for key, value in facts.items() if value != ""}
 
     def require_free(self, name: str, replace: bool) -> None:
-        """Raise NameTaken before a long training, not after."""
+        """Raise NameTaken if the name is in use: before a long training, not after it."""
         if name in self.names() and not replace:
             raise NameTaken(
                 f"model {name!r} exists; say TRAIN OR REPLACE MODEL, or choose another name"
             )
 
     def drop(self, name: str) -> None:
-        """Free the name of a model; raises UnknownName. What answers refer to stays in the store."""
+        """Free the name of a model; raises UnknownName. Models of stored answers stay stored."""
         known("model", name, dict.fromkeys(self.names()))
         self._store.drop("model", name, if_exists=True)
         self._held.pop(name, None)
 
     def refresh(self, ids: Mapping[str, int]) -> None:
-        """Forget models that the store no longer has under their names, by the `ids` of today's names."""
+        """Forget models that the store no longer has under their names, given its `ids`."""
         gone = [name for name, entry in self._held.items() if ids.get(name) != entry.model_id]
         for name in gone:
             self._elsewhere.clear()
             del self._held[name]
 
     def forget_graph(self, graph: str) -> None:
-        """The name of a graph stands for other content: the models on it are no longer at hand."""
+        """Forget the models on a graph whose name now has other content."""
         self._held = {name: entry for name, entry in self._held.items() if entry.graph != graph}
         self._elsewhere.clear()
 
     def _stored_id(self, name: str, graph_id: int | None, digest: str, replace: bool) -> int | None:
-        """The id of a model whose answers a read-only database holds, None where it holds no such model."""
+        """The id of a model in a read-only database; None if it does not have the model."""
         held = self._held.get(name)
         row = self._store.load_model(name)
         if row and (row.content_hash, row.graph_id) == (digest, graph_id):
@@ -191,7 +191,7 @@ class RegisteredModels:
         return None
 
     def _own_graph(self, model: str) -> str:
-        """The graph of a model that is registered without one: its stored one, else the only one."""
+        """The graph of a model registered without one: the stored one, else the only one."""
         row = self._store.load_model(model)
         names = list(self._graphs)
         if row is not None and self._graphs.name_of(row.graph_id) in names:
@@ -210,7 +210,7 @@ class RegisteredModels:
         if graph not in self._graphs:
             raise ModelError(
                 f"the graph of model {name!r} was dropped or replaced; register or train the model again "
-                f"on a graph that is there, known: {', '.join(self._graphs) or 'none'}"
+                f"on an existing graph; known: {', '.join(self._graphs) or 'none'}"
             )
         model = self._revive(row, self._graphs[graph])
         self._held[name] = RegisteredModel(model, row.model_id, graph, row.spec, row.content_hash)
@@ -229,7 +229,7 @@ class RegisteredModels:
         return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
-        """A model at hand on another graph; found once."""
+        """A ready model on another graph; its facts there are found once."""
         if (name, graph) not in self._elsewhere:
             on = known("graph", graph, self._graphs)
             self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
@@ -237,6 +237,6 @@ class RegisteredModels:
 
 
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a named architecture; dropout does nothing in an explanation."""
+    """The options of a named architecture, without dropout: explanations do not use it."""
     options = (spec.get("architecture") or {}).items()
     return {key: value for key, value in options if key != "dropout" and value != "none"}

@@ -1,6 +1,6 @@
-"""Everything that a statement can name: graphs, models, measures, generators and what was learned.
+"""Everything that a statement can name: graphs, models, measures, generators and attributors.
 
-Each is in memory, or in the store and loaded when first used.
+Each is in memory, or in the store and loaded on first use.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,9 +26,9 @@ class Registry:
         self.measures: dict[str, Measure] = dict(MEASURES)
 
     def refresh(self) -> None:
-        """Forget what another connection to the same file dropped or replaced; it is loaded when next used."""
+        """Forget objects that another connection dropped or replaced; the next use loads them."""
         if self._store.path is None or self._store.read_only:
-            return  # no other connection can change it
+            return  # no other connection can change the database
         ids = self._store.ids()
         self.graphs.refresh(ids["graphs"])
         self.learned.refresh(ids["refines"])
@@ -43,7 +43,7 @@ class Registry:
     def add_measure(
         self, name: str, fn: Callable, larger_is_better: bool, score: Callable | None = None
     ) -> None:
-        """Add a user's measure; raises NameTaken for the name or the column of a built-in one."""
+        """Add a user's measure; raises NameTaken for the name or column of a built-in measure."""
         measure = user_measure(name, fn, larger_is_better, score)
         built_in = {built_in.column for built_in in MEASURES.values()}
         if measure.name in MEASURES or measure.column in built_in:
@@ -51,7 +51,7 @@ class Registry:
         self.measures[measure.name] = measure
 
     def add_refine(self, name: str, model: RegisteredModel, **learned: Any) -> None:
-        """Keep pre-trained attributors for a model at hand; see `LearnedInputs.add`."""
+        """Keep pre-trained attributors for a ready model; see `LearnedInputs.add`."""
         self.learned.add(
             name,
             model=self.models.name_of(model),
@@ -61,7 +61,7 @@ class Registry:
         )
 
     def drop(self, kind: str, name: str, if_exists: bool) -> None:
-        """Free the name of a graph, graphs, a model or a refine; what answers refer to stays in the store."""
+        """Free the name of a graph, graphs, model or refine; data of stored answers stay stored."""
         if if_exists and name not in self._names(kind):
             return
         match kind:
@@ -78,6 +78,6 @@ class Registry:
         return self.models.names() if kind == "model" else self.graphs
 
     def _forget_graph(self, graph: str) -> None:
-        """The name of a graph stands for other content: what depends on it is no longer at hand."""
+        """Forget everything that depends on a graph whose name now has other content."""
         self.models.forget_graph(graph)
         self.learned.forget()

@@ -1,4 +1,4 @@
-"""SHOW and DESCRIBE: everything that queries can name, as tables. They change nothing."""
+"""SHOW and DESCRIBE: tables of everything that queries can name. They change nothing."""
 
 from collections.abc import Callable
 from dataclasses import astuple, fields
@@ -15,7 +15,7 @@ from sxq.values.result import Table
 
 
 def show(session: Session, statement: st.Show) -> Table:
-    """SHOW: one row for each thing of a kind."""
+    """SHOW: one row for each object of a kind."""
     return LISTS[statement.what](session)
 
 

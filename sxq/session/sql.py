@@ -1,4 +1,4 @@
-"""SQL: every statement that is DuckDB's, passed on unchanged."""
+"""SQL: every statement of DuckDB, passed on unchanged."""
 
 from sxq import language
 from sxq.errors import SQLError
@@ -8,10 +8,10 @@ from sxq.values.result import Table
 
 
 def run_sql(session: Session, statement: st.Sql) -> Table:
-    """DuckDB's answer; raises SQLError, or ParseError where a word of sxq's own is misspelt."""
+    """DuckDB's answer; raises SQLError, or ParseError if a word of sxq is misspelt."""
     try:
         found = session.store.execute(statement.sql, language.arguments(statement))
     except SQLError as error:
-        # DuckDB knows none of our words, so that its message would not help with a misspelt one.
+        # DuckDB does not know our words, so its message would not help with a misspelt one.
         raise language.misspelt(statement.sql) or error  # noqa: B904 - the cause stays DuckDB's
     return Table(found.columns, found.rows, found.df)

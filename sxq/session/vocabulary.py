@@ -1,6 +1,6 @@
-"""Every name that a statement may use now: what a shell completes with.
+"""Every name that a statement may use now, for the completion of a shell.
 
-Nothing here imports torch: generators and options stand in tables of their own.
+Nothing here imports torch: generators and options have tables of their own.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Vocabulary:
 
 
 def vocabulary(names, store) -> Vocabulary:
-    """The vocabulary of a registry and a store; inside a failed transaction nothing of the store is known."""
+    """The vocabulary of a registry and a store; in a failed transaction, without the store's."""
     rows = names.graphs.rows()
     found: dict[str, Any] = {
         "graphs": tuple(row.name for row in rows if row.num_graphs is None),

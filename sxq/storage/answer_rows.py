@@ -1,7 +1,8 @@
 """Writing the results of a query: `queries` and `targets` before the run, one target at a time during it.
 
-A target is stored in one transaction, so a killed process leaves every target either whole or pending. Targets that
-the query never reached are stored together: alone, each would take 5 ms and a transaction of its own.
+A target is stored in one transaction, so a killed process leaves every target either whole or
+pending. Targets that the query never reached are stored together: each alone would take a
+transaction and 5 ms.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +48,7 @@ _SAVE_UNREACHED = (
 def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
     """Store a query (its columns by name) and its targets (keys), all pending; return its id.
 
-    Raises StoreError where another connection dropped the graph or the model while the query was planned.
+    Raises StoreError if another connection dropped the graph or the model during planning.
     """
     if not run(
         cursor,

@@ -92,7 +92,7 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
 
 
 def is_collection(cursor: Cursor, graph_id: int) -> bool:
-    """Whether a row of `graphs` is a collection of graphs; raises InvalidValue for an id nobody has."""
+    """Whether a row of `graphs` is a collection; raises InvalidValue for an unknown id."""
     resolve(cursor, _COLLECTION, graph_id)
     return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[
         0

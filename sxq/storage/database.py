@@ -25,7 +25,7 @@ def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnectio
         _check_file(Path(path), read_only)
     connection = _connect(path, read_only)
     try:
-        if path is None:  # it is new: looking for tables would take 10 ms
+        if path is None:  # new: looking for its tables would take 10 ms
             _create_schema(connection)
         else:
             _prepare_schema(connection, read_only)
@@ -49,7 +49,7 @@ def catalog_of(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _check_file(path: Path, read_only: bool) -> None:
-    # DuckDB takes an unknown header for a format whose extension it must download
+    # DuckDB tries to download an extension for a file whose header it does not know
     if path.is_dir():
         raise StoreError(f"{str(path)!r} is a directory; give the path of a database file")
     if not path.parent.is_dir():
@@ -118,7 +118,7 @@ def _check_version(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> N
 
 
 def _create_schema(connection: duckdb.DuckDBPyConnection) -> None:
-    with connection.cursor() as cursor:  # closed without COMMIT, it leaves nothing behind
+    with connection.cursor() as cursor:  # if it closes without COMMIT, it leaves nothing behind
         schema = quote(catalog_of(connection), "sxq")
         cursor.execute("BEGIN")
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")

@@ -1,4 +1,4 @@
-"""Graphs in tables: the columns of a graph out to `graphs`, `nodes`, `edges`, and back bit for bit.
+"""Graphs in tables: a graph is written to `graphs`, `nodes`, `edges` and read back bit for bit.
 
 The values are those of `Graph.columns()`, so that this room need not know the class: edge_index [2, E]
 int64, x [n, d] float32, y [n] int64, split [n] text, edge_weight [E] and edge_attr [E, D] float32, edge_truth [E]
@@ -43,7 +43,7 @@ class GraphRow:
     num_features: int
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
-    num_graphs: int | None = None  # of a collection; None: a single graph
+    num_graphs: int | None = None  # in a collection; None: a single graph
 
 
 def save(
@@ -75,7 +75,8 @@ def save_parts(
 ) -> int:
     """Store the columns of a graph, with further columns of its `row`; return its new id.
 
-    Of a collection also the key of every node's graph, `owner`, and the node's position in there, `local`.
+    A collection also has the key of every node's graph, `owner`, and the node's position in it,
+    `local`.
     """
     (graph_id,) = next_ids(cursor, "graph_ids")
     _save_row(cursor, graph_id, columns, row)

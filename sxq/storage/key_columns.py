@@ -1,7 +1,8 @@
 """Keys in tables: the SQL type that holds the keys of a graph, and the keys read back by it.
 
-The type is stored in the file (`graphs.key_type`, `graphs.graph_key_type`), and anyone may have written the file. So
-the type is never part of SQL: it selects one of the statements below, which are made before any file is opened.
+The type is stored in the file (`graphs.key_type`, `graphs.graph_key_type`), and anyone may have
+written the file. So the type never becomes part of SQL: it selects one of the statements below,
+which are made before any file is opened.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,8 @@ def key_type(keys: Sequence[Any]) -> str:
     kind = type(keys[0]) if keys else int
     if kind is not int:
         return _decimal_type(keys) if kind is Decimal else _TYPES[kind]
-    low, high = min(keys, default=0), max(keys, default=0)
+    low = min(keys, default=0)
+    high = max(keys, default=0)
     if -(2**63) <= low and high < 2**63:
         return "BIGINT"
     if -(2**127) < low and high < 2**127:

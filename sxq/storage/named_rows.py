@@ -1,4 +1,4 @@
-"""The meaning of a name, and the life of a row: one set of rules for graphs, models and attributors.
+"""The meaning of a name and the life of a row: the same rules for graphs, models and attributors.
 
 A name belongs to at most one row whose `dropped_at` is NULL. Registering the same content under it again
 is a no-op; other content needs `replace`. Dropping or replacing frees the name; the row itself stays as
@@ -36,7 +36,7 @@ def claim(
 ) -> int | None:
     """The id of the row that already holds `content` under `name`, or None when the name is now free.
 
-    Raises NameTaken where other content has the name and `replace` is false.
+    Raises NameTaken if other content has the name and `replace` is false.
     """
     live = find(cursor, kind, name)
     same = " AND ".join(f"{column} = ${column}" for column in kind.content)
@@ -125,7 +125,7 @@ def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
 
 
 def _sweep(cursor: Cursor) -> None:
-    """Delete rows without a name that nothing refers to; rows that refer to others go first."""
+    """Delete rows without a name that nothing refers to; referring rows are deleted first."""
     run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
     run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")
     run(

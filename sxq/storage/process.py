@@ -66,7 +66,7 @@ def require_not_inherited(path: str) -> None:
 
 
 def _leave_alone() -> None:
-    """In a forked child: nothing frees the copied connections, not even the end of the interpreter."""
+    """In a forked child, never free the copied connections, not even at the end of the process."""
     for owner in list(_OPEN):
         for connection in owner.connections:
             # this reference is never released

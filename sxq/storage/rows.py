@@ -48,7 +48,7 @@ def insert_arrays(
     cursor: Cursor, sql: str, arrays: Mapping[str, np.ndarray], parameters: Any = None
 ) -> None:
     """Run `sql`, an INSERT that reads the columns `arrays` from `temp.incoming`."""
-    # where the INSERT fails, the rollback of the transaction forgets the arrays
+    # if the INSERT fails, the rollback of the transaction drops the arrays
     cursor.register(
         "incoming", {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     )
@@ -64,7 +64,7 @@ def next_ids(cursor: Cursor, sequence: str, count: int = 1) -> list[int]:
 
 
 def object_array(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """`values` [n] as an object array, whatever they are (numpy would stack rows into a matrix)."""
+    """Any `values` [n] as an object array (numpy would stack rows into a matrix)."""
     array = np.empty(len(values), dtype=object)
     array[:] = list(values)
     return array

@@ -4,12 +4,12 @@
 -- DOUBLE or BLOB. Key columns are VARIANT, which compares and joins with your column as it is; a literal needs
 -- the type (42 and '42' are two keys, a UUID is UUID '...'). *Positions*
 -- 0 .. n-1 index the rows of `data.x`; for a graph registered from a `Data` without keys, key = position.
--- Times are UTC. Nothing here is ever overwritten but the result columns of `queries` and `targets`.
+-- Times are UTC. Only the result columns of `queries` and `targets` are ever updated.
 --
 -- This file is run once, in an empty schema that is the search path.
 
 CREATE TABLE schema_version (
-    version INTEGER NOT NULL          -- of this file; a program that knows another one refuses the database
+    version INTEGER NOT NULL          -- of this file; a program with another version refuses the database
 );
 
 CREATE SEQUENCE graph_ids;
@@ -27,15 +27,15 @@ CREATE TABLE graphs (
     num_edges     BIGINT NOT NULL,    -- directed edges
     num_features  INTEGER NOT NULL,   -- length of nodes.x
     num_classes   INTEGER,            -- distinct labels; NULL without labels
-    num_graphs    BIGINT,             -- graphs of a collection, whose counts are sums; NULL: a graph
-    undirected    BOOLEAN NOT NULL,   -- every edge stands there in both directions
+    num_graphs    BIGINT,             -- graphs in a collection, whose counts are sums; NULL: a single graph
+    undirected    BOOLEAN NOT NULL,   -- every edge is stored in both directions
     key_type      VARCHAR,            -- SQL type of the keys; NULL: they are positions
-    graph_key_type VARCHAR,           -- the same of a collection's graphs; NULL: keys are numbers
+    graph_key_type VARCHAR,           -- the same for the graphs of a collection; NULL: keys are numbers
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
-    parts         VARCHAR[] NOT NULL, -- which of y, split, edge_weight, edge_attr, edge_truth it has
+    parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
     created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
-    dropped_at    TIMESTAMP           -- when the name was dropped or replaced; kept for what refers to it
+    dropped_at    TIMESTAMP           -- when the name was dropped or replaced; the row stays while something refers to it
 );
 
 -- One row per graph of a collection.
@@ -53,8 +53,8 @@ CREATE TABLE graph_members (
 CREATE TABLE nodes (
     graph_id   BIGINT NOT NULL,       -- of graphs
     position   BIGINT NOT NULL,       -- 0 .. num_nodes - 1, through all graphs of a collection
-    node       VARIANT NOT NULL,      -- key, of a collection unique within the graph
-    graph      VARIANT,               -- key of the graph of a collection it is in; NULL: no collection
+    node       VARIANT NOT NULL,      -- key; in a collection, unique within its graph
+    graph      VARIANT,               -- key of its graph in a collection; NULL: no collection
     label      BIGINT,                -- class
     split      VARCHAR,               -- train, val, test or ''
     x          FLOAT[] NOT NULL,      -- features
@@ -72,7 +72,7 @@ CREATE TABLE edges (
     dst_position BIGINT NOT NULL,     -- dst as nodes.position
     weight       FLOAT,               -- edge_weight
     attr         FLOAT[],             -- edge_attr
-    truth        BOOLEAN              -- a ground truth names it (a motif edge of generated data); NULL: unknown
+    truth        BOOLEAN              -- in the ground truth, such as a motif of generated data; NULL: unknown
 );
 
 -- One row per model. Names as in graphs.
@@ -83,7 +83,7 @@ CREATE TABLE models (
     content_hash VARCHAR NOT NULL,    -- of architecture, options and weights
     spec         JSON NOT NULL,       -- architecture, options, output, layers; the class of a foreign module
     weights      BLOB,                -- safetensors; NULL: a foreign module, detached after reopening
-    probe        JSON,                -- always NULL; earlier versions stored logits that nobody read
+    probe        JSON,                -- always NULL; earlier versions stored logits here
     created_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at   TIMESTAMP            -- as in graphs
 );
@@ -92,8 +92,8 @@ CREATE TABLE models (
 CREATE TABLE refines (
     refine_id    BIGINT PRIMARY KEY,  -- allotted once, never used again
     name         VARCHAR NOT NULL,    -- the user's
-    model_id     BIGINT NOT NULL,     -- of models: what they explain
-    graph_id     BIGINT NOT NULL,     -- of graphs: what they learned from
+    model_id     BIGINT NOT NULL,     -- of models: the model they explain
+    graph_id     BIGINT NOT NULL,     -- of graphs: the graph they learned from
     content_hash VARCHAR NOT NULL,    -- of weights and spec
     spec         JSON NOT NULL,       -- sizes, options, targets learned from, losses of the epochs, versions
     weights      BLOB NOT NULL,       -- safetensors
@@ -101,11 +101,11 @@ CREATE TABLE refines (
     dropped_at   TIMESTAMP            -- as in graphs
 );
 
--- What attributors think of every edge they learned from: the global view of a model, class by class.
+-- The saliency that attributors give to every edge they learned from: the global view of a model, class by class.
 CREATE TABLE saliency (
     refine_id BIGINT NOT NULL,        -- of refines
     target    VARIANT NOT NULL,       -- key of the graph of a collection, or of the node whose field it is
-    class     INTEGER NOT NULL,       -- that the model predicts for the target; its attributor was asked
+    class     INTEGER NOT NULL,       -- the model's prediction for the target; the attributor of this class was used
     edge      BIGINT NOT NULL,        -- of edges
     saliency  DOUBLE NOT NULL         -- probability that the edge matters to that class, 0 to 1
 );
@@ -124,7 +124,7 @@ CREATE TABLE queries (
     device     VARCHAR NOT NULL,      -- where the model ran: cpu, cuda
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
     started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
-    seconds    DOUBLE,                -- NULL while it runs, and for ever when its process was killed
+    seconds    DOUBLE,                -- NULL while it runs, and for ever if its process was killed
     complete   BOOLEAN                -- every generator of every target came to its end, leaving nothing out for lack
                                       -- of budget
 );
@@ -140,18 +140,18 @@ CREATE TABLE targets (
     p_empty          DOUBLE,           -- p(c) without any candidate edge
     self_sufficient  BOOLEAN,          -- the model predicts c without any edge, so "factual" is weak evidence
     field_size       BIGINT,           -- candidate units in the receptive field
-    hops             INTEGER,          -- depth of the receptive field; of a graph its onion layers
+    hops             INTEGER,          -- depth of the receptive field; for a graph, its onion layers
     candidates       BIGINT,           -- distinct candidates verified
-    pruned           BIGINT,           -- distinct candidates not verified: whatever the model says, they are dominated
-    explanatory      BIGINT,           -- of these, factual or counterfactual (and admitted by WHERE)
-    front            BIGINT,           -- exact Pareto set of the explanatory ones
+    pruned           BIGINT,           -- distinct candidates not verified, because they are dominated whatever the model says
+    explanatory      BIGINT,           -- verified candidates that are factual or counterfactual (and admitted by WHERE)
+    front            BIGINT,           -- size of the exact Pareto set of the explanatory ones
     dominance        BIGINT,           -- explanatory candidates that the answer epsilon-dominates
     coverage         DOUBLE,           -- dominance / explanatory
     epsilon_achieved DOUBLE,           -- smallest epsilon at which the answer covers everything
     hypervolume      DOUBLE,           -- volume that the answer's scores dominate above 0, in their own measures
     complete         BOOLEAN,          -- every generator came to its end, leaving nothing out for lack of budget
     seconds          DOUBLE,           -- time spent on this target
-    note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are where logits are too large for 1e-5
+    note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are if logits are too large for 1e-5
     PRIMARY KEY (query_id, ordinal)
 );
 
@@ -160,20 +160,20 @@ CREATE TABLE explanations (
     explanation_id BIGINT PRIMARY KEY, -- unique across queries
     query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
-    rank           INTEGER NOT NULL,  -- from 1; of a joint answer through all its targets
+    rank           INTEGER NOT NULL,  -- from 1; in a joint answer, counted across all its targets
     size           BIGINT NOT NULL,   -- units: pairs on undirected graphs, directed edges otherwise
     num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
     counterfactual BOOLEAN NOT NULL,  -- removing it changes the prediction
-    tie            BOOLEAN NOT NULL,  -- a top-two margin below 1e-5, or below what float32 tells of logits so large, stood behind one of the two
-    generator      VARCHAR NOT NULL,  -- who proposed it
-    dominance      BIGINT NOT NULL,   -- explanatory candidates it epsilon-dominates
-    fdl_plus       DOUBLE,            -- raw measure; NULL where the query did not ask for it
+    tie            BOOLEAN NOT NULL,  -- one of the two rests on a top-two margin below 1e-5, or below the resolution of float32 for logits so large
+    generator      VARCHAR NOT NULL,  -- the generator that proposed it
+    dominance      BIGINT NOT NULL,   -- explanatory candidates that it epsilon-dominates
+    fdl_plus       DOUBLE,            -- raw measure; NULL if the query did not ask for it
     fdl_minus      DOUBLE,            -- raw measure
     conc           DOUBLE,            -- raw measure
-    raw            MAP(VARCHAR, DOUBLE) NOT NULL, -- every measure: raw['fdl+'], the literature's value; of
-                                      -- sampled ones the standard error, raw['rfdl+ se']
-    scores         MAP(VARCHAR, DOUBLE) NOT NULL  -- what was compared: larger is better, in (0, 1]
+    raw            MAP(VARCHAR, DOUBLE) NOT NULL, -- the literature's value of every measure: raw['fdl+'];
+                                      -- for sampled ones also the standard error: raw['rfdl+ se']
+    scores         MAP(VARCHAR, DOUBLE) NOT NULL  -- the values that were compared: larger is better, in (0, 1]
 );
 
 -- One row per directed edge of an explanation.
@@ -189,18 +189,18 @@ CREATE TABLE candidates (
     target         VARIANT NOT NULL,  -- key
     candidate      BIGINT NOT NULL,   -- number within the target, in the order of verification
     parent         BIGINT,            -- the candidate it was made from
-    edited_src     VARIANT,           -- the unit that was taken from the parent or added to it, by key
-    edited_dst     VARIANT,           -- the other end of that unit
-    generator      VARCHAR,           -- who proposed it
+    edited_src     VARIANT,           -- key of one end of the unit that was removed from the parent or added to it
+    edited_dst     VARIANT,           -- key of its other end
+    generator      VARCHAR,           -- the generator that proposed it
     size           BIGINT,            -- units
     factual        BOOLEAN,           -- as in explanations
     counterfactual BOOLEAN,           -- as in explanations
-    explanatory    BOOLEAN,           -- one of the two, and admitted by WHERE
+    explanatory    BOOLEAN,           -- factual or counterfactual, and admitted by WHERE
     scores         MAP(VARCHAR, DOUBLE) -- as in explanations
 );
 
--- How good every answer is, by the indicators of Qiu et al. (equations 9 to 11), in the scores of the measures
--- that its query optimised. The union is that of all answers stored for the target with the same model, graph,
+-- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
+-- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,
 -- measures and kind of units: explain a target in several ways, then compare.
 CREATE VIEW indicators AS
 WITH
@@ -230,15 +230,15 @@ SELECT
     avg(list_avg(own)) AS nipf,       -- mean score; larger is better
     sum(list_sum(list_transform(best, lambda b: list_min(list_transform(own, lambda o: abs(o - b))))))
         / sum(len(best)) AS nigd,     -- mean distance to the k largest scores of the union; smaller is better
-    map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- best / best of the union
+    map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- by measure: best score / best score of the union
     any_value(hypervolume) AS hypervolume, -- as in targets
     any_value(coverage) AS coverage,  -- as in targets
     any_value(epsilon_achieved) AS epsilon_achieved -- as in targets
 FROM compared JOIN targets USING (query_id, target)
 GROUP BY query_id, target;
 
--- How alike the answers are that one question got with several seeds: the Jaccard similarity of their edges,
--- |shared| / |either|, over all pairs of queries whose plans differ in SEED only.
+-- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges,
+-- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
 CREATE VIEW stability AS
 WITH
     found AS (
@@ -258,6 +258,6 @@ SELECT
     target,                           -- key
     count(*) AS pairs,                -- pairs of answers compared
     avg(jaccard) AS jaccard,          -- their mean similarity; 1 means that all answers have the same edges
-    min(jaccard) AS least             -- of the two that are least alike
+    min(jaccard) AS least             -- the similarity of the two that are least alike
 FROM paired
 GROUP BY question, target;

@@ -34,7 +34,7 @@ from sxq.storage.user_sql import SqlResult, execute
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
-os.register_at_fork(after_in_child=_locks.clear)  # one of another thread would never be released
+os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
 
 
 def _lock_of(path: str | None) -> Any:
@@ -60,7 +60,7 @@ class Store:
         if self.path is not None:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
-        with self._lock:  # which may create the tables
+        with self._lock:  # opening may create the tables
             user = open_database(self.path, read_only)
         self._owner = Owner(self.path, user, user.cursor())
         self._catalog = catalog_of(user)
@@ -76,7 +76,7 @@ class Store:
             self._owner.close()
 
     def own_process(self) -> bool:
-        """Whether this process opened the database, not one that it was forked from."""
+        """Whether this process, not a parent that forked it, opened the database."""
         return self._owner.here()
 
     def require_own_process(self) -> None:
@@ -110,7 +110,7 @@ class Store:
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
-        """Run a sub-query of a statement; raises InvalidValue unless it is one statement that reads, SQLError."""
+        """Run a sub-query; raises SQLError, InvalidValue unless it is one statement that reads."""
         with suppress(
             duckdb.Error
         ):  # `execute` raises DuckDB's own error for SQL that it cannot parse
@@ -137,7 +137,7 @@ class Store:
         return first == second
 
     def require_writable(self, statement: str) -> None:
-        """Raise StoreError (read-only) or TransactionOpen unless `statement` may store; it names the statement."""
+        """Raise StoreError (read-only) or TransactionOpen if `statement` must not store now."""
         if self.read_only:
             raise StoreError(f"{statement} stores, but the database was opened read-only")
         if self.in_transaction():
@@ -146,7 +146,7 @@ class Store:
             )
 
     def require_free_table(self, name: str) -> None:
-        """Raise NameTaken for the name of an existing table, of the user's or of the engine's."""
+        """Raise NameTaken if a table of the user or the engine has the name."""
         if run(
             self._cursor,
             "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
@@ -298,7 +298,10 @@ class Store:
             return named_rows.live(cursor)
 
     def drop(self, kind: str, name: str, if_exists: bool = False) -> None:
-        """Free the name of a kind of `named_rows.KINDS`; what answers refer to keeps its row. Raises UnknownName."""
+        """Free a name of a kind in `named_rows.KINDS`; raises UnknownName.
+
+        Rows that answers refer to stay.
+        """
         with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
 
@@ -336,17 +339,17 @@ class Store:
             return answer_rows.begin(cursor, query, targets)
 
     def save_target(self, query_id: int, report: TargetReport) -> None:
-        """Store what was found for one pending target; storing it again changes nothing."""
+        """Store the report of one pending target; repeating changes nothing."""
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.save_target(cursor, query_id, report)
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
-        """Store, all together, of pending targets that their search never began; again, it changes nothing."""
+        """Store together pending targets whose search never began; repeating changes nothing."""
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.save_unreached(cursor, query_id, reports)
 
     def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
-        """Say that a query has ended."""
+        """Mark a query as ended."""
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.finish(cursor, query_id, seconds, complete)
 

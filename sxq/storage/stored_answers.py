@@ -44,7 +44,7 @@ class QueryRow:
     targets: int
     explanations: int
     started_at: datetime.datetime  # UTC
-    seconds: float | None  # None: it runs, or its process was killed
+    seconds: float | None  # None: it still runs, or its process was killed
     complete: bool | None
 
 
@@ -60,7 +60,7 @@ class StoredExplanation:
     rank: int
     factual: bool
     counterfactual: bool
-    tie: bool  # either flag may fall the other way
+    tie: bool  # either flag could be the other way
     raw: Mapping[str, float]
     columns: Mapping[str, float | None]  # size and measures, by column
     field_size: int  # units of the target's field

@@ -15,7 +15,7 @@ import duckdb
 from sxq.errors import SQLError
 from sxq.values.frames import frame
 
-# pandas types as in DuckDB's own df(); pandas infers the types that are not named here
+# pandas types as in DuckDB's own df(); pandas infers all other types
 _DTYPES = {
     "TINYINT": "int8",
     "SMALLINT": "int16",
@@ -106,7 +106,7 @@ def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> S
 
 def _interruptible(work: Callable[[], SqlResult], interrupt: Callable[[], None]) -> SqlResult:
     if threading.current_thread() is not threading.main_thread():
-        return work()  # Python tells only the main thread of Ctrl-C
+        return work()  # only the main thread gets Ctrl-C
     outcome: dict[str, Any] = {}
     done = threading.Event()
     interrupted = False

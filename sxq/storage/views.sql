@@ -1,5 +1,5 @@
 -- Views and macros for the usual questions, in schema `sxq` beside the tables. Keys are VARIANT as there.
--- Everything here reads; nothing is stored twice. This file is run once, after schema.sql.
+-- They only read; nothing is stored twice. This file is run once, after schema.sql.
 
 -- The explanations that are best by one measure, over all queries or of one: FROM best('fdl+', k := 3).
 CREATE MACRO best(measure, of_query := NULL, k := 10) AS TABLE
@@ -11,14 +11,14 @@ SELECT
     rank,                             -- in its own answer
     size,                             -- units
     raw[measure] AS value,            -- the literature's value
-    scores[measure] AS score          -- what it was compared by
+    scores[measure] AS score          -- the value that was compared
 FROM explanations
 WHERE scores[measure] IS NOT NULL AND (of_query IS NULL OR query_id = of_query)
 QUALIFY place <= k
 ORDER BY place;
 
--- The knee of every answer: the member nearest to the best score of its answer in every measure optimised, each
--- measure stretched to what the answer spans. If you may look at one explanation only, look at this.
+-- The knee of every answer: the member nearest to the best scores of its answer over all optimised measures, each
+-- scaled to the range of the answer. If you look at only one explanation, look at this one.
 CREATE VIEW knee AS
 WITH
     points AS (
@@ -34,13 +34,13 @@ SELECT
     target,                           -- key
     explanation_id,                   -- of explanations
     rank,                             -- in the answer
-    sqrt(sum(short ** 2)) AS distance -- from the best of everything; 0: best in every measure
+    sqrt(sum(short ** 2)) AS distance -- from the best score in every measure; 0: it is the best in all
 FROM stretched
 GROUP BY query_id, target, explanation_id, rank
 QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
 
--- Which classes of nodes explanations are made of, by the class that was predicted: 'what do the explanations of
--- class 1 consist of'. A target node itself is not counted.
+-- The classes of the nodes in explanations, by predicted class: what the explanations of class 1 consist of. A
+-- target node itself is not counted.
 CREATE VIEW label_mix AS
 WITH
     ends AS (
@@ -55,28 +55,28 @@ SELECT
     query_id,                         -- of queries
     prediction,                       -- the class of the explained nodes, or graphs
     label,                            -- the class of nodes in their explanations
-    count(*) AS nodes,                -- how many, over all explanations
-    nodes / sum(nodes) OVER (PARTITION BY query_id, prediction) AS share -- of all nodes in them
+    count(*) AS nodes,                -- number of them, over all explanations
+    nodes / sum(nodes) OVER (PARTITION BY query_id, prediction) AS share -- share of all nodes in them
 FROM labelled
 GROUP BY query_id, prediction, label;
 
--- Edges that recur: in how many explanations of how many targets each directed edge stands. Graphs of a collection
--- have no edges in common: theirs are counted graph by graph.
+-- Edges that recur: the number of explanations, and of targets, that contain each directed edge. Graphs of a
+-- collection share no edges, so theirs are counted graph by graph.
 CREATE VIEW recurring_edges AS
 SELECT
     query_id,                         -- of queries
     src,                              -- key
     dst,                              -- key
-    count(*) AS explanations,         -- that hold the edge
-    count(DISTINCT target) AS targets, -- whose explanations hold it
-    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's
-    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph -- of a collection, that the edge is in; else NULL
+    count(*) AS explanations,         -- explanations that contain the edge
+    count(DISTINCT target) AS targets, -- targets with such an explanation
+    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's explanations
+    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph -- the graph of a collection that the edge is in; NULL: a single graph
 FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
 JOIN graphs USING (graph_id)
 GROUP BY query_id, src, dst, graph;
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
--- measures that only one of them optimised are left aside.
+-- measures that only one of them optimised are ignored.
 CREATE MACRO compare(a, b) AS TABLE
 WITH
     common AS (
@@ -104,12 +104,12 @@ WITH
         WHERE query_id IN (a, b))
 SELECT
     target,                           -- key; only targets of both
-    x.prediction = y.prediction AS same_class, -- both say the same class
+    x.prediction = y.prediction AS same_class, -- both predict the same class
     x.members AS members_a,           -- of the answer of a
     y.members AS members_b,           -- of the answer of b
-    x.beaten AS beaten_a,             -- of a's members, those that a member of b dominates
-    y.beaten AS beaten_b,             -- of b's members, those that a member of a dominates
-    x.hypervolume AS hypervolume_a,   -- as in targets; compare it where both optimised the same
+    x.beaten AS beaten_a,             -- members of a that a member of b dominates
+    y.beaten AS beaten_b,             -- members of b that a member of a dominates
+    x.hypervolume AS hypervolume_a,   -- as in targets; comparable if both optimised the same
     y.hypervolume AS hypervolume_b,   -- of b
     x.coverage AS coverage_a,         -- as in targets
     y.coverage AS coverage_b,         -- of b
@@ -123,8 +123,8 @@ ORDER BY target;
 --     FROM skyline('houses', larger := ['rooms'], smaller := ['price', 'distance']);
 --     FROM skyline('(SELECT * FROM houses WHERE city = ''Oslo'')', smaller := ['price', 'distance']);
 -- A row dominates another if it is as good in every column named and better in one; equal rows all stay. A row with
--- NULL or NaN in one of the columns cannot be compared and is left out. Rows far from the front are sorted out by a
--- few good ones first; the rest is compared with each other.
+-- NULL or NaN in one of the columns cannot be compared and is left out. A few good rows first remove the rows far
+-- from the front; the rest are compared with each other.
 CREATE MACRO skyline(relation, larger := [], smaller := []) AS TABLE
 WITH
     held AS MATERIALIZED (
@@ -135,7 +135,7 @@ WITH
     points AS MATERIALIZED (
         SELECT DISTINCT point FROM held
         WHERE NOT list_bool_or(list_transform(point, lambda v: v IS NULL OR isnan(v)))),
-    placed AS (                       -- of every value its place in its column, from 0 to 1
+    placed AS (                       -- the place of every value in its column, from 0 to 1
         SELECT point, percent_rank() OVER (PARTITION BY i ORDER BY point[i]) AS share
         FROM points, unnest(range(1, len(larger) + len(smaller) + 1)) u(i)),
     ranked AS MATERIALIZED (
@@ -150,9 +150,9 @@ WITH
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
 SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 
--- How well every answer agrees with a ground truth, where its graph has one: precision, recall and f1 of its best
--- member, by f1, and of the union of all. True for a node are the edges that the truth names and that hang together
--- with it by such edges, its motif; for a graph of a collection, all that the truth names in it.
+-- The agreement of every answer with the ground truth, if its graph has one: precision, recall and f1 of its best
+-- member, by f1, and of the union of all members. A node's true edges are the ground-truth edges connected to it, its
+-- motif; a graph's true edges are all ground-truth edges in it.
 CREATE VIEW agreement AS
 WITH RECURSIVE
     named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
@@ -161,7 +161,7 @@ WITH RECURSIVE
         FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
         LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL),
     joined AS (SELECT graph_id, u, v FROM named UNION SELECT graph_id, v, u FROM named),
-    motif AS (                        -- positions of the nodes that the truth joins to a target's
+    motif AS (                        -- positions of the nodes that true edges join to a target
         SELECT DISTINCT graph_id, root, root AS u FROM asked WHERE NOT whole
         UNION
         SELECT graph_id, root, v FROM motif JOIN joined USING (graph_id, u)),
@@ -187,12 +187,12 @@ SELECT
     best.query_id,                    -- of queries
     best.target,                      -- key
     best.rank,                        -- of the best member
-    best.precision,                   -- of its edges, those that the truth names
-    best.recall,                      -- of the edges that the truth names, those it has
+    best.precision,                   -- share of its edges that are true
+    best.recall,                      -- share of the true edges that it has
     best.f1,                          -- their harmonic mean
-    every.precision AS union_precision, -- of the edges of all members
-    every.recall AS union_recall,     -- likewise
-    every.f1 AS union_f1              -- likewise
+    every.precision AS union_precision, -- precision of the edges of all members together
+    every.recall AS union_recall,     -- their recall
+    every.f1 AS union_f1              -- their f1
 FROM matched best
 JOIN matched every ON every.query_id = best.query_id AND every.target = best.target AND every.rank IS NULL
 WHERE best.rank IS NOT NULL

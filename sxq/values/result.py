@@ -243,7 +243,7 @@ class Result(Table):
         )
 
     def notes(self) -> list[str]:
-        """What a reader must know to read the answer right: the first ten notes if there are more."""
+        """What a reader must know to read the answer right; the first ten notes of many."""
         noted = [
             f"{self.kind} {shown(report.target)}: {report.note}"
             for report in self.targets
@@ -259,8 +259,8 @@ class Result(Table):
         some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
-            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction with no edges at all, "
-            f"so 'factual' is weak evidence for {them}."
+            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction with no edges at "
+            f"all, so 'factual' is weak evidence for {them}."
         )
 
 

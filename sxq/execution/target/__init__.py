@@ -38,14 +38,14 @@ class Target:
         self.loaded = load(job, ordinal)
         self.state = SearchState(job, self.loaded)
         self.turns = GeneratorTurns(job, self.loaded, self.state)
-        self.bytes = GROWS * self._held()  # memory that it takes, measured ever more rarely
+        self.bytes = GROWS * self._held()  # memory that it takes, measured less and less often
         self._told = 0
-        self._round: Round | None = None  # what was asked last
-        self._cut = False  # the budget ended in the middle of a round: nobody is asked again
+        self._round: Round | None = None  # the last request
+        self._cut = False  # the budget ended within a round: generators are not asked again
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing more to ask: all generators ended, or the budget is spent."""
+        """Whether the search has ended: all generators have, or the budget is spent."""
         return self._cut or self.turns.over
 
     @property
@@ -117,7 +117,7 @@ class Target:
             self.turns.answer(asked)
 
     def _held(self) -> int:
-        """Bytes of the loaded field and all that was computed for it; shared objects do not count."""
+        """Bytes of the loaded field and everything computed for it, without shared objects."""
         on_field = self.loaded.on_field
         return memory_usage(
             on_field.field,

@@ -1,4 +1,4 @@
-"""The result of a search: the report and the answer are made from it, and from nothing else."""
+"""The result of a search: the only input of the answer and the report."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sxq.scoring.measures import Measure
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """A target after its search. It holds nothing on the device, as a joint answer may wait."""
+    """A target after its search. It keeps nothing on the device: a joint answer may wait long."""
 
     loaded: Loaded
     choice: Choose  # how the answer is chosen
@@ -28,7 +28,7 @@ class Found:
     table: CandidateTable  # every candidate that was verified
     lattice: Lattice  # its front
     pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
-    incomparable: int  # explanatory candidates of which an objective is NaN
+    incomparable: int  # explanatory candidates with an objective that is NaN
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float

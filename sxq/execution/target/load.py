@@ -27,13 +27,13 @@ from sxq.scoring.measures import Measure, MeasureBatch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """A plan with everything that its names refer to; all targets of a run share it."""
+    """A plan with all objects that its names refer to; all targets of a run share it."""
 
     plan: Plan
     graph: Graph | GraphSet
     model: Model
     measures: Mapping[str, Measure]  # by name
-    learned: Mapping[str, object] = field(default_factory=dict)  # what was pre-trained, by name
+    learned: Mapping[str, object] = field(default_factory=dict)  # pre-trained attributors, by name
 
     @property
     def whole_graph(self) -> Graph:
@@ -79,7 +79,7 @@ class FieldModel:
         return infer_batches(self.model, self.backend, self.on_device, bits, self.batch_memory)
 
     def unloaded(self) -> "FieldModel":
-        """The same without the loaded field, which is loaded again when it is needed again."""
+        """The same without the loaded field, which is loaded again on the next use."""
         return replace(self)
 
 
@@ -97,7 +97,7 @@ class Loaded:
     p_full: float  # p(c) on the whole graph
     p_empty: float  # p(c) without any candidate unit
     self_sufficient: bool  # whether the model predicts c without any candidate unit, too
-    rounding: float  # how much rounding to float32 may change a log-odds
+    rounding: float  # largest change of a log-odds by rounding to float32
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
 
     @property
@@ -138,7 +138,7 @@ def load(job: Job, ordinal: int) -> Loaded:
     position = scan.positions[ordinal]
     on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
     full, empty = job.model.probabilities(ends).cpu().numpy()
-    # The full graph decides: rounding on the field may turn a tie around.
+    # The full graph decides the class: rounding on the field may reverse a tie.
     predicted = int(job.model.probabilities(job.model.full[[position]]).argmax())
     return Loaded(
         ordinal=ordinal,
@@ -178,7 +178,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
 
 
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
-    """All of a graph of a collection, and the outputs [2, C] on both ends."""
+    """A whole graph of a collection as a field, and the outputs [2, C] on both ends."""
     scan = job.plan.find(FieldScan)
     graph = job.collection.member(number)
     on_field = _on_field(job, graph, whole(graph, scan.directed))

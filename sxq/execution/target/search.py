@@ -1,6 +1,6 @@
 """The state of a target's search: candidate table, lattice, the filter of WHERE, and pruning.
 
-It measures candidates, records them and ranks them. Generators and the verifier are outside of it.
+It measures, records and ranks candidates. It does not call generators or the verifier.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Round:
     packed: np.ndarray  # [n, ceil(U / 8)] uint8, their bits
     numbers: np.ndarray  # [n] in the candidate table; a new one has the number that it will have
     new: np.ndarray  # rows that must be verified
-    cut: bool  # whether the budget ends here, and some new candidates are left out
+    cut: bool  # whether the budget ends here, so that some new candidates are left out
 
 
 class SearchState:
@@ -54,7 +54,7 @@ class SearchState:
         self.measures = [job.measures[name] for name in self.names]
         self.table = CandidateTable()
         self.lattice = Lattice(self.objectives, self.rank.epsilon, self.rank.front_limit)
-        self.incomparable = 0  # explanatory candidates of which an objective is NaN
+        self.incomparable = 0  # explanatory candidates with an objective that is NaN
         self.pruned: set[bytes] = set()  # packed; not verified, as they cannot enter the front
         generators = job.plan.find(Generate).generators
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)
@@ -104,7 +104,7 @@ class SearchState:
         self.lattice.add(ids[ranked], objectives, sizes(packed), packed)
 
     def scored(self, asked: Round, rows: np.ndarray) -> Scored:
-        """The outcome for rows [n] bool of a round; a pruned one gets scores that it cannot exceed."""
+        """The outcome for rows [n] bool of a round; pruned ones get upper bounds as scores."""
         scored = self.table.scored(asked.numbers[rows], self.objectives)
         if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
             scored.p[pruned] = np.nan
@@ -131,7 +131,7 @@ class SearchState:
         return forecast(self.measures[: self.objectives], prospect)
 
     def _hopeless(self, bits: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """Which candidates [n] cannot enter the front: it dominates the best scores they could have."""
+        """[n] bool: candidates whose best possible scores are dominated by the front."""
         if not self._prunes:
             return np.zeros(len(bits), bool)
         hopeless = self.lattice.dominates(self._ceilings(bits))
@@ -141,7 +141,7 @@ class SearchState:
         return hopeless
 
     def _ceilings(self, bits: np.ndarray) -> np.ndarray:
-        """Scores [n, M] of the objectives that candidates cannot exceed."""
+        """Upper bounds [n, M] of the candidates' scores in the objectives."""
         unknown = np.full(len(bits), np.nan)
         batch = self.loaded.batch(bits, unknown, unknown)
         return ceilings(self.measures[: self.objectives], batch, self.rank.resolution)

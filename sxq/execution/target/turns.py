@@ -20,18 +20,18 @@ from sxq.generators.protocol import OPENING, PRUNED, Candidates, Context, Scored
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.planning.nodes import Generate
 
-PATIENCE = 64  # requests in a row answered from memory, before the other targets have their turn
+PATIENCE = 64  # requests answered from memory in a row, before other targets have their turn
 BITS_MEMORY = 64 * 2**20  # bytes of candidates' bits a generator may yield at once
 
 
 class Estimates:
-    """First-order estimates of what units are worth, for the generators of one target."""
+    """First-order estimates of the worth of units, for the generators of one target."""
 
     def __init__(self, loaded: Loaded):
         self._loaded = loaded
         self._seconds = 0.0
         self._missing: Counter[str] = Counter()
-        self.gradients: EdgeGradients | None = None  # made when they are first asked for
+        self.gradients: EdgeGradients | None = None  # made on first use
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """First-order rise [c, U] of the log-odds with each unit's messages, at bits [c, U]."""
@@ -44,19 +44,19 @@ class Estimates:
         return found
 
     def take_seconds(self) -> float:
-        """Seconds that the model ran for estimates since this was last asked."""
+        """Seconds that the model ran for estimates since the last call."""
         seconds = self._seconds
         self._seconds = 0.0
         return seconds
 
     def take_missing(self) -> Counter[str]:
-        """How many estimates were not available since this was last asked, by reason."""
+        """The number of estimates that were not available since the last call, by reason."""
         missing = self._missing
         self._missing = Counter()
         return missing
 
     def close(self) -> None:
-        """Drop the model's part; what was counted stays."""
+        """Drop the gradients; the counts stay."""
         self.gradients = None
 
     def _open(self) -> EdgeGradients:
@@ -86,7 +86,7 @@ class GeneratorTurns:
         self._waiting: dict[int, Search] = {}  # those that have not ended
         if loaded.field.num_units:
             self._waiting[OPENING] = self._opening()
-        self._answers: dict[int, Scored] = {}  # what each is owed
+        self._answers: dict[int, Scored] = {}  # the answer that each gets next
         self._heard: dict[int, list[np.ndarray]] = {}  # candidate numbers that each was answered
         self._complete = True  # no generator that ended left anything out for lack of budget
 

@@ -1,16 +1,16 @@
 """Every connected subgraph of a small field: the oracle for users and tests.
 
-Source: reverse search over connected edge sets by inclusion and exclusion (Avis and Fukuda 1996). If a
-field is too large, random descents estimate the count (Knuth 1975, "Estimating the efficiency of
-backtrack programs").
+Source: reverse search over connected edge sets by inclusion and exclusion (Avis and Fukuda 1996).
+If a field is too large, random descents estimate the count (Knuth 1975, "Estimating the efficiency
+of backtrack programs").
 
     a state: its units, and units it will never have   `bits`, `barred`
     its children: one more unit of the frontier each   `_children`
     a child may not have its elder siblings' units     `barred` grows by the units before its own in the frontier
 
-So each connected set is reached once: each step adds the first unit of the frontier that is in the set.
-Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block, smaller
-subgraphs come first.
+So each connected set is reached once: each step adds the first unit of the frontier that is in the
+set. Blocks of states are expanded in turn, so memory is bounded; while a level fits in one block,
+smaller subgraphs come first.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one candidate for each connected set of units that holds the
 target, exponential in U. If these exceed the budget, FieldTooLarge is raised before anything is
@@ -35,7 +35,7 @@ CELLS = (
 
 
 def exhaustive(field: Field, context: Context) -> Search:
-    """Verify every connected subgraph; raises FieldTooLarge if the allowance is too small for all."""
+    """Verify every connected subgraph; raises FieldTooLarge if the allowance is too small."""
     most = context.allowance + 1  # the whole field was verified before
     if count := _too_many(field, context, most):
         raise FieldTooLarge(
@@ -68,9 +68,9 @@ def _number(log: float) -> str:
 def least_count(field: Field) -> int:
     """A lower bound of the number of connected subgraphs, without counting.
 
-    Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of the units that
-    touch a tree (or one node) may be added to it. In a receptive field the tree consists of shortest
-    paths to all nodes before the last hop, and every unit touches it.
+    Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of the units
+    that touch a tree (or one node) may be added to it. In a receptive field the tree consists of
+    shortest paths to all nodes before the last hop, and every unit touches it.
     """
     if field.rooted:
         free = field.num_units + 1 - int((field.node_hop < field.hops).sum())
@@ -117,7 +117,7 @@ def _children(
 
 
 def estimated_count(field: Field, context: Context) -> float:
-    """The logarithm of the estimated number of connected subgraphs, at most that of all sets of units.
+    """The log of the estimated number of connected subgraphs, at most that of all sets of units.
 
     The estimate is the mean, over random descents, of the product of the numbers of choices. It is
     unbiased if no descent is cut off, but skewed: on large fields it is nearly always too small.

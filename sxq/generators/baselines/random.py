@@ -3,9 +3,9 @@
 Each candidate grows from the target by random units of its frontier up to a size drawn log-uniformly from
 1 .. U (or the option `size`), so that small subgraphs are as frequent as large ones.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: as many candidates as the generator is allowed; it
-ends earlier if it finds nothing new.
-Ours, not from a paper: users of explainers often ask for a baseline on the same footing.
+Shapes: a field of U units; yields bits [n, U]. Cost: as many candidates as the generator is
+allowed; it ends earlier if it finds nothing new. Ours, not from a paper: users of explainers often
+ask for a baseline on the same footing.
 """
 
 import numpy as np
@@ -46,7 +46,8 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     """n connected subgraphs of the given sizes [n], all grown at once: bits [n, U].
 
     A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps.
-    Only newly reached nodes change the frontiers: on hubs that costs little compared with n times U.
+    Only newly reached nodes change the frontiers: on hubs that costs little compared with n times
+    U.
     """
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
     reached = np.zeros((len(sizes), field.num_nodes), bool)

@@ -2,12 +2,12 @@
 
 Through PyG's `CaptumExplainer`, with the same care as all of PyG's explainers (`pyg_explainers.py`). Methods:
 IntegratedGradients (Sundararajan et al. 2017), Saliency, InputXGradient, ShapleyValueSampling, Deconvolution,
-GuidedBackprop. The last two change the gradient at `nn.ReLU` modules; without such modules they equal
-Saliency except for the sign.
+GuidedBackprop. The last two change the gradient at `nn.ReLU` modules; without such modules they
+equal Saliency except for the sign.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: two candidates for each size, and the method's
-own passes: 50 for IntegratedGradients, 25 per edge for ShapleyValueSampling, one for the others. Needs
-the package captum, which sxq does not install.
+own passes: 50 for IntegratedGradients, 25 per edge for ShapleyValueSampling, one for the others.
+Needs the package captum, which sxq does not install.
 """
 
 import importlib.util

@@ -85,7 +85,7 @@ def distinct(bits: np.ndarray) -> np.ndarray:
 
 
 def propose(context: Context, bits: np.ndarray) -> Search:
-    """Yield candidates [n, U] in batches of the size that the context allows; ignore the answers."""
+    """Yield candidates [n, U] in batches of the size that the context allows; ignore answers."""
     for start in range(0, len(bits), context.rows):
         yield Candidates.of(bits[start : start + context.rows])
 

@@ -28,8 +28,8 @@ def pgexplainer(field: Field, context: Context, pretrained: str = "") -> Search:
     learned: Pretrained = context.subject.learned[pretrained]
     if learned.spec.classwise:
         raise InvalidValue(
-            f"{pretrained!r} was pre-trained class by class: BY refine takes it; BY pgexplainer needs "
-            f"one with PRESET = pgexplainer"
+            f"{pretrained!r} was pre-trained class by class: BY refine takes it; BY pgexplainer "
+            f"needs one with PRESET = pgexplainer"
         )
     batch = instance(field, context.subject, learned)
     own = copy.deepcopy(learned.attributors.of(context.subject.predicted)).to(

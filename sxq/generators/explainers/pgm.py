@@ -1,4 +1,4 @@
-"""PGM-Explainer as a generator: an independence test finds the nodes that the prediction depends on.
+"""PGM-Explainer as a generator: an independence test finds nodes that the prediction depends on.
 
 Source: Vu and Thai, "PGM-Explainer: Probabilistic Graphical Model Explanations for Graph Neural Networks", NeurIPS
 2020, as PyG's contrib package has it: features of random nodes are perturbed, and a chi-squared test asks for every

@@ -1,11 +1,11 @@
 """Any PyG explainer as a generator: its soft mask ranks the units, and the ranking gives candidates.
 
-One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. PyG's pitfalls are avoided here, for
-all of them. The explainer works on a copy of the model, because an interrupted one leaves its masks
-behind. It works on the receptive field without self-loops, because PyG puts masks on the wrong edges if
-every node has one. It explains a single target, whose number is an int. Every target gets a new
-algorithm object, and its own seed for PyG's global random numbers. The model is wrapped so that its
-output is always the log-probabilities of two classes or more.
+One adapter for every `torch_geometric.explain.ExplainerAlgorithm`. PyG's pitfalls are avoided here,
+for all of them. The explainer works on a copy of the model, because an interrupted one leaves its
+masks behind. It works on the receptive field without self-loops, because PyG puts masks on the
+wrong edges if every node has one. It explains a single target, whose number is an int. Every target
+gets a new algorithm object, and its own seed for PyG's global random numbers. The model is wrapped
+so that its output is always the log-probabilities of two classes or more.
 
     gnnexplainer  Ying et al. 2019        epochs masked passes, forward and backward
     graphmask     Schlichtkrull et al. 2021   epochs passes per layer
@@ -150,7 +150,7 @@ def to_units(field: Field, edges: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _edge_values(found, edge_index: Tensor) -> np.ndarray:
-    """The mask of every edge that an explainer found; node masks are summed over the edge's ends."""
+    """The mask of every edge that an explainer found; node masks are summed over its ends."""
     if found.get("edge_mask") is not None:
         return found.edge_mask.detach().double().cpu().numpy()
     if found.get("node_mask") is None:

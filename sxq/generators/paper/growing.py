@@ -9,10 +9,11 @@ Source: Qiu et al., "Generating Skyline Explanations for Graph Neural Networks",
 
 Shapes: a field of U units; yields bits [n, U]. Cost: the sum of the frontier sizes, at most U (U + 1) / 2 candidates.
 
-Departures. The whole frontier competes at each step, not only the neighbours of the newest node, so that
-a good branch is never abandoned. If the budget does not last to the end, a step verifies only the most
-promising units, by their last measurement or else by the first-order estimate. It adds more units the
-larger the state is: the small subgraphs, which growing is for, are built one edge at a time.
+Departures. The whole frontier competes at each step, not only the neighbours of the newest node, so
+that a good branch is never abandoned. If the budget does not last to the end, a step verifies only
+the most promising units, by their last measurement or else by the first-order estimate. It adds
+more units the larger the state is: the small subgraphs, which growing is for, are built one edge at
+a time.
 """
 
 import numpy as np

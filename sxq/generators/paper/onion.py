@@ -16,13 +16,13 @@ Departures. The layers' peels do not depend on each other, so they run in lockst
 whose full peel exceeds its share of the budget is peeled in blocks that shrink towards the target, and each step
 verifies only the most promising siblings (`pace`): never quadratic in the field.
 
-The edge table `loss` [U] ranks the siblings. It holds the cost of each unit's removal when it was last
-verified; until then, the first-order estimate, scaled below everything measured. A step verifies the
-cheapest units of the table again, as many as the budget allows, and corrects them; the others wait. How
-the table is filled hardly matters: on the published targets of Cora a full peel takes 10,100
-candidates, but 50 candidates reach 0.557 of the best known front (median, pairs), and 20,000 reach no
-more. The rest of the front lies elsewhere: every candidate of layer l contains all inner hops, in
-whatever order they are peeled.
+The edge table `loss` [U] ranks the siblings. It holds the cost of each unit's removal when it was
+last verified; until then, the first-order estimate, scaled below everything measured. A step
+verifies the cheapest units of the table again, as many as the budget allows, and corrects them; the
+others wait. How the table is filled hardly matters: on the published targets of Cora a full peel
+takes 10,100 candidates, but 50 candidates reach 0.557 of the best known front (median, pairs), and
+20,000 reach no more. The rest of the front lies elsewhere: every candidate of layer l contains all
+inner hops, in whatever order they are peeled.
 
 Whole graphs (ours; the paper explains nodes): hops are the layers of the onion decomposition, and a
 removal may split the rest. Then every part with an edge is a candidate, a removal is worth its best
@@ -69,7 +69,7 @@ def _peel(
     left: int,
     rows: int,
 ) -> Search:
-    """Remove the units of one hop from its subgraph, with about `left` candidates, `rows` at once."""
+    """Remove the units of one hop from its subgraph, with about `left` candidates."""
     state = field.unit_hop <= hop
     layer = np.flatnonzero(field.unit_hop == hop)
     parent = NONE
@@ -133,7 +133,7 @@ def _best_part(
 
 
 def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
-    """Candidates per layer [L]: enough for a full peel if that is little; the rest shared evenly."""
+    """Candidates per layer [L]: a full peel's number if that is small; the rest shared evenly."""
     need = sizes * (sizes + 1) // 2
     shares = np.zeros_like(need)
     left = max(0, allowance)
@@ -146,8 +146,8 @@ def share_out(allowance: int, sizes: np.ndarray) -> np.ndarray:
 def pace(size: int, left: int) -> tuple[int, int]:
     """(siblings to verify, units to move) at a step with `size` units to go and `left` candidates to spend.
 
-    If the budget lasts to the end: all siblings and one unit, as in the paper. Otherwise an eighth of
-    the units, so that their number falls geometrically, and as many siblings at each step as the
+    If the budget lasts to the end: all siblings and one unit, as in the paper. Otherwise an eighth
+    of the units, so that their number falls geometrically, and as many siblings at each step as the
     budget allows to the end.
     """
     if size * (size + 1) // 2 <= left:

@@ -7,10 +7,10 @@ Source: Wang et al., "Towards Multi-Grained Explainability for Graph Neural Netw
         fine-tune a copy with selection H         `fine_tune` steps, the local view
         select rho |E| edges by probability       `select`: `samples` draws, and the highest
 
-The ranking by the attributor becomes candidates of all sizes (`mask_to_subgraphs.py`); the ranking by a
-fine-tuned one becomes candidates of the size of its ratio. The connected part of each draw is kept.
-Shapes: a field of U units; yields bits [n, U].
-Cost: two candidates per size and ratio and `samples` per ratio; `steps` masked passes per ratio of fine-tuning.
+The ranking by the attributor becomes candidates of all sizes (`mask_to_subgraphs.py`); the ranking
+by a fine-tuned one becomes candidates of the size of its ratio. The connected part of each draw is
+kept. Shapes: a field of U units; yields bits [n, U]. Cost: two candidates per size and ratio and
+`samples` per ratio; `steps` masked passes per ratio of fine-tuning.
 
 Departures. The paper returns one edge set per ratio, connected or not; here the connected part is verified and ranked
 with everything else. `select = top` takes the highest edges while fine-tuning, as the published code does.
@@ -46,7 +46,7 @@ def refine(
     steps: int = 20,
     lr: float = 1e-4,
 ) -> Search:
-    """Candidates from the attributors `pretrained`, fine-tuned per ratio unless their preset is not."""
+    """Candidates from the attributors `pretrained`, fine-tuned if their preset says so."""
     check(ratios, select)
     subject = context.subject
     learned: Pretrained = subject.learned[pretrained]

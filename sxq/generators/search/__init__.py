@@ -1,8 +1,8 @@
 """Search, the generator of an EXPLAIN without BY: it walks, measures and improves.
 
     begin     random connected subgraphs of all sizes, and quick walks from the target to the whole
-              field. Each walk heads for its own corner of the front, by first-order estimates alone:
-              something to show at once
+              field. Each walk heads for its own corner of the front, by first-order estimates
+              alone: something to show at once
     improve   add, drop or exchange one or two units of front members, the largest promised
               hypervolume first, and cross survivors (`moves.py`); change many units at once
               (`leaps.py`)
@@ -20,7 +20,7 @@ promises that moves of its kind have kept so far.
 
 Files, in reading order:
 
-    run.py          one run: the state that its parts share, and the one place that asks for candidates
+    run.py          one run: the state that its parts share, and the one place to ask for candidates
     edge_table.py   the expected change by each unit, and how units join each other to the target
     archive.py      the front and the free space above it; survivors by rank
     visited.py      the subgraphs that were asked for, and the allowance that is left
@@ -38,11 +38,11 @@ Hypervolume of the front as a share of the best known front's; 26 published targ
 
 A field with no more subsets than the allowance is searched completely, by `exhaustive` at the end.
 
-Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; the search itself takes
-O(members * U) per batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations for
-Graph Neural Networks" (onion peeling, edge growing, candidate prioritisation), Pareto local search
-(Paquete, Chiarandini, Stuetzle 2004), the variation of NSGA-II (Deb et al. 2002) and the hypervolume
-improvement of multi-objective search (Emmerich 2005).
+Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; the search itself
+takes O(members * U) per batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations
+for Graph Neural Networks" (onion peeling, edge growing, candidate prioritisation), Pareto local
+search (Paquete, Chiarandini, Stuetzle 2004), the variation of NSGA-II (Deb et al. 2002) and the
+hypervolume improvement of multi-objective search (Emmerich 2005).
 """
 
 from sxq.generators.baselines.exhaustive import exhaustive

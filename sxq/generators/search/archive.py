@@ -1,10 +1,10 @@
 """The archive of a search: the candidates that nothing dominates, and the free space above them.
 
 A candidate that is not explanatory can lead to one that is, so the archive keeps both kinds; being
-explanatory counts as one more value. Only explanatory members fill the space whose volume the search
-wants to grow. The archive is coarse. Among members that differ by less than `GRAIN`, one is enough to
-continue from. A member that would add almost no volume does not cut the free space, which therefore
-stays at a few hundred boxes. The exact front is in the lattice.
+explanatory counts as one more value. Only explanatory members fill the space whose volume the
+search wants to grow. The archive is coarse. Among members that differ by less than `GRAIN`, one is
+enough to continue from. A member that would add almost no volume does not cut the free space, which
+therefore stays at a few hundred boxes. The exact front is in the lattice.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Archive:
         return len(self.members)
 
     def add(self, members: Members) -> None:
-        """Keep those that nothing dominates, one per cell of the grain; drop members they dominate."""
+        """Keep those that nothing dominates, one per cell; drop members that they dominate."""
         self._joined.append(members)
         if sum(map(len, self._joined)) > self._room:
             self.survivors()
@@ -104,7 +104,7 @@ class Archive:
         return _whole_values(np.ceil(members.values / self._grain), members.explanatory)
 
     def _fill(self, values: np.ndarray) -> None:
-        """Cut explanatory members with these values [n, M] out of the free space, largest gain first."""
+        """Cut explanatory members with values [n, M] out of the free space, largest gain first."""
         gains = self.free.gains(values)
         noticed = np.count_nonzero(gains > self._noticeable)
         for point in values[np.argsort(-gains, kind="stable")][:noticed]:

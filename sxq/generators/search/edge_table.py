@@ -13,8 +13,9 @@ LEARN = 0.5  # share of the error of a prediction that is learned at once
 class EdgeTable:
     """Expected changes by unit, and how units join each other to the target.
 
-    `worth` [U, 2] is the change of the log-odds, on G_s and on G \\ G_s, that adding a unit is expected
-    to make. It begins with first-order estimates; measuring units, moves and walks correct it.
+    `worth` [U, 2] is the change of the log-odds, on G_s and on G \\ G_s, that adding a unit is
+    expected to make. It begins with first-order estimates; measuring units, moves and walks correct
+    it.
     """
 
     def __init__(self, field: Field, context: Context):

@@ -1,8 +1,8 @@
 """A set of hashes: random 64-bit numbers in a table with open addressing, many at once.
 
 The low bits of a hash are as random as the whole, so they name the slot where its search begins. A
-hash is stored in the first slot from there on that was empty. The table is at most a quarter full, so
-searches are short.
+hash is stored in the first slot from there on that was empty. The table is at most a quarter full,
+so searches are short.
 """
 
 import numpy as np

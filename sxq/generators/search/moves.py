@@ -2,14 +2,14 @@
 
 A move toggles one or two units. An added unit that does not touch the subgraph brings the link that
 joins it; a dropped unit takes along the units that only it connected. The promise of a move is read
-from the edge table: log-odds add up, sizes are known, and `SearchRun.values` turns them into scores.
-Drops keep their promises more often than additions do, so each kind of move is trusted as far as
-recent moves of that kind were right (`trust.py`).
+from the edge table: log-odds add up, sizes are known, and `SearchRun.values` turns them into
+scores. Drops keep their promises more often than additions do, so each kind of move is trusted as
+far as recent moves of that kind were right (`trust.py`).
 
-Where moves are caught in a local optimum, crossings help: children of two survivors take each branch
-of the field from either parent, so that units that work together stay together, and toggle one unit
-on average. Apart from the branches this is NSGA-II's variation (Deb et al. 2002). Where one or two
-units at a time lead nowhere, leaps help (`leaps.py`).
+Where moves are caught in a local optimum, crossings help: children of two survivors take each
+branch of the field from either parent, so that units that work together stay together, and toggle
+one unit on average. Apart from the branches this is NSGA-II's variation (Deb et al. 2002). Where
+one or two units at a time lead nowhere, leaps help (`leaps.py`).
 """
 
 from dataclasses import dataclass
@@ -187,8 +187,8 @@ def _ended(rows: np.ndarray, last) -> np.ndarray:
 def _neighbours(run: SearchRun, members: Members) -> Moves:
     """The most promising single moves of c members, and their pairs.
 
-    Each member weights the scores at random. Visited subgraphs are left out; among the single moves,
-    others take their place.
+    Each member weights the scores at random. Visited subgraphs are left out; among the single
+    moves, others take their place.
     """
     toggles = Toggles.of(run, members.bits)
     hashes = run.visited.hashes_of(members.bits)
@@ -242,7 +242,7 @@ def _pairs(
 
 
 def _gains(run: SearchRun, members: Members, toggles: Toggles) -> np.ndarray:
-    """[k] the rise of its member's scores that each toggle is expected to bring, randomly weighted."""
+    """[k] the expected rise of the member's scores by each toggle, weighted at random."""
     member = toggles.member[:-1]
     own = members.values[member]
     sizes = np.count_nonzero(members.bits, axis=1)[member] + toggles.growth[:-1]

@@ -36,7 +36,7 @@ class SearchRun:
     def verify(
         self, bits: np.ndarray, parent: int | np.ndarray = NONE, hashes: np.ndarray | None = None
     ) -> Generator[Candidates, Scored, Members]:
-        """Ask for subgraphs [n, U], repeats included, and offer them to the archive; returns them all."""
+        """Ask for subgraphs [n, U], repeats included; offer them to the archive and return all."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
         parent = np.broadcast_to(parent, len(bits))
         found = []

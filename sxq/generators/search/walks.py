@@ -1,10 +1,10 @@
-"""Walks: ways from the target to the whole field, side by side, each to its own corner of the front.
+"""Walks from the target to the whole field, side by side, each to its own corner of the front.
 
 A walk adds the units that are worth most in its direction. Directions weigh two aims: on G_s the
 log-odds of the predicted class rise to those of the whole field; on G \\ G_s they fall. A walk adds
 one unit at a time while it is small, and an eighth of its size later on.
 
-    measured   several directions from one aim to the other; verifies siblings, takes the best measured
+    measured   several directions from one aim to the other; verifies siblings and takes the best
     guided     only G \\ G_s counts. Between verified states the first-order estimate is taken anew,
                because the effect of removing an edge depends on what was removed before. One guided
                walk is free; each of the others must leave one of the strongest units of the first
@@ -14,10 +14,10 @@ one unit at a time while it is small, and an eighth of its size later on.
                measured over a new estimate: where hubs or their degrees make estimates misleading,
                only measuring helps
 
-In a field too large to measure every unit, the free and the steady walk also verify siblings at large
-steps, so that a harmful unit with a high estimate is not added with the others. On 20 targets of
-FacebookPage this alone took the mean of the fronts from 0.84 to 0.94 of the best known, and the least
-from 0.50 to 0.79.
+In a field too large to measure every unit, the free and the steady walk also verify siblings at
+large steps, so that a harmful unit with a high estimate is not added with the others. On 20 targets
+of FacebookPage this alone took the mean of the fronts from 0.84 to 0.94 of the best known, and the
+least from 0.50 to 0.79.
 
 The table of a walk is its own while it lasts, because worth depends on the current subgraph. Quick
 walks use the table as it is: they verify only their own states, no siblings, and take no new
@@ -43,7 +43,7 @@ MEASURED = 8  # measuring units may take one part in this many of the budget
 
 
 def measure_units(run: SearchRun) -> Search:
-    """Verify units with their paths; the gain over the path alone is a unit's worth when small.
+    """Verify units with their paths; the gain over the path alone is the worth of the unit.
 
     If all units are more than a share of the budget and more than 64, only those of the largest
     estimates are measured. On G \\ G_s a larger first-order estimate stands: the path hides what is
@@ -121,7 +121,7 @@ class Walks:
         )
 
     def go(self, run: SearchRun) -> Search:
-        """Take all walks to the whole field or the end of the allowance; verify states on the way."""
+        """Take all walks to the whole field, or as far as allowed; verify states on the way."""
         size = 0
         estimated = 0.0
         while size < run.field.num_units and run.left > 0:

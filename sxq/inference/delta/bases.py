@@ -21,8 +21,8 @@ from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO, ROW_ONES, FieldLayo
 from sxq.inference.tiles.threads import one_thread, side_by_side
 from sxq.inference.tiles.tile import Weights, bag
 
-SLOTS = 8  # bases of a field at most
-ENDS = 2  # of these never move
+SLOTS = 8  # most bases of a field
+ENDS = 2  # bases that never move
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,10 @@ from sxq.inference.delta.changes import Changes, Terms
 from sxq.inference.tiles.layout import FieldLayout
 
 TERM = 8  # cost of a changed message, in messages of a sum
-UNIT = 40  # cost of a changed unit, in the same
+UNIT = 40  # cost of a changed unit, in messages of a sum
 ANEW = 1.5  # cost of a base from scratch, in candidates computed in full
 BESIDE = 8  # units in which candidates of a group may differ, however near a base is
-ALIKE = 4  # otherwise they are so many times nearer to each other than to any base
+ALIKE = 4  # otherwise they must be this many times nearer to each other than to any base
 
 
 @dataclass(frozen=True, eq=False)

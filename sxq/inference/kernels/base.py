@@ -19,7 +19,7 @@ SCALARS = 8  # numbers in memory for a message with one scalar weight: weights, 
 
 @dataclass(frozen=True, eq=False)
 class LayerContext:
-    """The place of a layer: its candidates, and how far around the target its output is needed."""
+    """The place of a layer: its candidates, and the hops within which its output is needed."""
 
     tile: Tile
     hop: int
@@ -63,7 +63,7 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it supports
-    sums = False  # whether it only sums messages, with weights that only depend on degrees
+    sums = False  # whether it only sums messages, with weights that depend only on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):
         self.layer = layer
@@ -79,7 +79,7 @@ class Kernel:
         raise NotImplementedError
 
     def scalars_per_message(self, channels: int) -> int:
-        """Numbers in memory for a message at once, if the rows that it reads have `channels`."""
+        """Numbers in memory for one message, if the rows that it reads have `channels` columns."""
         return SCALARS
 
     def require_sum(self) -> None:

@@ -1,12 +1,12 @@
 """The layered backend: a traced model run layer by layer over all candidates at once.
 
-It saves work compared with copies of the field; in the order of the time saved on Cora:
+It saves work compared with copies of the field. In the order of the time saved on Cora:
 
     the first linear map    is the same for every candidate, so it is computed once per field
     rows                    a layer computes only the rows that the next needs; the last, the target
     messages                are never stored: a weighted sum reads the rows in place
     masks                   G_s and G \\ G_s of a candidate are two columns of one table of bits
-    differences             on the largest fields the first layer changes known sums
+    differences             on the largest fields the first layer only updates known sums
 
 It is exact: absent edges have weight zero in sums, and degrees, means and attention are those of
 the smaller graph.
@@ -47,7 +47,7 @@ class Layered:
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
     def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldLayout:
-        """The layout of a field, with every step computed that is the same for all candidates.
+        """The layout of a field, with the results of all steps that no candidate changes.
 
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
@@ -135,7 +135,7 @@ class Layered:
         return self._width if self.steps.by_name[name].varies else layout.values[name].shape[1]
 
     def run(self, tile: Tile) -> Tensor:
-        """Runs the steps that vary, in order: the output [W * slabs, C] at the targets."""
+        """Runs the steps that vary, in order; returns the output [W * slabs, C] at the targets."""
         values: dict[str, Any] = {}
         for step in self.steps.varying:
             if step.kernel:
@@ -208,7 +208,7 @@ def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
 
 
 def _check(value: Any, rows: int, step: Step) -> None:
-    """Rows must have stayed rows: the last check, for operations that no rule has refused."""
+    """Check that a step kept one row per node, in case no rule refused its operation."""
     for tensor in value if isinstance(value, (tuple, list)) else (value,):
         if tensor.shape[0] != rows:
             raise Untraceable(f"{step.name} does not keep one row per node")

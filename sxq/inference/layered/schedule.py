@@ -21,10 +21,10 @@ from sxq.inference.tiles.union import Union
 
 # Messages of a tile's widest layer: they fit the caches of a CPU, and fill a GPU.
 LARGEST = {"cpu": 2**18, "cuda": 2**25}
-NARROW = 16  # least candidates in a tile, however large their field: shorter runs are slow
-FEWEST = 4  # least candidates cut off for another thread: two take as long as four
+NARROW = 16  # least candidates in a tile, even of a large field: shorter runs are slow
+FEWEST = 4  # least candidates for a tile of another thread: two take as long as four
 SMALLEST = 2**19  # messages below which a tile is not cut for the sake of another thread
-ALONE = 2**13  # messages from which the batch of one field is worth operations of its own
+ALONE = 2**13  # messages from which the batch of one field gets operations of its own
 WIDE = 2**15  # messages of the widest layer from which differences pay
 NEAR = 2**15  # rows that receive in a tile of differences
 SLAB = 8  # candidates of one field side by side in a tile that several fields share
@@ -40,7 +40,7 @@ class TileJob:
     bits: list[np.ndarray] = field(default_factory=list)  # [n, U] bool per part
     # The candidates of its batch that each part holds.
     rows: list[np.ndarray | slice] = field(default_factory=list)
-    match: DeltaMatch | None = None  # set if they are computed as differences from bases
+    match: DeltaMatch | None = None  # set if the candidates are computed as differences from bases
 
     def add(
         self,

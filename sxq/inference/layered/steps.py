@@ -1,8 +1,9 @@
 """Turns a module into a list of steps: message-passing layers, and row-wise operations between them.
 
 `torch.fx` records the forward pass with the message-passing layers as leaves and unused arguments
-as their defaults. A walk backwards then tells each step how many hops around the target its rows
-are needed: the output at the target alone, the input of a layer one hop further than its output.
+as their defaults. A walk backwards then finds, for each step, within how many hops of the target
+its rows are needed: the output at the target alone, the input of a layer one hop further than its
+output.
 """
 
 import inspect
@@ -59,7 +60,7 @@ class ModelSteps:
 
     by_name: Mapping[str, Step]  # in order
     output: str  # name of the step that gives the output
-    hops: int  # how far around the target the rows of the input are needed
+    hops: int  # hops around the target within which rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
     pools: bool  # whether the output is one row per graph
 
@@ -90,7 +91,7 @@ def steps_of(module: nn.Module, arguments: tuple[str, ...]) -> ModelSteps:
 
 
 class _Reader:
-    """Finds the kind of every recorded node, and refuses operations not known to be safe."""
+    """Finds the kind of every recorded node, and refuses operations that are not known as safe."""
 
     def __init__(self, module: nn.Module):
         self.module = module

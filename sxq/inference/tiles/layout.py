@@ -175,10 +175,10 @@ class FieldLayout:
         return self.memo(("incidence", key), lambda: make(self))
 
     def listed(self, key: Hashable, make: Callable[["FieldLayout"], Tensor]) -> Tensor:
-        """Values of rows or edges [n, ...] that `make` computes for a field, remembered, for each slab."""
+        """Values of rows or edges [n, ...] of each slab; `make` computes them once per field."""
         return self.memo(("listed", key), lambda: make(self))
 
-    once = listed  # the same, once for each field
+    once = listed  # the same, one copy per field
 
     def degrees(self, weight: np.ndarray | None, loop: np.ndarray | None) -> Incidence:
         """The in-degrees of all rows that are needed.

@@ -93,7 +93,7 @@ class Tile:
 
 
 class Rows:
-    """A value of the model, one row per node within `hop` steps: a table, or the same for every candidate."""
+    """A value of the model, a row per node within `hop` steps: a table, or one for all columns."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Records a module's forward pass as a graph of operations, and checks that they treat rows alone.
+"""Records a forward pass as a graph of operations; checks that they treat every row by itself.
 
 The files in reading order:
 
