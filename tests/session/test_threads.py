@@ -108,15 +108,17 @@ def busy(con):
     """A connection while a thread explains on it without end; it goes on when `busy.set()` is called."""
     started, go_on = threading.Event(), threading.Event()
 
-    def hold(progress):
+    def hold(batch):
+        """A measure that waits at the first candidates, so that the search is never over before."""
         started.set()
         go_on.wait(WAIT)
+        return batch.sizes.astype(float)
 
-    con.report = hold
-    worker = threading.Thread(target=con.execute, args=(QUERY.format("0, 1, 2"),), daemon=True)
+    con.register_measure("hold", hold, larger_is_better=False, score=lambda raw: 1 / (1 + raw))
+    text = QUERY.format("0, 1, 2").replace("conc", "conc, hold")
+    worker = threading.Thread(target=con.execute, args=(text,), daemon=True)
     worker.start()
     assert started.wait(WAIT)
-    con.report = None
     yield con, go_on
     go_on.set()
     worker.join(WAIT)
@@ -196,14 +198,15 @@ def test_ctrl_c_while_waiting_leaves_the_turn_free(busy):
 def test_a_statement_inside_a_statement_is_refused(con, nested):
     refused = []
 
-    def report(progress):
+    def asking(batch):
+        """A measure that uses its own connection."""
         with pytest.raises(sxq.ConnectionBusy, match="inside a statement") as caught:
             nested(con)
         refused.append(caught.value)
+        return batch.sizes.astype(float)
 
-    con.report = report
-    result = con.execute(QUERY.format("0, 1, 2"))
-    con.report = None
+    con.register_measure("asking", asking, larger_is_better=False, score=lambda raw: 1 / (1 + raw))
+    result = con.execute(QUERY.format("0, 1, 2").replace("conc", "conc, asking"))
     assert refused and len(result)
     assert (
         con.sql("SELECT query_id, status FROM targets").fetchall()

@@ -3,6 +3,8 @@
 import re
 from collections import defaultdict
 
+import pytest
+
 import sxq
 from sxq.shell import synthetic_bank
 from sxq.shell.laundering_demo import laundering
@@ -32,6 +34,7 @@ def test_what_is_planted_is_there():
     assert not payments & {(payee, payee) for _, payee in payments}
 
 
+@pytest.mark.slow
 def test_the_story_from_start_to_end(tmp_path, monkeypatch, capsys):
     for name, number in (("HONEST", 240), ("SHOPS", 30), ("COLLECTORS", 40)):
         monkeypatch.setattr(synthetic_bank, name, number)
