@@ -3,6 +3,7 @@
 Every error about a file is raised here, before any table is touched.
 """
 
+import re
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sxq.errors import DatabaseLocked, StoreError
 VERSION = 2  # of schema.sql and views.sql
 LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
 _SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
+# The tables of schema.sql by name.
+_TABLES = set(re.findall(r"^CREATE TABLE (\w+)", _SQL[0].read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -108,12 +111,26 @@ def _check_version(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> N
             f"schema sxq holds {', '.join(sorted(tables))} but no schema_version, so another"
             " program made it; rename it, or choose another file"
         )
+    _require_tables(connection)
     versions = quote(catalog_of(connection), "sxq", "schema_version")
     found = connection.execute(f"SELECT max(version) FROM {versions}").fetchall()[0][0]
     if found != VERSION:
         raise StoreError(
             f"the tables of sxq have version {found} and this program knows version {VERSION};"
             " use the sxq that wrote them, or another file"
+        )
+
+
+def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise StoreError where a view bears the name of a table: reading it would run the SQL of the file."""
+    views = connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE schema_name = 'sxq' AND NOT internal"
+    ).fetchall()
+    wrong = sorted({name for (name,) in views} & _TABLES)
+    if wrong:
+        raise StoreError(
+            f"sxq.{wrong[0]} is a view and must be a table, so the file was changed by another"
+            " program; do not open it with data that you want to keep to yourself"
         )
 
 

@@ -190,3 +190,22 @@ def test_names_in_statements_are_quoted(name, tmp_path, monkeypatch):
             f"SELECT * FROM {quoted}; DESCRIBE GRAPH {quoted}; DROP MODEL m; DROP GRAPH {quoted}"
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("table", ["schema_version", "graphs"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_view_in_the_place_of_a_table_is_never_read(tmp_path, table, read_only):
+    """Opening a file reads the version; a view of that name would run its own SQL, and hand out files."""
+    path = tmp_path / "hostile.duckdb"
+    secret = tmp_path / "secret.txt"
+    secret.write_text("do not tell")
+    sxq.connect(str(path)).close()
+    with duckdb.connect(str(path)) as other:
+        other.execute(f"DROP TABLE sxq.{table} CASCADE")
+        other.execute(
+            f"CREATE VIEW sxq.{table} AS SELECT content::INT AS version, 1 AS graph_id"
+            f" FROM read_text('{secret}')"
+        )
+    with pytest.raises(sxq.StoreError, match=f"sxq.{table} is a view") as caught:
+        sxq.connect(str(path), read_only=read_only)
+    assert "tell" not in str(caught.value)
