@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sxq
-from tests.test_readme import shape
+from tests.printed import shape
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}

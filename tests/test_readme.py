@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import sxq
+from tests.printed import shape
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
@@ -15,15 +16,6 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), r
 
 def blocks(language):
     return [text for found, text in BLOCKS if found == language]
-
-
-def shape(text):
-    """Lines with numbers and hashes masked and spaces folded, rows of numbers left out: what holds on every machine."""
-    masked = (
-        re.sub(r"\b[0-9a-f]{32}\b|-?\b\d[\d.,]*(e-\d+)?%?", "#", " ".join(line.split()))
-        for line in text.splitlines()
-    )
-    return [line for line in masked if line and not line.startswith("# #")]
 
 
 def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
