@@ -517,13 +517,13 @@ def only_our_errors(con, text):
     return False
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(LIKELY, st.text(max_size=60)))
 def test_no_text_raises_anything_but_our_errors(toy, text):
     only_our_errors(toy, text)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**32), st.sampled_from([(), (3,), {"a": 3}, (float("nan"),), ((3,),), (b"\0",)])
 )
