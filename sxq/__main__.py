@@ -1,6 +1,7 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
-`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq demo` shows a first example.
+`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
+database, `sxq demo` shows a first example.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -53,11 +54,13 @@ def _with_database(options) -> int:
         if options.command is None and options.file is None and sys.stdin.isatty():
             return run_prompt(con, options.mode, init=not options.no_init)
         shell = Shell(con, options.mode)
-        if options.file is not None:
-            code = shell.read(options.file)
-        else:
-            code = shell.run(sys.stdin.read() if options.command is None else options.command)
-        shell.output(None)
+        try:
+            if options.file is not None:
+                code = shell.read(options.file)
+            else:
+                code = shell.run(sys.stdin.read() if options.command is None else options.command)
+        finally:
+            shell.output(None)
         return max(code, 0)
 
 
@@ -71,6 +74,13 @@ def _report(options) -> int:
         con.last_result.to_html(options.output)
         print(f"wrote {options.output}", file=sys.stderr)
         return INTERRUPTED if pressed else 0
+
+
+def _backup(options) -> int:
+    with Connection(options.source, read_only=True) as con:
+        con.backup(options.target)
+    print(f"wrote {options.target}", file=sys.stderr)
+    return 0
 
 
 def _guarded(action) -> int:
@@ -92,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "sxq",
         description="a skyline query engine that explains graph neural networks",
-        epilog="sxq report --help: an answer as a page; sxq demo --help: a first look",
+        epilog="sxq report --help: an answer as a page; sxq backup --help: a copy of a database;"
+        " sxq demo --help: a first look",
     )
     parser.add_argument(
         "database",
@@ -161,8 +172,18 @@ def _demo_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _backup_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "sxq backup", description="a copy of a database that no other process has open"
+    )
+    parser.add_argument("source", metavar="FROM", help="the DuckDB file to copy")
+    parser.add_argument("target", metavar="TO", help="the new file; an existing one is refused")
+    return parser
+
+
 COMMANDS = {
     "": (_with_database, _parser),
+    "backup": (_backup, _backup_parser),
     "demo": (_demo, _demo_parser),
     "report": (_report, _report_parser),
 }

@@ -253,6 +253,17 @@ class Connection:
         """
         self.session.registry.learned.add_explainer(name, make, node_mask)
 
+    # -- the file --------------------------------------------------------------------------------
+
+    @locked
+    def backup(self, path: str) -> None:
+        """Copy the whole database, as of now, to a new file; also one that is in memory.
+
+        The file is there whole or not at all. What an open transaction has not committed is left
+        out. Raises NameTaken if the file exists, StoreError if it cannot be written.
+        """
+        self.session.store.backup(str(path))
+
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -55,9 +55,11 @@ class UnknownName(QueryError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known = sorted(known)
-        super().__init__(
-            f"no {kind} named {name!r}{did_you_mean(name, known)}; {_listing(kind, known)}"
-        )
+        if name in known:  # it was not there a moment ago
+            reason = "another connection has just made it; run the statement again"
+        else:
+            reason = _listing(kind, known)
+        super().__init__(f"no {kind} named {name!r}{did_you_mean(name, known)}; {reason}")
         self.kind = kind
         self.name = name
         self.known = known
@@ -133,7 +135,8 @@ class SQLError(Error):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.6)
+    others = [other for other in known if other != name]
+    near = difflib.get_close_matches(str(name).lower(), others, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

@@ -14,6 +14,7 @@ from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
 from sxq.pictures.networks import write_graphml
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.files import replacing
 from sxq.values.result import Result
 
 REPORTED = (  # what JSON says of a target
@@ -45,7 +46,8 @@ def export(result: Result, path: str) -> None:
             "(for Parquet: COPY (SELECT ...) TO 'file.parquet')"
         )
     try:
-        WRITERS[suffix](result, path)
+        with replacing(path) as file:
+            WRITERS[suffix](result, file)
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
 
@@ -85,9 +87,9 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _json(result: Result, path: str) -> None:
+def _json(result: Result, path: Path) -> None:
     text = json.dumps(content(result), ensure_ascii=False, indent=1, default=written)
-    Path(path).write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 WRITERS = {

@@ -5,6 +5,7 @@ database.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def union(result: Result) -> "networkx.DiGraph":
     return whole
 
 
-def write_graphml(result: Result, path: str) -> None:
+def write_graphml(result: Result, path: Path) -> None:
     """Write the union of all members as GraphML."""
     library().write_graphml(union(result), path)
 

@@ -42,9 +42,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     def of_kind(self, kind: str, name: str) -> Any:
         """The "graph", or the collection of "graphs", of a name; raises UnknownName, InvalidValue."""
         found = known(kind, name, self)
-        if isinstance(found, GraphSet) != (kind == "graphs"):
-            what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
-            raise InvalidValue(f"{name!r} is {what} {name}")
+        _require_kind(kind, name, isinstance(found, GraphSet))
         return found
 
     def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
@@ -89,8 +87,12 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
                 del self._held[name]
 
     def drop(self, kind: str, name: str) -> None:
-        """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue."""
-        self.of_kind(kind, name)
+        """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue.
+
+        The graph is not loaded, so one that cannot be read any more is dropped, too.
+        """
+        rows = {row.name: row for row in self.rows()}
+        _require_kind(kind, name, known(kind, name, rows).num_graphs is not None)
         self._store.drop(kind, name, if_exists=True)
         self._held.pop(name, None)
         self._renewed(name)
@@ -133,6 +135,12 @@ def _row(name: str, graph: Graph | GraphSet) -> SimpleNamespace:
         undirected=graph.undirected,
         num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
     )
+
+
+def _require_kind(kind: str, name: str, is_collection: bool) -> None:
+    if is_collection != (kind == "graphs"):
+        what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
+        raise InvalidValue(f"{name!r} is {what} {name}")
 
 
 def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:

@@ -31,10 +31,12 @@ def run_prompt(con: Connection, mode: str = "table", init: bool = True) -> int:
         _guarded(shell, lambda: _read_init(shell))
     print(GREETING, file=sys.stderr)
     read = _editor(con) if fancy else _plain_line
-    with suppress(EOFError):
-        while _turn(shell, read) != QUIT:
-            pass
-    shell.output(None)
+    try:
+        with suppress(EOFError):
+            while _turn(shell, read) != QUIT:
+                pass
+    finally:
+        shell.output(None)
     return 0
 
 

@@ -16,6 +16,7 @@ from sxq.shell import dot_commands, interactive
 from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
+from sxq.values.files import replacing
 from sxq.values.result import Table
 
 INTERRUPTED = 130
@@ -40,6 +41,7 @@ class Shell:
         self.timer = fancy
         self.pager = fancy
         self.file: TextIO | None = None  # takes the results in place of stdout
+        self._written = ExitStack()  # closes that file and gives it its name
         self.once = False  # only the next result goes there
         self.step = ""  # the text that runs, or ran last: an error puts its caret below it
         self._reading: list[str] = []  # the scripts that are being read, the innermost last
@@ -107,13 +109,16 @@ class Shell:
             self.output(None)
 
     def output(self, path: str | None, once: bool = False) -> None:
-        """Send results to a file, or back to stdout; raises DataError for a file that cannot be written."""
-        if self.file:
-            self.file.close()
-        self.file = None
-        self.once = once
-        if path:
-            try:
-                self.file = open(path, "w", encoding="utf-8")  # closed by the next `output`
-            except OSError as problem:
-                raise DataError(f"cannot write {path!r}: {problem.strerror}") from None
+        """Send results to a file, or back to stdout; raises DataError for a file that cannot be written.
+
+        The file gets its name, and replaces one of that name, when the next `output` ends it.
+        """
+        try:
+            self.file = None
+            self._written.close()
+            self.once = once
+            if path:
+                fresh = self._written.enter_context(replacing(path))
+                self.file = self._written.enter_context(open(fresh, "w", encoding="utf-8"))
+        except OSError as problem:
+            raise DataError(f"cannot write {path!r}: {problem.strerror}") from None

@@ -3,7 +3,10 @@
 `Store` is the door. Every table and column is documented in `schema.sql`.
 
     store.py            the verbs, each of them one transaction
-    database.py         opening a file, and creating the tables of schema.sql and views.sql
+    database.py         opening a file
+    schema.py           schema `sxq` of a file: created, brought up by migrations/, cleared of foreign views
+    quoting.py          names in SQL
+    backup.py           a copy of a database in a new file
     process.py          a database belongs to the process that opened it
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows
@@ -19,8 +22,8 @@
 
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.model_rows import ModelRow
-from sxq.storage.store import Store
+from sxq.storage.store import NewTable, Store
 from sxq.storage.stored_answers import QueryRow, StoredExplanation
 from sxq.storage.user_sql import SqlResult
 
-__all__ = ["GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "SqlResult"]
+__all__ = ["GraphRow", "ModelRow", "NewTable", "QueryRow", "Store", "StoredExplanation", "SqlResult"]

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from sxq.storage.database import quote
+from sxq.storage.quoting import quote
 
 Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq`
 

@@ -1,8 +1,9 @@
 """The store: one object, one database, two connections.
 
 *The user's connection* runs the user's SQL, with the search path `main, sxq`; temporary tables and open
-transactions live there. *The private cursor* is the engine's: its search path is exactly the schema `sxq`,
-so the names that it writes keep their meaning whatever names the user gives to tables, schemas and the file.
+transactions live there. *The private cursor* is the engine's: its search path is DuckDB's own functions and the
+schema `sxq`, so the names that it writes keep their meaning whatever names the user, or the maker of the file, gives
+to tables, macros, schemas and the file.
 Every public method that stores is one transaction on that cursor: it happens as a whole or not at all. Stores of
 one file in one process share DuckDB's memory; their transactions that store wait for each other.
 """
@@ -11,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,14 +29,27 @@ from sxq.storage import (
     refine_rows,
     stored_answers,
 )
-from sxq.storage.database import catalog_of, open_database, quote
+from sxq.storage.backup import copy_database
+from sxq.storage.database import open_database
 from sxq.storage.process import Owner, require_not_inherited
+from sxq.storage.quoting import catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
+from sxq.storage.schema import engine_cursor
 from sxq.storage.user_sql import SqlResult, execute
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """The table of an INTO, in schema main."""
+
+    name: str
+    columns: Sequence[str]
+    types: Sequence[str]  # DuckDB's names
+    rows: Iterable[Sequence]
 
 
 def _lock_of(path: str | None) -> Any:
@@ -60,11 +75,11 @@ class Store:
         if self.path is not None:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
-        with self._lock:  # opening may create the tables
-            user = open_database(self.path, read_only)
-        self._owner = Owner(self.path, user, user.cursor())
+        self._owner = Owner(self.path)
+        with self._lock:  # opening may create or change the tables
+            user = open_database(self._owner, read_only)
+            self._owner.connections = (user, engine_cursor(user))
         self._catalog = catalog_of(user)
-        self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
         # SQL must not read Python variables
@@ -129,7 +144,8 @@ class Store:
     def in_transaction(self) -> bool:
         """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
         try:  # outside a transaction, every statement is a transaction of its own
-            first, second = (run(self._user, "SELECT txid_current()") for _ in range(2))
+            # qualified: a macro of the file may bear the name of the function
+            first, second = (run(self._user, "SELECT system.main.txid_current()") for _ in range(2))
         except duckdb.TransactionException:
             return True
         except duckdb.Error as error:
@@ -158,7 +174,8 @@ class Store:
             )
         taken = run(
             self._user,
-            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+            "SELECT 1 FROM system.information_schema.tables"
+            " WHERE system.main.lower(table_name) = system.main.lower(?)"
             " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
             [name, self._catalog],
         )
@@ -167,18 +184,10 @@ class Store:
                 f"table {name!r} exists; drop it first, or choose another name after INTO"
             )
 
-    def save_into(
-        self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence]
-    ) -> None:
-        """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
-        with self._lock, self._write("INTO") as cursor:
-            self.require_free_table(table)
-            target = quote(self._catalog, "main", table)
-            declared = [
-                f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)
-            ]
-            run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
-            append(cursor, target, rows)
+    def backup(self, path: str) -> None:
+        """Write everything committed to the new file `path`, whole or not at all; NameTaken, StoreError."""
+        with self._lock:
+            copy_database(self._cursor, self._catalog, Path(path))
 
     # graphs and models
 
@@ -348,10 +357,24 @@ class Store:
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.save_unreached(cursor, query_id, reports)
 
-    def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
-        """Mark a query as ended."""
+    def finish_query(
+        self, query_id: int, seconds: float, complete: bool, into: NewTable | None = None
+    ) -> None:
+        """Mark a query as ended and create the table of its INTO, both or neither; raises NameTaken."""
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.finish(cursor, query_id, seconds, complete)
+            if into is not None:
+                self._create_table(cursor, into)
+
+    def _create_table(self, cursor: Cursor, table: NewTable) -> None:
+        self.require_free_table(table.name)
+        target = quote(self._catalog, "main", table.name)
+        declared = [
+            f"{quote(name)} {duckdb.sqltype(kind)}"
+            for name, kind in zip(table.columns, table.types)
+        ]
+        run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
+        append(cursor, target, table.rows)
 
     def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""

@@ -14,7 +14,7 @@ _QUERIES = """
     SELECT query_id, text, m.name AS model, g.name AS graph,
            (SELECT count(*) FROM targets t WHERE t.query_id = q.query_id) AS targets,
            (SELECT count(*) FROM explanations e WHERE e.query_id = q.query_id) AS explanations,
-           started_at, seconds, complete
+           started_at, seconds, complete, q.status
     FROM queries q LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = q.graph_id
     ORDER BY query_id"""
 
@@ -46,6 +46,7 @@ class QueryRow:
     started_at: datetime.datetime  # UTC
     seconds: float | None  # None: it still runs, or its process was killed
     complete: bool | None
+    status: str  # running, done; interrupted: its process was killed
 
 
 @dataclass(frozen=True, kw_only=True)
