@@ -26,4 +26,12 @@ from sxq.storage.store import NewTable, Store
 from sxq.storage.stored_answers import QueryRow, StoredExplanation
 from sxq.storage.user_sql import SqlResult
 
-__all__ = ["GraphRow", "ModelRow", "NewTable", "QueryRow", "Store", "StoredExplanation", "SqlResult"]
+__all__ = [
+    "GraphRow",
+    "ModelRow",
+    "NewTable",
+    "QueryRow",
+    "Store",
+    "StoredExplanation",
+    "SqlResult",
+]

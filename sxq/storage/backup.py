@@ -18,7 +18,9 @@ def copy_database(cursor: duckdb.DuckDBPyConnection, catalog: str, target: Path)
     StoreError if it cannot be written.
     """
     if os.path.lexists(target):
-        raise NameTaken(f"{str(target)!r} exists; a copy never replaces a file: choose another name")
+        raise NameTaken(
+            f"{str(target)!r} exists; a copy never replaces a file: choose another name"
+        )
     if not target.parent.is_dir():
         raise StoreError(f"there is no directory {str(target.parent)!r}; create it first")
     name = f"sxq_{secrets.token_hex(8)}"

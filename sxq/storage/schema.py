@@ -84,7 +84,9 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -
             create(connection)
         elif (found := _version(cursor, catalog, tables)) < VERSION:
             what = f"the tables of sxq have version {found}, an older one than {VERSION}"
-            _require_writing(read_only, what, "bring them up; a copy of the file as it is now stays")
+            _require_writing(
+                read_only, what, "bring them up; a copy of the file as it is now stays"
+            )
             _keep_copy(cursor, catalog, Path(path), found)
             _migrate(connection, catalog, found, views)
         elif views != _own_views():
@@ -141,7 +143,9 @@ def _require_own(cursor: duckdb.DuckDBPyConnection, catalog: str, views: set[str
             raise StoreError(f"schema sxq holds the {kind} {name!r} ({table}), {_FOREIGN}")
     for table, column, default in cursor.execute(_DEFAULTS, [catalog]).fetchall():
         if _own_defaults().get((table, column)) != default:
-            raise StoreError(f"column {column} of sxq.{table} has the default {default}, {_FOREIGN}")
+            raise StoreError(
+                f"column {column} of sxq.{table} has the default {default}, {_FOREIGN}"
+            )
 
 
 def _version(cursor: duckdb.DuckDBPyConnection, catalog: str, tables: set[str]) -> int:

@@ -119,22 +119,33 @@ class Store:
     def execute(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
-        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
+        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message.
+
+        Raises StoreError for EXPORT DATABASE.
+        """
+        if "export" in sql.lower() and "EXPORT" in (self._kinds(sql) or ()):
+            raise StoreError(
+                "EXPORT DATABASE writes files that IMPORT DATABASE cannot read, because keys are of"
+                " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
+                " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
+            )
         return execute(self._user, sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
         """Run a sub-query; raises SQLError, InvalidValue unless it is one statement that reads."""
-        with suppress(
-            duckdb.Error
-        ):  # `execute` raises DuckDB's own error for SQL that it cannot parse
-            kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
-            if kinds != ["SELECT"]:
-                raise InvalidValue(
-                    f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}"
-                )
+        kinds = self._kinds(sql)
+        if kinds is not None and kinds != ["SELECT"]:
+            raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
         return self.execute(sql, parameters)
+
+    def _kinds(self, sql: str) -> list[str] | None:
+        """The kind of each statement; None for SQL that DuckDB cannot parse: running it says why."""
+        try:
+            return [statement.type.name for statement in self._user.extract_statements(sql)]
+        except duckdb.Error:
+            return None
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""

@@ -521,7 +521,7 @@ def test_into_a_taken_name_is_refused_before_the_run(store):
     )  # the user's own table wins, sxq.nodes stays
     assert store.execute("SELECT * FROM nodes").rows == [(1,)]
     save(store, "g", graph())
-    assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(3,)]
+    assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(6,)]
 
 
 def test_into_with_a_wrong_type_leaves_nothing(store):
