@@ -24,6 +24,7 @@ from sxq.storage.rows import (
     object_array,
     run,
     run_named,
+    utc_now,
 )
 from sxq.storage.user_sql import plain
 
@@ -133,6 +134,7 @@ def _save_row(
             "edge_features": None if attr is None else attr.shape[1],
             "parts": [part for part in _PARTS if columns[part] is not None],
             "attributes": list(columns["attributes"] or {}),
+            "created_at": utc_now(),
             **row,
         },
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sxq.storage.named_rows import KINDS, claim, find
-from sxq.storage.rows import Cursor, insert, next_ids, run_named
+from sxq.storage.rows import Cursor, insert, next_ids, run_named, utc_now
 from sxq.storage.user_sql import plain
 
 _MODEL = KINDS["model"]
@@ -45,7 +45,7 @@ def save(
         return held
     (model_id,) = next_ids(cursor, "model_ids")
     row = {"model_id": model_id, "name": name, **content, "spec": to_json(spec), "weights": weights}
-    insert(cursor, "models", row)
+    insert(cursor, "models", {**row, "created_at": utc_now()})
     return model_id
 
 

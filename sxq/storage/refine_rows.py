@@ -10,7 +10,7 @@ import numpy as np
 from sxq.storage.key_columns import key_array
 from sxq.storage.model_rows import to_json
 from sxq.storage.named_rows import KINDS, claim
-from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run_named
+from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run_named, utc_now
 
 _REFINE = KINDS["refine"]
 _SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name AS model, g.name AS graph, r.spec, r.weights
@@ -50,6 +50,7 @@ def save(
         return held
     (refine_id,) = next_ids(cursor, "refine_ids")
     own = {"refine_id": refine_id, "name": name, "spec": to_json(row["spec"])}
+    own["created_at"] = utc_now()
     insert(cursor, "refines", {**row, **own})
     arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
     insert_arrays(
