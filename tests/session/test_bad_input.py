@@ -561,3 +561,12 @@ def test_into_never_hides_a_table_of_the_engine():
         assert con.sql("SELECT count(*) FROM nodes").fetchone() == (24,) and not len(
             con.execute("SHOW QUERIES")
         )
+
+
+def test_a_name_that_appears_meanwhile_is_not_its_own_remedy():
+    """Another connection may make a model between the question for it and the list of all."""
+    said = str(sxq.UnknownName("model", "m", ["m", "n"]))
+    assert (
+        said == "no model named 'm'; another connection has just made it; run the statement again"
+    )
+    assert "did you mean 'gcn'" in str(sxq.UnknownName("model", "gnc", ["gcn"]))

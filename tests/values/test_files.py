@@ -26,7 +26,7 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
     path.write_text(GOOD)
     with pytest.raises(ZeroDivisionError), replacing(path) as file:
         file.write_text("half of")
-        1 / 0
+        raise ZeroDivisionError
     assert path.read_text() == GOOD and only(tmp_path) == ["answer.json"]
 
 
@@ -76,16 +76,13 @@ WRITERS = {
 def answer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toys")
     toys.write_files(folder)
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        with sxq.connect() as con:
-            toys.fill(con)
-            yield con.query(
-                "EXPLAIN NODE 'acct-1' USING MODEL votes OPTIMIZE fdl+, conc BUDGET 30 CANDIDATES"
-            )
-    finally:
-        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch, sxq.connect() as con:
+        patch.chdir(folder)
+        toys.fill(con)
+        return con.query(
+            "EXPLAIN NODES (SELECT DISTINCT dst FROM edges JOIN graphs USING (graph_id)"
+            " WHERE name = 'payments') USING MODEL votes OPTIMIZE fdl+, conc BUDGET 30 CANDIDATES"
+        )
 
 
 @pytest.mark.parametrize("name", WRITERS)
