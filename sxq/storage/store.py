@@ -76,9 +76,13 @@ class Store:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         self._owner = Owner(self.path)
-        with self._lock:  # opening may create or change the tables
-            user = open_database(self._owner, read_only)
-            self._owner.connections = (user, engine_cursor(user))
+        try:
+            with self._lock:  # opening may create or change the tables
+                user = open_database(self._owner, read_only)
+                self._owner.connections = (user, engine_cursor(user))
+        except BaseException:
+            self._owner.close()  # a fork does not take the file for an open one
+            raise
         self._catalog = catalog_of(user)
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
