@@ -8,9 +8,9 @@ subgraphs into buckets; inside a bucket networkx decides exactly.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import networkx as nx
@@ -20,7 +20,7 @@ from networkx.algorithms.isomorphism import DiGraphMatcher, GraphMatcher
 from sxq.scoring.dominance import dominated
 
 ROUNDS = 2  # of colour refinement: enough to tell most patterns of a few edges apart
-OCCURRENCES = 2_000  # most subgraphs of one size that are looked at in one member
+OCCURRENCES = 20_000  # most subgraphs of one size that are looked at, in all members together
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,19 +45,26 @@ class Member:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pattern:
-    """A labelled connected graph with the members that hold it."""
+    """A labelled connected graph that members hold."""
 
     labels: tuple[Hashable, ...]  # of its nodes 0..n-1
     edges: tuple[tuple[int, int], ...]
-    # member -> the node of the member for each node of the pattern; one place of possibly many
-    places: Mapping[int, tuple[int, ...]]
     support: float  # the share of the targets of which some member holds it
     fidelity: float  # the mean over these targets of the largest fidelity of a member that holds it
+    place: Callable[[], dict[int, tuple[int, ...]]]
 
     @property
     def size(self) -> int:
         """The number of edges."""
         return len(self.edges)
+
+    @cached_property
+    def places(self) -> dict[int, tuple[int, ...]]:
+        """For every member that holds it, the member's node for each node of the pattern.
+
+        A member may hold it in several places; this is one of them.
+        """
+        return self.place()
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,9 @@ def mine(
     enough = max(min(2, len(targets)), int(np.ceil(least_support * len(targets) - 1e-9)))
     search = _Patterns(members, directed)
     level = search.classify(
-        (m, 1 << e) for m, member in enumerate(members) for e in range(len(member.edges))
+        (m, 1 << edge) for m, member in enumerate(members) for edge in range(len(member.edges))
     )
-    found: list[Pattern] = []
+    found: dict[int, Masks] = {}
     complete = True
     for size in range(1, largest + 1):
         frequent = {
@@ -92,20 +99,20 @@ def mine(
             for number, masks in level.items()
             if len({members[m].target for m in masks}) >= enough
         }
-        found += [search.pattern(number, masks, len(targets)) for number, masks in frequent.items()]
+        found |= frequent
         if size == largest or not frequent:
             break
         level, whole = search.extend(frequent)
         complete &= whole
-    return Mined(tuple(_skyline(found)), len(found), complete)
+    best = _skyline([search.pattern(number, masks) for number, masks in found.items()])
+    return Mined(tuple(best), len(found), complete)
 
 
 def _skyline(patterns: list[Pattern]) -> list[Pattern]:
     if not patterns:
         return []
     values = np.array([[pattern.support, pattern.fidelity, pattern.size] for pattern in patterns])
-    beaten = dominated(values, values)
-    kept = [pattern for pattern, out in zip(patterns, beaten) if not out]
+    kept = [pattern for pattern, out in zip(patterns, dominated(values, values)) if not out]
     return sorted(kept, key=lambda pattern: (-pattern.support, -pattern.size, -pattern.fidelity))
 
 
@@ -141,13 +148,14 @@ class _Patterns:
             for m, held in masks.items():
                 for mask in held:
                     grown[m].update(mask | 1 << edge for edge in _beside(self.members[m], mask))
-        complete = all(len(masks) <= OCCURRENCES for masks in grown.values())
+        share = max(1, OCCURRENCES // max(1, len(grown)))
+        complete = all(len(masks) <= share for masks in grown.values())
         return self.classify(
-            (m, mask) for m, masks in grown.items() for mask in sorted(masks)[:OCCURRENCES]
+            (m, mask) for m, masks in grown.items() for mask in _spread(sorted(masks), share)
         ), complete
 
-    def pattern(self, number: int, masks: Masks, targets: int) -> Pattern:
-        """A pattern with its places, support and fidelity."""
+    def pattern(self, number: int, masks: Masks) -> Pattern:
+        """A pattern with its support and fidelity."""
         graph = self._known[number]
         best: dict[Hashable, float] = {}
         for m in masks:
@@ -156,10 +164,13 @@ class _Patterns:
         return Pattern(
             labels=tuple(graph.nodes[node]["label"] for node in range(len(graph))),
             edges=tuple(graph.edges),
-            places={m: self._place(graph, self.members[m], min(held)) for m, held in masks.items()},
-            support=len(best) / targets,
+            support=len(best) / len({member.target for member in self.members}),
             fidelity=float(np.mean(list(best.values()))),
+            place=partial(self._places, graph, masks),
         )
+
+    def _places(self, graph: nx.Graph, masks: Masks) -> dict[int, tuple[int, ...]]:
+        return {m: self._place(graph, self.members[m], min(held)) for m, held in masks.items()}
 
     def _number(self, member: Member, mask: int) -> int:
         """The number of the pattern of a subgraph; a new pattern gets the next one."""
@@ -222,6 +233,11 @@ class _Patterns:
         )
         assert found.is_isomorphic(), "a subgraph has the pattern that it was sorted into"
         return tuple(nodes[found.mapping[node]] for node in range(len(pattern)))
+
+
+def _spread(masks: list[int], most: int) -> list[int]:
+    """At most so many of the masks, evenly spread."""
+    return masks[:: max(1, -(-len(masks) // most))]
 
 
 def _same_label(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
