@@ -48,6 +48,10 @@ class Model:
     halo: int = 0
     backend: str = "disjoint"
     reason: str = ""  # the reason for this backend
+    error: float = 0.0  # of log-odds: what float32 loses inside the model, where it is not small
+    alone: bool = False  # whether it runs one graph at a time, as a batch changes its output
+    depth: str = ""  # a remark on `hops`, where features alone do not tell them
+    shallow: bool = False  # whether the user gave fewer layers than the model was found to have
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
     # Backends by name: tracing takes time.

@@ -1,0 +1,262 @@
+"""Finds by experiment how deep a model looks: how far messages travel, whoever they are made of.
+
+*By features.* One node gets poisoned features (NaN, large noise, or other values that occur where
+features are whole numbers); the farthest node whose output moves is that many hops away.
+
+*By edges.* A model may make its messages from the edges themselves: degrees, weights, counts of
+triangles, positions. The edges out of one node trade tails with edges of strangers, which keeps
+every node's degrees and weights. An edge at ring r, which is one more than the distance from its
+head, carries a message if that moves an output. If only its *presence* matters, as for the degree
+by which a layer normalises, the edge carries no message; it is context (the halo), not a candidate.
+A model that looks at presence alone has a depth of one hop.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxq.errors import ModelError, ModelNotLocal
+from sxq.graph import Graph
+from sxq.inference.agreement import agree, difference
+from sxq.inference.causes import AGAINST, mixing_cause, random_cause, watch
+from sxq.inference.probes import (
+    changed,
+    poisons,
+    swap_out,
+    with_strangers,
+    without_edges,
+)
+from sxq.models.borrow import Model, forward_full
+
+POISONED = 3  # nodes poisoned; each costs two full-graph forwards
+DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched
+STARTS = 64  # start nodes of that search, which looks behind them; each is one walk over the graph
+SHIFTS = (0, 7)  # of the strange edges, so that each node trades with two different sets
+JITTER = 16  # a change must be this many times that between two runs on one input
+LOOSE = 100  # times the tolerance: strangers must move an output by more than other sums round
+NOWHERE = -1  # the distance of a node that no path reaches
+
+
+class NotProbed(ModelError):
+    """The model takes none of the features that a probe puts in."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How deep a model looks, in hops."""
+
+    features: int  # by features
+    edges: int  # by who sends along an edge, or 1 if only the presence of edges matters
+
+    @property
+    def hops(self) -> int:
+        return max(self.features, self.edges)
+
+    def __str__(self) -> str:
+        """A remark for DESCRIBE MODEL, where features alone do not tell the depth."""
+        if self.edges <= self.features:
+            return ""
+        return (
+            f"{self.edges} hops by edges, {self.features} by features: forward computes messages "
+            f"from edge_index"
+        )
+
+
+def require_repeatable(model: Model, graph: Graph) -> float:
+    """The largest difference of two runs on the graph; ModelError if they disagree."""
+    again = forward_full(model, graph)
+    if not agree(model, again, model.full):
+        raise ModelError(
+            f"two runs on the same input differ by {difference(model, again, model.full):.2g}: "
+            f"{random_cause(watch(model, graph))}"
+        )
+    apart = (again - model.full).nan_to_num(0, 0, 0).abs().max().item() if len(again) else 0.0
+    if model.device.type != "cpu":
+        apart = max(apart, 1e-6 * float(model.full.nan_to_num(0, 0, 0).abs().max()))
+    return apart
+
+
+def find_depth(
+    model: Model, graph: Graph, rng: np.random.Generator, sharp: Model | None = None
+) -> Depth:
+    """The depth of a model: 0 hops for a model that ignores the edges.
+
+    `sharp` is the model in double where it runs in double, with `full` on the graph. Raises
+    ModelNotLocal if the model mixes all nodes, ModelError if no probe can be run.
+    """
+    sharp = sharp or model
+    jitter = require_repeatable(model, graph)
+    larger = _larger(model, graph)
+    sources = _far_nodes(graph, rng)
+    features = _by_features(model, graph, larger, sources, rng, jitter)
+    if larger is None or not sources:
+        return Depth(features, 0)
+    edges = _by_edges(sharp, graph, larger, sources, jitter)
+    if not max(features, edges) and not agree(
+        sharp, forward_full(sharp, without_edges(graph)), sharp.full
+    ):
+        edges = 1
+    return Depth(features, edges)
+
+
+def _larger(model: Model, graph: Graph) -> Graph | None:
+    """The graph with strangers; None if the model cannot take it. Raises ModelNotLocal if it matters."""
+    larger = with_strangers(graph)
+    try:
+        full = forward_full(model, larger)
+    except ModelError:
+        return None
+    if len(full) != larger.num_nodes:
+        return None
+    beside = full[: graph.num_nodes]
+    if not agree(model, beside, model.full, LOOSE):
+        raise _mixes(
+            model,
+            graph,
+            f"a few nodes that no path links to the others move their output by "
+            f"{difference(model, beside, model.full):.2g}",
+        )
+    return larger
+
+
+def _mixes(model: Model, graph: Graph, seen: str) -> ModelNotLocal:
+    return ModelNotLocal(
+        f"{seen}: the model mixes all nodes ({mixing_cause(model, watch(model, graph))})"
+    )
+
+
+def _by_features(
+    model: Model,
+    graph: Graph,
+    larger: Graph | None,
+    sources: list[int],
+    rng: np.random.Generator,
+    jitter: float,
+) -> int:
+    deepest = 0
+    clean = model.full if larger is None else forward_full(model, larger)
+    for source in sources:
+        distance = distances(graph, [source])
+        for moved in _moved_by_poison(model, graph, larger, source, rng, clean, jitter):
+            if (moved & (distance < 0)).any():
+                _unreachable(model, graph, source, moved & (distance < 0))
+            deepest = max(deepest, int(distance[moved].max(initial=0)))
+    return deepest
+
+
+def _moved_by_poison(
+    model: Model,
+    graph: Graph,
+    larger: Graph | None,
+    source: int,
+    rng: np.random.Generator,
+    clean: Tensor,
+    jitter: float,
+) -> Iterator[np.ndarray]:
+    """For each poison that the model can take, the nodes [N] whose output moves."""
+    failed: dict[str, ModelError] = {}
+    taken = 0
+    for name, x in poisons(graph, source, rng):
+        whole = graph if larger is None else larger
+        x = np.concatenate([x, whole.x[graph.num_nodes :]])
+        try:
+            moved = differs(forward_full(model, changed(whole, x=x)), clean, jitter)
+        except ModelError as error:
+            failed[name] = error
+            continue
+        taken += 1
+        # In a dense product NaN times 0 is NaN, so NaN spreads to nodes that no message reaches.
+        if name == "NaN" and moved[graph.num_nodes :].any():
+            continue
+        if moved[graph.num_nodes :].any():
+            raise _mixes(
+                model, graph, f"new features of node {graph.key(source)!r} move all outputs"
+            )
+        yield moved[: graph.num_nodes]
+    if not taken:
+        raise NotProbed(_no_probe(graph, source, failed))
+
+
+def _no_probe(graph: Graph, source: int, failed: dict[str, ModelError]) -> str:
+    tried = "; ".join(f"{name}: {error.__cause__ or error}" for name, error in failed.items())
+    return (
+        f"the model runs on the registered graph, but its depth cannot be probed: forward fails "
+        f"when the features of node {graph.key(source)!r} are replaced by {tried}. Say its depth by "
+        f"layers="
+    )
+
+
+def _unreachable(model: Model, graph: Graph, source: int, moved: np.ndarray) -> None:
+    """Raise ModelNotLocal for nodes whose output moved although no path leads to them."""
+    behind = distances(graph, [source], graph.edge_index[::-1])
+    if (behind[moved] >= 0).all():
+        cause = AGAINST
+    else:
+        cause = f"the model mixes all nodes ({mixing_cause(model, watch(model, graph))})"
+    raise ModelNotLocal(
+        f"changing the features of node {graph.key(source)!r} moves the output of nodes that no "
+        f"path reaches: {cause}"
+    )
+
+
+def _by_edges(
+    model: Model, graph: Graph, larger: Graph, sources: list[int], jitter: float
+) -> int:
+    """The deepest ring at which it matters who sends along an edge."""
+    clean = forward_full(model, larger)[: graph.num_nodes]
+    deepest = 0
+    for source in sources:
+        for shift in SHIFTS:
+            ends, heads = swap_out(graph, larger, source, shift)
+            if not len(heads):
+                continue
+            out = forward_full(model, changed(larger, edge_index=ends))[: graph.num_nodes]
+            ring = 1 + distances(graph, heads)
+            moved = differs(out, clean, jitter) & (ring > 0)
+            deepest = max(deepest, int(ring[moved].max(initial=0)))
+    return deepest
+
+
+def differs(found: Tensor, clean: Tensor, jitter: float) -> np.ndarray:
+    """The rows [n] that differ; NaN differs from numbers only."""
+    apart = (found != clean) & ~(found.isnan() & clean.isnan())
+    apart &= ~((found - clean).abs() <= JITTER * jitter)
+    return apart.any(dim=1).numpy()
+
+
+def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
+    """Source nodes with the longest paths ahead of them that the graph offers."""
+    tails = np.unique(graph.edge_index[0])
+    if not len(tails):
+        return []
+    starts = rng.choice(tails, size=min(POISONED, len(tails)), replace=False)
+    found = [_farthest_tail(graph, int(start)) for start in starts]
+    # In a sparse directed graph most starts have no node behind them.
+    if max(length for length, _ in found) < DEEP:
+        others = np.random.default_rng(1).permutation(tails)[:STARTS]
+        found.append(max(_farthest_tail(graph, int(start)) for start in others))
+    return sorted({node for _, node in found} | {int(starts[0])})
+
+
+def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
+    """(distance, node) of the node farthest *behind* `start`: its messages go the longest way."""
+    distance = distances(graph, [start], graph.edge_index[::-1])
+    return int(distance.max()), int(distance.argmax())
+
+
+def distances(graph: Graph, sources, edge_index: np.ndarray | None = None) -> np.ndarray:
+    """Hops from the nearest source along the edges to every node [N]; NOWHERE if there is no path."""
+    tail, head = graph.edge_index if edge_index is None else edge_index
+    distance = np.full(graph.num_nodes, NOWHERE)
+    distance[sources] = 0
+    hop = 0
+    while True:
+        hop += 1
+        reached = head[(distance[tail] == hop - 1)]
+        reached = reached[distance[reached] < 0]
+        if not len(reached):
+            return distance
+        distance[reached] = hop
