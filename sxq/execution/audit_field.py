@@ -2,8 +2,9 @@
 
 Measuring an explanation again cannot tell that its field was too small, since the field decides
 which edges are tried at all. Two experiments on the whole graph can. Random edges outside of field
-and context are removed: the output must stay. The tails of context edges are traded, which keeps
-all degrees: if the output moves, these edges carry messages and should have been candidates.
+and context are removed: the output must stay. Context edges trade tails with edges of strangers,
+which keeps all degrees: if the output moves, these edges carry messages and should have been
+candidates.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sxq.errors import ModelError
 from sxq.graph import EdgeKind, Field, Graph, extract
 from sxq.inference.agreement import agree, difference
 from sxq.inference.locality import WIDEST
-from sxq.inference.probes import changed
+from sxq.inference.probes import changed, trade_with_strangers, with_strangers
 from sxq.models.borrow import Model, forward_full
 
 Found = TypeVar("Found", bound=Any)  # a finding of AUDIT, which has a verdict
@@ -99,19 +100,15 @@ def _by_removal(
 def _by_trade(
     graph: Graph, model: Model, target: int, field: Field, rng: np.random.Generator
 ) -> float:
-    """How far the output moves if context edges get each other's tails; 0 if not at all."""
+    """How far the output moves if context edges trade tails with strangers; 0 if not at all."""
     context = field.edges[field.unit == EdgeKind.HALO]
-    ends = graph.edge_index[:, context]
-    context = context[ends[0] != ends[1]]
-    if len(context) < 2:
-        return 0.0
+    larger = with_strangers(graph)
     for _ in range(REMOVALS):
-        edge_index = graph.edge_index.copy()
-        edge_index[0, context] = edge_index[0, rng.permutation(context)]
+        ends = trade_with_strangers(graph, larger, rng.permutation(context), rng)
         try:
-            out = forward_full(model, changed(graph, edge_index=edge_index))[[target]]
+            out = forward_full(model, changed(larger, edge_index=ends))[[target]]
         except ModelError:
-            return 0.0
+            return 0.0  # the model cannot take strangers
         if not agree(model, out, model.full[[target]]):
             return difference(model, out, model.full[[target]])
     return 0.0

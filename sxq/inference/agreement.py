@@ -20,6 +20,7 @@ SMALL = 10  # smaller margins are measured relative to this: there probabilities
 # Units of float32 by which two ways to compute a logit may differ, as they sum in different orders.
 ROUNDINGS = 4
 RESOLUTION = float(np.finfo(np.float32).eps)
+DENORMAL = 1e-36  # probabilities below this lose precision in float32
 VANISHED = -80  # a class with a margin below this has probability 0 in float32
 
 
@@ -115,8 +116,10 @@ def _probability_noise(model: Model, p: np.ndarray) -> np.ndarray | float:
     A small probability has the relative precision of float32, except where it is 1 minus the
     single column.
     """
-    if model.full.shape[1] > 1 or model.output == "logits":
+    if model.output == "logits":
         return 0.0
+    if model.full.shape[1] > 1:
+        return np.where(p < DENORMAL, np.inf, 0.0) if model.output == "probs" else 0.0
     less = np.maximum(np.minimum(p[:, :1], p[:, 1:]), 1e-300)
     one_minus = np.where(p[:, 1:] > 0.5, RESOLUTION / less, 0)
     return np.where(one_minus > 0.1, np.inf, ROUNDINGS * one_minus)

@@ -26,6 +26,7 @@ from sxq.inference.probes import (
     changed,
     poisons,
     swap_out,
+    trade_with_strangers,
     with_strangers,
     without_edges,
 )
@@ -35,8 +36,9 @@ POISONED = 3  # nodes poisoned; each costs two full-graph forwards
 DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched
 STARTS = 64  # start nodes of that search, which looks behind them; each is one walk over the graph
 SHIFTS = (0, 7)  # of the strange edges, so that each node trades with two different sets
+VIEWS = 8  # nodes whose farther edges are traded ring by ring; half of them have the largest degrees
 JITTER = 16  # a change must be this many times that between two runs on one input
-LOOSE = 100  # times the tolerance: strangers must move an output by more than other sums round
+LOOSE = 20  # times the tolerance, in float32: all outputs are compared, so some round more
 NOWHERE = -1  # the distance of a node that no path reaches
 
 
@@ -89,12 +91,13 @@ def find_depth(
     """
     sharp = sharp or model
     jitter = require_repeatable(model, graph)
-    larger = _larger(model, graph)
+    larger = _larger(sharp, graph, 1 if sharp is not model else LOOSE)
     sources = _far_nodes(graph, rng)
     features = _by_features(model, graph, larger, sources, rng, jitter)
     if larger is None or not sources:
         return Depth(features, 0)
     edges = _by_edges(sharp, graph, larger, sources, jitter)
+    edges = _by_rings(sharp, graph, larger, max(features, edges), jitter) or edges
     if not max(features, edges) and not agree(
         sharp, forward_full(sharp, without_edges(graph)), sharp.full
     ):
@@ -102,7 +105,7 @@ def find_depth(
     return Depth(features, edges)
 
 
-def _larger(model: Model, graph: Graph) -> Graph | None:
+def _larger(model: Model, graph: Graph, times: float) -> Graph | None:
     """The graph with strangers; None if the model cannot take it. Raises ModelNotLocal if it matters."""
     larger = with_strangers(graph)
     try:
@@ -112,7 +115,7 @@ def _larger(model: Model, graph: Graph) -> Graph | None:
     if len(full) != larger.num_nodes:
         return None
     beside = full[: graph.num_nodes]
-    if not agree(model, beside, model.full, LOOSE):
+    if not agree(model, beside, model.full, times):
         raise _mixes(
             model,
             graph,
@@ -218,6 +221,44 @@ def _by_edges(
             moved = differs(out, clean, jitter) & (ring > 0)
             deepest = max(deepest, int(ring[moved].max(initial=0)))
     return deepest
+
+
+def _by_rings(model: Model, graph: Graph, larger: Graph, hops: int, jitter: float) -> int:
+    """The deepest ring beyond `hops` at which it matters who sends, seen from some nodes; 0 if none.
+
+    Swaps around a few far nodes miss what only some edges do, such as closing a triangle.
+    """
+    clean = forward_full(model, larger)
+    deepest = 0
+    for target in _views(graph):
+        distance = distances(graph, [target], graph.edge_index[::-1])
+        end = distance[graph.edge_index]
+        end[end < 0] = graph.num_nodes
+        ring = 1 + (end.min(axis=0) if graph.undirected else end[1])
+        ring[graph.edge_index[0] == graph.edge_index[1]] = 0
+        for beyond in range(max(hops, deepest) + 1, int(distance.max()) + 2):
+            # Those of the next ring first: strangers are few.
+            edges = np.flatnonzero(ring >= beyond)
+            edges = edges[np.argsort(ring[edges], kind="stable")]
+            if not len(edges):
+                break
+            out = _traded(model, graph, larger, edges, target)
+            if not differs(out, clean[[target]], jitter)[0]:
+                break
+            deepest = beyond
+    return deepest
+
+
+def _views(graph: Graph) -> list[int]:
+    heads, degrees = np.unique(graph.edge_index[1], return_counts=True)
+    hubs = heads[np.argsort(-degrees, kind="stable")][: VIEWS // 2]
+    return sorted({*hubs.tolist(), *np.random.default_rng(3).permutation(heads)[: VIEWS // 2].tolist()})
+
+
+def _traded(model: Model, graph: Graph, larger: Graph, edges: np.ndarray, target: int) -> Tensor:
+    """The target's output [1, C] when some of the edges [k] trade tails with strangers."""
+    ends = trade_with_strangers(graph, larger, edges, np.random.default_rng(target))
+    return forward_full(model, changed(larger, edge_index=ends))[[target]]
 
 
 def differs(found: Tensor, clean: Tensor, jitter: float) -> np.ndarray:

@@ -32,16 +32,26 @@ def require_alone(model: Model, graphs: GraphSet) -> Model:
     Raises ModelError if two runs differ, ModelNotLocal if whole graphs get another output in a
     batch.
     """
-    model = replace(model, error=measured_error(model, in_double(model, graphs), graphs))
     rng = np.random.default_rng(0)
-    for number in rng.choice(len(graphs), min(GRAPHS, len(graphs)), replace=False):
-        alone = _alone(model, graphs, int(number))
-        if not agree(model, alone, model.full[[number]]):
-            model = _if_it_ranks(model, graphs, int(number), alone)
-            break
-    if model.alone or _cut_graphs_agree(model, graphs, rng):
-        return model
-    return one_by_one(model, graphs)
+    chosen = rng.choice(len(graphs), min(GRAPHS, len(graphs)), replace=False).tolist()
+    alone = [_repeatable(model, graphs, number) for number in chosen]
+    model = replace(model, error=measured_error(model, in_double(model, graphs), graphs))
+    for number, out in zip(chosen, alone):
+        if not agree(model, out, model.full[[number]]):
+            return _if_it_ranks(model, graphs, number, out)
+    return model if _cut_graphs_agree(model, graphs, rng) else one_by_one(model, graphs)
+
+
+def _repeatable(model: Model, graphs: GraphSet, number: int) -> Tensor:
+    """The output [1, C] of one graph alone; raises ModelError if a second run gives another."""
+    out = _alone(model, graphs, number)
+    again = _alone(model, graphs, number)
+    if not agree(model, again, out):
+        raise ModelError(
+            f"two runs on graph {graphs.key(number)!r} differ by "
+            f"{difference(model, again, out):.2g}: {random_cause(watch(model, graphs))}"
+        )
+    return out
 
 
 def _alone(model: Model, graphs: GraphSet, number: int) -> Tensor:
@@ -60,13 +70,7 @@ def _alone(model: Model, graphs: GraphSet, number: int) -> Tensor:
 def _if_it_ranks(model: Model, graphs: GraphSet, number: int, alone: Tensor) -> Model:
     """The model to be run one graph at a time, if ranking is why a whole graph gets another output."""
     named = f"graph {graphs.key(number)!r}"
-    again = _alone(model, graphs, number)
     witness = watch(model, graphs)
-    if not agree(model, again, alone) or witness.random:
-        raise ModelError(
-            f"two runs on {named} differ by {difference(model, again, alone):.2g}: "
-            f"{random_cause(witness)}"
-        )
     if witness.ranks and not witness.norms:
         return one_by_one(model, graphs)
     raise ModelNotLocal(

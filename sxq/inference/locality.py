@@ -17,7 +17,7 @@ from sxq.graph import Field, Graph, extract
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.causes import AGAINST, against_edges, mixing_cause, watch
-from sxq.inference.depth import Depth, NotProbed, distances, find_depth
+from sxq.inference.depth import Depth, NotProbed, distances, find_depth, require_repeatable
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
 from sxq.inference.probes import changed
@@ -36,6 +36,7 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     Raises ModelError or ModelNotLocal.
     """
     rng = np.random.default_rng(0)
+    require_repeatable(model, graph)
     double = in_double(model, graph)
     model = replace(model, error=measured_error(model, double, graph))
     close = unsaturated(model, double, graph)

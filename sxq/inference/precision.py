@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet
-from sxq.inference.agreement import TOLERANCE, rounding
+from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
 from sxq.models.borrow import (
     GRAPHS_AT_ONCE,
@@ -31,7 +31,7 @@ from sxq.models.borrow import (
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
-TELLING = 1e-6  # probabilities nearer to 0 or 1 than this say nothing about the error of log-odds
+TELLING = 1e-4  # probabilities with less variance say nothing about the error of log-odds
 SAFETY = 2  # the error on cut graphs may be this many times the one measured
 
 
@@ -78,13 +78,10 @@ def measured_error(model: Model, double: Model | None, graph: Graph | GraphSet) 
 def _log_odds_apart(model: Model, double: Model, coarse: Tensor, fine: Tensor) -> float:
     ours = model.probabilities(coarse).numpy()
     theirs = double.probabilities(fine).numpy()
-    telling = np.minimum(theirs, 1 - theirs) > TELLING
-    telling &= (ours > 0) & (ours < 1)
-    if not telling.any():
-        return 0.0
-    ours = ours[telling]
-    theirs = theirs[telling]
-    return float(np.abs(np.log(ours / (1 - ours)) - np.log(theirs / (1 - theirs))).max())
+    variance = theirs * (1 - theirs)
+    telling = variance > TELLING
+    apart = np.abs(ours - theirs)[telling] - RESOLUTION  # by which probabilities in float32 are off
+    return float((apart / variance[telling]).max(initial=0))
 
 
 def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:

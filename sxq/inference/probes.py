@@ -121,26 +121,62 @@ def swap_out(graph: Graph, larger: Graph, source: int, shift: int) -> tuple[np.n
     The heads are the nodes of `graph` that an edge now reaches from elsewhere. On an undirected
     graph both directions are traded, so that pairs stay pairs.
     """
-    ends = larger.edge_index.copy()
-    old = graph.num_edges
     loop = graph.edge_index[0] == graph.edge_index[1]
     leaving = np.flatnonzero((graph.edge_index[0] == source) & ~loop)
-    strange = np.arange(old, ends.shape[1])
+    leaving = leaving[np.argsort(graph.edge_index[1, leaving], kind="stable")]
+    strange = np.arange(graph.num_edges, larger.num_edges)
     pairs = len(strange) // 2 if graph.undirected else len(strange)
-    leaving = leaving[np.argsort(graph.edge_index[1, leaving], kind="stable")][:pairs]
-    chosen = np.roll(strange[:pairs], shift)[: len(leaving)]
-    heads = [graph.edge_index[1, leaving]]
-    _trade(ends, leaving, chosen)
-    if graph.undirected:
-        entering = np.flatnonzero((graph.edge_index[1] == source) & ~loop)
-        entering = entering[np.argsort(graph.edge_index[0, entering], kind="stable")]
-        _trade(ends, chosen + pairs, entering[: len(leaving)])
-        heads.append(np.array([source]))
-    return ends, np.concatenate(heads)
+    ends = larger.edge_index.copy()
+    some, chosen = matched(ends, leaving, np.roll(strange[:pairs], shift))
+    trade(ends, some, chosen)
+    heads = graph.edge_index[1, some]
+    if not graph.undirected:
+        return ends, heads
+    entering = np.flatnonzero((graph.edge_index[1] == source) & ~loop)
+    entering = entering[np.argsort(graph.edge_index[0, entering], kind="stable")]
+    place = {edge: number for number, edge in enumerate(leaving.tolist())}
+    trade(ends, chosen + pairs, entering[[place[edge] for edge in some.tolist()]])
+    return ends, np.append(heads, source)
 
 
-def _trade(ends: np.ndarray, some: np.ndarray, others: np.ndarray) -> None:
+def trade(ends: np.ndarray, some: np.ndarray, others: np.ndarray) -> None:
     """Edges trade their tails, in place."""
     tails = ends[0, some].copy()
     ends[0, some] = ends[0, others]
     ends[0, others] = tails
+
+
+def matched(
+    ends: np.ndarray, edges: np.ndarray, strange: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of an edge and a strange edge that can trade tails: their numbers [k] each.
+
+    No two edges get the same ends, since a model may count such as one.
+    """
+    left = strange.tolist()
+    taken: set[tuple[int, int]] = set()
+    found: list[tuple[int, int]] = []
+    for edge in edges.tolist():
+        tail, head = ends[:, edge].tolist()
+        for number in left:
+            other_tail, other_head = ends[:, number].tolist()
+            new = {(other_tail, head), (tail, other_head)}
+            if not new & taken:
+                taken |= new
+                left.remove(number)
+                found.append((edge, number))
+                break
+        if not left:
+            break
+    pairs = np.array(found, np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def trade_with_strangers(
+    graph: Graph, larger: Graph, edges: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The ends [2, E + m] where the first of the given edges trade tails with strange edges."""
+    ends = larger.edge_index.copy()
+    strange = rng.permutation(np.arange(graph.num_edges, larger.num_edges))
+    trade(ends, *matched(ends, edges, strange))
+    return ends
