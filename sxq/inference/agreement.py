@@ -6,8 +6,8 @@ measured relative to its own size: a class masked by -1e9 loosens the comparison
 and an offset that all classes share cancels.
 
 Probabilities are compared by their logarithms, too. Rounding does not cancel: float32 separates
-logits near 1e5 by 0.008 at best. Both comparisons allow for it, and `uncertainty` turns it into an error of a probability, so that a query can report how
-exact its values are.
+logits near 1e5 by 0.008 at best. Both comparisons allow for it, and `uncertainty` turns it into an
+error of a probability, so that a query can report how exact its values are.
 """
 
 import numpy as np

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sxq.errors import ModelError, ModelNotLocal
@@ -23,7 +22,9 @@ from sxq.graph import Graph
 from sxq.inference.agreement import agree, difference
 from sxq.inference.causes import AGAINST, mixing_cause, random_cause, watch
 from sxq.inference.probes import (
+    OCCURRING,
     changed,
+    integral,
     poisons,
     swap_out,
     trade_with_strangers,
@@ -36,7 +37,9 @@ POISONED = 3  # nodes poisoned; each costs two full-graph forwards
 DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched
 STARTS = 64  # start nodes of that search, which looks behind them; each is one walk over the graph
 SHIFTS = (0, 7)  # of the strange edges, so that each node trades with two different sets
-VIEWS = 8  # nodes whose farther edges are traded ring by ring; half of them have the largest degrees
+VIEWS = (
+    8  # nodes whose farther edges are traded ring by ring; half of them have the largest degrees
+)
 JITTER = 16  # a change must be this many times that between two runs on one input
 LOOSE = 20  # times the tolerance, in float32: all outputs are compared, so some round more
 NOWHERE = -1  # the distance of a node that no path reaches
@@ -93,7 +96,7 @@ def find_depth(
     jitter = require_repeatable(model, graph)
     larger = _larger(sharp, graph, 1 if sharp is not model else LOOSE)
     sources = _far_nodes(graph, rng)
-    features = _by_features(model, graph, larger, sources, rng, jitter)
+    features = _by_features(model, graph, larger, sources, rng=rng, jitter=jitter)
     if larger is None or not sources:
         return Depth(features, 0)
     edges = _by_edges(sharp, graph, larger, sources, jitter)
@@ -136,6 +139,7 @@ def _by_features(
     graph: Graph,
     larger: Graph | None,
     sources: list[int],
+    *,
     rng: np.random.Generator,
     jitter: float,
 ) -> int:
@@ -143,7 +147,9 @@ def _by_features(
     clean = model.full if larger is None else forward_full(model, larger)
     for source in sources:
         distance = distances(graph, [source])
-        for moved in _moved_by_poison(model, graph, larger, source, rng, clean, jitter):
+        for moved in _moved_by_poison(
+            model, graph, larger, source, rng=rng, clean=clean, jitter=jitter
+        ):
             if (moved & (distance < 0)).any():
                 _unreachable(model, graph, source, moved & (distance < 0))
             deepest = max(deepest, int(distance[moved].max(initial=0)))
@@ -155,6 +161,7 @@ def _moved_by_poison(
     graph: Graph,
     larger: Graph | None,
     source: int,
+    *,
     rng: np.random.Generator,
     clean: Tensor,
     jitter: float,
@@ -163,6 +170,8 @@ def _moved_by_poison(
     failed: dict[str, ModelError] = {}
     taken = 0
     for name, x in poisons(graph, source, rng):
+        if name == OCCURRING and taken and not integral(graph.x):
+            break  # stronger poison was taken
         whole = graph if larger is None else larger
         x = np.concatenate([x, whole.x[graph.num_nodes :]])
         try:
@@ -205,9 +214,7 @@ def _unreachable(model: Model, graph: Graph, source: int, moved: np.ndarray) -> 
     )
 
 
-def _by_edges(
-    model: Model, graph: Graph, larger: Graph, sources: list[int], jitter: float
-) -> int:
+def _by_edges(model: Model, graph: Graph, larger: Graph, sources: list[int], jitter: float) -> int:
     """The deepest ring at which it matters who sends along an edge."""
     clean = forward_full(model, larger)[: graph.num_nodes]
     deepest = 0
@@ -252,7 +259,9 @@ def _by_rings(model: Model, graph: Graph, larger: Graph, hops: int, jitter: floa
 def _views(graph: Graph) -> list[int]:
     heads, degrees = np.unique(graph.edge_index[1], return_counts=True)
     hubs = heads[np.argsort(-degrees, kind="stable")][: VIEWS // 2]
-    return sorted({*hubs.tolist(), *np.random.default_rng(3).permutation(heads)[: VIEWS // 2].tolist()})
+    return sorted(
+        {*hubs.tolist(), *np.random.default_rng(3).permutation(heads)[: VIEWS // 2].tolist()}
+    )
 
 
 def _traded(model: Model, graph: Graph, larger: Graph, edges: np.ndarray, target: int) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.errors import ModelError, ModelNotLocal
+from sxq.errors import ModelNotLocal
 from sxq.graph import Field, Graph, extract
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference

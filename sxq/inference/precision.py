@@ -21,13 +21,7 @@ from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
-from sxq.models.borrow import (
-    GRAPHS_AT_ONCE,
-    Model,
-    batch_tensors,
-    blaming,
-    forward_full,
-)
+from sxq.models.borrow import GRAPHS_AT_ONCE, Model, batch_tensors, blaming, forward_full
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
@@ -87,7 +81,9 @@ def _log_odds_apart(model: Model, double: Model, coarse: Tensor, fine: Tensor) -
 def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:
     try:
         module = _Logits(model, double)
-    except Exception:  # a module that cannot be copied again or converted: no look behind its output
+    except (
+        Exception
+    ):  # a module that cannot be copied again or converted: no look behind its output
         return None
     opened = replace(model, module=module, output="logits", error=0.0)
     try:

@@ -16,6 +16,7 @@ from sxq.graph import Graph
 STRANGERS = 24  # nodes of the part that is added
 STRANGE_EDGES = 60
 NOISE = 1e3
+OCCURRING = "values of other nodes"
 
 
 def changed(graph: Graph, **arrays: Any) -> Graph:
@@ -95,11 +96,10 @@ def poisons(
             x = graph.x.copy()
             x[source] = value * (1 + rng.random(graph.num_features))
             yield name, x
-    if integral(graph.x):
-        for other in occurring(graph, source, np.random.default_rng(source)):
-            x = graph.x.copy()
-            x[source] = other
-            yield "values of other nodes", x
+    for other in occurring(graph, source, np.random.default_rng(source)):
+        x = graph.x.copy()
+        x[source] = other
+        yield OCCURRING, x
 
 
 def occurring(graph: Graph, source: int, rng: np.random.Generator, times: int = 3) -> list:

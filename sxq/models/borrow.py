@@ -270,7 +270,7 @@ def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
         raise ModelOutputError(
             f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
-            f"one row for each {each}"
+            f"one row for each {each}{', even of one class; is it squeezed?' * (full.ndim == 1)}"
         )
     if not _tells(full, model.output):
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")

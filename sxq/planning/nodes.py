@@ -52,9 +52,7 @@ class FieldScan:
         if self.kind == "graph":
             return f"graphs {self.graph}; whole graphs; {unit} of {fields}"
         depth = f" ({self.depth})" if self.depth else ""
-        return (
-            f"graph {self.graph}; {self.hops} hops + {self.halo} halo{depth}; {unit} of {fields}"
-        )
+        return f"graph {self.graph}; {self.hops} hops + {self.halo} halo{depth}; {unit} of {fields}"
 
 
 @dataclass(frozen=True)

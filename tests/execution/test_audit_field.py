@@ -20,7 +20,7 @@ def test_a_right_field_is_found_right_and_a_small_one_is_not(kind, undirected):
     small = replace(model, hops=1, halo=model.halo)
     wide = replace(model, hops=1, halo=model.halo + 1)
     noticed = 0
-    for target in range(0, 10):
+    for target in range(10):
         units = [extract(graph, target, hops, 1).num_units for hops in (1, 2)]
         assert not field_mistake(graph, model, target, False, units[1])
         if units[1]:
@@ -36,6 +36,8 @@ def test_a_field_that_is_too_small_is_a_finding(monkeypatch):
         con.register_graph("g", graph)
         monkeypatch.setattr("sxq.inference.locality._remark", lambda found, layers: "")
         con.register_model("m", make("sage", seed=3, layers=2), "g", layers=1)
-        con.execute("EXPLAIN NODES 0, 1, 2, 3 USING MODEL m OPTIMIZE fdl+, conc BUDGET 50 CANDIDATES")
+        con.execute(
+            "EXPLAIN NODES 0, 1, 2, 3 USING MODEL m OPTIMIZE fdl+, conc BUDGET 50 CANDIDATES"
+        )
         verdicts = [row[-1] for row in con.execute("AUDIT")]
         assert any("edges beyond 1 hops carry messages" in verdict for verdict in verdicts)
