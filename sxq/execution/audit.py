@@ -15,6 +15,7 @@ import torch
 from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
+from sxq.execution.audit_field import FieldCheck
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
@@ -56,15 +57,16 @@ def audit(
 def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
     loops = graph.edge_index[0] == graph.edge_index[1]
     intact, alone = (forward_full(model, graph, keep) for keep in (None, loops))
+    field = FieldCheck(graph, model)
     for stored in explanations:
         position = graph.position(stored.target)
         inside, missing = _locate(graph, stored.edges)
         kept, removed = (
             forward_full(model, graph, keep)[position] for keep in (inside | loops, ~inside)
         )
-        yield _compare(
-            stored, missing, model, torch.stack([intact[position], alone[position], kept, removed])
-        )
+        outputs = torch.stack([intact[position], alone[position], kept, removed])
+        finding = _compare(stored, missing, model, outputs)
+        yield field.add_to(finding, position, stored.directed, stored.field_size)
 
 
 def _audit_graphs(

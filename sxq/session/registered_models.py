@@ -33,6 +33,7 @@ class RegisteredModel:
             halo=found.halo,
             backend=found.backend,
             reason=found.reason,
+            depth=found.depth,
         )
 
 
@@ -78,6 +79,7 @@ class RegisteredModels:
             "halo": model.halo,
             "backend": model.backend,
             "reason": model.reason,
+            **engine.registration().more_facts(model),
         }
         graph_id = self._graphs.id_of(graph)
         digest = engine.models().content_hash(module, (output, layers))
@@ -147,6 +149,7 @@ class RegisteredModels:
             "output": spec["output"],
             "hops": spec["hops"],
             "halo": spec["halo"],
+            "depth": spec.get("depth", ""),
             "backend": spec["backend"],
             "reason": spec["reason"],
             "state": "attached" if entry else state,
