@@ -72,6 +72,7 @@ ALLOWED = {
         "shell/karate_demo.py karate": {"statement"},
         "shell/laundering_demo.py laundering": {"statement", "literal(str(account[0]))"},
         "storage/key_columns.py read_keys": {"_READ[column][stored]"},
+        "storage/integrity.py broken": {"check", "_narrowed(check)"},
     },
     "table and column names of a class or a constant": {
         "shell/laundering_demo.py fill": {"', '.join(['unnest(?)'] * len(columns))", "table.name"},
