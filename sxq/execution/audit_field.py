@@ -7,9 +7,6 @@ which keeps all degrees: if the output moves, these edges carry messages and sho
 candidates.
 """
 
-from dataclasses import replace
-from typing import Any, TypeVar
-
 import numpy as np
 
 from sxq.errors import ModelError
@@ -19,37 +16,14 @@ from sxq.inference.locality import WIDEST
 from sxq.inference.probes import changed, trade_with_strangers, with_strangers
 from sxq.models.borrow import Model, forward_full
 
-Found = TypeVar("Found", bound=Any)  # a finding of AUDIT, which has a verdict
-
 REMOVALS = 2  # random removals outside of the field, and random trades of context edges
 
 
-class FieldCheck:
-    """Checks the field of each audited target once."""
-
-    def __init__(self, graph: Graph, model: Model):
-        self._graph = graph
-        self._model = model
-        self._found: dict[tuple[int, bool, int], str] = {}
-
-    def add_to(self, finding: Found, target: int, directed: bool, size: int) -> Found:
-        """The finding, with the mistake about the target's field if there is one.
-
-        `size` is the number of its units that is stored.
-        """
-        key = target, directed, size
-        if key not in self._found:
-            self._found[key] = field_mistake(self._graph, self._model, *key)
-        mistake = self._found[key]
-        if not mistake:
-            return finding
-        sound = finding.verdict == "ok" or finding.verdict.startswith("ok to")
-        verdict = mistake if sound else f"{finding.verdict}; {mistake}"
-        return replace(finding, verdict=verdict)
-
-
 def field_mistake(graph: Graph, model: Model, target: int, directed: bool, size: int) -> str:
-    """What is wrong with the field of a node, in words; else empty."""
+    """What is wrong with the field of a node, in words; else empty.
+
+    `size` is the stored number of its units.
+    """
     rng = np.random.default_rng(target)
     field = _field(graph, model, target, directed)
     if field.num_units != size:

@@ -55,7 +55,7 @@ def with_strangers(graph: Graph) -> Graph:
     pairs = _strange_pairs(rng)
     if graph.undirected:
         pairs = np.concatenate([pairs, pairs[::-1]], axis=1)
-    values = rng.integers(0, max(graph.num_edges, 1), pairs.shape[1])
+    values: np.ndarray = rng.integers(0, max(graph.num_edges, 1), pairs.shape[1])
     if graph.undirected:
         values = np.tile(values[: len(values) // 2], 2)
 

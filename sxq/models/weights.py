@@ -5,7 +5,7 @@ not fit, with the options of CREATE MODEL that the weights suggest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sxq.errors import DataError, ModelError
-from sxq.models.architectures import ArchitectureSpec
+from sxq.models.architectures import ArchitectureSpec, build
 
 SHOWN = 3  # differences listed before "and n more"
 # Of a layer, by architecture: the name that marks it, the first matrix, the bias of the output.
@@ -46,6 +46,43 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     if broken:
         raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
     module.load_state_dict(state)
+
+
+def restore(options: Mapping[str, Any], weights: bytes) -> nn.Module:
+    """The module of a stored architecture, given the fields of its spec and its weights.
+
+    Raises ModelError, DataError, InvalidValue or UnknownName if they do not fit, before memory is
+    taken for sizes that no weight has.
+    """
+    try:
+        spec = ArchitectureSpec(**options)
+    except TypeError as error:
+        raise ModelError(f"an architecture is described by its options: {error}") from error
+    require_fit(lambda: build(spec), weights, {"layers": spec.layers})
+    module = build(spec)
+    load_weights(module, weights)
+    return module
+
+
+def require_fit(make: Callable[[], nn.Module], weights: bytes, counts: Mapping[str, Any]) -> None:
+    """Raise ModelError unless the module that `make` would build has the names and shapes of weights.
+
+    counts  by name, the numbers of parts that each have weights of their own
+    """
+    state = _read(weights)
+    for name, count in counts.items():
+        if type(count) is not int or not 1 <= count <= len(state):
+            raise ModelError(
+                f"{name} is {str(count)[:80]}, expected a whole number from 1 to {len(state)}:"
+                " each has weights"
+            )
+    try:
+        with torch.device("meta"):  # sizes without memory
+            module = make()
+    except Exception as error:
+        raise ModelError(f"nothing can be built: {type(error).__name__}: {error}") from error
+    if differences := _differences(module.state_dict(), state):
+        raise ModelError(f"the weights do not fit: {'; '.join(differences[:SHOWN])}")
 
 
 def to_bytes(module: nn.Module) -> bytes:

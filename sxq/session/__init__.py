@@ -9,6 +9,7 @@ explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
+structure           the checks of AUDIT that need no model
 sql                 statements of DuckDB
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now

@@ -19,7 +19,7 @@ from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
 from sxq.shell.output_modes import numeric
 from sxq.values.explanation import Explanation
-from sxq.values.result import PlanText, Result, Table
+from sxq.values.result import AuditResult, PlanText, Result, Table
 from sxq.values.table import cell, text_table
 
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
@@ -73,6 +73,13 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
             )
         case PlanText():
             return _plan(str(result))
+    if isinstance(result, AuditResult):
+        return Group(_plain(result), Text(fill(result.summary(), width), "dim"))
+    return _plain(result) if result.columns else Text("ok", "dim")
+
+
+def _plain(result: Table) -> RenderableType:
+    """Rows and columns; many rows without colours."""
     if len(result) > COLOURED:
         return Text(text_table(result.columns, result.rows, most=sys.maxsize))
     grid = _grid()
@@ -80,7 +87,7 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
         grid.add_column(Text(name), justify="right" if numeric(result.rows, number) else "left")
     for row in result.rows:
         grid.add_row(*map(_value, row))
-    return grid if result.columns else Text("ok", "dim")
+    return grid
 
 
 def _grid() -> Grid:

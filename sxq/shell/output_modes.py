@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sxq.values.result import PlanText, Result, Table
+from sxq.values.result import AuditResult, PlanText, Result, Table
 from sxq.values.table import cell, text_table
 
 
 def table(result: Table) -> Iterator[str]:
-    """Aligned columns; an EXPLAIN also gets its summary, and a plan is a tree."""
+    """Aligned columns; EXPLAIN and AUDIT also get their summary, and a plan is a tree."""
     if isinstance(result, Result | PlanText):
         yield str(result)
     elif result.columns:
         yield text_table(result.columns, result.rows, most=sys.maxsize)
+    if isinstance(result, AuditResult):
+        yield result.summary()
 
 
 def csv_lines(result: Table) -> Iterator[str]:

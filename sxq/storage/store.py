@@ -24,6 +24,7 @@ from sxq.storage import (
     answer_rows,
     collection_rows,
     graph_rows,
+    integrity,
     model_rows,
     named_rows,
     refine_rows,
@@ -249,6 +250,11 @@ class Store:
         with self._transaction() as cursor:
             return collection_rows.is_collection(cursor, graph_id)
 
+    def graph_hash(self, graph_id: int) -> str:
+        """The hash under which the content of a graph or a collection was stored."""
+        with self._transaction() as cursor:
+            return graph_rows.content_hash(cursor, graph_id)
+
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
         with self._transaction() as cursor:
@@ -310,6 +316,11 @@ class Store:
         """Pre-trained attributors by name, or None."""
         with self._transaction() as cursor:
             return refine_rows.load(cursor, name)
+
+    def refine_models(self) -> dict[str, tuple[int, str]]:
+        """By the name of attributors, the id and the name of the model that they explain."""
+        with self._transaction() as cursor:
+            return refine_rows.models(cursor)
 
     def refines(self) -> list[refine_rows.RefineRow]:
         """All named attributors, by name."""
@@ -402,6 +413,21 @@ class Store:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query."""
         with self._transaction() as cursor:
             return stored_answers.explanations(cursor, query_id)
+
+    def stored_queries(self, query_id: int | None = None) -> list[stored_answers.StoredQuery]:
+        """One query or all, with their targets; raises InvalidValue where there is no such query."""
+        with self._transaction() as cursor:
+            return stored_answers.asked(cursor, query_id)
+
+    def explanatory_candidates(self, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
+        """The target and the scores of every explanatory candidate that was kept of a query."""
+        with self._transaction() as cursor:
+            return stored_answers.explanatory_candidates(cursor, query_id)
+
+    def broken(self, query_id: int | None = None) -> list[integrity.Broken]:
+        """Relations between tables that do not hold, of one query, or of all and the whole file."""
+        with self._transaction() as cursor:
+            return integrity.broken(cursor, query_id)
 
     @contextmanager
     def _write(self, statement: str) -> Iterator[Cursor]:
