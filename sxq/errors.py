@@ -5,6 +5,7 @@
     │   ├── ParseError          not the language: line, caret, what would have been legal
     │   ├── UnknownName         a name nobody registered, with the known ones
     │   ├── InvalidValue        a name or value that is out of range or of the wrong type
+    │   ├── NotAllowed          what an untrusted or read-only connection must not do
     │   └── FieldTooLarge       a receptive field with more subgraphs than may be tried
     ├── DataError               the graph, a file, a key
     │   ├── NodeNotFound        a key that the graph does not hold
@@ -65,6 +66,10 @@ class UnknownName(QueryError):
 
 class InvalidValue(QueryError):
     """A value out of range or of the wrong type."""
+
+
+class NotAllowed(QueryError):
+    """A statement reaches further than its connection may: it is untrusted, or read-only."""
 
 
 class FieldTooLarge(QueryError):

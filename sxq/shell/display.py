@@ -4,6 +4,7 @@ The only file that knows rich. Pipes and files never come here: they get the pla
 """
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -184,8 +185,12 @@ def _caret(statement: str, name: str) -> list[str]:
 
 
 def _paged(text: str) -> bool:
-    """Show text in `less`, which scrolls both ways; False if there is no `less`."""
+    """Show text in `less`, which scrolls both ways; False if there is no `less`.
+
+    `less` runs no commands and reads no files then: whoever types at the prompt may be a stranger.
+    """
     less = shutil.which("less")
     if less:
-        subprocess.run([less, "-RSX"], input=text.encode(), check=False)
+        secure = {**os.environ, "LESSSECURE": "1"}
+        subprocess.run([less, "-RSX"], input=text.encode(), check=False, env=secure)
     return bool(less)

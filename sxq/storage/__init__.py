@@ -5,6 +5,7 @@
     store.py            the verbs, each of them one transaction
     database.py         opening a file, and creating the tables of schema.sql and views.sql
     process.py          a database belongs to the process that opened it
+    access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows
     named_rows.py       names: claimed, replaced, dropped
@@ -17,10 +18,11 @@
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
 """
 
+from sxq.storage.access import Access
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.model_rows import ModelRow
 from sxq.storage.store import Store
 from sxq.storage.stored_answers import QueryRow, StoredExplanation
 from sxq.storage.user_sql import SqlResult
 
-__all__ = ["GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "SqlResult"]
+__all__ = ["Access", "GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "SqlResult"]

@@ -5,7 +5,9 @@ Every error about a file is raised here, before any table is touched.
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -18,7 +20,9 @@ _SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
 _TABLES = set(re.findall(r"^CREATE TABLE (\w+)", _SQL[0].read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
+def open_database(
+    path: str | None, read_only: bool, config: Mapping[str, Any] | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked."""
     if path is None and read_only:
         raise StoreError(
@@ -26,7 +30,7 @@ def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnectio
         )
     if path is not None:
         _check_file(Path(path), read_only)
-    connection = _connect(path, read_only)
+    connection = _connect(path, read_only, config or {})
     try:
         if path is None:  # new: looking for its tables would take 10 ms
             _create_schema(connection)
@@ -76,12 +80,19 @@ def _check_file(path: Path, read_only: bool) -> None:
         )
 
 
-def _connect(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(
+    path: str | None, read_only: bool, config: Mapping[str, Any]
+) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
-            return duckdb.connect(path or ":memory:", read_only=read_only)
+            return duckdb.connect(path or ":memory:", read_only=read_only, config=dict(config))
         except duckdb.Error as error:
+            if "different configuration" in str(error):
+                raise StoreError(
+                    f"{path!r} is open in this process with other rights (untrusted or not, read-only or not,"
+                    " memory limit); close that connection first, or open both alike"
+                ) from error
             locked = "Could not set lock" in str(error)
             if not locked:
                 raise StoreError(f"cannot open {path!r}: {error}") from error

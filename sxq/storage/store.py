@@ -27,6 +27,7 @@ from sxq.storage import (
     refine_rows,
     stored_answers,
 )
+from sxq.storage.access import Access
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
@@ -49,26 +50,31 @@ class Store:
 
     path       the database file, created if missing; None: in memory
     read_only  open an existing file together with other readers; methods that store raise StoreError
+    access     what the user's SQL may reach outside of the database
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
     everything but `close` raises ForkedConnection.
     """
 
-    def __init__(self, path: str | None = None, read_only: bool = False):
+    def __init__(
+        self, path: str | None = None, read_only: bool = False, access: Access | None = None
+    ):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
+        self.access = access or Access(read_only)
         if self.path is not None:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         with self._lock:  # opening may create the tables
-            user = open_database(self.path, read_only)
+            user = open_database(self.path, read_only, self.access.config())
         self._owner = Owner(self.path, user, user.cursor())
         self._catalog = catalog_of(user)
         self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
-        # SQL must not read Python variables
-        self._user.execute("SET python_enable_replacements = false")
+        if not self.access.untrusted:  # whose configuration says so, and is locked
+            # SQL must not read Python variables
+            self._user.execute("SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -104,8 +110,12 @@ class Store:
     def execute(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
-        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
-        return execute(self._user, sql, parameters)
+        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message.
+
+        Raises NotAllowed for SQL that reaches further than `access` admits.
+        """
+        self.access.check(self._user, sql, self.path)
+        return execute(self._user, sql, parameters, self.access.most_bytes)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
