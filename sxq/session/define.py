@@ -141,7 +141,7 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
     undirected = options.pop("undirected", False)
     match source:
         case st.FileSource(path):
-            graph = read_npz(_file(session, path))
+            graph = read_npz(_file(session, path), session.store.access.most_bytes)
         case st.DatasetSource(name):
             graph = _data_set(session, _text("DATASET", name), options, collection=False)
         case st.QuerySource(nodes, edges):
@@ -155,7 +155,7 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
     undirected = options.pop("undirected", False)
     match source:
         case st.FileSource(path):
-            graphs = read_graphs(_file(session, path))
+            graphs = read_graphs(_file(session, path), session.store.access.most_bytes)
         case st.DatasetSource(name):
             graphs = _data_set(session, _text("DATASET", name), options, collection=True)
         case st.GraphsQuerySource():

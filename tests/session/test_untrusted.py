@@ -238,7 +238,7 @@ OTHERS = [
         "SELECT * FROM range(100000000)",
         "SELECT list(i) FROM range(1000000000) t(i)",
     ),
-    *(f"SELECT i FROM range(30000000) t(i) ORDER BY hash(i)",),
+    *("SELECT i FROM range(30000000) t(i) ORDER BY hash(i)",),
 ]
 ESCAPES = [
     *(f"FROM {read}" for read in READS if read not in EVERYWHERE),
@@ -356,11 +356,11 @@ def test_allowed_folders_are_read(stranger, folder):
 @pytest.mark.parametrize(
     "options, said",
     [
-        (dict(untrusted=True, allow=["/no/such/folder"]), "expected a folder"),
-        (dict(untrusted=True, allow=[3]), "expected a folder"),
-        (dict(allow=["."]), "untrusted=True"),
-        (dict(memory_limit="1 GB"), "untrusted=True"),
-        (dict(untrusted=True, memory_limit="much"), "such as '512 MB'"),
+        ({"untrusted": True, "allow": ["/no/such/folder"]}, "expected a folder"),
+        ({"untrusted": True, "allow": [3]}, "expected a folder"),
+        ({"allow": ["."]}, "untrusted=True"),
+        ({"memory_limit": "1 GB"}, "untrusted=True"),
+        ({"untrusted": True, "memory_limit": "much"}, "such as '512 MB'"),
     ],
 )
 def test_rights_that_make_no_sense(options, said):
