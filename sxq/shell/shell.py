@@ -17,13 +17,14 @@ from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.values.result import Table
+from sxq.values.table import printable
 
 INTERRUPTED = 130
 
 
 def format_error(problem: Error) -> str:
     """The text of an error: its message, then the script and line where it arose."""
-    return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
+    return printable("\n".join([str(problem), *getattr(problem, "__notes__", ())]))
 
 
 class Shell:
@@ -100,8 +101,10 @@ class Shell:
 
     def write(self, lines: Iterable[str]) -> None:
         """Write lines to the file that takes the results, or to stdout."""
+        goes_to = self.file or sys.stdout
+        terminal = goes_to.isatty()
         for line in lines:
-            print(line, file=self.file or sys.stdout)
+            print(printable(line) if terminal else line, file=goes_to)
         (self.file or sys.stdout).flush()
         if self.once:
             self.output(None)
@@ -114,6 +117,8 @@ class Shell:
         self.once = once
         if path:
             try:
-                self.file = open(path, "w", encoding="utf-8")  # closed by the next `output`
+                self.file = open(
+                    path, "w", encoding="utf-8", errors="backslashreplace"
+                )  # closed by the next `output`
             except OSError as problem:
                 raise DataError(f"cannot write {path!r}: {problem.strerror}") from None
