@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import QueryError
+from sxq.errors import InvalidValue, QueryError
 from sxq.language import statements as st
 from sxq.session import Session, explain
 from sxq.session.audit import audit
@@ -288,6 +288,28 @@ class Connection:
 
 def _statements(text: str, parameters: Parameters) -> tuple[st.Statement, ...]:
     """The statements of a script with their parameters; raises ParseError or InvalidValue."""
+    _require_text(text, "the statement")
+    _require_text(parameters, "a parameter")
     pieces = language.split(text)
     statements = [language.parse(piece.text, piece.line, piece.column) for piece in pieces]
     return tuple(language.bind(statements, parameters))
+
+
+def _require_text(value: Any, what: str) -> None:
+    """Raise InvalidValue for text, also inside lists and mappings, that is no Unicode: it has no bytes to store."""
+    if what == "the statement" and not isinstance(value, str):
+        raise InvalidValue(f"{what} is {type(value).__name__}, expected text")
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidValue(
+                    f"{what} holds {value[error.start]!a} at character {error.start + 1}, half of a surrogate pair"
+                    " and no Unicode text"
+                ) from None
+        case list() | tuple() | set():
+            for item in value:
+                _require_text(item, what if what != "the statement" else "a parameter")
+        case dict():
+            _require_text([*value, *value.values()], what)

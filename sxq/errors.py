@@ -144,6 +144,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def shown(key: Any) -> str:
     """A key of a node or a graph in a message or a plan, as a query writes it."""
+    if key is None:
+        return "NULL"
     if type(key) is bytes:
         return repr(key.hex())
     return repr(str(key) if type(key) in (UUID, date, datetime, time, Decimal) else key)

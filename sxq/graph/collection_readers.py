@@ -145,6 +145,10 @@ def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
     own = defaultdict(list)
     known = set(keys)
     for number, (key, *values) in enumerate(rows, start=1):
+        if key is None:
+            raise GraphError(
+                f"{names[0]!r}, the key of the graph, is NULL in row {number} of {what}"
+            )
         if key not in known:
             raise GraphError(
                 f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name"

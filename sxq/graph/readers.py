@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
-from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.csr import LARGEST, SPLITS, Graph
 from sxq.graph.keys import shown
 from sxq.graph.npz_files import NpzArrays, require_dense
 
@@ -198,6 +198,10 @@ def _edges(
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
+    for name, ends in zip(names, (sources, targets)):
+        if None in ends:
+            row = ends.index(None) + 1
+            raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
     values = {"edge_index": edge_index}
     attributes = []
@@ -255,6 +259,11 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         raise GraphError(f"{name} holds NULL, NaN or infinity at {place(bad[0])}: {values[bad[0]]}")
+    far = np.flatnonzero((abs(matrix) > LARGEST).any(axis=1))
+    if len(far):
+        raise GraphError(
+            f"{name} is {values[far[0]]} at {place(far[0])}, beyond what float32 holds ({LARGEST:.3g}); scale it"
+        )
     return matrix.astype(np.float32)
 
 

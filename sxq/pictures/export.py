@@ -46,8 +46,9 @@ def export(result: Result, path: str) -> None:
         )
     try:
         WRITERS[suffix](result, path)
-    except OSError as error:
-        raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot write {str(path)!r}: {reason}") from None
 
 
 def content(result: Result) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from typing import Any
 
-from sxq.errors import InvalidValue, NameTaken, UnknownName
+from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
@@ -17,6 +18,9 @@ from sxq.session.registered_graphs import known
 from sxq.session.rights import require_count, require_data_set, require_setting
 from sxq.session.show import describe
 from sxq.values.result import Table
+
+# types whose values become other ones, or text, in Python: they would not join with the table they came from
+ALTERED = ("BIT", "JSON", "BIGNUM", "TIME_NS", "TIMESTAMP_NS", "GEOMETRY", "TIME WITH TIME ZONE")
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -145,7 +149,9 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
         case st.DatasetSource(name):
             graph = _data_set(session, _text("DATASET", name), options, collection=False)
         case st.QuerySource(nodes, edges):
-            graph = from_tables(_fetch(session, nodes), _fetch(session, edges))
+            graph = from_tables(
+                _fetch(session, nodes, "NODES", 1), _fetch(session, edges, "EDGES", 2)
+            )
     _require_used(options)
     return add_reverse(graph) if undirected else graph
 
@@ -159,8 +165,11 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
         case st.DatasetSource(name):
             graphs = _data_set(session, _text("DATASET", name), options, collection=True)
         case st.GraphsQuerySource():
-            queries = source.graphs, source.nodes, source.edges
-            graphs = graphs_from_tables(*(_fetch(session, query) for query in queries))
+            graphs = graphs_from_tables(
+                _fetch(session, source.graphs, "GRAPHS", 1),
+                _fetch(session, source.nodes, "NODES", 2),
+                _fetch(session, source.edges, "EDGES", 3),
+            )
     _require_used(options)
     return graphs.with_reverse() if undirected else graphs
 
@@ -178,10 +187,31 @@ def _data_set(session: Session, name: str, options: dict[str, Any], collection: 
     return models.load_graphs(name) if collection else models.load_dataset(name)
 
 
-def _fetch(session: Session, query: st.Subquery):
-    """The columns and the rows of a SELECT."""
+def _fetch(session: Session, query: st.Subquery, what: str, keys: int):
+    """The columns and the rows of a SELECT, whose first `keys` columns are keys; raises GraphError."""
     table = session.store.select(query.sql, arguments(query))
+    for number, (name, kind) in enumerate(list(zip(table.columns, table.types))[:keys]):
+        plain = kind.partition("(")[0]
+        changed = plain in ALTERED or any(
+            _is_altered(plain, row[number]) for row in table.rows if row[number] is not None
+        )
+        if changed:
+            raise GraphError(
+                f"the key {name!r} of {what} is {kind}"
+                f"{'' if plain in ALTERED else ' with a value outside of what Python holds, such as infinity'}, and"
+                f" would not join with its table again; make it text by a cast ({name}::VARCHAR), and join with the"
+                " same cast"
+            )
     return table.columns, table.rows
+
+
+def _is_altered(kind: str, value: Any) -> bool:
+    """Whether a date or a time stands for another value: infinity, or a year that Python does not have."""
+    if kind == "DATE":
+        return value in (date.min, date.max) or isinstance(value, str)
+    if kind.startswith("TIMESTAMP"):
+        return value in (datetime.min, datetime.max) or isinstance(value, str)
+    return kind == "TIME" and isinstance(value, str)
 
 
 def _add_model(

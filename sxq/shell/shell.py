@@ -85,7 +85,7 @@ class Shell:
             try:
                 file = stack.enter_context(open(path, encoding="utf-8"))
                 script = file.read()
-            except (OSError, UnicodeDecodeError) as problem:
+            except (OSError, ValueError) as problem:
                 reason = getattr(problem, "strerror", None) or problem
                 raise DataError(f"cannot read {path!r}: {reason}") from None
             self._reading.append(path)
@@ -120,5 +120,6 @@ class Shell:
                 self.file = open(
                     path, "w", encoding="utf-8", errors="backslashreplace"
                 )  # closed by the next `output`
-            except OSError as problem:
-                raise DataError(f"cannot write {path!r}: {problem.strerror}") from None
+            except (OSError, ValueError) as problem:
+                reason = getattr(problem, "strerror", None) or problem
+                raise DataError(f"cannot write {path!r}: {reason}") from None

@@ -3,6 +3,7 @@
 Every error about a file is raised here, before any table is touched.
 """
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -43,6 +44,19 @@ def open_database(
         connection.close()
         raise
     return connection
+
+
+def require_path(path: str) -> None:
+    """Raise StoreError for text that cannot be a path: too long, with a NUL, or no Unicode."""
+    try:
+        path.encode()
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # `open_database` says which part is missing
+    except (OSError, ValueError) as error:
+        shown = repr(path if len(path) < 200 else path[:200] + "...")
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot open {shown}: {reason}") from None
 
 
 def quote(*identifiers: str) -> str:

@@ -28,7 +28,7 @@ from sxq.storage import (
     stored_answers,
 )
 from sxq.storage.access import Access
-from sxq.storage.database import catalog_of, open_database, quote
+from sxq.storage.database import catalog_of, open_database, quote, require_path
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.user_sql import SqlResult, execute
@@ -63,6 +63,7 @@ class Store:
         self.read_only = read_only
         self.access = access or Access(read_only)
         if self.path is not None:
+            require_path(self.path)
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         with self._lock:  # opening may create the tables
@@ -166,12 +167,17 @@ class Store:
             raise NameTaken(
                 f"table {name!r} is one of the engine's own; choose another name after INTO"
             )
-        taken = run(
-            self._user,
-            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
-            " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
-            [name, self._catalog],
-        )
+        try:
+            taken = run(
+                self._user,
+                "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
+                " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
+                [name, self._catalog],
+            )
+        except duckdb.TransactionException as error:
+            raise TransactionOpen(
+                "a transaction was aborted by an error and is still open: say ROLLBACK first"
+            ) from error
         if taken:
             raise NameTaken(
                 f"table {name!r} exists; drop it first, or choose another name after INTO"
@@ -392,4 +398,8 @@ class Store:
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the database refused: {error}") from error
+            if isinstance(error, UnicodeEncodeError):
+                raise InvalidValue(
+                    f"a name or a key is no Unicode text: {error.object!a}"
+                ) from None
             raise
