@@ -5,6 +5,7 @@ con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EP
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.connection import Connection
@@ -23,6 +24,7 @@ from sxq.errors import (
     ModelOutputError,
     NameTaken,
     NodeNotFound,
+    NotAllowed,
     ParseError,
     QueryError,
     SQLError,
@@ -58,6 +60,7 @@ __all__ = [
     "ModelOutputError",
     "NameTaken",
     "NodeNotFound",
+    "NotAllowed",
     "ParseError",
     "QueryError",
     "Result",
@@ -72,12 +75,24 @@ __all__ = [
 ]
 
 
-def connect(path: str | None = None, read_only: bool = False) -> Connection:
+def connect(
+    path: str | None = None,
+    read_only: bool = False,
+    *,
+    untrusted: bool = False,
+    allow: Iterable[str | Path] = (),
+    memory_limit: str | int | None = None,
+) -> Connection:
     """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
+
+    untrusted     for text of strangers, such as a web form or a language model: statements reach no files, settings,
+                  extensions or Python variables; what they do raises NotAllowed or SQLError
+    allow         folders whose files untrusted statements may name in FROM FILE
+    memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
 
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
-    return Connection(path, read_only)
+    return Connection(path, read_only, untrusted=untrusted, allow=allow, memory_limit=memory_limit)
 
 
 def explain(

@@ -49,8 +49,18 @@ def _has_space(text: str) -> bool:
     return any(map(str.isspace, text))
 
 
+def _connection(options) -> Connection:
+    return Connection(
+        options.database,
+        options.read_only,
+        untrusted=options.untrusted,
+        allow=options.allow,
+        memory_limit=options.memory_limit,
+    )
+
+
 def _with_database(options) -> int:
-    with Connection(options.database, options.read_only) as con:
+    with _connection(options) as con:
         if options.command is None and options.file is None and sys.stdin.isatty():
             return run_prompt(con, options.mode, init=not options.no_init)
         shell = Shell(con, options.mode)
@@ -66,7 +76,7 @@ def _with_database(options) -> int:
 
 def _report(options) -> int:
     """Run the statements and write the answer of the last EXPLAIN among them as a page."""
-    with Connection(options.database, options.read_only) as con:
+    with _connection(options) as con:
         with watched(con) as pressed:
             con.execute(options.query)
         if con.last_result is None:
@@ -124,8 +134,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt"
     )
-    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    _add_rights(parser)
     return parser
+
+
+def _add_rights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    parser.add_argument(
+        "--untrusted",
+        action="store_true",
+        help="for statements of strangers: they reach no files, settings or extensions",
+    )
+    parser.add_argument(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder whose files untrusted statements may read; may be given several times",
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="of untrusted SQL, such as '512 MB' (1 GB)"
+    )
 
 
 def _report_parser() -> argparse.ArgumentParser:
@@ -137,7 +166,7 @@ def _report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)"
     )
-    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    _add_rights(parser)
     return parser
 
 

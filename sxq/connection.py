@@ -11,10 +11,11 @@ Each room is entered once, left to right; no room calls another.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import QueryError
+from sxq.errors import InvalidValue, QueryError
 from sxq.language import statements as st
 from sxq.session import Session, explain
 from sxq.session.audit import audit
@@ -22,6 +23,7 @@ from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
 from sxq.session.explain import RunningQuery
 from sxq.session.lock import locked
+from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
 from sxq.session.vocabulary import Vocabulary, vocabulary
@@ -36,6 +38,9 @@ class Connection:
     path       a DuckDB file, made if missing; None keeps everything in memory
     read_only  explains without storing
     report     called while long statements run, with `execution.Progress` or a line of text
+    untrusted  runs text of strangers: statements reach no files, settings, extensions or Python variables
+    allow      folders whose files untrusted statements may name in FROM FILE
+    memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
 
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
 
@@ -54,8 +59,15 @@ class Connection:
         path: str | None = None,
         read_only: bool = False,
         report: Callable[[Any], None] | None = None,
+        *,
+        untrusted: bool = False,
+        allow: Iterable[str | Path] = (),
+        memory_limit: str | int | None = None,
     ):
-        self.session = Session.open(path, read_only, report)  # for the rooms of this package
+        self.rights = access(read_only, untrusted, allow, memory_limit)
+        self.session = Session.open(
+            path, read_only, report, self.rights
+        )  # for the rooms of this package
 
     # -- the life of a query ---------------------------------------------------------------------
 
@@ -287,6 +299,28 @@ class Connection:
 
 def _statements(text: str, parameters: Parameters) -> tuple[st.Statement, ...]:
     """The statements of a script with their parameters; raises ParseError or InvalidValue."""
+    _require_text(text, "the statement")
+    _require_text(parameters, "a parameter")
     pieces = language.split(text)
     statements = [language.parse(piece.text, piece.line, piece.column) for piece in pieces]
     return tuple(language.bind(statements, parameters))
+
+
+def _require_text(value: Any, what: str) -> None:
+    """Raise InvalidValue for text, also inside lists and mappings, that is no Unicode: it has no bytes to store."""
+    if what == "the statement" and not isinstance(value, str):
+        raise InvalidValue(f"{what} is {type(value).__name__}, expected text")
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidValue(
+                    f"{what} holds {value[error.start]!a} at character {error.start + 1}, half of a surrogate pair"
+                    " and no Unicode text"
+                ) from None
+        case list() | tuple() | set():
+            for item in value:
+                _require_text(item, what if what != "the statement" else "a parameter")
+        case dict():
+            _require_text([*value, *value.values()], what)

@@ -5,6 +5,7 @@
     │   ├── ParseError          not the language: line, caret, what would have been legal
     │   ├── UnknownName         a name nobody registered, with the known ones
     │   ├── InvalidValue        a name or value that is out of range or of the wrong type
+    │   ├── NotAllowed          what an untrusted or read-only connection must not do
     │   └── FieldTooLarge       a receptive field with more subgraphs than may be tried
     ├── DataError               the graph, a file, a key
     │   ├── NodeNotFound        a key that the graph does not hold
@@ -67,6 +68,10 @@ class UnknownName(QueryError):
 
 class InvalidValue(QueryError):
     """A value out of range or of the wrong type."""
+
+
+class NotAllowed(QueryError):
+    """A statement reaches further than its connection may: it is untrusted, or read-only."""
 
 
 class FieldTooLarge(QueryError):
@@ -142,6 +147,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def shown(key: Any) -> str:
     """A key of a node or a graph in a message or a plan, as a query writes it."""
+    if key is None:
+        return "NULL"
     if type(key) is bytes:
         return repr(key.hex())
     return repr(str(key) if type(key) in (UUID, date, datetime, time, Decimal) else key)

@@ -5,16 +5,19 @@ not fit, with the options of CREATE MODEL that the weights suggest.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sxq.errors import DataError, ModelError
+from sxq.graph.npz_files import require_file
 from sxq.models.architectures import ArchitectureSpec, build
 
 SHOWN = 3  # differences listed before "and n more"
@@ -33,15 +36,16 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     Raises DataError for a file that is not safetensors, and ModelError for weights that do not fit;
     the module is unchanged then.
     """
-    state = _read(source)
-    differences = _differences(module.state_dict(), state)
+    declared = _shapes(source)
+    differences = _differences(module.state_dict(), declared)
     if differences:
         spec: Any = module.spec
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise ModelError(
             f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
-            f"{_hint(spec, state)}"
+            f"{_hint(spec, declared)}"
         )
+    state = _read(source)  # now that its size is known to be the module's
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
@@ -120,19 +124,47 @@ def _raw_bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
+def _shapes(source: str | Path | bytes) -> dict[str, Tensor]:
+    """The tensors of a source without their values, which take no memory."""
+    if isinstance(source, bytes):
+        return _read(source)
+    path = Path(source)
+    require_file(path)
+    with _reading(path), safetensors.safe_open(path, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in list(file.keys())}
+        return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
 def _read(source: str | Path | bytes) -> dict[str, Tensor]:
+    with _reading(source):
+        if isinstance(source, bytes):
+            return safetensors.torch.load(source)
+        return safetensors.torch.load_file(source)
+
+
+@contextmanager
+def _reading(source: str | Path | bytes) -> Iterator[None]:
+    """Raise DataError, which names the source, for what is no safetensors file."""
     where = "the stored weights" if isinstance(source, bytes) else str(source)
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        return safetensors.torch.load(content)
+        yield
     except OSError as error:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        pickled = content[:2] in (b"PK", b"\x80\x02")
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
         advice = (
             "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
         )
-        raise DataError(f"{where}: no safetensors file; {advice if pickled else error}") from None
+        said = advice if _is_pickled(source) else error
+        raise DataError(f"{where}: no safetensors file; {said}") from None
+
+
+def _is_pickled(source: str | Path | bytes) -> bool:
+    """Whether a file begins as torch.save writes it; it is not read further."""
+    if isinstance(source, bytes):
+        return False
+    with suppress(OSError), Path(source).open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
+    return False
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

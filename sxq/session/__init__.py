@@ -1,6 +1,7 @@
 """The state of a connection, and one module for each kind of statement, named by its verb.
 
 context             `Session`: store, registry, settings, lock, stop flag, report, last result
+rights              what a connection may do: untrusted, read-only
 registry            `Registry`: graphs, models, measures and learned attributors, by name
 registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another

@@ -7,7 +7,7 @@ from typing import Any
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session.lock import ConnectionLock
 from sxq.session.registry import Registry
-from sxq.storage import Store
+from sxq.storage import Access, Store
 from sxq.values.result import Result
 
 
@@ -49,10 +49,14 @@ class Session:
 
     @classmethod
     def open(
-        cls, path: str | None, read_only: bool, report: Callable[[Any], None] | None
+        cls,
+        path: str | None,
+        read_only: bool,
+        report: Callable[[Any], None] | None,
+        access: Access | None = None,
     ) -> "Session":
         """Open the database, with every setting at its default; raises StoreError."""
-        store = Store(path, read_only)
+        store = Store(path, read_only, access)
         settings = Settings()
         return cls(
             store=store,

@@ -18,13 +18,14 @@ from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.values.files import replacing
 from sxq.values.result import Table
+from sxq.values.table import printable
 
 INTERRUPTED = 130
 
 
 def format_error(problem: Error) -> str:
     """The text of an error: its message, then the script and line where it arose."""
-    return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
+    return printable("\n".join([str(problem), *getattr(problem, "__notes__", ())]))
 
 
 class Shell:
@@ -86,7 +87,7 @@ class Shell:
             try:
                 file = stack.enter_context(open(path, encoding="utf-8"))
                 script = file.read()
-            except (OSError, UnicodeDecodeError) as problem:
+            except (OSError, ValueError) as problem:
                 reason = getattr(problem, "strerror", None) or problem
                 raise DataError(f"cannot read {path!r}: {reason}") from None
             self._reading.append(path)
@@ -102,8 +103,10 @@ class Shell:
 
     def write(self, lines: Iterable[str]) -> None:
         """Write lines to the file that takes the results, or to stdout."""
+        goes_to = self.file or sys.stdout
+        terminal = goes_to.isatty()
         for line in lines:
-            print(line, file=self.file or sys.stdout)
+            print(printable(line) if terminal else line, file=goes_to)
         (self.file or sys.stdout).flush()
         if self.once:
             self.output(None)
@@ -119,6 +122,8 @@ class Shell:
             self.once = once
             if path:
                 fresh = self._written.enter_context(replacing(path))
-                self.file = self._written.enter_context(open(fresh, "w", encoding="utf-8"))
-        except OSError as problem:
-            raise DataError(f"cannot write {path!r}: {problem.strerror}") from None
+                opened = open(fresh, "w", encoding="utf-8", errors="backslashreplace")
+                self.file = self._written.enter_context(opened)
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise DataError(f"cannot write {path!r}: {reason}") from None

@@ -8,6 +8,7 @@
     quoting.py          names in SQL
     backup.py           a copy of a database in a new file
     process.py          a database belongs to the process that opened it
+    access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows
     checked.py          the door for values that others may have changed
@@ -23,6 +24,7 @@
     integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
 
+from sxq.storage.access import Access
 from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.integrity import Broken
@@ -33,6 +35,7 @@ from sxq.storage.stored_answers import QueryRow, StoredExplanation, StoredQuery,
 from sxq.storage.user_sql import SqlResult
 
 __all__ = [
+    "Access",
     "Broken",
     "CheckedRow",
     "GraphRow",

@@ -3,8 +3,11 @@
 Every error about a file is raised here or in `schema`, before any table is used.
 """
 
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -15,7 +18,9 @@ from sxq.storage.process import Owner, close, connect
 LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
 
 
-def open_database(owner: Owner, read_only: bool) -> duckdb.DuckDBPyConnection:
+def open_database(
+    owner: Owner, read_only: bool, config: Mapping[str, Any] | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked."""
     path = owner.path
     if path is None and read_only:
@@ -25,7 +30,7 @@ def open_database(owner: Owner, read_only: bool) -> duckdb.DuckDBPyConnection:
     alone = owner.alone()
     if path is not None:
         _check_file(Path(path), read_only, alone)
-    connection = _connect(path, read_only)
+    connection = _connect(path, read_only, config or {})
     try:
         if path is None:  # new: looking for its tables would take 10 ms
             schema.create(connection)
@@ -40,6 +45,19 @@ def open_database(owner: Owner, read_only: bool) -> duckdb.DuckDBPyConnection:
         close(connection)
         raise
     return connection
+
+
+def require_path(path: str) -> None:
+    """Raise StoreError for text that cannot be a path: too long, with a NUL, or no Unicode."""
+    try:
+        path.encode()
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # `open_database` says which part is missing
+    except (OSError, ValueError) as error:
+        shown = repr(path if len(path) < 200 else path[:200] + "...")
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot open {shown}: {reason}") from None
 
 
 def _check_file(path: Path, read_only: bool, alone: bool) -> None:
@@ -69,12 +87,19 @@ def _check_file(path: Path, read_only: bool, alone: bool) -> None:
         )
 
 
-def _connect(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(
+    path: str | None, read_only: bool, config: Mapping[str, Any]
+) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
-            return connect(path or ":memory:", read_only)
+            return connect(path or ":memory:", read_only, config)
         except duckdb.Error as error:
+            if "different configuration" in str(error):
+                raise StoreError(
+                    f"{path!r} is open in this process with other rights (untrusted or not, read-only or not,"
+                    " memory limit); close that connection first, or open both alike"
+                ) from error
             locked = "Could not set lock" in str(error)
             if not locked:
                 raise StoreError(f"cannot open {path!r}: {error}") from error

@@ -13,6 +13,7 @@ fork waits until no thread of this process is inside `connect` or `Owner.close`.
 import ctypes
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -77,10 +78,10 @@ _INHERITED: dict[
 _inside_duckdb = threading.RLock()
 
 
-def connect(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+def connect(path: str, read_only: bool, config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """DuckDB's connection; no fork happens meanwhile."""
     with _inside_duckdb:
-        return duckdb.connect(path, read_only=read_only)
+        return duckdb.connect(path, read_only=read_only, config=dict(config))
 
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:

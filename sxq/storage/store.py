@@ -30,8 +30,9 @@ from sxq.storage import (
     refine_rows,
     stored_answers,
 )
+from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
-from sxq.storage.database import open_database
+from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.quoting import catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
@@ -65,21 +66,26 @@ class Store:
 
     path       the database file, created if missing; None: in memory
     read_only  open an existing file together with other readers; methods that store raise StoreError
+    access     what the user's SQL may reach outside of the database
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
     everything but `close` raises ForkedConnection.
     """
 
-    def __init__(self, path: str | None = None, read_only: bool = False):
+    def __init__(
+        self, path: str | None = None, read_only: bool = False, access: Access | None = None
+    ):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
+        self.access = access or Access(read_only)
         if self.path is not None:
+            require_path(self.path)
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         self._owner = Owner(self.path)
         try:
             with self._lock:  # opening may create or change the tables
-                user = open_database(self._owner, read_only)
+                user = open_database(self._owner, read_only, self.access.config())
                 self._owner.connections = (user, engine_cursor(user))
         except BaseException:
             self._owner.close()  # a fork does not take the file for an open one
@@ -87,8 +93,9 @@ class Store:
         self._catalog = catalog_of(user)
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         self._user.execute("SET search_path = ?", [search_path])
-        # SQL must not read Python variables
-        self._user.execute("SET python_enable_replacements = false")
+        if not self.access.untrusted:  # whose configuration says so, and is locked
+            # SQL must not read Python variables
+            self._user.execute("SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -126,15 +133,17 @@ class Store:
     ) -> SqlResult:
         """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message.
 
-        Raises StoreError for EXPORT DATABASE.
+        Raises StoreError for EXPORT DATABASE, and NotAllowed for SQL that reaches further than
+        `access` admits.
         """
+        self.access.check(self._user, sql, self.path)
         if "export" in sql.lower() and "EXPORT" in (self._kinds(sql) or ()):
             raise StoreError(
                 "EXPORT DATABASE writes files that IMPORT DATABASE cannot read, because keys are of"
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return execute(self._user, sql, parameters)
+        return execute(self._user, sql, parameters, self.access.most_bytes)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -188,13 +197,18 @@ class Store:
             raise NameTaken(
                 f"table {name!r} is one of the engine's own; choose another name after INTO"
             )
-        taken = run(
-            self._user,
-            "SELECT 1 FROM system.information_schema.tables"
-            " WHERE system.main.lower(table_name) = system.main.lower(?)"
-            " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
-            [name, self._catalog],
-        )
+        try:
+            taken = run(
+                self._user,
+                "SELECT 1 FROM system.information_schema.tables"
+                " WHERE system.main.lower(table_name) = system.main.lower(?)"
+                " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
+                [name, self._catalog],
+            )
+        except duckdb.TransactionException as error:
+            raise TransactionOpen(
+                "a transaction was aborted by an error and is still open: say ROLLBACK first"
+            ) from error
         if taken:
             raise NameTaken(
                 f"table {name!r} exists; drop it first, or choose another name after INTO"
@@ -446,4 +460,8 @@ class Store:
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the database refused: {error}") from error
+            if isinstance(error, UnicodeEncodeError):
+                raise InvalidValue(
+                    f"a name or a key is no Unicode text: {error.object!a}"
+                ) from None
             raise

@@ -4,10 +4,12 @@ DuckDB does not look for Ctrl-C while it runs a statement. So the statement runs
 the main thread waits; KeyboardInterrupt then interrupts DuckDB and leaves the connection usable.
 """
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import duckdb
@@ -48,6 +50,10 @@ _NULLABLE = {  # the same, for a column that holds NULL
 }
 
 
+_NESTED = (list, tuple, dict)
+_CHUNK = 2048  # rows that are read between two looks at the memory
+
+
 @dataclass(frozen=True)
 class SqlResult:
     """A result read completely; a statement without a result has no columns, or DuckDB's own count."""
@@ -65,11 +71,19 @@ class SqlResult:
         return frame(self.columns, self.rows, dtypes)
 
 
-def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> SqlResult:
-    """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt."""
+def execute(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Any = None,
+    most_bytes: int | None = None,
+) -> SqlResult:
+    """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt.
+
+    most_bytes  what the rows may take in Python; None for any number
+    """
     try:
         return _interruptible(
-            lambda: _read(connection, sql, plain(parameters)), connection.interrupt
+            lambda: _read(connection, sql, plain(parameters), most_bytes), connection.interrupt
         )
     except duckdb.Error as error:
         with suppress(duckdb.Error):
@@ -95,13 +109,42 @@ def _dtype(kind: str, has_nulls: bool) -> str | None:
     return _NULLABLE.get(dtype, dtype) if dtype and has_nulls else dtype
 
 
-def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> SqlResult:
+def _read(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any, most_bytes: int | None
+) -> SqlResult:
     connection.execute(sql, parameters)
     if connection.description is None:  # nothing but comments
         return SqlResult()
     columns = tuple(column[0] for column in connection.description)
     types = tuple(str(column[1]) for column in connection.description)
-    return SqlResult(columns, types, connection.fetchall())
+    if most_bytes is None:
+        return SqlResult(columns, types, connection.fetchall())
+    return SqlResult(columns, types, _bounded_rows(connection, most_bytes))
+
+
+def _bounded_rows(connection: duckdb.DuckDBPyConnection, most_bytes: int) -> list[tuple]:
+    rows: list[tuple] = []
+    taken = 0
+    while some := connection.fetchmany(_CHUNK):
+        rows += some
+        taken += _bytes_of(some)
+        if taken > most_bytes:
+            connection.abort()  # the rest of the result
+            raise SQLError(
+                f"the result takes more than the {most_bytes:,} bytes that this connection may use;"
+                " add LIMIT, or select fewer columns"
+            )
+    return rows
+
+
+def _bytes_of(values: Iterable[Any]) -> int:
+    """What values take in Python, with everything inside of them."""
+    held = list(values)
+    size = sum(map(sys.getsizeof, held))
+    inside = [
+        value.values() if type(value) is dict else value for value in held if type(value) in _NESTED
+    ]
+    return size + (_bytes_of(chain.from_iterable(inside)) if inside else 0)
 
 
 def _interruptible(work: Callable[[], SqlResult], interrupt: Callable[[], None]) -> SqlResult:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from sxq.errors import shown
 from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
-from sxq.values.table import text_table
+from sxq.values.table import printable, text_table
 from sxq.values.views import view
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class PlanText(Table):
         super().__init__(["plan"], [(text,)])
 
     def __repr__(self) -> str:
-        return self._rows[0][0]
+        return printable(self._rows[0][0])
 
 
 class AuditResult(Table):
@@ -274,7 +274,8 @@ class Result(Table):
         return self.explanations[index]
 
     def __repr__(self) -> str:
-        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
+        below = map(printable, [self.summary(), *self.notes()])
+        return "\n".join([text_table(self.columns, self._rows), *below])
 
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many."""
