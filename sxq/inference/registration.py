@@ -21,7 +21,7 @@ FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registrati
 def register(
     module: nn.Module,
     graph: Graph | GraphSet,
-    output: str = "logits",
+    output: str | None = None,
     layers: int | None = None,
     device: str = "auto",
 ) -> Model:

@@ -11,13 +11,15 @@ The files in reading order:
     architectures   the named architectures and their specs
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
-    datasets        PyG's data and data sets as graphs
+    pyg_data        PyG's data as graphs
+    datasets        PyG's data sets by name
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
-from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
+from sxq.models.datasets import load_dataset, load_graphs
+from sxq.models.pyg_data import graph_from_data, graphs_from_data
 from sxq.models.training import Trained, accuracies, train
 from sxq.models.weights import content_hash, load_weights, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS

@@ -13,6 +13,10 @@ from sxq.session.registered_graphs import RegisteredGraphs, known
 from sxq.storage import Store
 
 
+# Facts of DESCRIBE MODEL that only some models have.
+NOTES = ("output is", "inputs", "not taken")
+
+
 @dataclass(frozen=True, eq=False)
 class RegisteredModel:
     """A model that is ready to run: the engine's copy, on one graph."""
@@ -22,6 +26,14 @@ class RegisteredModel:
     graph: str
     spec: Mapping[str, Any]
     content_hash: str  # of the module and the meaning of its output
+
+    def remarks(self) -> list[str]:
+        """What the user should know about the inputs and the output, once, at registration."""
+        taken = self.model.call
+        edges = [name for name in taken.not_taken if name not in taken.not_noted]
+        lost = [f"the model does not take the graph's {', '.join(edges)}"] if edges else []
+        doubts = [self.model.meant] if self.model.meant.startswith("output = ") else []
+        return [*lost, *taken.said, *doubts]
 
     def info(self, name: str) -> ModelInfo:
         """The model as the planner sees it."""
@@ -55,7 +67,7 @@ class RegisteredModels:
         module,
         graph: str | None,
         *,
-        output: str = "logits",
+        output: str | None = None,
         layers: int | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
@@ -73,14 +85,15 @@ class RegisteredModels:
         spec = {
             **(spec or {}),
             "class": f"{type(module).__module__}.{type(module).__qualname__}",
-            "output": output,
+            "output": model.output,
             "hops": model.hops,
             "halo": model.halo,
             "backend": model.backend,
             "reason": model.reason,
+            **_notes(model),
         }
         graph_id = self._graphs.id_of(graph)
-        digest = engine.models().content_hash(module, (output, layers))
+        digest = engine.models().content_hash(module, (model.output, layers))
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
         else:
@@ -145,6 +158,7 @@ class RegisteredModels:
             "class": spec["class"],
             **_options(spec),
             "output": spec["output"],
+            **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
             "halo": spec["halo"],
             "backend": spec["backend"],
@@ -234,6 +248,16 @@ class RegisteredModels:
             on = known("graph", graph, self._graphs)
             self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
         return self._elsewhere[name, graph]
+
+
+def _notes(model: Any) -> dict[str, str]:
+    """What was inferred, converted and left out at registration, in words, by the names in NOTES."""
+    notes = {
+        "output is": model.meant,
+        "inputs": "; ".join(model.call.said),
+        "not taken": ", ".join(model.call.not_taken),
+    }
+    return {name: text for name, text in notes.items() if text}
 
 
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:

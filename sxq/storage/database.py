@@ -97,6 +97,8 @@ def _prepare_schema(connection: duckdb.DuckDBPyConnection, read_only: bool) -> N
     ).fetchall()
     if tables:
         _check_version(connection, {name for (name,) in tables})
+        if not read_only:
+            _create_missing(connection, {name for (name,) in tables})
     elif read_only:
         raise StoreError(
             "the database holds no tables of sxq; open it once without read_only to create them"
@@ -119,6 +121,16 @@ def _check_version(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> N
             f"the tables of sxq have version {found} and this program knows version {VERSION};"
             " use the sxq that wrote them, or another file"
         )
+
+
+def _create_missing(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> None:
+    """Create graph_inputs in a file that is older than this table."""
+    if "graph_inputs" not in tables:
+        found = re.search(r"^CREATE TABLE graph_inputs \(.*?^\);", _SQL[0].read_text("utf-8"), re.M | re.S)
+        assert found, "schema.sql has the table"
+        with connection.cursor() as cursor:
+            cursor.execute(f"USE {quote(catalog_of(connection), 'sxq')}")
+            cursor.execute(found[0])
 
 
 def _require_tables(connection: duckdb.DuckDBPyConnection) -> None:
