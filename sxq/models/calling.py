@@ -154,8 +154,19 @@ def way_to_call(module: nn.Module, graph: Graph | GraphSet) -> Call:
         call = Call(named=tuple(named.items()), order=order)
     else:
         call = _named(signature, rest, held, pools)
+        _refuse_adjacency(signature, call)
         call = replace(call, order=order)
     return _with_parts(module, call, held, pools)
+
+
+def _refuse_adjacency(signature: inspect.Signature, call: Call) -> None:
+    """Raise ModelError where an adjacency matrix would hold the weights that are now not passed."""
+    taken = next((name for name in ADJACENCY if name in signature.parameters), None)
+    if taken and "edge_weight" in call.not_taken:
+        raise ModelError(
+            f"forward{signature} takes {taken}, whose values are the weights of edges, and sxq passes "
+            f"edge_index; {WRAP[:-1]}, edge_weight) that builds {taken}"
+        )
 
 
 def signature_of(module: nn.Module) -> inspect.Signature:
