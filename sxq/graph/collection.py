@@ -271,14 +271,21 @@ def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, dict[str, Any]]:
         }
         if len(forms) > 1:
             found = ", ".join(sorted(form or "float32" for form in forms))
-            raise GraphError(f"the graphs differ in {name}: {found}; make them of one type and shape")
-        joined["forms"] |= {name: form for form in forms if form}
+            raise GraphError(
+                f"the graphs differ in {name}: {found}; make them of one type and shape"
+            )
+        form = forms.pop() if forms else ""
+        joined["forms"] |= {name: form} if form else {}
     for level in ("node_inputs", "edge_inputs"):
         held = [getattr(graph, level) for graph in graphs]
         joined[level] = {}
         for name in dict.fromkeys(name for arrays in held for name in arrays):
-            kinds = {(array.dtype, array.shape[1:]) for arrays in held for array in [arrays.get(name)]
-                     if array is not None}
+            kinds = {
+                (array.dtype, array.shape[1:])
+                for arrays in held
+                for array in [arrays.get(name)]
+                if array is not None
+            }
             if len(kinds) == 1 and all(name in arrays for arrays in held):
                 joined[level][name] = np.concatenate([arrays[name] for arrays in held])
             else:

@@ -61,13 +61,9 @@ class Graph:
         self.y = None if y is None else _column("y", y, len(self.x), np.int64)
         self.split = None if split is None else _column("split", split, len(self.x), object)
         self.edge_weight = (
-            None
-            if edge_weight is None
-            else self._edge_values("edge_weight", edge_weight, 1)
+            None if edge_weight is None else self._edge_values("edge_weight", edge_weight, 1)
         )
-        self.edge_attr = (
-            None if edge_attr is None else self._edge_values("edge_attr", edge_attr, 2)
-        )
+        self.edge_attr = None if edge_attr is None else self._edge_values("edge_attr", edge_attr, 2)
         self.node_inputs = _inputs(node_inputs, len(self.x), "nodes")
         self.edge_inputs = _inputs(edge_inputs, self.num_edges, "edges")
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)

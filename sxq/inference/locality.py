@@ -84,7 +84,11 @@ def require_alone(model: Model, graphs: GraphSet) -> Model:
         len(graphs), min(TARGETS, len(graphs)), replace=False
     ):
         with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
-            alone = model(*batch_tensors(graphs, np.array([number]), model.device, model.call)).float().cpu()
+            alone = (
+                model(*batch_tensors(graphs, np.array([number]), model.device, model.call))
+                .float()
+                .cpu()
+            )
         if alone.shape != (1, model.full.shape[1]) or not agree(model, alone, model.full[[number]]):
             raise ModelNotLocal(
                 f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "

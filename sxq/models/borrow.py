@@ -218,7 +218,8 @@ def _nodes_of(graph: Graph, nodes: np.ndarray | None, call: Call) -> np.ndarray:
 
 def _real(output: Tensor) -> Tensor:
     """An output in float32 on the CPU; raises ModelOutputError for other numbers."""
-    if not output.is_floating_point() or output.layout is not torch.strided:
+    plain = output.layout is torch.strided and not output.is_nested
+    if not plain or not output.is_floating_point():
         raise ModelOutputError(
             f"the model returned {_kind(output)}, expected real numbers [n, classes], such as logits"
         )
@@ -227,6 +228,8 @@ def _real(output: Tensor) -> Tensor:
 
 def _kind(value: Any) -> str:
     """What an output is, in words."""
+    if isinstance(value, Tensor) and value.is_nested:
+        return "a nested tensor"
     if isinstance(value, Tensor):
         sparse = "" if value.layout is torch.strided else f" ({value.layout})"
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}{sparse}"
@@ -301,9 +304,7 @@ def edge_tensors(
 def fingerprint(module: nn.Module) -> tuple:
     """Identity and version of every parameter and buffer; it changes when training goes on."""
     tensors = [*module.parameters(), *module.buffers()]
-    return tuple(
-        (tensor.data_ptr(), tensor._version) for tensor in tensors if not is_lazy(tensor)
-    )
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors if not is_lazy(tensor))
 
 
 def choose_device(setting: str) -> torch.device:

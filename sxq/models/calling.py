@@ -59,7 +59,9 @@ class Call:
     node_parts: tuple[Part, ...] = ()  # x, then node_inputs
     edge_parts: tuple[Part, ...] = ()  # edge_attr if the graph has it, then edge_inputs
     weight: Part | None = None
-    order: str = "x, edge_index"  # of the first two: by position, "by name", "edge_index, x", or "data"
+    order: str = (
+        "x, edge_index"  # of the first two: by position, "by name", "edge_index, x", or "data"
+    )
     positional: tuple[tuple[str, Any], ...] = ()  # arguments that have no keyword, with defaults
     guesses: tuple[str, ...] = ()  # arguments that forward may refuse: it takes **kwargs
     plain: bool = True  # the module takes what the engine has as it is
@@ -77,8 +79,10 @@ class Call:
         source = dict(self.named)[argument]
         left = tuple(pair for pair in self.named if pair[0] != argument)
         guesses = tuple(name for name in self.guesses if name != argument)
-        if source == argument == "edge_attr" and _is_column(graph.edge_attr) and (
-            graph.edge_weight is None
+        if (
+            source == argument == "edge_attr"
+            and _is_column(graph.edge_attr)
+            and (graph.edge_weight is None)
         ):
             left += (("edge_weight", "edge_attr"),)
             return replace(
@@ -86,11 +90,7 @@ class Call:
             )
         said = tuple(line for line in self.said if source != "edge_attr" or line != AS_WEIGHT)
         return replace(
-            self,
-            named=left,
-            guesses=guesses,
-            not_taken=(*self.not_taken, source),
-            said=said,
+            self, named=left, guesses=guesses, not_taken=(*self.not_taken, source), said=said
         )
 
 
@@ -283,7 +283,11 @@ def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]
         argument = next((name for name in names if name in takes), None)
         if argument is None or argument in named:
             continue
-        sources = [n for n in names if n in held.edge_inputs or n in EDGE_ARGUMENTS and getattr(held, n) is not None]
+        sources = [
+            n
+            for n in names
+            if n in held.edge_inputs or n in EDGE_ARGUMENTS and getattr(held, n) is not None
+        ]
         if names is WEIGHTS:
             sources = [n for n in sources if n == "edge_weight" or _is_column(held.edge_inputs[n])]
             if not sources and _is_column(held.edge_attr) and not set(ATTRIBUTES) & set(takes):
@@ -291,7 +295,11 @@ def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]
         sources = [source for source in sources if source not in named.values()]
         if sources:
             named[argument] = sources[0]
-            one = "one number for each edge and is " if sources[0] == "edge_attr" and names is WEIGHTS else ""
+            one = (
+                "one number for each edge and is "
+                if sources[0] == "edge_attr" and names is WEIGHTS
+                else ""
+            )
             said.append(f"{sources[0]} is {one}passed as {argument}")
     return said
 
@@ -333,7 +341,11 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call
     form = {} if as_floats else held.forms
     node_parts = [_part("x", held.x, form.get("x"))]
     node_parts += [_part(name, held.node_inputs[name]) for name in node_inputs]
-    edge_parts = [] if held.edge_attr is None else [_part("edge_attr", held.edge_attr, form.get("edge_attr"))]
+    edge_parts = (
+        []
+        if held.edge_attr is None
+        else [_part("edge_attr", held.edge_attr, form.get("edge_attr"))]
+    )
     edge_parts += [_part(name, held.edge_inputs[name]) for name in edge_inputs]
     weight = None
     if held.edge_weight is not None:

@@ -21,7 +21,9 @@ def meaning(full: Tensor, graph: Graph | GraphSet) -> tuple[str, str]:
     """The meaning of outputs [n, C], and a reason if it is not the usual one; raises ModelOutputError."""
     _refuse_other_labels(graph)
     if full.shape[1] == 1:
-        return _of_one_column(full[:, 0], graph), "one column: class 1 by sigmoid, as labels are 0 and 1"
+        return _of_one_column(
+            full[:, 0], graph
+        ), "one column: class 1 by sigmoid, as labels are 0 and 1"
     if _are_shares(full):
         return "probs", "inferred: every row lies in [0, 1] and sums to one"
     if _are_logarithms(full):
@@ -61,7 +63,9 @@ def doubtful(full: Tensor, output: str) -> str:
     if output != "logits" or len(full) < 2:
         return ""
     if full.shape[1] > 1 and _are_shares(full):
-        return "output = 'logits', but every row lies in [0, 1] and sums to one, as probabilities do"
+        return (
+            "output = 'logits', but every row lies in [0, 1] and sums to one, as probabilities do"
+        )
     return ""
 
 

@@ -105,7 +105,9 @@ def members(dataset: Any) -> list[Any]:
         raise DataError(
             f"reading {type(dataset).__name__} failed: {type(error).__name__}: {error}"
         ) from error
-    return [part for data in found for part in (_parts(data) if isinstance(data, Batch) else [data])]
+    return [
+        part for data in found for part in (_parts(data) if isinstance(data, Batch) else [data])
+    ]
 
 
 def _by_number(dataset: Any) -> list[Any]:
@@ -348,7 +350,9 @@ def _levels(
             continue
         of_edges = array.ndim > 0 and len(array) == graph.num_edges
         of_nodes = array.ndim > 0 and len(array) == graph.num_nodes
-        large = array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() >= LARGEST
+        large = (
+            array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() >= LARGEST
+        )
         bad = array.dtype.kind == "f" and not np.isfinite(array).all()
         if kind == "bfloat16" or large or bad or not (of_edges or of_nodes):
             what = " holding NaN or infinite values" if bad else ""

@@ -12,7 +12,6 @@ from sxq.session import engine
 from sxq.session.registered_graphs import RegisteredGraphs, known
 from sxq.storage import Store
 
-
 # Facts of DESCRIBE MODEL that only some models have.
 NOTES = ("output is", "inputs", "not taken")
 

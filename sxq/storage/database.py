@@ -126,7 +126,9 @@ def _check_version(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> N
 def _create_missing(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> None:
     """Create graph_inputs in a file that is older than this table."""
     if "graph_inputs" not in tables:
-        found = re.search(r"^CREATE TABLE graph_inputs \(.*?^\);", _SQL[0].read_text("utf-8"), re.M | re.S)
+        found = re.search(
+            r"^CREATE TABLE graph_inputs \(.*?^\);", _SQL[0].read_text("utf-8"), re.M | re.S
+        )
         assert found, "schema.sql has the table"
         with connection.cursor() as cursor:
             cursor.execute(f"USE {quote(catalog_of(connection), 'sxq')}")

@@ -85,13 +85,17 @@ def test_every_graph_of_a_container_is_a_target(kind):
     right = model(batch.x, batch.edge_index, batch.batch).softmax(1).max(1).values
     found = sxq.explain(model, CONTAINERS[kind](), budget=20)
     assert [target.target for target in found.targets] == list(range(6))
-    assert [target.probability for target in found.targets] == pytest.approx(right.tolist(), abs=1e-5)
+    assert [target.probability for target in found.targets] == pytest.approx(
+        right.tolist(), abs=1e-5
+    )
 
 
 def test_several_graphs_are_not_one():
     with sxq.connect() as con:
         for kind in ("Batch", "Data with batch"):
-            with pytest.raises(sxq.GraphError, match="batch of 6 graphs.*register_graphs.*one graph"):
+            with pytest.raises(
+                sxq.GraphError, match="batch of 6 graphs.*register_graphs.*one graph"
+            ):
                 con.register_graph("g", CONTAINERS[kind]())
         for kind in ("list", "data set", "in memory"):
             with pytest.raises(sxq.DataError, match=r"6 graphs; register_graphs.*data\[0\]"):

@@ -91,7 +91,11 @@ def in_sequence():
     gcn = GCN()
     return Sequential(
         "x, edge_index, edge_weight",
-        [(gcn.a, "x, edge_index, edge_weight -> x"), torch.relu, (gcn.b, "x, edge_index, edge_weight -> x")],
+        [
+            (gcn.a, "x, edge_index, edge_weight -> x"),
+            torch.relu,
+            (gcn.b, "x, edge_index, edge_weight -> x"),
+        ],
     )
 
 
@@ -151,7 +155,9 @@ def test_inputs_by_name_are_cut_along():
     with sxq.connect() as con:
         con.register_graph("g", Data(x=X, edge_index=E, edge_type=KIND, shift=SHIFT))
         con.register_model("m", model, "g", output="logits")
-        found = con.explain(node=0).using("m").optimize("fdl+", "fdl-", "conc").top(3).budget(80).run()
+        found = (
+            con.explain(node=0).using("m").optimize("fdl+", "fdl-", "conc").top(3).budget(80).run()
+        )
         assert found.targets[0].probability == pytest.approx(
             model(X, E, KIND, SHIFT).softmax(1)[0].max().item(), abs=1e-5
         )
@@ -223,8 +229,12 @@ def test_what_is_not_taken_is_said_once_and_described():
             return self.module(x, edge_index)
 
     with sxq.connect() as con:
-        con.register_graph("g", Data(x=X, edge_index=E, edge_weight=W, edge_attr=torch.rand(EDGES, 2)))
-        with pytest.warns(sxq.InputWarning, match="does not take the graph's edge_weight, edge_attr"):
+        con.register_graph(
+            "g", Data(x=X, edge_index=E, edge_weight=W, edge_attr=torch.rand(EDGES, 2))
+        )
+        with pytest.warns(
+            sxq.InputWarning, match="does not take the graph's edge_weight, edge_attr"
+        ):
             con.register_model("m", Blind().eval(), "g", output="logits")
         assert dict(con.execute("DESCRIBE MODEL m").rows)["not taken"] == "edge_weight, edge_attr"
         con.register_graph("h", Data(x=X, edge_index=E, edge_attr=W))
@@ -282,7 +292,14 @@ def test_x_keeps_its_type_and_its_shape(dtype, shape, tmp_path):
         con.register_model("m", Seen().eval(), "g", output="logits", layers=1)
         assert Seen.seen["x"] == (kind, torch.Size(shape))
         assert Seen.seen["edge_attr"] == (kind, torch.Size([]))
-        found = con.explain(node=0).using("m").optimize("fdl+", "fdl-", "conc").budget(20).run().targets[0]
+        found = (
+            con.explain(node=0)
+            .using("m")
+            .optimize("fdl+", "fdl-", "conc")
+            .budget(20)
+            .run()
+            .targets[0]
+        )
         assert found.probability == pytest.approx(right, abs=1e-5)
 
 

@@ -45,7 +45,13 @@ def described(model, output=None, y=None):
     with sxq.connect() as con:
         con.register_graph("g", data(y))
         con.register_model("m", model, "g", output)
-        found = con.explain(nodes=[0, 1, 2, 3]).using("m").optimize("fdl+", "fdl-", "conc").budget(20).run()
+        found = (
+            con.explain(nodes=[0, 1, 2, 3])
+            .using("m")
+            .optimize("fdl+", "fdl-", "conc")
+            .budget(20)
+            .run()
+        )
         facts = dict(con.execute("DESCRIBE MODEL m").rows)
         return facts, [(t.prediction, t.probability) for t in found.targets]
 
@@ -58,7 +64,9 @@ def test_the_meaning_is_inferred_and_shown(ending, y, meant):
     model = Ending(*ending).eval()
     facts, found = described(model, y=y)
     out = model(data().x, data().edge_index).detach()
-    p = {"probs": out, "log_probs": out.exp()}.get(meant, torch.cat([-out, out], 1).div(2).softmax(1))
+    p = {"probs": out, "log_probs": out.exp()}.get(
+        meant, torch.cat([-out, out], 1).div(2).softmax(1)
+    )
     assert facts["output"] == meant and facts["output is"]
     for row, (prediction, probability) in zip(p, found):
         assert prediction == int(row.argmax())
@@ -96,7 +104,13 @@ def test_the_argument_decides_for_one_column():
 
 @pytest.mark.parametrize(
     ("ending", "output"),
-    [(LABELS, "probs"), (NUMBERS, "probs"), (NUMBERS, "log_probs"), (LOG, "probs"), (SOFTMAX, "log_probs")],
+    [
+        (LABELS, "probs"),
+        (NUMBERS, "probs"),
+        (NUMBERS, "log_probs"),
+        (LOG, "probs"),
+        (SOFTMAX, "log_probs"),
+    ],
 )
 def test_values_that_contradict_the_argument_are_refused(ending, output):
     with pytest.raises(sxq.ModelOutputError, match=f"output = '{output}'"):

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN, GATConv, GCNConv, Linear, RGCNConv, SAGEConv
 from torch_geometric.utils import to_dense_adj
-from torch.utils.checkpoint import checkpoint
 
 import sxq
 
@@ -380,9 +380,11 @@ def own_probabilities(module):
     own = copy.deepcopy(module).eval()
     given = data()
     with torch.no_grad():
-        out = own(x=given.x, edge_index=given.edge_index) if isinstance(
-            module, KeywordOnly
-        ) else own(given.x, given.edge_index)
+        out = (
+            own(x=given.x, edge_index=given.edge_index)
+            if isinstance(module, KeywordOnly)
+            else own(given.x, given.edge_index)
+        )
     out = out.double()
     shares = (out >= 0).all() and torch.allclose(out.sum(1), torch.ones(NODES).double(), atol=1e-3)
     return out if shares else out.softmax(1)

@@ -146,12 +146,16 @@ class GeneratorTurns:
     @contextmanager
     def _blaming(self, number: int) -> Iterator[None]:
         """Within, an exception of a generator becomes a ModelError that names it."""
-        if number == OPENING:  # its own errors are sxq's; those of the model are told apart elsewhere
+        if (
+            number == OPENING
+        ):  # its own errors are sxq's; those of the model are told apart elsewhere
             yield
             return
         name = f"BY {self._generators[number][0]}"
         kind = type(unwrapped(self._subject.model.module)).__name__
-        remedy = "the model or its layers do not suit this generator; choose another, such as BY search"
+        remedy = (
+            "the model or its layers do not suit this generator; choose another, such as BY search"
+        )
         with guarded(f"{name} on the model {kind}", remedy):
             try:
                 yield
