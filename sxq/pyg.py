@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
-from sxq.models.pyg_data import split_by_graph
+from sxq.session import engine
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
 
@@ -153,7 +153,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         edges = [torch.arange(edge_index.shape[1], device=edge_index.device)]
         graphs = [data]
         if whole and (numbers := _which(index, owner)):
-            parts = split_by_graph(data, owner)
+            parts = engine.models().split_by_graph(data, owner)
             graphs = [parts[number] for number in numbers]
             edges = [edges[0][owner[edge_index[0]] == number] for number in numbers]
         output = OUTPUTS[self.model_config.return_type.value]
