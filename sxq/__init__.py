@@ -16,6 +16,7 @@ from sxq.errors import (
     Error,
     ForkedConnection,
     GraphError,
+    InputWarning,
     InvalidValue,
     ModelChanged,
     ModelDetached,
@@ -52,6 +53,7 @@ __all__ = [
     "Explanation",
     "ForkedConnection",
     "GraphError",
+    "InputWarning",
     "InvalidValue",
     "ModelChanged",
     "ModelDetached",
@@ -107,7 +109,7 @@ def explain(
     where: Sequence[Where] = (),
     diversify: bool | float = False,
     jointly: bool = False,
-    output: str = "logits",
+    output: str | None = None,
     budget: int | None = None,
     within: float | None = None,
     seed: int = 0,
@@ -115,7 +117,8 @@ def explain(
 ) -> Result:
     """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
 
-    Without `node` the model classifies whole graphs, and `data` is the graph to explain, or a sequence of graphs.
+    Without `node` the model classifies whole graphs, and `data` is the graph to explain, or a sequence, a data set, a
+    Batch or a DataLoader of graphs.
 
     model      any torch.nn.Module with forward(x, edge_index, ...), for graphs forward(x, edge_index, ..., batch);
                it is left as it is
@@ -126,7 +129,7 @@ def explain(
     where      what every member must be: "factual", "not counterfactual", ("size", "<=", 12), ...
     diversify  members that differ from each other; a number from 0 to 1 is its ALPHA
     jointly    one answer of k members for all targets together
-    output     what forward returns: "logits", "log_probs" or "probs"
+    output     what forward returns: "logits", "log_probs" or "probs"; left out, it is inferred, or a doubt is an error
     budget     at most so many distinct candidates verified per target
     within     seconds for the call
     seed       of every random choice
@@ -149,16 +152,16 @@ def explain(
         return query.run()
 
 
-def _start(con: Connection, model, data, node: Any, output: str) -> ExplainQuery:
+def _start(con: Connection, model, data, node: Any, output: str | None) -> ExplainQuery:
     """Register the graph and the model of `explain`, and start the query about its targets."""
     if hasattr(data, "forward"):
         raise InvalidValue("the data are a model; expected explain(model, data, node)")
     try:
         if node is None:
-            graphs = data if isinstance(data, Sequence) else [data]
-            con.register_graphs("graphs", graphs)
+            con.register_graphs("graphs", data)
             con.register_model("model", model, graphs="graphs", output=output)
-            return con.explain(graphs=range(len(graphs)))
+            collection = con.session.registry.graphs.of_kind("graphs", "graphs")
+            return con.explain(graphs=range(len(collection)))
         con.register_graph("graph", data)
         con.register_model("model", model, "graph", output)
     except ModelError as error:
@@ -167,7 +170,8 @@ def _start(con: Connection, model, data, node: Any, output: str) -> ExplainQuery
             if node is None
             else "with node=, the model says something of every node; for a model of whole graphs leave it out"
         )
-        error.args = (f"{error} ({meant})",)
+        if "shape" in str(error) or "batch" in str(error):
+            error.args = (f"{error} ({meant})",)
         raise
     several = isinstance(node, Iterable) and not isinstance(node, str)
     return con.explain(nodes=node if several else [node])

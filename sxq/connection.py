@@ -10,12 +10,13 @@
 Each room is entered once, left to right; no room calls another.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import InvalidValue, QueryError
+from sxq.errors import InputWarning, InvalidValue, QueryError
 from sxq.language import statements as st
 from sxq.session import Session, explain
 from sxq.session.audit import audit
@@ -208,6 +209,8 @@ class Connection:
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
         """Keep a copy of a sequence of `Data` as collection `name`; a graph's key is its number.
 
+        dataset  a sequence, a data set, a Batch or a DataLoader of `Data`, or one `Data`
+
         The graphs are targets. A graph's class is its `y` if that is one whole number. Raises what
         `register_graph` raises; the message names the graph.
         """
@@ -220,7 +223,7 @@ class Connection:
         name: str,
         module,
         graph: str | None = None,
-        output: str = "logits",
+        output: str | None = None,
         layers: int | None = None,
         *,
         replace: bool = False,
@@ -232,18 +235,21 @@ class Connection:
                  one graph
         graphs   instead, the collection whose graphs it classifies: forward(x, edge_index, ..., batch)
         output   what forward returns, [N, C] (for graphs one row each): "logits", "log_probs" or "probs"; one
-                 column means two classes
+                 column means two classes. Left out, it is inferred, or a doubt is a ModelOutputError
         layers   the depth L; found by experiment if left out
 
-        The module is copied and left as it is. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
+        The module is copied and left as it is. forward is given what the graph has by the names of its arguments;
+        an InputWarning tells what it does not take. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
         registry = self.session.registry
         registry.refresh()
         if graphs is not None:
             registry.graphs.of_kind("graphs", graphs)
-        registry.models.add(
+        entry = registry.models.add(
             name, module, graphs or graph, output=output, layers=layers, replace=replace
         )
+        for remark in entry.remarks():
+            warnings.warn(remark, InputWarning, stacklevel=3)  # beyond the lock
 
     @locked
     def register_measure(

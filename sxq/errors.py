@@ -110,6 +110,10 @@ class ModelDetached(ModelError):
     """The database knows the model by name and hash, but its code is not at hand."""
 
 
+class InputWarning(UserWarning):
+    """At registration: an input that a model does not take or gets converted, or a doubtful output."""
+
+
 class StoreError(Error):
     """The database file cannot be used as asked."""
 

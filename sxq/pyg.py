@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
+from sxq.session import engine
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
 
@@ -71,7 +72,11 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     k, epsilon, budget, seed   TOP, EPSILON, BUDGET and SEED of the query
     choose    the mask is the member with the best score of this measure; by default with the best mean of all
 
-    Raises InvalidValue for an index of several targets, ModelError where no subgraph explains the target.
+    Further arguments, such as edge_type, need a row for each node or each edge. Of a batch, `index` is the graph; without
+    it all are explained, and the mask has a member of each.
+
+    Raises InvalidValue for an index of several targets and for arguments that cannot be passed on, ModelError where
+    no subgraph explains the target.
     """
 
     def __init__(
@@ -121,12 +126,16 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         **given: Any,
     ) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
-        skyline = self._explain(model, x, edge_index, index, given)
+        skyline, edges = self._explain(model, x, edge_index, index, dict(given))
         if not len(skyline):
             raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
-        chosen = max(skyline, key=self._worth)
         mask = torch.zeros(edge_index.shape[1], device=x.device)
-        mask[torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)] = 1
+        for place, report in enumerate(skyline.targets):
+            members = [member for member in skyline if member.target == report.target]
+            if members:
+                chosen = max(members, key=self._worth)
+                own = torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)
+                mask[edges[place][own]] = 1
         found = SkylineExplanation(edge_mask=mask)
         found.skyline = list(skyline)
         found.result = skyline
@@ -134,30 +143,64 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
 
     def _explain(
         self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]
-    ) -> Result:
+    ) -> tuple[Result, list[Tensor]]:
+        """The result, and the numbers of the edges of each graph that is explained."""
         whole = self.model_config.task_level.value == "graph"
-        edges = {name: given[name] for name in ("edge_weight", "edge_attr") if name in given}
-        data = Data(x=x, edge_index=edge_index, **edges)
+        data = Data(x=x, edge_index=edge_index)
+        owner = given.pop("batch", None)
+        for name, value in given.items():
+            data[name] = _passed_on(name, value, data)
+        edges = [torch.arange(edge_index.shape[1], device=edge_index.device)]
+        graphs = [data]
+        if whole and (numbers := _which(index, owner)):
+            parts = engine.models().split_by_graph(data, owner)
+            graphs = [parts[number] for number in numbers]
+            edges = [edges[0][owner[edge_index[0]] == number] for number in numbers]
         output = OUTPUTS[self.model_config.return_type.value]
         with Connection() as con:
             if whole:
-                con.register_graphs("data", [data])
+                con.register_graphs("data", graphs)
                 con.register_model("model", model, graphs="data", output=output)
             else:
                 con.register_graph("data", data)
                 con.register_model("model", model, "data", output=output)
-            asked = f"GRAPH {_one(index, 0)}" if whole else f"NODE {_one(index)}"
+            several = f"GRAPHS {', '.join(map(str, range(len(graphs))))}"
+            asked = (several if len(graphs) > 1 else "GRAPH 0") if whole else f"NODE {_one(index)}"
             by = f" BY {self.by}" if self.by else ""
             budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
             query = (
                 f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
                 f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
             )
-            return con.query(query)
+            return con.query(query), edges
 
     def _worth(self, member: Explanation) -> float:
         names = [self.choose] if self.choose else self.optimize
         return sum(member.scores[name] for name in names)
+
+
+def _passed_on(name: str, value: Any, data: Data) -> Any:
+    """An argument of the model that is cut along with the graph; raises InvalidValue for others."""
+    rows = {data.num_nodes, data.edge_index.shape[1]}
+    if value is None or isinstance(value, Tensor) and value.ndim and len(value) in rows:
+        return value
+    found = f"{list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    raise InvalidValue(
+        f"{name} is {found}, and cannot be passed on: sxq cuts the graph, and passes tensors with a row "
+        f"for each of {data.num_nodes} nodes or {data.edge_index.shape[1]} edges; fix {name} in a "
+        f"module that wraps the model"
+    )
+
+
+def _which(index: int | Tensor | None, owner: Tensor | None) -> list[int]:
+    """The graphs of a batch to explain, all without `index`; none if there is no batch. Raises InvalidValue."""
+    count = 1 if owner is None or not len(owner) else int(owner.max()) + 1
+    number = _one(index, 0)
+    if number >= count:
+        raise InvalidValue(f"index = {number}; the batch holds graphs 0 to {count - 1}")
+    if count == 1:
+        return []
+    return list(range(count)) if index is None else [number]
 
 
 def _one(index: int | Tensor | None, default: int | None = None) -> int:

@@ -47,7 +47,7 @@ ALLOWED = {
         "pyg.py _explain": {
             "', '.join(self.optimize)",
             "_one(index)",
-            "_one(index, 0)",
+            "', '.join(map(str, range(len(graphs))))",
             "self.budget",
             "self.by",
             "self.epsilon",

@@ -19,7 +19,7 @@ from sxq.execution.audit_field import field_mistake
 from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
-from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
+from sxq.models.borrow import Model, blaming, edge_tensors, forward_full, node_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,10 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
 
     It is computed on all nodes; if `induced`, only on the ends of these edges.
     """
-    x = torch.from_numpy(graph.x.copy()).to(model.device)
-    edge_index, weight, attr = edge_tensors(graph, np.flatnonzero(keep), model.device)
+    x = node_tensor(model, graph)
+    edge_index, weight, attr = edge_tensors(
+        graph, np.flatnonzero(keep), model.device, model.call.edge_inputs
+    )
     if induced:  # a node with only a loop is not kept
         _, _, present = remove_isolated_nodes(edge_index, num_nodes=len(x))
         number = present.cumsum(0) - 1

@@ -102,6 +102,10 @@ class GraphSet:
             edge_truth=part(union.edge_truth, edges),
             keys=part(self.node_keys, nodes),
             attributes={name: values[nodes] for name, values in union.attributes.items()},
+            forms=union.forms,
+            node_inputs={name: array[nodes] for name, array in union.node_inputs.items()},
+            edge_inputs={name: array[edges] for name, array in union.edge_inputs.items()},
+            left_out=union.left_out,
         )
 
     def with_reverse(self) -> "GraphSet":
@@ -207,6 +211,7 @@ class GraphSet:
                 for name in named[0]
             },
             **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
+            **_joined_inputs(graphs),
         )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 
@@ -251,6 +256,41 @@ class GraphSet:
 
     def __repr__(self) -> str:
         return f"GraphSet({len(self)} graphs, {self.union!r})"
+
+
+def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:
+    """The forms and further inputs of several graphs; a field that differs between them is left out."""
+    joined: dict[str, dict[str, Any]] = {"forms": {}, "left_out": {}}
+    for graph in graphs:
+        joined["left_out"] |= graph.left_out
+    for name in ("x", "edge_weight", "edge_attr"):
+        forms = {
+            graph.forms.get(name, "")
+            for graph in graphs
+            if getattr(graph, name) is not None and (graph.num_edges or name == "x")
+        }
+        if len(forms) > 1:
+            found = ", ".join(sorted(form or "float32" for form in forms))
+            raise GraphError(
+                f"the graphs differ in {name}: {found}; make them of one type and shape"
+            )
+        form = forms.pop() if forms else ""
+        joined["forms"] |= {name: form} if form else {}
+    for level in ("node_inputs", "edge_inputs"):
+        held = [getattr(graph, level) for graph in graphs]
+        joined[level] = {}
+        for name in dict.fromkeys(name for arrays in held for name in arrays):
+            kinds = {
+                (array.dtype, array.shape[1:])
+                for arrays in held
+                for array in [arrays.get(name)]
+                if array is not None
+            }
+            if len(kinds) == 1 and all(name in arrays for arrays in held):
+                joined[level][name] = np.concatenate([arrays[name] for arrays in held])
+            else:
+                joined["left_out"][name] = "another type or shape in each graph, or not in all"
+    return joined
 
 
 def ranges(pointer: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,13 +23,17 @@ class Graph:
     """A directed multigraph with node features; messages flow `edge_index[0] -> edge_index[1]`.
 
     edge_index   [2, E] integers in 0 .. num_nodes - 1
-    x            [num_nodes, d] float32, finite
+    x            [num_nodes, d] finite; float32, unless `forms` names another type
     y            [num_nodes] int64 class labels, or None
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
-    edge_weight  [E] float32, or None;   edge_attr [E, D] float32, or None
+    edge_weight  [E], or None;   edge_attr [E, D], or None; float32, unless `forms` names another type
     edge_truth   [E] bool, the edges of a ground truth; or None. Never shown to the model
     keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique), or None: key = position
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
+    forms        of x, edge_weight and edge_attr: the type and the shape of a row as a model is given them,
+                 such as "int64 []" for x of [num_nodes] integers; by default "float32" and the shape held
+    node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
+    left_out     further fields of the data that no model can be given, with what was found
 
     Raises GraphError if an array does not fit.
     """
@@ -46,19 +50,23 @@ class Graph:
         edge_truth=None,
         keys: Sequence[Any] | None = None,
         attributes: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
+        forms: Mapping[str, str] | None = None,
+        node_inputs: Mapping[str, np.ndarray] | None = None,
+        edge_inputs: Mapping[str, np.ndarray] | None = None,
+        left_out: Mapping[str, str] | None = None,
     ):
-        self.x = _features(x)
+        self.forms = dict(forms or {})
+        self.left_out = dict(left_out or {})
+        self.x = _features(x, self._held_type("x"))
         self.edge_index = _edges(edge_index, len(self.x))
         self.y = None if y is None else _column("y", y, len(self.x), np.int64)
         self.split = None if split is None else _column("split", split, len(self.x), object)
         self.edge_weight = (
-            None
-            if edge_weight is None
-            else _edge_values("edge_weight", edge_weight, self.num_edges, 1)
+            None if edge_weight is None else self._edge_values("edge_weight", edge_weight, 1)
         )
-        self.edge_attr = (
-            None if edge_attr is None else _edge_values("edge_attr", edge_attr, self.num_edges, 2)
-        )
+        self.edge_attr = None if edge_attr is None else self._edge_values("edge_attr", edge_attr, 2)
+        self.node_inputs = _inputs(node_inputs, len(self.x), "nodes")
+        self.edge_inputs = _inputs(edge_inputs, self.num_edges, "edges")
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self._names = None if keys is None else Keys(keys, len(self.x))
         self.attributes = {
@@ -71,6 +79,8 @@ class Graph:
             self.edge_attr,
             self.edge_truth,
             self.y,
+            *self.node_inputs.values(),
+            *self.edge_inputs.values(),
         ):
             if array is not None:
                 array.flags.writeable = False
@@ -79,6 +89,14 @@ class Graph:
         self._start = np.concatenate(
             [[0], np.cumsum(np.bincount(self.edge_index[1], minlength=self.num_nodes))]
         )
+
+    def _held_type(self, name: str) -> np.dtype:
+        """The type in which an array is held; numpy has no bfloat16."""
+        kind = self.forms[name].split()[0] if name in self.forms else "float32"
+        return np.dtype("float32" if kind == "bfloat16" else kind)
+
+    def _edge_values(self, name: str, values, ndim: int) -> np.ndarray:
+        return _edge_values(_held(name, values, self._held_type(name)), name, self.num_edges, ndim)
 
     @property
     def keys(self) -> list[Any] | None:
@@ -122,14 +140,18 @@ class Graph:
         parts = [edge_index.T.astype(np.float64)]
         parts += [self.edge_weight[:, None]] if self.edge_weight is not None else []
         parts += [self.edge_attr] if self.edge_attr is not None else []
+        parts += [rows_of(array) for array in self.edge_inputs.values()]
         return np.concatenate(parts, axis=1)
 
     @cached_property
     def content_hash(self) -> str:
         """A digest of everything the graph holds; equal content, equal hash."""
         columns = self.columns()
-        if self.edge_truth is None:
-            del columns["edge_truth"]
+        for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out"):
+            if not isinstance(columns[name], np.ndarray) and not columns[name]:
+                del columns[name]  # so that graphs without it keep the hash they always had
+        for name in {"node_inputs", "edge_inputs"} & set(columns):
+            columns[name] = {key: digest({key: array}) for key, array in columns[name].items()}
         return digest(columns)
 
     def columns(self) -> dict[str, Any]:
@@ -144,6 +166,10 @@ class Graph:
             "edge_truth": self.edge_truth,
             "keys": self.keys,
             "attributes": self.attributes,
+            "forms": self.forms,
+            "node_inputs": self.node_inputs,
+            "edge_inputs": self.edge_inputs,
+            "left_out": self.left_out,
         }
 
     def key(self, position: int) -> Any:
@@ -184,20 +210,36 @@ def digest(columns: Mapping[str, Any]) -> str:
     return found.hexdigest()[:32]
 
 
-def _float32(name: str, values) -> np.ndarray:
-    """A copy in float32; a finite value beyond its range is refused, not made infinite."""
+def _held(name: str, values, kind: np.dtype) -> np.ndarray:
+    """A copy of that type; a finite value beyond the range of float32 is refused, not made infinite."""
     given = np.array(values)
-    if given.dtype.kind == "f" and given.dtype.itemsize > 4:
+    if kind == np.float32 and given.dtype.kind == "f" and given.dtype.itemsize > 4:
         far = np.argwhere(np.isfinite(given) & (abs(given) > LARGEST))
         if len(far):
             raise GraphError(
                 f"{name} is {given[tuple(far[0])]} at {far[0].tolist()}, beyond what float32 holds ({LARGEST:.3g})"
             )
-    return given.astype(np.float32)
+    return given.astype(kind)
 
 
-def _features(x) -> np.ndarray:
-    x = _float32("x", x)
+def rows_of(array: np.ndarray) -> np.ndarray:
+    """An array [n, ...] as a table [n, columns]."""
+    return array.reshape(len(array), -1) if array.size else np.zeros((len(array), 0), array.dtype)
+
+
+def _inputs(
+    arrays: Mapping[str, np.ndarray] | None, length: int, each: str
+) -> dict[str, np.ndarray]:
+    for name, array in (arrays or {}).items():
+        if len(array) != length:
+            raise GraphError(
+                f"{name} has {len(array)} rows, expected one for each of {length} {each}"
+            )
+    return {name: np.array(array) for name, array in (arrays or {}).items()}
+
+
+def _features(x, kind: np.dtype) -> np.ndarray:
+    x = _held("x", x, kind)
     if x.ndim == 1:
         x = x[:, None]
     if x.ndim != 2:
@@ -238,8 +280,7 @@ def _column(name: str, values, length: int, dtype) -> np.ndarray:
     return values
 
 
-def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
-    values = _float32(name, values)
+def _edge_values(values: np.ndarray, name: str, num_edges: int, ndim: int) -> np.ndarray:
     values = values.reshape(-1) if ndim == 1 else values[:, None] if values.ndim == 1 else values
     if values.ndim != ndim:
         raise GraphError(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
-from sxq.graph.csr import LARGEST, SPLITS, Graph
+from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
 from sxq.graph.keys import shown
 from sxq.graph.npz_files import NpzArrays, require_dense
 
@@ -99,12 +99,15 @@ def add_reverse(graph: Graph) -> Graph:
     given = graph.columns()
     values = {name: given[name] for name in ("edge_weight", "edge_attr") if given[name] is not None}
     truth = {"edge_truth": graph.edge_truth} if graph.edge_truth is not None else {}
-    added = _without_partner(np.column_stack([graph.edge_index.T, *values.values()]))
+    inputs = graph.edge_inputs
+    contents = [*values.values(), *map(rows_of, inputs.values())]
+    added = _without_partner(np.column_stack([graph.edge_index.T, *contents]))
     edge_index = np.concatenate([graph.edge_index, graph.edge_index[::-1, added]], axis=1)
     values = {
         name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()
     }
-    return Graph(**{**given, "edge_index": edge_index, **values})
+    inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
+    return Graph(**{**given, "edge_index": edge_index, **values, "edge_inputs": inputs})
 
 
 def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -55,7 +55,11 @@ def watch(model: Model, graph: Graph | GraphSet) -> Witness:
         with witness:
             if isinstance(graph, GraphSet):
                 with torch.inference_mode():
-                    model(*batch_tensors(graph, np.arange(min(2, len(graph))), model.device))
+                    model(
+                        *batch_tensors(
+                            graph, np.arange(min(2, len(graph))), model.device, model.call
+                        )
+                    )
             else:
                 forward_full(model, graph)
     except Exception:  # compiled code may refuse to be watched; the cause is then told in general

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sxq.graph import EdgeKind, Field, Graph
 from sxq.inference import CandidateBatch
-from sxq.models.borrow import Inputs, Model, edge_tensors
+from sxq.models.borrow import Inputs, Model, edge_tensors, node_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ class Disjoint:
 
     def load(self, graph: Graph, field: Field) -> LoadedField:
         device = self.model.device
-        x = torch.from_numpy(graph.features(field.nodes)).to(device)
-        _, weight, attr = edge_tensors(graph, field.edges, device)
+        x = node_tensor(self.model, graph, field.nodes)
+        _, weight, attr = edge_tensors(graph, field.edges, device, self.model.call.edge_inputs)
         return LoadedField(
             x,
             torch.from_numpy(field.edge_index).to(device),
@@ -99,20 +99,18 @@ class Disjoint:
             )
             targets.append(starts)
             offset += copies * nodes
-        x, edge_index, weight, attr = (_join(parts) for parts in zip(*graphs))
+        xs, ends, weights, attrs = zip(*graphs)
+        x, edge_index, weight, attr = _join(xs), torch.cat(ends, 1), _join(weights), _join(attrs)
         with torch.inference_mode():
             out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
         return list(out.split([len(edges) for edges in present]))
 
 
 def _join(parts: tuple[Any, ...]) -> Any:
-    """Concatenate along nodes or edges: the last axis of an edge_index, the first of others.
-
-    The parts are tensors, or all None.
-    """
+    """Concatenate along nodes or edges; the parts are tensors, or all None."""
     if parts[0] is None:
         return None
-    return torch.cat(parts, dim=1 if parts[0].dtype == torch.int64 else 0)
+    return torch.cat(parts, dim=0)
 
 
 class Pooled(Disjoint):

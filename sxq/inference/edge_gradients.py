@@ -21,7 +21,7 @@ from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model, edge_tensors
+from sxq.models.borrow import Model, edge_tensors, node_tensor
 
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
@@ -132,8 +132,10 @@ class _ByCopies:
         # No loops: PyG puts masks on the wrong edges if every node has a loop.
         edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
-        self.x = torch.from_numpy(graph.features(field.nodes)).to(model.device)
-        _, self.weight, self.attr = edge_tensors(graph, field.edges[edges], model.device)
+        self.x = node_tensor(model, graph, field.nodes)
+        _, self.weight, self.attr = edge_tensors(
+            graph, field.edges[edges], model.device, model.call.edge_inputs
+        )
         self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
         self._copies = self.x
         self._maps: dict[Any, Any] = {}

@@ -57,7 +57,11 @@ def _repeatable(model: Model, graphs: GraphSet, number: int) -> Tensor:
 def _alone(model: Model, graphs: GraphSet, number: int) -> Tensor:
     """The output [1, C] of one graph alone. Raises ModelError or ModelOutputError."""
     with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
-        out = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
+        out = (
+            model(*batch_tensors(graphs, np.array([number]), model.device, model.call))
+            .float()
+            .cpu()
+        )
     if out.shape != (1, model.full.shape[1]):
         raise ModelOutputError(
             f"for graph {graphs.key(number)!r} alone the model returned shape {list(out.shape)}, "

@@ -22,6 +22,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
 from sxq.models.borrow import GRAPHS_AT_ONCE, Model, batch_tensors, blaming, forward_full
+from sxq.models.calling import Adapted
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
@@ -99,7 +100,7 @@ def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:
 def _some_graphs(model: Model, graphs: GraphSet) -> Tensor:
     numbers = np.arange(min(len(graphs), GRAPHS_AT_ONCE))
     with blaming(model, "the registered collection"), torch.inference_mode():
-        return model(*batch_tensors(graphs, numbers, model.device)).float().cpu()
+        return model(*batch_tensors(graphs, numbers, model.device, model.call)).float().cpu()
 
 
 class _Logits(nn.Module):
@@ -108,7 +109,11 @@ class _Logits(nn.Module):
     def __init__(self, model: Model, double: bool):
         super().__init__()
         module = copy.deepcopy(model.module)
-        self.module = module.double() if double else module
+        if double:
+            module.double()
+        if double and isinstance(module, Adapted):
+            module.call = module.call.in_double()
+        self.module = module
         self.output = model.output
         self.double_inputs = double
 

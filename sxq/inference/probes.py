@@ -38,6 +38,7 @@ def with_edges(graph: Graph, keep: np.ndarray) -> Graph:
         edge_index=graph.edge_index[:, keep],
         edge_weight=None if graph.edge_weight is None else graph.edge_weight[keep],
         edge_attr=None if graph.edge_attr is None else graph.edge_attr[keep],
+        edge_inputs={name: array[keep] for name, array in graph.edge_inputs.items()},
     )
 
 
@@ -55,7 +56,7 @@ def with_strangers(graph: Graph) -> Graph:
     pairs = _strange_pairs(rng)
     if graph.undirected:
         pairs = np.concatenate([pairs, pairs[::-1]], axis=1)
-    values: np.ndarray = rng.integers(0, max(graph.num_edges, 1), pairs.shape[1])
+    values = np.asarray(rng.integers(0, max(graph.num_edges, 1), pairs.shape[1]))
     if graph.undirected:
         values = np.tile(values[: len(values) // 2], 2)
 
@@ -68,6 +69,10 @@ def with_strangers(graph: Graph) -> Graph:
         edge_index=np.concatenate([graph.edge_index, pairs + graph.num_nodes], axis=1),
         edge_weight=longer(graph.edge_weight),
         edge_attr=longer(graph.edge_attr),
+        node_inputs={
+            name: np.concatenate([array, array[rows]]) for name, array in graph.node_inputs.items()
+        },
+        edge_inputs={name: longer(array) for name, array in graph.edge_inputs.items()},
     )
 
 

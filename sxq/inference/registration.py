@@ -23,7 +23,7 @@ MORE_FACTS = ("error", "alone", "depth", "shallow")  # which files of older vers
 def register(
     module: nn.Module,
     graph: Graph | GraphSet,
-    output: str = "logits",
+    output: str | None = None,
     layers: int | None = None,
     device: str = "auto",
 ) -> Model:

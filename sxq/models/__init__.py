@@ -7,17 +7,21 @@ restore one; `load_dataset(name)` and `graph_from_data(data)` return a `Graph`, 
 The files in reading order:
 
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
+    calling         the way to call a module: what forward takes of what a graph has
+    output_meaning  whether outputs are logits, log-probabilities or probabilities
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
-    datasets        PyG's data and data sets as graphs
+    pyg_data        PyG's data as graphs
+    datasets        PyG's data sets by name
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
-from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
+from sxq.models.datasets import load_dataset, load_graphs
+from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, train
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
@@ -38,6 +42,7 @@ __all__ = [
     "load_weights",
     "restore",
     "spec_from_options",
+    "split_by_graph",
     "to_bytes",
     "train",
 ]

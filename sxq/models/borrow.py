@@ -6,23 +6,25 @@ notices if the model was trained further, and does not explain the old one.
 """
 
 import copy
-import inspect
+import re
+import traceback
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch_geometric.explain.algorithm.utils import clear_masks
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
+from sxq.models.calling import PLAIN, Adapted, Call, packed, unwrapped, way_to_call
+from sxq.models.output_meaning import OUTPUTS, check_meaning, doubtful, meaning
 
-OUTPUTS = ("logits", "log_probs", "probs")
-EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
 # From a single column of output to the probability of the second class.
 ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
     "logits": torch.sigmoid,
@@ -52,6 +54,8 @@ class Model:
     alone: bool = False  # whether it runs one graph at a time, as a batch changes its output
     depth: str = ""  # a remark on `hops`, where features alone do not tell them
     shallow: bool = False  # whether the user gave fewer layers than the model was found to have
+    call: Call = PLAIN  # how forward is called; `module` is an `Adapted` unless this is plain
+    meant: str = ""  # why the output is what `output` says, where that was inferred
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
     # Backends by name: tracing takes time.
@@ -67,7 +71,13 @@ class Model:
         """
         batch = x.new_zeros(len(x), dtype=torch.long) if self.pools and batch is None else batch
         given = {"edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch}
-        return self.module(x, edge_index, **{name: given[name] for name in self.arguments})
+        found = self.module(x, edge_index, **{name: given[name] for name in self.arguments})
+        if not isinstance(found, Tensor):
+            raise ModelOutputError(
+                f"the model returned {_kind(found)}, expected one tensor [n, classes]; wrap the "
+                f"model in a module whose forward returns it"
+            )
+        return found
 
     @property
     def pools(self) -> bool:
@@ -102,40 +112,75 @@ class Model:
             )
 
 
-def borrow(module: nn.Module, graph: Graph | GraphSet, output: str, device: torch.device) -> Model:
+def borrow(
+    module: nn.Module, graph: Graph | GraphSet, output: str | None, device: torch.device
+) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
-    Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that
-    is not [N, C].
+    Without `output` its meaning is inferred, where nothing else is possible. Raises ModelError for a
+    forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
+    mean two things.
     """
-    if output not in OUTPUTS:
+    if output is not None and output not in OUTPUTS:
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected a torch.nn.Module, found {type(module).__name__}")
-    arguments = _arguments(module, graph)
-    own = _copy(module).to(device)
-    draft = Model(own, output, arguments, device, full=torch.empty(0))
-    full = forward_all(draft, graph) if isinstance(graph, GraphSet) else forward_full(draft, graph)
-    _check(full, draft, graph)
-    return Model(
-        own,
-        output,
-        arguments,
-        device,
-        full,
+    module = unwrapped(module)
+    _require_data(module)
+    lazy = _uninitialized(module)
+    call = way_to_call(module, graph)
+    own = _copy(module, device)
+    draft, full = _first_forward(own, call, graph, device)
+    if _uninitialized(own) != lazy:
+        raise ModelError(
+            f"{', '.join(sorted(lazy - _uninitialized(own))[:3])} of the model has no values yet "
+            f"(a lazy layer); run one forward of your own model first, then train or load it"
+        )
+    _drop_unused(own)
+    _check_shape(full, draft, graph)
+    meant = ""
+    if output is None:
+        output, meant = meaning(full, graph)
+    else:
+        check_meaning(full, output)
+        meant = doubtful(full, output)
+    _check_values(full, output)
+    return replace(
+        draft,
+        output=output,
+        full=full,
+        meant=meant,
         original=weakref.ref(module),
         fingerprint=fingerprint(module),
     )
 
 
+def _first_forward(
+    own: nn.Module, call: Call, graph: Graph | GraphSet, device: torch.device
+) -> tuple[Model, Tensor]:
+    """The model and its output; what a forward with **kwargs refuses is no longer passed."""
+    while True:
+        module = own if call.plain else Adapted(own, call).eval()
+        draft = Model(module, "logits", call.arguments, device, full=torch.empty(0), call=call)
+        try:
+            if isinstance(graph, GraphSet):
+                return draft, forward_all(draft, graph)
+            return draft, forward_full(draft, graph)
+        except ModelError as error:
+            refused = re.search(r"unexpected keyword argument '(\w+)'", str(error.__cause__))
+            if refused is None or refused[1] not in call.guesses:
+                raise
+            held = graph.union if isinstance(graph, GraphSet) else graph
+            call = call.without(refused[1], held)
+
+
 def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> Tensor:
     """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU."""
-    tensors = edge_tensors(
-        graph, np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep), model.device
-    )
+    edges = np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep)
+    tensors = edge_tensors(graph, edges, model.device, model.call.edge_inputs)
     where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
     with blaming(model, where), torch.inference_mode():
-        return model(torch.from_numpy(graph.x.copy()).to(model.device), *tensors).float().cpu()
+        return _real(model(node_tensor(model, graph), *tensors))
 
 
 def forward_all(model: Model, graphs: GraphSet) -> Tensor:
@@ -146,7 +191,7 @@ def forward_all(model: Model, graphs: GraphSet) -> Tensor:
     ):
         return torch.cat(
             [
-                model(*batch_tensors(graphs, numbers, model.device)).float().cpu()
+                _real(model(*batch_tensors(graphs, numbers, model.device, model.call)))
                 for numbers in np.split(
                     np.arange(len(graphs)), range(GRAPHS_AT_ONCE, len(graphs), GRAPHS_AT_ONCE)
                 )
@@ -154,14 +199,50 @@ def forward_all(model: Model, graphs: GraphSet) -> Tensor:
         )
 
 
-def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device) -> Inputs:
-    """The arguments of a `Model` for some graphs."""
+def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device, call: Call = PLAIN) -> Inputs:
+    """The arguments of a `Model` that is called in this way, for some graphs."""
     nodes, edges, ends, of = graphs.gather(numbers)
-    _, weight, attr = edge_tensors(graphs.union, edges, device)
-    x, edge_index, owner = (
-        torch.from_numpy(array).to(device) for array in (graphs.union.x[nodes], ends, of)
-    )
-    return x, edge_index, weight, attr, owner
+    _, weight, attr = edge_tensors(graphs.union, edges, device, call.edge_inputs)
+    x = _nodes_of(graphs.union, nodes, call)
+    edge_index, owner = (torch.from_numpy(array).to(device) for array in (ends, of))
+    return torch.from_numpy(x).to(device), edge_index, weight, attr, owner
+
+
+def node_tensor(model: Model, graph: Graph, nodes: np.ndarray | None = None) -> Tensor:
+    """The features of all nodes or some, with the further inputs that the model takes behind them."""
+    return torch.from_numpy(_nodes_of(graph, nodes, model.call)).to(model.device)
+
+
+def _nodes_of(graph: Graph, nodes: np.ndarray | None, call: Call) -> np.ndarray:
+    x = graph.x.copy() if nodes is None else graph.features(nodes)
+    if not call.node_inputs:
+        return x
+    inputs = [graph.node_inputs[name] for name in call.node_inputs]
+    return packed(x, [array if nodes is None else array[nodes] for array in inputs])
+
+
+def _real(output: Tensor) -> Tensor:
+    """An output in float32 on the CPU; raises ModelOutputError for other numbers."""
+    plain = output.layout is torch.strided and not output.is_nested
+    if not plain or not output.is_floating_point():
+        raise ModelOutputError(
+            f"the model returned {_kind(output)}, expected real numbers [n, classes], such as logits"
+        )
+    return output.float().cpu()
+
+
+def _kind(value: Any) -> str:
+    """What an output is, in words."""
+    if isinstance(value, Tensor) and value.is_nested:
+        return "a nested tensor"
+    if isinstance(value, Tensor):
+        sparse = "" if value.layout is torch.strided else f" ({value.layout})"
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}{sparse}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {', '.join(map(_kind, value[:3])) or 'nothing'}"
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with {', '.join(map(str, list(value)[:5]))}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 @contextmanager
@@ -172,29 +253,63 @@ def blaming(model: Model, where: str) -> Iterator[None]:
     except Error:
         raise
     except Exception as error:
+        own = unwrapped(model.module)
         raise ModelError(
-            f"the forward pass of {type(model.module).__name__} failed on {where}: "
-            f"{type(error).__name__}: {error}"
+            f"the forward pass of {type(own).__name__} failed on {where}: {told(error)}"
+            f"{_remedy(own, error)}"
         ) from error
 
 
+@contextmanager
+def guarded(doing: str, remedy: str = "") -> Iterator[None]:
+    """Within, every exception of the user's code becomes a ModelError: `doing` failed, and a remedy."""
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as error:
+        raise ModelError(f"{doing} failed: {told(error)}{remedy and f'; {remedy}'}") from error
+
+
+def told(error: BaseException) -> str:
+    """An exception in words; where it has none, the line that raised it."""
+    if str(error):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in line {frames[-1].lineno} of {frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _remedy(module: nn.Module, error: Exception) -> str:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "; a traced module may hold the sizes of its example: pass the eager module"
+    if "dtype" in str(error) or "scalar type" in str(error):
+        return "; make the data and the model of one type, such as data.x.float() or model.double()"
+    return ""
+
+
 def edge_tensors(
-    graph: Graph, edges: np.ndarray, device
+    graph: Graph, edges: np.ndarray, device, inputs: Sequence[str] = ()
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """(edge_index, edge_weight, edge_attr) of some edges of a graph, on a device."""
+    """(edge_index, edge_weight, edge_attr) of some edges of a graph, on a device.
+
+    Behind edge_attr are the columns of further `inputs`, by name.
+    """
 
     def move(array):
         return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
     weight = None if graph.edge_weight is None else graph.edge_weight[edges]
     attr = None if graph.edge_attr is None else graph.edge_attr[edges]
+    if inputs:
+        attr = packed(attr, [graph.edge_inputs[name][edges] for name in inputs])
     return move(graph.edge_index[:, edges]), move(weight), move(attr)
 
 
 def fingerprint(module: nn.Module) -> tuple:
     """Identity and version of every parameter and buffer; it changes when training goes on."""
     tensors = [*module.parameters(), *module.buffers()]
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors if not is_lazy(tensor))
 
 
 def choose_device(setting: str) -> torch.device:
@@ -211,60 +326,61 @@ def choose_device(setting: str) -> torch.device:
     return device
 
 
-def _copy(module: nn.Module) -> nn.Module:
-    try:
+def _copy(module: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of the user's module on a device: eval mode, no caches, no masks, no gradients."""
+    remedy = (
+        "sxq works on a copy to leave yours as it is; tensors that a forward keeps as attributes must "
+        "be detached, and locks, files and the like left out (__deepcopy__)"
+    )
+    with guarded(f"the model {type(module).__name__} cannot be copied: copy.deepcopy", remedy):
         own = copy.deepcopy(module)
-    except Exception as error:
-        raise ModelError(
-            f"the model cannot be copied, and sxq works on a copy to leave yours as it is: {error}"
-        ) from error
-    clear_masks(own)
-    part: Any  # torch takes every attribute of a module for a tensor or a module
+    with guarded(f"preparing a copy of {type(module).__name__} (eval, to {device})"):
+        own = own.to(device)
+        clear_masks(own)
+        part: Any  # torch takes every attribute of a module for a tensor or a module
+        for part in own.modules():
+            if getattr(part, "cached", None) is True:
+                part.cached = False  # a cached layer silently ignores a changed edge_index
+            for name in [name for name in vars(part) if name.startswith("_cached")]:
+                setattr(part, name, None)
+        if not isinstance(own, torch.jit.ScriptModule):  # it does not allow this
+            for parameter in own.parameters():
+                if not is_lazy(parameter):
+                    parameter.requires_grad_(False)
+        return own.eval()
+
+
+def _uninitialized(module: nn.Module) -> set[str]:
+    """The names of lazy parameters and buffers that no forward has given values yet."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name for name, tensor in named if is_lazy(tensor)}
+
+
+def _drop_unused(own: nn.Module) -> None:
+    """Remove lazy parameters and buffers that the forward does not use."""
+    part: Any
     for part in own.modules():
-        if getattr(part, "cached", None) is True:
-            part.cached = False  # a cached layer silently ignores a changed edge_index
-        for name in [name for name in vars(part) if name.startswith("_cached")]:
-            setattr(part, name, None)
-    return own.eval().requires_grad_(False)
+        for held in (part._parameters, part._buffers):
+            for name, tensor in held.items():
+                if tensor is not None and is_lazy(tensor):
+                    held[name] = None
 
 
-def _arguments(module: nn.Module, graph: Graph | GraphSet) -> tuple[str, ...]:
-    """The optional arguments to pass; raises ModelError for required ones that nothing fills."""
-    signature = inspect.signature(module.forward)
-    parameters = list(signature.parameters.values())
-    pools = isinstance(graph, GraphSet)
-    if pools and "batch" not in signature.parameters:
-        raise ModelError(
-            f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
-            f"node's graph by that name, and gives one row per graph"
-        )
-    held = graph.union if isinstance(graph, GraphSet) else graph
-    available = {name for name in EDGE_ARGUMENTS if getattr(held, name) is not None} | (
-        {"batch"} if pools else set()
-    )
-    unfilled = [
-        p.name
-        for p in parameters[2:]
-        if p.default is p.empty
-        and p.name not in available
-        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    places = sum(2 if p.kind == p.VAR_POSITIONAL else p.kind != p.KEYWORD_ONLY for p in parameters)
-    if unfilled or places < 2:
-        lacking = f", so nothing fills {', '.join(unfilled)}" if unfilled else ""
-        raise ModelError(
-            f"forward{signature} cannot be called: sxq passes x and edge_index, and edge_weight or "
-            f"edge_attr where the graph has them, and batch for graphs{lacking}; wrap the model in a "
-            f"module with forward(x, edge_index)"
-        )
-    return tuple(
+def _require_data(module: nn.Module) -> None:
+    """Raise ModelError if parameters or buffers have no values."""
+    empty = [
         name
-        for name in (*EDGE_ARGUMENTS, "batch")
-        if name in signature.parameters and name in available
-    )
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+        if tensor.is_meta
+    ]
+    if empty:
+        raise ModelError(
+            f"{', '.join(empty[:3])} of the model holds no data (it is on the device meta); load the "
+            f"weights first: module.to_empty(device='cpu'), then load_state_dict"
+        )
 
 
-def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
+def _check_shape(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     rows = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
     each = "graph" if model.pools else "node"
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
@@ -272,14 +388,13 @@ def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
             f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
             f"one row for each {each}{', even of one class; is it squeezed?' * (full.ndim == 1)}"
         )
-    if not _tells(full, model.output):
+    if full.isnan().any() or full.isposinf().any():
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
-    if model.output != "logits":
-        sums = model.probabilities(full)
-        if (sums < -1e-6).any() or ((sums.sum(dim=1) - 1).abs() > 1e-3).any():
-            raise ModelOutputError(
-                f"output = {model.output!r}, but rows do not sum to one; is it 'logits'?"
-            )
+
+
+def _check_values(full: Tensor, output: str) -> None:
+    if not _tells(full, output):
+        raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
 
 
 def _tells(full: Tensor, output: str) -> bool:

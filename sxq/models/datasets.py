@@ -1,4 +1,4 @@
-"""Graphs from PyG: from a `torch_geometric.data.Data`, a sequence of them, or a data set by name.
+"""Graphs from PyG's data sets, by name.
 
 Data sets are kept under SXQ_DATASETS, by default ~/.cache/sxq. KarateClub and the generated data
 sets (`sxq.graph.generated`: BA-Shapes, Tree-Cycles, BA-3motif) need no download.
@@ -11,16 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import torch_geometric.datasets as pyg
-from torch import Tensor
-from torch_geometric.data import Data
 
-from sxq.errors import DataError, GraphError, UnknownName
+from sxq.errors import DataError, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.generated import GENERATORS, generate
-from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
+from sxq.models.pyg_data import graph_from_data, graphs_from_data
 
 # Data sets that PyG names by a class and a name; those with a class of their own need no entry.
 NAMED = {
@@ -60,7 +56,6 @@ COLLECTIONS = {  # data sets of many graphs, by name
         "TUDataset",
     )
 }
-ARRAYS = ("edge_index", "x", "y", "train_mask", "val_mask", "test_mask", "edge_weight", "edge_attr")
 
 
 def load_dataset(name: str, root: str | Path | None = None) -> Graph:
@@ -86,29 +81,6 @@ def load_graphs(name: str, root: str | Path | None = None) -> GraphSet:
     return graphs_from_data(_fetch(name, root))
 
 
-def graphs_from_data(dataset: Sequence[Data]) -> GraphSet:
-    """A copy of a sequence of PyG graphs, each with its class `y` if it has one.
-
-    Raises DataError or GraphError, whose message names the graph that is wrong.
-    """
-    graphs = []
-    classes = []
-    for number, data in enumerate(dataset):
-        try:
-            graphs.append(graph_from_data(data))
-        except (DataError, GraphError) as error:
-            raise type(error)(f"graph {number}: {error}") from None
-        classes.append(_class_of(data.get("y")))
-    return GraphSet.join(graphs, y=classes if any(label >= 0 for label in classes) else None)
-
-
-def _class_of(y: Any) -> int:
-    """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
-    if not isinstance(y, Tensor) or y.numel() != 1 or not y.isfinite().all() or float(y) != int(y):
-        return UNKNOWN_CLASS
-    return max(int(y), UNKNOWN_CLASS)
-
-
 def _known(name: str, names: Sequence[str]) -> str:
     known = {plain.lower(): plain for plain in names}
     if name.lower() not in known:
@@ -124,37 +96,6 @@ def _fetch(name: str, root: str | Path | None) -> Sequence[Any]:
         raise DataError(
             f"data set {name!r} could not be fetched into {root}: {type(error).__name__}: {error}"
         ) from error
-
-
-def graph_from_data(data: Data) -> Graph:
-    """A copy of a PyG graph; `data` is not changed, and keys are positions.
-
-    Without x, the features are one column of ones. y is used if it is one class for each node
-    (integers, or floats with integral values) and ignored otherwise; of masks [n, splits] the first
-    split is used. Raises DataError for heterogeneous data, GraphError for tensors that are no
-    graph.
-    """
-    if not isinstance(data, Data):
-        raise DataError(
-            f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
-            "only homogeneous graphs are supported"
-        )
-    arrays = {name: _array(data[name]) for name in ARRAYS if isinstance(data.get(name), Tensor)}
-    if "edge_index" not in arrays:
-        raise GraphError(
-            f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}"
-        )
-    if "x" not in arrays:
-        arrays["x"] = np.ones((data.num_nodes or 0, 1), np.float32)
-    if "y" in arrays and not _is_class_per_node(arrays["y"], len(arrays["x"])):
-        del arrays["y"]
-    if (
-        isinstance(data.get("edge_mask"), Tensor)
-        and data.edge_mask.numel() == arrays["edge_index"].shape[1]
-    ):
-        # PyG's name for the ground truth of a generated graph.
-        arrays["edge_gt"] = _array(data.edge_mask) > 0.5
-    return from_arrays(arrays)
 
 
 def _plain_datasets() -> list[str]:
@@ -185,18 +126,3 @@ def _only(name: str, dataset: Sequence[Any]) -> Any:
             "CREATE GRAPHS reads collections"
         )
     return dataset[0]
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    tensor = tensor.to_dense() if tensor.layout is not torch.strided else tensor
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
-
-
-def _is_class_per_node(y: np.ndarray, num_nodes: int) -> bool:
-    return (
-        y.size == num_nodes
-        and y.ndim > 0
-        and len(y) == num_nodes
-        and bool((y == np.floor(y)).all())
-    )

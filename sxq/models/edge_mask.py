@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
+from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.models.borrow import Model
 from sxq.models.refine import Batch, Instances
@@ -21,6 +22,11 @@ def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
     One column of output gives two classes. The engine's own copy of the model is masked, and left
     without masks even after an exception.
     """
+    if model.call.carries:
+        raise ModelError(
+            f"explainers that learn an edge mask do not pass on {', '.join(model.call.carries)}; "
+            f"choose another generator, such as BY search"
+        )
     try:
         with torch.enable_grad():
             set_masks(model.module, mask, batch.edge_index, apply_sigmoid=False)

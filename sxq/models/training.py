@@ -120,9 +120,9 @@ def accuracies(
 
 def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
     """The arguments of `module.forward` on the whole graph, on the module's device."""
-    arrays = [graph.x, graph.edge_index]
+    arrays = [graph.x.astype(np.float32), graph.edge_index]
     if module.spec.architecture in WEIGHTED and graph.edge_weight is not None:
-        arrays.append(graph.edge_weight)
+        arrays.append(graph.edge_weight.astype(np.float32))
     device = next(module.parameters()).device
     return tuple(torch.tensor(array, device=device) for array in arrays)
 
@@ -132,9 +132,9 @@ def graph_inputs(
 ) -> tuple[Tensor, ...]:
     """The arguments of `module.forward` on a batch of graphs, on the module's device."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
-    arrays = [graphs.union.x[nodes], edge_index, owner]
+    arrays = [graphs.union.x[nodes].astype(np.float32), edge_index, owner]
     if module.spec.architecture in WEIGHTED and graphs.union.edge_weight is not None:
-        arrays.append(graphs.union.edge_weight[edges])
+        arrays.append(graphs.union.edge_weight[edges].astype(np.float32))
     device = next(module.parameters()).device
     return tuple(torch.from_numpy(array).to(device) for array in arrays)
 

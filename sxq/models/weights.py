@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sxq.errors import DataError, ModelError
 from sxq.graph.npz_files import require_file
@@ -106,6 +107,8 @@ def content_hash(module: nn.Module, spec: object = None) -> str:
         kind = f"{type(part).__module__}.{type(part).__qualname__}"
         digest.update(f"{name}:{kind}{_settings(part)}".encode())
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if is_lazy(tensor):
+            continue
         digest.update(f"{name}:{tensor.dtype}{list(tensor.shape)}".encode())
         digest.update(_raw_bytes(tensor))
     return digest.hexdigest()[:32]

@@ -222,6 +222,7 @@ def _add_model(
         statement.name,
         module,
         statement.graph,
+        output="logits",
         spec={"architecture": vars(spec)},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,

@@ -81,7 +81,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self.add(name, graph, replace)
 
     def add_dataset(self, name: str, dataset: Any, replace: bool) -> None:
-        """Register a sequence of `Data`, or a `GraphSet`; raises what `add` raises, and GraphError."""
+        """Register a container of `Data`, or a `GraphSet`; raises what `add` raises, and GraphError."""
         is_set = isinstance(dataset, GraphSet)
         graphs = dataset if is_set else engine.models().graphs_from_data(dataset)
         self.add(name, graphs, replace)

@@ -30,6 +30,9 @@ _ENTRIES = {  # of every stored spec
     "reason": str,
 }
 
+# Facts of DESCRIBE MODEL that only some models have.
+NOTES = ("output is", "inputs", "not taken")
+
 
 @dataclass(frozen=True, eq=False)
 class RegisteredModel:
@@ -40,6 +43,14 @@ class RegisteredModel:
     graph: str
     spec: Mapping[str, Any]
     content_hash: str  # of the module and the meaning of its output
+
+    def remarks(self) -> list[str]:
+        """What the user should know about the inputs and the output, once, at registration."""
+        taken = self.model.call
+        edges = [name for name in taken.not_taken if name not in taken.not_noted]
+        lost = [f"the model does not take the graph's {', '.join(edges)}"] if edges else []
+        doubts = [self.model.meant] if self.model.meant.startswith("output = ") else []
+        return [*lost, *taken.said, *doubts]
 
     def info(self, name: str) -> ModelInfo:
         """The model as the planner sees it."""
@@ -74,7 +85,7 @@ class RegisteredModels:
         module,
         graph: str | None,
         *,
-        output: str = "logits",
+        output: str | None = None,
         layers: int | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
@@ -92,15 +103,16 @@ class RegisteredModels:
         spec = {
             **(spec or {}),
             "class": f"{type(module).__module__}.{type(module).__qualname__}",
-            "output": output,
+            "output": model.output,
             "hops": model.hops,
             "halo": model.halo,
             "backend": model.backend,
             "reason": model.reason,
             **engine.registration().more_facts(model),
+            **_notes(model),
         }
         graph_id = self._graphs.id_of(graph)
-        digest = engine.models().content_hash(module, (output, layers))
+        digest = engine.models().content_hash(module, (model.output, layers))
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
         else:
@@ -170,6 +182,7 @@ class RegisteredModels:
             "class": spec["class"],
             **_options(spec),
             "output": spec["output"],
+            **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
             "halo": spec["halo"],
             "depth": spec.get("depth", ""),
@@ -272,6 +285,16 @@ def _require_spec(row: ModelRow) -> None:
         row.place.whole(f"spec.{name}", row.spec[name], DEEPEST)
     if row.weights is not None:
         row.place.require_entries("spec", row.spec, {"architecture": dict})
+
+
+def _notes(model: Any) -> dict[str, str]:
+    """What was inferred, converted and left out at registration, in words, by the names in NOTES."""
+    notes = {
+        "output is": model.meant,
+        "inputs": "; ".join(model.call.said),
+        "not taken": ", ".join(model.call.not_taken),
+    }
+    return {name: text for name, text in notes.items() if text}
 
 
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.storage import graph_input_rows
 from sxq.storage.checked_graphs import PARTS, checked_graph
 from sxq.storage.key_columns import key_array, key_type, read_keys
 from sxq.storage.named_rows import KINDS, claim, resolve
@@ -84,6 +85,8 @@ def save_parts(
     _save_nodes(cursor, graph_id, columns, owner, local)
     _save_attributes(cursor, graph_id, columns["attributes"] or {})
     _save_edges(cursor, graph_id, columns)
+    if graph_input_rows.any_of(columns):
+        graph_input_rows.save(cursor, graph_id, columns)
     return graph_id
 
 
@@ -102,6 +105,8 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     columns |= {part: None for part in PARTS if part not in parts}
     columns["keys"] = read_keys(cursor, graph_id, "key_type", row["key_type"])
     columns["attributes"] = _load_attributes(cursor, graph_id, row["attributes"])
+    if graph_input_rows.PART in parts:
+        columns = graph_input_rows.load(cursor, graph_id, columns)
     return columns
 
 
@@ -135,7 +140,8 @@ def _save_row(
             "num_classes": None if y is None else len(np.unique(y)),
             "key_type": None if keys is None else key_type(keys),
             "edge_features": None if attr is None else attr.shape[1],
-            "parts": [part for part in PARTS if columns[part] is not None],
+            "parts": [part for part in PARTS if columns[part] is not None]
+            + [graph_input_rows.PART] * graph_input_rows.any_of(columns),
             "attributes": list(columns["attributes"] or {}),
             "created_at": utc_now(),
             **row,
@@ -207,7 +213,7 @@ def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> No
         "edge": np.arange(len(src)),
         "src": src,
         "dst": dst,
-        "weight": _or_null(weight, len(src)),
+        "weight": _or_null(None if weight is None else weight.astype(np.float32), len(src)),
         "attr": _or_null(None if attr is None else _vectors(attr), len(src)),
         "truth": _or_null(columns["edge_truth"], len(src)),
     }
@@ -263,7 +269,8 @@ def _or_null(values: Any, length: int) -> np.ndarray:
 
 
 def _vectors(matrix: np.ndarray) -> np.ndarray:
-    return object_array(np.ascontiguousarray(matrix))  # one array per row: FLOAT[]
+    # One array per row: FLOAT[].
+    return object_array(np.ascontiguousarray(matrix, np.float32))
 
 
 def _matrix(vectors: np.ndarray, width: int) -> np.ndarray:

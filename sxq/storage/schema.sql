@@ -33,7 +33,7 @@ CREATE TABLE graphs (
     key_type      VARCHAR,            -- SQL type of the keys; NULL: they are positions
     graph_key_type VARCHAR,           -- the same for the graphs of a collection; NULL: keys are numbers
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
-    parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has
+    parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has; inputs: rows of graph_inputs
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
     created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at    TIMESTAMP           -- when the name was dropped or replaced; the row stays while something refers to it
@@ -74,6 +74,17 @@ CREATE TABLE edges (
     weight       FLOAT,               -- edge_weight
     attr         FLOAT[],             -- edge_attr
     truth        BOOLEAN              -- in the ground truth, such as a motif of generated data; NULL: unknown
+);
+
+-- One row per array of a graph that the tables above cannot hold as a model is given it: features of another type than
+-- float, further inputs of models such as edge_type.
+CREATE TABLE graph_inputs (
+    graph_id BIGINT NOT NULL,         -- of graphs
+    ordinal  INTEGER NOT NULL,        -- place among those of the graph, from 0
+    name     VARCHAR NOT NULL,        -- the field of the data
+    level    VARCHAR NOT NULL,        -- node, edge: an input with a row for each; form: of x, edge_weight or edge_attr; left out
+    form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found
+    content  BLOB                     -- the values, row by row; NULL: nodes or edges hold them exactly
 );
 
 -- One row per model. Names as in graphs.

@@ -8,16 +8,20 @@ others start from.
 import time
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from sxq.errors import ModelError
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.search import Round, SearchState
 from sxq.generators.catalog import load
 from sxq.generators.protocol import OPENING, PRUNED, Candidates, Context, Scored, Search, Subject
 from sxq.inference.edge_gradients import EdgeGradients
+from sxq.models.borrow import guarded, unwrapped
 from sxq.planning.nodes import Generate
 
 PATIENCE = 64  # requests answered from memory in a row, before other targets have their turn
@@ -66,6 +70,14 @@ class Estimates:
         )
 
 
+def _turn(search: Search, answer: Any) -> Candidates | StopIteration:
+    """What a generator asks for, given its last answer (None starts it), or its end."""
+    try:
+        return search.send(answer)
+    except StopIteration as end:
+        return end
+
+
 class GeneratorTurns:
     """The generators of one target, by number; the opening has the number OPENING."""
 
@@ -104,12 +116,13 @@ class GeneratorTurns:
         """The candidates that generators ask for, and the owner [n] of each; None if all have ended."""
         asked = []
         for number, search in list(self._waiting.items()):
-            try:
-                answer: Any = self._answers.get(number)  # None starts it
-                asked.append((number, search.send(answer)))
-            except StopIteration as end:
+            with self._blaming(number):
+                found = _turn(search, self._answers.get(number))
+            if isinstance(found, StopIteration):
                 del self._waiting[number]
-                self._complete &= self._has_left(number) if end.value is None else end.value
+                self._complete &= self._has_left(number) if found.value is None else found.value
+            else:
+                asked.append((number, found))
         if not asked:  # the opening may have made room for the others
             return self.ask() if self._waiting else None
         rows = [len(candidates.bits) for _, candidates in asked]
@@ -129,6 +142,27 @@ class GeneratorTurns:
         self._answers.clear()
         self._heard.clear()
         self.estimates.close()
+
+    @contextmanager
+    def _blaming(self, number: int) -> Iterator[None]:
+        """Within, an exception of a generator becomes a ModelError that names it."""
+        if (
+            number == OPENING
+        ):  # its own errors are sxq's; those of the model are told apart elsewhere
+            yield
+            return
+        name = f"BY {self._generators[number][0]}"
+        kind = type(unwrapped(self._subject.model.module)).__name__
+        remedy = (
+            "the model or its layers do not suit this generator; choose another, such as BY search"
+        )
+        with guarded(f"{name} on the model {kind}", remedy):
+            try:
+                yield
+            except ModelError as error:
+                if name not in str(error):
+                    error.args = (f"{name}: {error}",)
+                raise
 
     def _has_left(self, number: int) -> bool:
         """Whether a generator that ended had some of its share left."""

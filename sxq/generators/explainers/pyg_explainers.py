@@ -39,7 +39,7 @@ from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propo
 from sxq.generators.protocol import Context, Search, Subject
 from sxq.graph import EdgeKind, Field
 from sxq.models.architectures import seeded
-from sxq.models.borrow import Model, edge_tensors
+from sxq.models.borrow import Model, edge_tensors, node_tensor, told, unwrapped
 from sxq.models.edge_mask import as_log_probabilities
 
 
@@ -104,8 +104,10 @@ def unit_mask(
     """
     model: Model = subject.model
     edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
-    x = torch.from_numpy(subject.graph.features(field.nodes)).to(model.device)
-    _, weight, attr = edge_tensors(subject.graph, field.edges[edges], model.device)
+    x = node_tensor(model, subject.graph, field.nodes)
+    _, weight, attr = edge_tensors(
+        subject.graph, field.edges[edges], model.device, model.call.edge_inputs
+    )
     edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
     given = {
         name: value
@@ -133,8 +135,7 @@ def unit_mask(
         raise
     except Exception as error:  # an explainer may raise anything
         raise ModelError(
-            f"the explainer failed on {type(model.module).__name__}: "
-            f"{type(error).__name__}: {error}"
+            f"the explainer failed on {type(unwrapped(model.module)).__name__}: {told(error)}"
         ) from error
     return to_units(field, edges, _edge_values(found, edge_index))
 

@@ -41,6 +41,10 @@ class Layered:
     name = "layered"
 
     def __init__(self, model: Model):
+        if not model.call.plain:
+            raise Untraceable(
+                "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
+            )
         self.model = model
         self.steps = steps_of(model.module, model.arguments)
         self.as_delta = _sums_first(self.steps)

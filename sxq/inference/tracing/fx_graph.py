@@ -48,7 +48,10 @@ def trace_graph(
     Other arguments have their defaults, or None. Raises Untraceable, for example if the path
     through the code depends on values.
     """
-    parameters = list(inspect.signature(module.forward).parameters.values())
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())
+    except (ValueError, TypeError) as error:  # a scripted or traced module
+        raise Untraceable(f"its forward cannot be read: {error}") from error
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
         return trace_graph(_Explicit(module), arguments, inputs)
     unused = {

@@ -16,6 +16,15 @@ CREATE TABLE IF NOT EXISTS graph_members (
     num_edges BIGINT NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS graph_inputs (
+    graph_id BIGINT NOT NULL,
+    ordinal  INTEGER NOT NULL,
+    name     VARCHAR NOT NULL,
+    level    VARCHAR NOT NULL,
+    form     VARCHAR NOT NULL,
+    content  BLOB
+);
+
 CREATE TABLE IF NOT EXISTS refines (
     refine_id BIGINT PRIMARY KEY,
     name VARCHAR NOT NULL,

@@ -1,0 +1,425 @@
+"""The way to call a module: what its forward takes of what a graph has.
+
+sxq itself calls a module as forward(x, edge_index), with edge_weight, edge_attr and batch by name.
+A module that takes its inputs otherwise is put into an `Adapted`: in another order, as one `Data`,
+under another name, in another type, or with further inputs. Further inputs travel as columns behind
+x and edge_attr, so that they are cut along with nodes and edges, and are parted again for the call.
+
+What a forward could take and cannot be given is refused. What it does not take is said.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import Sequential
+
+from sxq.errors import ModelError
+from sxq.graph import Graph, GraphSet
+from sxq.graph.csr import rows_of
+from sxq.models.architectures import ArchitectureSpec
+
+EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
+# Names for one number, or for several numbers, for each edge.
+WEIGHTS = ("edge_weight", "edge_weights", "weight", "weights")
+ATTRIBUTES = ("edge_attr", "edge_attrs", "edge_features", "edge_feats", "edge_feat")
+WHOLE = ("data", "batch", "graph", "batch_data", "inputs", "sample")  # names for a Data
+ADJACENCY = ("adj_t", "adj")
+WAY = "x and edge_index, and what else the graph has by the name of the argument"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Columns of a table of nodes or edges that make one input."""
+
+    name: str
+    width: int
+    kind: str  # torch's name of its type
+    shape: tuple[int, ...]  # of a row
+
+    def in_double(self) -> "Part":
+        """The same input; as float64 if it is of any kind of float."""
+        return replace(self, kind="float64") if "float" in self.kind else self
+
+    def cut(self, table: Tensor, start: int) -> Tensor:
+        """The input, of a table in which its columns begin at `start`."""
+        values = table[:, start : start + self.width]
+        return values.reshape(len(table), *self.shape).to(getattr(torch, self.kind))
+
+
+@dataclass(frozen=True)
+class Call:
+    """How forward is called."""
+
+    arguments: tuple[str, ...] = ()  # which of edge_weight, edge_attr and batch the engine passes
+    named: tuple[tuple[str, str], ...] = ()  # (argument of forward, input of the graph)
+    node_inputs: tuple[str, ...] = ()  # further inputs behind the columns of x
+    edge_inputs: tuple[str, ...] = ()  # further inputs behind the columns of edge_attr
+    node_parts: tuple[Part, ...] = ()  # x, then node_inputs
+    edge_parts: tuple[Part, ...] = ()  # edge_attr if the graph has it, then edge_inputs
+    weight: Part | None = None
+    order: str = (
+        "x, edge_index"  # of the first two: by position, "by name", "edge_index, x", or "data"
+    )
+    positional: tuple[tuple[str, Any], ...] = ()  # arguments that have no keyword, with defaults
+    guesses: tuple[str, ...] = ()  # arguments that forward may refuse: it takes **kwargs
+    plain: bool = True  # the module takes what the engine has as it is
+    not_taken: tuple[str, ...] = ()
+    not_noted: tuple[str, ...] = ()  # those of them that models seldom take: inputs of nodes
+    said: tuple[str, ...] = ()  # conversions, in words
+
+    def in_double(self) -> "Call":
+        """The same, for a module in double: it is given every float as float64."""
+        weight = self.weight and self.weight.in_double()
+        nodes = tuple(part.in_double() for part in self.node_parts)
+        edges = tuple(part.in_double() for part in self.edge_parts)
+        return replace(self, weight=weight, node_parts=nodes, edge_parts=edges)
+
+    @property
+    def carries(self) -> tuple[str, ...]:
+        """The further inputs."""
+        return self.node_inputs + self.edge_inputs
+
+    def without(self, argument: str, graph: Graph) -> "Call":
+        """The same without a guess; a weight in edge_attr is then tried by its name."""
+        source = dict(self.named)[argument]
+        left = tuple(pair for pair in self.named if pair[0] != argument)
+        guesses = tuple(name for name in self.guesses if name != argument)
+        if (
+            source == argument == "edge_attr"
+            and _is_column(graph.edge_attr)
+            and (graph.edge_weight is None)
+        ):
+            left += (("edge_weight", "edge_attr"),)
+            return replace(
+                self, named=left, guesses=(*guesses, "edge_weight"), said=(*self.said, AS_WEIGHT)
+            )
+        said = tuple(line for line in self.said if source != "edge_attr" or line != AS_WEIGHT)
+        return replace(
+            self, named=left, guesses=guesses, not_taken=(*self.not_taken, source), said=said
+        )
+
+
+AS_WEIGHT = "edge_attr is one number for each edge and is passed as edge_weight"
+PLAIN = Call()
+
+
+class Adapted(nn.Module):
+    """Calls a module in its own way; forward(x, edge_index, ...) is the engine's."""
+
+    def __init__(self, module: nn.Module, call: Call):
+        super().__init__()
+        self.module = module
+        self.call = call
+
+    def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor | None) -> Any:
+        call = self.call
+        inputs: dict[str, Any] = {"batch": given.get("batch"), **_parted(x, call.node_parts)}
+        if (attr := given.get("edge_attr")) is not None:
+            inputs |= _parted(attr, call.edge_parts)
+        if (weight := given.get("edge_weight")) is not None:
+            assert call.weight is not None, "the graph has weights"
+            inputs["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        named = {
+            argument: _as_weight(inputs[source])
+            if argument in WEIGHTS and argument != source
+            else inputs[source]
+            for argument, source in call.named
+        }
+        return self._called(inputs["x"], edge_index, named)
+
+    def _called(self, x: Tensor, edge_index: Tensor, named: dict[str, Any]) -> Any:
+        if self.call.order == "data":
+            return self.module(Data(x=x, edge_index=edge_index, **named))
+        if self.call.order == "by name":
+            return self.module(x=x, edge_index=edge_index, **named)
+        first = (x, edge_index) if self.call.order == "x, edge_index" else (edge_index, x)
+        placed = [named.pop(name, default) for name, default in self.call.positional]
+        return self.module(*first, *placed, **named)
+
+
+def unwrapped(module: Any) -> Any:
+    """The eager module inside of torch.compile, DataParallel and an `Adapted`."""
+    while True:
+        if isinstance(module, Adapted | nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        else:
+            return module
+
+
+def way_to_call(module: nn.Module, graph: Graph | GraphSet) -> Call:
+    """How to call a module on a graph or a collection; raises ModelError if it cannot be called."""
+    signature = signature_of(module)
+    pools = isinstance(graph, GraphSet)
+    held = graph.union if isinstance(graph, GraphSet) else graph
+    rest, order = _first_two(signature)
+    if order == "data":
+        named = {name: name for name in _available(held, pools)}
+        call = Call(named=tuple(named.items()), order=order)
+    else:
+        call = _named(signature, rest, held, pools)
+        _refuse_adjacency(signature, call)
+        call = replace(call, order=order)
+    return _with_parts(module, call, held, pools)
+
+
+def _refuse_adjacency(signature: inspect.Signature, call: Call) -> None:
+    """Raise ModelError where an adjacency matrix would hold the weights that are now not passed."""
+    taken = next((name for name in ADJACENCY if name in signature.parameters), None)
+    if taken and "edge_weight" in call.not_taken:
+        raise ModelError(
+            f"forward{signature} takes {taken}, whose values are the weights of edges, and sxq passes "
+            f"edge_index; {WRAP[:-1]}, edge_weight) that builds {taken}"
+        )
+
+
+def signature_of(module: nn.Module) -> inspect.Signature:
+    """The signature of forward; raises ModelError."""
+    try:
+        if isinstance(module, Sequential):
+            names = list(module.signature.param_dict)
+            return inspect.Signature(
+                [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            return _of_schema(module)
+        return inspect.signature(module.forward)
+    except Exception as error:
+        raise ModelError(
+            f"the arguments of {type(module).__name__}.forward cannot be read "
+            f"({type(error).__name__}: {error}); wrap the model in a module with "
+            f"forward(x, edge_index)"
+        ) from error
+
+
+def _of_schema(module: torch.jit.ScriptModule) -> inspect.Signature:
+    parameters = []
+    forward: Any = module.forward
+    for argument in forward.schema.arguments[1:]:
+        default = (
+            argument.default_value if argument.has_default_value() else inspect.Parameter.empty
+        )
+        kind = (
+            inspect.Parameter.KEYWORD_ONLY
+            if argument.kwarg_only
+            else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
+        parameters.append(inspect.Parameter(argument.name, kind, default=default))
+    return inspect.Signature(parameters)
+
+
+def _first_two(signature: inspect.Signature) -> tuple[list[inspect.Parameter], str]:
+    """The parameters besides x and edge_index, and how these are passed; raises ModelError."""
+    parameters = list(signature.parameters.values())
+    names = [p.name for p in parameters]
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters) and len(by_position) < 2:
+        return [p for p in parameters if p not in by_position], "x, edge_index"
+    one = [p.name for p in by_position]
+    if one[:1] and one[0] in WHOLE and "edge_index" not in names and _optional(parameters[1:]):
+        return [], "data"
+    if {"x", "edge_index"} <= set(names) and one[:2] != ["x", "edge_index"]:
+        if one[:2] == ["edge_index", "x"]:
+            return parameters[2:], "edge_index, x"
+        if not any(p.kind is p.POSITIONAL_ONLY for p in parameters):
+            return [p for p in parameters if p.name not in ("x", "edge_index")], "by name"
+    if len(one) < 2 or "edge_index" in names and "edge_index" not in one[:2]:
+        raise ModelError(f"forward{signature} cannot be called: sxq passes {WAY}; {WRAP}")
+    order = "edge_index, x" if one[0] == "edge_index" else "x, edge_index"
+    return [p for p in parameters if p.name not in one[:2]], order
+
+
+WRAP = "wrap the model in a module with forward(x, edge_index)"
+
+
+def _optional(parameters: Sequence[inspect.Parameter]) -> bool:
+    return all(
+        p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters
+    )
+
+
+def _available(held: Graph, pools: bool) -> list[str]:
+    """What the graph has besides x and edge_index."""
+    edges = [name for name in EDGE_ARGUMENTS if getattr(held, name) is not None]
+    return [*edges, *held.node_inputs, *held.edge_inputs, *(["batch"] if pools else [])]
+
+
+def _named(
+    signature: inspect.Signature, rest: list[inspect.Parameter], held: Graph, pools: bool
+) -> Call:
+    """What is passed by name, and what is not."""
+    available = _available(held, pools)
+    takes = {p.name: p for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    any_name = any(p.kind is p.VAR_KEYWORD for p in rest)
+    if pools and "batch" not in takes and not any_name:
+        raise ModelError(
+            f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
+            f"node's graph by that name, and gives one row per graph"
+        )
+    named = {name: name for name in available if name in takes}
+    said = _by_other_names(takes, named, held)
+    guesses = [name for name in available if any_name and name not in named.values()]
+    named |= {name: name for name in guesses}
+    _require_filled(signature, takes, named, held, pools)
+    if any(p.kind is p.VAR_POSITIONAL for p in rest) and not any_name and not takes:
+        lost = [name for name in EDGE_ARGUMENTS if name in available]
+        if lost:
+            raise ModelError(
+                f"forward{signature} does not name its arguments, so the graph's {', '.join(lost)} "
+                f"cannot be passed; give it the arguments by name, as forward(x, edge_index, {lost[0]})"
+            )
+    positional = []
+    for p in rest:
+        if p.kind is p.POSITIONAL_ONLY:
+            positional.append((p.name, None if p.default is p.empty else p.default))
+    return Call(
+        named=tuple(named.items()),
+        positional=tuple(positional),
+        guesses=tuple(guesses),
+        not_taken=tuple(name for name in available if name not in named.values()),
+        said=tuple(said),
+    )
+
+
+def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]:
+    """Give weights and attributes to arguments that call them otherwise; what was done, in words."""
+    said = []
+    for names in (WEIGHTS, ATTRIBUTES):
+        argument = next((name for name in names if name in takes), None)
+        if argument is None or argument in named:
+            continue
+        sources = [
+            n
+            for n in names
+            if n in held.edge_inputs or n in EDGE_ARGUMENTS and getattr(held, n) is not None
+        ]
+        if names is WEIGHTS:
+            sources = [n for n in sources if n == "edge_weight" or _is_column(held.edge_inputs[n])]
+            if not sources and _is_column(held.edge_attr) and not set(ATTRIBUTES) & set(takes):
+                sources = ["edge_attr"]
+        sources = [source for source in sources if source not in named.values()]
+        if sources:
+            named[argument] = sources[0]
+            one = (
+                "one number for each edge and is "
+                if sources[0] == "edge_attr" and names is WEIGHTS
+                else ""
+            )
+            said.append(f"{sources[0]} is {one}passed as {argument}")
+    return said
+
+
+def _require_filled(
+    signature: inspect.Signature, takes: Any, named: dict[str, str], held: Graph, pools: bool
+) -> None:
+    """Raise ModelError for arguments that the data has in a form that cannot be passed, or not at all."""
+    for name in takes:
+        if name in held.left_out and not (name == "batch" and pools):
+            raise ModelError(
+                f"forward{signature} takes {name}, and the data's {name} is {held.left_out[name]}: "
+                f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
+                f"fix {name} in a module that wraps the model, or remove it from the data"
+                + ("; a model of graphs takes batch on register_graphs" if name == "batch" else "")
+            )
+    unfilled = [name for name, p in takes.items() if p.default is p.empty and name not in named]
+    if unfilled:
+        has = ", ".join(["x", "edge_index", *_available(held, pools)])
+        raise ModelError(
+            f"forward{signature} cannot be called: nothing fills {', '.join(unfilled)}; sxq passes "
+            f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
+            f"or {WRAP}"
+        )
+
+
+def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call:
+    """The call with the columns of its inputs, and whether the engine's own way would do."""
+    sources = [source for _, source in call.named]
+    node_inputs = tuple(name for name in held.node_inputs if name in sources)
+    edge_inputs = tuple(name for name in held.edge_inputs if name in sources)
+    attr = edge_inputs or "edge_attr" in sources
+    arguments = [
+        *(["edge_weight"] if "edge_weight" in sources else []),
+        *(["edge_attr"] if attr else []),
+        *(["batch"] if pools else []),
+    ]
+    as_floats = isinstance(getattr(module, "spec", None), ArchitectureSpec)
+    form = {} if as_floats else held.forms
+    node_parts = [_part("x", held.x, form.get("x"))]
+    node_parts += [_part(name, held.node_inputs[name]) for name in node_inputs]
+    edge_parts = (
+        []
+        if held.edge_attr is None
+        else [_part("edge_attr", held.edge_attr, form.get("edge_attr"))]
+    )
+    edge_parts += [_part(name, held.edge_inputs[name]) for name in edge_inputs]
+    weight = None
+    if held.edge_weight is not None:
+        weight = _part("edge_weight", held.edge_weight, form.get("edge_weight") or "float32 []")
+    usual = (
+        all(argument == source for argument, source in call.named)
+        and call.order == "x, edge_index"
+        and not (node_inputs or edge_inputs or call.positional)
+        and not held.forms.keys() & {"x", *sources}
+    )
+    said = [*call.said, *_forms_said(held, as_floats, sources)]
+    return replace(
+        call,
+        arguments=tuple(arguments),
+        node_inputs=node_inputs,
+        edge_inputs=edge_inputs,
+        node_parts=tuple(node_parts),
+        edge_parts=tuple(edge_parts),
+        weight=weight,
+        plain=usual and not call.guesses,
+        not_noted=tuple(held.node_inputs),
+        said=tuple(said),
+    )
+
+
+def _forms_said(held: Graph, as_floats: bool, sources: list[str]) -> list[str]:
+    """What is said of inputs that are not float32."""
+    return [
+        f"{name} is {form.split()[0]} and is passed as float32"
+        for name, form in held.forms.items()
+        if as_floats and name in ("x", *sources) and form.split()[0] != "float32"
+    ]
+
+
+def _part(name: str, array: np.ndarray, form: str | None = None) -> Part:
+    width = rows_of(array).shape[1]
+    if form is None:
+        known = name in ("x", "edge_attr")
+        kind = "float32" if known else array.dtype.name
+        return Part(name, width, kind, array.shape[1:])
+    kind, shape = form.split(" ", 1)
+    return Part(name, width, kind, tuple(int(size) for size in shape[1:-1].split(",") if size))
+
+
+def _parted(table: Tensor, parts: Sequence[Part]) -> dict[str, Tensor]:
+    found = {}
+    start = 0
+    for part in parts:
+        found[part.name] = part.cut(table, start)
+        start += part.width
+    return found
+
+
+def _as_weight(values: Tensor) -> Tensor:
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _is_column(array: np.ndarray | None) -> bool:
+    return array is not None and array.size == len(array)
+
+
+def packed(array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """A table with the columns of further inputs behind it, in double, where all are exact."""
+    tables = [*([] if array is None else [array]), *map(rows_of, inputs)]
+    return np.concatenate([table.astype(np.float64) for table in tables], axis=1)

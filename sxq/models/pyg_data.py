@@ -1,0 +1,395 @@
+"""PyG's data as graphs: one `Data`, or several in a list, a Batch, a data set or a DataLoader.
+
+Every field is kept as a model would be given it: its type, and whether it has one number or several
+for a node or an edge. numpy arrays, lists of numbers, pandas tables and sparse matrices count as
+tensors. Fields that sxq does not know become further inputs of models, by name. What cannot be
+given to a model is remembered (`Graph.left_out`), so that a model that takes it is refused.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch_geometric.data import Batch, Data, HeteroData
+
+from sxq.errors import DataError, Error, GraphError
+from sxq.graph import Graph, GraphSet
+from sxq.graph.readers import MASKS, UNKNOWN_CLASS, from_arrays
+
+GIVEN = ("x", "edge_weight", "edge_attr")  # what a model is given besides edge_index
+KNOWN = {"edge_index", "y", "edge_mask", *GIVEN, *MASKS}
+NUMBERING = {"num_nodes", "ptr", "batch", "adj_t"}  # read by sxq itself
+LARGEST = 2**53  # integers beyond this are not exact in double, which inputs are carried in
+
+
+def graph_from_data(data: Any) -> Graph:
+    """A copy of a PyG graph; `data` is not changed, and keys are positions.
+
+    Without x, the features are one column of ones. y is used if it is one class for each node
+    (integers, or floats with integral values); of masks [n, splits] the first split is used. Raises
+    DataError for what is not one homogeneous graph, GraphError for fields that are no graph.
+    """
+    data = _single(data)
+    fields = _fields(data)
+    if "edge_index" not in fields:
+        raise GraphError(
+            f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}"
+        )
+    num_nodes = _num_nodes(data, fields)
+    if "x" not in fields:
+        fields["x"] = np.ones((num_nodes, 1), np.float32), "float32"
+    forms = _forms(fields)
+    arrays = {name: array for name, (array, _) in fields.items() if name in KNOWN}
+    left_out = _judge_y(arrays, len(arrays["x"])) | _unusable(data, fields)
+    truth = arrays.pop("edge_mask", None)
+    if truth is not None and truth.size == arrays["edge_index"].shape[-1]:
+        arrays["edge_gt"] = truth.reshape(-1) > 0.5  # PyG's name for the truth of a generated graph
+    graph = from_arrays(_as_floats(arrays, forms))
+    inputs, others = _levels(fields, graph)
+    return Graph(
+        **{
+            **graph.columns(),
+            **{name: arrays[name] for name in forms},
+            **inputs,
+            "forms": forms,
+            "left_out": left_out | others,
+        }
+    )
+
+
+def graphs_from_data(dataset: Any) -> GraphSet:
+    """A copy of several PyG graphs, each with its class `y` if it has one.
+
+    dataset  a sequence of `Data`, a data set, a Batch, a DataLoader, or one `Data`
+
+    Raises DataError or GraphError, whose message names the graph that is wrong.
+    """
+    graphs = []
+    classes = []
+    for number, data in enumerate(members(dataset)):
+        try:
+            graphs.append(graph_from_data(data))
+        except (DataError, GraphError) as error:
+            raise type(error)(f"graph {number}: {error}") from None
+        classes.append(_class_of(data))
+    return GraphSet.join(graphs, y=classes if any(label >= 0 for label in classes) else None)
+
+
+def members(dataset: Any) -> list[Any]:
+    """The single graphs in a container of graphs, in its order; raises DataError."""
+    if isinstance(dataset, Data):
+        return _parts(dataset)
+    if isinstance(dataset, DataLoader):
+        return _of_loader(dataset)
+    if isinstance(dataset, HeteroData | str | Mapping) or not isinstance(
+        dataset, Iterable | Sequence
+    ):
+        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+            raise DataError(
+                f"expected graphs (a list of torch_geometric.data.Data, a Batch, a data set or a "
+                f"DataLoader), found {type(dataset).__name__}; only homogeneous graphs are supported"
+            )
+    if isinstance(dataset, HeteroData | str | Mapping):
+        raise DataError(
+            f"expected graphs, found {type(dataset).__name__}; only homogeneous graphs are supported"
+        )
+    try:
+        found = list(dataset) if isinstance(dataset, Iterable) else _by_number(dataset)
+    except Error:
+        raise
+    except Exception as error:  # a data set is the user's code
+        raise DataError(
+            f"reading {type(dataset).__name__} failed: {type(error).__name__}: {error}"
+        ) from error
+    return [
+        part for data in found for part in (_parts(data) if isinstance(data, Batch) else [data])
+    ]
+
+
+def _by_number(dataset: Any) -> list[Any]:
+    return [dataset[number] for number in range(len(dataset))]
+
+
+def _of_loader(loader: DataLoader) -> list[Any]:
+    """The graphs behind a DataLoader, in the order of its data set if it passes all of them."""
+    if not hasattr(loader.dataset, "__getitem__") or hasattr(loader, "node_sampler"):
+        raise DataError(
+            f"{type(loader).__name__} gives sampled parts of one graph; register the graph itself"
+        )
+    if isinstance(loader.sampler, SequentialSampler | RandomSampler) and not isinstance(
+        loader.dataset, range
+    ):
+        return members(loader.dataset)
+    if type(loader).__name__ != "DataLoader" and isinstance(loader.dataset, range):
+        raise DataError(
+            f"{type(loader).__name__} gives sampled parts of one graph; register the graph itself"
+        )
+    return members(list(loader))
+
+
+def _parts(data: Data) -> list[Data]:
+    """The graphs of a Batch, or of a `Data` whose `batch` numbers several; else the data itself."""
+    if isinstance(data, Batch) and hasattr(data, "_slice_dict"):
+        return data.to_data_list()
+    if _num_graphs(data) < 2:
+        return [data]
+    return split_by_graph(data, torch.as_tensor(data.batch))
+
+
+def split_by_graph(data: Data, owner: Tensor) -> list[Data]:
+    """The parts of a `Data` by the number of each node's graph, `owner` [n]."""
+    of_edge = owner[data.edge_index[0]]
+    if (of_edge != owner[data.edge_index[1]]).any():
+        raise GraphError("batch: an edge joins nodes of two graphs")
+    parts = []
+    for number in range(int(owner.max()) + 1 if len(owner) else 0):
+        nodes = owner == number
+        edges = of_edge == number
+        renumber = nodes.cumsum(0) - 1
+        part = Data(edge_index=renumber[data.edge_index[:, edges]], num_nodes=int(nodes.sum()))
+        for name in data.keys():
+            value = data[name]
+            if name in ("edge_index", "batch", "ptr", "num_nodes"):
+                continue
+            if isinstance(value, Tensor | np.ndarray) and value.ndim and len(value) == len(nodes):
+                part[name] = value[nodes.numpy() if isinstance(value, np.ndarray) else nodes]
+            elif isinstance(value, Tensor) and value.ndim and len(value) == len(edges):
+                part[name] = value[edges]
+            elif isinstance(value, Tensor) and value.ndim and len(value) == int(owner.max()) + 1:
+                part[name] = value[number : number + 1]
+            else:
+                part[name] = value
+        parts.append(part)
+    return parts
+
+
+def _num_graphs(data: Data) -> int:
+    """The number of graphs that a Batch, or the `batch` of a `Data`, tells of; 1 without."""
+    if isinstance(data, Batch) and hasattr(data, "_num_graphs"):
+        return int(data.num_graphs)
+    batch = data.get("batch")
+    if batch is None or not len(batch):
+        return 1
+    return int(torch.as_tensor(batch).max()) + 1
+
+
+def _single(data: Any) -> Data:
+    """One homogeneous `Data`, also as the only one of a container; raises DataError, GraphError."""
+    if not isinstance(data, Data) and not isinstance(data, str | Mapping | HeteroData):
+        if hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data) == 1:
+            data = data[0]
+        elif hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data):
+            if isinstance(data[0], Data):
+                raise DataError(
+                    f"expected one torch_geometric.data.Data, found {type(data).__name__} of "
+                    f"{len(data)} graphs; register_graphs takes them as targets of a model of "
+                    f"graphs; as one graph give one of them, such as data[0]"
+                )
+    if not isinstance(data, Data):
+        raise DataError(
+            f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
+            "only homogeneous graphs are supported"
+        )
+    if isinstance(data, Batch) and hasattr(data, "_slice_dict") and _num_graphs(data) == 1:
+        return data.to_data_list()[0]
+    if (count := _num_graphs(data)) > 1:
+        raise GraphError(
+            f"the data is a batch of {count} graphs, and may mean two things: {count} targets of a "
+            f"model of graphs, which register_graphs takes (sxq.explain without node=), or one "
+            f"graph with the nodes of all: Data(x=batch.x, edge_index=batch.edge_index, ...) without "
+            f"`batch` and `ptr`"
+        )
+    return data
+
+
+def _fields(data: Data) -> dict[str, tuple[np.ndarray, str]]:
+    """Every field that is numbers, with torch's name of its type; raises GraphError for others that are known."""
+    fields = {}
+    for name in data.keys():
+        if name in NUMBERING:
+            continue
+        found = _array(data[name])
+        if found is not None:
+            fields[name] = found
+        elif name in KNOWN and data[name] is not None:
+            raise GraphError(
+                f"{name} is {_described(data[name])}, expected a tensor or an array of numbers"
+            )
+    if "edge_index" not in fields and data.get("adj_t") is not None:
+        fields |= _of_adjacency(data.adj_t)
+    return fields
+
+
+def _of_adjacency(adj_t: Any) -> dict[str, tuple[np.ndarray, str]]:
+    """edge_index, and edge_weight if it has values, of a transposed adjacency matrix."""
+    if hasattr(adj_t, "to_torch_sparse_coo_tensor"):
+        adj_t = adj_t.to_torch_sparse_coo_tensor()
+    if not isinstance(adj_t, Tensor) or adj_t.layout is torch.strided:
+        raise GraphError(f"adj_t is {_described(adj_t)}, expected a sparse matrix [n, n]")
+    adj_t = adj_t.detach().cpu().to_sparse_coo().coalesce()
+    values = adj_t.values()
+    fields: dict[str, Any] = {"edge_index": (adj_t.indices().flip(0).numpy(), "int64")}
+    if values.ndim > 1:
+        fields["edge_attr"] = _array(values)
+    elif not (values == 1).all():
+        fields["edge_weight"] = _array(values)
+    return fields
+
+
+def _array(value: Any) -> tuple[np.ndarray, str] | None:
+    """A field as an array, with torch's name of its type; None if it is not an array of numbers."""
+    if hasattr(value, "to_torch_sparse_coo_tensor"):  # torch_sparse
+        value = value.to_torch_sparse_coo_tensor()
+    if isinstance(value, Tensor):
+        return _of_tensor(value)
+    if hasattr(value, "toarray") and hasattr(value, "tocoo"):  # scipy
+        value = value.toarray()
+    elif hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):  # pandas
+        value = value.to_numpy()
+    elif isinstance(value, list | tuple) and value:
+        value = _of_list(value)
+    if not isinstance(value, np.ndarray):
+        return None
+    if value.dtype == object:
+        value = _of_list(value.tolist())
+    if value is None or value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+        return None
+    value = value.astype(value.dtype.newbyteorder("="), copy=False)
+    return value, value.dtype.name
+
+
+def _of_tensor(tensor: Tensor) -> tuple[np.ndarray, str] | None:
+    tensor = tensor.detach().cpu()
+    tensor = tensor.to_dense() if tensor.layout is not torch.strided else tensor
+    if tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
+        return None
+    kind = str(tensor.dtype).removeprefix("torch.")
+    try:
+        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy(), kind
+    except (TypeError, RuntimeError):  # a type that numpy lacks, such as float8
+        return None
+
+
+def _of_list(values: Any) -> np.ndarray | None:
+    """Nested lists of numbers as an array, as torch.tensor reads them; None for other lists."""
+    try:
+        if isinstance(values[0], Tensor):
+            return torch.stack(list(values)).detach().cpu().numpy()
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # not equally long
+        return None
+    if array.dtype.kind not in "biuf":
+        return None
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _num_nodes(data: Data, fields: Mapping[str, tuple[np.ndarray, str]]) -> int:
+    tensors = {
+        name: torch.from_numpy(np.array(array)) for name, (array, _) in fields.items() if array.ndim
+    }
+    clean = Data(**tensors)
+    if isinstance(count := data._store.get("num_nodes"), int):
+        return count
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyG says that it infers the number
+        return clean.num_nodes or 0
+
+
+def _forms(fields: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, str]:
+    """The forms of x, edge_weight and edge_attr where they are not float32 of the usual shape."""
+    forms = {}
+    for name, usual in zip(GIVEN, (2, 1, 2)):
+        if name in fields:
+            array, kind = fields[name]
+            if kind != "float32" or array.ndim != usual:
+                forms[name] = f"{kind} {list(array.shape[1:])}"
+    return forms
+
+
+def _as_floats(arrays: dict[str, np.ndarray], forms: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The arrays as `from_arrays` checks them."""
+    return {
+        name: array.astype(np.float64) if name in forms else array for name, array in arrays.items()
+    }
+
+
+def _judge_y(arrays: dict[str, np.ndarray], num_nodes: int) -> dict[str, str]:
+    """Drop `y` unless it is one class for each node; what was found if it can be no classes."""
+    y = arrays.get("y")
+    if y is None or _is_class_per_node(y, num_nodes):
+        return {}
+    del arrays["y"]
+    one = y.size == 1 and bool((y == np.floor(y)).all())
+    return {} if one else {"y": f"{y.dtype} {list(y.shape)}"}
+
+
+def _unusable(data: Data, fields: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that are no numbers, and `batch`, which single graphs do not have."""
+    return {
+        name: _described(data[name])
+        for name in data.keys()
+        if name not in fields
+        and name not in KNOWN
+        and name not in ("num_nodes", "ptr", "adj_t")
+        and data[name] is not None
+    }
+
+
+def _levels(
+    fields: Mapping[str, tuple[np.ndarray, str]], graph: Graph
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    """Further fields with a row for each node or each edge, and the others as descriptions."""
+    inputs: dict[str, dict[str, np.ndarray]] = {"node_inputs": {}, "edge_inputs": {}}
+    others = {}
+    for name, (array, kind) in fields.items():
+        if name in KNOWN:
+            continue
+        of_edges = array.ndim > 0 and len(array) == graph.num_edges
+        of_nodes = array.ndim > 0 and len(array) == graph.num_nodes
+        large = (
+            array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() >= LARGEST
+        )
+        bad = array.dtype.kind == "f" and not np.isfinite(array).all()
+        if kind == "bfloat16" or large or bad or not (of_edges or of_nodes):
+            what = " holding NaN or infinite values" if bad else ""
+            others[name] = f"{kind} {list(array.shape)}{what}"
+        elif of_edges and ("edge" in name or not of_nodes):
+            inputs["edge_inputs"][name] = array
+        else:
+            inputs["node_inputs"][name] = array
+    return inputs, others
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {list(value.shape)}"
+    if isinstance(value, list | tuple) and value:
+        return f"a {type(value).__name__} of {len(value)}, the first {type(value[0]).__name__}"
+    return f"of type {type(value).__name__}"
+
+
+def _class_of(data: Any) -> int:
+    """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
+    y = data.get("y")
+    found = _array(np.asarray(y) if isinstance(y, int | float) else y)
+    if found is None or found[0].size != 1:
+        return UNKNOWN_CLASS
+    value = float(found[0].reshape(()))
+    if not np.isfinite(value) or value != int(value):
+        return UNKNOWN_CLASS
+    return max(int(value), UNKNOWN_CLASS)
+
+
+def _is_class_per_node(y: np.ndarray, num_nodes: int) -> bool:
+    return (
+        y.size == num_nodes
+        and y.ndim > 0
+        and len(y) == num_nodes
+        and bool((y == np.floor(y)).all())
+    )

@@ -1,0 +1,101 @@
+"""What a model is given beyond float32 features: the rows of `graph_inputs`.
+
+The values are those of `Graph.columns()`: `forms`, the arrays that they describe, node_inputs and
+edge_inputs (arrays by name), left_out (texts by name). Arrays are stored as their bytes, so that
+they are read back bit for bit; the tables `nodes` and `edges` show x, weight and attr as floats.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import StoreError
+from sxq.storage.checked_graphs import INPUTS
+from sxq.storage.rows import Cursor, insert, run
+
+PART = INPUTS  # in `graphs.parts`, if the graph has rows here
+FORMS = ("x", "edge_weight", "edge_attr")  # the arrays whose type and shape may differ
+TYPES = (
+    *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64", "bfloat16"),
+)
+EXACT = ("bool", "uint8", "int8", "int16", "float16", "float32", "bfloat16")  # as floats
+_FORM = re.compile(r"(\w+) \[((?:\d+(?:, \d+)*)?)\]")
+_LEVELS = {"node": "node_inputs", "edge": "edge_inputs"}
+
+
+def any_of(columns: Mapping[str, Any]) -> bool:
+    """Whether a graph has anything that belongs into `graph_inputs`."""
+    return any(columns.get(name) for name in ("forms", "left_out", *_LEVELS.values()))
+
+
+def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
+    """Write the rows of a graph."""
+    for name, form in columns["forms"].items():
+        kind = form.split()[0]
+        content = None if kind in EXACT else columns[name].tobytes()
+        _insert(cursor, graph_id, name, "form", form, content)
+    for level, held in _LEVELS.items():
+        for name, array in columns[held].items():
+            form = f"{array.dtype} {list(array.shape[1:])}"
+            _insert(cursor, graph_id, name, level, form, array.tobytes())
+    for name, found in columns["left_out"].items():
+        _insert(cursor, graph_id, name, "left out", found, None)
+
+
+def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a graph, with those that `graph_inputs` holds; raises StoreError."""
+    found: dict[str, Any] = {
+        **columns,
+        **{name: {} for name in ("forms", "left_out", *_LEVELS.values())},
+    }
+    rows = run(
+        cursor,
+        "SELECT name, level, form, content FROM graph_inputs WHERE graph_id = ? ORDER BY ordinal",
+        [graph_id],
+    )
+    for name, level, form, content in rows:
+        if level == "left out":
+            found["left_out"][name] = form
+        elif level == "form" and name in FORMS and found[name] is not None:
+            found["forms"][name] = form
+            if content is not None:
+                found[name] = _array(name, form, content, np.shape(found[name]))
+            _type(name, form)
+        elif level in _LEVELS:
+            rows_of = len(found["x"]) if level == "node" else found["edge_index"].shape[1]
+            shape = (rows_of, *_type(name, form)[1])
+            found[_LEVELS[level]][name] = _array(name, form, content, shape)
+        else:
+            raise StoreError(f"graph_inputs, row {name!r}: level {level!r} is none that sxq writes")
+    return found
+
+
+def _insert(
+    cursor: Cursor, graph_id: int, name: str, level: str, *values: str | bytes | None
+) -> None:
+    form, content = values
+    ((ordinal,),) = run(cursor, "SELECT count(*) FROM graph_inputs WHERE graph_id = ?", [graph_id])
+    row = {"graph_id": graph_id, "ordinal": ordinal, "name": name, "level": level, "form": form}
+    insert(cursor, "graph_inputs", {**row, "content": content})
+
+
+def _type(name: str, form: Any) -> tuple[str, tuple[int, ...]]:
+    """The type and the shape of a row; only types that sxq writes."""
+    read = _FORM.fullmatch(form or "")
+    if read is None or read[1] not in TYPES:
+        raise StoreError(f"graph_inputs, row {name!r}: form {form!r} is no type and shape")
+    return read[1], tuple(int(size) for size in read[2].split(", ") if size)
+
+
+def _array(name: str, form: str, content: Any, shape: tuple[int, ...]) -> np.ndarray:
+    kind = np.dtype(_type(name, form)[0].replace("bfloat16", "float32"))
+    expected = kind.itemsize
+    for size in shape:  # Python's integers do not overflow
+        expected *= size
+    if not isinstance(content, bytes) or len(content) != expected:
+        found = len(content) if isinstance(content, bytes) else "no"
+        raise StoreError(f"graph_inputs, row {name!r}: {found} bytes, expected {expected}")
+    return np.frombuffer(content, kind).reshape(shape)
