@@ -72,12 +72,17 @@ __all__ = [
 ]
 
 
-def connect(path: str | None = None, read_only: bool = False) -> Connection:
+def connect(
+    path: str | None = None, read_only: bool = False, *, lock_timeout: float | str = "auto"
+) -> Connection:
     """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
+
+    `lock_timeout` says for how many seconds to wait for another process that holds the file (auto: 1), and
+    for the statement of another thread (auto: until it ends).
 
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
-    return Connection(path, read_only)
+    return Connection(path, read_only, lock_timeout=lock_timeout)
 
 
 def explain(

@@ -33,14 +33,16 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None  # for `?` in order, or by
 class Connection:
     """A database of graphs, models and explanations, in memory or in one file.
 
-    path       a DuckDB file, made if missing; None keeps everything in memory
-    read_only  explains without storing
-    report     called while long statements run, with `execution.Progress` or a line of text
+    path          a DuckDB file, made if missing; None keeps everything in memory
+    read_only     explains without storing
+    report        called while long statements run, with `execution.Progress` or a line of text
+    lock_timeout  seconds that opening waits for another process, and a statement for another thread's; "auto"
+                  waits 1 second and without end. The setting sxq_lock_timeout changes it later
 
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
 
     *Threads* may share a connection. It does one thing at a time: a script, a registration or `close` waits
-    until the one before has ended. `interrupt` does not wait. A statement inside another one (called by a
+    until the one before has ended, or raises ConnectionBusy after `lock_timeout`. `interrupt` does not wait. A statement inside another one (called by a
     report, a measure or a model) raises ConnectionBusy. `last_result` belongs to the thread that explained last.
     Connections to one file in one process see what the others register, replace or drop when their next
     statement begins.
@@ -54,8 +56,10 @@ class Connection:
         path: str | None = None,
         read_only: bool = False,
         report: Callable[[Any], None] | None = None,
+        lock_timeout: float | str = "auto",
     ):
-        self.session = Session.open(path, read_only, report)  # for the rooms of this package
+        # for the rooms of this package
+        self.session = Session.open(path, read_only, report, lock_timeout)
 
     # -- the life of a query ---------------------------------------------------------------------
 
@@ -76,17 +80,13 @@ class Connection:
     def run(self, *statements: st.Statement) -> Table:
         """Run bound statements, as `execute` makes them from a script; the result of the last."""
         session = self.session
-        session.stopping = False
-        session.running = True
-        try:
-            result = Table([], [])
+        result = Table([], [])
+        with session.script():
             for statement in statements:
                 result = self._run(statement)
                 if session.should_stop():
                     break  # the next statement may build on what was stopped
-            return result
-        finally:
-            session.running = False
+        return result
 
     def _run(self, statement: st.Statement) -> Table:
         session = self.session

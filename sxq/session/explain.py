@@ -131,9 +131,17 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         epsilon=query.plan.find(Rank).epsilon,
         kind=query.statement.kind,
     )
-    _finish(session, found, running)
-    if saved.cut_short:
-        raise saved.cut_short
+    session.last = found
+    cut_short = saved.cut_short
+    try:
+        _finish(session, found, running)
+    except KeyboardInterrupt as reason:
+        if isinstance(cut_short, KeyboardInterrupt):
+            raise  # the second one aborts
+        cut_short = reason
+        _finish(session, found, running)
+    if cut_short:
+        raise cut_short
     return found
 
 
@@ -229,7 +237,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     graph_id = session.registry.graphs.id_of(query.named.graph)
     assert model_id is not None and graph_id is not None, "what can be written has ids"
     settings = {
-        **session.settings.written,
+        **session.settings.kept(),
         "edges_directed": scan.directed,
         "optimize": list(rank.measures),
     }
@@ -259,7 +267,7 @@ def _save_first(session: Session, query_id: int | None, reports: list[TargetRepo
 
 
 def _finish(session: Session, found: Result, running: RunningQuery) -> None:
-    """Finish the query in the store, create the table of INTO, and remember the result."""
+    """Finish the query in the store, and create the table of INTO; once more after Ctrl-C."""
     clock = time.perf_counter()
     plan = running.query.plan
     if found.query_id is not None:
@@ -270,7 +278,6 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
     if plan.into:
         session.store.save_into(plan.into, found.columns, found.types, found.rows)
     running.profile.charge("Store", clock)
-    session.last = found
 
 
 def _columns(session: Session, plan: Plan) -> dict[str, str]:

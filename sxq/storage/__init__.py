@@ -5,6 +5,7 @@
     store.py            the verbs, each of them one transaction
     database.py         opening a file, and creating the tables of schema.sql and views.sql
     process.py          a database belongs to the process that opened it
+    ctrl_c.py           Ctrl-C inside DuckDB
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows
     named_rows.py       names: claimed, replaced, dropped

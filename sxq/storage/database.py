@@ -10,28 +10,36 @@ from pathlib import Path
 import duckdb
 
 from sxq.errors import DatabaseLocked, StoreError
+from sxq.storage.ctrl_c import hearing_ctrl_c
 
 VERSION = 2  # of schema.sql and views.sql
-LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
+LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file, unless told otherwise
+RETRY = 0.1  # seconds between two attempts
 _SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
 # The tables of schema.sql by name.
 _TABLES = set(re.findall(r"^CREATE TABLE (\w+)", _SQL[0].read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def open_database(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked."""
+def open_database(
+    path: str | None, read_only: bool, patience: float | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked.
+
+    It waits `patience` seconds for another process that holds the file; None is a second.
+    """
     if path is None and read_only:
         raise StoreError(
             "an in-memory database cannot be read-only; give the path of a database file"
         )
     if path is not None:
         _check_file(Path(path), read_only)
-    connection = _connect(path, read_only)
+    connection = _connect(path, read_only, LOCK_PATIENCE if patience is None else patience)
     try:
-        if path is None:  # new: looking for its tables would take 10 ms
-            _create_schema(connection)
-        else:
-            _prepare_schema(connection, read_only)
+        with hearing_ctrl_c():
+            if path is None:  # new: looking for its tables would take 10 ms
+                _create_schema(connection)
+            else:
+                _prepare_schema(connection, read_only)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"cannot prepare the tables of sxq: {error}") from error
@@ -76,18 +84,23 @@ def _check_file(path: Path, read_only: bool) -> None:
         )
 
 
-def _connect(path: str | None, read_only: bool) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + LOCK_PATIENCE
+def _connect(path: str | None, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + patience
     while True:
         try:
-            return duckdb.connect(path or ":memory:", read_only=read_only)
+            with hearing_ctrl_c():
+                return duckdb.connect(path or ":memory:", read_only=read_only)
         except duckdb.Error as error:
             locked = "Could not set lock" in str(error)
             if not locked:
                 raise StoreError(f"cannot open {path!r}: {error}") from error
-            if time.monotonic() > deadline:
-                raise DatabaseLocked(f"another process holds {path!r}: {error}") from error
-            time.sleep(0.1)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DatabaseLocked(
+                    f"another process holds {path!r}, after {patience:g} seconds of waiting"
+                    f" (lock_timeout): {error}"
+                ) from error
+            time.sleep(min(RETRY, left))
 
 
 def _prepare_schema(connection: duckdb.DuckDBPyConnection, read_only: bool) -> None:

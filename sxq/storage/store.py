@@ -27,10 +27,11 @@ from sxq.storage import (
     refine_rows,
     stored_answers,
 )
+from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import catalog_of, open_database, quote
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.rows import Cursor, append, run
-from sxq.storage.user_sql import SqlResult, execute
+from sxq.storage.user_sql import SqlResult, UserSql
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
@@ -49,30 +50,35 @@ class Store:
 
     path       the database file, created if missing; None: in memory
     read_only  open an existing file together with other readers; methods that store raise StoreError
+    patience   seconds to wait for another process that holds the file; None: a second
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
     everything but `close` raises ForkedConnection.
     """
 
-    def __init__(self, path: str | None = None, read_only: bool = False):
+    def __init__(
+        self, path: str | None = None, read_only: bool = False, patience: float | None = None
+    ):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
         if self.path is not None:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         with self._lock:  # opening may create the tables
-            user = open_database(self.path, read_only)
+            user = open_database(self.path, read_only, patience)
         self._owner = Owner(self.path, user, user.cursor())
+        self._user_sql = UserSql(user)
         self._catalog = catalog_of(user)
-        self._cursor.execute(f"USE {quote(self._catalog, 'sxq')}")
+        run(self._cursor, f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
-        self._user.execute("SET search_path = ?", [search_path])
+        run(self._user, "SET search_path = ?", [search_path])
         # SQL must not read Python variables
-        self._user.execute("SET python_enable_replacements = false")
+        run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
         if self.own_process():
+            self._user_sql.settled()
             self._owner.close()
 
     def own_process(self) -> bool:
@@ -86,7 +92,7 @@ class Store:
     @property
     def _user(self) -> duckdb.DuckDBPyConnection:
         self._owner.require()
-        return self._owner.connections[0]
+        return self._user_sql.settled()
 
     @property
     def _cursor(self) -> Cursor:
@@ -105,7 +111,8 @@ class Store:
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
         """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
-        return execute(self._user, sql, parameters)
+        self._owner.require()
+        return self._user_sql.execute(sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -123,8 +130,9 @@ class Store:
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
+        self._owner.require()
         with suppress(duckdb.ConnectionException):  # it was closed meanwhile: nothing runs
-            self._user.interrupt()
+            self._user_sql.interrupt()
 
     def in_transaction(self) -> bool:
         """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
@@ -374,12 +382,20 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:
         try:
-            self._cursor.execute("BEGIN")
-            yield self._cursor
-            self._cursor.execute("COMMIT")
+            with hearing_ctrl_c():
+                self._begin()
+                yield self._cursor
+                self._cursor.execute("COMMIT")
         except BaseException as error:
-            with suppress(duckdb.Error):
+            with suppress(duckdb.Error), hearing_ctrl_c():
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the database refused: {error}") from error
             raise
+
+    def _begin(self) -> None:
+        try:
+            self._cursor.execute("BEGIN")
+        except duckdb.TransactionException:  # Ctrl-C cut the rollback of the last one short
+            self._cursor.execute("ROLLBACK")
+            self._cursor.execute("BEGIN")
