@@ -4,6 +4,8 @@ con = sxq.connect("tx.duckdb")
 con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
+import sxq.started  # noqa: F401, I001 - first, so that Ctrl-C during the other imports is quiet
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 

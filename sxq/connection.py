@@ -42,10 +42,10 @@ class Connection:
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
 
     *Threads* may share a connection. It does one thing at a time: a script, a registration or `close` waits
-    until the one before has ended, or raises ConnectionBusy after `lock_timeout`. `interrupt` does not wait. A statement inside another one (called by a
-    report, a measure or a model) raises ConnectionBusy. `last_result` belongs to the thread that explained last.
-    Connections to one file in one process see what the others register, replace or drop when their next
-    statement begins.
+    until the one before has ended, or raises ConnectionBusy after `lock_timeout`. `interrupt` does not wait.
+    A statement inside another one (called by a report, a measure or a model) raises ConnectionBusy.
+    `last_result` belongs to the thread that explained last. Connections to one file in one process see what
+    the others register, replace or drop when their next statement begins.
 
     *A forked process* opens its own connections: an inherited one raises ForkedConnection, and `close` does
     nothing, so the parent's file stays as it is.

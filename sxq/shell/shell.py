@@ -16,9 +16,8 @@ from sxq.shell import dot_commands, interactive
 from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
+from sxq.started import INTERRUPTED
 from sxq.values.result import Table
-
-INTERRUPTED = 130
 
 
 def format_error(problem: Error) -> str:

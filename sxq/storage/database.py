@@ -13,7 +13,7 @@ from sxq.errors import DatabaseLocked, StoreError
 from sxq.storage.ctrl_c import hearing_ctrl_c
 
 VERSION = 2  # of schema.sql and views.sql
-LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file, unless told otherwise
+LOCK_PATIENCE = 1.0  # seconds to wait for another process that holds the file
 RETRY = 0.1  # seconds between two attempts
 _SQL = [Path(__file__).with_name(name) for name in ("schema.sql", "views.sql")]
 # The tables of schema.sql by name.
