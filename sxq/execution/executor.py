@@ -107,7 +107,7 @@ def run(
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
-            yield from loop.round()
+            yield from loop.round(lambda: loop.heard(interrupted, report))
             if report:
                 loop.tell_progress(report)
             if reason := loop.should_stop(interrupted):
@@ -162,8 +162,19 @@ class _Loop:
         if self.total == 1:
             raise error
 
-    def round(self) -> Iterator[TargetReport]:
-        """Ask, verify, tell; yield the targets that have nothing more to ask."""
+    def heard(
+        self, interrupted: Callable[[], bool], report: Callable[[Progress], None] | None
+    ) -> str:
+        """Between two batches of a round: tell the progress; the reason why the run must stop now."""
+        if report:
+            self.tell_progress(report)
+        return self.should_stop(interrupted)
+
+    def round(self, stopped: Callable[[], str]) -> Iterator[TargetReport]:
+        """Ask, verify, tell; yield the targets that have nothing more to ask.
+
+        `stopped` is asked between targets and between batches; a round that is cut short keeps what it has.
+        """
         clock = time.perf_counter()
         requests = []
         asked = list(self.running)
@@ -174,10 +185,14 @@ class _Loop:
             except FieldTooLarge as error:
                 self.running.remove(target)
                 yield from self._failed(target.ordinal, error)
+            if stopped():
+                break
         clock = self.profile.charge("Generate", clock)
         self._charge_estimates(asked)
         with blaming(self.job.model, "copies of receptive fields, from which edges were removed"):
-            verdicts = self.verifier.verify([request for _, request in requests], self._held())
+            verdicts = self.verifier.verify(
+                [request for _, request in requests], self._held(), stopped
+            )
         clock = self.profile.charge("Verify", clock)
         for (target, request), verdict in zip(requests, verdicts):
             target.tell(verdict)
@@ -276,5 +291,7 @@ class _Loop:
         return sum(target.bytes for target in self.running)
 
     def _room(self) -> bool:
-        """Whether another target fits: fields take up to half of the memory, batches the rest."""
-        return not self.running or self._held() < self.verifier.batch_memory // 2
+        """Whether another target fits: fields and searches take up to half of the memory, batches the rest."""
+        half = self.verifier.batch_memory // 2
+        searches = sum(target.expected for target in self.running)
+        return not self.running or max(self._held(), searches) < half
