@@ -21,6 +21,7 @@ from sxq.values.explanation import TargetReport
 
 # Most targets searched at once, by kind of device: they fill a batch; more would only take memory.
 TOGETHER = {"cpu": 16, "cuda": 64}
+LONG_ROUND = 1.0  # seconds after which a round is stopped before its end, and tells its progress
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
 # Seconds between two measurements of the running answers' coverage; each costs a selection.
 LOOK_EVERY = 1.0
@@ -138,7 +139,7 @@ class _Loop:
         self.ended: dict[int, Found] = {}  # by ordinal: targets that wait for a joint answer
         self.answered: deque = deque()  # the part of a joint answer that is not yet reported
         self.coverage: float | None = None  # as last measured
-        self.started = started
+        self.started = self.begun = started  # the run, and its present round
         self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
@@ -165,7 +166,9 @@ class _Loop:
     def heard(
         self, interrupted: Callable[[], bool], report: Callable[[Progress], None] | None
     ) -> str:
-        """Between two batches of a round: tell the progress; the reason why the run must stop now."""
+        """In a long round, tell the progress; the reason why the run must stop now."""
+        if time.perf_counter() - self.begun < LONG_ROUND:
+            return ""  # a short one comes to its end, with candidates of every target
         if report:
             self.tell_progress(report)
         return self.should_stop(interrupted)
@@ -175,7 +178,7 @@ class _Loop:
 
         `stopped` is asked between targets and between batches; a round that is cut short keeps what it has.
         """
-        clock = time.perf_counter()
+        self.begun = clock = time.perf_counter()
         requests = []
         asked = list(self.running)
         for target in asked:

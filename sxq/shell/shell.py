@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TextIO
 
+from sxq import language
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
 from sxq.shell import dot_commands, interactive
@@ -64,12 +65,13 @@ class Shell:
     def _run_step(self, step: Statement | DotCommand) -> int:
         if isinstance(step, DotCommand):
             return dot_commands.run(self, step.text)
-        return self._run_statement(step.text)
+        return self._run_statement(step)
 
-    def _run_statement(self, text: str) -> int:
+    def _run_statement(self, step: Statement) -> int:
         started = time.perf_counter()
         with watched(self.con) as pressed:
-            result = self.con.execute(text)
+            statement = language.parse(step.text, step.line, step.column)
+            result = self.con.run(*language.bind([statement], None))
         self.show(result)
         if self.timer:
             print(f"{time.perf_counter() - started:.3f} s", file=sys.stderr)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import sxq
+from sxq.execution import executor
 from sxq.execution.target import memory_bound
 from sxq.execution.verifier import Request, Verifier
 from sxq.graph import extract
@@ -133,6 +134,7 @@ def test_an_interrupt_within_a_round_keeps_what_was_verified(monkeypatch):
                 con.interrupt()
             return infer(self, batches)
 
+        monkeypatch.setattr(executor, "LONG_ROUND", 0.0)
         monkeypatch.setattr(Disjoint, "infer", counted)
         result = con.execute(QUERY.replace("BUDGET 200", "BY random BUDGET 100000"))
         monkeypatch.undo()

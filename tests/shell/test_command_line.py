@@ -415,3 +415,24 @@ def test_a_burst_of_ctrl_c_never_ends_the_prompt(tmp_path):
         os.write(terminal, b"\x04")
         assert child.wait(60) == 0
     os.close(terminal)
+
+
+def test_a_long_script_takes_time_in_proportion_to_its_length(tmp_path):
+    """Counted in characters that are read: no statement looks at the script in front of it again."""
+    from sxq.shell.script_steps import steps
+
+    def looked_at(count, end):
+        class Counted(str):
+            seen = 0
+
+            def count(self, text, start=0, stop=None):
+                Counted.seen += (len(self) if stop is None else stop) - start
+                return super().count(text, start, stop)
+
+        script = Counted(f"INSERT INTO t VALUES (1);{end}" * count)
+        found = list(steps(script))
+        assert len(found) == count and sum(len(step.text) for step in found) < len(script)
+        return Counted.seen
+
+    for end in ("\n", " "):
+        assert looked_at(2000, end) <= 4.1 * looked_at(500, end)
