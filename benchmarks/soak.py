@@ -395,7 +395,7 @@ def _watch(child: int, ready: threading.Event, disturb: Any) -> None:
 
 
 def _kill(child: int) -> None:
-    time.sleep(random.random())
+    time.sleep(0.5 + 1.5 * random.random())
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
 

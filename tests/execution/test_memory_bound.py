@@ -90,13 +90,13 @@ def test_the_memory_decides_how_much_is_searched():
     assert memory_bound.searched_units(417_000, 10**9) == memory_bound.SEARCHED
     assert memory_bound.searched_units(417_000, 10**10) == 417_000
     assert memory_bound.searched_units(5000, 10**6) == 83
-    assert memory_bound.most_candidates(10**9, 200) > 500_000
+    assert memory_bound.most_candidates(10**9, 200, 1) > 500_000
 
 
 def test_the_candidate_table_ends_the_search_where_the_memory_does(monkeypatch):
     from sxq.execution.target import search
 
-    monkeypatch.setattr(search, "most_candidates", lambda memory, units: 50)
+    monkeypatch.setattr(search, "most_candidates", lambda memory, units, targets: 50)
     with connect() as con:
         result = con.execute(QUERY)
         assert [report.candidates for report in result.targets] == [50, 50]

@@ -20,6 +20,10 @@ SEARCHED = (
 # Bytes of a candidate in the table, for each unit: bits, the key, and room to grow by doubling. And besides.
 PER_BIT = 0.5
 PER_CANDIDATE = 500
+SHARING = 16  # most targets that share the memory for candidates
+USUAL = (
+    5000  # candidates of a search that is counted before it begins; more are counted as they come
+)
 KEPT = 64 * 2**20  # most bytes of the candidates that a generator continues from
 
 
@@ -29,14 +33,15 @@ def searched_units(units: int, memory: int) -> int:
     return units if units <= most else min(most, SEARCHED)
 
 
-def most_candidates(memory: int, units: int) -> int:
-    """The most candidates that the table of a target may hold."""
-    return max(1000, int(memory // 2 / (PER_CANDIDATE + PER_BIT * units)))
+def most_candidates(memory: int, units: int, targets: int) -> int:
+    """The most candidates that the table of a target may hold, where so many targets are searched."""
+    tables = min(targets, SHARING)
+    return max(1000, int(memory // 2 / tables / (PER_CANDIDATE + PER_BIT * units)))
 
 
 def expected(units: int, budget: int) -> int:
     """Bytes that the search of a field comes to hold between two rounds."""
-    return int(budget * (PER_CANDIDATE + PER_BIT * units)) + min(KEPT, 200 * units)
+    return int(min(budget, USUAL) * (PER_CANDIDATE + PER_BIT * units)) + min(KEPT, 200 * units)
 
 
 def strongest(field: Field, worth: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

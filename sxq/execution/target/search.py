@@ -14,7 +14,7 @@ from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
 from sxq.graph.bits import pack, row_keys, sizes
-from sxq.planning.nodes import Filter, Generate, Rank, Verify
+from sxq.planning.nodes import FieldScan, Filter, Generate, Rank, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Prospect, ceilings, evaluate, forecast
 
@@ -49,7 +49,8 @@ class SearchState:
         self.loaded = loaded
         asked = job.plan.find(Generate).budget
         memory = job.plan.find(Verify).batch_memory
-        self.budget = min(asked, most_candidates(memory, loaded.field.num_units))
+        targets = len(job.plan.find(FieldScan).targets)
+        self.budget = min(asked, most_candidates(memory, loaded.field.num_units, targets))
         self._less_than_asked = self.budget < asked
         self.filter = job.plan.filter
         self.rank = job.plan.find(Rank)
