@@ -11,7 +11,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough
 
 lint: .venv/installed
 	$(BIN)/ruff check .

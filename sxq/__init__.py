@@ -7,6 +7,7 @@ con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EP
 import sxq.started  # noqa: F401, I001 - first, so that Ctrl-C during the other imports is quiet
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.connection import Connection
@@ -25,6 +26,7 @@ from sxq.errors import (
     ModelOutputError,
     NameTaken,
     NodeNotFound,
+    NotAllowed,
     ParseError,
     QueryError,
     SQLError,
@@ -60,6 +62,7 @@ __all__ = [
     "ModelOutputError",
     "NameTaken",
     "NodeNotFound",
+    "NotAllowed",
     "ParseError",
     "QueryError",
     "Result",
@@ -75,16 +78,33 @@ __all__ = [
 
 
 def connect(
-    path: str | None = None, read_only: bool = False, *, lock_timeout: float | str = "auto"
+    path: str | None = None,
+    read_only: bool = False,
+    *,
+    untrusted: bool = False,
+    allow: Iterable[str | Path] = (),
+    memory_limit: str | int | None = None,
+    lock_timeout: float | str = "auto",
 ) -> Connection:
     """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
 
-    `lock_timeout` says for how many seconds to wait for another process that holds the file (auto: 1), and
-    for the statement of another thread (auto: until it ends).
+    untrusted     for text of strangers, such as a web form or a language model: statements reach no files, settings,
+                  extensions or Python variables; what they do raises NotAllowed or SQLError
+    allow         folders whose files untrusted statements may name in FROM FILE
+    memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
+    lock_timeout  seconds to wait for another process that holds the file (auto: 1), and for the statement of
+                  another thread (auto: until it ends)
 
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
-    return Connection(path, read_only, lock_timeout=lock_timeout)
+    return Connection(
+        path,
+        read_only,
+        untrusted=untrusted,
+        allow=allow,
+        memory_limit=memory_limit,
+        lock_timeout=lock_timeout,
+    )
 
 
 def explain(

@@ -1,6 +1,7 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
-`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq demo` shows a first example.
+`sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
+database, `sxq demo` shows a first example.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -47,22 +48,34 @@ def _has_space(text: str) -> bool:
     return any(map(str.isspace, text))
 
 
+def _connection(options) -> Connection:
+    return Connection(
+        options.database,
+        options.read_only,
+        untrusted=options.untrusted,
+        allow=options.allow,
+        memory_limit=options.memory_limit,
+    )
+
+
 def _with_database(options) -> int:
-    with Connection(options.database, options.read_only) as con:
+    with _connection(options) as con:
         if options.command is None and options.file is None and sys.stdin.isatty():
             return run_prompt(con, options.mode, init=not options.no_init)
         shell = Shell(con, options.mode)
-        if options.file is not None:
-            code = shell.read(options.file)
-        else:
-            code = shell.run(sys.stdin.read() if options.command is None else options.command)
-        shell.output(None)
+        try:
+            if options.file is not None:
+                code = shell.read(options.file)
+            else:
+                code = shell.run(sys.stdin.read() if options.command is None else options.command)
+        finally:
+            shell.output(None)
         return max(code, 0)
 
 
 def _report(options) -> int:
     """Run the statements and write the answer of the last EXPLAIN among them as a page."""
-    with Connection(options.database, options.read_only) as con:
+    with _connection(options) as con:
         with watched(con) as pressed:
             con.execute(options.query)
         if con.last_result is None:
@@ -70,6 +83,13 @@ def _report(options) -> int:
         con.last_result.to_html(options.output)
         print(f"wrote {options.output}", file=sys.stderr)
         return INTERRUPTED if pressed else 0
+
+
+def _backup(options) -> int:
+    with Connection(options.source, read_only=True) as con:
+        con.backup(options.target)
+    print(f"wrote {options.target}", file=sys.stderr)
+    return 0
 
 
 def _guarded(action) -> int:
@@ -102,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "sxq",
         description="a skyline query engine that explains graph neural networks",
-        epilog="sxq report --help: an answer as a page; sxq demo --help: a first look",
+        epilog="sxq report --help: an answer as a page; sxq backup --help: a copy of a database;"
+        " sxq demo --help: a first look",
     )
     parser.add_argument(
         "database",
@@ -123,8 +144,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt"
     )
-    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    _add_rights(parser)
     return parser
+
+
+def _add_rights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    parser.add_argument(
+        "--untrusted",
+        action="store_true",
+        help="for statements of strangers: they reach no files, settings or extensions",
+    )
+    parser.add_argument(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder whose files untrusted statements may read; may be given several times",
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="of untrusted SQL, such as '512 MB' (1 GB)"
+    )
 
 
 def _report_parser() -> argparse.ArgumentParser:
@@ -136,7 +176,7 @@ def _report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="report.html", help="the page (report.html)"
     )
-    parser.add_argument("--read-only", action="store_true", help="explain without storing")
+    _add_rights(parser)
     return parser
 
 
@@ -171,8 +211,18 @@ def _demo_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _backup_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "sxq backup", description="a copy of a database that no other process has open"
+    )
+    parser.add_argument("source", metavar="FROM", help="the DuckDB file to copy")
+    parser.add_argument("target", metavar="TO", help="the new file; an existing one is refused")
+    return parser
+
+
 COMMANDS = {
     "": (_with_database, _parser),
+    "backup": (_backup, _backup_parser),
     "demo": (_demo, _demo_parser),
     "report": (_report, _report_parser),
 }

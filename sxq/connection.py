@@ -11,10 +11,11 @@ Each room is entered once, left to right; no room calls another.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import QueryError
+from sxq.errors import InvalidValue, QueryError
 from sxq.language import statements as st
 from sxq.session import Session, explain
 from sxq.session.audit import audit
@@ -22,6 +23,7 @@ from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
 from sxq.session.explain import RunningQuery
 from sxq.session.lock import locked
+from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
 from sxq.session.vocabulary import Vocabulary, vocabulary
@@ -36,6 +38,9 @@ class Connection:
     path          a DuckDB file, made if missing; None keeps everything in memory
     read_only     explains without storing
     report        called while long statements run, with `execution.Progress` or a line of text
+    untrusted     runs text of strangers: statements reach no files, settings, extensions or Python variables
+    allow         folders whose files untrusted statements may name in FROM FILE
+    memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
     lock_timeout  seconds that opening waits for another process, and a statement for another thread's; "auto"
                   waits 1 second and without end. The setting sxq_lock_timeout changes it later
 
@@ -56,10 +61,15 @@ class Connection:
         path: str | None = None,
         read_only: bool = False,
         report: Callable[[Any], None] | None = None,
+        *,
+        untrusted: bool = False,
+        allow: Iterable[str | Path] = (),
+        memory_limit: str | int | None = None,
         lock_timeout: float | str = "auto",
     ):
+        self.rights = access(read_only, untrusted, allow, memory_limit)
         # for the rooms of this package
-        self.session = Session.open(path, read_only, report, lock_timeout)
+        self.session = Session.open(path, read_only, report, self.rights, lock_timeout)
 
     # -- the life of a query ---------------------------------------------------------------------
 
@@ -253,6 +263,17 @@ class Connection:
         """
         self.session.registry.learned.add_explainer(name, make, node_mask)
 
+    # -- the file --------------------------------------------------------------------------------
+
+    @locked
+    def backup(self, path: str) -> None:
+        """Copy the whole database, as of now, to a new file; also one that is in memory.
+
+        The file is there whole or not at all. What an open transaction has not committed is left
+        out. Raises NameTaken if the file exists, StoreError if it cannot be written.
+        """
+        self.session.store.backup(str(path))
+
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -276,6 +297,28 @@ class Connection:
 
 def _statements(text: str, parameters: Parameters) -> tuple[st.Statement, ...]:
     """The statements of a script with their parameters; raises ParseError or InvalidValue."""
+    _require_text(text, "the statement")
+    _require_text(parameters, "a parameter")
     pieces = language.split(text)
     statements = [language.parse(piece.text, piece.line, piece.column) for piece in pieces]
     return tuple(language.bind(statements, parameters))
+
+
+def _require_text(value: Any, what: str) -> None:
+    """Raise InvalidValue for text, also inside lists and mappings, that is no Unicode: it has no bytes to store."""
+    if what == "the statement" and not isinstance(value, str):
+        raise InvalidValue(f"{what} is {type(value).__name__}, expected text")
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidValue(
+                    f"{what} holds {value[error.start]!a} at character {error.start + 1}, half of a surrogate pair"
+                    " and no Unicode text"
+                ) from None
+        case list() | tuple() | set():
+            for item in value:
+                _require_text(item, what if what != "the statement" else "a parameter")
+        case dict():
+            _require_text([*value, *value.values()], what)

@@ -5,6 +5,7 @@
     │   ├── ParseError          not the language: line, caret, what would have been legal
     │   ├── UnknownName         a name nobody registered, with the known ones
     │   ├── InvalidValue        a name or value that is out of range or of the wrong type
+    │   ├── NotAllowed          what an untrusted or read-only connection must not do
     │   └── FieldTooLarge       a receptive field with more subgraphs than may be tried
     ├── DataError               the graph, a file, a key
     │   ├── NodeNotFound        a key that the graph does not hold
@@ -55,9 +56,11 @@ class UnknownName(QueryError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known = sorted(known)
-        super().__init__(
-            f"no {kind} named {name!r}{did_you_mean(name, known)}; {_listing(kind, known)}"
-        )
+        if name in known:  # it was not there a moment ago
+            reason = "another connection has just made it; run the statement again"
+        else:
+            reason = _listing(kind, known)
+        super().__init__(f"no {kind} named {name!r}{did_you_mean(name, known)}; {reason}")
         self.kind = kind
         self.name = name
         self.known = known
@@ -65,6 +68,10 @@ class UnknownName(QueryError):
 
 class InvalidValue(QueryError):
     """A value out of range or of the wrong type."""
+
+
+class NotAllowed(QueryError):
+    """A statement reaches further than its connection may: it is untrusted, or read-only."""
 
 
 class FieldTooLarge(QueryError):
@@ -133,12 +140,15 @@ class SQLError(Error):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.6)
+    others = [other for other in known if other != name]
+    near = difflib.get_close_matches(str(name).lower(), others, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def shown(key: Any) -> str:
     """A key of a node or a graph in a message or a plan, as a query writes it."""
+    if key is None:
+        return "NULL"
     if type(key) is bytes:
         return repr(key.hex())
     return repr(str(key) if type(key) in (UUID, date, datetime, time, Decimal) else key)

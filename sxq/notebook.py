@@ -15,6 +15,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from sxq.connection import Connection
 from sxq.errors import Error
 from sxq.values.result import Table
+from sxq.values.table import printable
 
 NAME = (
     "sxq_connection"  # of the connection in the notebook, where a cell of Python registers models
@@ -38,7 +39,9 @@ class SxqMagics(Magics):
         try:
             result = con.execute(line if cell is None else cell)
         except Error as error:
-            print(f"Error: {error}")  # the message is enough; a traceback would bury it
+            print(
+                f"Error: {printable(str(error))}"
+            )  # the message is enough; a traceback would bury it
             return None
         if cell is not None and line.strip():
             self._variables[line.strip()] = result

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hypothesis import settings
 
 import sxq
 from tests import toys
@@ -9,6 +10,10 @@ from tests import toys
 torch.set_num_threads(
     1
 )  # small tensors: a second thread costs more than it brings, and tests run side by side
+# How many examples each property gets: `make test` takes the first, `make test-all` the second.
+settings.register_profile("quick", max_examples=30)
+settings.register_profile("thorough", max_examples=200)
+settings.load_profile("quick")
 
 
 def pytest_addoption(parser):

@@ -52,7 +52,7 @@ DOORS = {  # library -> where it may be imported
     "IPython": {"notebook.py"},
     "lark": {"language/parser.py", "language/mistakes.py"},
     "matplotlib": {"pictures/plots.py"},
-    "networkx": {"pictures/networks.py"},
+    "networkx": {"pictures/networks.py", "scoring/patterns.py"},
     "pandas": {"values/frames.py"},
     "pgmpy": {"generators/explainers"},
     "prompt_toolkit": {"shell"},

@@ -9,13 +9,14 @@ In reading order:
     answer.py           chooses members of the front
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above
+    audit_field.py      checks that edges outside of a field do not move its target
 
-The verbs: `run(job, ...)` yields the report of each target; `audit(graph, model, explanations)`
-re-measures stored explanations by plain forward passes.
+The verbs: `run(job, ...)` yields the report of each target; an `Auditor` re-measures stored
+targets and explanations by plain forward passes.
 """
 
-from sxq.execution.audit import Stored, audit
+from sxq.execution.audit import Auditor, Finding, Stored
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.target import Job
 
-__all__ = ["Job", "Profile", "Progress", "Stored", "audit", "run"]
+__all__ = ["Auditor", "Finding", "Job", "Profile", "Progress", "Stored", "run"]

@@ -6,7 +6,7 @@ classifier, the whole graph is the member of the collection that was explained.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ import torch
 from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
+from sxq.execution.audit_field import field_mistake
+from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full
@@ -30,10 +32,6 @@ class Stored:
     factual: bool
     counterfactual: bool
     tie: bool
-    directed: bool  # whether a unit is a directed edge
-    field_size: int  # units of the field, as stored with the target
-    # size, num_nodes, fdl_plus, ...: the columns beside `raw`; None where a value was not asked for
-    columns: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -43,50 +41,93 @@ class Finding:
     difference: float  # the largest difference to a stored raw value
     verdict: str  # "ok", "ok to" a tolerance where float32 is too coarse, or every mistake found
 
-
-def audit(
-    graph: Graph | GraphSet, model: Model, explanations: Iterable[Stored]
-) -> Iterator[Finding]:
-    """Measure stored explanations on the whole graph and compare, one after the other."""
-    if isinstance(graph, GraphSet):
-        return _audit_graphs(graph, model, explanations)
-    return _audit_nodes(graph, model, explanations)
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.verdict.startswith("ok")
 
 
-def _audit_nodes(graph: Graph, model: Model, explanations: Iterable[Stored]) -> Iterator[Finding]:
-    loops = graph.edge_index[0] == graph.edge_index[1]
-    intact, alone = (forward_full(model, graph, keep) for keep in (None, loops))
-    for stored in explanations:
-        position = graph.position(stored.target)
-        inside, missing = _locate(graph, stored.edges)
-        kept, removed = (
-            forward_full(model, graph, keep)[position] for keep in (inside | loops, ~inside)
-        )
-        yield _compare(
-            stored, missing, model, torch.stack([intact[position], alone[position], kept, removed])
-        )
+class Auditor:
+    """Measures stored targets and explanations again, on the whole graph and the model itself."""
 
+    def __init__(self, graph: Graph | GraphSet, model: Model, directed: bool | None):
+        self.graph = graph
+        self.model = model
+        self.directed = directed  # whether a unit is a directed edge; None where it is unknown
+        self._key: Any = None
+        self._held = torch.empty(0)  # the outputs on the graph and on no edges, of the last target
+        self._everywhere: list[torch.Tensor] = []  # the same for every node, once they are needed
 
-def _audit_graphs(
-    graphs: GraphSet, model: Model, explanations: Iterable[Stored]
-) -> Iterator[Finding]:
-    for stored in explanations:
-        graph = graphs.member(graphs.position(stored.target))
-        loops = graph.edge_index[0] == graph.edge_index[1]
-        inside, missing = _locate(graph, stored.edges)
-        everything = np.ones(graph.num_edges, bool)
-        yield _compare(
-            stored,
-            missing,
-            model,
-            torch.stack(
-                [
-                    *(_judge(model, graph, keep) for keep in (everything, loops)),
-                    _judge(model, graph, inside | loops, induced=True),
-                    _judge(model, graph, ~inside),
-                ]
-            ),
-        )
+    def target(self, key: Any, columns: Mapping[str, Any]) -> list[str]:
+        """What is wrong in the columns of a stored target, in words; raises ModelError, NodeNotFound."""
+        if columns["prediction"] is None:
+            return []  # its search never began
+        outputs = self._ends(key)
+        p = self.model.probabilities(outputs).numpy()
+        c = int(p[0].argmax())
+        tolerance = _tolerance(self.model, outputs, p[:, c])
+        near = _gap(p[0]) < max(TIE, tolerance), _gap(p[1]) < max(TIE, tolerance)
+        wrong = self._wrong_field(key, columns["hops"], columns["field_size"])
+        if columns["prediction"] != c and not (near[0] and _near_top(p[0], columns["prediction"])):
+            return [*wrong, f"prediction is {columns['prediction']}, found {c}"]
+        again = {"probability": p[0, c], "p_empty": p[1, c]}
+        wrong += [
+            f"{name} differs by {apart:.2g}"
+            for name, value in again.items()
+            if not (apart := _difference({name: value}, columns)) < tolerance
+        ]
+        alone = bool(p[1].argmax() == c)
+        if columns["self_sufficient"] is not alone and not any(near):
+            wrong.append(f"self_sufficient is {columns['self_sufficient']}, found {alone}")
+        return wrong
+
+    def explanation(self, stored: Stored) -> Finding:
+        """The differences of a stored explanation; raises ModelError, NodeNotFound."""
+        own = self._own(stored.target)
+        inside, missing = _locate(own, stored.edges)
+        loops = own.edge_index[0] == own.edge_index[1]
+        if isinstance(self.graph, GraphSet):
+            kept = _judge(self.model, own, inside | loops, induced=True)
+            removed = _judge(self.model, own, ~inside)
+        else:
+            position = own.position(stored.target)
+            kept, removed = (
+                forward_full(self.model, own, keep)[position] for keep in (inside | loops, ~inside)
+            )
+        outputs = torch.cat([self._ends(stored.target), torch.stack([kept, removed])])
+        return _compare(stored, missing, self.model, outputs)
+
+    def _own(self, key: Any) -> Graph:
+        """The graph that the target is, or that it is in."""
+        graph = self.graph
+        return graph.member(graph.position(key)) if isinstance(graph, GraphSet) else graph
+
+    def _ends(self, key: Any) -> torch.Tensor:
+        """The outputs [2, C] of a target on the whole graph, and on its loops only."""
+        own = self._own(key)
+        loops = own.edge_index[0] == own.edge_index[1]
+        everything = np.ones(own.num_edges, bool)
+        if not isinstance(self.graph, GraphSet):
+            if not self._everywhere:
+                keeps = everything, loops
+                self._everywhere = [forward_full(self.model, own, keep) for keep in keeps]
+            return torch.stack([output[own.position(key)] for output in self._everywhere])
+        if self._key != (key,):
+            ends = [_judge(self.model, own, keep) for keep in (everything, loops)]
+            self._held = torch.stack(ends)
+            self._key = (key,)
+        return self._held
+
+    def _wrong_field(self, key: Any, hops: Any, size: Any) -> list[str]:
+        if isinstance(self.graph, GraphSet):
+            return []
+        if hops != self.model.hops:
+            return [f"hops is {hops}, but the model looks {self.model.hops} deep"]
+        if self.directed is None:
+            return []
+        position = self.graph.position(key)
+        mistake = field_mistake(self.graph, self.model, position, self.directed, size)
+        return [mistake] if mistake else []
 
 
 def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> torch.Tensor:
@@ -111,46 +152,41 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
     """The differences, given outputs [4, C] on the graph, on no edges, on G_s and on G \\ G_s."""
     p = model.probabilities(outputs).numpy()
     c, _, kept, removed = p.argmax(axis=1).tolist()
-    rounded = rounding(model, outputs)
-    off = uncertainty(p[:, c], rounded)
-    tolerance = max(TOLERANCE, off[0] + off.max(), off[1] + off.max())
-    again, columns = _measure(stored, p[:, c])
+    full, empty, p_kept, p_removed = p[:, c].tolist()
+    tolerance = _tolerance(model, outputs, p[:, c])
+    again = {"fdl+": full - p_removed, "fdl-": full - p_kept, "lift": p_kept - empty}
     raw = _difference(again, stored.raw)
-    apart = {name: _difference({name: value}, stored.columns) for name, value in columns.items()}
-    far = {name: value for name, value in apart.items() if value > max(tolerance, raw)}
     flags = kept == c, removed != c
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
     if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
-    wrong += [f"column {name} differs by {value:.2g}" for name, value in far.items()]
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
         wrong.append(f"found factual = {flags[0]}, counterfactual = {flags[1]}")
-    ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {too_coarse(rounded.max())}"
-    return Finding(float(max([raw, *far.values()])), "; ".join(wrong) or ok)
+    # Rounding decides what is a tie where the margin is just that wide.
+    if stored.tie and min(map(_gap, p[2:])) > 100 * max(TIE, tolerance):
+        wrong.append("no tie: the margins between the two largest probabilities are wide")
+    if not stored.tie and min(map(_gap, p[2:])) < TIE / 100:
+        wrong.append("a tie: two probabilities are equally large")
+    coarse = too_coarse(rounding(model, outputs).max())
+    ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {coarse}"
+    return Finding(float(raw), "; ".join(wrong) or ok)
 
 
-def _measure(stored: Stored, p: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
-    """Raw values by measure, and values by column, given p(c) [4] ordered as in `_compare`."""
-    full, empty, kept, removed = p
-    size = len(set(stored.edges) if stored.directed else {frozenset(edge) for edge in stored.edges})
-    nodes = len({node for edge in stored.edges for node in edge})
-    possible = nodes * (nodes - 1) // (1 if stored.directed else 2)
-    raw = {
-        "fdl+": full - removed,
-        "fdl-": full - kept,
-        "lift": kept - empty,
-        "size": size,
-        "conc": 1 - size / stored.field_size,
-        "density": size / max(possible, 1),
-    }
-    columns = {
-        "fdl_plus": raw["fdl+"],
-        "fdl_minus": raw["fdl-"],
-        "conc": raw["conc"],
-        "size": size,
-        "num_nodes": nodes,
-    }
-    return raw, columns
+def _tolerance(model: Model, outputs: torch.Tensor, p: np.ndarray) -> float:
+    """How far probabilities p [n] and their differences may be off; p[0] is p(c) on the graph."""
+    off = uncertainty(p, rounding(model, outputs))
+    return float(max(TOLERANCE, off[0] + off.max(), off[1] + off.max()))
+
+
+def _gap(p: np.ndarray) -> float:
+    """The margin between the two largest probabilities of a row [C]."""
+    second, first = np.sort(p)[-2:]
+    return float(first - second)
+
+
+def _near_top(p: np.ndarray, c: int) -> bool:
+    """Whether class c is as probable as the most probable one, but for a tie."""
+    return 0 <= c < len(p) and bool(p[c] > p.max() - TIE)
 
 
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:

@@ -201,6 +201,9 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
             "front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
             f"{found.lattice.front_limit}"
         )
+    model = found.loaded.on_field.model
+    if model.shallow:
+        notes.append(model.depth)
     inexact = _inexact(found, answer)
     return "; ".join([*notes, inexact] if inexact else notes)
 

@@ -7,6 +7,7 @@ The files in reading order:
 
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
+    npz_files            arrays from files that strangers may have written
     readers              graphs from files and tables
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables

@@ -1,7 +1,7 @@
 """Collections of graphs from files and tables: `read_graphs`, `graphs_from_tables`."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,22 @@ from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import shown
-from sxq.graph.readers import UNKNOWN_CLASS, SqlRows, from_arrays, from_tables, load_arrays
+from sxq.graph.npz_files import NpzArrays, require_dense
+from sxq.graph.readers import ARRAYS, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
 
 PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 
 
-def read_graphs(path: str | Path) -> GraphSet:
+def read_graphs(path: str | Path, most: int | None = None) -> GraphSet:
     """The collection in an .npz file; nothing in the file is executed.
 
     The arrays are node_ptr and edge_ptr [n + 1]; edge_index [2, E], with nodes numbered within
     their graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded;
     edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split
     of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are
-    for training. Raises DataError, GraphError.
+    for training. `most` is as in `read_npz`. Raises DataError, GraphError.
     """
-    arrays = load_arrays(Path(path))
+    arrays = NpzArrays(path, most)
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]
     if missing:
         advice = "; CREATE GRAPH reads single graphs" if "node_ptr" in missing else ""
@@ -56,10 +57,13 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
     return GraphSet.join(members, label, split, keys)
 
 
-def _from_arrays(arrays: dict[str, np.ndarray]) -> GraphSet:
-    node_ptr = arrays["node_ptr"].astype(np.int64)
-    edge_ptr = arrays["edge_ptr"].astype(np.int64)
-    held = {name: array for name, array in arrays.items() if name not in PER_GRAPH}
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
+    node_ptr = _pointer("node_ptr", arrays["node_ptr"])
+    edge_ptr = _pointer("edge_ptr", arrays["edge_ptr"])
+    held = {name: arrays[name] for name in arrays if name in ARRAYS and name not in PER_GRAPH}
+    edges = arrays["edge_index"].shape[-1] if arrays["edge_index"].ndim else 0
+    if edge_ptr[-1] > edges:  # before memory is taken for so many
+        raise GraphError(f"edge_ptr tells of {edge_ptr[-1]} edges, and edge_index holds {edges}")
     owner = np.repeat(np.arange(len(edge_ptr) - 1), np.diff(edge_ptr).clip(min=0))
     if arrays["edge_index"].shape != (2, len(owner)) or len(node_ptr) != len(edge_ptr):
         found = f"edge_index has shape {list(arrays['edge_index'].shape)} and node_ptr {len(node_ptr)} values"
@@ -80,6 +84,19 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> GraphSet:
     )
 
 
+def _pointer(name: str, values: np.ndarray) -> np.ndarray:
+    if values.ndim != 1 or values.dtype.kind not in "iu" or not len(values):
+        raise GraphError(
+            f"{name} is {values.dtype} of shape {list(values.shape)}, expected integers that rise from 0"
+        )
+    pointer = values.astype(np.int64)
+    if pointer[0] != 0 or (np.diff(pointer) < 0).any():
+        raise GraphError(
+            f"{name} begins with {pointer[:4].tolist()}, expected integers that rise from 0"
+        )
+    return pointer
+
+
 def _one_hot(name: str, labels: np.ndarray) -> np.ndarray:
     if (
         labels.ndim != 1
@@ -90,10 +107,11 @@ def _one_hot(name: str, labels: np.ndarray) -> np.ndarray:
         raise GraphError(
             f"{name} is {labels.dtype} of shape {list(labels.shape)}, expected integers from 0 to 4096"
         )
+    require_dense(name, (len(labels), int(labels.max(initial=0)) + 1), labels.nbytes)
     return np.eye(int(labels.max(initial=0)) + 1, dtype=np.float32)[labels]
 
 
-def _split(arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
+def _split(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
     split = np.full(count, "", object)
     known = False
     for name in reversed(SPLITS):
@@ -127,6 +145,10 @@ def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
     own = defaultdict(list)
     known = set(keys)
     for number, (key, *values) in enumerate(rows, start=1):
+        if key is None:
+            raise GraphError(
+                f"{names[0]!r}, the key of the graph, is NULL in row {number} of {what}"
+            )
         if key not in known:
             raise GraphError(
                 f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name"

@@ -15,6 +15,7 @@ import numpy as np
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.keys import Keys, plain, shown
 
+LARGEST = float(np.finfo(np.float32).max)
 SPLITS = ("train", "val", "test")
 
 
@@ -183,8 +184,20 @@ def digest(columns: Mapping[str, Any]) -> str:
     return found.hexdigest()[:32]
 
 
+def _float32(name: str, values) -> np.ndarray:
+    """A copy in float32; a finite value beyond its range is refused, not made infinite."""
+    given = np.array(values)
+    if given.dtype.kind == "f" and given.dtype.itemsize > 4:
+        far = np.argwhere(np.isfinite(given) & (abs(given) > LARGEST))
+        if len(far):
+            raise GraphError(
+                f"{name} is {given[tuple(far[0])]} at {far[0].tolist()}, beyond what float32 holds ({LARGEST:.3g})"
+            )
+    return given.astype(np.float32)
+
+
 def _features(x) -> np.ndarray:
-    x = np.array(x, dtype=np.float32)
+    x = _float32("x", x)
     if x.ndim == 1:
         x = x[:, None]
     if x.ndim != 2:
@@ -226,7 +239,7 @@ def _column(name: str, values, length: int, dtype) -> np.ndarray:
 
 
 def _edge_values(name: str, values, num_edges: int, ndim: int) -> np.ndarray:
-    values = np.array(values, dtype=np.float32)
+    values = _float32(name, values)
     values = values.reshape(-1) if ndim == 1 else values[:, None] if values.ndim == 1 else values
     if values.ndim != ndim:
         raise GraphError(

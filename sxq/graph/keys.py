@@ -68,6 +68,8 @@ class Keys:
         Raises KeyError, whose text is a hint.
         """
         key = plain(key)
+        if key is None:
+            raise KeyError(": a key is never NULL")
         timestamp = self.kind is datetime and isinstance(key, datetime)
         if type(key) is not self.kind and not timestamp:  # types are compared: True is not 1
             try:

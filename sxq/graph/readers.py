@@ -4,8 +4,6 @@ Each function checks its input and names the array, column, key or row that is w
 the rest. Labels are classes 0 .. C - 1, or UNKNOWN_CLASS.
 """
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -15,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
-from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.csr import LARGEST, SPLITS, Graph
 from sxq.graph.keys import shown
+from sxq.graph.npz_files import NpzArrays, require_dense
 
 UNKNOWN_CLASS = -1
+MOST_CLASSES = 2**31
 NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
 LISTS = (list, tuple, np.ndarray)
 SPARSE = {"x_indptr", "x_indices", "x_shape"}
@@ -27,12 +27,14 @@ ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edg
 SqlRows = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, fetched from SQL
 
 
-def read_npz(path: str | Path) -> Graph:
+def read_npz(path: str | Path, most: int | None = None) -> Graph:
     """The graph in an .npz file (arrays as in `from_arrays`); nothing in the file is executed.
+
+    most  bytes that its arrays may take; None: the memory of this machine
 
     Raises DataError for a file that cannot be read, and GraphError for arrays that are no graph.
     """
-    arrays = load_arrays(Path(path))
+    arrays = NpzArrays(path, most)
     if "node_ptr" in arrays:
         raise DataError(
             f"{path} holds a collection of {len(arrays['node_ptr']) - 1} graphs; "
@@ -57,7 +59,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
         raise GraphError(
             f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; found {found}"
         )
-    arrays = {name: np.asarray(array) for name, array in arrays.items() if name in ARRAYS}
+    arrays = {name: np.asarray(arrays[name]) for name in arrays if name in ARRAYS}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.ndim == 0:
             raise GraphError(
@@ -105,19 +107,12 @@ def add_reverse(graph: Graph) -> Graph:
     return Graph(**{**given, "edge_index": edge_index, **values})
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, by name; raises DataError for any other file."""
-    try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # numpy opens more
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is not an .npz file of plain arrays: {error}") from None
-
-
 def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     indptr, indices, shape = (arrays[name] for name in ("x_indptr", "x_indices", "x_shape"))
+    for name in sorted(SPARSE):
+        if arrays[name].ndim != 1 or arrays[name].dtype.kind not in "iu":
+            found = f"{arrays[name].dtype} of shape {list(arrays[name].shape)}"
+            raise GraphError(f"{name} is {found}, expected a list of integers")
     if shape.shape != (2,) or (shape < 0).any():
         raise GraphError(f"x_shape is {shape.tolist()}, expected [num_nodes, features]")
     num_nodes, width = map(int, shape)
@@ -137,8 +132,9 @@ def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
             f"x_indices are {indices.min()} to {indices.max()}, x has columns 0 to {width - 1}"
         )
     data = arrays.get("x_data", np.ones(len(indices), np.float32))
-    if len(data) != len(indices):
+    if data.shape != indices.shape:
         raise GraphError(f"x_data has {len(data)} values, x_indices has {len(indices)}")
+    require_dense("x_shape", (num_nodes, width), indices.nbytes + indptr.nbytes)
     x = np.zeros((num_nodes, width), np.float32)
     np.add.at(x, (np.repeat(np.arange(num_nodes), count), indices), data)  # repeated entries add up
     return x
@@ -149,7 +145,9 @@ def _classes(name: str, values) -> np.ndarray:
     if values.size != len(values):
         raise GraphError(f"{name} has shape {list(values.shape)}, expected one class for each node")
     values = values.reshape(-1)
-    bad = values[~((values == np.floor(values)) & (values >= UNKNOWN_CLASS))]
+    bad = values[
+        ~((values == np.floor(values)) & (values >= UNKNOWN_CLASS) & (values < MOST_CLASSES))
+    ]
     if len(bad):
         raise GraphError(
             f"{name} holds {bad[0]}; classes are integers from 0, {UNKNOWN_CLASS} is unknown"
@@ -200,6 +198,10 @@ def _edges(
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
+    for name, ends in zip(names, (sources, targets)):
+        if None in ends:
+            row = ends.index(None) + 1
+            raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
     values = {"edge_index": edge_index}
     attributes = []
@@ -257,6 +259,11 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         raise GraphError(f"{name} holds NULL, NaN or infinity at {place(bad[0])}: {values[bad[0]]}")
+    far = np.flatnonzero((abs(matrix) > LARGEST).any(axis=1))
+    if len(far):
+        raise GraphError(
+            f"{name} is {values[far[0]]} at {place(far[0])}, beyond what float32 holds ({LARGEST:.3g}); scale it"
+        )
     return matrix.astype(np.float32)
 
 

@@ -10,6 +10,11 @@ The files in reading order:
 
     registration     `register`, `attach`, `transfer`: a user's module becomes a `Model`
     locality         finds by experiment the hops that a model sees, and the halo that it needs
+    depth            finds the hops: by poisoned features, and by edges that trade their tails
+    probes           makes the graphs of these experiments, changed in one place
+    precision        looks behind outputs that hide their logits; measures the error of float32
+    causes           says why a model is not local
+    independence     checks that a graph classifier judges each graph on its own
     agreement        decides whether two outputs are equal, given the precision of float32
     choose           picks the backend: layered where it agrees with the plain model, else disjoint
     disjoint         the simple backend: one block-diagonal batch of copies of the field

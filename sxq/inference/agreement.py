@@ -5,9 +5,9 @@ logit of the predicted class, because a saturated softmax hides a wrong field. E
 measured relative to its own size: a class masked by -1e9 loosens the comparison of that class only,
 and an offset that all classes share cancels.
 
-Rounding does not cancel: float32 separates logits near 1e5 by 0.008 at best. Both comparisons allow
-for it, and `uncertainty` turns it into an error of a probability, so that a query can report how
-exact its values are.
+Probabilities are compared by their logarithms, too. Rounding does not cancel: float32 separates
+logits near 1e5 by 0.008 at best. Both comparisons allow for it, and `uncertainty` turns it into an
+error of a probability, so that a query can report how exact its values are.
 """
 
 import numpy as np
@@ -20,18 +20,24 @@ SMALL = 10  # smaller margins are measured relative to this: there probabilities
 # Units of float32 by which two ways to compute a logit may differ, as they sum in different orders.
 ROUNDINGS = 4
 RESOLUTION = float(np.finfo(np.float32).eps)
+DENORMAL = 1e-36  # probabilities below this lose precision in float32
 VANISHED = -80  # a class with a margin below this has probability 0 in float32
 
 
-def agree(model: Model, found: Tensor, expected: Tensor) -> bool:
-    """Whether outputs [..., C] equal the expected ones, in probabilities and in margins."""
+def agree(model: Model, found: Tensor, expected: Tensor, times: float = 1) -> bool:
+    """Whether outputs [..., C] equal the expected ones, in probabilities and in margins.
+
+    `times` is a factor for the tolerance.
+    """
     if found.shape != expected.shape:
         return False
     found, expected = (output.flatten(0, -2).cpu() for output in (found, expected))
     ours, theirs = (model.probabilities(output).numpy() for output in (found, expected))
-    if not _near(ours, theirs, TOLERANCE + uncertainty(theirs, rounding(model, expected)[:, None])):
+    rounded = rounding(model, expected)[:, None]
+    if not _near(ours, theirs, times * (TOLERANCE + uncertainty(theirs, rounded))):
         return False
-    return model.output == "probs" or _same_margins(_logits(found), _logits(expected))
+    noise = model.error + _probability_noise(model, theirs)
+    return _same_margins(_logits(model, found), _logits(model, expected), noise, times)
 
 
 def difference(model: Model, found: Tensor, expected: Tensor) -> float:
@@ -40,24 +46,26 @@ def difference(model: Model, found: Tensor, expected: Tensor) -> float:
         return float("nan")
     found, expected = (output.flatten(0, -2).cpu() for output in (found, expected))
     apart = _apart(*(model.probabilities(output).numpy() for output in (found, expected)))
-    if model.output != "probs" and apart.max(initial=0) <= TOLERANCE:
-        logits = _logits(expected)
+    if apart.max(initial=0) <= TOLERANCE:
+        logits = _logits(model, expected)
         top = logits.argmax(axis=1)[:, None]
-        apart = _apart(_margins(_logits(found), top), _margins(logits, top))
+        margins = _apart(_margins(_logits(model, found), top), _margins(logits, top))
+        apart = np.where(np.isfinite(margins), margins, apart)
     return float(apart.max(initial=0))
 
 
 def rounding(model: Model, output: Tensor) -> np.ndarray:
     """The error of the log-odds of output rows [n, C] that float32 logits may cause: [n].
 
-    It counts only errors that the output shows: if the output is probabilities or their logarithms,
-    the logits are unknown.
+    It counts the errors that the output shows, and `Model.error`, which registration measured
+    inside the model.
     """
     if model.output == "probs":
-        return np.zeros(len(output))
-    logits = _logits(output)
+        return np.full(len(output), model.error)
+    logits = _logits(model, output)
     top = np.abs(logits).max(axis=1) if output.shape[1] == 1 else np.abs(logits.max(axis=1))
-    return ROUNDINGS * RESOLUTION * np.where(np.isfinite(top), top, 0)
+    shown = ROUNDINGS * RESOLUTION * np.where(np.isfinite(top), top, 0)
+    return np.maximum(shown, model.error)
 
 
 def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
@@ -76,24 +84,45 @@ def too_coarse(rounding: float) -> str:
     return f"float32 tells logits near {rounding / (ROUNDINGS * RESOLUTION):.1g} no better"
 
 
-def _same_margins(found: np.ndarray, expected: np.ndarray) -> bool:
+def _same_margins(
+    found: np.ndarray, expected: np.ndarray, noise: np.ndarray | float, times: float
+) -> bool:
     top = expected.argmax(axis=1)[:, None]
     ours = _margins(found, top)
     theirs = _margins(expected, top)
     size = np.where(np.isfinite(theirs), np.abs(theirs), 0)
     largest = np.maximum(np.abs(expected), np.abs(np.take_along_axis(expected, top, axis=1)))
-    noise = ROUNDINGS * RESOLUTION * np.where(np.isfinite(largest), largest, 0)
+    noise = noise + ROUNDINGS * RESOLUTION * np.where(np.isfinite(largest), largest, 0)
     gone = (np.isinf(ours) | np.isinf(theirs)) & (ours < VANISHED) & (theirs < VANISHED)
     unknown = np.isnan(found).any(axis=1) & np.isnan(expected).any(axis=1)
-    return _near(ours, theirs, TOLERANCE * np.maximum(size, SMALL) + noise, gone | unknown[:, None])
+    tolerance = times * (TOLERANCE * np.maximum(size, SMALL) + noise)
+    return _near(ours, theirs, tolerance, gone | unknown[:, None])
 
 
-def _logits(output: Tensor) -> np.ndarray:
-    """Output rows [n, C] in double; a single column, the log-odds of class 1, becomes two columns."""
+def _logits(model: Model, output: Tensor) -> np.ndarray:
+    """Output rows [n, C] as logits in double; a single column becomes those of two classes."""
+    if model.output == "probs" or model.output == "log_probs" and output.shape[1] == 1:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(model.probabilities(output.detach()).cpu().numpy())
     values = output.detach().cpu().double().numpy()
     return (
         np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
     )
+
+
+def _probability_noise(model: Model, p: np.ndarray) -> np.ndarray | float:
+    """The error of the logarithms of probabilities [n, C] that float32 probabilities cause.
+
+    A small probability has the relative precision of float32, except where it is 1 minus the
+    single column.
+    """
+    if model.output == "logits":
+        return 0.0
+    if model.full.shape[1] > 1:
+        return np.where(p < DENORMAL, np.inf, 0.0) if model.output == "probs" else 0.0
+    less = np.maximum(np.minimum(p[:, :1], p[:, 1:]), 1e-300)
+    one_minus = np.where(p[:, 1:] > 0.5, RESOLUTION / less, 0)
+    return np.where(one_minus > 0.1, np.inf, ROUNDINGS * one_minus)
 
 
 def _margins(logits: np.ndarray, top: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ It is slow, because every copy repeats the features and the first linear map. Th
 measured against it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,19 +116,34 @@ def _join(parts: tuple[Any, ...]) -> Any:
 
 
 class Pooled(Disjoint):
-    """Runs a graph classifier on many edge-dropped graphs at once; fields are `WholeGraph`s."""
+    """Runs a graph classifier on many edge-dropped graphs at once; fields are `WholeGraph`s.
+
+    A model that a batch confuses (`Model.alone`) gets one graph at a time.
+    """
 
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
-        parts = []
-        sizes = [len(batch.bits) for batch in batches]
-        for batch in batches:
-            kept = torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
-            parts += [_cut_out(batch.field, kept), _cut_out(batch.field, ~kept, all_nodes=True)]
+        sizes = np.repeat([len(batch.bits) for batch in batches], 2).tolist()
         with torch.inference_mode():
-            out = self.model(*_side_by_side(parts, np.repeat(sizes, 2))).float()
-        outputs = out.split(np.repeat(sizes, 2).tolist())
+            if self.model.alone:
+                outputs = [self._one_by_one(*half) for half in _halves(batches)]
+            else:
+                parts = [_cut_out(*half) for half in _halves(batches)]
+                outputs = list(self.model(*_side_by_side(parts, sizes)).float().split(sizes))
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
+
+    def _one_by_one(self, field: LoadedField, kept: Tensor, all_nodes: bool) -> Tensor:
+        graphs = (_cut_out(field, row[None], all_nodes) for row in kept)
+        rows = [self.model(*graph).float() for graph in graphs]
+        return torch.cat(rows) if rows else kept.new_zeros((0, self.model.full.shape[1])).float()
+
+
+def _halves(batches: Sequence[CandidateBatch]) -> Iterator[tuple[LoadedField, Tensor, bool]]:
+    """For each batch G_s, then G \\ G_s: the field, the units kept [n, U], whether all nodes stay."""
+    for batch in batches:
+        kept = torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
+        yield batch.field, kept, False
+        yield batch.field, ~kept, True
 
 
 def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Inputs:
@@ -151,7 +166,7 @@ def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Input
     return field.x[node], edge_index, weight, attr, batch
 
 
-def _side_by_side(parts: Sequence[Inputs], sizes: np.ndarray) -> Inputs:
+def _side_by_side(parts: Sequence[Inputs], sizes: Sequence[int]) -> Inputs:
     """Several batches as one; nodes and graphs are renumbered."""
     nodes = np.cumsum([0, *(len(x) for x, *_ in parts)]).tolist()
     graphs = np.cumsum([0, *sizes]).tolist()

@@ -1,158 +1,102 @@
 """Finds by experiment, at registration, how many hops a model sees and how much context it needs.
 
 The depth L is found by structure, not by equal values, because a saturated softmax hides a wrong
-field. One node gets poisoned features (NaN, and large noise for models that filter NaN); the
-farthest node whose output moves is L hops away. The halo is the smallest one for which the target's
-output on the field equals its output on the full graph, intact and with random units removed;
-`agreement.py` decides when two outputs are equal.
+field (`depth.py`). The halo is the smallest one for which the target's output on the field equals
+its output on the full graph, intact and with random units removed; `agreement.py` decides when two
+outputs are equal, and `precision.py` looks behind outputs that hide their logits.
 """
 
-import copy
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sxq.errors import ModelError, ModelNotLocal
-from sxq.graph import Field, Graph, GraphSet, extract
+from sxq.errors import ModelNotLocal
+from sxq.graph import Field, Graph, extract
 from sxq.inference import CandidateBatch
-from sxq.inference.agreement import agree, difference, rounding
+from sxq.inference.agreement import agree, difference
+from sxq.inference.causes import AGAINST, against_edges, mixing_cause, watch
+from sxq.inference.depth import Depth, NotProbed, distances, find_depth, require_repeatable
 from sxq.inference.disjoint import Disjoint
-from sxq.models.borrow import Model, batch_tensors, blaming, forward_full
+from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
+from sxq.inference.probes import changed
+from sxq.models.borrow import Model, blaming, forward_full
 
-POISONED = 3  # nodes poisoned; each costs two full-graph forwards
-DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched
-STARTS = 64  # start nodes of that search, which looks behind them; each is one walk over the graph
 TARGETS = 4  # fields compared with the full graph
 REMOVALS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
-# Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
-COARSE = 1e-4
+FAINT = 1e-3  # times the features, for models whose output is saturated on the graph
 
 
 def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     """The model with `hops` (given, or found) and the smallest sufficient `halo`.
 
-    Raises ModelNotLocal.
+    It also gets the `error` of its log-odds, and `depth`, a remark on how the hops were found.
+    Raises ModelError or ModelNotLocal.
     """
     rng = np.random.default_rng(0)
-    close = _in_double_if_coarse(model, graph)
-    hops = find_hops(close, graph, rng) if layers is None else layers
+    require_repeatable(model, graph)
+    double = in_double(model, graph)
+    model = replace(model, error=measured_error(model, double, graph))
+    close = unsaturated(model, double, graph)
+    hops, remark = _hops(close, double, graph, layers, rng)
+    model = replace(model, hops=hops, depth=remark, shallow=layers is not None and remark != "")
     cases = [_Case(close, graph, target, hops, rng) for target in _targets(graph, rng)]
+    if hides_logits(model) and cases and not any(case.tells() for case in cases):
+        faint = changed(graph, x=graph.x * np.float32(FAINT))
+        cases += [_Case(close, faint, target, hops, rng) for target in _targets(graph, rng)]
+        if not any(case.tells() for case in cases):
+            remark = f"{remark}; " if remark else ""
+            remark += f"all probabilities are 0 or 1: {WIDEST} rings of context, to be safe"
+            return replace(model, halo=WIDEST, depth=remark)
     for halo in range(WIDEST + 1):
         cases_left = [case for case in cases if not case.agrees(halo)]
         if not cases_left:
-            return replace(model, hops=hops, halo=halo)
-    raise ModelNotLocal(
-        f"with {hops} hops and {WIDEST} rings of context the output of node {graph.key(cases_left[0].target)!r} still "
-        f"differs from the full graph's by {cases_left[0].difference(WIDEST):.2g}; a model is explained by the "
-        f"receptive field of its target, so layers that mix all nodes (graph-wide normalisation, pooling) cannot be"
+            return replace(model, halo=halo)
+    raise _not_local(close, graph, hops, cases_left[0])
+
+
+def _hops(
+    model: Model, double: Model | None, graph: Graph, layers: int | None, rng: np.random.Generator
+) -> tuple[int, str]:
+    """The depth, and a remark on it; a given depth is compared with the one found."""
+    if layers is None:
+        found = find_depth(model, graph, rng, double)
+        return found.hops, str(found)
+    try:
+        found = find_depth(model, graph, np.random.default_rng(0), double)
+    except NotProbed:
+        return layers, ""
+    except ModelNotLocal as error:
+        return layers, f"layers = {layers} was given; {error}"
+    return layers, _remark(found, layers)
+
+
+def _remark(found: Depth, layers: int) -> str:
+    if found.hops <= layers:
+        return ""
+    return (
+        f"layers = {layers} was given, but the model looks {found.hops} hops deep: edges beyond "
+        f"{layers} hops are context, in no candidate"
     )
 
 
-def _in_double_if_coarse(model: Model, graph: Graph) -> Model:
-    """The model in double if its logits are so large that float32 would hide differences.
-
-    Otherwise, or if it does not run in double, the model itself.
-    """
-    if np.median(rounding(model, model.full)) <= COARSE:
-        return model
-    close = replace(model, module=_InDouble(model.module))
-    try:
-        return replace(close, full=forward_full(close, graph))
-    except ModelError:
-        return model
-
-
-class _InDouble(nn.Module):
-    """Runs a model in double; subtracts each row's largest logit before the rows are rounded."""
-
-    def __init__(self, module: nn.Module):
-        super().__init__()
-        self.module = copy.deepcopy(module).double()
-
-    def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor) -> Tensor:
-        given = {name: value.double() for name, value in given.items()}
-        logits = self.module(x.double(), edge_index, **given)
-        return logits if logits.shape[1] == 1 else logits - logits.amax(dim=1, keepdim=True)
-
-
-def require_alone(model: Model, graphs: GraphSet) -> Model:
-    """The graph classifier, if graphs alone get the same output as in a batch; or ModelNotLocal."""
-    for number in np.random.default_rng(0).choice(
-        len(graphs), min(TARGETS, len(graphs)), replace=False
-    ):
-        with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
-            alone = model(*batch_tensors(graphs, np.array([number]), model.device)).float().cpu()
-        if alone.shape != (1, model.full.shape[1]) or not agree(model, alone, model.full[[number]]):
-            raise ModelNotLocal(
-                f"graph {graphs.key(number)!r} alone gets another output than in a batch; a graph must "
-                f"be judged without looking at the others (normalisation over the batch?)"
-            )
-    return model
-
-
-def find_hops(model: Model, graph: Graph, rng: np.random.Generator) -> int:
-    """The deepest hop whose features reach an output: 0 for a model that ignores the edges."""
-    clean = model.full
-    deepest = 0
-    for source in _far_nodes(graph, rng):
-        distance = _distances(graph, source)
-        for poison in (np.nan, 1e3):
-            x = graph.x.copy()
-            x[source] = poison * (1 + rng.random(graph.num_features))
-            poisoned = forward_full(model, _with_features(graph, x))
-            moved = ((poisoned != clean) & ~(poisoned.isnan() & clean.isnan())).any(dim=1).numpy()
-            if (moved & (distance < 0)).any():
-                raise ModelNotLocal(
-                    f"changing the features of node {source} moves the output of nodes that no path "
-                    f"reaches: the model mixes all nodes (graph-wide normalisation or pooling?)"
-                )
-            deepest = max(deepest, int(distance[moved].max(initial=0)))
-    return deepest
-
-
-def _with_features(graph: Graph, x: np.ndarray) -> Graph:
-    """The same graph with other features, which may be NaN: for experiments only."""
-    poisoned = object.__new__(Graph)
-    poisoned.__dict__.update(graph.__dict__, x=x)
-    return poisoned
-
-
-def _far_nodes(graph: Graph, rng: np.random.Generator) -> list[int]:
-    """Source nodes with the longest paths ahead of them that the graph offers."""
-    tails = np.unique(graph.edge_index[0])
-    if not len(tails):
-        return []
-    starts = rng.choice(tails, size=min(POISONED, len(tails)), replace=False)
-    found = [_farthest_tail(graph, int(start)) for start in starts]
-    # In a sparse directed graph most starts have no node behind them.
-    if max(length for length, _ in found) < DEEP:
-        others = np.random.default_rng(1).permutation(tails)[:STARTS]
-        found.append(max(_farthest_tail(graph, int(start)) for start in others))
-    return sorted({node for _, node in found} | {int(starts[0])})
-
-
-def _farthest_tail(graph: Graph, start: int) -> tuple[int, int]:
-    """(distance, node) of the node farthest *behind* `start`: its messages go the longest way."""
-    distance = _distances(graph, start, graph.edge_index[::-1])
-    return int(distance.max()), int(distance.argmax())
-
-
-def _distances(graph: Graph, source: int, edge_index: np.ndarray | None = None) -> np.ndarray:
-    """Hops from `source` along the edges to every node, as [N]; -1 where there is no path."""
-    tail, head = graph.edge_index if edge_index is None else edge_index
-    distance = np.full(graph.num_nodes, -1)
-    distance[source] = 0
-    hop = 0
-    while True:
-        hop += 1
-        reached = head[(distance[tail] == hop - 1)]
-        reached = reached[distance[reached] < 0]
-        if not len(reached):
-            return distance
-        distance[reached] = hop
+def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNotLocal:
+    target = case.target
+    reaching = distances(graph, [target], graph.edge_index[::-1]) >= 0
+    if against_edges(model, graph, target, reaching):
+        cause = AGAINST
+    else:
+        cause = (
+            "a model is explained by the receptive field of its target, so layers that mix all "
+            f"nodes cannot be ({mixing_cause(model, watch(model, graph))})"
+        )
+    return ModelNotLocal(
+        f"with {hops} hops and {WIDEST} rings of context the output of node "
+        f"{graph.key(target)!r} still differs from the full graph's by "
+        f"{case.difference(WIDEST):.2g}; {cause}"
+    )
 
 
 def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
@@ -183,6 +127,11 @@ class _Case:
                 for side in zip(*halves)
             ]
         )
+
+    def tells(self) -> bool:
+        """Whether any output could differ: a class that is neither certain nor impossible."""
+        p = self.model.probabilities(self.expected.flatten(0, -2)).numpy()
+        return bool(((p > 0) & (p < 1)).any())
 
     def agrees(self, halo: int) -> bool:
         return agree(self.model, *self._outputs(halo))

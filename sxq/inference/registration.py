@@ -12,10 +12,12 @@ from torch import nn
 
 from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose
-from sxq.inference.locality import locate, require_alone
+from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
+from sxq.inference.locality import locate
 from sxq.models.borrow import Model, borrow, choose_device
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
+MORE_FACTS = ("error", "alone", "depth", "shallow")  # which files of older versions lack
 
 
 def register(
@@ -36,15 +38,22 @@ def register(
 def attach(
     module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
 ) -> Model:
-    """Borrow a model again with the FACTS and the output that were found at its registration."""
+    """Borrow a model again with the facts and the output that were found at its registration."""
     model = borrow(module, graph, found["output"], choose_device(device))
-    return replace(model, **{name: found[name] for name in FACTS})
+    known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
+    model = replace(model, **known)
+    return one_by_one(model, graph) if isinstance(graph, GraphSet) and model.alone else model
 
 
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
     own = borrow(model.module, graph, model.output, model.device)
-    return _examined(own, graph, model.hops)
+    return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
+
+
+def more_facts(model: Model) -> dict[str, Any]:
+    """The MORE_FACTS of a model that say something."""
+    return {name: value for name in MORE_FACTS if (value := getattr(model, name))}
 
 
 def _examined(model: Model, graph: Graph | GraphSet, layers: int | None) -> Model:
@@ -54,4 +63,6 @@ def _examined(model: Model, graph: Graph | GraphSet, layers: int | None) -> Mode
     else:
         model = locate(model, graph, layers)
     backend, reason = choose(model, graph)
+    if model.alone and backend == "disjoint":
+        reason = f"{reason}; {ONE_BY_ONE}"
     return replace(model, backend=backend, reason=reason)

@@ -189,7 +189,6 @@ class _Statements(Transformer):
 
     plan_explain = ast.PlanExplain
     profile_explain = ast.ProfileExplain
-    audit = ast.Audit
     file = ast.FileSource
     dataset = ast.DatasetSource
     queries = ast.QuerySource
@@ -219,10 +218,13 @@ class _Statements(Transformer):
     def drop(self, kind, if_exists, name):
         return ast.Drop(kind, name, bool(if_exists))
 
+    def audit(self, structure, query_id):
+        return ast.Audit(bool(structure), query_id)
+
     def or_replace(self):
         return True
 
-    if_exists = or_replace
+    if_exists = structure = or_replace
 
     def lower(self, word):
         return word.lower()

@@ -87,8 +87,9 @@ class ProfileExplain:
 
 @dataclass(frozen=True)
 class Audit:
-    """AUDIT [QUERY id]: re-measure stored explanations by plain full-graph forwards; None means all."""
+    """AUDIT [STRUCTURE] [QUERY id]: check stored answers, and measure them again; None means all."""
 
+    structure: bool = False  # only what needs no model
     query_id: Any = None
 
 

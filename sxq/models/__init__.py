@@ -19,7 +19,7 @@ from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
 from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
 from sxq.models.training import Trained, accuracies, train
-from sxq.models.weights import content_hash, load_weights, to_bytes
+from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "load_dataset",
     "load_graphs",
     "load_weights",
+    "restore",
     "spec_from_options",
     "to_bytes",
     "train",

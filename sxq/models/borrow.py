@@ -48,6 +48,10 @@ class Model:
     halo: int = 0
     backend: str = "disjoint"
     reason: str = ""  # the reason for this backend
+    error: float = 0.0  # of log-odds: what float32 loses inside the model, where it is not small
+    alone: bool = False  # whether it runs one graph at a time, as a batch changes its output
+    depth: str = ""  # a remark on `hops`, where features alone do not tell them
+    shallow: bool = False  # whether the user gave fewer layers than the model was found to have
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
     # Backends by name: tracing takes time.
@@ -266,7 +270,7 @@ def _check(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
         raise ModelOutputError(
             f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "
-            f"one row for each {each}"
+            f"one row for each {each}{', even of one class; is it squeezed?' * (full.ndim == 1)}"
         )
     if not _tells(full, model.output):
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")

@@ -5,17 +5,20 @@ not fit, with the options of CREATE MODEL that the weights suggest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sxq.errors import DataError, ModelError
-from sxq.models.architectures import ArchitectureSpec
+from sxq.graph.npz_files import require_file
+from sxq.models.architectures import ArchitectureSpec, build
 
 SHOWN = 3  # differences listed before "and n more"
 # Of a layer, by architecture: the name that marks it, the first matrix, the bias of the output.
@@ -33,19 +36,57 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     Raises DataError for a file that is not safetensors, and ModelError for weights that do not fit;
     the module is unchanged then.
     """
-    state = _read(source)
-    differences = _differences(module.state_dict(), state)
+    declared = _shapes(source)
+    differences = _differences(module.state_dict(), declared)
     if differences:
         spec: Any = module.spec
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise ModelError(
             f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
-            f"{_hint(spec, state)}"
+            f"{_hint(spec, declared)}"
         )
+    state = _read(source)  # now that its size is known to be the module's
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
     module.load_state_dict(state)
+
+
+def restore(options: Mapping[str, Any], weights: bytes) -> nn.Module:
+    """The module of a stored architecture, given the fields of its spec and its weights.
+
+    Raises ModelError, DataError, InvalidValue or UnknownName if they do not fit, before memory is
+    taken for sizes that no weight has.
+    """
+    try:
+        spec = ArchitectureSpec(**options)
+    except TypeError as error:
+        raise ModelError(f"an architecture is described by its options: {error}") from error
+    require_fit(lambda: build(spec), weights, {"layers": spec.layers})
+    module = build(spec)
+    load_weights(module, weights)
+    return module
+
+
+def require_fit(make: Callable[[], nn.Module], weights: bytes, counts: Mapping[str, Any]) -> None:
+    """Raise ModelError unless the module that `make` would build has the names and shapes of weights.
+
+    counts  by name, the numbers of parts that each have weights of their own
+    """
+    state = _read(weights)
+    for name, count in counts.items():
+        if type(count) is not int or not 1 <= count <= len(state):
+            raise ModelError(
+                f"{name} is {str(count)[:80]}, expected a whole number from 1 to {len(state)}:"
+                " each has weights"
+            )
+    try:
+        with torch.device("meta"):  # sizes without memory
+            module = make()
+    except Exception as error:
+        raise ModelError(f"nothing can be built: {type(error).__name__}: {error}") from error
+    if differences := _differences(module.state_dict(), state):
+        raise ModelError(f"the weights do not fit: {'; '.join(differences[:SHOWN])}")
 
 
 def to_bytes(module: nn.Module) -> bytes:
@@ -83,19 +124,47 @@ def _raw_bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
+def _shapes(source: str | Path | bytes) -> dict[str, Tensor]:
+    """The tensors of a source without their values, which take no memory."""
+    if isinstance(source, bytes):
+        return _read(source)
+    path = Path(source)
+    require_file(path)
+    with _reading(path), safetensors.safe_open(path, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in list(file.keys())}
+        return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
 def _read(source: str | Path | bytes) -> dict[str, Tensor]:
+    with _reading(source):
+        if isinstance(source, bytes):
+            return safetensors.torch.load(source)
+        return safetensors.torch.load_file(source)
+
+
+@contextmanager
+def _reading(source: str | Path | bytes) -> Iterator[None]:
+    """Raise DataError, which names the source, for what is no safetensors file."""
     where = "the stored weights" if isinstance(source, bytes) else str(source)
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        return safetensors.torch.load(content)
+        yield
     except OSError as error:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        pickled = content[:2] in (b"PK", b"\x80\x02")
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
         advice = (
             "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
         )
-        raise DataError(f"{where}: no safetensors file; {advice if pickled else error}") from None
+        said = advice if _is_pickled(source) else error
+        raise DataError(f"{where}: no safetensors file; {said}") from None
+
+
+def _is_pickled(source: str | Path | bytes) -> bool:
+    """Whether a file begins as torch.save writes it; it is not read further."""
+    if isinstance(source, bytes):
+        return False
+    with suppress(OSError), Path(source).open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
+    return False
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -6,7 +6,6 @@ JSON      the statement, the report of every target, every member with its edges
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
 from sxq.pictures.networks import write_graphml
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.files import replacing
 from sxq.values.result import Result
+from sxq.values.table import csv_line, json_text
 
 REPORTED = (  # what JSON says of a target
     "target",
@@ -45,9 +46,11 @@ def export(result: Result, path: str) -> None:
             "(for Parquet: COPY (SELECT ...) TO 'file.parquet')"
         )
     try:
-        WRITERS[suffix](result, path)
-    except OSError as error:
-        raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+        with replacing(path) as file:
+            WRITERS[suffix](result, file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot write {str(path)!r}: {reason}") from None
 
 
 def content(result: Result) -> dict[str, Any]:
@@ -63,6 +66,7 @@ def content(result: Result) -> dict[str, Any]:
 
 def _target(report: TargetReport) -> dict[str, Any]:
     reported = {name: getattr(report, name) for name in REPORTED}
+    reported["target"] = _key(report.target)
     return reported | {"explanations": [_member(e) for e in report.explanations]}
 
 
@@ -74,24 +78,40 @@ def _member(e: Explanation) -> dict[str, Any]:
         "counterfactual": e.counterfactual,
         "generator": e.generator,
         "dominance": e.dominance,
-        "raw": _finite(e.raw),
-        "scores": _finite(e.scores),
-        "edges": e.edges,
+        "raw": dict(e.raw),
+        "scores": dict(e.scores),
+        "edges": [(_key(u), _key(v)) for u, v in e.edges],
     }
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Values as JSON may hold them: null stands for what is not finite."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _json(result: Result, path: Path) -> None:
+    text = json.dumps(
+        _valid(content(result)), ensure_ascii=False, indent=1, default=written, allow_nan=False
+    )
+    path.write_text(json_text(text), encoding="utf-8")
 
 
-def _json(result: Result, path: str) -> None:
-    text = json.dumps(content(result), ensure_ascii=False, indent=1, default=written)
-    Path(path).write_text(text, encoding="utf-8")
+def _valid(value: Any) -> Any:
+    """A value that JSON can hold; null stands for a number that is not finite."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _valid(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_valid(item) for item in value]
+    return value
 
 
-WRITERS = {
-    ".graphml": write_graphml,
-    ".json": _json,
-    ".csv": lambda result, path: result.df().to_csv(path, index=False),
-}
+def _key(key: Any) -> Any:
+    """A key for JSON; one that is infinite is text."""
+    return str(key) if isinstance(key, float) and not math.isfinite(key) else key
+
+
+def _csv(result: Result, path: Path) -> None:
+    lines = map(csv_line, [result.columns, *result.rows])
+    text = "".join(f"{line}\n" for line in lines)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+WRITERS = {".graphml": write_graphml, ".json": _json, ".csv": _csv}

@@ -4,17 +4,22 @@ The only file that knows networkx. It imports it when first needed: that takes l
 database.
 """
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sxq.graph.keys import written
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
 
 if TYPE_CHECKING:
     import networkx
+
+_NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # \r would become \n
 
 
 def library() -> ModuleType:
@@ -60,9 +65,30 @@ def union(result: Result) -> "networkx.DiGraph":
     return whole
 
 
-def write_graphml(result: Result, path: str) -> None:
+def write_graphml(result: Result, path: Path) -> None:
     """Write the union of all members as GraphML."""
-    library().write_graphml(union(result), path)
+    whole = union(result)
+    for _, _, facts in whole.edges(data=True):
+        facts["members"] = _for_xml(facts["members"])
+    library().write_graphml(library().relabel_nodes(whole, _names_for_xml(whole)), path)
+
+
+def _names_for_xml(whole: "networkx.DiGraph") -> dict[Any, str]:
+    """A name for every node that XML can hold; two nodes never share one."""
+    names: dict[Any, str] = {}
+    taken: set[str] = set()
+    for node in whole:
+        name = _for_xml(str(written(node)))
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        names[node] = name
+    return names
+
+
+def _for_xml(text: str) -> str:
+    """Text that XML can hold: any other sign is spelled out."""
+    return _NO_XML.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def parts(n: int, edges: Iterable[tuple[int, int]]) -> list[tuple[np.ndarray, list]]:

@@ -16,6 +16,7 @@ from sxq.errors import DataError
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.files import write_text
 from sxq.values.result import Result
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ def to_html(result: Result, path: str | None = None) -> str:
     text = page(result)
     if path is not None:
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            write_text(path, text)
         except OSError as error:
             raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
     return text

@@ -5,12 +5,14 @@ first needed. Figures are made without pyplot: it would need a window system and
 """
 
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
 from sxq.pictures import colours
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.files import replacing
 from sxq.values.result import Result
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def _figure(width: float, height: float):
 def _saved(figure, path: str | None):
     if path is not None:
         try:
-            figure.savefig(path)
+            named = Path(path) if Path(path).suffix else Path(f"{path}.png")
+            with replacing(named) as file:
+                figure.savefig(file)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot write {path!r}: {error}") from None
     return figure

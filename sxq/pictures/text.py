@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sxq.values.explanation import Explanation
+from sxq.values.table import printable
 
 MOST = 40  # edges; a larger drawing cannot be read
 
@@ -42,7 +43,9 @@ def drawing(explanation: Explanation) -> str:
     lines = [names(root)]
     _branches(root, "", children=children, edges=edges, names=names, lines=lines)
     tree = {frozenset((node, parents[node])) for node in order[1:]}
-    lines += [f"    {u} {_arrow(u, v, edges)} {v}" for u, v in _closing(edges, tree)]
+    lines += [
+        f"    {_written(u)} {_arrow(u, v, edges)} {_written(v)}" for u, v in _closing(edges, tree)
+    ]
     return "\n".join(lines)
 
 
@@ -87,6 +90,12 @@ def _names(explanation: Explanation) -> Callable[[Any], str]:
     """How a node is written: its key, and its class where it has one."""
     graph = explanation.graph
     if graph is None or graph.y is None:
-        return str
+        return _written
     label = {graph.key(p): int(graph.y[p]) for p in explanation.nodes.tolist()}
-    return lambda key: f"{key} · class {label[key]}" if label.get(key, -1) >= 0 else str(key)
+    return lambda key: (
+        f"{_written(key)} · class {label[key]}" if label.get(key, -1) >= 0 else _written(key)
+    )
+
+
+def _written(key: Any) -> str:
+    return printable(str(key)).replace("\n", "\\n")

@@ -22,6 +22,7 @@ class ModelInfo:
     halo: int  # rings of context
     backend: str  # the inference backend chosen
     reason: str  # why
+    depth: str = ""  # a remark on how the hops were found
 
 
 class GeneratorInfo(Protocol):

@@ -33,6 +33,7 @@ class FieldScan:
     # candidate units of each field; of the first ones only, if time was up while planning
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
+    depth: str = ""  # a remark on the hops
 
     def line(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
@@ -50,7 +51,8 @@ class FieldScan:
             fields = f"{len(self.targets)} {self.kind}s: {low} / {mid} / {high} (least / median / most{some})"
         if self.kind == "graph":
             return f"graphs {self.graph}; whole graphs; {unit} of {fields}"
-        return f"graph {self.graph}; {self.hops} hops + {self.halo} halo; {unit} of {fields}"
+        depth = f" ({self.depth})" if self.depth else ""
+        return f"graph {self.graph}; {self.hops} hops + {self.halo} halo{depth}; {unit} of {fields}"
 
 
 @dataclass(frozen=True)

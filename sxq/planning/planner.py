@@ -126,6 +126,7 @@ def _scan(
         positions=positions,
         sizes=tuple(sizes),
         kind=kind,
+        depth=model.depth if kind == "node" else "",
     )
 
 

@@ -20,6 +20,7 @@ the lattice.
     hypervolume.py  the volume under a set of points, and the volume that one more point would add
     lattice.py      the state of one target that ties these together
     indicators.py   the quality of an answer: the papers' indicators, stability, agreement with the truth
+    patterns.py     the patterns that recur in the explanations of a class
     ratios.py       how many units a share of a field is
 """
 

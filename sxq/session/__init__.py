@@ -1,6 +1,7 @@
 """The state of a connection, and one module for each kind of statement, named by its verb.
 
 context             `Session`: store, registry, settings, lock, stop flag, report, last result
+rights              what a connection may do: untrusted, read-only
 registry            `Registry`: graphs, models, measures and learned attributors, by name
 registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
@@ -9,6 +10,7 @@ explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
+structure           the checks of AUDIT that need no model
 sql                 statements of DuckDB
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now

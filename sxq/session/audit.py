@@ -1,36 +1,163 @@
-"""AUDIT: measure stored explanations again, on the graph and the model that they were found with."""
+"""AUDIT: check that stored answers are whole, and measure them again on their graph and model.
 
+AUDIT STRUCTURE does all that needs no model. Damage is reported in the rows, never raised: a row for each
+explanation, and one for each finding about a target, a query or the file.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
+from sxq.errors import Error, ModelChanged, ModelDetached
 from sxq.language import statements as st
 from sxq.session import engine
 from sxq.session.context import Session
-from sxq.values.result import Table
+from sxq.session.structure import check_structure, identity, read_answers
+from sxq.storage import Broken, StoredExplanation, StoredQuery
+from sxq.values.result import AuditResult
 
-COLUMNS = ("query_id", "target", "rank", "explanation_id", "difference", "verdict")
+NOT_MEASURED = "not measured"
 
 
-def audit(session: Session, statement: st.Audit) -> Table:
-    """One row for each explanation of a query, or of all: the largest difference, and a verdict.
+@dataclass(frozen=True)
+class Measured:
+    """An explanation that was measured again, and found exact or not."""
+
+    difference: float | None
+    verdict: str
+
+
+def audit(session: Session, statement: st.Audit) -> AuditResult:
+    """A verdict on each explanation of a query, or of all, and what else is wrong.
 
     Raises InvalidValue if there is no such query, ModelDetached if the code of a model is missing.
     """
+    store = session.store
+    queries = store.stored_queries(statement.query_id)
+    broken = store.broken(statement.query_id)
+    members = {
+        query_id: list(own)
+        for query_id, own in groupby(
+            store.stored_explanations(statement.query_id), key=lambda e: e.query_id
+        )
+    }
+    rows: list[tuple] = []
+    for query in queries:
+        own = members.pop(query.query_id, [])
+        rows += _audit_query(session, query, own, broken, statement.structure)
+        if session.should_stop():
+            break
+    else:
+        for query_id, orphans in members.items():  # of queries that were deleted
+            found = [one for one in broken if one.query_id == query_id]
+            rows += _rows(query_id, orphans, found, {})
+        gone = {one.query_id for one in broken} - {query.query_id for query in queries}
+        gone -= {*members, None}
+        rows += [_row(one) for one in broken if one.query_id is None or one.query_id in gone]
+    return AuditResult(
+        rows,
+        queries=len(queries),
+        targets=sum(len(query.targets) for query in queries),
+        structure_only=statement.structure,
+        stopped=session.should_stop(),
+    )
+
+
+def _audit_query(
+    session: Session,
+    query: StoredQuery,
+    members: list[StoredExplanation],
+    broken: Iterable[Broken],
+    structure_only: bool,
+) -> list[tuple]:
+    """The rows of one query."""
+    found = [one for one in broken if one.query_id == query.query_id]
+    graph = None
+    if not any("graph_id" in one.words for one in found):
+        try:
+            graph = session.registry.graphs.reloaded(query.graph_id)
+        except Error as error:
+            found.append(Broken(query.query_id, None, None, f"the graph cannot be read: {error}"))
+    kept = session.store.explanatory_candidates(query.query_id)
+    answers, lacking = read_answers(query, members, graph, kept)
+    found += [*lacking, *check_structure(answers)]
+    if structure_only:
+        return _rows(query.query_id, members, found, {})
+    measured = {e.explanation_id: Measured(None, NOT_MEASURED) for e in members}
+    if graph is not None:
+        try:
+            for result in _measure(session, query, members, graph, answers.directed):
+                if isinstance(result, Broken):
+                    found.append(result)
+                else:
+                    measured |= result
+        except (ModelDetached, ModelChanged) as error:
+            error.add_note("AUDIT STRUCTURE checks everything that needs no model")
+            raise
+        except Error as error:
+            found.append(Broken(query.query_id, None, None, f"not measured: {error}"))
+    return _rows(query.query_id, members, found, measured)
+
+
+def _measure(
+    session: Session,
+    query: StoredQuery,
+    members: list[StoredExplanation],
+    graph: Any,
+    directed: bool | None,
+) -> Iterator[Broken | dict[int, Measured]]:
+    """What measuring shows: findings about targets, and the result for each explanation by its id."""
+    model = session.registry.models.stored(query.model_id, query.graph_id, graph)
+    auditor = engine.execution().Auditor(graph, model, directed)
+    by_target: dict[Any, list[StoredExplanation]] = {}
+    for member in members:
+        by_target.setdefault(identity(member.target), []).append(member)
+    for target in query.targets:
+        own = by_target.get(identity(target.target), [])
+        try:
+            for words in auditor.target(target.target, target.columns):
+                yield Broken(query.query_id, target.target, None, words)
+            for member in own:
+                if session.should_stop():
+                    return
+                finding = auditor.explanation(_for_audit(member))
+                yield {member.explanation_id: Measured(finding.difference, finding.verdict)}
+        except ModelDetached:
+            raise
+        except Error as error:
+            yield Broken(query.query_id, target.target, None, f"not measured: {error}")
+
+
+def _rows(
+    query_id: int,
+    members: Iterable[StoredExplanation],
+    found: Iterable[Broken],
+    measured: dict[int, Measured],
+) -> list[tuple]:
+    """Findings about the query and its targets, then a row for each explanation."""
+    own: dict[int | None, list[str]] = {}
     rows = []
-    stored = session.store.stored_explanations(statement.query_id)
-    for (model_id, graph_id), alike in groupby(stored, key=lambda e: (e.model_id, e.graph_id)):
-        group = list(alike)
-        graph, model = session.registry.models.stored(model_id, graph_id)
-        findings = engine.execution().audit(graph, model, (_for_audit(e) for e in group))
-        for e, found in zip(group, findings):
-            facts = e.query_id, e.target, e.rank, e.explanation_id
-            rows.append((*facts, found.difference, found.verdict))
-            if session.should_stop():
-                break
-    return Table(COLUMNS, rows)
+    for one in found:
+        if one.explanation_id is None:
+            rows.append(_row(one))
+        else:
+            own.setdefault(one.explanation_id, []).append(one.words)
+    for e in members:
+        result = measured.get(e.explanation_id, Measured(None, "ok"))
+        words = own.get(e.explanation_id, [])
+        wrong = [*([] if result.verdict.startswith("ok") else [result.verdict]), *words]
+        verdict = "; ".join(dict.fromkeys(wrong)) or result.verdict
+        rows.append((query_id, e.target, e.rank, e.explanation_id, result.difference, verdict))
+    return rows
 
 
-def _for_audit(e):
-    """A stored explanation as `execution.audit` takes it."""
+def _row(one: Broken) -> tuple:
+    return one.query_id, one.target, None, one.explanation_id, None, one.words
+
+
+def _for_audit(e: StoredExplanation):
+    """A stored explanation as `execution` takes it."""
     return engine.execution().Stored(
         target=e.target,
         edges=e.edges,
@@ -38,7 +165,4 @@ def _for_audit(e):
         factual=e.factual,
         counterfactual=e.counterfactual,
         tie=e.tie,
-        directed=e.settings["edges_directed"],
-        field_size=e.field_size,
-        columns=e.columns,
     )

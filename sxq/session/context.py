@@ -9,7 +9,7 @@ from typing import Any
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session.lock import ConnectionLock
 from sxq.session.registry import Registry
-from sxq.storage import Store
+from sxq.storage import Access, Store
 from sxq.values.result import Result
 
 
@@ -61,12 +61,13 @@ class Session:
         path: str | None,
         read_only: bool,
         report: Callable[[Any], None] | None,
-        lock_timeout: Any,
+        access: Access | None = None,
+        lock_timeout: Any = "auto",
     ) -> "Session":
         """Open the database, with every other setting at its default; raises StoreError, InvalidValue."""
         settings = Settings()
         settings.set("sxq_lock_timeout", lock_timeout)
-        store = Store(path, read_only, settings["sxq_lock_timeout"])
+        store = Store(path, read_only, access, settings["sxq_lock_timeout"])
         return cls(
             store=store,
             settings=settings,

@@ -1,21 +1,26 @@
 """CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from typing import Any
 
-from sxq.errors import InvalidValue, NameTaken, UnknownName
+from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
 from sxq.graph.readers import add_reverse, from_tables, read_npz
 from sxq.language import arguments
 from sxq.language import statements as st
-from sxq.planning import SETTINGS
+from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
+from sxq.session.rights import require_count, require_data_set, require_setting
 from sxq.session.show import describe
 from sxq.values.result import Table
+
+# types whose values become other ones, or text, in Python: they would not join with the table they came from
+ALTERED = ("BIT", "JSON", "BIGNUM", "TIME_NS", "TIMESTAMP_NS", "GEOMETRY", "TIME WITH TIME ZONE")
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -45,7 +50,7 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     graph = session.registry.graphs.of_kind(statement.kind, statement.graph)
     spec = models.spec_from_options(statement.options, graph)
     module = models.build(spec)
-    models.load_weights(module, _text("FILE", statement.path))
+    models.load_weights(module, _file(session, statement.path))
     facts = _add_model(session, statement, module, spec, models.accuracies(module, graph))
     return _one_row(facts)
 
@@ -120,6 +125,8 @@ def drop(session: Session, statement: st.Drop) -> Table:
 
 
 def set_option(session: Session, statement: st.SetOption) -> Table:
+    parse_setting(statement.name, statement.value)
+    require_setting(session.store.access, statement.name, statement.value)
     session.settings.set(statement.name, statement.value)
     return Table([], [])
 
@@ -138,11 +145,13 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
     undirected = options.pop("undirected", False)
     match source:
         case st.FileSource(path):
-            graph = read_npz(_text("FILE", path))
+            graph = read_npz(_file(session, path), session.store.access.most_bytes)
         case st.DatasetSource(name):
-            graph = _data_set(_text("DATASET", name), options, collection=False)
+            graph = _data_set(session, _text("DATASET", name), options, collection=False)
         case st.QuerySource(nodes, edges):
-            graph = from_tables(_fetch(session, nodes), _fetch(session, edges))
+            graph = from_tables(
+                _fetch(session, nodes, "NODES", 1), _fetch(session, edges, "EDGES", 2)
+            )
     _require_used(options)
     return add_reverse(graph) if undirected else graph
 
@@ -152,30 +161,57 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
     undirected = options.pop("undirected", False)
     match source:
         case st.FileSource(path):
-            graphs = read_graphs(_text("FILE", path))
+            graphs = read_graphs(_file(session, path), session.store.access.most_bytes)
         case st.DatasetSource(name):
-            graphs = _data_set(_text("DATASET", name), options, collection=True)
+            graphs = _data_set(session, _text("DATASET", name), options, collection=True)
         case st.GraphsQuerySource():
-            queries = source.graphs, source.nodes, source.edges
-            graphs = graphs_from_tables(*(_fetch(session, query) for query in queries))
+            graphs = graphs_from_tables(
+                _fetch(session, source.graphs, "GRAPHS", 1),
+                _fetch(session, source.nodes, "NODES", 2),
+                _fetch(session, source.edges, "EDGES", 3),
+            )
     _require_used(options)
     return graphs.with_reverse() if undirected else graphs
 
 
-def _data_set(name: str, options: dict[str, Any], collection: bool) -> Any:
+def _data_set(session: Session, name: str, options: dict[str, Any], collection: bool) -> Any:
     """A generated data set, which takes its options, or one of PyG's."""
+    require_count(session.store.access, "GRAPHS", options.get("graphs"))
     made = generate(name, options.get("seed", 0), options.get("graphs"))
     if made is not None and isinstance(made, GraphSet) == collection:
         options.clear()
         return made
+    if made is None:
+        require_data_set(session.store.access, name)
     models = engine.models()
     return models.load_graphs(name) if collection else models.load_dataset(name)
 
 
-def _fetch(session: Session, query: st.Subquery):
-    """The columns and the rows of a SELECT."""
+def _fetch(session: Session, query: st.Subquery, what: str, keys: int):
+    """The columns and the rows of a SELECT, whose first `keys` columns are keys; raises GraphError."""
     table = session.store.select(query.sql, arguments(query))
+    for number, (name, kind) in enumerate(list(zip(table.columns, table.types))[:keys]):
+        plain = kind.partition("(")[0]
+        changed = plain in ALTERED or any(
+            _is_altered(plain, row[number]) for row in table.rows if row[number] is not None
+        )
+        if changed:
+            raise GraphError(
+                f"the key {name!r} of {what} is {kind}"
+                f"{'' if plain in ALTERED else ' with a value outside of what Python holds, such as infinity'}, and"
+                f" would not join with its table again; make it text by a cast ({name}::VARCHAR), and join with the"
+                " same cast"
+            )
     return table.columns, table.rows
+
+
+def _is_altered(kind: str, value: Any) -> bool:
+    """Whether a date or a time stands for another value: infinity, or a year that Python does not have."""
+    if kind == "DATE":
+        return value in (date.min, date.max) or isinstance(value, str)
+    if kind.startswith("TIMESTAMP"):
+        return value in (datetime.min, datetime.max) or isinstance(value, str)
+    return kind == "TIME" and isinstance(value, str)
 
 
 def _add_model(
@@ -227,6 +263,13 @@ def _require_used(options: dict[str, Any]) -> None:
         raise InvalidValue(
             f"{name.upper()} = {value!r} is for generated data sets, such as BA-3motif, only"
         )
+
+
+def _file(session: Session, path: Any) -> str:
+    """The path of a file that the statement may read; raises NotAllowed."""
+    named = _text("FILE", path)
+    session.store.access.require_readable(named)
+    return named
 
 
 def _text(what: str, value: Any) -> str:

@@ -17,13 +17,14 @@ from itertools import takewhile
 from typing import Any
 
 from sxq import language, planning
-from sxq.errors import DataError
+from sxq.errors import DataError, Error
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
 from sxq.session import engine
 from sxq.session.context import Session
 from sxq.session.registered_models import RegisteredModel
+from sxq.storage import NewTable
 from sxq.values.explanation import TargetReport
 from sxq.values.result import PlanText, Result
 
@@ -270,14 +271,27 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
     """Finish the query in the store, and create the table of INTO; once more after Ctrl-C."""
     clock = time.perf_counter()
     plan = running.query.plan
-    if found.query_id is not None:
-        # After a second Ctrl-C some targets have no report.
-        everything = len(found.targets) == len(plan.find(FieldScan).targets)
-        complete = found.complete and everything
-        session.store.finish_query(found.query_id, found.seconds, complete)
-    if plan.into:
-        session.store.save_into(plan.into, found.columns, found.types, found.rows)
+    into = NewTable(plan.into, found.columns, found.types, found.rows) if plan.into else None
+    try:
+        if found.query_id is not None:
+            # After a second Ctrl-C some targets have no report.
+            everything = len(found.targets) == len(plan.find(FieldScan).targets)
+            complete = found.complete and everything
+            _end_query(session, found, complete, into)
+    finally:
+        session.last = found
     running.profile.charge("Store", clock)
+
+
+def _end_query(session: Session, found: Result, complete: bool, into: NewTable | None) -> None:
+    """Mark the query as ended together with its table; where that cannot be made, without it."""
+    assert found.query_id is not None
+    try:
+        session.store.finish_query(found.query_id, found.seconds, complete, into)
+    except Error:
+        if into is not None:
+            session.store.finish_query(found.query_id, found.seconds, complete)
+        raise
 
 
 def _columns(session: Session, plan: Plan) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sxq.errors import InvalidValue, UnknownName
+from sxq.errors import Error, InvalidValue, UnknownName
 from sxq.planning.nodes import Generate, Plan
 from sxq.session import engine
-from sxq.storage import Store
+from sxq.storage import RefineRow, Store
+
+_ENTRIES = {"options": dict, "targets": int, "losses": list, "attributor": dict, "fine_tune": bool}
 
 
 class LearnedInputs:
@@ -21,10 +23,10 @@ class LearnedInputs:
 
     def models(self) -> dict[str, str]:
         """The model of each set of attributors, by name; a model replaced since then is marked."""
-        live = {row.model_id for row in self._store.models()}
+        live = set(self._store.ids()["models"].values())
         stored = {
-            row.name: row.model if row.model_id in live else f"{row.model} (replaced)"
-            for row in self._store.refines()
+            name: model if model_id in live else f"{model} (replaced)"
+            for name, (model_id, model) in self._store.refine_models().items()
         }
         return {name: model for name, (_, model) in self._refines.items()} | stored
 
@@ -95,6 +97,19 @@ class LearnedInputs:
         if name not in self._refines:
             row = self._store.load_refine(name)
             assert row is not None, "the planner knows every name of attributors"
-            self._refines[name] = engine.refine().load(row.weights, row.spec), row.model
+            require_refine(row)
+            row.require_intact()
+            try:
+                loaded = engine.refine().load(row.weights, row.spec)
+            except Error as error:
+                found = f"what builds no attributors ({error})"
+                raise row.place.wrong("spec", found, "attributors") from error
+            self._refines[name] = loaded, row.model
             self._ids[name] = row.refine_id
         return self._refines[name][0]
+
+
+def require_refine(row: RefineRow) -> None:
+    """Raise StoreError unless the spec of stored attributors is one that PRETRAIN makes."""
+    row.place.require_entries("spec", row.spec, _ENTRIES)
+    row.place.require_entries("spec.options", row.spec["options"], {"preset": str})

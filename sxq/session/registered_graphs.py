@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from sxq.errors import InvalidValue, NameTaken, UnknownName
+from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.session import engine
-from sxq.storage import Store
+from sxq.storage import CheckedRow, Store
+from sxq.storage.checked import short
 
 
 class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
@@ -42,9 +43,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     def of_kind(self, kind: str, name: str) -> Any:
         """The "graph", or the collection of "graphs", of a name; raises UnknownName, InvalidValue."""
         found = known(kind, name, self)
-        if isinstance(found, GraphSet) != (kind == "graphs"):
-            what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
-            raise InvalidValue(f"{name!r} is {what} {name}")
+        _require_kind(kind, name, "graphs" if isinstance(found, GraphSet) else "graph")
         return found
 
     def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
@@ -52,7 +51,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
 
         The same content again is a no-op. Raises NameTaken for other content without `replace`.
         """
-        if name in self and self[name].content_hash == graph.content_hash:
+        if self._hash_of(name) == graph.content_hash:
             return
         if self._store.read_only:
             if name in self and not replace:
@@ -64,6 +63,12 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
             graph_id = self._save(name, graph, replace)
         self._held[name] = graph, graph_id
         self._renewed(name)
+
+    def _hash_of(self, name: str) -> str | None:
+        """The hash of the content that a name has, in memory or in the store; None if it has none."""
+        if name in self._held:
+            return self._held[name][0].content_hash
+        return next((row.content_hash for row in self._store.graphs() if row.name == name), None)
 
     def _save(self, name: str, graph: Graph | GraphSet, replace: bool) -> int:
         save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
@@ -89,8 +94,12 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
                 del self._held[name]
 
     def drop(self, kind: str, name: str) -> None:
-        """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue."""
-        self.of_kind(kind, name)
+        """Free the name of a "graph" or of a collection of "graphs"; raises UnknownName, InvalidValue.
+
+        The graph is not loaded, so that one whose rows are damaged can be dropped, too.
+        """
+        kinds = {row.name: "graph" if row.num_graphs is None else "graphs" for row in self.rows()}
+        _require_kind(kind, name, known(kind, name, kinds))
         self._store.drop(kind, name, if_exists=True)
         self._held.pop(name, None)
         self._renewed(name)
@@ -117,10 +126,27 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         held = next((graph for graph, held in self._held.values() if held == graph_id), None)
         return held or self._loaded(graph_id)
 
+    def reloaded(self, graph_id: int) -> Graph | GraphSet:
+        """A stored graph as its rows are now; raises StoreError if they were changed, InvalidValue."""
+        return self._loaded(graph_id)
+
     def _loaded(self, graph_id: int) -> Graph | GraphSet:
-        if self._store.is_collection(graph_id):
-            return GraphSet.of(self._store.load_graphs(graph_id))
-        return Graph(**self._store.load_graph(graph_id))
+        """The stored graph; raises StoreError if its rows are not those that were stored."""
+        place = CheckedRow("graphs", "graph_id", graph_id)
+        try:
+            if self._store.is_collection(graph_id):
+                loaded: Graph | GraphSet = GraphSet.of(self._store.load_graphs(graph_id))
+            else:
+                loaded = Graph(**self._store.load_graph(graph_id))
+        except GraphError as error:
+            raise place.wrong(
+                "content_hash", f"rows that are no graph: {error}", "a graph"
+            ) from None
+        hashed = self._store.graph_hash(graph_id)
+        if loaded.content_hash != hashed:
+            found = f"nodes and edges with hash {loaded.content_hash}"
+            raise place.wrong("content_hash", found, f"hash {short(hashed)}")
+        return loaded
 
 
 def _row(name: str, graph: Graph | GraphSet) -> SimpleNamespace:
@@ -133,6 +159,13 @@ def _row(name: str, graph: Graph | GraphSet) -> SimpleNamespace:
         undirected=graph.undirected,
         num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
     )
+
+
+def _require_kind(kind: str, name: str, found: str) -> None:
+    """Raise InvalidValue if a "graph" was asked for and a collection of "graphs" found, or the reverse."""
+    if found != kind:
+        what = "a collection: say GRAPHS" if kind == "graph" else "a single graph: say GRAPH"
+        raise InvalidValue(f"{name!r} is {what} {name}")
 
 
 def known(kind: str, name: str, entries: Mapping[str, Any]) -> Any:

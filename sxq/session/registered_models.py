@@ -5,12 +5,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sxq.errors import InvalidValue, ModelDetached, ModelError, NameTaken, UnknownName
+from sxq.errors import (
+    Error,
+    InvalidValue,
+    ModelDetached,
+    ModelError,
+    NameTaken,
+    StoreError,
+    UnknownName,
+)
 from sxq.graph import Graph, GraphSet
 from sxq.planning import ModelInfo
 from sxq.session import engine
 from sxq.session.registered_graphs import RegisteredGraphs, known
-from sxq.storage import Store
+from sxq.storage import ModelRow, Store
+from sxq.storage.checked import DEEPEST
+
+_ENTRIES = {  # of every stored spec
+    "class": str,
+    "output": ("logits", "log_probs", "probs"),
+    "hops": int,
+    "halo": int,
+    "backend": ("layered", "disjoint"),
+    "reason": str,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +51,7 @@ class RegisteredModel:
             halo=found.halo,
             backend=found.backend,
             reason=found.reason,
+            depth=found.depth,
         )
 
 
@@ -47,7 +66,7 @@ class RegisteredModels:
         self._elsewhere: dict[tuple[str, str], Any] = {}  # models on other graphs than their own
 
     def names(self) -> list[str]:
-        return sorted({*self._held, *(row.name for row in self._store.models())})
+        return sorted({*self._held, *self._store.ids()["models"]})
 
     def add(
         self,
@@ -78,6 +97,7 @@ class RegisteredModels:
             "halo": model.halo,
             "backend": model.backend,
             "reason": model.reason,
+            **engine.registration().more_facts(model),
         }
         graph_id = self._graphs.id_of(graph)
         digest = engine.models().content_hash(module, (output, layers))
@@ -100,11 +120,15 @@ class RegisteredModels:
             return entry
         return dataclasses.replace(entry, graph=graph, model=self._transferred(name, entry, graph))
 
-    def stored(self, model_id: int, graph_id: int) -> tuple[Graph | GraphSet, Any]:
-        """The graph and the model of stored answers, even if their names now have other content."""
+    def stored(self, model_id: int, graph_id: int, graph: Graph | GraphSet) -> Any:
+        """The model of stored answers on their graph, even if its name now has other content.
+
+        Raises StoreError if its row was deleted or changed, ModelDetached, ModelChanged.
+        """
         row = self._store.load_model(model_id)
-        assert row is not None, "answers refer to models that the store keeps"
-        graph = self._graphs.stored(graph_id)
+        if row is None:
+            raise StoreError(f"no row of sxq.models has model_id {model_id}; it was deleted")
+        row.require_intact()
         entry = next((entry for entry in self._held.values() if entry.model_id == model_id), None)
         if entry is None:
             own = graph if row.graph_id == graph_id else self._graphs.stored(row.graph_id)
@@ -114,7 +138,7 @@ class RegisteredModels:
             model = entry.model
         if row.graph_id != graph_id:
             model = engine.registration().transfer(model, graph)
-        return graph, model
+        return model
 
     def name_of(self, model: RegisteredModel) -> str:
         """The name under which a ready model was registered."""
@@ -136,6 +160,7 @@ class RegisteredModels:
             spec = entry.spec
         else:
             assert row is not None, "a name is at hand or stored"
+            _require_spec(row)
             graph = self._graphs.name_of(row.graph_id)
             spec = row.spec
         state = "stored whole" if row and row.weights else "detached: its code is not stored"
@@ -147,6 +172,7 @@ class RegisteredModels:
             "output": spec["output"],
             "hops": spec["hops"],
             "halo": spec["halo"],
+            "depth": spec.get("depth", ""),
             "backend": spec["backend"],
             "reason": spec["reason"],
             "state": "attached" if entry else state,
@@ -218,14 +244,17 @@ class RegisteredModels:
 
     def _revive(self, row, graph: Graph | GraphSet):
         """A stored model on its graph, from its spec and weights, with the depth found at registration."""
+        _require_spec(row)
         if row.weights is None:
             raise ModelDetached(
                 f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
                 f"con.register_model({row.name!r}, module) attaches it again"
             )
-        models = engine.models()
-        module = models.build(models.ArchitectureSpec(**row.spec["architecture"]))
-        models.load_weights(module, row.weights)
+        row.require_intact()
+        try:
+            module = engine.models().restore(row.spec["architecture"], row.weights)
+        except Error as error:
+            raise row.place.wrong("spec", f"what builds no model ({error})", "a model") from error
         return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
@@ -236,7 +265,17 @@ class RegisteredModels:
         return self._elsewhere[name, graph]
 
 
+def _require_spec(row: ModelRow) -> None:
+    """Raise StoreError unless the spec of a stored model is one that `add` makes."""
+    row.place.require_entries("spec", row.spec, _ENTRIES)
+    for name in ("hops", "halo"):
+        row.place.whole(f"spec.{name}", row.spec[name], DEEPEST)
+    if row.weights is not None:
+        row.place.require_entries("spec", row.spec, {"architecture": dict})
+
+
 def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a named architecture, without dropout: explanations do not use it."""
-    options = (spec.get("architecture") or {}).items()
+    architecture = spec.get("architecture")
+    options = architecture.items() if isinstance(architecture, dict) else ()
     return {key: value for key, value in options if key != "dropout" and value != "none"}

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import astuple, fields
 from typing import Any
 
-from sxq.errors import UnknownName
+from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph
 from sxq.graph.keys import shown
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
 from sxq.session.context import Session
+from sxq.session.learned import require_refine
 from sxq.storage import QueryRow
 from sxq.values.result import Table
 
@@ -41,22 +42,25 @@ def _list_graphs(session: Session) -> Table:
 
 def _list_models(session: Session) -> Table:
     columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
-    facts = [session.registry.models.facts(name) for name in session.registry.models.names()]
-    return Table(columns, [tuple(found[column] for column in columns) for found in facts])
+    facts = [_facts_or_damage(session, name) for name in session.registry.models.names()]
+    return Table(columns, [tuple(found.get(column) for column in columns) for found in facts])
+
+
+def _facts_or_damage(session: Session, name: str) -> dict[str, Any]:
+    """The facts of a model; of one whose row was changed, what is wrong with it."""
+    try:
+        return session.registry.models.facts(name)
+    except StoreError as damage:
+        return {"model": name, "state": f"damaged: {damage}"}
 
 
 def _list_refines(session: Session) -> Table:
-    rows = [
-        (
-            row.name,
-            row.model,
-            row.graph,
-            row.spec["options"]["preset"],
-            row.spec["targets"],
-            len(row.spec["losses"]),
-        )
-        for row in session.store.refines()
-    ]
+    rows = []
+    for row in session.store.refines():
+        require_refine(row)
+        spec = row.spec
+        facts = spec["options"]["preset"], spec["targets"], len(spec["losses"])
+        rows.append((row.name, row.model, row.graph, *facts))
     return Table(["refine", "model", "graph", "preset", "targets", "epochs"], rows)
 
 
@@ -64,6 +68,7 @@ def _refine_facts(session: Session, name: str) -> dict[str, Any]:
     row = session.store.load_refine(name)
     if row is None:
         raise UnknownName("refine", name, session.registry.learned.models())
+    require_refine(row)
     return {
         "refine": name,
         "model": row.model,

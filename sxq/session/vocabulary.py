@@ -12,8 +12,11 @@ from sxq.errors import Error
 from sxq.planning import SETTINGS
 from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS
 
-_COLUMNS = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
-              WHERE NOT internal AND database_name IN (current_catalog(), 'temp') GROUP BY ALL ORDER BY ALL"""
+# Qualified: a macro of the file may bear the name of a function.
+_COLUMNS = """SELECT table_name, system.main.list(column_name ORDER BY column_index)
+              FROM system.main.duckdb_columns()
+              WHERE NOT internal AND database_name IN (system.main.current_catalog(), 'temp')
+              GROUP BY ALL ORDER BY ALL"""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The only file that knows rich. Pipes and files never come here: they get the pla
 """
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
 from sxq.shell.output_modes import numeric
 from sxq.values.explanation import Explanation
-from sxq.values.result import PlanText, Result, Table
-from sxq.values.table import cell, text_table
+from sxq.values.result import AuditResult, PlanText, Result, Table
+from sxq.values.table import cell, printable, text_table
 
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
 COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds
@@ -67,20 +68,29 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
     """A result as rich draws it; a skyline loses its less important columns where they do not fit."""
     match result:
         case Result():
-            notes = (Text(fill(note, width), "yellow") for note in result.notes())
+            notes = (Text(fill(printable(note), width), "yellow") for note in result.notes())
             return Group(
                 _fitting(result, width), Text(fill(result.summary(), width), "dim"), *notes
             )
         case PlanText():
             return _plan(str(result))
+    if isinstance(result, AuditResult):
+        return Group(_plain(result), Text(fill(result.summary(), width), "dim"))
+    return _plain(result) if result.columns else Text("ok", "dim")
+
+
+def _plain(result: Table) -> RenderableType:
+    """Rows and columns; many rows without colours."""
     if len(result) > COLOURED:
         return Text(text_table(result.columns, result.rows, most=sys.maxsize))
     grid = _grid()
     for number, name in enumerate(result.columns):
-        grid.add_column(Text(name), justify="right" if numeric(result.rows, number) else "left")
+        grid.add_column(
+            Text(cell(name)), justify="right" if numeric(result.rows, number) else "left"
+        )
     for row in result.rows:
         grid.add_row(*map(_value, row))
-    return grid if result.columns else Text("ok", "dim")
+    return grid
 
 
 def _grid() -> Grid:
@@ -113,7 +123,7 @@ def _skyline(result: Result, without: set[str]) -> Grid:
         return lambda e: _measured(e.raw.get(name), e.scores.get(name), best[name], bars)
 
     columns: dict[str, tuple[JustifyMethod, Callable[[Explanation], Text | str]]] = {
-        "target": ("right", lambda e: Text(str(e.target), "bold magenta")),
+        "target": ("right", lambda e: Text(cell(e.target), "bold magenta")),
         "rank": ("right", lambda e: str(e.rank)),
         "size": ("right", lambda e: str(e.size)),
         "nodes": ("right", lambda e: str(len(e.nodes))),
@@ -123,7 +133,7 @@ def _skyline(result: Result, without: set[str]) -> Grid:
         ),
         **{column: ("left", measured(name)) for name, column in result.measures.items()},
         "covers": ("right", lambda e: str(e.dominance)),
-        "by": ("left", lambda e: Text(e.generator, "dim")),
+        "by": ("left", lambda e: Text(cell(e.generator), "dim")),
     }
     columns = {name: column for name, column in columns.items() if name not in without}
     grid = _grid()
@@ -164,11 +174,11 @@ def _plan(text: str) -> Text:
 
 def error(problem: Error, statement: str = "") -> None:
     """An error in red on stderr, with a caret below an unknown name."""
-    message, *below = str(problem).split("\n")
+    message, *below = printable(str(problem)).split("\n")
     if isinstance(problem, UnknownName) and not below:
-        below = _caret(statement, problem.name)
+        below = list(map(printable, _caret(statement, problem.name)))
     shown = Text.assemble(("Error: ", "bold red"), message)
-    for line in [*below, *getattr(problem, "__notes__", ())]:
+    for line in [*below, *map(printable, getattr(problem, "__notes__", ()))]:
         shown.append(f"\n{line}", "red" if set(line.strip()) == {"^"} else "")
     sys.stderr.write(rendered(shown, colours=True))
 
@@ -184,8 +194,12 @@ def _caret(statement: str, name: str) -> list[str]:
 
 
 def _paged(text: str) -> bool:
-    """Show text in `less`, which scrolls both ways; False if there is no `less`."""
+    """Show text in `less`, which scrolls both ways; False if there is no `less`.
+
+    `less` runs no commands and reads no files then: whoever types at the prompt may be a stranger.
+    """
     less = shutil.which("less")
     if less:
-        subprocess.run([less, "-RSX"], input=text.encode(), check=False)
+        secure = {**os.environ, "LESSSECURE": "1"}
+        subprocess.run([less, "-RSX"], input=text.encode(), check=False, env=secure)
     return bool(less)

@@ -179,18 +179,22 @@ def _switched(name: str, switch: str) -> bool:
 @dot("read", "FILE")
 def _read(shell, path):
     """run the script in a file; it stops at the first error"""
+    shell.con.rights.require_readable(path)
     return shell.read(path)
 
 
 @dot("output", "[FILE]")
 def _output(shell, path=None):
     """write results to a file, or to the terminal again"""
+    if path:
+        shell.con.rights.require_trusted(".output FILE")
     shell.output(path)
 
 
 @dot("once", "FILE")
 def _once(shell, path):
     """write the next result to a file"""
+    shell.con.rights.require_trusted(".once")
     shell.output(path, once=True)
 
 
@@ -212,6 +216,7 @@ def _draw(shell, rank=None):
 @dot("plot", "FILE")
 def _plot(shell, path):
     """draw the last answer with matplotlib into a file, such as answer.png or answer.svg"""
+    shell.con.rights.require_trusted(".plot")
     _last(shell).plot(path)
     shell.write([f"wrote {path}"])
 
@@ -219,6 +224,7 @@ def _plot(shell, path):
 @dot("export", "FILE")
 def _export(shell, path):
     """write the last answer for other programs, as .graphml, .json or .csv"""
+    shell.con.rights.require_trusted(".export")
     _last(shell).export(path)
     shell.write([f"wrote {path}"])
 
@@ -226,6 +232,7 @@ def _export(shell, path):
 @dot("report", "FILE")
 def _report(shell, path):
     """write the last answer as one page of HTML to look at in a browser"""
+    shell.con.rights.require_trusted(".report")
     _last(shell).to_html(path)
     shell.write([f"wrote {path}"])
 

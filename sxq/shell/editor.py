@@ -49,7 +49,7 @@ class Editor:
                 ("class:more", "     " if wraps else "...> ")
             ],
             style=Style.from_dict({**STYLE, "prompt": "#00afaf bold", "more": "#808080"}),
-            enable_open_in_editor=True,
+            enable_open_in_editor=not con.rights.untrusted,
             editing_mode=EditingMode.EMACS,
             reserve_space_for_menu=6,
         )

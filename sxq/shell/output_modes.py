@@ -3,8 +3,6 @@
 One function per mode, from a result to its lines; `.mode` and `--mode` choose among `MODES`.
 """
 
-import csv
-import io
 import json
 import math
 import sys
@@ -12,37 +10,40 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sxq.values.result import PlanText, Result, Table
-from sxq.values.table import cell, text_table
+from sxq.values.result import AuditResult, PlanText, Result, Table
+from sxq.values.table import cell, csv_line, json_text, text_table
 
 
 def table(result: Table) -> Iterator[str]:
-    """Aligned columns; an EXPLAIN also gets its summary, and a plan is a tree."""
+    """Aligned columns; EXPLAIN and AUDIT also get their summary, and a plan is a tree."""
     if isinstance(result, Result | PlanText):
         yield str(result)
     elif result.columns:
         yield text_table(result.columns, result.rows, most=sys.maxsize)
+    if isinstance(result, AuditResult):
+        yield result.summary()
 
 
 def csv_lines(result: Table) -> Iterator[str]:
     """Comma-separated values with a header; NULL is empty, lists and maps are JSON."""
     for row in [result.columns, *result.rows] if result.columns else []:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(_scalar(value) for value in row)
-        yield line.getvalue()
+        yield csv_line(_scalar(value) for value in row)
 
 
 def json_lines(result: Table) -> Iterator[str]:
     """One JSON object per row."""
     for row in result.rows:
-        yield json.dumps(plain(dict(zip(result.columns, row))), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            plain(dict(zip(result.columns, row))), ensure_ascii=False, allow_nan=False
+        )
+        yield json_text(text)
 
 
 def markdown(result: Table) -> Iterator[str]:
     """A Markdown table, its numbers aligned to the right."""
     if not result.columns:
         return
-    yield _piped(result.columns)
+    yield _piped(cell(name, sys.maxsize).replace("|", "\\|") for name in result.columns)
     yield _piped("---:" if numeric(result.rows, i) else "---" for i in range(len(result.columns)))
     for row in result.rows:
         yield _piped(cell(value, sys.maxsize).replace("|", "\\|") for value in row)
@@ -50,11 +51,12 @@ def markdown(result: Table) -> Iterator[str]:
 
 def lines(result: Table) -> Iterator[str]:
     """One `column = value` per line, a blank line between rows: for rows too wide to read."""
-    width = max(map(len, result.columns), default=0)
+    names = [cell(name, sys.maxsize) for name in result.columns]
+    width = max(map(len, names), default=0)
     for number, row in enumerate(result.rows):
         if number:
             yield ""
-        for name, value in zip(result.columns, row):
+        for name, value in zip(names, row):
             yield f"{name.rjust(width)} = {cell(value, sys.maxsize)}".rstrip()
 
 

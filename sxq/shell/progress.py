@@ -13,6 +13,7 @@ from typing import Any
 
 from sxq.connection import Connection
 from sxq.errors import SQLError
+from sxq.values.table import printable
 
 CLEAR = "\r\x1b[K"
 BAR = 16  # characters
@@ -58,6 +59,6 @@ def progress_line(news: Any) -> str:
     """One line of progress: a bar where `news` has a share (`execution.Progress`), then its text."""
     share = getattr(news, "share", None)
     if share is None:
-        return str(news)
+        return printable(str(news)).replace("\n", " ")
     full = round(BAR * share)
-    return f"{'━' * full}{'╌' * (BAR - full)} {share:4.0%}  {news}"
+    return f"{'━' * full}{'╌' * (BAR - full)} {share:4.0%}  {printable(str(news))}"

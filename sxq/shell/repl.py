@@ -37,9 +37,11 @@ def _prompt(con: Connection, mode: str, init: bool, interrupts: Interrupts) -> i
         _guarded(shell, lambda: _read_init(shell), interrupts)
     print(GREETING, file=sys.stderr)
     read = _editor(con) if fancy else _plain_line
-    while _guarded(shell, lambda: _turn(shell, read), interrupts) != QUIT:
-        pass
-    shell.output(None)
+    try:
+        while _guarded(shell, lambda: _turn(shell, read), interrupts) != QUIT:
+            pass
+    finally:
+        shell.output(None)
     return 0
 
 

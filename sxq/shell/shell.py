@@ -18,12 +18,14 @@ from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.started import INTERRUPTED
+from sxq.values.files import replacing
 from sxq.values.result import Table
+from sxq.values.table import printable
 
 
 def format_error(problem: Error) -> str:
     """The text of an error: its message, then the script and line where it arose."""
-    return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
+    return printable("\n".join([str(problem), *getattr(problem, "__notes__", ())]))
 
 
 class Shell:
@@ -40,6 +42,7 @@ class Shell:
         self.timer = fancy
         self.pager = fancy
         self.file: TextIO | None = None  # takes the results in place of stdout
+        self._written = ExitStack()  # closes that file and gives it its name
         self.once = False  # only the next result goes there
         self.step = ""  # the text that runs, or ran last: an error puts its caret below it
         self._reading: list[str] = []  # the scripts that are being read, the innermost last
@@ -85,7 +88,7 @@ class Shell:
             try:
                 file = stack.enter_context(open(path, encoding="utf-8"))
                 script = file.read()
-            except (OSError, UnicodeDecodeError) as problem:
+            except (OSError, ValueError) as problem:
                 reason = getattr(problem, "strerror", None) or problem
                 raise DataError(f"cannot read {path!r}: {reason}") from None
             self._reading.append(path)
@@ -101,20 +104,27 @@ class Shell:
 
     def write(self, lines: Iterable[str]) -> None:
         """Write lines to the file that takes the results, or to stdout."""
+        goes_to = self.file or sys.stdout
+        terminal = goes_to.isatty()
         for line in lines:
-            print(line, file=self.file or sys.stdout)
+            print(printable(line) if terminal else line, file=goes_to)
         (self.file or sys.stdout).flush()
         if self.once:
             self.output(None)
 
     def output(self, path: str | None, once: bool = False) -> None:
-        """Send results to a file, or back to stdout; raises DataError for a file that cannot be written."""
-        if self.file:
-            self.file.close()
-        self.file = None
-        self.once = once
-        if path:
-            try:
-                self.file = open(path, "w", encoding="utf-8")  # closed by the next `output`
-            except OSError as problem:
-                raise DataError(f"cannot write {path!r}: {problem.strerror}") from None
+        """Send results to a file, or back to stdout; raises DataError for a file that cannot be written.
+
+        The file gets its name, and replaces one of that name, when the next `output` ends it.
+        """
+        try:
+            self.file = None
+            self._written.close()
+            self.once = once
+            if path:
+                fresh = self._written.enter_context(replacing(path))
+                opened = open(fresh, "w", encoding="utf-8", errors="backslashreplace")
+                self.file = self._written.enter_context(opened)
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise DataError(f"cannot write {path!r}: {reason}") from None

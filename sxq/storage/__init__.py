@@ -3,11 +3,17 @@
 `Store` is the door. Every table and column is documented in `schema.sql`.
 
     store.py            the verbs, each of them one transaction
-    database.py         opening a file, and creating the tables of schema.sql and views.sql
+    database.py         opening a file
+    schema.py           schema `sxq` of a file: created, brought up by migrations/, cleared of foreign views
+    quoting.py          names in SQL
+    backup.py           a copy of a database in a new file
     process.py          a database belongs to the process that opened it
     ctrl_c.py           Ctrl-C inside DuckDB
+    access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows
+    checked.py          the door for values that others may have changed
+    checked_graphs.py   the rows of a graph, checked before arrays are made of them
     named_rows.py       names: claimed, replaced, dropped
     key_columns.py      keys in tables, by their SQL type
     graph_rows.py       graphs (`GraphRow`)
@@ -16,12 +22,31 @@
     refine_rows.py      pre-trained attributors (`RefineRow`)
     answer_rows.py      writing the answers of a query
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
+    integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
 
+from sxq.storage.access import Access
+from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
+from sxq.storage.integrity import Broken
 from sxq.storage.model_rows import ModelRow
-from sxq.storage.store import Store
-from sxq.storage.stored_answers import QueryRow, StoredExplanation
+from sxq.storage.refine_rows import RefineRow
+from sxq.storage.store import NewTable, Store
+from sxq.storage.stored_answers import QueryRow, StoredExplanation, StoredQuery, StoredTarget
 from sxq.storage.user_sql import SqlResult
 
-__all__ = ["GraphRow", "ModelRow", "QueryRow", "Store", "StoredExplanation", "SqlResult"]
+__all__ = [
+    "Access",
+    "Broken",
+    "CheckedRow",
+    "GraphRow",
+    "ModelRow",
+    "NewTable",
+    "QueryRow",
+    "RefineRow",
+    "SqlResult",
+    "Store",
+    "StoredExplanation",
+    "StoredQuery",
+    "StoredTarget",
+]

@@ -13,7 +13,7 @@ import numpy as np
 from sxq.errors import StoreError
 from sxq.storage.key_columns import key_array
 from sxq.storage.model_rows import to_json
-from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run
+from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run, utc_now
 from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
@@ -61,7 +61,8 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
         )
     (query_id,) = next_ids(cursor, "query_ids")
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
-    insert(cursor, "queries", plain({"query_id": query_id, **query, **as_json}))
+    row = {"query_id": query_id, **query, **as_json, "started_at": utc_now()}
+    insert(cursor, "queries", plain({**row, "status": "running"}))
     rows = ((query_id, plain(target), ordinal, "pending") for ordinal, target in enumerate(targets))
     append(cursor, "targets", rows, columns=["query_id", "target", "ordinal", "status"])
     return query_id
@@ -103,7 +104,7 @@ def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> Non
     """Mark a query as ended."""
     run(
         cursor,
-        "UPDATE queries SET seconds = ?, complete = ? WHERE query_id = ?",
+        "UPDATE queries SET seconds = ?, complete = ?, status = 'done' WHERE query_id = ?",
         [float(seconds), bool(complete), query_id],
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sxq.storage import graph_rows
+from sxq.storage.checked_graphs import require_members
 from sxq.storage.key_columns import key_array, key_type, read_keys
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import Cursor, insert_arrays, object_array, run
@@ -68,6 +69,7 @@ def save(
 def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     """The columns of a collection, by name or (also when dropped, but referred to) by id."""
     graph_id = resolve(cursor, _COLLECTION, name_or_id)
+    require_members(cursor, graph_id)
     ((key_kind,),) = run(cursor, "SELECT graph_key_type FROM graphs WHERE graph_id = ?", [graph_id])
     read = cursor.execute(
         "SELECT label, split, num_nodes, num_edges FROM graph_members WHERE graph_id = ?"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.storage.checked_graphs import PARTS, checked_graph
 from sxq.storage.key_columns import key_array, key_type, read_keys
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import (
@@ -24,10 +25,10 @@ from sxq.storage.rows import (
     object_array,
     run,
     run_named,
+    utc_now,
 )
 from sxq.storage.user_sql import plain
 
-_PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # the parts that a graph may lack
 _GRAPH = KINDS["graph"]
 
 
@@ -89,21 +90,24 @@ def save_parts(
 def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     """The columns of a graph, by name or (also when dropped, but referred to) by id."""
     graph_id = resolve(cursor, _GRAPH, name_or_id)
-    row = run(
-        cursor,
-        "SELECT num_features, edge_features, key_type, parts, attributes FROM graphs"
-        " WHERE graph_id = ?",
-        [graph_id],
-    )
-    num_features, edge_features, keys, parts, attributes = row[0]
-    columns = {**_load_nodes(cursor, graph_id, num_features), **_load_edges(cursor, graph_id)}
+    row = checked_graph(cursor, graph_id)
+    parts = row["parts"]
+    columns = {
+        **_load_nodes(cursor, graph_id, row["num_features"]),
+        **_load_edges(cursor, graph_id),
+    }
     columns["edge_attr"] = (
-        _matrix(columns["edge_attr"], edge_features) if "edge_attr" in parts else None
+        _matrix(columns["edge_attr"], row["edge_features"]) if "edge_attr" in parts else None
     )
-    columns |= {part: None for part in _PARTS if part not in parts}
-    columns["keys"] = read_keys(cursor, graph_id, "key_type", keys)
-    columns["attributes"] = _load_attributes(cursor, graph_id, attributes)
+    columns |= {part: None for part in PARTS if part not in parts}
+    columns["keys"] = read_keys(cursor, graph_id, "key_type", row["key_type"])
+    columns["attributes"] = _load_attributes(cursor, graph_id, row["attributes"])
     return columns
+
+
+def content_hash(cursor: Cursor, graph_id: int) -> str:
+    """The hash under which a graph or a collection was stored."""
+    return run(cursor, "SELECT content_hash FROM graphs WHERE graph_id = ?", [graph_id])[0][0]
 
 
 def listing(cursor: Cursor) -> list[GraphRow]:
@@ -131,8 +135,9 @@ def _save_row(
             "num_classes": None if y is None else len(np.unique(y)),
             "key_type": None if keys is None else key_type(keys),
             "edge_features": None if attr is None else attr.shape[1],
-            "parts": [part for part in _PARTS if columns[part] is not None],
+            "parts": [part for part in PARTS if columns[part] is not None],
             "attributes": list(columns["attributes"] or {}),
+            "created_at": utc_now(),
             **row,
         },
     )

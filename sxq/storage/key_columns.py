@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.storage.checked import CheckedRow, short
 from sxq.storage.rows import Cursor, object_array, run
 
 _TYPES = {
@@ -78,10 +79,8 @@ def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[A
     if stored is None:
         return None
     if not isinstance(stored, str) or stored not in _READ[column]:
-        raise StoreError(
-            f"table sxq.graphs, row with graph_id {graph_id}, column {column}: found {_short(stored)}, "
-            f"expected {', '.join(_PLAIN)} or DECIMAL(width, scale); sxq never writes anything else, "
-            "so do not trust this file"
+        raise CheckedRow("graphs", "graph_id", graph_id).wrong(
+            column, short(stored), f"{', '.join(_PLAIN)} or DECIMAL(width, scale)"
         )
     return [key for (key,) in run(cursor, _READ[column][stored], [graph_id])]
 
@@ -95,8 +94,3 @@ def _decimal_type(keys: Sequence[Decimal]) -> str:
             f"decimal keys of {whole} + {scale} digits do not fit into {_DIGITS}; use text keys"
         )
     return f"DECIMAL({max(whole + scale, 1)}, {scale})"
-
-
-def _short(value: Any, longest: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sxq.storage.checked import SEAL, CheckedRow, require_sealed, seal
 from sxq.storage.named_rows import KINDS, claim, find
-from sxq.storage.rows import Cursor, insert, next_ids, run_named
+from sxq.storage.rows import Cursor, insert, next_ids, run_named, utc_now
 from sxq.storage.user_sql import plain
 
 _MODEL = KINDS["model"]
@@ -26,6 +27,16 @@ class ModelRow:
     # architecture, options, output, layers, ...; of the user's own module its class
     spec: dict[str, Any]
     weights: bytes | None  # safetensors; None: the user's own module
+    seal: str | None = None  # digest of spec and weights; older versions stored none
+
+    @property
+    def place(self) -> CheckedRow:
+        """The row, as messages name it."""
+        return CheckedRow("models", "model_id", self.model_id, self.name)
+
+    def require_intact(self) -> None:
+        """Raise StoreError if the weights or the spec are not those that were stored."""
+        require_sealed(self.place, self.spec, self.weights, self.seal)
 
 
 def save(
@@ -44,8 +55,10 @@ def save(
     if held is not None:
         return held
     (model_id,) = next_ids(cursor, "model_ids")
-    row = {"model_id": model_id, "name": name, **content, "spec": to_json(spec), "weights": weights}
-    insert(cursor, "models", row)
+    spec = json.loads(to_json(spec))
+    sealed = to_json({**spec, SEAL: seal(spec, weights)})
+    row = {"model_id": model_id, "name": name, **content, "spec": sealed, "weights": weights}
+    insert(cursor, "models", {**row, "created_at": utc_now()})
     return model_id
 
 
@@ -67,4 +80,6 @@ def to_json(value: Any) -> str:
 
 
 def _row(columns: dict[str, Any]) -> ModelRow:
-    return ModelRow(**{**columns, "spec": json.loads(columns["spec"])})
+    place = CheckedRow("models", "model_id", columns["model_id"], columns["name"])
+    spec = place.read_json("spec", columns["spec"])
+    return ModelRow(**{**columns, "spec": spec}, seal=spec.pop(SEAL, None))

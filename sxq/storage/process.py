@@ -5,11 +5,17 @@ write one file from different states. If it closed the copy, or collected it as 
 crash while joining threads that do not exist, or write a checkpoint. So the child never uses the copy
 and never frees it. (A child that ends like a main program then gets nanobind's report of leaks on
 stderr; children of multiprocessing end without it.)
+
+While DuckDB opens or closes a database it holds a lock that a child would find locked for ever. So a
+fork waits until no thread of this process is inside `connect` or `Owner.close`.
 """
 
 import ctypes
 import os
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 import duckdb
@@ -23,13 +29,18 @@ _ADVICE = (
 
 
 class Owner:
-    """The process that opened a database, and the connections that it has there."""
+    """The process that opens a database, and the connections that it has there.
 
-    def __init__(self, path: str | None, *connections: duckdb.DuckDBPyConnection):
+    It is made before DuckDB opens the file, so that a child forked meanwhile knows of it.
+    """
+
+    def __init__(self, path: str | None):
         self.path = path
-        self.connections = connections
+        self.file = None if path is None else Path(path).resolve()
+        self.connections: tuple[duckdb.DuckDBPyConnection, ...] = ()
         self.process = os.getpid()
-        _OPEN.add(self)
+        with _inside_duckdb:
+            _OPEN.add(self)
 
     def here(self) -> bool:
         """Whether this is the process that opened the database."""
@@ -43,17 +54,40 @@ class Owner:
                 f" {os.getpid()}, forked from it; {_ADVICE}"
             )
 
+    def alone(self) -> bool:
+        """Whether no other connection of this process has the file open."""
+        with _inside_duckdb:
+            return not any(
+                other is not self and other.file == self.file and other.connections
+                for other in _OPEN
+            )
+
     def close(self) -> None:
         """Close the connections, the last first."""
-        _OPEN.discard(self)
-        for connection in reversed(self.connections):
-            connection.close()
+        with _inside_duckdb:
+            for connection in reversed(self.connections):
+                connection.close()
+            _OPEN.discard(self)
 
 
 _OPEN: "WeakSet[Owner]" = WeakSet()
 _INHERITED: dict[
     Path, int
 ] = {}  # files that were open at a fork -> the process that had opened them
+# Held while DuckDB opens or closes a file. A fork in the same thread must not wait for itself.
+_inside_duckdb = threading.RLock()
+
+
+def connect(path: str, read_only: bool, config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """DuckDB's connection; no fork happens meanwhile."""
+    with _inside_duckdb:
+        return duckdb.connect(path, read_only=read_only, config=dict(config))
+
+
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection that has no Owner; no fork happens meanwhile."""
+    with _inside_duckdb:
+        connection.close()
 
 
 def require_not_inherited(path: str) -> None:
@@ -65,15 +99,29 @@ def require_not_inherited(path: str) -> None:
         )
 
 
+def _wait() -> None:
+    """Before a fork, wait for the threads that open or close a file."""
+    _inside_duckdb.acquire()
+
+
+def _go_on() -> None:
+    """After a fork, let them open and close again."""
+    _inside_duckdb.release()
+
+
 def _leave_alone() -> None:
     """In a forked child, never free the copied connections, not even at the end of the process."""
     for owner in list(_OPEN):
         for connection in owner.connections:
-            # this reference is never released
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        if owner.path is not None:
-            _INHERITED[Path(owner.path).resolve()] = owner.process
+            _keep_for_ever(connection)
+        if owner.file is not None:
+            _INHERITED[owner.file] = owner.process
     _OPEN.clear()
+    _go_on()
 
 
-os.register_at_fork(after_in_child=_leave_alone)
+def _keep_for_ever(thing: Any) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # this reference is never released
+
+
+os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_leave_alone)

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from sxq.storage.checked import SEAL, CheckedRow, require_sealed, seal
 from sxq.storage.key_columns import key_array
 from sxq.storage.model_rows import to_json
 from sxq.storage.named_rows import KINDS, claim
-from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run_named
+from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run, run_named, utc_now
 
 _REFINE = KINDS["refine"]
 _SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name AS model, g.name AS graph, r.spec, r.weights
              FROM refines r LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = r.graph_id
              WHERE r.dropped_at IS NULL ORDER BY r.name"""
+_MODELS = """SELECT r.name, r.model_id, coalesce(m.name, '(deleted)')
+             FROM refines r LEFT JOIN models m USING (model_id) WHERE r.dropped_at IS NULL"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,16 @@ class RefineRow:
     graph: str
     spec: dict[str, Any]
     weights: bytes
+    seal: str | None = None  # digest of spec and weights; older versions stored none
+
+    @property
+    def place(self) -> CheckedRow:
+        """The row, as messages name it."""
+        return CheckedRow("refines", "refine_id", self.refine_id, self.name)
+
+    def require_intact(self) -> None:
+        """Raise StoreError if the weights or the spec are not those that were stored."""
+        require_sealed(self.place, self.spec, self.weights, self.seal)
 
 
 def save(
@@ -49,7 +62,9 @@ def save(
     if held is not None:
         return held
     (refine_id,) = next_ids(cursor, "refine_ids")
-    own = {"refine_id": refine_id, "name": name, "spec": to_json(row["spec"])}
+    spec = json.loads(to_json(row["spec"]))
+    sealed = to_json({**spec, SEAL: seal(spec, row["weights"])})
+    own = {"refine_id": refine_id, "name": name, "spec": sealed, "created_at": utc_now()}
     insert(cursor, "refines", {**row, **own})
     arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
     insert_arrays(
@@ -63,10 +78,25 @@ def save(
 
 def load(cursor: Cursor, name: str) -> RefineRow | None:
     """Attributors by name, or None."""
-    return next((row for row in listing(cursor) if row.name == name), None)
+    rows = run_named(cursor, _SELECT)
+    return next((_row(row) for row in rows if row["name"] == name), None)
 
 
 def listing(cursor: Cursor) -> list[RefineRow]:
     """All named attributors, by name."""
-    rows = run_named(cursor, _SELECT)
-    return [RefineRow(**{**row, "spec": json.loads(row["spec"])}) for row in rows]
+    return [_row(row) for row in run_named(cursor, _SELECT)]
+
+
+def models(cursor: Cursor) -> dict[str, tuple[int, str]]:
+    """By the name of attributors, the id and the name of the model that they explain."""
+    return {name: (model_id, model) for name, model_id, model in run(cursor, _MODELS)}
+
+
+def _row(columns: dict[str, Any]) -> RefineRow:
+    place = CheckedRow("refines", "refine_id", columns["refine_id"], columns["name"])
+    for table in ("model", "graph"):
+        if columns[table] is None:
+            missing = f"a {table} that is not stored"
+            raise place.wrong(f"{table}_id", missing, f"the {table}_id of a stored {table}")
+    spec = place.read_json("spec", columns["spec"])
+    return RefineRow(**{**columns, "spec": spec}, seal=spec.pop(SEAL, None))

@@ -5,13 +5,14 @@ microseconds each), `insert_arrays` takes numpy columns (a hundred times faster)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from sxq.storage.ctrl_c import hearing_ctrl_c
-from sxq.storage.database import quote
+from sxq.storage.quoting import quote
 
 Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq`
 
@@ -37,6 +38,11 @@ def insert(cursor: Cursor, table: str, values: Mapping[str, Any]) -> None:
         f"INSERT INTO {quote(table)} ({', '.join(map(quote, values))}) VALUES ({bound})",
         list(values.values()),
     )
+
+
+def utc_now() -> datetime:
+    """The time for a column that has one by default: the default may call a macro of the file."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def append(cursor: Cursor, table: str, rows: Iterable[Sequence], **options: Any) -> None:

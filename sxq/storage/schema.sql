@@ -6,10 +6,11 @@
 -- 0 .. n-1 index the rows of `data.x`; for a graph registered from a `Data` without keys, key = position.
 -- Times are UTC. Only the result columns of `queries` and `targets` are ever updated.
 --
--- This file is run once, in an empty schema that is the search path.
+-- This file is run once, in an empty schema that is the search path. It makes what the files of migrations/ make of
+-- an older database.
 
 CREATE TABLE schema_version (
-    version INTEGER NOT NULL          -- of this file; a program with another version refuses the database
+    version INTEGER NOT NULL          -- of this file; the largest counts; an older file is brought up by migrations/
 );
 
 CREATE SEQUENCE graph_ids;
@@ -125,8 +126,10 @@ CREATE TABLE queries (
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
     started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     seconds    DOUBLE,                -- NULL while it runs, and for ever if its process was killed
-    complete   BOOLEAN                -- every generator of every target came to its end, leaving nothing out for lack
+    complete   BOOLEAN,               -- every generator of every target came to its end, leaving nothing out for lack
                                       -- of budget
+    status     VARCHAR NOT NULL       -- running; done: it came to an end, also a stopped one or one that failed;
+                                      -- interrupted: its process was killed
 );
 
 -- One row per target of a query: written pending before the run, filled in with its explanations.
@@ -134,7 +137,8 @@ CREATE TABLE targets (
     query_id         BIGINT NOT NULL,  -- of queries
     target           VARIANT NOT NULL, -- key of the node, or of the graph
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
-    status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed
+    status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed; interrupted: still pending when
+                                       -- its process was killed
     prediction       INTEGER,          -- the predicted class c
     probability      DOUBLE,           -- p(c) on the whole graph
     p_empty          DOUBLE,           -- p(c) without any candidate edge
@@ -198,66 +202,3 @@ CREATE TABLE candidates (
     explanatory    BOOLEAN,           -- factual or counterfactual, and admitted by WHERE
     scores         MAP(VARCHAR, DOUBLE) -- as in explanations
 );
-
--- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
--- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,
--- measures and kind of units: explain a target in several ways, then compare.
-CREATE VIEW indicators AS
-WITH
-    asked AS (
-        SELECT query_id, k, model_id, graph_id, settings->>'edges_directed' AS directed,
-               CAST(settings->'optimize' AS VARCHAR[]) AS measures
-        FROM queries),
-    members AS (
-        SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
-        FROM explanations JOIN asked USING (query_id)),
-    held AS (
-        SELECT query_id, target, list(point) AS points FROM members GROUP BY query_id, target),
-    unions AS (
-        SELECT model_id, graph_id, directed, measures, target, list(DISTINCT point) AS points
-        FROM members JOIN asked USING (query_id)
-        GROUP BY model_id, graph_id, directed, measures, target),
-    compared AS (                     -- by measure: the scores of the answer, and the k largest of the union
-        SELECT query_id, target, i, measures[i] AS measure,
-               list_transform(held.points, lambda point: point[i]) AS own,
-               list_reverse_sort(list_transform(unions.points, lambda point: point[i]))[:k] AS best
-        FROM held JOIN asked USING (query_id)
-        JOIN unions USING (model_id, graph_id, directed, measures, target), unnest(range(1, len(measures) + 1)) u(i))
-SELECT
-    query_id,                         -- of queries
-    target,                           -- key
-    any_value(len(own)) AS answers,   -- members of the answer
-    avg(list_avg(own)) AS nipf,       -- mean score; larger is better
-    sum(list_sum(list_transform(best, lambda b: list_min(list_transform(own, lambda o: abs(o - b))))))
-        / sum(len(best)) AS nigd,     -- mean distance to the k largest scores of the union; smaller is better
-    map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- by measure: best score / best score of the union
-    any_value(hypervolume) AS hypervolume, -- as in targets
-    any_value(coverage) AS coverage,  -- as in targets
-    any_value(epsilon_achieved) AS epsilon_achieved -- as in targets
-FROM compared JOIN targets USING (query_id, target)
-GROUP BY query_id, target;
-
--- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges,
--- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
-CREATE VIEW stability AS
-WITH
-    found AS (
-        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
-        FROM explanations JOIN explanation_edges USING (explanation_id)
-        GROUP BY query_id, target),
-    asked AS (
-        SELECT query_id, seed, target, edges,
-               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
-        FROM found JOIN queries USING (query_id)),
-    paired AS (
-        SELECT a.question, a.target, a.query_id, len(list_intersect(a.edges, b.edges)) AS shared,
-               shared / (len(a.edges) + len(b.edges) - shared) AS jaccard
-        FROM asked a JOIN asked b ON a.question = b.question AND a.target = b.target AND a.seed < b.seed)
-SELECT
-    min(query_id) AS query_id,        -- the first query with that question
-    target,                           -- key
-    count(*) AS pairs,                -- pairs of answers compared
-    avg(jaccard) AS jaccard,          -- their mean similarity; 1 means that all answers have the same edges
-    min(jaccard) AS least             -- the similarity of the two that are least alike
-FROM paired
-GROUP BY question, target;

@@ -1,8 +1,9 @@
 """The store: one object, one database, two connections.
 
 *The user's connection* runs the user's SQL, with the search path `main, sxq`; temporary tables and open
-transactions live there. *The private cursor* is the engine's: its search path is exactly the schema `sxq`,
-so the names that it writes keep their meaning whatever names the user gives to tables, schemas and the file.
+transactions live there. *The private cursor* is the engine's: its search path is DuckDB's own functions and the
+schema `sxq`, so the names that it writes keep their meaning whatever names the user, or the maker of the file, gives
+to tables, macros, schemas and the file.
 Every public method that stores is one transaction on that cursor: it happens as a whole or not at all. Stores of
 one file in one process share DuckDB's memory; their transactions that store wait for each other.
 """
@@ -11,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,20 +24,35 @@ from sxq.storage import (
     answer_rows,
     collection_rows,
     graph_rows,
+    integrity,
     model_rows,
     named_rows,
     refine_rows,
     stored_answers,
 )
+from sxq.storage.access import Access
+from sxq.storage.backup import copy_database
 from sxq.storage.ctrl_c import hearing_ctrl_c
-from sxq.storage.database import catalog_of, open_database, quote
+from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
+from sxq.storage.quoting import catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
+from sxq.storage.schema import engine_cursor
 from sxq.storage.user_sql import SqlResult, UserSql
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """The table of an INTO, in schema main."""
+
+    name: str
+    columns: Sequence[str]
+    types: Sequence[str]  # DuckDB's names
+    rows: Iterable[Sequence]
 
 
 def _lock_of(path: str | None) -> Any:
@@ -50,6 +67,7 @@ class Store:
 
     path       the database file, created if missing; None: in memory
     read_only  open an existing file together with other readers; methods that store raise StoreError
+    access     what the user's SQL may reach outside of the database
     patience   seconds to wait for another process that holds the file; None: a second
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
@@ -57,23 +75,34 @@ class Store:
     """
 
     def __init__(
-        self, path: str | None = None, read_only: bool = False, patience: float | None = None
+        self,
+        path: str | None = None,
+        read_only: bool = False,
+        access: Access | None = None,
+        patience: float | None = None,
     ):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
+        self.access = access or Access(read_only)
         if self.path is not None:
+            require_path(self.path)
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
-        with self._lock:  # opening may create the tables
-            user = open_database(self.path, read_only, patience)
-        self._owner = Owner(self.path, user, user.cursor())
+        self._owner = Owner(self.path)
+        try:
+            with self._lock:  # opening may create or change the tables
+                user = open_database(self._owner, read_only, self.access.config(), patience)
+                self._owner.connections = (user, engine_cursor(user))
+        except BaseException:
+            self._owner.close()  # a fork does not take the file for an open one
+            raise
         self._user_sql = UserSql(user)
         self._catalog = catalog_of(user)
-        run(self._cursor, f"USE {quote(self._catalog, 'sxq')}")
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
-        # SQL must not read Python variables
-        run(self._user, "SET python_enable_replacements = false")
+        if not self.access.untrusted:  # whose configuration says so, and is locked
+            # SQL must not read Python variables
+            run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -110,23 +139,36 @@ class Store:
     def execute(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
-        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message."""
+        """Run the user's SQL and read the last statement's result; SQLError has DuckDB's own message.
+
+        Raises StoreError for EXPORT DATABASE, and NotAllowed for SQL that reaches further than
+        `access` admits.
+        """
         self._owner.require()
-        return self._user_sql.execute(sql, parameters)
+        self.access.check(self._user, sql, self.path)
+        if "export" in sql.lower() and "EXPORT" in (self._kinds(sql) or ()):
+            raise StoreError(
+                "EXPORT DATABASE writes files that IMPORT DATABASE cannot read, because keys are of"
+                " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
+                " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
+            )
+        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> SqlResult:
         """Run a sub-query; raises SQLError, InvalidValue unless it is one statement that reads."""
-        with suppress(
-            duckdb.Error
-        ):  # `execute` raises DuckDB's own error for SQL that it cannot parse
-            kinds = [statement.type.name for statement in self._user.extract_statements(sql)]
-            if kinds != ["SELECT"]:
-                raise InvalidValue(
-                    f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}"
-                )
+        kinds = self._kinds(sql)
+        if kinds is not None and kinds != ["SELECT"]:
+            raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
         return self.execute(sql, parameters)
+
+    def _kinds(self, sql: str) -> list[str] | None:
+        """The kind of each statement; None for SQL that DuckDB cannot parse: running it says why."""
+        try:
+            return [statement.type.name for statement in self._user.extract_statements(sql)]
+        except duckdb.Error:
+            return None
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
@@ -137,7 +179,8 @@ class Store:
     def in_transaction(self) -> bool:
         """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
         try:  # outside a transaction, every statement is a transaction of its own
-            first, second = (run(self._user, "SELECT txid_current()") for _ in range(2))
+            # qualified: a macro of the file may bear the name of the function
+            first, second = (run(self._user, "SELECT system.main.txid_current()") for _ in range(2))
         except duckdb.TransactionException:
             return True
         except duckdb.Error as error:
@@ -164,29 +207,27 @@ class Store:
             raise NameTaken(
                 f"table {name!r} is one of the engine's own; choose another name after INTO"
             )
-        taken = run(
-            self._user,
-            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?)"
-            " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
-            [name, self._catalog],
-        )
+        try:
+            taken = run(
+                self._user,
+                "SELECT 1 FROM system.information_schema.tables"
+                " WHERE system.main.lower(table_name) = system.main.lower(?)"
+                " AND table_schema = 'main' AND table_catalog IN (?, 'temp')",
+                [name, self._catalog],
+            )
+        except duckdb.TransactionException as error:
+            raise TransactionOpen(
+                "a transaction was aborted by an error and is still open: say ROLLBACK first"
+            ) from error
         if taken:
             raise NameTaken(
                 f"table {name!r} exists; drop it first, or choose another name after INTO"
             )
 
-    def save_into(
-        self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence]
-    ) -> None:
-        """Create `table` in schema main (EXPLAIN ... INTO); `types` are DuckDB's names. Raises NameTaken."""
-        with self._lock, self._write("INTO") as cursor:
-            self.require_free_table(table)
-            target = quote(self._catalog, "main", table)
-            declared = [
-                f"{quote(name)} {duckdb.sqltype(kind)}" for name, kind in zip(columns, types)
-            ]
-            run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
-            append(cursor, target, rows)
+    def backup(self, path: str) -> None:
+        """Write everything committed to the new file `path`, whole or not at all; NameTaken, StoreError."""
+        with self._lock:
+            copy_database(self._cursor, self._catalog, Path(path))
 
     # graphs and models
 
@@ -232,6 +273,11 @@ class Store:
         """Whether a row of `graphs` is a collection; raises InvalidValue."""
         with self._transaction() as cursor:
             return collection_rows.is_collection(cursor, graph_id)
+
+    def graph_hash(self, graph_id: int) -> str:
+        """The hash under which the content of a graph or a collection was stored."""
+        with self._transaction() as cursor:
+            return graph_rows.content_hash(cursor, graph_id)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
@@ -295,6 +341,11 @@ class Store:
         with self._transaction() as cursor:
             return refine_rows.load(cursor, name)
 
+    def refine_models(self) -> dict[str, tuple[int, str]]:
+        """By the name of attributors, the id and the name of the model that they explain."""
+        with self._transaction() as cursor:
+            return refine_rows.models(cursor)
+
     def refines(self) -> list[refine_rows.RefineRow]:
         """All named attributors, by name."""
         with self._transaction() as cursor:
@@ -356,10 +407,24 @@ class Store:
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.save_unreached(cursor, query_id, reports)
 
-    def finish_query(self, query_id: int, seconds: float, complete: bool) -> None:
-        """Mark a query as ended."""
+    def finish_query(
+        self, query_id: int, seconds: float, complete: bool, into: NewTable | None = None
+    ) -> None:
+        """Mark a query as ended and create the table of its INTO, both or neither; raises NameTaken."""
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.finish(cursor, query_id, seconds, complete)
+            if into is not None:
+                self._create_table(cursor, into)
+
+    def _create_table(self, cursor: Cursor, table: NewTable) -> None:
+        self.require_free_table(table.name)
+        target = quote(self._catalog, "main", table.name)
+        declared = [
+            f"{quote(name)} {duckdb.sqltype(kind)}"
+            for name, kind in zip(table.columns, table.types)
+        ]
+        run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
+        append(cursor, target, table.rows)
 
     def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""
@@ -372,6 +437,21 @@ class Store:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query."""
         with self._transaction() as cursor:
             return stored_answers.explanations(cursor, query_id)
+
+    def stored_queries(self, query_id: int | None = None) -> list[stored_answers.StoredQuery]:
+        """One query or all, with their targets; raises InvalidValue where there is no such query."""
+        with self._transaction() as cursor:
+            return stored_answers.asked(cursor, query_id)
+
+    def explanatory_candidates(self, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
+        """The target and the scores of every explanatory candidate that was kept of a query."""
+        with self._transaction() as cursor:
+            return stored_answers.explanatory_candidates(cursor, query_id)
+
+    def broken(self, query_id: int | None = None) -> list[integrity.Broken]:
+        """Relations between tables that do not hold, of one query, or of all and the whole file."""
+        with self._transaction() as cursor:
+            return integrity.broken(cursor, query_id)
 
     @contextmanager
     def _write(self, statement: str) -> Iterator[Cursor]:
@@ -391,6 +471,10 @@ class Store:
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the database refused: {error}") from error
+            if isinstance(error, UnicodeEncodeError):
+                raise InvalidValue(
+                    f"a name or a key is no Unicode text: {error.object!a}"
+                ) from None
             raise
 
     def _begin(self) -> None:

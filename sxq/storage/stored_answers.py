@@ -1,31 +1,44 @@
 """Reading stored answers back: the list of queries, and the explanations that AUDIT measures again."""
 
 import datetime
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sxq.errors import InvalidValue
+from sxq.errors import InvalidValue, StoreError
+from sxq.storage.checked import CheckedRow
 from sxq.storage.rows import Cursor, run, run_named
 
 _QUERIES = """
     SELECT query_id, text, m.name AS model, g.name AS graph,
            (SELECT count(*) FROM targets t WHERE t.query_id = q.query_id) AS targets,
            (SELECT count(*) FROM explanations e WHERE e.query_id = q.query_id) AS explanations,
-           started_at, seconds, complete
+           started_at, seconds, complete, q.status
     FROM queries q LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = q.graph_id
     ORDER BY query_id"""
 
+_ASKED = """
+    SELECT query_id, model_id, graph_id, plan, settings, epsilon, k FROM queries
+    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id"""
+
+_TARGETS = """
+    SELECT query_id, target, ordinal, COLUMNS(* EXCLUDE (query_id, target, ordinal, seconds)) FROM targets
+    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
+
 _EXPLANATIONS = """
-    SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie, raw,
+    SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie,
+           e.dominance, generator, raw, scores,
            {'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
             'conc': conc} AS columns,
-           field_size, settings
-    FROM explanations e JOIN queries USING (query_id) JOIN targets t USING (query_id, target)
+           (SELECT min(field_size) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS field_size,
+           settings
+    FROM explanations e LEFT JOIN queries USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id
     ORDER BY query_id, e.explanation_id"""
+
+_CANDIDATES = """
+    SELECT target, scores FROM candidates WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
 
 _EDGES = """
     SELECT explanation_id, src, dst FROM explanation_edges JOIN explanations USING (explanation_id)
@@ -46,26 +59,61 @@ class QueryRow:
     started_at: datetime.datetime  # UTC
     seconds: float | None  # None: it still runs, or its process was killed
     complete: bool | None
+    status: str  # running, done; interrupted: its process was killed
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredExplanation:
-    """One member of a stored answer, with everything that a new measurement needs."""
+    """One member of a stored answer, with everything that a new measurement needs.
+
+    What comes from a query or a target is None where that row is missing.
+    """
 
     explanation_id: int
     query_id: int
-    model_id: int
-    graph_id: int
+    model_id: int | None
+    graph_id: int | None
     target: Any  # key
     rank: int
     factual: bool
     counterfactual: bool
     tie: bool  # either flag could be the other way
+    dominance: int
+    generator: str
     raw: Mapping[str, float]
+    scores: Mapping[str, float]
     columns: Mapping[str, float | None]  # size and measures, by column
-    field_size: int  # units of the target's field
-    settings: Mapping[str, Any]  # of the query
+    field_size: int | None  # units of the target's field
+    settings: Mapping[str, Any]  # of the query; empty where they cannot be read
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTarget:
+    """One target of a stored query, with the columns that a report filled in."""
+
+    target: Any  # key
+    ordinal: int
+    columns: Mapping[str, Any]  # status, prediction, probability, ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredQuery:
+    """A stored query with its targets."""
+
+    query_id: int
+    model_id: int
+    graph_id: int
+    plan: str
+    epsilon: float
+    k: int
+    settings: str  # JSON, as it stands in the file
+    targets: tuple[StoredTarget, ...] = field(repr=False)
+
+    @property
+    def place(self) -> CheckedRow:
+        """The row, as messages name it."""
+        return CheckedRow("queries", "query_id", self.query_id)
 
 
 def queries(cursor: Cursor) -> list[QueryRow]:
@@ -73,21 +121,50 @@ def queries(cursor: Cursor) -> list[QueryRow]:
     return [QueryRow(**row) for row in run_named(cursor, _QUERIES)]
 
 
+def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
+    """One stored query or all, with their targets; raises InvalidValue."""
+    _require_query(cursor, query_id)
+    targets: dict[int, list[StoredTarget]] = defaultdict(list)
+    for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
+        own = {name: row.pop(name) for name in ("query_id", "target", "ordinal")}
+        target = StoredTarget(target=own["target"], ordinal=own["ordinal"], columns=row)
+        targets[own["query_id"]].append(target)
+    return [
+        StoredQuery(**row, targets=tuple(targets[row["query_id"]]))
+        for row in run_named(cursor, _ASKED, {"query_id": query_id})
+    ]
+
+
 def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
-    if query_id is not None and not run(
-        cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]
-    ):
-        last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]
-        stored = f"the last is {last}" if last else "none is stored yet"
-        raise InvalidValue(f"no query {query_id}; {stored}")
+    _require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     for explanation_id, src, dst in run(cursor, _EDGES, {"query_id": query_id}):
         edges[explanation_id].append((src, dst))
     return [
         StoredExplanation(
-            **{**row, "settings": json.loads(row["settings"])},
+            **{**row, "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
         )
         for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
     ]
+
+
+def explanatory_candidates(cursor: Cursor, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
+    """The target and the scores of every explanatory candidate that was kept of a query."""
+    return run(cursor, _CANDIDATES, [query_id])
+
+
+def _require_query(cursor: Cursor, query_id: int | None) -> None:
+    if query_id is None or run(cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]):
+        return
+    last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]
+    stored = f"the last is {last}" if last else "none is stored yet"
+    raise InvalidValue(f"no query {query_id}; {stored}")
+
+
+def _settings(text: Any) -> Mapping[str, Any]:
+    try:
+        return CheckedRow("queries", "query_id", 0).read_json("settings", text)
+    except StoreError:
+        return {}

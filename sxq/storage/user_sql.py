@@ -5,10 +5,12 @@ once and the connection stays usable. An interrupt meets the user's statement or
 of the engine on the same connection, nor the user's next one.
 """
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import duckdb
@@ -50,6 +52,8 @@ _NULLABLE = {  # the same, for a column that holds NULL
 
 
 HEARD = 0.2  # seconds after which an interrupt that came too early is repeated
+_NESTED = (list, tuple, dict)
+_CHUNK = 2048  # rows that are read between two looks at the memory
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,13 @@ class UserSql:
         # Reentrant, because a signal handler may interrupt while its own thread holds it.
         self._lock = threading.RLock()
 
-    def execute(self, sql: str, parameters: Any = None) -> SqlResult:
-        """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt."""
+    def execute(self, sql: str, parameters: Any = None, most_bytes: int | None = None) -> SqlResult:
+        """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt.
+
+        most_bytes  what the rows may take in Python; None for any number
+        """
         connection = self.settled()
-        statement = _Statement(lambda: _read(connection, sql, plain(parameters)))
+        statement = _Statement(lambda: _read(connection, sql, plain(parameters), most_bytes))
         self._running = statement
         pressed: BaseException | None = None
         while not statement.ended:
@@ -186,10 +193,39 @@ def _dtype(kind: str, has_nulls: bool) -> str | None:
     return _NULLABLE.get(dtype, dtype) if dtype and has_nulls else dtype
 
 
-def _read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any) -> SqlResult:
+def _read(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any, most_bytes: int | None
+) -> SqlResult:
     connection.execute(sql, parameters)
     if connection.description is None:  # nothing but comments
         return SqlResult()
     columns = tuple(column[0] for column in connection.description)
     types = tuple(str(column[1]) for column in connection.description)
-    return SqlResult(columns, types, connection.fetchall())
+    if most_bytes is None:
+        return SqlResult(columns, types, connection.fetchall())
+    return SqlResult(columns, types, _bounded_rows(connection, most_bytes))
+
+
+def _bounded_rows(connection: duckdb.DuckDBPyConnection, most_bytes: int) -> list[tuple]:
+    rows: list[tuple] = []
+    taken = 0
+    while some := connection.fetchmany(_CHUNK):
+        rows += some
+        taken += _bytes_of(some)
+        if taken > most_bytes:
+            connection.abort()  # the rest of the result
+            raise SQLError(
+                f"the result takes more than the {most_bytes:,} bytes that this connection may use;"
+                " add LIMIT, or select fewer columns"
+            )
+    return rows
+
+
+def _bytes_of(values: Iterable[Any]) -> int:
+    """What values take in Python, with everything inside of them."""
+    held = list(values)
+    size = sum(map(sys.getsizeof, held))
+    inside = [
+        value.values() if type(value) is dict else value for value in held if type(value) in _NESTED
+    ]
+    return size + (_bytes_of(chain.from_iterable(inside)) if inside else 0)

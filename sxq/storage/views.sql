@@ -1,5 +1,6 @@
 -- Views and macros for the usual questions, in schema `sxq` beside the tables. Keys are VARIANT as there.
--- They only read; nothing is stored twice. This file is run once, after schema.sql.
+-- They only read; nothing is stored twice. This file is run after schema.sql, and again when an opened file holds
+-- other views or macros in schema `sxq`, which are dropped. Put views of your own into schema main.
 
 -- The explanations that are best by one measure, over all queries or of one: FROM best('fdl+', k := 3).
 CREATE MACRO best(measure, of_query := NULL, k := 10) AS TABLE
@@ -197,3 +198,66 @@ FROM matched best
 JOIN matched every ON every.query_id = best.query_id AND every.target = best.target AND every.rank IS NULL
 WHERE best.rank IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY best.query_id, best.target ORDER BY best.f1 DESC, best.rank) = 1;
+
+-- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
+-- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,
+-- measures and kind of units: explain a target in several ways, then compare.
+CREATE VIEW indicators AS
+WITH
+    asked AS (
+        SELECT query_id, k, model_id, graph_id, settings->>'edges_directed' AS directed,
+               CAST(settings->'optimize' AS VARCHAR[]) AS measures
+        FROM queries),
+    members AS (
+        SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
+        FROM explanations JOIN asked USING (query_id)),
+    held AS (
+        SELECT query_id, target, list(point) AS points FROM members GROUP BY query_id, target),
+    unions AS (
+        SELECT model_id, graph_id, directed, measures, target, list(DISTINCT point) AS points
+        FROM members JOIN asked USING (query_id)
+        GROUP BY model_id, graph_id, directed, measures, target),
+    compared AS (                     -- by measure: the scores of the answer, and the k largest of the union
+        SELECT query_id, target, i, measures[i] AS measure,
+               list_transform(held.points, lambda point: point[i]) AS own,
+               list_reverse_sort(list_transform(unions.points, lambda point: point[i]))[:k] AS best
+        FROM held JOIN asked USING (query_id)
+        JOIN unions USING (model_id, graph_id, directed, measures, target), unnest(range(1, len(measures) + 1)) u(i))
+SELECT
+    query_id,                         -- of queries
+    target,                           -- key
+    any_value(len(own)) AS answers,   -- members of the answer
+    avg(list_avg(own)) AS nipf,       -- mean score; larger is better
+    sum(list_sum(list_transform(best, lambda b: list_min(list_transform(own, lambda o: abs(o - b))))))
+        / sum(len(best)) AS nigd,     -- mean distance to the k largest scores of the union; smaller is better
+    map_from_entries(list((measure, list_max(own) / best[1]) ORDER BY i)) AS nms, -- by measure: best score / best score of the union
+    any_value(hypervolume) AS hypervolume, -- as in targets
+    any_value(coverage) AS coverage,  -- as in targets
+    any_value(epsilon_achieved) AS epsilon_achieved -- as in targets
+FROM compared JOIN targets USING (query_id, target)
+GROUP BY query_id, target;
+
+-- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges,
+-- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
+CREATE VIEW stability AS
+WITH
+    found AS (
+        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
+        FROM explanations JOIN explanation_edges USING (explanation_id)
+        GROUP BY query_id, target),
+    asked AS (
+        SELECT query_id, seed, target, edges,
+               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
+        FROM found JOIN queries USING (query_id)),
+    paired AS (
+        SELECT a.question, a.target, a.query_id, len(list_intersect(a.edges, b.edges)) AS shared,
+               shared / (len(a.edges) + len(b.edges) - shared) AS jaccard
+        FROM asked a JOIN asked b ON a.question = b.question AND a.target = b.target AND a.seed < b.seed)
+SELECT
+    min(query_id) AS query_id,        -- the first query with that question
+    target,                           -- key
+    count(*) AS pairs,                -- pairs of answers compared
+    avg(jaccard) AS jaccard,          -- their mean similarity; 1 means that all answers have the same edges
+    min(jaccard) AS least             -- the similarity of the two that are least alike
+FROM paired
+GROUP BY question, target;

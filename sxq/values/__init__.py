@@ -3,6 +3,7 @@
 explanation   `Explanation`, one member of a skyline; `TargetReport`, what a query says of one target
 result        `Table`, rows read completely; `Result`, the skylines of one EXPLAIN; `PlanText`
 table         how a table prints, the same for a repr, a terminal and a golden test
+files         files written whole or not at all
 frames        rows as pandas DataFrames; the only file that knows pandas
 views         `view`: how a method such as `Result.plot` reaches the room that draws
 

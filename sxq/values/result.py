@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from sxq.errors import shown
 from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
-from sxq.values.table import text_table
+from sxq.values.table import printable, text_table
 from sxq.values.views import view
 
 if TYPE_CHECKING:
@@ -84,7 +84,58 @@ class PlanText(Table):
         super().__init__(["plan"], [(text,)])
 
     def __repr__(self) -> str:
-        return self._rows[0][0]
+        return printable(self._rows[0][0])
+
+
+class AuditResult(Table):
+    """What AUDIT found: a row for each explanation, and one for each finding about something else.
+
+    `summary()` is one line of totals, which a printed AUDIT ends with.
+    """
+
+    COLUMNS = ("query_id", "target", "rank", "explanation_id", "difference", "verdict")
+
+    def __init__(
+        self,
+        rows: Sequence[tuple],
+        *,
+        queries: int,
+        targets: int,
+        structure_only: bool = False,
+        stopped: bool = False,
+    ):
+        super().__init__(self.COLUMNS, rows)
+        self.queries = queries
+        self.targets = targets
+        self.structure_only = structure_only
+        self.stopped = stopped  # before everything was looked at
+
+    @property
+    def explanations(self) -> int:
+        """Explanations with a verdict."""
+        return sum(row[3] is not None for row in self._rows)
+
+    @property
+    def findings(self) -> int:
+        """Rows that are not ok."""
+        return sum(not row[-1].startswith("ok") for row in self._rows)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.summary()}"
+
+    def summary(self) -> str:
+        """One line: how much was looked at, and how much of it is wrong."""
+        queries = f"{self.queries:,} {'query' if self.queries == 1 else 'queries'}"
+        targets = _counted(self.targets, "target")
+        number = _counted(self.explanations, "explanation")
+        exact = sum(row[3] is not None and row[-1].startswith("ok") for row in self._rows)
+        coarse = sum(row[-1].startswith("ok to") for row in self._rows)
+        whole = "whole" if self.structure_only else "exact"
+        share = f"all {whole}" if exact == self.explanations else f"{exact:,} {whole}"
+        share += f" ({coarse:,} as far as float32 can tell)" if coarse else ""
+        line = f"{queries}, {targets}, {number}: {share}, {_counted(self.findings, 'finding')}"
+        line += "; structure only: nothing was measured again" if self.structure_only else ""
+        return f"{line}{'; stopped before the end' if self.stopped else ''}."
 
 
 class Result(Table):
@@ -223,7 +274,8 @@ class Result(Table):
         return self.explanations[index]
 
     def __repr__(self) -> str:
-        return "\n".join([text_table(self.columns, self._rows), self.summary(), *self.notes()])
+        below = map(printable, [self.summary(), *self.notes()])
+        return "\n".join([text_table(self.columns, self._rows), *below])
 
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many."""

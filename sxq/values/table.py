@@ -1,9 +1,17 @@
 """Tables as text, the same for a repr, a terminal and a golden test: columns aligned, numbers to the right."""
 
+import csv
+import io
+import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+# everything but ASCII is looked at; JSON itself spells out the control signs of ASCII but this one
+_UNPRINTED = re.compile(r"\x7f|[^\x00-\x7f]+")
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 WIDEST = 60  # characters of a cell before it is cut; the last column is never cut
 
 
@@ -16,10 +24,49 @@ def cell(value: Any, widest: int = WIDEST) -> str:
         return _number(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value).replace("\n", " ")
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    text = printable(str(value).replace("\n", " "))
     return text if len(text) <= widest else text[: widest - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Text without signs that a terminal would obey: escapes, control and bidirectional signs are spelled out.
+
+    Line breaks stay.
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text
+    )
+
+
+def json_text(text: str) -> str:
+    """JSON whose strings spell out the signs that `printable` does; it stays the same JSON."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return _UNPRINTED.sub(
+        lambda found: "".join(
+            sign if sign.isprintable() else json.dumps(sign)[1:-1] if sign != "\x7f" else "\\u007f"
+            for sign in found.group()
+        ),
+        text,
+    )
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """One row of CSV, without its line end; NULL and NaN are empty."""
+    line = io.StringIO()
+    csv.writer(line).writerow("" if value != value else csv_cell(value) for value in values)
+    return line.getvalue().removesuffix(
+        "\r\n"
+    )  # without these, a field that holds them is not quoted
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for CSV: text that a spreadsheet would take for a formula gets an apostrophe in front, as numbers do not."""
+    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def _number(value: float) -> str:
@@ -34,6 +81,7 @@ def _number(value: float) -> str:
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40) -> str:
     """Columns and rows as aligned text; rows beyond `most` are counted, not shown."""
     rows = list(rows)
+    columns = [printable(name.replace("\n", " ")) for name in columns]
     last = len(columns) - 1
     shown = [
         [cell(value, sys.maxsize if i == last else WIDEST) for i, value in enumerate(row)]

@@ -124,7 +124,7 @@ def test_a_wrong_depth_is_noticed():
 
 def test_depth_is_found_where_long_ways_are_rare():
     """A hundred short ways and one long one: three layers are three hops, though most nodes see one only."""
-    from sxq.inference.locality import find_hops
+    from sxq.inference.depth import find_depth
     from sxq.models.borrow import borrow
 
     leaves = np.stack([np.arange(10, 210, 2), np.arange(11, 211, 2)])
@@ -134,7 +134,7 @@ def test_depth_is_found_where_long_ways_are_rare():
     )
     model = borrow(make("sage"), graph, "logits", "cpu")
     for seed in range(5):
-        assert find_hops(model, graph, np.random.default_rng(seed)) == 3
+        assert find_depth(model, graph, np.random.default_rng(seed)).hops == 3
 
 
 @pytest.mark.parametrize("seed", range(3))

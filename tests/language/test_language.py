@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sxq.errors import Error, InvalidValue, ParseError
@@ -299,7 +299,6 @@ def test_no_words_do_either(words, blank):
     check_no_other_error(f"EXPLAIN {blank.join(words)}")
 
 
-@settings(max_examples=300)
 @given(st.sampled_from(split(examples())), st.data())
 def test_no_changed_statement_does_either(piece, data):
     start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(piece.text))] * 2)))
@@ -322,6 +321,7 @@ for unit in ["(", "()", "'", '"', "/*", "$a$", "$a", "--", "[", "1,", "e'\\\\", 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "EXPLAIN NODES ", "EXPLAIN NODES (", "SET sxq_x = ["])
 def test_long_text_takes_linear_time(before):
     """Time that grew with the square of the length would take hours: the child would be killed."""

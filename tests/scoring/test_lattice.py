@@ -7,7 +7,7 @@ from operator import or_
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sxq.scoring import front as fronts
@@ -53,7 +53,6 @@ def scores_of(ids, candidates):
     return [by_id[i] for i in ids]
 
 
-@settings(max_examples=200)
 @given(candidates(max_size=30), st.integers(1, 8))
 def test_front_is_the_quadratic_filter(candidates, batch):
     lattice, front = lattice_of(candidates, batch=batch), oracle.front(candidates)
@@ -76,7 +75,6 @@ def test_dominated_is_B(candidates, epsilon):
     assert [cover.weigh(bits) for bits in cover.bits] == expected
 
 
-@settings(max_examples=150)
 @given(candidates(max_size=9), EPSILONS, st.integers(1, 3), st.integers(1, 4))
 def test_answer_after_every_batch(candidates, epsilon, k, batch):
     """DS is what brute force counts, and at least 1 - 1/e of the best k-subset of all candidates so far."""
@@ -150,7 +148,6 @@ def test_looking_changes_nothing(candidates, epsilon, k):
     assert looked.answer(k) == lattice_of(candidates, epsilon).answer(k)
 
 
-@settings(max_examples=300)
 @given(candidates(max_size=40, columns=st.integers(2, 3)), EPSILONS.filter(bool), st.integers(1, 8))
 def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon, batch):
     lattice = Lattice(len(candidates[0].scores), epsilon, front_limit=2)

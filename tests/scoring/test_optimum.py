@@ -9,7 +9,7 @@ from tests import oracles_scoring as oracle
 from tests.scoring_strategies import EPSILONS, ranked, vectors
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
 def test_no_k_members_cover_more(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)

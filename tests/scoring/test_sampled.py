@@ -121,7 +121,9 @@ def test_a_report_has_standard_errors():
     )
 
 
-@pytest.mark.parametrize("kind, budget", [("gcn", 200), ("gat", 60)])
+@pytest.mark.parametrize(
+    "kind, budget", [("gcn", 60), pytest.param("gat", 60, marks=pytest.mark.slow)]
+)
 def test_the_engine_asks_the_model_it_was_given(kind, budget):
     """Shapley and robust fidelities of a real model, sample by sample on the whole graph."""
     graph, module = (

@@ -130,7 +130,6 @@ def test_free_boxes_hold_what_a_point_would_add(rows):
     np.testing.assert_allclose(free.gains(points), added, rtol=1e-12, atol=1e-3)
 
 
-@settings(max_examples=150)
 @given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 6))
 def test_the_order_is_greedy_with_ties_in_front_order(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)
@@ -138,7 +137,7 @@ def test_the_order_is_greedy_with_ties_in_front_order(rows, epsilon, k):
     assert [front[i].scores for i in selection.ordered(cover, k)] == [c.scores for c in expected]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(vectors(columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
 def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     candidates, front, cover = ranked(rows, epsilon)
@@ -154,7 +153,7 @@ def test_the_answer_covers_nearly_what_the_best_k_could(rows, epsilon, k):
     assert covered >= min(selection.ENOUGH * best, selection.dominance(cover, order))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(
     vectors(max_size=20, columns=st.integers(2, 3)), st.sampled_from([0.0, 0.1]), st.integers(1, 4)
 )
@@ -216,7 +215,6 @@ def test_fill_renews_bounds_until_the_best_is_certain():
         assert gains[member] == pytest.approx(max(gains), rel=1e-12)
 
 
-@settings(max_examples=150)
 @given(vectors(max_size=25, columns=st.integers(1, 3)), EPSILONS, st.integers(1, 4))
 def test_swap_is_procedure_1(rows, epsilon, k):
     expected = oracle.swap(as_candidates(rows), epsilon, k)

@@ -517,13 +517,13 @@ def only_our_errors(con, text):
     return False
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(LIKELY, st.text(max_size=60)))
 def test_no_text_raises_anything_but_our_errors(toy, text):
     only_our_errors(toy, text)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**32), st.sampled_from([(), (3,), {"a": 3}, (float("nan"),), ((3,),), (b"\0",)])
 )
@@ -561,3 +561,12 @@ def test_into_never_hides_a_table_of_the_engine():
         assert con.sql("SELECT count(*) FROM nodes").fetchone() == (24,) and not len(
             con.execute("SHOW QUERIES")
         )
+
+
+def test_a_name_that_appears_meanwhile_is_not_its_own_remedy():
+    """Another connection may make a model between the question for it and the list of all."""
+    said = str(sxq.UnknownName("model", "m", ["m", "n"]))
+    assert (
+        said == "no model named 'm'; another connection has just made it; run the statement again"
+    )
+    assert "did you mean 'gcn'" in str(sxq.UnknownName("model", "gnc", ["gcn"]))

@@ -5,10 +5,12 @@ import os
 import threading
 import warnings
 
+import duckdb
 import numpy as np
 import pytest
 
 import sxq
+from sxq.storage import schema
 from tests import graphs, toys
 
 QUERY = "EXPLAIN NODES {} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 30 CANDIDATES"
@@ -157,3 +159,75 @@ def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, pat
         "nothing",
     ]
     assert_whole(con, path, [1, 2])
+
+
+@pytest.mark.parametrize("name", ["connect", "close"])
+def test_a_fork_waits_for_a_thread_that_opens_or_closes_a_file(name, path, monkeypatch):
+    """DuckDB holds a lock meanwhile, which a child would find locked for ever."""
+    inside, go_on = threading.Event(), threading.Event()
+    events = []
+    real = duckdb.connect
+
+    class Slow:
+        """A connection of DuckDB that takes its time to close."""
+
+        def __init__(self, connection):
+            self.connection = connection
+
+        def __getattr__(self, attribute):
+            return getattr(self.connection, attribute)
+
+        def close(self):
+            hold()
+            self.connection.close()
+
+    def hold():
+        if threading.current_thread() is worker:
+            inside.set()
+            go_on.wait(WAIT)
+            events.append("opened or closed")
+
+    def connect(*arguments, **options):
+        connection = real(*arguments, **options)
+        if name == "close":
+            return Slow(connection) if threading.current_thread() is worker else connection
+        hold()
+        return connection
+
+    def work():
+        sxq.connect(path).close()
+
+    worker = threading.Thread(target=work, daemon=True)
+    monkeypatch.setattr(duckdb, "connect", connect)
+    worker.start()
+    assert inside.wait(WAIT)
+    threading.Timer(0.3, go_on.set).start()
+
+    def open_in_child():
+        sxq.connect(path + ".other").close()
+        return list(events)
+
+    assert in_child(open_in_child) == ["opened or closed"]
+    worker.join(WAIT)
+
+
+def test_a_child_forked_while_a_file_is_prepared_does_not_open_it(path, monkeypatch):
+    """Between DuckDB's opening and the end of `connect` a thread makes tables or runs migrations."""
+    inside, go_on = threading.Event(), threading.Event()
+    real = schema.prepare
+
+    def slow(*arguments):
+        inside.set()
+        go_on.wait(WAIT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "prepare", slow)
+        worker = threading.Thread(target=lambda: sxq.connect(path).close(), daemon=True)
+        worker.start()
+        assert inside.wait(WAIT)
+    answer = in_child(lambda: said(lambda: sxq.connect(path)))
+    go_on.set()
+    worker.join(WAIT)
+    assert answer.startswith(f"ForkedConnection: {path!r} was open in process {os.getpid()}")
+    sxq.connect(path).close()

@@ -252,6 +252,7 @@ with sxq.connect("toys.duckdb") as con:
 """
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
     (toy / "slow.py").write_text(SLOW)
     with terminal(program=["slow.py"], cwd=toy) as shell:

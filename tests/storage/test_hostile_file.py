@@ -1,5 +1,7 @@
 """A database file that someone else has prepared: opening it and asking of it runs none of the SQL it holds."""
 
+import re
+
 import duckdb
 import pytest
 
@@ -31,6 +33,7 @@ LOADING = [
     "EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES",
     "AUDIT",
     "AUDIT QUERY 1",
+    "AUDIT STRUCTURE",
 ]
 READING = [
     "SHOW GRAPHS",
@@ -93,8 +96,11 @@ def test_sql_in_place_of_a_key_type_is_refused_and_not_run(
     planted, (_, kind, target) = tmp_path / "planted.csv", FILES[column]
     with sxq.connect(hostile(column, payload(column, planted)), read_only=read_only) as con:
         said = rf"table sxq.graphs, row with graph_id 1, column {column}: found .VARCHAR FROM .* expected BIGINT"
-        with pytest.raises(StoreError, match=said):
-            con.execute(statement.format(kind=kind, target=target))
+        if statement.startswith("AUDIT"):
+            assert re.search(said, con.execute(statement).rows[0][-1])
+        else:
+            with pytest.raises(StoreError, match=said):
+                con.execute(statement.format(kind=kind, target=target))
     assert not planted.exists()
 
 
@@ -209,3 +215,162 @@ def test_a_view_in_the_place_of_a_table_is_never_read(tmp_path, table, read_only
     with pytest.raises(sxq.StoreError, match=f"sxq.{table} is a view") as caught:
         sxq.connect(str(path), read_only=read_only)
     assert "tell" not in str(caught.value)
+
+
+# what DuckDB would run by itself
+
+SECRET = "do not tell"
+
+
+@pytest.fixture
+def planted(honest, tmp_path):
+    """A function that runs SQL of another program on a file; the path. `{secret}` is a file to read."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text(SECRET)
+
+    def plant(*statements):
+        path = tmp_path / "club.duckdb"
+        path.write_bytes(honest["key_type"])
+        with duckdb.connect(str(path)) as other:
+            for statement in statements:
+                other.execute(statement.format(secret=secret, planted=tmp_path / "planted"))
+        return str(path)
+
+    return plant
+
+
+FOREIGN_VIEWS = {  # they are made anew where the file can be written, else the file is refused
+    "a view that reads a file": (
+        "DROP VIEW sxq.knee; CREATE VIEW sxq.knee AS SELECT 1 AS query_id, content FROM read_text('{secret}')",
+    ),
+    "a view that changes settings": (
+        "DROP VIEW sxq.stability; CREATE VIEW sxq.stability AS"
+        " FROM enable_logging('QueryLog', storage := 'file', storage_path := '{planted}')",
+    ),
+    "a view that sxq does not have": (
+        "CREATE VIEW sxq.people AS SELECT content FROM read_text('{secret}')",
+    ),
+    "a table macro": (
+        "DROP MACRO TABLE sxq.best;"
+        " CREATE MACRO sxq.best(measure, of_query := NULL, k := 10) AS TABLE"
+        " SELECT content FROM read_text('{secret}')",
+    ),
+    "a macro that bears the name of a function": tuple(
+        f"CREATE MACRO sxq.{name} AS (SELECT content FROM read_text('{{secret}}'))"
+        for name in (
+            *("nextval(a)", "txid_current()", "now()", "max(a)", "count(a)", "lower(a)"),
+            *("current_catalog()", '"+"(a, b)', '"->>"(a, b)', "list_transform(a, b)", "unnest(a)"),
+        )
+    ),
+    "a table macro that bears the name of a function": (
+        "CREATE MACRO sxq.range(a) AS TABLE SELECT content FROM read_text('{secret}')",
+        "CREATE MACRO sxq.duckdb_views() AS TABLE SELECT content FROM read_text('{secret}')",
+    ),
+    "no views": ("DROP VIEW sxq.knee; DROP MACRO TABLE sxq.best",),
+}
+USES = [
+    *READING,
+    "SELECT count(*), max(rank) + 1, lower('A'), now() FROM sxq.knee",
+    "SELECT * FROM range(2)",
+    LOADING[2].format(target="NODE 1") + " INTO answer",
+    "AUDIT",
+    "SHOW QUERIES",
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN_VIEWS)
+def test_views_and_macros_of_a_file_are_never_run(name, planted, tmp_path):
+    path = planted(*FOREIGN_VIEWS[name])
+    with pytest.raises(StoreError, match="views of sxq are not .* open it once without read_only"):
+        sxq.connect(path, read_only=True)
+    with sxq.connect(path) as con:
+        for statement in USES:
+            assert SECRET not in str(con.execute(statement).rows), statement
+        con.vocabulary()
+        assert con.sql("SELECT count(*) FROM people").rows == [(6,)]
+    assert not (tmp_path / "planted").exists()
+    with sxq.connect(path, read_only=True) as con:
+        assert len(con.execute("FROM knee")) == 2
+
+
+MACROS_OF_THE_USER = [
+    *(
+        "txid_current()",
+        "current_catalog()",
+        "nextval(a)",
+        "now()",
+        "count(a)",
+        "max(a)",
+        "list(a)",
+    ),
+    *("lower(a)", '"+"(a, b)', "length(a)", "timezone(a, b)", "to_json(a)", "contains(a, b)"),
+]
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
+def test_the_engine_never_runs_what_is_in_schema_main(read_only, planted):
+    """These are the user's own and stay; only the user's SQL finds them before DuckDB's functions."""
+    path = planted(
+        *(f"CREATE MACRO {name} AS error('{SECRET}')" for name in MACROS_OF_THE_USER),
+        "CREATE MACRO range(a) AS TABLE SELECT error('it ran')",
+        "CREATE MACRO duckdb_columns() AS TABLE SELECT error('it ran')",
+        "CREATE VIEW mine AS SELECT content FROM read_text('{secret}')",
+    )
+    with sxq.connect(path, read_only=read_only) as con:
+        for statement in ("SHOW GRAPHS", "SHOW QUERIES", "DESCRIBE GRAPH g", "DESCRIBE MODEL m"):
+            con.execute(statement)
+        con.execute("EXPLAIN NODE 1 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES")
+        con.execute("AUDIT")
+        assert "knee" in con.vocabulary().tables
+        assert con.execute("FROM mine").rows == [(SECRET,)]
+        if not read_only:
+            con.execute(
+                "CREATE GRAPH h FROM DATASET 'BA-Shapes';"
+                "TRAIN MODEL n ON GRAPH g (LAYERS = 1, EPOCHS = 1); DROP MODEL n; DROP GRAPH h"
+            )
+
+
+EXPRESSIONS = {
+    "a trigger": (
+        "CREATE TRIGGER t AFTER INSERT ON sxq.targets FOR EACH STATEMENT INSERT INTO sxq.candidates"
+        " BY NAME SELECT 1 AS query_id, 1::VARIANT AS target, 1 AS candidate",
+        "trigger 't'",
+    ),
+    "a default": (
+        "ALTER TABLE sxq.targets ALTER note SET DEFAULT getvariable('x')",
+        "column note of sxq.targets has the default",
+    ),
+    "a type": ("CREATE TYPE sxq.json AS ENUM ('a')", "type 'json'"),
+    "a generated column": (
+        "ALTER TABLE sxq.saliency RENAME TO s; CREATE TABLE sxq.saliency (refine_id BIGINT,"
+        " target VARIANT, class INTEGER, edge BIGINT, saliency DOUBLE GENERATED ALWAYS AS (edge + 1.0))",
+        "column saliency of sxq.saliency has the default",
+    ),
+    "a check": (
+        "ALTER TABLE sxq.saliency RENAME TO s; CREATE TABLE sxq.saliency (refine_id BIGINT,"
+        " target VARIANT, class INTEGER, edge BIGINT CHECK (edge > getvariable('x')), saliency DOUBLE)",
+        "check",
+    ),
+    "an index over an expression": (
+        "CREATE INDEX i ON sxq.candidates ((size + 1))",
+        "index over an expression 'i'",
+    ),
+}
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_expressions_in_tables_are_refused(name, read_only, planted):
+    statement, said = EXPRESSIONS[name]
+    with pytest.raises(StoreError, match=f"{said}.*another program changed the file"):
+        sxq.connect(planted(statement), read_only=read_only)
+
+
+@pytest.mark.parametrize("kind, word", [("key_type", "GRAPH"), ("graph_key_type", "GRAPHS")])
+def test_a_graph_that_cannot_be_read_can_be_dropped(kind, word, hostile):
+    with sxq.connect(hostile(kind, "nonsense")) as con:
+        other = "GRAPHS" if word == "GRAPH" else "GRAPH"
+        with pytest.raises(sxq.Error, match="'g' is a "):
+            con.execute(f"DROP {other} g")
+        con.execute(f"DROP {word} g")
+        assert con.execute("SHOW GRAPHS").rows == []

@@ -27,7 +27,7 @@ from sxq.errors import (
     UnknownName,
 )
 from sxq.graph.csr import Graph
-from sxq.storage import Store
+from sxq.storage import NewTable, Store
 from sxq.values.explanation import CandidateRow, TargetReport
 from tests.stored_values import begin, explanation, graph, report, save, stopped
 
@@ -482,23 +482,28 @@ def test_what_was_stored_survives_kill(path):
     assert child.wait() == -signal.SIGKILL
     with Store(path) as store:
         targets = store.execute("SELECT target, status FROM targets ORDER BY ordinal").rows
-        assert targets == [(1, "done"), (2, "pending")]
+        assert targets == [(1, "done"), (2, "interrupted")]
         assert [member.edges for member in store.stored_explanations()] == [((0, 1), (1, 0))]
-        store.save_target(store.queries()[0].query_id, report(2, 1, explanation(2)))
+        assert [(row.status, row.complete) for row in store.queries()] == [("interrupted", False)]
 
 
 # EXPLAIN ... INTO
 
 
-def test_save_into_makes_a_table_of_the_user(store):
+def save_into(store, name, columns, types, rows):
+    query = begin(store, [1])
+    store.finish_query(query, 0.5, True, NewTable(name, columns, types, rows))
+
+
+def test_into_makes_a_table_of_the_user(store):
     rows = [(1, "it's", {"fdl+": 0.5}), ("k", None, {})]
     types = ["VARIANT", "VARCHAR", "MAP(VARCHAR, DOUBLE)"]
-    store.save_into('my "table"', ["target", "no te", "raw"], types, rows)
+    save_into(store, 'my "table"', ["target", "no te", "raw"], types, rows)
     table = store.execute('SELECT * FROM main."my ""table"""')
     assert (table.columns, table.rows) == (("target", "no te", "raw"), rows)
 
 
-def test_save_into_a_taken_name_is_refused_before_the_run(store):
+def test_into_a_taken_name_is_refused_before_the_run(store):
     store.execute(
         "CREATE TABLE mine (i INTEGER); CREATE VIEW seen AS SELECT 1;"
         "CREATE TEMP TABLE fleeting (i INTEGER)"
@@ -507,7 +512,7 @@ def test_save_into_a_taken_name_is_refused_before_the_run(store):
         with pytest.raises(NameTaken, match=f"table '{name}' exists"):
             store.require_free_table(name)
         with pytest.raises(NameTaken):
-            store.save_into(name, ["a"], ["INTEGER"], [])
+            save_into(store, name, ["a"], ["INTEGER"], [])
     store.require_free_table("free")
     with pytest.raises(NameTaken, match="one of the engine's own"):
         store.require_free_table("Nodes")
@@ -516,15 +521,16 @@ def test_save_into_a_taken_name_is_refused_before_the_run(store):
     )  # the user's own table wins, sxq.nodes stays
     assert store.execute("SELECT * FROM nodes").rows == [(1,)]
     save(store, "g", graph())
-    assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(3,)]
+    assert store.execute("SELECT count(*) FROM sxq.nodes").rows == [(6,)]
 
 
-def test_save_into_with_a_wrong_type_leaves_nothing(store):
+def test_into_with_a_wrong_type_leaves_nothing(store):
     with pytest.raises(StoreError):
-        store.save_into("t", ["a"], ["INTEGER); DROP TABLE sxq.nodes; --"], [])
+        save_into(store, "t", ["a"], ["INTEGER); DROP TABLE sxq.nodes; --"], [])
     with pytest.raises(StoreError):
-        store.save_into("t", ["a"], ["INTEGER"], [("x",)])
+        save_into(store, "t", ["a"], ["INTEGER"], [("x",)])
     store.require_free_table("t")
+    assert [(row.status, row.seconds) for row in store.queries()] == [("running", None)] * 2
 
 
 # the user's SQL
@@ -678,7 +684,7 @@ def test_what_stores_says_commit_first(store):
         lambda: save(store, "g", graph()),
         lambda: store.drop("graph", "path"),
         lambda: store.save_target(query, report()),
-        lambda: store.save_into("u", ["a"], ["INTEGER"], []),
+        lambda: save_into(store, "u", ["a"], ["INTEGER"], []),
     ):
         with pytest.raises(TransactionOpen):
             act()
@@ -779,7 +785,7 @@ def test_tables_of_another_version_are_refused(path):
     Store(path).close()
     with duckdb.connect(path) as connection:
         connection.execute("UPDATE sxq.schema_version SET version = 99")
-    with pytest.raises(StoreError, match="have version 99 and this program knows version 2"):
+    with pytest.raises(StoreError, match="have version 99 and this program knows version 3"):
         Store(path)
     with duckdb.connect(path) as connection:
         connection.execute("DROP TABLE sxq.schema_version")

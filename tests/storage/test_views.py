@@ -121,7 +121,7 @@ def test_compare(con, members):
 VALUES = some.one_of(some.none(), some.just(math.nan), some.integers(0, 4).map(float))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(rows=some.lists(some.tuples(VALUES, VALUES, VALUES), max_size=12))
 def test_the_skyline_of_any_relation(con, rows):
     columns = [list(column) for column in zip(*rows)] or [[], [], []]

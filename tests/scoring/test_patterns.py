@@ -1,0 +1,133 @@
+"""Patterns of members against a twin that looks at every connected set of edges."""
+
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from sxq.scoring import patterns
+from sxq.scoring.patterns import Member, mine
+
+HOUSE = ((0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 4))
+
+
+def drawn(seed, directed, count=6):
+    """Random small members of three targets, with two labels."""
+    rng = np.random.default_rng(seed)
+    members = []
+    for number in range(count):
+        nodes = int(rng.integers(2, 6))
+        possible = [
+            (u, v) for u in range(nodes) for v in range(nodes) if (u < v or directed) and u != v
+        ]
+        chosen = rng.choice(
+            len(possible), min(len(possible), int(rng.integers(1, 7))), replace=False
+        )
+        members.append(
+            Member(
+                target=number % 3,
+                labels=tuple(rng.integers(0, 2, nodes).tolist()),
+                edges=tuple(possible[i] for i in chosen),
+                fidelity=float(rng.random()),
+            )
+        )
+    return members
+
+
+def graph_of(labels, edges, directed):
+    graph = nx.DiGraph() if directed else nx.Graph()
+    for edge in edges:
+        graph.add_edge(*edge)
+    for node in graph:
+        graph.nodes[node]["label"] = labels[node]
+    return graph
+
+
+def same(one, other):
+    return nx.is_isomorphic(one, other, node_match=lambda a, b: a["label"] == b["label"])
+
+
+def every_pattern(members, directed, largest):
+    """[(graph, {target: best fidelity})] of all connected sets of edges, by pairwise comparison."""
+    found = []
+    for member in members:
+        for size in range(1, largest + 1):
+            for chosen in combinations(member.edges, size):
+                graph = graph_of(member.labels, chosen, directed)
+                if not nx.is_connected(graph.to_undirected()):
+                    continue
+                held = next((held for other, held in found if same(other, graph)), None)
+                if held is None:
+                    held = {}
+                    found.append((graph, held))
+                held[member.target] = max(held.get(member.target, -1), member.fidelity)
+    return found
+
+
+@settings(deadline=None)
+@given(some.integers(0, 2**32 - 1), some.booleans())
+def test_the_skyline_of_all_patterns(seed, directed):
+    members = drawn(seed, directed)
+    targets = len({member.target for member in members})
+    enough = [
+        (len(held) / targets, float(np.mean(list(held.values()))), graph.number_of_edges(), graph)
+        for graph, held in every_pattern(members, directed, 4)
+        if len(held) >= 2
+    ]
+    best = [
+        one
+        for one in enough
+        if not any(
+            all(a >= b for a, b in zip(other[:3], one[:3])) and other[:3] != one[:3]
+            for other in enough
+        )
+    ]
+    mined = mine(members, directed, largest=4)
+    assert mined.complete and mined.frequent == len(enough) and len(mined.patterns) == len(best)
+    for pattern in mined.patterns:
+        graph = graph_of(pattern.labels, pattern.edges, directed)
+        assert any(
+            (support, size) == (pattern.support, pattern.size)
+            and fidelity == pytest.approx(pattern.fidelity)
+            and same(other, graph)
+            for support, fidelity, size, other in best
+        )
+        for m, place in pattern.places.items():
+            member = members[m]
+            held = set(member.edges) | (set() if directed else {(v, u) for u, v in member.edges})
+            assert all((place[u], place[v]) in held for u, v in pattern.edges)
+            assert tuple(member.labels[node] for node in place) == pattern.labels
+            assert len(set(place)) == len(place)
+
+
+def test_the_motif_that_all_members_share_is_found_whole():
+    rng = np.random.default_rng(0)
+    members = []
+    for target in range(5):
+        order = rng.permutation(7)
+        more = [(4, 5), (2, 6)][: target % 3]
+        edges = tuple((int(order[u]), int(order[v])) for u, v in (*HOUSE, *more))
+        members.append(Member(target=target, labels=(0,) * 7, edges=edges, fidelity=0.5))
+    top = mine(members, directed=False).patterns[0]
+    assert top.support == 1 and top.size == 6
+    assert same(graph_of(top.labels, top.edges, False), graph_of((0,) * 5, HOUSE, False))
+
+
+def test_of_one_target_everything_is_frequent_and_of_none_nothing():
+    alone = Member(target="a", labels=("x", "y"), edges=((0, 1),), fidelity=0.2)
+    (only,) = mine([alone], directed=True).patterns
+    assert (only.labels, only.edges, only.support) in [
+        (("x", "y"), ((0, 1),), 1),
+        (("y", "x"), ((1, 0),), 1),
+    ]
+    assert mine([], directed=True).patterns == ()
+
+
+def test_what_is_left_out_is_said(monkeypatch):
+    monkeypatch.setattr(patterns, "OCCURRENCES", 3)
+    star = tuple((0, leaf) for leaf in range(1, 6))
+    member = Member(target=0, labels=(0,) * 6, edges=star, fidelity=0.1)
+    assert not mine([member], directed=False).complete
