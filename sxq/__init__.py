@@ -4,6 +4,8 @@ con = sxq.connect("tx.duckdb")
 con.execute("EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 10 EPSILON 0.1")
 """
 
+import sxq.started  # noqa: F401, I001 - first, so that Ctrl-C during the other imports is quiet
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +86,7 @@ def connect(
     untrusted: bool = False,
     allow: Iterable[str | Path] = (),
     memory_limit: str | int | None = None,
+    lock_timeout: float | str = "auto",
 ) -> Connection:
     """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
 
@@ -91,10 +94,19 @@ def connect(
                   extensions or Python variables; what they do raises NotAllowed or SQLError
     allow         folders whose files untrusted statements may name in FROM FILE
     memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
+    lock_timeout  seconds to wait for another process that holds the file (auto: 1), and for the statement of
+                  another thread (auto: until it ends)
 
     Raises StoreError for a file that is no database, DatabaseLocked for one that another process holds.
     """
-    return Connection(path, read_only, untrusted=untrusted, allow=allow, memory_limit=memory_limit)
+    return Connection(
+        path,
+        read_only,
+        untrusted=untrusted,
+        allow=allow,
+        memory_limit=memory_limit,
+        lock_timeout=lock_timeout,
+    )
 
 
 def explain(

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
-from sxq.shell import MODES, Shell, format_error, run_prompt, watched
-
-INTERRUPTED = 130
+from sxq.shell import MODES, Interrupts, Shell, format_error, run_prompt, watched
+from sxq.started import INTERRUPTED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,14 +94,25 @@ def _backup(options) -> int:
 
 def _guarded(action) -> int:
     """Run an action: an error of ours prints one message, a closed pipe ends quietly, Ctrl-C exits with 130."""
+    interrupts = Interrupts()
+    with interrupts.installed():
+        try:
+            interrupts.armed = True
+            code = _without_errors(action)
+            interrupts.armed = False
+            return code
+        except KeyboardInterrupt:
+            interrupts.armed = False
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+
+def _without_errors(action) -> int:
     try:
         return action()
     except Error as error:
         print(f"Error: {format_error(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone
         return 0

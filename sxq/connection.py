@@ -36,20 +36,22 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None  # for `?` in order, or by
 class Connection:
     """A database of graphs, models and explanations, in memory or in one file.
 
-    path       a DuckDB file, made if missing; None keeps everything in memory
-    read_only  explains without storing
-    report     called while long statements run, with `execution.Progress` or a line of text
-    untrusted  runs text of strangers: statements reach no files, settings, extensions or Python variables
-    allow      folders whose files untrusted statements may name in FROM FILE
+    path          a DuckDB file, made if missing; None keeps everything in memory
+    read_only     explains without storing
+    report        called while long statements run, with `execution.Progress` or a line of text
+    untrusted     runs text of strangers: statements reach no files, settings, extensions or Python variables
+    allow         folders whose files untrusted statements may name in FROM FILE
     memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
+    lock_timeout  seconds that opening waits for another process, and a statement for another thread's; "auto"
+                  waits 1 second and without end. The setting sxq_lock_timeout changes it later
 
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
 
     *Threads* may share a connection. It does one thing at a time: a script, a registration or `close` waits
-    until the one before has ended. `interrupt` does not wait. A statement inside another one (called by a
-    report, a measure or a model) raises ConnectionBusy. `last_result` belongs to the thread that explained last.
-    Connections to one file in one process see what the others register, replace or drop when their next
-    statement begins.
+    until the one before has ended, or raises ConnectionBusy after `lock_timeout`. `interrupt` does not wait.
+    A statement inside another one (called by a report, a measure or a model) raises ConnectionBusy.
+    `last_result` belongs to the thread that explained last. Connections to one file in one process see what
+    the others register, replace or drop when their next statement begins.
 
     *A forked process* opens its own connections: an inherited one raises ForkedConnection, and `close` does
     nothing, so the parent's file stays as it is.
@@ -64,11 +66,11 @@ class Connection:
         untrusted: bool = False,
         allow: Iterable[str | Path] = (),
         memory_limit: str | int | None = None,
+        lock_timeout: float | str = "auto",
     ):
         self.rights = access(read_only, untrusted, allow, memory_limit)
-        self.session = Session.open(
-            path, read_only, report, self.rights
-        )  # for the rooms of this package
+        # for the rooms of this package
+        self.session = Session.open(path, read_only, report, self.rights, lock_timeout)
 
     # -- the life of a query ---------------------------------------------------------------------
 
@@ -89,17 +91,13 @@ class Connection:
     def run(self, *statements: st.Statement) -> Table:
         """Run bound statements, as `execute` makes them from a script; the result of the last."""
         session = self.session
-        session.stopping = False
-        session.running = True
-        try:
-            result = Table([], [])
+        result = Table([], [])
+        with session.script():
             for statement in statements:
                 result = self._run(statement)
                 if session.should_stop():
                     break  # the next statement may build on what was stopped
-            return result
-        finally:
-            session.running = False
+        return result
 
     def _run(self, statement: st.Statement) -> Table:
         session = self.session

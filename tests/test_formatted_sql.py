@@ -41,7 +41,6 @@ ALLOWED = {
         "session/define.py _fetch": {"query.sql"},
         "session/explain.py _keys": {"keys.sql"},
         "notebook.py sxq": {"cell", "line"},
-        "shell/shell.py _run_statement": {"text"},
     },
     "the user's own arguments, on a database in memory": {
         "pyg.py _explain": {

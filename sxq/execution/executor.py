@@ -21,6 +21,7 @@ from sxq.values.explanation import TargetReport
 
 # Most targets searched at once, by kind of device: they fill a batch; more would only take memory.
 TOGETHER = {"cpu": 16, "cuda": 64}
+LONG_ROUND = 1.0  # seconds after which a round is stopped before its end, and tells its progress
 REPORT_EVERY = 0.1  # seconds between two calls of `report`
 # Seconds between two measurements of the running answers' coverage; each costs a selection.
 LOOK_EVERY = 1.0
@@ -107,7 +108,7 @@ def run(
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()
-            yield from loop.round()
+            yield from loop.round(lambda: loop.heard(interrupted, report))
             if report:
                 loop.tell_progress(report)
             if reason := loop.should_stop(interrupted):
@@ -138,7 +139,7 @@ class _Loop:
         self.ended: dict[int, Found] = {}  # by ordinal: targets that wait for a joint answer
         self.answered: deque = deque()  # the part of a joint answer that is not yet reported
         self.coverage: float | None = None  # as last measured
-        self.started = started
+        self.started = self.begun = started  # the run, and its present round
         self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
@@ -162,9 +163,22 @@ class _Loop:
         if self.total == 1:
             raise error
 
-    def round(self) -> Iterator[TargetReport]:
-        """Ask, verify, tell; yield the targets that have nothing more to ask."""
-        clock = time.perf_counter()
+    def heard(
+        self, interrupted: Callable[[], bool], report: Callable[[Progress], None] | None
+    ) -> str:
+        """In a long round, tell the progress; the reason why the run must stop now."""
+        if time.perf_counter() - self.begun < LONG_ROUND:
+            return ""  # a short one comes to its end, with candidates of every target
+        if report:
+            self.tell_progress(report)
+        return self.should_stop(interrupted)
+
+    def round(self, stopped: Callable[[], str]) -> Iterator[TargetReport]:
+        """Ask, verify, tell; yield the targets that have nothing more to ask.
+
+        `stopped` is asked between targets and between batches; a round that is cut short keeps what it has.
+        """
+        self.begun = clock = time.perf_counter()
         requests = []
         asked = list(self.running)
         for target in asked:
@@ -174,10 +188,14 @@ class _Loop:
             except FieldTooLarge as error:
                 self.running.remove(target)
                 yield from self._failed(target.ordinal, error)
+            if stopped():
+                break
         clock = self.profile.charge("Generate", clock)
         self._charge_estimates(asked)
         with blaming(self.job.model, "copies of receptive fields, from which edges were removed"):
-            verdicts = self.verifier.verify([request for _, request in requests], self._held())
+            verdicts = self.verifier.verify(
+                [request for _, request in requests], self._held(), stopped
+            )
         clock = self.profile.charge("Verify", clock)
         for (target, request), verdict in zip(requests, verdicts):
             target.tell(verdict)
@@ -276,5 +294,7 @@ class _Loop:
         return sum(target.bytes for target in self.running)
 
     def _room(self) -> bool:
-        """Whether another target fits: fields take up to half of the memory, batches the rest."""
-        return not self.running or self._held() < self.verifier.batch_memory // 2
+        """Whether another target fits: fields and searches take up to half of the memory, batches the rest."""
+        half = self.verifier.batch_memory // 2
+        searches = sum(target.expected for target in self.running)
+        return not self.running or max(self._held(), searches) < half

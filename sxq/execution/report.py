@@ -27,7 +27,7 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
         probability=loaded.p_full,
         p_empty=loaded.p_empty,
         self_sufficient=loaded.self_sufficient,
-        field_size=loaded.field.num_units,
+        field_size=loaded.field.all_units,
         hops=loaded.field.hops,
         candidates=found.table.count,
         pruned=len(found.pruned),
@@ -182,6 +182,16 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
         notes.append(f"no candidate: {_why_no_candidate(found.loaded)}")
     elif not answered and found.table.count:
         notes.append(_why_empty(found))
+    field = found.loaded.field
+    if field.left_out:
+        notes.append(
+            f"{field.num_units:,} of {field.all_units:,} units were searched, the strongest by the model's "
+            "gradients: a search of all does not fit sxq_batch_memory"
+        )
+    if found.full:
+        notes.append(
+            f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
+        )
     if found.incomparable:
         notes.append(f"{found.incomparable} candidates left out: a measure gave NaN")
     if found.choice.rule == "optimum" and not answer.proven:

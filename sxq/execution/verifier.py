@@ -5,7 +5,7 @@ flags. Candidates of many targets share a batch. A batch that does not fit is ha
 smaller size is kept for later batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from sxq.inference import Backend, CandidateBatch
 from sxq.inference.tiles.threads import one_thread
 from sxq.models.borrow import Model
 
+# Bytes of the batch, by the backend's estimate, after which a CPU looks whether it shall stop: about a second.
+HEARD = 2**30
 TIE = 1e-5  # a margin between the two largest probabilities below this is called a tie
 
 
@@ -51,16 +53,23 @@ class Verifier:
         self.backend = backend
         self.batch_memory = batch_memory
 
-    def verify(self, requests: list[Request], held: int = 0) -> list[Verdict]:
+    def verify(
+        self, requests: list[Request], held: int = 0, stopped: Callable[[], object] = bool
+    ) -> list[Verdict]:
         """The verdict of every candidate, in the order given.
 
-        `held` bytes of the memory are taken by fields; at least half of it is left for the batch.
+        held     bytes of the memory that are taken by fields; at least half of it is left for the batch
+        stopped  asked after each batch; if it is true, there are verdicts for the first candidates only
         """
         outputs: list[list[Tensor]] = [[] for _ in requests]
         memory = self.batch_memory - min(held, self.batch_memory // 2)
+        if self.model.device.type == "cpu":
+            memory = min(memory, HEARD)
         for batch in self._batches(requests, memory):
             for owner, output in self._run(requests, batch):
                 outputs[owner].append(output)
+            if stopped():
+                break
         return self._judge(requests, outputs)
 
     def _batches(self, requests: list[Request], memory: int) -> Iterator[list[Slice]]:
@@ -104,7 +113,7 @@ class Verifier:
         pieces = [_joined(own).flatten(0, 1) for own in outputs if own]
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
-        rows = [2 * len(request.bits) for request in requests]
+        rows = [sum(2 * output.shape[1] for output in own) for own in outputs]
         predicted: np.ndarray | int = requests[0].predicted
         tie: np.ndarray | float = requests[0].tie
         if len(requests) > 1:

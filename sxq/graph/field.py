@@ -5,7 +5,7 @@ an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candida
 Peeling by this hop never disconnects what remains.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -41,6 +41,7 @@ class Field:
     unit: np.ndarray  # [m] unit of each edge, or its `EdgeKind`
     ends: np.ndarray  # [2, U] local ends of each unit (source and head where directed)
     unit_hop: np.ndarray  # [U] 1 .. hops, ascending
+    left_out: int = 0  # units that are context only, because the field was too large to search
 
     rooted = True  # candidates contain node 0, the target; a `WholeGraph` has none
 
@@ -49,8 +50,25 @@ class Field:
         return len(self.unit_hop)
 
     @property
+    def all_units(self) -> int:
+        """The units of the whole field, with those that were left out."""
+        return self.num_units + self.left_out
+
+    @property
     def num_nodes(self) -> int:
         return len(self.nodes)
+
+    def narrowed(self, units: np.ndarray) -> "Field":
+        """The field with only these units, ascending, as candidates; all others become context."""
+        number = np.full(self.num_units, EdgeKind.HALO, np.int64)
+        number[units] = np.arange(len(units))
+        return replace(
+            self,
+            unit=np.where(self.unit >= 0, number[self.unit], self.unit),
+            ends=self.ends[:, units],
+            unit_hop=self.unit_hop[units],
+            left_out=self.all_units - len(units),
+        )
 
     @cached_property
     def layer_sizes(self) -> np.ndarray:

@@ -146,7 +146,7 @@ def _halves(batches: Sequence[CandidateBatch]) -> Iterator[tuple[LoadedField, Te
 
 def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Inputs:
     """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
-    edges = field.present(kept, context=True)
+    edges = field.present(kept, context=all_nodes)
     tail, head = field.edge_index
     alive = torch.ones(len(kept), len(field.x), dtype=torch.bool, device=kept.device)
     if not all_nodes:

@@ -20,6 +20,7 @@ class Setting:
     read: Callable[[Any], Any]  # raises ValueError
     legal: str
     meaning: str
+    kept: bool = True  # stored with each query, because answers may depend on it
 
 
 def memory(value: Any) -> int:
@@ -58,6 +59,10 @@ def _one_of(*words: str) -> Callable[[Any], str]:
         return str(value).lower()
 
     return read
+
+
+def _patience(value: Any) -> float | None:
+    return None if str(value).lower() == "auto" else _between(0, MOST)(value)
 
 
 def _switch(value: Any) -> bool:
@@ -129,6 +134,14 @@ SETTINGS = {
         _switch,
         "true or false",
         "store every verified candidate, the state graph of the search",
+    ),
+    "sxq_lock_timeout": Setting(
+        "auto",
+        _patience,
+        "'auto' or a number of seconds",
+        "how long a statement waits for that of another thread, and opening waits for another process; "
+        "auto is without end, and 1 second",
+        kept=False,
     ),
     "sxq_report": Setting(
         "",

@@ -15,6 +15,10 @@ class MeasuredField(Protocol):
     def num_units(self) -> int: ...
 
     @property
+    def all_units(self) -> int:
+        """With those that no candidate may hold, because the field is too large to search."""
+
+    @property
     def directed(self) -> bool:
         """Whether a unit is a directed edge, else it is a pair."""
 

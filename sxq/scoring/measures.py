@@ -69,7 +69,7 @@ def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
 
 def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
     """1 for one unit, just above 0 for the whole field, and equal steps for equal ratios of sizes."""
-    return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.num_units + 1)
+    return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.all_units + 1)
 
 
 def _near_zero(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
@@ -112,7 +112,7 @@ _ENTRIES = (
     Measure(
         name="conc",
         column="conc",
-        raw=lambda batch: 1 - batch.sizes / batch.field.num_units,
+        raw=lambda batch: 1 - batch.sizes / batch.field.all_units,
         larger_is_better=True,
         score=_log_conciseness,
         formula="1 - size / |E_field|",

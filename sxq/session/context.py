@@ -1,7 +1,9 @@
 """The context of every statement: one `Session`, made once when a connection opens."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.planning import SETTINGS, parse_setting
@@ -23,6 +25,10 @@ class Settings(Mapping[str, Any]):
         self._values[name] = parse_setting(name, written)
         self.written[name] = written
 
+    def kept(self) -> dict[str, Any]:
+        """Those that are stored with each query, as the user wrote them."""
+        return {name: value for name, value in self.written.items() if SETTINGS[name].kept}
+
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
@@ -43,9 +49,11 @@ class Session:
     lock: ConnectionLock  # held while a statement runs
     report: Callable[[Any], None] | None  # called while long statements run
     last: Result | None = None  # the result of the last EXPLAIN, even if it was cut short
-    # Plain flags without a lock, so that a signal handler may read and set them.
+    # Two flags, and their lock: an interrupt stops the script that runs when it comes, never the next one.
+    # It is reentrant, because a signal handler may interrupt while its own thread holds it.
     running: bool = False  # a script is running
     stopping: bool = False  # the running script shall stop
+    flags: Any = field(default_factory=threading.RLock)
 
     @classmethod
     def open(
@@ -54,10 +62,12 @@ class Session:
         read_only: bool,
         report: Callable[[Any], None] | None,
         access: Access | None = None,
+        lock_timeout: Any = "auto",
     ) -> "Session":
-        """Open the database, with every setting at its default; raises StoreError."""
-        store = Store(path, read_only, access)
+        """Open the database, with every other setting at its default; raises StoreError, InvalidValue."""
         settings = Settings()
+        settings.set("sxq_lock_timeout", lock_timeout)
+        store = Store(path, read_only, access, settings["sxq_lock_timeout"])
         return cls(
             store=store,
             settings=settings,
@@ -65,6 +75,18 @@ class Session:
             lock=ConnectionLock(),
             report=report,
         )
+
+    @contextmanager
+    def script(self) -> Iterator[None]:
+        """While a script runs, `interrupt` can stop it."""
+        with self.flags:
+            self.stopping = False
+            self.running = True
+        try:
+            yield
+        finally:
+            with self.flags:
+                self.running = False
 
     def should_stop(self) -> bool:
         """Whether the running script shall stop; long work in other rooms calls this."""
@@ -78,7 +100,8 @@ class Session:
     def interrupt(self) -> bool:
         """Ask the running script to stop, from any thread; False if none runs."""
         self.store.require_own_process()
-        if self.running:
-            self.stopping = True
-            self.store.interrupt()
-        return self.running
+        with self.flags:
+            if self.running:
+                self.stopping = True
+                self.store.interrupt()
+            return self.running

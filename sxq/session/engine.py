@@ -1,41 +1,72 @@
 """The gate to the rooms that import torch, which takes seconds.
 
 The only late imports of the session: a connection that runs SQL, shows or describes never waits for them.
+torch cannot be imported again after an import that was cut short, so Ctrl-C waits for its end.
 """
 
-from types import ModuleType
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Hold back a KeyboardInterrupt while a module is imported for the first time."""
+    before = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if name in sys.modules or not main or not callable(before):
+        yield
+        return
+    pressed: list[KeyboardInterrupt] = []
+
+    def hold_back(number: int, frame: FrameType | None) -> None:
+        try:
+            before(number, frame)
+        except KeyboardInterrupt as reason:
+            pressed.append(reason)
+
+    signal.signal(signal.SIGINT, hold_back)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def execution() -> ModuleType:
     """`sxq.execution`: plans are run, answers audited."""
-    from sxq import execution
-
+    with _whole("sxq.execution"):
+        from sxq import execution
     return execution
 
 
 def registration() -> ModuleType:
     """`sxq.inference.registration`: a user's module becomes a model, with its hops and backend."""
-    from sxq.inference import registration
-
+    with _whole("sxq.inference.registration"):
+        from sxq.inference import registration
     return registration
 
 
 def models() -> ModuleType:
     """`sxq.models` builds, trains and hashes modules, and reads PyG's data."""
-    from sxq import models
-
+    with _whole("sxq.models"):
+        from sxq import models
     return models
 
 
 def refine() -> ModuleType:
     """`sxq.models.refine` writes and reads pre-trained attributors."""
-    from sxq.models import refine
-
+    with _whole("sxq.models.refine"):
+        from sxq.models import refine
     return refine
 
 
 def pretraining() -> ModuleType:
     """`sxq.models.refine.pretrain`: attributors learn from a registered model."""
-    from sxq.models.refine import pretrain
-
+    with _whole("sxq.models.refine.pretrain"):
+        from sxq.models.refine import pretrain
     return pretrain

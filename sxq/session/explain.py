@@ -132,9 +132,17 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         epsilon=query.plan.find(Rank).epsilon,
         kind=query.statement.kind,
     )
-    _finish(session, found, running)
-    if saved.cut_short:
-        raise saved.cut_short
+    session.last = found
+    cut_short = saved.cut_short
+    try:
+        _finish(session, found, running)
+    except KeyboardInterrupt as reason:
+        if isinstance(cut_short, KeyboardInterrupt):
+            raise  # the second one aborts
+        cut_short = reason
+        _finish(session, found, running)
+    if cut_short:
+        raise cut_short
     return found
 
 
@@ -230,7 +238,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     graph_id = session.registry.graphs.id_of(query.named.graph)
     assert model_id is not None and graph_id is not None, "what can be written has ids"
     settings = {
-        **session.settings.written,
+        **session.settings.kept(),
         "edges_directed": scan.directed,
         "optimize": list(rank.measures),
     }
@@ -260,7 +268,7 @@ def _save_first(session: Session, query_id: int | None, reports: list[TargetRepo
 
 
 def _finish(session: Session, found: Result, running: RunningQuery) -> None:
-    """Finish the query in the store, create the table of INTO, and remember the result."""
+    """Finish the query in the store, and create the table of INTO; once more after Ctrl-C."""
     clock = time.perf_counter()
     plan = running.query.plan
     into = NewTable(plan.into, found.columns, found.types, found.rows) if plan.into else None

@@ -17,23 +17,34 @@ class ConnectionLock:
     """A lock, and the thread that holds it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant only because such a lock knows its thread: its `release` fails in any other one.
+        self.lock = threading.RLock()
         self.thread: int | None = None
 
     def require_none_of_mine(self, name: str) -> None:
         """Raise ConnectionBusy if this thread holds the lock: it would wait for itself."""
-        if self.lock.locked() and self.thread == threading.get_ident():
+        if self.thread == threading.get_ident():
             raise ConnectionBusy(
                 f"{name} was called from inside a statement of the same connection (by a report, a"
                 f" measure or a model); only interrupt() and last_result may be used there"
             )
 
+    def take(self, name: str, patience: float | None) -> None:
+        """Wait for the lock, at most `patience` seconds; raises ConnectionBusy after that."""
+        if not self.lock.acquire(timeout=-1 if patience is None else patience):
+            raise ConnectionBusy(
+                f"{name} waited {patience:g} seconds for the statement of another thread; wait longer"
+                " (sxq_lock_timeout), or end that one with interrupt()"
+            )
+        self.thread = threading.get_ident()
+
 
 def locked(method: Method) -> Method:
     """Make a method of a connection, which has a `session`, wait until no other method runs.
 
-    Raises ConnectionBusy inside another one, and ForkedConnection in a forked process, which must not
-    wait, because no thread there would release the lock. Ctrl-C ends the wait.
+    Raises ConnectionBusy inside another one, or after the seconds of `sxq_lock_timeout`, and
+    ForkedConnection in a forked process, which must not wait, because no thread there would release the
+    lock. Ctrl-C ends the wait.
     """
 
     @wraps(method)
@@ -41,12 +52,17 @@ def locked(method: Method) -> Method:
         con.session.store.require_own_process()
         held = con.session.lock
         held.require_none_of_mine(method.__name__)
-        with held.lock:  # used directly: no Ctrl-C can come between taking it and this block
-            held.thread = threading.get_ident()
-            try:
-                return method(con, *arguments, **options)
-            finally:
+        thread = threading.get_ident()
+        try:
+            held.take(method.__name__, con.session.settings["sxq_lock_timeout"])
+            return method(con, *arguments, **options)
+        finally:  # no Python function is called before the lock is free: Ctrl-C could come there
+            if held.thread == thread:
                 held.thread = None
+            try:
+                held.lock.release()
+            except RuntimeError:
+                pass  # Ctrl-C or the timeout ended the wait for it
 
     # It takes and returns what the method does, which its own signature does not say.
     return alone  # type: ignore[return-value]

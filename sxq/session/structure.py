@@ -505,7 +505,7 @@ def _score(place: _Place, member: StoredExplanation, name: str) -> float | None:
     if measure is None or raw is None or not sizes or not units or units < 1 or sizes < 1:
         return None
     batch: Any = SimpleNamespace(
-        sizes=np.array([sizes], np.float64), field=SimpleNamespace(num_units=units)
+        sizes=np.array([sizes], np.float64), field=SimpleNamespace(num_units=units, all_units=units)
     )
     score = float(measure.score(np.array([raw], np.float64), batch)[0])
     return round(min(max(score, place.answers.resolution), 1.0), 4)

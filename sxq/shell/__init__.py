@@ -7,7 +7,8 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
     script_steps.py     splits a script into statements and dot-commands
     dot_commands.py     the dot-commands, one function each
     output_modes.py     results as plain lines: table, csv, json, markdown, line
-    progress.py         the line of progress, and what Ctrl-C does
+    progress.py         the line of progress, and what Ctrl-C does to a statement
+    interrupts.py       what Ctrl-C does anywhere else
     repl.py             the prompt: read, run, show, repeat
     interactive.py      the gate to rich and prompt_toolkit, which only a person at a terminal needs
     display.py          results and errors with colours and bars (rich)
@@ -19,9 +20,10 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
     synthetic_bank.py   the bank of that demo
 """
 
+from sxq.shell.interrupts import Interrupts
 from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.repl import run_prompt
 from sxq.shell.shell import Shell, format_error
 
-__all__ = ["MODES", "Shell", "format_error", "run_prompt", "watched"]
+__all__ = ["MODES", "Interrupts", "Shell", "format_error", "run_prompt", "watched"]

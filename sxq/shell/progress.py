@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sxq.connection import Connection
+from sxq.errors import SQLError
 from sxq.values.table import printable
 
 CLEAR = "\r\x1b[K"
@@ -22,14 +23,14 @@ BAR = 16  # characters
 def watched(con: Connection) -> Iterator[list[bool]]:
     """Show progress on a terminal's stderr, and turn Ctrl-C into `con.interrupt()`.
 
-    Yields a list that is empty until Ctrl-C is pressed.
+    Yields a list that is empty until Ctrl-C is pressed. SQL that it stopped has no result: KeyboardInterrupt.
     """
     pressed: list[bool] = []
     terminal = sys.stderr.isatty()
 
     def stop(number, frame):
         if pressed or not con.interrupt():
-            raise KeyboardInterrupt
+            return before(number, frame) if callable(before) else None
         pressed.append(True)
         if terminal:  # not print: the signal may have come in the middle of one
             os.write(2, f"{CLEAR}stopping; Ctrl-C again to abort".encode())
@@ -38,6 +39,10 @@ def watched(con: Connection) -> Iterator[list[bool]]:
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield pressed
+    except SQLError:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
         con.report = None

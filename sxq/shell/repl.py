@@ -6,7 +6,6 @@ A terminal that can move its cursor gets the editor; any other (TERM=dumb) gets 
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from sxq.connection import Connection
@@ -14,6 +13,7 @@ from sxq.errors import Error
 from sxq.language import complete
 from sxq.shell import interactive
 from sxq.shell.dot_commands import QUIT
+from sxq.shell.interrupts import Interrupts
 from sxq.shell.shell import Shell, format_error
 
 GREETING = "sxq: end statements with ; — .help lists the dot-commands, Ctrl-D leaves"
@@ -25,16 +25,21 @@ def run_prompt(con: Connection, mode: str = "table", init: bool = True) -> int:
     Before the first prompt the script in ~/.sxqrc runs (SXQ_INIT names another). The history of
     inputs is kept in ~/.sxq_history (SXQ_HISTORY names another file).
     """
+    interrupts = Interrupts()
+    with interrupts.installed():
+        return _prompt(con, mode, init, interrupts)
+
+
+def _prompt(con: Connection, mode: str, init: bool, interrupts: Interrupts) -> int:
     fancy = os.environ.get("TERM", "dumb") != "dumb" and sys.stdout.isatty()
     shell = Shell(con, mode, fancy)
     if init:
-        _guarded(shell, lambda: _read_init(shell))
+        _guarded(shell, lambda: _read_init(shell), interrupts)
     print(GREETING, file=sys.stderr)
     read = _editor(con) if fancy else _plain_line
     try:
-        with suppress(EOFError):
-            while _turn(shell, read) != QUIT:
-                pass
+        while _guarded(shell, lambda: _turn(shell, read), interrupts) != QUIT:
+            pass
     finally:
         shell.output(None)
     return 0
@@ -45,17 +50,31 @@ def _turn(shell: Shell, read: Callable[[], str]) -> int:
         text = read()
     except KeyboardInterrupt:
         return 0  # the line is cleared
-    return _guarded(shell, lambda: shell.run(text))
+    except EOFError:
+        return QUIT
+    return shell.run(text)
 
 
-def _guarded(shell: Shell, action: Callable[[], int]) -> int:
+def _guarded(shell: Shell, action: Callable[[], int], interrupts: Interrupts) -> int:
+    """Run an action; an error or Ctrl-C ends it and not the shell, however often the key is pressed."""
+    interrupts.install()
+    try:
+        interrupts.armed = True
+        code = _without_errors(shell, action)
+        interrupts.armed = False
+        return code
+    except KeyboardInterrupt:
+        interrupts.armed = False
+        print("interrupted", file=sys.stderr)
+        return 0
+
+
+def _without_errors(shell: Shell, action: Callable[[], int]) -> int:
     try:
         return action()
     except Error as problem:
         _print_error(shell, problem)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-    return 0
+        return 0
 
 
 def _print_error(shell: Shell, problem: Error) -> None:

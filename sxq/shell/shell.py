@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TextIO
 
+from sxq import language
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
 from sxq.shell import dot_commands, interactive
 from sxq.shell.output_modes import MODES
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
+from sxq.started import INTERRUPTED
 from sxq.values.files import replacing
 from sxq.values.result import Table
 from sxq.values.table import printable
-
-INTERRUPTED = 130
 
 
 def format_error(problem: Error) -> str:
@@ -68,12 +68,13 @@ class Shell:
     def _run_step(self, step: Statement | DotCommand) -> int:
         if isinstance(step, DotCommand):
             return dot_commands.run(self, step.text)
-        return self._run_statement(step.text)
+        return self._run_statement(step)
 
-    def _run_statement(self, text: str) -> int:
+    def _run_statement(self, step: Statement) -> int:
         started = time.perf_counter()
         with watched(self.con) as pressed:
-            result = self.con.execute(text)
+            statement = language.parse(step.text, step.line, step.column)
+            result = self.con.run(*language.bind([statement], None))
         self.show(result)
         if self.timer:
             print(f"{time.perf_counter() - started:.3f} s", file=sys.stderr)

@@ -8,6 +8,7 @@
     quoting.py          names in SQL
     backup.py           a copy of a database in a new file
     process.py          a database belongs to the process that opened it
+    ctrl_c.py           Ctrl-C inside DuckDB
     access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     rows.py             the ways to read and write rows

@@ -13,15 +13,23 @@ import duckdb
 
 from sxq.errors import DatabaseLocked, StoreError
 from sxq.storage import schema
+from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.process import Owner, close, connect
 
-LOCK_PATIENCE = 1.0  # seconds to wait for another process to let go of the file
+LOCK_PATIENCE = 1.0  # seconds to wait for another process that holds the file
+RETRY = 0.1  # seconds between two attempts
 
 
 def open_database(
-    owner: Owner, read_only: bool, config: Mapping[str, Any] | None = None
+    owner: Owner,
+    read_only: bool,
+    config: Mapping[str, Any] | None = None,
+    patience: float | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked."""
+    """A connection whose database holds the tables of `sxq`; raises StoreError, DatabaseLocked.
+
+    It waits `patience` seconds for another process that holds the file; None is a second.
+    """
     path = owner.path
     if path is None and read_only:
         raise StoreError(
@@ -30,14 +38,16 @@ def open_database(
     alone = owner.alone()
     if path is not None:
         _check_file(Path(path), read_only, alone)
-    connection = _connect(path, read_only, config or {})
+    patience = LOCK_PATIENCE if patience is None else patience
+    connection = _connect(path, read_only, config or {}, patience)
     try:
-        if path is None:  # new: looking for its tables would take 10 ms
-            schema.create(connection)
-        else:
-            schema.prepare(connection, path, read_only)
-        if path is not None and alone and not read_only:
-            schema.end_killed_queries(connection)
+        with hearing_ctrl_c():
+            if path is None:  # new: looking for its tables would take 10 ms
+                schema.create(connection)
+            else:
+                schema.prepare(connection, path, read_only)
+            if path is not None and alone and not read_only:
+                schema.end_killed_queries(connection)
     except duckdb.Error as error:
         close(connection)
         raise StoreError(f"cannot prepare the tables of sxq: {error}") from error
@@ -88,12 +98,13 @@ def _check_file(path: Path, read_only: bool, alone: bool) -> None:
 
 
 def _connect(
-    path: str | None, read_only: bool, config: Mapping[str, Any]
+    path: str | None, read_only: bool, config: Mapping[str, Any], patience: float
 ) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + LOCK_PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
-            return connect(path or ":memory:", read_only, config)
+            with hearing_ctrl_c():
+                return connect(path or ":memory:", read_only, config)
         except duckdb.Error as error:
             if "different configuration" in str(error):
                 raise StoreError(
@@ -103,6 +114,10 @@ def _connect(
             locked = "Could not set lock" in str(error)
             if not locked:
                 raise StoreError(f"cannot open {path!r}: {error}") from error
-            if time.monotonic() > deadline:
-                raise DatabaseLocked(f"another process holds {path!r}: {error}") from error
-            time.sleep(0.1)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DatabaseLocked(
+                    f"another process holds {path!r}, after {patience:g} seconds of waiting"
+                    f" (lock_timeout): {error}"
+                ) from error
+            time.sleep(min(RETRY, left))

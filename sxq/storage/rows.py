@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.quoting import quote
 
 Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq`
@@ -18,7 +19,8 @@ Cursor = duckdb.DuckDBPyConnection  # its search path is exactly the schema `sxq
 
 def run(cursor: Cursor, sql: str, parameters: Any = None) -> list[tuple]:
     """Run one statement and read everything: an open result would block the next one."""
-    return cursor.execute(sql, parameters).fetchall()
+    with hearing_ctrl_c():
+        return cursor.execute(sql, parameters).fetchall()
 
 
 def run_named(cursor: Cursor, sql: str, parameters: Any = None) -> list[dict[str, Any]]:

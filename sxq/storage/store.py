@@ -32,12 +32,13 @@ from sxq.storage import (
 )
 from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
+from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.quoting import catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.schema import engine_cursor
-from sxq.storage.user_sql import SqlResult, execute
+from sxq.storage.user_sql import SqlResult, UserSql
 from sxq.values.explanation import TargetReport
 
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
@@ -67,13 +68,18 @@ class Store:
     path       the database file, created if missing; None: in memory
     read_only  open an existing file together with other readers; methods that store raise StoreError
     access     what the user's SQL may reach outside of the database
+    patience   seconds to wait for another process that holds the file; None: a second
 
     Raises StoreError (no DuckDB file, no tables of sxq to read, another version), DatabaseLocked. In a forked process
     everything but `close` raises ForkedConnection.
     """
 
     def __init__(
-        self, path: str | None = None, read_only: bool = False, access: Access | None = None
+        self,
+        path: str | None = None,
+        read_only: bool = False,
+        access: Access | None = None,
+        patience: float | None = None,
     ):
         self.path = None if path is None or str(path) == ":memory:" else str(path)
         self.read_only = read_only
@@ -85,21 +91,23 @@ class Store:
         self._owner = Owner(self.path)
         try:
             with self._lock:  # opening may create or change the tables
-                user = open_database(self._owner, read_only, self.access.config())
+                user = open_database(self._owner, read_only, self.access.config(), patience)
                 self._owner.connections = (user, engine_cursor(user))
         except BaseException:
             self._owner.close()  # a fork does not take the file for an open one
             raise
+        self._user_sql = UserSql(user)
         self._catalog = catalog_of(user)
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
-        self._user.execute("SET search_path = ?", [search_path])
+        run(self._user, "SET search_path = ?", [search_path])
         if not self.access.untrusted:  # whose configuration says so, and is locked
             # SQL must not read Python variables
-            self._user.execute("SET python_enable_replacements = false")
+            run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
         if self.own_process():
+            self._user_sql.settled()
             self._owner.close()
 
     def own_process(self) -> bool:
@@ -113,7 +121,7 @@ class Store:
     @property
     def _user(self) -> duckdb.DuckDBPyConnection:
         self._owner.require()
-        return self._owner.connections[0]
+        return self._user_sql.settled()
 
     @property
     def _cursor(self) -> Cursor:
@@ -136,6 +144,7 @@ class Store:
         Raises StoreError for EXPORT DATABASE, and NotAllowed for SQL that reaches further than
         `access` admits.
         """
+        self._owner.require()
         self.access.check(self._user, sql, self.path)
         if "export" in sql.lower() and "EXPORT" in (self._kinds(sql) or ()):
             raise StoreError(
@@ -143,7 +152,7 @@ class Store:
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return execute(self._user, sql, parameters, self.access.most_bytes)
+        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -163,8 +172,9 @@ class Store:
 
     def interrupt(self) -> None:
         """Stop the user's running SQL, from any thread; `execute` then raises SQLError."""
+        self._owner.require()
         with suppress(duckdb.ConnectionException):  # it was closed meanwhile: nothing runs
-            self._user.interrupt()
+            self._user_sql.interrupt()
 
     def in_transaction(self) -> bool:
         """Whether the user has an open transaction (also one that failed and waits for ROLLBACK)."""
@@ -452,11 +462,12 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:
         try:
-            self._cursor.execute("BEGIN")
-            yield self._cursor
-            self._cursor.execute("COMMIT")
+            with hearing_ctrl_c():
+                self._begin()
+                yield self._cursor
+                self._cursor.execute("COMMIT")
         except BaseException as error:
-            with suppress(duckdb.Error):
+            with suppress(duckdb.Error), hearing_ctrl_c():
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"the database refused: {error}") from error
@@ -465,3 +476,10 @@ class Store:
                     f"a name or a key is no Unicode text: {error.object!a}"
                 ) from None
             raise
+
+    def _begin(self) -> None:
+        try:
+            self._cursor.execute("BEGIN")
+        except duckdb.TransactionException:  # Ctrl-C cut the rollback of the last one short
+            self._cursor.execute("ROLLBACK")
+            self._cursor.execute("BEGIN")

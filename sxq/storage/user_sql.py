@@ -1,7 +1,8 @@
 """The user's SQL: run on the user's connection and read completely; errors keep DuckDB's own messages.
 
-DuckDB does not look for Ctrl-C while it runs a statement. So the statement runs on a helper thread while
-the main thread waits; KeyboardInterrupt then interrupts DuckDB and leaves the connection usable.
+A statement runs on a thread of its own while the caller waits, so that Ctrl-C and `interrupt` are heard at
+once and the connection stays usable. An interrupt meets the user's statement or nothing: never a statement
+of the engine on the same connection, nor the user's next one.
 """
 
 import sys
@@ -50,6 +51,7 @@ _NULLABLE = {  # the same, for a column that holds NULL
 }
 
 
+HEARD = 0.2  # seconds after which an interrupt that came too early is repeated
 _NESTED = (list, tuple, dict)
 _CHUNK = 2048  # rows that are read between two looks at the memory
 
@@ -71,24 +73,106 @@ class SqlResult:
         return frame(self.columns, self.rows, dtypes)
 
 
-def execute(
-    connection: duckdb.DuckDBPyConnection,
-    sql: str,
-    parameters: Any = None,
-    most_bytes: int | None = None,
-) -> SqlResult:
-    """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt.
+class UserSql:
+    """The user's connection, and the statement that runs on it."""
 
-    most_bytes  what the rows may take in Python; None for any number
-    """
-    try:
-        return _interruptible(
-            lambda: _read(connection, sql, plain(parameters), most_bytes), connection.interrupt
-        )
-    except duckdb.Error as error:
-        with suppress(duckdb.Error):
-            connection.abort()  # a result that could not be fetched would block the next statement
-        raise SQLError(str(error)) from error
+    def __init__(self, connection: duckdb.DuckDBPyConnection):
+        self._connection = connection
+        self._running: _Statement | None = None
+        # Reentrant, because a signal handler may interrupt while its own thread holds it.
+        self._lock = threading.RLock()
+
+    def execute(self, sql: str, parameters: Any = None, most_bytes: int | None = None) -> SqlResult:
+        """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt.
+
+        most_bytes  what the rows may take in Python; None for any number
+        """
+        connection = self.settled()
+        statement = _Statement(lambda: _read(connection, sql, plain(parameters), most_bytes))
+        self._running = statement
+        pressed: BaseException | None = None
+        while not statement.ended:
+            try:
+                statement.start()
+                while not statement.wait(HEARD):
+                    if statement.stopping:  # the first interrupt may have come before it began
+                        connection.interrupt()
+            except BaseException as reason:  # Ctrl-C, or what a signal handler raises
+                pressed = reason
+                self.interrupt()
+        self.settled()
+        if isinstance(statement.error, duckdb.Error):
+            with suppress(duckdb.Error):
+                connection.abort()  # a result that could not be fetched would block the next statement
+        if pressed:
+            raise pressed
+        return statement.outcome()
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs, from any thread or signal handler; do nothing where none runs."""
+        with self._lock:
+            if self._running and not self._running.ended:
+                self._running.stopping = True
+                self._connection.interrupt()
+
+    def settled(self) -> duckdb.DuckDBPyConnection:
+        """The connection, once no statement runs on it: one may run on after several Ctrl-C in a row."""
+        while self._running:
+            if not self._running.wait(HEARD):
+                self.interrupt()
+                continue
+            with self._lock:  # no interrupt is on its way to the connection
+                self._running = None
+        return self._connection
+
+
+class _Statement:
+    """Work on a thread of its own. It is done once, however often `start` is called."""
+
+    def __init__(self, work: Callable[[], SqlResult]):
+        self._work = [work]
+        self._done = threading.Event()
+        self._result: SqlResult | None = None
+        self.error: BaseException | None = None
+        self.stopping = False  # it was interrupted
+
+    @property
+    def ended(self) -> bool:
+        """Whether the work is over."""
+        return self._done.is_set()
+
+    def start(self) -> None:
+        """Begin, unless it has begun; a `start` that Ctrl-C cut short may be called again."""
+        if self._work:
+            try:
+                threading.Thread(target=self._run, daemon=True).start()
+            except RuntimeError:  # the system gives no more threads
+                self._run()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end for some seconds; whether it came."""
+        return self._done.wait(seconds)
+
+    def outcome(self) -> SqlResult:
+        """What the work returned; raises what it raised, DuckDB's errors as SQLError."""
+        if isinstance(self.error, duckdb.Error):
+            raise SQLError(str(self.error)) from self.error
+        if self.error:
+            raise self.error
+        assert self._result is not None, "it has ended"
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            work = self._work.pop()
+        except IndexError:  # it was started twice
+            return
+        try:
+            self._result = work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._done.set()
 
 
 def plain(value: Any) -> Any:
@@ -145,32 +229,3 @@ def _bytes_of(values: Iterable[Any]) -> int:
         value.values() if type(value) is dict else value for value in held if type(value) in _NESTED
     ]
     return size + (_bytes_of(chain.from_iterable(inside)) if inside else 0)
-
-
-def _interruptible(work: Callable[[], SqlResult], interrupt: Callable[[], None]) -> SqlResult:
-    if threading.current_thread() is not threading.main_thread():
-        return work()  # only the main thread gets Ctrl-C
-    outcome: dict[str, Any] = {}
-    done = threading.Event()
-    interrupted = False
-    threading.Thread(target=_deliver, args=(work, outcome, done), daemon=True).start()
-    while not done.is_set():
-        try:
-            done.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-            interrupt()
-    if interrupted:
-        raise KeyboardInterrupt
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["table"]
-
-
-def _deliver(work: Callable[[], SqlResult], outcome: dict[str, Any], done: threading.Event) -> None:
-    try:
-        outcome["table"] = work()
-    except BaseException as error:
-        outcome["error"] = error
-    finally:
-        done.set()

@@ -12,6 +12,7 @@ from sxq.scoring import MEASURES, MeasureBatch, evaluate, resolve, user_measure
 BATCH = MeasureBatch(
     field=SimpleNamespace(
         num_units=4,
+        all_units=4,
         directed=False,
         reached=lambda bits: np.array(  # 0-1, 0-2, 1-2, 2-3
             [[True, b[0] | b[2], b[1] | b[2] | b[3], b[3]] for b in bits], dtype=bool
@@ -61,7 +62,7 @@ def test_columns_are_those_of_evaluate():
 
 def test_a_field_of_one_unit():
     batch = MeasureBatch(
-        SimpleNamespace(num_units=1),
+        SimpleNamespace(num_units=1, all_units=1),
         np.ones((1, 1), bool),
         0.9,
         0.1,

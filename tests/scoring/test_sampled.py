@@ -14,7 +14,10 @@ from tests import graphs, oracles, toys
 
 UNITS = 5
 FIELD = SimpleNamespace(
-    num_units=UNITS, directed=False, reached=lambda bits: np.insert(bits, 0, True, axis=1)
+    num_units=UNITS,
+    all_units=UNITS,
+    directed=False,
+    reached=lambda bits: np.insert(bits, 0, True, axis=1),
 )
 BITS = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
 

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -246,7 +247,8 @@ def started(*arguments, **options):
         "stderr": subprocess.PIPE,
         **options,
     }
-    child = subprocess.Popen([*COMMAND, *arguments], env=environment(), **options)
+    program = [sys.executable, *options.pop("program")] if "program" in options else COMMAND
+    child = subprocess.Popen([*program, *arguments], env=environment(), **options)
     try:
         yield child
     finally:
@@ -343,3 +345,94 @@ def test_read_only(toy):
     )
     assert done.returncode == 1 and done.stdout == "models\n------\n     2\n"
     assert done.stderr == "Error: DROP MODEL stores, but the database was opened read-only\n"
+
+
+def interrupted_at(sign, *arguments, presses=1, **options):
+    """(exit code, stderr) of `sxq`, to which Ctrl-C comes once `sign` is on its stderr."""
+    with started(*arguments, **options) as child:
+        seen = b""
+        while sign not in seen:
+            line = child.stderr.readline()
+            assert line, seen.decode()
+            seen += line
+        for _ in range(presses):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        child.stdout.close()
+        child.stdout = None
+        rest = child.stderr.read()
+        return child.wait(60), (seen + rest).decode()
+
+
+@pytest.mark.parametrize("way", ["-c", "-f", "stdin"])
+def test_ctrl_c_in_sql_ends_a_script_with_130(tmp_path, way):
+    script = "SELECT count(*) FROM range(100000000000);"
+    (tmp_path / "long.sql").write_text(script)
+    with open(tmp_path / "long.sql") as file:
+        arguments = {"-c": ["-c", script], "-f": ["-f", "long.sql"], "stdin": []}[way]
+        with started(*arguments, cwd=tmp_path, stdin=file) as child:
+            time.sleep(1.5)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 130
+            assert child.stderr.read() == b"interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "sign, presses", [(b"numpy", 1), (b"| torch._C\n", 2), (b"| torch.nn.functional\n", 3)]
+)
+def test_ctrl_c_during_imports_is_quiet(sign, presses):
+    """While sxq itself is imported, and while a statement imports torch."""
+    script = "CREATE GRAPH g FROM DATASET 'KarateClub'; TRAIN MODEL m ON GRAPH g (EPOCHS = 100000)"
+    code, said = interrupted_at(
+        sign, "-c", script, presses=presses, program=("-X", "importtime", "-m", "sxq")
+    )
+    assert code == 130 and "Traceback" not in said and "interrupted" in said
+
+
+def test_a_burst_of_ctrl_c_never_ends_the_prompt(tmp_path):
+    """While SQL runs, while a result is written, and at the prompt."""
+    terminal, side = pty.openpty()
+    with started(
+        "--no-init", stdin=side, stdout=side, stderr=side, start_new_session=True
+    ) as child:
+        os.close(side)
+        read_until(terminal, b"sxq> ")
+        for number, statement in enumerate(
+            (f"SELECT count(*) FROM range({10**11});", "FROM range(200000);")
+        ):
+            os.write(terminal, f"{statement}\n".encode())
+            read_until(terminal, b"\n")
+            time.sleep(0.5)
+            for _ in range(6):
+                child.send_signal(signal.SIGINT)
+                time.sleep(0.01)
+            read_until(terminal, b"sxq> ")
+            for _ in range(6):
+                child.send_signal(signal.SIGINT)
+            time.sleep(0.3)  # a key typed now would go with the line that is cleared
+            os.write(terminal, f"SELECT 'alive' || {number} AS state;\n".encode())
+            read_until(terminal, f"alive{number}".encode())
+        os.write(terminal, b"\x04")
+        assert child.wait(60) == 0
+    os.close(terminal)
+
+
+def test_a_long_script_takes_time_in_proportion_to_its_length(tmp_path):
+    """Counted in characters that are read: no statement looks at the script in front of it again."""
+    from sxq.shell.script_steps import steps
+
+    def looked_at(count, end):
+        class Counted(str):
+            seen = 0
+
+            def count(self, text, start=0, stop=None):
+                Counted.seen += (len(self) if stop is None else stop) - start
+                return super().count(text, start, stop)
+
+        script = Counted(f"INSERT INTO t VALUES (1);{end}" * count)
+        found = list(steps(script))
+        assert len(found) == count and sum(len(step.text) for step in found) < len(script)
+        return Counted.seen
+
+    for end in ("\n", " "):
+        assert looked_at(2000, end) <= 4.1 * looked_at(500, end)

@@ -38,11 +38,11 @@ def test_golden(path, bless, toy):
 def test_the_steps_of_a_script():
     script = "-- c\nSELECT 1; SELECT\n  '.mode; x'\n;\n .mode csv\n.print it's\nSELECT 2"
     assert list(steps(script)) == [
-        Statement("\nSELECT 1"),
-        Statement("\n          SELECT\n  '.mode; x'"),
+        Statement("SELECT 1", 2, 1),
+        Statement("SELECT\n  '.mode; x'", 2, 11),
         DotCommand("mode csv"),
         DotCommand("print it's"),
-        Statement("\n\n\n\n\n\nSELECT 2"),
+        Statement("SELECT 2", 7, 1),
     ]
     assert list(steps(";; ;")) == [] and list(steps("  \n-- only a comment")) == []
 

@@ -2,19 +2,22 @@
 
 In reading order:
 
-    load.py     `Loaded`: the field, on the device, and the model's output on both ends
-    search.py   `SearchState`: all candidates so far, measured and ranked
-    turns.py    `GeneratorTurns`: the generators, which ask in turn and get their answers
-    found.py    `Found`: the result, from which the answer is chosen and the report is made
+    load.py          `Loaded`: the field, on the device, and the model's output on both ends
+    memory_bound.py  how much of a field can be searched within the memory
+    search.py        `SearchState`: all candidates so far, measured and ranked
+    turns.py         `GeneratorTurns`: the generators, which ask in turn and get their answers
+    found.py         `Found`: the result, from which the answer is chosen and the report is made
 
 `Target` joins them: `ask` returns candidates to verify, `tell` takes their verdict, `close` returns
 the result.
 """
 
 import time
+from dataclasses import replace
 
 from sxq.execution.target.found import Found
 from sxq.execution.target.load import Job, Loaded, load
+from sxq.execution.target.memory_bound import expected
 from sxq.execution.target.search import Round, SearchState
 from sxq.execution.target.turns import PATIENCE, GeneratorTurns
 from sxq.execution.verifier import TIE, Request, Verdict
@@ -39,6 +42,7 @@ class Target:
         self.state = SearchState(job, self.loaded)
         self.turns = GeneratorTurns(job, self.loaded, self.state)
         self.bytes = GROWS * self._held()  # memory that it takes, measured less and less often
+        self.expected = expected(self.loaded.field.num_units, self.state.budget)
         self._told = 0
         self._round: Round | None = None  # the last request
         self._cut = False  # the budget ended within a round: generators are not asked again
@@ -73,9 +77,15 @@ class Target:
         return None
 
     def tell(self, verdict: Verdict) -> None:
-        """Record the verdict on the candidates last asked for, and answer the generators."""
+        """Record the verdict on the candidates last asked for, and answer the generators.
+
+        A run that was stopped has verified only the first of them; the generators are then not answered.
+        """
         asked = self._round
         assert asked is not None, "a verdict follows a request"
+        if (verified := len(verdict.p_kept)) < len(asked.new):
+            self.state.record(replace(asked, new=asked.new[:verified]), verdict)
+            return
         self.state.record(asked, verdict)
         self._answer(asked)
         self._told += 1
@@ -97,6 +107,7 @@ class Target:
             pruned=self.state.pruned,
             incomparable=self.state.incomparable,
             exhausted=self.turns.exhausted,
+            full=self._cut and self.state.full,
             stopped=stopped,
             seconds=time.perf_counter() - self.started,
         )

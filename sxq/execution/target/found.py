@@ -30,6 +30,7 @@ class Found:
     pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
     incomparable: int  # explanatory candidates with an objective that is NaN
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
+    full: bool  # the memory for candidates was used up before the budget
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float
 

@@ -14,15 +14,19 @@ import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal
+from sxq.execution.target import memory_bound
 from sxq.graph import Field, Graph, GraphSet, extract, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
 from sxq.inference.choose import open_backend
+from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.locality import WIDEST
 from sxq.models.borrow import Model, blaming
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
+
+SAMPLED = 1  # of the seed of the units that are searched, where the field is too large for all
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,6 +144,8 @@ def load(job: Job, ordinal: int) -> Loaded:
     full, empty = job.model.probabilities(ends).cpu().numpy()
     # The full graph decides the class: rounding on the field may reverse a tie.
     predicted = int(job.model.probabilities(job.model.full[[position]]).argmax())
+    seed = (job.plan.find(Generate).seed, position)
+    on_field = _searchable(job, on_field, predicted, seed)
     return Loaded(
         ordinal=ordinal,
         position=position,
@@ -152,7 +158,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         p_empty=float(empty[predicted]),
         self_sufficient=int(empty.argmax()) == predicted,
         rounding=float(rounding(job.model, ends).max()),
-        seed=(job.plan.find(Generate).seed, position),
+        seed=seed,
     )
 
 
@@ -188,6 +194,23 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     if not agree(job.model, ends[:1], job.model.full[[number]]):
         raise ModelNotLocal(f"{named} gets another output than at registration")
     return on_field, ends
+
+
+def _searchable(
+    job: Job, on_field: FieldModel, predicted: int, seed: tuple[int, int]
+) -> FieldModel:
+    """The same field, or one with fewer units to search, if all would not fit the memory."""
+    field = on_field.field
+    most = memory_bound.searched_units(field.num_units, on_field.batch_memory)
+    if field.num_units == most:
+        return on_field
+    worth = np.zeros(field.num_units)
+    if job.backend.cost(on_field.on_device) <= on_field.batch_memory:
+        gradients = EdgeGradients(job.model, on_field.graph, field, predicted, job.backend)
+        worth = gradients(np.ones((1, field.num_units), bool), True)[0]
+    rng = np.random.default_rng([*seed, SAMPLED])
+    units = memory_bound.strongest(field, worth, most, rng)
+    return _on_field(job, on_field.graph, field.narrowed(units))
 
 
 def _on_field(job: Job, graph: Graph, field: Field) -> FieldModel:

@@ -9,11 +9,12 @@ import numpy as np
 
 from sxq.execution.candidate_table import CandidateTable, Entry
 from sxq.execution.target.load import Job, Loaded
+from sxq.execution.target.memory_bound import most_candidates
 from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
 from sxq.graph.bits import pack, row_keys, sizes
-from sxq.planning.nodes import Filter, Generate, Rank
+from sxq.planning.nodes import FieldScan, Filter, Generate, Rank, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Prospect, ceilings, evaluate, forecast
 
@@ -46,7 +47,11 @@ class SearchState:
 
     def __init__(self, job: Job, loaded: Loaded):
         self.loaded = loaded
-        self.budget = job.plan.find(Generate).budget
+        asked = job.plan.find(Generate).budget
+        memory = job.plan.find(Verify).batch_memory
+        targets = len(job.plan.find(FieldScan).targets)
+        self.budget = min(asked, most_candidates(memory, loaded.field.num_units, targets))
+        self._less_than_asked = self.budget < asked
         self.filter = job.plan.filter
         self.rank = job.plan.find(Rank)
         self.objectives = len(self.rank.measures)
@@ -58,6 +63,11 @@ class SearchState:
         self.pruned: set[bytes] = set()  # packed; not verified, as they cannot enter the front
         generators = job.plan.find(Generate).generators
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)
+
+    @property
+    def full(self) -> bool:
+        """Whether the table holds as many candidates as the memory allows, which are fewer than the budget."""
+        return self._less_than_asked and self.table.count >= self.budget
 
     def look_up(self, candidates: Candidates, owner: np.ndarray) -> Round:
         """Find candidates that must be verified, within the budget; the others are known or pruned."""

@@ -33,7 +33,7 @@ class EdgeTable:
         field = self._field
         if not field.rooted:
             return np.full(field.num_units, NONE)  # in a whole graph any unit may stand alone
-        near, far = _ends_by_hop(field)
+        near, far = ends_by_hop(field)
         # The units that reach a node first; the last unit of each node is kept, which is the best.
         first = np.flatnonzero(field.node_hop[far] == field.unit_hop)
         first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
@@ -118,7 +118,7 @@ def log_odds(p: np.ndarray) -> np.ndarray:
     return np.round(np.log(p / (1 - p)), DECIMALS)
 
 
-def _ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
+def ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
     """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
     tail, head = field.ends
     if field.directed:
