@@ -9,6 +9,8 @@ The files in reading order:
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
+    spline          the convolution of SplineCNN
+    asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
     datasets        PyG's data and data sets as graphs
@@ -18,7 +20,7 @@ The files in reading order:
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
 from sxq.models.datasets import graph_from_data, graphs_from_data, load_dataset, load_graphs
-from sxq.models.training import Trained, accuracies, train
+from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
 
@@ -30,6 +32,7 @@ __all__ = [
     "accuracies",
     "build",
     "choose_device",
+    "confusion",
     "content_hash",
     "graph_from_data",
     "graphs_from_data",

@@ -25,8 +25,12 @@ SHOWN = 3  # differences listed before "and n more"
 LAYOUTS = {
     "gat": ("att_src", "lin.weight", "bias"),
     "sage": ("lin_l.weight", "lin_l.weight", "lin_l.bias"),
+    "gine": ("lin.bias", "nn.0.weight", "nn.2.bias"),  # before gin, whose names it has
+    "graphconv": ("lin_rel.weight", "lin_rel.weight", "lin_rel.bias"),
+    "splinecnn": ("weight", "lin.weight", "bias"),
+    "transformer": ("lin_key.weight", "lin_key.weight", "lin_skip.bias"),
     "gin": ("nn.2.weight", "nn.0.weight", "nn.2.bias"),
-    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has the same name
+    "gcn": ("lin.weight", "lin.weight", "bias"),  # after all that have the same name
 }
 
 
@@ -232,6 +236,8 @@ def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if first is None or last is None or first.dim() != 2:
         return {}
     heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
+    if architecture == "transformer":  # the last layer has the mean over its heads
+        heads = len(state[f"conv{layers}.lin_key.weight"]) // len(last)
     # The width of a single layer is the number of classes.
     hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}
     return {

@@ -51,8 +51,11 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     spec = models.spec_from_options(statement.options, graph)
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
-    facts = _add_model(session, statement, module, spec, models.accuracies(module, graph))
-    return _one_row(facts)
+    learned = {
+        "accuracy": models.accuracies(module, graph),
+        "confusion": models.confusion(module, graph),
+    }
+    return _one_row(_add_model(session, statement, module, spec, learned))
 
 
 def train_model(session: Session, statement: st.TrainModel) -> Table:
@@ -70,7 +73,13 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
         progress=progress,
         should_stop=session.should_stop,
     )
-    facts = _add_model(session, statement, trained.module, trained.spec, trained.accuracy)
+    learned = {
+        "epochs": trained.epochs_run,
+        "stopped": trained.stopped,
+        "accuracy": trained.accuracy,
+        "confusion": trained.confusion,
+    }
+    facts = _add_model(session, statement, trained.module, trained.spec, learned)
     return _one_row({**facts, "epochs": trained.epochs_run})
 
 
@@ -215,14 +224,17 @@ def _is_altered(kind: str, value: Any) -> bool:
 
 
 def _add_model(
-    session: Session, statement, module, spec, accuracy: Mapping[str, float]
+    session: Session, statement, module, spec, learned: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Register a model of a named architecture; returns the facts that the statement shows."""
+    """Register a model of a named architecture; returns the facts that the statement shows.
+
+    `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
+    """
     entry = session.registry.models.add(
         statement.name,
         module,
         statement.graph,
-        spec={"architecture": vars(spec)},
+        spec={"architecture": vars(spec), "learned": learned},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
@@ -231,7 +243,7 @@ def _add_model(
         "architecture": spec.architecture,
         "hops": entry.model.hops,
         "halo": entry.model.halo,
-        **{f"{split}_accuracy": share for split, share in accuracy.items()},
+        **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
 
 

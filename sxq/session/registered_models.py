@@ -176,6 +176,7 @@ class RegisteredModels:
             "backend": spec["backend"],
             "reason": spec["reason"],
             "state": "attached" if entry else state,
+            **_learned(spec.get("learned") or {}),
         }
         return {key: value for key, value in facts.items() if value != ""}
 
