@@ -61,7 +61,7 @@ EDGE_VALUES = {
 }
 ATTRIBUTED = ("gine", "splinecnn")
 WITH_HEADS = ("gat", "transformer")
-OWN_OPTIONS = {"alpha": ("appnp", 0.1), "kernel": ("splinecnn", 5), "ratio": ("asap", 0.8)}
+OWNERS = {"alpha": "appnp", "kernel": "splinecnn", "ratio": "asap"}  # of options
 MATRICES = 10_000  # the most control points of a spline, each with a matrix
 POOLINGS = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}
 NORMS = ("none", "batch")
@@ -82,9 +82,9 @@ class ArchitectureSpec:
     pooling: str = ""  # one of POOLINGS for a classifier of graphs, "" for one of nodes
     norm: str = "none"  # one of NORMS, for graphs
     edge_channels: int = 0  # attributes of an edge, for the architectures that take them
-    alpha: float = 0.0  # appnp: the share of a node's own features in every step
-    kernel: int = 0  # splinecnn: control points along each dimension
-    ratio: float = 0.0  # asap: the share of clusters that a pooling keeps
+    alpha: float = 0.1  # appnp: the share of a node's own features in every step
+    kernel: int = 5  # splinecnn: control points along each dimension
+    ratio: float = 0.8  # asap: the share of clusters that a pooling keeps
 
     def __post_init__(self):
         if self.architecture not in ARCHITECTURES:
@@ -101,6 +101,12 @@ class ArchitectureSpec:
         self._check_edges()
         if self.architecture == "asap":
             self._check_asap()
+
+    def columns(self) -> dict[str, Any]:
+        """The fields by name, without those that only other architectures have."""
+        others = {name for name, owner in OWNERS.items() if owner != self.architecture}
+        others |= {"edge_channels"} if not self.edge_channels else set()
+        return {name: value for name, value in vars(self).items() if name not in others}
 
     def _check_edges(self) -> None:
         if self.architecture in ATTRIBUTED and not self.edge_channels:
@@ -146,17 +152,14 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
 
 
 def _own_options(architecture: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The options that only this architecture has; raises InvalidValue for those of another."""
-    for name, (owner, _) in OWN_OPTIONS.items():
-        if values[name] is not None and owner != architecture:
+    """The given options that only some architecture has; raises InvalidValue for another's."""
+    given = {name: values[name] for name in OWNERS if values[name] is not None}
+    for name, value in given.items():
+        if OWNERS[name] != architecture:
             raise InvalidValue(
-                f"{name.upper()} = {values[name]}, but only {owner} has it, not {architecture}"
+                f"{name.upper()} = {value}, but only {OWNERS[name]} has it, not {architecture}"
             )
-    return {
-        name: default if values[name] is None else values[name]
-        for name, (owner, default) in OWN_OPTIONS.items()
-        if owner == architecture
-    }
+    return given
 
 
 def _edge_channels(architecture: str, graph: Graph | GraphSet) -> int:

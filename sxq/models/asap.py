@@ -35,7 +35,9 @@ class AsapStack(nn.Module):
         total = None
         for number, conv in enumerate(self.convs):
             if number:
-                x, edge_index, _, batch, _ = self.pools[number - 1](x, edge_index, batch=batch)
+                # PyG makes sparse matrices; torch warns unless the checks of them are chosen.
+                with torch.sparse.check_sparse_tensor_invariants(False):
+                    x, edge_index, _, batch, _ = self.pools[number - 1](x, edge_index, batch=batch)
             x = conv(x, edge_index).relu()
             own = readout(x, batch)
             total = own if total is None else total + own

@@ -234,7 +234,7 @@ def _add_model(
         statement.name,
         module,
         statement.graph,
-        spec={"architecture": vars(spec), "learned": learned},
+        spec={"architecture": spec.columns(), "learned": learned},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
