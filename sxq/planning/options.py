@@ -110,6 +110,7 @@ PRETRAINING_OPTIONS = {
     "epochs": Option(int, 100, 1, 1_000_000),
     "lr": Option(float, 1e-3, 1e-8, 10),
     "gamma": Option(float, None, 0, 1e6),  # of the contrastive loss; by default the preset's
+    "contrast": Option(str, "supervised"),  # or paper: the contrastive loss as published
     "classwise": Option(bool, None),  # one attributor per class; by default the preset's
     "size": Option(float, 0.1, 0, 1e6),
     "entropy": Option(float, 0.01, 0, 1e6),
@@ -120,5 +121,6 @@ PRETRAINING_OPTIONS = {
     "patience": Option(int, 20, 1, 1_000_000),
     "seed": Option(int, 0, 0, 2**63 - 1),
     "split": Option(str, None),  # learn from these targets only, by default from all
-    "nodes": Option(int, 200, 1, 1_000_000),  # of a single graph: how many, drawn at random
+    # of a single graph: how many, drawn at random, by default 200; refused for a collection
+    "nodes": Option(int, None, 1, 1_000_000),
 }

@@ -24,7 +24,7 @@ from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
 from sxq.models.refine.pretrain import pretrain as pretrain_model
-from sxq.models.refine.train import AttributorTraining
+from sxq.models.refine.train import AttributorTraining, draw
 from tests.graphs import make, random_graph
 from tests.pooled_models import Pools, some_graphs
 
@@ -80,12 +80,28 @@ def test_the_contrastive_loss_is_that_of_its_definition_and_separates_classes():
             -sum(torch.log(torch.exp(unit[i] @ unit[j] / 0.1) / total) for j in partners)
             / len(partners)
         )
-    assert losses.contrastive(h, classes).item() == pytest.approx(
+    assert losses.supervised(h, classes).item() == pytest.approx(
         torch.stack(expected).mean().item(), rel=1e-5
     )
     apart = torch.eye(3)[classes] + 0.01 * h[:, :3]
-    assert losses.contrastive(apart, classes) < 1 < losses.contrastive(h, classes)
-    assert losses.contrastive(h[4:], classes[4:]) == 0
+    assert losses.supervised(apart, classes) < 1 < losses.supervised(h, classes)
+    assert losses.supervised(h[4:], classes[4:]) == 0
+
+
+def test_the_published_contrastive_loss_is_equation_8():
+    torch.manual_seed(0)
+    h, classes = torch.randn(5, 4), torch.tensor([0, 0, 1, 1, 2])
+    terms = [
+        (-1 if classes[i] == classes[j] else 1) * torch.log1p(torch.exp(h[i] @ h[j]))
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
+    expected = sum(terms).item() / len(terms)
+    assert losses.published(h, classes).item() == pytest.approx(expected, rel=1e-5)
+    assert losses.published(h[:1], classes[:1]) == 0
+    longer = [losses.published(scale * torch.eye(3)[classes], classes) for scale in (1, 10, 100)]
+    assert longer[0] > longer[1] > longer[2]  # unbounded below
 
 
 def test_draws_follow_the_probabilities():
@@ -202,34 +218,89 @@ def test_pretraining_finds_the_planted_motif(motifs):
     assert np.mean(recalls) > 0.8  # at random: 0.25
 
 
-def test_the_contrastive_loss_falls_where_classes_share_an_attributor(motifs):
-    """With one attributor each, classes are apart from the start: their encoders are."""
+def attributor_training(motifs, **values):
+    """A training with one attributor for each class, before its first step."""
     graphs, model, _ = motifs
-    found = {
-        gamma: pretrain_model(
-            model,
-            graphs,
-            (("epochs", 40), ("lr", 0.005), ("gamma", gamma), ("batch", 40), ("classwise", False)),
-        ).pretrained.losses
-        for gamma in (0.0, 1.0)
-    }
-    least = np.log(19)  # twenty of a class in a batch: all partners equally near, all others far
-    first, last = (found[1.0][epoch]["contrastive"] - least for epoch in (0, -1))
-    assert last < 0.5 * first and last < found[0.0][-1]["contrastive"] - least
-
-
-def test_gradients_reach_every_attributor(motifs):
-    graphs, model, _ = motifs
-    values = refine.read((("epochs", 1), ("batch", 40)))
-    run = AttributorTraining(
+    torch.manual_seed(0)
+    options = {"epochs": 1, "batch": 40, "lr": 0.005, "gamma": 1.0} | values
+    return AttributorTraining(
         refine.Attributors(refine.AttributorSpec(in_channels=3, classes=2)),
         instances_of(model, graphs, np.arange(len(graphs))),
         model.probabilities(model.full).numpy(),
-        lambda batch, mask: log_probabilities(model, batch, mask),
-        values,
+        partial(log_probabilities, model),
+        refine.read(tuple(options.items())),
     )
+
+
+def seen(run, mask=None):
+    """The batch of all graphs, sorted by class, their classes, and what the loss contrasts of them."""
+    numbers = np.argsort(run.classes, kind="stable")
+    batch = run.instances.batch(numbers, run.device)
+    drawn, own = draw(run.attributors, run.instances, numbers, run.classes[numbers], run.device)
+    mask = drawn if mask is None else mask(drawn)
+    classes = torch.from_numpy(run.classes[numbers])
+    return run.contrastive(batch, mask, own, classes), run.common.represent(batch, mask), classes
+
+
+def separation(h, classes) -> float:
+    """How much more alike graphs of one class are than graphs of different classes, by cosine."""
+    unit = torch.nn.functional.normalize(h - h.mean(dim=0), dim=1)
+    similar = unit @ unit.T
+    same = classes[:, None] == classes
+    return (similar[same].mean() - similar[~same].mean()).item()
+
+
+def test_the_contrast_moves_the_decoder_of_every_class_through_the_masks_alone(motifs):
+    run = attributor_training(motifs)
+    loss, _, _ = seen(run)
+    loss.backward()
+    for own in run.attributors:
+        slopes = [weights.grad.abs().sum() for weights in own.decoder.parameters()]
+        assert min(slopes) > 1e-4
+    assert all(not weights.requires_grad for weights in run.common.parameters())
+    fixed, _, _ = seen(run, lambda mask: torch.full_like(mask, 0.5))
+    assert not fixed.requires_grad  # nothing but a mask can change what is contrasted
+
+
+def test_equal_graphs_with_equal_masks_are_seen_equally_whatever_their_class(motifs):
+    run = attributor_training(motifs)
+    batch = run.instances.batch(np.array([1, 1]), run.device)
+    mask = torch.rand(12, generator=torch.Generator().manual_seed(0)).repeat(2)
+    one, two = run.common.represent(batch, mask)
+    assert torch.allclose(one, two, atol=1e-6)
+    own, other = (own.represent(batch, batch.spread(mask))[0] for own in run.attributors)
+    assert (own - other).abs().max() > 0.05  # as the paper has it, the class alone tells them apart
+
+
+def test_class_wise_attributors_learn_to_separate_the_classes(motifs):
+    """One attributor for each class, the default: the loss starts above its floor, and falls."""
+    floor = np.log(19)  # twenty of a class in a batch: all partners equally near, all others far
+    curves, apart = {}, {}
+    for gamma in (0.0, 1.0):
+        run = attributor_training(motifs, gamma=gamma, epochs=40)
+        before = separation(*seen(run)[1:])
+        history, _ = run.epochs(np.arange(40), None, lambda: False)
+        curves[gamma] = [losses["contrastive"] - floor for losses in history]
+        apart[gamma] = separation(*seen(run)[1:]) - before
+    first, last = np.mean(curves[1.0][:3]), np.mean(curves[1.0][-3:])
+    assert first > 0.5 and last < 0.5 * first
+    assert last < np.mean(curves[0.0][-3:])
+    assert apart[1.0] > 0.05 and apart[1.0] > apart[0.0]
+
+
+def test_the_published_contrast_is_learned_too_and_falls_without_end(motifs):
+    run = attributor_training(motifs, contrast="paper", epochs=30, lr=0.01)
+    history, stopped = run.epochs(np.arange(40), None, lambda: False)
+    curve = [losses["contrastive"] for losses in history]
+    assert stopped == "" and curve[0] > curve[9] > curve[19] > curve[29] and curve[29] < -10
+    with pytest.raises(UnknownName, match="no contrast named 'papers', did you mean 'paper'"):
+        refine.read((("contrast", "papers"),))
+
+
+def test_gradients_reach_every_attributor(motifs):
+    run = attributor_training(motifs)
     before = [[p.clone() for p in own.parameters()] for own in run.attributors]
-    run.learn(np.arange(len(graphs)))
+    run.learn(np.arange(40))
     for own, was in zip(run.attributors, before):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in own.parameters())
         assert any(not torch.equal(p, q) for p, q in zip(own.parameters(), was))
