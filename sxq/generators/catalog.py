@@ -82,7 +82,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
                 "ratios": RATIOS,
                 "select": "sample",
                 "samples": 8,
-                "steps": 20,
+                "steps": 50,
                 "lr": 1e-4,
             },
             looks_inside=True,

@@ -32,15 +32,15 @@ class AsapStack(nn.Module):
             layer.explain = False
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, readout) -> Tensor:
-        total = None
+        total: Tensor | float = 0.0
         for number, conv in enumerate(self.convs):
             if number:
                 # PyG makes sparse matrices; torch warns unless the checks of them are chosen.
                 with torch.sparse.check_sparse_tensor_invariants(False):
                     x, edge_index, _, batch, _ = self.pools[number - 1](x, edge_index, batch=batch)
             x = conv(x, edge_index).relu()
-            own = readout(x, batch)
-            total = own if total is None else total + own
+            total = total + readout(x, batch)
+        assert isinstance(total, Tensor), "there is a layer, so there is a readout"
         return total
 
 

@@ -16,7 +16,7 @@ in the last bits.
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class Trained:
     module: NodeClassifier | GraphClassifier
     spec: ArchitectureSpec
     accuracy: Mapping[str, float]  # by split, and "all": every labelled node
+    _: KW_ONLY
     confusion: Mapping[str, Any]  # what `confusion` finds
     epochs_run: int
     stopped: str  # the reason if it ended before the last epoch
@@ -96,8 +97,12 @@ def train(
         epochs_run = run.epochs(progress, should_stop)
     module = run.best_module()
     accuracy = accuracies(module, graph, split)
-    counts = confusion(module, graph, split)
-    return Trained(module.cpu(), spec, accuracy, counts, epochs_run, run.stopped)
+    found: dict[str, Any] = {
+        "confusion": confusion(module, graph, split),
+        "epochs_run": epochs_run,
+        "stopped": run.stopped,
+    }
+    return Trained(module.cpu(), spec, accuracy, **found)
 
 
 def accuracies(
@@ -350,7 +355,8 @@ class _Training:
         """Cross-entropy and accuracy on some nodes or graphs."""
         logits = self._logits(chosen)
         y = self.y[chosen]
-        return F.cross_entropy(logits, y, self.weights), (logits.argmax(dim=1) == y).float().mean().item()
+        right = (logits.argmax(dim=1) == y).float()
+        return F.cross_entropy(logits, y, self.weights), right.mean().item()
 
     def _logits(self, chosen: Tensor) -> Tensor:
         raise NotImplementedError

@@ -57,7 +57,9 @@ def audited(folder, kind: str, data, options: str, target: str) -> str:
         row = con.execute(f"TRAIN MODEL m ON {kind} g ({options}, HIDDEN = 8, EPOCHS = 3)").rows[0]
         assert row[1] in options
     with sxq.connect(file) as con:
-        con.execute(f"EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 150 CANDIDATES")
+        con.execute(
+            f"EXPLAIN {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 150 CANDIDATES"
+        )
         verdicts = con.execute("AUDIT").rows
         assert verdicts and {verdict for *_, verdict in verdicts} == {"ok"}
         return dict(con.execute("DESCRIBE MODEL m").rows).get("reason", "")
@@ -74,7 +76,9 @@ def test_classifiers_of_nodes_are_explained_exactly(name, graph, tmp_path):
 
 @pytest.mark.parametrize("name", ["asap", *NEW])
 def test_classifiers_of_graphs_are_explained_exactly(name, graphs, tmp_path):
-    reason = audited(tmp_path, "GRAPHS", graphs, f"ARCHITECTURE = {name}, LAYERS = 2", "GRAPHS 0, 3")
+    reason = audited(
+        tmp_path, "GRAPHS", graphs, f"ARCHITECTURE = {name}, LAYERS = 2", "GRAPHS 0, 3"
+    )
     assert bool(reason) == (name in ("asap", "splinecnn"))  # the plan says why it is not layered
 
 
@@ -90,7 +94,9 @@ def test_transformers_do_without_attributes_but_gine_and_splines_do_not(graph):
     plain = Graph(graph.edge_index, graph.x, y=graph.y)
     assert spec_from_options((("architecture", "transformer"),), plain).edge_channels == 0
     for name in ATTRIBUTED:
-        with pytest.raises(InvalidValue, match=f"{name} uses edge attributes, and the graph has none"):
+        with pytest.raises(
+            InvalidValue, match=f"{name} uses edge attributes, and the graph has none"
+        ):
             spec_from_options((("architecture", name),), plain)
 
 
@@ -113,7 +119,9 @@ def test_what_an_architecture_cannot_do_is_refused(options, message, graph):
 def test_too_many_control_points_are_refused(graph):
     wide = np.tile(graph.edge_attr, (1, 4))
     other = Graph(graph.edge_index, graph.x, y=graph.y, edge_attr=wide)
-    with pytest.raises(InvalidValue, match="KERNEL = 5 with 8 edge attributes makes 390,625 control"):
+    with pytest.raises(
+        InvalidValue, match="KERNEL = 5 with 8 edge attributes makes 390,625 control"
+    ):
         spec_from_options((("architecture", "splinecnn"),), other)
 
 

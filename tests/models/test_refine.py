@@ -379,6 +379,30 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
 
 
+def test_with_default_settings_the_attributor_of_a_graphs_own_class_is_tuned_to_it(motifs):
+    """What is lowered is the loss of sampled subgraphs of the ratio: here measured on new samples."""
+    graphs, model, _ = motifs
+    options = (("epochs", 5), ("lr", 0.005), ("batch", 20))
+    own = pretrain_model(model, graphs, options).pretrained.attributors.of(1)
+    masked = partial(log_probabilities, model)
+    for number in range(1, 16, 2):
+        batch = instances_of(model, graphs, np.array([number])).batch(
+            np.array([0]), torch.device("cpu")
+        )
+        target = model.probabilities(model.full[[number]]).float()
+        generator = torch.Generator().manual_seed(number)
+        before = own(batch).detach()
+        (after,) = refine.fine_tune(own, batch, target, masked, [5], generator=generator)
+        assert (after - before).abs().max() > 0.05
+        found = []
+        for alpha in (before, after):
+            p, again = torch.sigmoid(alpha), torch.Generator().manual_seed(7)
+            copies = batch.copies(200)
+            drawn = (p * refine.select(p, 5, "sample", again, draws=200)).flatten()
+            found.append(losses.fidelity(masked(copies, copies.spread(drawn)), target))
+        assert found[1] < found[0] - 0.01
+
+
 @pytest.mark.parametrize("edges", [10**6, 1])
 def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monkeypatch, edges):
     """One attributor tuned alone, by a loop that knows nothing of copies."""
@@ -512,6 +536,42 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs")
     with pytest.raises(DataError, match="splits are test, train, val"):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
+
+
+def test_fine_tuning_is_done_if_asked_or_else_as_the_preset_says(con, monkeypatch):
+    con.execute(
+        "PRETRAIN REFINE r_ft FOR MODEL m ON GRAPHS motifs (EPOCHS = 1, PRESET = refine_ft)"
+    )
+    tuned, original = [], refine.fine_tune
+
+    def fine_tune(*given, **options):
+        tuned.append(options["steps"])
+        return original(*given, **options)
+
+    monkeypatch.setattr(refine, "fine_tune", fine_tune)
+    for pretrained, asked, times in (
+        ("r_ft", ", fine_tune = true, steps = 3", 1),
+        ("r_ft", ", fine_tune = false", 0),
+        ("r_ft", "", 0),
+        ("r", ", steps = 3", 1),
+        ("r", ", fine_tune = false", 0),
+    ):
+        tuned.clear()
+        con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc "
+            f"BY refine (pretrained = {pretrained}, ratios = [0.5]{asked}) BUDGET 100 CANDIDATES"
+        )
+        assert tuned == [3] * times
+    with pytest.raises(InvalidValue, match="refine.fine_tune. 3; expected true or false"):
+        con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc BY refine (pretrained = r, fine_tune = 3)"
+        )
+
+
+def test_a_number_of_nodes_is_refused_for_a_collection(con):
+    with pytest.raises(InvalidValue, match="NODES = 5 is for a single graph: .* its 30 graphs"):
+        con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (NODES = 5)")
+    assert "nodes" not in dict(con.execute("DESCRIBE REFINE r").rows)
 
 
 def test_pgexplainer_takes_one_attributor_for_all_classes(con):

@@ -245,7 +245,11 @@ def test_options_give_a_spec(karate):
             InvalidValue,
             "DROPOUT = nan, expected a number from 0 to 0.99",
         ),
-        ((("heads", 4),), InvalidValue, "HEADS = 4, but only gat and transformer have heads, not gcn"),
+        (
+            (("heads", 4),),
+            InvalidValue,
+            "HEADS = 4, but only gat and transformer have heads, not gcn",
+        ),
         ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
     ],
 )

@@ -43,7 +43,7 @@ def refine(
     ratios: Sequence[float] = RATIOS,
     select: str = "sample",
     samples: int = 8,
-    steps: int = 20,
+    steps: int = 50,
     lr: float = 1e-4,
 ) -> Search:
     """Candidates from the attributors `pretrained`, fine-tuned if asked, or else if their preset says so."""
