@@ -408,7 +408,8 @@ def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monk
     """One attributor tuned alone, by a loop that knows nothing of copies."""
     graphs, model, learned = motifs
     monkeypatch.setattr(refine.finetuning, "EDGES", edges)
-    own, target = learned.pretrained.attributors.of(0), torch.tensor([[0.0, 1.0]])
+    # Of the graph's own class, told to preserve the other one: it has much to learn.
+    own, target = learned.pretrained.attributors.of(1), torch.tensor([[1.0, 0.0]])
     batch = instances_of(model, graphs, np.array([1])).batch(np.array([0]), torch.device("cpu"))
     monkeypatch.setattr(
         torch, "rand", lambda shape, generator: torch.full(tuple(shape), 0.5)
