@@ -63,6 +63,7 @@ ATTRIBUTED = ("gine", "splinecnn")
 WITH_HEADS = ("gat", "transformer")
 OWNERS = {"alpha": "appnp", "kernel": "splinecnn", "ratio": "asap"}  # of options
 MATRICES = 10_000  # the most control points of a spline, each with a matrix
+STEPS = 1000  # the most layers: those of appnp have no weights that could tell their number
 POOLINGS = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}
 NORMS = ("none", "batch")
 
@@ -98,6 +99,11 @@ class ArchitectureSpec:
             raise UnknownName("pooling", self.pooling, POOLINGS)
         if self.norm not in NORMS:
             raise UnknownName("norm", self.norm, NORMS)
+        if not 0 < self.layers <= STEPS or not 0 <= self.alpha <= 1 or not 0 < self.ratio <= 1:
+            raise InvalidValue(
+                f"LAYERS = {self.layers}, ALPHA = {self.alpha}, RATIO = {self.ratio}; expected 1 to "
+                f"{STEPS} layers, and shares"
+            )
         self._check_edges()
         if self.architecture == "asap":
             self._check_asap()
@@ -114,10 +120,14 @@ class ArchitectureSpec:
                 f"{self.architecture} uses edge attributes, and the graph has none: give it some "
                 f"(`edge_attr`), or take gin, gat or sage"
             )
-        if self.architecture == "splinecnn" and self.kernel**self.edge_channels > MATRICES:
+        # Two control points along each of 14 dimensions are too many already.
+        wide = self.kernel > MATRICES or self.edge_channels > 14
+        if self.architecture == "splinecnn" and (
+            wide or self.kernel**self.edge_channels > MATRICES
+        ):
             raise InvalidValue(
-                f"KERNEL = {self.kernel} with {self.edge_channels} edge attributes makes "
-                f"{self.kernel**self.edge_channels:,} control points, expected {MATRICES:,} or fewer"
+                f"KERNEL = {self.kernel} with {self.edge_channels} edge attributes makes more than "
+                f"{MATRICES:,} control points"
             )
 
     def _check_asap(self) -> None:

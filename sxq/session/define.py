@@ -234,7 +234,7 @@ def _add_model(
         statement.name,
         module,
         statement.graph,
-        spec={"architecture": spec.columns(), "learned": learned},
+        spec={"architecture": spec.columns(), "learned": _in_words(learned)},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
@@ -245,6 +245,20 @@ def _add_model(
         "halo": entry.model.halo,
         **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
+
+
+def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:
+    """The course of a training, accuracies, and a row of counts for each label."""
+    facts = {}
+    if "epochs" in learned:
+        facts["epochs"] = f"{learned['epochs']}, {learned['stopped']}".removesuffix(", ")
+    shares = learned["accuracy"].items()
+    facts |= {f"{split} accuracy": f"{share:.4f}" for split, share in shares}
+    confusion = learned["confusion"]
+    for label, counts in enumerate(confusion.get("counts", [])):
+        predicted = ", ".join(f"{count} as {other}" for other, count in enumerate(counts) if count)
+        facts[f"{confusion['split']}: label {label}"] = predicted or "none"
+    return facts
 
 
 def _one_row(facts: Mapping[str, Any]) -> Table:
