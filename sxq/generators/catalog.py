@@ -24,7 +24,8 @@ class GeneratorEntry:
     name: str
     function: str | Callable[..., Search]  # "module:function", or a coroutine made while running
     help: str  # one line for users
-    options: Mapping[str, Any] = field(default_factory=dict)  # defaults, which also tell the types
+    # Defaults, which also tell the types; None is that of a flag which something else decides.
+    options: Mapping[str, Any] = field(default_factory=dict)
     prunes: bool = False  # it can use bounds for candidates that cannot enter the front
     looks_inside: bool = False  # it needs `context.subject`: the model itself
     package: str = ""  # a package it needs that sxq does not install
@@ -77,11 +78,11 @@ GENERATORS: dict[str, GeneratorEntry] = {
             help="pre-trained class by class, fine-tuned to the target (ReFine)",
             options={
                 "pretrained": "",
-                "fine_tune": True,
+                "fine_tune": None,  # as the preset says
                 "ratios": RATIOS,
                 "select": "sample",
                 "samples": 8,
-                "steps": 20,
+                "steps": 50,
                 "lr": 1e-4,
             },
             looks_inside=True,

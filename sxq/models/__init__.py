@@ -11,6 +11,8 @@ The files in reading order:
     output_meaning  whether outputs are logits, log-probabilities or probabilities
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
+    spline          the convolution of SplineCNN
+    asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
     pyg_data        PyG's data as graphs
@@ -22,7 +24,7 @@ from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
 from sxq.models.datasets import load_dataset, load_graphs
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
-from sxq.models.training import Trained, accuracies, train
+from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
 
@@ -34,6 +36,7 @@ __all__ = [
     "accuracies",
     "build",
     "choose_device",
+    "confusion",
     "content_hash",
     "graph_from_data",
     "graphs_from_data",

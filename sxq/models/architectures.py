@@ -1,4 +1,4 @@
-"""The named architectures: gcn, sage, gat, gin and leconv, for nodes or, with a pooling, for graphs.
+"""The named architectures, for nodes or, with a pooling, for graphs.
 
 A classifier of nodes is a stack of PyG layers `conv1`, `conv2`, ... with relu and dropout between
 them; its output is logits. A classifier of graphs is a linear map of the features, layers with relu
@@ -14,6 +14,14 @@ traces these modules with `torch.fx` (message-passing layers as leaves, edge_wei
                        averaged in the last layer
     gin     GINConv    Xu et al. 2019; each layer's network is Linear, ReLU, Linear
     leconv  LEConv     Ranjan et al. 2020 (ASAP); edge weights as for gcn
+
+    graphconv    GraphConv        Morris et al. 2019; edge weights scale messages
+    gine         GINEConv         Hu et al. 2020; as gin, and edge attributes are added to messages
+    transformer  TransformerConv  Shi et al. 2021; heads as for gat; edge attributes, if there are any
+    splinecnn    `spline.py`      Fey et al. 2018; edge attributes are pseudo-coordinates in [0, 1]
+    appnp        APPNP            Gasteiger et al. 2019; two linear maps with relu between, then LAYERS
+                                  steps of propagation; for graphs one map. Edge weights as for gcn
+    asap         `asap.py`        Ranjan et al. 2020; graphs only
 """
 
 from collections.abc import Iterator
@@ -21,14 +29,19 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import (
+    APPNP,
     GATConv,
     GCNConv,
     GINConv,
+    GINEConv,
+    GraphConv,
     LEConv,
     SAGEConv,
+    TransformerConv,
     global_add_pool,
     global_max_pool,
     global_mean_pool,
@@ -36,10 +49,21 @@ from torch_geometric.nn import (
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet
+from sxq.models.asap import AsapStack
+from sxq.models.spline import SplineConvolution
 from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, Options, read_options
 
 CPU = torch.device("cpu")
-WEIGHTED = ("gcn", "leconv")  # architectures whose layers take edge weights
+# Architectures whose layers take an edge weight or edge attributes, and those that must have them.
+EDGE_VALUES = {
+    **dict.fromkeys(("appnp", "gcn", "graphconv", "leconv"), "edge_weight"),
+    **dict.fromkeys(("gine", "splinecnn", "transformer"), "edge_attr"),
+}
+ATTRIBUTED = ("gine", "splinecnn")
+WITH_HEADS = ("gat", "transformer")
+OWNERS = {"alpha": "appnp", "kernel": "splinecnn", "ratio": "asap"}  # of options
+MATRICES = 10_000  # the most control points of a spline, each with a matrix
+STEPS = 1000  # the most layers: those of appnp have no weights that could tell their number
 POOLINGS = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}
 NORMS = ("none", "batch")
 
@@ -54,22 +78,63 @@ class ArchitectureSpec:
     _: KW_ONLY
     layers: int = 3  # message-passing layers
     hidden: int = 16  # channels between layers; for gat per head
-    heads: int = 1  # attention heads of gat
+    heads: int = 1  # attention heads of gat and transformer
     dropout: float = 0.0  # between layers, in training only
     pooling: str = ""  # one of POOLINGS for a classifier of graphs, "" for one of nodes
     norm: str = "none"  # one of NORMS, for graphs
+    edge_channels: int = 0  # attributes of an edge, for the architectures that take them
+    alpha: float = 0.1  # appnp: the share of a node's own features in every step
+    kernel: int = 5  # splinecnn: control points along each dimension
+    ratio: float = 0.8  # asap: the share of clusters that a pooling keeps
 
     def __post_init__(self):
         if self.architecture not in ARCHITECTURES:
             raise UnknownName("architecture", self.architecture, ARCHITECTURES)
-        if self.heads != 1 and self.architecture != "gat":
+        if self.heads != 1 and self.architecture not in WITH_HEADS:
             raise InvalidValue(
-                f"HEADS = {self.heads}, but only gat has heads, not {self.architecture}"
+                f"HEADS = {self.heads}, but only {' and '.join(WITH_HEADS)} have heads, "
+                f"not {self.architecture}"
             )
         if self.pooling and self.pooling not in POOLINGS:
             raise UnknownName("pooling", self.pooling, POOLINGS)
         if self.norm not in NORMS:
             raise UnknownName("norm", self.norm, NORMS)
+        if not 0 < self.layers <= STEPS or not 0 <= self.alpha <= 1 or not 0 < self.ratio <= 1:
+            raise InvalidValue(
+                f"LAYERS = {self.layers}, ALPHA = {self.alpha}, RATIO = {self.ratio}; expected 1 to "
+                f"{STEPS} layers, and shares"
+            )
+        self._check_edges()
+        if self.architecture == "asap":
+            self._check_asap()
+
+    def columns(self) -> dict[str, Any]:
+        """The fields by name, without those that only other architectures have."""
+        others = {name for name, owner in OWNERS.items() if owner != self.architecture}
+        others |= {"edge_channels"} if not self.edge_channels else set()
+        return {name: value for name, value in vars(self).items() if name not in others}
+
+    def _check_edges(self) -> None:
+        if self.architecture in ATTRIBUTED and not self.edge_channels:
+            raise InvalidValue(
+                f"{self.architecture} uses edge attributes, and the graph has none: give it some "
+                f"(`edge_attr`), or take gin, gat or sage"
+            )
+        # Two control points along each of 14 dimensions are too many already.
+        wide = self.kernel > MATRICES or self.edge_channels > 14
+        if self.architecture == "splinecnn" and (
+            wide or self.kernel**self.edge_channels > MATRICES
+        ):
+            raise InvalidValue(
+                f"KERNEL = {self.kernel} with {self.edge_channels} edge attributes makes more than "
+                f"{MATRICES:,} control points"
+            )
+
+    def _check_asap(self) -> None:
+        if not self.pooling:
+            raise InvalidValue("asap classifies graphs, not nodes: ON GRAPHS ...")
+        if self.norm != "none":
+            raise InvalidValue(f"NORM = {self.norm}, but asap has no normalisation")
 
 
 def spec_from_options(options: Options, graph: Graph | GraphSet) -> ArchitectureSpec:
@@ -88,9 +153,37 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
     elif values["pooling"] or values["norm"]:
         raise InvalidValue("POOLING and NORM are for models of graphs: ON GRAPHS ...")
     architecture = values["architecture"].lower()
+    sizes |= _own_options(architecture, values)
+    if EDGE_VALUES.get(architecture) == "edge_attr":
+        sizes["edge_channels"] = _edge_channels(architecture, graph)
     return ArchitectureSpec(
         architecture, graph.num_features, _classes(values["classes"], graph), **sizes
     )
+
+
+def _own_options(architecture: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The given options that only some architecture has; raises InvalidValue for another's."""
+    given = {name: values[name] for name in OWNERS if values[name] is not None}
+    for name, value in given.items():
+        if OWNERS[name] != architecture:
+            raise InvalidValue(
+                f"{name.upper()} = {value}, but only {OWNERS[name]} has it, not {architecture}"
+            )
+    return given
+
+
+def _edge_channels(architecture: str, graph: Graph | GraphSet) -> int:
+    """How many attributes an edge has; those of a spline must be coordinates in [0, 1]."""
+    attr = (graph.union if isinstance(graph, GraphSet) else graph).edge_attr
+    if attr is None:
+        return 0
+    low, high = (float(bound) for bound in (np.min(attr, initial=0), np.max(attr, initial=0)))
+    if architecture == "splinecnn" and (low < 0 or high > 1):
+        raise InvalidValue(
+            f"edge attributes go from {low:g} to {high:g}, but splinecnn takes them for "
+            f"pseudo-coordinates from 0 to 1: scale them"
+        )
+    return attr.shape[1]
 
 
 def _classes(classes: int | None, graph: Graph | GraphSet) -> int:
@@ -129,6 +222,29 @@ class WeightedNodeClassifier(NodeClassifier):
         return self._stack(x, edge_index, edge_weight)
 
 
+class AttributedNodeClassifier(NodeClassifier):
+    """A `NodeClassifier` whose layers take edge attributes [E, D]."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        return self._stack(x, edge_index, edge_attr)
+
+
+class PropagatedNodeClassifier(nn.Module):
+    """APPNP: features to logits by two linear maps, then steps of propagation over the edges."""
+
+    def __init__(self, spec: ArchitectureSpec):
+        super().__init__()
+        self.spec = spec
+        self.dropout = nn.Dropout(spec.dropout)
+        self.lin1 = nn.Linear(spec.in_channels, spec.hidden)
+        self.lin2 = nn.Linear(spec.hidden, spec.out_channels)
+        self.propagation = APPNP(spec.layers, spec.alpha)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        logits = self.lin2(self.dropout(self.lin1(self.dropout(x)).relu()))
+        return self.propagation(logits, edge_index, edge_weight)
+
+
 class GraphClassifier(nn.Module):
     """x [n, in_channels], edge_index [2, E], batch [n] (each node's graph) to logits [graphs, out_channels]."""
 
@@ -137,10 +253,11 @@ class GraphClassifier(nn.Module):
         self.spec = spec
         width = spec.hidden * spec.heads
         self.node_emb = nn.Linear(spec.in_channels, width)
-        self.convs = nn.ModuleList(_layer(spec, width, spec.hidden) for _ in range(spec.layers))
+        layers = 1 if spec.architecture == "appnp" else spec.layers
+        self.convs = nn.ModuleList(_layer(spec, width, spec.hidden) for _ in range(layers))
         batched = spec.norm == "batch"
         self.norms = (
-            nn.ModuleList(nn.BatchNorm1d(width) for _ in range(spec.layers)) if batched else None
+            nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers)) if batched else None
         )
         self.dropout = nn.Dropout(spec.dropout)
         self.lin1 = nn.Linear(width, spec.hidden)
@@ -171,15 +288,54 @@ class WeightedGraphClassifier(GraphClassifier):
         return self._classify(x, batch, edge_index, edge_weight)
 
 
-def build(spec: ArchitectureSpec, seed: int = 0) -> NodeClassifier | GraphClassifier:
+class AttributedGraphClassifier(GraphClassifier):
+    """A `GraphClassifier` whose layers take edge attributes [E, D]."""
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, batch: Tensor, edge_attr: Tensor | None = None
+    ) -> Tensor:
+        return self._classify(x, batch, edge_index, edge_attr)
+
+
+class AsapClassifier(nn.Module):
+    """A `GraphClassifier` with an `AsapStack` in the place of layers and pooling."""
+
+    def __init__(self, spec: ArchitectureSpec):
+        super().__init__()
+        self.spec = spec
+        self.node_emb = nn.Linear(spec.in_channels, spec.hidden)
+        self.stack = AsapStack(spec.hidden, spec.layers, spec.ratio)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.lin1 = nn.Linear(spec.hidden, spec.hidden)
+        self.lin2 = nn.Linear(spec.hidden, spec.out_channels)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        pooled = self.stack(self.node_emb(x), edge_index, batch, POOLINGS[self.spec.pooling])
+        return self.lin2(self.dropout(self.lin1(pooled).relu()))
+
+
+NODE_CLASSIFIERS: dict[str, type[nn.Module]] = {  # by what their layers take of the edges
+    "": NodeClassifier,
+    "edge_weight": WeightedNodeClassifier,
+    "edge_attr": AttributedNodeClassifier,
+}
+GRAPH_CLASSIFIERS: dict[str, type[nn.Module]] = {
+    "": GraphClassifier,
+    "edge_weight": WeightedGraphClassifier,
+    "edge_attr": AttributedGraphClassifier,
+}
+
+
+def build(spec: ArchitectureSpec, seed: int = 0) -> Any:
     """The module of a spec, in eval mode on the CPU, its first weights drawn from `seed`."""
-    kinds = (
-        (GraphClassifier, WeightedGraphClassifier)
-        if spec.pooling
-        else (NodeClassifier, WeightedNodeClassifier)
-    )
+    taken = EDGE_VALUES.get(spec.architecture, "")
+    kind = GRAPH_CLASSIFIERS[taken] if spec.pooling else NODE_CLASSIFIERS[taken]
+    if spec.architecture == "asap":
+        kind = AsapClassifier
+    elif spec.architecture == "appnp" and not spec.pooling:
+        kind = PropagatedNodeClassifier
     with seeded(seed):
-        return kinds[spec.architecture in WEIGHTED](spec).eval()
+        return kind(spec).eval()
 
 
 @contextmanager
@@ -205,11 +361,28 @@ def _convolution(spec: ArchitectureSpec, first: bool, last: bool) -> nn.Module:
 
 
 def _layer(spec: ArchitectureSpec, inputs: int, outputs: int, concat: bool = True) -> nn.Module:
-    if spec.architecture == "gat":
-        return GATConv(inputs, outputs, spec.heads, concat=concat)
-    if spec.architecture == "gin":
-        network = nn.Sequential(
-            nn.Linear(inputs, spec.hidden), nn.ReLU(), nn.Linear(spec.hidden, outputs)
-        )
-        return GINConv(network)
-    return {"gcn": GCNConv, "leconv": LEConv, "sage": SAGEConv}[spec.architecture](inputs, outputs)
+    """One convolution; `concat`: whether the outputs of its heads stand side by side."""
+    edges = spec.edge_channels or None
+    match spec.architecture:
+        case "gat":
+            return GATConv(inputs, outputs, spec.heads, concat=concat)
+        case "transformer":
+            return TransformerConv(inputs, outputs, spec.heads, concat=concat, edge_dim=edges)
+        case "gin":
+            return GINConv(_network(inputs, spec.hidden, outputs))
+        case "gine":
+            return GINEConv(_network(inputs, spec.hidden, outputs), edge_dim=edges)
+        case "splinecnn":
+            return SplineConvolution(inputs, outputs, spec.edge_channels, spec.kernel)
+        case "appnp":
+            return APPNP(spec.layers, spec.alpha)
+        case name:
+            return PLAIN_LAYERS[name](inputs, outputs)
+
+
+PLAIN_LAYERS = {"gcn": GCNConv, "graphconv": GraphConv, "leconv": LEConv, "sage": SAGEConv}
+
+
+def _network(inputs: int, hidden: int, outputs: int) -> nn.Module:
+    """The network of a GIN layer."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

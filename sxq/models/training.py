@@ -4,8 +4,11 @@ A single graph is learned in full batches, a collection in seeded random batches
 everything else is the same, with graphs in place of nodes.
 
 The split is the graph's own if it names training nodes, otherwise a seeded 80/10/10 of the labelled
-nodes of each class. With a validation split, the state of the best validation accuracy is kept (of
-equal ones that of the smaller loss); without one, the last state. On the CPU the same graph,
+nodes of each class; SPLIT chooses one of the two, or other shares. With a validation split, the
+state of the best validation accuracy is kept (of equal ones that of the smaller loss), and training
+ends if none was better for PATIENCE epochs; without one, the last state is kept. CLASS_WEIGHTS
+weigh the labels in the loss: given, or `balanced`, so that all classes of the training nodes weigh
+the same. On the CPU the same graph,
 options and SEED give the same weights; on CUDA the order of sums is not fixed, and weights differ
 in the last bits.
 """
@@ -13,7 +16,7 @@ in the last bits.
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ from sxq.errors import DataError, InvalidValue, ModelError
 from sxq.graph import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.models.architectures import (
-    WEIGHTED,
+    EDGE_VALUES,
     ArchitectureSpec,
     GraphClassifier,
     NodeClassifier,
@@ -36,6 +39,8 @@ from sxq.models.architectures import (
 from sxq.planning.options import OPTIONS, Options, read_options
 
 BATCH = 64
+MOST_CLASSES = 50  # of a confusion matrix
+SHARES = (0.8, 0.1, 0.1)  # of training, validation and test, if nothing names them
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
 # epoch, epochs, training loss, accuracy (on the validation split where there is one, else in training)
@@ -49,8 +54,10 @@ class Trained:
     module: NodeClassifier | GraphClassifier
     spec: ArchitectureSpec
     accuracy: Mapping[str, float]  # by split, and "all": every labelled node
+    _: KW_ONLY
+    confusion: Mapping[str, Any]  # what `confusion` finds
     epochs_run: int
-    stopped: bool  # whether should_stop ended it before the last epoch
+    stopped: str  # the reason if it ended before the last epoch
 
 
 def train(
@@ -69,7 +76,7 @@ def train(
     (labels), and ModelError (a loss that is not finite).
     """
     values = read_options(options, OPTIONS)
-    split = training_split(graph, values["seed"])
+    split = training_split(graph, values["seed"], values["split"])
     spec = spec_from_values(values, graph)
     if values["batch"] is not None and isinstance(graph, Graph):
         raise InvalidValue(
@@ -78,18 +85,24 @@ def train(
     assert graph.y is not None, "what can be split has labels"
     if graph.y.max() >= spec.out_channels:
         raise InvalidValue(f"CLASSES = {spec.out_channels}, but labels go up to {graph.y.max()}")
+    weights = class_weights(values["class_weights"], graph.y[split == "train"], spec.out_channels)
     on = torch.device(device)
     module: Any = build(spec, values["seed"]).to(on)  # of the kind that the graph takes
     run: _Training = (
-        _GraphTraining(module, graph, split, values)
+        _GraphTraining(module, graph, split, values | {"weights": weights})
         if isinstance(graph, GraphSet)
-        else _NodeTraining(module, graph, split, values)
+        else _NodeTraining(module, graph, split, values | {"weights": weights})
     )
     with seeded(values["seed"], on):
         epochs_run = run.epochs(progress, should_stop)
     module = run.best_module()
     accuracy = accuracies(module, graph, split)
-    return Trained(module.cpu(), spec, accuracy, epochs_run, epochs_run < values["epochs"])
+    found: dict[str, Any] = {
+        "confusion": confusion(module, graph, split),
+        "epochs_run": epochs_run,
+        "stopped": run.stopped,
+    }
+    return Trained(module.cpu(), spec, accuracy, **found)
 
 
 def accuracies(
@@ -104,25 +117,57 @@ def accuracies(
     """
     if graph.y is None:
         return {}
+    right = _predictions(module, graph) == graph.y
+    chosen = _labelled(graph, split)
+    return {name: float(right[own].mean()) for name, own in chosen.items()}
+
+
+def confusion(
+    module: Any, graph: Graph | GraphSet, split: np.ndarray | None = None
+) -> dict[str, Any]:
+    """How often a module in eval mode predicts which class for which label.
+
+    `split` is the first of test, val and all that has labelled nodes (of a collection: graphs), and
+    `counts` has a row for each label and a column for each prediction. Empty without labels, or
+    with more than MOST_CLASSES classes.
+    """
+    found = _labelled(graph, split) if graph.y is not None else {}
+    classes = module.spec.out_channels
+    if graph.y is None or not found or classes > MOST_CLASSES or graph.y.max() >= classes:
+        return {}
+    name = next(name for name in ("test", "val", "all") if name in found)
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (graph.y[found[name]], _predictions(module, graph)[found[name]]), 1)
+    return {"split": name, "counts": counts.tolist()}
+
+
+def _predictions(module: Any, graph: Graph | GraphSet) -> np.ndarray:
+    """The class that a module predicts for each node, or for each graph of a collection."""
     with torch.inference_mode():
         logits = (
             predict(module, graph)
             if isinstance(graph, GraphSet)
             else module(*model_inputs(module, graph))
         )
-    right = logits.argmax(dim=1).cpu().numpy() == graph.y
+    return logits.argmax(dim=1).cpu().numpy()
+
+
+def _labelled(graph: Graph | GraphSet, split: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The labelled nodes of each split that has some, as [n] bool, and "all" of them."""
+    assert graph.y is not None, "who asks for labelled nodes has labels"
     split = graph.split if split is None else split
     labelled = graph.y >= 0
     nodes = {} if split is None else {name: labelled & (split == name) for name in SPLITS}
     nodes["all"] = labelled
-    return {name: float(right[chosen].mean()) for name, chosen in nodes.items() if chosen.any()}
+    return {name: chosen for name, chosen in nodes.items() if chosen.any()}
 
 
 def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
     """The arguments of `module.forward` on the whole graph, on the module's device."""
     arrays = [graph.x.astype(np.float32), graph.edge_index]
-    if module.spec.architecture in WEIGHTED and graph.edge_weight is not None:
-        arrays.append(graph.edge_weight.astype(np.float32))
+    values = _edge_values(module, graph)
+    if values is not None:
+        arrays.append(values.astype(np.float32))
     device = next(module.parameters()).device
     return tuple(torch.tensor(array, device=device) for array in arrays)
 
@@ -133,10 +178,17 @@ def graph_inputs(
     """The arguments of `module.forward` on a batch of graphs, on the module's device."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
     arrays = [graphs.union.x[nodes].astype(np.float32), edge_index, owner]
-    if module.spec.architecture in WEIGHTED and graphs.union.edge_weight is not None:
-        arrays.append(graphs.union.edge_weight[edges].astype(np.float32))
+    values = _edge_values(module, graphs.union)
+    if values is not None:
+        arrays.append(values[edges].astype(np.float32))
     device = next(module.parameters()).device
     return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def _edge_values(module: Any, graph: Graph) -> np.ndarray | None:
+    """The edge weights or attributes that the layers of a module take, if the graph has them."""
+    name = EDGE_VALUES.get(module.spec.architecture)
+    return None if name is None else getattr(graph, name)
 
 
 def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tensor:
@@ -150,13 +202,25 @@ def predict(module: GraphClassifier, graphs: GraphSet, batch: int = 256) -> Tens
     )
 
 
-def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
-    """The split [n] to train on: the graph's, or a random one. Raises DataError if it is useless."""
+def training_split(graph: Graph | GraphSet, seed: int, choice: Any = None) -> np.ndarray:
+    """The split [n] to train on: the graph's, or a random one; `choice` is the option SPLIT.
+
+    Raises DataError if it is useless, and InvalidValue for a choice that cannot be made.
+    """
     if graph.y is None or (graph.y < 0).all():
         raise DataError("the graph has no labels to train on")
     split = graph.split
-    if split is None or not (split == "train").any():
-        split = _random_split(graph.y, seed)
+    own = split is not None and bool((split == "train").any())
+    if choice == "graph" and not own:
+        raise InvalidValue("SPLIT = graph, but the graph names no training nodes; try random")
+    shares = choice if isinstance(choice, tuple) else SHARES
+    if len(shares) != len(SHARES) or not np.isclose(sum(shares), 1) or not shares[0]:
+        raise InvalidValue(
+            f"SPLIT = {list(shares)}, expected the shares of training, validation and test, which "
+            f"sum to 1, such as [0.6, 0.2, 0.2]"
+        )
+    if split is None or not own or choice not in (None, "graph"):
+        split = _random_split(graph.y, seed, shares)
     classes = np.unique(graph.y[(split == "train") & (graph.y >= 0)])
     if len(classes) < 2:
         found = f"only class {classes[0]}" if len(classes) else "no labels"
@@ -164,17 +228,37 @@ def training_split(graph: Graph | GraphSet, seed: int) -> np.ndarray:
     return split
 
 
-def _random_split(y: np.ndarray, seed: int) -> np.ndarray:
-    """80/10/10 of each class; classes of fewer than ten nodes are for training only."""
+def _random_split(y: np.ndarray, seed: int, shares: tuple[float, ...]) -> np.ndarray:
+    """The shares of each class; what does not make a whole node is for training."""
     split = np.full(len(y), "", object)
     rng = np.random.default_rng(seed)
     for label in np.unique(y[y >= 0]):
         nodes = rng.permutation(np.flatnonzero(y == label))
-        tenth = len(nodes) // 10
+        # 0.1 of ten nodes is one node, though the product may be a little less.
+        val, test = (int(share * len(nodes) + 1e-9) for share in shares[1:])
         split[nodes] = "train"
-        split[nodes[:tenth]] = "val"
-        split[nodes[tenth : 2 * tenth]] = "test"
+        split[nodes[:val]] = "val"
+        split[nodes[val : val + test]] = "test"
     return split
+
+
+def class_weights(choice: Any, y: np.ndarray, classes: int) -> Tensor | None:
+    """The weight of each class in the loss, given labels y of training; None if all are the same.
+
+    `choice` is the option CLASS_WEIGHTS. Raises InvalidValue.
+    """
+    if choice == "none":
+        return None
+    if choice == "balanced":
+        counts = np.bincount(y[y >= 0], minlength=classes)
+        weights = counts.sum() / (len(counts[counts > 0]) * np.maximum(counts, 1))
+        return torch.from_numpy(weights).float()
+    if len(choice) != classes or not any(choice):
+        raise InvalidValue(
+            f"CLASS_WEIGHTS = {list(choice)}, expected {classes} numbers, one for each class and "
+            f"not all 0"
+        )
+    return torch.tensor(choice)
 
 
 class _Training:
@@ -197,6 +281,16 @@ class _Training:
         self.y = torch.tensor(y, device=next(module.parameters()).device)
         numbers = [np.flatnonzero((split == name) & (y >= 0)) for name in ("train", "val")]
         self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in numbers)
+        if values["patience"] is not None and not len(self.val):
+            raise InvalidValue(
+                f"PATIENCE = {values['patience']} watches the validation split, and there is none: "
+                f"say SPLIT = random, or shares such as [0.8, 0.1, 0.1]"
+            )
+        self.patience = values["patience"] or self.num_epochs
+        weights = values["weights"]
+        self.weights = None if weights is None else weights.to(self.y.device)
+        self.since = 0  # epochs since the best state
+        self.stopped = ""
         self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
         self.best_state: dict[str, Tensor] | None = None
 
@@ -205,13 +299,18 @@ class _Training:
         shown = -PROGRESS_SECONDS
         for epoch in range(1, self.num_epochs + 1):
             if should_stop is not None and should_stop():
+                self.stopped = "interrupted"
                 return epoch - 1
             loss, accuracy = self._step(epoch)
+            ended = self.since >= self.patience and epoch < self.num_epochs
             if progress and (
-                time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs
+                time.monotonic() - shown >= PROGRESS_SECONDS or epoch == self.num_epochs or ended
             ):
                 progress(epoch, self.num_epochs, loss, accuracy)
                 shown = time.monotonic()
+            if ended:
+                self.stopped = f"no better validation state for {self.since} epochs"
+                return epoch
         return self.num_epochs
 
     def best_module(self) -> NodeClassifier | GraphClassifier:
@@ -245,16 +344,19 @@ class _Training:
     def _validate(self) -> float:
         self.module.eval()
         loss, accuracy = self._measure(self.val)
+        self.since += 1
         if (accuracy, -loss.item()) > self.best:
             self.best = (accuracy, -loss.item())
             self.best_state = deepcopy(self.module.state_dict())
+            self.since = 0
         return accuracy
 
     def _measure(self, chosen: Tensor) -> tuple[Tensor, float]:
         """Cross-entropy and accuracy on some nodes or graphs."""
         logits = self._logits(chosen)
         y = self.y[chosen]
-        return F.cross_entropy(logits, y), (logits.argmax(dim=1) == y).float().mean().item()
+        right = (logits.argmax(dim=1) == y).float()
+        return F.cross_entropy(logits, y, self.weights), right.mean().item()
 
     def _logits(self, chosen: Tensor) -> Tensor:
         raise NotImplementedError

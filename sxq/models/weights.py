@@ -26,8 +26,12 @@ SHOWN = 3  # differences listed before "and n more"
 LAYOUTS = {
     "gat": ("att_src", "lin.weight", "bias"),
     "sage": ("lin_l.weight", "lin_l.weight", "lin_l.bias"),
+    "gine": ("lin.bias", "nn.0.weight", "nn.2.bias"),  # before gin, whose names it has
+    "graphconv": ("lin_rel.weight", "lin_rel.weight", "lin_rel.bias"),
+    "splinecnn": ("weight", "lin.weight", "bias"),
+    "transformer": ("lin_key.weight", "lin_key.weight", "lin_skip.bias"),
     "gin": ("nn.2.weight", "nn.0.weight", "nn.2.bias"),
-    "gcn": ("lin.weight", "lin.weight", "bias"),  # after gat, which has the same name
+    "gcn": ("lin.weight", "lin.weight", "bias"),  # after all that have the same name
 }
 
 
@@ -63,7 +67,9 @@ def restore(options: Mapping[str, Any], weights: bytes) -> nn.Module:
         spec = ArchitectureSpec(**options)
     except TypeError as error:
         raise ModelError(f"an architecture is described by its options: {error}") from error
-    require_fit(lambda: build(spec), weights, {"layers": spec.layers})
+    # The steps of appnp have no weights; the spec bounds their number.
+    counts = {} if spec.architecture == "appnp" else {"layers": spec.layers}
+    require_fit(lambda: build(spec), weights, counts)
     module = build(spec)
     load_weights(module, weights)
     return module
@@ -235,6 +241,8 @@ def suggested_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if first is None or last is None or first.dim() != 2:
         return {}
     heads = state["conv1.att_src"].shape[1] if architecture == "gat" else 1
+    if architecture == "transformer":  # the last layer has the mean over its heads
+        heads = len(state[f"conv{layers}.lin_key.weight"]) // len(last)
     # The width of a single layer is the number of classes.
     hidden = {"hidden": first.shape[0] // heads} if layers > 1 else {}
     return {

@@ -52,7 +52,7 @@ def option_value(clause: str, value: Any, default: Any, measures: Mapping[str, M
     """
     if isinstance(default, Objective):
         return _objective(clause, value, default, measures)
-    if isinstance(default, bool):
+    if isinstance(default, bool) or default is None:
         if not isinstance(value, bool):
             raise InvalidValue(f"{clause} {value!r}; expected true or false")
         return value

@@ -38,6 +38,28 @@ class Option:
         return kind if self.low is None else f"{kind} from {self.low} to {self.high}"
 
 
+@dataclass(frozen=True)
+class NumbersOrName(Option):
+    """An option that is one of some names, or numbers in brackets, each in the bounds."""
+
+    names: tuple[str, ...] = ()
+
+    def read(self, name: str, value: Any) -> Any:
+        """A name in lower case, or a tuple of numbers; raises InvalidValue."""
+        if isinstance(value, str) and value.lower() in self.names:
+            return value.lower()
+        if not isinstance(value, list | tuple) or not all(self._fits(each) for each in value):
+            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self._expected()}")
+        return tuple(float(each) for each in value)
+
+    def _fits(self, value: Any) -> bool:
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high
+
+    def _expected(self) -> str:
+        return f"{' or '.join(self.names)}, or numbers from {self.low} to {self.high} in brackets"
+
+
 def read_options(options: Options, known: Mapping[str, Option]) -> dict[str, Any]:
     """Every known option by lower-case name: the value given, else its default."""
     given: dict[str, Any] = {}
@@ -51,16 +73,22 @@ def read_options(options: Options, known: Mapping[str, Option]) -> dict[str, Any
     return {name: option.default for name, option in known.items()} | given
 
 
-ARCHITECTURES = ("gat", "gcn", "gin", "leconv", "sage")
+ARCHITECTURES = (
+    *("appnp", "asap", "gat", "gcn", "gin", "gine", "graphconv", "leconv", "sage", "splinecnn"),
+    "transformer",
+)
 ARCHITECTURE_OPTIONS = {
     "architecture": Option(str, "gcn"),
-    "layers": Option(int, 3, 1, 20),
+    "layers": Option(int, 3, 1, 20),  # of appnp: steps of propagation
     "hidden": Option(int, 16, 1, 4096),
-    "heads": Option(int, 1, 1, 64),  # gat only
+    "heads": Option(int, 1, 1, 64),  # gat and transformer only
     "dropout": Option(float, 0.0, 0, 0.99),  # between layers, in training only
     "classes": Option(int, None, 1, 10_000),  # default: from the graph's labels
     "pooling": Option(str, None),  # of graphs, by default mean
     "norm": Option(str, None),  # of graphs, by default none
+    "alpha": Option(float, None, 0, 1),  # appnp only: weight of a node's own features; 0.1
+    "kernel": Option(int, None, 2, 25),  # splinecnn only: control points along a dimension; 5
+    "ratio": Option(float, None, 0.01, 1),  # asap only: the share of clusters that is kept; 0.8
 }
 TRAINING_OPTIONS = {
     "epochs": Option(int, 200, 1, 1_000_000),
@@ -70,6 +98,11 @@ TRAINING_OPTIONS = {
     "seed": Option(int, 0, 0, 2**63 - 1),
     # graphs at a time, by default 64; not for single graphs
     "batch": Option(int, None, 1, 1_000_000),
+    # epochs without a better validation state after which training ends, by default all
+    "patience": Option(int, None, 1, 1_000_000),
+    "class_weights": NumbersOrName(tuple, "none", 0, 1e6, names=("none", "balanced")),
+    # by default `graph` if it names training nodes, else `random`; or shares to draw anew
+    "split": NumbersOrName(tuple, None, 0, 1, names=("graph", "random")),
 }
 OPTIONS = ARCHITECTURE_OPTIONS | TRAINING_OPTIONS  # of TRAIN
 PRETRAINING_OPTIONS = {
@@ -77,6 +110,7 @@ PRETRAINING_OPTIONS = {
     "epochs": Option(int, 100, 1, 1_000_000),
     "lr": Option(float, 1e-3, 1e-8, 10),
     "gamma": Option(float, None, 0, 1e6),  # of the contrastive loss; by default the preset's
+    "contrast": Option(str, "supervised"),  # or paper: the contrastive loss as published
     "classwise": Option(bool, None),  # one attributor per class; by default the preset's
     "size": Option(float, 0.1, 0, 1e6),
     "entropy": Option(float, 0.01, 0, 1e6),
@@ -87,5 +121,6 @@ PRETRAINING_OPTIONS = {
     "patience": Option(int, 20, 1, 1_000_000),
     "seed": Option(int, 0, 0, 2**63 - 1),
     "split": Option(str, None),  # learn from these targets only, by default from all
-    "nodes": Option(int, 200, 1, 1_000_000),  # of a single graph: how many, drawn at random
+    # of a single graph: how many, drawn at random, by default 200; refused for a collection
+    "nodes": Option(int, None, 1, 1_000_000),
 }

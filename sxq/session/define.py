@@ -51,8 +51,11 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     spec = models.spec_from_options(statement.options, graph)
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
-    facts = _add_model(session, statement, module, spec, models.accuracies(module, graph))
-    return _one_row(facts)
+    learned = {
+        "accuracy": models.accuracies(module, graph),
+        "confusion": models.confusion(module, graph),
+    }
+    return _one_row(_add_model(session, statement, module, spec, learned))
 
 
 def train_model(session: Session, statement: st.TrainModel) -> Table:
@@ -70,7 +73,13 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
         progress=progress,
         should_stop=session.should_stop,
     )
-    facts = _add_model(session, statement, trained.module, trained.spec, trained.accuracy)
+    learned = {
+        "epochs": trained.epochs_run,
+        "stopped": trained.stopped,
+        "accuracy": trained.accuracy,
+        "confusion": trained.confusion,
+    }
+    facts = _add_model(session, statement, trained.module, trained.spec, learned)
     return _one_row({**facts, "epochs": trained.epochs_run})
 
 
@@ -215,15 +224,18 @@ def _is_altered(kind: str, value: Any) -> bool:
 
 
 def _add_model(
-    session: Session, statement, module, spec, accuracy: Mapping[str, float]
+    session: Session, statement, module, spec, learned: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Register a model of a named architecture; returns the facts that the statement shows."""
+    """Register a model of a named architecture; returns the facts that the statement shows.
+
+    `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
+    """
     entry = session.registry.models.add(
         statement.name,
         module,
         statement.graph,
         output="logits",
-        spec={"architecture": vars(spec)},
+        spec={"architecture": spec.columns(), "learned": _in_words(learned)},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
@@ -232,8 +244,22 @@ def _add_model(
         "architecture": spec.architecture,
         "hops": entry.model.hops,
         "halo": entry.model.halo,
-        **{f"{split}_accuracy": share for split, share in accuracy.items()},
+        **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
+
+
+def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:
+    """The course of a training, accuracies, and a row of counts for each label."""
+    facts = {}
+    if "epochs" in learned:
+        facts["epochs"] = f"{learned['epochs']}, {learned['stopped']}".removesuffix(", ")
+    shares = learned["accuracy"].items()
+    facts |= {f"{split} accuracy": f"{share:.4f}" for split, share in shares}
+    confusion = learned["confusion"]
+    for label, counts in enumerate(confusion.get("counts", [])):
+        predicted = ", ".join(f"{count} as {other}" for other, count in enumerate(counts) if count)
+        facts[f"{confusion['split']}: label {label}"] = predicted or "none"
+    return facts
 
 
 def _one_row(facts: Mapping[str, Any]) -> Table:

@@ -190,7 +190,8 @@ class RegisteredModels:
             "reason": spec["reason"],
             "state": "attached" if entry else state,
         }
-        return {key: value for key, value in facts.items() if value != ""}
+        facts = {key: value for key, value in facts.items() if value != ""}
+        return facts | {key: value for key, value in _learned(spec).items() if key not in facts}
 
     def require_free(self, name: str, replace: bool) -> None:
         """Raise NameTaken if the name is in use: before a long training, not after it."""
@@ -302,3 +303,9 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     architecture = spec.get("architecture")
     options = architecture.items() if isinstance(architecture, dict) else ()
     return {key: value for key, value in options if key != "dropout" and value != "none"}
+
+
+def _learned(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The course of a training, accuracies and confusion, as `add` was given them in words."""
+    learned = spec.get("learned")
+    return learned if isinstance(learned, dict) else {}

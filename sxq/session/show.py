@@ -99,7 +99,7 @@ def _list_generators(session: Session) -> Table:
     rows = [
         (
             name,
-            ", ".join(f"{k} = {v}" for k, v in entry.options.items()),
+            ", ".join(f"{k} = {'' if v is None else v}" for k, v in entry.options.items()),
             name in default,
             entry.help,
         )

@@ -41,6 +41,7 @@ LEAST = {  # of columns of `targets`; NULL: not known
 }
 SHARES = ("probability", "p_empty", "coverage", "hypervolume")  # at most 1
 REQUIRED = [*LEAST, "self_sufficient", "complete"]  # of a target that is done
+LATER = ("hypervolume", "pruned")  # columns that the oldest files lack
 Words = Iterator[str]
 
 
@@ -74,9 +75,10 @@ def read_answers(
     resolution = 0.01
     try:
         settings = query.place.read_json("settings", query.settings)
-        kinds = {"edges_directed": bool, "optimize": list}
-        query.place.require_entries("settings", settings, kinds)
-        objectives = tuple(query.place.names("settings.optimize", settings["optimize"]))
+        query.place.require_entries("settings", settings, {"edges_directed": bool})
+        if "optimize" in settings:  # the oldest files lack it
+            query.place.require_entries("settings", settings, {"optimize": list})
+            objectives = tuple(query.place.names("settings.optimize", settings["optimize"]))
         directed = settings["edges_directed"]
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
     except StoreError as error:
@@ -208,7 +210,8 @@ def _wrong_status(place: _Place) -> Words:
         yield f"status is {status!r}, but there are {answered} explanations"
     elif status == "done" and not answered:
         yield "status is 'done', but there is no explanation"
-    if status == "done" and (lacking := [name for name in REQUIRED if columns[name] is None]):
+    required = [name for name in REQUIRED if place.answers.objectives or name not in LATER]
+    if status == "done" and (lacking := [name for name in required if columns[name] is None]):
         yield f"status is 'done', but {', '.join(lacking)} are NULL"
 
 

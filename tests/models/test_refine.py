@@ -24,7 +24,7 @@ from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.refine import losses
 from sxq.models.refine.instances import Instances
 from sxq.models.refine.pretrain import pretrain as pretrain_model
-from sxq.models.refine.train import AttributorTraining
+from sxq.models.refine.train import AttributorTraining, draw
 from tests.graphs import make, random_graph
 from tests.pooled_models import Pools, some_graphs
 
@@ -80,12 +80,28 @@ def test_the_contrastive_loss_is_that_of_its_definition_and_separates_classes():
             -sum(torch.log(torch.exp(unit[i] @ unit[j] / 0.1) / total) for j in partners)
             / len(partners)
         )
-    assert losses.contrastive(h, classes).item() == pytest.approx(
+    assert losses.supervised(h, classes).item() == pytest.approx(
         torch.stack(expected).mean().item(), rel=1e-5
     )
     apart = torch.eye(3)[classes] + 0.01 * h[:, :3]
-    assert losses.contrastive(apart, classes) < 1 < losses.contrastive(h, classes)
-    assert losses.contrastive(h[4:], classes[4:]) == 0
+    assert losses.supervised(apart, classes) < 1 < losses.supervised(h, classes)
+    assert losses.supervised(h[4:], classes[4:]) == 0
+
+
+def test_the_published_contrastive_loss_is_equation_8():
+    torch.manual_seed(0)
+    h, classes = torch.randn(5, 4), torch.tensor([0, 0, 1, 1, 2])
+    terms = [
+        (-1 if classes[i] == classes[j] else 1) * torch.log1p(torch.exp(h[i] @ h[j]))
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
+    expected = sum(terms).item() / len(terms)
+    assert losses.published(h, classes).item() == pytest.approx(expected, rel=1e-5)
+    assert losses.published(h[:1], classes[:1]) == 0
+    longer = [losses.published(scale * torch.eye(3)[classes], classes) for scale in (1, 10, 100)]
+    assert longer[0] > longer[1] > longer[2]  # unbounded below
 
 
 def test_draws_follow_the_probabilities():
@@ -202,34 +218,92 @@ def test_pretraining_finds_the_planted_motif(motifs):
     assert np.mean(recalls) > 0.8  # at random: 0.25
 
 
-def test_the_contrastive_loss_falls_where_classes_share_an_attributor(motifs):
-    """With one attributor each, classes are apart from the start: their encoders are."""
+def attributor_training(motifs, **values):
+    """A training with one attributor for each class, before its first step."""
     graphs, model, _ = motifs
-    found = {
-        gamma: pretrain_model(
-            model,
-            graphs,
-            (("epochs", 40), ("lr", 0.005), ("gamma", gamma), ("batch", 40), ("classwise", False)),
-        ).pretrained.losses
-        for gamma in (0.0, 1.0)
-    }
-    least = np.log(19)  # twenty of a class in a batch: all partners equally near, all others far
-    first, last = (found[1.0][epoch]["contrastive"] - least for epoch in (0, -1))
-    assert last < 0.5 * first and last < found[0.0][-1]["contrastive"] - least
-
-
-def test_gradients_reach_every_attributor(motifs):
-    graphs, model, _ = motifs
-    values = refine.read((("epochs", 1), ("batch", 40)))
-    run = AttributorTraining(
+    torch.manual_seed(0)
+    options = {"epochs": 1, "batch": 40, "lr": 0.005, "gamma": 1.0} | values
+    return AttributorTraining(
         refine.Attributors(refine.AttributorSpec(in_channels=3, classes=2)),
         instances_of(model, graphs, np.arange(len(graphs))),
         model.probabilities(model.full).numpy(),
-        lambda batch, mask: log_probabilities(model, batch, mask),
-        values,
+        partial(log_probabilities, model),
+        refine.read(tuple(options.items())),
     )
+
+
+def seen(run, mask=None):
+    """The batch of all graphs, sorted by class, their classes, and what the loss contrasts of them."""
+    numbers = np.argsort(run.classes, kind="stable")
+    batch = run.instances.batch(numbers, run.device)
+    drawn, own = draw(run.attributors, run.instances, numbers, run.classes[numbers], run.device)
+    mask = drawn if mask is None else mask(drawn)
+    classes = torch.from_numpy(run.classes[numbers])
+    return run.contrastive(batch, mask, own, classes), run.common.represent(batch, mask), classes
+
+
+def separation(h, classes) -> float:
+    """How much more alike graphs of one class are than graphs of different classes, by cosine."""
+    unit = torch.nn.functional.normalize(h - h.mean(dim=0), dim=1)
+    similar = unit @ unit.T
+    same = classes[:, None] == classes
+    return (similar[same].mean() - similar[~same].mean()).item()
+
+
+def test_the_contrast_moves_the_decoder_of_every_class_through_the_masks_alone(motifs):
+    run = attributor_training(motifs)
+    loss, _, _ = seen(run)
+    loss.backward()
+    for own in run.attributors:
+        slopes = [weights.grad.abs().sum() for weights in own.decoder.parameters()]
+        assert min(slopes) > 1e-4
+    assert all(not weights.requires_grad for weights in run.common.parameters())
+    fixed, _, _ = seen(run, lambda mask: torch.full_like(mask, 0.5))
+    assert not fixed.requires_grad  # nothing but a mask can change what is contrasted
+
+
+def test_equal_graphs_with_equal_masks_are_seen_equally_whatever_their_class(motifs):
+    run = attributor_training(motifs)
+    batch = run.instances.batch(np.array([1, 1]), run.device)
+    mask = torch.rand(12, generator=torch.Generator().manual_seed(0)).repeat(2)
+    one, two = run.common.represent(batch, mask)
+    assert torch.allclose(one, two, atol=1e-6)
+    own, other = (own.represent(batch, batch.spread(mask))[0] for own in run.attributors)
+    assert (own - other).abs().max() > 0.05  # as the paper has it, the class alone tells them apart
+
+
+def test_class_wise_attributors_learn_to_separate_the_classes_from_the_contrast_alone(motifs):
+    """One attributor for each class, the default; neither fidelity nor size nor entropy counts."""
+    graphs, model, _ = motifs
+    floor = np.log(19)  # twenty of a class in a batch: all partners equally near, all others far
+    run = attributor_training(motifs, epochs=40, size=0.0, entropy=0.0)
+    run.masked = lambda batch, mask: torch.full((batch.size, 2), -0.7)
+    before = separation(*seen(run)[1:])
+    history, _ = run.epochs(np.arange(40), None, lambda: False)
+    curve = [losses["contrastive"] - floor for losses in history]
+    first, last = np.mean(curve[:3]), np.mean(curve[-3:])
+    assert first > 0.5 and last < 0.5 * first
+    assert separation(*seen(run)[1:]) > before + 0.2
+    # What sets the classes apart are the edges between marked nodes, and the contrast found them.
+    batch = run.instances.batch(np.arange(1, 40, 2), run.device)
+    alpha = run.attributors.of(1)(batch)
+    inside = batch.gather((batch.x[batch.edge_index, 0] > 0).all(dim=0).float()) > 0
+    assert alpha[inside].mean() > alpha[~inside].mean() + 1
+
+
+def test_the_published_contrast_is_learned_too_and_falls_without_end(motifs):
+    run = attributor_training(motifs, contrast="paper", epochs=30, lr=0.01)
+    history, stopped = run.epochs(np.arange(40), None, lambda: False)
+    curve = [losses["contrastive"] for losses in history]
+    assert stopped == "" and curve[0] > curve[9] > curve[19] > curve[29] and curve[29] < -10
+    with pytest.raises(UnknownName, match="no contrast named 'papers', did you mean 'paper'"):
+        refine.read((("contrast", "papers"),))
+
+
+def test_gradients_reach_every_attributor(motifs):
+    run = attributor_training(motifs)
     before = [[p.clone() for p in own.parameters()] for own in run.attributors]
-    run.learn(np.arange(len(graphs)))
+    run.learn(np.arange(40))
     for own, was in zip(run.attributors, before):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in own.parameters())
         assert any(not torch.equal(p, q) for p, q in zip(own.parameters(), was))
@@ -305,12 +379,37 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
 
 
+def test_with_default_settings_the_attributor_of_a_graphs_own_class_is_tuned_to_it(motifs):
+    """What is lowered is the loss of sampled subgraphs of the ratio: here measured on new samples."""
+    graphs, model, _ = motifs
+    options = (("epochs", 5), ("lr", 0.005), ("batch", 20))
+    own = pretrain_model(model, graphs, options).pretrained.attributors.of(1)
+    masked = partial(log_probabilities, model)
+    for number in range(1, 16, 2):
+        batch = instances_of(model, graphs, np.array([number])).batch(
+            np.array([0]), torch.device("cpu")
+        )
+        target = model.probabilities(model.full[[number]]).float()
+        generator = torch.Generator().manual_seed(number)
+        before = own(batch).detach()
+        (after,) = refine.fine_tune(own, batch, target, masked, [5], generator=generator)
+        assert (after - before).abs().max() > 0.05
+        found = []
+        for alpha in (before, after):
+            p, again = torch.sigmoid(alpha), torch.Generator().manual_seed(7)
+            copies = batch.copies(200)
+            drawn = (p * refine.select(p, 5, "sample", again, draws=200)).flatten()
+            found.append(losses.fidelity(masked(copies, copies.spread(drawn)), target))
+        assert found[1] < found[0] - 0.01
+
+
 @pytest.mark.parametrize("edges", [10**6, 1])
 def test_copies_that_are_tuned_side_by_side_do_not_touch_each_other(motifs, monkeypatch, edges):
     """One attributor tuned alone, by a loop that knows nothing of copies."""
     graphs, model, learned = motifs
     monkeypatch.setattr(refine.finetuning, "EDGES", edges)
-    own, target = learned.pretrained.attributors.of(0), torch.tensor([[0.0, 1.0]])
+    # Of the graph's own class, told to preserve the other one: it has much to learn.
+    own, target = learned.pretrained.attributors.of(1), torch.tensor([[1.0, 0.0]])
     batch = instances_of(model, graphs, np.array([1])).batch(np.array([0]), torch.device("cpu"))
     monkeypatch.setattr(
         torch, "rand", lambda shape, generator: torch.full(tuple(shape), 0.5)
@@ -438,6 +537,42 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs")
     with pytest.raises(DataError, match="splits are test, train, val"):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
+
+
+def test_fine_tuning_is_done_if_asked_or_else_as_the_preset_says(con, monkeypatch):
+    con.execute(
+        "PRETRAIN REFINE r_ft FOR MODEL m ON GRAPHS motifs (EPOCHS = 1, PRESET = refine_ft)"
+    )
+    tuned, original = [], refine.fine_tune
+
+    def fine_tune(*given, **options):
+        tuned.append(options["steps"])
+        return original(*given, **options)
+
+    monkeypatch.setattr(refine, "fine_tune", fine_tune)
+    for pretrained, asked, times in (
+        ("r_ft", ", fine_tune = true, steps = 3", 1),
+        ("r_ft", ", fine_tune = false", 0),
+        ("r_ft", "", 0),
+        ("r", ", steps = 3", 1),
+        ("r", ", fine_tune = false", 0),
+    ):
+        tuned.clear()
+        con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc "
+            f"BY refine (pretrained = {pretrained}, ratios = [0.5]{asked}) BUDGET 100 CANDIDATES"
+        )
+        assert tuned == [3] * times
+    with pytest.raises(InvalidValue, match="refine.fine_tune. 3; expected true or false"):
+        con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE conc BY refine (pretrained = r, fine_tune = 3)"
+        )
+
+
+def test_a_number_of_nodes_is_refused_for_a_collection(con):
+    with pytest.raises(InvalidValue, match="NODES = 5 is for a single graph: .* its 30 graphs"):
+        con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (NODES = 5)")
+    assert "nodes" not in dict(con.execute("DESCRIBE REFINE r").rows)
 
 
 def test_pgexplainer_takes_one_attributor_for_all_classes(con):

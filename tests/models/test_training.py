@@ -13,14 +13,15 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.datasets import Planetoid
 from torch_geometric.nn import MessagePassing
 
+import sxq
 from sxq.errors import DataError, GraphError, InvalidValue, ModelError, UnknownName
 from sxq.graph import Graph
 from sxq.graph.readers import read_npz
 from sxq.models import (
-    ARCHITECTURES,
     ArchitectureSpec,
     accuracies,
     build,
+    confusion,
     content_hash,
     datasets,
     graph_from_data,
@@ -30,7 +31,7 @@ from sxq.models import (
     to_bytes,
     train,
 )
-from sxq.models.training import training_split
+from sxq.models.training import class_weights, training_split
 
 needs_data = pytest.mark.skipif(not os.environ.get("SXQ_DATA"), reason="SXQ_DATA names no folder")
 SPEC = ArchitectureSpec("gcn", in_channels=34, out_channels=4)
@@ -159,7 +160,7 @@ def test_data_that_is_no_graph(data, error, message):
 # architectures
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["gat", "gcn", "gin", "leconv", "sage"])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_modules_trace_and_round_trip(name, layers, karate, tmp_path):
     spec = ArchitectureSpec(name, 34, 4, layers=layers, hidden=8, heads=2 if name == "gat" else 1)
@@ -227,12 +228,12 @@ def test_options_give_a_spec(karate):
         (
             (("layer", 2),),
             UnknownName,
-            "no option named 'layer', did you mean 'layers'.*known: architecture, ",
+            "no option named 'layer', did you mean 'layers'.*known: alpha, architecture, ",
         ),
         (
             (("architecture", "gnc"),),
             UnknownName,
-            "no architecture named 'gnc', .*known: gat, gcn, gin, leconv, sage",
+            "no architecture named 'gnc', .*known: appnp, asap, gat, gcn, gin, gine, ",
         ),
         ((("architecture", 3),), InvalidValue, "ARCHITECTURE = 3, expected a name"),
         ((("layers", 0),), InvalidValue, "LAYERS = 0, expected an integer from 1 to 20"),
@@ -244,7 +245,11 @@ def test_options_give_a_spec(karate):
             InvalidValue,
             "DROPOUT = nan, expected a number from 0 to 0.99",
         ),
-        ((("heads", 4),), InvalidValue, "HEADS = 4, but only gat has heads, not gcn"),
+        (
+            (("heads", 4),),
+            InvalidValue,
+            "HEADS = 4, but only gat and transformer have heads, not gcn",
+        ),
         ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
     ],
 )
@@ -368,6 +373,73 @@ def test_the_best_validation_state_is_kept():
     assert trained.accuracy["val"] >= max(accuracy for *_, accuracy in seen)
 
 
+def test_training_ends_when_validation_gets_no_better():
+    graph = labelled([0] * 40 + [1] * 40)
+    options = (("epochs", 400), ("lr", 0.1), ("patience", 5))
+    trained = train(graph, options)
+    assert trained.epochs_run < 400 and trained.stopped == "no better validation state for 5 epochs"
+    until = train(graph, (("epochs", trained.epochs_run), ("lr", 0.1)))
+    assert content_hash(trained.module) == content_hash(until.module)  # the best state is kept
+    assert train(graph, (("epochs", 6), ("patience", 6))).stopped == ""
+
+
+def test_the_split_is_chosen_by_shares():
+    graph = labelled([0] * 40 + [1] * 20, ["train"] * 50 + ["test"] * 10)
+    own = training_split(graph, 0)
+    assert (own == graph.split).all() and (training_split(graph, 0, "graph") == own).all()
+    for choice, counts in (("random", (48, 6, 6)), ((0.5, 0.25, 0.25), (30, 15, 15))):
+        split = training_split(graph, 0, choice)
+        assert tuple((split == name).sum() for name in ("train", "val", "test")) == counts
+        assert (split[graph.y == 0] == "train").sum() == 2 * (split[graph.y == 1] == "train").sum()
+
+
+def test_class_weights_weigh_the_loss():
+    graph = labelled([0] * 76 + [1] * 4)
+    y = graph.y
+    assert class_weights("none", y, 2) is None
+    balanced = class_weights("balanced", y, 2)
+    assert balanced.tolist() == pytest.approx([80 / (2 * 76), 80 / (2 * 4)])
+    assert class_weights("balanced", y, 3).isfinite().all()  # the last class is never seen
+    options = (("epochs", 30), ("lr", 0.02), ("layers", 1), ("split", [1, 0, 0]))
+    plain, even, only = (
+        np.array(train(graph, (*options, ("class_weights", choice))).confusion["counts"])
+        for choice in ("none", "balanced", [0, 1])
+    )
+    assert plain[:, 1].sum() < even[:, 1].sum() < only[:, 1].sum()
+
+
+def test_confusion_counts_labels_and_predictions(karate):
+    module = train(karate, FAST).module
+    found = confusion(module, karate)
+    with torch.inference_mode():
+        predicted = module(*(torch.tensor(a) for a in (karate.x, karate.edge_index))).argmax(dim=1)
+    expected = [[0] * 4 for _ in range(4)]
+    for label, other in zip(karate.y, predicted):
+        expected[label][other] += 1
+    assert found == {"split": "all", "counts": expected}
+    assert confusion(module, Graph(karate.edge_index, karate.x)) == {}
+
+
+def test_a_model_is_described_with_what_it_learned(tmp_path):
+    file = str(tmp_path / "a.duckdb")
+    with sxq.connect(file) as con:
+        con.register_graph("g", labelled([0] * 20 + [1] * 20))
+        row = con.execute(
+            "TRAIN MODEL m ON GRAPH g (LAYERS = 1, EPOCHS = 90, PATIENCE = 3, SPLIT = [0.5, 0.3, 0.2])"
+        )
+        result = dict(zip(row.columns, row.rows[0]))
+    with sxq.connect(file, read_only=True) as con:
+        facts = dict(con.execute("DESCRIBE MODEL m").rows)
+    assert facts["epochs"] == f"{result['epochs']}, no better validation state for 3 epochs"
+    for split in ("train", "val", "test"):
+        assert facts[f"{split} accuracy"] == f"{result[f'{split}_accuracy']:.4f}"
+    rows = [facts[f"test: label {label}"] for label in (0, 1)]
+    counts = [dict(part.split(" as ")[::-1] for part in row.split(", ")) for row in rows]
+    assert [sum(map(int, count.values())) for count in counts] == [4, 4]
+    right = sum(int(count.get(str(label), 0)) for label, count in enumerate(counts))
+    assert right / 8 == result["test_accuracy"]
+
+
 def test_progress_and_stopping(karate):
     seen = []
     train(karate, FAST, progress=lambda *now: seen.append(now))
@@ -417,6 +489,36 @@ def test_progress_and_stopping(karate):
             (("epochs", 0),),
             InvalidValue,
             "EPOCHS = 0, expected an integer from 1 to 1000000",
+        ),
+        (
+            labelled([0] * 9 + [1] * 9),
+            (("patience", 5),),
+            InvalidValue,
+            "PATIENCE = 5 watches the validation split, and there is none: say SPLIT = random",
+        ),
+        (
+            labelled([0, 1]),
+            (("split", "graph"),),
+            InvalidValue,
+            "SPLIT = graph, but the graph names no training nodes",
+        ),
+        (
+            labelled([0, 1]),
+            (("split", [0.5, 0.2]),),
+            InvalidValue,
+            r"SPLIT = \[0.5, 0.2\], expected the shares of training, validation and test",
+        ),
+        (
+            labelled([0, 1]),
+            (("split", "half"),),
+            InvalidValue,
+            "SPLIT = 'half', expected graph or random, or numbers from 0 to 1 in brackets",
+        ),
+        (
+            labelled([0, 1]),
+            (("class_weights", [1, 2, 3]),),
+            InvalidValue,
+            "expected 2 numbers, one for each class",
         ),
         (
             labelled([0, 10**9]),

@@ -39,14 +39,14 @@ def refine(
     context: Context,
     *,
     pretrained: str = "",
-    fine_tune: bool = True,
+    fine_tune: bool | None = None,
     ratios: Sequence[float] = RATIOS,
     select: str = "sample",
     samples: int = 8,
-    steps: int = 20,
+    steps: int = 50,
     lr: float = 1e-4,
 ) -> Search:
-    """Candidates from the attributors `pretrained`, fine-tuned if their preset says so."""
+    """Candidates from the attributors `pretrained`, fine-tuned if asked, or else if their preset says so."""
     check(ratios, select)
     subject = context.subject
     learned: Pretrained = subject.learned[pretrained]
@@ -60,7 +60,7 @@ def refine(
     target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
     counts = sizes(field.num_units, ratios).tolist()
     tuned: Iterable[Tensor] = [alpha] * len(counts)
-    if fine_tune and learned.fine_tune:
+    if learned.fine_tune if fine_tune is None else fine_tune:
         tuned = learning.fine_tune(
             own,
             batch,

@@ -3,7 +3,9 @@
     Z = GNN(G, X)                    eq. 3   `encode`: a linear map and LAYERS of GraphConv, both directions of an edge
     alpha_ij = MLP([z_i, z_j])       eq. 5   `forward`: with the edge's attributes, where there are any
     M = sigmoid((log(u / (1-u)) + alpha) / beta)     `concrete`: u uniform; without noise where nothing is learned
-    h = mean of GNN(A * M, X)        eq. 8   `represent`, for the contrastive loss
+    h = mean of GNN(A * M, X)        eq. 8   `represent`, for the contrastive loss as published
+
+`CommonView` represents attentive graphs for the supervised contrastive loss, by their masks alone.
 
 Departures. alpha is a mean over the edges of a unit. For a node's field the MLP also sees the
 target's z, as PGExplainer's does. And alpha is centred in every instance and bounded: without that,
@@ -79,6 +81,29 @@ class Attributor(nn.Module):
     def represent(self, batch: Batch, mask: Tensor) -> Tensor:
         """Graph representations [B, hidden] of the attentive graphs with edges mask [E]."""
         return global_mean_pool(self.encode(batch, mask), batch.owner, batch.size)
+
+
+class CommonView(nn.Module):
+    """One fixed random encoder for the attentive graphs of all classes.
+
+    With equation 8's `represent`, graphs of different classes differ in the encoder that represents
+    them: random weights alone hold them apart, so the loss is at its floor before anything is
+    learned, whatever the masks are. Here all graphs are seen by one encoder that learns nothing,
+    and a graph is the mean of its edges, weighted by the mask: only a mask can move it.
+    """
+
+    def __init__(self, spec: AttributorSpec):
+        super().__init__()
+        self.encoder = Attributor(spec).requires_grad_(False)
+
+    def represent(self, batch: Batch, mask: Tensor) -> Tensor:
+        """Representations [B, hidden] of the graphs whose units have the mask [U]."""
+        z = self.encoder.encode(batch, batch.spread(mask))
+        tail, head = batch.edge_index
+        edges = batch.gather(z[tail] + z[head]) * mask[:, None]
+        total = edges.new_zeros(batch.size, edges.shape[1]).index_add(0, batch.unit_owner, edges)
+        weight = mask.new_zeros(batch.size).index_add(0, batch.unit_owner, mask)
+        return total / weight.clamp(min=1e-6)[:, None]
 
 
 class Attributors(nn.ModuleList):

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from sxq.errors import DataError
+from sxq.errors import DataError, InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.models import refine
 from sxq.models.borrow import Model
 from sxq.models.edge_mask import instances_of, log_probabilities, probabilities_of
 from sxq.models.refine import Instances, Pretrained
+
+NODES = 200  # of a single graph, from whose fields attributors learn
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ def pretrain(
 
     Raises UnknownName, InvalidValue (options), DataError (nothing to learn from), ModelError.
     """
-    values = refine.read(options)
+    values = _values(options, graph)
     positions = _targets(graph, values)
     instances = instances_of(model, graph, positions)
     probabilities = probabilities_of(model, positions)
@@ -53,6 +55,19 @@ def pretrain(
     saliency = refine.saliency(pretrained, instances, classes)
     columns = _columns(graph, positions, instances, classes, saliency)
     return PretrainingResult(pretrained, values, positions, columns)
+
+
+def _values(options, graph: Graph | GraphSet) -> dict[str, Any]:
+    """Every option, with the number of nodes to learn from where the targets are nodes."""
+    values = refine.read(options)
+    if isinstance(graph, Graph):
+        return values | {"nodes": values["nodes"] or NODES}
+    if values["nodes"] is not None:
+        raise InvalidValue(
+            f"NODES = {values['nodes']} is for a single graph: a collection is learned from its "
+            f"{len(graph)} graphs, or from those of a SPLIT"
+        )
+    return {name: value for name, value in values.items() if name != "nodes"}
 
 
 def _targets(graph: Graph | GraphSet, values: Mapping[str, Any]) -> np.ndarray:

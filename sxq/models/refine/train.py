@@ -5,7 +5,7 @@ Source: Wang et al. 2021, section 3.1.
     for each batch of instances                    seeded random batches of BATCH
         M ~ attributor of the predicted class      `draw`, one pass per class over its own instances
         L1: the model on A * M                     `losses.fidelity`
-        L_cts: attentive graphs, by class          `losses.contrastive`, with weight GAMMA
+        L_cts: attentive graphs, by class          `losses`, by CONTRAST, with weight GAMMA
         size and entropy of M                      as GNNExplainer, with weights SIZE and ENTROPY
         Adam, learning rate 1e-3                   `learn`
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from sxq.errors import DataError, InvalidValue, ModelError, UnknownName
 from sxq.models.architectures import seeded
 from sxq.models.refine import losses
-from sxq.models.refine.attributor import Attributors, AttributorSpec, concrete
+from sxq.models.refine.attributor import Attributors, AttributorSpec, CommonView, concrete
 from sxq.models.refine.instances import Batch, Instances
 from sxq.planning.options import PRETRAINING_OPTIONS, Options, read_options
 
@@ -36,7 +36,7 @@ PRESETS = {  # the variants of the paper's ablation, its table 1
     "refine_ct": {"gamma": 0.0, "classwise": True, "fine_tune": False},
     "pgexplainer": {"gamma": 0.0, "classwise": False, "fine_tune": False},
 }
-LEAST_FALL = 0.99  # a loss has fallen if it is below this share of the best so far
+LEAST_FALL = 0.01  # a loss has fallen if it is below the best so far by this share of it
 PROGRESS_SECONDS = 0.1  # between two progress calls
 
 # (instances, edge mask [E]) -> log-probabilities [B, C], differentiable
@@ -70,8 +70,11 @@ def read(options: Options) -> dict[str, Any]:
             and name != "refine"
         ):
             raise InvalidValue(f"{option.upper()} = {values[option]} contradicts PRESET = {name}")
+    contrast = values["contrast"].lower()
+    if contrast not in losses.CONTRASTS:
+        raise UnknownName("contrast", contrast, losses.CONTRASTS)
     given = {option: value for option, value in values.items() if value is not None}
-    return {**values, **PRESETS[name], **given, "preset": name}
+    return {**values, **PRESETS[name], **given, "preset": name, "contrast": contrast}
 
 
 def train_attributors(
@@ -131,6 +134,7 @@ class AttributorTraining:
         self.device = device
         self.probabilities = torch.from_numpy(probabilities).float().to(device)
         self.classes = probabilities.argmax(axis=1)
+        self.common = CommonView(attributors.spec).to(device)
         self.optimizer = torch.optim.Adam(attributors.parameters(), values["lr"])
 
     def epochs(
@@ -151,7 +155,8 @@ class AttributorTraining:
             ):
                 progress(epoch, self.values["epochs"], total)
                 shown = time.monotonic()
-            best, since = (total, 0) if total < LEAST_FALL * best else (best, since + 1)
+            fallen = best - total > LEAST_FALL * abs(best) if history[1:] else True
+            best, since = (total, 0) if fallen else (best, since + 1)
             if since >= self.values["patience"]:
                 return history, f"the loss had not fallen for {since} epochs"
         return history, ""
@@ -170,7 +175,7 @@ class AttributorTraining:
         # Sorted, so that a class is a slice of the batch.
         numbers = numbers[np.argsort(self.classes[numbers], kind="stable")]
         batch = self.instances.batch(numbers, self.device)
-        mask, representations = draw(
+        mask, own = draw(
             self.attributors, self.instances, numbers, self.classes[numbers], self.device
         )
         classes = torch.from_numpy(self.classes[numbers]).to(self.device)
@@ -178,7 +183,7 @@ class AttributorTraining:
             "fidelity": losses.fidelity(
                 self.masked(batch, batch.spread(mask)), self.probabilities[numbers]
             ),
-            "contrastive": losses.contrastive(representations, classes),
+            "contrastive": self.contrastive(batch, mask, own, classes),
             "size": losses.size(mask),
             "entropy": losses.entropy(mask),
         }
@@ -196,6 +201,15 @@ class AttributorTraining:
         total.backward()
         self.optimizer.step()
         return {"total": total.item(), **{name: part.item() for name, part in parts.items()}}
+
+    def contrastive(self, batch: Batch, mask: Tensor, own: Tensor, classes: Tensor) -> Tensor:
+        """The contrastive loss of the attentive graphs; `own`: by each class's own encoder."""
+        loss = losses.CONTRASTS[self.values["contrast"]]
+        if self.values["contrast"] == "paper":
+            return loss(own, classes)
+        seen = self.common.represent(batch, mask)
+        # What all graphs have in common would make every two of them similar.
+        return loss(seen - seen.mean(dim=0), classes)
 
 
 def draw(
