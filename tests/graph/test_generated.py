@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sxq.datasets import load
 from sxq.graph.generated import ba_shapes, motif_edges, tree_cycles
-from sxq.models import load_dataset
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,5 @@ def test_the_truth_of_a_target_is_its_motif():
 def test_the_same_seed_gives_the_same_graph():
     assert np.array_equal(ba_shapes(1).edge_index, ba_shapes(1).edge_index)
     assert not np.array_equal(ba_shapes(1).edge_index, ba_shapes(2).edge_index)
-    assert np.array_equal(load_dataset("bashapes").edge_index, ba_shapes().edge_index)
-    assert np.array_equal(load_dataset("TreeCycles").edge_index, tree_cycles().edge_index)
+    assert np.array_equal(load("bashapes").edge_index, ba_shapes().edge_index)
+    assert np.array_equal(load("TreeCycles").edge_index, tree_cycles().edge_index)
