@@ -20,6 +20,12 @@ SIZES = {
     "FacebookPagePage": (22_470, 128),
 }
 
+OPTIONAL = {  # files that PyG reads without, but sxq does not
+    "Mutagenicity": tuple(
+        f"Mutagenicity_{name}.txt" for name in ("graph_labels", "node_labels", "edge_labels")
+    )
+}
+
 
 def reader(name: str, collection: bool | None) -> Callable[[Path], Graph | GraphSet]:
     """How a data set is read: as one graph or as many; if neither is asked for, as what it is."""
@@ -85,7 +91,8 @@ def _telling(kind: str) -> Callable[..., Sequence[Any]]:
 
 def _listed(dataset: Any) -> str:
     names = dataset.raw_file_names
-    return names if isinstance(names, str) else ", ".join(names)
+    more = OPTIONAL.get(getattr(dataset, "name", ""), ())
+    return ", ".join([names] if isinstance(names, str) else [*names, *more])
 
 
 def _said(error: Exception) -> str:

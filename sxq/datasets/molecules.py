@@ -9,23 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from sxq.datasets.fetched import fetch
+from sxq.datasets.fetched import OPTIONAL, fetch
 from sxq.errors import DataError
 from sxq.graph import Graph, GraphSet
 from sxq.models import graphs_from_data
 
 OXYGEN, HYDROGEN, NITROGEN = 1, 3, 4  # node labels of the file
 ATOMS = 14  # kinds of atoms; more or fewer mean another file
-FILES = ("A", "graph_indicator", "graph_labels", "node_labels", "edge_labels")
 
 
 def mutagenicity(root: Path) -> GraphSet:
     """The molecules: one-hot atoms and bonds; class 0 is mutagenic; the truth is NO2 and NH2."""
     dataset = fetch("Mutagenicity", root)
     folder = root / "TUDataset" / "Mutagenicity" / "raw"
-    for file in FILES:  # PyG reads without those that it thinks optional
-        if not (folder / f"Mutagenicity_{file}.txt").exists():
-            raise DataError(f"{folder / f'Mutagenicity_{file}.txt'} is missing")
+    for file in OPTIONAL["Mutagenicity"]:
+        if not (folder / file).exists():
+            raise DataError(f"{folder / file} is missing")
     graphs = graphs_from_data(dataset)
     if graphs.num_features != ATOMS:
         raise DataError(

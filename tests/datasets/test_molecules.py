@@ -107,5 +107,8 @@ def test_a_failing_download_names_the_files(tmp_path, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(TUDataset, "download", download)
-    with pytest.raises(DataError, match="put Mutagenicity_A.txt, .* into .*Mutagenicity/raw"):
+    with pytest.raises(
+        DataError,
+        match="put Mutagenicity_A.txt, .*, Mutagenicity_edge_labels.txt into .*Mutagenicity/raw",
+    ):
         load("Mutagenicity", folder=tmp_path)
