@@ -1,10 +1,11 @@
 """`save_npz`: graphs of every kind as files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sxq.graph import Graph, GraphSet
-from sxq.graph.npz_files import write_npz
+from sxq.graph.saved_npz import write_npz
 from sxq.session import engine
 
 
@@ -18,6 +19,6 @@ def save_npz(graph: Any, path: str | Path) -> None:
     """
     if not isinstance(graph, Graph | GraphSet):
         models = engine.models()
-        single = hasattr(graph, "edge_index")
-        graph = models.graph_from_data(graph) if single else models.graphs_from_data(graph)
+        several = isinstance(graph, Sequence) or hasattr(graph, "indices")  # a Dataset of PyG's
+        graph = models.graphs_from_data(graph) if several else models.graph_from_data(graph)
     write_npz(graph, path)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from sxq.datasets.molecules import functional_groups
 from sxq.errors import DataError
 from sxq.graph.generated import ba_3motif, ba_community, ba_shapes
-from sxq.graph.npz_files import write_npz
+from sxq.graph.saved_npz import write_npz
 from sxq.models import ArchitectureSpec, build
 
 FOUND_BEFORE = (data.graph, data.graphs, data._gcn, data.classifier)

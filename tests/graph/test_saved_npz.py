@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch_geometric.data import HeteroData
+from torch_geometric.datasets import KarateClub
 
+import sxq
 from sxq.errors import DataError, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import read_graphs
 from sxq.graph.generated import ba_3motif, ba_shapes
 from sxq.graph.saved_npz import write_npz
 from sxq.graph.readers import read_npz
+from sxq.models import graph_from_data
 
 FULL = {
     "y": [0, 1, -1],
@@ -103,4 +107,32 @@ def test_the_reader_names_what_is_missing(tmp_path, left_out, message):
         del arrays[name]
     np.savez(tmp_path / "g.npz", **arrays)
     with pytest.raises(GraphError, match=f"g.npz: .*; {message}$"):
+        read_npz(tmp_path / "g.npz")
+
+
+def test_data_and_sequences_of_data_are_saved_as_they_would_be_registered(tmp_path):
+    data = KarateClub()[0]
+    sxq.save_npz(data, tmp_path / "g.npz")
+    assert read_npz(tmp_path / "g.npz").content_hash == graph_from_data(data).content_hash
+    for several in ([data, data], KarateClub()):
+        sxq.save_npz(several, tmp_path / "gs.npz")
+        assert len(read_graphs(tmp_path / "gs.npz")) == len(several)
+    with pytest.raises(DataError, match="found HeteroData"):
+        sxq.save_npz(HeteroData(), tmp_path / "h.npz")
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"key": ["a", "b"]}, "key has 2 values, expected 3"),
+        ({"attribute_city": ["a", "b"]}, "attribute_city has 2 values, expected 3"),
+        ({"attribute_city": np.zeros((3, 1, 1))}, r"attribute_city is float64 of shape \[3, 1, 1\]"),
+        ({"key": ["a", "b", "\ud800"]}, "key holds text that is none"),
+        ({"key": np.full(3, -1, np.int32).view("<U1")}, "key holds text that is none"),
+        ({"y": ["a", "b", "c"]}, "y is <U1 of shape"),
+    ],
+)
+def test_names_that_are_none_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "g.npz", edge_index=[[0, 1], [1, 2]], x=np.eye(3), **arrays)
+    with pytest.raises(GraphError, match=f"g.npz: {message}"):
         read_npz(tmp_path / "g.npz")
