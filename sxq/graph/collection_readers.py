@@ -25,7 +25,8 @@ def read_graphs(path: str | Path, most: int | None = None) -> GraphSet:
     their graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded;
     edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split
     of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are
-    for training; key [n] of the graphs, node_key [nodes], attribute_NAME [nodes]. `most` is as in `read_npz`. Raises DataError, GraphError.
+    for training; key [n] of the graphs, node_key [nodes], attribute_NAME [nodes]. `most` is as in
+    `read_npz`. Raises DataError, GraphError.
     """
     arrays = NpzArrays(path, most)
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]

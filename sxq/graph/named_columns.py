@@ -9,6 +9,7 @@ from sxq.errors import GraphError
 
 ATTRIBUTE = "attribute_"  # what the array of an attribute is called, before the attribute's name
 KEYS = ("key", "node_key")
+LAST_CHARACTER = 0x10FFFF  # of Unicode, in which 0xD800 to 0xDFFF stand for none
 
 
 def may_be_text(name: str) -> bool:
@@ -42,10 +43,8 @@ def _values(name: str, array: np.ndarray, count: int) -> list[Any]:
         )
     if len(array) != count:
         raise GraphError(f"{name} has {len(array)} values, expected {count}")
-    try:
-        values = array.tolist()
-        if array.dtype.kind == "U":
-            "".join(array.reshape(-1).tolist()).encode()
-    except ValueError as error:  # a lone surrogate, or no character at all
-        raise GraphError(f"{name} holds text that is none: {error}") from None
-    return values
+    if array.dtype.kind == "U" and array.dtype.itemsize:  # numpy would make text of any bytes
+        points = np.ascontiguousarray(array).view(np.uint32)
+        if ((points > LAST_CHARACTER) | ((points >= 0xD800) & (points <= 0xDFFF))).any():
+            raise GraphError(f"{name} holds text that is none: no Unicode characters")
+    return array.tolist()

@@ -14,8 +14,8 @@ from sxq.errors import DataError, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import read_graphs
 from sxq.graph.generated import ba_3motif, ba_shapes
-from sxq.graph.saved_npz import write_npz
 from sxq.graph.readers import read_npz
+from sxq.graph.saved_npz import write_npz
 from sxq.models import graph_from_data
 
 FULL = {
@@ -126,7 +126,10 @@ def test_data_and_sequences_of_data_are_saved_as_they_would_be_registered(tmp_pa
     [
         ({"key": ["a", "b"]}, "key has 2 values, expected 3"),
         ({"attribute_city": ["a", "b"]}, "attribute_city has 2 values, expected 3"),
-        ({"attribute_city": np.zeros((3, 1, 1))}, r"attribute_city is float64 of shape \[3, 1, 1\]"),
+        (
+            {"attribute_city": np.zeros((3, 1, 1))},
+            r"attribute_city is float64 of shape \[3, 1, 1\]",
+        ),
         ({"key": ["a", "b", "\ud800"]}, "key holds text that is none"),
         ({"key": np.full(3, -1, np.int32).view("<U1")}, "key holds text that is none"),
         ({"y": ["a", "b", "c"]}, "y is <U1 of shape"),
