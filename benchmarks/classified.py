@@ -19,11 +19,10 @@ import torch
 from sxq.generators.explainers.mask_to_subgraphs import top
 from sxq.generators.protocol import Subject
 from sxq.graph import Field, Graph, GraphSet, whole
-from sxq.graph.collection_readers import read_graphs
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
 from sxq.inference.registration import register
-from sxq.models import ArchitectureSpec, accuracies, build, load_weights, train
+from sxq.models import accuracies, train
 from sxq.models.training import training_split
 from sxq.scoring.ratios import RATIOS, sizes
 from sxq.scoring.sampled import ALPHA_MINUS, ALPHA_PLUS, REMOVALS
@@ -212,10 +211,8 @@ class Case:
 def _read(name: str) -> tuple[GraphSet, torch.nn.Module, str]:
     """The graphs, their model, and the split that attributors learn from."""
     if name == "ba3motif":
-        module = build(ArchitectureSpec("leconv", 4, 3, layers=2, hidden=64, pooling="mean"))
-        load_weights(module, data.folder() / "models" / "trained_here_ba3_leconv.safetensors")
-        return read_graphs(data.folder() / "ba3motif_800.npz"), module, "train"
-    held = read_graphs(data.folder() / "mutagenicity.npz")
+        return data.graphs(name), data.classifier(name), "train"
+    held = data.graphs(name)
     split = training_split(held, dict(TRAINING)["seed"])
     graphs = GraphSet(held.union, held.node_ptr, held.edge_ptr, y=held.y, split=split)
     return graphs, train(graphs, TRAINING).module, "val"

@@ -73,10 +73,9 @@ def _read(file: Path) -> dict[str, np.ndarray]:
 
 def _published() -> dict[str, np.ndarray]:
     """The fronts that came with the data."""
-    targets = json.loads((data.folder() / "reference_cora_gcn.json").read_text())["targets"]
     return {
         f"cora {unit} {target}": to_grid(np.array(found[unit]["front"]))
-        for target, found in targets.items()
+        for target, found in data.reference().items()
         for unit in ("pairs", "directed")
     }
 

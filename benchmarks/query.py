@@ -12,12 +12,11 @@ how far memory grows in the statement of N and in one of N / 10.
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
+import data
 import memory
 import numpy as np
 
@@ -37,19 +36,14 @@ def main() -> None:
         "--many", type=int, default=0, metavar="N", help="also N targets in one statement"
     )
     options = parser.parse_args()
-    data = Path(
-        os.environ.get("SXQ_DATA") or sys.exit("SXQ_DATA must name the folder with cora.npz")
-    )
-    targets = [
-        int(key) for key in json.loads((data / "reference_cora_gcn.json").read_text())["targets"]
-    ]
-    found = measure(data, targets[:6] if options.quick else targets)
+    targets = data.published_targets()
+    found = measure(targets[:6] if options.quick else targets)
     print(f"{found['targets']} targets, {found['candidates_per_target']:,.0f} candidates each")
     print(f"median {found['median_ms']:.0f} ms, 95th percentile {found['p95_ms']:.0f} ms")
     for operator, share in found["share"].items():
         print(f"  {operator:<10}{share:6.1%}")
     if options.many:
-        found["many"] = many = at_once(data, options.many)
+        found["many"] = many = at_once(options.many)
         print(
             f"{options.many} targets in one statement: {many['seconds']:.1f} s, {many['candidates_per_second']:,.0f} "
             f"candidates/s, {many['ratio']:.2f} times as many as one by one; memory grows by {many['megabytes']:.0f} MB "
@@ -61,21 +55,21 @@ def main() -> None:
         print(json.dumps(found))
 
 
-def connect(data: Path) -> sxq.Connection:
+def connect() -> sxq.Connection:
     """A database in memory with the graph and its model."""
     con = sxq.connect()
-    con.execute("CREATE GRAPH cora FROM FILE ?", [str(data / "cora.npz")])
-    con.execute(
-        "CREATE MODEL gcn ON GRAPH cora FROM FILE ? (ARCHITECTURE = gcn, LAYERS = 3, HIDDEN = 16)",
-        [str(data / "models" / "skyexp_cora_gcn.safetensors")],
-    )
+    cora = data.graph("cora")
+    con.register_graph("cora", cora)
+    con.register_model("gcn", data.model("cora", cora), graph="cora")
     return con
 
 
-def at_once(data: Path, count: int) -> dict:
+def at_once(count: int) -> dict:
     """Random targets in one statement, against the same number one by one."""
-    with connect(data) as con:
-        targets = np.random.default_rng(0).permutation(2708)[:count].tolist()
+    with connect() as con:
+        targets = (
+            np.random.default_rng(0).permutation(data.graph("cora").num_nodes)[:count].tolist()
+        )
         con.execute(MANY, [targets[:ONE_BY_ONE]])  # warm
         results, alone = timed(
             lambda: [con.execute(QUERY, [target]) for target in targets[:ONE_BY_ONE]]
@@ -101,9 +95,9 @@ def timed(work):
     return work(), time.perf_counter() - started
 
 
-def measure(data: Path, targets: list[int]) -> dict:
+def measure(targets: list[int]) -> dict:
     """Explain every target twice; the second time counts."""
-    with connect(data) as con:
+    with connect() as con:
         seconds, spent, candidates = [], Counter(), 0
         for target in targets:
             con.execute(QUERY, [target])

@@ -143,8 +143,8 @@ def onehop(field: Field, context: Context) -> Search:
 
 
 def _stored(key: str) -> Callable[..., Search]:
-    packed = np.load(data.folder() / "skyexp_cora_reference_masks.npz")
-    nodes, ends = packed[f"{key}_nodes"].tolist(), packed[f"{key}_ptr"]
+    packed = data.stored_masks()
+    nodes, ends = (packed[f"{key}_nodes"].tolist(), packed[f"{key}_ptr"]) if packed else ([], [])
 
     def stored(field: Field, context: Context) -> Search:
         """What the authors' code stored for the target."""
@@ -210,7 +210,7 @@ def _train(stage: Suite) -> tuple[Callable[[Suite, Field], np.ndarray], float]:
     """PGExplainer, trained on some targets of the suite with the full graph, as its authors do; and the seconds."""
     started = time.process_time()
     torch.manual_seed(0)
-    targets, epochs = TRAINING[stage.name]
+    targets, epochs = TRAINING[stage.name.replace(" (trained here)", "")]
     explainer = _explainer(stage, PGExplainer(epochs=epochs), "phenomenon")
     graph: Graph = stage.graph
     x, (edge_index, _, _) = (

@@ -96,15 +96,17 @@ def _more_cora() -> tuple[int, ...]:
 
 
 def cora_pairs() -> Suite:
-    return Suite("cora pairs", *_cora(), tuple(data.published_targets()))
+    return Suite(f"{data.label('cora')} pairs", *_cora(), tuple(data.published_targets()))
 
 
 def cora_directed() -> Suite:
-    return Suite("cora directed", *_cora(), tuple(data.published_targets()), directed=True)
+    return Suite(
+        f"{data.label('cora')} directed", *_cora(), tuple(data.published_targets()), directed=True
+    )
 
 
 def more_cora() -> Suite:
-    return Suite("cora pairs", *_cora(), _more_cora())
+    return Suite(f"{data.label('cora')} pairs", *_cora(), _more_cora())
 
 
 def facebook() -> Suite:
@@ -118,7 +120,7 @@ def facebook() -> Suite:
         int(graph.edge_index[0, graph.in_edges(hubs[i : i + 1])[0]]) for i in range(len(hubs))
     ]
     targets = dict.fromkeys([*beside, *data.random_targets(graph, 20)])
-    return Suite("facebook", graph, model, tuple(targets)[:20])
+    return Suite(data.label("facebook"), graph, model, tuple(targets)[:20])
 
 
 def shapes() -> Suite:

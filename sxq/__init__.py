@@ -36,6 +36,7 @@ from sxq.errors import (
     UnknownName,
 )
 from sxq.session.builder import ExplainQuery, Where, plain
+from sxq.session.npz import save_npz
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.result import Result, Table
 from sxq.values.views import attach
@@ -76,6 +77,7 @@ __all__ = [
     "UnknownName",
     "connect",
     "explain",
+    "save_npz",
 ]
 
 
@@ -187,6 +189,15 @@ def _start(con: Connection, model, data, node: Any, output: str | None) -> Expla
         raise
     several = isinstance(node, Iterable) and not isinstance(node, str)
     return con.explain(nodes=node if several else [node])
+
+
+def __getattr__(name: str) -> Any:
+    """`sxq.datasets`, which imports torch, when it is first asked for."""
+    if name == "datasets":
+        import sxq.datasets
+
+        return sxq.datasets
+    raise AttributeError(f"module 'sxq' has no attribute {name!r}")
 
 
 def load_ipython_extension(ipython) -> None:

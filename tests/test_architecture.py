@@ -23,6 +23,7 @@ ALLOWED = {
     "values": ["errors", "graph"],
     "planning": ["language.statements", "graph", "scoring", "generators.catalog", "errors"],
     "models": ["graph", "planning.nodes", "planning.options", "scoring", "errors"],
+    "datasets": ["models", "graph", "errors"],
     "inference": ["models", "graph", "scoring", "errors"],
     "generators": ["inference", "models", "graph", "scoring", "errors"],
     "storage": ["values", "graph", "errors"],
@@ -32,8 +33,8 @@ ALLOWED = {
         "errors",
     ],
     "session": [
-        *("execution", "generators", "inference", "models", "storage", "pictures", "planning"),
-        *("values", "graph", "scoring", "language", "errors"),
+        *("execution", "generators", "inference", "datasets", "models", "storage", "pictures"),
+        *("planning", "values", "graph", "scoring", "language", "errors"),
     ],
     "connection": ["session", "language", "values", "errors"],
     "pyg": ["connection", "session", "values", "errors"],
@@ -41,10 +42,11 @@ ALLOWED = {
     "notebook": ["connection", "session", "pictures", "values", "errors"],
     "__main__": ["connection", "shell", "values", "errors", "started"],
     "__init__": [
-        *("connection", "session", "notebook", "pyg", "pictures", "values", "errors", "started")
+        *("connection", "session", "datasets", "notebook", "pyg", "pictures", "values", "errors"),
+        "started",
     ],
 }
-TORCH = {"execution", "inference", "generators", "models", "pyg.py"}
+TORCH = {"datasets", "execution", "inference", "generators", "models", "pyg.py"}
 DOORS = {  # library -> where it may be imported
     "bitarray": {"scoring"},
     "captum": {"generators/explainers"},
@@ -53,12 +55,15 @@ DOORS = {  # library -> where it may be imported
     "lark": {"language/parser.py", "language/mistakes.py"},
     "matplotlib": {"pictures/plots.py"},
     "networkx": {"pictures/networks.py", "scoring/patterns.py"},
+    "ogb": {"datasets/arxiv.py"},
     "pandas": {"values/frames.py"},
+    "PIL": {"datasets/scene_graphs.py"},
     "pgmpy": {"generators/explainers"},
     "prompt_toolkit": {"shell"},
     "pygments": {"shell"},
     "rich": {"shell"},
     "safetensors": {"models"},
+    "sklearn": {"datasets/superpixels.py"},
     "torch": TORCH,
     "torch_geometric": TORCH,
 }
@@ -159,9 +164,12 @@ def late_imports(tree: ast.AST) -> set[str]:
 
 
 GATES = {  # file -> what it imports late, because it takes long and few need it
-    # IPython; ten files, for those who draw; torch_geometric
-    "__init__.py": ["sxq.notebook", "sxq.pictures", "sxq.pyg"],
+    # torch; IPython; ten files, for those who draw; torch_geometric
+    "__init__.py": ["sxq.datasets", "sxq.notebook", "sxq.pictures", "sxq.pyg"],
     "__main__.py": ["sxq.shell.karate_demo", "sxq.shell.laundering_demo"],  # sxq.pictures
+    "datasets/arxiv.py": ["ogb.nodeproppred"],  # an extra
+    "datasets/scene_graphs.py": ["PIL"],  # an extra
+    "datasets/superpixels.py": ["sklearn.datasets"],  # an extra
     "generators/explainers/pgm.py": ["torch_geometric.contrib.explain"],  # pgmpy
     "language/grammar.py": ["sxq.language.parser"],  # lark: a script of plain SQL never pays for it
     "pictures/networks.py": ["networkx"],
@@ -170,8 +178,8 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
         "matplotlib.patheffects",
     ],
     "session/engine.py": [  # torch
-        *("sxq.execution", "sxq.inference.registration", "sxq.models", "sxq.models.refine"),
-        "sxq.models.refine.pretrain",
+        *("sxq.datasets", "sxq.execution", "sxq.inference.registration", "sxq.models"),
+        *("sxq.models.refine", "sxq.models.refine.pretrain"),
     ],
     "shell/interactive.py": ["sxq.shell.display", "sxq.shell.editor"],  # rich; prompt_toolkit
     "values/frames.py": ["pandas"],

@@ -8,9 +8,11 @@ The files in reading order:
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     npz_files            arrays from files that strangers may have written
+    named_columns        keys and attributes in a file
     readers              graphs from files and tables
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
+    saved_npz            graphs and collections into files
     generated            generated graphs with a known ground truth
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target

@@ -11,10 +11,11 @@ from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import shown
+from sxq.graph.named_columns import ATTRIBUTE, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
 from sxq.graph.readers import ARRAYS, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
 
-PER_GRAPH = ("graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
+PER_GRAPH = ("key", "graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 
 
 def read_graphs(path: str | Path, most: int | None = None) -> GraphSet:
@@ -24,7 +25,8 @@ def read_graphs(path: str | Path, most: int | None = None) -> GraphSet:
     their graph; x [nodes, d] (dense or CSR) or node_label [nodes], which is one-hot encoded;
     edge_attr [E, D] or edge_label [E]; edge_gt [E], a ground truth; graph_label [n]; and the split
     of the graphs as train_mask, val_mask, test_mask [n], or as is_test [n], whose other graphs are
-    for training. `most` is as in `read_npz`. Raises DataError, GraphError.
+    for training; key [n] of the graphs, node_key [nodes], attribute_NAME [nodes]. `most` is as in
+    `read_npz`. Raises DataError, GraphError.
     """
     arrays = NpzArrays(path, most)
     missing = [name for name in ("node_ptr", "edge_ptr", "edge_index") if name not in arrays]
@@ -60,7 +62,8 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
     node_ptr = _pointer("node_ptr", arrays["node_ptr"])
     edge_ptr = _pointer("edge_ptr", arrays["edge_ptr"])
-    held = {name: arrays[name] for name in arrays if name in ARRAYS and name not in PER_GRAPH}
+    kept = [name for name in arrays if name in ARRAYS or name.startswith(ATTRIBUTE)]
+    held = {name: arrays[name] for name in kept if name not in PER_GRAPH}
     edges = arrays["edge_index"].shape[-1] if arrays["edge_index"].ndim else 0
     if edge_ptr[-1] > edges:  # before memory is taken for so many
         raise GraphError(f"edge_ptr tells of {edge_ptr[-1]} edges, and edge_index holds {edges}")
@@ -81,6 +84,8 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
         edge_ptr,
         y=arrays.get("graph_label"),
         split=_split(arrays, len(node_ptr) - 1),
+        keys=key_column(arrays, "key", len(node_ptr) - 1),
+        node_keys=key_column(arrays, "node_key", union.num_nodes),
     )
 
 

@@ -2,8 +2,9 @@
 
 Source: Ying et al., "GNNExplainer", section 5: motifs are attached to a base graph, and a tenth as
 many random edges as there are nodes are added. All features are ones, so only the structure
-determines the labels. The node attribute `motif` is the number of the node's motif, -1 in the base;
-the edges inside a target's motif are its ground truth.
+determines the labels; in BA-Community the features tell two communities apart. The node attribute
+`motif` is the number of the node's motif, -1 in the base; the edges inside a target's motif are its
+ground truth.
 
 BA-3motif is a collection (Wang et al. 2021, ReFine): each graph is a Barabasi-Albert base with
 motifs of one kind, which is its class, numbered as in the published file: 0 house, 1 grid, 2 cycle.
@@ -29,6 +30,7 @@ GRID = np.array(
 )
 # (pairs, roles) of each class
 MOTIFS = ((HOUSE, np.array([1, 1, 2, 2, 3])), (GRID, np.ones(9, int)), (RING, np.ones(5, int)))
+JOINS = 350  # edges between the two communities
 SHARES = (0.8, 0.1, 0.1)  # train, val and test
 
 
@@ -40,13 +42,36 @@ def ba_shapes(seed: int = 0) -> Graph:
 
 def tree_cycles(seed: int = 0) -> Graph:
     """Tree-Cycles: 60 six-node cycles on a balanced binary tree of height 8; labels 0 tree, 1 cycle."""
-    child = np.arange(1, 2**9 - 1)
-    return _hang(
-        CYCLE,
-        np.ones(6, np.int64),
-        60,
-        np.stack([(child - 1) // 2, child], axis=1),
-        np.random.default_rng(seed),
+    return _hang(CYCLE, np.ones(6, np.int64), 60, _tree(), np.random.default_rng(seed))
+
+
+def tree_grid(seed: int = 0) -> Graph:
+    """Tree-Grid: 80 grids of 3 x 3 on the tree of Tree-Cycles; labels 0 tree, 1 grid."""
+    return _hang(GRID, np.ones(9, np.int64), 80, _tree(), np.random.default_rng(seed))
+
+
+def ba_community(seed: int = 0) -> Graph:
+    """BA-Community: two of BA-Shapes, joined by 350 random edges; labels 0 to 3 in the first, 4 to 7.
+
+    The first two of ten features are normal around -1 or 1, by community; the others are noise.
+    """
+    rng = np.random.default_rng(seed)
+    first, second = ba_shapes(int(rng.integers(2**31))), ba_shapes(int(rng.integers(2**31)))
+    size = first.num_nodes
+    joined = np.unique(rng.integers(0, size, (JOINS, 2)) + [0, size], axis=0)
+    cross = np.concatenate([joined, joined[:, ::-1]]).T
+    own = [np.array(graph.attributes["motif"]) for graph in (first, second)]
+    motifs = own[0].max() + 1
+    center = np.repeat([-1.0, 1.0], size)[:, None]
+    told = center + 0.5 * rng.standard_normal((2 * size, 2))
+    return Graph(
+        np.concatenate([first.edge_index, second.edge_index + size, cross], axis=1),
+        np.concatenate([told, rng.standard_normal((2 * size, FEATURES - 2))], axis=1),
+        edge_truth=np.concatenate(
+            [first.edge_truth, second.edge_truth, np.zeros(cross.shape[1], bool)]
+        ),
+        y=np.concatenate([first.y, second.y + 4]),  # type: ignore[operator]
+        attributes={"motif": np.concatenate([own[0], np.where(own[1] < 0, -1, own[1] + motifs)])},
     )
 
 
@@ -61,8 +86,17 @@ def ba_3motif(seed: int = 0, graphs: int = 300) -> GraphSet:
 
 GENERATORS: Mapping[str, Callable[..., Graph | GraphSet]] = {
     "BA-Shapes": ba_shapes,
+    "BA-Community": ba_community,
     "Tree-Cycles": tree_cycles,
+    "Tree-Grid": tree_grid,
     "BA-3motif": ba_3motif,
+}
+ALIASES = {  # in the code of GNNExplainer and of ReFine
+    "syn1": "BA-Shapes",
+    "syn2": "BA-Community",
+    "syn4": "Tree-Cycles",
+    "syn5": "Tree-Grid",
+    "ba3": "BA-3motif",
 }
 MOST_GRAPHS = 100_000
 
@@ -72,7 +106,8 @@ def generate(name: str, seed: int = 0, graphs: int | None = None) -> Graph | Gra
 
     graphs  the number of graphs of a collection; raises InvalidValue if it does not fit
     """
-    found = {_plain(known): make for known, make in GENERATORS.items()}.get(_plain(name))
+    spelled = _plain(ALIASES.get(_plain(name), name))
+    found = {_plain(known): make for known, make in GENERATORS.items()}.get(spelled)
     if found is None:
         return None
     if graphs is None:
@@ -115,6 +150,12 @@ def _hang(
         y=np.concatenate([np.zeros(nodes, np.int64), np.tile(labels, count)]),
         attributes={"motif": member},
     )
+
+
+def _tree() -> np.ndarray:
+    """Pairs [p, 2]: the balanced binary tree of height 8."""
+    child = np.arange(1, 2**9 - 1)
+    return np.stack([(child - 1) // 2, child], axis=1)
 
 
 def _barabasi_albert(nodes: int, links: int, rng: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from sxq.errors import DataError, GraphError
+from sxq.graph.named_columns import may_be_text
 
 DEFLATE = 1_032  # bytes that one compressed byte can become
 RATIO = 10_000  # bytes that an array made dense may take for each byte that was given
@@ -109,7 +110,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
             raise self._no_npz(
                 f"{name} holds Python objects, which only pickle could read; save it as numbers"
             )
-        if dtype.kind not in "biuf" or not shape:
+        if dtype.kind not in ("biufU" if may_be_text(name) else "biuf") or not shape:
             raise GraphError(
                 f"{self.path}: {name} is {dtype} of shape {list(shape)}, expected numbers"
             )

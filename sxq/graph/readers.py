@@ -15,6 +15,7 @@ import numpy as np
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
 from sxq.graph.keys import shown
+from sxq.graph.named_columns import named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 
 UNKNOWN_CLASS = -1
@@ -52,13 +53,11 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
     x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
     edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
-    the first split is used. Other arrays are ignored.
+    the first split is used; key [n], and attribute_NAME [n] for every attribute. Other arrays are
+    ignored.
     """
-    if "edge_index" not in arrays or not ("x" in arrays or SPARSE <= set(arrays)):
-        found = ", ".join(sorted(arrays)[:20]) or "no arrays"
-        raise GraphError(
-            f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; found {found}"
-        )
+    _require_arrays(arrays)
+    given = arrays
     arrays = {name: np.asarray(arrays[name]) for name in arrays if name in ARRAYS}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.ndim == 0:
@@ -75,6 +74,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
         edge_weight=arrays.get("edge_weight"),
         edge_attr=arrays.get("edge_attr"),
         edge_truth=arrays.get("edge_gt"),
+        **named_columns(given, len(x)),
     )
 
 
@@ -108,6 +108,18 @@ def add_reverse(graph: Graph) -> Graph:
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
     return Graph(**{**given, "edge_index": edge_index, **values, "edge_inputs": inputs})
+
+
+def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays without edges or features, and name those that are missing."""
+    features = set() if "x" in arrays else SPARSE if SPARSE & set(arrays) else {"x"}
+    missing = sorted(({"edge_index"} | features) - set(arrays))
+    if missing:
+        found = ", ".join(sorted(arrays)[:20]) or "no arrays"
+        raise GraphError(
+            f"a graph needs edge_index, and x or {', '.join(sorted(SPARSE))}; "
+            f"missing: {', '.join(missing)}; found {found}"
+        )
 
 
 def _dense(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

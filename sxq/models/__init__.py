@@ -1,8 +1,8 @@
 """Models: a user's module as the engine runs it, the named architectures, and PyG's data as graphs.
 
 The verbs: `train(graph, options)` learns a model; `build(spec)` and `load_weights(module, file)`
-restore one; `load_dataset(name)` and `graph_from_data(data)` return a `Graph`, their plurals a
-`GraphSet`. This room imports torch.
+restore one; `graph_from_data(data)` returns a `Graph`, `graphs_from_data(dataset)` a `GraphSet`.
+This room imports torch.
 
 The files in reading order:
 
@@ -16,13 +16,11 @@ The files in reading order:
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
     pyg_data        PyG's data as graphs
-    datasets        PyG's data sets by name
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
 from sxq.models.borrow import choose_device
-from sxq.models.datasets import load_dataset, load_graphs
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
@@ -40,8 +38,6 @@ __all__ = [
     "content_hash",
     "graph_from_data",
     "graphs_from_data",
-    "load_dataset",
-    "load_graphs",
     "load_weights",
     "restore",
     "spec_from_options",

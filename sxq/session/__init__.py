@@ -12,6 +12,7 @@ show                SHOW and DESCRIBE
 audit               AUDIT
 structure           the checks of AUDIT that need no model
 sql                 statements of DuckDB
+npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now
 lock                one thing at a time, whichever thread asks

@@ -184,16 +184,15 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
 
 
 def _data_set(session: Session, name: str, options: dict[str, Any], collection: bool) -> Any:
-    """A generated data set, which takes its options, or one of PyG's."""
-    require_count(session.store.access, "GRAPHS", options.get("graphs"))
-    made = generate(name, options.get("seed", 0), options.get("graphs"))
+    """The data set of a name; a generated one, which takes its options, does not wait for torch."""
+    given = {option: options.pop(option) for option in ("seed", "graphs") if option in options}
+    require_count(session.store.access, "GRAPHS", given.get("graphs"))
+    made = generate(name, given.get("seed", 0), given.get("graphs"))
     if made is not None and isinstance(made, GraphSet) == collection:
-        options.clear()
         return made
     if made is None:
         require_data_set(session.store.access, name)
-    models = engine.models()
-    return models.load_graphs(name) if collection else models.load_dataset(name)
+    return engine.datasets().load(name, collection=collection, **given)
 
 
 def _fetch(session: Session, query: st.Subquery, what: str, keys: int):
@@ -287,9 +286,7 @@ def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any
 
 def _require_used(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        raise InvalidValue(
-            f"{name.upper()} = {value!r} is for generated data sets, such as BA-3motif, only"
-        )
+        raise InvalidValue(f"{name.upper()} = {value!r} is for data sets only, such as BA-3motif")
 
 
 def _file(session: Session, path: Any) -> str:

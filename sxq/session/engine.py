@@ -52,10 +52,17 @@ def registration() -> ModuleType:
 
 
 def models() -> ModuleType:
-    """`sxq.models` builds, trains and hashes modules, and reads PyG's data."""
+    """`sxq.models` builds, trains and hashes modules, and turns PyG's data into graphs."""
     with _whole("sxq.models"):
         from sxq import models
     return models
+
+
+def datasets() -> ModuleType:
+    """`sxq.datasets` reads data sets by name."""
+    with _whole("sxq.datasets"):
+        from sxq import datasets
+    return datasets
 
 
 def refine() -> ModuleType:

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from sxq.datasets import load
 from sxq.errors import DataError, GraphError, InvalidValue, NodeNotFound
 from sxq.graph import Graph, GraphSet
 from sxq.graph.generated import ba_3motif, ba_shapes, generate, motif_edges, tree_cycles
-from sxq.models import graphs_from_data, load_dataset, load_graphs
+from sxq.models import graphs_from_data
 from sxq.storage import Store
 
 
@@ -55,12 +56,12 @@ def test_equal_seeds_give_equal_graphs(make):
 
 
 def test_generated_sets_are_found_by_name_and_say_what_they_are():
-    assert load_dataset("bashapes").content_hash == ba_shapes().content_hash
+    assert load("bashapes").content_hash == ba_shapes().content_hash
     assert len(generate("BA_3motif", seed=1, graphs=9)) == 9 and generate("Cora") is None
     with pytest.raises(DataError, match="CREATE GRAPHS"):
-        load_dataset("BA-3motif")
+        load("BA-3motif", collection=False)
     with pytest.raises(DataError, match="CREATE GRAPH reads"):
-        load_graphs("Tree-Cycles")
+        load("Tree-Cycles", collection=True)
     for name, count in (("BA-Shapes", 3), ("BA-3motif", 2)):
         with pytest.raises(InvalidValue, match=f"GRAPHS = {count}"):
             generate(name, graphs=count)

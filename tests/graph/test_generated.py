@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from sxq.graph.generated import ba_shapes, motif_edges, tree_cycles
-from sxq.models import load_dataset
+from sxq.datasets import load
+from sxq.graph.generated import ba_community, ba_shapes, motif_edges, tree_cycles, tree_grid
 
 
 @pytest.mark.parametrize(
-    "make, nodes, base, size, edges", [(ba_shapes, 700, 300, 5, 6), (tree_cycles, 871, 511, 6, 6)]
+    "make, nodes, base, size, edges",
+    [(ba_shapes, 700, 300, 5, 6), (tree_cycles, 871, 511, 6, 6), (tree_grid, 1231, 511, 9, 12)],
 )
 def test_motifs_hang_on_a_base(make, nodes, base, size, edges):
     graph = make()
@@ -37,5 +38,19 @@ def test_the_truth_of_a_target_is_its_motif():
 def test_the_same_seed_gives_the_same_graph():
     assert np.array_equal(ba_shapes(1).edge_index, ba_shapes(1).edge_index)
     assert not np.array_equal(ba_shapes(1).edge_index, ba_shapes(2).edge_index)
-    assert np.array_equal(load_dataset("bashapes").edge_index, ba_shapes().edge_index)
-    assert np.array_equal(load_dataset("TreeCycles").edge_index, tree_cycles().edge_index)
+    assert np.array_equal(load("bashapes").edge_index, ba_shapes().edge_index)
+    assert np.array_equal(load("TreeCycles").edge_index, tree_cycles().edge_index)
+
+
+def test_communities_are_told_apart_by_features_and_joined():
+    graph = ba_community()
+    community = np.arange(1400) // 700
+    motif = np.array(graph.attributes["motif"])
+    assert graph.num_nodes == 1400 and graph.undirected and graph.num_features == 10
+    assert ((graph.y >= 4) == community).all() and set(graph.y) == set(range(8))
+    assert (np.bincount(motif[motif >= 0]) == 5).all() and motif.max() == 159
+    assert abs(graph.x[community == 0, :2].mean() + 1) < 0.1 > abs(graph.x[:, 2:].mean())
+    cross = community[graph.edge_index[0]] != community[graph.edge_index[1]]
+    assert 340 <= cross.sum() // 2 <= 350 and not graph.edge_truth[cross].any()
+    assert (motif[graph.edge_index[0]] == motif[graph.edge_index[1]])[graph.edge_truth].all()
+    assert graph.content_hash == ba_community().content_hash != ba_community(1).content_hash

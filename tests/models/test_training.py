@@ -1,7 +1,6 @@
 """Named architectures: built, traced, loaded, trained; and PyG's data as graphs."""
 
 import os
-import urllib.error
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ import torch
 from safetensors.torch import save
 from torch import fx
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.datasets import Planetoid
 from torch_geometric.nn import MessagePassing
 
 import sxq
+from sxq.datasets import load
 from sxq.errors import DataError, GraphError, InvalidValue, ModelError, UnknownName
 from sxq.graph import Graph
 from sxq.graph.readers import read_npz
@@ -23,9 +22,7 @@ from sxq.models import (
     build,
     confusion,
     content_hash,
-    datasets,
     graph_from_data,
-    load_dataset,
     load_weights,
     spec_from_options,
     to_bytes,
@@ -49,7 +46,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def karate() -> Graph:
-    return load_dataset("KarateClub")
+    return load("KarateClub")
 
 
 def labelled(y, split=None) -> Graph:
@@ -71,35 +68,7 @@ def test_karate_club_is_at_hand(karate):
         True,
     )
     assert (karate.split == "train").sum() == 4
-    assert load_dataset("karateclub").content_hash == karate.content_hash
-
-
-def test_unknown_data_sets_get_a_suggestion():
-    with pytest.raises(UnknownName, match="no data set named 'Coral', did you mean 'Cora'"):
-        load_dataset("Coral")
-
-
-def test_a_failing_download_says_so(monkeypatch, tmp_path):
-    def download(self):
-        raise urllib.error.URLError("no route to host")
-
-    monkeypatch.setattr(Planetoid, "download", download)
-    monkeypatch.setenv("SXQ_DATASETS", str(tmp_path))
-    with pytest.raises(
-        DataError, match=f"'Cora' could not be fetched into {tmp_path}: URLError: .*no route"
-    ):
-        load_dataset("cora")
-
-
-def test_collections_are_refused(monkeypatch):
-    monkeypatch.setattr(datasets.pyg, "KarateClub", lambda: [Data(), Data()])
-    with pytest.raises(DataError, match="'KarateClub' holds 2 graphs, expected one"):
-        load_dataset("KarateClub")
-
-
-def test_data_sets_that_need_a_name_are_not_offered_without_it():
-    with pytest.raises(UnknownName, match="no data set named 'Planetoid'"):
-        load_dataset("Planetoid")
+    assert load("karateclub").content_hash == karate.content_hash
 
 
 def test_data_is_copied_with_its_tensors():
