@@ -38,7 +38,7 @@ def mnist(root: Path, graphs: int | None = None) -> GraphSet:
     members = []
     for name, numbers in parts.items():
         half = halves["train" if name == "train" else "test"]
-        members += [(name, _read(half[i], f"{name} image {i}", root)) for i in numbers]
+        members += [(name, _image(half[i], f"{name} image {i}", root)) for i in numbers]
     return _joined([image for _, image in members], [name for name, _ in members])
 
 
@@ -50,7 +50,7 @@ def _fewer(graphs: int, halves: dict) -> dict[str, range]:
     return {"train": range(6 * share), "test": range(share), "val": range(share, 2 * share)}
 
 
-def _read(data, what: str, root: Path) -> tuple[Graph, int]:
+def _image(data, what: str, root: Path) -> tuple[Graph, int]:
     missing = [name for name in NEEDED if data.get(name) is None]
     if missing:
         raise DataError(

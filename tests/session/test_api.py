@@ -858,7 +858,7 @@ def test_every_public_name_is_there():
         for name in sxq.__all__
         if isinstance(getattr(sxq, name), type) and issubclass(getattr(sxq, name), Exception)
     ]
-    assert len(errors) == 20 and all(issubclass(error, sxq.Error) for error in errors)
+    assert len(errors) == 22 and all(issubclass(error, sxq.Error) for error in errors)
 
 
 def test_query_is_execute_for_a_script_that_ends_with_an_explain(con):
