@@ -193,7 +193,8 @@ def test_equal_clusters_stay_in_the_order_of_their_nodes():
 
 
 def test_attributors_learn_through_the_pooling_of_asap(graphs):
-    model = register(build(ArchitectureSpec("asap", 3, 2, layers=2, pooling="mean")), graphs)
+    module = build(ArchitectureSpec("asap", 3, 2, layers=2, pooling="mean"))
+    model = register(module, graphs, "logits")
     batch = instances_of(model, graphs, np.arange(4)).batch(np.arange(4), torch.device("cpu"))
     mask = torch.ones(batch.edge_index.shape[1], requires_grad=True)
     (slope,) = torch.autograd.grad(log_probabilities(model, batch, mask)[:, 0].sum(), mask)
