@@ -9,6 +9,7 @@ import copy
 import re
 import traceback
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -307,9 +308,20 @@ def edge_tensors(
 
 
 def fingerprint(module: nn.Module) -> tuple:
-    """Identity and version of every parameter and buffer; it changes when training goes on."""
+    """A checksum of every parameter and buffer; it changes when training goes on.
+
+    Values are compared, because changes through `.data` or numpy leave no other trace.
+    """
     tensors = [*module.parameters(), *module.buffers()]
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors if not is_lazy(tensor))
+    return tuple(_checksum(tensor) for tensor in tensors if not is_lazy(tensor))
+
+
+def _checksum(tensor: Tensor) -> Any:
+    try:
+        values = tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy()
+    except (RuntimeError, TypeError):  # a kind of tensor without plain bytes
+        return tensor.data_ptr()
+    return zlib.crc32(values)
 
 
 def choose_device(setting: str) -> torch.device:

@@ -382,6 +382,16 @@ def test_one_column_of_probabilities_means_two_classes(con):
     ]
 
 
+@pytest.mark.parametrize("how", [lambda scale: scale.data, lambda scale: scale.detach().numpy()])
+def test_a_change_of_weights_that_torch_does_not_count_is_noticed(con, how):
+    module = toys.Votes()
+    con.register_model("changed", module, "payments")
+    scale = how(module.scale)
+    scale *= 0.5
+    with pytest.raises(sxq.ModelChanged, match="'changed' have changed"):
+        explain(con, model="changed")
+
+
 def test_a_model_that_was_trained_further_is_noticed(con):
     module = toys.Votes()
     con.register_model("trained", module, "payments")
