@@ -60,8 +60,6 @@ class Trained:
     stopped: str  # the reason if it ended before the last epoch
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 def train(
     graph: Graph | GraphSet,
     options: Options = (),

@@ -53,7 +53,7 @@ _REFUSED_VIEWS = re.compile(
     r"|external_\w+|profiling_settings|variables|prepared_statements|connection_count)"
     r"|pragma_(database_list|user_agent|database_size)|pg_settings|pg_file_settings"
 )
-_LOGGING = {"enable_logging", "enable_profiling"}  # settings, and functions: FROM enable_logging(...)
+_LOGGING = {"enable_logging", "enable_profiling"}  # settings, and functions
 _WRITES_FILES = {"profile_output", "profiling_output", "log_query_path", *_LOGGING}
 _PREFIX = re.compile(r"(?:duckdb:|file:(?://(?:localhost)?(?=/))?)", re.IGNORECASE)
 

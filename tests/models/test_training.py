@@ -513,10 +513,3 @@ def test_a_loss_that_is_no_number_says_why():
     graph = Graph([[], []], np.eye(2) * 1e36, y=[0, 1])
     with pytest.raises(ModelError, match="the loss became .* in epoch [2-9]: try LR below 10"):
         train(graph, (("lr", 10), ("epochs", 9)))
-
-
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-def test_training_within_a_context_without_gradients(context):
-    with context():
-        trained = train(labelled([0, 1, 2] * 5), FAST)
-    assert trained.epochs_run == 5

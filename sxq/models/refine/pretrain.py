@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from sxq.errors import DataError, InvalidValue
 from sxq.graph import Graph, GraphSet
@@ -28,8 +27,6 @@ class PretrainingResult:
     saliency: Mapping[str, Any]
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 def pretrain(
     model: Model,
     graph: Graph | GraphSet,
