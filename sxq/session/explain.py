@@ -131,6 +131,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         text=query.statement.text,
         epsilon=query.plan.find(Rank).epsilon,
         kind=query.statement.kind,
+        classes=query.statement.for_class is not None or query.statement.against is not None,
     )
     session.last = found
     cut_short = saved.cut_short
