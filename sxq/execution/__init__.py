@@ -16,7 +16,8 @@ targets and explanations by plain forward passes.
 """
 
 from sxq.execution.audit import Auditor, Finding, Stored
+from sxq.execution.audit_question import AskedAgain
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.target import Job
 
-__all__ = ["Auditor", "Finding", "Job", "Profile", "Progress", "Stored", "run"]
+__all__ = ["AskedAgain", "Auditor", "Finding", "Job", "Profile", "Progress", "Stored", "run"]
