@@ -247,13 +247,7 @@ class Connection:
         if graphs is not None:
             registry.graphs.of_kind("graphs", graphs)
         entry = registry.models.add(
-            name,
-            module,
-            graphs or graph,
-            output=output,
-            task=task,
-            layers=layers,
-            replace=replace,
+            name, module, graphs or graph, output=output, task=task, layers=layers, replace=replace
         )
         for remark in entry.remarks():
             warnings.warn(remark, InputWarning, stacklevel=3)  # beyond the lock

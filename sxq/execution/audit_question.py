@@ -18,7 +18,7 @@ class AskedAgain:
     tolerance: float = 0.25
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Reading:
     """Outputs [n, C] of one target as its question reads them; row 0 is the whole graph."""
 
@@ -27,7 +27,7 @@ class Reading:
     p: np.ndarray  # [n] as measures take it
     same: np.ndarray  # [n] bool: the answer is that on the whole graph
     gap: np.ndarray  # [n] how far the answer is from another one
-    scale: float  # of `shown`, where p has the scale 1
+    scale: float = 1.0  # of `shown`, where p has the scale 1
 
 
 def column_of(model: Model, outputs: Tensor, asked: AskedAgain) -> int:
@@ -59,7 +59,7 @@ def read_again(model: Model, outputs: Tensor, asked: AskedAgain, column: int) ->
         gap = np.array([abs(row[column] - max(np.delete(row, column))) for row in p])
     says = top == column
     turned = own if says[0] else 1 - own
-    return Reading(column, own, turned, says == says[0], gap, 1.0)
+    return Reading(column=column, shown=own, p=turned, same=says == says[0], gap=gap)
 
 
 def _number(model: Model, outputs: Tensor, asked: AskedAgain, column: int) -> Reading:
@@ -67,7 +67,14 @@ def _number(model: Model, outputs: Tensor, asked: AskedAgain, column: int) -> Re
     spread = model.spread[column]
     away = np.abs(number - number[0]) / spread
     same = away <= asked.tolerance
-    return Reading(column, number, number / spread, same, np.abs(away - asked.tolerance), spread)
+    return Reading(
+        column=column,
+        shown=number,
+        p=number / spread,
+        same=same,
+        gap=np.abs(away - asked.tolerance),
+        scale=spread,
+    )
 
 
 def _two_sided(column: int, share: np.ndarray, against: int | None) -> Reading:
@@ -76,7 +83,8 @@ def _two_sided(column: int, share: np.ndarray, against: int | None) -> Reading:
     first = against is not None and column < against
     says = share >= 0.5 if first else share > 0.5
     turned = share if says[0] else 1 - share
-    return Reading(column, share, turned, says == says[0], np.abs(2 * share - 1), 1.0)
+    same = says == says[0]
+    return Reading(column=column, shown=share, p=turned, same=same, gap=np.abs(2 * share - 1))
 
 
 def _share(model: Model, outputs: Tensor, c: int, d: int) -> np.ndarray:

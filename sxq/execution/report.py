@@ -187,6 +187,12 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
         notes.append(f"no candidate: {_why_no_candidate(found.loaded)}")
     elif not answered and found.table.count:
         notes.append(_why_empty(found))
+    question = found.loaded.question
+    if question.against == found.loaded.predicted and not question.chosen:
+        notes.append(
+            f"the model says {question.against} itself: the question is why not {question.column}, "
+            "the next most probable"
+        )
     field = found.loaded.field
     if field.left_out:
         notes.append(

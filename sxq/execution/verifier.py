@@ -1,8 +1,8 @@
 """The verifier: two inferences per candidate, on G_s and on G \\ G_s, in batches bounded by memory.
 
-In: for each of several targets, candidates as bits [n, U]. Out: for each, p on both graphs (as its
-question reads it, `scoring/question.py`), and flags. Candidates of many targets share a batch. A batch that does not fit is halved, and the
-smaller size is kept for later batches.
+In: for each of several targets, candidates as bits [n, U]. Out: for each, p on both graphs, as its
+question reads it, and flags. Candidates of many targets share a batch. A batch that does not fit is
+halved, and the smaller size is kept for later batches.
 """
 
 from collections.abc import Callable, Iterator

@@ -108,7 +108,9 @@ class EdgeGradients:
 class _ByLayers:
     """Every copy is a column of the layered backend's tables."""
 
-    def __init__(self, backend: Layered, model: Model, graph: Graph, field: Field, question: Question):
+    def __init__(
+        self, backend: Layered, model: Model, graph: Graph, field: Field, question: Question
+    ):
         self.backend = backend
         self.layout = backend.load(graph, field, differentiable=True)
         self.odds = partial(answer_odds, model, question=question)

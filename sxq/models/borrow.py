@@ -42,7 +42,9 @@ class Model:
     """A model as the engine runs it; `hops`, `halo` and `backend` are what registration found."""
 
     module: nn.Module  # the engine's copy: eval mode, no caches, no masks, no gradients
-    output: str  # what forward returns: "logits", "log_probs", "probs" or, for regression, "numbers"
+    output: (
+        str  # what forward returns: "logits", "log_probs", "probs" or, for regression, "numbers"
+    )
     arguments: tuple[str, ...]  # which of edge_weight, edge_attr and batch forward is given
     device: torch.device
     full: Tensor  # [N, C] output on the whole graph, or for each graph of a collection, on the CPU

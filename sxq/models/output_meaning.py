@@ -70,7 +70,9 @@ def _of_task(full: Tensor, output: str | None, task: str) -> Meaning:
         return Meaning(output, task, doubtful(full, output) if task != "multilabel" else "")
     if task == "multiclass":
         found = "probs" if _are_shares(full) else "log_probs" if _are_logarithms(full) else "logits"
-        return Meaning(found, task, "" if found == "logits" else "inferred: the shares of a row sum to one")
+        return Meaning(
+            found, task, "" if found == "logits" else "inferred: the shares of a row sum to one"
+        )
     _refuse_doubtful_shares(full)
     return Meaning("logits", task)
 

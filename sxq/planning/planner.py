@@ -119,7 +119,11 @@ def _class(clause: str, given: Any, model: ModelInfo) -> int | None:
     if model.classes is not None and found >= model.classes:
         named = {"multilabel": "label", "regression": "number"}.get(model.task, "class")
         last = model.classes - 1
-        has = f"one {named}, 0" if last == 0 else f"{named}{'es' if named == 'class' else 's'} 0 to {last}"
+        has = (
+            f"one {named}, 0"
+            if last == 0
+            else f"{named}{'es' if named == 'class' else 's'} 0 to {last}"
+        )
         raise InvalidValue(f"{clause} {found}, but model {model.name!r} has {has}")
     return found
 

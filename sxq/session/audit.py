@@ -137,7 +137,11 @@ def _asked(query: StoredQuery) -> Any:
     except StoreError:
         return again()  # the damage is a finding of its own
     kinds = {"for_class": int, "against": int, "sxq_tolerance": int | float}
-    given = {name: settings.get(name) for name, kind in kinds.items() if isinstance(settings.get(name), kind)}
+    given = {
+        name: settings.get(name)
+        for name, kind in kinds.items()
+        if isinstance(settings.get(name), kind)
+    }
     tolerance = given.get("sxq_tolerance", again.tolerance)
     return again(given.get("for_class"), given.get("against"), tolerance)
 

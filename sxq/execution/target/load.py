@@ -100,7 +100,9 @@ class Loaded:
     probabilities: np.ndarray  # [C] on the whole graph
     predicted: int  # what the model says: the class; of regression the column that is explained
     question: Question
-    probability: float  # p(c) on the whole graph, of the class in question; of regression the number
+    probability: (
+        float  # p(c) on the whole graph, of the class in question; of regression the number
+    )
     empty: float  # the same without any candidate unit
     p_full: float  # p on the whole graph, as measures take it
     p_empty: float  # p without any candidate unit
