@@ -174,18 +174,18 @@ def explain(
         return query.run()
 
 
-def _start(con: Connection, model, data, node: Any, **meant: str | None) -> ExplainQuery:
-    """Register the graph and the model of `explain`, and start the query about its targets; `meant` are output and task."""
+def _start(con: Connection, model, data, node: Any, **given: Any) -> ExplainQuery:
+    """Register the graph and the model of `explain`, and start the query about its targets; `given` are output and task."""
     if hasattr(data, "forward"):
         raise InvalidValue("the data are a model; expected explain(model, data, node)")
     try:
         if node is None:
             con.register_graphs("graphs", data)
-            con.register_model("model", model, graphs="graphs", **meant)
+            con.register_model("model", model, graphs="graphs", **given)
             collection = con.session.registry.graphs.of_kind("graphs", "graphs")
             return con.explain(graphs=range(len(collection)))
         con.register_graph("graph", data)
-        con.register_model("model", model, "graph", **meant)
+        con.register_model("model", model, "graph", **given)
     except ModelError as error:
         meant = (
             "without node=, data is one graph to classify, or several"
