@@ -162,7 +162,8 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             graphs = [parts[number] for number in numbers]
             edges = [edges[0][owner[edge_index[0]] == number] for number in numbers]
         mode = self.model_config.mode.value
-        task = _task(mode, target)
+        rows = x.shape[0] if not whole else 1 if owner is None else int(owner.max()) + 1
+        task = _task(mode, target, rows)
         output = None if task == "regression" else OUTPUTS[self.model_config.return_type.value]
         chosen = self._chosen(target, numbers if whole else None, index)
         with Connection() as con:
@@ -207,11 +208,11 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         return sum(member.scores[name] for name in names)
 
 
-def _task(mode: str, target: Tensor) -> str | None:
-    """sxq's task for a mode of PyG, where several columns of a binary model are labels."""
+def _task(mode: str, target: Tensor, rows: int) -> str | None:
+    """sxq's task for a mode of PyG, where several columns of a binary model are labels; PyG joins their rows."""
     if mode == "regression":
         return "regression"
-    columns = target.shape[-1] if torch.is_tensor(target) and target.ndim > 1 else 1
+    columns = target.numel() // max(rows, 1) if torch.is_tensor(target) else 1
     return "multilabel" if mode == "binary_classification" and columns > 1 else None
 
 

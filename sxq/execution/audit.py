@@ -212,7 +212,7 @@ def _compare(
 def _tolerance(model: Model, outputs: torch.Tensor, p: np.ndarray) -> float:
     """How far p [n] and their differences may be off; p[0] is that on the graph."""
     off = inexactness(model, p, rounding(model, outputs).max())
-    return float(max(TOLERANCE, off[0] + off.max(), off[1] + off.max()))
+    return float(max(TOLERANCE, off[:2].max() + off.max()))
 
 
 def _near_top(p: np.ndarray, c: Any, near: float, most: float | None = None) -> bool:
