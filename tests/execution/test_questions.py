@@ -161,7 +161,11 @@ def test_stored_values_of_nodes_are_those_of_plain_forwards(kind):
             con.register_model(task, model, "g", output, task=task)
         spread = models["regression"](DATA.x, EDGE_INDEX).double().std(0, correction=0).tolist()
         for task, _, clauses in CASES:
-            query = con.explain(nodes=[0, 5] if kind == "gcn" else [5]).using(task).optimize("fdl+", "fdl-", "conc", "lift")
+            query = (
+                con.explain(nodes=[0, 5] if kind == "gcn" else [5])
+                .using(task)
+                .optimize("fdl+", "fdl-", "conc", "lift")
+            )
             found = asked(query, clauses).budget(40).top(3).run()
             check(models[task], task, found, clauses, spread)
         audit = con.execute("AUDIT")
