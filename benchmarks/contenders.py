@@ -15,6 +15,7 @@ from sxq.graph.bits import first_of_each
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models import refine
 from sxq.models.edge_mask import instances_of, log_probabilities
+from sxq.scoring.question import Question
 
 BEAM = {"ba3motif": 2000, "mutagenicity": 200}
 QUERY = (
@@ -46,7 +47,7 @@ def gradient(case: Case, seed: int) -> list[np.ndarray]:
     """SA: the size of each edge's gradient."""
     return [
         np.abs(
-            EdgeGradients(case.model, subject.graph, field, subject.predicted)(
+            EdgeGradients(case.model, subject.graph, field, Question(column=subject.predicted))(
                 np.ones((1, field.num_units), bool), True
             )[0]
         )

@@ -31,6 +31,7 @@ from sxq.inference.choose import open_backend
 from sxq.inference.registration import register
 from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
+from sxq.scoring.question import Question
 
 NAMES = ("fdl+", "fdl-", "conc")
 MEMORY = 10**9  # bytes, the default of sxq_batch_memory
@@ -220,7 +221,10 @@ def rate(graph: Graph, model, rounds: list[list[Asked]]) -> float:
     for _ in range(ROUNDS + 1):
         started = time.perf_counter()
         for batch in rounds:
-            requests = [Request(loaded[id(a.field)], a.bits, predicted[id(a.field)]) for a in batch]
+            requests = [
+                Request(loaded[id(a.field)], a.bits, Question(column=predicted[id(a.field)]))
+                for a in batch
+            ]
             for asked, verdict in zip(batch, verifier.verify(requests)):
                 evaluate(
                     measures,

@@ -124,6 +124,9 @@ def explain(
     diversify: bool | float = False,
     jointly: bool = False,
     output: str | None = None,
+    task: str | None = None,
+    for_class: int | None = None,
+    against: int | None = None,
     budget: int | None = None,
     within: float | None = None,
     seed: int = 0,
@@ -144,6 +147,9 @@ def explain(
     diversify  members that differ from each other; a number from 0 to 1 is its ALPHA
     jointly    one answer of k members for all targets together
     output     what forward returns: "logits", "log_probs" or "probs"; left out, it is inferred, or a doubt is an error
+    task       what the columns are: "multiclass", "binary", "multilabel" or "regression"; inferred like output
+    for_class  the class to explain, in place of the predicted one; a label of multilabel, a column of regression
+    against    the class that it is compared with: "why this class rather than that?"
     budget     at most so many distinct candidates verified per target
     within     seconds for the call
     seed       of every random choice
@@ -152,9 +158,11 @@ def explain(
     Returns a `Result`; raises what `Connection.execute` raises.
     """
     with Connection() as con:
-        query = _start(con, model, data, plain(node), output)
+        query = _start(con, model, data, plain(node), output=output, task=task)
         query = query.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
         query = query.seed(seed)
+        query = query if for_class is None else query.for_class(for_class)
+        query = query if against is None else query.against(against)
         for name, options in (by if isinstance(by, Mapping) else dict.fromkeys(by, {})).items():
             query = query.by(name, **options)
         if diversify is not False:
@@ -166,18 +174,18 @@ def explain(
         return query.run()
 
 
-def _start(con: Connection, model, data, node: Any, output: str | None) -> ExplainQuery:
-    """Register the graph and the model of `explain`, and start the query about its targets."""
+def _start(con: Connection, model, data, node: Any, **given: Any) -> ExplainQuery:
+    """Register the graph and the model of `explain`, and start the query about its targets; `given` are output and task."""
     if hasattr(data, "forward"):
         raise InvalidValue("the data are a model; expected explain(model, data, node)")
     try:
         if node is None:
             con.register_graphs("graphs", data)
-            con.register_model("model", model, graphs="graphs", output=output)
+            con.register_model("model", model, graphs="graphs", **given)
             collection = con.session.registry.graphs.of_kind("graphs", "graphs")
             return con.explain(graphs=range(len(collection)))
         con.register_graph("graph", data)
-        con.register_model("model", model, "graph", output)
+        con.register_model("model", model, "graph", **given)
     except ModelError as error:
         meant = (
             "without node=, data is one graph to classify, or several"

@@ -226,6 +226,7 @@ class Connection:
         *,
         replace: bool = False,
         graphs: str | None = None,
+        task: str | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -235,6 +236,8 @@ class Connection:
         output   what forward returns, [N, C] (for graphs one row each): "logits", "log_probs" or "probs"; one
                  column means two classes. Left out, it is inferred, or a doubt is a ModelOutputError
         layers   the depth L; found by experiment if left out
+        task     what the columns are: "multiclass", "binary" (one column, two classes), "multilabel" (labels that
+                 each apply or not) or "regression" (numbers); inferred like output
 
         The module is copied and left as it is. forward is given what the graph has by the names of its arguments;
         an InputWarning tells what it does not take. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
@@ -244,7 +247,7 @@ class Connection:
         if graphs is not None:
             registry.graphs.of_kind("graphs", graphs)
         entry = registry.models.add(
-            name, module, graphs or graph, output=output, layers=layers, replace=replace
+            name, module, graphs or graph, output=output, task=task, layers=layers, replace=replace
         )
         for remark in entry.remarks():
             warnings.warn(remark, InputWarning, stacklevel=3)  # beyond the lock

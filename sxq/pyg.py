@@ -60,9 +60,13 @@ class SkylineExplanation(pyg.Explanation):
 
 
 class SkylineExplainer(pyg.ExplainerAlgorithm):
-    """sxq as an algorithm of `torch_geometric.explain.Explainer`, for nodes and graphs, multiclass or binary.
+    """sxq as an algorithm of `torch_geometric.explain.Explainer`, for nodes and graphs, and for every mode.
 
         Explainer(model, SkylineExplainer(), explanation_type="model", edge_mask_type="object", model_config=...)
+
+    With explanation_type "phenomenon", `target=` holds the class to explain, which need not be the predicted one. A
+    binary model of several columns is one of several labels: the most probable one is explained. Of a regression it is
+    the first number.
 
     The edge mask is one member of the skyline, 1 for its edges and 0 elsewhere. `explanation.skyline` has all members,
     a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` is the `Result`.
@@ -104,15 +108,14 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         self.choose = choose
 
     def supports(self) -> bool:
-        """Whether the task is the model's own predictions of nodes or graphs, with a mask of edges only."""
+        """Whether the task is about nodes or graphs, with a mask of edges only; numbers have no class to choose."""
         config = self.explainer_config
         model = self.model_config
         return (
-            config.explanation_type.value == "model"
+            (config.explanation_type.value == "model" or model.mode.value != "regression")
             and config.node_mask_type is None
             and config.edge_mask_type is not None
             and model.task_level.value in ("node", "graph")
-            and model.mode.value != "regression"
         )
 
     def forward(
@@ -126,7 +129,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         **given: Any,
     ) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
-        skyline, edges = self._explain(model, x, edge_index, index, dict(given))
+        skyline, edges = self._explain(model, x, edge_index, index, {"target": target} | given)
         if not len(skyline):
             raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
         mask = torch.zeros(edge_index.shape[1], device=x.device)
@@ -148,35 +151,69 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         whole = self.model_config.task_level.value == "graph"
         data = Data(x=x, edge_index=edge_index)
         owner = given.pop("batch", None)
+        target = given.pop("target")
         for name, value in given.items():
             data[name] = _passed_on(name, value, data)
         edges = [torch.arange(edge_index.shape[1], device=edge_index.device)]
         graphs = [data]
-        if whole and (numbers := _which(index, owner)):
+        numbers = _which(index, owner) if whole else []
+        if numbers:
             parts = engine.models().split_by_graph(data, owner)
             graphs = [parts[number] for number in numbers]
             edges = [edges[0][owner[edge_index[0]] == number] for number in numbers]
-        output = OUTPUTS[self.model_config.return_type.value]
+        mode = self.model_config.mode.value
+        rows = x.shape[0] if not whole else 1 if owner is None else int(owner.max()) + 1
+        task = _task(mode, target, rows)
+        output = None if task == "regression" else OUTPUTS[self.model_config.return_type.value]
+        chosen = self._chosen(target, numbers if whole else None, index)
         with Connection() as con:
             if whole:
                 con.register_graphs("data", graphs)
-                con.register_model("model", model, graphs="data", output=output)
+                con.register_model("model", model, graphs="data", output=output, task=task)
             else:
                 con.register_graph("data", data)
-                con.register_model("model", model, "data", output=output)
+                con.register_model("model", model, "data", output=output, task=task)
             several = f"GRAPHS {', '.join(map(str, range(len(graphs))))}"
             asked = (several if len(graphs) > 1 else "GRAPH 0") if whole else f"NODE {_one(index)}"
             by = f" BY {self.by}" if self.by else ""
             budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
             query = (
-                f"EXPLAIN {asked} USING MODEL model OPTIMIZE {', '.join(self.optimize)}{by}"
+                f"EXPLAIN {asked} USING MODEL model{chosen} OPTIMIZE {', '.join(self.optimize)}{by}"
                 f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
             )
             return con.query(query), edges
 
+    def _chosen(self, target: Tensor, numbers: list[int] | None, index) -> str:
+        """The clause FOR CLASS of a phenomenon; `numbers` are the graphs that are explained."""
+        if self.explainer_config.explanation_type.value == "model":
+            return ""
+        classes = torch.as_tensor(target)
+        if classes.ndim > 1 and classes.shape[-1] == 1:
+            classes = classes.squeeze(-1)
+        if classes.ndim > 1:
+            raise InvalidValue(
+                f"target has shape {list(target.shape)}; expected one class for each node or graph"
+            )
+        rows = [_one(index)] if numbers is None else numbers or [0]
+        named = {int(classes.reshape(-1)[row if classes.numel() > 1 else 0]) for row in rows}
+        if len(named) > 1:
+            raise InvalidValue(
+                f"target names the classes {', '.join(map(str, sorted(named)))}; explain graphs of one class "
+                f"at a time, by index="
+            )
+        return f" FOR CLASS {named.pop()}"
+
     def _worth(self, member: Explanation) -> float:
         names = [self.choose] if self.choose else self.optimize
         return sum(member.scores[name] for name in names)
+
+
+def _task(mode: str, target: Tensor, rows: int) -> str | None:
+    """sxq's task for a mode of PyG, where several columns of a binary model are labels; PyG joins their rows."""
+    if mode == "regression":
+        return "regression"
+    columns = target.numel() // max(rows, 1) if torch.is_tensor(target) else 1
+    return "multilabel" if mode == "binary_classification" and columns > 1 else None
 
 
 def _passed_on(name: str, value: Any, data: Data) -> Any:

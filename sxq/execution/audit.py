@@ -16,9 +16,10 @@ from torch_geometric.utils import remove_isolated_nodes
 
 from sxq.errors import NodeNotFound
 from sxq.execution.audit_field import field_mistake
+from sxq.execution.audit_question import AskedAgain, Reading, column_of, read_again
 from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet
-from sxq.inference.agreement import TOLERANCE, rounding, too_coarse, uncertainty
+from sxq.inference.agreement import TOLERANCE, inexactness, rounding, too_coarse
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full, node_tensor
 
 
@@ -50,10 +51,17 @@ class Finding:
 class Auditor:
     """Measures stored targets and explanations again, on the whole graph and the model itself."""
 
-    def __init__(self, graph: Graph | GraphSet, model: Model, directed: bool | None):
+    def __init__(
+        self,
+        graph: Graph | GraphSet,
+        model: Model,
+        directed: bool | None,
+        asked: AskedAgain | None = None,
+    ):
         self.graph = graph
         self.model = model
         self.directed = directed  # whether a unit is a directed edge; None where it is unknown
+        self.asked = asked or AskedAgain()  # by default, why the predicted class
         self._key: Any = None
         self._held = torch.empty(0)  # the outputs on the graph and on no edges, of the last target
         self._everywhere: list[torch.Tensor] = []  # the same for every node, once they are needed
@@ -63,21 +71,20 @@ class Auditor:
         if columns["prediction"] is None:
             return []  # its search never began
         outputs = self._ends(key)
-        p = self.model.probabilities(outputs).numpy()
-        c = int(p[0].argmax())
-        tolerance = _tolerance(self.model, outputs, p[:, c])
-        near = _gap(p[0]) < max(TIE, tolerance), _gap(p[1]) < max(TIE, tolerance)
         wrong = self._wrong_field(key, columns["hops"], columns["field_size"])
-        if columns["prediction"] != c and not (near[0] and _near_top(p[0], columns["prediction"])):
-            return [*wrong, f"prediction is {columns['prediction']}, found {c}"]
-        again = {"probability": p[0, c], "p_empty": p[1, c]}
+        if mistaken := self._wrong_class(outputs, columns):
+            return [*wrong, mistaken]
+        found = self._reading(outputs, columns)
+        tolerance = _tolerance(self.model, outputs, found.p)
+        again = {"probability": found.shown[0], "p_empty": found.shown[1]}
         wrong += [
             f"{name} differs by {apart:.2g}"
             for name, value in again.items()
-            if not (apart := _difference({name: value}, columns)) < tolerance
+            if not (apart := _difference({name: value}, columns)) < tolerance * found.scale
         ]
-        alone = bool(p[1].argmax() == c)
-        if columns["self_sufficient"] is not alone and not any(near):
+        alone = bool(found.same[1])
+        near = (found.gap < max(TIE, tolerance)).any()
+        if columns["self_sufficient"] is not alone and not near:
             wrong.append(f"self_sufficient is {columns['self_sufficient']}, found {alone}")
         return wrong
 
@@ -95,7 +102,33 @@ class Auditor:
                 forward_full(self.model, own, keep)[position] for keep in (inside | loops, ~inside)
             )
         outputs = torch.cat([self._ends(stored.target), torch.stack([kept, removed])])
-        return _compare(stored, missing, self.model, outputs)
+        found = read_again(
+            self.model, outputs, self.asked, column_of(self.model, outputs, self.asked)
+        )
+        return _compare(stored, missing, self.model, outputs, found)
+
+    def _wrong_class(self, outputs: torch.Tensor, columns: Mapping[str, Any]) -> str:
+        """What is wrong in `prediction`, `class` and `against`; or empty."""
+        asked = self.asked
+        c = column_of(self.model, outputs, asked)
+        p = self.model.probabilities(outputs)[0].numpy()
+        said = c if self.model.task == "regression" else int(p.argmax())
+        near = TIE + _tolerance(self.model, outputs, p)
+        if columns["prediction"] != said and not _near_top(p, columns["prediction"], near):
+            return f"prediction is {columns['prediction']}, found {said}"
+        if columns.get("against") != asked.against:
+            return f"against is {columns['against']}, but the statement says {asked.against}"
+        named = columns.get("class")
+        others = p if asked.against is None else np.delete(p, asked.against)
+        close = asked.for_class is None and named != asked.against
+        if named not in (None, c) and not (close and _near_top(p, named, near, others.max())):
+            return f"class is {named}, found {c}"
+        return ""
+
+    def _reading(self, outputs: torch.Tensor, columns: Mapping[str, Any]) -> Reading:
+        """The outputs as the question of a target reads them."""
+        c = column_of(self.model, outputs, self.asked)
+        return read_again(self.model, outputs, self.asked, c)
 
     def _own(self, key: Any) -> Graph:
         """The graph that the target is, or that it is in."""
@@ -150,24 +183,26 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
         return model(x, edge_index, weight, attr)[0].float().cpu()
 
 
-def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor) -> Finding:
+def _compare(
+    stored: Stored, missing: list, model: Model, outputs: torch.Tensor, found: Reading
+) -> Finding:
     """The differences, given outputs [4, C] on the graph, on no edges, on G_s and on G \\ G_s."""
-    p = model.probabilities(outputs).numpy()
-    c, _, kept, removed = p.argmax(axis=1).tolist()
-    full, empty, p_kept, p_removed = p[:, c].tolist()
-    tolerance = _tolerance(model, outputs, p[:, c])
-    again = {"fdl+": full - p_removed, "fdl-": full - p_kept, "lift": p_kept - empty}
+    full, empty, p_kept, p_removed = found.p.tolist()
+    tolerance = _tolerance(model, outputs, found.p)
+    fall = abs(full - p_removed) if model.task == "regression" else full - p_removed
+    again = {"fdl+": fall, "fdl-": full - p_kept, "lift": p_kept - empty}
     raw = _difference(again, stored.raw)
-    flags = kept == c, removed != c
+    flags = bool(found.same[2]), not found.same[3]
     wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
     if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
         wrong.append(f"found factual = {flags[0]}, counterfactual = {flags[1]}")
     # Rounding decides what is a tie where the margin is just that wide.
-    if stored.tie and min(map(_gap, p[2:])) > 100 * max(TIE, tolerance):
+    gap = found.gap[2:].min()
+    if stored.tie and gap > 100 * max(TIE, tolerance):
         wrong.append("no tie: the margins between the two largest probabilities are wide")
-    if not stored.tie and min(map(_gap, p[2:])) < TIE / 100:
+    if not stored.tie and gap < TIE / 100:
         wrong.append("a tie: two probabilities are equally large")
     coarse = too_coarse(rounding(model, outputs).max())
     ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {coarse}"
@@ -175,20 +210,15 @@ def _compare(stored: Stored, missing: list, model: Model, outputs: torch.Tensor)
 
 
 def _tolerance(model: Model, outputs: torch.Tensor, p: np.ndarray) -> float:
-    """How far probabilities p [n] and their differences may be off; p[0] is p(c) on the graph."""
-    off = uncertainty(p, rounding(model, outputs))
-    return float(max(TOLERANCE, off[0] + off.max(), off[1] + off.max()))
+    """How far p [n] and their differences may be off; p[0] is that on the graph."""
+    off = inexactness(model, p, rounding(model, outputs).max())
+    return float(max(TOLERANCE, off[:2].max() + off.max()))
 
 
-def _gap(p: np.ndarray) -> float:
-    """The margin between the two largest probabilities of a row [C]."""
-    second, first = np.sort(p)[-2:]
-    return float(first - second)
-
-
-def _near_top(p: np.ndarray, c: int) -> bool:
+def _near_top(p: np.ndarray, c: Any, near: float, most: float | None = None) -> bool:
     """Whether class c is as probable as the most probable one, but for a tie."""
-    return 0 <= c < len(p) and bool(p[c] > p.max() - TIE)
+    top = p.max() if most is None else most
+    return isinstance(c, int) and 0 <= c < len(p) and bool(p[c] > top - near)
 
 
 def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) -> float:

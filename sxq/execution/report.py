@@ -7,7 +7,7 @@ import numpy as np
 
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
-from sxq.inference.agreement import TOLERANCE, too_coarse, uncertainty
+from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
@@ -24,8 +24,13 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
         ordinal=loaded.ordinal,
         status="stopped" if found.stopped else "done" if explanations else "empty",
         prediction=loaded.predicted,
-        probability=loaded.p_full,
-        p_empty=loaded.p_empty,
+        asked=loaded.question.column,
+        against=loaded.question.against,
+        task=loaded.question.task,
+        chosen=loaded.question.chosen,
+        says=loaded.question.says,
+        probability=loaded.probability,
+        p_empty=loaded.empty,
         self_sufficient=loaded.self_sufficient,
         field_size=loaded.field.all_units,
         hops=loaded.field.hops,
@@ -85,7 +90,7 @@ def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
     if not found.reported:
         return [{} for _ in bits]
     loaded = found.loaded
-    p_kept, p_removed = loaded.on_field.infer(bits)[:, :, loaded.predicted]
+    p_kept, p_removed = map(loaded.question.p, loaded.on_field.infer(bits))
     columns = measure_again(found.reported, loaded.batch(bits, p_kept, p_removed))
     return [
         {name: float(values[row]) for name, values in columns.items()} for row in range(len(bits))
@@ -182,6 +187,12 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
         notes.append(f"no candidate: {_why_no_candidate(found.loaded)}")
     elif not answered and found.table.count:
         notes.append(_why_empty(found))
+    question = found.loaded.question
+    if question.against == found.loaded.predicted and not question.chosen:
+        notes.append(
+            f"the model says {question.against} itself: the question is why not {question.column}, "
+            "the next most probable"
+        )
     field = found.loaded.field
     if field.left_out:
         notes.append(
@@ -222,7 +233,7 @@ def _inexact(found: Found, answer: Answer) -> str:
     stored = [loaded.p_full, loaded.p_empty]
     if answer.members:
         stored += found.table.rows(list(answer.members)).p.ravel().tolist()
-    off = uncertainty(np.array(stored), loaded.rounding)
+    off = inexactness(loaded.on_field.model, np.array(stored), loaded.rounding)
     worst = off[0] + off.max()  # fidelities are differences to p(G)
     if worst <= TOLERANCE:
         return ""

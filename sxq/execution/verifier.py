@@ -1,8 +1,8 @@
 """The verifier: two inferences per candidate, on G_s and on G \\ G_s, in batches bounded by memory.
 
-In: for each of several targets, candidates as bits [n, U]. Out: for each, p(c) on both graphs, and
-flags. Candidates of many targets share a batch. A batch that does not fit is halved, and the
-smaller size is kept for later batches.
+In: for each of several targets, candidates as bits [n, U]. Out: for each, p on both graphs, as its
+question reads it, and flags. Candidates of many targets share a batch. A batch that does not fit is
+halved, and the smaller size is kept for later batches.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,21 +15,22 @@ from torch import Tensor
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.tiles.threads import one_thread
 from sxq.models.borrow import Model
+from sxq.scoring.question import Question
 
 # Bytes of the batch, by the backend's estimate, after which a CPU looks whether it shall stop: about a second.
 HEARD = 2**30
-TIE = 1e-5  # a margin between the two largest probabilities below this is called a tie
+TIE = 1e-5  # a margin between two answers below this is called a tie
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """The outcome of both inferences for n candidates of one target."""
 
-    p_kept: np.ndarray  # [n] p(c) on M(v, G_s)
-    p_removed: np.ndarray  # [n] p(c) on M(v, G \\ G_s)
-    factual: np.ndarray  # [n] bool: argmax M(v, G_s) = c
-    counterfactual: np.ndarray  # [n] bool: argmax M(v, G \\ G_s) != c
-    tie: np.ndarray  # [n] bool: a top-two margin below the request's `tie` in one of the two
+    p_kept: np.ndarray  # [n] p of M(v, G_s)
+    p_removed: np.ndarray  # [n] p of M(v, G \\ G_s)
+    factual: np.ndarray  # [n] bool: M(v, G_s) keeps the answer; without clauses: argmax = c
+    counterfactual: np.ndarray  # [n] bool: M(v, G \\ G_s) does not
+    tie: np.ndarray  # [n] bool: a margin below the request's `tie` in one of the two
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,8 @@ class Request:
 
     field: object  # as loaded by the backend
     bits: np.ndarray  # [n, U] bool
-    predicted: int  # the class c
-    tie: float = TIE  # a top-two margin below this is a tie; more where float32 is too coarse
+    question: Question
+    tie: float = TIE  # a margin below this is a tie; more where float32 is too coarse
 
 
 Slice = tuple[int, int, int]  # of the candidates of a request: (its number, start, stop)
@@ -114,30 +115,38 @@ class Verifier:
         if not pieces:
             return [Verdict(*np.zeros((2, 0)), *np.zeros((3, 0), bool)) for _ in requests]
         rows = [sum(2 * output.shape[1] for output in own) for own in outputs]
-        predicted: np.ndarray | int = requests[0].predicted
-        tie: np.ndarray | float = requests[0].tie
-        if len(requests) > 1:
-            predicted = np.repeat([request.predicted for request in requests], rows)
-            tie = np.repeat([request.tie for request in requests], rows)[:, None]
         with one_thread():
             p = (
                 self.model.probabilities(pieces[0] if len(pieces) == 1 else torch.cat(pieces))
                 .cpu()
                 .numpy()
             )
-        columns = read(p, predicted, tie)
-        verdicts = []
-        start = 0
-        for count in rows:
-            verdicts.append(_verdict(*(column[start : start + count] for column in columns)))
-            start += count
-        return verdicts
+        ends = np.cumsum(rows)[:-1]
+        if all(request.question.plain for request in requests):
+            columns = [np.split(column, ends) for column in _read_together(p, requests, rows)]
+            return [_verdict(*own) for own in zip(*columns)]
+        return [
+            _verdict(*read(own, request.question, request.tie))
+            for own, request in zip(np.split(p, ends), requests)
+        ]
 
 
 def read(
-    p: np.ndarray, predicted: np.ndarray | int, tie: np.ndarray | float = TIE
+    values: np.ndarray, question: Question, tie: float = TIE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read probabilities [n, C]: p(c), whether c is predicted, whether the top two tie; [n] each."""
+    """Read what a model says, [n, C]: p, whether it is the answer on G, and ties; [n] each."""
+    return question.p(values), question.kept(values), question.tie(values, tie)
+
+
+def _read_together(
+    p: np.ndarray, requests: list[Request], rows: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for plain questions of many requests at once, of so many rows each."""
+    predicted: np.ndarray | int = requests[0].question.column
+    tie: np.ndarray | float = requests[0].tie
+    if len(requests) > 1:
+        predicted = np.repeat([request.question.column for request in requests], rows)
+        tie = np.repeat([request.tie for request in requests], rows)[:, None]
     near_top = p > p.max(axis=1, keepdims=True) - tie
     own = p[np.arange(len(p)), predicted] if isinstance(predicted, np.ndarray) else p[:, predicted]
     return own, p.argmax(axis=1) == predicted, near_top.sum(axis=1) > 1

@@ -64,7 +64,9 @@ class Scored:
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
     explanatory: np.ndarray  # [n] bool: factual or counterfactual, and admitted by WHERE
-    p: np.ndarray  # [n, 2] probability of the class on G_s and on G \ G_s; NaN where pruned
+    # [n, 2] probability of the answer on G_s and on G \ G_s (without clauses, of the predicted class); NaN where
+    # pruned. A number, of regression, is turned into one: above 1/2 on the side of what the whole graph gives.
+    p: np.ndarray
 
     def rows(self, start: int, stop: int) -> "Scored":
         """Some rows of the answer."""
@@ -78,8 +80,9 @@ class Subject:
     model: Any  # sxq.models.borrow.Model: the engine's copy; leave it as it was
     graph: Any  # sxq.graph.Graph the field was cut out of
     probabilities: np.ndarray  # [C] of the classes on the whole graph
-    predicted: int  # the class c
+    predicted: int  # the class c that the answer on the whole graph speaks for
     learned: Mapping[str, Any]  # attributors by name: sxq.models.refine.Pretrained
+    question: Any = None  # sxq.scoring.question.Question; None: why c is predicted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -34,10 +34,13 @@ def agree(model: Model, found: Tensor, expected: Tensor, times: float = 1) -> bo
     found, expected = (output.flatten(0, -2).cpu() for output in (found, expected))
     ours, theirs = (model.probabilities(output).numpy() for output in (found, expected))
     rounded = rounding(model, expected)[:, None]
-    if not _near(ours, theirs, times * (TOLERANCE + uncertainty(theirs, rounded))):
+    if not _near(ours, theirs, times * (TOLERANCE + inexactness(model, theirs, rounded))):
         return False
+    if model.task == "regression":
+        return True  # a number hides nothing
     noise = model.error + _probability_noise(model, theirs)
-    return _same_margins(_logits(model, found), _logits(model, expected), noise, times)
+    logits = _logits(model, found), _logits(model, expected)
+    return _same_margins(*logits, noise, times, model.separate)
 
 
 def difference(model: Model, found: Tensor, expected: Tensor) -> float:
@@ -48,7 +51,7 @@ def difference(model: Model, found: Tensor, expected: Tensor) -> float:
     apart = _apart(*(model.probabilities(output).numpy() for output in (found, expected)))
     if apart.max(initial=0) <= TOLERANCE:
         logits = _logits(model, expected)
-        top = logits.argmax(axis=1)[:, None]
+        top = None if model.separate else logits.argmax(axis=1)[:, None]
         margins = _apart(_margins(_logits(model, found), top), _margins(logits, top))
         apart = np.where(np.isfinite(margins), margins, apart)
     return float(apart.max(initial=0))
@@ -63,7 +66,8 @@ def rounding(model: Model, output: Tensor) -> np.ndarray:
     if model.output == "probs":
         return np.full(len(output), model.error)
     logits = _logits(model, output)
-    top = np.abs(logits).max(axis=1) if output.shape[1] == 1 else np.abs(logits.max(axis=1))
+    alone = output.shape[1] == 1 or model.separate
+    top = np.abs(logits).max(axis=1) if alone else np.abs(logits.max(axis=1))
     shown = ROUNDINGS * RESOLUTION * np.where(np.isfinite(top), top, 0)
     return np.maximum(shown, model.error)
 
@@ -79,34 +83,60 @@ def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
     return less * (1 - less) * odds / (1 + less * odds)
 
 
+def inexactness(model: Model, p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
+    """The largest error of what a model says: of probabilities, or of numbers in spreads."""
+    if model.task == "regression":
+        return np.broadcast_to(rounding, np.shape(p))
+    return uncertainty(p, rounding)
+
+
 def too_coarse(rounding: float) -> str:
     """The reason, in words, for an error of values by `rounding`."""
     return f"float32 tells logits near {rounding / (ROUNDINGS * RESOLUTION):.1g} no better"
 
 
 def _same_margins(
-    found: np.ndarray, expected: np.ndarray, noise: np.ndarray | float, times: float
+    found: np.ndarray,
+    expected: np.ndarray,
+    noise: np.ndarray | float,
+    times: float,
+    separate: bool = False,
 ) -> bool:
-    top = expected.argmax(axis=1)[:, None]
+    top = None if separate else expected.argmax(axis=1)[:, None]
     ours = _margins(found, top)
     theirs = _margins(expected, top)
     size = np.where(np.isfinite(theirs), np.abs(theirs), 0)
-    largest = np.maximum(np.abs(expected), np.abs(np.take_along_axis(expected, top, axis=1)))
+    largest = np.abs(expected)
+    if top is not None:
+        largest = np.maximum(largest, np.take_along_axis(largest, top, axis=1))
     noise = noise + ROUNDINGS * RESOLUTION * np.where(np.isfinite(largest), largest, 0)
     gone = (np.isinf(ours) | np.isinf(theirs)) & (ours < VANISHED) & (theirs < VANISHED)
+    if separate:  # a certain label
+        gone |= (np.isinf(ours) | np.isinf(theirs)) & (ours > -VANISHED) & (theirs > -VANISHED)
     unknown = np.isnan(found).any(axis=1) & np.isnan(expected).any(axis=1)
     tolerance = times * (TOLERANCE * np.maximum(size, SMALL) + noise)
     return _near(ours, theirs, tolerance, gone | unknown[:, None])
 
 
 def _logits(model: Model, output: Tensor) -> np.ndarray:
-    """Output rows [n, C] as logits in double; a single column becomes those of two classes."""
+    """Output rows [n, C] as logits in double; a single column becomes those of two classes.
+
+    Numbers of a regression are in spreads.
+    """
+    if model.task == "regression":
+        return model.probabilities(output.detach()).cpu().numpy()
+    if model.task == "multilabel" and model.output != "logits":
+        p = model.probabilities(output.detach()).cpu().numpy()
+        with np.errstate(divide="ignore"):
+            return np.log(p) - np.log1p(-p)
     if model.output == "probs" or model.output == "log_probs" and output.shape[1] == 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(model.probabilities(output.detach()).cpu().numpy())
     values = output.detach().cpu().double().numpy()
     return (
-        np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
+        np.concatenate([np.zeros_like(values), values], axis=1)
+        if values.shape[1] == 1 and not model.separate
+        else values
     )
 
 
@@ -118,6 +148,10 @@ def _probability_noise(model: Model, p: np.ndarray) -> np.ndarray | float:
     """
     if model.output == "logits":
         return 0.0
+    if model.task == "multilabel":
+        less = np.maximum(np.minimum(p, 1 - p), 1e-300)
+        one_minus = np.where(p > 0.5, RESOLUTION / less, 0)
+        return np.where((one_minus > 0.1) | (p < DENORMAL), np.inf, ROUNDINGS * one_minus)
     if model.full.shape[1] > 1:
         return np.where(p < DENORMAL, np.inf, 0.0) if model.output == "probs" else 0.0
     less = np.maximum(np.minimum(p[:, :1], p[:, 1:]), 1e-300)
@@ -125,8 +159,10 @@ def _probability_noise(model: Model, p: np.ndarray) -> np.ndarray | float:
     return np.where(one_minus > 0.1, np.inf, ROUNDINGS * one_minus)
 
 
-def _margins(logits: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """Logits [n, C] minus the logit of the class `top` [n, 1]."""
+def _margins(logits: np.ndarray, top: np.ndarray | None) -> np.ndarray:
+    """Logits [n, C] minus the logit of the class `top` [n, 1]; as they are where none competes."""
+    if top is None:
+        return logits
     with np.errstate(invalid="ignore"):  # both infinite
         return logits - np.take_along_axis(logits, top, axis=1)
 

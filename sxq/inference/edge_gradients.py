@@ -22,6 +22,8 @@ from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.odds import answer_odds
+from sxq.scoring.question import Question
 
 COPIES = 64 * 2**20  # bytes of features and messages that one backward pass may copy
 
@@ -39,7 +41,7 @@ MASK_ERRORS = (
 
 
 class EdgeGradients:
-    """The log-odds of one target's predicted class, as a function of message weights of its field.
+    """The log-odds of the answer to one target's question, as a function of message weights of its field.
 
     The gradients are computed layer by layer if the backend is layered and its layers can be
     differentiated, otherwise on copies of the field.
@@ -50,13 +52,13 @@ class EdgeGradients:
         model: Model,
         graph: Graph,
         field: Field,
-        predicted: int,
+        question: Question,
         backend: Backend | None = None,
     ):
         self.model = model
         self.graph = graph
         self.field = field
-        self.predicted = predicted
+        self.question = question
         self._ways: list[Callable[..., _ByLayers | _ByCopies]] = [_ByCopies]
         if isinstance(backend, Layered) and not model.pools:
             self._ways.insert(0, partial(_ByLayers, backend))
@@ -76,7 +78,7 @@ class EdgeGradients:
     @property
     def _way(self) -> "_ByLayers | _ByCopies":
         if self._made is None:
-            self._made = self._ways[0](self.model, self.graph, self.field, self.predicted)
+            self._made = self._ways[0](self.model, self.graph, self.field, self.question)
         return self._made
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
@@ -106,10 +108,12 @@ class EdgeGradients:
 class _ByLayers:
     """Every copy is a column of the layered backend's tables."""
 
-    def __init__(self, backend: Layered, model: Model, graph: Graph, field: Field, predicted: int):
+    def __init__(
+        self, backend: Layered, model: Model, graph: Graph, field: Field, question: Question
+    ):
         self.backend = backend
         self.layout = backend.load(graph, field, differentiable=True)
-        self.odds = partial(log_odds, kind=model.output, predicted=predicted)
+        self.odds = partial(answer_odds, model, question=question)
         self.cost = backend.cost(self.layout)  # of two columns: forward and backward
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
@@ -126,9 +130,9 @@ class _ByLayers:
 class _ByCopies:
     """The model itself on disjoint copies of the field, with PyG's masks."""
 
-    def __init__(self, model: Model, graph: Graph, field: Field, predicted: int):
+    def __init__(self, model: Model, graph: Graph, field: Field, question: Question):
         self.model = model
-        self.predicted = predicted
+        self.question = question
         # No loops: PyG puts masks on the wrong edges if every node has a loop.
         edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
         self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
@@ -173,7 +177,7 @@ class _ByCopies:
                 owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
                 output = self.model(copied, edge_index, weight, attr, batch=owner)
                 output = output if self.model.pools else output[shift]
-                odds = log_odds(output, self.model.output, self.predicted)
+                odds = answer_odds(self.model, output, self.question)
                 if not odds.requires_grad:
                     return None
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
@@ -200,14 +204,3 @@ class _MappedOnce(TorchFunctionMode):
             with torch.no_grad():
                 self.maps[key] = linear(self.x, weight, bias)
         return self.maps[key].repeat(len(self.copied) // len(self.x), 1)
-
-
-def log_odds(output: Tensor, kind: str, predicted: int) -> Tensor:
-    """log p(c) - log (1 - p(c)) of output rows [n, C], as [n]; does not saturate where p does."""
-    if kind == "probs":
-        output = output.clamp(1e-12, 1 - 1e-7).log()
-    if output.shape[1] == 1:
-        odds = output[:, 0] if kind == "logits" else output[:, 0] - torch.log1p(-output[:, 0].exp())
-        return odds if predicted == 1 else -odds
-    others = torch.cat([output[:, :predicted], output[:, predicted + 1 :]], dim=1)
-    return output[:, predicted] - others.logsumexp(1)

@@ -48,7 +48,8 @@ def unsaturated(model: Model, double: Model | None, graph: Graph) -> Model:
 
 def hides_logits(model: Model) -> bool:
     """Whether the output is so near to 0 or 1 for a sure model that differences vanish."""
-    return model.output == "probs" or model.output == "log_probs" and model.full.shape[1] == 1
+    alone = model.full.shape[1] == 1 or model.task == "multilabel"
+    return model.output == "probs" or model.output == "log_probs" and alone
 
 
 def measured_error(model: Model, double: Model | None, graph: Graph | GraphSet) -> float:
@@ -73,7 +74,7 @@ def measured_error(model: Model, double: Model | None, graph: Graph | GraphSet) 
 def _log_odds_apart(model: Model, double: Model, coarse: Tensor, fine: Tensor) -> float:
     ours = model.probabilities(coarse).numpy()
     theirs = double.probabilities(fine).numpy()
-    variance = theirs * (1 - theirs)
+    variance = np.ones_like(theirs) if model.task == "regression" else theirs * (1 - theirs)
     telling = variance > TELLING
     apart = np.abs(ours - theirs)[telling] - RESOLUTION  # by which probabilities in float32 are off
     return float((apart / variance[telling]).max(initial=0))
@@ -86,7 +87,8 @@ def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:
         Exception
     ):  # a module that cannot be copied again or converted: no look behind its output
         return None
-    opened = replace(model, module=module, output="logits", error=0.0)
+    output = "numbers" if model.task == "regression" else "logits"
+    opened = replace(model, module=module, output=output, error=0.0)
     try:
         full = _some_graphs(opened, graph) if isinstance(graph, GraphSet) else None
         full = forward_full(opened, graph) if isinstance(graph, Graph) else full
@@ -115,16 +117,18 @@ class _Logits(nn.Module):
             module.call = module.call.in_double()
         self.module = module
         self.output = model.output
+        self.separate = model.separate
         self.double_inputs = double
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor) -> Tensor:
         x = self._convert(x)
         given = {name: self._convert(value) for name, value in given.items()}
-        if self.output == "logits":
+        if self.output in ("logits", "numbers"):
             logits = self.module(x, edge_index, **given)
         else:
             logits = self._behind(x, edge_index, given)
-        return logits if logits.shape[1] == 1 else logits - logits.amax(dim=1, keepdim=True)
+        alone = logits.shape[1] == 1 or self.separate
+        return logits if alone else logits - logits.amax(dim=1, keepdim=True)
 
     def _convert(self, value: Any) -> Any:
         floats = isinstance(value, Tensor) and value.is_floating_point()
@@ -135,7 +139,7 @@ class _Logits(nn.Module):
             out = self.module(x, edge_index, **given)
         if last.result is out and last.given.shape == out.shape:
             return last.given.double()
-        return _log_odds(out.double(), self.output)
+        return _log_odds(out.double(), self.output, self.separate)
 
 
 class _Squashing(TorchFunctionMode):
@@ -156,9 +160,9 @@ class _Squashing(TorchFunctionMode):
         return result
 
 
-def _log_odds(out: Tensor, output: str) -> Tensor:
+def _log_odds(out: Tensor, output: str, separate: bool) -> Tensor:
     """Logits that give the same probabilities; infinite where a probability is 0 or 1."""
-    if out.shape[1] > 1:
+    if out.shape[1] > 1 and not separate:
         return out if output == "log_probs" else out.log()
     logs = out if output == "log_probs" else out.log()
     return logs - (-torch.expm1(logs)).log()

@@ -26,28 +26,34 @@ def register(
     output: str | None = None,
     layers: int | None = None,
     device: str = "auto",
+    *,
+    task: str | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
     For a collection, whose targets are its graphs, check that each graph is judged on its own.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    return _examined(borrow(module, graph, output, choose_device(device)), graph, layers)
+    return _examined(borrow(module, graph, output, choose_device(device), task), graph, layers)
 
 
 def attach(
     module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
 ) -> Model:
     """Borrow a model again with the facts and the output that were found at its registration."""
-    model = borrow(module, graph, found["output"], choose_device(device))
+    task = found.get("task")  # which files of older versions lack
+    model = borrow(module, graph, found["output"], choose_device(device), task)
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
+    if "spread" in found:
+        known["spread"] = tuple(found["spread"])
     model = replace(model, **known)
     return one_by_one(model, graph) if isinstance(graph, GraphSet) and model.alone else model
 
 
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
-    own = borrow(model.module, graph, model.output, model.device)
+    own = borrow(model.module, graph, model.output, model.device, model.task)
+    own = replace(own, spread=model.spread)
     return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
 
 

@@ -162,7 +162,7 @@ def _meant(found: str, expected: list[str]) -> str:
     if "NODE" in keywords:
         keywords += sorted(DUCKDB_EXPLAINS)  # EXPLAIN SELCT was meant for DuckDB
     near = difflib.get_close_matches(found[:40].upper(), keywords, n=1, cutoff=0.7)
-    if near:
+    if near and found.upper() != "OR":  # which has advice of its own
         return f", did you mean '{near[0]}'?"
     for pattern, legal, advice in ADVICE:
         if (not legal or legal in expected) and re.fullmatch(

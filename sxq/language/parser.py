@@ -140,7 +140,9 @@ class _Statements(Transformer):
 
     name = start
 
-    def explain(self, targets, model, graph, measures, *clauses):
+    def explain(self, targets, model, graph, *parts):
+        clauses = tuple(part for part in parts if isinstance(part, Tree))
+        (measures,) = (part for part in parts if not isinstance(part, Tree))
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
         kind, keys = targets

@@ -56,6 +56,8 @@ class Explain:
     measures: tuple[str, ...]  # as written, lower-case
     _: KW_ONLY
     graph: str | None = None  # None: the graph that the model was registered on
+    for_class: Any = None  # FOR CLASS c; None: what the model says
+    against: Any = None  # AGAINST d
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
     directed: bool = False  # EDGES DIRECTED

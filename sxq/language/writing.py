@@ -30,6 +30,9 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
     yield f"EXPLAIN {_targets(s.kind.upper(), s.keys)} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
+    for word, value in (("FOR CLASS", s.for_class), ("AGAINST", s.against)):
+        if value is not None:
+            yield f"{word} {literal(value)}"
     yield f"OPTIMIZE {', '.join(map(measure, s.measures))}"
     if s.generators:
         yield f"BY {', '.join(map(_generator, s.generators))}"

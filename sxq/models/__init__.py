@@ -9,6 +9,7 @@ The files in reading order:
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
     calling         the way to call a module: what forward takes of what a graph has
     output_meaning  whether outputs are logits, log-probabilities or probabilities
+    odds            the log-odds of the answer to a question, differentiable
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
     spline          the convolution of SplineCNN
@@ -19,7 +20,7 @@ The files in reading order:
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
-from sxq.models.architectures import ArchitectureSpec, build, spec_from_options
+from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
@@ -41,6 +42,7 @@ __all__ = [
     "load_weights",
     "restore",
     "spec_from_options",
+    "task_of",
     "split_by_graph",
     "to_bytes",
     "train",

@@ -51,7 +51,8 @@ from sxq.errors import InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.models.asap import AsapStack
 from sxq.models.spline import SplineConvolution
-from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, Options, read_options
+from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, OPTIONS, Options, read_options
+from sxq.scoring.question import TASKS
 
 CPU = torch.device("cpu")
 # Architectures whose layers take an edge weight or edge attributes, and those that must have them.
@@ -156,9 +157,7 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
     sizes |= _own_options(architecture, values)
     if EDGE_VALUES.get(architecture) == "edge_attr":
         sizes["edge_channels"] = _edge_channels(architecture, graph)
-    return ArchitectureSpec(
-        architecture, graph.num_features, _classes(values["classes"], graph), **sizes
-    )
+    return ArchitectureSpec(architecture, graph.num_features, _columns(values, graph), **sizes)
 
 
 def _own_options(architecture: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -186,9 +185,28 @@ def _edge_channels(architecture: str, graph: Graph | GraphSet) -> int:
     return attr.shape[1]
 
 
-def _classes(classes: int | None, graph: Graph | GraphSet) -> int:
-    if classes is not None:
-        return classes
+def task_of(options: Options) -> str | None:
+    """The option TASK, in lower case; raises InvalidValue for an unknown one."""
+    task = read_options(options, OPTIONS)["task"]
+    if task is not None and task.lower() not in TASKS:
+        raise InvalidValue(f"TASK = {task!r}, expected one of {', '.join(TASKS)}")
+    return task and task.lower()
+
+
+def _columns(values: dict[str, Any], graph: Graph | GraphSet) -> int:
+    """The columns of the output: the option CLASSES, else what the task or the labels tell."""
+    task = (values.get("task") or "").lower()
+    columns = values["classes"]
+    if task == "binary" and columns not in (None, 1):
+        raise InvalidValue(
+            f"TASK = binary has one column, but CLASSES = {columns}: is it multiclass?"
+        )
+    if columns is not None:
+        return columns
+    if task in ("binary", "regression"):
+        return 1
+    if task == "multilabel":
+        raise InvalidValue("TASK = multilabel needs CLASSES = n, the number of labels")
     if graph.y is None or graph.y.max(initial=-1) < 0:
         raise InvalidValue("the graph has no labels to count classes from: say CLASSES = n")
     return ARCHITECTURE_OPTIONS["classes"].read("classes", int(graph.y.max()) + 1)

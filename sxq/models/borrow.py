@@ -24,7 +24,8 @@ from torch_geometric.explain.algorithm.utils import clear_masks
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
 from sxq.models.calling import PLAIN, Adapted, Call, packed, unwrapped, way_to_call
-from sxq.models.output_meaning import OUTPUTS, check_meaning, doubtful, meaning
+from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
+from sxq.scoring.question import TASKS
 
 # From a single column of output to the probability of the second class.
 ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -42,11 +43,15 @@ class Model:
     """A model as the engine runs it; `hops`, `halo` and `backend` are what registration found."""
 
     module: nn.Module  # the engine's copy: eval mode, no caches, no masks, no gradients
-    output: str  # what forward returns: "logits", "log_probs" or "probs"
+    output: (
+        str  # what forward returns: "logits", "log_probs", "probs" or, for regression, "numbers"
+    )
     arguments: tuple[str, ...]  # which of edge_weight, edge_attr and batch forward is given
     device: torch.device
     full: Tensor  # [N, C] output on the whole graph, or for each graph of a collection, on the CPU
     _: KW_ONLY
+    task: str = "multiclass"  # what the columns are: one of scoring.question.TASKS
+    spread: tuple[float, ...] = ()  # of regression: the standard deviation of every column
     hops: int = 0
     halo: int = 0
     backend: str = "disjoint"
@@ -87,14 +92,25 @@ class Model:
 
     @property
     def num_classes(self) -> int:
-        return max(2, self.full.shape[1])
+        """How many columns `probabilities` has."""
+        return self.full.shape[1] if self.separate else max(2, self.full.shape[1])
+
+    @property
+    def separate(self) -> bool:
+        """Whether every column is for itself: a label that applies or not, or a number."""
+        return self.task in ("multilabel", "regression")
 
     def probabilities(self, output: Tensor) -> Tensor:
         """Class probabilities [n, classes] in double precision.
 
-        One column of output means two classes by sigmoid.
+        One column of output means two classes by sigmoid. Of multilabel, each column is the
+        probability of its label; of regression, the number in spreads.
         """
         output = output.double()
+        if self.task == "regression":
+            return output / output.new_tensor(self.spread)
+        if self.task == "multilabel":
+            return ONE_COLUMN[self.output](output)
         if output.shape[1] == 1:
             p = ONE_COLUMN[self.output](output)
             return torch.cat([1 - p, p], dim=1)
@@ -114,16 +130,22 @@ class Model:
 
 
 def borrow(
-    module: nn.Module, graph: Graph | GraphSet, output: str | None, device: torch.device
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    output: str | None,
+    device: torch.device,
+    task: str | None = None,
 ) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
-    Without `output` its meaning is inferred, where nothing else is possible. Raises ModelError for a
+    Without `output` or `task` their meaning is inferred, where nothing else is possible. Raises ModelError for a
     forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
     mean two things.
     """
-    if output is not None and output not in OUTPUTS:
+    if output is not None and output not in (*OUTPUTS, NUMBERS):
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
+    if task is not None and task not in TASKS:
+        raise ModelError(f"task = {task!r}; expected one of {', '.join(TASKS)}")
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected a torch.nn.Module, found {type(module).__name__}")
     with guarded(f"reading the parameters of {type(module).__name__}"):
@@ -141,21 +163,31 @@ def borrow(
         )
     _drop_unused(own)
     _check_shape(full, draft, graph)
-    meant = ""
-    if output is None:
-        output, meant = meaning(full, graph)
-    else:
-        check_meaning(full, output)
-        meant = doubtful(full, output)
-    _check_values(full, output)
+    meant = meaning_of(full, graph, output, task)
+    _check_values(full, meant)
     return replace(
         draft,
-        output=output,
+        output=meant.output,
+        task=meant.task,
+        spread=spreads(full) if meant.task == "regression" else (),
         full=full,
-        meant=meant,
+        meant=meant.reason,
         original=weakref.ref(module),
         fingerprint=found_weights,
     )
+
+
+def spreads(full: Tensor) -> tuple[float, ...]:
+    """The spread of every column of outputs [n, C]: its standard deviation over the targets.
+
+    Where all are equal, as for a single graph, it is their size, or 1 if they are 0.
+    """
+    values = full.double()
+    spread = values.std(dim=0, correction=0)
+    size = values.abs().amax(dim=0)
+    # Less is the rounding of float32.
+    spread = torch.where(spread > 1e-6 * size, spread, size)
+    return tuple(torch.where(spread > 0, spread, 1.0).tolist())
 
 
 def _first_forward(
@@ -414,15 +446,17 @@ def _check_shape(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
 
 
-def _check_values(full: Tensor, output: str) -> None:
-    if not _tells(full, output):
+def _check_values(full: Tensor, meant: Meaning) -> None:
+    if not _tells(full, meant):
         raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
 
 
-def _tells(full: Tensor, output: str) -> bool:
+def _tells(full: Tensor, meant: Meaning) -> bool:
     """Whether every row of outputs gives probabilities; minus infinity is an impossible class."""
-    if output == "probs" or full.shape[1] == 1 and output == "logits":
+    separate = full.shape[1] == 1 or meant.task == "multilabel"
+    if meant.output in ("probs", "numbers") or separate and meant.output == "logits":
         return bool(torch.isfinite(full).all())
+    if separate:
+        return bool((torch.isfinite(full) | full.isneginf()).all())
     ruled_out = full.isneginf()
-    possible = not ruled_out.all(dim=1).any() or full.shape[1] == 1
-    return possible and bool((torch.isfinite(full) | ruled_out).all())
+    return not ruled_out.all(dim=1).any() and bool((torch.isfinite(full) | ruled_out).all())

@@ -13,13 +13,20 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet, extract, whole
 from sxq.models.borrow import Model
+from sxq.models.odds import answer_odds, as_two_classes
 from sxq.models.refine import Batch, Instances
+from sxq.scoring.question import Question
+
+LEAD = 1.0  # log-odds by which the answer of a number stands out on the whole graph
 
 
-def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
+def log_probabilities(
+    model: Model, batch: Batch, mask: Tensor, question: Question | None = None
+) -> Tensor:
     """log p [B, C] of the targets of a batch whose messages are multiplied by mask [E].
 
-    One column of output gives two classes. The engine's own copy of the model is masked, and left
+    One column of output gives two classes; so does a `question` that is not about the predicted class
+    (`log_answers`). The engine's own copy of the model is masked, and left
     without masks even after an exception.
     """
     if model.call.carries:
@@ -33,11 +40,23 @@ def log_probabilities(model: Model, batch: Batch, mask: Tensor) -> Tensor:
             output = model(
                 batch.x, batch.edge_index, batch.edge_weight, batch.edge_attr, batch.owner
             )
-            return as_log_probabilities(
-                output if batch.root is None else output[batch.root], model.output
-            )
+            own = output if batch.root is None else output[batch.root]
+            return log_answers(model, own, question)
     finally:
         clear_masks(model.module)
+
+
+def log_answers(model: Model, output: Tensor, question: Question | None) -> Tensor:
+    """log p of output rows [n, C]: of the classes, or [n, 2] of the other answer to a question and of its own."""
+    if question is None or question.plain:
+        return as_log_probabilities(output, model.output)
+    odds = answer_odds(model, output, question)
+    return as_two_classes(odds + LEAD if question.numeric else odds)
+
+
+def place_of_answer(question: Question | None, predicted: int) -> int:
+    """The column of `log_answers` that holds the answer on the whole graph."""
+    return predicted if question is None or question.plain else 1
 
 
 def as_log_probabilities(output: Tensor, kind: str) -> Tensor:

@@ -21,6 +21,8 @@ REPORTED = (  # what JSON says of a target
     "target",
     "status",
     "prediction",
+    "class",
+    "against",
     "probability",
     "p_empty",
     "self_sufficient",
@@ -65,7 +67,8 @@ def content(result: Result) -> dict[str, Any]:
 
 
 def _target(report: TargetReport) -> dict[str, Any]:
-    reported = {name: getattr(report, name) for name in REPORTED}
+    named = {"class": "asked"}  # a keyword of Python
+    reported = {name: getattr(report, named.get(name, name)) for name in REPORTED}
     reported["target"] = _key(report.target)
     return reported | {"explanations": [_member(e) for e in report.explanations]}
 

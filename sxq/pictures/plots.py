@@ -45,9 +45,9 @@ def plot_result(result: Result, path: str | None = None, target: Any = None) -> 
     for number, pair in enumerate(pairs):
         _scatter(figure.add_subplot(grid[rows, number]), report, *pair)
     _legend(figure, drawn)
-    title = (
-        f"{result.kind} {report.target}: class {report.prediction}, p = {report.probability:.2f}"
-    )
+    said = report.why or f"class {report.prediction}"
+    shown = "" if report.task == "regression" else f", p = {report.probability:.2f}"
+    title = f"{result.kind} {report.target}: {said}{shown}"
     figure.suptitle(title, fontsize=12)
     return _saved(figure, path)
 

@@ -13,9 +13,9 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
     members = report.explanations
     keeps = min((e for e in members if e.factual), key=lambda e: e.size, default=None)
     turns = min((e for e in members if e.counterfactual), key=lambda e: e.size, default=None)
-    said = (
-        f"The model puts {kind} {report.target} in class {report.prediction} "
-        f"with probability {report.probability:.2f}"
+    said = _said(report, kind)
+    answer = (
+        "prediction" if not report.why else "number" if report.task == "regression" else "answer"
     )
     if not keeps and not turns:
         around = "its neighbourhood" if kind == "node" else "it"
@@ -24,12 +24,32 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
     if keeps:
         named = edges(keeps)
         verb = "preserves" if named.startswith("the edge ") else "preserve"
-        parts.append(f"{named} alone {verb} this prediction")
+        parts.append(f"{named} alone {verb} this {answer}")
     if turns:
         same = keeps is not None and set(keeps.edges) == set(turns.edges)
         them = "them" if turns.size > 1 else "it"
-        parts.append(f"removing {them if same else edges(turns)} changes the prediction")
+        parts.append(f"removing {them if same else edges(turns)} changes the {answer}")
     return f"{said}: {', and '.join(parts)}."
+
+
+def _said(report: TargetReport, kind: str) -> str:
+    """What the model says of a target, behind the question if it is not about the predicted class."""
+    why = f"{report.why[:1].upper()}{report.why[1:]}? " if report.why else ""
+    named = f"{kind} {report.target}"
+    if report.task == "regression":
+        return f"{why}The model gives {named} the number {report.probability:.4g}"
+    noun = "label" if report.task == "multilabel" else "class"
+    if report.against is not None:
+        own = report.probability or 0.0
+        share = own if report.says else 1 - own
+        pair = (report.asked, report.against) if report.says else (report.against, report.asked)
+        return f"{why}The model prefers {noun} {pair[0]} of {named} to {pair[1]} with probability {share:.2f}"
+    if report.task == "multilabel":
+        return f"{why}The model gives {named} label {report.asked} with probability {report.probability:.2f}"
+    said = f"{why}The model puts {named} in class {report.prediction}"
+    if report.asked != report.prediction:
+        return f"{said}, and in class {report.asked} with probability {report.probability:.2f}"
+    return f"{said} with probability {report.probability:.2f}"
 
 
 def edges(explanation: Explanation) -> str:
@@ -74,9 +94,13 @@ def certificate(
             "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}",
         ),
         (
-            "probability without any edge",
+            f"{'number' if report.task == 'regression' else 'probability'} without any edge",
             f"{report.p_empty:.3f}"
-            + (": the same class, so 'factual' is weak evidence" if report.self_sufficient else ""),
+            + (
+                f": the same {'answer' if report.why else 'class'}, so 'factual' is weak evidence"
+                if report.self_sufficient
+                else ""
+            ),
         ),
         ("search", _end(report)),
     ]

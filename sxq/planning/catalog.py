@@ -23,6 +23,8 @@ class ModelInfo:
     backend: str  # the inference backend chosen
     reason: str  # why
     depth: str = ""  # a remark on how the hops were found
+    task: str = "multiclass"  # one of scoring.question.TASKS
+    classes: int | None = None  # classes, labels or numbers that it gives; None: not known
 
 
 class GeneratorInfo(Protocol):

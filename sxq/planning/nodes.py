@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
+from sxq.scoring.question import TOLERANCE
 
 Operator = TypeVar("Operator")
 
@@ -77,6 +78,28 @@ class Generate:
         return f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{limit}; seed {self.seed}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The question of a statement: the task of its model, and what its clauses chose."""
+
+    task: str = "multiclass"
+    column: int | None = None  # of FOR CLASS
+    against: int | None = None  # of AGAINST
+    tolerance: float = TOLERANCE  # of regression, in spreads
+
+    def __str__(self) -> str:
+        """In words; empty for the predicted class."""
+        named = {"multilabel": "label", "regression": "column"}.get(self.task, "class")
+        parts = [] if self.task in ("multiclass", "binary") else [self.task]
+        if self.column is not None:
+            parts.append(f"for {named} {self.column}")
+        if self.against is not None:
+            parts.append(f"against {named} {self.against}")
+        if self.task == "regression":
+            parts.append(f"kept within {self.tolerance:g} spreads")
+        return ", ".join(parts)
+
+
 @dataclass(frozen=True)
 class Verify:
     """Run the model on G_s and on G \\ G_s for every candidate."""
@@ -88,10 +111,12 @@ class Verify:
     backend: str
     reason: str
     batch_memory: int  # bytes
+    asked: Asked = Asked()
 
     def line(self) -> str:
         why = f" ({self.reason})" if self.reason else ""
-        return f"model {self.model}; backend {self.backend}{why}; batch size from {_bytes(self.batch_memory)}"
+        question = f" {self.asked}" if str(self.asked) else ""
+        return f"model {self.model}{question}; backend {self.backend}{why}; batch size from {_bytes(self.batch_memory)}"
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ ARCHITECTURE_OPTIONS = {
     "norm": Option(str, None),  # of graphs, by default none
     "alpha": Option(float, None, 0, 1),  # appnp only: weight of a node's own features; 0.1
     "kernel": Option(int, None, 2, 25),  # splinecnn only: control points along a dimension; 5
+    # what the columns of the output are; by default classes: multiclass, or binary where there is one
+    "task": Option(str, None),
     "ratio": Option(float, None, 0.01, 1),  # asap only: the share of clusters that is kept; 0.8
 }
 TRAINING_OPTIONS = {

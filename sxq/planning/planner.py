@@ -10,7 +10,7 @@ from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
 from sxq.planning.choice import choice, refuse_reported
-from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Plan, Rank, Verify
+from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
@@ -61,6 +61,7 @@ def plan(
         model.name,
         *_backend(model, settings["sxq_inference"]),
         settings["sxq_batch_memory"],
+        asked=_asked(statement, model, settings["sxq_tolerance"]),
     )
     conditions = tuple(_condition(condition, catalog.measures) for condition in statement.where)
     lattice = Rank(
@@ -87,6 +88,44 @@ def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
             f"EXPLAIN {kind.upper()}, but model {model.name!r} classifies the {has}s of "
             f"{model.graph!r}: say EXPLAIN {has.upper()}"
         )
+
+
+def _asked(statement: Explain, model: ModelInfo, tolerance: float) -> Asked:
+    """The question of a statement; raises InvalidValue where the model has no answer to it."""
+    column = _class("FOR CLASS", statement.for_class, model)
+    against = _class("AGAINST", statement.against, model)
+    if against is not None and model.task == "regression":
+        raise InvalidValue(
+            f"AGAINST {against}, but model {model.name!r} is a regression, whose numbers do not exclude "
+            f"each other: FOR CLASS {against} asks for a number, AGAINST is for classes and labels"
+        )
+    if against is not None and model.classes == 1:
+        raise InvalidValue(
+            f"AGAINST {against}, but model {model.name!r} gives one label only: leave AGAINST out"
+        )
+    if against is not None and against == column:
+        raise InvalidValue(
+            f"FOR CLASS {column} AGAINST {against} are the same: name two, or leave AGAINST out "
+            f"to ask why class {column} at all"
+        )
+    return Asked(task=model.task, column=column, against=against, tolerance=tolerance)
+
+
+def _class(clause: str, given: Any, model: ModelInfo) -> int | None:
+    """The class of a clause, which the model must have."""
+    if given is None:
+        return None
+    found = whole_number(clause, given, 0, 0)
+    if model.classes is not None and found >= model.classes:
+        named = {"multilabel": "label", "regression": "number"}.get(model.task, "class")
+        last = model.classes - 1
+        has = (
+            f"one {named}, 0"
+            if last == 0
+            else f"{named}{'es' if named == 'class' else 's'} 0 to {last}"
+        )
+        raise InvalidValue(f"{clause} {found}, but model {model.name!r} has {has}")
+    return found
 
 
 def _within(seconds: Any) -> float | None:

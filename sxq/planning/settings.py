@@ -7,6 +7,7 @@ from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.scoring.measures import STEP
+from sxq.scoring.question import TOLERANCE
 
 MOST = 2**62  # fits numpy's integers, with room for sums
 UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -154,6 +155,13 @@ SETTINGS = {
         _between(STEP, 1),
         f"a number from {STEP} to 1",
         "smallest score: lower ones are raised to it, as their differences are noise",
+    ),
+    "sxq_tolerance": Setting(
+        TOLERANCE,
+        _between(1e-4, MOST),
+        "a number of 0.0001 or more",
+        "spreads by which a regression's number may change and still count as kept; a spread is the "
+        "standard deviation of the model's outputs",
     ),
 }
 

@@ -8,6 +8,7 @@ The names below are those that planning needs; a program that only plans or runs
 the lattice.
 
     batch.py        the candidates that measures are computed for
+    question.py     what is asked of a target, and how the model's answers are read
     measures.py     the measures, each declared once; from here on larger is better
     sampled.py      the measures that run the model again
     dominance.py    the definitions of "dominated" and "epsilon-dominated", decided in whole numbers

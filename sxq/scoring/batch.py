@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from sxq.scoring.question import Question
+
 
 class MeasuredField(Protocol):
     """The part of a receptive field that a measure may use."""
@@ -33,7 +35,11 @@ def _nobody(units: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class MeasureBatch:
-    """n verified candidates of one field; p is always the probability of the predicted class c."""
+    """n verified candidates of one field.
+
+    p is the probability of the model's answer on G, so without clauses that of the predicted class c;
+    of a regression it is the number, in spreads.
+    """
 
     field: MeasuredField  # the receptive field: `.num_units` candidate units
     bits: np.ndarray  # [n, E_field] bool, the units of each candidate
@@ -42,10 +48,21 @@ class MeasureBatch:
     p_kept: np.ndarray  # [n] float64, p of M(v, G_s)
     p_removed: np.ndarray  # [n] float64, p of M(v, G \ G_s)
     predicted: int = 0  # the class c
-    # any units [n, E_field] -> class probabilities [2, n, C] of the target: on these units alone,
+    # any units [n, E_field] -> class probabilities (what `question` reads) [2, n, C] of the target: on these units alone,
     # and on G without them
     infer: Callable[[np.ndarray], np.ndarray] = _nobody
     seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
+    question: Question | None = None  # by default, why c is predicted
+
+    @property
+    def asked(self) -> Question:
+        """The question of the target."""
+        return self.question or Question(column=self.predicted)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether p is a number in spreads, which has no bounds."""
+        return self.asked.numeric
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -68,3 +85,4 @@ class Prospect:
     p_empty: float
     p_kept: np.ndarray  # [n] float64
     p_removed: np.ndarray  # [n] float64
+    numeric: bool = False  # as in `MeasureBatch`

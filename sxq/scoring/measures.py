@@ -76,6 +76,17 @@ def _near_zero(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
     return 1 - np.abs(raw)
 
 
+def _change(batch: MeasureBatch) -> np.ndarray:
+    """The fall of p without the candidate; a number may change either way."""
+    fall = batch.p_full - batch.p_removed
+    return np.abs(fall) if batch.numeric else fall
+
+
+def _at_most(batch: MeasureBatch, bound: float) -> np.ndarray:
+    """A bound that holds for probabilities; numbers have none but that of every score."""
+    return np.full(len(batch.bits), 1.0 if batch.numeric else bound)
+
+
 def _density(batch: MeasureBatch) -> np.ndarray:
     nodes = batch.node_counts
     possible = nodes * (nodes - 1) // (1 if batch.field.directed else 2)
@@ -91,13 +102,13 @@ _ENTRIES = (
     Measure(
         name="fdl+",
         column="fdl_plus",
-        raw=lambda batch: batch.p_full - batch.p_removed,
+        raw=lambda batch: _change(batch),
         larger_is_better=True,
         score=_as_is,
         formula="p(G) - p(G \\ G_s)",
         source="fidelity+, Yuan et al. 2021; Qiu et al., Table 2",
         plain=True,
-        ceiling=lambda batch: np.full(len(batch.bits), batch.p_full),
+        ceiling=lambda batch: _at_most(batch, batch.p_full),
     ),
     Measure(
         name="fdl-",
@@ -140,7 +151,7 @@ _ENTRIES = (
         formula="p(G_s) - p(empty)",
         source="sxq",
         plain=True,
-        ceiling=lambda batch: np.full(len(batch.bits), 1 - batch.p_empty),
+        ceiling=lambda batch: _at_most(batch, 1 - batch.p_empty),
     ),
     Measure(
         name="density",

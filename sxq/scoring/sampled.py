@@ -5,7 +5,8 @@ spread gives its standard error. The random surroundings depend only on the seed
 all candidates are judged by the same ones, however they are batched.
 
 `batch.infer` always runs both graphs, the units alone and G without them, so a sample that needs one of them
-costs two inferences; p is the probability of the predicted class c.
+costs two inferences; p is the probability of the predicted class c, or of what else is asked
+(`question.py`).
 
     shapley                  Shapley 1953; for subgraphs as one player: SubgraphX, Yuan et al. 2021
     robust_fidelity_plus     "Towards Robust Fidelity for Evaluating Explainability of Graph Neural Networks",
@@ -63,11 +64,11 @@ def robust_fidelity_minus(batch: MeasureBatch) -> np.ndarray:
 def stability(batch: MeasureBatch) -> np.ndarray:
     """[n, CONTEXTS] 1 where G_s still explains in G' = G \\ R, else 0.
 
-    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains the class c'
-    that the model predicts on G' if it is factual, argmax M(v, G_s) = c', or counterfactual,
-    argmax M(v, G' \\ G_s) != c'.
+    R has each unit of the field outside G_s with chance SHARE, and at least one. G_s explains the answer c'
+    that the model gives on G' (without clauses, the predicted class) if it is factual, argmax M(v, G_s) = c',
+    or counterfactual, argmax M(v, G' \\ G_s) != c'.
     """
-    alone = batch.infer(batch.bits)[0].argmax(axis=1)
+    alone = batch.asked.said(batch.infer(batch.bits)[0])
     rng = _rng(batch, "stability")
     lots = rng.random((CONTEXTS, batch.field.num_units))
     return np.stack([_explains(batch, alone, _drawn(lot, ~batch.bits)) for lot in lots], axis=1)
@@ -80,21 +81,22 @@ def _drawn(lot: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _explains(batch: MeasureBatch, alone: np.ndarray, lacking: np.ndarray) -> np.ndarray:
-    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is the class predicted on G_s."""
+    """[n] 1.0 or 0.0, in contexts that lack units [n, U]; `alone` [n] is the answer on G_s."""
     intact, cut = (
-        batch.infer(units)[1].argmax(axis=1) for units in (lacking, lacking | batch.bits)
+        batch.asked.said(batch.infer(units)[1]) for units in (lacking, lacking | batch.bits)
     )
-    return ((alone == intact) | (cut != intact)).astype(np.float64)
+    same = batch.asked.same
+    return (same(alone, intact) | ~same(cut, intact)).astype(np.float64)
 
 
 def _alone(batch: MeasureBatch, units: np.ndarray) -> np.ndarray:
     """p [n] on exactly these units [n, U]."""
-    return batch.infer(units)[0, :, batch.predicted]
+    return batch.asked.p(batch.infer(units)[0])
 
 
 def _without(batch: MeasureBatch, units: np.ndarray) -> np.ndarray:
     """p [n] on the graph without these units [n, U]."""
-    return batch.infer(units)[1, :, batch.predicted]
+    return batch.asked.p(batch.infer(units)[1])
 
 
 def _chosen(batch: MeasureBatch, name: str, count: int, chance: float) -> Iterator[np.ndarray]:

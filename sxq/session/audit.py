@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sxq.errors import Error, ModelChanged, ModelDetached
+from sxq.errors import Error, ModelChanged, ModelDetached, StoreError
 from sxq.language import statements as st
 from sxq.session import engine
 from sxq.session.context import Session
@@ -109,7 +109,7 @@ def _measure(
 ) -> Iterator[Broken | dict[int, Measured]]:
     """What measuring shows: findings about targets, and the result for each explanation by its id."""
     model = session.registry.models.stored(query.model_id, query.graph_id, graph)
-    auditor = engine.execution().Auditor(graph, model, directed)
+    auditor = engine.execution().Auditor(graph, model, directed, _asked(query))
     by_target: dict[Any, list[StoredExplanation]] = {}
     for member in members:
         by_target.setdefault(identity(member.target), []).append(member)
@@ -127,6 +127,23 @@ def _measure(
             raise
         except Error as error:
             yield Broken(query.query_id, target.target, None, f"not measured: {error}")
+
+
+def _asked(query: StoredQuery) -> Any:
+    """The question of a stored statement; what its settings lack is that of a statement without clauses."""
+    again = engine.execution().AskedAgain
+    try:
+        settings = query.place.read_json("settings", query.settings)
+    except StoreError:
+        return again()  # the damage is a finding of its own
+    kinds = {"for_class": int, "against": int, "sxq_tolerance": int | float}
+    given = {
+        name: settings.get(name)
+        for name, kind in kinds.items()
+        if isinstance(settings.get(name), kind)
+    }
+    tolerance = given.get("sxq_tolerance", again.tolerance)
+    return again(given.get("for_class"), given.get("against"), tolerance)
 
 
 def _rows(

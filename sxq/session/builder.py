@@ -46,6 +46,17 @@ class ExplainQuery:
         """OPTIMIZE measure, ...: the measures that compare members, such as "fdl+" and "conc"."""
         return replace(self, _measures=tuple(name.lower() for name in measures))
 
+    def for_class(self, c: int) -> "ExplainQuery":
+        """FOR CLASS c: explain this class, in place of the predicted one; "why not c?" where it is another.
+
+        Of a multilabel model it is a label, of a regression a column of the output.
+        """
+        return self._with(for_class=plain(c))
+
+    def against(self, d: int) -> "ExplainQuery":
+        """AGAINST d: "why this class rather than d?"."""
+        return self._with(against=plain(d))
+
     def by(self, generator: str, **options: Any) -> "ExplainQuery":
         """BY generator (option = value, ...); a second call adds a second generator."""
         given = tuple((name, plain(value)) for name, value in options.items())

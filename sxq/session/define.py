@@ -47,17 +47,25 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     spec = models.spec_from_options(statement.options, graph)
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
-    learned = {
-        "accuracy": models.accuracies(module, graph),
-        "confusion": models.confusion(module, graph),
-    }
-    return _one_row(_add_model(session, statement, module, spec, learned))
+    task = models.task_of(statement.options)
+    learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
+    if task in (None, "multiclass") and spec.out_channels > 1:
+        learned = {
+            "accuracy": models.accuracies(module, graph),
+            "confusion": models.confusion(module, graph),
+        }
+    return _one_row(_add_model(session, statement, module, spec, learned, task=task))
 
 
 def train_model(session: Session, statement: st.TrainModel) -> Table:
     _may_write(session, "TRAIN MODEL")
     graph = session.registry.graphs.of_kind(statement.kind, statement.graph)
     session.registry.models.require_free(statement.name, statement.replace)
+    if (task := engine.models().task_of(statement.options)) not in (None, "multiclass"):
+        raise InvalidValue(
+            f"TASK = {task}, but TRAIN learns classes of which one applies; train the model elsewhere, "
+            "then register it, or CREATE MODEL from its weights"
+        )
 
     def progress(epoch: int, epochs: int, loss: float, accuracy: float) -> None:
         session.say(f"epoch {epoch}/{epochs}: loss {loss:.4f}, accuracy {accuracy:.1%}")
@@ -206,7 +214,13 @@ def _tables(session: Session, source: Any, *parts: str) -> list[SqlRows]:
 
 
 def _add_model(
-    session: Session, statement, module, spec, learned: Mapping[str, Any]
+    session: Session,
+    statement,
+    module,
+    spec,
+    learned: Mapping[str, Any],
+    *,
+    task: str | None = None,
 ) -> dict[str, Any]:
     """Register a model of a named architecture; returns the facts that the statement shows.
 
@@ -216,7 +230,8 @@ def _add_model(
         statement.name,
         module,
         statement.graph,
-        output="logits",
+        output=None if task == "regression" else "logits",
+        task=task,
         spec={"architecture": spec.columns(), "learned": _in_words(learned)},
         weights=engine.models().to_bytes(module),
         replace=statement.replace,

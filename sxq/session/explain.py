@@ -20,7 +20,7 @@ from sxq import planning
 from sxq.errors import DataError, Error
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
+from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.registered_models import RegisteredModel
@@ -131,6 +131,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         text=query.statement.text,
         epsilon=query.plan.find(Rank).epsilon,
         kind=query.statement.kind,
+        classes=query.statement.for_class is not None or query.statement.against is not None,
     )
     session.last = found
     cut_short = saved.cut_short
@@ -241,6 +242,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **session.settings.kept(),
         "edges_directed": scan.directed,
         "optimize": list(rank.measures),
+        **_clauses(query.plan.find(Verify).asked),
     }
     return session.store.begin_query(
         text=query.statement.text,
@@ -255,6 +257,13 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         versions=versions(),
         targets=scan.targets,
     )
+
+
+def _clauses(asked: Asked) -> dict[str, Any]:
+    """What AUDIT must know of the question, where it is not the usual one."""
+    given = {"for_class": asked.column, "against": asked.against}
+    task = {} if asked.task in ("multiclass", "binary") else {"task": asked.task}
+    return task | {name: value for name, value in given.items() if value is not None}
 
 
 def _save_first(session: Session, query_id: int | None, reports: list[TargetReport]) -> int:

@@ -23,7 +23,7 @@ from sxq.storage.checked import DEEPEST
 
 _ENTRIES = {  # of every stored spec
     "class": str,
-    "output": ("logits", "log_probs", "probs"),
+    "output": ("logits", "log_probs", "probs", "numbers"),
     "hops": int,
     "halo": int,
     "backend": ("layered", "disjoint"),
@@ -63,6 +63,8 @@ class RegisteredModel:
             backend=found.backend,
             reason=found.reason,
             depth=found.depth,
+            task=found.task,
+            classes=found.num_classes,
         )
 
 
@@ -86,6 +88,7 @@ class RegisteredModels:
         graph: str | None,
         *,
         output: str | None = None,
+        task: str | None = None,
         layers: int | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
@@ -98,12 +101,14 @@ class RegisteredModels:
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
-            module, on, output, layers, self._settings["sxq_device"]
+            module, on, output, layers, self._settings["sxq_device"], task=task
         )
         spec = {
             **(spec or {}),
             "class": f"{type(module).__module__}.{type(module).__qualname__}",
             "output": model.output,
+            "task": model.task,
+            **({"spread": list(model.spread)} if model.spread else {}),
             "hops": model.hops,
             "halo": model.halo,
             "backend": model.backend,
@@ -112,7 +117,9 @@ class RegisteredModels:
             **_notes(model),
         }
         graph_id = self._graphs.id_of(graph)
-        digest = engine.models().content_hash(module, (model.output, layers))
+        # Classes have the hash that they had before there were tasks.
+        meant = (model.output, layers, *([model.task] if model.separate else []))
+        digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
         else:
@@ -181,7 +188,9 @@ class RegisteredModels:
             "graph": graph,
             "class": spec["class"],
             **_options(spec),
+            "task": spec.get("task", ""),
             "output": spec["output"],
+            "spread": ", ".join(f"{each:.4g}" for each in spec.get("spread", ())),
             **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
             "halo": spec["halo"],

@@ -40,6 +40,7 @@ LEAST = {  # of columns of `targets`; NULL: not known
     "epsilon_achieved": 0,
 }
 SHARES = ("probability", "p_empty", "coverage", "hypervolume")  # at most 1
+NUMBERS = ("probability", "p_empty")  # of a regression any number
 REQUIRED = [*LEAST, "self_sufficient", "complete"]  # of a target that is done
 LATER = ("hypervolume", "pruned")  # columns that the oldest files lack
 Words = Iterator[str]
@@ -56,6 +57,7 @@ class StoredAnswers:
     objectives: tuple[str, ...]
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
+    numeric: bool = False  # whether the model is a regression
 
     def of(self, target: StoredTarget) -> list[StoredExplanation]:
         """The explanations of a target."""
@@ -73,6 +75,7 @@ def read_answers(
     directed = None
     objectives: tuple[str, ...] = ()
     resolution = 0.01
+    numeric = False
     try:
         settings = query.place.read_json("settings", query.settings)
         query.place.require_entries("settings", settings, {"edges_directed": bool})
@@ -80,6 +83,7 @@ def read_answers(
             query.place.require_entries("settings", settings, {"optimize": list})
             objectives = tuple(query.place.names("settings.optimize", settings["optimize"]))
         directed = settings["edges_directed"]
+        numeric = settings.get("task") == "regression"
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
     except StoreError as error:
         broken.append(Broken(query.query_id, None, None, str(error)))
@@ -94,6 +98,7 @@ def read_answers(
         objectives=objectives,
         resolution=resolution,
         candidates=candidates,
+        numeric=numeric,
     )
     return answers, broken
 
@@ -193,7 +198,7 @@ def _wrong_ranks(answers: StoredAnswers) -> Words:
 
 def _of_target(place: _Place) -> Words:
     yield from _wrong_status(place)
-    yield from _out_of_range(place.target.columns)
+    yield from _out_of_range(place.target.columns, place.answers.numeric)
     yield from _wrong_counts(place)
     yield from _wrong_field(place)
     if place.members and not place.thinned:
@@ -215,8 +220,10 @@ def _wrong_status(place: _Place) -> Words:
         yield f"status is 'done', but {', '.join(lacking)} are NULL"
 
 
-def _out_of_range(columns: Mapping[str, Any]) -> Words:
+def _out_of_range(columns: Mapping[str, Any], numeric: bool) -> Words:
     for name, least in LEAST.items():
+        if numeric and name in NUMBERS:
+            continue
         value = columns[name]
         most = 1 + 1e-3 if name in SHARES else math.inf
         if value is not None and not least <= value <= most:

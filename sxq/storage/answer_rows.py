@@ -17,10 +17,12 @@ from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, ru
 from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport
 
-# columns of `targets` that a report fills in; its attributes have the same names
+# columns of `targets` that a report fills in; its attributes have the same names but for `class`
 _REPORTED = (
     "status",
     "prediction",
+    "class",
+    "against",
     "probability",
     "p_empty",
     "self_sufficient",
@@ -75,7 +77,7 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
 
 def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
     """Store the report of one pending target; a target that was stored before is left as it is."""
-    values = {column: plain(getattr(report, column)) for column in _REPORTED}
+    values = _reported(report)
     if not run(cursor, _SAVE_TARGET, {"query_id": query_id, "ordinal": report.ordinal, **values}):
         return _require_target(
             cursor, query_id, report.ordinal
@@ -93,9 +95,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
     """Store reports without explanations, equal ones in one UPDATE; otherwise like `save_target`."""
     alike: dict[tuple, list[int]] = {}
     for report in reports:
-        alike.setdefault(tuple(plain(getattr(report, column)) for column in _REPORTED), []).append(
-            report.ordinal
-        )
+        alike.setdefault(tuple(_reported(report).values()), []).append(report.ordinal)
     for values, ordinals in alike.items():
         columns = dict(zip(_REPORTED, values))
         stored = run(
@@ -103,6 +103,12 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
         )
         for ordinal in set(ordinals).difference(row[0] for row in stored):
             _require_target(cursor, query_id, ordinal)
+
+
+def _reported(report: TargetReport) -> dict[str, Any]:
+    """The columns of a target that its report fills in."""
+    renamed = {"class": "asked"}  # a keyword of Python
+    return {column: plain(getattr(report, renamed.get(column, column))) for column in _REPORTED}
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:

@@ -150,10 +150,12 @@ CREATE TABLE targets (
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
     status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed; interrupted: still pending when
                                        -- its process was killed
-    prediction       INTEGER,          -- the predicted class c
-    probability      DOUBLE,           -- p(c) on the whole graph
-    p_empty          DOUBLE,           -- p(c) without any candidate edge
-    self_sufficient  BOOLEAN,          -- the model predicts c without any edge, so "factual" is weak evidence
+    prediction       INTEGER,          -- what the model says: the class, of several labels the most probable, of a regression the column
+    class            INTEGER,          -- the class c in question: that of FOR CLASS, or what the model says; NULL in older files: prediction
+    against          INTEGER,          -- the class d of AGAINST
+    probability      DOUBLE,           -- p(c) on the whole graph, AGAINST d its share of both; of a regression the number
+    p_empty          DOUBLE,           -- the same without any candidate edge
+    self_sufficient  BOOLEAN,          -- the model gives the same answer without any edge, so "factual" is weak evidence
     field_size       BIGINT,           -- candidate units in the receptive field
     hops             INTEGER,          -- depth of the receptive field; for a graph, its onion layers
     candidates       BIGINT,           -- distinct candidates verified

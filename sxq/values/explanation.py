@@ -96,10 +96,13 @@ class TargetReport:
     target: Any  # key of the node, or of the graph
     ordinal: int  # place of the target in the query, from 0
     status: str = "pending"  # pending, done, stopped, failed; empty: nothing explanatory was found
-    prediction: int | None = None  # the predicted class c
-    probability: float | None = None  # p(c) on the whole graph
-    p_empty: float | None = None  # p(c) without any candidate edge
-    self_sufficient: bool | None = None  # the model predicts c without any edge
+    prediction: int | None = None  # what the model says: a class, the most probable label, a column
+    asked: int | None = None  # the class c in question, of FOR CLASS or what the model says
+    against: int | None = None  # the class d of AGAINST
+    # p(c) on the whole graph, AGAINST d as a share of both; of a regression the number
+    probability: float | None = None
+    p_empty: float | None = None  # the same without any candidate edge
+    self_sufficient: bool | None = None  # the model gives the same answer without any edge
     field_size: int | None = None  # candidate units in the receptive field
     hops: int | None = None  # depth of the field; of a graph the layers of its onion decomposition
     candidates: int = 0  # distinct candidates verified
@@ -118,6 +121,26 @@ class TargetReport:
     kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # all, until they are stored
     # By objective: scores [n <= 1000] of explanatory candidates, an even sample, for pictures.
     examined: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    task: str = "multiclass"  # of the model
+    chosen: bool = False  # whether c was named by FOR CLASS
+    says: bool = True  # whether the model says c on the whole graph, or prefers it to d
+
+    @property
+    def why(self) -> str:
+        """The question in words, such as `why class 2 rather than 5`; empty for the predicted class."""
+        if self.asked is None:
+            return ""
+        if self.task == "regression":
+            column = f" in column {self.asked}" if self.asked else ""
+            return f"why {self.probability:.4g}{column}"
+        noun = "label" if self.task == "multilabel" else "class"
+        if self.against is not None:
+            pair = (self.asked, self.against) if self.says else (self.against, self.asked)
+            return f"why {noun} {pair[0]} rather than {pair[1]}"
+        if self.task != "multilabel" and self.says and not self.chosen:
+            return ""
+        return f"why {'' if self.says else 'not '}{noun} {self.asked}"
 
     @property
     def reached(self) -> bool:

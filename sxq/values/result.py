@@ -26,6 +26,7 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
     "generator": "VARCHAR",
     "dominance": "BIGINT",
 }
+CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement names one
 
 
 class Table:
@@ -157,6 +158,7 @@ class Result(Table):
         text: str = "",
         epsilon: float | None = None,
         kind: str = "node",
+        classes: bool = False,
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
@@ -168,14 +170,16 @@ class Result(Table):
         self.text = text  # the statement
         self.epsilon = epsilon  # the one that the statement asked for
         self.kind = kind  # of the targets: "node" or "graph"
-        super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
+        self._fixed = (FIXED | CLASSES) if classes else FIXED
+        rows = [self._row(e, r) for r in self.targets for e in r.explanations]
+        super().__init__([*self._fixed, *measures.values()], rows)
 
     @property
     def types(self) -> list[str]:
         """SQL types of the columns."""
-        return [*FIXED.values(), *["DOUBLE"] * len(self.measures)]
+        return [*self._fixed.values(), *["DOUBLE"] * len(self.measures)]
 
-    def _row(self, e: Explanation) -> tuple:
+    def _row(self, e: Explanation, report: TargetReport) -> tuple:
         fixed = (
             e.target,
             e.rank,
@@ -186,7 +190,8 @@ class Result(Table):
             e.generator,
             e.dominance,
         )
-        return *fixed, *(e.raw.get(name) for name in self.measures)
+        classes = (report.asked, report.against) if self._fixed is not FIXED else ()
+        return *fixed, *classes, *(e.raw.get(name) for name in self.measures)
 
     @property
     def candidates(self) -> int:
@@ -279,7 +284,7 @@ class Result(Table):
 
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many."""
-        targets = _counted(len(self.targets), self.kind)
+        targets = f"{_counted(len(self.targets), self.kind)}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):
             verified += " before the search was stopped"
@@ -293,6 +298,15 @@ class Result(Table):
             f"of the {_counted(self.explanatory, 'explanatory candidate')}; "
             f"{self.candidates:,} {verified}."
         )
+
+    def _why(self) -> str:
+        """The questions of the targets in words; empty where all are about what the model predicts."""
+        asked = list(dict.fromkeys(report.why for report in self.targets if report.why))
+        if not asked:
+            return ""
+        more = len(asked) - 1
+        others = f" and {more} other question{'s' if more > 1 else ''}" if more else ""
+        return f", {asked[0]}{others}"
 
     def notes(self) -> list[str]:
         """What a reader must know to read the answer right; the first ten notes of many."""

@@ -123,7 +123,7 @@ def test_a_plan_finds_operators_by_their_kind(job):
 
 def refuse(monkeypatch, error, times=10**6):
     """Let the next so many estimates fail in the middle."""
-    log_odds = edge_gradients.log_odds
+    log_odds = edge_gradients.answer_odds
     left = [None] * times
 
     def fail(*given, **named):
@@ -132,7 +132,7 @@ def refuse(monkeypatch, error, times=10**6):
         left.pop()
         raise error
 
-    monkeypatch.setattr(edge_gradients, "log_odds", fail)
+    monkeypatch.setattr(edge_gradients, "answer_odds", fail)
 
 
 def test_an_estimate_that_is_not_available_is_counted_by_reason(job, monkeypatch):

@@ -36,6 +36,7 @@ from sxq.models.refine import Instances
 from sxq.pictures import colours, words
 from sxq.pictures.page import content
 from sxq.pictures.scene import scene
+from sxq.scoring.question import Question
 from tests.driving import SEARCHES, drive
 from tests.graphs import random_graph
 from tests.pooled_models import Pools, Weighted, some_graphs
@@ -237,7 +238,7 @@ def test_the_check_of_a_model_of_graphs_finds_a_pooling_that_is_wrong(monkeypatc
 def test_first_order_slopes_of_a_graph_are_those_of_its_log_odds():
     graphs = some_graphs()
     model, field = register(Pools("gin"), graphs), whole(graphs.member(0))
-    slopes = EdgeGradients(model, graphs.member(0), field, 1)
+    slopes = EdgeGradients(model, graphs.member(0), field, Question(column=1))
     bits = np.random.default_rng(0).random((3, field.num_units)) < 0.7
     instances = Instances([(graphs.member(0), field)])
     batch = instances.batch(np.array([0]), torch.device("cpu"))

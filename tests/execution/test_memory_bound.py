@@ -13,6 +13,7 @@ from sxq.graph.whole import whole
 from sxq.inference import CandidateBatch
 from sxq.inference.choose import open_backend
 from sxq.inference.disjoint import Disjoint
+from sxq.scoring.question import Question
 from tests import graphs
 from tests.pooled_models import Pools, some_graphs
 
@@ -113,7 +114,10 @@ def test_a_round_can_be_stopped_between_its_batches():
         field = extract(graph, 0, 2, 1)
         bits = np.random.default_rng(0).random((10, field.num_units)) < 0.5
         loaded = backend.load(graph, field)
-        requests = [Request(loaded, bits, 0), Request(loaded, bits, 0)]
+        requests = [
+            Request(loaded, bits, Question(column=0)),
+            Request(loaded, bits, Question(column=0)),
+        ]
         verifier = Verifier(model, backend, 4 * backend.cost(loaded))
         whole_round = verifier.verify(requests)
         calls = []

@@ -8,6 +8,7 @@ from sxq.execution.verifier import Request, Verifier, read
 from sxq.graph import extract
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.registration import register
+from sxq.scoring.question import Question
 from tests.graphs import make, random_graph
 
 
@@ -40,7 +41,9 @@ def requests(graph, model, backend, counts=(30, 1, 17)):
     for target, count in zip((0, 5, 9), counts):
         field = extract(graph, target, model.hops, model.halo)
         yield Request(
-            backend.load(graph, field), rng.random((count, field.num_units)) < 0.5, target % 3
+            backend.load(graph, field),
+            rng.random((count, field.num_units)) < 0.5,
+            Question(column=target % 3),
         )
 
 
@@ -101,7 +104,7 @@ def test_another_error_of_the_model_is_not_taken_for_a_lack_of_memory(setting):
 
 def test_ties_are_margins_of_the_two_largest():
     p = np.array([[0.5, 0.5, 0.0], [0.4, 0.35, 0.25], [0.2, 0.4, 0.4 - 1e-7]])
-    probability, predicted, tie = read(p, 1)
+    probability, predicted, tie = read(p, Question(column=1))
     assert probability.tolist() == [0.5, 0.35, 0.4]
     assert predicted.tolist() == [False, False, True] and tie.tolist() == [True, False, True]
 

@@ -14,6 +14,7 @@ from sxq.inference import CandidateBatch
 from sxq.inference.delta.bases import bases_of
 from sxq.inference.delta.match import match
 from sxq.inference.layered.backend import Layered
+from sxq.scoring.question import Question
 from tests.graphs import random_graph
 from tests.layered_models import CASES, Attributed, Weighted, prepared, some_bits
 
@@ -58,7 +59,9 @@ def test_verification_stays_within_its_memory(share):
     model = prepared(pyg.GCN(5, 16, 3, 3), graph)
     backend = Layered(model)
     layout = backend.load(graph, extract(graph, 0, 3, 1))
-    request = Request(layout, np.random.default_rng(0).random((400, layout.units)) < share, 0)
+    request = Request(
+        layout, np.random.default_rng(0).random((400, layout.units)) < share, Question(column=0)
+    )
     assert (match(layout, bases_of(layout), request.bits[:50], True) is not None) == (share < 0.5)
     for memory in (5 * 10**6, 20 * 10**6):
         verifier = Verifier(model, backend, memory)

@@ -11,8 +11,11 @@ from torch_geometric import nn as pyg
 from sxq.graph import Graph, extract
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.layered.backend import Layered
+from sxq.scoring.question import Question
 from tests.graphs import random_graph
 from tests.layered_models import CASES, MODELS, Attributed, Stack, Weighted, prepared, some_bits
+
+C1 = Question(column=1)
 
 BY_COPIES = {
     "Stack sage max",
@@ -39,8 +42,8 @@ def assert_same_gradients(module, graph, by_layers):
     for directed in (False, True) if graph.undirected else (True,):
         field = extract(graph, 0, backend.steps.hops, 1, directed)
         bits = some_bits(field, 5)
-        layered = EdgeGradients(model, graph, field, 1, backend)
-        copies = EdgeGradients(dataclasses.replace(model), graph, field, 1)
+        layered = EdgeGradients(model, graph, field, C1, backend)
+        copies = EdgeGradients(dataclasses.replace(model), graph, field, C1)
         for context in (True, False):
             expected = copies(bits, context)
             assert np.abs(expected).max() > 0
@@ -74,7 +77,7 @@ def test_gradients_of_many_sets_are_worked_out_in_parts(monkeypatch):
     graph = without_loops(random_graph(np.random.default_rng(4)))
     model = prepared(Stack(pyg.GCNConv), graph)
     field = extract(graph, 0, 2, 1)
-    gradients, bits = EdgeGradients(model, graph, field, 1, Layered(model)), some_bits(field, 9)
+    gradients, bits = EdgeGradients(model, graph, field, C1, Layered(model)), some_bits(field, 9)
     whole = gradients(bits, True)
     monkeypatch.setattr("sxq.inference.edge_gradients.COPIES", 2 * gradients.cost)
     assert np.allclose(gradients(bits, True), whole, atol=1e-6)
@@ -97,9 +100,9 @@ def test_a_model_that_fails_under_a_mask_gets_zeros_and_a_reason():
     graph = without_loops(random_graph(np.random.default_rng(4)))
     field = extract(graph, 0, 1, 1)
     bits = some_bits(field, 3)
-    gradients = EdgeGradients(prepared(Failing(TypeError), graph), graph, field, 1)
+    gradients = EdgeGradients(prepared(Failing(TypeError), graph), graph, field, C1)
     assert not gradients(bits, True).any()
     assert gradients.unavailable == "TypeError: no gradients here"
-    gradients = EdgeGradients(prepared(Failing(MemoryError), graph), graph, field, 1)
+    gradients = EdgeGradients(prepared(Failing(MemoryError), graph), graph, field, C1)
     with pytest.raises(MemoryError):  # no fault of the mask
         gradients(bits, True)

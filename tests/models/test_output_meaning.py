@@ -83,8 +83,8 @@ def test_the_meaning_is_inferred_and_shown(ending, y, meant):
         (BINARY, None, "logits.*regression"),
         (BINARY, torch.arange(NODES) % 3, "classes 0 to 2"),
         (BELOW, CLASSES, "logits.*log_probs"),
-        ((3, lambda z: z), torch.rand(NODES), "regression.*logits"),
-        ((5, lambda z: 9 * z), torch.randint(0, 2, (NODES, 5)), "multilabel.*logits"),
+        ((3, lambda z: z), torch.rand(NODES), "regression.*multilabel.*multiclass"),
+        ((5, lambda z: 9 * z), torch.randint(0, 2, (NODES, 5)), "multilabel.*multiclass"),
     ],
 )
 def test_a_doubt_names_both_readings(ending, y, readings):

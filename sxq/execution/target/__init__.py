@@ -119,7 +119,7 @@ class Target:
         return Request(
             self.loaded.on_field.on_device,
             asked.candidates.bits[asked.new],
-            self.loaded.predicted,
+            self.loaded.question,
             tie=max(TIE, self.loaded.rounding / 2),
         )
 

@@ -25,6 +25,7 @@ from sxq.inference.locality import WIDEST
 from sxq.models.borrow import Model, blaming
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
+from sxq.scoring.question import Question, ask
 
 SAMPLED = 1  # of the seed of the units that are searched, where the field is too large for all
 
@@ -97,10 +98,15 @@ class Loaded:
     kind: str  # "node" or "graph"
     on_field: FieldModel
     probabilities: np.ndarray  # [C] on the whole graph
-    predicted: int  # the class c
-    p_full: float  # p(c) on the whole graph
-    p_empty: float  # p(c) without any candidate unit
-    self_sufficient: bool  # whether the model predicts c without any candidate unit, too
+    predicted: int  # what the model says: the class; of regression the column that is explained
+    question: Question
+    probability: (
+        float  # p(c) on the whole graph, of the class in question; of regression the number
+    )
+    empty: float  # the same without any candidate unit
+    p_full: float  # p on the whole graph, as measures take it
+    p_empty: float  # p without any candidate unit
+    self_sufficient: bool  # whether the model gives the same answer without any candidate unit, too
     rounding: float  # largest change of a log-odds by rounding to float32
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
 
@@ -115,7 +121,7 @@ class Loaded:
         return self.on_field.field
 
     def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
-        """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
+        """Candidates [n, U] as measures see them, with p [n] on G_s and on G \\ G_s."""
         return MeasureBatch(
             field=self.field,
             bits=bits,
@@ -123,9 +129,10 @@ class Loaded:
             p_empty=self.p_empty,
             p_kept=p_kept,
             p_removed=p_removed,
-            predicted=self.predicted,
+            predicted=self.question.column,
             infer=self.on_field.infer,
             seed=self.seed,
+            question=self.question,
         )
 
     def unloaded(self) -> "Loaded":
@@ -141,25 +148,54 @@ def load(job: Job, ordinal: int) -> Loaded:
     scan = job.plan.find(FieldScan)
     position = scan.positions[ordinal]
     on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
-    full, empty = job.model.probabilities(ends).cpu().numpy()
+    values = job.model.probabilities(ends).cpu().numpy()
     # The full graph decides the class: rounding on the field may reverse a tie.
-    predicted = int(job.model.probabilities(job.model.full[[position]]).argmax())
+    registered = job.model.probabilities(job.model.full[[position]]).cpu().numpy()[0]
+    question = _question(job, registered, values)
     seed = (job.plan.find(Generate).seed, position)
-    on_field = _searchable(job, on_field, predicted, seed)
+    on_field = _searchable(job, on_field, question, seed)
+    probability, empty = _as_stored(job.model, question, values)
+    p_full, p_empty = question.p(values).tolist()
     return Loaded(
         ordinal=ordinal,
         position=position,
         key=scan.targets[ordinal],
         kind=scan.kind,
         on_field=on_field,
-        probabilities=full,
-        predicted=predicted,
-        p_full=float(full[predicted]),
-        p_empty=float(empty[predicted]),
-        self_sufficient=int(empty.argmax()) == predicted,
+        probabilities=values[0],
+        predicted=question.column if question.numeric else int(registered.argmax()),
+        question=question,
+        probability=probability,
+        empty=empty,
+        p_full=p_full,
+        p_empty=p_empty,
+        self_sufficient=bool(question.kept(values[1:])[0]),
         rounding=float(rounding(job.model, ends).max()),
         seed=seed,
     )
+
+
+def _question(job: Job, registered: np.ndarray, values: np.ndarray) -> Question:
+    """What the statement asks of a target, given what the model says [C] of it on the whole graph.
+
+    `values` [2, C] are those on the field, and without any candidate unit.
+    """
+    asked = job.plan.find(Verify).asked
+    question = ask(
+        registered,
+        job.model.task,
+        column=asked.column,
+        against=asked.against,
+        tolerance=asked.tolerance,
+    )
+    full, empty = values[:, question.column]
+    return replace(question, falls=not question.numeric or bool(empty <= full))
+
+
+def _as_stored(model: Model, question: Question, values: np.ndarray) -> list[float]:
+    """The probability of the class in question [2]; of a regression the number itself."""
+    scale = model.spread[question.column] if question.numeric else 1.0
+    return (question.of_class(values) * scale).tolist()
 
 
 def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
@@ -197,7 +233,7 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
 
 
 def _searchable(
-    job: Job, on_field: FieldModel, predicted: int, seed: tuple[int, int]
+    job: Job, on_field: FieldModel, question: Question, seed: tuple[int, int]
 ) -> FieldModel:
     """The same field, or one with fewer units to search, if all would not fit the memory."""
     field = on_field.field
@@ -206,7 +242,7 @@ def _searchable(
         return on_field
     worth = np.zeros(field.num_units)
     if job.backend.cost(on_field.on_device) <= on_field.batch_memory:
-        gradients = EdgeGradients(job.model, on_field.graph, field, predicted, job.backend)
+        gradients = EdgeGradients(job.model, on_field.graph, field, question, job.backend)
         worth = gradients(np.ones((1, field.num_units), bool), True)[0]
     rng = np.random.default_rng([*seed, SAMPLED])
     units = memory_bound.strongest(field, worth, most, rng)

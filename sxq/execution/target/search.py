@@ -3,7 +3,7 @@
 It measures, records and ranks candidates. It does not call generators or the verifier.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,6 +116,7 @@ class SearchState:
     def scored(self, asked: Round, rows: np.ndarray) -> Scored:
         """The outcome for rows [n] bool of a round; pruned ones get upper bounds as scores."""
         scored = self.table.scored(asked.numbers[rows], self.objectives)
+        scored = replace(scored, p=self.loaded.question.as_share(scored.p))
         if len(pruned := np.flatnonzero(scored.ids == PRUNED)):
             scored.p[pruned] = np.nan
             scored.scores[pruned] = self._ceilings(asked.candidates.bits[rows][pruned])
@@ -131,13 +132,22 @@ class SearchState:
         return evaluate(self.measures, batch, self.rank.resolution)
 
     def predict(self, sizes: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Scores [n, M] of the objectives, given sizes [n] and probabilities p [n, 2].
+        """Scores [n, M] of the objectives, given sizes [n] and probabilities p [n, 2] as in `scored`.
 
         They may lie below the resolution, so that a search still sees progress there. They are NaN
         for measures that depend on more.
         """
         loaded = self.loaded
-        prospect = Prospect(loaded.field, sizes, loaded.p_full, loaded.p_empty, *p.T)
+        p_kept, p_removed = loaded.question.from_share(p).T
+        prospect = Prospect(
+            field=loaded.field,
+            sizes=sizes,
+            p_full=loaded.p_full,
+            p_empty=loaded.p_empty,
+            p_kept=p_kept,
+            p_removed=p_removed,
+            numeric=loaded.question.numeric,
+        )
         return forecast(self.measures[: self.objectives], prospect)
 
     def _hopeless(self, bits: np.ndarray, packed: np.ndarray) -> np.ndarray:

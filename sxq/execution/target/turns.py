@@ -66,7 +66,7 @@ class Estimates:
     def _open(self) -> EdgeGradients:
         on_field = self._loaded.on_field
         return EdgeGradients(
-            on_field.model, on_field.graph, on_field.field, self._loaded.predicted, on_field.backend
+            on_field.model, on_field.graph, on_field.field, self._loaded.question, on_field.backend
         )
 
 
@@ -89,8 +89,9 @@ class GeneratorTurns:
             model=job.model,
             graph=loaded.graph,
             probabilities=loaded.probabilities,
-            predicted=loaded.predicted,
+            predicted=loaded.question.favoured,
             learned=job.learned,
+            question=loaded.question,
         )
         self.estimates = Estimates(loaded)
         self._state = state
@@ -178,6 +179,8 @@ class GeneratorTurns:
             np.array([self._loaded.p_empty]),
             np.array([self._loaded.p_full]),
         )
+        ends = np.array([self._loaded.p_full, self._loaded.p_empty])
+        p_full, p_empty = self._loaded.question.as_share(ends).tolist()
         estimates = self.estimates
         gradient = cache(lambda: estimates(np.ones((1, units), bool), True)[0])
         for number, (name, options) in enumerate(self._generators):
@@ -190,8 +193,8 @@ class GeneratorTurns:
                 rng=np.random.default_rng([*self._loaded.seed, zlib.crc32(name.encode())]),
                 edge_gradient=gradient,
                 edge_gradients=estimates,
-                p_full=self._loaded.p_full,
-                p_empty=self._loaded.p_empty,
+                p_full=p_full,
+                p_empty=p_empty,
                 predict=self._state.predict,
                 measures=self._state.names[: self._state.objectives],
                 subject=self._subject,

@@ -21,7 +21,7 @@ from torch import Tensor
 from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
-from sxq.models.edge_mask import log_probabilities
+from sxq.models.edge_mask import log_probabilities, place_of_answer
 from sxq.models.refine import Instances
 
 MARGIN = 0.5  # of the hinges, on probabilities
@@ -47,6 +47,7 @@ def learn(
     """The mask of every unit, [U] in (0, 1)."""
     subject = context.subject
     device = subject.model.device
+    answer = place_of_answer(subject.question, subject.predicted)
     batch = Instances([(subject.graph, field)]).batch(np.array([0]), device)
     start = context.rng.normal(0, 0.1, field.num_units)
     logit = torch.tensor(start, dtype=torch.float, device=device, requires_grad=True)
@@ -55,11 +56,11 @@ def learn(
         optimizer.zero_grad()
         mask = logit.sigmoid()
         kept, left = (
-            log_probabilities(subject.model, batch, batch.spread(part)).exp()[0]
+            log_probabilities(subject.model, batch, batch.spread(part), subject.question).exp()[0]
             for part in (mask, 1 - mask)
         )
-        factual = (MARGIN - lead(kept, subject.predicted)).relu()
-        counterfactual = (MARGIN + lead(left, subject.predicted)).relu()
+        factual = (MARGIN - lead(kept, answer)).relu()
+        counterfactual = (MARGIN + lead(left, answer)).relu()
         loss = mask.mean() + lam * (alpha * factual + (1 - alpha) * counterfactual)
         loss.backward()
         optimizer.step()

@@ -5,7 +5,8 @@ for all of them. The explainer works on a copy of the model, because an interrup
 masks behind. It works on the receptive field without self-loops, because PyG puts masks on the
 wrong edges if every node has one. It explains a single target, whose number is an int. Every target
 gets a new algorithm object, and its own seed for PyG's global random numbers. The model is wrapped
-so that its output is always the log-probabilities of two classes or more.
+so that its output is always the log-probabilities of two classes or more: of the model's own, or of the
+answers to the question of the target.
 
     gnnexplainer  Ying et al. 2019        epochs masked passes, forward and backward
     graphmask     Schlichtkrull et al. 2021   epochs passes per layer
@@ -21,6 +22,8 @@ Cost: the explainer's own passes and two candidates for each size of subgraph.
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +43,8 @@ from sxq.generators.protocol import Context, Search, Subject
 from sxq.graph import EdgeKind, Field
 from sxq.models.architectures import seeded
 from sxq.models.borrow import Model, edge_tensors, node_tensor, told, unwrapped
-from sxq.models.edge_mask import as_log_probabilities
+from sxq.models.edge_mask import log_answers
+from sxq.scoring.question import Question
 
 
 def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
@@ -114,7 +118,7 @@ def unit_mask(
         for name, value in (("edge_weight", weight), ("edge_attr", attr))
         if name in model.arguments
     }
-    shown = Shown(model, tuple(given))
+    shown = Shown(model, tuple(given), subject.question)
     try:
         with seeded(seed, model.device), torch.enable_grad():
             algorithm = make(shown)
@@ -163,17 +167,17 @@ def _edge_values(found, edge_index: Tensor) -> np.ndarray:
 class Shown(nn.Module):
     """A copy of a borrowed model as PyG's explainers call it: forward(x, edge_index, ...) to log-probabilities."""
 
-    def __init__(self, model: Model, names: tuple[str, ...] = ()):
+    def __init__(self, model: Model, names: tuple[str, ...] = (), question: Question | None = None):
         super().__init__()
         self.names = names  # of further arguments, for explainers that pass them by position
         self.module = copy.deepcopy(model.module)
-        self.output = model.output
+        self.answers = partial(log_answers, replace(model, module=nn.Identity()), question=question)
         self.pools = model.pools
 
     def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
         given |= dict(zip(self.names, placed))
         batch = {"batch": x.new_zeros(len(x), dtype=torch.long)} if self.pools else {}
-        return as_log_probabilities(self.module(x, edge_index, **given, **batch), self.output)
+        return self.answers(self.module(x, edge_index, **given, **batch))
 
 
 def _layers(model: nn.Module) -> int:

@@ -38,6 +38,11 @@ def pretrain(
 
     Raises UnknownName, InvalidValue (options), DataError (nothing to learn from), ModelError.
     """
+    if model.separate:
+        raise InvalidValue(
+            f"attributors learn classes of which one applies; the model's task is {model.task}: BY search "
+            f"and the other generators need nothing pre-trained"
+        )
     values = _values(options, graph)
     positions = _targets(graph, values)
     instances = instances_of(model, graph, positions)

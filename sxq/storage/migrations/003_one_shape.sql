@@ -104,6 +104,8 @@ CREATE TABLE targets (
     ordinal INTEGER NOT NULL,
     status VARCHAR NOT NULL,
     prediction INTEGER,
+    class INTEGER,
+    against INTEGER,
     probability DOUBLE,
     p_empty DOUBLE,
     self_sufficient BOOLEAN,
