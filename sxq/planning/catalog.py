@@ -4,9 +4,11 @@ It is one frozen value, made for each statement by the session. Among its entrie
 generators (`sxq/generators/catalog.py`); both catalogs only list names and run nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
 
 from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
@@ -23,6 +25,9 @@ class ModelInfo:
     backend: str  # the inference backend chosen
     reason: str  # why
     depth: str = ""  # a remark on how the hops were found
+    # The class [n] that it predicts for every node, or graph, of its graph.
+    predictions: Callable[[], np.ndarray] = field(default=lambda: np.zeros(0, np.int64), repr=False)
+    num_classes: int = 2
 
 
 class GeneratorInfo(Protocol):

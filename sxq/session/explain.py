@@ -23,9 +23,11 @@ from sxq.planning import Plan
 from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
 from sxq.session import engine
 from sxq.session.context import Session
+from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
 from sxq.storage import NewTable
 from sxq.values.explanation import TargetReport
+from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
 
 
@@ -121,6 +123,7 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
 def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
     """Finish the query in the store and make its result; raises an error that cut the run short."""
     query = running.query
+    patterns, cut_short = _patterns(session, running, saved)
     found = Result(
         saved.reports,
         _columns(session, query.plan),
@@ -130,10 +133,10 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         profile=running.profile.seconds,
         text=query.statement.text,
         epsilon=query.plan.find(Rank).epsilon,
-        kind=query.statement.kind,
+        kind=query.plan.find(FieldScan).kind,
+        found=patterns,
     )
     session.last = found
-    cut_short = saved.cut_short
     try:
         _finish(session, found, running)
     except KeyboardInterrupt as reason:
@@ -144,6 +147,26 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
     if cut_short:
         raise cut_short
     return found
+
+
+def _patterns(
+    session: Session, running: RunningQuery, saved: SavedReports
+) -> tuple[ClassFindings | None, BaseException | None]:
+    """The patterns of EXPLAIN CLASS, and what cut the statement short; a stop keeps what was found."""
+    query = running.query
+    cut_short = saved.cut_short
+    if query.plan.patterns is None:
+        return None, cut_short
+    clock = time.perf_counter()
+    stopped = stops(session.should_stop, query.plan, query.started)
+    search = PatternSearch(query.plan, saved.reports, query.named.predictions, stopped)
+    try:
+        for line in search.run():
+            session.say(line)
+    except (KeyboardInterrupt, Exception) as reason:
+        cut_short = cut_short or reason
+    running.profile.charge("Patterns", clock)
+    return search.found, cut_short
 
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
@@ -171,6 +194,8 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
         "Answer": f"{len(found)} explanations, coverage {found.coverage or 0:.1%}",
         "Store": f"{len(found.targets)} targets",
     }
+    if found.found is not None:
+        counts["Patterns"] = f"{len(found.patterns)} patterns"
     notes = {
         name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
         for name in {**seconds, **counts}
@@ -287,10 +312,12 @@ def _end_query(session: Session, found: Result, complete: bool, into: NewTable |
     """Mark the query as ended together with its table; where that cannot be made, without it."""
     assert found.query_id is not None
     try:
-        session.store.finish_query(found.query_id, found.seconds, complete, into)
+        session.store.finish_query(found.query_id, found.seconds, complete, into, found.patterns)
     except Error:
         if into is not None:
-            session.store.finish_query(found.query_id, found.seconds, complete)
+            session.store.finish_query(
+                found.query_id, found.seconds, complete, patterns=found.patterns
+            )
         raise
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 from sxq.errors import shown
 from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
+from sxq.values.pattern import ClassFindings, ClassPattern
 from sxq.values.table import printable, text_table
 from sxq.values.views import view
 
@@ -157,6 +159,7 @@ class Result(Table):
         text: str = "",
         epsilon: float | None = None,
         kind: str = "node",
+        found: ClassFindings | None = None,
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
@@ -168,7 +171,13 @@ class Result(Table):
         self.text = text  # the statement
         self.epsilon = epsilon  # the one that the statement asked for
         self.kind = kind  # of the targets: "node" or "graph"
+        self.found = found  # of EXPLAIN CLASS: the patterns of the class; else None
         super().__init__([*FIXED, *measures.values()], [self._row(e) for e in self.explanations])
+
+    @property
+    def patterns(self) -> tuple[ClassPattern, ...]:
+        """Of EXPLAIN CLASS: the skyline of patterns, by support; else nothing."""
+        return self.found.patterns if self.found else ()
 
     @property
     def types(self) -> list[str]:
@@ -275,10 +284,22 @@ class Result(Table):
 
     def __repr__(self) -> str:
         below = map(printable, [self.summary(), *self.notes()])
-        return "\n".join([text_table(self.columns, self._rows), *below])
+        return "\n".join([*self._tables(), *below])
+
+    def _tables(self) -> list[str]:
+        """The members; of a class its patterns, which are its answer, in their place."""
+        if self.patterns:
+            return [text_table(PATTERN_COLUMNS, [pattern.row for pattern in self.patterns])]
+        return [text_table(self.columns, self._rows)]
 
     def summary(self) -> str:
-        """One line: what share of the explanatory candidates the answer covers, out of how many."""
+        """One line: what share of the explanatory candidates the answer covers, out of how many.
+
+        Of a class, the pattern that recurs most comes first.
+        """
+        return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
+
+    def _covers(self) -> str:
         targets = _counted(len(self.targets), self.kind)
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):
@@ -303,6 +324,7 @@ class Result(Table):
         ]
         if alone := sum(bool(report.self_sufficient) for report in self.targets):
             noted.insert(0, self._self_sufficient(alone))
+        noted = [*(self.found.notes if self.found else ()), *noted]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
     def _self_sufficient(self, alone: int) -> str:
