@@ -156,7 +156,7 @@ class _Statements(Transformer):
         )
 
     def of_class(self, number, pool):
-        return *(pool or ("node", ())), number
+        return *(pool or ("node", None)), number
 
     def one_node(self, key):
         return "node", (key,)

@@ -51,10 +51,11 @@ class Diversify:
 class Explain:
     """EXPLAIN NODE | NODES | GRAPH | GRAPHS | CLASS ... : the skyline of each target.
 
-    For EXPLAIN CLASS, `keys` are those of FROM; without FROM there are none, and `kind` says nothing.
+    For EXPLAIN CLASS, `keys` are those of FROM; without FROM they are None, and `kind` says nothing.
     """
 
-    keys: tuple[Any, ...] | Subquery | Parameter  # of the targets; a Parameter stands for a list
+    # of the targets; a Parameter stands for a list
+    keys: tuple[Any, ...] | Subquery | Parameter | None
     model: str
     measures: tuple[str, ...]  # as written, lower-case
     _: KW_ONLY

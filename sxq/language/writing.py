@@ -67,14 +67,17 @@ def _asked(s: Explain) -> str:
     kind = s.kind.upper()
     if s.of_class is None:
         return _targets(kind, s.keys)
-    if s.keys == ():
+    if s.keys is None:
         return f"CLASS {literal(s.of_class)}"
-    pool = f"{kind}S {_key(s.keys[0])}" if _alone(s.keys) else _targets(kind, s.keys)
-    return f"CLASS {literal(s.of_class)} FROM {pool}"
+    return f"CLASS {literal(s.of_class)} FROM {_pool(kind, s.keys)}"
 
 
-def _alone(keys: Any) -> bool:
-    return isinstance(keys, tuple) and len(keys) == 1
+def _pool(kind: str, keys: Any) -> str:
+    """The targets of FROM, which are never in the singular."""
+    match keys:
+        case (key,):
+            return f"{kind}S {_key(key)}"
+    return _targets(kind, keys)
 
 
 def _targets(kind: str, keys: Any) -> str:

@@ -17,7 +17,7 @@ CLASSES_NAMED = 10  # most classes that an error names
 
 def every_target(statement: Explain) -> bool:
     """Whether the targets are all those of a class, without FROM."""
-    return statement.of_class is not None and statement.keys == ()
+    return statement.of_class is not None and statement.keys is None
 
 
 def refuse_class_clauses(statement: Explain) -> None:
@@ -51,8 +51,14 @@ def class_targets(
     """
     of_class = _class(statement.of_class, model)
     size = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
-    pool = np.arange(size) if every_target(statement) else np.array(list(map(graph.position, keys)), np.int64)
+    pool = (
+        np.arange(size)
+        if every_target(statement)
+        else np.array(list(map(graph.position, keys)), np.int64)
+    )
     pool = np.unique(pool)
+    if not len(pool):
+        raise DataError("no target: the list of FROM is empty")
     predictions = model.predictions()[pool]
     found = pool[predictions == of_class]
     if not len(found):
@@ -68,12 +74,7 @@ def class_targets(
 
 
 def mine_patterns(
-    statement: Explain,
-    catalog: Catalog,
-    answer: Choose,
-    *,
-    graph: Graph | GraphSet,
-    predicted: int,
+    statement: Explain, catalog: Catalog, answer: Choose, *, graph: Graph | GraphSet, predicted: int
 ) -> MinePatterns:
     """The operator that mines the answers; raises UnknownName for a label that nodes do not have."""
     labels = default_label(graph) if statement.labels is None else statement.labels

@@ -179,8 +179,11 @@ class MinePatterns:
 
     def line(self) -> str:
         kind = self.child.child.scan.kind
+        labelled = (
+            "nodes unlabelled" if self.labels == "none" else f"nodes labelled by {self.labels}"
+        )
         return (
-            f"class {self.of_class}; {self.targets(kind)}; nodes labelled by {self.labels}; at most "
+            f"class {self.of_class}; {self.targets(kind)}; {labelled}; at most "
             f"{self.largest} edges; support {self.least_support:g} or more"
         )
 

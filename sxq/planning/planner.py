@@ -49,9 +49,7 @@ def plan(
     predicted = 0
     if statement.of_class is not None:
         most = whole_number("TARGETS", statement.most_targets, settings["sxq_class_targets"], 1)
-        keys, predicted = class_targets(
-            statement, keys, graph, model=model, most=most, seed=seed
-        )
+        keys, predicted = class_targets(statement, keys, graph, model=model, most=most, seed=seed)
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(statement.generators, catalog, measures)
     _check_learned(generators, catalog, model.name)

@@ -150,10 +150,7 @@ SETTINGS = {
         kept=False,
     ),
     "sxq_pattern_size": Setting(
-        6,
-        _whole(1),
-        "a whole number of 1 or more",
-        "most edges of the patterns of EXPLAIN CLASS",
+        6, _whole(1), "a whole number of 1 or more", "most edges of the patterns of EXPLAIN CLASS"
     ),
     "sxq_pattern_support": Setting(
         0.1,

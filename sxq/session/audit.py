@@ -97,7 +97,9 @@ def _audit_query(
     if graph is not None:
         try:
             if patterns:
-                found += check_labels(patterns, answers, lambda: _predictions(session, query, graph))
+                found += check_labels(
+                    patterns, answers, lambda: _predictions(session, query, graph)
+                )
             for result in _measure(session, query, members, graph, answers.directed):
                 if isinstance(result, Broken):
                     found.append(result)

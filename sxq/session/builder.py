@@ -33,7 +33,7 @@ class ExplainQuery:
     """
 
     _run: Callable[[st.Statement], Table]  # `Connection.run`
-    _keys: tuple[Any, ...] | st.Subquery
+    _keys: tuple[Any, ...] | st.Subquery | None
     _model: str = ""
     _measures: tuple[str, ...] = ()
     _clauses: tuple[tuple[str, Any], ...] = ()  # the other fields of `Explain`, as they were given
@@ -183,7 +183,7 @@ def _of_class(
             f"class_={of_class!r} with {name}=; the targets of a class come from {name}s= or query="
         )
     if not pool:
-        return ExplainQuery(run, ())._with(of_class=of_class)
+        return ExplainQuery(run, None)._with(of_class=of_class)
     return start(run, parameters, kind, **pool)._with(of_class=of_class)
 
 

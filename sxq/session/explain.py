@@ -235,6 +235,8 @@ def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
     """The targets of a statement; a sub-query runs on the user's connection."""
     keys = statement.keys
     assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
+    if keys is None:
+        return ()  # of a class: the planner takes all that are predicted as it
     if not isinstance(keys, st.Subquery):
         return keys
     table = session.store.select(keys.sql, language.arguments(keys))

@@ -109,8 +109,8 @@ class PatternSearch:
             of = " of FROM" if operator.pooled else ""
             yield (
                 f"{operator.chosen:,} of the {operator.predicted:,} {self.scan.kind}s{of} predicted "
-                f"as class {operator.of_class} are explained, chosen by seed {self.seed}; "
-                "TARGETS takes more."
+                f"as class {operator.of_class} {'is' if operator.chosen == 1 else 'are'} explained, "
+                f"chosen by seed {self.seed}; TARGETS takes more."
             )
         if self.mined.largest < operator.largest and self.mined.frequent and self._stopped():
             yield (
@@ -131,6 +131,4 @@ def stops(stopping: Callable[[], bool], plan: Plan, started: float) -> Callable[
     late = within is not None and begun - started >= within
     if stopping() or late:
         return lambda: time.perf_counter() - begun >= AFTER_A_STOP
-    return lambda: (
-        stopping() or (within is not None and time.perf_counter() - started >= within)
-    )
+    return lambda: stopping() or (within is not None and time.perf_counter() - started >= within)

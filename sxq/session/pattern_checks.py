@@ -112,12 +112,12 @@ def _wrong_support(
         target = identity(member.target)
         best[target] = max(best.get(target, -np.inf), _fidelity(member))
     total = len({identity(member.target) for member in answers.members})
-    for name, found in (("held_by", len(best)), ("targets", total)):
-        if columns[name] != found:
-            yield f"{name} is {columns[name]}, found {found}"
-    found = len(best) / max(total, 1)
-    if not abs(columns["support"] - found) <= NEAR:
-        yield f"support is {columns['support']:.6g}, found {found:.6g}"
+    for name, count in (("held_by", len(best)), ("targets", total)):
+        if columns[name] != count:
+            yield f"{name} is {columns[name]}, found {count}"
+    share = len(best) / max(total, 1)
+    if not abs(columns["support"] - share) <= NEAR:
+        yield f"support is {columns['support']:.6g}, found {share:.6g}"
     mean = float(np.mean(list(best.values()))) if best else np.nan
     if not abs(columns["fidelity"] - mean) <= NEAR:
         yield f"fidelity is {columns['fidelity']:.6g}, found {mean:.6g}"

@@ -43,7 +43,11 @@ def save(cursor: Cursor, query_id: int, patterns: Sequence[ClassPattern]) -> Non
     append(
         cursor,
         "pattern_nodes",
-        ((query_id, p.number, node, label) for p in patterns for node, label in enumerate(p.labels)),
+        (
+            (query_id, p.number, node, label)
+            for p in patterns
+            for node, label in enumerate(p.labels)
+        ),
     )
     append(
         cursor,

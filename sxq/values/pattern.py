@@ -119,9 +119,7 @@ class ClassFindings:
     def foremost(self) -> ClassPattern | None:
         """The pattern to look at first: the one that holds most edges over all targets."""
         return max(
-            self.patterns,
-            key=lambda p: (p.held_by * p.size, p.fidelity, -p.number),
-            default=None,
+            self.patterns, key=lambda p: (p.held_by * p.size, p.fidelity, -p.number), default=None
         )
 
     def summary(self) -> str:
@@ -152,4 +150,6 @@ def _triangle(pairs: set[frozenset[int]]) -> bool:
     """Whether three pairs close a triangle."""
     ends = [tuple(pair) for pair in pairs]
     nodes = {node for pair in pairs for node in pair}
-    return any({frozenset((u, w)), frozenset((v, w))} <= pairs for u, v in ends for w in nodes - {u, v})
+    return any(
+        {frozenset((u, w)), frozenset((v, w))} <= pairs for u, v in ends for w in nodes - {u, v}
+    )

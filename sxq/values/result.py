@@ -288,9 +288,13 @@ class Result(Table):
 
     def _tables(self) -> list[str]:
         """The members; of a class its patterns, which are its answer, in their place."""
-        if self.patterns:
-            return [text_table(PATTERN_COLUMNS, [pattern.row for pattern in self.patterns])]
-        return [text_table(self.columns, self._rows)]
+        return [
+            str(self.pattern_table()) if self.patterns else text_table(self.columns, self._rows)
+        ]
+
+    def pattern_table(self) -> Table:
+        """Of EXPLAIN CLASS: the patterns as a table, a row for each."""
+        return Table(PATTERN_COLUMNS, [pattern.row for pattern in self.patterns])
 
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many.
