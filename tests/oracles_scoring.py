@@ -9,6 +9,8 @@ from itertools import combinations
 from math import inf, prod
 from typing import NamedTuple
 
+import networkx as nx
+
 
 class Candidate(NamedTuple):
     id: int
