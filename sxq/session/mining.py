@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,9 +10,12 @@ from sxq.graph import node_labels
 from sxq.graph.node_labels import PREDICTION
 from sxq.planning import Plan
 from sxq.planning.nodes import FieldScan, Generate, MinePatterns
-from sxq.scoring.patterns import Member, Mined, Pattern, levels
+from sxq.session import engine
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.pattern import ClassFindings, ClassPattern, PatternMatch, fidelity
+
+if TYPE_CHECKING:
+    from sxq.scoring.patterns import Member, Mined, Pattern
 
 AFTER_A_STOP = 2.0  # seconds for the patterns of a query that was stopped before
 
@@ -33,7 +36,7 @@ class PatternSearch:
         self.seed = plan.find(Generate).seed
         self.reports = [report for report in reports if report.explanations]
         self.explanations = [e for report in self.reports for e in report.explanations]
-        self.mined = Mined((), 0, True, 0)
+        self.mined: Mined = engine.patterns().Mined((), 0, True, 0)
         self._predictions = predictions
         self._stopped = stopped
 
@@ -49,18 +52,18 @@ class PatternSearch:
         if not members:
             return
         operator = self.operator
-        for mined in levels(
+        for mined in engine.patterns().levels(
             members, self.scan.directed, operator.largest, operator.least_support, self._stopped
         ):
             self.mined = mined
             yield f"patterns of {mined.largest} edges: {mined.frequent} recur so far"
 
-    def _member(self, target: int, e: Explanation, predictions: np.ndarray) -> Member:
+    def _member(self, target: int, e: Explanation, predictions: np.ndarray) -> "Member":
         """An explanation as a place where patterns are looked for."""
         place = {position: i for i, position in enumerate(e.nodes.tolist())}
         ends = ((place[u], place[v]) for u, v in e.edge_index.T.tolist() if u != v)
         pairs = ends if self.scan.directed else ((min(end), max(end)) for end in ends)
-        return Member(
+        return engine.patterns().Member(
             target=target,
             labels=node_labels(e.graph, e.nodes, self.operator.labels, predictions),
             edges=tuple(dict.fromkeys(pairs)),
@@ -79,7 +82,7 @@ class PatternSearch:
             notes=tuple(self._notes()),
         )
 
-    def _pattern(self, number: int, pattern: Pattern) -> ClassPattern:
+    def _pattern(self, number: int, pattern: "Pattern") -> ClassPattern:
         total = len(self.reports)
         return ClassPattern(
             number=number,

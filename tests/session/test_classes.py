@@ -8,7 +8,7 @@ import pytest
 
 import sxq
 from sxq.pictures.page import content
-from sxq.session import mining
+from sxq.scoring import patterns
 from tests import toys
 from tests.oracles_scoring import every_pattern, graph_of, same
 
@@ -197,7 +197,7 @@ def test_a_stop_keeps_the_patterns_of_finished_targets(con):
 
 
 def test_ctrl_c_between_levels_keeps_what_was_found(con, monkeypatch):
-    levels = mining.levels
+    levels = patterns.levels
 
     def cut(*arguments):
         for number, mined in enumerate(levels(*arguments)):
@@ -205,7 +205,7 @@ def test_ctrl_c_between_levels_keeps_what_was_found(con, monkeypatch):
                 raise KeyboardInterrupt
             yield mined
 
-    monkeypatch.setattr(mining, "levels", cut)
+    monkeypatch.setattr(patterns, "levels", cut)
     with pytest.raises(KeyboardInterrupt):
         con.execute(ALL)
     assert {p.size for p in con.last_result.patterns} <= {1, 2} and con.last_result.patterns
