@@ -38,6 +38,7 @@ from sxq.errors import (
 from sxq.session.builder import ExplainQuery, Where, plain
 from sxq.session.npz import save_npz
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.pattern import ClassPattern, PatternMatch
 from sxq.values.result import Result, Table
 from sxq.values.views import attach
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClassPattern",
     "Connection",
     "ConnectionBusy",
     "DataError",
@@ -67,6 +69,7 @@ __all__ = [
     "NodeNotFound",
     "NotAllowed",
     "ParseError",
+    "PatternMatch",
     "QueryError",
     "Result",
     "SQLError",

@@ -152,17 +152,20 @@ class Connection:
         graph: Any = None,
         graphs: Iterable[Any] | None = None,
         query: str | None = None,
+        class_: int | None = None,
         parameters: Parameters = None,
         kind: str = "node",
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
-        For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`.
+        For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`. With
+        `class_` it is an EXPLAIN CLASS about all targets that the model predicts as this class, or
+        about those of `nodes`, `graphs` or `query` that it does.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs, "query": query}
-        return start(self.run, parameters, kind, **targets)
+        return start(self.run, parameters, kind, **targets, class_=class_)
 
     @property
     def last_result(self) -> Result | None:

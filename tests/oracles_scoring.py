@@ -9,6 +9,8 @@ from itertools import combinations
 from math import inf, prod
 from typing import NamedTuple
 
+import networkx as nx
+
 
 class Candidate(NamedTuple):
     id: int
@@ -145,3 +147,33 @@ def best_joint_dominance(fronts, candidates, epsilon, k):
                 best, sum(dominance(own, all_, epsilon) for own, all_ in zip(members, candidates))
             )
     return best
+
+
+def graph_of(labels, edges, directed):
+    graph = nx.DiGraph() if directed else nx.Graph()
+    for edge in edges:
+        graph.add_edge(*edge)
+    for node in graph:
+        graph.nodes[node]["label"] = labels[node]
+    return graph
+
+
+def same(one, other):
+    return nx.is_isomorphic(one, other, node_match=lambda a, b: a["label"] == b["label"])
+
+
+def every_pattern(members, directed, largest):
+    """[(graph, {target: best fidelity})] of all connected sets of edges, by pairwise comparison."""
+    found = []
+    for member in members:
+        for size in range(1, largest + 1):
+            for chosen in combinations(member.edges, size):
+                graph = graph_of(member.labels, chosen, directed)
+                if not nx.is_connected(graph.to_undirected()):
+                    continue
+                held = next((held for other, held in found if same(other, graph)), None)
+                if held is None:
+                    held = {}
+                    found.append((graph, held))
+                held[member.target] = max(held.get(member.target, -1), member.fidelity)
+    return found

@@ -180,6 +180,7 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
     "session/engine.py": [  # torch
         *("sxq.datasets", "sxq.execution", "sxq.inference.registration", "sxq.models"),
         *("sxq.models.refine", "sxq.models.refine.pretrain"),
+        "sxq.scoring.patterns",  # networkx
     ],
     "shell/interactive.py": ["sxq.shell.display", "sxq.shell.editor"],  # rich; prompt_toolkit
     "values/frames.py": ["pandas"],

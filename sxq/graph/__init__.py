@@ -18,6 +18,7 @@ The files in reading order:
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
+    node_labels          what nodes are told apart by in patterns
     embedding            the place of subgraphs in the space of their features
     node2vec             vectors of nodes by their neighbourhoods, without features
 """
@@ -27,6 +28,7 @@ from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
+from sxq.graph.node_labels import default_label, known_labels, node_labels
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [
@@ -35,10 +37,13 @@ __all__ = [
     "Graph",
     "GraphSet",
     "WholeGraph",
+    "default_label",
     "embed",
     "embed_by_nodes",
     "extract",
     "induced_edges",
+    "known_labels",
     "node2vec",
+    "node_labels",
     "whole",
 ]

@@ -145,10 +145,20 @@ class _Statements(Transformer):
         (measures,) = (part for part in parts if not isinstance(part, Tree))
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
-        kind, keys = targets
+        kind, keys, of_class = targets if len(targets) == 3 else (*targets, None)
         return ast.Explain(
-            keys, model, measures, graph=graph, **given, kind=kind, text=self._piece.text
+            keys,
+            model,
+            measures,
+            graph=graph,
+            **given,
+            kind=kind,
+            of_class=of_class,
+            text=self._piece.text,
         )
+
+    def of_class(self, number, pool):
+        return *(pool or ("node", None)), number
 
     def one_node(self, key):
         return "node", (key,)

@@ -49,9 +49,13 @@ class Diversify:
 
 @dataclass(frozen=True)
 class Explain:
-    """EXPLAIN NODE | NODES | GRAPH | GRAPHS ... : the skyline of each target."""
+    """EXPLAIN NODE | NODES | GRAPH | GRAPHS | CLASS ... : the skyline of each target.
 
-    keys: tuple[Any, ...] | Subquery | Parameter  # of the targets; a Parameter stands for a list
+    For EXPLAIN CLASS, `keys` are those of FROM; without FROM they are None, and `kind` says nothing.
+    """
+
+    # of the targets; a Parameter stands for a list
+    keys: tuple[Any, ...] | Subquery | Parameter | None
     model: str
     measures: tuple[str, ...]  # as written, lower-case
     _: KW_ONLY
@@ -70,6 +74,9 @@ class Explain:
     seed: Any = None
     into: str | None = None  # table to create
     kind: str = "node"  # of the targets: "node" or "graph"
+    of_class: Any = None  # c of EXPLAIN CLASS c
+    most_targets: Any = None  # TARGETS
+    labels: str | None = None  # LABELS: what nodes of a pattern are told apart by
     text: str = ""  # the statement as the user wrote it
 
 

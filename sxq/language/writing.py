@@ -27,7 +27,7 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
         )
 
-    yield f"EXPLAIN {_targets(s.kind.upper(), s.keys)} USING MODEL {name(s.model)}"
+    yield f"EXPLAIN {_asked(s)} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
     for word, value in (("FOR CLASS", s.for_class), ("AGAINST", s.against)):
@@ -57,8 +57,30 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
     ):
         if value is not None:
             yield f"{word} {literal(value)}{unit}"
+    if s.most_targets is not None:
+        yield f"TARGETS {literal(s.most_targets)}"
+    if s.labels is not None:
+        yield f"LABELS {name(s.labels)}"
     if s.into is not None:
         yield f"INTO {name(s.into)}"
+
+
+def _asked(s: Explain) -> str:
+    """What is explained: the targets, or a class."""
+    kind = s.kind.upper()
+    if s.of_class is None:
+        return _targets(kind, s.keys)
+    if s.keys is None:
+        return f"CLASS {literal(s.of_class)}"
+    return f"CLASS {literal(s.of_class)} FROM {_pool(kind, s.keys)}"
+
+
+def _pool(kind: str, keys: Any) -> str:
+    """The targets of FROM, which are never in the singular."""
+    match keys:
+        case (key,):
+            return f"{kind}S {_key(key)}"
+    return _targets(kind, keys)
 
 
 def _targets(kind: str, keys: Any) -> str:

@@ -5,6 +5,7 @@ text          a subgraph as a tree of text
 networks      subgraphs as networkx graphs; the only file that knows networkx
 colours       the colours of classes, targets and edges
 scene         `Scene`: the members of one target in their context, in one layout
+drawn_pattern the patterns of a class
 plots         pictures by matplotlib; the only file that knows it
 page          one self-contained page of HTML
 inline_html   small HTML for notebooks
@@ -14,14 +15,17 @@ export        an answer as GraphML, JSON or CSV
 from collections.abc import Callable
 from typing import Any
 
+from sxq.pictures.drawn_pattern import pattern_html
 from sxq.pictures.export import export
 from sxq.pictures.inline_html import explanation_html, result_html, table_html
-from sxq.pictures.networks import to_networkx
+from sxq.pictures.networks import pattern_network, to_networkx
 from sxq.pictures.page import to_html
 from sxq.pictures.plots import plot_explanation, plot_result
 from sxq.pictures.text import drawing
 
 VIEWS: dict[str, Callable[..., Any]] = {  # the method of a value -> the function that it calls
+    "ClassPattern.to_networkx": pattern_network,
+    "ClassPattern._repr_html_": pattern_html,
     "Explanation.draw": drawing,
     "Explanation.plot": plot_explanation,
     "Explanation.to_networkx": to_networkx,

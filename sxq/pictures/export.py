@@ -14,6 +14,7 @@ from sxq.graph.keys import written
 from sxq.pictures.networks import write_graphml
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.files import replacing
+from sxq.values.pattern import ClassPattern
 from sxq.values.result import Result
 from sxq.values.table import csv_line, json_text
 
@@ -62,7 +63,29 @@ def content(result: Result) -> dict[str, Any]:
         "text": result.text,
         "plan": result.plan,
         "seconds": result.seconds,
+        **(
+            {"patterns": [_pattern(pattern) for pattern in result.patterns]} if result.found else {}
+        ),
         "targets": [_target(report) for report in result.targets],
+    }
+
+
+def _pattern(pattern: ClassPattern) -> dict[str, Any]:
+    return {
+        "pattern": pattern.number,
+        "class": pattern.of_class,
+        "shape": pattern.shape,
+        "support": pattern.support,
+        "held_by": pattern.held_by,
+        "fidelity": pattern.fidelity,
+        "alike": pattern.alike,
+        "labelled_by": pattern.labelled_by,
+        "labels": pattern.labels,
+        "edges": pattern.edges,
+        "matches": [
+            {"target": _key(m.target), "rank": m.rank, "nodes": [_key(node) for node in m.nodes]}
+            for m in pattern.matches
+        ],
     }
 
 

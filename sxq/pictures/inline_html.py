@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from sxq.pictures import colours
+from sxq.pictures.drawn_pattern import pattern_html
 from sxq.pictures.scene import scene
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result, Table
@@ -38,8 +39,9 @@ def result_html(result: Result) -> str:
     rows = "".join(_member(e, result.measures) for e in result.explanations[:ROWS])
     notes = "".join(f"<br>{escape(note)}" for note in result.notes())
     drawn = "".join(explanation_html(e) for e in result.explanations[:DRAWN])
+    recurring = "".join(pattern_html(pattern) for pattern in result.patterns[:ROWS])
     return (
-        f"<table><thead>{_row('th', heads)}</thead><tbody>{rows}</tbody></table>"
+        f"{recurring and f'<div>{recurring}</div>'}<table><thead>{_row('th', heads)}</thead><tbody>{rows}</tbody></table>"
         f"<p>{escape(result.summary())}{notes}</p><div>{drawn}</div>"
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.graph.keys import written
 from sxq.values.explanation import Explanation
+from sxq.values.pattern import ClassPattern
 from sxq.values.result import Result
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ def to_networkx(explanation: Explanation) -> "networkx.DiGraph":
         is_target = explanation.kind == "node" and key == explanation.target
         drawn.add_node(key, target=is_target, **label)
     drawn.add_edges_from(explanation.edges)
+    return drawn
+
+
+def pattern_network(pattern: ClassPattern) -> "networkx.Graph | networkx.DiGraph":
+    """A pattern by the numbers of its nodes; see `ClassPattern.to_networkx`."""
+    drawn = library().DiGraph() if pattern.directed else library().Graph()
+    drawn.graph.update(
+        pattern=pattern.number,
+        support=pattern.support,
+        fidelity=pattern.fidelity,
+        **{"class": pattern.of_class},
+    )
+    drawn.add_nodes_from((node, {"label": label}) for node, label in enumerate(pattern.labels))
+    drawn.add_edges_from(pattern.edges)
     return drawn
 
 

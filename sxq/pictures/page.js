@@ -319,13 +319,28 @@
       }, { passive: false });
     }
   }
-  function arrow(from, to) {
-    const [x, y, u, v] = [placeX(from), placeY(from), placeX(to), placeY(to)], length = Math.hypot(u - x, v - y) || 1;
+  const arrow = (from, to) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)]);
+  function arrowhead([x, y], [u, v]) {
+    const length = Math.hypot(u - x, v - y) || 1;
     const [a, b] = [(u - x) / length, (v - y) / length], [p, q] = [u - a * 8, v - b * 8];
     return `M${p} ${q}L${p - a * 8 - b * 4} ${q - b * 8 + a * 4}L${p - a * 8 + b * 4} ${q - b * 8 - a * 4}Z`;
   }
   function near(i, on) {
     for (const card of state.cards) card.dots[i].classList.toggle("near", on);
+  }
+
+  // ---- the patterns of a class
+  function drawPattern(pattern) {
+    const { nodes, edges, directed } = pattern, svg = make("svg", { viewBox: "0 0 230 190", role: "img", "aria-label": `pattern ${pattern.number}` });
+    const x = (node) => 115 + node.x * 85, y = (node) => 100 - node.y * 72;
+    const at = (i) => `${x(nodes[i]).toFixed(1)} ${y(nodes[i]).toFixed(1)}`;
+    svg.append(make("path", { class: "own", d: edges.map(([u, v]) => `M${at(u)}L${at(v)}`).join("") }));
+    if (directed) svg.append(make("path", { class: "arrow", d: edges.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
+    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})` },
+      make("circle", { r: 7, fill: node.colour }), make("text", { y: -11 }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
+    const more = pattern.alike > 1 ? ` ${pattern.alike - 1} more ${pattern.alike > 2 ? "patterns have" : "pattern has"} the same values.` : "";
+    return make("article", { class: "member" }, make("h3", {}, make("span", { class: "badge" }, String(pattern.number)), pattern.title), svg,
+      make("p", {}, pattern.sentence + more));
   }
 
   // ---- the page
@@ -362,6 +377,8 @@
     $("summary").textContent = data.summary + (data.left_out ? ` (${data.left_out} targets are not on this page)` : "");
     $("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
     $("plan").textContent = data.plan;
+    $("recurring").hidden = !data.patterns.length;
+    $("patterns").replaceChildren(...data.patterns.map(drawPattern));
     $("sql").replaceChildren(...(data.sql.length ? data.sql.map(copyable) : [make("p", { class: "hint" }, "This answer was not stored.")]));
     data.targets.forEach((target, i) => $("target").append(make("option", { value: i }, `${data.kind} ${target.key}`)));
     $("target").hidden = data.targets.length < 2;

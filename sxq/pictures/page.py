@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.errors import DataError
 from sxq.pictures import colours, words
+from sxq.pictures.drawn_pattern import drawn_pattern
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.files import write_text
@@ -56,6 +57,7 @@ def content(result: Result) -> dict[str, Any]:
         "unknown": colours.UNKNOWN,
         "objectives": result.objectives,
         "kind": result.kind,
+        "patterns": [drawn_pattern(pattern) for pattern in result.patterns],
         "targets": [_target(report, result) for report in shown],
         "sql": _sql(result),
     }
@@ -143,7 +145,13 @@ def _sql(result: Result) -> list[str]:
     number = result.query_id
     names = (c if c.isidentifier() else f'"{c}"' for c in result.measures.values())
     columns = ", ".join(names)
+    of_class = [
+        "SELECT pattern, shape, size, support, fidelity, alike\n"
+        f"FROM patterns WHERE query_id = {number} ORDER BY pattern;",
+        f"SELECT * FROM pattern_saliency WHERE query_id = {number};",
+    ]
     return [
+        *(of_class if result.patterns else []),
         f"SELECT target, rank, size, {columns}\nFROM explanations WHERE query_id = {number} ORDER BY target, rank;",
         "SELECT src, dst, count(*) AS members\nFROM explanations JOIN explanation_edges USING (explanation_id)\n"
         f"WHERE query_id = {number} GROUP BY ALL ORDER BY members DESC;",

@@ -4,9 +4,11 @@ It is one frozen value, made for each statement by the session. Among its entrie
 generators (`sxq/generators/catalog.py`); both catalogs only list names and run nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
 
 from sxq.graph import Graph, GraphSet
 from sxq.scoring.measures import Measure
@@ -25,6 +27,8 @@ class ModelInfo:
     depth: str = ""  # a remark on how the hops were found
     task: str = "multiclass"  # one of scoring.question.TASKS
     classes: int | None = None  # classes, labels or numbers that it gives; None: not known
+    # The class [n] that it predicts for every node, or graph, of its graph.
+    predictions: Callable[[], np.ndarray] = field(default=lambda: np.zeros(0, np.int64), repr=False)
 
 
 class GeneratorInfo(Protocol):

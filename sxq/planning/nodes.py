@@ -144,6 +144,12 @@ class Rank:
     front_limit: int
     resolution: float
 
+    @property
+    def scan(self) -> FieldScan:
+        """The scan that everything begins with."""
+        verify = self.child.child if isinstance(self.child, Filter) else self.child
+        return verify.child.child
+
     def line(self) -> str:
         return (
             f"{', '.join(self.measures)}; epsilon {self.epsilon:g}; front limit {self.front_limit}"
@@ -181,19 +187,54 @@ class Choose:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class MinePatterns:
+    """Look for the patterns that recur in the answers for a class."""
+
+    title: ClassVar[str] = "Patterns"
+
+    child: Choose
+    of_class: int
+    predicted: int  # targets that the model predicts as this class, of which `chosen` are explained
+    chosen: int
+    pooled: bool  # whether FROM named those that the targets are taken from
+    labels: str  # what nodes are told apart by, as `sxq.graph.node_labels` names it
+    largest: int  # most edges of a pattern
+    least_support: float
+
+    def line(self) -> str:
+        kind = self.child.child.scan.kind
+        labelled = (
+            "nodes unlabelled" if self.labels == "none" else f"nodes labelled by {self.labels}"
+        )
+        return (
+            f"class {self.of_class}; {self.targets(kind)}; {labelled}; at most "
+            f"{self.largest} edges; support {self.least_support:g} or more"
+        )
+
+    def targets(self, kind: str) -> str:
+        """The targets in words: how many of those predicted as the class are explained."""
+        of = " of FROM" if self.pooled else ""
+        if self.chosen == self.predicted:
+            s = "" if self.chosen == 1 else "s"
+            return f"{self.chosen:,} {kind}{s}{of} predicted as it"
+        return f"{self.chosen:,} of the {self.predicted:,} {kind}s{of} predicted as it, by seed"
+
+
 @dataclass(frozen=True)
 class Plan:
     """The sink, and with it the whole plan."""
 
     title: ClassVar[str] = "Store"
 
-    child: Choose
+    child: Choose | MinePatterns
     stores: bool  # false on a read-only database
     into: str | None
     keeps: bool = False  # the candidates, too
 
     def line(self) -> str:
         tables = "queries, targets, explanations" + (", candidates" if self.keeps else "")
+        tables += ", patterns" if self.patterns else ""
         sink = tables if self.stores else "nothing: the database is read-only"
         return sink + (f"; table {self.into}" if self.into else "")
 
@@ -213,6 +254,11 @@ class Plan:
     def filter(self) -> Filter | None:
         """The conditions of WHERE; None if the statement has none."""
         return next((node for node in self.operators if isinstance(node, Filter)), None)
+
+    @property
+    def patterns(self) -> MinePatterns | None:
+        """What is mined; None unless the statement is EXPLAIN CLASS."""
+        return self.child if isinstance(self.child, MinePatterns) else None
 
     def __str__(self) -> str:
         return render(self)

@@ -10,6 +10,12 @@ from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
 from sxq.planning.choice import choice, refuse_reported
+from sxq.planning.class_targets import (
+    class_targets,
+    every_target,
+    mine_patterns,
+    refuse_class_clauses,
+)
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import Measure, resolve
 
@@ -35,8 +41,15 @@ def plan(
     model = look_up("model", statement.model, catalog.models)
     graph_name = statement.graph or model.graph
     graph = look_up("graph", graph_name, catalog.graphs)
-    _check_kind(statement.kind, model, graph)
+    if statement.of_class is None:
+        refuse_class_clauses(statement)
+    _check_kind(statement, model, graph)
     settings = catalog.settings
+    seed = whole_number("SEED", statement.seed, DEFAULT_SEED, 0)
+    predicted = 0
+    if statement.of_class is not None:
+        most = whole_number("TARGETS", statement.most_targets, settings["sxq_class_targets"], 1)
+        keys, predicted = class_targets(statement, keys, graph, model=model, most=most, seed=seed)
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(statement.generators, catalog, measures)
     _check_learned(generators, catalog, model.name)
@@ -54,7 +67,7 @@ def plan(
         generators,
         budget=whole_number("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=within,
-        seed=whole_number("SEED", statement.seed, DEFAULT_SEED, 0),
+        seed=seed,
     )
     verify = Verify(
         generate,
@@ -72,22 +85,29 @@ def plan(
         resolution=settings["sxq_resolution"],
     )
     answer = choice(statement, catalog, lattice, len(scan.targets))
+    of_class = statement.of_class is not None
     return Plan(
-        answer,
+        mine_patterns(statement, catalog, answer, graph=graph, predicted=predicted)
+        if of_class
+        else answer,
         catalog.stores,
         statement.into,
         keeps=catalog.stores and settings["sxq_keep_candidates"],
     )
 
 
-def _check_kind(kind: str, model: ModelInfo, graph: Graph | GraphSet) -> None:
+def _check_kind(statement: Explain, model: ModelInfo, graph: Graph | GraphSet) -> None:
     """Check that nodes are explained for a node classifier, and graphs for a graph classifier."""
     has = "graph" if isinstance(graph, GraphSet) else "node"
-    if kind != has:
-        raise InvalidValue(
-            f"EXPLAIN {kind.upper()}, but model {model.name!r} classifies the {has}s of "
-            f"{model.graph!r}: say EXPLAIN {has.upper()}"
-        )
+    kind = statement.kind
+    if kind == has or every_target(statement):
+        return
+    of_class = statement.of_class is not None
+    found = f"FROM {kind.upper()}S" if of_class else f"EXPLAIN {kind.upper()}"
+    right = f"FROM {has.upper()}S" if of_class else f"EXPLAIN {has.upper()}"
+    raise InvalidValue(
+        f"{found}, but model {model.name!r} classifies the {has}s of {model.graph!r}: say {right}"
+    )
 
 
 def _asked(statement: Explain, model: ModelInfo, tolerance: float) -> Asked:

@@ -104,6 +104,12 @@ SETTINGS = {
         "a whole number of 1 or more",
         "distinct candidates verified per target if a query has no BUDGET",
     ),
+    "sxq_class_targets": Setting(
+        50,
+        _whole(1),
+        "a whole number of 1 or more",
+        "most targets of EXPLAIN CLASS without TARGETS",
+    ),
     "sxq_device": Setting(
         "auto",
         _device,
@@ -143,6 +149,15 @@ SETTINGS = {
         "how long a statement waits for that of another thread, and opening waits for another process; "
         "auto is without end, and 1 second",
         kept=False,
+    ),
+    "sxq_pattern_size": Setting(
+        6, _whole(1), "a whole number of 1 or more", "most edges of the patterns of EXPLAIN CLASS"
+    ),
+    "sxq_pattern_support": Setting(
+        0.1,
+        _between(0, 1),
+        "a number from 0 to 1",
+        "least share of the targets that holds a pattern of EXPLAIN CLASS; two targets at least",
     ),
     "sxq_report": Setting(
         "",

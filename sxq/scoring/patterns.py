@@ -8,8 +8,8 @@ subgraphs into buckets; inside a bucket networkx decides exactly.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from networkx.algorithms.isomorphism import DiGraphMatcher, GraphMatcher
 from sxq.scoring.dominance import dominated
 
 ROUNDS = 2  # of colour refinement: enough to tell most patterns of a few edges apart
+LOOKS = 500  # subgraphs between two looks at whether the search was stopped
 OCCURRENCES = 20_000  # most subgraphs of one size that are looked at, in all members together
 
 
@@ -51,6 +52,7 @@ class Pattern:
     edges: tuple[tuple[int, int], ...]
     support: float  # the share of the targets of which some member holds it
     fidelity: float  # the mean over these targets of the largest fidelity of a member that holds it
+    alike: int  # patterns with the same support, fidelity and size, itself among them
     place: Callable[[], dict[int, tuple[int, ...]]]
 
     @property
@@ -69,11 +71,15 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Mined:
-    """The patterns that no other pattern dominates, and whether the search left any out."""
+    """The patterns that no other pattern dominates, and whether the search left any out.
+
+    Of patterns with equal values there is one, that with the fewest nodes: it closes most cycles.
+    """
 
     patterns: tuple[Pattern, ...]  # by support, then size
     frequent: int  # patterns that enough targets hold, dominated ones included
     complete: bool  # whether every subgraph was looked at
+    largest: int  # most edges of the subgraphs looked at
 
 
 def mine(
@@ -85,9 +91,24 @@ def mine(
     two targets hold them, where there are two. Size counts as better if larger because a part of a
     pattern always has at least its support.
     """
+    *_, last = levels(members, directed, largest, least_support)
+    return last
+
+
+def levels(
+    members: Sequence[Member],
+    directed: bool,
+    largest: int = 6,
+    least_support: float = 0.1,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Mined]:
+    """What `mine` finds among the patterns of one edge, then of at most two, and so on.
+
+    It ends early once `stopped()`; what was yielded until then is whole for its sizes.
+    """
     targets = {member.target for member in members}
     enough = max(min(2, len(targets)), int(np.ceil(least_support * len(targets) - 1e-9)))
-    search = _Patterns(members, directed)
+    search = _Patterns(members, directed, stopped)
     level = search.classify(
         (m, 1 << edge) for m, member in enumerate(members) for edge in range(len(member.edges))
     )
@@ -100,19 +121,29 @@ def mine(
             if len({members[m].target for m in masks}) >= enough
         }
         found |= frequent
+        best = _skyline([search.pattern(number, masks) for number, masks in found.items()])
+        yield Mined(tuple(best), len(found), complete, size)
         if size == largest or not frequent:
-            break
+            return
         level, whole = search.extend(frequent)
         complete &= whole
-    best = _skyline([search.pattern(number, masks) for number, masks in found.items()])
-    return Mined(tuple(best), len(found), complete)
+        if stopped():
+            return
 
 
 def _skyline(patterns: list[Pattern]) -> list[Pattern]:
     if not patterns:
         return []
-    values = np.array([[pattern.support, pattern.fidelity, pattern.size] for pattern in patterns])
-    kept = [pattern for pattern, out in zip(patterns, dominated(values, values)) if not out]
+    # Means of the same numbers in another order differ in their last digits.
+    values = np.array([[one.support, round(one.fidelity, 9), one.size] for one in patterns])
+    equal: dict[tuple, list[Pattern]] = defaultdict(list)
+    for pattern, point, out in zip(patterns, values.tolist(), dominated(values, values)):
+        if not out:
+            equal[tuple(point)].append(pattern)
+    kept = [
+        replace(min(alike, key=lambda one: len(one.labels)), alike=len(alike))
+        for alike in equal.values()
+    ]
     return sorted(kept, key=lambda pattern: (-pattern.support, -pattern.size, -pattern.fidelity))
 
 
@@ -123,9 +154,10 @@ Masks = dict[int, set[int]]  # by member
 class _Patterns:
     """Sorts subgraphs of members, given as masks of their edges, by pattern."""
 
-    def __init__(self, members: Sequence[Member], directed: bool):
+    def __init__(self, members: Sequence[Member], directed: bool, stopped: Callable[[], bool]):
         self.members = members
         self.directed = directed
+        self.stopped = stopped
         self.match: Any = DiGraphMatcher if directed else GraphMatcher
         # Labels by number: the hash of a text differs from process to process.
         self._codes: dict[Hashable, int] = {}
@@ -134,9 +166,11 @@ class _Patterns:
         self._buckets: dict[Hashable, list[int]] = defaultdict(list)  # patterns by hash
 
     def classify(self, subgraphs: Iterable[tuple[int, int]]) -> dict[int, Masks]:
-        """Subgraphs (member, mask) by the number of their pattern."""
+        """Subgraphs (member, mask) by the number of their pattern; a part of them once stopped."""
         found: dict[int, Masks] = {}
-        for member, mask in subgraphs:
+        for place, (member, mask) in enumerate(subgraphs):
+            if place % LOOKS == 0 and self.stopped():
+                break
             masks = found.setdefault(self._number(self.members[member], mask), {})
             masks.setdefault(member, set()).add(mask)
         return found
@@ -166,6 +200,7 @@ class _Patterns:
             edges=tuple(graph.edges),
             support=len(best) / len({member.target for member in self.members}),
             fidelity=float(np.mean(list(best.values()))),
+            alike=1,
             place=partial(self._places, graph, masks),
         )
 

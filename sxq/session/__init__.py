@@ -7,11 +7,13 @@ registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
+mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
 structure           the checks of AUDIT that need no model
+pattern_checks      the checks of AUDIT for the patterns of a class
 sql                 statements of DuckDB
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from sxq.errors import Error, ModelChanged, ModelDetached, StoreError
 from sxq.language import statements as st
 from sxq.session import engine
 from sxq.session.context import Session
+from sxq.session.pattern_checks import check_labels, check_patterns
+from sxq.session.registered_models import predicted_classes
 from sxq.session.structure import check_structure, identity, read_answers
 from sxq.storage import Broken, StoredExplanation, StoredQuery
 from sxq.values.result import AuditResult
@@ -81,12 +85,21 @@ def _audit_query(
             found.append(Broken(query.query_id, None, None, f"the graph cannot be read: {error}"))
     kept = session.store.explanatory_candidates(query.query_id)
     answers, lacking = read_answers(query, members, graph, kept)
-    found += [*lacking, *check_structure(answers)]
+    patterns = [
+        pattern
+        for pattern in session.store.stored_patterns(query.query_id)
+        if pattern.query_id == query.query_id
+    ]
+    found += [*lacking, *check_structure(answers), *check_patterns(patterns, answers)]
     if structure_only:
         return _rows(query.query_id, members, found, {})
     measured = {e.explanation_id: Measured(None, NOT_MEASURED) for e in members}
     if graph is not None:
         try:
+            if patterns:
+                found += check_labels(
+                    patterns, answers, lambda: _predictions(session, query, graph)
+                )
             for result in _measure(session, query, members, graph, answers.directed):
                 if isinstance(result, Broken):
                     found.append(result)
@@ -98,6 +111,11 @@ def _audit_query(
         except Error as error:
             found.append(Broken(query.query_id, None, None, f"not measured: {error}"))
     return _rows(query.query_id, members, found, measured)
+
+
+def _predictions(session: Session, query: StoredQuery, graph: Any) -> np.ndarray:
+    """The class that the model predicts for each node, from a forward pass of its own."""
+    return predicted_classes(session.registry.models.stored(query.model_id, query.graph_id, graph))
 
 
 def _measure(

@@ -33,7 +33,7 @@ class ExplainQuery:
     """
 
     _run: Callable[[st.Statement], Table]  # `Connection.run`
-    _keys: tuple[Any, ...] | st.Subquery
+    _keys: tuple[Any, ...] | st.Subquery | None
     _model: str = ""
     _measures: tuple[str, ...] = ()
     _clauses: tuple[tuple[str, Any], ...] = ()  # the other fields of `Explain`, as they were given
@@ -103,6 +103,14 @@ class ExplainQuery:
         """INTO table: also create a table of the answers."""
         return self._with(into=table)
 
+    def targets(self, most: int) -> "ExplainQuery":
+        """TARGETS n: of a class, at most n targets, chosen by the seed (50)."""
+        return self._with(most_targets=plain(most))
+
+    def labels(self, name: str) -> "ExplainQuery":
+        """LABELS name: what nodes of a pattern are told apart by, a node column or "prediction"."""
+        return self._with(labels=name)
+
     def run(self) -> Result:
         """Run it: the same as `Connection.query` of its text."""
         return cast(Result, self._run(self.statement))
@@ -146,7 +154,10 @@ def start(
 
     Raises InvalidValue.
     """
+    of_class = targets.pop("class_", None)
     given = {name: value for name, value in targets.items() if value is not None}
+    if of_class is not None:
+        return _of_class(run, plain(of_class), parameters, kind, **given)
     if len(given) != 1:
         *others, last = (f"{name}=" for name in targets)
         raise InvalidValue(
@@ -167,6 +178,24 @@ def start(
             f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)"
         )
     return _of_kind(kind, ExplainQuery(run, tuple(map(plain, plain(value)))))
+
+
+def _of_class(
+    run: Callable[[st.Statement], Table],
+    of_class: Any,
+    parameters: Sequence[Any] | Mapping[str, Any] | None,
+    kind: str,
+    **pool: Any,
+) -> ExplainQuery:
+    """The start of EXPLAIN CLASS, with the targets of FROM if there is one."""
+    if wrong := {"node", "graph"} & set(pool):
+        name = min(wrong)
+        raise InvalidValue(
+            f"class_={of_class!r} with {name}=; the targets of a class come from {name}s= or query="
+        )
+    if not pool:
+        return ExplainQuery(run, None)._with(of_class=of_class)
+    return start(run, parameters, kind, **pool)._with(of_class=of_class)
 
 
 def _of_kind(kind: str, query: ExplainQuery) -> ExplainQuery:

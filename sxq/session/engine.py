@@ -77,3 +77,10 @@ def pretraining() -> ModuleType:
     with _whole("sxq.models.refine.pretrain"):
         from sxq.models.refine import pretrain
     return pretrain
+
+
+def patterns() -> ModuleType:
+    """The search for patterns, which imports networkx."""
+    import sxq.scoring.patterns
+
+    return sxq.scoring.patterns

@@ -23,9 +23,11 @@ from sxq.planning import Plan
 from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
+from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
 from sxq.storage import NewTable
 from sxq.values.explanation import TargetReport
+from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
 
 
@@ -121,6 +123,7 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
 def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
     """Finish the query in the store and make its result; raises an error that cut the run short."""
     query = running.query
+    patterns, cut_short = _patterns(session, running, saved)
     found = Result(
         saved.reports,
         _columns(session, query.plan),
@@ -130,11 +133,11 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         profile=running.profile.seconds,
         text=query.statement.text,
         epsilon=query.plan.find(Rank).epsilon,
-        kind=query.statement.kind,
+        kind=query.plan.find(FieldScan).kind,
         classes=query.statement.for_class is not None or query.statement.against is not None,
+        found=patterns,
     )
     session.last = found
-    cut_short = saved.cut_short
     try:
         _finish(session, found, running)
     except KeyboardInterrupt as reason:
@@ -145,6 +148,26 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
     if cut_short:
         raise cut_short
     return found
+
+
+def _patterns(
+    session: Session, running: RunningQuery, saved: SavedReports
+) -> tuple[ClassFindings | None, BaseException | None]:
+    """The patterns of EXPLAIN CLASS, and what cut the statement short; a stop keeps what was found."""
+    query = running.query
+    cut_short = saved.cut_short
+    if query.plan.patterns is None:
+        return None, cut_short
+    clock = time.perf_counter()
+    stopped = stops(session.should_stop, query.plan, query.started)
+    search = PatternSearch(query.plan, saved.reports, query.named.predictions, stopped)
+    try:
+        for line in search.run():
+            session.say(line)
+    except (KeyboardInterrupt, Exception) as reason:
+        cut_short = cut_short or reason
+    running.profile.charge("Patterns", clock)
+    return search.found, cut_short
 
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
@@ -172,6 +195,8 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
         "Answer": f"{len(found)} explanations, coverage {found.coverage or 0:.1%}",
         "Store": f"{len(found.targets)} targets",
     }
+    if found.found is not None:
+        counts["Patterns"] = f"{len(found.patterns)} patterns"
     notes = {
         name: ", ".join(filter(None, (counts.get(name), seconds.get(name))))
         for name in {**seconds, **counts}
@@ -211,6 +236,8 @@ def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tu
     """The targets of a statement; a sub-query runs on the user's connection."""
     keys = statement.keys
     assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
+    if keys is None:
+        return ()  # of a class: the planner takes all that are predicted as it
     if not isinstance(keys, st.Subquery):
         return keys
     table = key_tables.targets(session, keys, session.registry.graphs.get(named.graph).keys)
@@ -296,10 +323,12 @@ def _end_query(session: Session, found: Result, complete: bool, into: NewTable |
     """Mark the query as ended together with its table; where that cannot be made, without it."""
     assert found.query_id is not None
     try:
-        session.store.finish_query(found.query_id, found.seconds, complete, into)
+        session.store.finish_query(found.query_id, found.seconds, complete, into, found.patterns)
     except Error:
         if into is not None:
-            session.store.finish_query(found.query_id, found.seconds, complete)
+            session.store.finish_query(
+                found.query_id, found.seconds, complete, patterns=found.patterns
+            )
         raise
 
 

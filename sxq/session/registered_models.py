@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sxq.errors import (
     Error,
     InvalidValue,
@@ -65,7 +67,17 @@ class RegisteredModel:
             depth=found.depth,
             task=found.task,
             classes=found.num_classes,
+            predictions=self.predictions,
         )
+
+    def predictions(self) -> np.ndarray:
+        """The class [n] that the model predicts for every node, or every graph, of its graph."""
+        return predicted_classes(self.model)
+
+
+def predicted_classes(model: Any) -> np.ndarray:
+    """The class [n] of every output of a ready model."""
+    return model.probabilities(model.full).argmax(dim=1).cpu().numpy()
 
 
 class RegisteredModels:

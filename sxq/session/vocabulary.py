@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.errors import Error
+from sxq.graph.node_labels import FEATURE, LABEL, NONE, PREDICTION
 from sxq.planning import SETTINGS
 from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS
 
@@ -35,6 +36,7 @@ class Vocabulary:
     options: tuple[str, ...] = tuple(OPTIONS)  # of CREATE MODEL and TRAIN
     pretraining: tuple[str, ...] = tuple(PRETRAINING_OPTIONS)  # options of PRETRAIN
     architectures: tuple[str, ...] = ARCHITECTURES
+    labels: tuple[str, ...] = (PREDICTION, LABEL, FEATURE, NONE)  # beside the columns of nodes
 
 
 def vocabulary(names, store) -> Vocabulary:

@@ -72,6 +72,7 @@ _NAMES = {  # the last keyword before a name, and what it names
     "SET": "settings",
     "RESET": "settings",
     "BY": "generators",
+    "LABELS": "labels",
 }
 _VALUES = {
     "architecture": "architectures",

@@ -69,9 +69,8 @@ def table(result: Table, width: int = WIDEST) -> RenderableType:
     match result:
         case Result():
             notes = (Text(fill(printable(note), width), "yellow") for note in result.notes())
-            return Group(
-                _fitting(result, width), Text(fill(result.summary(), width), "dim"), *notes
-            )
+            body = _plain(result.pattern_table()) if result.patterns else _fitting(result, width)
+            return Group(body, Text(fill(result.summary(), width), "dim"), *notes)
         case PlanText():
             return _plan(str(result))
     if isinstance(result, AuditResult):

@@ -22,6 +22,7 @@
     model_rows.py       models (`ModelRow`)
     refine_rows.py      pre-trained attributors (`RefineRow`)
     answer_rows.py      writing the answers of a query
+    pattern_rows.py     patterns of a class (`StoredPattern`)
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
     integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
@@ -31,6 +32,7 @@ from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.integrity import Broken
 from sxq.storage.model_rows import ModelRow
+from sxq.storage.pattern_rows import StoredPattern
 from sxq.storage.refine_rows import RefineRow
 from sxq.storage.store import NewTable, Store
 from sxq.storage.stored_answers import QueryRow, StoredExplanation, StoredQuery, StoredTarget
@@ -48,6 +50,7 @@ __all__ = [
     "SqlResult",
     "Store",
     "StoredExplanation",
+    "StoredPattern",
     "StoredQuery",
     "StoredTarget",
 ]

@@ -43,6 +43,24 @@ _OF_QUERIES = (
        FROM candidates JOIN targets USING (query_id, target) GROUP BY query_id, target
        HAVING min(candidate) <> 0 OR count(*) <> any_value(candidates)
               OR max(candidate) + 1::HUGEINT <> count(*) OR count(DISTINCT candidate) <> count(*)""",
+    """SELECT query_id, NULL, NULL, format('{} patterns of a query that is not in queries', count(*)) FROM patterns p
+       WHERE NOT EXISTS (FROM queries q WHERE q.query_id = p.query_id) GROUP BY query_id""",
+    """SELECT query_id, NULL, NULL, format('pattern {} is there {} times', pattern, count(*)) FROM patterns
+       GROUP BY query_id, pattern HAVING count(*) > 1""",
+    *(
+        f"""SELECT query_id, NULL, NULL,
+                   format('{table} has {{}} rows of pattern {{}}, which is not in patterns', count(*), pattern)
+            FROM {table} n
+            WHERE NOT EXISTS (FROM patterns p WHERE p.query_id = n.query_id AND p.pattern = n.pattern)
+            GROUP BY query_id, pattern"""
+        for table in ("pattern_nodes", "pattern_edges", "pattern_matches")
+    ),
+    """SELECT m.query_id, NULL, NULL,
+              format('pattern_matches has {} rows of explanation {}, which is not one of the query', count(*),
+                     m.explanation_id)
+       FROM pattern_matches m WHERE NOT EXISTS (
+           FROM explanations e WHERE e.query_id = m.query_id AND e.explanation_id = m.explanation_id)
+       GROUP BY m.query_id, m.explanation_id""",
     """SELECT query_id, target, NULL,
               format('candidate {} has a parent, generator, size, flags or scores that no candidate has', min(candidate))
        FROM candidates

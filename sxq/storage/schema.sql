@@ -215,3 +215,47 @@ CREATE TABLE candidates (
     explanatory    BOOLEAN,           -- factual or counterfactual, and admitted by WHERE
     scores         MAP(VARCHAR, DOUBLE) -- as in explanations
 );
+
+-- The patterns that recur in the explanations of a class: those of EXPLAIN CLASS that no other pattern beats in
+-- support, fidelity and size.
+CREATE TABLE patterns (
+    query_id    BIGINT NOT NULL,      -- of queries
+    pattern     INTEGER NOT NULL,     -- number within the query, from 1: by support, then size
+    class       INTEGER NOT NULL,     -- c of EXPLAIN CLASS c
+    support     DOUBLE NOT NULL,      -- held_by / targets
+    held_by     BIGINT NOT NULL,      -- targets of which some explanation holds it
+    targets     BIGINT NOT NULL,      -- targets that have explanations
+    fidelity    DOUBLE NOT NULL,      -- mean over the targets that hold it of (fdl+ + 1 - |fdl-|) / 2 of their best
+                                      -- explanation that does
+    size        INTEGER NOT NULL,     -- edges; a pair of an undirected graph counts once
+    num_nodes   INTEGER NOT NULL,     -- nodes
+    alike       BIGINT NOT NULL,      -- patterns with the same support, fidelity and size, this one among them
+    shape       VARCHAR NOT NULL,     -- in words: edge, path, star, tree, triangle, house, ...
+    labelled_by VARCHAR NOT NULL,     -- what tells nodes apart: prediction, label, feature, none or a node column
+    directed    BOOLEAN NOT NULL      -- whether its edges have directions
+);
+
+-- One row per node of a pattern.
+CREATE TABLE pattern_nodes (
+    query_id BIGINT NOT NULL,         -- of queries
+    pattern  INTEGER NOT NULL,        -- of patterns
+    node     INTEGER NOT NULL,        -- number within the pattern, from 0
+    label    VARCHAR NOT NULL         -- as text; empty where a node has none
+);
+
+-- One row per edge of a pattern; a pair of an undirected graph has one row.
+CREATE TABLE pattern_edges (
+    query_id BIGINT NOT NULL,         -- of queries
+    pattern  INTEGER NOT NULL,        -- of patterns
+    src      INTEGER NOT NULL,        -- node of the pattern
+    dst      INTEGER NOT NULL         -- node of the pattern
+);
+
+-- The explanations that hold a pattern, each with one place where it does: one row per node of the pattern.
+CREATE TABLE pattern_matches (
+    query_id       BIGINT NOT NULL,   -- of queries
+    pattern        INTEGER NOT NULL,  -- of patterns
+    explanation_id BIGINT NOT NULL,   -- of explanations
+    pattern_node   INTEGER NOT NULL,  -- node of the pattern
+    node           VARIANT NOT NULL   -- key of the node of the explanation
+);

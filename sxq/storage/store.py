@@ -28,6 +28,7 @@ from sxq.storage import (
     integrity,
     model_rows,
     named_rows,
+    pattern_rows,
     refine_rows,
     stored_answers,
 )
@@ -41,6 +42,7 @@ from sxq.storage.rows import Cursor, append, run
 from sxq.storage.schema import engine_cursor
 from sxq.storage.user_sql import SqlResult, UserSql, plain
 from sxq.values.explanation import TargetReport
+from sxq.values.pattern import ClassPattern
 
 _AS_TEXT = {  # SQL type of keys that are text -> those of a column by number, and what VARIANT keeps of them
     kind: f"CAST(#{{0}} AS {kind})::VARCHAR, CAST(#{{0}} AS {kind})::VARIANT::{kind}::VARCHAR"
@@ -424,11 +426,20 @@ class Store:
             answer_rows.save_unreached(cursor, query_id, reports)
 
     def finish_query(
-        self, query_id: int, seconds: float, complete: bool, into: NewTable | None = None
+        self,
+        query_id: int,
+        seconds: float,
+        complete: bool,
+        into: NewTable | None = None,
+        patterns: Sequence[ClassPattern] = (),
     ) -> None:
-        """Mark a query as ended and create the table of its INTO, both or neither; raises NameTaken."""
+        """Mark a query as ended, store its patterns and create the table of its INTO, all or none.
+
+        Raises NameTaken.
+        """
         with self._lock, self._write("EXPLAIN") as cursor:
             answer_rows.finish(cursor, query_id, seconds, complete)
+            pattern_rows.save(cursor, query_id, patterns)
             if into is not None:
                 self._create_table(cursor, into)
 
@@ -458,6 +469,11 @@ class Store:
         """One query or all, with their targets; raises InvalidValue where there is no such query."""
         with self._transaction() as cursor:
             return stored_answers.asked(cursor, query_id)
+
+    def stored_patterns(self, query_id: int | None = None) -> list[pattern_rows.StoredPattern]:
+        """The patterns of one query, or of all."""
+        with self._transaction() as cursor:
+            return pattern_rows.load(cursor, query_id)
 
     def explanatory_candidates(self, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
         """The target and the scores of every explanatory candidate that was kept of a query."""

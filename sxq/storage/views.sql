@@ -261,3 +261,36 @@ SELECT
     min(jaccard) AS least             -- the similarity of the two that are least alike
 FROM paired
 GROUP BY question, target;
+
+-- The saliency that ReFine gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other edges: two views
+-- of a class, one from its explanations and one from attributors that learned it (PRETRAIN REFINE). Only targets that
+-- both know are counted.
+CREATE VIEW pattern_saliency AS
+WITH
+    held AS (                         -- the edges of every match, in both directions if the pattern has none
+        SELECT m.query_id, m.pattern, e.target, u.node AS src, v.node AS dst
+        FROM pattern_edges m
+        JOIN pattern_matches u ON u.query_id = m.query_id AND u.pattern = m.pattern AND u.pattern_node = m.src
+        JOIN pattern_matches v ON v.query_id = m.query_id AND v.pattern = m.pattern AND v.pattern_node = m.dst
+            AND v.explanation_id = u.explanation_id
+        JOIN explanations e ON e.explanation_id = u.explanation_id),
+    ways AS (
+        SELECT DISTINCT query_id, pattern, target, src, dst FROM held
+        UNION
+        SELECT query_id, pattern, target, dst, src FROM held JOIN patterns USING (query_id, pattern) WHERE NOT directed),
+    known AS (                        -- the saliency of every edge of a target of the class
+        SELECT p.query_id, p.pattern, r.name AS refine, s.target, d.src, d.dst, s.saliency
+        FROM patterns p JOIN queries q ON q.query_id = p.query_id
+        JOIN refines r ON r.model_id = q.model_id AND r.graph_id = q.graph_id AND r.dropped_at IS NULL
+        JOIN saliency s ON s.refine_id = r.refine_id AND s.class = p.class
+        JOIN edges d ON d.graph_id = r.graph_id AND d.edge = s.edge
+        WHERE EXISTS (FROM ways w WHERE w.query_id = p.query_id AND w.pattern = p.pattern AND w.target = s.target))
+SELECT
+    k.query_id,                       -- of queries
+    k.pattern,                        -- of patterns
+    k.refine,                         -- name of the attributors
+    count(DISTINCT k.target) AS targets, -- targets that hold the pattern and that the attributors learned from
+    avg(k.saliency) FILTER (w.src IS NOT NULL) AS inside, -- mean saliency of the edges of the pattern
+    avg(k.saliency) FILTER (w.src IS NULL) AS outside -- mean saliency of the other edges of the same targets
+FROM known k LEFT JOIN ways w USING (query_id, pattern, target, src, dst)
+GROUP BY k.query_id, k.pattern, k.refine;

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 from sxq.errors import shown
 from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
+from sxq.values.pattern import ClassFindings, ClassPattern
 from sxq.values.table import printable, text_table
 from sxq.values.views import view
 
@@ -159,6 +161,7 @@ class Result(Table):
         epsilon: float | None = None,
         kind: str = "node",
         classes: bool = False,
+        found: ClassFindings | None = None,
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
         self.explanations = [e for report in self.targets for e in report.explanations]
@@ -170,9 +173,15 @@ class Result(Table):
         self.text = text  # the statement
         self.epsilon = epsilon  # the one that the statement asked for
         self.kind = kind  # of the targets: "node" or "graph"
+        self.found = found  # of EXPLAIN CLASS: the patterns of the class; else None
         self._fixed = (FIXED | CLASSES) if classes else FIXED
         rows = [self._row(e, r) for r in self.targets for e in r.explanations]
         super().__init__([*self._fixed, *measures.values()], rows)
+
+    @property
+    def patterns(self) -> tuple[ClassPattern, ...]:
+        """Of EXPLAIN CLASS: the skyline of patterns, by support; else nothing."""
+        return self.found.patterns if self.found else ()
 
     @property
     def types(self) -> list[str]:
@@ -280,10 +289,26 @@ class Result(Table):
 
     def __repr__(self) -> str:
         below = map(printable, [self.summary(), *self.notes()])
-        return "\n".join([text_table(self.columns, self._rows), *below])
+        return "\n".join([*self._tables(), *below])
+
+    def _tables(self) -> list[str]:
+        """The members; of a class its patterns, which are its answer, in their place."""
+        return [
+            str(self.pattern_table()) if self.patterns else text_table(self.columns, self._rows)
+        ]
+
+    def pattern_table(self) -> Table:
+        """Of EXPLAIN CLASS: the patterns as a table, a row for each."""
+        return Table(PATTERN_COLUMNS, [pattern.row for pattern in self.patterns])
 
     def summary(self) -> str:
-        """One line: what share of the explanatory candidates the answer covers, out of how many."""
+        """One line: what share of the explanatory candidates the answer covers, out of how many.
+
+        Of a class, the pattern that recurs most comes first.
+        """
+        return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
+
+    def _covers(self) -> str:
         targets = f"{_counted(len(self.targets), self.kind)}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):
@@ -317,6 +342,7 @@ class Result(Table):
         ]
         if alone := sum(bool(report.self_sufficient) for report in self.targets):
             noted.insert(0, self._self_sufficient(alone))
+        noted = [*(self.found.notes if self.found else ()), *noted]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
     def _self_sufficient(self, alone: int) -> str:

@@ -1,8 +1,5 @@
 """Patterns of members against a twin that looks at every connected set of edges."""
 
-from itertools import combinations
-
-import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +7,7 @@ from hypothesis import strategies as some
 
 from sxq.scoring import patterns
 from sxq.scoring.patterns import Member, mine
+from tests.oracles_scoring import every_pattern, graph_of, same
 
 HOUSE = ((0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 4))
 
@@ -37,36 +35,6 @@ def drawn(seed, directed, count=6):
     return members
 
 
-def graph_of(labels, edges, directed):
-    graph = nx.DiGraph() if directed else nx.Graph()
-    for edge in edges:
-        graph.add_edge(*edge)
-    for node in graph:
-        graph.nodes[node]["label"] = labels[node]
-    return graph
-
-
-def same(one, other):
-    return nx.is_isomorphic(one, other, node_match=lambda a, b: a["label"] == b["label"])
-
-
-def every_pattern(members, directed, largest):
-    """[(graph, {target: best fidelity})] of all connected sets of edges, by pairwise comparison."""
-    found = []
-    for member in members:
-        for size in range(1, largest + 1):
-            for chosen in combinations(member.edges, size):
-                graph = graph_of(member.labels, chosen, directed)
-                if not nx.is_connected(graph.to_undirected()):
-                    continue
-                held = next((held for other, held in found if same(other, graph)), None)
-                if held is None:
-                    held = {}
-                    found.append((graph, held))
-                held[member.target] = max(held.get(member.target, -1), member.fidelity)
-    return found
-
-
 @settings(deadline=None)
 @given(some.integers(0, 2**32 - 1), some.booleans())
 def test_the_skyline_of_all_patterns(seed, directed):
@@ -86,7 +54,10 @@ def test_the_skyline_of_all_patterns(seed, directed):
         )
     ]
     mined = mine(members, directed, largest=4)
-    assert mined.complete and mined.frequent == len(enough) and len(mined.patterns) == len(best)
+    assert mined.complete and mined.frequent == len(enough)
+    values = {(support, round(fidelity, 9), size) for support, fidelity, size, _ in best}
+    assert len(mined.patterns) == len(values)
+    assert sum(pattern.alike for pattern in mined.patterns) == len(best)
     for pattern in mined.patterns:
         graph = graph_of(pattern.labels, pattern.edges, directed)
         assert any(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sxq
-from sxq.values import explanation, result
+from sxq.values import explanation, pattern, result
 from sxq.values.views import attached
 
 HEAVY = {"torch", "networkx", "matplotlib", "pandas"}
@@ -23,13 +23,15 @@ def calls_of_view(module):
 
 
 def test_every_method_that_needs_another_room_has_its_function():
-    assert {*calls_of_view(explanation), *calls_of_view(result)} == attached()
+    modules = (explanation, pattern, result)
+    assert {name for module in modules for name in calls_of_view(module)} == attached()
 
 
 def test_every_function_is_called_by_the_method_of_its_name():
     for name in attached():
         kind, _, method = name.partition(".")
-        owner = getattr(explanation, kind, None) or getattr(result, kind)
+        modules = (explanation, pattern, result)
+        owner = next(getattr(module, kind) for module in modules if hasattr(module, kind))
         assert f'view("{name}"' in inspect.getsource(vars(owner)[method]), name
 
 

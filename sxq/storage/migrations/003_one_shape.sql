@@ -149,3 +149,41 @@ CREATE TABLE queries (
 INSERT INTO queries BY NAME
 SELECT *, CASE WHEN seconds IS NULL THEN 'running' ELSE 'done' END AS status FROM old_queries;
 DROP TABLE old_queries;
+
+CREATE TABLE IF NOT EXISTS patterns (
+    query_id BIGINT NOT NULL,
+    pattern INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    support DOUBLE NOT NULL,
+    held_by BIGINT NOT NULL,
+    targets BIGINT NOT NULL,
+    fidelity DOUBLE NOT NULL,
+    size INTEGER NOT NULL,
+    num_nodes INTEGER NOT NULL,
+    alike BIGINT NOT NULL,
+    shape VARCHAR NOT NULL,
+    labelled_by VARCHAR NOT NULL,
+    directed BOOLEAN NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS pattern_nodes (
+    query_id BIGINT NOT NULL,
+    pattern INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    label VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS pattern_edges (
+    query_id BIGINT NOT NULL,
+    pattern INTEGER NOT NULL,
+    src INTEGER NOT NULL,
+    dst INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS pattern_matches (
+    query_id BIGINT NOT NULL,
+    pattern INTEGER NOT NULL,
+    explanation_id BIGINT NOT NULL,
+    pattern_node INTEGER NOT NULL,
+    node VARIANT NOT NULL
+);

@@ -1,0 +1,60 @@
+"""What nodes are told apart by in patterns: a column of the nodes, or something that is known of them.
+
+Labels are text, as they are stored: a label that is missing is the empty text.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sxq.graph.collection import GraphSet
+from sxq.graph.csr import Graph
+
+PREDICTION = "prediction"  # the class that the model predicts for the node
+LABEL = "label"  # its true class
+FEATURE = "feature"  # the place of the 1 in its features
+NONE = "none"  # all nodes are alike
+
+
+def known_labels(graph: Graph | GraphSet) -> list[str]:
+    """The names of everything that tells the nodes of a graph or a collection apart."""
+    held = graph.union if isinstance(graph, GraphSet) else graph
+    names = [] if isinstance(graph, GraphSet) else [PREDICTION]
+    names += [LABEL] if held.y is not None else []
+    names += [FEATURE] if _one_hot(held) else []
+    return list(dict.fromkeys([*held.attributes, *names, NONE]))
+
+
+def default_label(graph: Graph | GraphSet) -> str:
+    """The prediction on a single graph; in a collection the features if they are one-hot, else none."""
+    if isinstance(graph, Graph):
+        return PREDICTION
+    return FEATURE if _one_hot(graph.union) else NONE
+
+
+def node_labels(
+    graph: Graph, nodes: np.ndarray, name: str, predictions: Sequence[int] | np.ndarray = ()
+) -> tuple[str, ...]:
+    """The label of each of some nodes of a single graph, or of a graph of a collection.
+
+    predictions  the class that the model predicts for every node; needed for `prediction`
+    """
+    places = nodes.tolist()
+    if name in graph.attributes:
+        values = graph.attributes[name]
+        return tuple("" if values[p] is None else str(values[p]) for p in places)
+    if name == PREDICTION:
+        return tuple(str(int(predictions[p])) for p in places)
+    if name == LABEL and graph.y is not None:
+        return tuple("" if graph.y[p] < 0 else str(int(graph.y[p])) for p in places)
+    if name == FEATURE:
+        return tuple(map(str, graph.features(nodes).argmax(axis=1).tolist()))
+    return ("",) * len(places)
+
+
+def _one_hot(graph: Graph) -> bool:
+    """Whether every node has exactly one feature that is not 0, and it is 1."""
+    x = graph.x
+    if x.ndim != 2 or x.shape[1] < 2:
+        return False
+    return bool(((x == 1).sum(axis=1) == 1).all() and ((x != 0).sum(axis=1) == 1).all())
