@@ -16,6 +16,7 @@ The files in reading order:
     generated            generated graphs with a known ground truth
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target
+    restricted           fields whose candidates hold some units, lack others, or lie anywhere
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
     embedding            the place of subgraphs in the space of their features
     node2vec             vectors of nodes by their neighbourhoods, without features
@@ -26,18 +27,25 @@ from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
+from sxq.graph.restricted import AnywhereField, JoinedField, Restriction, kept_out, restrict, unjoined
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [
+    "AnywhereField",
     "EdgeKind",
     "Field",
     "Graph",
     "GraphSet",
+    "JoinedField",
+    "Restriction",
     "WholeGraph",
     "embed",
     "embed_by_nodes",
     "extract",
     "induced_edges",
+    "kept_out",
     "node2vec",
+    "restrict",
+    "unjoined",
     "whole",
 ]

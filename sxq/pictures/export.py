@@ -32,6 +32,8 @@ REPORTED = (  # what JSON says of a target
     "dominance",
     "coverage",
     "epsilon_achieved",
+    "proved",
+    "bound",
     "complete",
     "note",
 )

@@ -6,6 +6,7 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
     catalog.py    what a plan can refer to, by name
     planner.py    the verb
     choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
+    restriction.py  checks of INCLUDE, EXCLUDE, ANYWHERE
     checks.py     checks of names, numbers and options
     settings.py   what SET knows: defaults, meanings, legal values
     options.py    the options of CREATE MODEL, TRAIN and PRETRAIN

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
@@ -11,11 +12,13 @@ from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
 from sxq.planning.choice import choice, refuse_reported
 from sxq.planning.nodes import SHOWN_FIELDS, FieldScan, Filter, Generate, Plan, Rank, Verify
+from sxq.planning.restriction import check_restriction, edges_of
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
 FLAGS = ("factual", "counterfactual")
+DEEPENING = "deepening"  # the generator of SMALLEST
 
 Generators = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options given)
 
@@ -26,7 +29,7 @@ def plan(
     keys: Sequence[Any],
     late: Callable[[float | None], bool] = lambda within: False,
 ) -> Plan:
-    """The plan of an EXPLAIN for the given target keys (the session has run a sub-query for them).
+    """The plan of an EXPLAIN for the given target keys (the session has run its sub-queries).
 
     late    whether the statement was stopped or its WITHIN has passed; ends the measuring of fields
 
@@ -38,7 +41,8 @@ def plan(
     _check_kind(statement.kind, model, graph)
     settings = catalog.settings
     measures = _measures(statement.measures, catalog.measures)
-    generators = _generators(statement.generators, catalog, measures)
+    generators = _generators(_calls(statement, catalog), catalog, measures)
+    check_restriction(statement, graph, [name for name, _ in generators])
     _check_learned(generators, catalog, model.name)
     within = _within(statement.within)
     scan = _scan(
@@ -48,6 +52,12 @@ def plan(
         keys,
         directed=statement.directed or not graph.undirected,
         late=lambda: late(within),
+    )
+    scan = replace(
+        scan,
+        anywhere=statement.anywhere,
+        include=edges_of(statement.include, graph),
+        exclude=edges_of(statement.exclude, graph),
     )
     generate = Generate(
         scan,
@@ -153,12 +163,20 @@ def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
     return setting, "" if setting == model.backend else "as set"
 
 
+def _calls(statement: Explain, catalog: Catalog) -> tuple[GeneratorCall, ...]:
+    """The generators after BY, or the default ones; SMALLEST adds, or is, its own."""
+    calls = statement.generators
+    if statement.smallest:
+        others = tuple(call for call in calls if call.name != DEEPENING)
+        return (*others, GeneratorCall(DEEPENING, (("until", statement.smallest),)))
+    return calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
+
+
 def _generators(
     calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tuple[str, ...]
 ) -> Generators:
-    """The generators after BY, or the default ones, each with the options that were given."""
+    """The generators, each with the options that were given."""
     objectives = {name: catalog.measures[name] for name in measures}
-    calls = calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
     names = [call.name for call in calls]
     if len(set(names)) != len(names):
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")

@@ -185,6 +185,7 @@ def _planned(
     if statement.into:
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
+    statement = _with_edges(session, statement)
     catalog = _catalog(session, statement, named)
     keys = _keys(session, statement)
     return planning.plan(statement, catalog, keys, late), named
@@ -228,6 +229,34 @@ def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
     return tuple(row[0] for row in table.rows)
 
 
+def _with_edges(session: Session, statement: st.Explain) -> st.Explain:
+    """The statement with the edges that the sub-queries of INCLUDE and EXCLUDE find."""
+    found = {}
+    for clause in ("include", "exclude"):
+        query = getattr(statement, clause)
+        if isinstance(query, st.Subquery):
+            found[clause] = _edges(session, clause.upper(), query)
+    return replace(statement, **found)
+
+
+def _edges(session: Session, clause: str, query: st.Subquery) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a sub-query, by key; it runs on the user's connection."""
+    table = session.store.select(query.sql, language.arguments(query))
+    if len(table.columns) != 2:
+        raise DataError(
+            f"the sub-query of {clause} returned {len(table.columns)} columns "
+            f"({', '.join(table.columns)}); expected two, the keys of source and target"
+        )
+    empty = next((row for row, ends in enumerate(table.rows, 1) if None in ends), None)
+    if empty:
+        raise DataError(
+            f"the sub-query of {clause} returned NULL in row {empty}; a key is never NULL"
+        )
+    if not table.rows and clause == "INCLUDE":
+        raise DataError("the sub-query of INCLUDE returned no rows; leave out INCLUDE")
+    return tuple((source, head) for source, head in table.rows)
+
+
 def _begin(session: Session, query: PlannedQuery) -> int | None:
     """Write the query and its targets as pending, before anything runs."""
     if session.store.read_only:
@@ -241,6 +270,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **session.settings.kept(),
         "edges_directed": scan.directed,
         "optimize": list(rank.measures),
+        **({"anywhere": True} if scan.anywhere else {}),
+        **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
     }
     return session.store.begin_query(
         text=query.statement.text,
@@ -254,6 +285,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         device=str(query.named.model.device),
         versions=versions(),
         targets=scan.targets,
+        restrictions={"include": scan.include, "exclude": scan.exclude},
     )
 
 

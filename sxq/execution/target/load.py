@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sxq.errors import ModelNotLocal
 from sxq.execution.target import memory_bound
-from sxq.graph import Field, Graph, GraphSet, extract, whole
+from sxq.execution.target.restricting import exclude, restriction, worth_included
+from sxq.graph import Field, Graph, GraphSet, Restriction, extract, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
@@ -103,6 +104,8 @@ class Loaded:
     self_sufficient: bool  # whether the model predicts c without any candidate unit, too
     rounding: float  # largest change of a log-odds by rounding to float32
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
+    # what generators see of the field, where INCLUDE, EXCLUDE or ANYWHERE restrict candidates
+    restriction: Restriction | None = None
 
     @property
     def graph(self) -> Graph:
@@ -145,6 +148,7 @@ def load(job: Job, ordinal: int) -> Loaded:
     # The full graph decides the class: rounding on the field may reverse a tie.
     predicted = int(job.model.probabilities(job.model.full[[position]]).argmax())
     seed = (job.plan.find(Generate).seed, position)
+    on_field = _without_excluded(job, on_field)
     on_field = _searchable(job, on_field, predicted, seed)
     return Loaded(
         ordinal=ordinal,
@@ -159,6 +163,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         self_sufficient=int(empty.argmax()) == predicted,
         rounding=float(rounding(job.model, ends).max()),
         seed=seed,
+        restriction=restriction(scan, on_field.graph, on_field.field, scan.targets[ordinal]),
     )
 
 
@@ -196,6 +201,14 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     return on_field, ends
 
 
+def _without_excluded(job: Job, on_field: FieldModel) -> FieldModel:
+    """The same field without the units that EXCLUDE keeps out of candidates."""
+    scan = job.plan.find(FieldScan)
+    if not scan.exclude:
+        return on_field
+    return _on_field(job, on_field.graph, exclude(scan, on_field.graph, on_field.field))
+
+
 def _searchable(
     job: Job, on_field: FieldModel, predicted: int, seed: tuple[int, int]
 ) -> FieldModel:
@@ -208,6 +221,7 @@ def _searchable(
     if job.backend.cost(on_field.on_device) <= on_field.batch_memory:
         gradients = EdgeGradients(job.model, on_field.graph, field, predicted, job.backend)
         worth = gradients(np.ones((1, field.num_units), bool), True)[0]
+    worth = worth_included(job.plan.find(FieldScan), on_field.graph, field, worth)
     rng = np.random.default_rng([*seed, SAMPLED])
     units = memory_bound.strongest(field, worth, most, rng)
     return _on_field(job, on_field.graph, field.narrowed(units))
