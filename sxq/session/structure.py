@@ -498,7 +498,8 @@ def _from_counts(place: _Place, member: StoredExplanation) -> dict[str, float]:
         return {}
     ends = [(identity(u), identity(v)) for u, v in member.edges]
     size = len(set(ends) if directed else {frozenset(edge) for edge in ends})
-    nodes = len({end for edge in ends for end in edge})
+    roots = set() if place.whole else {identity(place.target.target)}
+    nodes = len(roots.union(*ends))
     possible = nodes * (nodes - 1) // (1 if directed else 2)
     found = {"size": size, "num_nodes": nodes, "density": size / max(possible, 1)}
     if member.field_size and member.field_size > 0:

@@ -106,6 +106,7 @@ class Loaded:
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
     # what generators see of the field, where INCLUDE, EXCLUDE or ANYWHERE restrict candidates
     restriction: Restriction | None = None
+    anywhere: bool = False  # candidates need not be connected
 
     @property
     def graph(self) -> Graph:
@@ -129,7 +130,17 @@ class Loaded:
             predicted=self.predicted,
             infer=self.on_field.infer,
             seed=self.seed,
+            able=self.able,
         )
+
+    def able(self, bits: np.ndarray) -> np.ndarray:
+        """Which sets of units [n, U] are candidates, as [n] bool."""
+        found = bits.any(axis=1)
+        if self.restriction:
+            found &= (bits | ~self.restriction.included).all(axis=1)
+        if not self.anywhere:
+            found &= (self.field.component(bits) == bits).all(axis=1)
+        return found
 
     def unloaded(self) -> "Loaded":
         """The same without the loaded field."""
@@ -164,6 +175,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         rounding=float(rounding(job.model, ends).max()),
         seed=seed,
         restriction=restriction(scan, on_field.graph, on_field.field, scan.targets[ordinal]),
+        anywhere=scan.anywhere,
     )
 
 
