@@ -27,7 +27,14 @@ from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
-from sxq.graph.restricted import AnywhereField, JoinedField, Restriction, kept_out, restrict, unjoined
+from sxq.graph.restricted import (
+    AnywhereField,
+    JoinedField,
+    Restriction,
+    kept_out,
+    restrict,
+    unjoined,
+)
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [

@@ -57,9 +57,7 @@ def _check_edges(clause: str, edges: Sequence[EdgeKey], graph: Graph) -> None:
         )
 
 
-def _check_disjoint(
-    include: Sequence[EdgeKey], exclude: Sequence[EdgeKey], pairs: bool
-) -> None:
+def _check_disjoint(include: Sequence[EdgeKey], exclude: Sequence[EdgeKey], pairs: bool) -> None:
     """Check that no unit is in both; where units are pairs, an edge stands for both directions."""
     units = {edge for one in exclude for edge in ((one, one[::-1]) if pairs else (one,))}
     both = next((edge for edge in include if edge in units), None)

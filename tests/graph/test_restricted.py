@@ -42,9 +42,7 @@ def restricted(field, include, exclude, anywhere):
     chosen = np.zeros(field.num_units, bool)
     chosen[exclude] = True
     rest = kept_out(field, chosen, anywhere)
-    known = {
-        int(old): int(new) for old, new in zip(field.unit, rest.unit) if old >= 0 and new >= 0
-    }
+    known = {int(old): int(new) for old, new in zip(field.unit, rest.unit) if old >= 0 and new >= 0}
     if any(unit not in known for unit in include):
         return None
     included = np.zeros(rest.num_units, bool)
@@ -63,7 +61,10 @@ def cases():
                 chosen = units[:include], units[include : include + exclude]
                 for anywhere in (False, True):
                     yield pytest.param(
-                        field, *chosen, anywhere, id=f"{seed}-{place}-{include}-{exclude}-{anywhere}"
+                        field,
+                        *chosen,
+                        anywhere,
+                        id=f"{seed}-{place}-{include}-{exclude}-{anywhere}",
                     )
 
 

@@ -23,9 +23,7 @@ class Enumerated:
 
     def __init__(self, module, graph, target):
         self.field = extract(graph, target, 2, 1)
-        key = [
-            tuple(sorted(self.field.nodes[self.field.ends[:, u]])) for u in range(self.units)
-        ]
+        key = [tuple(sorted(self.field.nodes[self.field.ends[:, u]])) for u in range(self.units)]
         self.key = [(int(u), int(v)) for u, v in key]
         connected = oracles.connected_subsets(self.field.ends, self.units)
         self.connected = set(map(tuple, connected.tolist()))
@@ -59,9 +57,7 @@ def case(request):
     """A connection with a graph and a model, and the enumerated fields of three targets."""
     graph = random_graph(np.random.default_rng(3), nodes=20, edges=10)
     module = make(request.param, seed=1, scale=3.0, layers=2)
-    targets = [
-        v for v in range(1, 19) if 4 <= extract(graph, v, 2, 1).num_units <= 8
-    ]
+    targets = [v for v in range(1, 19) if 4 <= extract(graph, v, 2, 1).num_units <= 8]
     with sxq.connect() as con:
         con.register_graph("g", graph)
         con.register_model("m", module, "g")
@@ -69,9 +65,7 @@ def case(request):
 
 
 def explain(con, target, clauses):
-    return con.execute(
-        f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc {clauses}"
-    )
+    return con.execute(f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc {clauses}")
 
 
 @pytest.mark.parametrize("flag", FLAGS)
@@ -253,10 +247,11 @@ def test_audit_knows_the_clauses(case):
 
 def test_audit_asks_for_connected_members_unless_anywhere(case):
     con, fields = case
-    for target, every in fields.items():
-        apart = [bits for bits in every.admitted(True) if bits not in every.connected]
-        if apart:
-            break
+    target, every, apart = next(
+        (target, every, apart)
+        for target, every in fields.items()
+        if (apart := [bits for bits in every.admitted(True) if bits not in every.connected])
+    )
     clauses = ", ".join("{}->{}".format(*every.key[u]) for u in np.flatnonzero(apart[0]))
     found = explain(con, target, f"ANYWHERE INCLUDE {clauses} BY exhaustive")
     assert len(found) and con.execute(f"AUDIT QUERY {found.query_id}").findings == 0
