@@ -122,8 +122,9 @@ def _bound(node: Any, value_of: Callable) -> Any:
             )
             return _bound(replace(node, keys=own), value_of)
         case Explain() if any(_open(getattr(node, clause)) for clause in EDGES):
-            own = {clause: _edges(clause, getattr(node, clause), value_of) for clause in EDGES}
-            return _bound(replace(node, **own), value_of)
+            include = _edges("include", node.include, value_of)
+            exclude = _edges("exclude", node.exclude, value_of)
+            return _bound(replace(node, include=include, exclude=exclude), value_of)
         case tuple():
             return tuple(_bound(part, value_of) for part in node)
         case list():  # of an option

@@ -15,7 +15,7 @@ MOST_ANSWERS = 2**31 - 1  # the largest value of the column `k` in the store
 def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
     """The operator that chooses the answer from the fronts; raises InvalidValue."""
     if statement.smallest:
-        _check_smallest(statement)
+        _check_smallest(statement, statement.smallest)
     default = 1 if statement.smallest else DEFAULT_TOP
     k = whole_number("TOP", statement.top, default, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
@@ -60,9 +60,9 @@ def _rule(statement: Explain, setting: str) -> str:
     return "diversity"
 
 
-def _check_smallest(statement: Explain) -> None:
+def _check_smallest(statement: Explain, flag: str) -> None:
     """Check that nothing contradicts an answer of one member."""
-    asked = f"SMALLEST {statement.smallest}"
+    asked = f"SMALLEST {flag}"
     for clause, given in (("DIVERSIFY", statement.diversify), ("JOINTLY", statement.jointly)):
         if given:
             raise InvalidValue(
@@ -72,12 +72,12 @@ def _check_smallest(statement: Explain) -> None:
     if statement.top not in (None, 1):
         raise InvalidValue(
             f"{asked} with TOP {statement.top}: the answer of SMALLEST is one member; leave out TOP, or "
-            f"say WHERE {statement.smallest} for many"
+            f"say WHERE {flag} for many"
         )
-    unwanted = Condition(statement.smallest, "is", False)
+    unwanted = Condition(flag, "is", False)
     if unwanted in statement.where:
         raise InvalidValue(
-            f"{asked} with WHERE NOT {statement.smallest}: no member can be both; leave out one of the two"
+            f"{asked} with WHERE NOT {flag}: no member can be both; leave out one of the two"
         )
 
 

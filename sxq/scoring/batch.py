@@ -28,7 +28,7 @@ class MeasuredField(Protocol):
 
 def _any(bits: np.ndarray) -> np.ndarray:
     """Stands in a batch that does not know which sets of units are candidates."""
-    return bits.any(axis=1)
+    return np.asarray(bits.any(axis=1))
 
 
 def _nobody(units: np.ndarray) -> np.ndarray:

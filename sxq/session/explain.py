@@ -231,16 +231,15 @@ def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
 
 def _with_edges(session: Session, statement: st.Explain) -> st.Explain:
     """The statement with the edges that the sub-queries of INCLUDE and EXCLUDE find."""
-    found = {}
-    for clause in ("include", "exclude"):
-        query = getattr(statement, clause)
-        if isinstance(query, st.Subquery):
-            found[clause] = _edges(session, clause.upper(), query)
-    return replace(statement, **found)
+    include = _edges(session, "INCLUDE", statement.include)
+    exclude = _edges(session, "EXCLUDE", statement.exclude)
+    return replace(statement, include=include, exclude=exclude)
 
 
-def _edges(session: Session, clause: str, query: st.Subquery) -> tuple[tuple[Any, Any], ...]:
-    """The edges of a sub-query, by key; it runs on the user's connection."""
+def _edges(session: Session, clause: str, query: Any) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a clause, by key; a sub-query runs on the user's connection."""
+    if not isinstance(query, st.Subquery):
+        return query
     table = session.store.select(query.sql, language.arguments(query))
     if len(table.columns) != 2:
         raise DataError(

@@ -135,7 +135,7 @@ class Loaded:
 
     def able(self, bits: np.ndarray) -> np.ndarray:
         """Which sets of units [n, U] are candidates, as [n] bool."""
-        found = bits.any(axis=1)
+        found = np.asarray(bits.any(axis=1))
         if self.restriction:
             found &= (bits | ~self.restriction.included).all(axis=1)
         if not self.anywhere:

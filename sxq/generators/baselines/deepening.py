@@ -212,7 +212,7 @@ def _thinned(aim: _Aim, member: Bits, reserve: int) -> Generator[Candidates, Sco
     while aim.left > reserve and (size := int(member.sum())) > 1:
         units = np.flatnonzero(member)
         weakest = units[np.argsort(aim.weight[units], kind="stable")]
-        dropped = [[unit] for unit in weakest[:BATCH]]
+        dropped = [weakest[place : place + 1] for place in range(min(size, BATCH))]
         dropped += [weakest[: 2**power] for power in range(1, size.bit_length())]
         smaller = np.repeat(member[None], len(dropped), axis=0)
         for row, lost in enumerate(dropped):
