@@ -57,6 +57,7 @@ def drive(name, field, allowance=10**6, seed=0, score=None, rows=1000, **options
         assert len(candidates.parent) == len(candidates.edited) == len(candidates.bits)
         answer = Scored(
             ids=numbers,
+            sizes=candidates.bits.sum(axis=1),
             scores=score(candidates.bits),
             factual=flags,
             counterfactual=flags,

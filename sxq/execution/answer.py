@@ -6,6 +6,7 @@ import numpy as np
 
 from sxq.execution.target import Found
 from sxq.graph import embed, embed_by_nodes, node2vec
+from sxq.graph.bits import sizes
 from sxq.scoring import diversify, joint
 from sxq.scoring.lattice import Answer
 
@@ -26,6 +27,18 @@ def jointly(targets: Sequence[Found], k: int) -> Iterator[tuple[Found, Answer, t
 
 def _by_lattice(found: Found) -> Answer:
     return found.lattice.answer(found.choice.k, found.choice.rule)
+
+
+def _smallest(found: Found) -> Answer:
+    """SMALLEST: the smallest candidate with the flag; of equals, the best by the mean of its scores."""
+    if not found.table.count:
+        return found.lattice.answer_of([])
+    rows = found.table.rows(slice(None))
+    objectives = rows.scores[:, : found.objectives]
+    able = rows.explanatory & getattr(rows, found.choice.smallest)
+    numbers = np.flatnonzero(able & ~np.isnan(objectives).any(axis=1))
+    best = np.lexsort((numbers, -objectives[numbers].mean(axis=1), sizes(rows.bits[numbers])))
+    return found.lattice.answer_of(numbers[best[:1]], exactly=True)
 
 
 def _diverse(found: Found) -> Answer:
@@ -71,4 +84,5 @@ RULES = {
     "swap": _by_lattice,
     "diversity": _diverse,
     "divsx": _divsx,
+    "smallest": _smallest,
 }

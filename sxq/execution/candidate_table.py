@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sxq.generators.protocol import Scored
-from sxq.graph.bits import row_keys
+from sxq.graph.bits import row_keys, sizes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +76,7 @@ class CandidateTable:
         rows = self.rows(numbers)
         return Scored(
             ids=numbers,
+            sizes=sizes(rows.bits),
             scores=rows.scores[:, :measures],
             factual=rows.factual,
             counterfactual=rows.counterfactual,

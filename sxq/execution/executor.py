@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from sxq.errors import Error, FieldTooLarge, ModelError
+from sxq.errors import Error, FieldTooLarge, InvalidValue, ModelError
 from sxq.execution import answer as answering
 from sxq.execution import report as reporting
 from sxq.execution.target import Found, Job, Target
@@ -102,7 +102,8 @@ def run(
     targets are reported as they stand, and then it is raised again.
 
     Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
-    the model cannot be explained on it, and FieldTooLarge if `exhaustive` cannot search it.
+    the model cannot be explained on it, InvalidValue if it cannot hold what INCLUDE names, and
+    FieldTooLarge if `exhaustive` cannot search it.
     """
     loop = _Loop(job, profile, time.perf_counter() if started is None else started)
     try:
@@ -150,7 +151,7 @@ class _Loop:
             try:
                 self.running.append(Target(self.job, ordinal))
                 self.waiting.popleft()
-            except ModelError as error:
+            except (ModelError, InvalidValue) as error:
                 self.waiting.popleft()
                 yield from self._failed(ordinal, error)
             self.profile.charge("Field", started)

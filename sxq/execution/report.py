@@ -1,12 +1,13 @@
 """The report of a target, made from its search and the answer that was chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
+from sxq.graph.bits import sizes
 from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
@@ -42,6 +43,8 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
         coverage=answer.coverage,
         epsilon_achieved=answer.epsilon_achieved,
         hypervolume=answer.hypervolume,
+        proved=_proved(found, explanations),
+        bound=found.bound if found.bound or found.scope else None,
         complete=found.exhausted and not found.stopped,
         seconds=found.seconds,
         note=_note(found, answer, bool(explanations)),
@@ -49,6 +52,38 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
         kept=_state_graph(found) if found.keeps and found.table.count else (),
         examined=_examined(found),
     )
+
+
+def _proved(found: Found, explanations: Sequence[Explanation]) -> bool | None:
+    """Whether the member of SMALLEST is the smallest: all smaller candidates were verified."""
+    if not found.choice.smallest or not explanations:
+        return None
+    return explanations[0].size <= found.bound + 1
+
+
+def _proofs(found: Found, answer: Answer) -> Iterator[str]:
+    """What the candidates that were verified prove, where the statement asks for a proof."""
+    if not found.scope or not found.table.count:
+        return
+    flag = found.choice.smallest
+    if flag and answer.members:
+        size = int(found.bits_of(answer.members).sum())
+        if size <= found.bound + 1:
+            yield f"proved: no smaller {flag} exists ({found.scope})"
+            return
+        yield "not proved to be the smallest: raise BUDGET"
+    if not found.bound:
+        return
+    rows = found.table.rows(slice(None))
+    small = sizes(rows.bits) <= found.bound
+    edges = f"{found.bound} edge{'s' * (found.bound > 1)}"
+    flags = (flag,) if flag else ("factual", "counterfactual")
+    able = small & (rows.explanatory if flag else True)
+    missing = [flag for flag in flags if not (able & getattr(rows, flag)).any()]
+    for flag in missing:
+        yield f"no {flag} of at most {edges} exists ({found.scope})"
+    if not missing:
+        yield f"every candidate of at most {edges} was verified ({found.scope})"
 
 
 def _examined(found: Found) -> dict[str, np.ndarray]:
@@ -132,7 +167,7 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
     """Every verified candidate, with its parent and the unit in which they differ."""
     rows = found.table.rows(slice(None))
     names = [measure.name for measure in found.measures]
-    sizes = found.bits_of(range(found.table.count)).sum(axis=1)
+    size_of = sizes(rows.bits)
     return tuple(
         CandidateRow(
             candidate=number,
@@ -160,7 +195,7 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
                 rows.parent.tolist(),
                 (_ends(found, unit) for unit in rows.edited.tolist()),
                 rows.generator.tolist(),
-                sizes.tolist(),
+                size_of.tolist(),
                 rows.factual.tolist(),
                 rows.counterfactual.tolist(),
                 rows.explanatory.tolist(),
@@ -193,6 +228,7 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
             f"the model says {question.against} itself: the question is why not {question.column}, "
             "the next most probable"
         )
+    notes += _proofs(found, answer)
     field = found.loaded.field
     if field.left_out:
         notes.append(
@@ -220,6 +256,8 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
 
 
 def _why_no_candidate(loaded: Loaded) -> str:
+    if loaded.field.excluded:
+        return "EXCLUDE leaves none"
     if loaded.kind == "graph":
         return "the graph has no edges"
     if loaded.field.hops:

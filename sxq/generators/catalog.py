@@ -70,7 +70,14 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="exhaustive",
             function="sxq.generators.baselines.exhaustive:exhaustive",
-            help="every connected subgraph of a small field; an error if there are too many",
+            help="every connected subgraph of a small field, or of at most `size` units; an error if there are too many",
+            options={"size": 0},
+        ),
+        GeneratorEntry(
+            name="deepening",
+            function="sxq.generators.baselines.deepening:deepening",
+            help="every connected subgraph of one unit, then of two, ..., as far as the budget goes (SMALLEST)",
+            options={"until": ""},
         ),
         GeneratorEntry(
             name="refine",

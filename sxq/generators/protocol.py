@@ -60,6 +60,7 @@ class Scored:
     """
 
     ids: np.ndarray  # [n] candidate numbers: equal bits, equal number; PRUNED where not verified
+    sizes: np.ndarray  # [n] units; more than were asked for, where candidates must hold others
     scores: np.ndarray  # [n, M] larger is better; upper bounds where pruned
     factual: np.ndarray  # [n] bool
     counterfactual: np.ndarray  # [n] bool
@@ -105,6 +106,11 @@ class Context:
     # (sizes [n], p [n, 2]) -> scores [n, M], below the resolution too; NaN for measures that depend on more
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray]
     measures: tuple[str, ...] = ()  # [M] names of the objectives, the columns of scores
+    included: int = (
+        0  # units that every candidate holds besides those of the field; they count in sizes
+    )
+    # takes a size: every candidate of at most so many units of the field has been verified
+    proved: Callable[[int], None] = lambda size: None
     subject: Subject  # for generators that look into the model
 
 

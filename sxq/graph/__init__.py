@@ -17,6 +17,7 @@ The files in reading order:
     generated            generated graphs with a known ground truth
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target
+    restricted           fields whose candidates hold some units, lack others, or lie anywhere
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
     node_labels          what nodes are told apart by in patterns
     embedding            the place of subgraphs in the space of their features
@@ -29,13 +30,24 @@ from sxq.graph.embedding import embed, embed_by_nodes
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
 from sxq.graph.node_labels import default_label, known_labels, node_labels
+from sxq.graph.restricted import (
+    AnywhereField,
+    JoinedField,
+    Restriction,
+    kept_out,
+    restrict,
+    unjoined,
+)
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [
+    "AnywhereField",
     "EdgeKind",
     "Field",
     "Graph",
     "GraphSet",
+    "JoinedField",
+    "Restriction",
     "WholeGraph",
     "default_label",
     "embed",
@@ -43,7 +55,10 @@ __all__ = [
     "extract",
     "induced_edges",
     "known_labels",
+    "kept_out",
     "node2vec",
     "node_labels",
+    "restrict",
+    "unjoined",
     "whole",
 ]

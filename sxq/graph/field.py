@@ -42,8 +42,10 @@ class Field:
     ends: np.ndarray  # [2, U] local ends of each unit (source and head where directed)
     unit_hop: np.ndarray  # [U] 1 .. hops, ascending
     left_out: int = 0  # units that are context only, because the field was too large to search
+    excluded: int = 0  # units that are context only, because the statement keeps them out
 
     rooted = True  # candidates contain node 0, the target; a `WholeGraph` has none
+    alone = False  # whether any single unit is a candidate, wherever it lies
 
     @property
     def num_units(self) -> int:
@@ -51,8 +53,8 @@ class Field:
 
     @property
     def all_units(self) -> int:
-        """The units of the whole field, with those that were left out."""
-        return self.num_units + self.left_out
+        """The units of the whole field, with those that were left out or excluded."""
+        return self.num_units + self.left_out + self.excluded
 
     @property
     def num_nodes(self) -> int:
@@ -67,8 +69,14 @@ class Field:
             unit=np.where(self.unit >= 0, number[self.unit], self.unit),
             ends=self.ends[:, units],
             unit_hop=self.unit_hop[units],
-            left_out=self.all_units - len(units),
+            left_out=self.left_out + self.num_units - len(units),
         )
+
+    def without(self, units: np.ndarray) -> "Field":
+        """The field without these units [U] bool as candidates; they become context."""
+        rest = self.narrowed(np.flatnonzero(~units))
+        number = int(np.count_nonzero(units))
+        return replace(rest, left_out=self.left_out, excluded=self.excluded + number)
 
     @cached_property
     def layer_sizes(self) -> np.ndarray:

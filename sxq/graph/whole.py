@@ -20,6 +20,7 @@ class WholeGraph(Field):
     """A field without a target node: `target` is NO_NODE, `hops` counts onion layers, no edge is halo."""
 
     rooted = False
+    alone = True
 
     def touched(self, bits: np.ndarray) -> np.ndarray:
         """The nodes of one candidate bits [U], as [n] bool."""

@@ -14,6 +14,8 @@ from sxq.errors import InvalidValue
 from sxq.language.lexemes import placeholders
 from sxq.language.statements import Explain, Parameter, Sql, Statement, Subquery
 
+EDGES = ("include", "exclude")  # clauses of EXPLAIN that list edges
+
 
 def parameters(sql: str, first: int = 0) -> tuple[Any, ...]:
     """The placeholders of SQL text in the form of `Subquery.parameters`; its first `?` is number `first`."""
@@ -119,6 +121,10 @@ def _bound(node: Any, value_of: Callable) -> Any:
                 _key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys
             )
             return _bound(replace(node, keys=own), value_of)
+        case Explain() if any(_open(getattr(node, clause)) for clause in EDGES):
+            include = _edges("include", node.include, value_of)
+            exclude = _edges("exclude", node.exclude, value_of)
+            return _bound(replace(node, include=include, exclude=exclude), value_of)
         case tuple():
             return tuple(_bound(part, value_of) for part in node)
         case list():  # of an option
@@ -127,6 +133,28 @@ def _bound(node: Any, value_of: Callable) -> Any:
         parts = {field.name: _bound(getattr(node, field.name), value_of) for field in fields(node)}
         return replace(node, **parts)
     return node
+
+
+def _open(edges: Any) -> bool:
+    """Whether edges of INCLUDE or EXCLUDE, listed or as a whole, are placeholders."""
+    listed = isinstance(edges, tuple) and any(isinstance(key, Parameter) for key in sum(edges, ()))
+    return listed or isinstance(edges, Parameter)
+
+
+def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
+    """Edges of INCLUDE or EXCLUDE with keys in place of placeholders."""
+    if isinstance(edges, Subquery):
+        return edges
+    if isinstance(edges, Parameter):
+        name = f"the edges of {clause.upper()} ?"
+        edges = tuple(tuple(_sequence(pair, name)) for pair in _sequence(value_of(edges.key), name))
+        if wrong := [pair for pair in edges if len(pair) != 2]:
+            raise InvalidValue(f"{name} are pairs of keys, such as (3, 4); found {wrong[0]!r}")
+        return tuple((_key(source), _key(head)) for source, head in edges)
+    return tuple(
+        tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in pair)
+        for pair in edges
+    )
 
 
 def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, ...]:
@@ -155,7 +183,7 @@ def _literal(value: Any) -> bool | int | float | str:
         kind = type(value).__name__
         raise InvalidValue(
             f"a placeholder stands for a number, text or a boolean, not for {kind}; "
-            "only NODES ? takes a list"
+            "only NODES ?, INCLUDE ? and EXCLUDE ? take a list"
         )
     return plain
 

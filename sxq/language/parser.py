@@ -191,6 +191,12 @@ class _Statements(Transformer):
     def compares(self, measure, comparison, value):
         return ast.Condition(measure, "!=" if comparison == "<>" else str(comparison), value)
 
+    def edge(self, source, head):
+        return source, head
+
+    def edge_list(self, *edges):
+        return edges
+
     def measures(self, *names):
         return names
 

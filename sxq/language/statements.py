@@ -64,6 +64,11 @@ class Explain:
     against: Any = None  # AGAINST d
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
+    # edges that every candidate holds, and that none holds: pairs of keys
+    include: tuple[tuple[Any, Any], ...] | Subquery | Parameter = ()
+    exclude: tuple[tuple[Any, Any], ...] | Subquery | Parameter = ()
+    anywhere: bool = False  # ANYWHERE: candidates need not be connected
+    smallest: str | None = None  # SMALLEST: "factual" or "counterfactual"
     directed: bool = False  # EDGES DIRECTED
     diversify: Diversify | None = None
     jointly: bool = False

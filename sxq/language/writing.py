@@ -38,6 +38,13 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
         yield f"BY {', '.join(map(_generator, s.generators))}"
     if s.where:
         yield f"WHERE {' AND '.join(_condition(condition, measure) for condition in s.where)}"
+    for word, edges in (("INCLUDE", s.include), ("EXCLUDE", s.exclude)):
+        if edges:
+            yield f"{word} {_edges(edges)}"
+    if s.anywhere:
+        yield "ANYWHERE"
+    if s.smallest:
+        yield f"SMALLEST {s.smallest.upper()}"
     if s.directed:
         yield "EDGES DIRECTED"
     if s.diversify:
@@ -92,6 +99,15 @@ def _targets(kind: str, keys: Any) -> str:
         case (key,):
             return f"{kind} {_key(key)}"
     return f"{kind}S {', '.join(map(_key, keys))}"
+
+
+def _edges(edges: Any) -> str:
+    match edges:
+        case Subquery(sql):
+            return f"({sql})"
+        case Parameter():
+            return "?"
+    return ", ".join(f"{_key(source)}->{_key(head)}" for source, head in edges)
 
 
 def _key(key: Any) -> str:

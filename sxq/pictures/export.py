@@ -35,6 +35,8 @@ REPORTED = (  # what JSON says of a target
     "dominance",
     "coverage",
     "epsilon_achieved",
+    "proved",
+    "bound",
     "complete",
     "note",
 )

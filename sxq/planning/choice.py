@@ -1,7 +1,7 @@
 """The choice of the answer and the measures reported for it: TOP, DIVERSIFY, JOINTLY, settings."""
 
 from sxq.errors import InvalidValue
-from sxq.language.statements import Explain
+from sxq.language.statements import Condition, Explain
 from sxq.planning.catalog import Catalog
 from sxq.planning.checks import number, whole_number
 from sxq.planning.nodes import Choose, Rank
@@ -14,7 +14,10 @@ MOST_ANSWERS = 2**31 - 1  # the largest value of the column `k` in the store
 
 def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) -> Choose:
     """The operator that chooses the answer from the fronts; raises InvalidValue."""
-    k = whole_number("TOP", statement.top, DEFAULT_TOP, 1, MOST_ANSWERS)
+    if statement.smallest:
+        _check_smallest(statement, statement.smallest)
+    default = 1 if statement.smallest else DEFAULT_TOP
+    k = whole_number("TOP", statement.top, default, 1, MOST_ANSWERS)
     rule = _rule(statement, catalog.settings["sxq_answer"])
     if statement.jointly:
         _check_jointly(rule, k, targets)
@@ -29,6 +32,7 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         jointly=statement.jointly,
         report=tuple(report),
         embedding=catalog.settings["sxq_embedding"],
+        smallest=statement.smallest or "",
     )
 
 
@@ -43,7 +47,9 @@ def refuse_reported(clause: str, measure: Measure) -> Measure:
 
 
 def _rule(statement: Explain, setting: str) -> str:
-    """The rule by which members are chosen: sxq_answer, or the diversity that DIVERSIFY asks for."""
+    """The rule by which members are chosen: sxq_answer, or what SMALLEST or DIVERSIFY ask for."""
+    if statement.smallest:
+        return "smallest"
     if not statement.diversify or setting == "divsx":
         return setting
     if setting in ("swap", "optimum"):
@@ -52,6 +58,27 @@ def _rule(statement: Explain, setting: str) -> str:
             "RESET sxq_answer, or SET sxq_answer = 'divsx'"
         )
     return "diversity"
+
+
+def _check_smallest(statement: Explain, flag: str) -> None:
+    """Check that nothing contradicts an answer of one member."""
+    asked = f"SMALLEST {flag}"
+    for clause, given in (("DIVERSIFY", statement.diversify), ("JOINTLY", statement.jointly)):
+        if given:
+            raise InvalidValue(
+                f"{asked} with {clause}: the answer of SMALLEST is one member of each target, that of "
+                f"{clause} is many; leave out one of the two"
+            )
+    if statement.top not in (None, 1):
+        raise InvalidValue(
+            f"{asked} with TOP {statement.top}: the answer of SMALLEST is one member; leave out TOP, or "
+            f"say WHERE {flag} for many"
+        )
+    unwanted = Condition(flag, "is", False)
+    if unwanted in statement.where:
+        raise InvalidValue(
+            f"{asked} with WHERE NOT {flag}: no member can be both; leave out one of the two"
+        )
 
 
 def _alpha(statement: Explain) -> float:

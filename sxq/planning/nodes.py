@@ -15,6 +15,7 @@ from sxq.language.statements import Condition
 from sxq.scoring.question import TOLERANCE
 
 Operator = TypeVar("Operator")
+EdgeKey = tuple[Any, Any]  # the keys of the source and the head of an edge
 
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
@@ -35,8 +36,23 @@ class FieldScan:
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
     depth: str = ""  # a remark on the hops
+    anywhere: bool = False  # candidates need not be connected
+    include: tuple[EdgeKey, ...] = ()  # edges of which every candidate holds the unit
+    exclude: tuple[EdgeKey, ...] = ()  # edges of which no candidate holds the unit
 
     def line(self) -> str:
+        return self._fields() + self._restriction()
+
+    def _restriction(self) -> str:
+        """What candidates must hold, must not hold, or need not be."""
+        parts = [
+            f"; {word} {_edges(edges)}"
+            for word, edges in (("include", self.include), ("exclude", self.exclude))
+            if edges
+        ]
+        return "".join([*parts, "; anywhere" * self.anywhere])
+
+    def _fields(self) -> str:
         unit = "directed edges" if self.directed else "pairs"
         if len(self.sizes) <= SHOWN_FIELDS:
             fields = ", ".join(
@@ -164,14 +180,18 @@ class Choose:
 
     child: Rank
     k: int
-    rule: str  # 'coverage', 'optimum', 'diversity', or the streaming rules 'swap' and 'divsx'
+    rule: str  # 'coverage', 'optimum', 'diversity', 'smallest', or the streaming rules 'swap' and 'divsx'
     alpha: float = 0.5  # weight of node coverage against difference in 'diversity' and 'divsx'
     jointly: bool = False  # one answer for all targets together
     report: tuple[str, ...] = ()  # further measures that are reported for the answers
     # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
+    smallest: str = ""  # 'factual' or 'counterfactual', for the rule 'smallest'
 
     def line(self) -> str:
+        if self.smallest:
+            reports = f"; reports {', '.join(self.report)}" if self.report else ""
+            return f"the smallest {self.smallest} candidate, with the bound that is proved{reports}"
         how = {
             "coverage": "by coverage, then hypervolume",
             "diversity": f"by diversity, alpha {self.alpha:g}",
@@ -272,6 +292,12 @@ def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
         branch = "   " * (depth - 1) + "└─ " if depth else ""
         lines.append(f"{branch}{node.title}: {node.line()}{note}")
     return "\n".join(lines)
+
+
+def _edges(edges: tuple[EdgeKey, ...]) -> str:
+    if len(edges) > SHOWN_FIELDS:
+        return f"{len(edges)} edges"
+    return ", ".join(f"{shown(source)}->{shown(head)}" for source, head in edges)
 
 
 def _condition(condition: Condition) -> str:

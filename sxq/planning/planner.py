@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
@@ -17,11 +18,13 @@ from sxq.planning.class_targets import (
     refuse_class_clauses,
 )
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
+from sxq.planning.restriction import check_restriction, edges_of
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
 FLAGS = ("factual", "counterfactual")
+DEEPENING = "deepening"  # the generator of SMALLEST
 
 Generators = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options given)
 
@@ -32,7 +35,7 @@ def plan(
     keys: Sequence[Any],
     late: Callable[[float | None], bool] = lambda within: False,
 ) -> Plan:
-    """The plan of an EXPLAIN for the given target keys (the session has run a sub-query for them).
+    """The plan of an EXPLAIN for the given target keys (the session has run its sub-queries).
 
     late    whether the statement was stopped or its WITHIN has passed; ends the measuring of fields
 
@@ -51,7 +54,8 @@ def plan(
         most = whole_number("TARGETS", statement.most_targets, settings["sxq_class_targets"], 1)
         keys, predicted = class_targets(statement, keys, graph, model=model, most=most, seed=seed)
     measures = _measures(statement.measures, catalog.measures)
-    generators = _generators(statement.generators, catalog, measures)
+    generators = _generators(_calls(statement, catalog), catalog, measures)
+    check_restriction(statement, graph, [name for name, _ in generators])
     _check_learned(generators, catalog, model.name)
     within = _within(statement.within)
     scan = _scan(
@@ -61,6 +65,12 @@ def plan(
         keys,
         directed=statement.directed or not graph.undirected,
         late=lambda: late(within),
+    )
+    scan = replace(
+        scan,
+        anywhere=statement.anywhere,
+        include=edges_of(statement.include, graph),
+        exclude=edges_of(statement.exclude, graph),
     )
     generate = Generate(
         scan,
@@ -212,12 +222,20 @@ def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:
     return setting, "" if setting == model.backend else "as set"
 
 
+def _calls(statement: Explain, catalog: Catalog) -> tuple[GeneratorCall, ...]:
+    """The generators after BY, or the default ones; SMALLEST adds, or is, its own."""
+    calls = statement.generators
+    if statement.smallest:
+        others = tuple(call for call in calls if call.name != DEEPENING)
+        return (*others, GeneratorCall(DEEPENING, (("until", statement.smallest),)))
+    return calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
+
+
 def _generators(
     calls: tuple[GeneratorCall, ...], catalog: Catalog, measures: tuple[str, ...]
 ) -> Generators:
-    """The generators after BY, or the default ones, each with the options that were given."""
+    """The generators, each with the options that were given."""
     objectives = {name: catalog.measures[name] for name in measures}
-    calls = calls or tuple(GeneratorCall(name) for name in catalog.default_generators)
     names = [call.name for call in calls]
     if len(set(names)) != len(names):
         raise InvalidValue(f"BY names {next(n for n in names if names.count(n) > 1)!r} twice")

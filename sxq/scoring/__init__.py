@@ -11,6 +11,7 @@ the lattice.
     question.py     what is asked of a target, and how the model's answers are read
     measures.py     the measures, each declared once; from here on larger is better
     sampled.py      the measures that run the model again
+    minimal.py      whether a unit of a member can be left out
     dominance.py    the definitions of "dominated" and "epsilon-dominated", decided in whole numbers
     front.py        the exact Pareto set, batch by batch, and its thinning
     cover.py        the vectors that each member of the front epsilon-dominates, as bitvectors

@@ -28,6 +28,11 @@ class MeasuredField(Protocol):
         """The nodes [n, nodes] bool of candidates, bits [n, num_units]."""
 
 
+def _any(bits: np.ndarray) -> np.ndarray:
+    """Stands in a batch that does not know which sets of units are candidates."""
+    return np.asarray(bits.any(axis=1))
+
+
 def _nobody(units: np.ndarray) -> np.ndarray:
     """Stands in a batch that has no model to ask."""
     raise AssertionError("no measure that asks the model may see a batch without one")
@@ -53,6 +58,8 @@ class MeasureBatch:
     infer: Callable[[np.ndarray], np.ndarray] = _nobody
     seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
     question: Question | None = None  # by default, why c is predicted
+    # any units [n, E_field] -> [n]: whether they are candidates
+    able: Callable[[np.ndarray], np.ndarray] = _any
 
     @property
     def asked(self) -> Question:

@@ -169,15 +169,14 @@ class Lattice:
         new = records(vectors)
         return ids[new], vectors[new]
 
-    def answer_of(self, members: Sequence[int] | np.ndarray) -> Answer:
-        """The answer of these candidates, ids in rank order; for equal vectors, the front's."""
+    def answer_of(self, members: Sequence[int] | np.ndarray, exactly: bool = False) -> Answer:
+        """The answer of these candidates, ids in rank order; for equal vectors, the front's, unless `exactly`."""
         state = self._state
         ids, vectors = state.everything()
         order = np.argsort(ids)
         rows = order[np.searchsorted(ids, np.asarray(members, dtype=np.int64), sorter=order)]
-        return self._report(
-            state, self._look(state), state.shown(ids[rows], vectors[rows]), vectors[rows]
-        )
+        shown = ids[rows] if exactly else state.shown(ids[rows], vectors[rows])
+        return self._report(state, self._look(state), shown, vectors[rows])
 
     def _swap(self, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids and vectors of the swap rule's members."""

@@ -20,6 +20,7 @@ import numpy as np
 from sxq.errors import InvalidValue, UnknownName
 from sxq.scoring import sampled
 from sxq.scoring.batch import MeasureBatch, Prospect
+from sxq.scoring.minimal import minimal
 
 STEP = 1e-4  # scores are rounded to this before anything compares them; raw values are not
 SLACK = 1e-6  # a user's raw value may leave [0, 1] by this, through rounding
@@ -204,6 +205,17 @@ _ENTRIES = (
         formula=f"how often G_s explains when {sampled.SHARE:.0%} of the rest is removed",
         source="sxq",
         cost=f"{4 * sampled.CONTEXTS} inferences per answer",
+        reported=True,
+    ),
+    Measure(
+        name="minimal",
+        column="minimal",
+        raw=minimal,
+        larger_is_better=True,
+        score=_as_is,
+        formula="1 if no unit can be left out of G_s: the rest would not be factual or counterfactual as it is",
+        source="sxq",
+        cost="2 inferences for each unit of an answer",
         reported=True,
     ),
 )

@@ -67,6 +67,24 @@ class ExplainQuery:
         """WHERE condition AND ...: "factual", "not counterfactual", or ("size", "<=", 12)."""
         return self._with(where=(*self._given("where"), *map(_condition, conditions)))
 
+    def include(self, *edges: tuple[Any, Any], query: str | None = None) -> "ExplainQuery":
+        """INCLUDE u->v, ...: edges that every member holds, as pairs of keys, or a SELECT of them."""
+        return self._with(include=_edges("include", edges, query))
+
+    def exclude(self, *edges: tuple[Any, Any], query: str | None = None) -> "ExplainQuery":
+        """EXCLUDE u->v, ...: edges that no member holds, as pairs of keys, or a SELECT of them."""
+        return self._with(exclude=_edges("exclude", edges, query))
+
+    def anywhere(self) -> "ExplainQuery":
+        """ANYWHERE: members need not be connected."""
+        return self._with(anywhere=True)
+
+    def smallest(self, flag: str) -> "ExplainQuery":
+        """SMALLEST flag: the smallest "factual" or "counterfactual" member, and what is proved."""
+        if flag.lower() not in FLAGS:
+            raise InvalidValue(f"smallest({flag!r}); expected 'factual' or 'counterfactual'")
+        return self._with(smallest=flag.lower())
+
     def directed(self) -> "ExplainQuery":
         """EDGES DIRECTED: explain by directed edges, even on an undirected graph."""
         return self._with(directed=True)
@@ -215,6 +233,19 @@ def _condition(condition: Where) -> st.Condition:
     raise InvalidValue(
         f"condition {condition!r}; expected 'factual', 'not counterfactual' or ('size', '<=', 12)"
     )
+
+
+def _edges(clause: str, edges: Sequence[Any], query: str | None) -> Any:
+    """The edges of a clause as the parser makes them, or InvalidValue."""
+    if bool(edges) == (query is not None):
+        raise InvalidValue(f"{clause} takes edges, such as (3, 4), or query='SELECT ...'")
+    if query is not None:
+        return language.subquery(query)
+    pairs = [plain(edge) for edge in edges]
+    wrong = [pair for pair in pairs if not isinstance(pair, tuple | list) or len(pair) != 2]
+    if wrong:
+        raise InvalidValue(f"{clause}({wrong[0]!r}); expected pairs of keys, such as (3, 4)")
+    return tuple((plain(source), plain(head)) for source, head in pairs)
 
 
 def plain(value: Any) -> Any:

@@ -211,6 +211,7 @@ def _planned(
     if statement.into:
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
+    statement = _with_edges(session, statement)
     catalog = _catalog(session, statement, named)
     keys = _keys(session, statement, named)
     return planning.plan(statement, catalog, keys, late), named
@@ -256,6 +257,33 @@ def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tu
     return tuple(row[0] for row in table.rows)
 
 
+def _with_edges(session: Session, statement: st.Explain) -> st.Explain:
+    """The statement with the edges that the sub-queries of INCLUDE and EXCLUDE find."""
+    include = _edges(session, "INCLUDE", statement.include)
+    exclude = _edges(session, "EXCLUDE", statement.exclude)
+    return replace(statement, include=include, exclude=exclude)
+
+
+def _edges(session: Session, clause: str, query: Any) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a clause, by key; a sub-query runs on the user's connection."""
+    if not isinstance(query, st.Subquery):
+        return query
+    table = session.store.select(query.sql, language.arguments(query))
+    if len(table.columns) != 2:
+        raise DataError(
+            f"the sub-query of {clause} returned {len(table.columns)} columns "
+            f"({', '.join(table.columns)}); expected two, the keys of source and target"
+        )
+    empty = next((row for row, ends in enumerate(table.rows, 1) if None in ends), None)
+    if empty:
+        raise DataError(
+            f"the sub-query of {clause} returned NULL in row {empty}; a key is never NULL"
+        )
+    if not table.rows and clause == "INCLUDE":
+        raise DataError("the sub-query of INCLUDE returned no rows; leave out INCLUDE")
+    return tuple((source, head) for source, head in table.rows)
+
+
 def _begin(session: Session, query: PlannedQuery) -> int | None:
     """Write the query and its targets as pending, before anything runs."""
     if session.store.read_only:
@@ -270,6 +298,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         "edges_directed": scan.directed,
         "optimize": list(rank.measures),
         **_clauses(query.plan.find(Verify).asked),
+        **({"anywhere": True} if scan.anywhere else {}),
+        **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
     }
     return session.store.begin_query(
         text=query.statement.text,
@@ -283,6 +313,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         device=str(query.named.model.device),
         versions=versions(),
         targets=scan.targets,
+        restrictions={"include": scan.include, "exclude": scan.exclude},
     )
 
 

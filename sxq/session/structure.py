@@ -55,6 +55,7 @@ class StoredAnswers:
     graph: Graph | GraphSet | None
     directed: bool | None  # whether a unit is a directed edge; None where the settings are damaged
     objectives: tuple[str, ...]
+    anywhere: bool  # whether candidates need not be connected
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
     numeric: bool = False  # whether the model is a regression
@@ -76,6 +77,7 @@ def read_answers(
     objectives: tuple[str, ...] = ()
     resolution = 0.01
     numeric = False
+    anywhere = False
     try:
         settings = query.place.read_json("settings", query.settings)
         query.place.require_entries("settings", settings, {"edges_directed": bool})
@@ -84,6 +86,7 @@ def read_answers(
             objectives = tuple(query.place.names("settings.optimize", settings["optimize"]))
         directed = settings["edges_directed"]
         numeric = settings.get("task") == "regression"
+        anywhere = settings.get("anywhere") is True
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
     except StoreError as error:
         broken.append(Broken(query.query_id, None, None, str(error)))
@@ -96,6 +99,7 @@ def read_answers(
         graph=graph,
         directed=directed,
         objectives=objectives,
+        anywhere=anywhere,
         resolution=resolution,
         candidates=candidates,
         numeric=numeric,
@@ -201,6 +205,7 @@ def _of_target(place: _Place) -> Words:
     yield from _out_of_range(place.target.columns, place.answers.numeric)
     yield from _wrong_counts(place)
     yield from _wrong_field(place)
+    yield from _wrong_proof(place)
     if place.members and not place.thinned:
         yield from _wrong_volume(place)
 
@@ -252,6 +257,17 @@ def _wrong_counts(place: _Place) -> Words:
         )
     yield from _wrong_coverage(place, count)
     yield from _wrong_dominance(place, count)
+
+
+def _wrong_proof(place: _Place) -> Words:
+    """A member is proved to be the smallest if all smaller candidates were verified."""
+    columns = place.target.columns
+    if columns.get("proved") is None:
+        return
+    sizes = [member.columns["size"] for member in place.members]
+    enough = [size <= (columns["bound"] or 0) + 1 for size in sizes if size is not None]
+    if enough and all(enough) is not columns["proved"]:
+        yield f"proved is {columns['proved']}, but size is {sizes[0]:g} and bound {columns['bound']}"
 
 
 def _wrong_coverage(place: _Place, count: Mapping[str, int]) -> Words:
@@ -395,9 +411,23 @@ def _wrong_edges(place: _Place, member: StoredExplanation) -> Words:
         for u, v in sorted({(u, v) for u, v in ends if (v, u) not in set(ends)}, key=repr)[:1]:
             yield f"edge {u[1]!s} -> {v[1]!s} is there without its reverse"
     roots = [] if place.whole else [identity(place.target.target)]
-    if place.answers.graph is not None and not _connected(ends, roots):
+    connected = place.answers.anywhere or _connected(ends, roots)
+    if place.answers.graph is not None and not connected:
         yield "its edges are not connected" + (" with the target" if roots else "")
+    yield from _not_restricted(place, set(ends))
     yield from _not_in_graph(place, member)
+
+
+def _not_restricted(place: _Place, ends: set[tuple[Hashable, Hashable]]) -> Words:
+    """It holds what INCLUDE names, and nothing that EXCLUDE names."""
+    for clause, source, head in place.answers.query.restrictions:
+        holds = (identity(source), identity(head)) in ends
+        if holds and clause == "exclude":
+            yield f"edge {source!r} -> {head!r} is there, but EXCLUDE names it"
+            return
+        if not holds and clause == "include":
+            yield f"edge {source!r} -> {head!r} is missing, but INCLUDE names it"
+            return
 
 
 def _connected(ends: Sequence[tuple[Hashable, Hashable]], roots: Sequence[Hashable]) -> bool:
@@ -475,7 +505,8 @@ def _from_counts(place: _Place, member: StoredExplanation) -> dict[str, float]:
         return {}
     ends = [(identity(u), identity(v)) for u, v in member.edges]
     size = len(set(ends) if directed else {frozenset(edge) for edge in ends})
-    nodes = len({end for edge in ends for end in edge})
+    roots = set() if place.whole else {identity(place.target.target)}
+    nodes = len(roots.union(*ends))
     possible = nodes * (nodes - 1) // (1 if directed else 2)
     found = {"size": size, "num_nodes": nodes, "density": size / max(possible, 1)}
     if member.field_size and member.field_size > 0:

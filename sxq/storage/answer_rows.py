@@ -36,6 +36,8 @@ _REPORTED = (
     "coverage",
     "epsilon_achieved",
     "hypervolume",
+    "proved",
+    "bound",
     "complete",
     "seconds",
     "note",
@@ -52,8 +54,15 @@ _SAVE_UNREACHED = (
 )
 
 
-def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> int:
+def begin(
+    cursor: Cursor,
+    query: Mapping[str, Any],
+    targets: Sequence[Any],
+    restrictions: Mapping[str, Sequence[tuple[Any, Any]]],
+) -> int:
     """Store a query (its columns by name) and its targets (keys), all pending; return its id.
+
+    `restrictions` are the edges of INCLUDE and EXCLUDE, by the name of the clause.
 
     Raises StoreError if another connection dropped the graph or the model during planning.
     """
@@ -72,6 +81,13 @@ def begin(cursor: Cursor, query: Mapping[str, Any], targets: Sequence[Any]) -> i
     insert(cursor, "queries", plain({**row, "status": "running"}))
     rows = ((query_id, plain(target), ordinal, "pending") for ordinal, target in enumerate(targets))
     append(cursor, "targets", rows, columns=["query_id", "target", "ordinal", "status"])
+    edges = [
+        (query_id, clause, plain(source), plain(head))
+        for clause, listed in restrictions.items()
+        for source, head in listed
+    ]
+    if edges:
+        append(cursor, "query_edges", edges)
     return query_id
 
 

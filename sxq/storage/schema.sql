@@ -143,6 +143,14 @@ CREATE TABLE queries (
                                       -- interrupted: its process was killed
 );
 
+-- One row per edge that INCLUDE or EXCLUDE of a query names; where units are pairs, it stands for both directions.
+CREATE TABLE query_edges (
+    query_id BIGINT NOT NULL,         -- of queries
+    clause   VARCHAR NOT NULL,        -- include: every explanation holds it; exclude: none does
+    src      VARIANT NOT NULL,        -- key
+    dst      VARIANT NOT NULL         -- key
+);
+
 -- One row per target of a query: written pending before the run, filled in with its explanations.
 CREATE TABLE targets (
     query_id         BIGINT NOT NULL,  -- of queries
@@ -166,6 +174,8 @@ CREATE TABLE targets (
     coverage         DOUBLE,           -- dominance / explanatory
     epsilon_achieved DOUBLE,           -- smallest epsilon at which the answer covers everything
     hypervolume      DOUBLE,           -- volume that the answer's scores dominate above 0, in their own measures
+    proved           BOOLEAN,          -- of SMALLEST: no smaller member exists; NULL without SMALLEST, or without a member
+    bound            BIGINT,           -- every candidate of at most so many units was verified: what exhaustive and SMALLEST prove
     complete         BOOLEAN,          -- every generator came to its end, leaving nothing out for lack of budget
     seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are if logits are too large for 1e-5

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -398,8 +399,12 @@ class Store:
         device: str,
         versions: Mapping[str, str],
         targets: Sequence[Any],
+        restrictions: Mapping[str, Sequence[tuple[Any, Any]]] = MappingProxyType({}),
     ) -> int:
-        """Store a query and its targets (keys), all pending; return its query_id."""
+        """Store a query and its targets (keys), all pending; return its query_id.
+
+        restrictions  edges by key, by the name of their clause: include, exclude
+        """
         query = {
             "text": text,
             "plan": plan,
@@ -413,7 +418,7 @@ class Store:
             "versions": versions,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
-            return answer_rows.begin(cursor, query, targets)
+            return answer_rows.begin(cursor, query, targets, restrictions)
 
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store the report of one pending target; repeating changes nothing."""

@@ -37,6 +37,10 @@ _TARGETS = f"""
     FROM targets t LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
 
+_RESTRICTIONS = """
+    SELECT query_id, clause, src, dst FROM query_edges
+    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY rowid"""
+
 _EXPLANATIONS = f"""
     WITH {_KINDS}
     SELECT e.explanation_id, query_id, model_id, graph_id, e.target,
@@ -127,6 +131,8 @@ class StoredQuery:
     k: int
     settings: str  # JSON, as it stands in the file
     targets: tuple[StoredTarget, ...] = field(repr=False)
+    # what INCLUDE and EXCLUDE name: (clause, source, head), by key
+    restrictions: tuple[tuple[str, Any, Any], ...] = field(default=(), repr=False)
 
     @property
     def place(self) -> CheckedRow:
@@ -148,8 +154,15 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
         own = {name: row.pop(name) for name in ("query_id", "target", "ordinal")}
         target = StoredTarget(target=own["target"], ordinal=own["ordinal"], columns=row)
         targets[own["query_id"]].append(target)
+    edges: dict[int, list[tuple[str, Any, Any]]] = defaultdict(list)
+    for of_query, *edge in run(cursor, _RESTRICTIONS, {"query_id": query_id}):
+        edges[of_query].append(tuple(edge))
     return [
-        StoredQuery(**row, targets=tuple(targets[row["query_id"]]))
+        StoredQuery(
+            **row,
+            targets=tuple(targets[row["query_id"]]),
+            restrictions=tuple(edges[row["query_id"]]),
+        )
         for row in run_named(cursor, _ASKED, {"query_id": query_id})
     ]
 

@@ -113,6 +113,9 @@ class TargetReport:
     coverage: float | None = None  # DS / explanatory
     epsilon_achieved: float | None = None  # smallest epsilon at which the answer covers everything
     hypervolume: float | None = None  # volume that the answer's scores dominate above 0
+    proved: bool | None = None  # of SMALLEST: no smaller member exists; None without a member
+    # Every candidate of at most so many units was verified: what exhaustive and SMALLEST prove.
+    bound: int | None = None
     # Every generator came to its end and left nothing out for lack of budget.
     complete: bool = False
     seconds: float = 0.0

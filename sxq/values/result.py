@@ -244,6 +244,12 @@ class Result(Table):
         return bool(self.targets) and all(report.complete for report in self.targets)
 
     @property
+    def proved(self) -> bool | None:
+        """Of SMALLEST: whether every member is proved to be the smallest; None without a member."""
+        known = [report.proved for report in self.targets if report.proved is not None]
+        return all(known) if known else None
+
+    @property
     def objectives(self) -> list[str]:
         """The measures that were optimised, as far as any target was searched."""
         return next((list(report.examined) for report in self.targets if report.examined), [])

@@ -227,7 +227,7 @@ def test_exhaustive_says_with_little_work_how_many_are_too_many(
 
 def test_where_the_estimate_is_lower_than_the_count_the_count_is_said(monkeypatch):
     module = "sxq.generators.baselines.exhaustive"
-    monkeypatch.setattr(f"{module}.estimated_count", lambda field, context: np.log(50_000))
+    monkeypatch.setattr(f"{module}.estimated_count", lambda *given: np.log(50_000))
     with pytest.raises(FieldTooLarge, match="54 units has more than 100,000 connected"):
         drive("exhaustive", arms(6, 9), 300)
 

@@ -64,6 +64,7 @@ def lowest(field, rng):
             flags = np.ones(len(bits), bool)
             answer = Scored(
                 ids=np.arange(len(bits)),
+                sizes=bits.sum(axis=1),
                 scores=p,
                 factual=flags,
                 counterfactual=flags,

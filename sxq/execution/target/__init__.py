@@ -2,6 +2,7 @@
 
 In reading order:
 
+    restricting.py   INCLUDE, EXCLUDE and ANYWHERE, as units of the field
     load.py          `Loaded`: the field, on the device, and the model's output on both ends
     memory_bound.py  how much of a field can be searched within the memory
     search.py        `SearchState`: all candidates so far, measured and ranked
@@ -18,6 +19,7 @@ from dataclasses import replace
 from sxq.execution.target.found import Found
 from sxq.execution.target.load import Job, Loaded, load
 from sxq.execution.target.memory_bound import expected
+from sxq.execution.target.restricting import scope
 from sxq.execution.target.search import Round, SearchState
 from sxq.execution.target.turns import PATIENCE, GeneratorTurns
 from sxq.execution.verifier import TIE, Request, Verdict
@@ -106,6 +108,8 @@ class Target:
             lattice=self.state.lattice,
             pruned=self.state.pruned,
             incomparable=self.state.incomparable,
+            bound=self.state.bound,
+            scope=scope(self.job.plan),
             exhausted=self.turns.exhausted,
             full=self._cut and self.state.full,
             stopped=stopped,

@@ -29,6 +29,8 @@ class Found:
     lattice: Lattice  # its front
     pruned: Set[bytes]  # packed candidates that were not verified, as they cannot enter the front
     incomparable: int  # explanatory candidates with an objective that is NaN
+    bound: int  # every candidate of at most so many units was verified
+    scope: str  # which candidates that proves something about, as a note says it
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
     full: bool  # the memory for candidates was used up before the budget
     stopped: str  # the reason why the search was cut short; empty if it was not

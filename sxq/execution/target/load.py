@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sxq.errors import ModelNotLocal
 from sxq.execution.target import memory_bound
-from sxq.graph import Field, Graph, GraphSet, extract, whole
+from sxq.execution.target.restricting import exclude, restriction, worth_included
+from sxq.graph import Field, Graph, GraphSet, Restriction, extract, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
@@ -109,6 +110,9 @@ class Loaded:
     self_sufficient: bool  # whether the model gives the same answer without any candidate unit, too
     rounding: float  # largest change of a log-odds by rounding to float32
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
+    # what generators see of the field, where INCLUDE, EXCLUDE or ANYWHERE restrict candidates
+    restriction: Restriction | None = None
+    anywhere: bool = False  # candidates need not be connected
 
     @property
     def graph(self) -> Graph:
@@ -133,7 +137,17 @@ class Loaded:
             infer=self.on_field.infer,
             seed=self.seed,
             question=self.question,
+            able=self.able,
         )
+
+    def able(self, bits: np.ndarray) -> np.ndarray:
+        """Which sets of units [n, U] are candidates, as [n] bool."""
+        found = np.asarray(bits.any(axis=1))
+        if self.restriction:
+            found &= (bits | ~self.restriction.included).all(axis=1)
+        if not self.anywhere:
+            found &= (self.field.component(bits) == bits).all(axis=1)
+        return found
 
     def unloaded(self) -> "Loaded":
         """The same without the loaded field."""
@@ -153,6 +167,7 @@ def load(job: Job, ordinal: int) -> Loaded:
     registered = job.model.probabilities(job.model.full[[position]]).cpu().numpy()[0]
     question = _question(job, registered, values)
     seed = (job.plan.find(Generate).seed, position)
+    on_field = _without_excluded(job, on_field)
     on_field = _searchable(job, on_field, question, seed)
     probability, empty = _as_stored(job.model, question, values)
     p_full, p_empty = question.p(values).tolist()
@@ -172,6 +187,8 @@ def load(job: Job, ordinal: int) -> Loaded:
         self_sufficient=bool(question.kept(values[1:])[0]),
         rounding=float(rounding(job.model, ends).max()),
         seed=seed,
+        restriction=restriction(scan, on_field.graph, on_field.field, scan.targets[ordinal]),
+        anywhere=scan.anywhere,
     )
 
 
@@ -232,6 +249,14 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     return on_field, ends
 
 
+def _without_excluded(job: Job, on_field: FieldModel) -> FieldModel:
+    """The same field without the units that EXCLUDE keeps out of candidates."""
+    scan = job.plan.find(FieldScan)
+    if not scan.exclude:
+        return on_field
+    return _on_field(job, on_field.graph, exclude(scan, on_field.graph, on_field.field))
+
+
 def _searchable(
     job: Job, on_field: FieldModel, question: Question, seed: tuple[int, int]
 ) -> FieldModel:
@@ -244,6 +269,7 @@ def _searchable(
     if job.backend.cost(on_field.on_device) <= on_field.batch_memory:
         gradients = EdgeGradients(job.model, on_field.graph, field, question, job.backend)
         worth = gradients(np.ones((1, field.num_units), bool), True)[0]
+    worth = worth_included(job.plan.find(FieldScan), on_field.graph, field, worth)
     rng = np.random.default_rng([*seed, SAMPLED])
     units = memory_bound.strongest(field, worth, most, rng)
     return _on_field(job, on_field.graph, field.narrowed(units))

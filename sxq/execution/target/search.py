@@ -61,6 +61,7 @@ class SearchState:
         self.lattice = Lattice(self.objectives, self.rank.epsilon, self.rank.front_limit)
         self.incomparable = 0  # explanatory candidates with an objective that is NaN
         self.pruned: set[bytes] = set()  # packed; not verified, as they cannot enter the front
+        self.bound = 0  # every candidate of at most so many units was verified
         generators = job.plan.find(Generate).generators
         self._prunes = all(GENERATORS[name].prunes for name, _ in generators)
 
@@ -68,6 +69,11 @@ class SearchState:
     def full(self) -> bool:
         """Whether the table holds as many candidates as the memory allows, which are fewer than the budget."""
         return self._less_than_asked and self.table.count >= self.budget
+
+    def prove(self, size: int) -> None:
+        """Note that every candidate of at most `size` units was verified; false where units were left out."""
+        if not self.loaded.field.left_out:
+            self.bound = max(self.bound, size)
 
     def look_up(self, candidates: Candidates, owner: np.ndarray) -> Round:
         """Find candidates that must be verified, within the budget; the others are known or pruned."""

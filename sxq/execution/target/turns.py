@@ -8,7 +8,7 @@ others start from.
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -19,7 +19,17 @@ from sxq.errors import ModelError
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.search import Round, SearchState
 from sxq.generators.catalog import load
-from sxq.generators.protocol import OPENING, PRUNED, Candidates, Context, Scored, Search, Subject
+from sxq.generators.protocol import (
+    NONE,
+    OPENING,
+    PRUNED,
+    Candidates,
+    Context,
+    Scored,
+    Search,
+    Subject,
+)
+from sxq.graph import Restriction
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models.borrow import guarded, unwrapped
 from sxq.planning.nodes import Generate
@@ -96,6 +106,7 @@ class GeneratorTurns:
         self.estimates = Estimates(loaded)
         self._state = state
         self._loaded = loaded
+        self._restriction = loaded.restriction
         self._waiting: dict[int, Search] = {}  # those that have not ended
         if loaded.field.num_units:
             self._waiting[OPENING] = self._opening()
@@ -128,7 +139,7 @@ class GeneratorTurns:
             return self.ask() if self._waiting else None
         rows = [len(candidates.bits) for _, candidates in asked]
         owner = np.repeat([number for number, _ in asked], rows)
-        return Candidates.join([candidates for _, candidates in asked]), owner
+        return self._widened(Candidates.join([candidates for _, candidates in asked])), owner
 
     def answer(self, asked: Round) -> None:
         """Give each generator the outcome for the candidates that it asked for."""
@@ -170,23 +181,37 @@ class GeneratorTurns:
         heard = np.unique(np.concatenate(self._heard.pop(number, [np.zeros(0, int)])))
         return number == OPENING or bool(np.count_nonzero(heard != PRUNED) < self._share)
 
+    def _widened(self, candidates: Candidates) -> Candidates:
+        """Proposals on the field that generators see, as candidates."""
+        if not (restriction := self._restriction):
+            return candidates
+        # the last place is that of NONE
+        unit = np.append(restriction.units, NONE)[candidates.edited]
+        return Candidates(restriction.widened(candidates.bits), candidates.parent, unit)
+
     def _opening(self) -> Search:
-        """Ask for the whole field, then start the other generators with its scores."""
-        units = self._loaded.field.num_units
-        scored = yield Candidates.of(np.ones((1, units), bool))
-        _, empty = self._state.measure(
-            np.zeros((1, units), bool),
-            np.array([self._loaded.p_empty]),
-            np.array([self._loaded.p_full]),
-        )
-        ends = np.array([self._loaded.p_full, self._loaded.p_empty])
-        p_full, p_empty = self._loaded.question.as_share(ends).tolist()
-        estimates = self.estimates
+        """Ask for the whole field, then start the other generators with its scores.
+
+        Where candidates must hold some units, also ask for these alone.
+        """
+        restriction = self._restriction
+        field = restriction.field if restriction else self._loaded.field
+        units = field.num_units
+        ends = np.ones((1 + bool(self._included), units), bool)
+        ends[1:] = False
+        scored = yield Candidates.of(field.component(ends) if restriction else ends)
+        self._state.prove(self._included)
+        if not units:
+            return
+        p_empty, p_full, empty = self._without_any(scored)
+        predict = self._state.predict
+        prove = self._state.prove
+        estimates = self._estimates(restriction)
         gradient = cache(lambda: estimates(np.ones((1, units), bool), True)[0])
         for number, (name, options) in enumerate(self._generators):
             context = Context(
                 full=scored.scores[0],
-                empty=empty[0, : self._state.objectives],
+                empty=empty,
                 full_id=int(scored.ids[0]),
                 allowance=self._share,
                 rows=max(1, BITS_MEMORY // units),
@@ -195,9 +220,44 @@ class GeneratorTurns:
                 edge_gradients=estimates,
                 p_full=p_full,
                 p_empty=p_empty,
-                predict=self._state.predict,
+                predict=lambda sizes, p: predict(sizes + self._included, p),
                 measures=self._state.names[: self._state.objectives],
+                included=self._included,
+                proved=lambda size: prove(size + self._included),
                 subject=self._subject,
             )
-            search = load(name)(self._loaded.field, context, **dict(options))
+            search = load(name)(field, context, **dict(options))
             self._waiting[number] = search
+
+    @property
+    def _included(self) -> int:
+        """The number of units that every candidate holds."""
+        return self._restriction.size if self._restriction else 0
+
+    def _without_any(self, scored: Scored) -> tuple[float, float, np.ndarray]:
+        """p on G_s and on G \\ G_s, and the scores [M], where no unit is chosen: of the second row, if there is one."""
+        if len(scored.ids) > 1:
+            alone, removed = scored.p[1].tolist()
+            return alone, removed, scored.scores[1]
+        loaded = self._loaded
+        _, scores = self._state.measure(
+            np.zeros((1, loaded.field.num_units), bool),
+            np.array([loaded.p_empty]),
+            np.array([loaded.p_full]),
+        )
+        ends = np.array([loaded.p_full, loaded.p_empty])
+        p_full, p_empty = loaded.question.as_share(ends).tolist()
+        return p_empty, p_full, scores[0, : self._state.objectives]
+
+    def _estimates(
+        self, restriction: Restriction | None
+    ) -> Callable[[np.ndarray, bool], np.ndarray]:
+        """Estimates for the units that generators see; the others are where all candidates have them."""
+        if not restriction:
+            return self.estimates
+
+        def of_these(bits: np.ndarray, context: bool) -> np.ndarray:
+            found = self.estimates(restriction.filled(bits, not context), context)
+            return found[:, restriction.units]
+
+        return of_these

@@ -5,7 +5,7 @@ If a field is too large, random descents estimate the count (Knuth 1975, "Estima
 of backtrack programs").
 
     a state: its units, and units it will never have   `bits`, `barred`
-    its children: one more unit of the frontier each   `_children`
+    its children: one more unit of the frontier each   `children_of`
     a child may not have its elder siblings' units     `barred` grows by the units before its own in the frontier
 
 So each connected set is reached once: each step adds the first unit of the frontier that is in the
@@ -13,9 +13,10 @@ set. Blocks of states are expanded in turn, so memory is bounded; while a level 
 smaller subgraphs come first.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: one candidate for each connected set of units that holds the
-target, exponential in U. If these exceed the budget, FieldTooLarge is raised before anything is
-verified. That takes a fraction of a second: a bound that needs no counting, then a count and an
-estimate of limited work.
+target, exponential in U; with the option `size`, for each of at most so many units, however large
+the field is. If these exceed the budget, FieldTooLarge is raised before anything is verified. That
+takes a fraction of a second: a bound that needs no counting, then a count and an estimate of
+limited work.
 """
 
 import math
@@ -24,7 +25,7 @@ import numpy as np
 
 from sxq.errors import FieldTooLarge
 from sxq.generators.protocol import NONE, Candidates, Context, Search
-from sxq.graph import Field
+from sxq.graph import AnywhereField, Field, JoinedField
 
 DESCENTS = 256  # most descents of an estimate
 STEPS = 64  # least steps of a descent before it is cut off
@@ -34,29 +35,48 @@ CELLS = (
 )  # truth values that count and estimate may each write: on larger fields they do less work
 
 
-def exhaustive(field: Field, context: Context) -> Search:
-    """Verify every connected subgraph; raises FieldTooLarge if the allowance is too small."""
+def exhaustive(field: Field, context: Context, size: int = 0) -> Search:
+    """Verify every connected subgraph, or those of at most `size` units if that is not 0.
+
+    Raises FieldTooLarge if the allowance is too small for all of them.
+    """
     most = context.allowance + 1  # the whole field was verified before
-    if count := _too_many(field, context, most):
+    deep = min(size - context.included, field.num_units) if size else field.num_units
+    if count := _too_many(field, context, most, deep):
+        sizes = f" of at most {size} units" if size else ""
         raise FieldTooLarge(
-            f"exhaustive: a field of {field.num_units} units has {count} connected subgraphs, more "
+            f"exhaustive: a field of {field.num_units} units has {count} {_kind(field)}{sizes}, more "
             f"than its share of the budget, {most:,}; raise BUDGET, or let another generator search"
         )
-    yield from _walk(field, context)
+    yield from _walk(field, context, deep)
+    context.proved(deep)
     return True
 
 
-def _too_many(field: Field, context: Context, most: int) -> str:
-    """The number of connected subgraphs, in words, if it is known to exceed `most`; else empty."""
-    least = least_count(field)
+def _kind(field: Field) -> str:
+    """What the candidates of a field are called."""
+    return "subgraphs" if isinstance(field, AnywhereField) else "connected subgraphs"
+
+
+def _too_many(field: Field, context: Context, most: int, deep: int) -> str:
+    """The number of candidates of at most `deep` units, in words, if it is known to exceed `most`; else empty."""
+    if isinstance(field, AnywhereField):
+        count = sum(math.comb(field.num_units, size) for size in range(1, deep + 1))
+        return _number(log_of(count)) if count > most else ""
+    least = least_count(field, deep)
     counted = min(COUNTED, CELLS // field.num_units)
     if least > max(most, counted):
-        return f"more than {_number(math.log(least - 1))}"
-    if (count := _count(field, context, counted)) <= counted:
+        return f"more than {_number(log_of(least - 1))}"
+    if (count := _count(field, context, counted, deep)) <= counted:
         return f"{count:,}" if count > most else ""
-    if (about := estimated_count(field, context)) > math.log(max(most, counted)):
+    if (about := estimated_count(field, context, deep)) > math.log(max(most, counted)):
         return f"about {_number(about)}"
     return f"more than {counted:,}" if counted >= most else ""
+
+
+def log_of(number: int) -> float:
+    """The logarithm of a whole number, however large."""
+    return math.log(number) if number > 0 else -math.inf
 
 
 def _number(log: float) -> str:
@@ -65,47 +85,53 @@ def _number(log: float) -> str:
     return f"{math.exp(log):,.0f}" if power < 7 else f"{int(10 ** (power % 1))}e+{int(power)}"
 
 
-def least_count(field: Field) -> int:
-    """A lower bound of the number of connected subgraphs, without counting.
+def least_count(field: Field, deep: int | None = None) -> int:
+    """A lower bound of the number of connected subgraphs of at most `deep` units, without counting.
 
     Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of the units
     that touch a tree (or one node) may be added to it. In a receptive field the tree consists of
     shortest paths to all nodes before the last hop, and every unit touches it.
     """
-    if field.rooted:
+    if deep is not None and deep < field.num_units:
+        near = int(field.frontiers(np.zeros((1, field.num_units), bool)).sum())
+        free = int(np.bincount(field.ends.ravel()).max()) if field.alone else near
+        return sum(math.comb(free, size) for size in range(1, deep + 1))
+    if isinstance(field, JoinedField):
+        free = int(field.frontiers(np.zeros((1, field.num_units), bool)).sum())
+    elif field.rooted:
         free = field.num_units + 1 - int((field.node_hop < field.hops).sum())
     else:
         free = int(np.bincount(field.ends.ravel()).max())
     return max(field.num_units, 2**free - 1)  # except the empty choice, which may be no subgraph
 
 
-def _walk(field: Field, context: Context) -> Search:
-    """Every connected subgraph once; `_count` uses the same walk without answers."""
+def _walk(field: Field, context: Context, deep: int) -> Search:
+    """Every candidate of at most `deep` units once; `_count` uses the same walk without answers."""
     nothing = np.zeros((1, field.num_units), bool)
     step = max(1, context.rows // field.num_units)
-    states = [(nothing, nothing, np.array([NONE]))]
+    states = [(0, nothing, nothing, np.array([NONE]))]
     while states:
-        bits, barred, ids = states.pop()
+        size, bits, barred, ids = states.pop()
         frontier = field.frontiers(bits) & ~barred
         children = np.argwhere(frontier)
-        for start in range(0, len(children), step):
+        for start in range(0, len(children) if size < deep else 0, step):
             row, unit = children[start : start + step].T
-            made, closed = _children(bits, barred, frontier, row, unit)
+            made, closed = children_of(bits, barred, frontier, row, unit)
             scored = yield Candidates(made, ids[row], unit)
-            states.append((made, closed, scored.ids if scored else row))
+            states.append((size + 1, made, closed, scored.ids if scored else row))
 
 
-def _count(field: Field, context: Context, most: int) -> int:
-    """The number of connected subgraphs, or a number above `most` as soon as that is passed."""
+def _count(field: Field, context: Context, most: int, deep: int) -> int:
+    """The number of candidates of at most `deep` units, or one above `most` as soon as that is passed."""
     count = 0
-    for candidates in _walk(field, context):
+    for candidates in _walk(field, context, deep):
         count += len(candidates.bits)
         if count > most:
             break
     return count
 
 
-def _children(
+def children_of(
     bits: np.ndarray, barred: np.ndarray, frontier: np.ndarray, row: np.ndarray, unit: np.ndarray
 ):
     """Bits and barred units of states with one unit more, from rows [n'] of tables [n, U]."""
@@ -116,8 +142,10 @@ def _children(
     return made, closed
 
 
-def estimated_count(field: Field, context: Context) -> float:
-    """The log of the estimated number of connected subgraphs, at most that of all sets of units.
+def estimated_count(field: Field, context: Context, deep: int | None = None) -> float:
+    """The log of the estimated number of connected subgraphs of at most `deep` units.
+
+    It is at most that of all sets of units.
 
     The estimate is the mean, over random descents, of the product of the numbers of choices. It is
     unbiased if no descent is cut off, but skewed: on large fields it is nearly always too small.
@@ -126,7 +154,8 @@ def estimated_count(field: Field, context: Context) -> float:
     total = -math.inf
     bits, barred = np.zeros((2, descents, field.num_units), bool)
     weight = np.zeros(descents)  # logarithms: products of thousands of choices are beyond any float
-    for _ in range(max(STEPS, CELLS // (descents * field.num_units))):
+    steps = max(STEPS, CELLS // (descents * field.num_units))
+    for _ in range(steps if deep is None else min(steps, deep)):
         frontier = field.frontiers(bits) & ~barred
         if not (alive := frontier.any(axis=1)).any():
             break
@@ -138,5 +167,5 @@ def estimated_count(field: Field, context: Context) -> float:
         total = np.logaddexp.reduce(weight, initial=total)
         row = np.arange(len(bits))
         unit = np.where(frontier, context.rng.random(frontier.shape), -1.0).argmax(axis=1)
-        bits, barred = _children(bits, barred, frontier, row, unit)
+        bits, barred = children_of(bits, barred, frontier, row, unit)
     return min(total - math.log(descents), math.log(2**field.num_units - 1))

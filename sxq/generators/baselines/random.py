@@ -11,7 +11,7 @@ ask for a baseline on the same footing.
 import numpy as np
 
 from sxq.generators.protocol import Candidates, Context, Search
-from sxq.graph import Field
+from sxq.graph import AnywhereField, Field
 
 BATCH = 64
 PATIENCE = 512  # proposals in a row without a new one
@@ -28,7 +28,7 @@ def random(field: Field, context: Context, size: int = 0) -> Search:
     while (left := most - len(seen)) > 0 and idle < PATIENCE:
         count = min(BATCH, context.rows, left)
         if size:
-            sizes = np.full(count, min(size, field.num_units))
+            sizes = np.full(count, max(1, min(size - context.included, field.num_units)))
         else:
             sizes = any_sizes(field, count, context.rng)
         scored = yield Candidates.of(grow(field, sizes, context.rng))
@@ -47,15 +47,17 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
     A step adds one unit to small subgraphs and up to an eighth of their size to large ones: some 8 log(U) steps.
     Only newly reached nodes change the frontiers: on hubs that costs little compared with n times
-    U.
+    U. Where units need not be joined, they are any that many units.
     """
+    if isinstance(field, AnywhereField):
+        return rng.permuted(np.arange(field.num_units) < sizes[:, None], axis=1)
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
     reached = np.zeros((len(sizes), field.num_nodes), bool)
     missing = sizes.copy()
     rows = np.arange(len(sizes))
     row = rows
     nodes = np.zeros(len(sizes), int)
-    if not field.rooted:
+    if field.alone:
         first = rng.integers(0, field.num_units, len(sizes))
         bits[rows, first] = True
         missing = sizes - 1

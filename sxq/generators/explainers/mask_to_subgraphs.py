@@ -63,7 +63,7 @@ def grow_order(field: Field, mask: np.ndarray) -> np.ndarray:
                 if not taken[unit]:
                     heapq.heappush(touching, (-mask[unit], unit))
 
-    if field.rooted:
+    if not field.alone:
         reach(0)
     for start in np.argsort(-mask, kind="stable").tolist():
         if not touching and not taken[start]:

@@ -52,7 +52,7 @@ def onion(field: Field, context: Context, objective: str = "mean") -> Search:
     shares = share_out(context.allowance, field.layer_sizes)
     loss = first_guess(context)
     rows = context.rows // field.hops
-    peel: Callable[..., Search] = _peel if field.rooted else _peel_core
+    peel: Callable[..., Search] = _peel_core if field.alone else _peel
     peels = [
         peel(field, hop, loss.copy(), worth, left=int(shares[hop - 1]), rows=rows)
         for hop in range(field.hops, 0, -1)

@@ -31,8 +31,8 @@ class EdgeTable:
     def _links(self) -> np.ndarray:
         """For each unit [U] the one that joins it to the hop below, by first-order estimate; NONE at the first hop."""
         field = self._field
-        if not field.rooted:
-            return np.full(field.num_units, NONE)  # in a whole graph any unit may stand alone
+        if field.alone:
+            return np.full(field.num_units, NONE)
         near, far = ends_by_hop(field)
         # The units that reach a node first; the last unit of each node is kept, which is the best.
         first = np.flatnonzero(field.node_hop[far] == field.unit_hop)

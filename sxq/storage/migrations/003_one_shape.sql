@@ -45,6 +45,13 @@ CREATE TABLE IF NOT EXISTS saliency (
     saliency DOUBLE NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS query_edges (
+    query_id BIGINT NOT NULL,
+    clause VARCHAR NOT NULL,
+    src VARIANT NOT NULL,
+    dst VARIANT NOT NULL
+);
+
 ALTER TABLE graphs RENAME TO old_graphs;
 CREATE TABLE graphs (
     graph_id BIGINT PRIMARY KEY,
@@ -119,6 +126,8 @@ CREATE TABLE targets (
     coverage DOUBLE,
     epsilon_achieved DOUBLE,
     hypervolume DOUBLE,
+    proved BOOLEAN,
+    bound BIGINT,
     complete BOOLEAN,
     seconds DOUBLE,
     note VARCHAR,

@@ -1,0 +1,124 @@
+"""INCLUDE, EXCLUDE and ANYWHERE for one target: from edges by key to units of its field.
+
+Of a collection, an edge is looked up in the graph of each target; EXCLUDE passes over a graph that
+lacks it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import InvalidValue, NodeNotFound
+from sxq.graph import EdgeKind, Field, Graph, Restriction, kept_out, restrict, unjoined
+from sxq.graph.keys import shown
+from sxq.planning.nodes import Choose, EdgeKey, FieldScan, Generate, Plan
+
+NOT_THERE = -3  # the unit of an edge that is not in the field at all
+
+
+def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
+    """The field without the units that EXCLUDE names, nor those that only they join to the target."""
+    units = _units(graph, field, scan.exclude)
+    chosen = np.zeros(field.num_units, bool)
+    chosen[units[units >= 0]] = True
+    return kept_out(field, chosen, scan.anywhere)
+
+
+def restriction(scan: FieldScan, graph: Graph, field: Field, target: Any) -> Restriction | None:
+    """What generators see of the field; None where nothing restricts candidates.
+
+    Raises InvalidValue if an edge of INCLUDE is outside of the field, or cannot be joined to the target.
+    """
+    if not (scan.include or scan.anywhere or field.excluded):
+        return None
+    included = _included(scan, graph, field, target)
+    if included.any() and not scan.anywhere and len(bad := unjoined(field, included)):
+        raise InvalidValue(_not_joined(scan, graph, field, target, int(bad[0])))
+    return restrict(field, included, scan.anywhere)
+
+
+def scope(plan: Plan) -> str:
+    """Which candidates a plan that proves something is about, in words; empty if it proves nothing."""
+    scan = plan.find(FieldScan)
+    smallest = plan.find(Choose).smallest
+    limited = any(
+        name == "exhaustive" and dict(options).get("size")
+        for name, options in plan.find(Generate).generators
+    )
+    if not smallest and not limited:
+        return ""
+    to = " to the target" if scan.kind == "node" else ""
+    parts = {
+        f"connected{to}": not scan.anywhere,
+        "with the edges of INCLUDE": scan.include,
+        "without those of EXCLUDE": scan.exclude,
+        "admitted by WHERE": smallest and plan.filter,
+    }
+    return ", ".join(words for words, given in parts.items() if given) or "connected or not"
+
+
+def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarray) -> np.ndarray:
+    """The worth [U] of units, with that of included ones above all others."""
+    units = _units(graph, field, scan.include)
+    worth = worth.copy()
+    worth[units[units >= 0]] = np.inf
+    return worth
+
+
+def _included(scan: FieldScan, graph: Graph, field: Field, target: Any) -> np.ndarray:
+    """The units [U] bool that INCLUDE names; raises InvalidValue for an edge that is none."""
+    units = _units(graph, field, scan.include)
+    for (source, head), unit in zip(scan.include, units.tolist()):
+        if unit < 0:
+            raise InvalidValue(
+                f"INCLUDE {shown(source)}->{shown(head)}, but {_why_none(scan, unit, target)}"
+            )
+    included = np.zeros(field.num_units, bool)
+    included[units] = True
+    return included
+
+
+def _why_none(scan: FieldScan, unit: int, target: Any) -> str:
+    named = f"{scan.kind} {shown(target)}"
+    if unit == EdgeKind.LOOP:
+        return "a self-loop belongs to its node, and is part of no candidate"
+    if scan.kind == "graph":
+        return f"{named} has no such edge"
+    if scan.exclude and unit == EdgeKind.HALO:
+        return (
+            f"no candidate of {named} can hold it: it is outside of its {scan.hops}-hop field, or "
+            "EXCLUDE keeps out what joins it to the target"
+        )
+    return f"it is outside of the {scan.hops}-hop field of {named}: it cannot carry a message there"
+
+
+def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: int) -> str:
+    source, head = (shown(graph.key(node)) for node in field.nodes[field.ends[:, unit]].tolist())
+    to = f"node {shown(target)}" if field.rooted else "the other edges of INCLUDE"
+    return (
+        f"INCLUDE {source}->{head} cannot be joined to {to} by edges that a candidate may hold; "
+        "ANYWHERE allows candidates that are not connected"
+    )
+
+
+def _units(graph: Graph, field: Field, edges: Iterable[EdgeKey]) -> np.ndarray:
+    """The unit of each edge, given by the keys of its ends: its number, an `EdgeKind`, or NOT_THERE."""
+    tail, head = field.nodes[field.edge_index]
+    codes = tail * graph.num_nodes + head
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    wanted = np.array([_code(graph, edge) for edge in edges], np.int64)
+    if not len(codes):
+        return np.full(len(wanted), NOT_THERE)
+    place = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+    return np.where(codes[place] == wanted, field.unit[order[place]], NOT_THERE)
+
+
+def _code(graph: Graph, edge: EdgeKey) -> int:
+    """A number for an edge of the graph; -1 where a node is not in it."""
+    try:
+        tail, head = map(graph.position, edge)
+    except NodeNotFound:
+        return -1
+    return tail * graph.num_nodes + head
