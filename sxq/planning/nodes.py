@@ -139,6 +139,7 @@ class Choose:
     report: tuple[str, ...] = ()  # further measures that are reported for the answers
     # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
+    worth_budget: int = 2000  # most units whose worth is measured, of all members of a target
 
     def line(self) -> str:
         how = {

@@ -155,6 +155,12 @@ SETTINGS = {
         f"a number from {STEP} to 1",
         "smallest score: lower ones are raised to it, as their differences are noise",
     ),
+    "sxq_worth_budget": Setting(
+        2000,
+        _whole(0),
+        "a whole number of 0 or more",
+        "units of the answer to a target whose worth is measured at most, two inferences each; 0 measures none",
+    ),
 }
 
 

@@ -11,6 +11,7 @@ define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
 structure           the checks of AUDIT that need no model
+unit_checks         those of the units of edges and of their worth
 sql                 statements of DuckDB
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python

@@ -15,7 +15,7 @@ from sxq.storage.key_columns import key_array
 from sxq.storage.model_rows import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run, utc_now
 from sxq.storage.user_sql import plain
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport, Worth
 
 # columns of `targets` that a report fills in; its attributes have the same names
 _REPORTED = (
@@ -156,8 +156,33 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
         return
     src, dst = (key_array(plain(keys)) for keys in zip(*edges))
     owner = np.repeat(ids, [len(member.edges) for member in members])
+    columns = {"owner": owner, "src": src, "dst": dst, **_worths(members)}
     insert_arrays(
         cursor,
-        "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT FROM temp.incoming",
-        {"owner": owner, "src": src, "dst": dst},
+        "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT, unit, edge,"
+        " CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,"
+        " CASE WHEN measured THEN needed END"
+        " FROM temp.incoming",
+        columns,
     )
+
+
+def _worths(members: Sequence[Explanation]) -> dict[str, np.ndarray]:
+    """Unit, number and worth of every directed edge; `measured` says whether there is a worth."""
+    worths = [member.worth or _unmeasured(len(member.edges)) for member in members]
+    return {
+        "unit": np.concatenate([member.edge_units for member in members]),
+        "edge": np.concatenate([member.first_edge + member.edge_numbers for member in members]),
+        "worth_kept": np.concatenate([worth.kept for worth in worths]),
+        "worth_removed": np.concatenate([worth.removed for worth in worths]),
+        "needed": np.concatenate([worth.needed for worth in worths]),
+        "measured": np.repeat(
+            [member.worth is not None for member in members],
+            [len(member.edges) for member in members],
+        ),
+    }
+
+
+def _unmeasured(count: int) -> Worth:
+    """Stands for the worth of `count` edges that was not measured."""
+    return Worth(kept=np.zeros(count), removed=np.zeros(count), needed=np.zeros(count, bool))

@@ -195,7 +195,14 @@ CREATE TABLE explanations (
 CREATE TABLE explanation_edges (
     explanation_id BIGINT NOT NULL,   -- of explanations
     src            VARIANT NOT NULL,  -- key
-    dst            VARIANT NOT NULL   -- key
+    dst            VARIANT NOT NULL,  -- key
+    unit           BIGINT,            -- the unit it belongs to, by its number in the field of the target: both directions of a
+                                      -- pair, and parallel edges, have one; NULL here and below in files of earlier versions
+    edge           BIGINT,            -- of edges: parallel edges are told apart
+    worth_kept     DOUBLE,            -- what p loses on G_s when the unit alone is left out; NULL: not measured, it did
+                                      -- not fit sxq_worth_budget
+    worth_removed  DOUBLE,            -- what p regains on G \ G_s when the unit alone is put back
+    needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
 );
 
 -- The state graph of the search, kept with SET sxq_keep_candidates = true.

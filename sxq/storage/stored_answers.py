@@ -4,7 +4,7 @@ import datetime
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sxq.errors import InvalidValue, StoreError
 from sxq.storage.checked import CheckedRow
@@ -41,7 +41,8 @@ _CANDIDATES = """
     SELECT target, scores FROM candidates WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
 
 _EDGES = """
-    SELECT explanation_id, src, dst FROM explanation_edges JOIN explanations USING (explanation_id)
+    SELECT explanation_id, src, dst, unit, edge, worth_kept, worth_removed, needed
+    FROM explanation_edges JOIN explanations USING (explanation_id)
     WHERE $query_id IS NULL OR query_id = $query_id
     ORDER BY explanation_edges.rowid"""
 
@@ -60,6 +61,16 @@ class QueryRow:
     seconds: float | None  # None: it still runs, or its process was killed
     complete: bool | None
     status: str  # running, done; interrupted: its process was killed
+
+
+class StoredWorth(NamedTuple):
+    """What is stored about one directed edge of an explanation; None where it was not stored."""
+
+    unit: int | None
+    edge: int | None
+    kept: float | None
+    removed: float | None
+    needed: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +97,7 @@ class StoredExplanation:
     field_size: int | None  # units of the target's field
     settings: Mapping[str, Any]  # of the query; empty where they cannot be read
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
+    worths: tuple[StoredWorth, ...] = field(repr=False)  # of each of these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +151,15 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
     _require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
-    for explanation_id, src, dst in run(cursor, _EDGES, {"query_id": query_id}):
+    worths: dict[int, list[StoredWorth]] = defaultdict(list)
+    for explanation_id, src, dst, *worth in run(cursor, _EDGES, {"query_id": query_id}):
         edges[explanation_id].append((src, dst))
+        worths[explanation_id].append(StoredWorth(*worth))
     return [
         StoredExplanation(
             **{**row, "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
+            worths=tuple(worths[row["explanation_id"]]),
         )
         for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
     ]

@@ -103,6 +103,7 @@ class Loaded:
     self_sufficient: bool  # whether the model predicts c without any candidate unit, too
     rounding: float  # largest change of a log-odds by rounding to float32
     seed: tuple[int, int]  # (SEED, position): the start of every random choice
+    first_edge: int = 0  # number of its graph's first edge in the collection
 
     @property
     def graph(self) -> Graph:
@@ -159,6 +160,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         self_sufficient=int(empty.argmax()) == predicted,
         rounding=float(rounding(job.model, ends).max()),
         seed=seed,
+        first_edge=int(job.collection.edge_ptr[position]) if scan.kind == "graph" else 0,
     )
 
 

@@ -97,6 +97,20 @@ CREATE TABLE edges (
 INSERT INTO edges BY NAME SELECT * FROM old_edges;
 DROP TABLE old_edges;
 
+ALTER TABLE explanation_edges RENAME TO old_explanation_edges;
+CREATE TABLE explanation_edges (
+    explanation_id BIGINT NOT NULL,
+    src VARIANT NOT NULL,
+    dst VARIANT NOT NULL,
+    unit BIGINT,
+    edge BIGINT,
+    worth_kept DOUBLE,
+    worth_removed DOUBLE,
+    needed BOOLEAN
+);
+INSERT INTO explanation_edges BY NAME SELECT * FROM old_explanation_edges;
+DROP TABLE old_explanation_edges;
+
 ALTER TABLE targets RENAME TO old_targets;
 CREATE TABLE targets (
     query_id BIGINT NOT NULL,
