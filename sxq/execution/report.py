@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sxq.execution import worth
+from sxq.execution.answer import recommended
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
 from sxq.inference.agreement import TOLERANCE, too_coarse, uncertainty
@@ -68,12 +69,14 @@ def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[E
     reported = _reported(found, bits)
     worths = worth.measure(found, answer.members, bits)
     dominance = answer.member_dominance
+    first = recommended(found, answer.members)
     return tuple(
         Explanation(
             rank=rank,
             size=int(own.sum()),
             dominance=power,
             worth=measured,
+            recommended=number == answer.members[first],
             **_as_verified(found, number, values),
             **_as_subgraph(found.loaded, own),
         )

@@ -151,6 +151,8 @@ class Choose:
         }[self.rule]
         if self.rule in ("diversity", "divsx") and self.embedding != "features":
             how += f", by {self.embedding}"
+        if self.k == 1 and self.rule == "coverage" and not self.jointly:
+            how = "the recommended one of the top 10 by coverage, then hypervolume"
         jointly = " of all targets jointly" if self.jointly else ""
         return f"top {self.k}{jointly} {how}" + (
             f"; reports {', '.join(self.report)}" if self.report else ""

@@ -124,6 +124,7 @@ def _explanation(explanation_id: int, query_id: int, member: Explanation) -> lis
             query_id,
             member.target,
             member.rank,
+            member.recommended,
             member.size,
             len(member.nodes),
             member.factual,

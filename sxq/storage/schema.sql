@@ -176,6 +176,8 @@ CREATE TABLE explanations (
     query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
     rank           INTEGER NOT NULL,  -- from 1; in a joint answer, counted across all its targets
+    recommended    BOOLEAN,           -- the member to look at first: most like the others of its target, weighted by their
+                                      -- fidelities; NULL in files of earlier versions
     size           BIGINT NOT NULL,   -- units: pairs on undirected graphs, directed edges otherwise
     num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction

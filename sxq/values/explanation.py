@@ -55,6 +55,7 @@ class Explanation:
     # One of the two flags rests on a top-two margin below 1e-5, or below what float32 can tell.
     tie: bool = False
     generator: str = ""  # the generator that proposed it
+    recommended: bool = False  # the member to look at first: most like the others of its target
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
     kind: str = "node"  # what was explained: a "node", or a "graph" as a whole
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
