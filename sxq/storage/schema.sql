@@ -207,6 +207,16 @@ CREATE TABLE explanation_edges (
     needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
 );
 
+-- What is known to be true about targets: edges that explain them. FROM agreement compares answers with it. Fill it as you
+-- like, for nodes of a graph or graphs of a collection; the engine only reads it. A target may have several alternatives.
+CREATE TABLE truths (
+    graph_id    BIGINT NOT NULL,      -- of graphs
+    target      VARIANT NOT NULL,     -- key of the node, or of the graph
+    alternative INTEGER NOT NULL,     -- number of the truth, from 0
+    src         VARIANT NOT NULL,     -- key of an edge's source; both directions of a pair are two rows
+    dst         VARIANT NOT NULL      -- key of its head
+);
+
 -- The state graph of the search, kept with SET sxq_keep_candidates = true.
 CREATE TABLE candidates (
     query_id       BIGINT NOT NULL,   -- of queries

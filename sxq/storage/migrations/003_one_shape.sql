@@ -25,6 +25,14 @@ CREATE TABLE IF NOT EXISTS graph_inputs (
     content  BLOB
 );
 
+CREATE TABLE IF NOT EXISTS truths (
+    graph_id BIGINT NOT NULL,
+    target VARIANT NOT NULL,
+    alternative INTEGER NOT NULL,
+    src VARIANT NOT NULL,
+    dst VARIANT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS refines (
     refine_id BIGINT PRIMARY KEY,
     name VARCHAR NOT NULL,
