@@ -92,7 +92,8 @@ def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
         return [{} for _ in bits]
     loaded = found.loaded
     p_kept, p_removed = loaded.on_field.infer(bits)[:, :, loaded.predicted]
-    columns = measure_again(found.reported, loaded.batch(bits, p_kept, p_removed))
+    batch = loaded.batch(bits, p_kept, p_removed, found.choice.robust_budget)
+    columns = measure_again(found.reported, batch)
     return [
         {name: float(values[row]) for name, values in columns.items()} for row in range(len(bits))
     ]

@@ -29,6 +29,7 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         jointly=statement.jointly,
         report=tuple(report),
         embedding=catalog.settings["sxq_embedding"],
+        robust_budget=catalog.settings["sxq_robust_budget"],
         worth_budget=catalog.settings["sxq_worth_budget"],
     )
 

@@ -139,6 +139,7 @@ class Choose:
     report: tuple[str, ...] = ()  # further measures that are reported for the answers
     # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
+    robust_budget: int = 2000  # most removals that robust and robust2 try for a member
     worth_budget: int = 2000  # most units whose worth is measured, of all members of a target
 
     def line(self) -> str:

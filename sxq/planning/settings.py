@@ -155,6 +155,12 @@ SETTINGS = {
         f"a number from {STEP} to 1",
         "smallest score: lower ones are raised to it, as their differences are noise",
     ),
+    "sxq_robust_budget": Setting(
+        2000,
+        _whole(1),
+        "a whole number of 1 or more",
+        "removals that robust and robust2 try for each explanation: all if they are no more, else so many drawn at random",
+    ),
     "sxq_worth_budget": Setting(
         2000,
         _whole(0),

@@ -46,6 +46,7 @@ class MeasureBatch:
     # and on G without them
     infer: Callable[[np.ndarray], np.ndarray] = _nobody
     seed: tuple[int, ...] = (0,)  # the start of every random choice: (SEED, target)
+    robust_budget: int = 2000  # most removals that robustness tries for a candidate
 
     @cached_property
     def sizes(self) -> np.ndarray:

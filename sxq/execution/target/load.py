@@ -115,7 +115,13 @@ class Loaded:
         """The candidate units and their surroundings."""
         return self.on_field.field
 
-    def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
+    def batch(
+        self,
+        bits: np.ndarray,
+        p_kept: np.ndarray,
+        p_removed: np.ndarray,
+        robust_budget: int = 0,
+    ) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
         return MeasureBatch(
             field=self.field,
@@ -127,6 +133,7 @@ class Loaded:
             predicted=self.predicted,
             infer=self.on_field.infer,
             seed=self.seed,
+            robust_budget=robust_budget,
         )
 
     def unloaded(self) -> "Loaded":
