@@ -61,7 +61,9 @@ def filled(con: sxq.Connection, name: str, options: argparse.Namespace) -> tuple
             f"CREATE GRAPH g FROM DATASET '{name}'; TRAIN MODEL m ON GRAPH g (ARCHITECTURE = {architecture}, "
             f"LAYERS = 3, HIDDEN = 20, EPOCHS = {epochs}, WEIGHT_DECAY = 0, SEED = 0)"
         )
-        keys = con.sql("SELECT DISTINCT src::VARCHAR::BIGINT FROM edges WHERE truth ORDER BY 1").rows
+        keys = con.sql(
+            "SELECT DISTINCT src::VARCHAR::BIGINT FROM edges WHERE truth ORDER BY 1"
+        ).rows
         return "NODES", drawn(rng, [key for (key,) in keys], options.targets)
     graphs = data.graphs("ba3motif" if name == "BA-3motif" else "mutagenicity")
     con.register_graphs("g", graphs)

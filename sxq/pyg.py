@@ -65,8 +65,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
 
         Explainer(model, SkylineExplainer(), explanation_type="model", edge_mask_type="object", model_config=...)
 
-    The edge mask is one member of the skyline, 1 for its edges (or their worth, if `soft`) and 0 elsewhere. `explanation.skyline` has all members,
-    a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` is the `Result`.
+    The edge mask is one member of the skyline, 1 for its edges (or their worth, if `soft`) and 0 elsewhere.
+    `explanation.skyline` has all members, a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and
+    `explanation.result` is the `Result`.
 
     optimize  measures, by name
     by        the generators as in BY, such as "onion, growing"; "" is the engine's choice

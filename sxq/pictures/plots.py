@@ -115,12 +115,7 @@ def _lines(axes, places, edges, **style) -> None:
 def _arrows(axes, places, edges, widths) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    style: dict[str, Any] = {
-        "arrowstyle": "-|>",
-        "mutation_scale": 9,
-        "shrinkA": 6,
-        "shrinkB": 6,
-    }
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 6, "shrinkB": 6}
     for (u, v), width in zip(edges, widths):
         arrow = FancyArrowPatch(
             places[u], places[v], color=colours.MEMBER, zorder=2, lw=1.8 * width, **style

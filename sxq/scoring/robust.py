@@ -66,9 +66,7 @@ def _removals(batch: MeasureBatch, outside: np.ndarray, count: int) -> np.ndarra
     return outside[np.array(sorted(drawn), np.int64)]
 
 
-def _explains(
-    batch: MeasureBatch, own: np.ndarray, alone: int, removals: np.ndarray
-) -> np.ndarray:
+def _explains(batch: MeasureBatch, own: np.ndarray, alone: int, removals: np.ndarray) -> np.ndarray:
     """[m] bool: whether G_s explains in each graph that lacks these units [m, count]."""
     lacking = np.zeros((len(removals), len(own)), bool)
     lacking[np.arange(len(removals))[:, None], removals] = True

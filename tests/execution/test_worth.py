@@ -100,9 +100,11 @@ def test_members_beyond_the_budget_have_no_worth_and_a_note_says_so():
         con.execute("SET sxq_worth_budget = 0")
         result = con.execute(f"EXPLAIN NODE 1 USING MODEL m {ALL}")
         assert all(e.worth is None for e in result) and "worth" not in result.targets[0].note
-        assert con.sql(
-            f"SELECT count(worth_kept) FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id = {result.query_id}"
-        ).rows == [(0,)]
+        stored = con.sql(
+            "SELECT count(worth_kept) FROM explanation_edges JOIN explanations USING (explanation_id)"
+            f" WHERE query_id = {result.query_id}"
+        )
+        assert stored.rows == [(0,)]
 
 
 def test_worth_in_a_collection_has_the_numbers_of_its_edges():

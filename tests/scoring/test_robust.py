@@ -26,9 +26,7 @@ def slow(module, graph, target, e, count):
 
     alone = says(only=own)
     removals = list(combinations(sorted(real - own, key=sorted), count))
-    held = [
-        alone == says(gone) or says({*gone, *own}) != says(gone) for gone in map(set, removals)
-    ]
+    held = [alone == says(gone) or says({*gone, *own}) != says(gone) for gone in map(set, removals)]
     return np.mean(held), len(removals)
 
 

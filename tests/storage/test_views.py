@@ -205,12 +205,18 @@ def test_agreement_is_that_of_the_library():
             "JOIN explanation_edges USING (explanation_id)"
         ).rows:
             answers.setdefault(tuple(place[:2]), {}).setdefault(place[2], []).append((u, v))
-        columns = "precision, recall, f1, jaccard, node_precision, node_recall, node_f1, node_jaccard"
-        best = con.sql(f"SELECT query_id, target, rank, {columns} FROM agreement WHERE member = 'best'")
+        columns = (
+            "precision, recall, f1, jaccard, node_precision, node_recall, node_f1, node_jaccard"
+        )
+        best = con.sql(
+            f"SELECT query_id, target, rank, {columns} FROM agreement WHERE member = 'best'"
+        )
         every = con.sql(f"SELECT query_id, target, {columns} FROM agreement WHERE member = 'union'")
         found = {row[:2]: row[2:] for row in best.rows}
         unions = {row[:2]: row[2:] for row in every.rows}
-        each = con.sql(f"SELECT query_id, target, rank, {columns} FROM agreement WHERE member = 'rank'")
+        each = con.sql(
+            f"SELECT query_id, target, rank, {columns} FROM agreement WHERE member = 'rank'"
+        )
         ranks = {row[:3]: row[3:] for row in each.rows}
         first = con.sql(
             "SELECT query_id, target, rank FROM agreement WHERE member = 'recommended'"
@@ -229,13 +235,14 @@ def test_agreement_is_that_of_the_library():
         members = answers[query, target]
         slow = agreement(members.values(), true)
         assert values[:3] == pytest.approx([*vars(slow.best).values()], nan_ok=True)
-        assert unions[query, target][:3] == pytest.approx(
-            [*vars(slow.union).values()], nan_ok=True
-        )
+        assert unions[query, target][:3] == pytest.approx([*vars(slow.union).values()], nan_ok=True)
         for number, edges in members.items():
             own = ranks[query, target, number]
             for place, (mine, real) in enumerate(
-                ((set(edges), set(true)), ({n for e in edges for n in e}, {n for e in true for n in e}))
+                (
+                    (set(edges), set(true)),
+                    ({n for e in edges for n in e}, {n for e in true for n in e}),
+                )
             ):
                 hits = len(mine & real)
                 assert own[4 * place : 4 * place + 4] == pytest.approx(

@@ -116,11 +116,7 @@ class Loaded:
         return self.on_field.field
 
     def batch(
-        self,
-        bits: np.ndarray,
-        p_kept: np.ndarray,
-        p_removed: np.ndarray,
-        robust_budget: int = 0,
+        self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray, robust_budget: int = 0
     ) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p(c) [n] on G_s and on G \\ G_s."""
         return MeasureBatch(
