@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric import explain as pyg
@@ -68,13 +69,15 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     binary model of several columns is one of several labels: the most probable one is explained. Of a regression it is
     the first number.
 
-    The edge mask is one member of the skyline, 1 for its edges and 0 elsewhere. `explanation.skyline` has all members,
-    a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and `explanation.result` is the `Result`.
+    The edge mask is one member of the skyline, 1 for its edges (or their worth, if `soft`) and 0 elsewhere.
+    `explanation.skyline` has all members, a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and
+    `explanation.result` is the `Result`.
 
     optimize  measures, by name
     by        the generators as in BY, such as "onion, growing"; "" is the engine's choice
     k, epsilon, budget, seed   TOP, EPSILON, BUDGET and SEED of the query
-    choose    the mask is the member with the best score of this measure; by default with the best mean of all
+    choose    the mask is the member with the best score of this measure; by default the recommended one
+    soft      the mask is 1/2 to 1 for the member's edges, by their worth
 
     Further arguments, such as edge_type, need a row for each node or each edge. Of a batch, `index` is the graph; without
     it all are explained, and the mask has a member of each.
@@ -93,6 +96,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         *,
         seed: int = 0,
         choose: str | None = None,
+        soft: bool = False,
     ):
         super().__init__()
         if choose is not None and choose not in optimize:
@@ -106,6 +110,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         self.budget = budget
         self.seed = seed
         self.choose = choose
+        self.soft = soft
 
     def supports(self) -> bool:
         """Whether the task is about nodes or graphs, with a mask of edges only; numbers have no class to choose."""
@@ -138,7 +143,7 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             if members:
                 chosen = max(members, key=self._worth)
                 own = torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)
-                mask[edges[place][own]] = 1
+                mask[edges[place][own]] = self._values(chosen).to(x.device)
         found = SkylineExplanation(edge_mask=mask)
         found.skyline = list(skyline)
         found.result = skyline
@@ -204,8 +209,14 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         return f" FOR CLASS {named.pop()}"
 
     def _worth(self, member: Explanation) -> float:
-        names = [self.choose] if self.choose else self.optimize
-        return sum(member.scores[name] for name in names)
+        return member.scores[self.choose] if self.choose else float(member.recommended)
+
+    def _values(self, member: Explanation) -> Tensor:
+        """The mask of a member's edges: 1, or between 1/2 and 1 by their worth."""
+        share = np.ones(len(member.edges))
+        if self.soft and member.worth is not None:
+            share = 0.5 + 0.5 * member.worth.share
+        return torch.tensor(share, dtype=torch.float32)
 
 
 def _task(mode: str, target: Tensor, rows: int) -> str | None:

@@ -44,6 +44,8 @@ def explanation(target=1, rank=1, edges=((0, 1), (1, 0)), **values) -> Explanati
             "edge_index": np.zeros((2, len(edges)), np.int64),
             "nodes": np.arange(2),
             "edges": edges,
+            "edge_numbers": np.arange(len(edges)),
+            "edge_units": np.zeros(len(edges), np.int64),
             "size": 1,
             "raw": {"fdl+": np.float32(0.5), "conc": 0.25},
             "scores": {"fdl+": 0.5, "conc": 0.75},

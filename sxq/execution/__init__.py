@@ -7,6 +7,7 @@ In reading order:
     candidate_table.py  every candidate of a target, verified once
     verifier.py         both inferences for candidates of many targets, in batches
     answer.py           chooses members of the front
+    worth.py            what each unit of an answer is worth
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above
     audit_question.py   the question of a stored answer, read again

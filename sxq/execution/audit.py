@@ -29,6 +29,7 @@ class Stored:
 
     target: Any  # key of the node, or of the graph
     edges: tuple[tuple[Any, Any], ...]  # by key, every directed edge
+    worths: tuple[Any, ...]  # of each edge: its unit, kept, removed, needed; None where not stored
     raw: Mapping[str, float]
     factual: bool
     counterfactual: bool
@@ -74,7 +75,7 @@ class Auditor:
         wrong = self._wrong_field(key, columns["hops"], columns["field_size"])
         if mistaken := self._wrong_class(outputs, columns):
             return [*wrong, mistaken]
-        found = self._reading(outputs, columns)
+        found = self._reading(outputs)
         tolerance = _tolerance(self.model, outputs, found.p)
         again = {"probability": found.shown[0], "p_empty": found.shown[1]}
         wrong += [
@@ -92,20 +93,41 @@ class Auditor:
         """The differences of a stored explanation; raises ModelError, NodeNotFound."""
         own = self._own(stored.target)
         inside, missing = _locate(own, stored.edges)
+        outputs = torch.cat([self._ends(stored.target), self._both(stored.target, own, inside)])
+        finding = _compare(stored, missing, self.model, outputs, self._reading(outputs))
+        wrong = self._wrong_worth(stored, own, inside, outputs)
+        if not wrong:
+            return finding
+        words = [wrong] if finding.ok else [finding.verdict, wrong]
+        return Finding(finding.difference, "; ".join(words))
+
+    def _both(self, key: Any, own: Graph, inside: np.ndarray) -> torch.Tensor:
+        """The outputs [2, C] of a target on these edges [E] and its loops, and without these edges."""
         loops = own.edge_index[0] == own.edge_index[1]
         if isinstance(self.graph, GraphSet):
             kept = _judge(self.model, own, inside | loops, induced=True)
-            removed = _judge(self.model, own, ~inside)
-        else:
-            position = own.position(stored.target)
-            kept, removed = (
-                forward_full(self.model, own, keep)[position] for keep in (inside | loops, ~inside)
-            )
-        outputs = torch.cat([self._ends(stored.target), torch.stack([kept, removed])])
-        found = read_again(
-            self.model, outputs, self.asked, column_of(self.model, outputs, self.asked)
+            return torch.stack([kept, _judge(self.model, own, ~inside)])
+        position = own.position(key)
+        return torch.stack(
+            [forward_full(self.model, own, keep)[position] for keep in (inside | loops, ~inside)]
         )
-        return _compare(stored, missing, self.model, outputs, found)
+
+    def _wrong_worth(
+        self, stored: Stored, own: Graph, inside: np.ndarray, outputs: torch.Tensor
+    ) -> str:
+        """What is wrong in the worth of one unit of an explanation, drawn at random; else empty."""
+        measured = sorted({worth.unit for worth in stored.worths if worth.kept is not None})
+        if not measured:
+            return ""
+        drawn = measured[np.random.default_rng(len(stored.edges)).integers(len(measured))]
+        rows = [row for row, worth in enumerate(stored.worths) if worth.unit == drawn]
+        unit, _ = _locate(own, [stored.edges[row] for row in rows])
+        if len(rows) == len(stored.edges):
+            without = self._ends(stored.target).flip(0)  # no edge is left: all nodes stay
+        else:
+            without = self._both(stored.target, own, inside & ~unit)
+        every = torch.cat([outputs, without])
+        return _compare_worth(stored, rows[0], self._reading(every), self._off(every))
 
     def _wrong_class(self, outputs: torch.Tensor, columns: Mapping[str, Any]) -> str:
         """What is wrong in `prediction`, `class` and `against`; or empty."""
@@ -125,10 +147,14 @@ class Auditor:
             return f"class is {named}, found {c}"
         return ""
 
-    def _reading(self, outputs: torch.Tensor, columns: Mapping[str, Any]) -> Reading:
+    def _reading(self, outputs: torch.Tensor) -> Reading:
         """The outputs as the question of a target reads them."""
         c = column_of(self.model, outputs, self.asked)
         return read_again(self.model, outputs, self.asked, c)
+
+    def _off(self, outputs: torch.Tensor) -> float:
+        """How far the p of outputs, and their differences, may be off."""
+        return _tolerance(self.model, outputs, self._reading(outputs).p)
 
     def _own(self, key: Any) -> Graph:
         """The graph that the target is, or that it is in."""
@@ -207,6 +233,24 @@ def _compare(
     coarse = too_coarse(rounding(model, outputs).max())
     ok = "ok" if raw < TOLERANCE else f"ok to {tolerance:.1g}: {coarse}"
     return Finding(float(raw), "; ".join(wrong) or ok)
+
+
+def _compare_worth(stored: Stored, row: int, found: Reading, tolerance: float) -> str:
+    """What is wrong in the worth of an edge, given `_compare`'s outputs and those without its unit, as read."""
+    kept, removed, kept_less, removed_less = found.p[2:].tolist()
+    u, v = stored.edges[row]
+    named = f"of edge {u!r} -> {v!r}"
+    worth = stored.worths[row]
+    again = {"worth_kept": kept - kept_less, "worth_removed": removed_less - removed}
+    known = {"worth_kept": worth.kept, "worth_removed": worth.removed}
+    if not (apart := _difference(again, known)) < tolerance:
+        return f"worth {named} differs by {apart:.2g}"
+    lost = stored.factual and not found.same[4]
+    turned = stored.counterfactual and bool(found.same[5])
+    near = found.gap[2:].min() < max(TIE, tolerance)
+    if worth.needed is not (lost or turned) and not near:
+        return f"needed {named} is {worth.needed}, found {lost or turned}"
+    return ""
 
 
 def _tolerance(model: Model, outputs: torch.Tensor, p: np.ndarray) -> float:

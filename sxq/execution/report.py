@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from sxq.execution import worth
+from sxq.execution.answer import recommended
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
 from sxq.graph.bits import sizes
@@ -47,7 +49,7 @@ def write(found: Found, answer: Answer, ranks: Sequence[int] = ()) -> TargetRepo
         bound=found.bound if found.bound or found.scope else None,
         complete=found.exhausted and not found.stopped,
         seconds=found.seconds,
-        note=_note(found, answer, bool(explanations)),
+        note=_note(found, answer, explanations),
         explanations=explanations,
         kept=_state_graph(found) if found.keeps and found.table.count else (),
         examined=_examined(found),
@@ -105,17 +107,21 @@ def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[E
         return ()
     bits = found.bits_of(answer.members)
     reported = _reported(found, bits)
+    worths = worth.measure(found, answer.members, bits)
     dominance = answer.member_dominance
+    first = recommended(found, answer.members)
     return tuple(
         Explanation(
             rank=rank,
             size=int(own.sum()),
             dominance=power,
+            worth=measured,
+            recommended=number == answer.members[first],
             **_as_verified(found, number, values),
             **_as_subgraph(found.loaded, own),
         )
-        for rank, number, own, power, values in zip(
-            ranks, answer.members, bits, dominance, reported
+        for rank, number, own, power, values, measured in zip(
+            ranks, answer.members, bits, dominance, reported, worths
         )
     )
 
@@ -126,7 +132,8 @@ def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
         return [{} for _ in bits]
     loaded = found.loaded
     p_kept, p_removed = map(loaded.question.p, loaded.on_field.infer(bits))
-    columns = measure_again(found.reported, loaded.batch(bits, p_kept, p_removed))
+    batch = loaded.batch(bits, p_kept, p_removed, found.choice.robust_budget)
+    columns = measure_again(found.reported, batch)
     return [
         {name: float(values[row]) for name, values in columns.items()} for row in range(len(bits))
     ]
@@ -158,6 +165,8 @@ def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
         "graph": graph,
         "edge_index": edge_index,
         "edge_numbers": edges,
+        "edge_units": loaded.field.units_of(bits),
+        "first_edge": loaded.first_edge,
         "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
     }
@@ -214,7 +223,8 @@ def _ends(found: Found, unit: int) -> tuple[Any, Any]:
     return loaded.graph.key(source), loaded.graph.key(head)
 
 
-def _note(found: Found, answer: Answer, answered: bool) -> str:
+def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> str:
+    answered = bool(explanations)
     notes = [found.stopped] if found.stopped else []
     if found.choice.jointly and not answered:
         notes.append("no member of the joint answer")
@@ -247,6 +257,12 @@ def _note(found: Found, answer: Answer, answered: bool) -> str:
         notes.append(
             "front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
             f"{found.lattice.front_limit}"
+        )
+    if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
+        notes.append(
+            f"the worth of edges was not measured for {unmeasured} of {len(explanations)} "
+            f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}"
+            " allows together"
         )
     model = found.loaded.on_field.model
     if model.shallow:

@@ -88,6 +88,12 @@ class Field:
         chosen = np.flatnonzero(self.unit >= 0)
         return np.sort(self.edges[chosen[bits[self.unit[chosen]]]])
 
+    def units_of(self, bits: np.ndarray) -> np.ndarray:
+        """The unit of each of the `edges_of` one candidate, in their order."""
+        chosen = np.flatnonzero(self.unit >= 0)
+        own = chosen[bits[self.unit[chosen]]]
+        return self.unit[own[np.argsort(self.edges[own], kind="stable")]]
+
     def touched(self, bits: np.ndarray) -> np.ndarray:
         """The local nodes of one candidate bits [U], with the target, as [n] bool."""
         nodes = np.zeros(self.num_nodes, bool)

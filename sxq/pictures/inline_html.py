@@ -29,6 +29,7 @@ def result_html(result: Result) -> str:
     heads = [
         "target",
         "rank",
+        "first",
         "size",
         "factual",
         "counterfactual",
@@ -51,6 +52,7 @@ def _member(e: Explanation, measures: Iterable[str]) -> str:
     cells = (
         escape(str(e.target)),
         e.rank,
+        _flag(e.recommended),
         e.size,
         _flag(e.factual),
         _flag(e.counterfactual),
@@ -83,11 +85,15 @@ def explanation_html(e: Explanation) -> str:
         _dot(at[i], key, label, fill=fill, inside=i in inside, target=i == 0 and drawn.rooted)
         for i, (key, label, fill) in enumerate(nodes)
     )
+    own = "".join(
+        lines([edge], "#778899", round(2.4 * width, 2))
+        for edge, width in zip(drawn.members[0], drawn.widths[0])
+    )
     caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
     return (
         f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
         f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
-        f"{lines(drawn.members[0], '#778899', 2.4)}{dots}</svg><br>{caption}</span>"
+        f"{own}{dots}</svg><br>{caption}</span>"
     )
 
 

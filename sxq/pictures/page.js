@@ -198,8 +198,8 @@
   const W = 320, H = 270, placeX = (n) => W / 2 + n.x * (W / 2 - 22), placeY = (n) => H / 2 - n.y * (H / 2 - 22);
 
   class Card {
-    constructor(member, own, leftOut, scene) {
-      Object.assign(this, { member, own, leftOut, scene, view: [0, 0, 1] });
+    constructor(member, own, widths, leftOut, scene) {
+      Object.assign(this, { member, own, widths, leftOut, scene, view: [0, 0, 1] });
       this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat()]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -214,7 +214,7 @@
     }
     head() {
       const m = this.member, pill = (text, yes) => make("span", { class: yes ? "pill yes" : "pill" }, text);
-      const flags = [m.factual && pill("factual", true), m.counterfactual && pill("counterfactual", true), m.tie && pill("tie")];
+      const flags = [m.recommended && data.targets.some((t) => t.members.length > 1) && pill("look first", true), m.factual && pill("factual", true), m.counterfactual && pill("counterfactual", true), m.tie && pill("tie")];
       return make("h3", {}, make("span", { class: "badge" }, String(m.rank)), `${m.size} ${m.size === 1 ? "edge" : "edges"}`, ...flags.filter(Boolean));
     }
     bars() {
@@ -242,7 +242,7 @@
       const { nodes, directed } = this.scene;
       this.truthPath = make("path", { class: "truth" });
       this.contextPath = make("path", { class: "context" });
-      this.ownPath = make("path", { class: "own", style: `stroke-width: ${[2.4, 1.8, 0.8][this.crowd]}` });
+      this.ownPaths = this.widths.map((width) => make("path", { class: "own", style: `stroke-width: ${width * [2.4, 1.8, 0.8][this.crowd]}` }));
       this.arrows = make("path", { class: "arrow" });
       this.hits = this.own.map(([u, v]) => {
         const line = make("line", { class: "hit" });
@@ -252,7 +252,7 @@
       });
       this.dots = nodes.map((node, i) => this.dot(node, i));
       const order = [...this.dots.keys()].sort((a, b) => this.inside.has(a) - this.inside.has(b) || b - a);
-      this.layer.append(this.truthPath, this.contextPath, this.ownPath, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
+      this.layer.append(this.truthPath, this.contextPath, ...this.ownPaths, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
       this.place();
     }
     dot(node, i) {
@@ -273,7 +273,7 @@
       this.layer.setAttribute("transform", `translate(${dx} ${dy}) scale(${zoom})`);
       this.contextPath.setAttribute("d", context.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
       this.truthPath.setAttribute("d", truth.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
-      this.ownPath.setAttribute("d", this.own.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
+      this.own.forEach(([u, v], i) => this.ownPaths[i].setAttribute("d", `M${at(u)}L${at(v)}`));
       if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v])).join(""));
       this.own.forEach(([u, v], i) => {
         for (const [name, value] of Object.entries({ x1: placeX(nodes[u]), y1: placeY(nodes[u]), x2: placeX(nodes[v]), y2: placeY(nodes[v]) }))
@@ -348,7 +348,7 @@
     state.target = target; state.selected = null;
     $("meaning").textContent = target.meaning;
     const { scene, members } = target;
-    state.cards = members.map((member, i) => new Card(member, scene.members[i], scene.left_out[i], scene));
+    state.cards = members.map((member, i) => new Card(member, scene.members[i], scene.widths[i], scene.left_out[i], scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
     $("legend").replaceChildren(...labels.map((label) => {

@@ -85,6 +85,7 @@ def _member(e: Explanation, result: Result) -> dict[str, Any]:
     ]
     return {
         "rank": e.rank,
+        "recommended": e.recommended,
         "size": e.size,
         "nodes": len(e.nodes),
         "factual": e.factual,
@@ -116,6 +117,7 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
         "context": drawn.context,
         "truth": drawn.truth,
         "members": drawn.members,
+        "widths": [[round(width, 2) for width in widths] for widths in drawn.widths],
         "left_out": drawn.left_out,
         "directed": drawn.directed,
         "rooted": drawn.rooted,

@@ -91,11 +91,12 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     _lines(axes, drawn.places, drawn.truth, colors=colours.TRUTH, lw=9, capstyle="round", zorder=0)
     _lines(axes, drawn.places, drawn.context, colors=colours.CONTEXT, lw=0.7, zorder=1)
     if drawn.directed:
-        _arrows(axes, drawn.places, drawn.members[number])
+        _arrows(axes, drawn.places, drawn.members[number], drawn.widths[number])
     else:
         width = max(2.2 * size, 0.8)
         own = drawn.members[number]
-        _lines(axes, drawn.places, own, colors=colours.MEMBER, lw=width, zorder=2)
+        widths = [width * share for share in drawn.widths[number]]
+        _lines(axes, drawn.places, own, colors=colours.MEMBER, lw=widths, zorder=2)
     _dots(axes, drawn, sorted(inside), size)
     if len(inside) <= NAMED:
         _keys(axes, drawn, inside)
@@ -111,20 +112,15 @@ def _lines(axes, places, edges, **style) -> None:
     axes.add_collection(LineCollection([places[list(edge)] for edge in edges], **style))
 
 
-def _arrows(axes, places, edges) -> None:
+def _arrows(axes, places, edges, widths) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    style: dict[str, Any] = {
-        "arrowstyle": "-|>",
-        "mutation_scale": 9,
-        "shrinkA": 6,
-        "shrinkB": 6,
-        "lw": 1.8,
-    }
-    for u, v in edges:
-        axes.add_patch(
-            FancyArrowPatch(places[u], places[v], color=colours.MEMBER, zorder=2, **style)
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 6, "shrinkB": 6}
+    for (u, v), width in zip(edges, widths):
+        arrow = FancyArrowPatch(
+            places[u], places[v], color=colours.MEMBER, zorder=2, lw=1.8 * width, **style
         )
+        axes.add_patch(arrow)
 
 
 def _dots(axes, drawn: Scene, inside: list[int], size: float) -> None:

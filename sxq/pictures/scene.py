@@ -32,6 +32,7 @@ class Scene:
     context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once
     truth: list[tuple[int, int]]  # those of `context` that a ground truth names
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
+    widths: list[list[float]]  # of these edges, by their worth: 1/2 to 3/2; 1 where it is not known
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool  # whether edges are drawn as arrows
     rooted: bool  # whether the first node is the target
@@ -61,6 +62,7 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     pairs = [graph.undirected and _whole(e) for e in explanations]
     edges = [_edges(e.edge_index, as_pairs) for e, as_pairs in zip(explanations, pairs)]
     members = [_local(found, local) for found in edges]
+    widths = [_widths(e, found, local) for e, found in zip(explanations, edges)]
     context, truth = _context(graph, positions, local)
     places = (
         _around_target(hops, context, members) if rooted else packed(len(hops), context, members)
@@ -73,6 +75,7 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
         context=context,
         truth=truth,
         members=members,
+        widths=widths,
         left_out=[len(found) - len(drawn) for found, drawn in zip(edges, members)],
         directed=not all(pairs),
         rooted=rooted,
@@ -112,6 +115,13 @@ def _edges(edge_index: np.ndarray, as_pairs: bool) -> list[tuple[int, int]]:
     """Edges by position, pairs once."""
     edges = map(tuple, edge_index.T.tolist())
     return list(dict.fromkeys((min(e), max(e)) if as_pairs else e for e in edges))
+
+
+def _widths(e: Explanation, edges: list[tuple[int, int]], local: dict[int, int]) -> list[float]:
+    """The widths of the edges that are drawn, as `_local` has them."""
+    share = np.full(len(e.edges), 0.5) if e.worth is None else e.worth.share
+    known = dict(zip(map(tuple, e.edge_index.T.tolist()), share.tolist()))
+    return [0.5 + known[u, v] for u, v in edges if u in local and v in local]
 
 
 def _local(edges: list[tuple[int, int]], local: dict[int, int]) -> list[tuple[int, int]]:

@@ -33,6 +33,8 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         report=tuple(report),
         embedding=catalog.settings["sxq_embedding"],
         smallest=statement.smallest or "",
+        robust_budget=catalog.settings["sxq_robust_budget"],
+        worth_budget=catalog.settings["sxq_worth_budget"],
     )
 
 

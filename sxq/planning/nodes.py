@@ -187,6 +187,8 @@ class Choose:
     # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
     smallest: str = ""  # 'factual' or 'counterfactual', for the rule 'smallest'
+    robust_budget: int = 2000  # most removals that robust and robust2 try for a member
+    worth_budget: int = 2000  # most units whose worth is measured, of all members of a target
 
     def line(self) -> str:
         if self.smallest:
@@ -201,6 +203,8 @@ class Choose:
         }[self.rule]
         if self.rule in ("diversity", "divsx") and self.embedding != "features":
             how += f", by {self.embedding}"
+        if self.k == 1 and self.rule == "coverage" and not self.jointly:
+            how = "the recommended one of the top 10 by coverage, then hypervolume"
         jointly = " of all targets jointly" if self.jointly else ""
         return f"top {self.k}{jointly} {how}" + (
             f"; reports {', '.join(self.report)}" if self.report else ""

@@ -178,6 +178,18 @@ SETTINGS = {
         "spreads by which a regression's number may change and still count as kept; a spread is the "
         "standard deviation of the model's outputs",
     ),
+    "sxq_robust_budget": Setting(
+        2000,
+        _whole(1),
+        "a whole number of 1 or more",
+        "removals that robust and robust2 try for each explanation: all if they are no more, else so many drawn at random",
+    ),
+    "sxq_worth_budget": Setting(
+        2000,
+        _whole(0),
+        "a whole number of 0 or more",
+        "units of the answer to a target whose worth is measured at most, two inferences each; 0 measures none",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ the lattice.
     measures.py     the measures, each declared once; from here on larger is better
     sampled.py      the measures that run the model again
     minimal.py      whether a unit of a member can be left out
+    robust.py       robustness of an answer: exact shares of removals, or draws with their error
     dominance.py    the definitions of "dominated" and "epsilon-dominated", decided in whole numbers
     front.py        the exact Pareto set, batch by batch, and its thinning
     cover.py        the vectors that each member of the front epsilon-dominates, as bitvectors

@@ -61,6 +61,8 @@ class MeasureBatch:
     # any units [n, E_field] -> [n]: whether they are candidates
     able: Callable[[np.ndarray], np.ndarray] = _any
 
+    robust_budget: int = 2000  # most removals that robustness tries for a candidate
+
     @property
     def asked(self) -> Question:
         """The question of the target."""

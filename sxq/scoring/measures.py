@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import InvalidValue, UnknownName
-from sxq.scoring import sampled
+from sxq.scoring import robust, sampled
 from sxq.scoring.batch import MeasureBatch, Prospect
 from sxq.scoring.minimal import minimal
 
@@ -52,6 +52,8 @@ class Measure:
     cost: str = ""  # inferences beyond the two of every candidate
     # batch -> [n, R]; the raw value is their mean
     samples: Callable[[MeasureBatch], np.ndarray] | None = None
+    # batch -> [n] values and [n] standard errors, 0 where a value is exact; instead of samples
+    estimate: Callable[[MeasureBatch], tuple[np.ndarray, np.ndarray]] | None = None
     reported: bool = False  # measured for the k answers only: no objective, no condition
     plain: bool = False  # needs only the fields of a Prospect
     # batch -> [n], an upper bound of the score, known before any inference on the candidates; None: 1
@@ -60,7 +62,8 @@ class Measure:
     @property
     def columns(self) -> dict[str, str]:
         """Names in a report -> SQL columns: the value, and the standard error of a sampled measure."""
-        error = {f"{self.name} se": f"{self.column}_se"} if self.samples else {}
+        sampled = self.samples or self.estimate
+        error = {f"{self.name} se": f"{self.column}_se"} if sampled else {}
         return {self.name: self.column, **error}
 
 
@@ -97,6 +100,21 @@ def _density(batch: MeasureBatch) -> np.ndarray:
 def _sampled(*, samples: Callable[[MeasureBatch], np.ndarray], **entry) -> Measure:
     """A measure whose raw value is the mean of samples; `entry` holds the other fields of `Measure`."""
     return Measure(raw=lambda batch: samples(batch).mean(axis=1), samples=samples, **entry)
+
+
+def _estimated(
+    *, estimate: Callable[[MeasureBatch], tuple[np.ndarray, np.ndarray]], **entry
+) -> Measure:
+    """A measure for answers only that is exact, or a share of draws with its standard error."""
+    return Measure(
+        raw=lambda batch: estimate(batch)[0],
+        estimate=estimate,
+        larger_is_better=True,
+        score=_as_is,
+        source="sxq",
+        reported=True,
+        **entry,
+    )
 
 
 _ENTRIES = (
@@ -218,6 +236,20 @@ _ENTRIES = (
         cost="2 inferences for each unit of an answer",
         reported=True,
     ),
+    _estimated(
+        name="robust",
+        column="robust",
+        estimate=robust.robust,
+        formula="share of single units outside G_s whose removal leaves it explanatory",
+        cost="4 inferences per unit outside, up to sxq_robust_budget",
+    ),
+    _estimated(
+        name="robust2",
+        column="robust2",
+        estimate=robust.robust_pairs,
+        formula="share of pairs of units outside G_s whose removal leaves it explanatory",
+        cost="4 inferences per pair outside, up to sxq_robust_budget",
+    ),
 )
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _ENTRIES}
 
@@ -290,7 +322,10 @@ def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.nda
     """Raw values [n] by name; of a sampled measure also their standard errors, under `<name> se`."""
     values = {}
     for measure in measures:
-        if measure.samples is None:
+        if measure.estimate is not None:
+            value, error = measure.estimate(batch)
+            values |= {measure.name: value, f"{measure.name} se": error}
+        elif measure.samples is None:
             values[measure.name] = measure.raw(batch)
         else:
             drawn = measure.samples(batch)

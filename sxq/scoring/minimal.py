@@ -29,5 +29,5 @@ def _is_minimal(batch: MeasureBatch, bits: np.ndarray) -> bool:
 
 def _flags(batch: MeasureBatch, bits: np.ndarray) -> np.ndarray:
     """[2, n] bool: factual, counterfactual."""
-    alone, without = batch.infer(bits).argmax(axis=2)
-    return np.stack([alone == batch.predicted, without != batch.predicted])
+    alone, without = map(batch.asked.kept, batch.infer(bits))
+    return np.stack([alone, ~without])

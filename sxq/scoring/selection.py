@@ -152,6 +152,17 @@ def fill(front: np.ndarray, chosen: list[int], k: int) -> list[int]:
     return chosen
 
 
+def central(bits: np.ndarray, weights: np.ndarray) -> int:
+    """The member that is most like all members bits [n, U]: the largest weighted sum of Jaccard similarities.
+
+    What many good members hold is what the model uses; of equal sums the first wins.
+    """
+    sizes = bits.sum(axis=1)
+    shared = bits.astype(np.int64) @ bits.T.astype(np.int64)
+    jaccard = shared / np.maximum(sizes[:, None] + sizes[None] - shared, 1)
+    return int((jaccard @ weights).round(9).argmax())
+
+
 def _free(front: np.ndarray, chosen: list[int]) -> Free:
     """The part of the cube that the chosen members of a front [F, M] float64 leave free."""
     free = Free.below(np.full(front.shape[1], float(GRID)))

@@ -196,6 +196,7 @@ def _for_audit(e: StoredExplanation):
     return engine.execution().Stored(
         target=e.target,
         edges=e.edges,
+        worths=e.worths,
         raw=e.raw,
         factual=e.factual,
         counterfactual=e.counterfactual,

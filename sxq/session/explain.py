@@ -16,7 +16,7 @@ from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
 
-from sxq import planning
+from sxq import language, planning
 from sxq.errors import DataError, Error
 from sxq.language import statements as st
 from sxq.planning import Plan

@@ -19,6 +19,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.scoring.dominance import GRID, dominated, epsilon_dominates, millionths, to_grid
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.measures import MEASURES, STEP
+from sxq.session.unit_checks import wrong_units
 from sxq.storage import Broken, StoredExplanation, StoredQuery, StoredTarget
 from sxq.storage.checked import short
 
@@ -395,6 +396,7 @@ def _of_member(place: _Place, member: StoredExplanation) -> Words:
     if not 1 <= member.dominance <= max(explanatory, 1):
         yield f"dominance is {member.dominance}, expected 1 to {explanatory} explanatory candidates"
     yield from _wrong_edges(place, member)
+    yield from _units_and_worths(place, member)
     yield from _wrong_sizes(place, member)
     yield from _wrong_scores(place, member)
     yield from _beaten(place, member)
@@ -476,6 +478,18 @@ def _not_in_graph(place: _Place, member: StoredExplanation) -> Words:
         else:
             continue
         return
+
+
+def _units_and_worths(place: _Place, member: StoredExplanation) -> Words:
+    graph = place.answers.graph
+    try:
+        own = place.graph
+        first = 0
+        if isinstance(graph, GraphSet):
+            first = int(graph.edge_ptr[_place_of(graph, place.target.target)])
+    except NodeNotFound:
+        return  # said with the target
+    yield from wrong_units(member, own, first, place.answers.directed)
 
 
 def _wrong_sizes(place: _Place, member: StoredExplanation) -> Words:

@@ -15,7 +15,7 @@ from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
 from sxq.storage.model_rows import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run, utc_now
 from sxq.storage.user_sql import plain
-from sxq.values.explanation import CandidateRow, Explanation, TargetReport
+from sxq.values.explanation import CandidateRow, Explanation, TargetReport, Worth
 
 # columns of `targets` that a report fills in; its attributes have the same names but for `class`
 _REPORTED = (
@@ -44,7 +44,9 @@ _REPORTED = (
 )
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
-    kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}
+    kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}, unit, edge,
+            CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
+            CASE WHEN measured THEN needed END
         FROM temp.incoming"""
     for kind, to_key in TO_VARIANT.items()
 }
@@ -151,6 +153,7 @@ def _explanation(explanation_id: int, query_id: int, member: Explanation) -> lis
             query_id,
             member.target,
             member.rank,
+            member.recommended,
             member.size,
             len(member.nodes),
             member.factual,
@@ -184,4 +187,26 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
     kind = text_type(edges[0])
     src, dst = (key_array(keys if kind else plain(keys)) for keys in zip(*edges))
     owner = np.repeat(ids, [len(member.edges) for member in members])
-    insert_arrays(cursor, _INSERT_EDGES[kind], {"owner": owner, "src": src, "dst": dst})
+    columns = {"owner": owner, "src": src, "dst": dst, **_worths(members)}
+    insert_arrays(cursor, _INSERT_EDGES[kind], columns)
+
+
+def _worths(members: Sequence[Explanation]) -> dict[str, np.ndarray]:
+    """Unit, number and worth of every directed edge; `measured` says whether there is a worth."""
+    worths = [member.worth or _unmeasured(len(member.edges)) for member in members]
+    return {
+        "unit": np.concatenate([member.edge_units for member in members]),
+        "edge": np.concatenate([member.first_edge + member.edge_numbers for member in members]),
+        "worth_kept": np.concatenate([worth.kept for worth in worths]),
+        "worth_removed": np.concatenate([worth.removed for worth in worths]),
+        "needed": np.concatenate([worth.needed for worth in worths]),
+        "measured": np.repeat(
+            [member.worth is not None for member in members],
+            [len(member.edges) for member in members],
+        ),
+    }
+
+
+def _unmeasured(count: int) -> Worth:
+    """Stands for the worth of `count` edges that was not measured."""
+    return Worth(kept=np.zeros(count), removed=np.zeros(count), needed=np.zeros(count, bool))

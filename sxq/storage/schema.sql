@@ -188,6 +188,8 @@ CREATE TABLE explanations (
     query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key
     rank           INTEGER NOT NULL,  -- from 1; in a joint answer, counted across all its targets
+    recommended    BOOLEAN,           -- the member to look at first: most like the others of its target, weighted by their
+                                      -- fidelities; NULL in files of earlier versions
     size           BIGINT NOT NULL,   -- units: pairs on undirected graphs, directed edges otherwise
     num_nodes      BIGINT NOT NULL,   -- nodes of its edges, the target among them
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
@@ -207,7 +209,24 @@ CREATE TABLE explanations (
 CREATE TABLE explanation_edges (
     explanation_id BIGINT NOT NULL,   -- of explanations
     src            VARIANT NOT NULL,  -- key
-    dst            VARIANT NOT NULL   -- key
+    dst            VARIANT NOT NULL,  -- key
+    unit           BIGINT,            -- the unit it belongs to, by its number in the field of the target: both directions of a
+                                      -- pair, and parallel edges, have one; NULL here and below in files of earlier versions
+    edge           BIGINT,            -- of edges: parallel edges are told apart
+    worth_kept     DOUBLE,            -- what p loses on G_s when the unit alone is left out; NULL: not measured, it did
+                                      -- not fit sxq_worth_budget
+    worth_removed  DOUBLE,            -- what p regains on G \ G_s when the unit alone is put back
+    needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
+);
+
+-- What is known to be true about targets: edges that explain them. FROM agreement compares answers with it. Fill it as you
+-- like, for nodes of a graph or graphs of a collection; the engine only reads it. A target may have several alternatives.
+CREATE TABLE truths (
+    graph_id    BIGINT NOT NULL,      -- of graphs
+    target      VARIANT NOT NULL,     -- key of the node, or of the graph
+    alternative INTEGER NOT NULL,     -- number of the truth, from 0
+    src         VARIANT NOT NULL,     -- key of an edge's source; both directions of a pair are two rows
+    dst         VARIANT NOT NULL      -- key of its head
 );
 
 -- The state graph of the search, kept with SET sxq_keep_candidates = true.

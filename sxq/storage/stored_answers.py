@@ -4,7 +4,7 @@ import datetime
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sxq.errors import InvalidValue, StoreError
 from sxq.storage.checked import CheckedRow
@@ -62,7 +62,8 @@ _CANDIDATES = f"""
 
 _EDGES = f"""
     WITH {_KINDS}
-    SELECT explanation_id, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
+    SELECT explanation_id, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind,
+           unit, edge, worth_kept, worth_removed, needed
     FROM explanation_edges JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id
     ORDER BY explanation_edges.rowid"""
@@ -82,6 +83,16 @@ class QueryRow:
     seconds: float | None  # None: it still runs, or its process was killed
     complete: bool | None
     status: str  # running, done; interrupted: its process was killed
+
+
+class StoredWorth(NamedTuple):
+    """What is stored about one directed edge of an explanation; None where it was not stored."""
+
+    unit: int | None
+    edge: int | None
+    kept: float | None
+    removed: float | None
+    needed: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +119,7 @@ class StoredExplanation:
     field_size: int | None  # units of the target's field
     settings: Mapping[str, Any]  # of the query; empty where they cannot be read
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
+    worths: tuple[StoredWorth, ...] = field(repr=False)  # of each of these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +183,17 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
     _require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
-    for explanation_id, *ends, kind in run(cursor, _EDGES, {"query_id": query_id}):
-        src, src_text, dst, dst_text = ends
+    worths: dict[int, list[StoredWorth]] = defaultdict(list)
+    for explanation_id, *columns in run(cursor, _EDGES, {"query_id": query_id}):
+        src, src_text, dst, dst_text, kind, *worth = columns
         edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
         edges[explanation_id].append(edge)
+        worths[explanation_id].append(StoredWorth(*worth))
     return [
         StoredExplanation(
             **{**_with_key(row), "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
+            worths=tuple(worths[row["explanation_id"]]),
         )
         for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
     ]

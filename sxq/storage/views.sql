@@ -151,53 +151,145 @@ WITH
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
 SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 
--- The agreement of every answer with the ground truth, if its graph has one: precision, recall and f1 of its best
--- member, by f1, and of the union of all members. A node's true edges are the ground-truth edges connected to it, its
--- motif; a graph's true edges are all ground-truth edges in it.
-CREATE VIEW agreement AS
+-- The true edges of every target: those of table truths if it names any for the target, as alternatives; else, if its
+-- graph has a ground truth, a node's are the ground-truth edges connected to it, its motif, and a graph's are all
+-- ground-truth edges in it.
+CREATE VIEW true_edges AS
 WITH RECURSIVE
     named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
     asked AS (
         SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
         FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
         LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL),
+    given AS (
+        SELECT query_id, target, alternative, src, dst FROM asked JOIN truths USING (graph_id, target)),
+    others AS (FROM asked WHERE (query_id, target) NOT IN (SELECT (query_id, target) FROM given)),
     joined AS (SELECT graph_id, u, v FROM named UNION SELECT graph_id, v, u FROM named),
     motif AS (                        -- positions of the nodes that true edges join to a target
-        SELECT DISTINCT graph_id, root, root AS u FROM asked WHERE NOT whole
+        SELECT DISTINCT graph_id, root, root AS u FROM others WHERE NOT whole
         UNION
-        SELECT graph_id, root, v FROM motif JOIN joined USING (graph_id, u)),
-    true_edges AS (
-        SELECT query_id, target, src, dst
-        FROM asked JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
-        UNION ALL
-        SELECT query_id, target, src, dst
-        FROM asked JOIN named USING (graph_id) WHERE whole AND graph = target),
-    truths AS (SELECT query_id, target, count(*) AS named FROM true_edges GROUP BY query_id, target),
-    held AS (
-        SELECT query_id, target, rank, src, dst
-        FROM explanations JOIN explanation_edges USING (explanation_id)
-        UNION
-        SELECT query_id, target, NULL, src, dst -- the union
-        FROM explanations JOIN explanation_edges USING (explanation_id)),
-    matched AS (
-        SELECT query_id, target, rank, count(t.src) / count(*) AS precision, count(t.src) / any_value(named) AS recall,
-               2 * count(t.src) / (count(*) + any_value(named)) AS f1
-        FROM held JOIN truths USING (query_id, target) LEFT JOIN true_edges t USING (query_id, target, src, dst)
-        GROUP BY query_id, target, rank)
+        SELECT graph_id, root, v FROM motif JOIN joined USING (graph_id, u))
 SELECT
-    best.query_id,                    -- of queries
-    best.target,                      -- key
-    best.rank,                        -- of the best member
-    best.precision,                   -- share of its edges that are true
-    best.recall,                      -- share of the true edges that it has
-    best.f1,                          -- their harmonic mean
-    every.precision AS union_precision, -- precision of the edges of all members together
-    every.recall AS union_recall,     -- their recall
-    every.f1 AS union_f1              -- their f1
-FROM matched best
-JOIN matched every ON every.query_id = best.query_id AND every.target = best.target AND every.rank IS NULL
-WHERE best.rank IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY best.query_id, best.target ORDER BY best.f1 DESC, best.rank) = 1;
+    query_id,                         -- of queries
+    target,                           -- key
+    alternative,                      -- number of the truth, where a target has several
+    src,                              -- key
+    dst                               -- key
+FROM given
+UNION ALL
+SELECT query_id, target, 0, src, dst FROM others JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
+UNION ALL
+SELECT query_id, target, 0, src, dst FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
+
+-- The agreement of every answer with the truth (true_edges), edge by edge and node by node. Member 'rank' stands for
+-- every member of the answer; 'recommended', 'knee' and 'best' (by f1) are one of these again, and 'union' is all their
+-- edges together. Of several alternative truths the one of largest f1 counts.
+CREATE VIEW agreement AS
+WITH
+    held AS (
+        SELECT DISTINCT query_id, target, rank, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)
+        UNION
+        SELECT query_id, target, NULL, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)),
+    held_nodes AS (
+        SELECT query_id, target, rank, src AS node FROM held UNION SELECT query_id, target, rank, dst FROM held),
+    real AS (SELECT DISTINCT query_id, target, alternative, src, dst FROM true_edges),
+    real_nodes AS (
+        SELECT query_id, target, alternative, src AS node FROM real
+        UNION SELECT query_id, target, alternative, dst FROM real),
+    truth_edges AS (SELECT query_id, target, alternative, count(*) AS wanted FROM real GROUP BY ALL),
+    truth_nodes AS (SELECT query_id, target, alternative, count(*) AS wanted_nodes FROM real_nodes GROUP BY ALL),
+    found AS (SELECT query_id, target, rank, count(*) AS having_edges FROM held GROUP BY ALL),
+    found_nodes AS (SELECT query_id, target, rank, count(*) AS having_nodes FROM held_nodes GROUP BY ALL),
+    hits AS (
+        SELECT query_id, target, rank, alternative, count(*) AS hits
+        FROM held JOIN real USING (query_id, target, src, dst) GROUP BY ALL),
+    node_hits AS (
+        SELECT query_id, target, rank, alternative, count(*) AS node_hits
+        FROM held_nodes JOIN real_nodes USING (query_id, target, node) GROUP BY ALL),
+    counted AS (
+        SELECT f.query_id, f.target, f.rank, t.alternative, having_edges, having_nodes, wanted, wanted_nodes,
+               coalesce(hits, 0) AS hits, coalesce(node_hits, 0) AS node_hits
+        FROM found f JOIN truth_edges t USING (query_id, target)
+        JOIN truth_nodes USING (query_id, target, alternative)
+        JOIN found_nodes n ON n.query_id = f.query_id AND n.target = f.target AND n.rank IS NOT DISTINCT FROM f.rank
+        LEFT JOIN hits h ON h.query_id = f.query_id AND h.target = f.target AND h.rank IS NOT DISTINCT FROM f.rank
+            AND h.alternative = t.alternative
+        LEFT JOIN node_hits o ON o.query_id = f.query_id AND o.target = f.target
+            AND o.rank IS NOT DISTINCT FROM f.rank AND o.alternative = t.alternative
+        QUALIFY row_number() OVER (PARTITION BY f.query_id, f.target, f.rank
+            ORDER BY coalesce(hits, 0) / (having_edges + wanted) DESC, t.alternative) = 1),
+    members AS (
+        SELECT counted.*, coalesce(e.recommended, false) AS recommended, k.rank IS NOT NULL AS is_knee,
+               counted.rank IS NOT NULL AND row_number() OVER (PARTITION BY counted.query_id, counted.target
+                   ORDER BY counted.rank IS NULL, hits / (having_edges + wanted) DESC, counted.rank) = 1 AS is_best
+        FROM counted
+        LEFT JOIN explanations e ON e.query_id = counted.query_id AND e.target = counted.target AND e.rank = counted.rank
+        LEFT JOIN knee k ON k.query_id = counted.query_id AND k.target = counted.target AND k.rank = counted.rank)
+SELECT
+    query_id,                         -- of queries
+    target,                           -- key
+    m.member AS member,               -- rank, recommended, knee, best or union
+    rank,                             -- of the member; NULL: the union
+    alternative,                      -- of true_edges: the truth that it is compared with
+    hits / having_edges AS precision, -- share of its edges that are true
+    hits / wanted AS recall,          -- share of the true edges that it has
+    2 * hits / (having_edges + wanted) AS f1, -- their harmonic mean
+    hits / (having_edges + wanted - hits) AS jaccard, -- edges in both / edges in either
+    node_hits / having_nodes AS node_precision, -- the same of the nodes at these edges
+    node_hits / wanted_nodes AS node_recall, -- share of the true nodes that it has
+    2 * node_hits / (having_nodes + wanted_nodes) AS node_f1, -- their harmonic mean
+    node_hits / (having_nodes + wanted_nodes - node_hits) AS node_jaccard -- nodes in both / nodes in either
+FROM members, (VALUES ('rank'), ('recommended'), ('knee'), ('best'), ('union')) m(member)
+WHERE CASE m.member WHEN 'union' THEN rank IS NULL WHEN 'rank' THEN rank IS NOT NULL
+      WHEN 'recommended' THEN recommended WHEN 'knee' THEN is_knee ELSE is_best END;
+
+-- Counterfactuals of a query as their benchmarks report them: FROM counterfactuals(1). For each size k from 1 to 25, the
+-- share of targets with an explanation of at most k units; the other columns are of the whole query.
+CREATE MACRO counterfactuals(of_query) AS TABLE
+WITH
+    least AS (
+        SELECT t.target, any_value(field_size) AS field_size, min(size) FILTER (factual) AS keeps,
+               min(size) FILTER (counterfactual) AS turns
+        FROM targets t LEFT JOIN explanations USING (query_id, target)
+        WHERE query_id = of_query GROUP BY t.target)
+SELECT
+    k,                                -- units, from 1 to 25
+    count(*) FILTER (keeps <= k) / count(*) AS factual, -- share of targets with a factual explanation of at most k units
+    count(*) FILTER (turns <= k) / count(*) AS counterfactual, -- the same for counterfactual ones
+    count(turns) / count(*) AS found, -- share of targets with a counterfactual explanation of any size
+    avg(turns) AS size,               -- mean size of the smallest, over the targets that have one
+    avg(1 - turns / field_size) AS sparsity -- mean share of the field that it leaves alone
+FROM least, range(1, 26) sizes(k)
+GROUP BY k
+ORDER BY k;
+
+-- How much each edge and node of a query's answers matters: FROM unit_scores(1). The score is the share of the answer's
+-- members that hold it, each weighted by how many candidates it dominates; what no member holds has no row: score 0.
+CREATE MACRO unit_scores(of_query) AS TABLE
+WITH
+    weighted AS (
+        SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
+        FROM explanations WHERE query_id = of_query),
+    held AS (
+        SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
+               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed
+        FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id
+        UNION ALL
+        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL
+        FROM (SELECT w.*, unnest([src, dst]) AS node FROM weighted w JOIN explanation_edges USING (explanation_id))
+        GROUP BY target, node, explanation_id)
+SELECT
+    target,                           -- key
+    kind,                             -- edge or node
+    src,                              -- key of the edge's source, or of the node
+    dst,                              -- key of the edge's head; NULL: a node
+    count(*) AS members,              -- explanations that hold it
+    sum(weight) AS score,             -- 0 to 1
+    avg(worth_kept) AS worth_kept,    -- mean over these explanations, of an edge
+    avg(worth_removed) AS worth_removed -- as in explanation_edges
+FROM held
+GROUP BY target, kind, src, dst
+ORDER BY target, kind, score DESC, src, dst;
 
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
 -- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,

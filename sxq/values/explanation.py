@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Worth:
+    """What each directed edge of an explanation is worth, as its unit: measured, in the order of `edges`."""
+
+    kept: np.ndarray  # [m] what p loses on G_s when the unit alone is left out
+    removed: np.ndarray  # [m] what p regains on G \\ G_s when the unit alone is put back
+    # [m] bool: without the unit the explanation is no longer factual, or no longer counterfactual
+    needed: np.ndarray
+
+    @property
+    def share(self) -> np.ndarray:
+        """[m] in [0, 1]: kept and removed together, of that of the best edge; 1 where nothing is gained."""
+        gained = np.maximum(self.kept, 0) + np.maximum(self.removed, 0)
+        most = gained.max(initial=0)
+        return gained / most if most > 1e-12 else np.ones(len(gained))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
     """One member of a skyline: a connected subgraph that explains the prediction of its target.
 
@@ -38,10 +55,16 @@ class Explanation:
     # One of the two flags rests on a top-two margin below 1e-5, or below what float32 can tell.
     tie: bool = False
     generator: str = ""  # the generator that proposed it
+    recommended: bool = False  # the member to look at first: most like the others of its target
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
     kind: str = "node"  # what was explained: a "node", or a "graph" as a whole
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
     edge_numbers: Any = field(default=None, repr=False)  # [m] columns of that graph's edge_index
+    # [m] the unit of each edge, by its number in the field of the target
+    edge_units: Any = field(default=None, repr=False)
+    first_edge: int = 0  # number of the graph's first edge among all edges of its collection
+    # What each edge is worth; None where measuring it would cost more than sxq_worth_budget.
+    worth: Worth | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         flags = [name for name in ("factual", "counterfactual", "tie") if getattr(self, name)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
     "target": "VARIANT",
     "rank": "INTEGER",
+    "recommended": "BOOLEAN",
     "size": "BIGINT",
     "num_nodes": "BIGINT",
     "factual": "BOOLEAN",
@@ -192,6 +193,7 @@ class Result(Table):
         fixed = (
             e.target,
             e.rank,
+            e.recommended,
             e.size,
             len(e.nodes),
             e.factual,
@@ -327,7 +329,7 @@ class Result(Table):
         return (
             f"{targets}: {_counted(len(self), 'explanation')} {verb} {self.coverage:.1%}{epsilon} "
             f"of the {_counted(self.explanatory, 'explanatory candidate')}; "
-            f"{self.candidates:,} {verified}."
+            f"{self.candidates:,} {verified}.{self._first()}"
         )
 
     def _why(self) -> str:
@@ -338,6 +340,17 @@ class Result(Table):
         more = len(asked) - 1
         others = f" and {more} other question{'s' if more > 1 else ''}" if more else ""
         return f", {asked[0]}{others}"
+
+    @property
+    def recommended(self) -> list[Explanation]:
+        """The explanation to look at first, of each target that has one."""
+        return [e for e in self.explanations if e.recommended]
+
+    def _first(self) -> str:
+        """Where there is a choice for the only target: which explanation to look at first."""
+        if len(self.targets) > 1 or len(self) < 2 or not self.recommended:
+            return ""
+        return f" Look first at rank {self.recommended[0].rank}."
 
     def notes(self) -> list[str]:
         """What a reader must know to read the answer right; the first ten notes of many."""

@@ -59,6 +59,12 @@ STRUCTURE = {
     f"UPDATE sxq.explanation_edges SET explanation_id = 2 {EDGE}": "without its reverse",
     f"UPDATE sxq.explanation_edges SET explanation_id = 77 {EDGE}": "explanation 77, which is not in explanations",
     "INSERT INTO sxq.explanation_edges FROM sxq.explanation_edges WHERE explanation_id = 1": "is listed 2 times",
+    f"UPDATE sxq.explanation_edges SET unit = 77 {EDGE}": "units, but size is",
+    f"UPDATE sxq.explanation_edges SET edge = NULL {EDGE}": "no unit or no number",
+    f"UPDATE sxq.explanation_edges SET edge = edge + 1 {EDGE}": "which is another edge",
+    f"UPDATE sxq.explanation_edges SET needed = NULL {EDGE}": "the worth of some of its edges is missing",
+    f"UPDATE sxq.explanation_edges SET worth_kept = 'nan' {EDGE}": "the worth of some of its edges is missing",
+    f"UPDATE sxq.explanation_edges SET worth_removed = 7 {EDGE}": "edges of one unit have different worths",
     "DELETE FROM sxq.queries WHERE query_id = 1": "targets of a query that is not in queries",
     "DELETE FROM sxq.targets WHERE query_id = 1": "the query has no targets",
     "DELETE FROM sxq.graphs": "graph_id 1 is not in graphs",
@@ -89,6 +95,9 @@ STRUCTURE = {
     "UPDATE sxq.candidates SET factual = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
 }  # fmt: skip
 MEASURED = {
+    "UPDATE sxq.explanation_edges SET worth_kept = worth_kept + 0.1": "worth of edge",
+    "UPDATE sxq.explanation_edges SET worth_removed = worth_removed - 0.1": "worth of edge",
+    "UPDATE sxq.explanation_edges SET needed = NOT needed": "needed of edge",
     f"UPDATE sxq.targets SET prediction = 1 - prediction {ONE}": "prediction is",
     f"UPDATE sxq.targets SET probability = probability / 2 {ONE}": "probability differs by",
     f"UPDATE sxq.targets SET p_empty = p_empty / 2 {ONE}": "p_empty differs by",

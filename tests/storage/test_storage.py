@@ -368,7 +368,11 @@ def test_an_explanation_fills_its_columns(store):
             {"fdl+": 0.5, "conc": 0.75},
         )
     ]
-    assert store.execute("SELECT * FROM explanation_edges").rows == [(number, 0, 1), (number, 1, 0)]
+    unmeasured = None, None, None
+    assert store.execute("SELECT * FROM explanation_edges").rows == [
+        (number, 0, 1, 0, 0, *unmeasured),
+        (number, 1, 0, 0, 1, *unmeasured),
+    ]
 
 
 def test_targets_that_were_not_reached_are_stored_together(store):

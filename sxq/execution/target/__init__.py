@@ -96,9 +96,10 @@ class Target:
 
     def close(self, stopped: str = "") -> Found:
         """End the search and drop its generators; `stopped` is the reason if it was cut short."""
+        choice = self.job.plan.find(Choose)
         found = Found(
-            loaded=self.loaded.unloaded(),
-            choice=self.job.plan.find(Choose),
+            loaded=self.loaded.unloaded() if choice.jointly else self.loaded,
+            choice=choice,
             generators=tuple(name for name, _ in self.job.plan.find(Generate).generators),
             measures=tuple(self.state.measures),
             objectives=self.state.objectives,

@@ -16,7 +16,7 @@ from sxq.scoring.measures import Measure
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """A target after its search. It keeps nothing on the device: a joint answer may wait long."""
+    """A target after its search. For a joint answer, which may wait long, it keeps nothing on the device."""
 
     loaded: Loaded
     choice: Choose  # how the answer is chosen

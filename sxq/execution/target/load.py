@@ -113,6 +113,7 @@ class Loaded:
     # what generators see of the field, where INCLUDE, EXCLUDE or ANYWHERE restrict candidates
     restriction: Restriction | None = None
     anywhere: bool = False  # candidates need not be connected
+    first_edge: int = 0  # number of its graph's first edge in the collection
 
     @property
     def graph(self) -> Graph:
@@ -124,7 +125,9 @@ class Loaded:
         """The candidate units and their surroundings."""
         return self.on_field.field
 
-    def batch(self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray) -> MeasureBatch:
+    def batch(
+        self, bits: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray, robust_budget: int = 0
+    ) -> MeasureBatch:
         """Candidates [n, U] as measures see them, with p [n] on G_s and on G \\ G_s."""
         return MeasureBatch(
             field=self.field,
@@ -138,6 +141,7 @@ class Loaded:
             seed=self.seed,
             question=self.question,
             able=self.able,
+            robust_budget=robust_budget,
         )
 
     def able(self, bits: np.ndarray) -> np.ndarray:
@@ -189,6 +193,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         seed=seed,
         restriction=restriction(scan, on_field.graph, on_field.field, scan.targets[ordinal]),
         anywhere=scan.anywhere,
+        first_edge=int(job.collection.edge_ptr[position]) if scan.kind == "graph" else 0,
     )
 
 

@@ -25,6 +25,14 @@ CREATE TABLE IF NOT EXISTS graph_inputs (
     content  BLOB
 );
 
+CREATE TABLE IF NOT EXISTS truths (
+    graph_id BIGINT NOT NULL,
+    target VARIANT NOT NULL,
+    alternative INTEGER NOT NULL,
+    src VARIANT NOT NULL,
+    dst VARIANT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS refines (
     refine_id BIGINT PRIMARY KEY,
     name VARCHAR NOT NULL,
@@ -103,6 +111,43 @@ CREATE TABLE edges (
 );
 INSERT INTO edges BY NAME SELECT * FROM old_edges;
 DROP TABLE old_edges;
+
+ALTER TABLE explanations RENAME TO old_explanations;
+CREATE TABLE explanations (
+    explanation_id BIGINT PRIMARY KEY,
+    query_id BIGINT NOT NULL,
+    target VARIANT NOT NULL,
+    rank INTEGER NOT NULL,
+    recommended BOOLEAN,
+    size BIGINT NOT NULL,
+    num_nodes BIGINT NOT NULL,
+    factual BOOLEAN NOT NULL,
+    counterfactual BOOLEAN NOT NULL,
+    tie BOOLEAN NOT NULL,
+    generator VARCHAR NOT NULL,
+    dominance BIGINT NOT NULL,
+    fdl_plus DOUBLE,
+    fdl_minus DOUBLE,
+    conc DOUBLE,
+    raw MAP(VARCHAR, DOUBLE) NOT NULL,
+    scores MAP(VARCHAR, DOUBLE) NOT NULL
+);
+INSERT INTO explanations BY NAME SELECT * FROM old_explanations;
+DROP TABLE old_explanations;
+
+ALTER TABLE explanation_edges RENAME TO old_explanation_edges;
+CREATE TABLE explanation_edges (
+    explanation_id BIGINT NOT NULL,
+    src VARIANT NOT NULL,
+    dst VARIANT NOT NULL,
+    unit BIGINT,
+    edge BIGINT,
+    worth_kept DOUBLE,
+    worth_removed DOUBLE,
+    needed BOOLEAN
+);
+INSERT INTO explanation_edges BY NAME SELECT * FROM old_explanation_edges;
+DROP TABLE old_explanation_edges;
 
 ALTER TABLE targets RENAME TO old_targets;
 CREATE TABLE targets (
