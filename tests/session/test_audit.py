@@ -67,7 +67,7 @@ STRUCTURE = {
     "UPDATE sxq.queries SET graph_id = 9 WHERE query_id = 1": "graph_id 9 is not in graphs",
     "UPDATE sxq.queries SET k = 1 WHERE query_id = 1": "but TOP 1",
     "UPDATE sxq.queries SET status = 'fine' WHERE query_id = 1": "status is fine, expected running, done",
-    "UPDATE sxq.queries SET complete = true WHERE query_id = 1": "complete is true, but not of every target",
+    "UPDATE sxq.targets SET complete = false WHERE query_id = 1": "complete is true, but not of every target",
     "UPDATE sxq.queries SET epsilon = 'nan' WHERE query_id = 1": "epsilon is nan, expected",
     "UPDATE sxq.queries SET settings = '{}' WHERE query_id = 1": "column settings.edges_directed: found nothing",
     "UPDATE sxq.queries SET settings = 'null' WHERE query_id = 1": "column settings: found 'null'",
