@@ -363,7 +363,7 @@ def _checksum(tensor: Tensor) -> Any:
         values = tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy()
     except (RuntimeError, TypeError):  # a kind of tensor without plain bytes
         return tensor.data_ptr()
-    return zlib.crc32(values)
+    return zlib.crc32(values.data)
 
 
 def choose_device(setting: str) -> torch.device:

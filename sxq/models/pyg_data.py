@@ -41,7 +41,7 @@ def graph_from_data(data: Any) -> Graph:
         )
     num_nodes = _num_nodes(data, fields)
     if "x" not in fields:
-        fields["x"] = np.ones((num_nodes, 1), np.float32), "float32"
+        fields["x"] = _column_of_ones(num_nodes), "float32"
     forms = _forms(fields)
     arrays = {name: array for name, (array, _) in fields.items() if name in KNOWN}
     left_out = _judge_y(arrays, len(arrays["x"])) | _unusable(data, fields)
@@ -263,10 +263,10 @@ def _array(value: Any) -> tuple[np.ndarray, str] | None:
 
 
 def _of_tensor(tensor: Tensor) -> tuple[np.ndarray, str] | None:
+    if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
+        return None
     tensor = tensor.detach().cpu()
     tensor = tensor.to_dense() if tensor.layout is not torch.strided else tensor
-    if tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
-        return None
     kind = str(tensor.dtype).removeprefix("torch.")
     try:
         return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy(), kind
@@ -297,6 +297,13 @@ def _num_nodes(data: Data, fields: Mapping[str, tuple[np.ndarray, str]]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyG says that it infers the number
         return clean.num_nodes or 0
+
+
+def _column_of_ones(num_nodes: int) -> np.ndarray:
+    try:
+        return np.ones((num_nodes, 1), np.float32)
+    except (MemoryError, ValueError):
+        raise GraphError(f"num_nodes is {num_nodes}, more than the memory holds") from None
 
 
 def _forms(fields: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, str]:
@@ -365,6 +372,8 @@ def _levels(
 
 
 def _described(value: Any) -> str:
+    if isinstance(value, Tensor) and (value.is_nested or value.is_meta):
+        return f"a {'nested tensor' if value.is_nested else 'tensor without data (on meta)'}"
     if isinstance(value, Tensor):
         return f"a tensor of {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     if isinstance(value, np.ndarray):

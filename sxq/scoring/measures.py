@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sxq.errors import InvalidValue, UnknownName
+from sxq.errors import Error, InvalidValue, UnknownName
 from sxq.scoring import robust, sampled
 from sxq.scoring.batch import MeasureBatch, Prospect
 from sxq.scoring.minimal import minimal
@@ -334,6 +334,16 @@ def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.nda
     return values
 
 
+def _called(what: str, fn: Callable[[Any], Any], argument: Any) -> Any:
+    """What the user's function returns; raises InvalidValue for whatever it raises."""
+    try:
+        return fn(argument)
+    except Error:
+        raise
+    except Exception as error:
+        raise InvalidValue(f"{what} failed: {type(error).__name__}: {error}") from error
+
+
 def user_measure(
     name: str,
     fn: Callable[[MeasureBatch], Iterable[float]],
@@ -352,12 +362,14 @@ def user_measure(
         )
 
     def raw(batch: MeasureBatch) -> np.ndarray:
-        values = _column(f"measure {name!r}", fn(batch), len(batch.bits))
+        found = _called(f"measure {name!r}", fn, batch)
+        values = _column(f"measure {name!r}", found, len(batch.bits))
         return values if score else _unit_interval(name, values)
 
     def scored(values: np.ndarray, batch: MeasureBatch) -> np.ndarray:
         if score:
-            return _column(f"score of measure {name!r}", score(values), len(values))
+            found = _called(f"score of measure {name!r}", score, values)
+            return _column(f"score of measure {name!r}", found, len(values))
         return values if larger_is_better else 1 - values
 
     return Measure(

@@ -45,10 +45,12 @@ from sxq.storage.user_sql import SqlResult, UserSql, plain
 from sxq.values.explanation import TargetReport
 from sxq.values.pattern import ClassPattern
 
-_AS_TEXT = {  # SQL type of keys that are text -> those of a column by number, and what VARIANT keeps of them
+# SQL type of keys that are text -> those of a column by number, and what VARIANT keeps of them
+_AS_TEXT: dict[str | None, str] = {
     kind: f"CAST(#{{0}} AS {kind})::VARCHAR, CAST(#{{0}} AS {kind})::VARIANT::{kind}::VARCHAR"
     for kind in KEPT
 }
+_AS_TEXT[None] = "NULL, NULL"
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
 
@@ -176,11 +178,8 @@ class Store:
 
         They are the column's text as a value of a type of `kinds`, and the text of what VARIANT keeps of it.
         """
-        casts = ", ".join(
-            "NULL, NULL" if kind is None else _AS_TEXT[kind].format(number)
-            for number, kind in enumerate(kinds, 1)
-        )
-        return self.execute(f"SELECT {casts}, * FROM ({sql}\n)", parameters)
+        casts = [_AS_TEXT[kind].format(number) for number, kind in enumerate(kinds, 1)]
+        return self.execute(f"SELECT {', '.join(casts)}, * FROM ({sql}\n)", parameters)
 
     def _kinds(self, sql: str) -> list[str] | None:
         """The kind of each statement; None for SQL that DuckDB cannot parse: running it says why."""

@@ -418,7 +418,7 @@ def test_nodes_and_graphs_are_not_confused(con):
         (
             "CREATE GRAPH g FROM DATASET 'KarateClub' (SEED = 1)",
             InvalidValue,
-            "for generated data sets",
+            "is not for data set 'KarateClub'",
         ),
         ("CREATE GRAPH g FROM DATASET 'BA-3motif'", DataError, "CREATE GRAPHS reads"),
         ("TRAIN MODEL m ON GRAPHS some", DataError, "no labels"),

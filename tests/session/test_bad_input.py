@@ -113,6 +113,17 @@ def payments(**changed):
             sxq.GraphError,
             "edge_weight holds NaN",
         ),
+        (payments(x=torch.ones(6, 2).to("meta")), sxq.GraphError, "x is a tensor without data"),
+        (
+            payments(x=torch.nested.nested_tensor([torch.ones(2), torch.ones(1)])),
+            sxq.GraphError,
+            "x is a nested tensor",
+        ),
+        (
+            Data(edge_index=torch.tensor([[0], [1]]), num_nodes=10**13),
+            sxq.GraphError,
+            "num_nodes is 10000000000000, more than the memory holds",
+        ),
         (Data(x=torch.ones(3, 2)), sxq.GraphError, "no edge_index"),
         (HeteroData(), sxq.DataError, "expected a torch_geometric.data.Data, found HeteroData"),
         ("karate", sxq.DataError, "expected a torch_geometric.data.Data, found str"),
@@ -121,6 +132,20 @@ def payments(**changed):
 def test_a_graph_that_is_none(path, data, error, said):
     with refused(path, error, said) as con:
         con.register_graph("bad", data)
+
+
+def failing(*_):
+    raise RuntimeError("no value")
+
+
+@pytest.mark.parametrize(
+    "measure, score", [(failing, None), (lambda b: np.ones(len(b.bits)), failing)]
+)
+def test_a_measure_that_fails(path, measure, score):
+    with refused(path, sxq.InvalidValue, "measure 'own' failed: RuntimeError: no value") as con:
+        con.register_model("votes", toys.Votes(), "payments")
+        con.register_measure("own", measure, larger_is_better=True, score=score)
+        con.execute(EXPLAIN + ", own")
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
