@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import sxq
+from sxq.errors import ModelError
 from sxq.execution import Job, Profile, executor
 from sxq.execution.target import Target
 from sxq.execution.verifier import Verifier
@@ -145,8 +146,9 @@ def test_an_estimate_that_is_not_available_is_counted_by_reason(job, monkeypatch
 
 def test_an_error_in_an_estimate_that_nobody_expects_is_raised(job, monkeypatch):
     refuse(monkeypatch, OSError("a mistake of ours"))
-    with pytest.raises(OSError, match="a mistake of ours"):
+    with pytest.raises(ModelError, match="BY search .*OSError: a mistake of ours") as raised:
         list(executor.run(job, lambda: False, Profile()))
+    assert isinstance(raised.value.__cause__, OSError)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ STRUCTURE = {
     "DELETE FROM sxq.models": "model_id 1 is not in models",
     "UPDATE sxq.queries SET graph_id = 9 WHERE query_id = 1": "graph_id 9 is not in graphs",
     "UPDATE sxq.queries SET k = 1 WHERE query_id = 1": "but TOP 1",
+    "UPDATE sxq.queries SET status = 'fine' WHERE query_id = 1": "status is fine, expected running, done",
+    "UPDATE sxq.queries SET complete = true WHERE query_id = 1": "complete is true, but not of every target",
     "UPDATE sxq.queries SET epsilon = 'nan' WHERE query_id = 1": "epsilon is nan, expected",
     "UPDATE sxq.queries SET settings = '{}' WHERE query_id = 1": "column settings.edges_directed: found nothing",
     "UPDATE sxq.queries SET settings = 'null' WHERE query_id = 1": "column settings: found 'null'",
@@ -80,6 +82,11 @@ STRUCTURE = {
     " SELECT 9, name, graph_id, 'x', spec FROM sxq.models": "2 models have the name m",
     "DELETE FROM sxq.candidates WHERE query_id = 1 AND candidate = 3": "candidates are",
     "UPDATE sxq.candidates SET explanatory = NOT explanatory WHERE query_id = 1 AND candidate = 3": "explanatory is",
+    "UPDATE sxq.candidates SET scores = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET size = 0 WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET parent = 3 WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET generator = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET factual = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
 }  # fmt: skip
 MEASURED = {
     f"UPDATE sxq.targets SET prediction = 1 - prediction {ONE}": "prediction is",
@@ -135,6 +142,74 @@ def test_it_ends_in_a_line_of_totals(con):
         f"1 query, 2 targets, {number} explanations: {number - 1} whole, 1 finding; structure only:"
         " nothing was measured again."
     )
+
+
+# How an answer may be chosen, searched and stored -> its script.
+ASKED = "USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 4 BUDGET 60 CANDIDATES"
+SOUND = {
+    "diversify": f"EXPLAIN NODES 19, 8 {ASKED} DIVERSIFY ALPHA 0.5",
+    "swap": f"SET sxq_answer = 'swap'; EXPLAIN NODES 19, 8 {ASKED}",
+    "divsx": f"SET sxq_answer = 'divsx'; EXPLAIN NODES 19, 8 {ASKED} DIVERSIFY ALPHA 0.5",
+    "optimum": f"SET sxq_answer = 'optimum'; EXPLAIN NODES 19, 8 {ASKED}",
+    "where": "EXPLAIN NODES 19, 8 USING MODEL gcn OPTIMIZE fdl+, conc WHERE factual AND size <= 6 TOP 4"
+    " BUDGET 60 CANDIDATES",
+    "where none": "EXPLAIN NODES 19, 8 USING MODEL gcn OPTIMIZE fdl+, conc WHERE counterfactual AND size < 2 TOP 4"
+    " BUDGET 60 CANDIDATES",
+    "thinned": f"SET sxq_front_limit = 3; SET sxq_keep_candidates = true; EXPLAIN NODES 19, 8 {ASKED}",
+    "jointly": f"EXPLAIN NODES 19, 8 {ASKED} JOINTLY",
+    "kept": f"SET sxq_keep_candidates = true; EXPLAIN NODES 19, 8 {ASKED} INTO answer",
+    "directed": "SET sxq_keep_candidates = true; EXPLAIN NODES 19, 8 USING MODEL gcn OPTIMIZE fdl+, conc TOP 4"
+    " EDGES DIRECTED BUDGET 60 CANDIDATES",
+    "one score": "EXPLAIN NODES 19, 8 USING MODEL gcn OPTIMIZE size TOP 4 EPSILON 0 BUDGET 60 CANDIDATES",
+    "other measures": "SET sxq_report = 'rfdl+, stability'; EXPLAIN NODES 19, 8 USING MODEL gcn"
+    " OPTIMIZE shapley, lift TOP 4 BUDGET 20 CANDIDATES",
+    "resolution": f"SET sxq_resolution = 0.1; EXPLAIN NODES 19, 8 {ASKED}",
+    "in part": f"SET sxq_batch_memory = '1 MB'; EXPLAIN NODES 0, 33 {ASKED}",
+    "stopped": f"EXPLAIN NODES 19, 8, 33 {ASKED} WITHIN 0.001 SECONDS",
+    "graphs": f"EXPLAIN GRAPHS 0, 3 {ASKED.replace('gcn', 'kinds')}",
+    "graphs jointly": f"EXPLAIN GRAPHS 0, 3 {ASKED.replace('gcn', 'kinds')} JOINTLY",
+    "graphs diversified": f"EXPLAIN GRAPHS 0, 3 {ASKED.replace('gcn', 'kinds')} DIVERSIFY ALPHA 0.3",
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("sound") / "sound.duckdb")
+    with sxq.connect(path) as con:
+        con.execute("""
+            CREATE GRAPH karate FROM DATASET 'KarateClub';
+            TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, HIDDEN = 8, EPOCHS = 30);
+            CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12, SEED = 0);
+            TRAIN MODEL kinds ON GRAPHS motifs (ARCHITECTURE = leconv, LAYERS = 2, HIDDEN = 8, POOLING = mean, EPOCHS = 5)
+            """)
+        yield con
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_nothing_is_wrong_whatever_the_answer(sound, name):
+    defaults = dict(sound.session.settings)
+    try:
+        answer = sound.execute(SOUND[name])
+    finally:
+        for setting in defaults:
+            if sound.session.settings[setting] != defaults[setting]:
+                sound.execute(f"RESET {setting}")
+    for statement in ("AUDIT QUERY", "AUDIT STRUCTURE QUERY"):
+        assert wrong(sound, f"{statement} {answer.query_id}") == []
+
+
+def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
+    path = str(tmp_path / "interrupted.duckdb")
+    with sxq.connect(path) as con:
+        con.execute(SCRIPT.split("EXPLAIN")[0])
+        con.report = lambda _: con.interrupt()
+        con.execute(
+            "EXPLAIN NODES 1, 2, 3 USING MODEL m OPTIMIZE fdl+, conc BY random BUDGET 100000 CANDIDATES"
+        )
+    with sxq.connect(path, read_only=True) as con:
+        for statement in ("AUDIT", "AUDIT STRUCTURE"):
+            found = con.execute(statement)
+            assert [row[-1] for row in found.rows if row[-1] != "ok"] == [] and found.findings == 0
 
 
 @pytest.mark.parametrize("change", STRUCTURE)

@@ -75,7 +75,7 @@ def _turn(search: Search, answer: Any) -> Candidates | StopIteration:
     try:
         return search.send(answer)
     except StopIteration as end:
-        return end
+        return end.with_traceback(None)  # it holds the frames that called, and they hold the target
 
 
 class GeneratorTurns:
