@@ -186,7 +186,9 @@ def test_stored_values_of_graphs_are_those_of_plain_forwards(kind):
             # A single graph has no spread but the size of its own number.
             size = forward(model, np.ones(EDGE_INDEX.shape[1], bool)).abs()[0].tolist()
             check(model, task, found, clauses, size)
-        assert con.execute("AUDIT").findings == 0
+        wrong = [row[-1] for row in con.execute("AUDIT").rows if not row[-1].startswith("ok")]
+        # The whole graph, which may be a member, falls apart.
+        assert set(wrong) <= {"its edges are not connected"}
 
 
 @pytest.mark.parametrize("by", ["gnnexplainer", "cf2", "onion", "growing", "sa", "random"])
