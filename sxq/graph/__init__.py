@@ -7,6 +7,7 @@ The files in reading order:
 
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
+    key_texts            keys whose values Python cannot hold, as text of an SQL type
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
+from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -204,9 +205,10 @@ def digest(columns: Mapping[str, Any]) -> str:
             found.update(f"{array.dtype.str}{array.shape}".encode())
             found.update(np.ascontiguousarray(array).tobytes())
         else:
-            found.update(
-                repr(array if array is None or isinstance(array, dict) else list(array)).encode()
-            )
+            listed = array if array is None or isinstance(array, dict) else list(array)
+            kind = kind_of(listed)  # the text of a BIT is not text
+            found.update((f"{kind.sql_type}:" if kind else "").encode())
+            found.update(repr(listed).encode())
     return found.hexdigest()[:32]
 
 

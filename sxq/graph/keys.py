@@ -1,8 +1,9 @@
 """Keys: the user's names of nodes and of graphs, all of one type.
 
 A key is a value of the user's tables: an integer, text, a UUID, a date, a time, a timestamp, a
-decimal, a floating-point number or bytes. A query writes it as an integer or as text, which is read
-as the type of the keys (bytes as hex digits).
+decimal, a floating-point number or bytes; what Python cannot hold is text that knows its SQL type
+(key_texts.py). A query writes it as an integer or as text, which is read as the type of the keys
+(bytes as hex digits).
 """
 
 import math
@@ -15,6 +16,7 @@ from uuid import UUID
 import numpy as np
 
 from sxq.errors import GraphError, did_you_mean, shown
+from sxq.graph.key_texts import KeyText, texts_of
 
 # By the type of the keys: how a literal of another type is read as a key.
 READ: Mapping[type, Callable[[Any], Any]] = {
@@ -73,11 +75,11 @@ class Keys:
         timestamp = self.kind is datetime and isinstance(key, datetime)
         if type(key) is not self.kind and not timestamp:  # types are compared: True is not 1
             try:
-                key = READ[self.kind](key)
+                key = self._read(key)
             except (ValueError, TypeError, AttributeError, InvalidOperation):
                 raise KeyError(
-                    f": keys are {NAMES[self.kind]} such as {shown(self.names[0])}, {shown(key)} is "
-                    f"{type(key).__name__}"
+                    f": keys are {_words(self.kind)} such as {shown(self.names[0])}, {shown(key)} is "
+                    f"{key.sql_type if isinstance(key, KeyText) else type(key).__name__}"
                 ) from None
         if key not in self._places:
             near = did_you_mean(key, self.names[:100_000]) if self.kind is str else ""
@@ -86,6 +88,21 @@ class Keys:
                 or f": the graph has {len(self.names)} nodes, the first is {shown(self.names[0])}"
             )
         return self._places[key]
+
+    def _read(self, key: Any) -> Any:
+        """A value of another type as a key; KeyError where it stands for two."""
+        if issubclass(self.kind, KeyText):
+            texts = texts_of(self.kind, key)
+            held = sorted({text for text in texts if text in self._places})
+            if len(held) > 1:
+                raise KeyError(
+                    f": it stands for {' and '.join(map(repr, held))}, which both are keys;"
+                    " write the key as text"
+                )
+            return held[0] if held else texts[0]
+        if isinstance(key, KeyText):  # fromisoformat would drop nanoseconds
+            raise ValueError
+        return READ[self.kind](key)
 
 
 def plain(value: Any) -> Any:
@@ -104,7 +121,7 @@ def _kind(names: Sequence[Any]) -> type:
     if kinds:
         found = ", ".join(sorted(each.__name__ for each in {kind, *kinds}))
         raise GraphError(f"keys are {found}; expected all of one type, none missing")
-    if kind not in READ:
+    if kind not in READ and not issubclass(kind, KeyText):
         raise GraphError(
             f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
             "make them text by a cast, or one column of several"
@@ -114,6 +131,10 @@ def _kind(names: Sequence[Any]) -> type:
     if kind in (datetime, time) and any(name.tzinfo for name in names):
         raise GraphError("keys are times with a time zone; say key AT TIME ZONE 'UTC'")
     return kind
+
+
+def _words(kind: type) -> str:
+    return f"{kind.sql_type} values" if issubclass(kind, KeyText) else NAMES[kind]
 
 
 def _whole(value: Any) -> int:

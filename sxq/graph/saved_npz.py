@@ -13,6 +13,7 @@ import numpy as np
 from sxq.errors import DataError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
+from sxq.graph.key_texts import KeyText, kind_of
 from sxq.graph.named_columns import ATTRIBUTE
 
 SPARSE_BELOW = 0.25  # share of entries above 0; a value of a sparse matrix costs two numbers
@@ -87,13 +88,17 @@ def _plain_array(what: str, values: Sequence[Any]) -> np.ndarray:
     try:
         array = np.array(values)
         same = array.dtype.kind in "biufU" and array.tolist() == list(values)
-        same = same and len({type(value) for value in values}) == 1
+        same = same and len({type(value) for value in values}) == 1 and not kind_of(values)
     except (ValueError, OverflowError):  # lists of different lengths
         same = False
     if not same:
-        kinds = sorted({"NULL" if v is None else type(v).__name__ for v in values})
+        kinds = sorted({"NULL" if v is None else _type_of(v) for v in values})
         raise DataError(
             f"{what} are {', '.join(kinds)}; an .npz file holds integers, numbers or text, "
             "all of one type and none missing"
         )
     return array
+
+
+def _type_of(value: Any) -> str:
+    return value.sql_type if isinstance(value, KeyText) else type(value).__name__

@@ -9,6 +9,7 @@ import copy
 import re
 import traceback
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -125,9 +126,11 @@ def borrow(
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected a torch.nn.Module, found {type(module).__name__}")
-    module = unwrapped(module)
-    _require_data(module)
-    lazy = _uninitialized(module)
+    with guarded(f"reading the parameters of {type(module).__name__}"):
+        module = unwrapped(module)
+        _require_data(module)
+        lazy = _uninitialized(module)
+        found_weights = fingerprint(module)
     call = way_to_call(module, graph)
     own = _copy(module, device)
     draft, full = _first_forward(own, call, graph, device)
@@ -151,7 +154,7 @@ def borrow(
         full=full,
         meant=meant,
         original=weakref.ref(module),
-        fingerprint=fingerprint(module),
+        fingerprint=found_weights,
     )
 
 
@@ -167,7 +170,7 @@ def _first_forward(
                 return draft, forward_all(draft, graph)
             return draft, forward_full(draft, graph)
         except ModelError as error:
-            refused = re.search(r"unexpected keyword argument '(\w+)'", str(error.__cause__))
+            refused = re.search(r"unexpected keyword argument '(\w+)'", _said(error.__cause__))
             if refused is None or refused[1] not in call.guesses:
                 raise
             held = graph.union if isinstance(graph, GraphSet) else graph
@@ -273,17 +276,25 @@ def guarded(doing: str, remedy: str = "") -> Iterator[None]:
 
 def told(error: BaseException) -> str:
     """An exception in words; where it has none, the line that raised it."""
-    if str(error):
-        return f"{type(error).__name__}: {error}"
+    if said := _said(error):
+        return f"{type(error).__name__}: {said}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in line {frames[-1].lineno} of {frames[-1].name}" if frames else ""
     return f"{type(error).__name__}{where}"
 
 
+def _said(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception:  # its __str__ is the user's code, too
+        return ""
+
+
 def _remedy(module: nn.Module, error: Exception) -> str:
+    said = _said(error)
     if isinstance(module, torch.jit.ScriptModule):
         return "; a traced module may hold the sizes of its example: pass the eager module"
-    if "dtype" in str(error) or "scalar type" in str(error):
+    if "dtype" in said or "scalar type" in said:
         return "; make the data and the model of one type, such as data.x.float() or model.double()"
     return ""
 
@@ -307,9 +318,20 @@ def edge_tensors(
 
 
 def fingerprint(module: nn.Module) -> tuple:
-    """Identity and version of every parameter and buffer; it changes when training goes on."""
+    """A checksum of every parameter and buffer; it changes when training goes on.
+
+    Values are compared, because changes through `.data` or numpy leave no other trace.
+    """
     tensors = [*module.parameters(), *module.buffers()]
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors if not is_lazy(tensor))
+    return tuple(_checksum(tensor) for tensor in tensors if not is_lazy(tensor))
+
+
+def _checksum(tensor: Tensor) -> Any:
+    try:
+        values = tensor.detach().cpu().to_dense().reshape(-1).view(torch.uint8).numpy()
+    except (RuntimeError, TypeError):  # a kind of tensor without plain bytes
+        return tensor.data_ptr()
+    return zlib.crc32(values)
 
 
 def choose_device(setting: str) -> torch.device:

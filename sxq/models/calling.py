@@ -26,8 +26,14 @@ from sxq.models.architectures import ArchitectureSpec
 
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
 # Names for one number, or for several numbers, for each edge.
-WEIGHTS = ("edge_weight", "edge_weights", "weight", "weights")
-ATTRIBUTES = ("edge_attr", "edge_attrs", "edge_features", "edge_feats", "edge_feat")
+WEIGHTS = (
+    *("edge_weight", "edge_weights", "weight", "weights", "edge_w", "e_weight", "ew", "w"),
+    *("edge_value", "edge_values", "edge_norm"),
+)
+ATTRIBUTES = (
+    *("edge_attr", "edge_attrs", "edge_features", "edge_feature", "edge_feats", "edge_feat"),
+    *("e_attr", "e_feat", "efeat"),
+)
 WHOLE = ("data", "batch", "graph", "batch_data", "inputs", "sample")  # names for a Data
 ADJACENCY = ("adj_t", "adj")
 WAY = "x and edge_index, and what else the graph has by the name of the argument"
@@ -268,6 +274,7 @@ def _named(
     guesses = [name for name in available if any_name and name not in named.values()]
     named |= {name: name for name in guesses}
     _require_filled(signature, takes, named, held, pools)
+    _refuse_weight_beside_attributes(signature, takes, named, held)
     if any(p.kind is p.VAR_POSITIONAL for p in rest) and not any_name and not takes:
         lost = [name for name in EDGE_ARGUMENTS if name in available]
         if lost:
@@ -335,6 +342,19 @@ def _require_filled(
             f"forward{signature} cannot be called: nothing fills {', '.join(unfilled)}; sxq passes "
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
             f"or {WRAP}"
+        )
+
+
+def _refuse_weight_beside_attributes(
+    signature: inspect.Signature, takes: Any, named: dict[str, str], held: Graph
+) -> None:
+    """Raise ModelError where weights would be lost, although they may be the attributes that are taken."""
+    empty = [name for name in ATTRIBUTES if name in takes and name not in named]
+    if held.edge_weight is not None and "edge_weight" not in named.values() and empty:
+        raise ModelError(
+            f"the graph has edge_weight, and forward{signature} takes {empty[0]} instead, which may mean "
+            f"the same: if so, call the argument edge_weight, or the data's field edge_attr; if not, "
+            f"remove edge_weight from the data"
         )
 
 

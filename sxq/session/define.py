@@ -1,26 +1,22 @@
 """CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
 from typing import Any
 
-from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
+from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.generated import generate
-from sxq.graph.readers import add_reverse, from_tables, read_npz
-from sxq.language import arguments
+from sxq.graph.key_texts import kind_of
+from sxq.graph.readers import SqlRows, add_reverse, from_tables, read_npz
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
-from sxq.session import engine
+from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
 from sxq.session.rights import require_count, require_data_set, require_setting
 from sxq.session.show import describe
 from sxq.values.result import Table
-
-# types whose values become other ones, or text, in Python: they would not join with the table they came from
-ALTERED = ("BIT", "JSON", "BIGNUM", "TIME_NS", "TIMESTAMP_NS", "GEOMETRY", "TIME WITH TIME ZONE")
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -157,10 +153,8 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
             graph = read_npz(_file(session, path), session.store.access.most_bytes)
         case st.DatasetSource(name):
             graph = _data_set(session, _text("DATASET", name), options, collection=False)
-        case st.QuerySource(nodes, edges):
-            graph = from_tables(
-                _fetch(session, nodes, "NODES", 1), _fetch(session, edges, "EDGES", 2)
-            )
+        case st.QuerySource():
+            graph = from_tables(*_tables(session, source, "nodes", "edges"))
     _require_used(options)
     return add_reverse(graph) if undirected else graph
 
@@ -174,11 +168,7 @@ def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
         case st.DatasetSource(name):
             graphs = _data_set(session, _text("DATASET", name), options, collection=True)
         case st.GraphsQuerySource():
-            graphs = graphs_from_tables(
-                _fetch(session, source.graphs, "GRAPHS", 1),
-                _fetch(session, source.nodes, "NODES", 2),
-                _fetch(session, source.edges, "EDGES", 3),
-            )
+            graphs = graphs_from_tables(*_tables(session, source, "graphs", "nodes", "edges"))
     _require_used(options)
     return graphs.with_reverse() if undirected else graphs
 
@@ -195,31 +185,24 @@ def _data_set(session: Session, name: str, options: dict[str, Any], collection: 
     return engine.datasets().load(name, collection=collection, **given)
 
 
-def _fetch(session: Session, query: st.Subquery, what: str, keys: int):
-    """The columns and the rows of a SELECT, whose first `keys` columns are keys; raises GraphError."""
-    table = session.store.select(query.sql, arguments(query))
-    for number, (name, kind) in enumerate(list(zip(table.columns, table.types))[:keys]):
-        plain = kind.partition("(")[0]
-        changed = plain in ALTERED or any(
-            _is_altered(plain, row[number]) for row in table.rows if row[number] is not None
-        )
-        if changed:
-            raise GraphError(
-                f"the key {name!r} of {what} is {kind}"
-                f"{'' if plain in ALTERED else ' with a value outside of what Python holds, such as infinity'}, and"
-                f" would not join with its table again; make it text by a cast ({name}::VARCHAR), and join with the"
-                " same cast"
-            )
-    return table.columns, table.rows
+def _tables(session: Session, source: Any, *parts: str) -> list[SqlRows]:
+    """The columns and rows of the sub-queries of a source; the first part's keys settle how those of others are read.
 
-
-def _is_altered(kind: str, value: Any) -> bool:
-    """Whether a date or a time stands for another value: infinity, or a year that Python does not have."""
-    if kind == "DATE":
-        return value in (date.min, date.max) or isinstance(value, str)
-    if kind.startswith("TIMESTAMP"):
-        return value in (datetime.min, datetime.max) or isinstance(value, str)
-    return kind == "TIME" and isinstance(value, str)
+    The first column of GRAPHS, and of every part where there are GRAPHS, is the key of a graph; the next of NODES
+    is that of a node, and the next two of EDGES are its ends.
+    """
+    graph: list[Any] = [None] if "graphs" in parts else []
+    node = None
+    tables = []
+    for part in parts:
+        own = {"graphs": [], "nodes": [node], "edges": [node, node]}[part]
+        table = key_tables.fetch(session, getattr(source, part), part.upper(), graph + own)
+        if part == "graphs":
+            graph = [kind_of([row[0] for row in table.rows])]
+        if part == "nodes":
+            node = kind_of([row[len(graph)] for row in table.rows])
+        tables.append((table.columns, table.rows))
+    return tables
 
 
 def _add_model(

@@ -16,12 +16,12 @@ from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
 
-from sxq import language, planning
+from sxq import planning
 from sxq.errors import DataError, Error
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import Choose, FieldScan, Generate, Rank
-from sxq.session import engine
+from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.registered_models import RegisteredModel
 from sxq.storage import NewTable
@@ -187,7 +187,7 @@ def _planned(
     named = session.registry.models.get(statement.model, statement.graph)
     statement = _with_edges(session, statement)
     catalog = _catalog(session, statement, named)
-    keys = _keys(session, statement)
+    keys = _keys(session, statement, named)
     return planning.plan(statement, catalog, keys, late), named
 
 
@@ -207,13 +207,13 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
     )
 
 
-def _keys(session: Session, statement: st.Explain) -> tuple[Any, ...]:
+def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tuple[Any, ...]:
     """The targets of a statement; a sub-query runs on the user's connection."""
     keys = statement.keys
     assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
     if not isinstance(keys, st.Subquery):
         return keys
-    table = session.store.select(keys.sql, language.arguments(keys))
+    table = key_tables.targets(session, keys, session.registry.graphs.get(named.graph).keys)
     query = f"the sub-query of {statement.kind.upper()}S"
     if len(table.columns) != 1:
         raise DataError(

@@ -3,6 +3,7 @@
 `locked` marks the methods of `Connection` that use the database or change what is registered.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -55,7 +56,7 @@ def locked(method: Method) -> Method:
         thread = threading.get_ident()
         try:
             held.take(method.__name__, con.session.settings["sxq_lock_timeout"])
-            return method(con, *arguments, **options)
+            return _with_gradients(method, con, *arguments, **options)
         finally:  # no Python function is called before the lock is free: Ctrl-C could come there
             if held.thread == thread:
                 held.thread = None
@@ -66,3 +67,12 @@ def locked(method: Method) -> Method:
 
     # It takes and returns what the method does, which its own signature does not say.
     return alone  # type: ignore[return-value]
+
+
+def _with_gradients(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a method out of the caller's `torch.no_grad` and `inference_mode`: training needs gradients."""
+    torch: Any = sys.modules.get("torch")
+    if not (hasattr(torch, "enable_grad") and hasattr(torch, "inference_mode")):
+        return method(*arguments, **options)  # it is not imported, or only half
+    with torch.inference_mode(False), torch.enable_grad():
+        return method(*arguments, **options)

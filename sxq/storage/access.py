@@ -45,7 +45,7 @@ _SHOWN = {"TABLES", "ALL", "DATABASES", "SCHEMAS"}  # after SHOW: any other word
 # Functions and views that read files or tell settings, paths and secrets; and those that run text as SQL.
 _REFUSED = re.compile(
     r"read_\w+|glob|sniff_csv|parquet_\w+|query|query_table|json_execute_serialized_sql|getenv"
-    r"|current_setting|write_log|which_secret|\w*arrow_scan\w*|\w*pandas_scan|python_\w+"
+    r"|json_serialize_plan|current_setting|write_log|which_secret|\w*arrow_scan\w*|\w*pandas_scan|python_\w+"
     r"|\w*external_resource\w*|start_ui\w*"
 )
 _REFUSED_VIEWS = re.compile(
@@ -53,13 +53,8 @@ _REFUSED_VIEWS = re.compile(
     r"|external_\w+|profiling_settings|variables|prepared_statements|connection_count)"
     r"|pragma_(database_list|user_agent|database_size)|pg_settings|pg_file_settings"
 )
-_WRITES_FILES = {
-    "PROFILE_OUTPUT",
-    "PROFILING_OUTPUT",
-    "LOG_QUERY_PATH",
-    "ENABLE_LOGGING",
-    "ENABLE_PROFILING",
-}
+_LOGGING = {"enable_logging", "enable_profiling"}  # settings, and functions
+_WRITES_FILES = {"profile_output", "profiling_output", "log_query_path", *_LOGGING}
 _PREFIX = re.compile(r"(?:duckdb:|file:(?://(?:localhost)?(?=/))?)", re.IGNORECASE)
 
 
@@ -216,6 +211,8 @@ def _require_allowed_statement(statement: Sequence[Token]) -> None:
         raise _refused(words[0] or statement[0].text)
     elif words[0] in ("CREATE", "DROP", "ALTER") and "SECRET" in words[1:5]:
         raise _refused(f"{words[0]} SECRET")
+    elif words[:2] == ["ALTER", "DATABASE"]:  # under another name the engine does not find it
+        raise NotAllowed("ALTER DATABASE is not allowed on an untrusted connection")
 
 
 def _explained(statement: Sequence[Token]) -> Sequence[Token]:
@@ -267,12 +264,21 @@ def _require_other_files(sql: str, own: Path) -> None:
             )
         if first in ("CREATE", "DROP") and "SECRET" in words[1:5] and "PERSISTENT" in words[1:4]:
             raise NotAllowed(f"{first} PERSISTENT SECRET is not allowed on a read-only connection")
-        if first in ("SET", "PRAGMA", "CALL") and (wrong := _WRITES_FILES & set(words[1:6])):
+        if wrong := _logging(statement):
             raise NotAllowed(
-                f"{wrong.pop().lower()} can write a file, which is not allowed on a read-only connection"
+                f"{wrong} can write a file, which is not allowed on a read-only connection"
             )
         if first == "ATTACH":
             _require_elsewhere("ATTACH", _first_path(statement), own)
+
+
+def _logging(statement: Sequence[Token]) -> str:
+    """What writes a log or a profile of statements to a file: a setting or a function; or empty."""
+    sets = bool(statement) and statement[0].word in ("SET", "PRAGMA", "CALL")
+    for token, after in pairwise([*statement, Token("operator", "")]):
+        if token.name in (_WRITES_FILES if sets else _LOGGING) and (sets or after.text == "("):
+            return token.name
+    return ""
 
 
 def _require_copy_elsewhere(copy: Sequence[Token], own: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.storage.key_columns import key_array
+from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
 from sxq.storage.model_rows import to_json
 from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run, utc_now
 from sxq.storage.user_sql import plain
@@ -41,6 +41,11 @@ _REPORTED = (
     "note",
 )
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
+_INSERT_EDGES = {  # SQL type of keys that are text
+    kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}
+        FROM temp.incoming"""
+    for kind, to_key in TO_VARIANT.items()
+}
 _SAVE_TARGET = f"{_UPDATE} AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal"
 _SAVE_UNREACHED = (
     f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND status = 'pending' RETURNING ordinal"
@@ -170,10 +175,7 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
     edges = [edge for member in members for edge in member.edges]
     if not edges:
         return
-    src, dst = (key_array(plain(keys)) for keys in zip(*edges))
+    kind = text_type(edges[0])
+    src, dst = (key_array(keys if kind else plain(keys)) for keys in zip(*edges))
     owner = np.repeat(ids, [len(member.edges) for member in members])
-    insert_arrays(
-        cursor,
-        "INSERT INTO explanation_edges SELECT owner, src::VARIANT, dst::VARIANT FROM temp.incoming",
-        {"owner": owner, "src": src, "dst": dst},
-    )
+    insert_arrays(cursor, _INSERT_EDGES[kind], {"owner": owner, "src": src, "dst": dst})

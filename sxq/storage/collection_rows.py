@@ -11,11 +11,16 @@ import numpy as np
 
 from sxq.storage import graph_rows
 from sxq.storage.checked_graphs import require_members
-from sxq.storage.key_columns import key_array, key_type, read_keys
+from sxq.storage.key_columns import TO_VARIANT, key_array, key_type, read_keys, text_type
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import Cursor, insert_arrays, object_array, run
 
 _COLLECTION = KINDS["graphs"]
+_INSERT_MEMBERS = {  # SQL type of keys that are text
+    graph: f"""INSERT INTO graph_members SELECT $1, number, {to_graph.format("graph")}, label, split, nodes, edges
+        FROM temp.incoming"""
+    for graph, to_graph in TO_VARIANT.items()
+}
 
 
 def save(
@@ -33,7 +38,7 @@ def save(
         return held
     sizes = np.diff(columns["node_ptr"])
     number = np.arange(len(sizes))
-    keys = number if columns["keys"] is None else key_array(columns["keys"])
+    keys = number.tolist() if columns["keys"] is None else columns["keys"]
     classes = None if columns["y"] is None else len(np.unique(columns["y"]))
     row = {
         "name": name,
@@ -46,23 +51,21 @@ def save(
     owner = np.repeat(number, sizes)
     local = np.arange(len(owner)) - columns["node_ptr"][owner]
     graph_id = graph_rows.save_parts(
-        cursor, {**columns["union"], "keys": columns["node_keys"]}, row, keys[owner], local
+        cursor,
+        {**columns["union"], "keys": columns["node_keys"]},
+        row,
+        [keys[i] for i in owner],
+        local,
     )
     arrays = {
         "number": number,
-        "graph": keys,
+        "graph": key_array(keys),
         "label": _or_null(columns["y"], number),
         "split": _or_null(columns["split"], number),
         "nodes": sizes,
         "edges": np.diff(columns["edge_ptr"]),
     }
-    insert_arrays(
-        cursor,
-        "INSERT INTO graph_members SELECT $1, number, graph::VARIANT, label, split, nodes, edges"
-        " FROM temp.incoming",
-        arrays,
-        [graph_id],
-    )
+    insert_arrays(cursor, _INSERT_MEMBERS[text_type(keys)], arrays, [graph_id])
     return graph_id
 
 

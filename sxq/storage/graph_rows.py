@@ -6,7 +6,7 @@ bool, keys (a list, None: keys are positions), attributes (a dict of lists).
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from sxq.errors import StoreError
 from sxq.storage import graph_input_rows
 from sxq.storage.checked_graphs import PARTS, checked_graph
-from sxq.storage.key_columns import key_array, key_type, read_keys
+from sxq.storage.key_columns import TO_VARIANT, key_array, key_type, read_keys, text_type
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import (
     Cursor,
@@ -31,6 +31,15 @@ from sxq.storage.rows import (
 from sxq.storage.user_sql import plain
 
 _GRAPH = KINDS["graph"]
+_INSERT_NODES = {  # SQL types of keys that are text: of nodes, of graphs
+    (
+        node,
+        graph,
+    ): f"""INSERT INTO nodes SELECT $1, position, {to_node.format("node")}, {to_graph.format("graph")},
+        label, split, x::FLOAT[], NULL FROM temp.incoming"""
+    for node, to_node in TO_VARIANT.items()
+    for graph, to_graph in TO_VARIANT.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +81,7 @@ def save_parts(
     cursor: Cursor,
     columns: Mapping[str, Any],
     row: Mapping[str, Any],
-    owner: np.ndarray | None = None,
+    owner: Sequence[Any] | np.ndarray | None = None,
     local: np.ndarray | None = None,
 ) -> int:
     """Store the columns of a graph, with further columns of its `row`; return its new id.
@@ -153,7 +162,7 @@ def _save_nodes(
     cursor: Cursor,
     graph_id: int,
     columns: Mapping[str, Any],
-    owner: np.ndarray | None,
+    owner: Sequence[Any] | np.ndarray | None,
     local: np.ndarray | None,
 ) -> None:
     num_nodes = len(columns["x"])
@@ -164,18 +173,11 @@ def _save_nodes(
         "node": (np.arange(num_nodes) if local is None else local)
         if keys is None
         else key_array(keys),
-        "graph": _or_null(owner, num_nodes),
+        "graph": _or_null(owner if owner is None else key_array(owner), num_nodes),
         "label": _or_null(columns["y"], num_nodes),
         "split": _or_null(columns["split"], num_nodes),
     }
-    insert_arrays(
-        cursor,
-        "INSERT INTO nodes"
-        " SELECT $1, position, node::VARIANT, graph::VARIANT, label, split, x::FLOAT[], NULL"
-        " FROM temp.incoming",
-        arrays,
-        [graph_id],
-    )
+    insert_arrays(cursor, _INSERT_NODES[text_type(keys), text_type(owner)], arrays, [graph_id])
 
 
 def _save_attributes(cursor: Cursor, graph_id: int, attributes: Mapping[str, list]) -> None:

@@ -16,6 +16,10 @@ _OF_QUERIES = (
        WHERE NOT EXISTS (FROM graphs g WHERE g.graph_id = q.graph_id)""",
     """SELECT query_id, NULL, NULL, format('{} targets of a query that is not in queries', count(*)) FROM targets t
        WHERE NOT EXISTS (FROM queries q WHERE q.query_id = t.query_id) GROUP BY query_id""",
+    """SELECT query_id, NULL, NULL, format('status is {}, expected running, done or interrupted', status) FROM queries
+       WHERE status NOT IN ('running', 'done', 'interrupted')""",
+    """SELECT query_id, NULL, NULL, 'complete is true, but not of every target' FROM queries q
+       WHERE complete AND EXISTS (FROM targets t WHERE t.query_id = q.query_id AND NOT t.complete)""",
     """SELECT query_id, NULL, NULL, 'the query has no targets' FROM queries q
        WHERE NOT EXISTS (FROM targets t WHERE t.query_id = q.query_id)""",
     """SELECT query_id, NULL, NULL,
@@ -39,6 +43,14 @@ _OF_QUERIES = (
        FROM candidates JOIN targets USING (query_id, target) GROUP BY query_id, target
        HAVING min(candidate) <> 0 OR count(*) <> any_value(candidates)
               OR max(candidate) + 1::HUGEINT <> count(*) OR count(DISTINCT candidate) <> count(*)""",
+    """SELECT query_id, target, NULL,
+              format('candidate {} has a parent, generator, size, flags or scores that no candidate has', min(candidate))
+       FROM candidates
+       WHERE generator IS NULL OR scores IS NULL OR coalesce(size, 0) < 1
+             OR NOT coalesce(parent BETWEEN 0 AND candidate - 1, true)
+             OR factual IS NULL OR counterfactual IS NULL OR explanatory IS NULL
+             OR explanatory AND NOT (factual OR counterfactual)
+       GROUP BY query_id, target""",
 )
 # Of the whole file.
 _OF_FILE = (

@@ -3,6 +3,9 @@
 The type is stored in the file (`graphs.key_type`, `graphs.graph_key_type`), and anyone may have
 written the file. So the type never becomes part of SQL: it selects one of the statements below,
 which are made before any file is opened.
+
+Keys that are text of an SQL type (graph/key_texts.py) are written by a cast to that type, so that the tables hold
+values of it, and read back as text: their stored type is one of TEXT_TYPES.
 """
 
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ from uuid import UUID
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.graph.key_texts import KEPT, kind_of
 from sxq.storage.checked import CheckedRow, short
 from sxq.storage.rows import Cursor, object_array, run
 
@@ -37,22 +41,35 @@ KEY_TYPES = (
     ),
 )
 
+TEXT_TYPES = {f"{kind} AS TEXT": kind for kind in KEPT}
+_AS_READ = {
+    **{kind: f"{{}}::{kind}" for kind in KEY_TYPES},
+    **{stored: f"{{}}::{kind}::VARCHAR" for stored, kind in TEXT_TYPES.items()},
+}
+# SQL type of keys that are text, "" for all others -> how a column becomes VARIANT
+TO_VARIANT = {"": "{}::VARIANT", **{kind: f"{{}}::{kind}::VARIANT" for kind in KEPT}}
+
 # column of `graphs` -> stored type -> the statement that reads the keys
 # fetching BIGINT instead of VARIANT is a hundred times faster
 _READ = {
     "key_type": {
-        kind: f"SELECT node::{kind} FROM nodes WHERE graph_id = ? ORDER BY position"
-        for kind in KEY_TYPES
+        stored: f"SELECT {read.format('node')} FROM nodes WHERE graph_id = ? ORDER BY position"
+        for stored, read in _AS_READ.items()
     },
     "graph_key_type": {
-        kind: f"SELECT graph::{kind} FROM graph_members WHERE graph_id = ? ORDER BY number"
-        for kind in KEY_TYPES
+        stored: f"SELECT {read.format('graph')} FROM graph_members WHERE graph_id = ? ORDER BY number"
+        for stored, read in _AS_READ.items()
     },
 }
 
 
 def key_type(keys: Sequence[Any]) -> str:
-    """The SQL type that holds all of `keys` [n], which are of one type: one of KEY_TYPES; raises StoreError."""
+    """The SQL type that holds all of `keys` [n], which are of one type: one of KEY_TYPES or TEXT_TYPES.
+
+    Raises StoreError.
+    """
+    if text := text_type(keys):
+        return f"{text} AS TEXT"
     kind = type(keys[0]) if keys else int
     if kind is not int:
         return _decimal_type(keys) if kind is Decimal else _TYPES[kind]
@@ -66,8 +83,30 @@ def key_type(keys: Sequence[Any]) -> str:
 
 
 def key_array(keys: Sequence[Any]) -> np.ndarray:
-    """`keys` [n] as a column that DuckDB reads with their own type."""
+    """`keys` [n] as a column that DuckDB reads with their own type, or as text for TO_VARIANT."""
+    if text_type(keys):
+        return object_array(list(map(str, keys)))
     return object_array(keys) if key_type(keys) != "BIGINT" else np.array(keys, dtype=np.int64)
+
+
+def text_type(keys: Any) -> str:
+    """The SQL type of `keys` [n] that are text of one; "" for all others, also for an array of positions."""
+    kind = None if isinstance(keys, np.ndarray) else kind_of(keys)
+    return kind.sql_type if kind else ""
+
+
+def text_of(column: str, stored: str) -> str:
+    """SQL: the text of a key in `column` whose graph has the type `stored`, an expression; NULL for other types."""
+    cases = (
+        f"WHEN '{name}' THEN TRY_CAST({column} AS {kind})::VARCHAR"
+        for name, kind in TEXT_TYPES.items()
+    )
+    return f"CASE {stored} {' '.join(cases)} END"
+
+
+def key_of(value: Any, text: Any, stored: Any) -> Any:
+    """A key that was read as `value`, and as `text` by `text_of`."""
+    return value if text is None else KEPT[TEXT_TYPES[stored]](text)
 
 
 def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[Any] | None:
@@ -82,7 +121,8 @@ def read_keys(cursor: Cursor, graph_id: int, column: str, stored: Any) -> list[A
         raise CheckedRow("graphs", "graph_id", graph_id).wrong(
             column, short(stored), f"{', '.join(_PLAIN)} or DECIMAL(width, scale)"
         )
-    return [key for (key,) in run(cursor, _READ[column][stored], [graph_id])]
+    keys = [key for (key,) in run(cursor, _READ[column][stored], [graph_id])]
+    return list(map(KEPT[TEXT_TYPES[stored]], keys)) if stored in TEXT_TYPES else keys
 
 
 def _decimal_type(keys: Sequence[Decimal]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sxq.storage.checked import SEAL, CheckedRow, require_sealed, seal
-from sxq.storage.key_columns import key_array
+from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
 from sxq.storage.model_rows import to_json
 from sxq.storage.named_rows import KINDS, claim
 from sxq.storage.rows import Cursor, insert, insert_arrays, next_ids, run, run_named, utc_now
@@ -17,6 +17,11 @@ _REFINE = KINDS["refine"]
 _SELECT = """SELECT refine_id, r.name, r.model_id, r.graph_id, m.name AS model, g.name AS graph, r.spec, r.weights
              FROM refines r LEFT JOIN models m USING (model_id) LEFT JOIN graphs g ON g.graph_id = r.graph_id
              WHERE r.dropped_at IS NULL ORDER BY r.name"""
+_INSERT_SALIENCY = {  # SQL type of keys that are text
+    target: f"""INSERT INTO saliency SELECT $1, {to_target.format("target")}, class, edge, saliency
+        FROM temp.incoming"""
+    for target, to_target in TO_VARIANT.items()
+}
 _MODELS = """SELECT r.name, r.model_id, coalesce(m.name, '(deleted)')
              FROM refines r LEFT JOIN models m USING (model_id) WHERE r.dropped_at IS NULL"""
 
@@ -69,7 +74,7 @@ def save(
     arrays = {name: np.asarray(values) for name, values in saliency.items() if name != "target"}
     insert_arrays(
         cursor,
-        "INSERT INTO saliency SELECT $1, target::VARIANT, class, edge, saliency FROM temp.incoming",
+        _INSERT_SALIENCY[text_type(saliency["target"])],
         {"target": key_array(saliency["target"]), **arrays},
         [refine_id],
     )

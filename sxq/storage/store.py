@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
+from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
     collection_rows,
@@ -39,9 +40,13 @@ from sxq.storage.process import Owner, require_not_inherited
 from sxq.storage.quoting import catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.schema import engine_cursor
-from sxq.storage.user_sql import SqlResult, UserSql
+from sxq.storage.user_sql import SqlResult, UserSql, plain
 from sxq.values.explanation import TargetReport
 
+_AS_TEXT = {  # SQL type of keys that are text -> those of a column by number, and what VARIANT keeps of them
+    kind: f"CAST(#{{0}} AS {kind})::VARCHAR, CAST(#{{0}} AS {kind})::VARIANT::{kind}::VARCHAR"
+    for kind in KEPT
+}
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
 
@@ -163,6 +168,17 @@ class Store:
         if kinds is not None and kinds != ["SELECT"]:
             raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
         return self.execute(sql, parameters)
+
+    def select_as_text(self, sql: str, parameters: Any, kinds: Sequence[str | None]) -> SqlResult:
+        """A sub-query that `select` has run, with two columns before its own for each of its first columns.
+
+        They are the column's text as a value of a type of `kinds`, and the text of what VARIANT keeps of it.
+        """
+        casts = ", ".join(
+            "NULL, NULL" if kind is None else _AS_TEXT[kind].format(number)
+            for number, kind in enumerate(kinds, 1)
+        )
+        return self.execute(f"SELECT {casts}, * FROM ({sql}\n)", parameters)
 
     def _kinds(self, sql: str) -> list[str] | None:
         """The kind of each statement; None for SQL that DuckDB cannot parse: running it says why."""
@@ -429,7 +445,7 @@ class Store:
             for name, kind in zip(table.columns, table.types)
         ]
         run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
-        append(cursor, target, table.rows)
+        append(cursor, target, map(plain, table.rows))
 
     def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sxq.errors import InvalidValue, StoreError
 from sxq.storage.checked import CheckedRow
+from sxq.storage.key_columns import key_of, text_of
 from sxq.storage.rows import Cursor, run, run_named
 
 _QUERIES = """
@@ -22,30 +23,49 @@ _ASKED = """
     SELECT query_id, model_id, graph_id, plan, settings, epsilon, k FROM queries
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id"""
 
-_TARGETS = """
-    SELECT query_id, target, ordinal, COLUMNS(* EXCLUDE (query_id, target, ordinal, seconds)) FROM targets
+# the types of keys, of a query's targets and of the nodes of its graph; min: a damaged file may hold an id twice
+_KINDS = """
+    kinds AS (
+        SELECT query_id, min(CASE WHEN num_graphs IS NULL THEN key_type ELSE graph_key_type END) AS target_kind,
+               min(key_type) AS node_kind
+        FROM queries JOIN graphs USING (graph_id) GROUP BY query_id)"""
+
+_TARGETS = f"""
+    WITH {_KINDS}
+    SELECT query_id, target, ordinal, COLUMNS(t.* EXCLUDE (query_id, target, ordinal, seconds)),
+           {text_of("target", "target_kind")} AS target_text, target_kind
+    FROM targets t LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
 
-_RESTRICTIONS = """
-    SELECT query_id, clause, src, dst FROM query_edges
-    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY rowid"""
+_RESTRICTIONS = f"""
+    WITH {_KINDS}
+    SELECT query_id, clause, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
+    FROM query_edges LEFT JOIN kinds USING (query_id)
+    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_edges.rowid"""
 
-_EXPLANATIONS = """
-    SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie,
+_EXPLANATIONS = f"""
+    WITH {_KINDS}
+    SELECT e.explanation_id, query_id, model_id, graph_id, e.target,
+           {text_of("e.target", "target_kind")} AS target_text, target_kind, rank, factual, counterfactual, tie,
            e.dominance, generator, raw, scores,
-           {'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
-            'conc': conc} AS columns,
+           {{'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
+            'conc': conc}} AS columns,
            (SELECT min(field_size) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS field_size,
            settings
-    FROM explanations e LEFT JOIN queries USING (query_id)
+    FROM explanations e LEFT JOIN queries USING (query_id) LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id
     ORDER BY query_id, e.explanation_id"""
 
-_CANDIDATES = """
-    SELECT target, scores FROM candidates WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
+_CANDIDATES = f"""
+    WITH {_KINDS}
+    SELECT target, {text_of("target", "target_kind")}, target_kind, scores
+    FROM candidates LEFT JOIN kinds USING (query_id)
+    WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
 
-_EDGES = """
-    SELECT explanation_id, src, dst FROM explanation_edges JOIN explanations USING (explanation_id)
+_EDGES = f"""
+    WITH {_KINDS}
+    SELECT explanation_id, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
+    FROM explanation_edges JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id
     ORDER BY explanation_edges.rowid"""
 
@@ -132,12 +152,15 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     _require_query(cursor, query_id)
     targets: dict[int, list[StoredTarget]] = defaultdict(list)
     for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
+        row = _with_key(row)
         own = {name: row.pop(name) for name in ("query_id", "target", "ordinal")}
         target = StoredTarget(target=own["target"], ordinal=own["ordinal"], columns=row)
         targets[own["query_id"]].append(target)
     edges: dict[int, list[tuple[str, Any, Any]]] = defaultdict(list)
-    for of_query, *edge in run(cursor, _RESTRICTIONS, {"query_id": query_id}):
-        edges[of_query].append(tuple(edge))
+    for of_query, clause, *ends, kind in run(cursor, _RESTRICTIONS, {"query_id": query_id}):
+        src, src_text, dst, dst_text = ends
+        edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
+        edges[of_query].append((clause, *edge))
     return [
         StoredQuery(
             **row,
@@ -152,11 +175,13 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
     _require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
-    for explanation_id, src, dst in run(cursor, _EDGES, {"query_id": query_id}):
-        edges[explanation_id].append((src, dst))
+    for explanation_id, *ends, kind in run(cursor, _EDGES, {"query_id": query_id}):
+        src, src_text, dst, dst_text = ends
+        edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
+        edges[explanation_id].append(edge)
     return [
         StoredExplanation(
-            **{**row, "settings": _settings(row["settings"])},
+            **{**_with_key(row), "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
         )
         for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
@@ -165,7 +190,16 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
 
 def explanatory_candidates(cursor: Cursor, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
     """The target and the scores of every explanatory candidate that was kept of a query."""
-    return run(cursor, _CANDIDATES, [query_id])
+    return [
+        (key_of(target, text, kind), scores)
+        for target, text, kind, scores in run(cursor, _CANDIDATES, [query_id])
+    ]
+
+
+def _with_key(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose target is a key of its graph."""
+    target = key_of(*(row.pop(name) for name in ("target", "target_text", "target_kind")))
+    return {**row, "target": target}
 
 
 def _require_query(cursor: Cursor, query_id: int | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from sxq.errors import SQLError
+from sxq.graph.key_texts import KeyText
 from sxq.values.frames import frame
 
 # pandas types as in DuckDB's own df(); pandas infers all other types
@@ -176,7 +177,12 @@ class _Statement:
 
 
 def plain(value: Any) -> Any:
-    """Python values for numpy and torch scalars and arrays, also inside lists and mappings."""
+    """Python values for numpy and torch scalars and arrays, also inside lists and mappings.
+
+    A key that is text of an SQL type becomes a value of that type.
+    """
+    if isinstance(value, KeyText):
+        return duckdb.Value(str(value), duckdb.sqltype(value.sql_type))
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, list | tuple):

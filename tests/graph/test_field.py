@@ -132,7 +132,7 @@ def test_depth_is_found_where_long_ways_are_rare():
     graph = Graph(
         np.concatenate([leaves, chain], axis=1), np.random.default_rng(0).normal(size=(211, 5))
     )
-    model = borrow(make("sage"), graph, "logits", "cpu")
+    model = borrow(make("sage"), graph, "logits", torch.device("cpu"))
     for seed in range(5):
         assert find_depth(model, graph, np.random.default_rng(seed)).hops == 3
 

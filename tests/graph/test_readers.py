@@ -258,7 +258,7 @@ def test_nodes_that_are_no_nodes(nodes, names, message):
             ("s", "t"),
             "row 1 of EDGES: no node '1': keys are integers such as 1, '1' is str",
         ),
-        ([(1, None)], ("s", "t"), "row 1 of EDGES: no node None"),
+        ([(1, None)], ("s", "t"), "the key 't' is NULL in row 1 of EDGES"),
         (
             [(1, 2, None), (2, 1, 0.5)],
             ("s", "t", "weight"),

@@ -399,3 +399,26 @@ def test_inputs_of_graphs_are_cut_along():
     for data, target in zip(graphs, found.targets):
         out = model(None, data.edge_index, data.z, torch.zeros(data.num_nodes, dtype=torch.long))
         assert target.probability == pytest.approx(out.softmax(1).max().item(), abs=1e-5)
+
+
+def weighted(argument):
+    """A GCN whose forward calls the weights so, and does without them where they are lacking."""
+    scope = {}
+    exec(f"def forward(self, x, edge_index, {argument}=None):\n"
+         f"    return self.module(x, edge_index, {argument})", scope)  # fmt: skip
+    return type("Named", (Around,), {"forward": scope["forward"]})().eval()
+
+
+@pytest.mark.parametrize("argument", ["w", "ew", "edge_w", "e_weight", "edge_values", "edge_norm"])
+def test_weights_under_short_names(argument):
+    data = Data(x=X, edge_index=E, edge_weight=W)
+    model = weighted(argument)
+    result = sxq.explain(model, data, node=0, budget=20)
+    right = model(X, E, W).softmax(1)[0].max().item()
+    assert result.targets[0].probability == pytest.approx(right, abs=1e-5)
+
+
+def test_weights_that_may_be_the_attributes_of_the_model_are_refused():
+    data = Data(x=X, edge_index=E, edge_weight=W)
+    with pytest.raises(sxq.ModelError, match="has edge_weight, and forward.*takes edge_attr"):
+        sxq.explain(weighted("edge_attr"), data, node=0, budget=20)

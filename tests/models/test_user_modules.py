@@ -85,6 +85,21 @@ def dense(z, x):
     return z + 0 * to_dense_adj(EDGE_INDEX, max_num_nodes=NODES)[0, : len(z), :3]
 
 
+class Mute(Exception):
+    """Its text is lost."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def mute(z, x):
+    raise Mute
+
+
+def fails(*_, **__):
+    raise ValueError("no parameters")
+
+
 for name, end in {
     "tuple": lambda z, x: (z, x),
     "list": lambda z, x: [z],
@@ -128,6 +143,7 @@ for name, end in {
     "no_grad inside": lambda z, x: torch.no_grad()(lambda: z * 2)(),
     "dropout left on": lambda z, x: F.dropout(z, 0.5, training=True),
     "raises now and then": at_random,
+    "raises without a text": mute,
     "normalised over nodes": lambda z, x: (z - z.mean(0)) / z.std(0),
     "dense adjacency": dense,
     "needs CUDA": lambda z, x: z.to("cuda:7"),
@@ -449,3 +465,10 @@ def test_generators_that_call_the_model_blame_it_by_name(by):
 def test_a_refusal_says_the_remedy(name, remedy):
     with pytest.raises(sxq.ModelError, match=remedy):
         sxq.explain(KINDS[name](), data(), node=0, budget=12)
+
+
+@pytest.mark.parametrize("name", ["named_parameters", "named_buffers", "buffers", "__getattr__"])
+def test_a_module_whose_parameters_cannot_be_read_is_refused(name):
+    module = type("Failing", (Net,), {name: fails})()
+    with pytest.raises(sxq.ModelError, match="no parameters"):
+        sxq.explain(module, data(), node=0, k=2, budget=12)

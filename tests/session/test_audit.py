@@ -65,6 +65,8 @@ STRUCTURE = {
     "DELETE FROM sxq.models": "model_id 1 is not in models",
     "UPDATE sxq.queries SET graph_id = 9 WHERE query_id = 1": "graph_id 9 is not in graphs",
     "UPDATE sxq.queries SET k = 1 WHERE query_id = 1": "but TOP 1",
+    "UPDATE sxq.queries SET status = 'fine' WHERE query_id = 1": "status is fine, expected running, done",
+    "UPDATE sxq.queries SET complete = true WHERE query_id = 1": "complete is true, but not of every target",
     "UPDATE sxq.queries SET epsilon = 'nan' WHERE query_id = 1": "epsilon is nan, expected",
     "UPDATE sxq.queries SET settings = '{}' WHERE query_id = 1": "column settings.edges_directed: found nothing",
     "UPDATE sxq.queries SET settings = 'null' WHERE query_id = 1": "column settings: found 'null'",
@@ -80,6 +82,11 @@ STRUCTURE = {
     " SELECT 9, name, graph_id, 'x', spec FROM sxq.models": "2 models have the name m",
     "DELETE FROM sxq.candidates WHERE query_id = 1 AND candidate = 3": "candidates are",
     "UPDATE sxq.candidates SET explanatory = NOT explanatory WHERE query_id = 1 AND candidate = 3": "explanatory is",
+    "UPDATE sxq.candidates SET scores = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET size = 0 WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET parent = 3 WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET generator = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
+    "UPDATE sxq.candidates SET factual = NULL WHERE query_id = 1 AND candidate = 3": "candidate 3 has a parent",
 }  # fmt: skip
 MEASURED = {
     f"UPDATE sxq.targets SET prediction = 1 - prediction {ONE}": "prediction is",

@@ -146,9 +146,9 @@ class NeedsBatch(nn.Module):
         return x
 
 
-class TakesData(nn.Module):
-    def forward(self, data):
-        return data.x
+class TakesOne(nn.Module):
+    def forward(self, molecule):
+        return molecule.x
 
 
 class Global(nn.Module):
@@ -206,14 +206,14 @@ def fails(x, edge_index):
             "forward pass of Says failed on the registered graph .*KeyError: 'no such",
         ),
         (Says(lambda x, _: (x, x)), "logits", sxq.ModelError, "tuple"),
-        (Says(lambda x, _: None), "logits", sxq.ModelError, "NoneType"),
+        (Says(lambda x, _: None), "logits", sxq.ModelError, "returned None, expected one tensor"),
         (
             NeedsBatch(),
             "logits",
             sxq.ModelError,
             r"forward\(x, edge_index, batch\) cannot be called.*nothing fills batch",
         ),
-        (TakesData(), "logits", sxq.ModelError, r"forward\(data\) cannot be called"),
+        (TakesOne(), "logits", sxq.ModelError, r"forward\(molecule\) cannot be called"),
         (nn.Linear(2, 2), "logits", sxq.ModelError, "cannot be called"),
         ("votes", "logits", sxq.ModelError, "expected a torch.nn.Module, found str"),
         (GCNConv(7, 2), "logits", sxq.ModelError, "failed on the registered graph"),

@@ -107,6 +107,7 @@ OTHERS = [
     "CREATE TYPE t AS ENUM (SELECT content FROM read_text('secret.csv'))",
     *("PREPARE p AS FROM read_text('secret.csv')", "PREPARE p AS SELECT 1", "EXECUTE p"),
     *(
+        "SELECT json_serialize_plan('SELECT current_setting(''threads'')', optimize := true)",
         "SELECT getenv('HOME')",
         "SELECT current_setting('secret_directory')",
         "SELECT 'threads'.current_setting()",
@@ -147,6 +148,8 @@ OTHERS = [
         "PRAGMA copy_database('a', 'b')",
     ),
     *(
+        "ALTER DATABASE here SET ALIAS TO there",
+        "alter /* */ database IF EXISTS here SET ALIAS TO there",
         "ATTACH ':memory:' AS a",
         "ATTACH 'other.duckdb'",
         "ATTACH 'new.duckdb'",
@@ -459,6 +462,13 @@ READ_ONLY_ESCAPES = [
         "CALL enable_logging(storage = 'file', storage_path = 'new')",
     ),
     *("SET log_query_path = 'mine.duckdb'", "PRAGMA enable_profiling = 'json'"),
+    *(
+        "SET \"profiling_output\" = 'new.json'",
+        "SET GLOBAL \"log_query_path\" = 'new.log'",
+        "CALL \"enable_logging\"(storage = 'file', storage_path = 'new')",
+        "FROM enable_logging(storage = 'file', storage_path = 'new')",
+        "PREPARE p AS FROM system.main.\"enable_profiling\"(save_location = 'new.json')",
+    ),
     *(
         "CREATE TABLE t (a INT)",
         "INSERT INTO people VALUES (1, 1, 1)",

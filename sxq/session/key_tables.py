@@ -1,0 +1,95 @@
+"""Sub-queries whose first columns are keys: a key that Python cannot hold comes as text of its SQL type.
+
+Which columns these are is seen only in a first result; the sub-query then runs once more, with casts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sxq.errors import GraphError, shown
+from sxq.graph.key_texts import KEPT, KeyText, kind_of, needs_text
+from sxq.language import arguments
+from sxq.language import statements as st
+from sxq.session.context import Session
+from sxq.storage.user_sql import SqlResult
+
+# keys that no class of key_texts.py keeps
+REFUSED = ("GEOMETRY",)
+
+
+def fetch(
+    session: Session, query: st.Subquery, what: str, known: Sequence[type[KeyText] | None]
+) -> SqlResult:
+    """The result of a sub-query whose first columns are keys; raises GraphError.
+
+    known  the class of each column's keys where other tables have settled it, else None
+    """
+    table = session.store.select(query.sql, arguments(query))
+    names = [f"{name!r} of {what}" for name in table.columns[: len(known)]]
+    kinds = [
+        _kind(table.types[number], [row[number] for row in table.rows], known[number], name)
+        for number, name in enumerate(names)
+    ]
+    return _as_text(session, query, table, kinds, names) if any(kinds) else table
+
+
+def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:
+    """The result of a sub-query of targets, read as the `keys` of its graph are."""
+    table = session.store.select(query.sql, arguments(query))
+    own = kind_of(keys)
+    if own is None or len(table.columns) != 1 or not _same(table.types[0], own):
+        return table
+    return _as_text(session, query, table, [own.sql_type], ["the sub-query"])
+
+
+def _kind(sql_type: str, values: list[Any], known: type[KeyText] | None, what: str) -> str | None:
+    """The SQL type as whose text a column is read; None: as it is."""
+    plain = sql_type.partition("(")[0]
+    if plain in REFUSED:
+        raise GraphError(
+            f"the key {what} is {sql_type}, which is no key; make it text by a cast, and join with the same cast"
+        )
+    if known and _same(sql_type, known):
+        return known.sql_type
+    return plain if any(needs_text(plain, value) for value in values) else None
+
+
+def _same(sql_type: str, kind: type[KeyText]) -> bool:
+    return sql_type in (kind.sql_type, "VARIANT")  # VARIANT: of the engine's own tables
+
+
+def _as_text(
+    session: Session,
+    query: st.Subquery,
+    table: SqlResult,
+    kinds: list[str | None],
+    names: list[str],
+) -> SqlResult:
+    again = session.store.select_as_text(query.sql, arguments(query), kinds)
+    rows = [_row(row, kinds, names) for row in again.rows]
+    return replace(table, rows=rows)
+
+
+def _row(row: tuple, kinds: list[str | None], names: list[str]) -> tuple:
+    """The row with texts for keys; before its own columns stand, for each key, the text and what VARIANT keeps."""
+    own = row[2 * len(kinds) :]
+    keys = [
+        value
+        if kind is None
+        else _kept(KEPT[kind], *row[2 * number : 2 * number + 2], names[number])
+        for number, (kind, value) in enumerate(zip(kinds, own))
+    ]
+    return (*keys, *own[len(kinds) :])
+
+
+def _kept(kind: type[KeyText], text: str | None, stored: str | None, what: str) -> KeyText | None:
+    if text is None:
+        return None
+    if text != stored:
+        raise GraphError(
+            f"the {kind.sql_type} key {shown(text)} of {what} would be stored as {shown(stored)} and not join"
+            " with its table again; write keys in that form, or make them text by a cast (::VARCHAR), and join with"
+            " the same cast"
+        )
+    return kind(text)
