@@ -40,7 +40,6 @@ ALLOWED = {
         "session/sql.py run_sql": {"statement.sql"},
         "session/define.py _fetch": {"query.sql"},
         "session/explain.py _keys": {"keys.sql"},
-        "session/explain.py _edges": {"query.sql"},
         "notebook.py sxq": {"cell", "line"},
     },
     "the user's own arguments, on a database in memory": {
