@@ -18,6 +18,7 @@ from typing import Any
 
 from sxq import language, planning
 from sxq.errors import DataError, Error
+from sxq.graph import Graph
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
@@ -211,7 +212,7 @@ def _planned(
     if statement.into:
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
-    statement = _with_edges(session, statement)
+    statement = _with_edges(session, statement, named)
     catalog = _catalog(session, statement, named)
     keys = _keys(session, statement, named)
     return planning.plan(statement, catalog, keys, late), named
@@ -257,18 +258,20 @@ def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tu
     return tuple(row[0] for row in table.rows)
 
 
-def _with_edges(session: Session, statement: st.Explain) -> st.Explain:
+def _with_edges(session: Session, statement: st.Explain, named: RegisteredModel) -> st.Explain:
     """The statement with the edges that the sub-queries of INCLUDE and EXCLUDE find."""
-    include = _edges(session, "INCLUDE", statement.include)
-    exclude = _edges(session, "EXCLUDE", statement.exclude)
+    graph = session.registry.graphs.get(named.graph)
+    known = graph.keys if isinstance(graph, Graph) else None
+    include = _edges(session, "INCLUDE", statement.include, known)
+    exclude = _edges(session, "EXCLUDE", statement.exclude, known)
     return replace(statement, include=include, exclude=exclude)
 
 
-def _edges(session: Session, clause: str, query: Any) -> tuple[tuple[Any, Any], ...]:
+def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple[Any, Any], ...]:
     """The edges of a clause, by key; a sub-query runs on the user's connection."""
     if not isinstance(query, st.Subquery):
         return query
-    table = session.store.select(query.sql, language.arguments(query))
+    table = key_tables.edges(session, query, known)
     if len(table.columns) != 2:
         raise DataError(
             f"the sub-query of {clause} returned {len(table.columns)} columns "

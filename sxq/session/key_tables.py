@@ -43,6 +43,16 @@ def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) ->
     return _as_text(session, query, table, [own.sql_type], ["the sub-query"])
 
 
+def edges(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:
+    """The result of a sub-query of edges, both ends read as the `keys` of their graph are."""
+    table = session.store.select(query.sql, arguments(query))
+    own = kind_of(keys)
+    if own is None or len(table.columns) != 2:
+        return table
+    kinds = [own.sql_type if _same(kind, own) else None for kind in table.types]
+    return _as_text(session, query, table, kinds, ["the sub-query"] * 2) if any(kinds) else table
+
+
 def _kind(sql_type: str, values: list[Any], known: type[KeyText] | None, what: str) -> str | None:
     """The SQL type as whose text a column is read; None: as it is."""
     plain = sql_type.partition("(")[0]

@@ -41,6 +41,16 @@ _RESTRICTIONS = """
     SELECT query_id, clause, src, dst FROM query_edges
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY rowid"""
 
+_EXPLANATIONS = """
+    SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie,
+>>>>>>>>> Temporary merge branch 2
+=======
+_RESTRICTIONS = f"""
+    WITH {_KINDS}
+    SELECT query_id, clause, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
+    FROM query_edges LEFT JOIN kinds USING (query_id)
+    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_edges.rowid"""
+
 _EXPLANATIONS = f"""
     WITH {_KINDS}
     SELECT e.explanation_id, query_id, model_id, graph_id, e.target,
@@ -167,8 +177,10 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
         target = StoredTarget(target=own["target"], ordinal=own["ordinal"], columns=row)
         targets[own["query_id"]].append(target)
     edges: dict[int, list[tuple[str, Any, Any]]] = defaultdict(list)
-    for of_query, *edge in run(cursor, _RESTRICTIONS, {"query_id": query_id}):
-        edges[of_query].append(tuple(edge))
+    for of_query, clause, *ends, kind in run(cursor, _RESTRICTIONS, {"query_id": query_id}):
+        src, src_text, dst, dst_text = ends
+        edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
+        edges[of_query].append((clause, *edge))
     return [
         StoredQuery(
             **row,
