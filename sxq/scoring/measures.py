@@ -320,7 +320,7 @@ def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
 
 def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:
     """Raw values [n] by name; of a sampled measure also their standard errors, under `<name> se`."""
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for measure in measures:
         if measure.estimate is not None:
             value, error = measure.estimate(batch)
