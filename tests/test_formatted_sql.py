@@ -38,7 +38,7 @@ ALLOWED = {
     "the user wrote it": {
         "__main__.py _report": {"options.query"},
         "session/sql.py run_sql": {"statement.sql"},
-        "session/explain.py _edges": {"query.sql"},
+        "session/key_tables.py edges": {"query.sql"},
         "session/key_tables.py fetch": {"query.sql"},
         "session/key_tables.py targets": {"query.sql"},
         "notebook.py sxq": {"cell", "line"},
@@ -47,6 +47,7 @@ ALLOWED = {
         "pyg.py _explain": {
             "', '.join(self.optimize)",
             "_one(index)",
+            "self._chosen(target, numbers if whole else None, index)",
             "', '.join(map(str, range(len(graphs))))",
             "self.budget",
             "self.by",

@@ -1,6 +1,6 @@
 """CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
@@ -162,7 +162,8 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
         case st.DatasetSource(name):
             graph = _data_set(session, _text("DATASET", name), options, collection=False)
         case st.QuerySource():
-            graph = from_tables(*_tables(session, source, "nodes", "edges"))
+            nodes, edges = _tables(session, source, "nodes", "edges")
+            graph = from_tables(nodes, edges)
     _require_used(options)
     return add_reverse(graph) if undirected else graph
 
@@ -201,7 +202,7 @@ def _tables(session: Session, source: Any, *parts: str) -> list[SqlRows]:
     """
     graph: list[Any] = [None] if "graphs" in parts else []
     node = None
-    tables = []
+    tables: list[tuple[Sequence[str], Sequence[Sequence[Any]]]] = []
     for part in parts:
         own = {"graphs": [], "nodes": [node], "edges": [node, node]}[part]
         table = key_tables.fetch(session, getattr(source, part), part.upper(), graph + own)

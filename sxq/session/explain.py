@@ -16,7 +16,7 @@ from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
 
-from sxq import language, planning
+from sxq import planning
 from sxq.errors import DataError, Error
 from sxq.graph import Graph
 from sxq.language import statements as st
@@ -242,7 +242,7 @@ def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tu
         return ()  # of a class: the planner takes all that are predicted as it
     if not isinstance(keys, st.Subquery):
         return keys
-    table = key_tables.targets(session, keys, session.registry.graphs.get(named.graph).keys)
+    table = key_tables.targets(session, keys, session.registry.graphs[named.graph].keys)
     query = f"the sub-query of {statement.kind.upper()}S"
     if len(table.columns) != 1:
         raise DataError(

@@ -84,11 +84,11 @@ def _as_text(
 def _row(row: tuple, kinds: list[str | None], names: list[str]) -> tuple:
     """The row with texts for keys; before its own columns stand, for each key, the text and what VARIANT keeps."""
     own = row[2 * len(kinds) :]
+    texts = row[: 2 * len(kinds) : 2]
+    kept = row[1 : 2 * len(kinds) : 2]
     keys = [
-        value
-        if kind is None
-        else _kept(KEPT[kind], *row[2 * number : 2 * number + 2], names[number])
-        for number, (kind, value) in enumerate(zip(kinds, own))
+        value if kind is None else _kept(KEPT[kind], text, in_variant, name)
+        for kind, value, text, in_variant, name in zip(kinds, own, texts, kept, names)
     ]
     return (*keys, *own[len(kinds) :])
 

@@ -63,7 +63,7 @@ _READ = {
 }
 
 
-def key_type(keys: Sequence[Any]) -> str:
+def key_type(keys: Any) -> str:
     """The SQL type that holds all of `keys` [n], which are of one type: one of KEY_TYPES or TEXT_TYPES.
 
     Raises StoreError.
@@ -82,7 +82,7 @@ def key_type(keys: Sequence[Any]) -> str:
     raise StoreError(f"key {high if high >= 2**127 else low} has more than 128 bits; use text keys")
 
 
-def key_array(keys: Sequence[Any]) -> np.ndarray:
+def key_array(keys: Sequence[Any] | np.ndarray) -> np.ndarray:
     """`keys` [n] as a column that DuckDB reads with their own type, or as text for TO_VARIANT."""
     if text_type(keys):
         return object_array(list(map(str, keys)))

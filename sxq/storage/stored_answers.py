@@ -37,14 +37,6 @@ _TARGETS = f"""
     FROM targets t LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
 
-_RESTRICTIONS = """
-    SELECT query_id, clause, src, dst FROM query_edges
-    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY rowid"""
-
-_EXPLANATIONS = """
-    SELECT e.explanation_id, query_id, model_id, graph_id, e.target, rank, factual, counterfactual, tie,
->>>>>>>>> Temporary merge branch 2
-=======
 _RESTRICTIONS = f"""
     WITH {_KINDS}
     SELECT query_id, clause, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
