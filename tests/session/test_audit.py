@@ -149,7 +149,7 @@ SOUND = {
     " BUDGET 60 CANDIDATES",
     "where none": "EXPLAIN NODES 19, 8 USING MODEL gcn OPTIMIZE fdl+, conc WHERE counterfactual AND size < 2 TOP 4"
     " BUDGET 60 CANDIDATES",
-    "thinned": f"SET sxq_front_limit = 3; SET sxq_keep_candidates = true; EXPLAIN NODES 19, 5"
+    "thinned": "SET sxq_front_limit = 3; SET sxq_keep_candidates = true; EXPLAIN NODES 19, 5"
     " USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 4 EPSILON 0.1 BUDGET 400 CANDIDATES",
     "jointly": f"EXPLAIN NODES 19, 8 {ASKED} JOINTLY",
     "kept": f"SET sxq_keep_candidates = true; EXPLAIN NODES 19, 8 {ASKED} INTO answer",
