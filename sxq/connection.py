@@ -253,7 +253,7 @@ class Connection:
             name, module, graphs or graph, output=output, task=task, layers=layers, replace=replace
         )
         for remark in entry.remarks():
-            warnings.warn(remark, InputWarning, stacklevel=3)  # beyond the lock
+            warnings.warn(remark, InputWarning, stacklevel=4)  # beyond the lock
 
     @locked
     def register_measure(

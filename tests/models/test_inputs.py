@@ -234,8 +234,9 @@ def test_what_is_not_taken_is_said_once_and_described():
         )
         with pytest.warns(
             sxq.InputWarning, match="does not take the graph's edge_weight, edge_attr"
-        ):
+        ) as said:
             con.register_model("m", Blind().eval(), "g", output="logits")
+        assert said[0].filename == __file__  # it points at the caller
         assert dict(con.execute("DESCRIBE MODEL m").rows)["not taken"] == "edge_weight, edge_attr"
         con.register_graph("h", Data(x=X, edge_index=E, edge_attr=W))
         with pytest.warns(sxq.InputWarning, match="edge_attr .* is passed as edge_weight"):
