@@ -30,9 +30,10 @@ def robust_pairs(batch: MeasureBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def _shares(batch: MeasureBatch, count: int) -> tuple[np.ndarray, np.ndarray]:
     alone = batch.asked.said(batch.infer(batch.bits)[0])
-    found = [_share(batch, own, kept, count) for own, kept in zip(batch.bits, alone)]
-    values, errors = zip(*found)
-    return np.array(values), np.array(errors)
+    found = np.zeros((len(batch.bits), 2))
+    for row, (own, kept) in enumerate(zip(batch.bits, alone)):
+        found[row] = _share(batch, own, kept, count)
+    return found[:, 0], found[:, 1]
 
 
 def _share(batch: MeasureBatch, own: np.ndarray, alone: Any, count: int) -> tuple[float, float]:

@@ -88,10 +88,13 @@ def test_a_closed_target_is_freed_at_once_with_all_that_it_loaded(job, rounds):
     try:
         found = target.close()
         del target
+        kept = {found.loaded, found.loaded.on_field}  # for the worth of its members
+        assert {watch() for watch in watched} - kept == {None}
+        assert found.table.count >= min(rounds, 1)
+        del found, kept
         assert [watch() for watch in watched] == [None] * len(watched)
     finally:
         gc.enable()
-    assert found.table.count >= min(rounds, 1) and "on_device" not in vars(found.loaded.on_field)
 
 
 def test_a_target_that_is_closed_early_asks_nothing_more(job):

@@ -130,6 +130,7 @@ def test_a_round_can_be_stopped_between_its_batches():
 def test_an_interrupt_within_a_round_keeps_what_was_verified(monkeypatch):
     with connect() as con:
         con.execute("SET sxq_inference = 'disjoint'; SET sxq_batch_memory = '1 MB'")
+        con.execute("SET sxq_worth_budget = 0")
         infer, calls = Disjoint.infer, []
 
         def counted(self, batches):

@@ -184,7 +184,7 @@ def test_cf2_learns_a_mask_that_is_enough_and_needed():
     with sxq.connect() as con:
         con.register_graph("g", graph)
         con.register_model("m", GINConv(torch.nn.Identity()), graph="g")
-        result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY cf2 TOP 1")
+        result = con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY cf2")
         assert result[0].edges == ((1, 0),)
 
 

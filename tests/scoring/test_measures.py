@@ -36,7 +36,8 @@ BY_HAND = {  # name: (raw, score); 1 - log(2)/log(5) = 0.5693, 1 - log(4)/log(5)
 
 
 def test_every_measure_has_a_golden():
-    assert set(BY_HAND) == {name for name, measure in MEASURES.items() if not measure.samples}
+    others = {name for name, measure in MEASURES.items() if measure.samples or measure.reported}
+    assert set(BY_HAND) == set(MEASURES) - others
 
 
 @pytest.mark.parametrize("name", BY_HAND)
