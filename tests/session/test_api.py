@@ -105,7 +105,7 @@ def test_a_result_reads_like_a_cursor_and_like_a_list(con):
     assert result.columns[:4] == ["target", "rank", "recommended", "size"]
     assert result.columns[-3:] == ["fdl_plus", "fdl_minus", "conc"]
     first = result.fetchone()
-    assert first[:4] == (3, 1, False, 1) and result.fetchall()[0][:4] == (3, 2, 2, 3)
+    assert first[:4] == (3, 1, False, 1) and result.fetchall()[0][:4] == (3, 2, True, 2)
     assert result.fetchone() is None and result.fetchall() == []
     frame = result.df()
     assert list(frame.columns) == result.columns and frame["fdl_plus"].tolist() == [
