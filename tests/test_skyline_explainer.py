@@ -36,7 +36,7 @@ def test_the_mask_is_a_member_of_the_skyline_that_rides_along(case):
     found = explainer(model)(x, edge_index, index=3)
     expected = sxq.explain(model, torch_data(x, edge_index), 3)
     assert [e.edges for e in found.skyline] == [e.edges for e in expected]
-    best = max(expected, key=lambda e: sum(e.scores[name] for name in ("fdl+", "fdl-", "conc")))
+    (best,) = expected.recommended
     assert set(np.flatnonzero(found.edge_mask.numpy())) == set(best.edge_numbers)
     assert found.validate() and found.result.candidates == expected.candidates
     assert (

@@ -261,7 +261,8 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
         notes.append(
             f"the worth of edges was not measured for {unmeasured} of {len(explanations)} "
-            f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}"
+            f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}, "
+            "or the model failed"
             " allows together"
         )
     model = found.loaded.on_field.model

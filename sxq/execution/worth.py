@@ -16,10 +16,16 @@ CELLS = 2**25  # bits of the candidates that are made at once
 
 
 def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Worth | None]:
-    """The worth of the directed edges of each member, with its bits [n, U]; None beyond the budget."""
+    """The worth of the directed edges of each member, with its bits [n, U].
+
+    It is None beyond the budget, and where the model fails: the answer itself is not lost then.
+    """
     chosen = _affordable(bits.sum(axis=1), found.choice.worth_budget)
     owner, unit = np.nonzero(bits & chosen[:, None])
-    p, flags = _without_each(found, bits, owner, unit)
+    try:
+        p, flags = _without_each(found, bits, owner, unit)
+    except Exception:  # whatever a user's forward raises; the note says that nothing was measured
+        return [None] * len(bits)
     table = found.table.rows(list(members))
     own_flags = np.stack([table.factual, table.counterfactual], axis=1)[owner]
     lost = table.p[owner, 0] - p[0]

@@ -247,7 +247,7 @@ WHERE CASE m.member WHEN 'union' THEN rank IS NULL WHEN 'rank' THEN rank IS NOT 
 -- share of targets with an explanation of at most k units; the other columns are of the whole query.
 CREATE MACRO counterfactuals(of_query) AS TABLE
 WITH
-    least AS (
+    smallest AS (
         SELECT t.target, any_value(field_size) AS field_size, min(size) FILTER (factual) AS keeps,
                min(size) FILTER (counterfactual) AS turns
         FROM targets t LEFT JOIN explanations USING (query_id, target)
@@ -259,7 +259,7 @@ SELECT
     count(turns) / count(*) AS found, -- share of targets with a counterfactual explanation of any size
     avg(turns) AS size,               -- mean size of the smallest, over the targets that have one
     avg(1 - turns / field_size) AS sparsity -- mean share of the field that it leaves alone
-FROM least, range(1, 26) sizes(k)
+FROM smallest, range(1, 26) sizes(k)
 GROUP BY k
 ORDER BY k;
 
