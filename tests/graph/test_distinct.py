@@ -11,7 +11,9 @@ from sxq.graph.distinct import distinct
 @given(
     st.sampled_from([1, 4, 2**31, 2**45]).flatmap(
         lambda most: arrays.arrays(
-            np.int64, st.tuples(st.integers(0, 20), st.integers(1, 3)), elements=st.integers(0, most)
+            np.int64,
+            st.tuples(st.integers(0, 20), st.integers(1, 3)),
+            elements=st.integers(0, most),
         )
     )
 )

@@ -167,9 +167,7 @@ class GeneratorTurns:
         name = f"BY {generator}"
         kind = type(unwrapped(self._subject.model.module)).__name__
         other = "random" if generator == "search" else "search"
-        remedy = (
-            f"the model or its layers do not suit this generator; choose another, such as BY {other}"
-        )
+        remedy = f"the model or its layers do not suit this generator; choose another, such as BY {other}"
         with guarded(f"{name} on the model {kind}", remedy):
             try:
                 yield
