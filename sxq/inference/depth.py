@@ -33,7 +33,7 @@ from sxq.inference.probes import (
     with_strangers,
     without_edges,
 )
-from sxq.inference.steps import Steps, most_steps
+from sxq.inference.step_limit import Steps, most_steps
 from sxq.models.borrow import Model, forward_full
 
 POISONED = 3  # nodes poisoned; each costs two full-graph forwards
