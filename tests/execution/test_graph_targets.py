@@ -397,6 +397,20 @@ def test_a_graph_without_edges_has_an_empty_answer():
         assert result.targets[0].status == "empty" and "the graph has no edges" in str(result)
 
 
+def test_no_answer_holds_two_parts_of_a_graph_that_falls_apart():
+    """The whole of such a graph is no candidate, although "factual" fits nothing as well as it."""
+    path = torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]])
+    torch.manual_seed(0)
+    graph = Data(x=torch.randn(5, 5), edge_index=path)
+    with sxq.connect() as con:
+        con.register_graphs("g", [graph])
+        con.register_model("m", Pools(), graphs="g")
+        con.execute("SET sxq_keep_candidates = true")
+        result = con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc TOP 9 BY exhaustive, search")
+        sizes = con.execute("SELECT DISTINCT size FROM candidates ORDER BY 1").fetchall()
+        assert len(result) and sizes == [(1,), (2,)] and con.execute("AUDIT").findings == 0
+
+
 def test_nodes_and_graphs_are_not_confused(con):
     for statement, error, message in (
         ("EXPLAIN NODE 0 USING MODEL pools OPTIMIZE conc", InvalidValue, "say EXPLAIN GRAPH"),

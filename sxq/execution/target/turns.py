@@ -199,7 +199,9 @@ class GeneratorTurns:
         units = field.num_units
         ends = np.ones((1 + bool(self._included), units), bool)
         ends[1:] = False
-        scored = yield Candidates.of(field.component(ends) if restriction else ends)
+        if restriction or self._loaded.kind == "graph":  # which may fall into parts
+            ends = field.component(ends)
+        scored = yield Candidates.of(ends)
         self._state.prove(self._included)
         if not units:
             return
