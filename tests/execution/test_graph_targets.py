@@ -275,6 +275,7 @@ def con():
         yield con
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("directed", ["", "EDGES DIRECTED"])
 def test_explanations_are_what_the_model_says(con, directed):
     result = con.execute(

@@ -476,14 +476,22 @@ def test_a_ladder_has_every_size_or_some_of_many():
 # the engine
 
 
-@pytest.fixture
-def con(tmp_path):
-    with sxq.connect(str(tmp_path / "r.duckdb")) as con:
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pretrained") / "r.duckdb"
+    with sxq.connect(str(path)) as con:
         con.execute(
             "CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 30);"
             "TRAIN MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, LAYERS = 2, HIDDEN = 16, EPOCHS = 10);"
             "PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 3, SPLIT = train)"
         )
+    return path.read_bytes()
+
+
+@pytest.fixture
+def con(pretrained, tmp_path):
+    (tmp_path / "r.duckdb").write_bytes(pretrained)
+    with sxq.connect(str(tmp_path / "r.duckdb")) as con:
         yield con
 
 
