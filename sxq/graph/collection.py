@@ -248,10 +248,9 @@ class GraphSet:
             raise GraphError(
                 f"{name} has {len(values)} values, expected one for each of {len(self)} graphs"
             )
-        if name == "split" and not set(values) <= {*SPLITS, ""}:
-            raise GraphError(
-                f"split holds {sorted(set(values) - {*SPLITS, ''})[0]!r}, expected {', '.join(SPLITS)}"
-            )
+        unknown = [value for value in values if name == "split" and value not in {*SPLITS, ""}]
+        if unknown:
+            raise GraphError(f"split holds {unknown[0]!r:.80}, expected {', '.join(SPLITS)}")
         return values
 
     def __repr__(self) -> str:

@@ -84,6 +84,8 @@ STRUCTURE = {
     "UPDATE sxq.edges SET src_position = 0 WHERE edge = 3": "nodes and edges with hash",
     "UPDATE sxq.edges SET src = 0::VARIANT WHERE src = 3::VARIANT": "another src or dst than the key of the node",
     "UPDATE sxq.graphs SET content_hash = 'x'": "expected hash 'x'",
+    "UPDATE sxq.graphs SET undirected = NOT undirected": "column undirected, num_classes: found False",
+    "UPDATE sxq.graphs SET num_classes = 7": "expected True, 2 as in nodes and edges",
     "UPDATE sxq.models SET graph_id = 5": "model 1 (m): graph_id 5 is not in graphs",
     "INSERT INTO sxq.models (model_id, name, graph_id, content_hash, spec)"
     " SELECT 9, name, graph_id, 'x', spec FROM sxq.models": "2 models have the name m",

@@ -297,13 +297,31 @@ def test_a_model_that_is_not_local(norm):
 def test_too_few_layers_are_noticed():
     with sxq.connect() as con:
         con.register_graph("g", graphs.random_graph(np.random.default_rng(0)))
-        with pytest.raises(sxq.ModelNotLocal, match="with 1 hops and 3 rings of context"):
+        with pytest.raises(sxq.ModelNotLocal, match="with 1 hop and 3 rings of context"):
             con.register_model("m", graphs.make("sage", layers=6), "g", layers=1)
 
 
 def test_unknown_graph_of_a_model(path):
     with refused(path, sxq.UnknownName, "no graph named 'payment', did you mean 'payments'") as con:
         con.register_model("m", toys.Votes(), "payment")
+
+
+@pytest.mark.parametrize("calls", [0, 12, 70])
+def test_a_forward_that_ends_the_program_is_an_error_of_the_model(calls):
+    class Ends(toys.Votes):
+        left = calls
+
+        def forward(self, x, edge_index):
+            Ends.left -= 1
+            if Ends.left < 0:
+                sys.exit("bye")
+            return super().forward(x, edge_index)
+
+    graph = graphs.random_graph(np.random.default_rng(1), features=2)
+    with sxq.connect() as con, pytest.raises(sxq.ModelError, match="bye"):
+        con.register_graph("g", graph)
+        con.register_model("ends", Ends(), "g")
+        con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL ends OPTIMIZE fdl+, fdl-, conc")
 
 
 def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):

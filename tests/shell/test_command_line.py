@@ -378,11 +378,12 @@ def test_ctrl_c_in_sql_ends_a_script_with_130(tmp_path, way):
 
 
 @pytest.mark.parametrize(
-    "sign, presses", [(b"numpy", 1), (b"| torch._C\n", 2), (b"| torch.nn.functional\n", 3)]
+    "module, presses", [("numpy.version", 1), ("torch._C", 2), ("torch.nn.functional", 3)]
 )
-def test_ctrl_c_during_imports_is_quiet(sign, presses):
+def test_ctrl_c_during_imports_is_quiet(module, presses):
     """While sxq itself is imported, and while a statement imports torch."""
     script = "CREATE GRAPH g FROM DATASET 'KarateClub'; TRAIN MODEL m ON GRAPH g (EPOCHS = 100000)"
+    sign = f" {module}\n".encode()  # the end of the line that says how long its import took
     code, said = interrupted_at(
         sign, "-c", script, presses=presses, program=("-X", "importtime", "-m", "sxq")
     )

@@ -163,10 +163,12 @@ class GeneratorTurns:
         ):  # its own errors are sxq's; those of the model are told apart elsewhere
             yield
             return
-        name = f"BY {self._generators[number][0]}"
+        generator = self._generators[number][0]
+        name = f"BY {generator}"
         kind = type(unwrapped(self._subject.model.module)).__name__
+        other = "random" if generator == "search" else "search"
         remedy = (
-            "the model or its layers do not suit this generator; choose another, such as BY search"
+            f"the model or its layers do not suit this generator; choose another, such as BY {other}"
         )
         with guarded(f"{name} on the model {kind}", remedy):
             try:
