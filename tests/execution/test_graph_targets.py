@@ -280,6 +280,7 @@ def con():
 def test_explanations_are_what_the_model_says(con, directed):
     result = con.execute(
         f"EXPLAIN GRAPHS 0, 2, 3 USING MODEL pools OPTIMIZE fdl+, fdl-, conc, lift {directed}"
+        " BUDGET 300 CANDIDATES"
     )
     assert [report.target for report in result.targets] == [0, 2, 3] and len(result) >= 3
     for e in result:
@@ -348,7 +349,9 @@ def test_a_graph_is_drawn_without_a_target_node(con, tmp_path):
 
 
 def test_edges_recur_within_a_graph(con):
-    con.execute("EXPLAIN GRAPHS 0, 2 USING MODEL pools OPTIMIZE fdl+, conc TOP 4")
+    con.execute(
+        "EXPLAIN GRAPHS 0, 2 USING MODEL pools OPTIMIZE fdl+, conc TOP 4 BUDGET 200 CANDIDATES"
+    )
     counts = con.sql(
         "SELECT target, src, dst, count(*) FROM explanation_edges JOIN explanations USING (explanation_id) "
         "GROUP BY ALL"
@@ -371,7 +374,7 @@ def test_edges_recur_within_a_graph(con):
 
 
 def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):
-    clauses = "USING MODEL pools OPTIMIZE fdl+, conc BUDGET 500 CANDIDATES"
+    clauses = "USING MODEL pools OPTIMIZE fdl+, conc BUDGET 150 CANDIDATES"
     together = con.execute(f"EXPLAIN GRAPHS (SELECT graph FROM graph_members) {clauses}")
     for number, report in enumerate(together.targets):
         alone = con.execute(f"EXPLAIN GRAPH {number} {clauses}")
@@ -379,7 +382,9 @@ def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):
 
 
 def test_audit_notices_a_wrong_value(con):
-    con.execute("EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1")
+    con.execute(
+        "EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1 BUDGET 100 CANDIDATES"
+    )
     con.execute("UPDATE explanations SET raw = MAP {'fdl+': raw['fdl+'] + 0.01}")
     assert con.execute("AUDIT").rows[0][-1].startswith("raw values differ by 0.01")
 
@@ -489,6 +494,7 @@ def test_a_collection_from_tables():
         graphs_from_tables((["id"], [("m1",)]), (["g", "n"], [("m9", "a")]), (["g", "a", "b"], []))
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_motifs():
     with sxq.connect() as con:
         con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 150)")

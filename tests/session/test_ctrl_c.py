@@ -139,6 +139,7 @@ def test_ctrl_c_inside_the_engines_sql(con, monkeypatch, module, name, text):
     con.execute("SELECT 1")
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "name, signalled", [("save_target", False), ("finish", False), ("finish", True)]
 )

@@ -88,7 +88,7 @@ def explain_twice(con, number):
 
 
 def test_threads_share_a_connection(con, path):
-    found = side_by_side(*(explain_twice(con, number) for number in range(8)))
+    found = side_by_side(*(explain_twice(con, number) for number in range(4)))
     con.close()
     assert_whole(path, [result for results in found for result in results])
 
