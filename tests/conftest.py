@@ -15,7 +15,7 @@ torch.set_num_threads(
 )  # small tensors: a second thread costs more than it brings, and tests run side by side
 # How many examples each property gets: `make test` takes the first, `make test-all` the second.
 settings.register_profile("quick", max_examples=30)
-settings.register_profile("thorough", max_examples=200)
+settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
 
 

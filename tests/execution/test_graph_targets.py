@@ -382,9 +382,7 @@ def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):
 
 
 def test_audit_notices_a_wrong_value(con):
-    con.execute(
-        "EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1 BUDGET 100 CANDIDATES"
-    )
+    con.execute("EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1 BUDGET 100 CANDIDATES")
     con.execute("UPDATE explanations SET raw = MAP {'fdl+': raw['fdl+'] + 0.01}")
     assert con.execute("AUDIT").rows[0][-1].startswith("raw values differ by 0.01")
 

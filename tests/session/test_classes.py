@@ -89,7 +89,7 @@ def test_matches_name_nodes_of_their_explanations(con):
 
 
 def test_targets_are_those_predicted_as_the_class_at_most_so_many_by_seed(con):
-    con.execute("SET sxq_pattern_size = 1")
+    con.execute("SET sxq_pattern_size = 1; SET sxq_budget = 4")
     everything = con.query("EXPLAIN NODES 0, 1, 2, 3, 4, 5, 6, 7 USING MODEL gossip OPTIMIZE conc")
     of_class = {report.target for report in everything.targets if report.prediction == 0}
     assert {report.target for report in con.query(ALL).targets} == of_class
