@@ -509,6 +509,7 @@ def test_a_model_learns_the_motifs():
         assert same.rows[0][4:] == table.rows[0][4:]
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_published_collections_and_the_model_of_ba3motif():
     folder = os.environ["SXQ_DATA"]

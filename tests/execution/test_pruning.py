@@ -38,7 +38,7 @@ def searched(monkeypatch):
     return explain
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     "clauses",

@@ -81,7 +81,7 @@ def proposed(name, restriction, old, units, **options):
     return {tuple(row) for row in found.tolist() if any(row)}
 
 
-@pytest.mark.sweep(50)
+@pytest.mark.sweep(30)
 @pytest.mark.parametrize("field,include,exclude,anywhere", cases())
 def test_exhaustive_proposes_all_that_is_admitted_and_nothing_else(
     field, include, exclude, anywhere

@@ -70,7 +70,7 @@ def families(field, rng):
     return bits[rng.permutation(len(bits))]
 
 
-@pytest.mark.sweep(8)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", [*SUMS, "GCN jumping, batch norm", "GIN"])
 def test_differences_from_a_base_are_what_sums_are(name, undirected, monkeypatch):

@@ -106,7 +106,7 @@ def con(request):
         yield con
 
 
-@pytest.mark.sweep(9)
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers):

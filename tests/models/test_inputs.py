@@ -129,7 +129,7 @@ def explained(model, data, **options):
         return sxq.explain(model, data, node=0, budget=40, **options).targets[0]
 
 
-@pytest.mark.sweep(7)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("case", CASES)
 def test_weights_reach_the_model(case):
     make, fields = CASES[case]

@@ -379,6 +379,7 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
 
 
+@pytest.mark.slow
 def test_with_default_settings_the_attributor_of_a_graphs_own_class_is_tuned_to_it(motifs):
     """What is lowered is the loss of sampled subgraphs of the ratio: here measured on new samples."""
     graphs, model, _ = motifs
@@ -528,6 +529,7 @@ def test_the_class_wise_view_is_a_table(con):
     )
 
 
+@pytest.mark.slow
 def test_refine_shares_a_lattice_and_needs_what_it_names(con):
     both = con.execute(ASK.replace("BY refine", "BY onion, refine"))
     alone = con.execute(ASK)

@@ -198,7 +198,7 @@ def sound(tmp_path_factory):
         yield con
 
 
-@pytest.mark.sweep(6)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_wrong_whatever_the_answer(sound, name, monkeypatch):
     if name == "in part":
@@ -230,7 +230,7 @@ def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
             assert [row[-1] for row in found.rows if row[-1] != "ok"] == [] and found.findings == 0
 
 
-@pytest.mark.sweep(15)
+@pytest.mark.sweep(10)
 @pytest.mark.parametrize("change", STRUCTURE)
 def test_structure_notices(con, change):
     con.execute(change)

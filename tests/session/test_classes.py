@@ -10,7 +10,6 @@ import pytest
 import sxq
 from sxq.pictures.page import content
 from sxq.scoring import patterns
-from tests import toys
 from tests.oracles_scoring import every_pattern, graph_of, same
 
 ALL = "EXPLAIN CLASS 0 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc"

@@ -205,6 +205,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("call", CLOSED.values(), ids=CLOSED)
 def test_a_closed_connection_says_so(con, call):
     con.close()

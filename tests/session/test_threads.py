@@ -184,6 +184,7 @@ def test_ctrl_c_while_waiting_leaves_the_turn_free(busy):
     assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "nested",
     [
