@@ -198,6 +198,7 @@ def sound(tmp_path_factory):
         yield con
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_wrong_whatever_the_answer(sound, name, monkeypatch):
     if name == "in part":
@@ -229,6 +230,7 @@ def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
             assert [row[-1] for row in found.rows if row[-1] != "ok"] == [] and found.findings == 0
 
 
+@pytest.mark.sweep(10)
 @pytest.mark.parametrize("change", STRUCTURE)
 def test_structure_notices(con, change):
     con.execute(change)
@@ -236,6 +238,7 @@ def test_structure_notices(con, change):
     assert any(STRUCTURE[change] in verdict for verdict in found), found
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("change", MEASURED)
 def test_measuring_notices(con, change):
     con.execute(change)
