@@ -49,8 +49,8 @@ def tables() -> str:
             "[schema.sql](../sxq/storage/schema.sql) and [views.sql](../sxq/storage/views.sql)"
         ),
         "",
-        "They live in schema `sxq` of the database file and are found unqualified. A node is known by its *key*, the",
-        "name you gave it, of any type; key columns are VARIANT, which compares and joins with your column as it is.",
+        "They are in schema `sxq` of the database file; a query may leave out `sxq.`. A node is known by its *key*, the",
+        "name you gave it. Key columns are VARIANT, which compares and joins with your column as it is.",
     ]
     for name in ("schema.sql", "views.sql"):
         for block in re.split(r"\n\n(?=--|CREATE)", (STORAGE / name).read_text()):

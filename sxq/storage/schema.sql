@@ -2,7 +2,7 @@
 --
 -- A node is known by its *key*, the name you gave it: an integer, text, UUID, DATE, TIME, TIMESTAMP, DECIMAL,
 -- DOUBLE or BLOB. Key columns are VARIANT, which compares and joins with your column as it is; a literal needs
--- the type (42 and '42' are two keys, a UUID is UUID '...'). *Positions*
+-- the type (42 and '42' are different keys, a UUID is UUID '...'). *Positions*
 -- 0 .. n-1 index the rows of `data.x`; for a graph registered from a `Data` without keys, key = position.
 -- Times are UTC. Only the result columns of `queries` and `targets` are ever updated.
 --
@@ -10,7 +10,7 @@
 -- an older database.
 
 CREATE TABLE schema_version (
-    version INTEGER NOT NULL          -- of this file; the largest counts; an older file is brought up by migrations/
+    version INTEGER NOT NULL          -- of this file; the largest counts; migrations/ convert an older file
 );
 
 CREATE SEQUENCE graph_ids;
@@ -136,7 +136,7 @@ CREATE TABLE queries (
     device     VARCHAR NOT NULL,      -- where the model ran: cpu, cuda
     versions   JSON NOT NULL,         -- of sxq, torch, torch_geometric, ...
     started_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
-    seconds    DOUBLE,                -- NULL while it runs, and for ever if its process was killed
+    seconds    DOUBLE,                -- NULL while it runs, and afterwards if its process was killed
     complete   BOOLEAN,               -- every generator of every target came to its end, leaving nothing out for lack
                                       -- of budget
     status     VARCHAR NOT NULL       -- running; done: it came to an end, also a stopped one or one that failed;
@@ -195,7 +195,7 @@ CREATE TABLE explanations (
     factual        BOOLEAN NOT NULL,  -- the subgraph alone keeps the prediction
     counterfactual BOOLEAN NOT NULL,  -- removing it changes the prediction
     tie            BOOLEAN NOT NULL,  -- one of the two rests on a top-two margin below 1e-5, or below the resolution of float32 for logits so large
-    generator      VARCHAR NOT NULL,  -- the generator that proposed it
+    generator      VARCHAR NOT NULL,  -- the generator that proposed it; field: the whole field or its largest part, tried before all others
     dominance      BIGINT NOT NULL,   -- explanatory candidates that it epsilon-dominates
     fdl_plus       DOUBLE,            -- raw measure; NULL if the query did not ask for it
     fdl_minus      DOUBLE,            -- raw measure
@@ -219,7 +219,7 @@ CREATE TABLE explanation_edges (
     needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
 );
 
--- What is known to be true about targets: edges that explain them. FROM agreement compares answers with it. Fill it as you
+-- Known truths: edges that explain a target. The view agreement compares answers with them. Fill the table as you
 -- like, for nodes of a graph or graphs of a collection; the engine only reads it. A target may have several alternatives.
 CREATE TABLE truths (
     graph_id    BIGINT NOT NULL,      -- of graphs

@@ -19,7 +19,7 @@ QUALIFY place <= k
 ORDER BY place;
 
 -- The knee of every answer: the member nearest to the best scores of its answer over all optimised measures, each
--- scaled to the range of the answer. If you look at only one explanation, look at this one.
+-- scaled to the range of the answer: a compromise between the measures.
 CREATE VIEW knee AS
 WITH
     points AS (
@@ -123,9 +123,9 @@ ORDER BY target;
 -- The skyline of any relation: the rows that no other row dominates, all their columns unchanged.
 --     FROM skyline('houses', larger := ['rooms'], smaller := ['price', 'distance']);
 --     FROM skyline('(SELECT * FROM houses WHERE city = ''Oslo'')', smaller := ['price', 'distance']);
--- A row dominates another if it is as good in every column named and better in one; equal rows all stay. A row with
--- NULL or NaN in one of the columns cannot be compared and is left out. A few good rows first remove the rows far
--- from the front; the rest are compared with each other.
+-- A row dominates another if it is at least as good in every column named and better in one; equal rows all stay. A row
+-- with NULL or NaN in one of the columns cannot be compared and is left out. To save time, a few good rows first remove
+-- the rows far from the front; the rest are compared with each other.
 CREATE MACRO skyline(relation, larger := [], smaller := []) AS TABLE
 WITH
     held AS MATERIALIZED (
@@ -151,9 +151,9 @@ WITH
             AND list_bool_and(list_transform(list_zip(o.point, r.point), lambda p: p[1] >= p[2]))))
 SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 
--- The true edges of every target: those of table truths if it names any for the target, as alternatives; else, if its
--- graph has a ground truth, a node's are the ground-truth edges connected to it, its motif, and a graph's are all
--- ground-truth edges in it.
+-- The true edges of every target. If table truths names any for the target, these are the true edges, as alternatives.
+-- Otherwise they come from the ground truth of the graph, if it has one: for a node the ground-truth edges connected to
+-- it (its motif), for a graph all ground-truth edges in it.
 CREATE VIEW true_edges AS
 WITH RECURSIVE
     named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
@@ -181,9 +181,9 @@ SELECT query_id, target, 0, src, dst FROM others JOIN motif USING (graph_id, roo
 UNION ALL
 SELECT query_id, target, 0, src, dst FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
 
--- The agreement of every answer with the truth (true_edges), edge by edge and node by node. Member 'rank' stands for
--- every member of the answer; 'recommended', 'knee' and 'best' (by f1) are one of these again, and 'union' is all their
--- edges together. Of several alternative truths the one of largest f1 counts.
+-- The agreement of every answer with the truth (true_edges), edge by edge and node by node. Each member of the answer
+-- has a row with member 'rank'. The rows 'recommended', 'knee' and 'best' (by f1) repeat one of these, and 'union' is for
+-- all their edges together. Of several alternative truths, the one with the largest f1 counts.
 CREATE VIEW agreement AS
 WITH
     held AS (
@@ -243,8 +243,8 @@ FROM members, (VALUES ('rank'), ('recommended'), ('knee'), ('best'), ('union')) 
 WHERE CASE m.member WHEN 'union' THEN rank IS NULL WHEN 'rank' THEN rank IS NOT NULL
       WHEN 'recommended' THEN recommended WHEN 'knee' THEN is_knee ELSE is_best END;
 
--- Counterfactuals of a query as their benchmarks report them: FROM counterfactuals(1). For each size k from 1 to 25, the
--- share of targets with an explanation of at most k units; the other columns are of the whole query.
+-- The counterfactual explanations of a query, as the literature reports them: FROM counterfactuals(1). For each size k
+-- from 1 to 25, the share of targets with an explanation of at most k units; the other columns are of the whole query.
 CREATE MACRO counterfactuals(of_query) AS TABLE
 WITH
     smallest AS (
@@ -264,7 +264,7 @@ GROUP BY k
 ORDER BY k;
 
 -- How much each edge and node of a query's answers matters: FROM unit_scores(1). The score is the share of the answer's
--- members that hold it, each weighted by how many candidates it dominates; what no member holds has no row: score 0.
+-- members that hold it, each weighted by how many candidates it dominates. Edges and nodes in no member have no row.
 CREATE MACRO unit_scores(of_query) AS TABLE
 WITH
     weighted AS (
@@ -354,9 +354,8 @@ SELECT
 FROM paired
 GROUP BY question, target;
 
--- The saliency that ReFine gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other edges: two views
--- of a class, one from its explanations and one from attributors that learned it (PRETRAIN REFINE). Only targets that
--- both know are counted.
+-- The saliency that ReFine (PRETRAIN REFINE) gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other
+-- edges of the same targets. Only targets that hold the pattern and that the attributors learned from are counted.
 CREATE VIEW pattern_saliency AS
 WITH
     held AS (                         -- the edges of every match, in both directions if the pattern has none
