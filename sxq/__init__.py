@@ -93,9 +93,9 @@ def connect(
     memory_limit: str | int | None = None,
     lock_timeout: float | str = "auto",
 ) -> Connection:
-    """Open a database of graphs, models and explanations: a DuckDB file, made if missing, or one in memory.
+    """Open a database of graphs, models and explanations: a DuckDB file, created if missing, or one in memory.
 
-    untrusted     for text of strangers, such as a web form or a language model: statements reach no files, settings,
+    untrusted     for text from strangers, such as a web form or a language model: statements reach no files, settings,
                   extensions or Python variables; what they do raises NotAllowed or SQLError
     allow         folders whose files untrusted statements may name in FROM FILE
     memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
@@ -142,21 +142,21 @@ def explain(
 
     model      any torch.nn.Module with forward(x, edge_index, ...), for graphs forward(x, edge_index, ..., batch);
                it is left as it is
-    k          at most so many members in each skyline
+    k          the most members of each skyline
     epsilon    of the dominance, 0 or more
     optimize   measures, by name
     by         generators, by name, or a mapping from names to options (default: the engine's)
     where      what every member must be: "factual", "not counterfactual", ("size", "<=", 12), ...
     diversify  members that differ from each other; a number from 0 to 1 is its ALPHA
     jointly    one answer of k members for all targets together
-    output     what forward returns: "logits", "log_probs" or "probs"; left out, it is inferred, or a doubt is an error
+    output     what forward returns: "logits", "log_probs" or "probs"; left out, it is inferred; an error if uncertain
     task       what the columns are: "multiclass", "binary", "multilabel" or "regression"; inferred like output
     for_class  the class to explain, in place of the predicted one; a label of multilabel, a column of regression
     against    the class that it is compared with: "why this class rather than that?"
-    budget     at most so many distinct candidates verified per target
+    budget     the most distinct candidates to verify per target
     within     seconds for the call
     seed       of every random choice
-    directed   explain by directed edges, also where the graph is undirected
+    directed   explain by directed edges, even where the graph is undirected
 
     Returns a `Result`; raises what `Connection.execute` raises.
     """

@@ -153,7 +153,7 @@ def _add_rights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--untrusted",
         action="store_true",
-        help="for statements of strangers: they reach no files, settings or extensions",
+        help="for statements from strangers: they reach no files, settings or extensions",
     )
     parser.add_argument(
         "--allow",

@@ -36,21 +36,21 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None  # for `?` in order, or by
 class Connection:
     """A database of graphs, models and explanations, in memory or in one file.
 
-    path          a DuckDB file, made if missing; None keeps everything in memory
+    path          a DuckDB file, created if missing; None keeps everything in memory
     read_only     explains without storing
     report        called while long statements run, with `execution.Progress` or a line of text
-    untrusted     runs text of strangers: statements reach no files, settings, extensions or Python variables
+    untrusted     runs text from strangers: statements reach no files, settings, extensions or Python variables
     allow         folders whose files untrusted statements may name in FROM FILE
     memory_limit  of untrusted SQL, such as '512 MB' (default: 1 GB)
     lock_timeout  seconds that opening waits for another process, and a statement for another thread's; "auto"
-                  waits 1 second and without end. The setting sxq_lock_timeout changes it later
+                  waits 1 second and without limit. The setting sxq_lock_timeout changes it later
 
     Raises StoreError (DatabaseLocked) where the file cannot be opened. Close it, or use it in a `with` block.
 
     *Threads* may share a connection. It does one thing at a time: a script, a registration or `close` waits
     until the one before has ended, or raises ConnectionBusy after `lock_timeout`. `interrupt` does not wait.
     A statement inside another one (called by a report, a measure or a model) raises ConnectionBusy.
-    `last_result` belongs to the thread that explained last. Connections to one file in one process see what
+    `last_result` is that of the last EXPLAIN in any thread. Connections to one file in one process see what
     the others register, replace or drop when their next statement begins.
 
     *A forked process* opens its own connections: an inherited one raises ForkedConnection, and `close` does
@@ -159,8 +159,8 @@ class Connection:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
         For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`. With
-        `class_` it is an EXPLAIN CLASS about all targets that the model predicts as this class, or
-        about those of `nodes`, `graphs` or `query` that it does.
+        `class_` it starts an EXPLAIN CLASS. Its targets are those that the model puts in this class;
+        `nodes`, `graphs` or `query` restrict them.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
@@ -184,7 +184,7 @@ class Connection:
     def interrupt(self) -> bool:
         """Stop the running script, from any thread: `execute` returns what was found, marked incomplete.
 
-        False if nothing runs; the next statement is then not stopped. Waiting statements never are.
+        Returns False if nothing runs; then the next statement is not stopped. Waiting statements are never stopped.
         """
         return self.session.interrupt()
 
@@ -200,7 +200,7 @@ class Connection:
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
 
-        The same content again is a no-op. Raises NameTaken for other content without `replace`, GraphError for
+        Registering the same content again changes nothing. Raises NameTaken for other content without `replace`, GraphError for
         tensors that are no graph (NaN features, edges out of range).
         """
         self.session.registry.refresh()
@@ -237,13 +237,13 @@ class Connection:
                  one graph
         graphs   instead, the collection whose graphs it classifies: forward(x, edge_index, ..., batch)
         output   what forward returns, [N, C] (for graphs one row each): "logits", "log_probs" or "probs"; one
-                 column means two classes. Left out, it is inferred, or a doubt is a ModelOutputError
+                 column means two classes. Left out, it is inferred; ModelOutputError if it is uncertain
         layers   the depth L; found by experiment if left out
         task     what the columns are: "multiclass", "binary" (one column, two classes), "multilabel" (labels that
                  each apply or not) or "regression" (numbers); inferred like output
 
-        The module is copied and left as it is. forward is given what the graph has by the names of its arguments;
-        an InputWarning tells what it does not take. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
+        The module is copied and left as it is. Each argument of forward gets the graph's array of that name; an
+        InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
         """
         registry = self.session.registry
         registry.refresh()
@@ -279,9 +279,9 @@ class Connection:
 
     @locked
     def backup(self, path: str) -> None:
-        """Copy the whole database, as of now, to a new file; also one that is in memory.
+        """Copy the whole database, as of now, to a new file; also a database in memory.
 
-        The file is there whole or not at all. What an open transaction has not committed is left
+        The new file is complete, or there is none. Uncommitted changes of an open transaction are left
         out. Raises NameTaken if the file exists, StoreError if it cannot be written.
         """
         self.session.store.backup(str(path))

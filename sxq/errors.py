@@ -3,13 +3,13 @@
     Error
     ├── QueryError              the query text, or the values bound to it
     │   ├── ParseError          not the language: line, caret, what would have been legal
-    │   ├── UnknownName         a name nobody registered, with the known ones
+    │   ├── UnknownName         a name that is not known, with the known ones
     │   ├── InvalidValue        a name or value that is out of range or of the wrong type
     │   ├── NotAllowed          what an untrusted or read-only connection must not do
-    │   └── FieldTooLarge       a receptive field with more subgraphs than may be tried
+    │   └── FieldTooLarge       a receptive field with more subgraphs than the budget
     ├── DataError               the graph, a file, a key
     │   ├── NodeNotFound        a key that the graph does not hold
-    │   └── GraphError          arrays that are no graph: shapes, ranges, NaN
+    │   └── GraphError          arrays that do not form a graph: shapes, ranges, NaN
     ├── ModelError              the user's model
     │   ├── ModelNotLocal       the prediction depends on more than a receptive field
     │   ├── ModelOutputError    the output is not [num_nodes, classes]
@@ -56,7 +56,7 @@ class UnknownName(QueryError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known = sorted(known)
-        if name in known:  # it was not there a moment ago
+        if name in known:  # it was missing a moment ago
             reason = "another connection has just made it; run the statement again"
         else:
             reason = _listing(kind, known)
@@ -75,7 +75,7 @@ class NotAllowed(QueryError):
 
 
 class FieldTooLarge(QueryError):
-    """All subgraphs of a receptive field were asked for, and they are more than the budget."""
+    """All subgraphs of a receptive field were asked for, and there are more than the budget allows."""
 
 
 class DataError(Error):
@@ -87,7 +87,7 @@ class NodeNotFound(DataError):
 
 
 class GraphError(DataError):
-    """Arrays that are no graph: wrong shapes, edges out of range, NaN features."""
+    """Arrays that do not form a graph: wrong shapes, edges out of range, NaN features."""
 
 
 class ModelError(Error):
@@ -107,11 +107,11 @@ class ModelChanged(ModelError):
 
 
 class ModelDetached(ModelError):
-    """The database knows the model by name and hash, but its code is not at hand."""
+    """The database knows the model by name and hash, but its code is not registered."""
 
 
 class InputWarning(UserWarning):
-    """At registration: an input that a model does not take or gets converted, or a doubtful output."""
+    """At registration: an input that the model does not take or that is converted, or a doubtful output."""
 
 
 class StoreError(Error):

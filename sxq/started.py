@@ -1,4 +1,4 @@
-"""Whether this process is the program `sxq`; if it is, Ctrl-C ends it quietly from the first import on.
+"""Whether this process is the program `sxq`; if so, Ctrl-C ends it quietly from the first import on.
 
 The package imports this module before any library. Later on, `__main__` and the shell decide what Ctrl-C does.
 """

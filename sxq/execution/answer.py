@@ -26,7 +26,7 @@ def alone(found: Found) -> Answer:
 def recommended(found: Found, members: Sequence[int]) -> int:
     """The place of the member to look at first: most like the others, weighted by their fidelities.
 
-    Chosen by trial on data with a known truth (benchmarks/recommended.py): rank 1 covers most, but
+    The rule was chosen by trial on data with a known truth (benchmarks/recommended.py): rank 1 covers most, but
     is often too small or too large.
     """
     weights = np.ones(len(members))

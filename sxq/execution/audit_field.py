@@ -1,8 +1,8 @@
-"""AUDIT's check of the field: edges outside of it must not move the target.
+"""AUDIT's check of the field: edges outside it must not change the output at the target.
 
-Measuring an explanation again cannot tell that its field was too small, since the field decides
-which edges are tried at all. Two experiments on the whole graph can. Random edges outside of field
-and context are removed: the output must stay. Context edges trade tails with edges of strangers,
+Measuring an explanation again cannot show that its field was too small, since the field decides
+which edges are tried at all. Two experiments on the whole graph can. Random edges outside field
+and context are removed: the output must not change. Context edges trade sources with edges of stranger nodes,
 which keeps all degrees: if the output moves, these edges carry messages and should have been
 candidates.
 """

@@ -1,4 +1,4 @@
-"""The question of a stored answer, read again from plain outputs: AUDIT's own code, beside `scoring/question.py`."""
+"""The question of a stored answer, read again from plain outputs: AUDIT's own code, apart from `scoring/question.py`."""
 
 from dataclasses import dataclass
 

@@ -99,7 +99,7 @@ def run(
 
     The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
     that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
-    targets are reported as they stand, and then it is raised again.
+    targets are reported as they stand, and then the exception is raised again.
 
     Raises ModelError if a forward pass fails. If there is only one target, also raises ModelError if
     the model cannot be explained on it, InvalidValue if it cannot hold what INCLUDE names, and
@@ -144,7 +144,7 @@ class _Loop:
         self.reported = self.looked = time.perf_counter()
 
     def admit(self) -> Iterator[TargetReport]:
-        """Start waiting targets while there is room; one that cannot be explained has failed."""
+        """Start waiting targets while there is room; a target that cannot be explained fails."""
         while self.waiting and len(self.running) < self.most and self._room():
             ordinal = self.waiting[0]
             started = time.perf_counter()
@@ -167,7 +167,7 @@ class _Loop:
     def heard(
         self, interrupted: Callable[[], bool], report: Callable[[Progress], None] | None
     ) -> str:
-        """In a long round, tell the progress; the reason why the run must stop now."""
+        """In a long round, report the progress; returns the reason why the run must stop now."""
         if time.perf_counter() - self.begun < LONG_ROUND:
             return ""  # a short one comes to its end, with candidates of every target
         if report:

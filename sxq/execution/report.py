@@ -64,7 +64,7 @@ def _proved(found: Found, explanations: Sequence[Explanation]) -> bool | None:
 
 
 def _proofs(found: Found, answer: Answer) -> Iterator[str]:
-    """What the candidates that were verified prove, where the statement asks for a proof."""
+    """What the verified candidates prove, if the statement asks for a proof."""
     if not found.scope or not found.table.count:
         return
     flag = found.choice.smallest
@@ -89,7 +89,7 @@ def _proofs(found: Found, answer: Answer) -> Iterator[str]:
 
 
 def _examined(found: Found) -> dict[str, np.ndarray]:
-    """Scores by objective of an even sample of explanatory candidates, the background of plots."""
+    """Scores by objective of an evenly spaced sample of explanatory candidates: the background of plots."""
     if not found.table.count:
         return {}
     rows = found.table.rows(slice(None))
@@ -127,7 +127,7 @@ def _explanations(found: Found, answer: Answer, ranks: Sequence[int]) -> tuple[E
 
 
 def _reported(found: Found, bits: np.ndarray) -> list[dict[str, float]]:
-    """For each member [n, U], the values of the measures that are taken for answers only."""
+    """For each member [n, U], the values of the measures that are computed for answers only."""
     if not found.reported:
         return [{} for _ in bits]
     loaded = found.loaded
@@ -235,7 +235,7 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     question = found.loaded.question
     if question.against == found.loaded.predicted and not question.chosen:
         notes.append(
-            f"the model says {question.against} itself: the question is why not {question.column}, "
+            f"the model already predicts {question.against}: the question is why not {question.column}, "
             "the next most probable"
         )
     notes += _proofs(found, answer)
@@ -243,14 +243,14 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     if field.left_out:
         notes.append(
             f"{field.num_units:,} of {field.all_units:,} units were searched, the strongest by the model's "
-            "gradients: a search of all does not fit sxq_batch_memory"
+            "gradients: a search of all does not fit in sxq_batch_memory"
         )
     if found.full:
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
         )
     if found.incomparable:
-        notes.append(f"{found.incomparable} candidates left out: a measure gave NaN")
+        notes.append(f"{found.incomparable} candidates were left out: a measure gave NaN")
     if found.choice.rule == "optimum" and not answer.proven:
         notes.append("the exact search was cut short: other members may cover more")
     if found.lattice.thinned:
@@ -279,7 +279,7 @@ def _why_no_candidate(loaded: Loaded) -> str:
         return "the graph has no edges"
     if loaded.field.hops:
         return "no edge can carry a message to this node"
-    return "the model does not look at edges"
+    return "the model does not use edges"
 
 
 def _inexact(found: Found, answer: Answer) -> str:
@@ -294,7 +294,7 @@ def _inexact(found: Found, answer: Answer) -> str:
         return ""
     return (
         f"fidelities are exact to about {worst:.1g} only: {too_coarse(loaded.rounding)}; register "
-        "a model that subtracts the offset that its logits share"
+        "a model that subtracts the common offset of its logits"
     )
 
 
@@ -309,4 +309,4 @@ def _why_empty(found: Found) -> str:
         )
     if refused:
         return f"WHERE refused all {refused} candidates that explain; {count} were verified"
-    return f"none of {count} candidates alone keeps the prediction or changes it when removed"
+    return f"none of {count} candidates keeps the prediction alone or changes it when removed"

@@ -17,7 +17,7 @@ from sxq.inference.tiles.threads import one_thread
 from sxq.models.borrow import Model
 from sxq.scoring.question import Question
 
-# Bytes of the batch, by the backend's estimate, after which a CPU looks whether it shall stop: about a second.
+# Bytes of the batch, by the backend's estimate, after which a CPU checks whether to stop: about a second.
 HEARD = 2**30
 TIE = 1e-5  # a margin between two answers below this is called a tie
 

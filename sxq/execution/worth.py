@@ -1,7 +1,7 @@
 """The worth of every unit of an answer: what p loses without it on G_s, and regains with it on G \\ G_s.
 
-A unit u of a member is left out and put back by one inference: on G_s without u, and on G without
-the rest of G_s. So a member of n units costs n candidates more. Members are measured from the
+A unit u of a member is left out and put back by two inferences: on G_s without u, and on G without
+the rest of G_s. So a member of n units costs as much as n candidates more. Members are measured from the
 smallest up, as long as the sum of their sizes fits `sxq_worth_budget`.
 """
 

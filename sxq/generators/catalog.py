@@ -70,7 +70,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="exhaustive",
             function="sxq.generators.baselines.exhaustive:exhaustive",
-            help="every connected subgraph of a small field, or of at most `size` units; an error if there are too many",
+            help="every connected subgraph of a small field, or of at most `size` units; fails if there are too many",
             options={"size": 0},
         ),
         GeneratorEntry(
@@ -118,13 +118,13 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="attention",
             function="sxq.generators.explainers.pyg_explainers:attention",
-            help="attention weights, of models that have them",
+            help="attention weights, for models that have them",
             looks_inside=True,
         ),
         GeneratorEntry(
             name="sa",
             function="sxq.generators.explainers.pyg_explainers:sa",
-            help="sizes of gradients by edges",
+            help="magnitudes of the gradients on edges (SA)",
             looks_inside=True,
         ),
         GeneratorEntry(

@@ -53,7 +53,7 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
-    """The answer, row by row in the order yielded; no row is missing, so a search can walk through refused rows.
+    """The answer, row by row in the order yielded. It has refused rows, too, so that a search can continue from them.
 
     A candidate that cannot enter the front, whatever the model says, is not verified: it is
     *pruned*. Generators get such rows only if the catalog says so of all generators that run.

@@ -233,7 +233,7 @@ class GraphSet:
                 )
         if len(self.edge_ptr) != len(self.node_ptr):
             raise GraphError(
-                f"node_ptr tells of {len(self)} graphs, edge_ptr of {len(self.edge_ptr) - 1}"
+                f"node_ptr describes {len(self)} graphs, edge_ptr {len(self.edge_ptr) - 1}"
             )
         if (empty := np.flatnonzero(np.diff(self.node_ptr) == 0)).size:
             raise GraphError(f"graph {empty[0]} has no nodes ({len(empty)} such graphs)")

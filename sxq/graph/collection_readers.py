@@ -66,12 +66,12 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
     held = {name: arrays[name] for name in kept if name not in PER_GRAPH}
     edges = arrays["edge_index"].shape[-1] if arrays["edge_index"].ndim else 0
     if edge_ptr[-1] > edges:  # before memory is taken for so many
-        raise GraphError(f"edge_ptr tells of {edge_ptr[-1]} edges, and edge_index holds {edges}")
+        raise GraphError(f"edge_ptr describes {edge_ptr[-1]} edges, and edge_index holds {edges}")
     owner = np.repeat(np.arange(len(edge_ptr) - 1), np.diff(edge_ptr).clip(min=0))
     if arrays["edge_index"].shape != (2, len(owner)) or len(node_ptr) != len(edge_ptr):
         found = f"edge_index has shape {list(arrays['edge_index'].shape)} and node_ptr {len(node_ptr)} values"
         raise GraphError(
-            f"{found}, but edge_ptr tells of {len(edge_ptr) - 1} graphs and {len(owner)} edges"
+            f"{found}, but edge_ptr describes {len(edge_ptr) - 1} graphs and {len(owner)} edges"
         )
     held["edge_index"] = arrays["edge_index"].astype(np.int64) + node_ptr[owner]
     for label, array in (("node_label", "x"), ("edge_label", "edge_attr")):

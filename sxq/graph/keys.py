@@ -96,7 +96,7 @@ class Keys:
             held = sorted({text for text in texts if text in self._places})
             if len(held) > 1:
                 raise KeyError(
-                    f": it stands for {' and '.join(map(repr, held))}, which both are keys;"
+                    f": it stands for {' and '.join(map(repr, held))}, which are both keys;"
                     " write the key as text"
                 )
             return held[0] if held else texts[0]
@@ -124,7 +124,7 @@ def _kind(names: Sequence[Any]) -> type:
     if kind not in READ and not issubclass(kind, KeyText):
         raise GraphError(
             f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
-            "make them text by a cast, or one column of several"
+            "cast them to text, or join several columns into one"
         )
     if kind is float and any(map(math.isnan, names)):
         raise GraphError("a key is NaN, which equals nothing")

@@ -46,5 +46,5 @@ def _values(name: str, array: np.ndarray, count: int) -> list[Any]:
     if array.dtype.kind == "U" and array.dtype.itemsize:  # numpy would make text of any bytes
         points = np.ascontiguousarray(array).view(np.uint32)
         if ((points > LAST_CHARACTER) | ((points >= 0xD800) & (points <= 0xDFFF))).any():
-            raise GraphError(f"{name} holds text that is none: no Unicode characters")
+            raise GraphError(f"{name} holds text that is not Unicode")
     return array.tolist()

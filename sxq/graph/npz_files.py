@@ -76,7 +76,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
                 with file.open(member) as stream:
                     array = npy.read_array(stream, allow_pickle=False)
                     if stream.read(1):
-                        raise self._no_npz(f"{name} goes on behind its end")
+                        raise self._no_npz(f"{name} continues past its end")
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from None
         except (*_BROKEN, MemoryError) as error:

@@ -238,7 +238,7 @@ def _columns(
 ) -> list[tuple[str, list[Any]]]:
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
-        raise GraphError(f"{what} has more than one column {twice[0]!r}; rename or leave out")
+        raise GraphError(f"{what} has more than one column {twice[0]!r}; rename one, or leave it out")
     return [(name, [row[i] for row in rows]) for i, name in enumerate(names)]
 
 

@@ -283,7 +283,7 @@ class _Training:
         self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in numbers)
         if values["patience"] is not None and not len(self.val):
             raise InvalidValue(
-                f"PATIENCE = {values['patience']} watches the validation split, and there is none: "
+                f"PATIENCE = {values['patience']} needs a validation split, and there is none: "
                 f"say SPLIT = random, or shares such as [0.8, 0.1, 0.1]"
             )
         self.patience = values["patience"] or self.num_epochs

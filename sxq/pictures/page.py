@@ -1,4 +1,4 @@
-"""One self-contained page: fronts to turn, members to touch, the certificate, the plan, and SQL to go on with.
+"""One self-contained page: fronts to rotate, members to select, the certificate, the plan, and SQL to go on with.
 
 The page is `page.html` with its style, its script and the answer as JSON put in. It loads nothing, and a policy
 in its head forbids it to. Data reach the page only as JSON, with `<` escaped, and the script shows them by

@@ -1,6 +1,6 @@
-"""The scene that pictures draw: the members of one target in their context, each node at one place in all of them.
+"""The scene that pictures draw: the members of one target in their context, each node at the same place in all.
 
-The context is what lies nearest to the target, as much as a reader can look at: first the members' nodes, then
+The context is the part nearest to the target, as much as a reader can take in: first the members' nodes, then
 rings of neighbours until there are NODES. Of very large members the nearest OWN nodes are drawn and the other
 edges counted. A graph that is explained as a whole has no target node: all nodes of its members are in the middle.
 Nothing is random: the same answer always gives the same picture.

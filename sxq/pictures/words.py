@@ -33,7 +33,7 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
 
 
 def _said(report: TargetReport, kind: str) -> str:
-    """What the model says of a target, behind the question if it is not about the predicted class."""
+    """What the model says of a target, after the question if that is not about the predicted class."""
     why = f"{report.why[:1].upper()}{report.why[1:]}? " if report.why else ""
     named = f"{kind} {report.target}"
     if report.task == "regression":

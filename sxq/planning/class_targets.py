@@ -52,8 +52,8 @@ def class_targets(
     of_class = _class(statement.of_class, model)
     if statement.for_class is not None:
         raise InvalidValue(
-            f"EXPLAIN CLASS {of_class} asks about class {of_class} already: leave FOR CLASS "
-            f"{statement.for_class!r} out"
+            f"EXPLAIN CLASS {of_class} already asks about class {of_class}: leave out FOR CLASS "
+            f"{statement.for_class!r}"
         )
     size = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
     pool = (

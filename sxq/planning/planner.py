@@ -126,17 +126,17 @@ def _asked(statement: Explain, model: ModelInfo, tolerance: float) -> Asked:
     against = _class("AGAINST", statement.against, model)
     if against is not None and model.task == "regression":
         raise InvalidValue(
-            f"AGAINST {against}, but model {model.name!r} is a regression, whose numbers do not exclude "
-            f"each other: FOR CLASS {against} asks for a number, AGAINST is for classes and labels"
+            f"AGAINST {against}, but model {model.name!r} is a regression: AGAINST is for classes and "
+            f"labels; FOR CLASS {against} asks about one of its numbers"
         )
     if against is not None and model.classes == 1:
         raise InvalidValue(
-            f"AGAINST {against}, but model {model.name!r} gives one label only: leave AGAINST out"
+            f"AGAINST {against}, but model {model.name!r} has only one label: leave AGAINST out"
         )
     if against is not None and against == column:
         raise InvalidValue(
-            f"FOR CLASS {column} AGAINST {against} are the same: name two, or leave AGAINST out "
-            f"to ask why class {column} at all"
+            f"FOR CLASS {column} AGAINST {against} names one class twice: name two, or leave AGAINST "
+            f"out to ask why class {column}"
         )
     return Asked(task=model.task, column=column, against=against, tolerance=tolerance)
 
@@ -175,7 +175,7 @@ def _scan(
     """The operator that cuts out the fields of the targets, with their sizes."""
     kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
-        raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
+        raise DataError(f"no target: the list or sub-query of {kind.upper()}S holds no {kind}")
     # a target named twice is explained once
     positions = tuple(dict.fromkeys(map(graph.position, keys)))
     if isinstance(graph, GraphSet):

@@ -64,5 +64,5 @@ def _check_disjoint(include: Sequence[EdgeKey], exclude: Sequence[EdgeKey], pair
     if both:
         raise InvalidValue(
             f"{shown(both[0])}->{shown(both[1])} is in INCLUDE and in EXCLUDE: every candidate would "
-            "hold it, and none; leave it out of one of the two"
+            "have to hold it, and none may; leave it out of one of the two"
         )

@@ -89,14 +89,14 @@ SETTINGS = {
         "coverage",
         _one_of("coverage", "optimum", "swap", "divsx"),
         "'coverage', 'optimum', 'swap' or 'divsx'",
-        "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
-        "papers' streaming rules",
+        "how the k members are chosen: for coverage and hypervolume (coverage), for the greatest "
+        "coverage (optimum), or by the papers' streaming rules (swap, divsx)",
     ),
     "sxq_batch_memory": Setting(
         "1 GB",
         memory,
         "a size of 1 MB or more, such as '512 MB'",
-        "working memory of one verifier batch",
+        "memory of one verifier batch, and as much again for the search",
     ),
     "sxq_budget": Setting(
         5000,
@@ -108,7 +108,7 @@ SETTINGS = {
         50,
         _whole(1),
         "a whole number of 1 or more",
-        "most targets of EXPLAIN CLASS without TARGETS",
+        "most targets of an EXPLAIN CLASS that has no TARGETS",
     ),
     "sxq_device": Setting(
         "auto",
@@ -120,8 +120,8 @@ SETTINGS = {
         "features",
         _one_of("features", "node2vec"),
         "'features' or 'node2vec'",
-        "how DIVERSIFY measures difference: on features averaged over the edges, or on the places "
-        "of the nodes in the field",
+        "how DIVERSIFY measures difference: on features averaged over the edges, or on where the "
+        "nodes lie in the field",
     ),
     "sxq_front_limit": Setting(
         4096,
@@ -140,14 +140,14 @@ SETTINGS = {
         False,
         _switch,
         "true or false",
-        "store every verified candidate, the state graph of the search",
+        "store every verified candidate, with the one it was made from, in the table candidates",
     ),
     "sxq_lock_timeout": Setting(
         "auto",
         _patience,
         "'auto' or a number of seconds",
-        "how long a statement waits for that of another thread, and opening waits for another process; "
-        "auto is without end, and 1 second",
+        "how long a statement waits for another thread's, and opening a file waits for another process; "
+        "auto: without limit, and 1 second",
         kept=False,
     ),
     "sxq_pattern_size": Setting(
@@ -157,19 +157,19 @@ SETTINGS = {
         0.1,
         _between(0, 1),
         "a number from 0 to 1",
-        "least share of the targets that holds a pattern of EXPLAIN CLASS; two targets at least",
+        "least share of the targets that must hold a pattern of EXPLAIN CLASS; at least two targets",
     ),
     "sxq_report": Setting(
         "",
         _names,
         "measure names separated by commas, such as 'rfdl+, stability'",
-        "further measures that are reported for the answers",
+        "further measures that are evaluated for the answers only",
     ),
     "sxq_resolution": Setting(
         0.01,
         _between(STEP, 1),
         f"a number from {STEP} to 1",
-        "smallest score: lower ones are raised to it, as their differences are noise",
+        "smallest score: lower ones are raised to it, because their differences are noise",
     ),
     "sxq_tolerance": Setting(
         TOLERANCE,
@@ -182,13 +182,13 @@ SETTINGS = {
         2000,
         _whole(1),
         "a whole number of 1 or more",
-        "removals that robust and robust2 try for each explanation: all if they are no more, else so many drawn at random",
+        "most removals that robust and robust2 try for each explanation; if there are more, a random sample",
     ),
     "sxq_worth_budget": Setting(
         2000,
         _whole(0),
         "a whole number of 0 or more",
-        "units of the answer to a target whose worth is measured at most, two inferences each; 0 measures none",
+        "most units of one answer whose worth is measured, by two inferences each; 0 measures none",
     ),
 }
 

@@ -29,12 +29,12 @@ class MeasuredField(Protocol):
 
 
 def _any(bits: np.ndarray) -> np.ndarray:
-    """Stands in a batch that does not know which sets of units are candidates."""
+    """The stand-in for a batch that does not know which sets of units are candidates."""
     return np.asarray(bits.any(axis=1))
 
 
 def _nobody(units: np.ndarray) -> np.ndarray:
-    """Stands in a batch that has no model to ask."""
+    """The stand-in for a batch that has no model to ask."""
     raise AssertionError("no measure that asks the model may see a batch without one")
 
 
@@ -42,8 +42,8 @@ def _nobody(units: np.ndarray) -> np.ndarray:
 class MeasureBatch:
     """n verified candidates of one field.
 
-    p is the probability of the model's answer on G, so without clauses that of the predicted class c;
-    of a regression it is the number, in spreads.
+    p is the probability of the model's answer on G; by default that of the predicted class c. For a
+    regression it is the number, in spreads.
     """
 
     field: MeasuredField  # the receptive field: `.num_units` candidate units

@@ -275,7 +275,7 @@ def evaluate(
     rounding keeps batch size and thread count from deciding dominance. Raises InvalidValue.
     """
     if not STEP <= resolution <= 1:
-        raise InvalidValue(f"sxq_resolution is {resolution!r}, it must be in [{STEP}, 1]")
+        raise InvalidValue(f"sxq_resolution is {resolution!r}; expected a number from {STEP} to 1")
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
     return _side_by_side(raw), _rounded(scores, resolution)
@@ -335,7 +335,7 @@ def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.nda
 
 
 def _called(what: str, fn: Callable[[Any], Any], argument: Any) -> Any:
-    """What the user's function returns; raises InvalidValue for whatever it raises."""
+    """What the user's function returns; any exception of it becomes an InvalidValue."""
     try:
         return fn(argument)
     except Error:

@@ -2,7 +2,7 @@
 
 A unit can be left out if the rest is a candidate too (connected, unless ANYWHERE, and with the units
 of INCLUDE), and is factual and counterfactual where the member is. This is checked unit by unit, by
-two inferences each; leaving out several units at once might still do.
+two inferences each; it may still be possible to leave out several units at once.
 """
 
 import numpy as np

@@ -23,13 +23,13 @@ Where = str | tuple[str, str, float]  # "factual", "not counterfactual", ("size"
 
 @dataclass(frozen=True)
 class ExplainQuery:
-    """An EXPLAIN that is being put together. `con.explain` starts one, and `run` runs it.
+    """An EXPLAIN under construction: `con.explain` starts one, and `run` runs it.
 
         query = con.explain(nodes=[19, 28]).using("gcn").optimize("fdl+", "fdl-", "conc")
         few = query.top(3).run()
         many = query.top(20).seed(1).run()
 
-    `str(query)` is its text in the language. Values are checked when it runs, as in a text.
+    `str(query)` is its text in the language. Values are checked when it runs, as those of a text are.
     """
 
     _run: Callable[[st.Statement], Table]  # `Connection.run`
@@ -47,9 +47,9 @@ class ExplainQuery:
         return replace(self, _measures=tuple(name.lower() for name in measures))
 
     def for_class(self, c: int) -> "ExplainQuery":
-        """FOR CLASS c: explain this class, in place of the predicted one; "why not c?" where it is another.
+        """FOR CLASS c: explain class c; if the model predicts another class, the question is "why not c?".
 
-        Of a multilabel model it is a label, of a regression a column of the output.
+        For a multilabel model c is a label, for a regression a column of the output.
         """
         return self._with(for_class=plain(c))
 
@@ -102,7 +102,7 @@ class ExplainQuery:
         return self._with(top=plain(k))
 
     def epsilon(self, epsilon: float) -> "ExplainQuery":
-        """EPSILON e: a candidate worse by at most this factor still counts as covered (0.1)."""
+        """EPSILON e: a member covers a candidate if its scores, times 1 + e, reach the candidate's (0.1)."""
         return self._with(epsilon=plain(epsilon))
 
     def budget(self, candidates: int) -> "ExplainQuery":
@@ -122,11 +122,11 @@ class ExplainQuery:
         return self._with(into=table)
 
     def targets(self, most: int) -> "ExplainQuery":
-        """TARGETS n: of a class, at most n targets, chosen by the seed (50)."""
+        """TARGETS n: at most n targets of the class, chosen by the seed (50)."""
         return self._with(most_targets=plain(most))
 
     def labels(self, name: str) -> "ExplainQuery":
-        """LABELS name: what nodes of a pattern are told apart by, a node column or "prediction"."""
+        """LABELS name: what tells the nodes of a pattern apart, a node column or "prediction"."""
         return self._with(labels=name)
 
     def run(self) -> Result:

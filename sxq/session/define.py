@@ -63,7 +63,7 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
     session.registry.models.require_free(statement.name, statement.replace)
     if (task := engine.models().task_of(statement.options)) not in (None, "multiclass"):
         raise InvalidValue(
-            f"TASK = {task}, but TRAIN learns classes of which one applies; train the model elsewhere, "
+            f"TASK = {task}, but TRAIN trains only multiclass models; train this one elsewhere, "
             "then register it, or CREATE MODEL from its weights"
         )
 

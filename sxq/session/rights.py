@@ -1,6 +1,6 @@
 """What the statements of a connection may do: the rights it was opened with, and what they mean for sxq's own.
 
-An untrusted connection runs the text of strangers. `sxq.storage.access` holds their SQL back; this file holds back
+An untrusted connection runs text from strangers. `sxq.storage.access` restricts their SQL; this file restricts
 what sxq's statements could do: files, data sets, and settings that take more of the machine.
 """
 

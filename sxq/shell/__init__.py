@@ -8,7 +8,7 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
     dot_commands.py     the dot-commands, one function each
     output_modes.py     results as plain lines: table, csv, json, markdown, line
     progress.py         the line of progress, and what Ctrl-C does to a statement
-    interrupts.py       what Ctrl-C does anywhere else
+    interrupts.py       what Ctrl-C does at all other times
     repl.py             the prompt: read, run, show, repeat
     interactive.py      the gate to rich and prompt_toolkit, which only a person at a terminal needs
     display.py          results and errors with colours and bars (rich)

@@ -195,7 +195,7 @@ def _caret(statement: str, name: str) -> list[str]:
 def _paged(text: str) -> bool:
     """Show text in `less`, which scrolls both ways; False if there is no `less`.
 
-    `less` runs no commands and reads no files then: whoever types at the prompt may be a stranger.
+    `less` then runs no commands and reads no files, because the person at the prompt may be a stranger.
     """
     less = shutil.which("less")
     if less:

@@ -131,7 +131,7 @@ _TABLES = """SELECT CASE WHEN schema_name = 'main' THEN table_name ELSE schema_n
 
 @dot("tables", "[PART]")
 def _tables(shell, part=""):
-    """list tables and views, those whose name holds PART"""
+    """list tables and views, or only those whose name contains PART"""
     shell.show(shell.con.execute(_TABLES, {"part": part}))
 
 
@@ -150,7 +150,7 @@ def _schema(shell, table):
 
 @dot("mode", "[MODE]")
 def _mode(shell, mode=None):
-    """how results are written: table, csv, json, markdown or line"""
+    """set or show the format of results: table, csv, json, markdown or line"""
     if mode is None:
         return shell.write([shell.mode])
     if mode not in MODES:
@@ -166,7 +166,7 @@ def _timer(shell, switch):
 
 @dot("pager", "on|off")
 def _pager(shell, switch):
-    """show in a pager what does not fit the terminal"""
+    """show results that do not fit the terminal in a pager"""
     shell.pager = _switched("pager", switch)
 
 
@@ -185,7 +185,7 @@ def _read(shell, path):
 
 @dot("output", "[FILE]")
 def _output(shell, path=None):
-    """write results to a file, or to the terminal again"""
+    """write results to a file, or back to the terminal"""
     if path:
         shell.con.rights.require_trusted(".output FILE")
     shell.output(path)

@@ -33,7 +33,7 @@ NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AU
 
 
 class Editor:
-    """Reads one input after the other; `read` raises EOFError and KeyboardInterrupt as keys say."""
+    """Reads one input after the other; `read` raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C."""
 
     def __init__(self, con: Connection, history: str | None):
         self._completer = _Names(con)
@@ -110,7 +110,7 @@ class _Names(Completer):
         self._importing: threading.Thread | None = None
 
     def forget(self) -> None:
-        """Look again: a statement may have made new names."""
+        """Drop the known names: a statement may have created new ones."""
         self._known = None
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:

@@ -18,7 +18,7 @@ def show_result(result: Table, pager: bool) -> None:
 
 
 def show_error(problem: Error, statement: str) -> None:
-    """Print an error in red, with a caret below the name in `statement` that nobody knows."""
+    """Print an error in red, with a caret below the unknown name in `statement`."""
     from sxq.shell import display
 
     display.error(problem, statement)

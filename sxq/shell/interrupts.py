@@ -1,4 +1,4 @@
-"""Ctrl-C while a program of ours runs: KeyboardInterrupt where it is caught, nothing anywhere else."""
+"""Ctrl-C while the shell runs: it raises KeyboardInterrupt where that is caught, and is ignored elsewhere."""
 
 import signal
 from collections.abc import Iterator

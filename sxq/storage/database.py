@@ -92,7 +92,7 @@ def _check_file(path: Path, read_only: bool, alone: bool) -> None:
     if header[8:] != b"DUCK":
         found = f"starts with {header!r}" if header else "is empty"
         raise StoreError(
-            f"{str(path)!r} {found}, so it is no DuckDB database;"
+            f"{str(path)!r} {found}, so it is not a DuckDB database;"
             " choose another path or move the file away"
         )
 
@@ -117,7 +117,7 @@ def _connect(
             left = deadline - time.monotonic()
             if left <= 0:
                 raise DatabaseLocked(
-                    f"another process holds {path!r}, after {patience:g} seconds of waiting"
+                    f"another process holds {path!r}; sxq waited {patience:g} seconds"
                     f" (lock_timeout): {error}"
                 ) from error
             time.sleep(min(RETRY, left))

@@ -159,7 +159,7 @@ def _version(cursor: duckdb.DuckDBPyConnection, catalog: str, tables: set[str]) 
     found = cursor.execute(f"SELECT max(version) FROM {versions}").fetchall()[0][0]
     if not isinstance(found, int) or not 1 <= found <= VERSION:
         raise StoreError(
-            f"the tables of sxq have version {found} and this program knows version {VERSION};"
+            f"the tables of sxq have version {found}, and this program knows only up to version {VERSION};"
             " use the sxq that wrote them, or another file"
         )
     return found

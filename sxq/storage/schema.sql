@@ -229,7 +229,7 @@ CREATE TABLE truths (
     dst         VARIANT NOT NULL      -- key of its head
 );
 
--- The state graph of the search, kept with SET sxq_keep_candidates = true.
+-- Every candidate that a search verified, with the one it was made from; kept with SET sxq_keep_candidates = true.
 CREATE TABLE candidates (
     query_id       BIGINT NOT NULL,   -- of queries
     target         VARIANT NOT NULL,  -- key

@@ -16,7 +16,7 @@ WIDEST = 60  # characters of a cell before it is cut; the last column is never c
 
 
 def cell(value: Any, widest: int = WIDEST) -> str:
-    """One value as people read it: four significant digits, NULL as nothing, long text cut, nothing that would move
+    """One value for people: four significant digits, NULL as nothing, long text cut, nothing that would move
     the cursor of a terminal or colour it."""
     if value is None:
         return ""
@@ -29,7 +29,7 @@ def cell(value: Any, widest: int = WIDEST) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without signs that a terminal would obey: escapes, control and bidirectional signs are spelled out.
+    """Text without characters that a terminal would obey: control and bidirectional ones are spelled out.
 
     Line breaks stay.
     """
@@ -41,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def json_text(text: str) -> str:
-    """JSON whose strings spell out the signs that `printable` does; it stays the same JSON."""
+    """JSON whose strings spell out the characters that `printable` does; its value stays the same."""
     if text.replace("\n", "").isprintable():
         return text
     return _UNPRINTED.sub(
@@ -70,7 +70,7 @@ def csv_cell(value: Any) -> Any:
 
 
 def _number(value: float) -> str:
-    """Four significant digits; six where four would say a whole number that it is not."""
+    """Four significant digits; six where four would show a whole number and the value is not one."""
     if 0 < abs(value) < 1e-4:
         return f"{value:.1e}"
     short = f"{value:.4g}"

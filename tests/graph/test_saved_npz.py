@@ -130,8 +130,8 @@ def test_data_and_sequences_of_data_are_saved_as_they_would_be_registered(tmp_pa
             {"attribute_city": np.zeros((3, 1, 1))},
             r"attribute_city is float64 of shape \[3, 1, 1\]",
         ),
-        ({"key": ["a", "b", "\ud800"]}, "key holds text that is none"),
-        ({"key": np.full(3, -1, np.int32).view("<U1")}, "key holds text that is none"),
+        ({"key": ["a", "b", "\ud800"]}, "key holds text that is not Unicode"),
+        ({"key": np.full(3, -1, np.int32).view("<U1")}, "key holds text that is not Unicode"),
         ({"y": ["a", "b", "c"]}, "y is <U1 of shape"),
     ],
 )

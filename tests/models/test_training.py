@@ -286,7 +286,7 @@ def test_files_that_hold_no_weights(tmp_path):
     with pytest.raises(DataError, match="the stored weights: no safetensors"):
         load_weights(build(SPEC), b"")
     torch.save(build(SPEC).state_dict(), tmp_path / "w.pt")
-    with pytest.raises(DataError, match="w.pt: no safetensors file; it looks like torch.save"):
+    with pytest.raises(DataError, match="w.pt is not a safetensors file; it looks like torch.save"):
         load_weights(build(SPEC), tmp_path / "w.pt")
 
 
@@ -464,7 +464,7 @@ def test_progress_and_stopping(karate):
             labelled([0] * 9 + [1] * 9),
             (("patience", 5),),
             InvalidValue,
-            "PATIENCE = 5 watches the validation split, and there is none: say SPLIT = random",
+            "PATIENCE = 5 needs a validation split, and there is none: say SPLIT = random",
         ),
         (
             labelled([0, 1]),

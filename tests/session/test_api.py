@@ -643,7 +643,7 @@ def test_a_measure_that_gives_nan_leaves_candidates_out_and_says_so(con):
     )
     result = con.execute("EXPLAIN NODE 3 USING MODEL votes OPTIMIZE odd, fdl+")
     assert [e.size for e in result] == [2] and result.targets[0].explanatory == 3
-    assert "2 candidates left out: a measure gave NaN" in result.targets[0].note
+    assert "2 candidates were left out: a measure gave NaN" in result.targets[0].note
     assert con.sql("SELECT note FROM targets").fetchone()[0] == result.targets[0].note
 
 

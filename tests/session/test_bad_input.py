@@ -400,8 +400,8 @@ def test_a_model_whose_module_is_gone_is_still_there(path):
 @pytest.mark.parametrize(
     "content, said",
     [
-        (b"", "is empty, so it is no DuckDB database"),
-        (b"PK\x03\x04 something else entirely", "no DuckDB database"),
+        (b"", "is empty, so it is not a DuckDB database"),
+        (b"PK\x03\x04 something else entirely", "not a DuckDB database"),
         (b"SQLite format 3\x00" + bytes(100), "starts with b'SQLite forma'"),
     ],
 )

@@ -221,7 +221,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path):
     done = run(str(tmp_path / "no.duckdb"), "-c", "SELECT 1")
     assert (
         done.returncode == 1
-        and "is no DuckDB database" in done.stderr
+        and "is not a DuckDB database" in done.stderr
         and "Traceback" not in done.stderr
     )
     done = run(str(tmp_path / "nowhere.duckdb"), "--read-only", "-c", "SELECT 1")

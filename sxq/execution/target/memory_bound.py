@@ -1,4 +1,4 @@
-"""What the search of a target takes, counted beforehand; a field that is too large for it is searched in part.
+"""The memory that the search of a target takes, computed beforehand; a field too large for it is searched in part.
 
 Half of `sxq_batch_memory` is for the candidate table, half for what a generator holds at once. Where a field
 has more units than that allows, the strongest ones are searched, by the model's gradient, with the units that
@@ -17,7 +17,7 @@ PER_UNIT = 6000
 SEARCHED = (
     2**15
 )  # most units of a field that is searched in part: a round of these takes about a second
-# Bytes of a candidate in the table, for each unit: bits, the key, and room to grow by doubling. And besides.
+# Bytes of a candidate in the table: for each unit (bits, the key, room to grow by doubling), and in addition.
 PER_BIT = 0.5
 PER_CANDIDATE = 500
 SHARING = 16  # most targets that share the memory for candidates
@@ -45,9 +45,9 @@ def expected(units: int, budget: int) -> int:
 
 
 def strongest(field: Field, worth: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """The units, ascending, of largest `worth` [U], with the units that join them: `most` at most.
+    """The units of largest `worth` [U], with those that join them, in ascending order: at most `most`.
 
-    Of equals those nearer to the target come first, then random ones.
+    Of equal ones, those nearer to the target come first, then random ones.
     """
     size = np.abs(worth)
     order = np.lexsort((rng.random(field.num_units), field.unit_hop, -size))

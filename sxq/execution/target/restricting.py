@@ -1,7 +1,7 @@
 """INCLUDE, EXCLUDE and ANYWHERE for one target: from edges by key to units of its field.
 
-Of a collection, an edge is looked up in the graph of each target; EXCLUDE passes over a graph that
-lacks it.
+In a collection, an edge is looked up in the graph of each target; EXCLUDE skips a graph that lacks
+it.
 """
 
 from collections.abc import Iterable

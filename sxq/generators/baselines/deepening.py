@@ -75,7 +75,7 @@ class _Aim:
         )
 
     def of(self, p: np.ndarray) -> np.ndarray:
-        """How near [n] candidates with p [n, 2] are: log-odds alone, or lost without them."""
+        """How near [n] candidates with p [n, 2] are to the flag: log-odds of G_s, or the drop without it."""
         odds = log_odds(p)
         return odds[:, 0] if self.until == "factual" else -odds[:, 1]
 

@@ -40,7 +40,7 @@ def pretrain(
     """
     if model.separate:
         raise InvalidValue(
-            f"attributors learn classes of which one applies; the model's task is {model.task}: BY search "
+            f"attributors explain only multiclass models; the model's task is {model.task}: BY search "
             f"and the other generators need nothing pre-trained"
         )
     values = _values(options, graph)
