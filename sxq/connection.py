@@ -200,8 +200,8 @@ class Connection:
     def register_graph(self, name: str, data, replace: bool = False) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
 
-        Registering the same content again changes nothing. Raises NameTaken for other content without `replace`, GraphError for
-        tensors that are no graph (NaN features, edges out of range).
+        Registering the same content again changes nothing. Raises NameTaken for other content without
+        `replace`, GraphError for tensors that do not form a graph (NaN features, edges out of range).
         """
         self.session.registry.refresh()
         self.session.registry.graphs.add_data(name, data, replace)
@@ -242,8 +242,9 @@ class Connection:
         task     what the columns are: "multiclass", "binary" (one column, two classes), "multilabel" (labels that
                  each apply or not) or "regression" (numbers); inferred like output
 
-        The module is copied and left as it is. Each argument of forward gets the graph's array of that name; an
-        InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError, ModelNotLocal or NameTaken.
+        The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
+        an InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError,
+        ModelNotLocal or NameTaken.
         """
         registry = self.session.registry
         registry.refresh()

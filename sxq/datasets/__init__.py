@@ -1,7 +1,7 @@
 """Data sets by name: `load("Cora")` is a `Graph`, `load("Mutagenicity")` a `GraphSet`.
 
 `CREATE GRAPH(S) ... FROM DATASET 'name'` uses it. The names of both papers are known in the papers'
-spellings and in any other: case, spaces and punctuation do not count. Files are kept in the folder
+spellings and in any other: case, spaces and punctuation do not matter. Files are kept in the folder
 named by SXQ_DATASETS, by default ~/.cache/sxq; where a download fails, the error says which file
 to put where. This room reads PyG's data, so it imports torch.
 
@@ -63,8 +63,8 @@ def load(
     """The data set of a name, in any spelling.
 
     folder      of all data sets' files, by default the one that SXQ_DATASETS names
-    seed        of what is generated or split at random (0 where it is not given)
-    graphs      at most so many graphs of a collection
+    seed        for data that are generated or split at random (by default 0)
+    graphs      the most graphs of a collection
     collection  what is expected: True for many graphs, False for one; None for either
 
     Raises UnknownName; InvalidValue for an option that the data set does not take; DataError if it

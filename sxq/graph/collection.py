@@ -13,7 +13,7 @@ from sxq.graph.readers import add_reverse
 
 
 class GraphSet:
-    """n graphs, held as their disjoint union, one behind the other.
+    """n graphs, held as their disjoint union, one after the other.
 
     union     the `Graph` of all nodes and edges, numbered consecutively; edges sorted by graph
     node_ptr  [n + 1] where each graph's nodes begin;   edge_ptr [n + 1] where its edges begin

@@ -1,6 +1,6 @@
 """A graph in memory: arrays by node and edge, and the in-edges of every node.
 
-The engine asks a graph only two things, so that a graph on disk can stand behind the same
+The engine asks a graph only two things, so that a graph on disk can have the same
 interface: *the in-edges of these nodes* (`in_edges`) and *the feature rows of these nodes*
 (`features`).
 """

@@ -1,6 +1,6 @@
-"""Keys of SQL types whose values Python cannot hold, or not all of them, such as BIT or the date infinity.
+"""Keys of SQL types with values that Python cannot hold, such as BIT or the date infinity.
 
-Such a key is DuckDB's text of it; its class says of which SQL type it is, so that it is written, compared and
+Such a key is the text that DuckDB shows; its class names the SQL type, so that the key is written, compared and
 joined as a value of that type.
 """
 
@@ -90,7 +90,7 @@ _ENDS = {  # DuckDB gives Python these for infinity
 
 
 def needs_text(sql_type: str, value: Any) -> bool:
-    """Whether a value of a kind stands for another one in Python, or for several, or is text already."""
+    """Whether Python would change a value of this kind, or merge it with another; or whether it is text already."""
     if sql_type not in KEPT or value is None:
         return False
     return sql_type not in _PARTLY or isinstance(value, str) or value in _ENDS

@@ -90,7 +90,7 @@ class Keys:
         return self._places[key]
 
     def _read(self, key: Any) -> Any:
-        """A value of another type as a key; KeyError where it stands for two."""
+        """A value of another type as a key; KeyError if it could be two keys."""
         if issubclass(self.kind, KeyText):
             texts = texts_of(self.kind, key)
             held = sorted({text for text in texts if text in self._places})

@@ -9,7 +9,7 @@ from sxq.errors import GraphError
 
 ATTRIBUTE = "attribute_"  # what the array of an attribute is called, before the attribute's name
 KEYS = ("key", "node_key")
-LAST_CHARACTER = 0x10FFFF  # of Unicode, in which 0xD800 to 0xDFFF stand for none
+LAST_CHARACTER = 0x10FFFF  # of Unicode; 0xD800 to 0xDFFF are not characters
 
 
 def may_be_text(name: str) -> bool:

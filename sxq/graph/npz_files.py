@@ -32,7 +32,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
 
     most  bytes that all arrays together may take; None: the memory of this machine
 
-    Raises DataError for a file that is no .npz file of plain arrays, GraphError for an array that holds no numbers.
+    Raises DataError for a file that is not an .npz file of plain arrays, GraphError for an array without numbers.
     """
 
     def __init__(self, path: str | Path, most: int | None = None):
@@ -116,7 +116,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
             )
         count = prod(shape)
         held = member.file_size - stream.tell()
-        # an empty array costs nothing, but its other dimensions could stand for nodes without number
+        # an empty array costs nothing, but its other dimensions could claim any number of nodes
         if min(shape) < 0 or count * dtype.itemsize != held or (not count and max(shape) > 2**24):
             raise self._no_npz(
                 f"{name} claims shape {list(shape)} of {dtype}, {count * dtype.itemsize:,} bytes, and holds {held:,}"

@@ -33,7 +33,7 @@ def read_npz(path: str | Path, most: int | None = None) -> Graph:
 
     most  bytes that its arrays may take; None: the memory of this machine
 
-    Raises DataError for a file that cannot be read, and GraphError for arrays that are no graph.
+    Raises DataError for a file that cannot be read, and GraphError for arrays that do not form a graph.
     """
     arrays = NpzArrays(path, most)
     if "node_ptr" in arrays:
@@ -238,7 +238,9 @@ def _columns(
 ) -> list[tuple[str, list[Any]]]:
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
-        raise GraphError(f"{what} has more than one column {twice[0]!r}; rename one, or leave it out")
+        raise GraphError(
+            f"{what} has more than one column {twice[0]!r}; rename one, or leave it out"
+        )
     return [(name, [row[i] for row in rows]) for i, name in enumerate(names)]
 
 

@@ -84,7 +84,7 @@ def uncertainty(p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
 
 
 def inexactness(model: Model, p: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
-    """The largest error of what a model says: of probabilities, or of numbers in spreads."""
+    """The largest error of a model's outputs: of probabilities, or of numbers in spreads."""
     if model.task == "regression":
         return np.broadcast_to(rounding, np.shape(p))
     return uncertainty(p, rounding)

@@ -1,4 +1,4 @@
-"""Looks behind a model's output: its logits, in double where it runs in double.
+"""Finds the logits behind a model's output, in double precision where the model allows it.
 
 A softmax or sigmoid at the end hides differences, as a probability of 1 - 1e-30 is 1. Registration
 therefore compares the tensor that went into it. If something else comes after it, registration
@@ -26,7 +26,7 @@ from sxq.models.calling import Adapted, Wrapper
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
-TELLING = 1e-4  # probabilities with less variance say nothing about the error of log-odds
+TELLING = 1e-4  # probabilities with less variance do not show the error of log-odds
 SAFETY = 2  # the error on cut graphs may be this many times the one measured
 
 
@@ -83,7 +83,7 @@ def _log_odds_apart(model: Model, double: Model, coarse: Tensor, fine: Tensor) -
 def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:
     try:
         module = _Logits(model, double)
-    except Exception:  # the module cannot be copied again or converted: no look behind its output
+    except Exception:  # the module cannot be copied again or converted: only its output is compared
         return None
     output = "numbers" if model.task == "regression" else "logits"
     opened = replace(model, module=module, output=output, error=0.0)

@@ -58,7 +58,7 @@ def transfer(model: Model, graph: Graph | GraphSet) -> Model:
 
 
 def more_facts(model: Model) -> dict[str, Any]:
-    """The MORE_FACTS of a model that say something."""
+    """Those of MORE_FACTS that a model has."""
     return {name: value for name in MORE_FACTS if (value := getattr(model, name))}
 
 

@@ -175,7 +175,7 @@ def _key(value: Any) -> Any:
 
 
 def _literal(value: Any) -> bool | int | float | str:
-    """A value that could stand in the text of a statement; of an array of one element, that element."""
+    """A value that could be written in a statement; for an array of one element, that element."""
     plain = _plain(value)
     while isinstance(plain, list) and len(plain) == 1 and plain is not value:
         plain = plain[0]

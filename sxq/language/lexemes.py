@@ -1,4 +1,4 @@
-"""SQL text as lexemes: the part of SQL's grammar that sxq must know, and no more.
+"""SQL text as lexemes: the only part of SQL's grammar that sxq must know.
 
 Splitting a script, finding placeholders and skipping over a sub-query all ask the same question: is this
 character plain text, or part of a string, a quoted name or a comment? This file answers it, once,
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAX_NESTING = 50  # of parentheses in a sub-query: regular expressions cannot count
-_MAX_COMMENT_NESTING = 8  # DuckDB nests block comments without limit; nobody does
+_MAX_COMMENT_NESTING = 8  # DuckDB nests block comments without limit; people do not
 
 _STRING = r"[eE]'(?:[^'\\]|\\[\s\S]|'')*+'|'(?:[^']|'')*+'"
 _QUOTED_NAME = r'"(?:[^"]|"")*+"'

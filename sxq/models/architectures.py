@@ -319,7 +319,7 @@ class AttributedGraphClassifier(GraphClassifier):
 
 
 class AsapClassifier(nn.Module):
-    """A `GraphClassifier` with an `AsapStack` in the place of layers and pooling."""
+    """A `GraphClassifier` with an `AsapStack` in place of layers and pooling."""
 
     def __init__(self, spec: ArchitectureSpec):
         super().__init__()

@@ -193,7 +193,7 @@ def spreads(full: Tensor) -> tuple[float, ...]:
 def _first_forward(
     own: nn.Module, call: Call, graph: Graph | GraphSet, device: torch.device
 ) -> tuple[Model, Tensor]:
-    """The model and its output; what a forward with **kwargs refuses is no longer passed."""
+    """The model and its output; inputs that a forward with **kwargs refuses are no longer passed."""
     while True:
         module = own if call.plain else Adapted(own, call).eval()
         draft = Model(module, "logits", call.arguments, device, full=torch.empty(0), call=call)
@@ -244,7 +244,7 @@ def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device, call: Call = PL
 
 
 def node_tensor(model: Model, graph: Graph, nodes: np.ndarray | None = None) -> Tensor:
-    """The features of all nodes or some, with the further inputs that the model takes behind them."""
+    """The features of all nodes or some, followed by the further inputs that the model takes."""
     return torch.from_numpy(_nodes_of(graph, nodes, model.call)).to(model.device)
 
 

@@ -1,4 +1,4 @@
-"""The way to call a module: what its forward takes of what a graph has.
+"""The way to call a module: which arrays of a graph its forward takes.
 
 sxq itself calls a module as forward(x, edge_index), with edge_weight, edge_attr and batch by name.
 A module that takes its inputs otherwise is put into an `Adapted`: in another order, as one `Data`,
@@ -64,8 +64,8 @@ class Call:
 
     arguments: tuple[str, ...] = ()  # which of edge_weight, edge_attr and batch the engine passes
     named: tuple[tuple[str, str], ...] = ()  # (argument of forward, input of the graph)
-    node_inputs: tuple[str, ...] = ()  # further inputs behind the columns of x
-    edge_inputs: tuple[str, ...] = ()  # further inputs behind the columns of edge_attr
+    node_inputs: tuple[str, ...] = ()  # further inputs, after the columns of x
+    edge_inputs: tuple[str, ...] = ()  # further inputs, after the columns of edge_attr
     node_parts: tuple[Part, ...] = ()  # x, then node_inputs
     edge_parts: tuple[Part, ...] = ()  # edge_attr if the graph has it, then edge_inputs
     weight: Part | None = None
@@ -446,6 +446,6 @@ def _is_column(array: np.ndarray | None) -> bool:
 
 
 def packed(array: np.ndarray | None, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """A table with the columns of further inputs behind it, in double, where all are exact."""
+    """A table followed by the columns of further inputs, in double, where all are exact."""
     tables = [*([] if array is None else [array]), *map(rows_of, inputs)]
     return np.concatenate([table.astype(np.float64) for table in tables], axis=1)

@@ -31,7 +31,7 @@ def graph_from_data(data: Any) -> Graph:
 
     Without x, the features are one column of ones. y is used if it is one class for each node
     (integers, or floats with integral values); of masks [n, splits] the first split is used. Raises
-    DataError for what is not one homogeneous graph, GraphError for fields that are no graph.
+    DataError for data that are not one homogeneous graph, GraphError for fields that do not form a graph.
     """
     data = _single(data)
     fields = _fields(data)
@@ -115,7 +115,7 @@ def _by_number(dataset: Any) -> list[Any]:
 
 
 def _of_loader(loader: DataLoader) -> list[Any]:
-    """The graphs behind a DataLoader, in the order of its data set if it passes all of them."""
+    """The graphs of a DataLoader, in the order of its data set if it yields all of them."""
     if not hasattr(loader.dataset, "__getitem__") or hasattr(loader, "node_sampler"):
         raise DataError(
             f"{type(loader).__name__} gives sampled parts of one graph; register the graph itself"
@@ -168,7 +168,7 @@ def split_by_graph(data: Data, owner: Tensor) -> list[Data]:
 
 
 def _num_graphs(data: Data) -> int:
-    """The number of graphs that a Batch, or the `batch` of a `Data`, tells of; 1 without."""
+    """The number of graphs in a Batch, or by the `batch` of a `Data`; 1 without."""
     if isinstance(data, Batch) and hasattr(data, "_num_graphs"):
         return int(data.num_graphs)
     batch = data.get("batch")

@@ -363,7 +363,7 @@ class _Training:
 
 
 class _NodeTraining(_Training):
-    """Of a graph: every epoch is one step on all its training nodes."""
+    """On a graph: every epoch is one step on all its training nodes."""
 
     def __init__(
         self, module: NodeClassifier, graph: Graph, split: np.ndarray, values: dict[str, Any]
@@ -376,7 +376,7 @@ class _NodeTraining(_Training):
 
 
 class _GraphTraining(_Training):
-    """Of a collection: an epoch uses all its training graphs in random batches."""
+    """On a collection: an epoch uses all its training graphs in random batches."""
 
     module: GraphClassifier
 

@@ -153,7 +153,7 @@ def _read(source: str | Path | bytes) -> dict[str, Tensor]:
 
 @contextmanager
 def _reading(source: str | Path | bytes) -> Iterator[None]:
-    """Raise DataError, which names the source, for what is no safetensors file."""
+    """Raise DataError, which names the source, for a file that is not a safetensors file."""
     where = "the stored weights" if isinstance(source, bytes) else str(source)
     try:
         yield

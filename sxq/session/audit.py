@@ -1,6 +1,6 @@
 """AUDIT: check that stored answers are whole, and measure them again on their graph and model.
 
-AUDIT STRUCTURE does all that needs no model. Damage is reported in the rows, never raised: a row for each
+AUDIT STRUCTURE makes only the checks that need no model. Damage is reported in the rows, never raised: a row for each
 explanation, and one for each finding about a target, a query or the file.
 """
 
@@ -33,7 +33,7 @@ class Measured:
 
 
 def audit(session: Session, statement: st.Audit) -> AuditResult:
-    """A verdict on each explanation of a query, or of all, and what else is wrong.
+    """A verdict on each explanation of a query, or of all, and every other fault.
 
     Raises InvalidValue if there is no such query, ModelDetached if the code of a model is missing.
     """
@@ -125,7 +125,7 @@ def _measure(
     graph: Any,
     directed: bool | None,
 ) -> Iterator[Broken | dict[int, Measured]]:
-    """What measuring shows: findings about targets, and the result for each explanation by its id."""
+    """The results of measuring: findings about targets, and the result for each explanation by its id."""
     model = session.registry.models.stored(query.model_id, query.graph_id, graph)
     auditor = engine.execution().Auditor(graph, model, directed, _asked(query))
     by_target: dict[Any, list[StoredExplanation]] = {}
@@ -148,7 +148,7 @@ def _measure(
 
 
 def _asked(query: StoredQuery) -> Any:
-    """The question of a stored statement; what its settings lack is that of a statement without clauses."""
+    """The question of a stored statement; settings that are missing have the values of a statement without clauses."""
     again = engine.execution().AskedAgain
     try:
         settings = query.place.read_json("settings", query.settings)

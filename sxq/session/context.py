@@ -89,7 +89,7 @@ class Session:
                 self.running = False
 
     def should_stop(self) -> bool:
-        """Whether the running script shall stop; long work in other rooms calls this."""
+        """Whether the running script must stop; long work in other rooms calls this."""
         return self.stopping
 
     def say(self, line: str) -> None:

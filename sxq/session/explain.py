@@ -208,7 +208,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
 def _planned(
     session: Session, statement: st.Explain, late: Callable[[float | None], bool]
 ) -> tuple[Plan, RegisteredModel]:
-    """The plan of a statement, and the model at hand; `late` as in `planning.plan`."""
+    """The plan of a statement, and its model; `late` as in `planning.plan`."""
     if statement.into:
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
@@ -321,7 +321,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
 
 
 def _clauses(asked: Asked) -> dict[str, Any]:
-    """What AUDIT must know of the question, where it is not the usual one."""
+    """The facts about the question that AUDIT needs, if it is not the default question."""
     given = {"for_class": asked.column, "against": asked.against}
     task = {} if asked.task in ("multiclass", "binary") else {"task": asked.task}
     return task | {name: value for name, value in given.items() if value is not None}
@@ -354,7 +354,7 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
 
 
 def _end_query(session: Session, found: Result, complete: bool, into: NewTable | None) -> None:
-    """Mark the query as ended together with its table; where that cannot be made, without it."""
+    """Mark the query as ended, together with its table; if that cannot be made, without the table."""
     assert found.query_id is not None
     try:
         session.store.finish_query(found.query_id, found.seconds, complete, into, found.patterns)

@@ -70,7 +70,7 @@ def locked(method: Method) -> Method:
 
 
 def _with_gradients(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call a method out of the caller's `torch.no_grad` and `inference_mode`: training needs gradients."""
+    """Call a method outside the caller's `torch.no_grad` and `inference_mode`: training needs gradients."""
     torch: Any = sys.modules.get("torch")
     if not (hasattr(torch, "enable_grad") and hasattr(torch, "inference_mode")):
         return method(*arguments, **options)  # it is not imported, or only half

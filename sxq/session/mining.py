@@ -1,4 +1,4 @@
-"""EXPLAIN CLASS, after its targets are explained: the patterns that recur in their answers."""
+"""EXPLAIN CLASS, once its targets are explained: the patterns that recur in their answers."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ AFTER_A_STOP = 2.0  # seconds for the patterns of a query that was stopped befor
 
 
 class PatternSearch:
-    """The search for the patterns of some reports; `found` is what it has come to."""
+    """The search for the patterns of some reports; `found` holds those found so far."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The checks of AUDIT for the patterns of EXPLAIN CLASS: each is where its matches say, and counted right.
+"""The checks of AUDIT for the patterns of EXPLAIN CLASS: each lies where its matches say, and its counts are right.
 
 Support and fidelity are computed again from the stored matches and explanations; every match must lie in
 the edges of its explanation, node by node, with the labels that the pattern has.

@@ -18,7 +18,7 @@ DATA_SETS_IN_MEMORY = (
     "karateclub",
 )  # of PyG's data sets, those that need no file; generated ones do not, either
 MOST_GRAPHS = 10_000  # of a generated collection
-# Settings that an untrusted statement may lower and not raise, and those that it may set as it likes.
+# Settings that an untrusted statement may lower but not raise, and those that it may set freely.
 BOUNDS = ("sxq_batch_memory", "sxq_budget", "sxq_front_limit")
 FREE = (
     *("sxq_answer", "sxq_embedding", "sxq_inference", "sxq_keep_candidates"),
@@ -43,7 +43,7 @@ def access(
 
 
 def require_setting(rights: Access, name: str, value: Any) -> None:
-    """Raise NotAllowed where an untrusted statement sets what takes more of the machine; `value` is legal."""
+    """Raise NotAllowed if an untrusted statement lets a setting take more of the machine; `value` is legal."""
     if not rights.untrusted or name in FREE:
         return
     if name not in BOUNDS:
@@ -56,7 +56,7 @@ def require_setting(rights: Access, name: str, value: Any) -> None:
 
 
 def require_count(rights: Access, name: str, count: int | None) -> None:
-    """Raise NotAllowed where an untrusted statement asks for more generated graphs than it may."""
+    """Raise NotAllowed if an untrusted statement asks for more generated graphs than it may."""
     if rights.untrusted and (count or 0) > MOST_GRAPHS:
         raise NotAllowed(
             f"{name} = {count} is more than {MOST_GRAPHS}, the most on an untrusted connection"

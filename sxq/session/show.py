@@ -47,7 +47,7 @@ def _list_models(session: Session) -> Table:
 
 
 def _facts_or_damage(session: Session, name: str) -> dict[str, Any]:
-    """The facts of a model; of one whose row was changed, what is wrong with it."""
+    """The facts of a model, or what is wrong with its row if that was changed."""
     try:
         return session.registry.models.facts(name)
     except StoreError as damage:

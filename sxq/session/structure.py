@@ -49,7 +49,7 @@ Words = Iterator[str]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StoredAnswers:
-    """A stored query with its explanations, and what its settings say; the graph if it can be read."""
+    """A stored query with its explanations and settings; the graph if it can be read."""
 
     query: StoredQuery
     members: Sequence[StoredExplanation]
@@ -72,7 +72,7 @@ def read_answers(
     graph: Graph | GraphSet | None,
     kept: Iterable[tuple[Any, Mapping[str, float]]],
 ) -> tuple[StoredAnswers, list[Broken]]:
-    """A query as it is checked, and what its settings lack."""
+    """A query as it is checked, and the settings that it lacks."""
     broken = []
     directed = None
     objectives: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def read_answers(
 
 
 def identity(key: Any) -> tuple[str, Any]:
-    """A key as a member of a set: 1, 1.0 and true are three keys, and lists can be compared."""
+    """A key as a member of a set: 1, 1.0 and true are three different keys, and lists can be compared."""
     return type(key).__name__, key if isinstance(key, int | str) else repr(key)
 
 
@@ -138,7 +138,7 @@ class _Place:
 
     @property
     def whole(self) -> bool:
-        """Whether the target is a graph; if the graph cannot be read, whatever the members tell."""
+        """Whether the target is a graph; if the graph cannot be read, as the members say."""
         return isinstance(self.answers.graph, GraphSet)
 
     @property
@@ -292,7 +292,7 @@ def _wrong_coverage(place: _Place, count: Mapping[str, int]) -> Words:
 
 
 def _wrong_dominance(place: _Place, count: Mapping[str, int]) -> Words:
-    """What the members dominate, counted again over the candidates that were kept."""
+    """The candidates that the members dominate, counted again among those that were kept."""
     answers = place.answers
     kept = answers.candidates.get(identity(place.target.target), [])
     vectors = _grid(kept, answers.objectives)
@@ -319,7 +319,7 @@ def _wrong_volume(place: _Place) -> Words:
 
 
 def _grid(scores: Sequence[Mapping[str, float]], names: Sequence[str]) -> np.ndarray | None:
-    """Scores as grid vectors [n, M], without those that are NaN; None if others are no scores."""
+    """Scores as grid vectors [n, M], without those that are NaN; None if any other is not a score."""
     if not names or any(not isinstance(one, dict) for one in scores):
         return None
     rows = [[_number(one.get(name)) for name in names] for one in scores]
@@ -493,7 +493,7 @@ def _units_and_worths(place: _Place, member: StoredExplanation) -> Words:
 
 
 def _wrong_sizes(place: _Place, member: StoredExplanation) -> Words:
-    """Counts, and what follows from them."""
+    """Counts, and the values that follow from them."""
     columns = member.columns
     raw = member.raw
     measured = _from_counts(place, member)
@@ -529,7 +529,7 @@ def _from_counts(place: _Place, member: StoredExplanation) -> dict[str, float]:
 
 
 def _apart(stored: float | None, known: float | None) -> float:
-    """The difference of two values, 0 where both are missing, infinite where one is no number."""
+    """The difference of two values, 0 if both are missing, infinite if one is not a number."""
     if stored is None and known is None:
         return 0.0
     if stored is None or known is None or not math.isfinite(stored - known):

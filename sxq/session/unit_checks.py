@@ -13,7 +13,7 @@ from sxq.storage import StoredExplanation
 def wrong_units(
     member: StoredExplanation, graph: Graph | None, first_edge: int, directed: bool | None
 ) -> Iterator[str]:
-    """What is wrong in the units, the numbers and the worth of an explanation's edges, in words."""
+    """Faults in the units, the numbers and the worth of an explanation's edges, in words."""
     worths = member.worths
     if not worths or all(value is None for worth in worths for value in worth):
         return

@@ -20,7 +20,7 @@ from sxq.errors import NotAllowed, SQLError, StoreError
 
 MEMORY = 10**9  # bytes that untrusted SQL may take
 
-# First word of an allowed statement; EXPLAIN is allowed where the statement behind it is.
+# First word of an allowed statement; EXPLAIN is allowed if the statement after it is.
 _STATEMENTS = {
     *("SELECT", "FROM", "WITH", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "DESC", "SHOW"),
     *("SUMMARIZE", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CREATE", "DROP", "ALTER"),
@@ -137,7 +137,7 @@ class Access:
             )
 
     def require_trusted(self, what: str) -> None:
-        """Raise NotAllowed for what an untrusted connection must not do."""
+        """Raise NotAllowed if the connection is untrusted and must not do this."""
         if self.untrusted:
             raise NotAllowed(f"{what} is not allowed on an untrusted connection")
 
@@ -216,7 +216,7 @@ def _require_allowed_statement(statement: Sequence[Token]) -> None:
 
 
 def _explained(statement: Sequence[Token]) -> Sequence[Token]:
-    """The statement behind EXPLAIN, ANALYZE and options in parentheses."""
+    """The statement after EXPLAIN, ANALYZE and options in parentheses."""
     rest = list(statement[1:])
     while rest and rest[0].word == "ANALYZE":
         rest = rest[1:]
@@ -295,7 +295,7 @@ def _require_copy_elsewhere(copy: Sequence[Token], own: Path) -> None:
 
 
 def _first_path(statement: Sequence[Token]) -> Sequence[Token]:
-    """The token behind ATTACH, DATABASE, OR REPLACE and IF NOT EXISTS."""
+    """The token after ATTACH, DATABASE, OR REPLACE and IF NOT EXISTS."""
     skipped = ("ATTACH", "DATABASE", "OR", "REPLACE", "IF", "NOT", "EXISTS")
     return [token for token in statement if token.word not in skipped][:1]
 

@@ -26,7 +26,7 @@ class CheckedRow:
     name: str = ""  # the user's, if the row has one
 
     def wrong(self, column: str, found: str, expected: str) -> StoreError:
-        """The error for a column that holds something else than what is expected."""
+        """The error for a column that does not hold what is expected."""
         named = f" ({short(self.name)})" if self.name else ""
         return StoreError(
             f"table sxq.{self.table}, row with {self.key} {self.id}{named}, column {column}: found"

@@ -1,4 +1,4 @@
-"""Relations between the tables that DuckDB is not asked to keep: every id exists, nothing is lost or doubled.
+"""Relations between the tables that DuckDB does not enforce: every id exists, nothing is lost or doubled.
 
 Each check is one query whose rows are what is wrong: (query_id, target, explanation_id, words). Those
 without a query_id concern the graphs and models of the whole file.

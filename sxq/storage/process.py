@@ -105,7 +105,7 @@ def _wait() -> None:
 
 
 def _go_on() -> None:
-    """After a fork, let them open and close again."""
+    """After a fork, allow threads to open and close databases again."""
     _inside_duckdb.release()
 
 

@@ -1,4 +1,4 @@
-"""Schema `sxq` of an opened database: made, brought up to this version, and cleared of foreign SQL.
+"""Schema `sxq` of an opened database: created, converted to this version, and cleared of foreign SQL.
 
 Anyone may have written the file, and views, macros, triggers and defaults are SQL that DuckDB would
 run. So the views and macros in schema `sxq` are compared with those of this program and made anew
@@ -200,7 +200,7 @@ def _own_defaults() -> dict:
 
 
 def _keep_copy(cursor: duckdb.DuckDBPyConnection, catalog: str, path: Path, found: int) -> None:
-    """Keep a file that is not empty as it is, beside the one that will be brought up."""
+    """Copy a file that is not empty, before it is converted; the copy stays beside it."""
     if not _rows(cursor, _FILLED, catalog):
         return
     copy = path.with_name(f"{path.stem}.version-{found}{path.suffix}")

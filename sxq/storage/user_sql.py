@@ -54,7 +54,7 @@ _NULLABLE = {  # the same, for a column that holds NULL
 
 HEARD = 0.2  # seconds after which an interrupt that came too early is repeated
 _NESTED = (list, tuple, dict)
-_CHUNK = 2048  # rows that are read between two looks at the memory
+_CHUNK = 2048  # rows that are read between two checks of the memory
 
 
 @dataclass(frozen=True)

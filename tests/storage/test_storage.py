@@ -800,7 +800,9 @@ def test_tables_of_another_version_are_refused(path):
     Store(path).close()
     with duckdb.connect(path) as connection:
         connection.execute("UPDATE sxq.schema_version SET version = 99")
-    with pytest.raises(StoreError, match="have version 99, and this program knows only up to version 3"):
+    with pytest.raises(
+        StoreError, match="have version 99, and this program knows only up to version 3"
+    ):
         Store(path)
     with duckdb.connect(path) as connection:
         connection.execute("DROP TABLE sxq.schema_version")

@@ -36,7 +36,7 @@ class Pool:
 
 
 class _Slabs:
-    """The graphs of a tile: says which of their rows exist in which column."""
+    """The graphs of a tile: which of their rows exist in which column."""
 
     def __init__(self, tile: Tile):
         frame = tile.frame

@@ -91,7 +91,7 @@ class Union:
         return self._moved(first, sizes, [self._starts(outer)])[0]
 
     def _side_by_side(self, values: Sequence[Tensor]) -> Tensor:
-        """Values [n_i, ...] per field, repeated for every slab, one behind the other."""
+        """Values [n_i, ...] per field, repeated for every slab, one after the other."""
         return torch.cat(
             [
                 value.repeat(count, *[1] * (value.ndim - 1))

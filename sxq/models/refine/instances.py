@@ -142,7 +142,7 @@ def _pointer(sizes) -> np.ndarray:
 
 
 def _starts(pointer: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Where each of `numbers` begins if they are put one behind the other."""
+    """Where each of `numbers` begins if they follow each other."""
     return np.cumsum([0, *np.diff(pointer)[numbers][:-1]])
 
 
