@@ -228,7 +228,7 @@ def every_task():
     [
         ("multiclass", "FOR CLASS 9", "FOR CLASS 9, but model 'multiclass' has classes 0 to 2"),
         ("multiclass", "AGAINST 3", "AGAINST 3, but model 'multiclass' has classes 0 to 2"),
-        ("multiclass", "FOR CLASS 1 AGAINST 1", "the same: name two"),
+        ("multiclass", "FOR CLASS 1 AGAINST 1", "names one class twice: name two"),
         ("multiclass", "FOR CLASS 0.5", "whole number"),
         ("regression", "AGAINST 1", "is a regression"),
         ("regression", "FOR CLASS 2", "has numbers? 0 to 1"),
