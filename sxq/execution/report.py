@@ -9,6 +9,7 @@ from sxq.execution import worth
 from sxq.execution.answer import recommended
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
+from sxq.graph import FeatureField
 from sxq.graph.bits import sizes
 from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
@@ -78,7 +79,7 @@ def _proofs(found: Found, answer: Answer) -> Iterator[str]:
         return
     rows = found.table.rows(slice(None))
     small = sizes(rows.bits) <= found.bound
-    edges = f"{found.bound} edge{'s' * (found.bound > 1)}"
+    edges = f"{found.bound} {found.loaded.field.over[:-1]}{'s' * (found.bound > 1)}"
     flags = (flag,) if flag else ("factual", "counterfactual")
     able = small & (rows.explanatory if flag else True)
     missing = [flag for flag in flags if not (able & getattr(rows, flag)).any()]
@@ -165,11 +166,44 @@ def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
         "graph": graph,
         "edge_index": edge_index,
         "edge_numbers": edges,
-        "edge_units": loaded.field.units_of(bits),
         "first_edge": loaded.first_edge,
         "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
+        "over": loaded.field.over,
+        **UNITS[loaded.field.over](loaded, bits),
     }
+
+
+def _edge_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    return {"edge_units": loaded.field.units_of(bits)}
+
+
+def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    """The nodes that are kept, in the order of their worth."""
+    field = loaded.field
+    own = field.nodes[field.ends[0, bits]]
+    roots = [] if loaded.kind == "graph" else [loaded.position]
+    return {
+        "units": tuple(map(loaded.graph.key, own.tolist())),
+        "nodes": np.unique([*roots, *own]),
+    }
+
+
+def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    """The features that are kept, with what they are at the target; of a graph, in the mean of its nodes."""
+    field = loaded.field
+    assert isinstance(field, FeatureField)
+    columns = field.columns[bits]
+    rows = [loaded.position] if loaded.kind == "node" else np.arange(loaded.graph.num_nodes)
+    x = loaded.graph.features(np.asarray(rows))
+    return {
+        "units": tuple(map(loaded.graph.feature_name, columns.tolist())),
+        "features": columns,
+        "values": x[:, columns].mean(axis=0, dtype=np.float64),
+    }
+
+
+UNITS = {"edges": _edge_units, "nodes": _node_units, "features": _feature_units}
 
 
 def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
@@ -215,10 +249,13 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
 
 
 def _ends(found: Found, unit: int) -> tuple[Any, Any]:
-    """The ends of a unit by key; None where no single unit was edited."""
+    """The ends of a unit by key, a node twice, a feature's name; None where no single unit was edited."""
     if unit == NONE:
         return None, None
     loaded = found.loaded
+    if isinstance(loaded.field, FeatureField):
+        name = loaded.graph.feature_name(int(loaded.field.columns[unit]))
+        return name, name
     source, head = loaded.field.nodes[loaded.field.ends[:, unit]].tolist()
     return loaded.graph.key(source), loaded.graph.key(head)
 
@@ -260,7 +297,7 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         )
     if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
         notes.append(
-            f"the worth of edges was not measured for {unmeasured} of {len(explanations)} "
+            f"the worth of {found.loaded.field.over} was not measured for {unmeasured} of {len(explanations)} "
             f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}, "
             "or the model failed"
             " allows together"
@@ -275,6 +312,8 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
 def _why_no_candidate(loaded: Loaded) -> str:
     if loaded.field.excluded:
         return "EXCLUDE leaves none"
+    if loaded.field.over == "features":
+        return "every feature is constant on the field"
     if loaded.kind == "graph":
         return "the graph has no edges"
     if loaded.field.hops:

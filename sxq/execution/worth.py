@@ -16,7 +16,7 @@ CELLS = 2**25  # bits of the candidates that are made at once
 
 
 def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Worth | None]:
-    """The worth of the directed edges of each member, with its bits [n, U].
+    """The worth of what each member consists of, given its bits [n, U]: its directed edges, nodes or features.
 
     It is None beyond the budget, and where the model fails: the answer itself is not lost then.
     """
@@ -35,7 +35,7 @@ def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Wort
     columns[:, owner, unit] = lost, regained, needed
     field = found.loaded.field
     return [
-        _of_edges(columns[:, row], field.units_of(bits[row])) if chosen[row] else None
+        _listed(columns[:, row], field.units_of(bits[row])) if chosen[row] else None
         for row in range(len(bits))
     ]
 
@@ -67,7 +67,7 @@ def _without_each(
     return p, np.stack([same[0], ~same[1]], axis=1)
 
 
-def _of_edges(columns: np.ndarray, units: np.ndarray) -> Worth:
-    """The worth of edges [m], given that of all units as columns [3, U] and the unit of each edge."""
+def _listed(columns: np.ndarray, units: np.ndarray) -> Worth:
+    """The worth of what a member lists [m], given that of all units as columns [3, U] and the unit of each."""
     kept, removed, needed = columns[:, units]
     return Worth(kept=kept, removed=removed, needed=needed.astype(bool))

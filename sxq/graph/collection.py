@@ -106,6 +106,7 @@ class GraphSet:
             node_inputs={name: array[nodes] for name, array in union.node_inputs.items()},
             edge_inputs={name: array[edges] for name, array in union.edge_inputs.items()},
             left_out=union.left_out,
+            feature_names=union.feature_names,
         )
 
     def with_reverse(self) -> "GraphSet":

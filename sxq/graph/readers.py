@@ -190,6 +190,7 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     y = None
     split = None
     features = []
+    named: list[str] = []
     attributes: dict[str, Sequence[Any]] = {}
     for name, values in columns:
         if name.lower() == "label":
@@ -197,13 +198,22 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
         elif name.lower() == "split":
             split = _splits(values, keys)
         elif _numeric(values):
-            features.append(
-                _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
-            )
+            matrix = _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+            features.append(matrix)
+            many = matrix.shape[1] > 1
+            named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
         else:
             attributes[name] = values
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
-    return Graph(np.zeros((2, 0), np.int64), x, y=y, split=split, keys=keys, attributes=attributes)
+    return Graph(
+        np.zeros((2, 0), np.int64),
+        x,
+        y=y,
+        split=split,
+        keys=keys,
+        attributes=attributes,
+        feature_names=named or None,
+    )
 
 
 def _edges(

@@ -119,8 +119,7 @@ def _edges(edge_index: np.ndarray, as_pairs: bool) -> list[tuple[int, int]]:
 
 def _widths(e: Explanation, edges: list[tuple[int, int]], local: dict[int, int]) -> list[float]:
     """The widths of the edges that are drawn, as `_local` has them."""
-    share = np.full(len(e.edges), 0.5) if e.worth is None else e.worth.share
-    known = dict(zip(map(tuple, e.edge_index.T.tolist()), share.tolist()))
+    known = dict(zip(map(tuple, e.edge_index.T.tolist()), e.edge_share.tolist()))
     return [0.5 + known[u, v] for u, v in edges if u in local and v in local]
 
 

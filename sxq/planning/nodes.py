@@ -36,6 +36,8 @@ class FieldScan:
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
     depth: str = ""  # a remark on the hops
+    over: str = "edges"  # what units are: "edges", "nodes" or "features"
+    baseline: str = "zero"  # of removed features: "zero" or "mean"
     anywhere: bool = False  # candidates need not be connected
     include: tuple[EdgeKey, ...] = ()  # edges of which every candidate holds the unit
     exclude: tuple[EdgeKey, ...] = ()  # edges of which no candidate holds the unit
@@ -53,7 +55,11 @@ class FieldScan:
         return "".join([*parts, "; anywhere" * self.anywhere])
 
     def _fields(self) -> str:
-        unit = "directed edges" if self.directed else "pairs"
+        unit = {
+            "edges": "directed edges" if self.directed else "pairs",
+            "nodes": "nodes",
+            "features": f"features (baseline {self.baseline})",
+        }[self.over]
         if len(self.sizes) <= SHOWN_FIELDS:
             fields = ", ".join(
                 f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes)

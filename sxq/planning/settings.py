@@ -92,6 +92,12 @@ SETTINGS = {
         "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
         "papers' streaming rules",
     ),
+    "sxq_baseline": Setting(
+        "zero",
+        _one_of("zero", "mean"),
+        "'zero' or 'mean'",
+        "what stands for a removed feature of OVER FEATURES: 0, or the feature's mean on the field",
+    ),
     "sxq_batch_memory": Setting(
         "1 GB",
         memory,

@@ -30,6 +30,7 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
     "dominance": "BIGINT",
 }
 CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement names one
+UNITS = {"units": "VARCHAR[]"}  # follow OVER NODES and OVER FEATURES: keys or names, worth most first
 
 
 class Table:
@@ -162,6 +163,7 @@ class Result(Table):
         epsilon: float | None = None,
         kind: str = "node",
         classes: bool = False,
+        over: str = "edges",
         found: ClassFindings | None = None,
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
@@ -175,7 +177,10 @@ class Result(Table):
         self.epsilon = epsilon  # the one that the statement asked for
         self.kind = kind  # of the targets: "node" or "graph"
         self.found = found  # of EXPLAIN CLASS: the patterns of the class; else None
-        self._fixed = (FIXED | CLASSES) if classes else FIXED
+        self.over = over  # what units are: "edges", "nodes" or "features"
+        self._classes = classes
+        listed = UNITS if over != "edges" else {}
+        self._fixed = FIXED | (CLASSES if classes else {}) | listed
         rows = [self._row(e, r) for r in self.targets for e in r.explanations]
         super().__init__([*self._fixed, *measures.values()], rows)
 
@@ -201,8 +206,9 @@ class Result(Table):
             e.generator,
             e.dominance,
         )
-        classes = (report.asked, report.against) if self._fixed is not FIXED else ()
-        return *fixed, *classes, *(e.raw.get(name) for name in self.measures)
+        classes = (report.asked, report.against) if self._classes else ()
+        units = ([str(unit) for unit in e.units_by_worth],) if self.over != "edges" else ()
+        return *fixed, *classes, *units, *(e.raw.get(name) for name in self.measures)
 
     @property
     def candidates(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sxq.errors import ModelNotLocal
 from sxq.execution.target import memory_bound
-from sxq.execution.target.restricting import exclude, restriction, worth_included
+from sxq.execution.target.restricting import exclude, in_units, restriction, worth_included
 from sxq.graph import Field, Graph, GraphSet, Restriction, extract, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
@@ -228,6 +228,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
     named = f"node {graph.key(position)!r}"
     for wider in range(WIDEST + 1):
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
+        field = in_units(scan, graph, field)
         on_field = _on_field(job, graph, field)
         with blaming(model, f"the receptive field of {named}"):
             ends = on_field.ends()
@@ -245,7 +246,7 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     """A whole graph of a collection as a field, and the outputs [2, C] on both ends."""
     scan = job.plan.find(FieldScan)
     graph = job.collection.member(number)
-    on_field = _on_field(job, graph, whole(graph, scan.directed))
+    on_field = _on_field(job, graph, in_units(scan, graph, whole(graph, scan.directed)))
     named = f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(job.model, named):
         ends = on_field.ends()

@@ -100,7 +100,7 @@ class Layered:
         """Outputs [2, n, C] of the targets or whole graphs: on every G_s, then on every G \\ G_s."""
         device = self.model.device
         pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
-        as_delta = self.as_delta and device.type == "cpu"
+        as_delta = self.as_delta and device.type == "cpu" and _by_edges(batches)
         jobs = pack(batches, self._messages, device.type, torch.get_num_threads(), as_delta)
         for job, outputs in zip(jobs, side_by_side(self._outputs, jobs, device)):
             for owner, rows, piece in zip(job.owners, job.rows, outputs):
@@ -181,6 +181,11 @@ class Layered:
             return Rows(tile, hop, None, (name, hop, i), make).table
 
         return tuple(map(part, range(len(example))))
+
+
+def _by_edges(batches: Sequence[CandidateBatch]) -> bool:
+    """Whether all units are edges: differences know no other parts."""
+    return all(batch.field.field.over == "edges" for batch in batches)
 
 
 def _sums_first(steps: ModelSteps) -> bool:

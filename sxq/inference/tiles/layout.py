@@ -97,7 +97,7 @@ class FieldLayout:
         self.field = field
         self.depth = depth
         self.device = device
-        self.units = field.num_units if units is None else units  # a prefix of the field's
+        self.units = field.num_parts if units is None else units  # a prefix of the field's parts
         self.fields = [self]
         self.counts = [1]
         self.values: dict[str, Any] = {}  # results of the steps that are equal for all candidates

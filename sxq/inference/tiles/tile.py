@@ -40,9 +40,8 @@ class Tile:
         self.frame = frame
         self.width = width
         self.columns = 2 * width
-        self.masks = masks(
-            [layout.units for layout in frame.fields], frame.counts, bits, width, frame.device
-        )
+        self.bits = bits  # [n, U] for each field
+        self.masks = masks(frame.fields, frame.counts, bits, width, frame.device)
         self._memory: dict[Hashable, Any] = {}
 
     def __enter__(self) -> "Tile":
