@@ -124,8 +124,12 @@ def over_features(base: Field, graph: Graph, baseline: str) -> FeatureField:
 
 
 def varying_columns(x: np.ndarray, baseline: str) -> tuple[np.ndarray, np.ndarray]:
-    """The columns [U] of x [k, d] that are not constant, and the baseline [U] of each."""
-    columns = np.flatnonzero((x != x[:1]).any(axis=0))
+    """The columns [U] of x [k, d] that are not constant, and the baseline [U] of each.
+
+    Nothing varies on a single node: of it, they are the columns that are not 0.
+    """
+    apart = x != (x[:1] if len(x) > 1 else 0)
+    columns = np.flatnonzero(apart.any(axis=0))
     if baseline == "zero":
         return columns, np.zeros(len(columns), np.float32)
     return columns, x[:, columns].mean(axis=0, dtype=np.float64).astype(np.float32)

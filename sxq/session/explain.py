@@ -224,7 +224,7 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
     registry = session.registry
     return planning.Catalog(
         graphs=registry.graphs,
-        models={statement.model: named.info(statement.model)},
+        models={statement.model: named.info(statement.model, registry.graphs[named.graph])},
         measures=registry.measures,
         generators=registry.generators(),
         default_generators=registry.default_generators(),

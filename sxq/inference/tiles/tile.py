@@ -110,13 +110,21 @@ class Rows:
         self.varies = make is None
 
     @property
+    def maps_first(self) -> bool:
+        """Whether a linear map costs least before any sum."""
+        return not self.varies
+
+    @property
     def channels(self) -> int:
         return self.source.shape[1]
 
-    def apply(self, function: Callable[[Tensor], Tensor], tag: Hashable) -> "Rows":
+    def apply(
+        self, function: Callable[[Tensor], Tensor], tag: Hashable, affine: bool = True
+    ) -> "Rows":
         """A row-wise map; computed once per field if the rows are the same for every candidate.
 
-        `tag` distinguishes this map from others of the same rows.
+        `tag` distinguishes this map from others of the same rows; `affine` says that it is a linear
+        map, and perhaps a constant.
         """
         if self.varies:
             return Rows(self.tile, self.hop, function(self._table))
