@@ -157,35 +157,41 @@ def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[
 def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     """The part of an explanation that describes its units [U] in the graph."""
     graph = loaded.graph
-    edges = loaded.field.edges_of(bits)
-    edge_index = graph.edge_index[:, edges]
     roots = [] if loaded.kind == "graph" else [loaded.position]
+    own = UNITS[loaded.field.over](loaded, bits)
+    edges = own["edge_numbers"]
+    edge_index = graph.edge_index[:, edges]
     return {
         "target": loaded.key,
         "kind": loaded.kind,
         "graph": graph,
         "edge_index": edge_index,
-        "edge_numbers": edges,
         "first_edge": loaded.first_edge,
         "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
         "over": loaded.field.over,
-        **UNITS[loaded.field.over](loaded, bits),
+        **own,
     }
 
 
 def _edge_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
-    return {"edge_units": loaded.field.units_of(bits)}
+    field = loaded.field
+    return {"edge_numbers": field.edges_of(bits), "edge_units": field.units_of(bits)}
 
 
 def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
-    """The nodes that are kept, in the order of their worth."""
+    """The nodes that are kept, and all edges of the graph among them and the target."""
     field = loaded.field
+    graph = loaded.graph
     own = field.nodes[field.ends[0, bits]]
     roots = [] if loaded.kind == "graph" else [loaded.position]
+    nodes = np.unique([*roots, *own])
+    near = graph.in_edges(nodes)
+    tail, head = graph.edge_index[:, near]
     return {
-        "units": tuple(map(loaded.graph.key, own.tolist())),
-        "nodes": np.unique([*roots, *own]),
+        "units": tuple(map(graph.key, own.tolist())),
+        "nodes": nodes,
+        "edge_numbers": np.sort(near[np.isin(tail, nodes) & (tail != head)]),
     }
 
 
@@ -197,6 +203,7 @@ def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     rows = [loaded.position] if loaded.kind == "node" else np.arange(loaded.graph.num_nodes)
     x = loaded.graph.features(np.asarray(rows))
     return {
+        "edge_numbers": loaded.field.edges_of(bits),
         "units": tuple(map(loaded.graph.feature_name, columns.tolist())),
         "features": columns,
         "values": x[:, columns].mean(axis=0, dtype=np.float64),

@@ -106,7 +106,7 @@ class NodeField(Field):
     # -- candidates ----------------------------------------------------------------------------
 
     def edges_of(self, bits: np.ndarray) -> np.ndarray:
-        """Edge numbers in the graph of the edges that G_s has, without loops; ascending."""
+        """Edge numbers in the graph of the edges of the field that G_s has, without loops; ascending."""
         inside = np.flatnonzero(self.unit >= 0)
         return np.sort(self.edges[inside[self.kept(bits[None])[0][self.unit[inside]]]])
 

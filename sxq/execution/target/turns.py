@@ -199,7 +199,8 @@ class GeneratorTurns:
         units = field.num_units
         ends = np.ones((1 + bool(self._included), units), bool)
         ends[1:] = False
-        scored = yield Candidates.of(field.component(ends) if restriction else ends)
+        apart = restriction or field.over == "nodes"  # isolated nodes of a graph, for one
+        scored = yield Candidates.of(field.component(ends) if apart else ends)
         self._state.prove(self._included)
         if not units:
             return
