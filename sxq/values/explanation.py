@@ -37,6 +37,17 @@ class Worth:
         return gained / most if most > 1e-12 else np.ones(len(gained))
 
 
+class Reason(NamedTuple):
+    """A unit of an explanation OVER NODES or OVER FEATURES, and what it is worth: a "reason code"."""
+
+    unit: Any  # key of the node, or name of the feature
+    value: float | None  # of a feature at the target
+    share: float  # as of `Worth.share`; 1/2 where it was not measured
+    kept: float | None  # None where it was not measured
+    removed: float | None
+    needed: bool | None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
     """One member of a skyline: a connected subgraph that explains the prediction of its target.
@@ -77,16 +88,28 @@ class Explanation:
     worth: Worth | None = field(default=None, repr=False)
 
     @property
-    def by_worth(self) -> list[int]:
-        """The places of `units`, worth most first; in their own order where that was not measured."""
-        if self.worth is None:
-            return list(range(len(self.units)))
-        return np.argsort(-self.worth.share, kind="stable").tolist()
+    def reasons(self) -> tuple[Reason, ...]:
+        """`units` with their values and worth, worth most first; in their own order where that was not measured."""
+        worth = self.worth
+        places = range(len(self.units))
+        if worth is not None:
+            places = np.argsort(-worth.share, kind="stable").tolist()
+        return tuple(
+            Reason(
+                self.units[place],
+                None if self.values is None else float(self.values[place]),
+                0.5 if worth is None else float(worth.share[place]),
+                None if worth is None else float(worth.kept[place]),
+                None if worth is None else float(worth.removed[place]),
+                None if worth is None else bool(worth.needed[place]),
+            )
+            for place in places
+        )
 
     @property
-    def units_by_worth(self) -> tuple[Any, ...]:
-        """`units`, worth most first."""
-        return tuple(self.units[place] for place in self.by_worth)
+    def noun(self) -> str:
+        """What its units are called: `edge`, `2 nodes` without the number."""
+        return self.over[:-1] if self.size == 1 else self.over
 
     @property
     def edge_share(self) -> np.ndarray:

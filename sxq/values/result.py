@@ -33,6 +33,14 @@ CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement
 UNITS = {"units": "VARCHAR[]"}  # follow OVER NODES and OVER FEATURES: keys or names, worth most first
 
 
+# How a target keeps its prediction without any unit.
+ALONE = {
+    "edges": "with no edges at all",
+    "nodes": "with no other node",
+    "features": "with every feature at its baseline",
+}
+
+
 class Table:
     """Rows of named columns, read completely; iterates over its rows as tuples."""
 
@@ -207,7 +215,7 @@ class Result(Table):
             e.dominance,
         )
         classes = (report.asked, report.against) if self._classes else ()
-        units = ([str(unit) for unit in e.units_by_worth],) if self.over != "edges" else ()
+        units = ([str(reason.unit) for reason in e.reasons],) if self.over != "edges" else ()
         return *fixed, *classes, *units, *(e.raw.get(name) for name in self.measures)
 
     @property
@@ -323,7 +331,8 @@ class Result(Table):
         return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
 
     def _covers(self) -> str:
-        targets = f"{_counted(len(self.targets), self.kind)}{self._why()}"
+        over = f" over {self.over}" if self.over != "edges" else ""
+        targets = f"{_counted(len(self.targets), self.kind)}{over}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):
             verified += " before the search was stopped"
@@ -376,8 +385,8 @@ class Result(Table):
         some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
-            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction with no edges at "
-            f"all, so 'factual' is weak evidence for {them}."
+            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {ALONE[self.over]}"
+            f", so 'factual' is weak evidence for {them}."
         )
 
 
