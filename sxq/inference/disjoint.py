@@ -111,12 +111,12 @@ class Disjoint:
         x = node_tensor(self.model, graph, field.nodes)
         _, weight, attr = edge_tensors(graph, field.edges, device, self.model.call.edge_inputs)
         return LoadedField(
-            x,
-            torch.from_numpy(field.edge_index).to(device),
-            weight,
-            attr,
-            torch.from_numpy(field.unit).to(device),
-            field,
+            x=x,
+            edge_index=torch.from_numpy(field.edge_index).to(device),
+            edge_weight=weight,
+            edge_attr=attr,
+            unit=torch.from_numpy(field.unit).to(device),
+            field=field,
         )
 
     def cost(self, field: LoadedField) -> int:

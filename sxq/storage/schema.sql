@@ -240,7 +240,7 @@ CREATE TABLE explanation_features (
     needed         BOOLEAN            -- as in explanation_edges
 );
 
--- The names of the features of graphs that have them: the columns of CREATE GRAPH ... FROM NODES, in order.
+-- The names of the features of graphs that have them: those of the columns that a query gave for the nodes, in order.
 CREATE TABLE features (
     graph_id BIGINT NOT NULL,         -- of graphs
     feature  INTEGER NOT NULL,        -- column of x, from 0

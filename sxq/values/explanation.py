@@ -90,20 +90,24 @@ class Explanation:
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """`units` with their values and worth, worth most first; in their own order where that was not measured."""
+        values = [None] * len(self.units) if self.values is None else self.values.tolist()
         worth = self.worth
-        places = range(len(self.units))
-        if worth is not None:
-            places = np.argsort(-worth.share, kind="stable").tolist()
+        if worth is None or not self.units:
+            return tuple(
+                Reason(unit, value, share=0.5, kept=None, removed=None, needed=None)
+                for unit, value in zip(self.units, values)
+            )
+        share = worth.share
         return tuple(
             Reason(
                 self.units[place],
-                None if self.values is None else float(self.values[place]),
-                0.5 if worth is None else float(worth.share[place]),
-                None if worth is None else float(worth.kept[place]),
-                None if worth is None else float(worth.removed[place]),
-                None if worth is None else bool(worth.needed[place]),
+                values[place],
+                share=float(share[place]),
+                kept=float(worth.kept[place]),
+                removed=float(worth.removed[place]),
+                needed=bool(worth.needed[place]),
             )
-            for place in places
+            for place in np.argsort(-share, kind="stable").tolist()
         )
 
     @property

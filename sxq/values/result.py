@@ -331,7 +331,7 @@ class Result(Table):
         return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
 
     def _covers(self) -> str:
-        over = f" over {self.over}" if self.over != "edges" else ""
+        over = f", over {self.over}" if self.over != "edges" else ""
         targets = f"{_counted(len(self.targets), self.kind)}{over}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.explain import Explainer
 
 import sxq
+import sxq.pyg
 from sxq.errors import InvalidValue
 from sxq.graph import extract, over_features, over_nodes, whole
 from tests.graphs import make, random_graph
@@ -360,3 +362,21 @@ def test_audit_finds_what_was_changed(tmp_path):
             opened(con, graph, make("gcn", layers=2))
             assert con.execute("AUDIT").findings > 0
         (tmp_path / "file.duckdb").unlink()
+
+
+@pytest.mark.parametrize(("node_mask", "shape"), [("object", (14, 1)), ("common_attributes", (1, 5))])
+def test_pyg_explainer_has_a_mask_of_nodes_or_features(node_mask, shape):
+    graph = some_graph()
+    explainer = Explainer(
+        make("gcn", layers=2),
+        sxq.pyg.SkylineExplainer(budget=100, soft=True),
+        explanation_type="model",
+        node_mask_type=node_mask,
+        model_config={"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"},
+    )
+    data = as_data(graph)
+    found = explainer(data.x, data.edge_index, index=1)
+    member = next(e for e in found.skyline if e.recommended)
+    assert tuple(found.node_mask.shape) == shape and "edge_mask" not in found
+    places = member.features if node_mask == "common_attributes" else member.units
+    assert set(found.node_mask.flatten().nonzero().flatten().tolist()) == set(map(int, places))
