@@ -65,7 +65,7 @@ class EdgeGradients:
         self._ways: list[Callable[..., _Way]] = [_ByCopies]
         if isinstance(field, FeatureField):
             self._ways = [_ByFeatures]
-        elif isinstance(backend, Layered) and not model.pools:
+        if isinstance(backend, Layered) and not model.pools:
             self._ways.insert(0, partial(_ByLayers, backend))
         self._made: _Way | None = None  # by the first of the ways
         self.unavailable = ""  # the reason why estimates are not available; empty if they are
@@ -129,6 +129,8 @@ class _ByLayers:
         self.cost = backend.cost(self.layout)  # of two columns: forward and backward
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        if self.layout.field.over == "features":
+            return self._of_shares(bits)
         copies, units = bits.shape
         weights = np.ones((units + EXTRA_ROWS, copies), np.float32)
         weights[:units] = bits.T
@@ -137,6 +139,12 @@ class _ByLayers:
         with one_thread():
             found = self.backend.mask_gradient(self.layout, mask, self.odds)
         return found[:units].T.nan_to_num().double().cpu().numpy()
+
+    def _of_shares(self, bits: np.ndarray) -> np.ndarray:
+        shares = self.layout.to_device(bits.astype(np.float32))
+        with one_thread():
+            found = self.backend.share_gradient(self.layout, shares, self.odds)
+        return found.nan_to_num().double().cpu().numpy()
 
 
 class _ByCopies:

@@ -15,6 +15,10 @@ import sxq
 import sxq.pyg
 from sxq.errors import InvalidValue
 from sxq.graph import extract, over_features, over_nodes, whole
+from sxq.inference.choose import open_backend
+from sxq.inference.edge_gradients import EdgeGradients
+from sxq.inference.registration import register
+from sxq.scoring.question import Question
 from tests.graphs import make, random_graph
 from tests.pooled_models import Pools
 
@@ -380,3 +384,19 @@ def test_pyg_explainer_has_a_mask_of_nodes_or_features(node_mask, shape):
     assert tuple(found.node_mask.shape) == shape and "edge_mask" not in found
     places = member.features if node_mask == "common_attributes" else member.units
     assert set(found.node_mask.flatten().nonzero().flatten().tolist()) == set(map(int, places))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("over", [over_nodes, lambda base: over_features(base, some_graph(), "mean")])
+def test_estimates_are_the_same_layer_by_layer_and_on_copies(kind, over):
+    graph = some_graph()
+    model = register(make(kind, layers=2), graph)
+    field = over(extract(graph, 1, model.hops, model.halo + 1))
+    bits = np.random.default_rng(0).random((6, field.num_units)) < 0.6
+    question = Question(column=0)
+    fast = EdgeGradients(model, graph, field, question, open_backend("layered", model))
+    slow = EdgeGradients(model, graph, field, question)
+    assert fast.by_layers
+    for context in (True, False):
+        assert np.allclose(fast(bits, context), slow(bits, context), atol=1e-4)
+    assert fast.by_layers and not slow.unavailable

@@ -26,7 +26,7 @@ from sxq.inference import CandidateBatch
 from sxq.inference.delta.delta_tile import commit
 from sxq.inference.delta.match import TERM
 from sxq.inference.kernels.base import SCALARS, LayerContext
-from sxq.inference.layered.gradient import mask_gradient
+from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
 from sxq.inference.layered.steps import GRAPHS, NODES, PLAIN, ModelSteps, Step, steps_of
 from sxq.inference.tiles.feature_rows import FeatureRows, entries
@@ -99,6 +99,12 @@ class Layered:
         Raises Untraceable or RuntimeError for layers that cannot be differentiated this way.
         """
         return mask_gradient(self.run, odds, layout, weights)
+
+    def share_gradient(
+        self, layout: FieldLayout, shares: Tensor, odds: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Derivatives [n, U] of odds(outputs [n, C]) [n] with respect to the share of each feature that is there."""
+        return share_gradient(self.run, odds, layout, shares)
 
     def cost(self, layout: FieldLayout) -> int:
         """The most bytes that a candidate takes, both graphs: masks, messages of the largest layer, rows."""

@@ -73,11 +73,9 @@ class FeatureRows(Rows):
         constants = layout.memo(("mapped", self.name, tag), lambda: self._constants(function))
         whole, base, weights = constants
         change = self._change(weights, rows)  # [n, R, C]
-        out = torch.empty(2, len(change), rows, whole.shape[1], device=layout.device)
-        torch.add(base[:rows], change, out=out[0])
-        torch.sub(whole[:rows], change, out=out[1])
-        return out.view(-1, whole.shape[1])
+        return self.tile.sides(base[:rows], whole[:rows], change)
 
+    @torch.no_grad()
     def _constants(self, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """f(X) [R, C], f(B) [R, C], and the rows of V that are those of the units [U, C]."""
         field = _field(self.layout)
@@ -99,11 +97,11 @@ class FeatureRows(Rows):
         unit, value, start, baseline = self.layout.memo(
             ("entries", self.name), lambda: _entries(self.layout, self.name)
         )
-        bits = torch.from_numpy(np.ascontiguousarray(self.tile.bits[0])).to(weights.device)
-        count = len(bits)
+        shares = self.tile.shares  # [n, U]
+        count = len(shares)
         size = int(start[rows])
         if size:
-            held = bits.index_select(1, unit[:size]) * value[:size]
+            held = shares.index_select(1, unit[:size]) * value[:size]
             index = unit[:size].expand(count, -1).reshape(-1)
             offsets = start[:rows] + size * torch.arange(count, device=start.device)[:, None]
             found = bag(weights, index, offsets.reshape(-1), held.view(-1))
@@ -111,7 +109,7 @@ class FeatureRows(Rows):
             found = weights.new_zeros(count * rows, weights.shape[1])
         found = found.view(count, rows, -1)
         if baseline is not None:
-            found -= ((bits * baseline) @ weights)[:, None]
+            found = found - ((shares * baseline) @ weights)[:, None]
         return found
 
 

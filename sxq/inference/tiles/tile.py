@@ -55,6 +55,18 @@ class Tile:
         """
         self._memory.clear()
 
+    @property
+    def shares(self) -> Tensor:
+        """Where units are features: the share [n, U] of each that is there, 0 or 1."""
+        return torch.from_numpy(np.ascontiguousarray(self.bits[0])).to(self.frame.device)
+
+    def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
+        """Mapped rows base [R, C] + change [n, R, C], then whole [R, C] - change, as a table [W * R, C]."""
+        out = torch.empty(2, *change.shape, device=change.device)
+        torch.add(base, change, out=out[0])
+        torch.sub(whole, change, out=out[1])
+        return out.view(-1, whole.shape[1])
+
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, which several layers share; made when first asked for."""
         if key not in self._memory:
