@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from same_answers import fill, keys
 
 import sxq
-from same_answers import fill, keys
 
 UNITS = ("EDGES", "NODES", "FEATURES")
 
@@ -52,12 +52,20 @@ def main() -> None:
                 fast, whole = rates(con, targets, over, by, options.budget)
                 print(f"{over.lower():9} {by:9} {fast:9,.0f} {whole:10,.0f}")
         sizes = {
-            over: np.median([report.field_size for report in con.query(
-                f"EXPLAIN NODES ? USING MODEL cora OVER {over} OPTIMIZE fdl+ BY random BUDGET 2 CANDIDATES",
-                [targets]).targets])
+            over: np.median(
+                [
+                    report.field_size
+                    for report in con.query(
+                        f"EXPLAIN NODES ? USING MODEL cora OVER {over} OPTIMIZE fdl+ BY random BUDGET 2 CANDIDATES",
+                        [targets],
+                    ).targets
+                ]
+            )
             for over in UNITS
         }
-        print("median units of a field:", ", ".join(f"{k.lower()} {v:,.0f}" for k, v in sizes.items()))
+        print(
+            "median units of a field:", ", ".join(f"{k.lower()} {v:,.0f}" for k, v in sizes.items())
+        )
 
 
 if __name__ == "__main__":

@@ -135,7 +135,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         **given: Any,
     ) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
-        skyline, edges, nodes = self._explain(model, x, edge_index, index, {"target": target} | given)
+        skyline, edges, nodes = self._explain(
+            model, x, edge_index, index, {"target": target} | given
+        )
         if not len(skyline):
             raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
         over = _over(self.explainer_config)

@@ -235,9 +235,7 @@ def _compare(
     return Finding(float(raw), "; ".join(wrong) or ok)
 
 
-def _compare_worth(
-    stored: Stored, unit: tuple[str, Any], found: Reading, tolerance: float
-) -> str:
+def _compare_worth(stored: Stored, unit: tuple[str, Any], found: Reading, tolerance: float) -> str:
     """What is wrong in the worth of a unit, given `_compare`'s outputs and those without it, as read."""
     kept, removed, kept_less, removed_less = found.p[2:].tolist()
     name, worth = unit

@@ -19,9 +19,7 @@ from sxq.models.borrow import Model, forward_full
 REMOVALS = 2  # random removals outside of the field, and random trades of context edges
 
 
-def field_mistake(
-    graph: Graph, model: Model, target: int, directed: bool, size: int | None
-) -> str:
+def field_mistake(graph: Graph, model: Model, target: int, directed: bool, size: int | None) -> str:
     """What is wrong with the field of a node, in words; else empty.
 
     `size` is the stored number of its units, if these are edges.

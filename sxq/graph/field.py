@@ -14,7 +14,6 @@ import numpy as np
 from sxq.graph.bits import pack_columns, unpack_columns
 from sxq.graph.csr import Graph
 
-
 NONE = -1  # no unit
 
 

@@ -6,12 +6,14 @@ candidates and channels would show. The fields of a graph classifier are whole g
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
 from sxq.errors import InvalidValue, ModelError
 from sxq.graph import Field, Graph, GraphSet, extract, over_features, whole
+from sxq.graph.feature_field import BASELINES
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.disjoint import Disjoint, Pooled
@@ -68,11 +70,15 @@ def _over_features(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:
     if model.backend == "disjoint":
         return "disjoint", model.reason
     try:
-        for baseline in ("zero", "mean"):
-            check(model, graph, lambda own, field: over_features(field, own, baseline))
+        for baseline in BASELINES:
+            check(model, graph, partial(_in_features, baseline=baseline))
     except Untraceable as why:
         return "disjoint", str(why)
     return "layered", ""
+
+
+def _in_features(graph: Graph, field: Field, baseline: str) -> Field:
+    return over_features(field, graph, baseline)
 
 
 def _ignores_features(model: Model, graph: Graph | GraphSet) -> bool:
@@ -83,7 +89,9 @@ def _ignores_features(model: Model, graph: Graph | GraphSet) -> bool:
         nothing = CandidateBatch(plain.load(own, field), np.zeros((1, field.num_units), bool))
         found = plain.infer([nothing])[0]
         for times in (0.0, 1.0):
-            x = (times * rng.standard_normal(own.x.shape) * (1 + own.x.std(axis=0))).astype(np.float32)
+            x = (times * rng.standard_normal(own.x.shape) * (1 + own.x.std(axis=0))).astype(
+                np.float32
+            )
             other = CandidateBatch(plain.load(changed(own, x=x), field), nothing.bits)
             if not agree(model, plain.infer([other])[0], found):
                 return False

@@ -109,7 +109,6 @@ class EdgeGradients:
                 self._ways = self._ways[1:]
                 self._made = None
 
-
     def _of_units(self, bits: np.ndarray, context: bool) -> np.ndarray:
         if isinstance(self.field, FeatureField):
             return self._way(bits, context)

@@ -104,7 +104,9 @@ def _scene_of(members) -> dict[str, Any]:
     """The members as they are drawn; features are listed, so that nothing is drawn."""
     if members[0].over != "features":
         return _scene(scene(members), members)
-    nothing: dict[str, list] = {name: [[] for _ in members] for name in ("members", "widths", "own")}
+    nothing: dict[str, list] = {
+        name: [[] for _ in members] for name in ("members", "widths", "own")
+    }
     empty: dict[str, list] = {name: [] for name in ("nodes", "context", "truth")}
     left_out = [0 for _ in members]
     return {**nothing, **empty, "left_out": left_out, "directed": False, "rooted": False}

@@ -119,7 +119,10 @@ def _reasons(axes, e: Explanation) -> None:
     """The features of a member, worth most first: bars of what p loses and regains with each."""
     shown = e.reasons[:BARS][::-1]
     places = range(len(shown))
-    for side, colour, height in (("kept", colours.CLASSES[0], 0.2), ("removed", colours.CLASSES[1], -0.2)):
+    for side, colour, height in (
+        ("kept", colours.CLASSES[0], 0.2),
+        ("removed", colours.CLASSES[1], -0.2),
+    ):
         worths = [getattr(one, side) or 0.0 for one in shown]
         axes.barh([place + height for place in places], worths, 0.38, color=colour, label=side)
     axes.set_yticks(places, [words.reason_name(one) for one in shown], fontsize=7.5)

@@ -6,7 +6,8 @@
     └─▶ 12
         12 ── 9                       closes a cycle
 
-Features are lines with their value at the target and a bar of their worth. Where a whole graph is explained, the tree starts at the node with the most neighbours.
+Where a whole graph is explained, the tree starts at the node with the most neighbours. Features are
+lines with their value at the target and a bar of their worth.
 """
 
 from collections import defaultdict

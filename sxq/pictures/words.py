@@ -28,7 +28,11 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
     parts = []
     if keeps:
         named = units(keeps)
-        verb = "preserves" if named.startswith(("the edge ", "the node ", "the feature ")) else "preserve"
+        verb = (
+            "preserves"
+            if named.startswith(("the edge ", "the node ", "the feature "))
+            else "preserve"
+        )
         parts.append(f"{named} alone {verb} this {answer}")
     if turns:
         same = keeps is not None and (keeps.edges, keeps.units) == (turns.edges, turns.units)

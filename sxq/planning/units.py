@@ -52,7 +52,10 @@ def _contradictions(
     if statement.anywhere:
         yield "ANYWHERE", f"{ANYWAY}, wherever they are; leave out ANYWHERE"
     if statement.diversify:
-        yield "DIVERSIFY", "it covers nodes, and features have none; say OVER NODES, or leave it out"
+        yield (
+            "DIVERSIFY",
+            "it covers nodes, and features have none; say OVER NODES, or leave it out",
+        )
     if settings["sxq_answer"] == "divsx":
         yield "sxq_answer = 'divsx'", "it covers nodes, and features have none; RESET sxq_answer"
 

@@ -69,9 +69,7 @@ def wrong_nodes(
     yield from _wrong_worths(member.nodes)
 
 
-def _connected(
-    edges: Sequence[tuple[int, int]], nodes: set[int], root: int | None
-) -> bool:
+def _connected(edges: Sequence[tuple[int, int]], nodes: set[int], root: int | None) -> bool:
     around: dict[int, set[int]] = defaultdict(set)
     for u, v in edges:
         around[u].add(v)

@@ -248,10 +248,7 @@ def _save_features(cursor: Cursor, ids: Sequence[int], members: Sequence[Explana
 def _units(ids: Sequence[int], members: Sequence[Explanation]) -> dict[str, np.ndarray]:
     """The owner and the worth of every unit."""
     sizes = [len(member.units) for member in members]
-    return {
-        "owner": np.repeat(ids, sizes),
-        **_worths([member.worth for member in members], sizes),
-    }
+    return {"owner": np.repeat(ids, sizes), **_worths([member.worth for member in members], sizes)}
 
 
 def _worths(worths: Sequence[Worth | None], sizes: Sequence[int]) -> dict[str, np.ndarray]:

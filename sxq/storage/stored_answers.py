@@ -227,7 +227,9 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
     for explanation_id, column, name, value, *worth in run(
         cursor, _FEATURES, {"query_id": query_id}
     ):
-        features[explanation_id].append(StoredUnit(column, *worth, name, value))
+        kept, removed, needed = worth
+        unit = StoredUnit(column, kept, removed, needed, name=name)
+        features[explanation_id].append(unit._replace(value=value))
     return [
         StoredExplanation(
             **{**_with_key(row), "settings": _settings(row["settings"])},

@@ -30,7 +30,9 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
     "dominance": "BIGINT",
 }
 CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement names one
-UNITS = {"units": "VARCHAR[]"}  # follow OVER NODES and OVER FEATURES: keys or names, worth most first
+UNITS = {
+    "units": "VARCHAR[]"
+}  # follow OVER NODES and OVER FEATURES: keys or names, worth most first
 
 
 # How a target keeps its prediction without any unit.

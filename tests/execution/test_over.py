@@ -108,7 +108,9 @@ def test_nodes_of_a_node(kind, inference):
     with sxq.connect() as con:
         opened(con, graph, module)
         con.execute(f"SET sxq_inference = '{inference}'")
-        found = con.execute(f"EXPLAIN NODES 0, 2, 4 USING MODEL m OVER NODES {EVERY} BY search, onion")
+        found = con.execute(
+            f"EXPLAIN NODES 0, 2, 4 USING MODEL m OVER NODES {EVERY} BY search, onion"
+        )
         assert len(found) > 2
         for e in found:
             full = p_of(module, graph.x, graph.edge_index, target=e.target)
@@ -190,7 +192,9 @@ def test_exhaustive_verifies_exactly_the_connected_sets_of_nodes(anywhere):
         assert count == len(joined)
         full = p_of(module, graph.x, graph.edge_index, target=1)
         c = int(full.argmax())
-        falls = [full[c] - p_of(module, *cut_nodes(graph, own, 1)[1], target=1)[c] for own in joined]
+        falls = [
+            full[c] - p_of(module, *cut_nodes(graph, own, 1)[1], target=1)[c] for own in joined
+        ]
         assert abs(max(0.01, *falls) - best) < 2e-4  # scores are 0.01 at least
 
 
@@ -368,7 +372,9 @@ def test_audit_finds_what_was_changed(tmp_path):
         (tmp_path / "file.duckdb").unlink()
 
 
-@pytest.mark.parametrize(("node_mask", "shape"), [("object", (14, 1)), ("common_attributes", (1, 5))])
+@pytest.mark.parametrize(
+    ("node_mask", "shape"), [("object", (14, 1)), ("common_attributes", (1, 5))]
+)
 def test_pyg_explainer_has_a_mask_of_nodes_or_features(node_mask, shape):
     graph = some_graph()
     explainer = Explainer(
@@ -376,7 +382,11 @@ def test_pyg_explainer_has_a_mask_of_nodes_or_features(node_mask, shape):
         sxq.pyg.SkylineExplainer(budget=100, soft=True),
         explanation_type="model",
         node_mask_type=node_mask,
-        model_config={"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"},
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "node",
+            "return_type": "raw",
+        },
     )
     data = as_data(graph)
     found = explainer(data.x, data.edge_index, index=1)
@@ -387,7 +397,9 @@ def test_pyg_explainer_has_a_mask_of_nodes_or_features(node_mask, shape):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("over", [over_nodes, lambda base: over_features(base, some_graph(), "mean")])
+@pytest.mark.parametrize(
+    "over", [over_nodes, lambda base: over_features(base, some_graph(), "mean")]
+)
 def test_estimates_are_the_same_layer_by_layer_and_on_copies(kind, over):
     graph = some_graph()
     model = register(make(kind, layers=2), graph)

@@ -1,6 +1,7 @@
 """Pooling: from one row per node to one row per graph, for graph classifiers.
 
-Which nodes are pooled depends on the candidate. Only the nodes of its units exist in G_s. G \\ G_s keeps all nodes. The empty candidate is the graph of all nodes without any edge.
+Which nodes are pooled depends on the candidate. Only the nodes of its units exist in G_s. G \\ G_s
+keeps all nodes. The empty candidate is the graph of all nodes without any edge.
 """
 
 import numpy as np

@@ -65,9 +65,7 @@ class ModelSteps:
     pools: bool  # whether the output is one row per graph
 
 
-def steps_of(
-    module: nn.Module, arguments: tuple[str, ...], features: bool = False
-) -> ModelSteps:
+def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = False) -> ModelSteps:
     """The steps of a model with forward(x, edge_index, *arguments).
 
     `features`: x depends on the candidate, too. Raises Untraceable with the reason.

@@ -127,8 +127,8 @@ def _entries(layout: FieldLayout, name: str) -> tuple[Tensor, Tensor, Tensor, Te
     row, unit = np.nonzero(x)
     start = np.searchsorted(row, np.arange(len(x) + 1))
     baseline = layout.to_device(field.baseline) if field.baseline.any() else None
-    arrays = unit, x[row, unit], start
-    return *map(layout.to_device, arrays), baseline
+    values = layout.to_device(x[row, unit])
+    return layout.to_device(unit), values, layout.to_device(start), baseline
 
 
 def _field(layout: FieldLayout) -> FeatureField:
