@@ -15,7 +15,7 @@ import numpy as np
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
 from sxq.graph.keys import shown
-from sxq.graph.named_columns import named_columns
+from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 
 UNKNOWN_CLASS = -1
@@ -53,7 +53,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
     x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
     edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
-    the first split is used; key [n], and attribute_NAME [n] for every attribute. Other arrays are
+    the first split is used; key [n], attribute_NAME [n] for every attribute, and feature_name [d]. Other arrays are
     ignored.
     """
     _require_arrays(arrays)
@@ -74,6 +74,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
         edge_weight=arrays.get("edge_weight"),
         edge_attr=arrays.get("edge_attr"),
         edge_truth=arrays.get("edge_gt"),
+        feature_names=key_column(given, FEATURE_NAMES, x.shape[-1]),
         **named_columns(given, len(x)),
     )
 

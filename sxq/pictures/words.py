@@ -117,7 +117,7 @@ def certificate(
             "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}",
         ),
         (
-            f"{'number' if report.task == 'regression' else 'probability'} {WITHOUT[over]}",
+            f"{'number' if report.task == 'regression' else 'probability'} {WITHOUT["edges" if kind == "graph" and over == "nodes" else over]}",
             f"{report.p_empty:.3f}"
             + (
                 f": the same {'answer' if report.why else 'class'}, so 'factual' is weak evidence"

@@ -381,13 +381,18 @@ class Result(Table):
         noted = [*(self.found.notes if self.found else ()), *noted]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
+    @property
+    def _alone(self) -> str:
+        # without units that are nodes, a graph has its nodes and no edges
+        return ALONE["edges" if (self.kind, self.over) == ("graph", "nodes") else self.over]
+
     def _self_sufficient(self, alone: int) -> str:
         """The note about this many targets that keep their prediction without any edge."""
         total = len(self.targets)
         some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
-            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {ALONE[self.over]}"
+            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {self._alone}"
             f", so 'factual' is weak evidence for {them}."
         )
 
