@@ -102,6 +102,7 @@ def certificate(
     """The facts that are proven about the answer, with their values as text."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
     where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
+    alone = "edges" if (kind, over) == ("graph", "nodes") else over
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
     rows = [
         (f"{over} that could matter", f"{report.field_size:,} {where}"),
@@ -117,7 +118,7 @@ def certificate(
             "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}",
         ),
         (
-            f"{'number' if report.task == 'regression' else 'probability'} {WITHOUT["edges" if kind == "graph" and over == "nodes" else over]}",
+            f"{'number' if report.task == 'regression' else 'probability'} {WITHOUT[alone]}",
             f"{report.p_empty:.3f}"
             + (
                 f": the same {'answer' if report.why else 'class'}, so 'factual' is weak evidence"

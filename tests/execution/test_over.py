@@ -1,6 +1,7 @@
 """OVER NODES and OVER FEATURES: values of plain forward passes on the graph that was really changed, and all candidates."""
 
 import copy
+import json
 from itertools import combinations
 
 import duckdb
@@ -13,7 +14,7 @@ from torch_geometric.explain import Explainer
 
 import sxq
 import sxq.pyg
-from sxq.errors import InvalidValue
+from sxq.errors import DataError, InvalidValue
 from sxq.graph import extract, over_features, over_nodes, whole
 from sxq.inference.choose import open_backend
 from sxq.inference.edge_gradients import EdgeGradients
@@ -412,3 +413,44 @@ def test_estimates_are_the_same_layer_by_layer_and_on_copies(kind, over):
     for context in (True, False):
         assert np.allclose(fast(bits, context), slow(bits, context), atol=1e-4)
     assert fast.by_layers and not slow.unavailable
+
+
+def test_names_of_features_come_with_data_files_and_collections(tmp_path):
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    data = Data(x=torch.eye(3), edge_index=edges, feature_names=["age", "pay", "posts"])
+    sxq.save_npz(data, tmp_path / "one.npz")
+    sxq.save_npz([data, data], tmp_path / "two.npz")
+    path = str(tmp_path / "file.duckdb")
+    with sxq.connect(path) as con:
+        con.register_graph("one", data)
+        con.execute(f"CREATE GRAPH again FROM FILE '{tmp_path}/one.npz'")
+        con.execute(f"CREATE GRAPHS two FROM FILE '{tmp_path}/two.npz'")
+        con.register_graphs("more", [data, data, data])
+    with sxq.connect(path) as con:  # read from the file
+        con.register_model("m", make("gcn", layers=1, inputs=3), "again")
+        con.register_model("p", Pools("gcn", inputs=3), graphs="two")
+        for asked in ("NODE 1 USING MODEL m", "GRAPH 0 USING MODEL p", "NODE 1 USING MODEL m ON GRAPH one"):
+            found = con.execute(f"EXPLAIN {asked} OVER FEATURES OPTIMIZE fdl+, conc BY exhaustive")
+            assert {unit for e in found for unit in e.units} <= {"age", "pay", "posts"}
+        assert con.execute("SELECT count(*) FROM features").fetchone() == (12,)
+
+
+def test_pictures_show_nodes_and_features(tmp_path):
+    graph = some_graph()
+    with sxq.connect() as con:
+        opened(con, graph, make("gcn", layers=2))
+        for over in ("nodes", "features"):
+            found = con.explain(node=1).using("m").optimize("fdl+", "conc").over(over).budget(60).run()
+            page = found.to_html(str(tmp_path / "page.html"))
+            assert f'"over":"{over}"' in page and f"{over} that could matter" in page
+            e = found.recommended[0]
+            unit = str(e.reasons[0].unit)
+            assert unit in e.draw() and unit in e._repr_html_() and unit in found._repr_html_()
+            found.plot(str(tmp_path / "all.png"))
+            e.plot(str(tmp_path / "one.png"))
+            found.export(str(tmp_path / "found.json"))
+            member = json.loads((tmp_path / "found.json").read_text())["targets"][0]["explanations"][0]
+            assert len(member[over]) == found[0].size
+            assert f"over {over}" in found.summary()
+        with pytest.raises(DataError, match="no edges to write"):
+            found.export(str(tmp_path / "found.graphml"))
