@@ -126,6 +126,7 @@ def _reasons(axes, e: Explanation) -> None:
         worths = [getattr(one, side) or 0.0 for one in shown]
         axes.barh([place + height for place in places], worths, 0.38, color=colour, label=side)
     axes.set_yticks(places, [words.reason_name(one) for one in shown], fontsize=7.5)
+    axes.set_ylim(len(shown) - max(len(shown), 6) - 0.6, len(shown) - 0.4)
     axes.tick_params(axis="x", labelsize=7.5)
     axes.set_title(_title(e, len(e.units) - len(shown)), fontsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
