@@ -64,7 +64,8 @@ class EdgeUnits:
         self.stored = stored
         self.inside, missing = locate(place.graph, stored.edges)
         self.missing = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
-        self.units = sorted({w.unit for w in stored.worths if w.kept is not None})
+        known = [worth for worth in stored.worths if worth.unit is not None]
+        self.units = sorted({worth.unit for worth in known if worth.kept is not None})
         self.size = len(stored.edges)
 
     @staticmethod
