@@ -429,7 +429,11 @@ def test_names_of_features_come_with_data_files_and_collections(tmp_path):
     with sxq.connect(path) as con:  # read from the file
         con.register_model("m", make("gcn", layers=1, inputs=3), "again")
         con.register_model("p", Pools("gcn", inputs=3), graphs="two")
-        for asked in ("NODE 1 USING MODEL m", "GRAPH 0 USING MODEL p", "NODE 1 USING MODEL m ON GRAPH one"):
+        for asked in (
+            "NODE 1 USING MODEL m",
+            "GRAPH 0 USING MODEL p",
+            "NODE 1 USING MODEL m ON GRAPH one",
+        ):
             found = con.execute(f"EXPLAIN {asked} OVER FEATURES OPTIMIZE fdl+, conc BY exhaustive")
             assert {unit for e in found for unit in e.units} <= {"age", "pay", "posts"}
         assert con.execute("SELECT count(*) FROM features").fetchone() == (12,)
@@ -440,7 +444,9 @@ def test_pictures_show_nodes_and_features(tmp_path):
     with sxq.connect() as con:
         opened(con, graph, make("gcn", layers=2))
         for over in ("nodes", "features"):
-            found = con.explain(node=1).using("m").optimize("fdl+", "conc").over(over).budget(60).run()
+            found = (
+                con.explain(node=1).using("m").optimize("fdl+", "conc").over(over).budget(60).run()
+            )
             page = found.to_html(str(tmp_path / "page.html"))
             assert f'"over":"{over}"' in page and f"{over} that could matter" in page
             e = found.recommended[0]
@@ -449,7 +455,9 @@ def test_pictures_show_nodes_and_features(tmp_path):
             found.plot(str(tmp_path / "all.png"))
             e.plot(str(tmp_path / "one.png"))
             found.export(str(tmp_path / "found.json"))
-            member = json.loads((tmp_path / "found.json").read_text())["targets"][0]["explanations"][0]
+            member = json.loads((tmp_path / "found.json").read_text())["targets"][0][
+                "explanations"
+            ][0]
             assert len(member[over]) == found[0].size
             assert f"over {over}" in found.summary()
         with pytest.raises(DataError, match="no edges to write"):
