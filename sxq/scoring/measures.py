@@ -72,8 +72,12 @@ def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
 
 
 def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
-    """1 for one unit, just above 0 for the whole field, and equal steps for equal ratios of sizes."""
-    return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.all_units + 1)
+    return conciseness(batch.sizes, batch.field.all_units)
+
+
+def conciseness(sizes: np.ndarray, units: int) -> np.ndarray:
+    """1 for one unit, just above 0 for all `units`, and equal steps for equal ratios of sizes [n]."""
+    return 1 - np.log(np.maximum(sizes, 1)) / np.log(units + 1)
 
 
 def _near_zero(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
@@ -279,6 +283,21 @@ def evaluate(
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
     return _side_by_side(raw), _rounded(scores, resolution)
+
+
+def against(
+    measures: Sequence[Measure],
+    scores: np.ndarray,
+    sizes: np.ndarray,
+    units: int,
+    resolution: float,
+) -> np.ndarray:
+    """The scores [n, M] of candidates of sizes [n], with conciseness relative to other `units` than their field's."""
+    columns = [
+        conciseness(sizes, units) if measure.score is _log_conciseness else scores[:, place]
+        for place, measure in enumerate(measures)
+    ]
+    return _rounded(columns, resolution)
 
 
 def ceilings(
