@@ -13,6 +13,7 @@ from sxq.graph.generated import ba_3motif
 
 SAME_CLASS = 0.8  # of the links of a node, those within its class
 MOLECULES = 1_000
+DIGITS: int | None = None  # images of digits; None: all
 
 
 def cora() -> Graph:
@@ -42,7 +43,7 @@ def arxiv() -> Graph:
 
 def digits() -> GraphSet:
     """scikit-learn's 1,797 digits, real images of 8 x 8 patches in place of MNIST's superpixels."""
-    return datasets.load("Digits", collection=True)
+    return datasets.load("Digits", graphs=DIGITS, collection=True)
 
 
 def motifs() -> GraphSet:

@@ -63,7 +63,9 @@ def _one_of_each(cover: Cover, owner: np.ndarray, best: np.ndarray) -> tuple[lis
         for target in np.unique(owner).tolist()
     }
     while left:
-        gains = [(-_gain(cover, row, covered), row) for rows in left.values() for row in rows]
+        gains = [
+            (-_gain(cover, row, covered), row) for rows in left.values() for row in map(int, rows)
+        ]
         _, row = min(gains)
         chosen.append(int(row))
         covered |= cover.bits[row]
@@ -89,7 +91,9 @@ def _gain(cover: Cover, row: int, covered: bitarray) -> int:
 
 
 def _filled(vectors: np.ndarray, chosen: list[int], front: np.ndarray, k: int) -> list[int]:
-    """The chosen rows and more of the front, by hypervolume."""
-    rows = [*chosen, *(row for row in front.tolist() if row not in chosen)]
+    """The chosen rows and more of the front, by hypervolume; nothing that equals a row already there."""
+    own = {vectors[row].tobytes() for row in chosen}
+    others = {vectors[row].tobytes(): row for row in reversed(front.tolist())}
+    rows = [*chosen, *sorted(row for key, row in others.items() if key not in own)]
     places = selection.fill(vectors[rows], list(range(len(chosen))), k)
     return [rows[place] for place in places]

@@ -101,6 +101,17 @@ def _density(batch: MeasureBatch) -> np.ndarray:
     return batch.sizes / np.maximum(possible, 1)
 
 
+def _influence(batch: MeasureBatch) -> np.ndarray:
+    return batch.field.reached(batch.bits) @ batch.influence()
+
+
+def _variety(batch: MeasureBatch) -> np.ndarray:
+    """The mean over the field's nodes of how like the nearest node of each candidate is to them."""
+    like = batch.likeness()
+    nearest = [like[nodes].max(axis=0, initial=0) for nodes in batch.field.reached(batch.bits)]
+    return np.array([own.mean() if len(own) else 0.0 for own in nearest])
+
+
 def _sampled(*, samples: Callable[[MeasureBatch], np.ndarray], **entry) -> Measure:
     """A measure whose raw value is the mean of samples; `entry` holds the other fields of `Measure`."""
     return Measure(raw=lambda batch: samples(batch).mean(axis=1), samples=samples, **entry)
@@ -185,6 +196,27 @@ _ENTRIES = (
         formula="size / units possible among its nodes",
         source="sxq",
         ceiling=_density,
+    ),
+    Measure(
+        name="influence",
+        column="influence",
+        raw=_influence,
+        larger_is_better=True,
+        score=_as_is,
+        formula="share of |d log p / d x| that the nodes of G_s have",
+        source="influence, Xu et al. 2018; total influence, Qiu et al., section 4",
+        cost="1 gradient per target",
+        ceiling=_influence,
+    ),
+    Measure(
+        name="variety",
+        column="variety",
+        raw=_variety,
+        larger_is_better=True,
+        score=_as_is,
+        formula="mean over the field's nodes of the largest cosine of their features with a node of G_s",
+        source="diversity of embeddings, Qiu et al., section 4",
+        ceiling=_variety,
     ),
     _sampled(
         name="shapley",
