@@ -39,6 +39,7 @@ METHODS = {  # row -> generator, rule of choice
     "ApxSX-OP": ("onion", "swap"),
     "ApxSX-I": ("growing", "swap"),
     "DivSX": ("onion", "divsx"),
+    "DivSX, first k": ("onion first", "divsx_first"),
     "search": ("search", "coverage"),
     "search, DIVERSIFY": ("search", "diversity"),
     "GNNExplainer": ("gnnexplainer", "coverage"),
@@ -116,7 +117,7 @@ class Searched:
     shown: dict[str, Shown]  # by method, k and epsilon: `place`
 
 
-Found_ = dict[str, dict[int, Searched]]  # by generator and target
+Searches = dict[str, dict[int, Searched]]  # by generator and target
 
 
 def place(method: str, point: Point) -> str:
@@ -124,7 +125,7 @@ def place(method: str, point: Point) -> str:
     return f"{method} {point[0]} {point[1]:g}"
 
 
-def run(cell: Cell, folder: Path | None = None) -> Found_:
+def run(cell: Cell, folder: Path | None = None) -> Searches:
     """Every generator on every target of a cell; read from the folder as far as it is kept."""
     file = folder and folder / f"{cell.name}.json"
     found = _read(file) if file and file.exists() else {}
@@ -158,15 +159,20 @@ def _generators(cell: Cell) -> dict[str, dict[str, str]]:
 
 
 def _holds(searched: Searched | None, rules: Mapping[str, str], cell: Cell) -> bool:
-    keys = {place(method, point) for method in rules for point in cell.points}
+    keys = {place(method, point) for method in rules for point in _points(cell, method)}
     return searched is not None and keys <= searched.shown.keys()
+
+
+def _points(cell: Cell, method: str) -> list[Point]:
+    """Every k and epsilon that a method can answer; a search that ends with the first k knows one k."""
+    return [point for point in cell.points if point[0] == TOP or "first" not in METHODS[method][0]]
 
 
 def _learn(stage: Suite, generator: str) -> tuple[dict[str, object], float]:
     """What a generator needs to have learned, and the CPU seconds that this took."""
     if generator.startswith("reference"):
         rivals.enter_stored()
-    if not GENERATORS[generator].pretrained:
+    if not GENERATORS[generator.split()[0]].pretrained:
         return {}, 0.0
     started = time.process_time()
     nodes, epochs = PRETRAINING.get(stage.name, LARGE)
@@ -186,9 +192,10 @@ def _search(
     """One target searched by one generator, and the answers of its methods."""
     (generator,) = {METHODS[method][0] for method in rules}
     options = (("pretrained", generator),) if learned else ()
-    calls: tuple[Call, ...] = ((generator, options),)
+    calls: tuple[Call, ...] = ((generator.split()[0], options),)
+    rule = "divsx_first" if generator.endswith("first") else "coverage"
     started = time.process_time()
-    found = stage.search(target, calls, cell.budget, learned=learned)
+    found = stage.search(target, calls, cell.budget, learned=learned, rule=rule)
     seconds = time.process_time() - started + spent
     if generator.startswith("reference"):  # the field is no find of theirs
         found = replace(found, lattice=_lattice(found, EPSILON, opening=False))
@@ -200,7 +207,7 @@ def _search(
         shown={
             place(method, point): _show(stage, found, rule, point, seconds)
             for method, rule in rules.items()
-            for point in cell.points
+            for point in _points(cell, method)
         },
     )
 
@@ -254,7 +261,7 @@ def _lattice(found: Found, epsilon: float, opening: bool = True) -> Lattice:
     return lattice
 
 
-def _read(file: Path) -> Found_:
+def _read(file: Path) -> Searches:
     held = json.loads(file.read_text())
     return {
         generator: {int(target): _searched(own) for target, own in targets.items()}
@@ -266,7 +273,7 @@ def _searched(own: dict) -> Searched:
     return Searched(**own | {"shown": {key: Shown(**one) for key, one in own["shown"].items()}})
 
 
-def _write(file: Path, found: Found_) -> None:
+def _write(file: Path, found: Searches) -> None:
     """A file that is whole at any time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = {
@@ -278,7 +285,7 @@ def _write(file: Path, found: Found_) -> None:
     scratch.replace(file)
 
 
-def answers(found: Found_, point: Point) -> Iterator[tuple[str, dict[int, Shown]]]:
+def answers(found: Searches, point: Point) -> Iterator[tuple[str, dict[int, Shown]]]:
     """Every method that was run, with its answers by target."""
     for method, (generator, _) in METHODS.items():
         targets = found.get(generator, {})

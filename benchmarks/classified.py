@@ -53,8 +53,9 @@ TRAINING = {
         ("architecture", "splinecnn"),
         ("layers", 2),
         ("hidden", 32),
+        ("norm", "batch"),
         ("epochs", 40),
-        ("lr", 0.005),
+        ("lr", 0.01),
     ),
     "vg5": (("architecture", "appnp"), ("layers", 3), ("hidden", 64), ("epochs", 100)),
 }

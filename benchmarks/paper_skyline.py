@@ -6,7 +6,7 @@ searches. The rows:
     ApxSX-OP      onion peeling, answers by the paper's swap rule          (BY onion, sxq_answer = 'swap')
     ApxSX-I       edge growing, answers by the swap rule                   (BY growing, sxq_answer = 'swap')
     DivSX         onion peeling, answers by the paper's diversified rule   (BY onion, sxq_answer = 'divsx')
-    DivSX, first  the same, and the search ends once k members are there   (sxq_answer = 'divsx_first')
+    DivSX, first k    the same, and the search ends once k members are there   (sxq_answer = 'divsx_first')
     search        the engine's default; also with DIVERSIFY
     GNNExplainer, PGExplainer, CF2, MOExp    as generators: sxq verifies their subgraphs and chooses k of them
     reference     what the authors' code stored for 26 targets of Cora, where it is at hand
@@ -103,6 +103,7 @@ def plan(options: argparse.Namespace) -> Iterator[Cell]:
         size = {"targets": 3, "budget": 1000, "epochs": 60}
         names = options.data or ("cora", "facebook")
         cells.PRETRAINING["cora"] = (10, 10)
+        cells.LARGE = (2, 3)
     varied = tuple(
         {POINT: None} | {(k, EPSILON): None for k in KS} | {(TOP, e): None for e in EPSILONS}
     )

@@ -10,7 +10,7 @@ front                 hypervolume of everything found / that of the union of all
 from collections.abc import Mapping
 
 import numpy as np
-from cells import METHODS, SHARES, Found_, Point, Shown, answers
+from cells import METHODS, SHARES, Point, Searches, Shown, answers
 
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.indicators import nigd, nipf, nms
@@ -21,7 +21,7 @@ PLAIN += ("factual", "counterfactual", "edges")
 Row = dict[str, float]
 
 
-def table(found: Found_, point: Point) -> dict[str, Row]:
+def table(found: Searches, point: Point) -> dict[str, Row]:
     """The columns of every method of a cell, for one k and epsilon."""
     shown = dict(answers(found, point))
     best = _best(found)
@@ -32,7 +32,7 @@ def table(found: Found_, point: Point) -> dict[str, Row]:
     }
 
 
-def anytime(found: Found_) -> dict[str, list[float]]:
+def anytime(found: Searches) -> dict[str, list[float]]:
     """By generator, the median share of the best front known after SHARES of the budget."""
     best = _best(found)
     return {
@@ -41,7 +41,7 @@ def anytime(found: Found_) -> dict[str, list[float]]:
             for i in range(len(SHARES))
         ]
         for generator, targets in found.items()
-        if not generator.startswith("reference")
+        if not generator.startswith("reference") and "first" not in generator
     }
 
 
@@ -84,7 +84,7 @@ def _plain(own: Mapping[int, Shown]) -> Row:
     return means | {"answers": float(np.mean([len(one.scores) for one in own.values()]))}
 
 
-def _best(found: Found_) -> dict[int, float]:
+def _best(found: Searches) -> dict[int, float]:
     """By target, the hypervolume of what all generators found together."""
     targets = next(iter(found.values()))
     return {
@@ -97,7 +97,7 @@ def _best(found: Found_) -> dict[int, float]:
     }
 
 
-def _front(found: Found_, method: str, best: Mapping[int, float]) -> Row:
+def _front(found: Searches, method: str, best: Mapping[int, float]) -> Row:
     targets = found[METHODS[method][0]]
     ratios = [
         hypervolume(np.array(own.front, float).reshape(-1, 3)) / best[target]

@@ -40,10 +40,12 @@ class Suite:
         budget: int,
         seed: int = 0,
         learned: Mapping[str, object] | None = None,
+        *,
+        rule: str = "coverage",
     ) -> Found:
         """One target searched, from field to front, by the operators of a query; nothing is stored.
 
-        `learned` is what generators name that was pre-trained.
+        `learned` is what generators name that was pre-trained; `rule` is that of the answer.
         """
         scan = FieldScan(
             graph="g",
@@ -57,7 +59,7 @@ class Suite:
             Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
         )
         lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
-        plan = Plan(Choose(child=lattice, k=TOP, rule="coverage"), False, None)
+        plan = Plan(Choose(child=lattice, k=TOP, rule=rule), False, None)
         job = Job(
             plan=plan, graph=self.graph, model=self.model, measures=MEASURES, learned=learned or {}
         )
