@@ -42,10 +42,12 @@ class Suite:
         learned: Mapping[str, object] | None = None,
         *,
         rule: str = "coverage",
+        pruning: str = "sound",
     ) -> Found:
         """One target searched, from field to front, by the operators of a query; nothing is stored.
 
-        `learned` is what generators name that was pre-trained; `rule` is that of the answer.
+        `learned` is what generators name that was pre-trained; `rule` is that of the answer, and
+        `pruning` that of candidates which are not verified.
         """
         scan = FieldScan(
             graph="g",
@@ -58,7 +60,7 @@ class Suite:
         verify = Verify(
             Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
         )
-        lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
+        lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION, pruning)
         plan = Plan(Choose(child=lattice, k=TOP, rule=rule), False, None)
         job = Job(
             plan=plan, graph=self.graph, model=self.model, measures=MEASURES, learned=learned or {}
