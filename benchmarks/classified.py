@@ -216,7 +216,8 @@ class Case:
                 else [np.nan] * 3
             )
             best = metrics.best_within(held, loss, allowed[RATIOS.index(ROBUST_AT)])
-            chosen.append(bits[best if best >= 0 else held.argmin()])
+            nothing = np.zeros(len(truth), bool)  # where no member was found
+            chosen.append(bits[best if best >= 0 else held.argmin()] if len(bits) else nothing)
         least = np.array([bits.sum(axis=1).min(initial=NOWHERE) for bits, _ in answers])
         best, union = np.array(
             [metrics.of_members(bits, truth, 5) for (bits, _), truth in zip(answers, self.truths)]

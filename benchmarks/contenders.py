@@ -144,6 +144,8 @@ def skyline(
         )
     answers = []
     for report, field in zip(result.targets, case.fields):
+        if not report.explanations:
+            print(f"skyline: graph {report.target} has no answer: {report.note}")
         bits = np.zeros((len(report.explanations), field.num_units), bool)
         for row, member in zip(bits, report.explanations):
             row[field.unit[member.edge_numbers]] = True

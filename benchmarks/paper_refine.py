@@ -51,7 +51,7 @@ COLUMNS = {
     "recall_of_union": "union",
     "seconds_per_graph_and_ratio": "seconds",
 }
-QUICK = {"graphs": 6, "epochs": 5, "training": 10, "beam": 20, "digits": 300}
+QUICK = {"graphs": 5, "epochs": 3, "training": 8, "beam": 20, "digits": 300}
 Columns = dict[str, dict[str, np.ndarray]]
 
 

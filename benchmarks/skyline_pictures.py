@@ -8,6 +8,8 @@ import numpy as np
 from suites import EPSILON, TOP
 
 import sxq
+from sxq.graph import extract
+from sxq.models.borrow import forward_full
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
 
@@ -17,7 +19,7 @@ except ImportError:
     sys.exit("--pictures needs matplotlib: pip install 'sxq[plot]'")
 
 PEERS = ("GNNExplainer", "PGExplainer", "CF2", "MOExp")
-COLOURS = {method: f"C{i}" for i, method in enumerate(cells.METHODS)}
+COLOURS = {method: f"C{i}" for i, method in enumerate(cells.METHODS)} | {"reference": "k"}
 
 
 def draw(tables: dict, curves: dict, folder: Path) -> None:
@@ -129,21 +131,29 @@ def cases(asked: list[cells.Cell], folder: Path) -> None:
 
 
 CASES = ("onion", "growing")
-FEWEST, MOST = 15, 60  # units of a field that can be drawn
+FEWEST, MOST = 15, 150  # units of a field that can be drawn
+LOOKED_AT = 1000  # nodes among which a case is chosen
 
 
 def _case(cell: cells.Cell, stage) -> int:
-    """A node of a small field that the model would not predict without its edges."""
-    from sxq.graph import extract
-    from sxq.models.borrow import forward_full
+    """A node that the model would not predict without its edges, of a field that can be drawn.
 
+    Of LOOKED_AT such nodes the one with neighbours of most classes, then with most neighbours.
+    """
     graph, model = stage.graph, stage.model
     alone = forward_full(model, graph, np.zeros(graph.num_edges, bool)).argmax(dim=1)
     needing = np.flatnonzero((alone != model.full.argmax(dim=1)).numpy())
-    for node in np.random.default_rng(0).permutation(needing).tolist():
-        if FEWEST <= extract(graph, node, cell.layers, 0).num_units <= MOST:
-            return node
-    return stage.targets[0]
+    drawn = [
+        node
+        for node in np.random.default_rng(0).permutation(needing)[:LOOKED_AT].tolist()
+        if FEWEST <= extract(graph, node, cell.layers, 0).num_units <= MOST
+    ]
+
+    def variety(node: int) -> tuple[int, int]:
+        around = graph.edge_index[0, graph.in_edges(np.array([node]))[0]]
+        return len(set(graph.y[around].tolist())), len(around)
+
+    return max(drawn, key=variety) if drawn else stage.targets[0]
 
 
 def _explained(con, target: int, generator: str, budget: int):
@@ -194,6 +204,7 @@ def _space(found: dict, file: Path) -> None:
             points = np.array(own).reshape(-1, 2).T
             axes.scatter(*points, marker="x", s=70, color=f"C{place}", label=f"{name}: answer")
         axes.set(xlabel=f"score of {pair[0]}", ylabel=f"score of {pair[1]}")
+        axes.ticklabel_format(useOffset=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=110)
