@@ -56,6 +56,7 @@ TRAINING = {
         ("norm", "batch"),
         ("epochs", 40),
         ("lr", 0.01),
+        ("batch", 16),
     ),
     "vg5": (("architecture", "appnp"), ("layers", 3), ("hidden", 64), ("epochs", 100)),
 }

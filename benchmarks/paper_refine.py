@@ -52,6 +52,7 @@ COLUMNS = {
     "seconds_per_graph_and_ratio": "seconds",
 }
 QUICK = {"graphs": 5, "epochs": 3, "training": 8, "beam": 20, "digits": 300}
+FEWER = {"superpixels": 2}  # graphs of --quick, of 420 edges each
 Columns = dict[str, dict[str, np.ndarray]]
 
 
