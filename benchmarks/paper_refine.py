@@ -107,9 +107,8 @@ def fill(name: str, options: argparse.Namespace) -> Table:
     if quick:
         contenders.BEAM[name] = QUICK["beam"]
         standins.DIGITS = QUICK["digits"]
-    case = Case(
-        name, QUICK["graphs"] if quick else options.graphs, QUICK["training"] if quick else None
-    )
+    count = FEWER.get(name, QUICK["graphs"]) if quick else options.graphs
+    case = Case(name, count, QUICK["training"] if quick else None)
     table = Table(case, options.keep, QUICK["epochs"] if quick else None)
     for seed in range(1 if quick else options.seeds):
         for row in ROWS:
