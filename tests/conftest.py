@@ -1,4 +1,7 @@
-"""Options and fixtures that all tests share."""
+"""Options, markers and fixtures that all tests share."""
+
+import shutil
+from collections import defaultdict
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ torch.set_num_threads(
 )  # small tensors: a second thread costs more than it brings, and tests run side by side
 # How many examples each property gets: `make test` takes the first, `make test-all` the second.
 settings.register_profile("quick", max_examples=30)
-settings.register_profile("thorough", max_examples=200)
+settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
 
 
@@ -22,26 +25,48 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` is applied
+def pytest_collection_modifyitems(items):
+    """Of a test marked `sweep(n)`, n cases at equal distances stay quick; the others are slow."""
+    sweeps = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sweep"):
+            sweeps[item.nodeid.partition("[")[0]].append(item)
+    for cases in sweeps.values():
+        (kept,) = cases[0].get_closest_marker("sweep").args
+        quick = {i * len(cases) // kept for i in range(kept)}
+        for number, case in enumerate(cases):
+            if number not in quick:
+                case.add_marker("slow")
+
+
 @pytest.fixture
 def bless(request) -> bool:
     """Whether golden files are to be rewritten instead of compared."""
     return request.config.getoption("--bless")
 
 
-@pytest.fixture
-def con(tmp_path, monkeypatch):
-    """A database in memory with the toy graphs and models, in a working directory with their files."""
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect() as con:
-        yield toys.fill(con)
+@pytest.fixture(scope="session")
+def toys_made(tmp_path_factory):
+    """A folder with the files of the toys and toys.duckdb, filled once: `toy` copies it."""
+    folder = tmp_path_factory.mktemp("toys")
+    toys.write_files(folder)
+    with pytest.MonkeyPatch.context() as patch, sxq.connect(str(folder / "toys.duckdb")) as con:
+        patch.chdir(folder)
+        toys.fill(con)
+    return folder
 
 
 @pytest.fixture
-def toy(tmp_path, monkeypatch):
+def toy(toys_made, tmp_path, monkeypatch):
     """A working directory with toys.duckdb."""
     monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect("toys.duckdb") as con:
-        toys.fill(con)
+    shutil.copytree(toys_made, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+@pytest.fixture
+def con(toy):
+    """A database with the toy graphs and models, in a working directory with their files."""
+    with sxq.connect("toys.duckdb") as con:
+        yield con

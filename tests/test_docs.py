@@ -44,6 +44,7 @@ def test_every_table_view_macro_and_column_is_on_its_page():
     assert {name for (name,) in macros} <= set(sections) and len(macros) >= 3
 
 
+@pytest.mark.slow
 def test_the_questions_have_these_answers(tmp_path, monkeypatch, bless):
     """Every block of SQL is followed by what it printed."""
     monkeypatch.chdir(tmp_path)
@@ -70,6 +71,7 @@ def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
         exec(compile(block, name, "exec"), names)
 
 
+@pytest.mark.slow
 def test_the_sql_about_graphs_runs_as_a_script(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with sxq.connect() as con:

@@ -26,6 +26,7 @@ def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
     assert Path("tx.duckdb").exists() and len(names["result"]) >= 2
 
 
+@pytest.mark.slow
 def test_the_console_blocks_print_what_they_say(tmp_path):
     for block in blocks("console"):
         command, _, expected = block.removeprefix("$ sxq ").partition("\n")

@@ -116,7 +116,8 @@ class Auditor:
         self, stored: Stored, own: Graph, inside: np.ndarray, outputs: torch.Tensor
     ) -> str:
         """What is wrong in the worth of one unit of an explanation, drawn at random; else empty."""
-        measured = sorted({worth.unit for worth in stored.worths if worth.kept is not None})
+        worths = [worth for worth in stored.worths if worth.unit is not None]
+        measured = sorted({worth.unit for worth in worths if worth.kept is not None})
         if not measured:
             return ""
         drawn = measured[np.random.default_rng(len(stored.edges)).integers(len(measured))]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sxq.errors import ModelError
 from sxq.execution.target import Found
 from sxq.values.explanation import Worth
 
@@ -24,7 +25,7 @@ def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Wort
     owner, unit = np.nonzero(bits & chosen[:, None])
     try:
         p, flags = _without_each(found, bits, owner, unit)
-    except Exception:  # whatever a user's forward raises; the note says that nothing was measured
+    except ModelError:  # the note says that nothing was measured
         return [None] * len(bits)
     table = found.table.rows(list(members))
     own_flags = np.stack([table.factual, table.counterfactual], axis=1)[owner]

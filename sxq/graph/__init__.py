@@ -15,6 +15,7 @@ The files in reading order:
     collection_readers   collections from files and tables
     saved_npz            graphs and collections into files
     generated            generated graphs with a known ground truth
+    distinct             distinct rows of whole numbers
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target
     restricted           fields whose candidates hold some units, lack others, or lie anywhere

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph, digest
+from sxq.graph.distinct import distinct
 from sxq.graph.readers import add_reverse
 
 
@@ -115,7 +116,8 @@ class GraphSet:
     def units(self, directed: bool) -> np.ndarray:
         """The number of units [n] of each graph; pairs unless `directed`."""
         ends = self.union.edge_index[:, self.union.edge_index[0] != self.union.edge_index[1]]
-        pairs = np.unique(ends if directed else np.sort(ends, axis=0), axis=1)
+        pairs = ends if directed else np.sort(ends, axis=0)
+        pairs = pairs[:, distinct(pairs)[0]]
         return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
 
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -248,10 +250,9 @@ class GraphSet:
             raise GraphError(
                 f"{name} has {len(values)} values, expected one for each of {len(self)} graphs"
             )
-        if name == "split" and not set(values) <= {*SPLITS, ""}:
-            raise GraphError(
-                f"split holds {sorted(set(values) - {*SPLITS, ''})[0]!r}, expected {', '.join(SPLITS)}"
-            )
+        unknown = [value for value in values if name == "split" and value not in {*SPLITS, ""}]
+        if unknown:
+            raise GraphError(f"split holds {unknown[0]!r:.80}, expected {', '.join(SPLITS)}")
         return values
 
     def __repr__(self) -> str:

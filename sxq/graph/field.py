@@ -13,6 +13,7 @@ import numpy as np
 
 from sxq.graph.bits import pack_columns, unpack_columns
 from sxq.graph.csr import Graph
+from sxq.graph.distinct import distinct
 
 
 class EdgeKind(IntEnum):
@@ -235,7 +236,7 @@ def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, nodes: np.ndarray):
     """Number the distinct ends by (hop, positions): the unit of each edge, ends and hops of units."""
     unit = np.full(pair.shape[1], EdgeKind.HALO, np.int64)
-    table = np.stack([hop[candidate], nodes[pair[0, candidate]], nodes[pair[1, candidate]]], axis=1)
-    _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    unit[candidate] = inverse.reshape(-1)
-    return unit, pair[:, candidate][:, first], hop[candidate][first]
+    pair = pair[:, candidate]
+    hop = hop[candidate]
+    first, unit[candidate] = distinct([hop, nodes[pair[0]], nodes[pair[1]]])
+    return unit, pair[:, first], hop[first]

@@ -11,6 +11,7 @@ prefix, as in a receptive field; here they are a core of the graph.
 import numpy as np
 
 from sxq.graph.csr import Graph
+from sxq.graph.distinct import distinct
 from sxq.graph.field import EdgeKind, Field
 
 NO_NODE = -1  # in `WholeGraph.target`
@@ -69,12 +70,14 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     tail, head = graph.edge_index
     pair = graph.edge_index if directed else np.sort(graph.edge_index, axis=0)
     real = np.flatnonzero(tail != head)
-    ends, owner = np.unique(pair[:, real], axis=1, return_inverse=True)
+    pair = pair[:, real]
+    first, owner = distinct(pair)
+    ends = pair[:, first]
     layer = onion_layers(graph.num_nodes, ends)[ends].min(axis=0)
     hop_of, hop = np.unique(-layer, return_inverse=True)
     order = np.lexsort((ends[1], ends[0], hop))
     unit = np.full(graph.num_edges, EdgeKind.LOOP, np.int64)
-    unit[real] = np.argsort(order, kind="stable")[owner.reshape(-1)]
+    unit[real] = np.argsort(order, kind="stable")[owner]
     ends = ends[:, order]
     unit_hop = 1 + hop[order]
     node_hop = np.full(graph.num_nodes, len(hop_of))
@@ -99,7 +102,8 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
 
 def onion_layers(num_nodes: int, ends: np.ndarray) -> np.ndarray:
     """The layer [num_nodes] of every node, 1 is outermost; ends [2, m] of units, parallels count once."""
-    ends = np.unique(np.sort(ends, axis=0), axis=1)
+    ends = np.sort(ends, axis=0)
+    ends = ends[:, distinct(ends)[0]]
     layer = np.zeros(num_nodes, np.int64)
     core = 0
     number = 0

@@ -12,7 +12,9 @@ A model that looks at presence alone has a depth of one hop.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from torch import Tensor
@@ -31,6 +33,7 @@ from sxq.inference.probes import (
     with_strangers,
     without_edges,
 )
+from sxq.inference.step_limit import Steps, most_steps
 from sxq.models.borrow import Model, forward_full
 
 POISONED = 3  # nodes poisoned; each costs two full-graph forwards
@@ -169,16 +172,19 @@ def _moved_by_poison(
     """For each poison that the model can take, the nodes [N] whose output moves."""
     failed: dict[str, ModelError] = {}
     taken = 0
+    most = most_steps(model, graph)
     for name, x in poisons(graph, source, rng):
         if name == OCCURRING and taken and not integral(graph.x):
             break  # stronger poison was taken
         whole = graph if larger is None else larger
         x = np.concatenate([x, whole.x[graph.num_nodes :]])
         try:
-            moved = differs(forward_full(model, changed(whole, x=x)), clean, jitter)
+            with nullcontext() if most == inf else Steps(most):
+                found = forward_full(model, changed(whole, x=x))
         except ModelError as error:
             failed[name] = error
             continue
+        moved = differs(found, clean, jitter)
         taken += 1
         # In a dense product NaN times 0 is NaN, so NaN spreads to nodes that no message reaches.
         if name == "NaN" and moved[graph.num_nodes :].any():

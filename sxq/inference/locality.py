@@ -93,7 +93,7 @@ def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNot
             f"nodes cannot be ({mixing_cause(model, watch(model, graph))})"
         )
     return ModelNotLocal(
-        f"with {hops} hops and {WIDEST} rings of context the output of node "
+        f"with {hops} hop{'s' * (hops != 1)} and {WIDEST} rings of context the output of node "
         f"{graph.key(target)!r} still differs from the full graph's by "
         f"{case.difference(WIDEST):.2g}; {cause}"
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sxq.errors import ModelError
@@ -22,7 +22,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
 from sxq.models.borrow import GRAPHS_AT_ONCE, Model, batch_tensors, blaming, forward_full
-from sxq.models.calling import Adapted
+from sxq.models.calling import Adapted, Wrapper
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
@@ -83,9 +83,7 @@ def _log_odds_apart(model: Model, double: Model, coarse: Tensor, fine: Tensor) -
 def _open(model: Model, graph: Graph | GraphSet, double: bool) -> Model | None:
     try:
         module = _Logits(model, double)
-    except (
-        Exception
-    ):  # a module that cannot be copied again or converted: no look behind its output
+    except Exception:  # the module cannot be copied again or converted: no look behind its output
         return None
     output = "numbers" if model.task == "regression" else "logits"
     opened = replace(model, module=module, output=output, error=0.0)
@@ -105,7 +103,7 @@ def _some_graphs(model: Model, graphs: GraphSet) -> Tensor:
         return model(*batch_tensors(graphs, numbers, model.device, model.call)).float().cpu()
 
 
-class _Logits(nn.Module):
+class _Logits(Wrapper):
     """Runs a model; returns logits less each row's largest, taken before rows are rounded."""
 
     def __init__(self, model: Model, double: bool):

@@ -100,6 +100,9 @@ class ArchitectureSpec:
             raise UnknownName("pooling", self.pooling, POOLINGS)
         if self.norm not in NORMS:
             raise UnknownName("norm", self.norm, NORMS)
+        for name in ("in_channels", "out_channels", "hidden", "heads"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(f"{name} is {getattr(self, name)}, expected 1 or more")
         if not 0 < self.layers <= STEPS or not 0 <= self.alpha <= 1 or not 0 < self.ratio <= 1:
             raise InvalidValue(
                 f"LAYERS = {self.layers}, ALPHA = {self.alpha}, RATIO = {self.ratio}; expected 1 to "

@@ -287,7 +287,7 @@ def blaming(model: Model, where: str) -> Iterator[None]:
         yield
     except Error:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         own = unwrapped(model.module)
         raise ModelError(
             f"the forward pass of {type(own).__name__} failed on {where}: {told(error)}"
@@ -302,7 +302,7 @@ def guarded(doing: str, remedy: str = "") -> Iterator[None]:
         yield
     except Error:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{doing} failed: {told(error)}{remedy and f'; {remedy}'}") from error
 
 

@@ -115,7 +115,13 @@ AS_WEIGHT = "edge_attr is one number for each edge and is passed as edge_weight"
 PLAIN = Call()
 
 
-class Adapted(nn.Module):
+class Wrapper(nn.Module):
+    """A module of ours around the user's `module`, which messages name."""
+
+    module: nn.Module
+
+
+class Adapted(Wrapper):
     """Calls a module in its own way; forward(x, edge_index, ...) is the engine's."""
 
     def __init__(self, module: nn.Module, call: Call):
@@ -150,9 +156,9 @@ class Adapted(nn.Module):
 
 
 def unwrapped(module: Any) -> Any:
-    """The eager module inside of torch.compile, DataParallel and an `Adapted`."""
+    """The eager module inside of torch.compile, DataParallel and our own wrappers."""
     while True:
-        if isinstance(module, Adapted | nn.DataParallel | nn.parallel.DistributedDataParallel):
+        if isinstance(module, Wrapper | nn.DataParallel | nn.parallel.DistributedDataParallel):
             module = module.module
         elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
             module = module._orig_mod

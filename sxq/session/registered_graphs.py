@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.session import engine
@@ -128,7 +130,16 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
 
     def reloaded(self, graph_id: int) -> Graph | GraphSet:
         """A stored graph as its rows are now; raises StoreError if they were changed, InvalidValue."""
-        return self._loaded(graph_id)
+        loaded = self._loaded(graph_id)
+        row = next((row for row in self._store.graphs() if row.graph_id == graph_id), None)
+        labels = None if loaded.y is None else len(np.unique(loaded.y))
+        if row and (row.undirected, row.num_classes) != (loaded.undirected, labels):
+            raise CheckedRow("graphs", "graph_id", graph_id, row.name).wrong(
+                "undirected, num_classes",
+                f"{row.undirected}, {row.num_classes}",
+                f"{loaded.undirected}, {labels} as in nodes and edges",
+            )
+        return loaded
 
     def _loaded(self, graph_id: int) -> Graph | GraphSet:
         """The stored graph; raises StoreError if its rows are not those that were stored."""

@@ -12,6 +12,7 @@ from sxq.inference.registration import register
 from tests.graphs import make, random_graph
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", ["gcn", "sage", "gat"])
 @pytest.mark.parametrize("undirected", [True, False])
 def test_a_right_field_is_found_right_and_a_small_one_is_not(kind, undirected):

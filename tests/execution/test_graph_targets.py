@@ -275,10 +275,12 @@ def con():
         yield con
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("directed", ["", "EDGES DIRECTED"])
 def test_explanations_are_what_the_model_says(con, directed):
     result = con.execute(
         f"EXPLAIN GRAPHS 0, 2, 3 USING MODEL pools OPTIMIZE fdl+, fdl-, conc, lift {directed}"
+        " BUDGET 300 CANDIDATES"
     )
     assert [report.target for report in result.targets] == [0, 2, 3] and len(result) >= 3
     for e in result:
@@ -347,7 +349,9 @@ def test_a_graph_is_drawn_without_a_target_node(con, tmp_path):
 
 
 def test_edges_recur_within_a_graph(con):
-    con.execute("EXPLAIN GRAPHS 0, 2 USING MODEL pools OPTIMIZE fdl+, conc TOP 4")
+    con.execute(
+        "EXPLAIN GRAPHS 0, 2 USING MODEL pools OPTIMIZE fdl+, conc TOP 4 BUDGET 200 CANDIDATES"
+    )
     counts = con.sql(
         "SELECT target, src, dst, count(*) FROM explanation_edges JOIN explanations USING (explanation_id) "
         "GROUP BY ALL"
@@ -370,7 +374,7 @@ def test_edges_recur_within_a_graph(con):
 
 
 def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):
-    clauses = "USING MODEL pools OPTIMIZE fdl+, conc BUDGET 500 CANDIDATES"
+    clauses = "USING MODEL pools OPTIMIZE fdl+, conc BUDGET 150 CANDIDATES"
     together = con.execute(f"EXPLAIN GRAPHS (SELECT graph FROM graph_members) {clauses}")
     for number, report in enumerate(together.targets):
         alone = con.execute(f"EXPLAIN GRAPH {number} {clauses}")
@@ -378,7 +382,7 @@ def test_a_graph_of_a_batch_gets_the_answer_it_gets_alone(con):
 
 
 def test_audit_notices_a_wrong_value(con):
-    con.execute("EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1")
+    con.execute("EXPLAIN GRAPH 1 USING MODEL pools OPTIMIZE fdl+, conc TOP 1 BUDGET 100 CANDIDATES")
     con.execute("UPDATE explanations SET raw = MAP {'fdl+': raw['fdl+'] + 0.01}")
     assert con.execute("AUDIT").rows[0][-1].startswith("raw values differ by 0.01")
 
@@ -395,6 +399,20 @@ def test_a_graph_without_edges_has_an_empty_answer():
         con.register_model("m", Pools(), graphs="g")
         result = con.execute("EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, conc")
         assert result.targets[0].status == "empty" and "the graph has no edges" in str(result)
+
+
+def test_no_answer_holds_two_parts_of_a_graph_that_falls_apart():
+    """The whole of such a graph is no candidate, although "factual" fits nothing as well as it."""
+    path = torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]])
+    torch.manual_seed(0)
+    graph = Data(x=torch.randn(5, 5), edge_index=path)
+    with sxq.connect() as con:
+        con.register_graphs("g", [graph])
+        con.register_model("m", Pools(), graphs="g")
+        con.execute("SET sxq_keep_candidates = true")
+        result = con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc TOP 9 BY exhaustive, search")
+        sizes = con.execute("SELECT DISTINCT size FROM candidates ORDER BY 1").fetchall()
+        assert len(result) and sizes == [(1,), (2,)] and con.execute("AUDIT").findings == 0
 
 
 def test_nodes_and_graphs_are_not_confused(con):
@@ -488,6 +506,7 @@ def test_a_collection_from_tables():
         graphs_from_tables((["id"], [("m1",)]), (["g", "n"], [("m9", "a")]), (["g", "a", "b"], []))
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_motifs():
     with sxq.connect() as con:
         con.execute("CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 150)")
@@ -504,6 +523,7 @@ def test_a_model_learns_the_motifs():
         assert same.rows[0][4:] == table.rows[0][4:]
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_published_collections_and_the_model_of_ba3motif():
     folder = os.environ["SXQ_DATA"]

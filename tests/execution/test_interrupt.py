@@ -135,6 +135,7 @@ def test_an_interrupt_before_a_statement_does_not_stop_it(con):
     )
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("call", [1, 2, TARGETS, TARGETS + 1, TARGETS + 2, 2 * TARGETS + 2, 40])
 def test_keyboard_interrupt_saves_what_was_found_and_is_raised_again(con, watch, call):
     """In the field of the first target, of the last, in the first batch, in a gradient, in later batches."""
@@ -283,6 +284,7 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
     assert stored == [(r.status,) for r in result.targets]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "tail, at, sized",
     [
@@ -316,6 +318,7 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(
     assert len(fields) == TARGETS
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("jointly", ["", " JOINTLY"])
 @pytest.mark.parametrize("again", [False, True])
 def test_targets_that_were_not_reached_are_stored_together(con, watch, monkeypatch, jointly, again):

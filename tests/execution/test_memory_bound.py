@@ -38,6 +38,7 @@ def connect(kind="gcn", inference="auto", seed=0):
 QUERY = "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 200 CANDIDATES"
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 @pytest.mark.parametrize("kind", ["gcn", "gat"])
 def test_a_large_field_is_searched_in_part_and_measured_as_a_whole(small, kind, inference):
@@ -51,6 +52,7 @@ def test_a_large_field_is_searched_in_part_and_measured_as_a_whole(small, kind, 
         assert max(e.size for e in result) <= UNITS
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "by", ["onion", "growing", "random", "cf2 (epochs = 3)", "exhaustive", "moexp"]
 )
@@ -148,6 +150,7 @@ def test_an_interrupt_within_a_round_keeps_what_was_verified(monkeypatch):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
 @pytest.mark.parametrize("backend", ["disjoint", "layered"])
 def test_a_whole_graph_without_some_of_its_units(kind, backend):

@@ -41,6 +41,7 @@ def searched(monkeypatch):
     return explain
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     "clauses",
@@ -118,6 +119,7 @@ def test_generators_that_cannot_go_on_from_bounds_meet_none(searched):
     assert not any(found.pruned for found in everything)
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("name", MEASURES)
 def test_no_score_is_above_its_ceiling(name):
     rng = np.random.default_rng(0)

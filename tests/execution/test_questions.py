@@ -150,6 +150,7 @@ def asked(query, clauses):
     return query if d is None else query.against(d)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_stored_values_of_nodes_are_those_of_plain_forwards(kind):
     with sxq.connect() as con:
@@ -172,6 +173,7 @@ def test_stored_values_of_nodes_are_those_of_plain_forwards(kind):
         assert audit.findings == 0 and audit.explanations > 20
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("kind", ["gcn", "gin"])
 def test_stored_values_of_graphs_are_those_of_plain_forwards(kind):
     with sxq.connect() as con:
@@ -191,6 +193,7 @@ def test_stored_values_of_graphs_are_those_of_plain_forwards(kind):
         assert set(wrong) <= {"its edges are not connected"}
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("by", ["gnnexplainer", "cf2", "onion", "growing", "sa", "random"])
 def test_generators_follow_every_question(by):
     """The masks of learned ones are about the question; what they propose is verified like everything else."""
@@ -209,6 +212,17 @@ def test_generators_follow_every_question(by):
         assert found.targets[0].candidates > 3 and len(found)
 
 
+@pytest.fixture(scope="module")
+def every_task():
+    with sxq.connect() as con:
+        con.register_graph("g", DATA)
+        columns = {"multiclass": 3, "multilabel": 3, "regression": 2, "binary": 1}
+        for task, number in columns.items():
+            output = None if task == "regression" else "logits"
+            con.register_model(task, Net("gcn", number).eval(), "g", output, task=task)
+        yield con
+
+
 @pytest.mark.parametrize(
     ("model", "clauses", "words"),
     [
@@ -222,14 +236,9 @@ def test_generators_follow_every_question(by):
         ("binary", "FOR CLASS 2", "has classes 0 to 1"),
     ],
 )
-def test_contradictions_say_what_would_be_right(model, clauses, words):
-    with sxq.connect() as con:
-        con.register_graph("g", DATA)
-        columns = {"multiclass": 3, "multilabel": 3, "regression": 2, "binary": 1}[model]
-        output = None if model == "regression" else "logits"
-        con.register_model(model, Net("gcn", columns).eval(), "g", output, task=model)
-        with pytest.raises(InvalidValue, match=words):
-            con.execute(f"EXPLAIN NODE 0 USING MODEL {model} OPTIMIZE fdl+, conc {clauses}")
+def test_contradictions_say_what_would_be_right(every_task, model, clauses, words):
+    with pytest.raises(InvalidValue, match=words):
+        every_task.execute(f"EXPLAIN NODE 0 USING MODEL {model} OPTIMIZE fdl+, conc {clauses}")
 
 
 def test_tasks_that_contradict_the_columns_name_the_other_readings():

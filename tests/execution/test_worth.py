@@ -43,6 +43,7 @@ def slow(module, graph, target, e):
         yield kept[c] - less[c], more[c] - removed[c], needed, margin
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", ["gcn", "sage", "gat", "gin"])
 @pytest.mark.parametrize("undirected", [True, False])
 def test_worth_is_that_of_plain_forward_passes(kind, undirected):

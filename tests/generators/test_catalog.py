@@ -10,6 +10,7 @@ import sxq
 from sxq.generators.catalog import DEFAULT, GENERATORS, load
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "code",
     [

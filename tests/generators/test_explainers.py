@@ -43,6 +43,7 @@ def con():
         yield con
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("target, model", [("NODE 0", "m"), ("GRAPH 1", "p")])
 def test_every_explainer_proposes_and_is_verified(con, name, target, model):
@@ -96,6 +97,7 @@ def test_options_of_optional_explainers_are_checked(con, monkeypatch):
             con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {call}")
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("target", range(4))
 def test_a_union_holds_what_each_part_finds_alone(target):
     """With the budget of all of them: whatever batches its candidates come in, a generator goes the same way."""

@@ -38,6 +38,7 @@ def test_candidates_are_connected_sets_that_hold_the_target(name, field, allowan
     assert (field.component(bits) == bits).all()
 
 
+@pytest.mark.sweep(12)
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_same_seed_gives_the_same_candidates(name, field):
     first, again = drive(name, field, 200, seed=1)[0], drive(name, field, 200, seed=1)[0]
@@ -117,6 +118,7 @@ def big_field(units=6000):
     return extract(graph, 0, 2, 0)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", SEARCHES)
 def test_on_a_large_field_the_cost_follows_the_allowance(name):
     field = big_field()
@@ -192,6 +194,7 @@ def arms(count, length):
     )
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "field,allowance,said",

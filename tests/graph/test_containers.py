@@ -78,6 +78,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_every_graph_of_a_container_is_a_target(kind):
     model = Pooled().eval()

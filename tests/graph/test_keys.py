@@ -53,9 +53,10 @@ TYPES = {  # SQL type -> the key of row i, and that of row 0 as a query writes i
         "24:00:00",
     ),
 }
-QUERY = "USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 50 CANDIDATES"
+QUERY = "USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES"
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", TYPES)
 def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):
     expression, first = TYPES[name]
@@ -72,7 +73,7 @@ def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):
         key = result.targets[0].target
         assert len(result)
         assert con.execute("SELECT id = ? FROM people LIMIT 1", [key]).rows == [(True,)]
-        asked = con.explain(node=key).using("m").optimize("fdl+", "conc").top(2).budget(50)
+        asked = con.explain(node=key).using("m").optimize("fdl+", "conc").top(2).budget(20)
         assert str(asked) == f"EXPLAIN NODE {literal} {QUERY}"
         assert [e.edges for e in asked.run()] == [
             e.edges for e in con.execute(f"EXPLAIN NODE ? {QUERY}", [key])

@@ -81,6 +81,7 @@ def proposed(name, restriction, old, units, **options):
     return {tuple(row) for row in found.tolist() if any(row)}
 
 
+@pytest.mark.sweep(30)
 @pytest.mark.parametrize("field,include,exclude,anywhere", cases())
 def test_exhaustive_proposes_all_that_is_admitted_and_nothing_else(
     field, include, exclude, anywhere
@@ -95,6 +96,7 @@ def test_exhaustive_proposes_all_that_is_admitted_and_nothing_else(
         assert expected
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_every_generator_proposes_only_what_is_admitted(name, anywhere):
@@ -123,6 +125,7 @@ def test_what_only_excluded_units_join_to_the_target_is_no_candidate():
     assert (rest.unit == EdgeKind.HALO).sum() >= np.isin(field.unit, np.flatnonzero(first)).sum()
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_exhaustive_with_a_size_proposes_all_of_at_most_that_size(size, anywhere):

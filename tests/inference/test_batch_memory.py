@@ -33,6 +33,7 @@ def peak(run):
     return held.max()
 
 
+@pytest.mark.sweep(24)
 @pytest.mark.parametrize(
     "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]
 )

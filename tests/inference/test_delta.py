@@ -70,6 +70,7 @@ def families(field, rng):
     return bits[rng.permutation(len(bits))]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", [*SUMS, "GCN jumping, batch norm", "GIN"])
 def test_differences_from_a_base_are_what_sums_are(name, undirected, monkeypatch):
@@ -194,6 +195,7 @@ def test_random_candidates_are_near_to_nothing():
         assert matching.match(layout, bases_of(layout), bits, True) is None
 
 
+@pytest.mark.slow
 def test_hubs_of_facebook_agree_with_copies_of_the_field(monkeypatch):
     folder = Path(os.environ.get("SXQ_DATA", "nowhere"))
     if not (folder / "facebook.npz").exists():

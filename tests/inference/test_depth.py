@@ -247,3 +247,21 @@ def test_a_probe_that_no_model_takes_is_named():
     ):
         register(Calls(picky, sage(6)), graph)
     assert register(Calls(picky, sage(6)), graph, layers=1).hops == 1
+
+
+def test_a_model_that_iterates_until_nothing_changes_is_probed():
+    """On NaN, which equals nothing, its loop never ends."""
+
+    def reached(layers, x, edge_index):
+        tails = edge_index[1][:, None].expand(-1, x.shape[1])
+        while True:
+            larger = x.scatter_reduce(0, tails, x[edge_index[0]], "amax")
+            if torch.equal(larger, x):
+                return layers[0](x)
+            x = larger
+
+    path = np.stack([np.arange(11), np.arange(1, 12)])
+    features = np.random.default_rng(3).normal(size=(12, 6))
+    features[0] = 9  # reaches every node
+    model = register(Calls(reached, lambda: nn.Linear(6, 2)), Graph(path, features))
+    assert model.hops == 11

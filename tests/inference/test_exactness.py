@@ -35,6 +35,7 @@ def check(con, module, graph, result):
 KINDS = ["gcn", "gcn_weighted", "gcn_cached", "sage", "sage_max", "gat", "gat_attr", "gin"]
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("undirected,extra", [(True, ""), (True, " EDGES DIRECTED"), (False, "")])
 def test_random_graphs(kind, undirected, extra):
@@ -54,6 +55,7 @@ def test_random_graphs(kind, undirected, extra):
         assert isolated.status == "empty" and "no edge can carry a message" in isolated.note
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("output", ["log_probs", "probs", "one column"])
 def test_other_outputs_measure_the_same_probabilities(output):
     class Wrapped(torch.nn.Module):
@@ -75,6 +77,7 @@ def test_other_outputs_measure_the_same_probabilities(output):
         assert check(con, module.net, graph, result) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="SXQ_DATA does not name the folder with cora.npz")
 def test_cora_with_the_published_model():
     from sxq.models import ArchitectureSpec, build, load_weights

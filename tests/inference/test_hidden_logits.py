@@ -49,6 +49,7 @@ CASES = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", CASES)
 def test_context_and_values_are_those_of_the_plain_model(name):
     output, build = CASES[name]

@@ -106,6 +106,7 @@ def con(request):
         yield con
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers):
@@ -128,6 +129,7 @@ def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers
     )
 
 
+@pytest.mark.sweep(15)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("kind", ["gcn", "sage"])
 @pytest.mark.parametrize("case", CASES)
@@ -140,6 +142,7 @@ def test_depth_halo_and_backend_are_those_of_the_plain_model(case, kind, layers)
     )
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("case", CASES)
 def test_a_wrong_field_is_told_from_a_right_one(case):
     """A field of one hop less is not what the full graph says, wherever it is not so for the plain model."""

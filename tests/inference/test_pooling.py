@@ -139,6 +139,7 @@ def plain(model, graph, field, bits):
     return torch.stack(outputs)
 
 
+@pytest.mark.sweep(14)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatch):

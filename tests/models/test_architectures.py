@@ -68,6 +68,7 @@ def audited(folder, kind: str, data, options: str, target: str) -> str:
 NEW = ["appnp", "gine", "graphconv", "splinecnn", "transformer"]  # the others: test_training.py
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", NEW)
 def test_classifiers_of_nodes_are_explained_exactly(name, graph, tmp_path):
     layers = 6 if name == "appnp" else 2  # steps without weights of their own
@@ -76,6 +77,7 @@ def test_classifiers_of_nodes_are_explained_exactly(name, graph, tmp_path):
     assert ("no layered form of SplineConvolution" in reason) == (name == "splinecnn")
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", ["asap", *NEW])
 def test_classifiers_of_graphs_are_explained_exactly(name, graphs, tmp_path):
     reason = audited(

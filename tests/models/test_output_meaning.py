@@ -73,6 +73,7 @@ def test_the_meaning_is_inferred_and_shown(ending, y, meant):
         assert probability == pytest.approx(row.max().item(), abs=1e-5)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("ending", "y", "readings"),
     [

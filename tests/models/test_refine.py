@@ -379,6 +379,7 @@ def test_fine_tuning_lowers_the_loss_of_the_instance_and_leaves_the_attributor(m
     assert all(torch.equal(p, q) for p, q in zip(own.parameters(), weights))
 
 
+@pytest.mark.slow
 def test_with_default_settings_the_attributor_of_a_graphs_own_class_is_tuned_to_it(motifs):
     """What is lowered is the loss of sampled subgraphs of the ratio: here measured on new samples."""
     graphs, model, _ = motifs
@@ -476,14 +477,22 @@ def test_a_ladder_has_every_size_or_some_of_many():
 # the engine
 
 
-@pytest.fixture
-def con(tmp_path):
-    with sxq.connect(str(tmp_path / "r.duckdb")) as con:
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pretrained") / "r.duckdb"
+    with sxq.connect(str(path)) as con:
         con.execute(
             "CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 30);"
             "TRAIN MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, LAYERS = 2, HIDDEN = 16, EPOCHS = 10);"
             "PRETRAIN REFINE r FOR MODEL m ON GRAPHS motifs (EPOCHS = 3, SPLIT = train)"
         )
+    return path.read_bytes()
+
+
+@pytest.fixture
+def con(pretrained, tmp_path):
+    (tmp_path / "r.duckdb").write_bytes(pretrained)
+    with sxq.connect(str(tmp_path / "r.duckdb")) as con:
         yield con
 
 
@@ -520,6 +529,7 @@ def test_the_class_wise_view_is_a_table(con):
     )
 
 
+@pytest.mark.slow
 def test_refine_shares_a_lattice_and_needs_what_it_names(con):
     both = con.execute(ASK.replace("BY refine", "BY onion, refine"))
     alone = con.execute(ASK)

@@ -410,6 +410,7 @@ def test_there_are_sixty_kinds():
     assert len(KINDS) >= 60
 
 
+@pytest.mark.sweep(16)
 @pytest.mark.parametrize("name", sample())
 def test_a_module_is_explained_as_it_is_or_refused(name, capsys):
     torch.manual_seed(sorted(KINDS).index(name))

@@ -122,7 +122,7 @@ def test_a_report_has_standard_errors():
 
 
 @pytest.mark.parametrize(
-    "kind, budget", [("gcn", 60), pytest.param("gat", 60, marks=pytest.mark.slow)]
+    "kind, budget", [("gcn", 20), pytest.param("gat", 60, marks=pytest.mark.slow)]
 )
 def test_the_engine_asks_the_model_it_was_given(kind, budget):
     """Shapley and robust fidelities of a real model, sample by sample on the whole graph."""

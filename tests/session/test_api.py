@@ -30,12 +30,8 @@ def con():
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
+def path(toy):
     """A database file in the working directory, with the toy graphs and models of `toys.fill`."""
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    with sxq.connect("toys.duckdb") as con:
-        toys.fill(con)
     return "toys.duckdb"
 
 
@@ -382,6 +378,7 @@ def test_one_column_of_probabilities_means_two_classes(con):
     ]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_statements_that_need_gradients_within_a_context_without(context):
     with context(), sxq.connect() as con:
@@ -542,6 +539,7 @@ def test_read_only_explains_and_audits_without_storing(path):
 # -- AUDIT -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "tamper, verdict",
     [
@@ -714,6 +712,7 @@ def field():
         yield con, graph
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("by", SEARCHES)
 def test_the_same_query_and_seed_give_the_same_answer(field, by):
     con, _ = field
@@ -743,6 +742,7 @@ def test_seeds_matter_to_random_searches_only(field):
     assert run("onion", 1) == run("onion", 2)
 
 
+@pytest.mark.sweep(10)
 @pytest.mark.parametrize("by", SEARCHES)
 @pytest.mark.parametrize("budget", [1, 2, 7, 64, 65])
 def test_a_budget_is_kept_to_the_candidate(field, by, budget):
@@ -752,6 +752,7 @@ def test_a_budget_is_kept_to_the_candidate(field, by, budget):
     assert all(r.complete or r.candidates == budget for r in result.targets)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "by", ["BY onion", "BY growing", "BY random", "BY exhaustive", "BY onion, growing", ""]
 )

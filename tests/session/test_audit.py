@@ -84,6 +84,8 @@ STRUCTURE = {
     "UPDATE sxq.edges SET src_position = 0 WHERE edge = 3": "nodes and edges with hash",
     "UPDATE sxq.edges SET src = 0::VARIANT WHERE src = 3::VARIANT": "another src or dst than the key of the node",
     "UPDATE sxq.graphs SET content_hash = 'x'": "expected hash 'x'",
+    "UPDATE sxq.graphs SET undirected = NOT undirected": "column undirected, num_classes: found False",
+    "UPDATE sxq.graphs SET num_classes = 7": "expected True, 2 as in nodes and edges",
     "UPDATE sxq.models SET graph_id = 5": "model 1 (m): graph_id 5 is not in graphs",
     "INSERT INTO sxq.models (model_id, name, graph_id, content_hash, spec)"
     " SELECT 9, name, graph_id, 'x', spec FROM sxq.models": "2 models have the name m",
@@ -196,6 +198,7 @@ def sound(tmp_path_factory):
         yield con
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_wrong_whatever_the_answer(sound, name, monkeypatch):
     if name == "in part":
@@ -227,6 +230,7 @@ def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
             assert [row[-1] for row in found.rows if row[-1] != "ok"] == [] and found.findings == 0
 
 
+@pytest.mark.sweep(10)
 @pytest.mark.parametrize("change", STRUCTURE)
 def test_structure_notices(con, change):
     con.execute(change)
@@ -234,6 +238,7 @@ def test_structure_notices(con, change):
     assert any(STRUCTURE[change] in verdict for verdict in found), found
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("change", MEASURED)
 def test_measuring_notices(con, change):
     con.execute(change)

@@ -28,32 +28,62 @@ DEFINED, FOUND = (
 )
 
 
-@pytest.fixture
-def path(tmp_path):
-    path = str(tmp_path / "toys.duckdb")
-    with sxq.connect(path) as con:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("made") / "toys.duckdb"
+    with sxq.connect(str(path)) as con:
         con.register_graph("payments", toys.payments_data())
         con.register_model("votes", toys.Votes(), "payments")
         con.execute(EXPLAIN)
-    return path
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(made, tmp_path):
+    (tmp_path / "toys.duckdb").write_bytes(made)
+    return str(tmp_path / "toys.duckdb")
+
+
+@pytest.fixture(scope="module")
+def shared(made, tmp_path_factory):
+    """A connection for many refusals, after which the file, opened anew, is whole."""
+    path = tmp_path_factory.mktemp("shared") / "toys.duckdb"
+    path.write_bytes(made)
+    with sxq.connect(str(path)) as con:
+        con.register_model("votes", toys.Votes(), "payments")
+        yield con
+        before = content(con)
+    require_whole(str(path), before)
+
+
+@contextmanager
+def refused_by(con, error, said):
+    """The block must raise `error`; then the connection still explains, and holds what it held."""
+    before = content(con)
+    with pytest.raises(error, match=said) as caught:
+        yield con
+    assert isinstance(caught.value, sxq.Error) and not isinstance(caught.value.__cause__, sxq.Error)
+    assert len(con.execute(EXPLAIN)) == 2
+    after = content(con)
+    assert all(after[table] == before[table] for table in DEFINED)
+    assert all(after[table] > before[table] for table in FOUND)
 
 
 @contextmanager
 def refused(path, error, said):
-    """The block must raise `error`; then the connection still explains, and reopened the file holds what it held."""
+    """The same on a connection of its own; opened anew, the file holds what it held."""
     with sxq.connect(path) as con:
         con.register_model("votes", toys.Votes(), "payments")
-        before = content(con)
-        with pytest.raises(error, match=said) as caught:
+        with refused_by(con, error, said):
             yield con
-        assert isinstance(caught.value, sxq.Error) and not isinstance(
-            caught.value.__cause__, sxq.Error
-        )
-        assert len(con.execute(EXPLAIN)) == 2
+        before = content(con)
+    require_whole(path, before)
+
+
+def require_whole(path, before):
+    """Opened anew, the file holds what it held before, and AUDIT finds nothing."""
     with sxq.connect(path, read_only=True) as con:
-        after = content(con)
-        assert all(after[table] == before[table] for table in DEFINED)
-        assert all(after[table] > before[table] for table in FOUND)
+        assert content(con) == before
         con.register_model("votes", toys.Votes(), "payments")
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
@@ -129,8 +159,8 @@ def payments(**changed):
         ("karate", sxq.DataError, "expected a torch_geometric.data.Data, found str"),
     ],
 )
-def test_a_graph_that_is_none(path, data, error, said):
-    with refused(path, error, said) as con:
+def test_a_graph_that_is_none(shared, data, error, said):
+    with refused_by(shared, error, said) as con:
         con.register_graph("bad", data)
 
 
@@ -244,8 +274,8 @@ def fails(x, edge_index):
         (GCNConv(7, 2), "logits", sxq.ModelError, "failed on the registered graph"),
     ],
 )
-def test_a_model_that_cannot_be_explained(path, module, output, error, said):
-    with refused(path, error, said) as con:
+def test_a_model_that_cannot_be_explained(shared, module, output, error, said):
+    with refused_by(shared, error, said) as con:
         con.register_model("bad", module, "payments", output=output)
 
 
@@ -267,13 +297,31 @@ def test_a_model_that_is_not_local(norm):
 def test_too_few_layers_are_noticed():
     with sxq.connect() as con:
         con.register_graph("g", graphs.random_graph(np.random.default_rng(0)))
-        with pytest.raises(sxq.ModelNotLocal, match="with 1 hops and 3 rings of context"):
+        with pytest.raises(sxq.ModelNotLocal, match="with 1 hop and 3 rings of context"):
             con.register_model("m", graphs.make("sage", layers=6), "g", layers=1)
 
 
 def test_unknown_graph_of_a_model(path):
     with refused(path, sxq.UnknownName, "no graph named 'payment', did you mean 'payments'") as con:
         con.register_model("m", toys.Votes(), "payment")
+
+
+@pytest.mark.parametrize("calls", [0, 12, 70])
+def test_a_forward_that_ends_the_program_is_an_error_of_the_model(calls):
+    class Ends(toys.Votes):
+        left = calls
+
+        def forward(self, x, edge_index):
+            Ends.left -= 1
+            if Ends.left < 0:
+                sys.exit("bye")
+            return super().forward(x, edge_index)
+
+    graph = graphs.random_graph(np.random.default_rng(1), features=2)
+    with sxq.connect() as con, pytest.raises(sxq.ModelError, match="bye"):
+        con.register_graph("g", graph)
+        con.register_model("ends", Ends(), "g")
+        con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL ends OPTIMIZE fdl+, fdl-, conc")
 
 
 def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):
@@ -419,8 +467,8 @@ def test_a_closed_connection_says_so(path):
         ([True], "no node True"),
     ],
 )
-def test_a_parameter_that_does_not_fit(path, values, said):
-    with refused(path, sxq.Error, said) as con:
+def test_a_parameter_that_does_not_fit(shared, values, said):
+    with refused_by(shared, sxq.Error, said) as con:
         con.execute("EXPLAIN NODE ? USING MODEL votes OPTIMIZE conc", values)
 
 

@@ -139,6 +139,7 @@ def test_ctrl_c_inside_the_engines_sql(con, monkeypatch, module, name, text):
     con.execute("SELECT 1")
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "name, signalled", [("save_target", False), ("finish", False), ("finish", True)]
 )
@@ -204,6 +205,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("call", CLOSED.values(), ids=CLOSED)
 def test_a_closed_connection_says_so(con, call):
     con.close()

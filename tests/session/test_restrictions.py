@@ -68,6 +68,7 @@ def explain(con, target, clauses):
     return con.execute(f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc {clauses}")
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_smallest_is_the_smallest_of_all(case, flag, anywhere):
@@ -81,6 +82,7 @@ def test_smallest_is_the_smallest_of_all(case, flag, anywhere):
         assert all(getattr(e, flag) for e in found)
 
 
+@pytest.mark.sweep(7)
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("budget", [2, 5, 10, 20, 40])
 def test_with_little_budget_only_what_was_verified_is_claimed(case, flag, budget):

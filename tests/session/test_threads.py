@@ -88,7 +88,7 @@ def explain_twice(con, number):
 
 
 def test_threads_share_a_connection(con, path):
-    found = side_by_side(*(explain_twice(con, number) for number in range(8)))
+    found = side_by_side(*(explain_twice(con, number) for number in range(4)))
     con.close()
     assert_whole(path, [result for results in found for result in results])
 
@@ -184,6 +184,7 @@ def test_ctrl_c_while_waiting_leaves_the_turn_free(busy):
     assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "nested",
     [

@@ -207,6 +207,7 @@ def test_a_person_at_the_prompt(toy):
         assert (toy / ".sxq_history").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_progress_and_two_interrupts_at_the_prompt(toy):
     """The first Ctrl-C shows what was found, marked incomplete; the second aborts; the prompt comes back."""
     with sxq.connect("toys.duckdb") as con:

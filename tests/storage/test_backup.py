@@ -70,6 +70,7 @@ def test_the_command_copies_a_database_that_nobody_has_open(club, tmp_path, caps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["club.duckdb", "copy.duckdb"]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("path", [None, "club.duckdb"])
 def test_an_open_database_copies_what_is_committed(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -129,6 +130,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_a_query_ends_with_its_table_or_is_interrupted(club):
     code = textwrap.dedent(KILLED)
     child = subprocess.run([sys.executable, "-c", code, str(club), EXPLAIN])

@@ -87,6 +87,7 @@ def payload(column, planted):
     return f"VARCHAR FROM {table}; COPY (SELECT 42) TO '{planted}'; SELECT {key}::VARCHAR"
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 @pytest.mark.parametrize("column", FILES)
 @pytest.mark.parametrize("statement", LOADING)
@@ -115,6 +116,7 @@ def test_what_reads_no_keys_works_on_and_runs_nothing(column, read_only, hostile
     assert not planted.exists()
 
 
+@pytest.mark.sweep(10)
 @pytest.mark.parametrize(
     "text",
     [
@@ -177,6 +179,7 @@ def test_every_key_type_is_one_of_duckdb():
         assert str(duckdb.sqltype(kind)) == kind.replace(", ", ",")
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "name", ['a"b', "a.b", "\"; COPY (SELECT 42) TO 'planted.csv'; --", "'", "select"]
 )
@@ -278,6 +281,7 @@ USES = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", FOREIGN_VIEWS)
 def test_views_and_macros_of_a_file_are_never_run(name, planted, tmp_path):
     path = planted(*FOREIGN_VIEWS[name])

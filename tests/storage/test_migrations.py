@@ -43,6 +43,7 @@ def fresh(tmp_path_factory):
     return shape_of(path)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
     path = old(tmp_path, shape)
@@ -62,6 +63,7 @@ def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2  # opened again, it is not copied again
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("shape", ["1-tables", "2-pruned", "2-collections", "2-views"])
 def test_everything_in_an_older_file_can_be_used(shape, tmp_path):
     with sxq.connect(old(tmp_path, shape)) as con:

@@ -89,6 +89,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("columns", GRAPHS.values(), ids=GRAPHS)
 def test_a_graph_comes_back_bit_for_bit(path, columns):
     saved = graph(**columns)

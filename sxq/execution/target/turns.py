@@ -163,11 +163,11 @@ class GeneratorTurns:
         ):  # its own errors are sxq's; those of the model are told apart elsewhere
             yield
             return
-        name = f"BY {self._generators[number][0]}"
+        generator = self._generators[number][0]
+        name = f"BY {generator}"
         kind = type(unwrapped(self._subject.model.module)).__name__
-        remedy = (
-            "the model or its layers do not suit this generator; choose another, such as BY search"
-        )
+        other = "random" if generator == "search" else "search"
+        remedy = f"the model or its layers do not suit this generator; choose another, such as BY {other}"
         with guarded(f"{name} on the model {kind}", remedy):
             try:
                 yield
@@ -199,7 +199,9 @@ class GeneratorTurns:
         units = field.num_units
         ends = np.ones((1 + bool(self._included), units), bool)
         ends[1:] = False
-        scored = yield Candidates.of(field.component(ends) if restriction else ends)
+        if restriction or self._loaded.kind == "graph":  # which may fall into parts
+            ends = field.component(ends)
+        scored = yield Candidates.of(ends)
         self._state.prove(self._included)
         if not units:
             return
