@@ -163,6 +163,9 @@ def verified(case: Case, seed: int, counts: np.ndarray) -> Fared:
     """The smallest factual one among `counts` [n] random connected subgraphs of each graph."""
     rng, least = np.random.default_rng(seed), []
     for i, (field, count) in enumerate(zip(case.fields, counts)):
+        if not count:  # the skyline could not explain it
+            least.append(NOWHERE)
+            continue
         sizes = (
             np.exp(rng.uniform(0, np.log(field.num_units + 1), count))
             .astype(int)

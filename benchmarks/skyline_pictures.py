@@ -132,7 +132,8 @@ def cases(asked: list[cells.Cell], folder: Path) -> None:
 
 CASES = ("onion", "growing")
 FEWEST, MOST = 15, 150  # units of a field that can be drawn
-LOOKED_AT = 1000  # nodes among which a case is chosen
+DEGREES = (3, 6)  # neighbours of a case, least and most
+LOOKED_AT = 60  # nodes among which a case is chosen
 
 
 def _case(cell: cells.Cell, stage) -> int:
@@ -142,7 +143,9 @@ def _case(cell: cells.Cell, stage) -> int:
     """
     graph, model = stage.graph, stage.model
     alone = forward_full(model, graph, np.zeros(graph.num_edges, bool)).argmax(dim=1)
-    needing = np.flatnonzero((alone != model.full.argmax(dim=1)).numpy())
+    degree = np.bincount(graph.edge_index[1], minlength=graph.num_nodes)
+    few = (degree >= DEGREES[0]) & (degree <= DEGREES[1])  # large fields take long to cut out
+    needing = np.flatnonzero((alone != model.full.argmax(dim=1)).numpy() & few)
     drawn = [
         node
         for node in np.random.default_rng(0).permutation(needing)[:LOOKED_AT].tolist()
