@@ -265,15 +265,22 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
         notes.append(
             f"the worth of edges was not measured for {unmeasured} of {len(explanations)} "
-            f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}, "
-            "or the model failed"
-            " allows together"
+            f"explanations: {_why_no_worth(found, explanations)}"
         )
     model = found.loaded.on_field.model
     if model.shallow:
         notes.append(model.depth)
     inexact = _inexact(found, answer)
     return "; ".join([*notes, inexact] if inexact else notes)
+
+
+def _why_no_worth(found: Found, explanations: Sequence[Explanation]) -> str:
+    if found.stopped:
+        return "the target was stopped before"
+    budget = found.choice.worth_budget
+    if sum(e.size for e in explanations) > budget:
+        return f"together they have more units than sxq_worth_budget = {budget}"
+    return "the model failed"
 
 
 def _why_no_candidate(loaded: Loaded) -> str:
