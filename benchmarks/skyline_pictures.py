@@ -153,7 +153,7 @@ def _case(cell: cells.Cell, stage) -> int:
     ]
 
     def variety(node: int) -> tuple[int, int]:
-        around = graph.edge_index[0, graph.in_edges(np.array([node]))[0]]
+        around = graph.edge_index[0, graph.in_edges(np.array([node]))]
         return len(set(graph.y[around].tolist())), len(around)
 
     return max(drawn, key=variety) if drawn else stage.targets[0]
