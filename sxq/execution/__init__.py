@@ -7,6 +7,7 @@ In reading order:
     candidate_table.py  every candidate of a target, verified once
     verifier.py         both inferences for candidates of many targets, in batches
     answer.py           chooses members of the front
+    across.py           chooses a joint answer whose members are compared across targets
     worth.py            what each unit of an answer is worth
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above

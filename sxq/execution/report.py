@@ -293,6 +293,10 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
         )
+    if found.remark:
+        notes.append(found.remark)
+    if found.first:
+        notes.append(f"the search ended with the first {found.choice.k} members (DivSX)")
     if found.incomparable:
         notes.append(f"{found.incomparable} candidates left out: a measure gave NaN")
     if found.choice.rule == "optimum" and not answer.proven:

@@ -97,6 +97,7 @@ def plan(
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"],
         resolution=settings["sxq_resolution"],
+        pruning=settings["sxq_pruning"],
     )
     answer = choice(statement, catalog, lattice, len(scan.targets))
     of_class = statement.of_class is not None

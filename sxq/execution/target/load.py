@@ -23,11 +23,13 @@ from sxq.inference.batches import infer_batches
 from sxq.inference.choose import open_backend
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.locality import WIDEST
+from sxq.inference.node_influence import node_influence
 from sxq.models.borrow import Model, blaming
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
 
+ANCHORS = 256  # most nodes of a field to which all others are likened
 SAMPLED = 1  # of the seed of the units that are searched, where the field is too large for all
 
 
@@ -142,7 +144,23 @@ class Loaded:
             question=self.question,
             able=self.able,
             robust_budget=robust_budget,
+            influence=lambda: self._influence,
+            likeness=lambda: self._likeness,
         )
+
+    @cached_property
+    def _influence(self) -> np.ndarray:
+        """How much each node of the field moves the answer, [N]."""
+        on = self.on_field
+        return node_influence(on.model, on.graph, on.field, self.question, self.question.favoured)
+
+    @cached_property
+    def _likeness(self) -> np.ndarray:
+        """Cosines [N, A], not below 0, of the nodes' features with those of an even sample of ANCHORS nodes."""
+        x = self.graph.features(self.field.nodes).astype(np.float64)
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+        x = np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+        return np.clip(x @ x[:: max(1, -(-len(x) // ANCHORS))].T, 0, 1)
 
     def able(self, bits: np.ndarray) -> np.ndarray:
         """Which sets of units [n, U] are candidates, as [n] bool."""
