@@ -164,7 +164,7 @@ def _reading(source: str | Path | bytes) -> Iterator[None]:
             "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
         )
         said = advice if _is_pickled(source) else error
-        raise DataError(f"{where} is not a safetensors file; {said}") from None
+        raise DataError(f"{where}: not a safetensors file; {said}") from None
 
 
 def _is_pickled(source: str | Path | bytes) -> bool:

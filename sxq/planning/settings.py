@@ -87,10 +87,16 @@ def _device(value: Any) -> str:
 SETTINGS = {
     "sxq_answer": Setting(
         "coverage",
-        _one_of("coverage", "optimum", "swap", "divsx"),
-        "'coverage', 'optimum', 'swap' or 'divsx'",
+        _one_of("coverage", "optimum", "swap", "divsx", "divsx_first"),
+        "'coverage', 'optimum', 'swap', 'divsx' or 'divsx_first'",
         "how the k members are chosen: for coverage and hypervolume (coverage), for the greatest "
-        "coverage (optimum), or by the papers' streaming rules (swap, divsx)",
+        "coverage (optimum), or by the papers' streaming rules (swap, divsx, divsx_first)",
+    ),
+    "sxq_baseline": Setting(
+        "zero",
+        _one_of("zero", "mean"),
+        "'zero' or 'mean'",
+        "the value of a feature that OVER FEATURES removes: 0, or the feature's mean on the field",
     ),
     "sxq_batch_memory": Setting(
         "1 GB",
@@ -136,6 +142,13 @@ SETTINGS = {
         "how candidates are verified: layer by layer, on copies of the field, or (auto) in the "
         "faster exact way",
     ),
+    "sxq_jointly": Setting(
+        "targets",
+        _one_of("targets", "union"),
+        "'targets' or 'union'",
+        "which candidates JOINTLY compares: those of each target, or, as in the skyline paper, those of "
+        "all targets, with conciseness relative to the union of the fields",
+    ),
     "sxq_keep_candidates": Setting(
         False,
         _switch,
@@ -158,6 +171,14 @@ SETTINGS = {
         _between(0, 1),
         "a number from 0 to 1",
         "least share of the targets that must hold a pattern of EXPLAIN CLASS; at least two targets",
+    ),
+    "sxq_pruning": Setting(
+        "sound",
+        _one_of("sound", "epsilon", "paper"),
+        "'sound', 'epsilon' or 'paper'",
+        "which candidates of onion and growing are not verified: those that cannot enter the front "
+        "whatever the model says (sound); those that a parent epsilon-dominates even at their best "
+        "(epsilon); or those that a single bounded measure rules out, which loses members (paper)",
     ),
     "sxq_report": Setting(
         "",

@@ -283,10 +283,10 @@ def test_weights_of_something_else():
 def test_files_that_hold_no_weights(tmp_path):
     with pytest.raises(DataError, match="cannot read .*none.safetensors: No such file"):
         load_weights(build(SPEC), tmp_path / "none.safetensors")
-    with pytest.raises(DataError, match="the stored weights: no safetensors"):
+    with pytest.raises(DataError, match="the stored weights: not a safetensors"):
         load_weights(build(SPEC), b"")
     torch.save(build(SPEC).state_dict(), tmp_path / "w.pt")
-    with pytest.raises(DataError, match="w.pt is not a safetensors file; it looks like torch.save"):
+    with pytest.raises(DataError, match="w.pt: not a safetensors file; it looks like torch.save"):
         load_weights(build(SPEC), tmp_path / "w.pt")
 
 
