@@ -196,7 +196,9 @@ def _owners(batch: Any) -> Tensor:
         raise GraphError(f"batch is {_described(batch)}, expected the number of each node's graph")
     values = np.asarray(found[0])
     if values.ndim != 1:
-        raise GraphError(f"batch has shape {list(values.shape)}, expected [n], a number for each node")
+        raise GraphError(
+            f"batch has shape {list(values.shape)}, expected [n], a number for each node"
+        )
     bad = np.flatnonzero((values < 0) | (values != np.floor(values)) | (values >= len(values)))
     if len(bad):
         raise GraphError(

@@ -410,7 +410,9 @@ def test_no_answer_holds_two_parts_of_a_graph_that_falls_apart():
         con.register_graphs("g", [graph])
         con.register_model("m", Pools(), graphs="g")
         con.execute("SET sxq_keep_candidates = true")
-        result = con.execute("EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc TOP 9 BY exhaustive, search")
+        result = con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL m OPTIMIZE fdl-, conc TOP 9 BY exhaustive, search"
+        )
         sizes = con.execute("SELECT DISTINCT size FROM candidates ORDER BY 1").fetchall()
         assert len(result) and sizes == [(1,), (2,)] and con.execute("AUDIT").findings == 0
 
