@@ -304,7 +304,7 @@ def _array(value: Any) -> tuple[np.ndarray, str] | None:
         value = value.to_numpy()
     elif isinstance(value, list | tuple) and value:
         value = _of_list(value)
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or np.ma.is_masked(value):
         return None
     if value.dtype == object:
         value = _of_list(value.tolist())

@@ -400,6 +400,12 @@ def test_fields_that_are_no_numbers_are_refused_by_name(field):
             con.register_graph("g", Data(edge_index=E, num_nodes=NODES, **{field: value}))
 
 
+def test_masked_values_are_no_numbers():
+    masked = np.ma.masked_greater(X.numpy(), 1)
+    with sxq.connect() as con, pytest.raises(sxq.GraphError, match="x is an array"):
+        con.register_graph("g", Data(x=masked, edge_index=E, num_nodes=NODES))
+
+
 def test_adjacency_is_converted():
     adj_t = torch.sparse_coo_tensor(E.flip(0), W, (NODES, NODES)).coalesce().to_sparse_csr()
     with sxq.connect() as con:
