@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all lint format bench paper clean
 
 demo: .venv/installed
 	$(BIN)/sxq demo
@@ -24,6 +24,11 @@ format: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/verifier.py
+
+paper: .venv/installed
+	$(BIN)/python benchmarks/paper_skyline.py --quick --pictures build/paper --rows build/paper/skyline.json
+	$(BIN)/python benchmarks/paper_refine.py --quick --pictures build/paper --rows build/paper/refine.json
+	$(BIN)/python benchmarks/published.py build/paper/skyline.json build/paper/refine.json
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

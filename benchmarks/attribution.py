@@ -54,5 +54,22 @@ def best_within(member_sizes: np.ndarray, loss: np.ndarray, allowed: int) -> int
     return int(fits[np.lexsort((-member_sizes[fits], loss[fits]))[0]]) if len(fits) else -1
 
 
+def of_members(bits: np.ndarray, truth: np.ndarray, n: int) -> tuple[float, float]:
+    """Recall at equal counts of units, of members bits [k, U] against truth [U]: (the best, the union).
+
+    The best member of at most n units, 0 if none is so small; and the n units that most members hold,
+    of equals the first. NaN without truth.
+    """
+    if not truth.any():
+        return np.nan, np.nan
+    small = bits[bits.sum(axis=1) <= n]
+    best = (small & truth).sum(axis=1).max(initial=0) / truth.sum()
+    held = bits.sum(axis=0).astype(float)
+    held[held == 0] = -np.inf
+    return float(best), float(
+        _hits(np.where(held > 0, held, 0), truth & (held > 0), n) / truth.sum()
+    )
+
+
 def _hits(ranking: np.ndarray, truth: np.ndarray, n: int) -> int:
     return int(truth[np.argsort(-ranking, kind="stable")[:n]].sum())

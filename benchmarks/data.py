@@ -27,14 +27,29 @@ FILES = {
     "facebook": "facebook.npz",
     "ba3motif": "ba3motif_800.npz",
     "mutagenicity": "mutagenicity.npz",
+    "pubmed": "pubmed.npz",
+    "computers": "computers.npz",
+    "arxiv": "arxiv.npz",
+    "superpixels": "superpixels.npz",
+    "vg5": "vg5.npz",
 }
-NAMES = {"cora": "Cora", "facebook": "FacebookPage", "mutagenicity": "Mutagenicity"}  # downloads
+NAMES = {  # downloads
+    "cora": "Cora",
+    "facebook": "FacebookPage",
+    "mutagenicity": "Mutagenicity",
+    "pubmed": "PubMed",
+    "computers": "AmazonComputer",
+    "arxiv": "OGBN-arxiv",
+    "superpixels": "MNISTSuperpixels",
+    "vg5": "VG-5",
+}
 WEIGHTS = {
     "cora": "skyexp_cora_gcn.safetensors",
     "facebook": "trained_here_facebook_svd_gcn.safetensors",
     "ba3motif": "trained_here_ba3_leconv.safetensors",
 }
 REFERENCE = "reference_cora_gcn.json"  # what is known of the published targets
+GRAPHS = {"superpixels": 8000}  # of a download, as many as the ReFine code takes
 MASKS = "skyexp_cora_reference_masks.npz"  # what the authors' code stored for them
 TARGETS = 26  # as many as are published
 TRAINING = {  # where there are no weights
@@ -57,7 +72,7 @@ def file(name: str) -> Path | None:
 
 def published(name: str) -> bool:
     """Whether the graph and the model of a name are those that published answers are about."""
-    return bool(file(FILES[name]) and file(f"models/{WEIGHTS[name]}"))
+    return bool(name in WEIGHTS and file(FILES[name]) and file(f"models/{WEIGHTS[name]}"))
 
 
 def label(name: str) -> str:
@@ -65,30 +80,50 @@ def label(name: str) -> str:
     return name if published(name) else f"{name} (trained here)"
 
 
+def source(name: str) -> str:
+    """Where a data set that was read came from: SXQ_DATA, a download, or a stand-in."""
+    return _SOURCES.get(name, "not read")
+
+
+_SOURCES: dict[str, str] = {}
+
+
 @cache
 def graph(name: str) -> Graph:
-    """The graph `cora` or `facebook`."""
+    """The graph `cora`, `facebook`, `pubmed`, `computers` or `arxiv`."""
     return _read(name, collection=False)
 
 
 @cache
 def graphs(name: str) -> GraphSet:
-    """The collection `ba3motif` or `mutagenicity`."""
+    """The collection `ba3motif`, `mutagenicity`, `superpixels` or `vg5`."""
     return _read(name, collection=True)
 
 
 def _read(name: str, collection: bool) -> Graph | GraphSet:
     if path := file(FILES[name]):
+        _SOURCES[name] = "SXQ_DATA"
         return read_graphs(path) if collection else read_npz(path)
     if name in NAMES:
         try:
-            return datasets.load(NAMES[name], collection=collection)
+            found = _fetched(name, collection)
+            _SOURCES[name] = "download"
+            return found
         except DataError as error:
             print(f"{name}: {error}")
+            if name not in standins.MADE:
+                raise
+    _SOURCES[name] = "stand-in"
     print(
         f"{name}: a generated stand-in, {standins.MADE[name].__doc__.splitlines()[0]}", flush=True
     )
     return standins.MADE[name]()
+
+
+def _fetched(name: str, collection: bool) -> Graph | GraphSet:
+    if name in GRAPHS:
+        return datasets.load(NAMES[name], graphs=GRAPHS[name], collection=collection)
+    return datasets.load(NAMES[name], collection=collection)
 
 
 def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> torch.nn.Module:
@@ -98,6 +133,16 @@ def model(name: str, on: Graph, architecture: str = "gcn", layers: int = 3) -> t
     classes = int(on.y.max()) + 1
     spec = ArchitectureSpec(architecture, on.num_features, classes, layers=layers, hidden=16)
     return build(spec, seed=0)
+
+
+@cache
+def trained(name: str, architecture: str, layers: int, epochs: int = 200) -> torch.nn.Module:
+    """The published GCN of 3 layers where it is at hand, else a model, 16 wide, trained here."""
+    on = graph(name)
+    if architecture == "gcn" and layers == 3 and published(name):
+        return _gcn(name)
+    values = dict(TRAINING["node"]) | {"architecture": architecture, "layers": layers}
+    return _trained(name, on, tuple((values | {"epochs": epochs}).items()))
 
 
 @cache

@@ -5,6 +5,7 @@ They show that a benchmark runs and how its figures relate to each other, not th
 
 import numpy as np
 
+from sxq import datasets
 from sxq.datasets.molecules import ATOMS, HYDROGEN, NITROGEN, OXYGEN, functional_groups
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import SPLITS
@@ -12,6 +13,7 @@ from sxq.graph.generated import ba_3motif
 
 SAME_CLASS = 0.8  # of the links of a node, those within its class
 MOLECULES = 1_000
+DIGITS: int | None = None  # images of digits; None: all
 
 
 def cora() -> Graph:
@@ -22,6 +24,26 @@ def cora() -> Graph:
 def facebook() -> Graph:
     """22,470 nodes in 4 communities with hubs and 128 features, the size of FacebookPage."""
     return _communities(22_470, 7, 128, 4, words=12, seed=1)
+
+
+def pubmed() -> Graph:
+    """19,717 nodes in 3 communities with 500 features, the size of PubMed."""
+    return _communities(19_717, 2, 500, 3, words=50, seed=2)
+
+
+def computers() -> Graph:
+    """13,752 nodes in 10 communities with 767 features, the size of AmazonComputer."""
+    return _communities(13_752, 18, 767, 10, words=60, seed=3)
+
+
+def arxiv() -> Graph:
+    """169,343 nodes in 40 communities with 128 features, the size of OGBN-arxiv."""
+    return _communities(169_343, 7, 128, 40, words=12, seed=4)
+
+
+def digits() -> GraphSet:
+    """scikit-learn's 1,797 digits, real images of 8 x 8 patches in place of MNIST's superpixels."""
+    return datasets.load("Digits", graphs=DIGITS, collection=True)
 
 
 def motifs() -> GraphSet:
@@ -37,7 +59,16 @@ def molecules() -> GraphSet:
     return GraphSet.join([_molecule(label == 0, rng) for label in y], y=y, split=split)
 
 
-MADE = {"cora": cora, "facebook": facebook, "ba3motif": motifs, "mutagenicity": molecules}
+MADE = {
+    "cora": cora,
+    "facebook": facebook,
+    "pubmed": pubmed,
+    "computers": computers,
+    "arxiv": arxiv,
+    "ba3motif": motifs,
+    "mutagenicity": molecules,
+    "superpixels": digits,
+}
 
 
 def _communities(

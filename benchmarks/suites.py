@@ -40,10 +40,14 @@ class Suite:
         budget: int,
         seed: int = 0,
         learned: Mapping[str, object] | None = None,
+        *,
+        rule: str = "coverage",
+        pruning: str = "sound",
     ) -> Found:
         """One target searched, from field to front, by the operators of a query; nothing is stored.
 
-        `learned` is what generators name that was pre-trained.
+        `learned` is what generators name that was pre-trained; `rule` is that of the answer, and
+        `pruning` that of candidates which are not verified.
         """
         scan = FieldScan(
             graph="g",
@@ -56,8 +60,8 @@ class Suite:
         verify = Verify(
             Generate(scan, calls, budget, None, seed), "m", self.model.backend, "", MEMORY
         )
-        lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION)
-        plan = Plan(Choose(child=lattice, k=TOP, rule="coverage"), False, None)
+        lattice = Rank(verify, NAMES, EPSILON, FRONT_LIMIT, RESOLUTION, pruning)
+        plan = Plan(Choose(child=lattice, k=TOP, rule=rule), False, None)
         job = Job(
             plan=plan, graph=self.graph, model=self.model, measures=MEASURES, learned=learned or {}
         )

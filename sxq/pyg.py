@@ -69,7 +69,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     binary model of several columns is one of several labels: the most probable one is explained. Of a regression it is
     the first number.
 
-    The edge mask is one member of the skyline, 1 for its edges (or their worth, if `soft`) and 0 elsewhere.
+    The edge mask is one member of the skyline, 1 for its edges (or their worth, if `soft`) and 0 elsewhere. With
+    node_mask_type="object" and no edge mask, nodes are explained (OVER NODES), and the node mask [N, 1] is 1 for those of
+    the member; with "common_attributes", features (OVER FEATURES), and the node mask is [1, d].
     `explanation.skyline` has all members, a list of `sxq.Explanation` (a list, because PyG slices tensors by edges), and
     `explanation.result` is the `Result`.
 
@@ -113,13 +115,12 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         self.soft = soft
 
     def supports(self) -> bool:
-        """Whether the task is about nodes or graphs, with a mask of edges only; numbers have no class to choose."""
+        """Whether the task is about nodes or graphs, with one mask that OVER knows; numbers have no class to choose."""
         config = self.explainer_config
         model = self.model_config
         return (
             (config.explanation_type.value == "model" or model.mode.value != "regression")
-            and config.node_mask_type is None
-            and config.edge_mask_type is not None
+            and _over(config) is not None
             and model.task_level.value in ("node", "graph")
         )
 
@@ -134,9 +135,14 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         **given: Any,
     ) -> SkylineExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
-        skyline, edges = self._explain(model, x, edge_index, index, {"target": target} | given)
+        skyline, edges, nodes = self._explain(
+            model, x, edge_index, index, {"target": target} | given
+        )
         if not len(skyline):
             raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
+        over = _over(self.explainer_config)
+        if over != "edges":
+            return self._by_units(skyline, x, nodes)
         mask = torch.zeros(edge_index.shape[1], device=x.device)
         for place, report in enumerate(skyline.targets):
             members = [member for member in skyline if member.target == report.target]
@@ -144,15 +150,29 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
                 chosen = max(members, key=self._worth)
                 own = torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)
                 mask[edges[place][own]] = self._values(chosen).to(x.device)
-        found = SkylineExplanation(edge_mask=mask)
-        found.skyline = list(skyline)
-        found.result = skyline
-        return found
+        return _whole(SkylineExplanation(edge_mask=mask), skyline)
+
+    def _by_units(self, skyline: Result, x: Tensor, nodes: list[Tensor]) -> SkylineExplanation:
+        """The explanation whose mask is of nodes [N, 1], or of features [1, d]."""
+        features = skyline.over == "features"
+        mask = torch.zeros(1, x.shape[1]) if features else torch.zeros(x.shape[0], 1)
+        for place, report in enumerate(skyline.targets):
+            members = [member for member in skyline if member.target == report.target]
+            if members:
+                chosen = max(members, key=self._worth)
+                values = self._values(chosen)
+                if features:
+                    own = torch.from_numpy(chosen.features)
+                    mask[0, own] = torch.maximum(mask[0, own], values)
+                else:
+                    graph = chosen.graph
+                    mask[nodes[place][[graph.position(key) for key in chosen.units]], 0] = values
+        return _whole(SkylineExplanation(node_mask=mask.to(x.device)), skyline)
 
     def _explain(
         self, model, x: Tensor, edge_index: Tensor, index, given: dict[str, Any]
-    ) -> tuple[Result, list[Tensor]]:
-        """The result, and the numbers of the edges of each graph that is explained."""
+    ) -> tuple[Result, list[Tensor], list[Tensor]]:
+        """The result, and the numbers of the edges and of the nodes of each graph that is explained."""
         whole = self.model_config.task_level.value == "graph"
         data = Data(x=x, edge_index=edge_index)
         owner = given.pop("batch", None)
@@ -160,11 +180,13 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         for name, value in given.items():
             data[name] = _passed_on(name, value, data)
         edges = [torch.arange(edge_index.shape[1], device=edge_index.device)]
+        nodes = [torch.arange(x.shape[0])]
         graphs = [data]
         numbers = _which(index, owner) if whole else []
         if numbers:
             parts = engine.models().split_by_graph(data, owner)
             graphs = [parts[number] for number in numbers]
+            nodes = [nodes[0][owner.cpu() == number] for number in numbers]
             edges = [edges[0][owner[edge_index[0]] == number] for number in numbers]
         mode = self.model_config.mode.value
         rows = x.shape[0] if not whole else 1 if owner is None else int(owner.max()) + 1
@@ -181,12 +203,14 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
             several = f"GRAPHS {', '.join(map(str, range(len(graphs))))}"
             asked = (several if len(graphs) > 1 else "GRAPH 0") if whole else f"NODE {_one(index)}"
             by = f" BY {self.by}" if self.by else ""
+            over = _over(self.explainer_config)
+            units = "" if over == "edges" else f" OVER {over}"
             budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
             query = (
-                f"EXPLAIN {asked} USING MODEL model{chosen} OPTIMIZE {', '.join(self.optimize)}{by}"
+                f"EXPLAIN {asked} USING MODEL model{chosen}{units} OPTIMIZE {', '.join(self.optimize)}{by}"
                 f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
             )
-            return con.query(query), edges
+            return con.query(query), edges, nodes
 
     def _chosen(self, target: Tensor, numbers: list[int] | None, index) -> str:
         """The clause FOR CLASS of a phenomenon; `numbers` are the graphs that are explained."""
@@ -212,11 +236,28 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         return member.scores[self.choose] if self.choose else float(member.recommended)
 
     def _values(self, member: Explanation) -> Tensor:
-        """The mask of a member's edges: 1, or between 1/2 and 1 by their worth."""
-        share = np.ones(len(member.edges))
+        """The mask of a member's edges, nodes or features: 1, or between 1/2 and 1 by their worth."""
+        share = np.ones(len(member.edges if member.over == "edges" else member.units))
         if self.soft and member.worth is not None:
             share = 0.5 + 0.5 * member.worth.share
         return torch.tensor(share, dtype=torch.float32)
+
+
+def _over(config: Any) -> str | None:
+    """The units that PyG's types of masks ask for; None where there are none such."""
+    types = config.node_mask_type, config.edge_mask_type
+    node, edge = (None if one is None else one.value for one in types)
+    if node is None and edge is not None:
+        return "edges"
+    if edge is not None:
+        return None
+    return {"object": "nodes", "common_attributes": "features"}.get(str(node))
+
+
+def _whole(found: SkylineExplanation, skyline: Result) -> SkylineExplanation:
+    found.skyline = list(skyline)
+    found.result = skyline
+    return found
 
 
 def _task(mode: str, target: Tensor, rows: int) -> str | None:

@@ -110,8 +110,10 @@ def swap(arrived, epsilon, k):
     return answer
 
 
-def divsx(arrived, nodes, distance, k, alpha, epsilon):
+def divsx(arrived, nodes, distance, k, alpha, epsilon, first=False):
     """Procedure 4 of Qiu et al., one candidate (score tuple, set of nodes) at a time; then the largest gains.
+
+    With `first` nothing more is looked at once k are in the answer.
 
     `nodes` is (sets, size of the field); all of `arrived` were new skyline members when they came.
     """
@@ -127,6 +129,8 @@ def divsx(arrived, nodes, distance, k, alpha, epsilon):
         gain = divs([*answer, new]) - divs(answer)
         if len(answer) < k and gain >= ((1 + epsilon) / 2 - divs(answer)) / (k - len(answer)):
             answer.append(new)
+        if first and len(answer) == k:
+            return answer
     free = [
         c for c in range(len(arrived)) if not any(dominates(other, arrived[c]) for other in arrived)
     ]
@@ -147,6 +151,30 @@ def best_joint_dominance(fronts, candidates, epsilon, k):
                 best, sum(dominance(own, all_, epsilon) for own, all_ in zip(members, candidates))
             )
     return best
+
+
+def union_members(targets):
+    """The (target, scores) that no candidate of any target dominates."""
+    pool = [(t, scores) for t, rows in enumerate(targets) for scores in rows]
+    return [one for one in pool if not any(dominates(other, one[1]) for _, other in pool)]
+
+
+def union_dominance(chosen, targets, epsilon):
+    """DS over all targets: how many candidates of any target some chosen score vector epsilon-dominates."""
+    pool = [scores for rows in targets for scores in rows]
+    return sum(any(epsilon_dominates(m, scores, epsilon) for m in chosen) for scores in pool)
+
+
+def best_union_dominance(targets, epsilon, k):
+    """The largest such DS of at most k members of the union's front, by trying all."""
+    vectors = sorted({scores for _, scores in union_members(targets)})
+    return max(
+        (
+            union_dominance(chosen, targets, epsilon)
+            for chosen in combinations(vectors, min(k, len(vectors)))
+        ),
+        default=0,
+    )
 
 
 def graph_of(labels, edges, directed):

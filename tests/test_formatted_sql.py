@@ -47,6 +47,7 @@ ALLOWED = {
         "pyg.py _explain": {
             "', '.join(self.optimize)",
             "_one(index)",
+            "_over(self.explainer_config)",
             "self._chosen(target, numbers if whole else None, index)",
             "', '.join(map(str, range(len(graphs))))",
             "self.budget",
@@ -77,6 +78,7 @@ ALLOWED = {
         "shell/laundering_demo.py laundering": {"statement", "literal(str(account[0]))"},
         "storage/key_columns.py read_keys": {"_READ[column][stored]"},
         "storage/answer_rows.py _save_edges": {"_INSERT_EDGES[kind]"},
+        "storage/answer_rows.py _save_nodes": {"_INSERT_NODES[kind]"},
         "storage/collection_rows.py save": {"_INSERT_MEMBERS[text_type(keys)]"},
         "storage/graph_rows.py _save_nodes": {"_INSERT_NODES[text_type(keys), text_type(owner)]"},
         "storage/refine_rows.py save": {"_INSERT_SALIENCY[text_type(saliency['target'])]"},

@@ -7,10 +7,12 @@ In reading order:
     candidate_table.py  every candidate of a target, verified once
     verifier.py         both inferences for candidates of many targets, in batches
     answer.py           chooses members of the front
+    across.py           chooses a joint answer whose members are compared across targets
     worth.py            what each unit of an answer is worth
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above
     audit_question.py   the question of a stored answer, read again
+    audit_units.py      edges, nodes and features of a stored answer, cut out of the whole graph again
     audit_field.py      checks that edges outside of a field do not move its target
 
 The verbs: `run(job, ...)` yields the report of each target; an `Auditor` re-measures stored
@@ -19,7 +21,18 @@ targets and explanations by plain forward passes.
 
 from sxq.execution.audit import Auditor, Finding, Stored
 from sxq.execution.audit_question import AskedAgain
+from sxq.execution.audit_units import AskedUnits
 from sxq.execution.executor import Profile, Progress, run
 from sxq.execution.target import Job
 
-__all__ = ["AskedAgain", "Auditor", "Finding", "Job", "Profile", "Progress", "Stored", "run"]
+__all__ = [
+    "AskedAgain",
+    "AskedUnits",
+    "Auditor",
+    "Finding",
+    "Job",
+    "Profile",
+    "Progress",
+    "Stored",
+    "run",
+]

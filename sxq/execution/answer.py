@@ -1,11 +1,13 @@
 """The rules that choose members of the front: for one target, or for several jointly."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from sxq.execution.across import across_targets
 from sxq.execution.target import Found
-from sxq.graph import embed, embed_by_nodes, node2vec
+from sxq.execution.target.shapes import shape as shape_of
 from sxq.graph.bits import sizes
 from sxq.scoring import diversify, joint, selection
 from sxq.scoring.lattice import Answer
@@ -39,7 +41,12 @@ def recommended(found: Found, members: Sequence[int]) -> int:
 
 def jointly(targets: Sequence[Found], k: int) -> Iterator[tuple[Found, Answer, tuple[int, ...]]]:
     """One answer of k members for many targets: the members of each target, and their ranks."""
-    chosen = joint.choose([found.lattice.dominated() for found in targets], k)
+    across = targets[0].choice.across
+    if across:
+        chosen, remark = across_targets(targets, k)
+        targets = [replace(found, remark=remark) for found in targets]
+    else:
+        chosen = joint.choose([found.lattice.dominated() for found in targets], k)
     for number, found in enumerate(targets):
         ranks = tuple(rank for rank, (owner, _) in enumerate(chosen, start=1) if owner == number)
         members = found.lattice.front[[chosen[rank - 1][1] for rank in ranks]]
@@ -65,7 +72,7 @@ def _smallest(found: Found) -> Answer:
 def _diverse(found: Found) -> Answer:
     """DIVERSIFY: members of the front, chosen by node coverage and angles."""
     front = found.lattice.front
-    nodes, embeddings = _shape(found, front)
+    nodes, embeddings = shape(found, front)
     chosen = diversify.greedy(
         nodes, diversify.angular(embeddings), found.choice.k, found.choice.alpha
     )
@@ -73,9 +80,9 @@ def _diverse(found: Found) -> Answer:
 
 
 def _divsx(found: Found) -> Answer:
-    """The streaming rule of DivSX, over the skyline members in order of arrival."""
+    """The streaming rule of DivSX, over the skyline members in order of arrival, as far as it goes."""
     ids, vectors = found.lattice.skyline_arrivals()
-    nodes, embeddings = _shape(found, ids)
+    nodes, embeddings = shape(found, ids)
     distance = 1 - diversify.cosine(embeddings)
     chosen = diversify.stream(
         vectors,
@@ -84,19 +91,16 @@ def _divsx(found: Found) -> Answer:
         k=found.choice.k,
         alpha=found.choice.alpha,
         epsilon=found.lattice.epsilon,
+        first=found.choice.rule == "divsx_first",
     )
     return found.lattice.answer_of(ids[chosen])
 
 
-def _shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shape(found: Found, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nodes [n, V] bool of candidates, out of V in the field, and their embeddings [n, d]."""
-    field = found.loaded.field
-    bits = found.bits_of(ids) if len(ids) else np.zeros((0, field.num_units), bool)
-    nodes = field.reached(bits)[:, field.node_hop <= field.hops]
-    if found.choice.embedding == "node2vec":
-        rng = np.random.default_rng(found.loaded.seed)
-        return nodes, embed_by_nodes(field, bits, node2vec(field, rng))
-    return nodes, embed(field, bits, found.loaded.graph.features(field.nodes))
+    units = found.loaded.field.num_units
+    bits = found.bits_of(ids) if len(ids) else np.zeros((0, units), bool)
+    return shape_of(found.loaded, bits, found.choice.embedding)
 
 
 RULES = {
@@ -105,5 +109,6 @@ RULES = {
     "swap": _by_lattice,
     "diversity": _diverse,
     "divsx": _divsx,
+    "divsx_first": _divsx,
     "smallest": _smallest,
 }

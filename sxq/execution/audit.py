@@ -6,17 +6,16 @@ classifier, the whole graph is the member of the collection that was explained.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch_geometric.utils import remove_isolated_nodes
 
-from sxq.errors import NodeNotFound
 from sxq.execution.audit_field import field_mistake
 from sxq.execution.audit_question import AskedAgain, Reading, column_of, read_again
+from sxq.execution.audit_units import AskedUnits, Cut, Place, varying
 from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import TOLERANCE, inexactness, rounding, too_coarse
@@ -30,6 +29,8 @@ class Stored:
     target: Any  # key of the node, or of the graph
     edges: tuple[tuple[Any, Any], ...]  # by key, every directed edge
     worths: tuple[Any, ...]  # of each edge: its unit, kept, removed, needed; None where not stored
+    nodes: tuple[Any, ...] = ()  # OVER NODES, the units: unit (a key), kept, removed, needed
+    features: tuple[Any, ...] = ()  # OVER FEATURES, the same: unit (a column), ..., name, value
     raw: Mapping[str, float]
     factual: bool
     counterfactual: bool
@@ -58,11 +59,13 @@ class Auditor:
         model: Model,
         directed: bool | None,
         asked: AskedAgain | None = None,
+        units: AskedUnits | None = None,
     ):
         self.graph = graph
         self.model = model
         self.directed = directed  # whether a unit is a directed edge; None where it is unknown
         self.asked = asked or AskedAgain()  # by default, why the predicted class
+        self.units = units or AskedUnits()
         self._key: Any = None
         self._held = torch.empty(0)  # the outputs on the graph and on no edges, of the last target
         self._everywhere: list[torch.Tensor] = []  # the same for every node, once they are needed
@@ -91,44 +94,41 @@ class Auditor:
 
     def explanation(self, stored: Stored) -> Finding:
         """The differences of a stored explanation; raises ModelError, NodeNotFound."""
-        own = self._own(stored.target)
-        inside, missing = _locate(own, stored.edges)
-        outputs = torch.cat([self._ends(stored.target), self._both(stored.target, own, inside)])
-        finding = _compare(stored, missing, self.model, outputs, self._reading(outputs))
-        wrong = self._wrong_worth(stored, own, inside, outputs)
+        units = self.units.read(self._place(stored.target), stored)
+        outputs = torch.cat([self._ends(stored.target), self._outputs(units.cuts())])
+        finding = _compare(stored, units.missing, self.model, outputs, self._reading(outputs))
+        wrong = self._wrong_worth(stored, units, outputs)
         if not wrong:
             return finding
         words = [wrong] if finding.ok else [finding.verdict, wrong]
         return Finding(finding.difference, "; ".join(words))
 
-    def _both(self, key: Any, own: Graph, inside: np.ndarray) -> torch.Tensor:
-        """The outputs [2, C] of a target on these edges [E] and its loops, and without these edges."""
-        loops = own.edge_index[0] == own.edge_index[1]
-        if isinstance(self.graph, GraphSet):
-            kept = _judge(self.model, own, inside | loops, induced=True)
-            return torch.stack([kept, _judge(self.model, own, ~inside)])
-        position = own.position(key)
-        return torch.stack(
-            [forward_full(self.model, own, keep)[position] for keep in (inside | loops, ~inside)]
-        )
+    def _place(self, key: Any) -> Place:
+        own = self._own(key)
+        root = None if isinstance(self.graph, GraphSet) else own.position(key)
+        return Place(own, root, self.model.hops, key)
 
-    def _wrong_worth(
-        self, stored: Stored, own: Graph, inside: np.ndarray, outputs: torch.Tensor
-    ) -> str:
+    def _outputs(self, cuts: Sequence[Cut]) -> torch.Tensor:
+        """The outputs [n, C] of a target on cut graphs."""
+        return torch.stack([self._output(cut) for cut in cuts])
+
+    def _output(self, cut: Cut) -> torch.Tensor:
+        if cut.root is None:
+            return _judge(self.model, cut)
+        return forward_full(self.model, cut.graph, cut.keep)[cut.root]
+
+    def _wrong_worth(self, stored: Stored, units: Any, outputs: torch.Tensor) -> str:
         """What is wrong in the worth of one unit of an explanation, drawn at random; else empty."""
-        worths = [worth for worth in stored.worths if worth.unit is not None]
-        measured = sorted({worth.unit for worth in worths if worth.kept is not None})
-        if not measured:
+        if not units.units:
             return ""
-        drawn = measured[np.random.default_rng(len(stored.edges)).integers(len(measured))]
-        rows = [row for row, worth in enumerate(stored.worths) if worth.unit == drawn]
-        unit, _ = _locate(own, [stored.edges[row] for row in rows])
-        if len(rows) == len(stored.edges):
-            without = self._ends(stored.target).flip(0)  # no edge is left: all nodes stay
-        else:
-            without = self._both(stored.target, own, inside & ~unit)
+        rng = np.random.default_rng(units.size)
+        drawn = units.units[rng.integers(len(units.units))]
+        cuts = units.without(drawn)
+        # no unit is left: all nodes stay
+        without = self._ends(stored.target).flip(0) if cuts is None else self._outputs(cuts)
         every = torch.cat([outputs, without])
-        return _compare_worth(stored, rows[0], self._reading(every), self._off(every))
+        named, worth = units.worth(drawn)
+        return _compare_worth(stored, (named, worth), self._reading(every), self._off(every))
 
     def _wrong_class(self, outputs: torch.Tensor, columns: Mapping[str, Any]) -> str:
         """What is wrong in `prediction`, `class` and `against`; or empty."""
@@ -164,17 +164,15 @@ class Auditor:
 
     def _ends(self, key: Any) -> torch.Tensor:
         """The outputs [2, C] of a target on the whole graph, and on its loops only."""
-        own = self._own(key)
-        loops = own.edge_index[0] == own.edge_index[1]
-        everything = np.ones(own.num_edges, bool)
-        if not isinstance(self.graph, GraphSet):
+        place = self._place(key)
+        if place.root is not None and self.units.over != "features":
             if not self._everywhere:
-                keeps = everything, loops
-                self._everywhere = [forward_full(self.model, own, keep) for keep in keeps]
-            return torch.stack([output[own.position(key)] for output in self._everywhere])
+                keeps = None, place.loops
+                self._everywhere = [forward_full(self.model, place.graph, keep) for keep in keeps]
+            return torch.stack([output[place.root] for output in self._everywhere])
         if self._key != (key,):
-            ends = [_judge(self.model, own, keep) for keep in (everything, loops)]
-            self._held = torch.stack(ends)
+            everything = place.cut(np.ones(place.graph.num_edges, bool))
+            self._held = self._outputs([everything, self.units.empty(place)])
             self._key = (key,)
         return self._held
 
@@ -186,21 +184,22 @@ class Auditor:
         if self.directed is None:
             return []
         position = self.graph.position(key)
+        if self.units.over == "features":
+            found = len(varying(self._place(key)))
+            return [f"{found} features vary on the field, but {size} are stored"] * (found != size)
+        size = size if self.units.over == "edges" else None
         mistake = field_mistake(self.graph, self.model, position, self.directed, size)
         return [mistake] if mistake else []
 
 
-def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) -> torch.Tensor:
-    """The output of one graph with some of its edges.
-
-    It is computed on all nodes; if `induced`, only on the ends of these edges.
-    """
-    x = node_tensor(model, graph)
+def _judge(model: Model, cut: Cut) -> torch.Tensor:
+    """The output of one graph of a collection with some of its edges and nodes."""
+    x = node_tensor(model, cut.graph)
     edge_index, weight, attr = edge_tensors(
-        graph, np.flatnonzero(keep), model.device, model.call.edge_inputs
+        cut.graph, np.flatnonzero(cut.keep), model.device, model.call.edge_inputs
     )
-    if induced:  # a node with only a loop is not kept
-        _, _, present = remove_isolated_nodes(edge_index, num_nodes=len(x))
+    if cut.alive is not None and cut.alive.any():  # a loop is there only if its node is
+        present = torch.from_numpy(cut.alive).to(x.device)
         number = present.cumsum(0) - 1
         alive = present[edge_index[0]]
         x = x[present]
@@ -211,7 +210,7 @@ def _judge(model: Model, graph: Graph, keep: np.ndarray, induced: bool = False) 
 
 
 def _compare(
-    stored: Stored, missing: list, model: Model, outputs: torch.Tensor, found: Reading
+    stored: Stored, missing: Sequence[str], model: Model, outputs: torch.Tensor, found: Reading
 ) -> Finding:
     """The differences, given outputs [4, C] on the graph, on no edges, on G_s and on G \\ G_s."""
     full, empty, p_kept, p_removed = found.p.tolist()
@@ -220,7 +219,7 @@ def _compare(
     again = {"fdl+": fall, "fdl-": full - p_kept, "lift": p_kept - empty}
     raw = _difference(again, stored.raw)
     flags = bool(found.same[2]), not found.same[3]
-    wrong = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
+    wrong = list(missing[:1])
     if not raw < tolerance:
         wrong.append(f"raw values differ by {raw:.2g}")
     if flags != (stored.factual, stored.counterfactual) and not stored.tie:
@@ -236,12 +235,11 @@ def _compare(
     return Finding(float(raw), "; ".join(wrong) or ok)
 
 
-def _compare_worth(stored: Stored, row: int, found: Reading, tolerance: float) -> str:
-    """What is wrong in the worth of an edge, given `_compare`'s outputs and those without its unit, as read."""
+def _compare_worth(stored: Stored, unit: tuple[str, Any], found: Reading, tolerance: float) -> str:
+    """What is wrong in the worth of a unit, given `_compare`'s outputs and those without it, as read."""
     kept, removed, kept_less, removed_less = found.p[2:].tolist()
-    u, v = stored.edges[row]
-    named = f"of edge {u!r} -> {v!r}"
-    worth = stored.worths[row]
+    name, worth = unit
+    named = f"of {name}"
     again = {"worth_kept": kept - kept_less, "worth_removed": removed_less - removed}
     known = {"worth_kept": worth.kept, "worth_removed": worth.removed}
     if not (apart := _difference(again, known)) < tolerance:
@@ -274,21 +272,3 @@ def _difference(again: Mapping[str, float], stored: Mapping[str, float | None]) 
         if (known := stored.get(name)) is not None
     )
     return max((float("inf") if math.isnan(one) else float(one) for one in apart), default=0.0)
-
-
-def _locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:
-    """The edges [E] of the graph that an explanation names, with parallels, and those it lacks."""
-    pairs = {}
-    unknown = []
-    for u, v in edges:
-        try:
-            pairs[graph.position(u), graph.position(v)] = u, v
-        except NodeNotFound:
-            unknown.append((u, v))
-    heads = np.unique([v for _, v in pairs])
-    near = graph.in_edges(heads) if len(heads) else np.zeros(0, np.int64)
-    found = [edge for edge in near.tolist() if tuple(graph.edge_index[:, edge].tolist()) in pairs]
-    present = {tuple(graph.edge_index[:, edge].tolist()) for edge in found}
-    inside = np.zeros(graph.num_edges, bool)
-    inside[found] = True
-    return inside, unknown + [name for pair, name in pairs.items() if pair not in present]

@@ -19,14 +19,14 @@ from sxq.models.borrow import Model, forward_full
 REMOVALS = 2  # random removals outside of the field, and random trades of context edges
 
 
-def field_mistake(graph: Graph, model: Model, target: int, directed: bool, size: int) -> str:
+def field_mistake(graph: Graph, model: Model, target: int, directed: bool, size: int | None) -> str:
     """What is wrong with the field of a node, in words; else empty.
 
-    `size` is the stored number of its units.
+    `size` is the stored number of its units, if these are edges.
     """
     rng = np.random.default_rng(target)
     field = _field(graph, model, target, directed)
-    if field.num_units != size:
+    if size is not None and field.num_units != size:
         return f"the {model.hops}-hop field has {field.num_units} units, but {size} are stored"
     moved = _by_removal(graph, model, target, field, rng)
     if moved:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sxq.generators.protocol import Scored
+from sxq.generators.protocol import NONE, Scored
 from sxq.graph.bits import row_keys, sizes
 
 
@@ -53,6 +53,10 @@ class CandidateTable:
     def knows(self, packed: np.ndarray) -> bool:
         """Whether a packed candidate was verified."""
         return bytes(packed) in self._number
+
+    def number(self, packed: np.ndarray) -> int:
+        """The number of a packed candidate; NONE if it was not verified."""
+        return self._number.get(bytes(packed), NONE)
 
     def append(self, entry: Entry) -> np.ndarray:
         """Add new candidates in order; returns their numbers."""

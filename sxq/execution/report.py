@@ -9,6 +9,7 @@ from sxq.execution import worth
 from sxq.execution.answer import recommended
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
+from sxq.graph import FeatureField
 from sxq.graph.bits import sizes
 from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
@@ -78,7 +79,7 @@ def _proofs(found: Found, answer: Answer) -> Iterator[str]:
         return
     rows = found.table.rows(slice(None))
     small = sizes(rows.bits) <= found.bound
-    edges = f"{found.bound} edge{'s' * (found.bound > 1)}"
+    edges = f"{found.bound} {found.loaded.field.over[:-1]}{'s' * (found.bound > 1)}"
     flags = (flag,) if flag else ("factual", "counterfactual")
     able = small & (rows.explanatory if flag else True)
     missing = [flag for flag in flags if not (able & getattr(rows, flag)).any()]
@@ -156,20 +157,60 @@ def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[
 def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     """The part of an explanation that describes its units [U] in the graph."""
     graph = loaded.graph
-    edges = loaded.field.edges_of(bits)
-    edge_index = graph.edge_index[:, edges]
     roots = [] if loaded.kind == "graph" else [loaded.position]
+    own = UNITS[loaded.field.over](loaded, bits)
+    edges = own["edge_numbers"]
+    edge_index = graph.edge_index[:, edges]
     return {
         "target": loaded.key,
         "kind": loaded.kind,
         "graph": graph,
         "edge_index": edge_index,
-        "edge_numbers": edges,
-        "edge_units": loaded.field.units_of(bits),
         "first_edge": loaded.first_edge,
         "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
+        "over": loaded.field.over,
+        **own,
     }
+
+
+def _edge_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    field = loaded.field
+    return {"edge_numbers": field.edges_of(bits), "edge_units": field.units_of(bits)}
+
+
+def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    """The nodes that are kept, and all edges of the graph among them and the target."""
+    field = loaded.field
+    graph = loaded.graph
+    own = field.nodes[field.ends[0, bits]]
+    roots = [] if loaded.kind == "graph" else [loaded.position]
+    nodes = np.unique([*roots, *own])
+    near = graph.in_edges(nodes)
+    tail, head = graph.edge_index[:, near]
+    return {
+        "units": tuple(map(graph.key, own.tolist())),
+        "nodes": nodes,
+        "edge_numbers": np.sort(near[np.isin(tail, nodes) & (tail != head)]),
+    }
+
+
+def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
+    """The features that are kept, with what they are at the target; of a graph, in the mean of its nodes."""
+    field = loaded.field
+    assert isinstance(field, FeatureField)
+    columns = field.columns[bits]
+    rows = [loaded.position] if loaded.kind == "node" else np.arange(loaded.graph.num_nodes)
+    x = loaded.graph.features(np.asarray(rows))
+    return {
+        "edge_numbers": loaded.field.edges_of(bits),
+        "units": tuple(map(loaded.graph.feature_name, columns.tolist())),
+        "features": columns,
+        "values": x[:, columns].mean(axis=0, dtype=np.float64),
+    }
+
+
+UNITS = {"edges": _edge_units, "nodes": _node_units, "features": _feature_units}
 
 
 def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
@@ -215,10 +256,13 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
 
 
 def _ends(found: Found, unit: int) -> tuple[Any, Any]:
-    """The ends of a unit by key; None where no single unit was edited."""
+    """The ends of a unit by key, a node twice, a feature's name; None where no single unit was edited."""
     if unit == NONE:
         return None, None
     loaded = found.loaded
+    if isinstance(loaded.field, FeatureField):
+        name = loaded.graph.feature_name(int(loaded.field.columns[unit]))
+        return name, name
     source, head = loaded.field.nodes[loaded.field.ends[:, unit]].tolist()
     return loaded.graph.key(source), loaded.graph.key(head)
 
@@ -249,6 +293,10 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
         )
+    if found.remark:
+        notes.append(found.remark)
+    if found.first:
+        notes.append(f"the search ended with the first {found.choice.k} members (DivSX)")
     if found.incomparable:
         notes.append(f"{found.incomparable} candidates left out: a measure gave NaN")
     if found.choice.rule == "optimum" and not answer.proven:
@@ -260,10 +308,8 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         )
     if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
         notes.append(
-            f"the worth of edges was not measured for {unmeasured} of {len(explanations)} "
-            f"explanations: they have more units than sxq_worth_budget = {found.choice.worth_budget}, "
-            "or the model failed"
-            " allows together"
+            f"the worth of {found.loaded.field.over} was not measured for {unmeasured} of {len(explanations)} "
+            f"explanations: {_why_no_worth(found, explanations)}"
         )
     model = found.loaded.on_field.model
     if model.shallow:
@@ -272,9 +318,20 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     return "; ".join([*notes, inexact] if inexact else notes)
 
 
+def _why_no_worth(found: Found, explanations: Sequence[Explanation]) -> str:
+    if found.stopped:
+        return "the target was stopped before"
+    budget = found.choice.worth_budget
+    if sum(e.size for e in explanations) > budget:
+        return f"together they have more units than sxq_worth_budget = {budget}"
+    return "the model failed"
+
+
 def _why_no_candidate(loaded: Loaded) -> str:
     if loaded.field.excluded:
         return "EXCLUDE leaves none"
+    if loaded.field.over == "features":
+        return "every feature is constant on the field"
     if loaded.kind == "graph":
         return "the graph has no edges"
     if loaded.field.hops:

@@ -2,7 +2,8 @@
 
 A unit u of a member is left out and put back by one inference: on G_s without u, and on G without
 the rest of G_s. So a member of n units costs n candidates more. Members are measured from the
-smallest up, as long as the sum of their sizes fits `sxq_worth_budget`.
+smallest up, as long as the sum of their sizes fits `sxq_worth_budget`; of a target that was stopped,
+as many as take about a second.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,15 @@ from sxq.execution.target import Found
 from sxq.values.explanation import Worth
 
 CELLS = 2**25  # bits of the candidates that are made at once
+AFTER_STOP = 1.0  # seconds for the worths of a target that was stopped
 
 
 def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Worth | None]:
-    """The worth of the directed edges of each member, with its bits [n, U].
+    """The worth of what each member consists of, given its bits [n, U]: its directed edges, nodes or features.
 
     It is None beyond the budget, and where the model fails: the answer itself is not lost then.
     """
-    chosen = _affordable(bits.sum(axis=1), found.choice.worth_budget)
+    chosen = _affordable(bits.sum(axis=1), _budget(found))
     owner, unit = np.nonzero(bits & chosen[:, None])
     try:
         p, flags = _without_each(found, bits, owner, unit)
@@ -36,12 +38,20 @@ def measure(found: Found, members: Sequence[int], bits: np.ndarray) -> list[Wort
     columns[:, owner, unit] = lost, regained, needed
     field = found.loaded.field
     return [
-        _of_edges(columns[:, row], field.units_of(bits[row])) if chosen[row] else None
+        _listed(columns[:, row], field.units_of(bits[row])) if chosen[row] else None
         for row in range(len(bits))
     ]
 
 
-def _affordable(sizes: np.ndarray, budget: int) -> np.ndarray:
+def _budget(found: Found) -> float:
+    """The number of candidates that may be verified for worths."""
+    budget = found.choice.worth_budget
+    if not found.stopped or not found.seconds:
+        return budget
+    return min(budget, AFTER_STOP * found.table.count / found.seconds)
+
+
+def _affordable(sizes: np.ndarray, budget: float) -> np.ndarray:
     """Which members [n] bool are measured: the smallest, as many as fit the budget."""
     order = np.argsort(sizes, kind="stable")
     chosen = np.zeros(len(sizes), bool)
@@ -68,7 +78,7 @@ def _without_each(
     return p, np.stack([same[0], ~same[1]], axis=1)
 
 
-def _of_edges(columns: np.ndarray, units: np.ndarray) -> Worth:
-    """The worth of edges [m], given that of all units as columns [3, U] and the unit of each edge."""
+def _listed(columns: np.ndarray, units: np.ndarray) -> Worth:
+    """The worth of what a member lists [m], given that of all units as columns [3, U] and the unit of each."""
     kept, removed, needed = columns[:, units]
     return Worth(kept=kept, removed=removed, needed=needed.astype(bool))

@@ -28,6 +28,7 @@ class GeneratorEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     prunes: bool = False  # it can use bounds for candidates that cannot enter the front
     looks_inside: bool = False  # it needs `context.subject`: the model itself
+    over: tuple[str, ...] = ("edges",)  # the units that it can choose from
     package: str = ""  # a package it needs that sxq does not install
 
     @property
@@ -51,7 +52,8 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry(
             name="search",
             function="sxq.generators.search:search",
-            help="add, remove and swap edges wherever that increases the hypervolume",
+            help="add, remove and swap units wherever that increases the hypervolume",
+            over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
             name="onion",
@@ -59,6 +61,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
             help="peel the field from the outermost hop inwards (ApxSX-OP)",
             options={"objective": MEAN},
             prunes=True,
+            over=("edges", "nodes"),
         ),
         GeneratorEntry(
             name="growing",
@@ -66,18 +69,21 @@ GENERATORS: dict[str, GeneratorEntry] = {
             help="grow from the target outwards, edge by edge (ApxSX-I)",
             options={"objective": MEAN},
             prunes=True,
+            over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
             name="exhaustive",
             function="sxq.generators.baselines.exhaustive:exhaustive",
             help="every connected subgraph of a small field, or of at most `size` units; an error if there are too many",
             options={"size": 0},
+            over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
             name="deepening",
             function="sxq.generators.baselines.deepening:deepening",
             help="every connected subgraph of one unit, then of two, ..., as far as the budget goes (SMALLEST)",
             options={"until": ""},
+            over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
             name="refine",
@@ -162,12 +168,14 @@ GENERATORS: dict[str, GeneratorEntry] = {
             function="sxq.generators.baselines.moexp:moexp",
             help="evolution towards the front of two objectives (MOExp)",
             options={"size": 32, "generations": 20},
+            over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
             name="random",
             function="sxq.generators.baselines.random:random",
             help="random connected subgraphs, of `size` units or log-uniform sizes",
             options={"size": 0},
+            over=("edges", "nodes", "features"),
         ),
     )
 }

@@ -18,6 +18,8 @@ The files in reading order:
     distinct             distinct rows of whole numbers
     field                `Field`: the units that can be removed for one target, and the halo
     whole                `WholeGraph`: a whole graph as the field of one target
+    node_field           `NodeField`: the units are nodes
+    feature_field        `FeatureField`: the units are columns of x
     restricted           fields whose candidates hold some units, lack others, or lie anywhere
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
     node_labels          what nodes are told apart by in patterns
@@ -28,8 +30,10 @@ The files in reading order:
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
+from sxq.graph.feature_field import FeatureField, over_features, varying_columns
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.node2vec import node2vec
+from sxq.graph.node_field import NodeField, over_nodes
 from sxq.graph.node_labels import default_label, known_labels, node_labels
 from sxq.graph.restricted import (
     AnywhereField,
@@ -44,10 +48,12 @@ from sxq.graph.whole import WholeGraph, whole
 __all__ = [
     "AnywhereField",
     "EdgeKind",
+    "FeatureField",
     "Field",
     "Graph",
     "GraphSet",
     "JoinedField",
+    "NodeField",
     "Restriction",
     "WholeGraph",
     "default_label",
@@ -59,7 +65,10 @@ __all__ = [
     "kept_out",
     "node2vec",
     "node_labels",
+    "over_features",
+    "over_nodes",
     "restrict",
     "unjoined",
+    "varying_columns",
     "whole",
 ]

@@ -107,6 +107,7 @@ class GraphSet:
             node_inputs={name: array[nodes] for name, array in union.node_inputs.items()},
             edge_inputs={name: array[edges] for name, array in union.edge_inputs.items()},
             left_out=union.left_out,
+            feature_names=union.feature_names,
         )
 
     def with_reverse(self) -> "GraphSet":
@@ -214,6 +215,7 @@ class GraphSet:
             },
             **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
             **_joined_inputs(graphs),
+            feature_names=_shared_names(graphs),
         )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 
@@ -257,6 +259,12 @@ class GraphSet:
 
     def __repr__(self) -> str:
         return f"GraphSet({len(self)} graphs, {self.union!r})"
+
+
+def _shared_names(graphs: Sequence[Graph]) -> list[str] | None:
+    """The names of the features, if all graphs have the same."""
+    names = graphs[0].feature_names
+    return names if all(graph.feature_names == names for graph in graphs) else None
 
 
 def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:

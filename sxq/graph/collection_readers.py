@@ -11,7 +11,7 @@ from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import kind_word, shown
-from sxq.graph.named_columns import ATTRIBUTE, key_column
+from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
 from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
 
@@ -62,7 +62,8 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
     node_ptr = _pointer("node_ptr", arrays["node_ptr"])
     edge_ptr = _pointer("edge_ptr", arrays["edge_ptr"])
-    kept = [name for name in arrays if name in ARRAYS or name.startswith(ATTRIBUTE)]
+    named = (FEATURE_NAMES, *(name for name in arrays if name.startswith(ATTRIBUTE)))
+    kept = [name for name in arrays if name in ARRAYS or name in named]
     held = {name: arrays[name] for name in kept if name not in PER_GRAPH}
     edges = arrays["edge_index"].shape[-1] if arrays["edge_index"].ndim else 0
     if edge_ptr[-1] > edges:  # before memory is taken for so many

@@ -35,6 +35,7 @@ class Graph:
                  such as "int64 []" for x of [num_nodes] integers; by default "float32" and the shape held
     node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
     left_out     further fields of the data that no model can be given, with what was found
+    feature_names  the user's names of the columns of x, or None
 
     Raises GraphError if an array does not fit.
     """
@@ -55,6 +56,7 @@ class Graph:
         node_inputs: Mapping[str, np.ndarray] | None = None,
         edge_inputs: Mapping[str, np.ndarray] | None = None,
         left_out: Mapping[str, str] | None = None,
+        feature_names: Sequence[str] | None = None,
     ):
         self.forms = dict(forms or {})
         self.left_out = dict(left_out or {})
@@ -69,6 +71,7 @@ class Graph:
         self.node_inputs = _inputs(node_inputs, len(self.x), "nodes")
         self.edge_inputs = _inputs(edge_inputs, self.num_edges, "edges")
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
+        self.feature_names = _feature_names(feature_names, self.x.shape[1])
         self._names = None if keys is None else Keys(keys, len(self.x))
         self.attributes = {
             name: list(map(plain, values)) for name, values in (attributes or {}).items()
@@ -126,6 +129,10 @@ class Graph:
         )
         return self._by_head[offset + np.arange(int(count.sum()))]
 
+    def feature_name(self, column: int) -> str:
+        """The name of a column of x."""
+        return f"x[{column}]" if self.feature_names is None else self.feature_names[column]
+
     def features(self, nodes: np.ndarray) -> np.ndarray:
         """Feature rows [k, d] of `nodes` [k]."""
         return self.x[nodes]
@@ -148,6 +155,7 @@ class Graph:
     def content_hash(self) -> str:
         """A digest of everything the graph holds; equal content, equal hash."""
         columns = self.columns()
+        del columns["feature_names"]  # what a column is called changes no answer
         for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out"):
             if not isinstance(columns[name], np.ndarray) and not columns[name]:
                 del columns[name]  # so that graphs without it keep the hash they always had
@@ -171,6 +179,7 @@ class Graph:
             "node_inputs": self.node_inputs,
             "edge_inputs": self.edge_inputs,
             "left_out": self.left_out,
+            "feature_names": self.feature_names,
         }
 
     def key(self, position: int) -> Any:
@@ -194,6 +203,14 @@ class Graph:
     def __repr__(self) -> str:
         kind = "undirected" if self.undirected else "directed"
         return f"Graph({self.num_nodes} nodes, {self.num_edges} directed edges, {self.num_features} features, {kind})"
+
+
+def _feature_names(names: Sequence[str] | None, features: int) -> list[str] | None:
+    if names is None:
+        return None
+    if len(names) != features:
+        raise GraphError(f"{len(names)} feature names, but x has {features} columns")
+    return list(map(str, names))
 
 
 def digest(columns: Mapping[str, Any]) -> str:

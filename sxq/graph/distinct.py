@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def distinct(columns: Sequence[np.ndarray] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first place of each distinct row, in the order of the rows; and of each row, which it is.
 
     columns  the columns of the rows, each [n] and not negative; the first decides the order first
@@ -17,7 +17,7 @@ def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return first, which
 
 
-def _packed(columns: Sequence[np.ndarray]) -> np.ndarray:
+def _packed(columns: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """A number [n] for each row, in the order of the rows."""
     packed = columns[0].astype(np.int64)
     most = int(packed.max(initial=0)) + 1

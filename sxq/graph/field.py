@@ -15,11 +15,15 @@ from sxq.graph.bits import pack_columns, unpack_columns
 from sxq.graph.csr import Graph
 from sxq.graph.distinct import distinct
 
+NONE = -1  # no unit
+
 
 class EdgeKind(IntEnum):
     """The value of `Field.unit` for an edge that belongs to no unit, and so is no candidate."""
 
-    LOOP = -1  # a self-loop: part of its node, present in every inference
+    # present in every inference: a self-loop, which is part of its node; of a field whose units are
+    # features, every edge
+    LOOP = -1
     HALO = -2  # a context edge: present only where the rest of the graph is
 
 
@@ -28,7 +32,8 @@ class Field:
     """The receptive field of one target; positions are local: 0 is the target, nodes are sorted by hop.
 
     A unit is a set of edges that is removed or kept as a whole. Units are sorted by hop, so those
-    of the l-hop subgraph are a prefix.
+    of the l-hop subgraph are a prefix. Fields of other units derive from this class (`NodeField`,
+    `FeatureField`); what differs between them is here, so that nobody else asks what a unit is.
     """
 
     target: int  # position of the target in the graph
@@ -47,6 +52,9 @@ class Field:
 
     rooted = True  # candidates contain node 0, the target; a `WholeGraph` has none
     alone = False  # whether any single unit is a candidate, wherever it lies
+    free = False  # whether any set of units is a candidate
+    over = "edges"  # what units are, as OVER names it
+    complementary = True  # whether G \\ G_s has exactly the parts that G_s lacks
 
     @property
     def num_units(self) -> int:
@@ -60,6 +68,81 @@ class Field:
     @property
     def num_nodes(self) -> int:
         return len(self.nodes)
+
+    @property
+    def num_parts(self) -> int:
+        """The number P of parts: the edges of a part, by `unit`, are in the same graphs of every candidate."""
+        return self.num_units
+
+    def kept(self, bits: np.ndarray) -> np.ndarray:
+        """The parts [n, P] bool of G_s, of candidates bits [n, U]."""
+        return bits
+
+    def left(self, bits: np.ndarray) -> np.ndarray:
+        """The parts [n, P] bool of G \\ G_s."""
+        return ~bits
+
+    def existing(self, bits: np.ndarray) -> np.ndarray:
+        """The nodes [n, num_nodes] bool of a whole graph that G_s has; all of them if no unit is kept."""
+        nodes = self.reached(bits)
+        nodes[~bits.any(axis=1)] = True
+        return nodes
+
+    @property
+    def parts_of_nodes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of a whole graph: the parts that tell whether a node exists, node by node, and where each begins."""
+        ends = self.ends.ravel()
+        order = np.argsort(ends, kind="stable")
+        index = np.tile(np.arange(self.num_units), 2)[order]
+        return index, np.searchsorted(ends[order], np.arange(self.num_nodes))
+
+    @property
+    def choosing_parts(self) -> np.ndarray:
+        """Of a whole graph: the parts of which G_s has one exactly if a unit is kept."""
+        return np.arange(self.num_units)
+
+    def weights(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """The parts [c, P] bool that are there where the units bits [c, U] are: with the halo, or without."""
+        return bits
+
+    def by_unit(self, values: np.ndarray, bits: np.ndarray, context: bool) -> np.ndarray:
+        """What each unit [c, U] adds, given values of parts [c, P] where `weights` are there."""
+        return values
+
+    def links(self, strength: np.ndarray) -> np.ndarray:
+        """For each unit [U] the one of largest strength [U] that joins it to the hop below.
+
+        NONE at the first hop, and where each unit is a candidate alone.
+        """
+        if self.alone:
+            return np.full(self.num_units, NONE)
+        near, far = self.ends_by_hop
+        # The units that reach a node first; the last unit of each node is kept, which is the best.
+        first = np.flatnonzero(self.node_hop[far] == self.unit_hop)
+        first = first[np.argsort(strength[first], kind="stable")]
+        by_node = np.full(self.num_nodes, NONE)
+        by_node[far[first]] = first
+        return by_node[near]
+
+    @property
+    def ends_by_hop(self) -> tuple[np.ndarray, np.ndarray]:
+        """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
+        tail, head = self.ends
+        if self.directed:
+            return head, tail
+        nearer = self.node_hop[tail] < self.node_hop[head]
+        return np.where(nearer, tail, head), np.where(nearer, head, tail)
+
+    def independent(self) -> tuple[int, int]:
+        """(s, n): any choice of n units may be added to some candidate of s units, or to none.
+
+        In a receptive field that is a tree of shortest paths to all nodes before the last hop, which
+        every unit touches.
+        """
+        if self.rooted:
+            tree = int((self.node_hop < self.hops).sum()) - 1
+            return tree, self.num_units - tree
+        return 0, int(np.bincount(self.ends.ravel()).max())
 
     def narrowed(self, units: np.ndarray) -> "Field":
         """The field with only these units, ascending, as candidates; all others become context."""
@@ -90,7 +173,7 @@ class Field:
         return np.sort(self.edges[chosen[bits[self.unit[chosen]]]])
 
     def units_of(self, bits: np.ndarray) -> np.ndarray:
-        """The unit of each of the `edges_of` one candidate, in their order."""
+        """The unit of each of the `edges_of` one candidate, in their order; of other units than edges, the units."""
         chosen = np.flatnonzero(self.unit >= 0)
         own = chosen[bits[self.unit[chosen]]]
         return self.unit[own[np.argsort(self.edges[own], kind="stable")]]

@@ -1,4 +1,4 @@
-"""The names in an .npz file: keys of nodes, and attributes. These may be text; all else is numbers."""
+"""The names in an .npz file: keys of nodes, attributes, features. These may be text; all else is numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,13 @@ from sxq.errors import GraphError
 
 ATTRIBUTE = "attribute_"  # what the array of an attribute is called, before the attribute's name
 KEYS = ("key", "node_key")
+FEATURE_NAMES = "feature_name"
 LAST_CHARACTER = 0x10FFFF  # of Unicode, in which 0xD800 to 0xDFFF stand for none
 
 
 def may_be_text(name: str) -> bool:
     """Whether the array of this name may hold text."""
-    return name in KEYS or name.startswith(ATTRIBUTE)
+    return name in (*KEYS, FEATURE_NAMES) or name.startswith(ATTRIBUTE)
 
 
 def named_columns(arrays: Mapping[str, np.ndarray], count: int) -> dict[str, Any]:

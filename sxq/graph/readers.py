@@ -15,7 +15,7 @@ import numpy as np
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
 from sxq.graph.keys import kind_word, shown
-from sxq.graph.named_columns import named_columns
+from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 
 UNKNOWN_CLASS = -1
@@ -53,7 +53,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
     x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
     edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
-    the first split is used; key [n], and attribute_NAME [n] for every attribute. Other arrays are
+    the first split is used; key [n], attribute_NAME [n] for every attribute, and feature_name [d]. Other arrays are
     ignored.
     """
     _require_arrays(arrays)
@@ -74,6 +74,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
         edge_weight=arrays.get("edge_weight"),
         edge_attr=arrays.get("edge_attr"),
         edge_truth=arrays.get("edge_gt"),
+        feature_names=key_column(given, FEATURE_NAMES, x.shape[-1]),
         **named_columns(given, len(x)),
     )
 
@@ -190,6 +191,7 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     y = None
     split = None
     features = []
+    named: list[str] = []
     attributes: dict[str, Sequence[Any]] = {}
     for name, values in columns:
         if name.lower() == "label":
@@ -197,13 +199,22 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
         elif name.lower() == "split":
             split = _splits(values, keys)
         elif _numeric(values):
-            features.append(
-                _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
-            )
+            matrix = _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+            features.append(matrix)
+            many = matrix.shape[1] > 1
+            named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
         else:
             attributes[name] = values
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
-    return Graph(np.zeros((2, 0), np.int64), x, y=y, split=split, keys=keys, attributes=attributes)
+    return Graph(
+        np.zeros((2, 0), np.int64),
+        x,
+        y=y,
+        split=split,
+        keys=keys,
+        attributes=attributes,
+        feature_names=named or None,
+    )
 
 
 def _edges(

@@ -35,6 +35,10 @@ class JoinedField(Field):
 
     alone = False
 
+    def independent(self) -> tuple[int, int]:
+        """The units that touch node 0: any choice of them is a candidate."""
+        return 0, int(self.frontiers(np.zeros((1, self.num_units), bool)).sum())
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AnywhereField(Field):
@@ -43,6 +47,10 @@ class AnywhereField(Field):
     rooted: bool = True  # as in the field it is made from
 
     alone = True
+    free = True
+
+    def independent(self) -> tuple[int, int]:
+        return 0, self.num_units
 
     def frontier(self, bits: np.ndarray) -> np.ndarray:
         """Units outside a candidate bits [U]."""

@@ -14,7 +14,7 @@ from sxq.errors import DataError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.key_texts import KeyText, kind_of
-from sxq.graph.named_columns import ATTRIBUTE
+from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES
 
 SPARSE_BELOW = 0.25  # share of entries above 0; a value of a sparse matrix costs two numbers
 
@@ -41,6 +41,8 @@ def _of_graph(graph: Graph) -> dict[str, np.ndarray]:
     arrays |= _masks(graph.split)
     if graph.keys is not None:
         arrays["key"] = _plain_array("the keys of the nodes", graph.keys)
+    if graph.feature_names:
+        arrays[FEATURE_NAMES] = _plain_array("the names of the features", graph.feature_names)
     for name, values in graph.attributes.items():
         arrays[ATTRIBUTE + name] = _plain_array(f"attribute {name!r}", values)
     return arrays

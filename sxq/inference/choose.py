@@ -5,17 +5,20 @@ one candidate, for seven, and for as many as each layer has channels, because th
 candidates and channels would show. The fields of a graph classifier are whole graphs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from sxq.errors import ModelError
-from sxq.graph import Field, Graph, GraphSet, extract, whole
+from sxq.errors import InvalidValue, ModelError
+from sxq.graph import Field, Graph, GraphSet, extract, over_features, whole
+from sxq.graph.feature_field import BASELINES
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.disjoint import Disjoint, Pooled
 from sxq.inference.layered.backend import Layered
+from sxq.inference.probes import changed
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
 
@@ -42,6 +45,59 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
         return "disjoint", str(why)
 
 
+def choose_over_features(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:
+    """(name of the backend, reason) where units are features; found once for a model.
+
+    Raises InvalidValue if x is not float32, or if the model ignores it.
+    """
+    if "over features" not in model.opened:
+        model.opened["over features"] = _over_features(model, graph)
+    return model.opened["over features"]
+
+
+def _over_features(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:
+    union = graph.union if isinstance(graph, GraphSet) else graph
+    if union.x.dtype != np.float32:
+        raise InvalidValue(
+            f"OVER FEATURES, but x is {union.x.dtype}: a baseline stands for numbers, not for whole "
+            "numbers that are names; say OVER NODES or OVER EDGES"
+        )
+    if _ignores_features(model, graph):
+        raise InvalidValue(
+            "OVER FEATURES, but the model ignores x: its output is the same whatever the features are; "
+            "say OVER NODES or OVER EDGES"
+        )
+    if model.backend == "disjoint":
+        return "disjoint", model.reason
+    try:
+        for baseline in BASELINES:
+            check(model, graph, partial(_in_features, baseline=baseline))
+    except Untraceable as why:
+        return "disjoint", str(why)
+    return "layered", ""
+
+
+def _in_features(graph: Graph, field: Field, baseline: str) -> Field:
+    return over_features(field, graph, baseline)
+
+
+def _ignores_features(model: Model, graph: Graph | GraphSet) -> bool:
+    """Whether other features never move the output."""
+    rng = np.random.default_rng(0)
+    plain = open_backend("disjoint", model)
+    for _, own, field in _fields(model, graph, rng):
+        nothing = CandidateBatch(plain.load(own, field), np.zeros((1, field.num_units), bool))
+        found = plain.infer([nothing])[0]
+        for times in (0.0, 1.0):
+            x = (times * rng.standard_normal(own.x.shape) * (1 + own.x.std(axis=0))).astype(
+                np.float32
+            )
+            other = CandidateBatch(plain.load(changed(own, x=x), field), nothing.bits)
+            if not agree(model, plain.infer([other])[0], found):
+                return False
+    return True
+
+
 def open_backend(name: str, model: Model) -> Backend:
     """The backend of that name, ready to load fields.
 
@@ -54,12 +110,20 @@ def open_backend(name: str, model: Model) -> Backend:
     return model.opened[name]
 
 
-def check(model: Model, graph: Graph | GraphSet) -> None:
-    """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model."""
+def check(
+    model: Model,
+    graph: Graph | GraphSet,
+    units: Callable[[Graph, Field], Field] = lambda own, field: field,
+) -> None:
+    """Raise Untraceable, with the reason, unless the layered backend agrees with the plain model.
+
+    `units` makes other units of a field whose units are edges.
+    """
     layered = Layered(model)
     plain = open_backend("disjoint", model)
     rng = np.random.default_rng(0)
-    for where, own, field in _fields(model, graph, rng):
+    for where, own, edges in _fields(model, graph, rng):
+        field = units(own, edges)
         fast = layered.load(own, field)
         slow = plain.load(own, field)
         for size in _sizes(model):

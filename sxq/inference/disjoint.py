@@ -5,7 +5,7 @@ It is slow, because every copy repeats the features and the first linear map. Th
 measured against it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.graph import EdgeKind, Field, Graph
+from sxq.graph import EdgeKind, FeatureField, Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.models.borrow import Inputs, Model, edge_tensors, node_tensor
 
@@ -26,16 +26,75 @@ class LoadedField:
     edge_index: Tensor  # [2, m] local
     edge_weight: Tensor | None  # [m]
     edge_attr: Tensor | None  # [m, D]
-    unit: Tensor  # [m]: unit, or a kind of edge that is no candidate (`EdgeKind`)
+    unit: Tensor  # [m]: part, or a kind of edge that is in none (`EdgeKind`)
+    field: Field
 
-    def present(self, kept: Tensor, context: bool) -> Tensor:
-        """The edges of each graph: kept [n, U] -> [n, m]; the halo is there if `context`."""
-        always = self.unit == EdgeKind.LOOP
-        if context:
-            always = always | (self.unit == EdgeKind.HALO)
-        if not kept.shape[1]:
-            return always.expand(len(kept), -1)
-        return torch.where(self.unit >= 0, kept[:, self.unit.clamp(min=0)], always)
+    def sides(self, bits: np.ndarray) -> "tuple[Side, Side]":
+        """G_s and G \\ G_s of candidates bits [n, U]."""
+        return (
+            Side(self, bits, self.field.kept(bits), self.field.existing, context=False),
+            Side(self, ~bits, self.field.left(bits), None, context=True),
+        )
+
+
+class Side:
+    """G_s or G \\ G_s of n candidates of a field."""
+
+    def __init__(
+        self,
+        loaded: LoadedField,
+        units: np.ndarray,
+        parts: np.ndarray,
+        existing: Callable[[np.ndarray], np.ndarray] | None,
+        context: bool,
+    ):
+        self.loaded = loaded
+        self.units = units  # [n, U] bool: those that are there
+        self.parts = torch.from_numpy(np.ascontiguousarray(parts)).to(loaded.x.device)  # [n, P]
+        self._existing = existing  # tells the nodes of a whole graph; None: all are there
+        self.context = context  # whether the halo is there
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @property
+    def edges(self) -> Tensor:
+        """The edges [n, m] bool of each graph."""
+        unit = self.loaded.unit
+        always = unit == EdgeKind.LOOP
+        if self.context:
+            always = always | (unit == EdgeKind.HALO)
+        if not self.parts.shape[1]:
+            return always.expand(len(self), -1)
+        return torch.where(unit >= 0, self.parts[:, unit.clamp(min=0)], always)
+
+    @property
+    def nodes(self) -> Tensor:
+        """The nodes [n, num_nodes] bool of each whole graph."""
+        if self._existing is None:
+            return self.parts.new_ones((len(self), len(self.loaded.x)))
+        return torch.from_numpy(self._existing(self.units)).to(self.loaded.x.device)
+
+    @property
+    def rows(self) -> Tensor:
+        """The features [n, num_nodes, d] of each graph."""
+        loaded = self.loaded
+        x = loaded.x.expand(len(self), *loaded.x.shape)
+        if not isinstance(loaded.field, FeatureField):
+            return x
+        columns = torch.from_numpy(loaded.field.columns).to(x.device)
+        present = torch.from_numpy(np.ascontiguousarray(self.units)).to(x.device)[:, None]
+        baseline = torch.from_numpy(loaded.field.baseline).to(x)
+        x = x.clone()
+        x[..., columns] = torch.where(present, x[..., columns], baseline)
+        return x
+
+    def one_by_one(self) -> "Iterator[Side]":
+        """Each candidate alone."""
+        for row in range(len(self)):
+            own = slice(row, row + 1)
+            parts = self.parts[own].cpu().numpy()
+            yield Side(self.loaded, self.units[own], parts, self._existing, self.context)
 
 
 class Disjoint:
@@ -52,11 +111,12 @@ class Disjoint:
         x = node_tensor(self.model, graph, field.nodes)
         _, weight, attr = edge_tensors(graph, field.edges, device, self.model.call.edge_inputs)
         return LoadedField(
-            x,
-            torch.from_numpy(field.edge_index).to(device),
-            weight,
-            attr,
-            torch.from_numpy(field.unit).to(device),
+            x=x,
+            edge_index=torch.from_numpy(field.edge_index).to(device),
+            edge_weight=weight,
+            edge_attr=attr,
+            unit=torch.from_numpy(field.unit).to(device),
+            field=field,
         )
 
     def cost(self, field: LoadedField) -> int:
@@ -67,31 +127,24 @@ class Disjoint:
 
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets: on every G_s, then on every G \\ G_s."""
-        bits = [
-            torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
-            for batch in batches
-        ]
-        present = [
-            batch.field.present(units, context)
-            for batch, kept in zip(batches, bits)
-            for units, context in ((kept, False), (~kept, True))
-        ]
-        outputs = self._forward([batch.field for batch in batches for _ in range(2)], present)
+        sides = [side for batch in batches for side in batch.field.sides(batch.bits)]
+        outputs = self._forward(sides)
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
-    def _forward(self, fields: Sequence[LoadedField], present: Sequence[Tensor]) -> list[Tensor]:
-        """Outputs [n, C] of the targets on copies of each field with the edges `present` [n, m]."""
+    def _forward(self, sides: Sequence[Side]) -> list[Tensor]:
+        """Outputs [n, C] of the targets on the graphs of each side."""
         graphs = []
         targets = []
         offset = 0
-        for field, edges in zip(fields, present):
-            copies = len(edges)
+        for side in sides:
+            field = side.loaded
+            copies = len(side)
             nodes = len(field.x)
-            copy, edge = edges.nonzero(as_tuple=True)
+            copy, edge = side.edges.nonzero(as_tuple=True)
             starts = offset + nodes * torch.arange(copies, device=copy.device)
             graphs.append(
                 (
-                    field.x.repeat(copies, 1),
+                    side.rows.flatten(0, 1),
                     field.edge_index[:, edge] + starts[copy],
                     None if field.edge_weight is None else field.edge_weight[edge],
                     None if field.edge_attr is None else field.edge_attr[edge],
@@ -103,7 +156,7 @@ class Disjoint:
         x, edge_index, weight, attr = _join(xs), torch.cat(ends, 1), _join(weights), _join(attrs)
         with torch.inference_mode():
             out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
-        return list(out.split([len(edges) for edges in present]))
+        return list(out.split([len(side) for side in sides]))
 
 
 def _join(parts: tuple[Any, ...]) -> Any:
@@ -114,46 +167,35 @@ def _join(parts: tuple[Any, ...]) -> Any:
 
 
 class Pooled(Disjoint):
-    """Runs a graph classifier on many edge-dropped graphs at once; fields are `WholeGraph`s.
+    """Runs a graph classifier on many edge-dropped graphs at once; fields are whole graphs.
 
     A model that a batch confuses (`Model.alone`) gets one graph at a time.
     """
 
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
-        sizes = np.repeat([len(batch.bits) for batch in batches], 2).tolist()
+        sides = [side for batch in batches for side in batch.field.sides(batch.bits)]
         with torch.inference_mode():
             if self.model.alone:
-                outputs = [self._one_by_one(*half) for half in _halves(batches)]
+                outputs = [self._one_by_one(side) for side in sides]
             else:
-                parts = [_cut_out(*half) for half in _halves(batches)]
+                sizes = [len(side) for side in sides]
+                parts = [_cut_out(side) for side in sides]
                 outputs = list(self.model(*_side_by_side(parts, sizes)).float().split(sizes))
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
-    def _one_by_one(self, field: LoadedField, kept: Tensor, all_nodes: bool) -> Tensor:
-        graphs = (_cut_out(field, row[None], all_nodes) for row in kept)
-        rows = [self.model(*graph).float() for graph in graphs]
-        return torch.cat(rows) if rows else kept.new_zeros((0, self.model.full.shape[1])).float()
+    def _one_by_one(self, side: Side) -> Tensor:
+        rows = [self.model(*_cut_out(one)).float() for one in side.one_by_one()]
+        empty = (0, self.model.full.shape[1])
+        return torch.cat(rows) if rows else side.parts.new_zeros(empty).float()
 
 
-def _halves(batches: Sequence[CandidateBatch]) -> Iterator[tuple[LoadedField, Tensor, bool]]:
-    """For each batch G_s, then G \\ G_s: the field, the units kept [n, U], whether all nodes stay."""
-    for batch in batches:
-        kept = torch.from_numpy(np.ascontiguousarray(batch.bits)).to(batch.field.x.device)
-        yield batch.field, kept, False
-        yield batch.field, ~kept, True
-
-
-def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Inputs:
-    """x, edge_index, edge_weight, edge_attr and batch of the graphs with the units kept [n, U]."""
-    edges = field.present(kept, context=all_nodes)
+def _cut_out(side: Side) -> Inputs:
+    """x, edge_index, edge_weight, edge_attr and batch of the graphs of a side."""
+    field = side.loaded
     tail, head = field.edge_index
-    alive = torch.ones(len(kept), len(field.x), dtype=torch.bool, device=kept.device)
-    if not all_nodes:
-        copy, edge = (edges & (field.unit >= 0)).nonzero(as_tuple=True)
-        alive[kept.any(dim=1)] = False
-        alive[copy, tail[edge]] = alive[copy, head[edge]] = True
-        edges = edges & alive[:, tail]  # a loop exists only if its node does
+    alive = side.nodes
+    edges = side.edges & alive[:, tail]  # a loop exists only if its node does
     number = alive.flatten().cumsum(0).view_as(alive) - 1
     batch, node = alive.nonzero(as_tuple=True)
     copy, edge = edges.nonzero(as_tuple=True)
@@ -161,7 +203,7 @@ def _cut_out(field: LoadedField, kept: Tensor, all_nodes: bool = False) -> Input
     weight, attr = (
         None if values is None else values[edge] for values in (field.edge_weight, field.edge_attr)
     )
-    return field.x[node], edge_index, weight, attr, batch
+    return side.rows[batch, node], edge_index, weight, attr, batch
 
 
 def _side_by_side(parts: Sequence[Inputs], sizes: Sequence[int]) -> Inputs:

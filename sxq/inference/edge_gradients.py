@@ -1,5 +1,7 @@
 """First-order estimates of the worth of every unit: backward passes through message weights.
 
+The estimate of a node is the sum over its edges; that of a feature goes through the features.
+
 Masking is not removal (it acts after normalisation or softmax), so gradients rank candidates and
 never score them.
 """
@@ -15,8 +17,9 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
-from sxq.graph import EdgeKind, Field, Graph
+from sxq.graph import EdgeKind, FeatureField, Field, Graph
 from sxq.inference import Backend
+from sxq.inference.disjoint import Disjoint, Side
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
@@ -59,10 +62,12 @@ class EdgeGradients:
         self.graph = graph
         self.field = field
         self.question = question
-        self._ways: list[Callable[..., _ByLayers | _ByCopies]] = [_ByCopies]
+        self._ways: list[Callable[..., _Way]] = [_ByCopies]
+        if isinstance(field, FeatureField):
+            self._ways = [_ByFeatures]
         if isinstance(backend, Layered) and not model.pools:
             self._ways.insert(0, partial(_ByLayers, backend))
-        self._made: _ByLayers | _ByCopies | None = None  # by the first of the ways
+        self._made: _Way | None = None  # by the first of the ways
         self.unavailable = ""  # the reason why estimates are not available; empty if they are
 
     @property
@@ -76,13 +81,13 @@ class EdgeGradients:
         return self._way.cost
 
     @property
-    def _way(self) -> "_ByLayers | _ByCopies":
+    def _way(self) -> "_Way":
         if self._made is None:
             self._made = self._ways[0](self.model, self.graph, self.field, self.question)
         return self._made
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
-        """The derivatives [c, U] of the log-odds with respect to the weight of each unit's messages.
+        """The derivatives [c, U] of the log-odds with respect to the weight of each unit's messages, or of its column.
 
         They are taken at the weights `bits` [c, U], 0 or 1; the halo has weight 1 if `context`,
         otherwise 0. They are zero for models whose layers take no mask (because they do not derive
@@ -93,7 +98,7 @@ class EdgeGradients:
                 step = max(1, COPIES // self.cost)
                 return np.concatenate(
                     [
-                        self._way(bits[start : start + step], context)
+                        self._of_units(bits[start : start + step], context)
                         for start in range(0, len(bits), step)
                     ]
                 )
@@ -103,6 +108,12 @@ class EdgeGradients:
                     return np.zeros(bits.shape)
                 self._ways = self._ways[1:]
                 self._made = None
+
+    def _of_units(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        if isinstance(self.field, FeatureField):
+            return self._way(bits, context)
+        values = self._way(self.field.weights(bits, context), context)
+        return self.field.by_unit(values, bits, context)
 
 
 class _ByLayers:
@@ -117,6 +128,8 @@ class _ByLayers:
         self.cost = backend.cost(self.layout)  # of two columns: forward and backward
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        if self.layout.field.over == "features":
+            return self._of_shares(bits)
         copies, units = bits.shape
         weights = np.ones((units + EXTRA_ROWS, copies), np.float32)
         weights[:units] = bits.T
@@ -125,6 +138,12 @@ class _ByLayers:
         with one_thread():
             found = self.backend.mask_gradient(self.layout, mask, self.odds)
         return found[:units].T.nan_to_num().double().cpu().numpy()
+
+    def _of_shares(self, bits: np.ndarray) -> np.ndarray:
+        shares = self.layout.to_device(bits.astype(np.float32))
+        with one_thread():
+            found = self.backend.share_gradient(self.layout, shares, self.odds)
+        return found.nan_to_num().double().cpu().numpy()
 
 
 class _ByCopies:
@@ -183,6 +202,44 @@ class _ByCopies:
                 return torch.autograd.grad(odds.sum(), mask, allow_unused=True)[0]
         finally:
             clear_masks(self.model.module)
+
+
+class _ByFeatures:
+    """The model itself on disjoint copies of the field, whose features differ."""
+
+    def __init__(self, model: Model, graph: Graph, field: FeatureField, question: Question):
+        self.model = model
+        self.question = question
+        self.loaded = Disjoint(model).load(graph, field)
+        baseline = torch.from_numpy(field.baseline).to(self.loaded.x)
+        self.columns = torch.from_numpy(field.columns).to(model.device)
+        self.change = self.loaded.x[:, self.columns] - baseline  # [n, U] by which a unit differs
+        self.cost = 4 * self.loaded.x.nbytes + 64 * len(field.unit)
+
+    def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
+        """The derivatives [c, U] with respect to the share of each unit that is there."""
+        nodes = len(self.loaded.x)
+        x = Side(self.loaded, bits, bits[:, :0], None, context=True).rows.clone()
+        shift = nodes * torch.arange(len(bits), device=x.device)
+        edge_index = (self.loaded.edge_index[:, None] + shift[:, None]).flatten(1)
+        weight, attr = (
+            value if value is None else value.repeat(len(bits), *[1] * (value.dim() - 1))
+            for value in (self.loaded.edge_weight, self.loaded.edge_attr)
+        )
+        owner = torch.arange(len(bits), device=x.device).repeat_interleave(nodes)
+        with torch.enable_grad():
+            x = x.flatten(0, 1).requires_grad_()
+            output = self.model(x, edge_index, weight, attr, batch=owner)
+            output = output if self.model.pools else output[shift]
+            odds = answer_odds(self.model, output, self.question)
+            found = torch.autograd.grad(odds.sum(), x, allow_unused=True)[0]
+        if found is None:
+            return np.zeros(bits.shape)
+        moved = found.view(len(bits), nodes, -1)[..., self.columns] * self.change
+        return moved.sum(dim=1).nan_to_num().double().cpu().numpy()
+
+
+_Way = _ByLayers | _ByCopies | _ByFeatures
 
 
 class _MappedOnce(TorchFunctionMode):

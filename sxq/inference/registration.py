@@ -11,10 +11,12 @@ from typing import Any
 from torch import nn
 
 from sxq.graph import Graph, GraphSet
-from sxq.inference.choose import choose
+from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
 from sxq.models.borrow import Model, borrow, choose_device
+
+__all__ = ["attach", "choose_over_features", "more_facts", "register", "transfer"]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
 MORE_FACTS = ("error", "alone", "depth", "shallow")  # which files of older versions lack

@@ -247,7 +247,7 @@ class _Statements(Transformer):
     def lower(self, word):
         return word.lower()
 
-    word = measure = kind = data = flag = lower
+    word = measure = kind = data = flag = over_units = lower
 
     def boolean(self, word):
         return word.upper() == "TRUE"

@@ -62,6 +62,7 @@ class Explain:
     graph: str | None = None  # None: the graph that the model was registered on
     for_class: Any = None  # FOR CLASS c; None: what the model says
     against: Any = None  # AGAINST d
+    over: str = "edges"  # OVER: the units, "edges", "nodes" or "features"
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
     # edges that every candidate holds, and that none holds: pairs of keys

@@ -33,6 +33,8 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
     for word, value in (("FOR CLASS", s.for_class), ("AGAINST", s.against)):
         if value is not None:
             yield f"{word} {literal(value)}"
+    if s.over != "edges":
+        yield f"OVER {s.over.upper()}"
     yield f"OPTIMIZE {', '.join(map(measure, s.measures))}"
     if s.generators:
         yield f"BY {', '.join(map(_generator, s.generators))}"

@@ -323,7 +323,7 @@ def _said(error: BaseException | None) -> str:
         return ""
 
 
-def _remedy(module: nn.Module, error: Exception) -> str:
+def _remedy(module: nn.Module, error: BaseException) -> str:
     said = _said(error)
     if isinstance(module, torch.jit.ScriptModule):
         return "; a traced module may hold the sizes of its example: pass the eager module"

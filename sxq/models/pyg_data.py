@@ -30,9 +30,10 @@ LARGEST = 2**53  # integers beyond this are not exact in double, which inputs ar
 def graph_from_data(data: Any) -> Graph:
     """A copy of a PyG graph; `data` is not changed, and keys are positions.
 
-    Without x, the features are one column of ones. y is used if it is one class for each node
-    (integers, or floats with integral values); of masks [n, splits] the first split is used. Raises
-    DataError for what is not one homogeneous graph, GraphError for fields that are no graph.
+    Without x, the features are one column of ones; `feature_names`, a list of text, names its
+    columns. y is used if it is one class for each node (integers, or floats with integral values);
+    of masks [n, splits] the first split is used. Raises DataError for what is not one homogeneous
+    graph, GraphError for fields that are no graph.
     """
     data = _single(data)
     fields = _fields(data)
@@ -58,6 +59,7 @@ def graph_from_data(data: Any) -> Graph:
             **inputs,
             "forms": forms,
             "left_out": left_out | others,
+            "feature_names": data.get("feature_names"),
         }
     )
 
@@ -398,7 +400,7 @@ def _unusable(data: Data, fields: Mapping[str, Any]) -> dict[str, str]:
         for name in data.keys()
         if name not in fields
         and name not in KNOWN
-        and name not in ("num_nodes", "ptr", "adj_t")
+        and name not in ("num_nodes", "ptr", "adj_t", "feature_names")
         and data[name] is not None
     }
 

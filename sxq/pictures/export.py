@@ -12,7 +12,7 @@ from typing import Any
 from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
 from sxq.pictures.networks import write_graphml
-from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.explanation import Explanation, Reason, TargetReport
 from sxq.values.files import replacing
 from sxq.values.pattern import ClassPattern
 from sxq.values.result import Result
@@ -109,7 +109,15 @@ def _member(e: Explanation) -> dict[str, Any]:
         "raw": dict(e.raw),
         "scores": dict(e.scores),
         "edges": [(_key(u), _key(v)) for u, v in e.edges],
+        **({e.over: [_unit(one) for one in e.reasons]} if e.over != "edges" else {}),
     }
+
+
+def _unit(one: Reason) -> dict[str, Any]:
+    """A node or a feature, with its worth."""
+    value = {} if one.value is None else {"value": one.value}
+    worth = {"worth_kept": one.kept, "worth_removed": one.removed, "needed": one.needed}
+    return {"unit": _key(one.unit), **value, **worth}
 
 
 def _json(result: Result, path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from sxq.pictures import colours
+from sxq.pictures import colours, words
 from sxq.pictures.drawn_pattern import pattern_html
 from sxq.pictures.scene import scene
 from sxq.values.explanation import Explanation
@@ -65,6 +65,9 @@ def _member(e: Explanation, measures: Iterable[str]) -> str:
 
 def explanation_html(e: Explanation) -> str:
     """One subgraph as SVG with its rank below; hovering shows keys and classes."""
+    caption = escape(f"{e.target}: rank {e.rank}, {e.size} {e.noun}")
+    if e.over == "features":
+        return _reasons(e, caption)
     drawn = scene([e], nodes=30)
     at = [(SIZE / 2 + x * (SIZE / 2 - 24), SIZE / 2 - y * (SIZE / 2 - 24)) for x, y in drawn.places]
 
@@ -89,11 +92,30 @@ def explanation_html(e: Explanation) -> str:
         lines([edge], "#778899", round(2.4 * width, 2))
         for edge, width in zip(drawn.members[0], drawn.widths[0])
     )
-    caption = escape(f"{e.target}: rank {e.rank}, {e.size} edges")
     return (
         f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '
         f'aria-label="{caption}">{lines(drawn.context, "#9996", 0.8)}'
         f"{own}{dots}</svg><br>{caption}</span>"
+    )
+
+
+def _reasons(e: Explanation, caption: str) -> str:
+    """The features of an explanation, worth most first, with a bar each."""
+    rows = "".join(
+        f"<tr><td>{escape(words.reason_name(one))}</td><td>{_bar(one.share)}</td></tr>"
+        for one in e.reasons[:ROWS]
+    )
+    return (
+        f'<span style="display:inline-block;margin:4px;vertical-align:top"><table>{rows}</table>'
+        f"{caption}</span>"
+    )
+
+
+def _bar(share: float) -> str:
+    width = round(40 * min(max(share, 0.0), 1.0))
+    return (
+        f'<span style="display:inline-block;width:{width}px;height:8px;background:{colours.CLASSES[0]};'
+        f'margin-right:{44 - width}px"></span>'
     )
 
 
@@ -130,9 +152,5 @@ def _measured(e: Explanation, name: str) -> str:
         return ""
     bar = ""
     if name in e.scores:
-        width = round(40 * min(max(e.scores[name], 0.0), 1.0))
-        bar = (
-            f'<span style="display:inline-block;width:{width}px;height:8px;background:{colours.CLASSES[0]};'
-            f'margin-right:{44 - width}px"></span>'
-        )
+        bar = _bar(e.scores[name])
     return f"{bar}{escape(cell(e.raw[name]))}"

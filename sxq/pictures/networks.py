@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sxq.errors import DataError
 from sxq.graph.keys import written
 from sxq.values.explanation import Explanation
 from sxq.values.pattern import ClassPattern
@@ -81,7 +82,11 @@ def union(result: Result) -> "networkx.DiGraph":
 
 
 def write_graphml(result: Result, path: Path) -> None:
-    """Write the union of all members as GraphML."""
+    """Write the union of all members as GraphML; raises DataError where they are features."""
+    if result.over == "features":
+        raise DataError(
+            "an answer OVER FEATURES has no edges to write as GraphML; export to .json or .csv"
+        )
     whole = union(result)
     for _, _, facts in whole.edges(data=True):
         facts["members"] = _for_xml(facts["members"])

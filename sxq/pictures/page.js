@@ -43,7 +43,8 @@
     box.style.top = `${Math.min(event.clientY + 14, innerHeight - box.offsetHeight - 8)}px`;
   }
   const untip = () => { $("tip").style.opacity = 0; };
-  const described = (m) => [`member ${m.rank}: ${m.size} edges, ${m.nodes} nodes`,
+  const counted = (n) => `${n} ${n === 1 ? data.over.slice(0, -1) : data.over}`;
+  const described = (m) => [`member ${m.rank}: ${counted(m.size)}${data.over === "edges" ? `, ${m.nodes} nodes` : ""}`,
     [m.factual && "factual", m.counterfactual && "counterfactual"].filter(Boolean).join(" and "),
     ...m.measures.map((v) => `${v.name}  ${short(v.raw)}`)].filter(Boolean).join("\n");
 
@@ -198,16 +199,17 @@
   const W = 320, H = 270, placeX = (n) => W / 2 + n.x * (W / 2 - 22), placeY = (n) => H / 2 - n.y * (H / 2 - 22);
 
   class Card {
-    constructor(member, own, widths, leftOut, scene) {
+    constructor(member, i, scene) {
+      const [own, widths, leftOut] = [scene.members[i], scene.widths[i], scene.left_out[i]];
       Object.assign(this, { member, own, widths, leftOut, scene, view: [0, 0, 1] });
-      this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat()]);
+      this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
       this.graph = make("svg", { class: "graph", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `graph of member ${member.rank}` });
       this.layer = make("g");
       this.graph.append(this.layer);
       this.build();
-      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), this.graph, this.zooms(), ...this.bars());
+      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), ...(scene.nodes.length ? [this.graph, this.zooms()] : []), ...this.reasons(), ...this.bars());
       this.element.addEventListener("click", () => select(member.rank, false));
       this.element.addEventListener("keydown", (e) => { if (e.key === "Enter") select(member.rank, false); });
       this.listen();
@@ -215,7 +217,17 @@
     head() {
       const m = this.member, pill = (text, yes) => make("span", { class: yes ? "pill yes" : "pill" }, text);
       const flags = [m.recommended && data.targets.some((t) => t.members.length > 1) && pill("look first", true), m.factual && pill("factual", true), m.counterfactual && pill("counterfactual", true), m.tie && pill("tie")];
-      return make("h3", {}, make("span", { class: "badge" }, String(m.rank)), `${m.size} ${m.size === 1 ? "edge" : "edges"}`, ...flags.filter(Boolean));
+      return make("h3", {}, make("span", { class: "badge" }, String(m.rank)), counted(m.size), ...flags.filter(Boolean));
+    }
+    reasons() { // the features, worth most first
+      if (data.over !== "features") return [];
+      const rows = this.member.reasons.slice(0, 12).map(([name, share, needed]) => {
+        const fill = make("b");
+        fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+        return make("div", { class: "measure reason" }, make("span", {}, name), make("i", {}, fill), make("span", {}, needed ? "needed" : ""));
+      });
+      const more = this.member.reasons.length - rows.length;
+      return [make("div", { class: "reasons" }, ...rows, ...(more > 0 ? [make("div", { class: "by" }, `and ${more} more`)] : []))];
     }
     bars() {
       const best = (name) => Math.max(...state.target.members.map((m) => score(m, name)));
@@ -348,7 +360,7 @@
     state.target = target; state.selected = null;
     $("meaning").textContent = target.meaning;
     const { scene, members } = target;
-    state.cards = members.map((member, i) => new Card(member, scene.members[i], scene.widths[i], scene.left_out[i], scene));
+    state.cards = members.map((member, i) => new Card(member, i, scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
     $("legend").replaceChildren(...labels.map((label) => {

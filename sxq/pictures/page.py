@@ -22,6 +22,7 @@ from sxq.values.result import Result
 
 HERE = Path(__file__).parent
 TARGETS = 50  # most targets on a page
+RECURRING = {"edges": "src, dst", "nodes": "node", "features": "name"}  # columns of a unit
 FACTS = 6  # features of a node that are named
 
 
@@ -57,6 +58,7 @@ def content(result: Result) -> dict[str, Any]:
         "unknown": colours.UNKNOWN,
         "objectives": result.objectives,
         "kind": result.kind,
+        "over": result.over,
         "patterns": [drawn_pattern(pattern) for pattern in result.patterns],
         "targets": [_target(report, result) for report in shown],
         "sql": _sql(result),
@@ -68,12 +70,12 @@ def _target(report: TargetReport, result: Result) -> dict[str, Any]:
     return {
         "key": str(report.target),
         "meaning": words.meaning(report, result.kind),
-        "proof": words.certificate(report, result.epsilon, result.kind),
+        "proof": words.certificate(report, result.epsilon, result.kind, result.over),
         "examined": {
             name: [round(float(v), 4) for v in values] for name, values in report.examined.items()
         },
         "members": [_member(e, result) for e in members],
-        "scene": _scene(scene(members), members) if members else None,
+        "scene": _scene_of(members) if members else None,
     }
 
 
@@ -94,7 +96,20 @@ def _member(e: Explanation, result: Result) -> dict[str, Any]:
         "generator": e.generator,
         "covers": e.dominance,
         "measures": measures,
+        "reasons": [[words.reason_name(one), one.share, bool(one.needed)] for one in e.reasons],
     }
+
+
+def _scene_of(members) -> dict[str, Any]:
+    """The members as they are drawn; features are listed, so that nothing is drawn."""
+    if members[0].over != "features":
+        return _scene(scene(members), members)
+    nothing: dict[str, list] = {
+        name: [[] for _ in members] for name in ("members", "widths", "own")
+    }
+    empty: dict[str, list] = {name: [] for name in ("nodes", "context", "truth")}
+    left_out = [0 for _ in members]
+    return {**nothing, **empty, "left_out": left_out, "directed": False, "rooted": False}
 
 
 def _scene(drawn: Scene, members) -> dict[str, Any]:
@@ -118,6 +133,7 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
         "truth": drawn.truth,
         "members": drawn.members,
         "widths": [[round(width, 2) for width in widths] for widths in drawn.widths],
+        "own": drawn.own,
         "left_out": drawn.left_out,
         "directed": drawn.directed,
         "rooted": drawn.rooted,
@@ -134,9 +150,10 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
     facts += [(name, str(values[position])) for name, values in graph.attributes.items()]
     row = graph.features(np.array([position]))[0]
     if len(row) <= FACTS:
-        return facts + [(f"x[{i}]", f"{value:.4g}") for i, value in enumerate(row)]
+        return facts + [(graph.feature_name(i), f"{value:.4g}") for i, value in enumerate(row)]
     largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
-    named = ", ".join(f"{i}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])
+    name = graph.feature_name if graph.feature_names else str
+    named = ", ".join(f"{name(i)}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])
     return facts + [("features", f"{np.count_nonzero(row)} of {len(row)} not zero; {named}")]
 
 
@@ -155,7 +172,8 @@ def _sql(result: Result) -> list[str]:
     return [
         *(of_class if result.patterns else []),
         f"SELECT target, rank, size, {columns}\nFROM explanations WHERE query_id = {number} ORDER BY target, rank;",
-        "SELECT src, dst, count(*) AS members\nFROM explanations JOIN explanation_edges USING (explanation_id)\n"
+        f"SELECT {RECURRING[result.over]}, count(*) AS members\n"
+        f"FROM explanations JOIN explanation_{result.over} USING (explanation_id)\n"
         f"WHERE query_id = {number} GROUP BY ALL ORDER BY members DESC;",
         f"SELECT * FROM targets WHERE query_id = {number};",
         f"AUDIT QUERY {number};",

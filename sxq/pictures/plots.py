@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
-from sxq.pictures import colours
+from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.files import replacing
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3  # of pictures in a row
+BARS = 12  # most features of a member
 NAMED = 40  # most nodes with their key written on them
 
 
 def plot_explanation(explanation: Explanation, path: str | None = None) -> "Figure":
     """One explanation in its context as a Figure; see `Explanation.plot`."""
     figure = _figure(5.2, 4.8)
+    if explanation.over == "features":
+        _reasons(figure.add_subplot(), explanation)
+        return _saved(figure, path)
     drawn = scene([explanation])
     _subgraph(figure.add_subplot(), drawn, 0, explanation)
     _legend(figure, drawn)
@@ -39,12 +43,17 @@ def plot_result(result: Result, path: str | None = None, target: Any = None) -> 
     rows = -(-len(members) // COLUMNS)
     figure = _figure(4 * COLUMNS, 3.6 * rows + (3.4 if pairs else 0))
     grid = figure.add_gridspec(rows + bool(pairs), COLUMNS)
-    drawn = scene(members)
+    drawn = None if result.over == "features" else scene(members)
     for number, member in enumerate(members):
-        _subgraph(figure.add_subplot(grid[divmod(number, COLUMNS)]), drawn, number, member)
+        axes = figure.add_subplot(grid[divmod(number, COLUMNS)])
+        if drawn is None:
+            _reasons(axes, member)
+        else:
+            _subgraph(axes, drawn, number, member)
     for number, pair in enumerate(pairs):
         _scatter(figure.add_subplot(grid[rows, number]), report, *pair)
-    _legend(figure, drawn)
+    if drawn is not None:
+        _legend(figure, drawn)
     said = report.why or f"class {report.prediction}"
     shown = "" if report.task == "regression" else f", p = {report.probability:.2f}"
     title = f"{result.kind} {report.target}: {said}{shown}"
@@ -104,6 +113,24 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_color("#e3e6ea")
+
+
+def _reasons(axes, e: Explanation) -> None:
+    """The features of a member, worth most first: bars of what p loses and regains with each."""
+    shown = e.reasons[:BARS][::-1]
+    places = range(len(shown))
+    for side, colour, height in (
+        ("kept", colours.CLASSES[0], 0.2),
+        ("removed", colours.CLASSES[1], -0.2),
+    ):
+        worths = [getattr(one, side) or 0.0 for one in shown]
+        axes.barh([place + height for place in places], worths, 0.38, color=colour, label=side)
+    axes.set_yticks(places, [words.reason_name(one) for one in shown], fontsize=7.5)
+    axes.set_ylim(len(shown) - max(len(shown), 6) - 0.6, len(shown) - 0.4)
+    axes.tick_params(axis="x", labelsize=7.5)
+    axes.set_title(_title(e, len(e.units) - len(shown)), fontsize=8.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(title="worth", fontsize=7, title_fontsize=7, frameon=False)
 
 
 def _lines(axes, places, edges, **style) -> None:
@@ -178,7 +205,7 @@ def _title(e: Explanation, left_out: int) -> str:
     shown = {name: value for name, value in e.raw.items() if name != "size" and name in e.scores}
     values = "   ".join(f"{name} {value:.3g}" for name, value in shown.items())
     hidden = f" ({left_out} not drawn)" if left_out else ""
-    return f"{e.rank}: {e.size} edges{hidden}, {flags or 'explanatory'}\n{values}"
+    return f"{e.rank}: {e.size} {e.noun}{hidden}, {flags or 'explanatory'}\n{values}"
 
 
 def _scatter(axes, report, x: str, y: str) -> None:

@@ -33,13 +33,15 @@ class Scene:
     truth: list[tuple[int, int]]  # those of `context` that a ground truth names
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
     widths: list[list[float]]  # of these edges, by their worth: 1/2 to 3/2; 1 where it is not known
+    own: list[list[int]]  # the nodes of each explanation, those without edges too
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool  # whether edges are drawn as arrows
     rooted: bool  # whether the first node is the target
 
     def inside(self, number: int) -> set[int]:
         """The nodes of one member, and the target node."""
-        return {*range(self.rooted), *(node for edge in self.members[number] for node in edge)}
+        nodes = (node for edge in self.members[number] for node in edge)
+        return {*range(self.rooted), *nodes, *self.own[number]}
 
     def labels(self) -> list[int | None]:
         """Class label of each node, None where it has none."""
@@ -76,6 +78,7 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
         truth=truth,
         members=members,
         widths=widths,
+        own=[sorted(local[p] for p in e.nodes.tolist() if p in local) for e in explanations],
         left_out=[len(found) - len(drawn) for found, drawn in zip(edges, members)],
         directed=not all(pairs),
         rooted=rooted,
@@ -119,8 +122,7 @@ def _edges(edge_index: np.ndarray, as_pairs: bool) -> list[tuple[int, int]]:
 
 def _widths(e: Explanation, edges: list[tuple[int, int]], local: dict[int, int]) -> list[float]:
     """The widths of the edges that are drawn, as `_local` has them."""
-    share = np.full(len(e.edges), 0.5) if e.worth is None else e.worth.share
-    known = dict(zip(map(tuple, e.edge_index.T.tolist()), share.tolist()))
+    known = dict(zip(map(tuple, e.edge_index.T.tolist()), e.edge_share.tolist()))
     return [0.5 + known[u, v] for u, v in edges if u in local and v in local]
 
 

@@ -6,7 +6,8 @@
     └─▶ 12
         12 ── 9                       closes a cycle
 
-Where a whole graph is explained, the tree starts at the node with the most neighbours.
+Where a whole graph is explained, the tree starts at the node with the most neighbours. Features are
+lines with their value at the target and a bar of their worth.
 """
 
 from collections import defaultdict
@@ -21,6 +22,8 @@ MOST = 40  # edges; a larger drawing cannot be read
 
 def drawing(explanation: Explanation) -> str:
     """The drawing of an explanation; lines have no blanks at their ends."""
+    if explanation.over == "features":
+        return _reasons(explanation)
     edges = dict.fromkeys(explanation.edges)
     if len(edges) > 2 * MOST:
         return (
@@ -34,7 +37,8 @@ def drawing(explanation: Explanation) -> str:
                 near[a].append(b)
     root = explanation.target
     if explanation.kind == "graph":
-        root = max(near, key=lambda node: len(near[node]))
+        lone = explanation.graph.key(int(explanation.nodes[0]))  # of a single node without edges
+        root = max(near, key=lambda node: len(near[node]), default=lone)
     parents, order = _tree(root, near)
     children = defaultdict(list)
     for node in order[1:]:
@@ -47,6 +51,16 @@ def drawing(explanation: Explanation) -> str:
         f"    {_written(u)} {_arrow(u, v, edges)} {_written(v)}" for u, v in _closing(edges, tree)
     ]
     return "\n".join(lines)
+
+
+def _reasons(explanation: Explanation) -> str:
+    """The features of an explanation, worth most first, with bars of their worth."""
+    reasons = explanation.reasons[:MOST]
+    rows = [(_written(one.unit), f"{one.value:.4g}", "█" * round(8 * one.share)) for one in reasons]
+    wide, high = (max(len(row[column]) for row in rows) for column in range(2))
+    lines = [f"{name:{wide}}  {value:>{high}}  {bar}".rstrip() for name, value, bar in rows]
+    hidden = len(explanation.units) - len(rows)
+    return "\n".join([*lines, *([f"... {hidden} more"] if hidden else [])])
 
 
 def _tree(root: Any, near) -> tuple[dict[Any, Any], list[Any]]:

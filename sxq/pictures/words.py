@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.explanation import Explanation, Reason, TargetReport
 
-SHOWN = 6  # most edges named
+SHOWN = 6  # most edges, nodes or features named
+WITHOUT = {
+    "edges": "without any edge",
+    "nodes": "without any other node",
+    "features": "with all features at their baseline",
+}
 
 
 def meaning(report: TargetReport, kind: str = "node") -> str:
@@ -22,13 +27,17 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         return f"{said}, and no part of {around} explains why."
     parts = []
     if keeps:
-        named = edges(keeps)
-        verb = "preserves" if named.startswith("the edge ") else "preserve"
+        named = units(keeps)
+        verb = (
+            "preserves"
+            if named.startswith(("the edge ", "the node ", "the feature "))
+            else "preserve"
+        )
         parts.append(f"{named} alone {verb} this {answer}")
     if turns:
-        same = keeps is not None and set(keeps.edges) == set(turns.edges)
+        same = keeps is not None and (keeps.edges, keeps.units) == (turns.edges, turns.units)
         them = "them" if turns.size > 1 else "it"
-        parts.append(f"removing {them if same else edges(turns)} changes the {answer}")
+        parts.append(f"removing {them if same else units(turns)} changes the {answer}")
     return f"{said}: {', and '.join(parts)}."
 
 
@@ -60,6 +69,20 @@ def edges(explanation: Explanation) -> str:
     return f"the edge {shown}" if len(named) == 1 else f"the {len(named)} edges {shown}"
 
 
+def units(explanation: Explanation) -> str:
+    """What an explanation consists of: `the 2 edges 19-33, 31-33`, `the node 7`, `the 2 features age = 41, city = 3`."""
+    if explanation.over == "edges":
+        return edges(explanation)
+    named = [reason_name(reason) for reason in explanation.reasons]
+    shown = ", ".join(named[:SHOWN]) + (", ..." if len(named) > SHOWN else "")
+    return f"the {'' if len(named) == 1 else f'{len(named)} '}{explanation.noun} {shown}"
+
+
+def reason_name(reason: Reason) -> str:
+    """A node by its key, a feature with its value."""
+    return str(reason.unit) if reason.value is None else f"{reason.unit} = {reason.value:.4g}"
+
+
 def _end(report: TargetReport) -> str:
     if report.complete:
         return "came to its end, leaving nothing out for lack of budget"
@@ -74,14 +97,15 @@ def _named(u: Any, v: Any, both: bool) -> str:
 
 
 def certificate(
-    report: TargetReport, epsilon: float | None, kind: str = "node"
+    report: TargetReport, epsilon: float | None, kind: str = "node", over: str = "edges"
 ) -> Sequence[tuple[str, str]]:
     """The facts that are proven about the answer, with their values as text."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
     where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
+    alone = "edges" if (kind, over) == ("graph", "nodes") else over
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
     rows = [
-        ("edges that could matter", f"{report.field_size:,} {where}"),
+        (f"{over} that could matter", f"{report.field_size:,} {where}"),
         (
             "candidates verified",
             f"{report.candidates:,}, each by two inferences on the edited graph",
@@ -94,7 +118,7 @@ def certificate(
             "" if report.epsilon_achieved is None else f"{report.epsilon_achieved:.3g}",
         ),
         (
-            f"{'number' if report.task == 'regression' else 'probability'} without any edge",
+            f"{'number' if report.task == 'regression' else 'probability'} {WITHOUT[alone]}",
             f"{report.p_empty:.3f}"
             + (
                 f": the same {'answer' if report.why else 'class'}, so 'factual' is weak evidence"

@@ -7,6 +7,7 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
     planner.py    the verb
     choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
     class_targets.py  the targets of EXPLAIN CLASS, and the operator that mines their answers
+    units.py      checks of OVER, and the sizes of fields
     restriction.py  checks of INCLUDE, EXCLUDE, ANYWHERE
     checks.py     checks of names, numbers and options
     settings.py   what SET knows: defaults, meanings, legal values

@@ -27,6 +27,10 @@ class ModelInfo:
     depth: str = ""  # a remark on how the hops were found
     task: str = "multiclass"  # one of scoring.question.TASKS
     classes: int | None = None  # classes, labels or numbers that it gives; None: not known
+    # What decides whether, and how, its features can be units: (backend, why), or an error.
+    over_features: Callable[[], tuple[str, str]] = field(
+        default=lambda: ("disjoint", ""), repr=False
+    )
     # The class [n] that it predicts for every node, or graph, of its graph.
     predictions: Callable[[], np.ndarray] = field(default=lambda: np.zeros(0, np.int64), repr=False)
 
@@ -37,6 +41,10 @@ class GeneratorInfo(Protocol):
     @property
     def options(self) -> Mapping[str, Any]:
         """The defaults of its options by name, which also tell their types."""
+
+    @property
+    def over(self) -> tuple[str, ...]:
+        """The units that it can choose from."""
 
     @property
     def pretrained(self) -> bool:

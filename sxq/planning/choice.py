@@ -30,6 +30,7 @@ def choice(statement: Explain, catalog: Catalog, lattice: Rank, targets: int) ->
         rule=rule,
         alpha=_alpha(statement),
         jointly=statement.jointly,
+        across=statement.jointly and catalog.settings["sxq_jointly"] == "union",
         report=tuple(report),
         embedding=catalog.settings["sxq_embedding"],
         smallest=statement.smallest or "",
@@ -52,7 +53,7 @@ def _rule(statement: Explain, setting: str) -> str:
     """The rule by which members are chosen: sxq_answer, or what SMALLEST or DIVERSIFY ask for."""
     if statement.smallest:
         return "smallest"
-    if not statement.diversify or setting == "divsx":
+    if not statement.diversify or setting in ("divsx", "divsx_first"):
         return setting
     if setting in ("swap", "optimum"):
         raise InvalidValue(
@@ -93,8 +94,15 @@ def _alpha(statement: Explain) -> float:
 def _check_jointly(rule: str, k: int, targets: int) -> None:
     """Check that a joint answer is chosen by coverage and has a member for every target."""
     if rule != "coverage":
-        cause = "DIVERSIFY" if rule == "diversity" else f"sxq_answer = {rule!r}"
-        raise InvalidValue(f"JOINTLY with {cause}; a joint answer is chosen by coverage")
+        if rule == "diversity":
+            raise InvalidValue(
+                "JOINTLY with DIVERSIFY: a joint answer shares its places by how many candidates each "
+                "member covers, and members of different targets differ anyway, as their fields do; "
+                "leave out one of the two"
+            )
+        raise InvalidValue(
+            f"JOINTLY with sxq_answer = {rule!r}; a joint answer is chosen by coverage"
+        )
     if k < targets:
         raise InvalidValue(
             f"TOP {k} JOINTLY for {targets} targets; expected TOP {targets} or more, "

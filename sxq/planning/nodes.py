@@ -36,6 +36,8 @@ class FieldScan:
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
     depth: str = ""  # a remark on the hops
+    over: str = "edges"  # what units are: "edges", "nodes" or "features"
+    baseline: str = "zero"  # of removed features: "zero" or "mean"
     anywhere: bool = False  # candidates need not be connected
     include: tuple[EdgeKey, ...] = ()  # edges of which every candidate holds the unit
     exclude: tuple[EdgeKey, ...] = ()  # edges of which no candidate holds the unit
@@ -53,7 +55,11 @@ class FieldScan:
         return "".join([*parts, "; anywhere" * self.anywhere])
 
     def _fields(self) -> str:
-        unit = "directed edges" if self.directed else "pairs"
+        unit = {
+            "edges": "directed edges" if self.directed else "pairs",
+            "nodes": "nodes",
+            "features": f"features (baseline {self.baseline})",
+        }[self.over]
         if len(self.sizes) <= SHOWN_FIELDS:
             fields = ", ".join(
                 f"{self.kind} {shown(key)}: {size}" for key, size in zip(self.targets, self.sizes)
@@ -159,6 +165,7 @@ class Rank:
     epsilon: float
     front_limit: int
     resolution: float
+    pruning: str = "sound"  # which candidates are not verified: 'sound', 'epsilon' or 'paper'
 
     @property
     def scan(self) -> FieldScan:
@@ -169,6 +176,7 @@ class Rank:
     def line(self) -> str:
         return (
             f"{', '.join(self.measures)}; epsilon {self.epsilon:g}; front limit {self.front_limit}"
+            + ("" if self.pruning == "sound" else f"; pruning by {self.pruning}")
         )
 
 
@@ -180,9 +188,10 @@ class Choose:
 
     child: Rank
     k: int
-    rule: str  # 'coverage', 'optimum', 'diversity', 'smallest', or the streaming rules 'swap' and 'divsx'
+    rule: str  # 'coverage', 'optimum', 'diversity', 'smallest', or the streaming rules 'swap', 'divsx', 'divsx_first'
     alpha: float = 0.5  # weight of node coverage against difference in 'diversity' and 'divsx'
     jointly: bool = False  # one answer for all targets together
+    across: bool = False  # of those, a candidate of any target can dominate those of others
     report: tuple[str, ...] = ()  # further measures that are reported for the answers
     # 'features' or 'node2vec': how 'diversity' and 'divsx' measure difference
     embedding: str = "features"
@@ -200,12 +209,14 @@ class Choose:
             "optimum": "by an exact search for coverage, then hypervolume",
             "swap": "by the streaming swap rule",
             "divsx": f"by the streaming rule of DivSX, alpha {self.alpha:g}",
+            "divsx_first": f"by DivSX, until there are k members, alpha {self.alpha:g}",
         }[self.rule]
-        if self.rule in ("diversity", "divsx") and self.embedding != "features":
+        if self.rule in ("diversity", "divsx", "divsx_first") and self.embedding != "features":
             how += f", by {self.embedding}"
         if self.k == 1 and self.rule == "coverage" and not self.jointly:
             how = "the recommended one of the top 10 by coverage, then hypervolume"
         jointly = " of all targets jointly" if self.jointly else ""
+        jointly += ", compared across targets," if self.across else ""
         return f"top {self.k}{jointly} {how}" + (
             f"; reports {', '.join(self.report)}" if self.report else ""
         )

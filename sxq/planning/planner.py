@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
-from sxq.graph import Graph, GraphSet, extract
+from sxq.graph import Graph, GraphSet
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
@@ -19,6 +19,7 @@ from sxq.planning.class_targets import (
 )
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.planning.restriction import check_restriction, edges_of
+from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
@@ -55,6 +56,7 @@ def plan(
         keys, predicted = class_targets(statement, keys, graph, model=model, most=most, seed=seed)
     measures = _measures(statement.measures, catalog.measures)
     generators = _generators(_calls(statement, catalog), catalog, measures)
+    check_over(statement, catalog, [name for name, _ in generators], measures)
     check_restriction(statement, graph, [name for name, _ in generators])
     _check_learned(generators, catalog, model.name)
     within = _within(statement.within)
@@ -65,9 +67,11 @@ def plan(
         keys,
         directed=statement.directed or not graph.undirected,
         late=lambda: late(within),
+        over=statement.over,
     )
     scan = replace(
         scan,
+        baseline=settings["sxq_baseline"],
         anywhere=statement.anywhere,
         include=edges_of(statement.include, graph),
         exclude=edges_of(statement.exclude, graph),
@@ -82,7 +86,7 @@ def plan(
     verify = Verify(
         generate,
         model.name,
-        *_backend(model, settings["sxq_inference"]),
+        *_backend(_for_units(model, statement.over), settings["sxq_inference"]),
         settings["sxq_batch_memory"],
         asked=_asked(statement, model, settings["sxq_tolerance"]),
     )
@@ -93,6 +97,7 @@ def plan(
         epsilon=number("EPSILON", statement.epsilon, DEFAULT_EPSILON, 0),
         front_limit=settings["sxq_front_limit"],
         resolution=settings["sxq_resolution"],
+        pruning=settings["sxq_pruning"],
     )
     answer = choice(statement, catalog, lattice, len(scan.targets))
     of_class = statement.of_class is not None
@@ -171,6 +176,7 @@ def _scan(
     *,
     directed: bool,
     late: Callable[[], bool],
+    over: str = "edges",
 ) -> FieldScan:
     """The operator that cuts out the fields of the targets, with their sizes."""
     kind = "graph" if isinstance(graph, GraphSet) else "node"
@@ -178,37 +184,39 @@ def _scan(
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S gave no {kind}")
     # a target named twice is explained once
     positions = tuple(dict.fromkeys(map(graph.position, keys)))
-    if isinstance(graph, GraphSet):
-        hops = 0
-        halo = 0
-        sizes = graph.units(directed)[list(positions)].tolist()
-    else:
-        hops = model.hops
-        halo = model.halo
-        sizes = _field_sizes(graph, positions, hops, directed, late)
-    return FieldScan(
+    whole = isinstance(graph, GraphSet)
+    scan = FieldScan(
         graph=name,
         directed=directed,
-        hops=hops,
-        halo=halo,
+        hops=0 if whole else model.hops,
+        halo=0 if whole else model.halo,
         targets=tuple(map(graph.key, positions)),
         positions=positions,
-        sizes=tuple(sizes),
         kind=kind,
         depth=model.depth if kind == "node" else "",
+        over=over,
     )
+    return replace(scan, sizes=tuple(_field_sizes(scan, graph, late)))
 
 
-def _field_sizes(
-    graph: Graph, positions: Sequence[int], hops: int, directed: bool, late: Callable[[], bool]
-) -> list[int]:
+def _field_sizes(scan: FieldScan, graph: Graph | GraphSet, late: Callable[[], bool]) -> list[int]:
     """Units of the field of every target; of the first ones only, if time is up."""
+    if isinstance(graph, GraphSet) and scan.over == "edges":
+        return graph.units(scan.directed)[list(scan.positions)].tolist()
     sizes: list[int] = []
-    for position in positions:
+    for position in scan.positions:
         if len(sizes) > SHOWN_FIELDS and late():
             break
-        sizes.append(extract(graph, position, hops, 0, directed).num_units)
+        sizes.append(field_size(scan, graph, position))
     return sizes
+
+
+def _for_units(model: ModelInfo, over: str) -> ModelInfo:
+    """The model with the backend for these units; raises InvalidValue where it cannot have them."""
+    if over != "features":
+        return model
+    backend, reason = model.over_features()
+    return replace(model, backend=backend, reason=reason)
 
 
 def _backend(model: ModelInfo, setting: str) -> tuple[str, str]:

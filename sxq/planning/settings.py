@@ -87,10 +87,16 @@ def _device(value: Any) -> str:
 SETTINGS = {
     "sxq_answer": Setting(
         "coverage",
-        _one_of("coverage", "optimum", "swap", "divsx"),
-        "'coverage', 'optimum', 'swap' or 'divsx'",
+        _one_of("coverage", "optimum", "swap", "divsx", "divsx_first"),
+        "'coverage', 'optimum', 'swap', 'divsx' or 'divsx_first'",
         "how k members are chosen: for coverage and hypervolume, exactly for coverage, or by the "
         "papers' streaming rules",
+    ),
+    "sxq_baseline": Setting(
+        "zero",
+        _one_of("zero", "mean"),
+        "'zero' or 'mean'",
+        "what stands for a removed feature of OVER FEATURES: 0, or the feature's mean on the field",
     ),
     "sxq_batch_memory": Setting(
         "1 GB",
@@ -136,6 +142,13 @@ SETTINGS = {
         "how candidates are verified: layer by layer, on copies of the field, or (auto) in the "
         "faster exact way",
     ),
+    "sxq_jointly": Setting(
+        "targets",
+        _one_of("targets", "union"),
+        "'targets' or 'union'",
+        "what JOINTLY compares: candidates of one target with each other, or, as the skyline paper has it, "
+        "those of all targets, with conciseness relative to the union of the fields",
+    ),
     "sxq_keep_candidates": Setting(
         False,
         _switch,
@@ -158,6 +171,14 @@ SETTINGS = {
         _between(0, 1),
         "a number from 0 to 1",
         "least share of the targets that holds a pattern of EXPLAIN CLASS; two targets at least",
+    ),
+    "sxq_pruning": Setting(
+        "sound",
+        _one_of("sound", "epsilon", "paper"),
+        "'sound', 'epsilon' or 'paper'",
+        "which candidates of onion and growing are not verified: those that no output of the model "
+        "could bring into the front; those that a parent epsilon-dominates at best; or, as the skyline "
+        "paper prints it, those of which one bounded measure says so, at a loss of members",
     ),
     "sxq_report": Setting(
         "",

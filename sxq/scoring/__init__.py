@@ -20,6 +20,7 @@ the lattice.
     optimum.py      the same, by exact search
     diversify.py    chooses k members that cover many nodes and differ from each other
     joint.py        chooses k members for several targets together
+    joint_union.py  the same, with candidates compared across targets
     hypervolume.py  the volume under a set of points, and the volume that one more point would add
     lattice.py      the state of one target that ties these together
     indicators.py   the quality of an answer: the papers' indicators, stability, agreement with the truth

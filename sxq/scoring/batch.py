@@ -38,6 +38,11 @@ def _nobody(units: np.ndarray) -> np.ndarray:
     raise AssertionError("no measure that asks the model may see a batch without one")
 
 
+def _no_nodes() -> np.ndarray:
+    """Stands in a batch that knows nothing of the nodes of its field."""
+    raise AssertionError("no measure of nodes may see a batch without them")
+
+
 @dataclass(frozen=True, eq=False)
 class MeasureBatch:
     """n verified candidates of one field.
@@ -62,6 +67,10 @@ class MeasureBatch:
     able: Callable[[np.ndarray], np.ndarray] = _any
 
     robust_budget: int = 2000  # most removals that robustness tries for a candidate
+    # -> [nodes]: how much each node of the field moves the answer, as shares
+    influence: Callable[[], np.ndarray] = _no_nodes
+    # -> [nodes, anchors]: how like each node of the field is to an even sample of them, from 0 to 1
+    likeness: Callable[[], np.ndarray] = _no_nodes
 
     @property
     def asked(self) -> Question:

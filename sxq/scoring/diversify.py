@@ -56,6 +56,7 @@ def stream(
     k: int,
     alpha: float,
     epsilon: float,
+    first: bool = False,
 ) -> list[int]:
     """At most k of n candidates, in order of arrival: vectors [n, M], nodes [n, V], cosine distance [n, n].
 
@@ -63,17 +64,39 @@ def stream(
     admitted if there is a place and its gain is at least ((1 + epsilon) / 2 - DivS) / (k -
     |answer|), with DivS = alpha |nodes| / V + (1 - alpha) sum of the pairs' distances; the members
     that it dominates leave. Afterwards empty places are filled from those that nothing dominates.
+
+    first    end as soon as k members are there, as DivSX does; otherwise later arrivals may take
+             the places of members that were dominated
     """
+    chosen = admitted(arrived, nodes, distance, k=k, alpha=alpha, epsilon=epsilon, first=first)
+    if first and len(chosen) == k:
+        return chosen
+    weights = _Weights(coverage=alpha, spread=1 - alpha)
+    return _fill(nodes, distance, chosen, k, weights, allowed=pareto(arrived))
+
+
+def admitted(
+    arrived: np.ndarray,
+    nodes: np.ndarray,
+    distance: np.ndarray,
+    *,
+    k: int,
+    alpha: float,
+    epsilon: float,
+    first: bool,
+) -> list[int]:
+    """The members that `stream` admits, before empty places are filled."""
     chosen: list[int] = []
     for new in range(len(arrived)):
+        if first and len(chosen) == k:
+            break
         beaten = at_least(arrived[[new]], arrived[chosen])[0]
         chosen = [old for old, leaves in zip(chosen, beaten) if not leaves]
         before = _divs(nodes, distance, chosen, alpha)
         after = _divs(nodes, distance, [*chosen, new], alpha)
         if len(chosen) < k and after - before >= ((1 + epsilon) / 2 - before) / (k - len(chosen)):
             chosen.append(new)
-    weights = _Weights(coverage=alpha, spread=1 - alpha)
-    return _fill(nodes, distance, chosen, k, weights, allowed=pareto(arrived))
+    return chosen
 
 
 def _divs(nodes: np.ndarray, distance: np.ndarray, chosen: list[int], alpha: float) -> float:

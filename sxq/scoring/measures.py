@@ -72,8 +72,12 @@ def _as_is(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
 
 
 def _log_conciseness(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
-    """1 for one unit, just above 0 for the whole field, and equal steps for equal ratios of sizes."""
-    return 1 - np.log(np.maximum(batch.sizes, 1)) / np.log(batch.field.all_units + 1)
+    return conciseness(batch.sizes, batch.field.all_units)
+
+
+def conciseness(sizes: np.ndarray, units: int) -> np.ndarray:
+    """1 for one unit, just above 0 for all `units`, and equal steps for equal ratios of sizes [n]."""
+    return 1 - np.log(np.maximum(sizes, 1)) / np.log(units + 1)
 
 
 def _near_zero(raw: np.ndarray, batch: MeasureBatch) -> np.ndarray:
@@ -95,6 +99,17 @@ def _density(batch: MeasureBatch) -> np.ndarray:
     nodes = batch.node_counts
     possible = nodes * (nodes - 1) // (1 if batch.field.directed else 2)
     return batch.sizes / np.maximum(possible, 1)
+
+
+def _influence(batch: MeasureBatch) -> np.ndarray:
+    return batch.field.reached(batch.bits) @ batch.influence()
+
+
+def _variety(batch: MeasureBatch) -> np.ndarray:
+    """The mean over the field's nodes of how like the nearest node of each candidate is to them."""
+    like = batch.likeness()
+    nearest = [like[nodes].max(axis=0, initial=0) for nodes in batch.field.reached(batch.bits)]
+    return np.array([own.mean() if len(own) else 0.0 for own in nearest])
 
 
 def _sampled(*, samples: Callable[[MeasureBatch], np.ndarray], **entry) -> Measure:
@@ -181,6 +196,27 @@ _ENTRIES = (
         formula="size / units possible among its nodes",
         source="sxq",
         ceiling=_density,
+    ),
+    Measure(
+        name="influence",
+        column="influence",
+        raw=_influence,
+        larger_is_better=True,
+        score=_as_is,
+        formula="share of |d log p / d x| that the nodes of G_s have",
+        source="influence, Xu et al. 2018; total influence, Qiu et al., section 4",
+        cost="1 gradient per target",
+        ceiling=_influence,
+    ),
+    Measure(
+        name="variety",
+        column="variety",
+        raw=_variety,
+        larger_is_better=True,
+        score=_as_is,
+        formula="mean over the field's nodes of the largest cosine of their features with a node of G_s",
+        source="diversity of embeddings, Qiu et al., section 4",
+        ceiling=_variety,
     ),
     _sampled(
         name="shapley",
@@ -279,6 +315,21 @@ def evaluate(
     raw = [measure.raw(batch) for measure in measures]
     scores = [measure.score(values, batch) for measure, values in zip(measures, raw)]
     return _side_by_side(raw), _rounded(scores, resolution)
+
+
+def against(
+    measures: Sequence[Measure],
+    scores: np.ndarray,
+    sizes: np.ndarray,
+    units: int,
+    resolution: float,
+) -> np.ndarray:
+    """The scores [n, M] of candidates of sizes [n], with conciseness relative to other `units` than their field's."""
+    columns = [
+        conciseness(sizes, units) if measure.score is _log_conciseness else scores[:, place]
+        for place, measure in enumerate(measures)
+    ]
+    return _rounded(columns, resolution)
 
 
 def ceilings(

@@ -4,11 +4,12 @@ In G' = G \\ R, with R one unit or two of the field outside of G_s, G_s explains
 model predicts on G' if it is factual, argmax M(v, G_s) = c', or counterfactual, argmax
 M(v, G' \\ G_s) != c'. Every R is tried where their number fits the budget, which makes the share
 exact, with standard error 0; else `budget` of them are drawn, and the error is above 0.
+
+What the model says on G' is asked once for all members, so that each R costs a member one inference.
 """
 
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
 
@@ -30,31 +31,40 @@ def robust_pairs(batch: MeasureBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def _shares(batch: MeasureBatch, count: int) -> tuple[np.ndarray, np.ndarray]:
     alone = batch.asked.said(batch.infer(batch.bits)[0])
+    removals = [_removals(batch, np.flatnonzero(~own), count) for own in batch.bits]
+    every, places = np.unique(np.concatenate(removals), axis=0, return_inverse=True)
+    intact = _said_without(batch, every)
+    ends = np.cumsum([len(own) for own in removals])[:-1]
     found = np.zeros((len(batch.bits), 2))
-    for row, (own, kept) in enumerate(zip(batch.bits, alone)):
-        found[row] = _share(batch, own, kept, count)
+    for row, place in enumerate(np.split(places.reshape(-1), ends)):
+        cut = _said_without(batch, every[place], batch.bits[row])
+        holds = batch.asked.same(intact[place], alone[row]) | ~batch.asked.same(cut, intact[place])
+        found[row] = _share(int(holds.sum()), len(holds), comb((~batch.bits[row]).sum(), count))
     return found[:, 0], found[:, 1]
 
 
-def _share(batch: MeasureBatch, own: np.ndarray, alone: Any, count: int) -> tuple[float, float]:
-    """The share for one member [U], for which the model says `alone`, and its standard error."""
-    outside = np.flatnonzero(~own)
-    removals = _removals(batch, outside, count)
-    total = len(removals)
+def _share(holds: int, total: int, possible: int) -> tuple[float, float]:
+    """The share of the removals after which an answer holds, and its standard error."""
     if not total:
         return 1.0, 0.0  # nothing can be removed
-    holds = sum(
-        int(_explains(batch, own, alone, removals[start : start + _step(own)]).sum())
-        for start in range(0, total, _step(own))
-    )
-    if total == comb(len(outside), count):
+    if total == possible:
         return holds / total, 0.0
     near = (holds + 1) / (total + 2)  # so that the error of a draw is never 0
     return holds / total, float(np.sqrt(near * (1 - near) / total))
 
 
-def _step(own: np.ndarray) -> int:
-    return max(1, CELLS // len(own))
+def _said_without(
+    batch: MeasureBatch, removals: np.ndarray, own: np.ndarray | bool = False
+) -> np.ndarray:
+    """What the model says on each graph that lacks these units [m, count], and a member [U]."""
+    said = []
+    step = max(1, CELLS // batch.bits.shape[1])
+    for start in range(0, len(removals), step):
+        some = removals[start : start + step]
+        lacking = np.zeros((len(some), batch.bits.shape[1]), bool)
+        lacking[np.arange(len(some))[:, None], some] = True
+        said.append(batch.asked.said(batch.infer(lacking | own)[1]))
+    return np.concatenate(said) if said else np.zeros(0)
 
 
 def _removals(batch: MeasureBatch, outside: np.ndarray, count: int) -> np.ndarray:
@@ -66,12 +76,3 @@ def _removals(batch: MeasureBatch, outside: np.ndarray, count: int) -> np.ndarra
     while len(drawn) < batch.robust_budget:
         drawn.add(tuple(sorted(rng.choice(len(outside), count, replace=False).tolist())))
     return outside[np.array(sorted(drawn), np.int64)]
-
-
-def _explains(batch: MeasureBatch, own: np.ndarray, alone: Any, removals: np.ndarray) -> np.ndarray:
-    """[m] bool: whether G_s explains in each graph that lacks these units [m, count]."""
-    lacking = np.zeros((len(removals), len(own)), bool)
-    lacking[np.arange(len(removals))[:, None], removals] = True
-    asked = batch.asked
-    intact, cut = (asked.said(batch.infer(units)[1]) for units in (lacking, lacking | own))
-    return asked.same(intact, alone) | ~asked.same(cut, intact)

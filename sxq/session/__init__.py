@@ -15,6 +15,7 @@ audit               AUDIT
 structure           the checks of AUDIT that need no model
 pattern_checks      the checks of AUDIT for the patterns of a class
 unit_checks         those of the units of edges and of their worth
+over_checks         those of units that are nodes or features
 sql                 statements of DuckDB
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python

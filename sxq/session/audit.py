@@ -127,7 +127,8 @@ def _measure(
 ) -> Iterator[Broken | dict[int, Measured]]:
     """What measuring shows: findings about targets, and the result for each explanation by its id."""
     model = session.registry.models.stored(query.model_id, query.graph_id, graph)
-    auditor = engine.execution().Auditor(graph, model, directed, _asked(query))
+    asked, units = _asked(query)
+    auditor = engine.execution().Auditor(graph, model, directed, asked, units)
     by_target: dict[Any, list[StoredExplanation]] = {}
     for member in members:
         by_target.setdefault(identity(member.target), []).append(member)
@@ -147,13 +148,15 @@ def _measure(
             yield Broken(query.query_id, target.target, None, f"not measured: {error}")
 
 
-def _asked(query: StoredQuery) -> Any:
-    """The question of a stored statement; what its settings lack is that of a statement without clauses."""
+def _asked(query: StoredQuery) -> tuple[Any, Any]:
+    """The question of a stored statement and its units; what its settings lack is that of one without clauses."""
     again = engine.execution().AskedAgain
+    units = engine.execution().AskedUnits
     try:
         settings = query.place.read_json("settings", query.settings)
     except StoreError:
-        return again()  # the damage is a finding of its own
+        return again(), units()  # the damage is a finding of its own
+    over = settings.get("over", "edges"), settings.get("sxq_baseline", "zero")
     kinds = {"for_class": int, "against": int, "sxq_tolerance": int | float}
     given = {
         name: settings.get(name)
@@ -161,7 +164,8 @@ def _asked(query: StoredQuery) -> Any:
         if isinstance(settings.get(name), kind)
     }
     tolerance = given.get("sxq_tolerance", again.tolerance)
-    return again(given.get("for_class"), given.get("against"), tolerance)
+    asked = again(given.get("for_class"), given.get("against"), tolerance)
+    return asked, units(*map(str, over))
 
 
 def _rows(
@@ -197,6 +201,8 @@ def _for_audit(e: StoredExplanation):
         target=e.target,
         edges=e.edges,
         worths=e.worths,
+        nodes=e.nodes,
+        features=e.features,
         raw=e.raw,
         factual=e.factual,
         counterfactual=e.counterfactual,

@@ -16,6 +16,7 @@ from sxq.language import statements as st
 from sxq.values.result import Result, Table
 
 FLAGS = ("factual", "counterfactual")
+UNITS = ("edges", "nodes", "features")
 KINDS = ("node", "graph")  # of targets
 COMPARISONS = ("<", "<=", ">", ">=", "=", "!=")
 Where = str | tuple[str, str, float]  # "factual", "not counterfactual", ("size", "<=", 12)
@@ -56,6 +57,12 @@ class ExplainQuery:
     def against(self, d: int) -> "ExplainQuery":
         """AGAINST d: "why this class rather than d?"."""
         return self._with(against=plain(d))
+
+    def over(self, units: str) -> "ExplainQuery":
+        """OVER units: explain by "edges" (the default), by "nodes" or by "features"."""
+        if units.lower() not in UNITS:
+            raise InvalidValue(f"over({units!r}); expected 'edges', 'nodes' or 'features'")
+        return self._with(over=units.lower())
 
     def by(self, generator: str, **options: Any) -> "ExplainQuery":
         """BY generator (option = value, ...); a second call adds a second generator."""

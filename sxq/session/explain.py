@@ -136,6 +136,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
         epsilon=query.plan.find(Rank).epsilon,
         kind=query.plan.find(FieldScan).kind,
         classes=query.statement.for_class is not None or query.statement.against is not None,
+        over=query.plan.find(FieldScan).over,
         found=patterns,
     )
     session.last = found
@@ -223,7 +224,7 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
     registry = session.registry
     return planning.Catalog(
         graphs=registry.graphs,
-        models={statement.model: named.info(statement.model)},
+        models={statement.model: named.info(statement.model, registry.graphs[named.graph])},
         measures=registry.measures,
         generators=registry.generators(),
         default_generators=registry.default_generators(),
@@ -302,6 +303,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         "optimize": list(rank.measures),
         **_clauses(query.plan.find(Verify).asked),
         **({"anywhere": True} if scan.anywhere else {}),
+        **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
     }
     return session.store.begin_query(

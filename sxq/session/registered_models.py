@@ -54,8 +54,8 @@ class RegisteredModel:
         doubts = [self.model.meant] if self.model.meant.startswith("output = ") else []
         return [*lost, *taken.said, *doubts]
 
-    def info(self, name: str) -> ModelInfo:
-        """The model as the planner sees it."""
+    def info(self, name: str, graph: Graph | GraphSet | None = None) -> ModelInfo:
+        """The model as the planner sees it, on its graph."""
         found = self.model
         return ModelInfo(
             name=name,
@@ -67,6 +67,7 @@ class RegisteredModel:
             depth=found.depth,
             task=found.task,
             classes=found.num_classes,
+            over_features=lambda: engine.registration().choose_over_features(found, graph),
             predictions=self.predictions,
         )
 

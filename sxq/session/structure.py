@@ -19,10 +19,12 @@ from sxq.graph import Graph, GraphSet
 from sxq.scoring.dominance import GRID, dominated, epsilon_dominates, millionths, to_grid
 from sxq.scoring.hypervolume import hypervolume
 from sxq.scoring.measures import MEASURES, STEP
+from sxq.session.over_checks import units_over, wrong_features, wrong_nodes
 from sxq.session.unit_checks import wrong_units
 from sxq.storage import Broken, StoredExplanation, StoredQuery, StoredTarget
 from sxq.storage.checked import short
 
+OVER = ("edges", "nodes", "features")
 STATUSES = ("pending", "done", "stopped", "empty", "failed", "interrupted")
 NEAR = 1e-6  # between a stored value and one computed from other stored values
 LEAST = {  # of columns of `targets`; NULL: not known
@@ -57,6 +59,7 @@ class StoredAnswers:
     directed: bool | None  # whether a unit is a directed edge; None where the settings are damaged
     objectives: tuple[str, ...]
     anywhere: bool  # whether candidates need not be connected
+    over: str  # what units are: "edges", "nodes" or "features"
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
     numeric: bool = False  # whether the model is a regression
@@ -79,6 +82,7 @@ def read_answers(
     resolution = 0.01
     numeric = False
     anywhere = False
+    over = "edges"
     try:
         settings = query.place.read_json("settings", query.settings)
         query.place.require_entries("settings", settings, {"edges_directed": bool})
@@ -88,6 +92,9 @@ def read_answers(
         directed = settings["edges_directed"]
         numeric = settings.get("task") == "regression"
         anywhere = settings.get("anywhere") is True
+        over = settings.get("over", over)
+        if over not in OVER:
+            raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
     except StoreError as error:
         broken.append(Broken(query.query_id, None, None, str(error)))
@@ -101,6 +108,7 @@ def read_answers(
         directed=directed,
         objectives=objectives,
         anywhere=anywhere,
+        over=over,
         resolution=resolution,
         candidates=candidates,
         numeric=numeric,
@@ -155,14 +163,25 @@ class _Place:
         return graph
 
     @cached_property
-    def units(self) -> set[tuple[int, int]] | None:
-        """The candidate units by the positions of their ends; None if they are not known.
+    def units(self) -> set[Any] | None:
+        """The candidate units: edges by the positions of their ends, nodes, features; None if they are not known.
 
         Raises NodeNotFound.
         """
         if self.graph is None or self.answers.directed is None:
             return None
-        return _units_of_field(self, self.graph)
+        if self.answers.over == "edges":
+            return _units_of_field(self, self.graph)
+        root, hops = self.root_and_hops
+        return None if hops is None else units_over(self.answers.over, self.graph, root, hops)
+
+    @property
+    def root_and_hops(self) -> tuple[int | None, int | None]:
+        """The position of the target, None for a graph; the depth of its field, None if it is unknown."""
+        hops = self.target.columns["hops"]
+        if self.whole or self.graph is None:
+            return None, hops
+        return _place_of(self.graph, self.target.target), hops
 
 
 # -- the query -----------------------------------------------------------------------------------
@@ -395,8 +414,11 @@ def _of_member(place: _Place, member: StoredExplanation) -> Words:
     explanatory = place.target.columns["explanatory"] or 0
     if not 1 <= member.dominance <= max(explanatory, 1):
         yield f"dominance is {member.dominance}, expected 1 to {explanatory} explanatory candidates"
-    yield from _wrong_edges(place, member)
-    yield from _units_and_worths(place, member)
+    if place.answers.over == "edges":
+        yield from _wrong_edges(place, member)
+        yield from _units_and_worths(place, member)
+    else:
+        yield from _wrong_over(place, member)
     yield from _wrong_sizes(place, member)
     yield from _wrong_scores(place, member)
     yield from _beaten(place, member)
@@ -418,6 +440,21 @@ def _wrong_edges(place: _Place, member: StoredExplanation) -> Words:
         yield "its edges are not connected" + (" with the target" if roots else "")
     yield from _not_restricted(place, set(ends))
     yield from _not_in_graph(place, member)
+
+
+def _wrong_over(place: _Place, member: StoredExplanation) -> Words:
+    """Its nodes or features are units of the field, and what is stored beside them agrees with the graph."""
+    try:
+        graph = place.graph
+        root, hops = place.root_and_hops
+    except NodeNotFound:
+        return  # said with the target
+    if graph is None or hops is None:
+        return
+    if place.answers.over == "nodes":
+        yield from wrong_nodes(member, graph, root, hops, place.answers.anywhere)
+    else:
+        yield from wrong_features(member, graph, root, hops)
 
 
 def _not_restricted(place: _Place, ends: set[tuple[Hashable, Hashable]]) -> Words:
@@ -515,6 +552,8 @@ def _wrong_sizes(place: _Place, member: StoredExplanation) -> Words:
 def _from_counts(place: _Place, member: StoredExplanation) -> dict[str, float]:
     """Values by measure or column that follow from the edges alone."""
     directed = place.answers.directed
+    if place.answers.over != "edges":
+        return _from_units(place, member)
     if directed is None or not member.edges:
         return {}
     ends = [(identity(u), identity(v)) for u, v in member.edges]
@@ -523,6 +562,16 @@ def _from_counts(place: _Place, member: StoredExplanation) -> dict[str, float]:
     nodes = len(roots.union(*ends))
     possible = nodes * (nodes - 1) // (1 if directed else 2)
     found = {"size": size, "num_nodes": nodes, "density": size / max(possible, 1)}
+    if member.field_size and member.field_size > 0:
+        found["conc"] = 1 - size / member.field_size
+    return found
+
+
+def _from_units(place: _Place, member: StoredExplanation) -> dict[str, float]:
+    """The same for units that are nodes or features."""
+    nodes = len(member.nodes) + (not place.whole)
+    size = len(member.nodes) + len(member.features)
+    found: dict[str, float] = {"size": size, "num_nodes": nodes}
     if member.field_size and member.field_size > 0:
         found["conc"] = 1 - size / member.field_size
     return found

@@ -32,7 +32,7 @@ def lexer() -> type[SqlLexer]:
             "root": [
                 (r"^\s*\.\w+", Name.Function),
                 (r"\bfdl(?:\+|-(?!-)|_plus\b|_minus\b)", Name.Builtin),
-                (r"\b(conc|lift|shapley|density|size)\b", Name.Builtin),
+                (r"\b(conc|lift|shapley|density|size|influence|variety)\b", Name.Builtin),
                 (r"[?]\d*|\$\w+", Name.Variable),
                 (r"'(?:[^']|'')*'", String),
                 (r"\d+(?:\.\d+)?(?:e[+-]?\d+)?\b", Number),

@@ -35,7 +35,13 @@ from sxq.storage.model_rows import ModelRow
 from sxq.storage.pattern_rows import StoredPattern
 from sxq.storage.refine_rows import RefineRow
 from sxq.storage.store import NewTable, Store
-from sxq.storage.stored_answers import QueryRow, StoredExplanation, StoredQuery, StoredTarget
+from sxq.storage.stored_answers import (
+    QueryRow,
+    StoredExplanation,
+    StoredQuery,
+    StoredTarget,
+    StoredUnit,
+)
 from sxq.storage.user_sql import SqlResult
 
 __all__ = [
@@ -53,4 +59,5 @@ __all__ = [
     "StoredPattern",
     "StoredQuery",
     "StoredTarget",
+    "StoredUnit",
 ]

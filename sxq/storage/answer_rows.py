@@ -13,7 +13,16 @@ import numpy as np
 from sxq.errors import StoreError
 from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
 from sxq.storage.model_rows import to_json
-from sxq.storage.rows import Cursor, append, insert, insert_arrays, next_ids, run, utc_now
+from sxq.storage.rows import (
+    Cursor,
+    append,
+    insert,
+    insert_arrays,
+    next_ids,
+    object_array,
+    run,
+    utc_now,
+)
 from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport, Worth
 
@@ -50,6 +59,17 @@ _INSERT_EDGES = {  # SQL type of keys that are text
         FROM temp.incoming"""
     for kind, to_key in TO_VARIANT.items()
 }
+_INSERT_NODES = {
+    kind: f"""INSERT INTO explanation_nodes SELECT owner, {to_key.format("node")},
+            CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
+            CASE WHEN measured THEN needed END
+        FROM temp.incoming"""
+    for kind, to_key in TO_VARIANT.items()
+}
+_INSERT_FEATURES = """INSERT INTO explanation_features SELECT owner, feature, name, value,
+        CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
+        CASE WHEN measured THEN needed END
+    FROM temp.incoming"""
 _SAVE_TARGET = f"{_UPDATE} AND ordinal = $ordinal AND status = 'pending' RETURNING ordinal"
 _SAVE_UNREACHED = (
     f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND status = 'pending' RETURNING ordinal"
@@ -106,6 +126,8 @@ def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
     )
     append(cursor, "explanations", rows)
     _save_edges(cursor, ids, report.explanations)
+    _save_nodes(cursor, ids, report.explanations)
+    _save_features(cursor, ids, report.explanations)
     _save_candidates(cursor, query_id, report.target, report.kept)
 
 
@@ -186,27 +208,60 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
         return
     kind = text_type(edges[0])
     src, dst = (key_array(keys if kind else plain(keys)) for keys in zip(*edges))
-    owner = np.repeat(ids, [len(member.edges) for member in members])
-    columns = {"owner": owner, "src": src, "dst": dst, **_worths(members)}
+    sizes = [len(member.edges) for member in members]
+    units = [member.edge_units for member in members if member.edge_units is not None]
+    edge = np.concatenate([member.first_edge + member.edge_numbers for member in members])
+    columns = {
+        "owner": np.repeat(ids, sizes),
+        "src": src,
+        "dst": dst,
+        "unit": np.concatenate(units) if units else object_array([None] * len(edges)),
+        "edge": edge,
+        **_worths([member.worth if units else None for member in members], sizes),
+    }
     insert_arrays(cursor, _INSERT_EDGES[kind], columns)
 
 
-def _worths(members: Sequence[Explanation]) -> dict[str, np.ndarray]:
-    """Unit, number and worth of every directed edge; `measured` says whether there is a worth."""
-    worths = [member.worth or _unmeasured(len(member.edges)) for member in members]
+def _save_nodes(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanation]) -> None:
+    """The units of an answer OVER NODES."""
+    nodes = [node for member in members if member.over == "nodes" for node in member.units]
+    if not nodes:
+        return
+    kind = text_type(nodes)
+    columns = {"node": key_array(nodes if kind else plain(nodes)), **_units(ids, members)}
+    insert_arrays(cursor, _INSERT_NODES[kind], columns)
+
+
+def _save_features(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanation]) -> None:
+    """The units of an answer OVER FEATURES."""
+    if not members or members[0].over != "features":
+        return
+    columns = {
+        "feature": np.concatenate([member.features for member in members]),
+        "name": object_array([name for member in members for name in member.units]),
+        "value": np.concatenate([member.values for member in members]),
+        **_units(ids, members),
+    }
+    insert_arrays(cursor, _INSERT_FEATURES, columns)
+
+
+def _units(ids: Sequence[int], members: Sequence[Explanation]) -> dict[str, np.ndarray]:
+    """The owner and the worth of every unit."""
+    sizes = [len(member.units) for member in members]
+    return {"owner": np.repeat(ids, sizes), **_worths([member.worth for member in members], sizes)}
+
+
+def _worths(worths: Sequence[Worth | None], sizes: Sequence[int]) -> dict[str, np.ndarray]:
+    """Columns of the worths of members that list so many edges or units; `measured` says where there is one."""
+    known = [worth or _unmeasured(size) for worth, size in zip(worths, sizes)]
     return {
-        "unit": np.concatenate([member.edge_units for member in members]),
-        "edge": np.concatenate([member.first_edge + member.edge_numbers for member in members]),
-        "worth_kept": np.concatenate([worth.kept for worth in worths]),
-        "worth_removed": np.concatenate([worth.removed for worth in worths]),
-        "needed": np.concatenate([worth.needed for worth in worths]),
-        "measured": np.repeat(
-            [member.worth is not None for member in members],
-            [len(member.edges) for member in members],
-        ),
+        "worth_kept": np.concatenate([worth.kept for worth in known]),
+        "worth_removed": np.concatenate([worth.removed for worth in known]),
+        "needed": np.concatenate([worth.needed for worth in known]),
+        "measured": np.repeat([worth is not None for worth in worths], sizes),
     }
 
 
 def _unmeasured(count: int) -> Worth:
-    """Stands for the worth of `count` edges that was not measured."""
+    """Stands for the worth of `count` edges or units that was not measured."""
     return Worth(kept=np.zeros(count), removed=np.zeros(count), needed=np.zeros(count, bool))

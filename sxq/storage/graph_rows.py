@@ -96,6 +96,9 @@ def save_parts(
     _save_edges(cursor, graph_id, columns)
     if graph_input_rows.any_of(columns):
         graph_input_rows.save(cursor, graph_id, columns)
+    named = enumerate(columns.get("feature_names") or ())
+    if rows := [(graph_id, feature, name) for feature, name in named]:
+        append(cursor, "features", rows)
     return graph_id
 
 
@@ -116,7 +119,17 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     columns["attributes"] = _load_attributes(cursor, graph_id, row["attributes"])
     if graph_input_rows.PART in parts:
         columns = graph_input_rows.load(cursor, graph_id, columns)
+    columns["feature_names"] = _load_feature_names(cursor, graph_id, row["num_features"])
     return columns
+
+
+def _load_feature_names(cursor: Cursor, graph_id: int, features: int) -> list[str] | None:
+    """The names of the features in order; None where they are not there for every one."""
+    rows = run(
+        cursor, "SELECT feature, name FROM features WHERE graph_id = ? ORDER BY feature", [graph_id]
+    )
+    whole = features and [feature for feature, _ in rows] == list(range(features))
+    return [name for _, name in rows] if whole else None
 
 
 def content_hash(cursor: Cursor, graph_id: int) -> str:

@@ -33,7 +33,9 @@ _OF_QUERIES = (
     """SELECT query_id, target, explanation_id, 'the target is not among the targets of the query' FROM explanations e
        WHERE NOT EXISTS (FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target)""",
     """SELECT query_id, target, explanation_id, 'the explanation has no edges' FROM explanations e
-       WHERE NOT EXISTS (FROM explanation_edges x WHERE x.explanation_id = e.explanation_id)""",
+       WHERE NOT EXISTS (FROM explanation_edges x WHERE x.explanation_id = e.explanation_id)
+             AND NOT EXISTS (FROM explanation_nodes x WHERE x.explanation_id = e.explanation_id)
+             AND NOT EXISTS (FROM explanation_features x WHERE x.explanation_id = e.explanation_id)""",
     """SELECT query_id, target, NULL, format('{} candidates of a target that is not in targets', count(*))
        FROM candidates c WHERE NOT EXISTS (FROM targets t WHERE t.query_id = c.query_id AND t.target = c.target)
        GROUP BY query_id, target""",
@@ -72,11 +74,14 @@ _OF_QUERIES = (
 )
 # Of the whole file.
 _OF_FILE = (
-    """SELECT NULL, NULL, NULL,
-              format('explanation_edges has {} rows of explanation {}, which is not in explanations',
-                     count(*), explanation_id)
-       FROM explanation_edges x WHERE NOT EXISTS (FROM explanations e WHERE e.explanation_id = x.explanation_id)
-       GROUP BY explanation_id""",
+    *(
+        f"""SELECT NULL, NULL, NULL,
+                   format('{table} has {{}} rows of explanation {{}}, which is not in explanations',
+                          count(*), explanation_id)
+            FROM {table} x WHERE NOT EXISTS (FROM explanations e WHERE e.explanation_id = x.explanation_id)
+            GROUP BY explanation_id"""
+        for table in ("explanation_edges", "explanation_nodes", "explanation_features")
+    ),
     """SELECT NULL, NULL, NULL, format('model {} ({}): graph_id {} is not in graphs', model_id, name, graph_id)
        FROM models m WHERE NOT EXISTS (FROM graphs g WHERE g.graph_id = m.graph_id)""",
     """SELECT NULL, NULL, NULL, format('refine {} ({}): graph_id {} is not in graphs', refine_id, name, graph_id)
@@ -94,7 +99,7 @@ _OF_FILE = (
         f"""SELECT NULL, NULL, NULL, format('{table} has {{}} rows of graph {{}}, which is not in graphs',
                    count(*), graph_id)
             FROM {table} n WHERE NOT EXISTS (FROM graphs g WHERE g.graph_id = n.graph_id) GROUP BY graph_id"""
-        for table in ("nodes", "edges", "graph_members")
+        for table in ("nodes", "edges", "graph_members", "features")
     ),
     *(
         f"""SELECT NULL, NULL, NULL, format('{{}} {table} have the name {{}}', count(*), name) FROM {table}

@@ -219,6 +219,34 @@ CREATE TABLE explanation_edges (
     needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
 );
 
+-- One row per node that is a unit of an explanation OVER NODES; explanation_edges has the edges among them and the
+-- target, without unit and worth.
+CREATE TABLE explanation_nodes (
+    explanation_id BIGINT NOT NULL,   -- of explanations
+    node           VARIANT NOT NULL,  -- key
+    worth_kept     DOUBLE,            -- as in explanation_edges
+    worth_removed  DOUBLE,            -- as in explanation_edges
+    needed         BOOLEAN            -- as in explanation_edges
+);
+
+-- One row per feature that is a unit of an explanation OVER FEATURES.
+CREATE TABLE explanation_features (
+    explanation_id BIGINT NOT NULL,   -- of explanations
+    feature        INTEGER NOT NULL,  -- column of x, from 0
+    name           VARCHAR NOT NULL,  -- as in features; x[3] where the graph has no names
+    value          DOUBLE NOT NULL,   -- what it is at the target; of a graph, the mean over its nodes
+    worth_kept     DOUBLE,            -- as in explanation_edges
+    worth_removed  DOUBLE,            -- as in explanation_edges
+    needed         BOOLEAN            -- as in explanation_edges
+);
+
+-- The names of the features of graphs that have them: those of the columns that a query gave for the nodes, in order.
+CREATE TABLE features (
+    graph_id BIGINT NOT NULL,         -- of graphs
+    feature  INTEGER NOT NULL,        -- column of x, from 0
+    name     VARCHAR NOT NULL         -- of the column; if it is a list, with the place in it: x[3]
+);
+
 -- What is known to be true about targets: edges that explain them. FROM agreement compares answers with it. Fill it as you
 -- like, for nodes of a graph or graphs of a collection; the engine only reads it. A target may have several alternatives.
 CREATE TABLE truths (
@@ -235,8 +263,9 @@ CREATE TABLE candidates (
     target         VARIANT NOT NULL,  -- key
     candidate      BIGINT NOT NULL,   -- number within the target, in the order of verification
     parent         BIGINT,            -- the candidate it was made from
-    edited_src     VARIANT,           -- key of one end of the unit that was removed from the parent or added to it
-    edited_dst     VARIANT,           -- key of its other end
+    edited_src     VARIANT,           -- key of one end of the unit that was removed from the parent or added to it; OVER
+                                      -- NODES the node, OVER FEATURES the feature's name
+    edited_dst     VARIANT,           -- key of its other end; OVER NODES and OVER FEATURES the same again
     generator      VARCHAR,           -- the generator that proposed it
     size           BIGINT,            -- units
     factual        BOOLEAN,           -- as in explanations

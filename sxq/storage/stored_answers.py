@@ -71,6 +71,20 @@ _EDGES = f"""
     ORDER BY explanation_edges.rowid"""
 
 
+_NODES = f"""
+    WITH {_KINDS}
+    SELECT explanation_id, node, {text_of("node", "node_kind")}, node_kind, worth_kept, worth_removed, needed
+    FROM explanation_nodes JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
+    WHERE $query_id IS NULL OR query_id = $query_id
+    ORDER BY explanation_nodes.rowid"""
+
+_FEATURES = """
+    SELECT explanation_id, feature, name, value, worth_kept, worth_removed, needed
+    FROM explanation_features JOIN explanations USING (explanation_id)
+    WHERE $query_id IS NULL OR query_id = $query_id
+    ORDER BY explanation_features.rowid"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class QueryRow:
     """One EXPLAIN, as SHOW QUERIES lists it."""
@@ -95,6 +109,17 @@ class StoredWorth(NamedTuple):
     kept: float | None
     removed: float | None
     needed: bool | None
+
+
+class StoredUnit(NamedTuple):
+    """A unit of an explanation OVER NODES or OVER FEATURES."""
+
+    unit: Any  # key of the node, or column of x
+    kept: float | None  # its worth; None where it was not measured
+    removed: float | None
+    needed: bool | None
+    name: str | None = None  # of a feature
+    value: float | None = None  # of a feature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +147,8 @@ class StoredExplanation:
     settings: Mapping[str, Any]  # of the query; empty where they cannot be read
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
     worths: tuple[StoredWorth, ...] = field(repr=False)  # of each of these
+    nodes: tuple[StoredUnit, ...] = field(default=(), repr=False)  # units OVER NODES
+    features: tuple[StoredUnit, ...] = field(default=(), repr=False)  # units OVER FEATURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +220,23 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
         edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
         edges[explanation_id].append(edge)
         worths[explanation_id].append(StoredWorth(*worth))
+    nodes: dict[int, list[StoredUnit]] = defaultdict(list)
+    for explanation_id, node, text, kind, *worth in run(cursor, _NODES, {"query_id": query_id}):
+        nodes[explanation_id].append(StoredUnit(key_of(node, text, kind), *worth))
+    features: dict[int, list[StoredUnit]] = defaultdict(list)
+    for explanation_id, column, name, value, *worth in run(
+        cursor, _FEATURES, {"query_id": query_id}
+    ):
+        kept, removed, needed = worth
+        unit = StoredUnit(column, kept, removed, needed, name=name)
+        features[explanation_id].append(unit._replace(value=value))
     return [
         StoredExplanation(
             **{**_with_key(row), "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
             worths=tuple(worths[row["explanation_id"]]),
+            nodes=tuple(nodes[row["explanation_id"]]),
+            features=tuple(features[row["explanation_id"]]),
         )
         for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
     ]

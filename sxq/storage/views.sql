@@ -263,7 +263,7 @@ FROM smallest, range(1, 26) sizes(k)
 GROUP BY k
 ORDER BY k;
 
--- How much each edge and node of a query's answers matters: FROM unit_scores(1). The score is the share of the answer's
+-- How much each edge, node and feature of a query's answers matters: FROM unit_scores(1). The score is the share of the answer's
 -- members that hold it, each weighted by how many candidates it dominates; what no member holds has no row: score 0.
 CREATE MACRO unit_scores(of_query) AS TABLE
 WITH
@@ -277,15 +277,22 @@ WITH
         UNION ALL
         SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL
         FROM (SELECT w.*, unnest([src, dst]) AS node FROM weighted w JOIN explanation_edges USING (explanation_id))
-        GROUP BY target, node, explanation_id)
+        WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
+        GROUP BY target, node, explanation_id
+        UNION ALL
+        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed
+        FROM weighted JOIN explanation_nodes USING (explanation_id)
+        UNION ALL
+        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed
+        FROM weighted JOIN explanation_features USING (explanation_id))
 SELECT
     target,                           -- key
-    kind,                             -- edge or node
-    src,                              -- key of the edge's source, or of the node
-    dst,                              -- key of the edge's head; NULL: a node
+    kind,                             -- edge, node or feature
+    src,                              -- key of the edge's source, or of the node; name of the feature
+    dst,                              -- key of the edge's head; NULL: no edge
     count(*) AS members,              -- explanations that hold it
     sum(weight) AS score,             -- 0 to 1
-    avg(worth_kept) AS worth_kept,    -- mean over these explanations, of an edge
+    avg(worth_kept) AS worth_kept,    -- mean over these explanations, of a unit
     avg(worth_removed) AS worth_removed -- as in explanation_edges
 FROM held
 GROUP BY target, kind, src, dst
@@ -297,7 +304,10 @@ ORDER BY target, kind, score DESC, src, dst;
 CREATE VIEW indicators AS
 WITH
     asked AS (
-        SELECT query_id, k, model_id, graph_id, settings->>'edges_directed' AS directed,
+        SELECT query_id, k, model_id, graph_id,
+               CASE coalesce(settings->>'over', 'edges')
+                   WHEN 'edges' THEN settings->>'edges_directed' WHEN 'nodes' THEN 'nodes'
+                   ELSE settings->>'sxq_baseline' END AS directed,
                CAST(settings->'optimize' AS VARCHAR[]) AS measures
         FROM queries),
     members AS (
@@ -329,14 +339,16 @@ SELECT
 FROM compared JOIN targets USING (query_id, target)
 GROUP BY query_id, target;
 
--- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges,
+-- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges (or features),
 -- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
 CREATE VIEW stability AS
 WITH
     found AS (
         SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
-        FROM explanations JOIN explanation_edges USING (explanation_id)
-        GROUP BY query_id, target),
+        FROM explanations JOIN (
+            SELECT explanation_id, src, dst FROM explanation_edges
+            UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT FROM explanation_features)
+        USING (explanation_id) GROUP BY query_id, target),
     asked AS (
         SELECT query_id, seed, target, edges,
                (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question

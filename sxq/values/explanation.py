@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Worth:
-    """What each directed edge of an explanation is worth, as its unit: measured, in the order of `edges`."""
+    """What each directed edge of an explanation is worth, as its unit: measured, in the order of `edges`.
+
+    Of OVER NODES and OVER FEATURES it is what each unit is worth, in the order of `units`.
+    """
 
     kept: np.ndarray  # [m] what p loses on G_s when the unit alone is left out
     removed: np.ndarray  # [m] what p regains on G \\ G_s when the unit alone is put back
@@ -34,9 +37,22 @@ class Worth:
         return gained / most if most > 1e-12 else np.ones(len(gained))
 
 
+class Reason(NamedTuple):
+    """A unit of an explanation OVER NODES or OVER FEATURES, and what it is worth: a "reason code"."""
+
+    unit: Any  # key of the node, or name of the feature
+    value: float | None  # of a feature at the target
+    share: float  # as of `Worth.share`; 1/2 where it was not measured
+    kept: float | None  # None where it was not measured
+    removed: float | None
+    needed: bool | None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explanation:
     """One member of a skyline: a connected subgraph that explains the prediction of its target.
+
+    Of OVER NODES it is the subgraph of the nodes `units`; of OVER FEATURES it has no edge, and `units` are features.
 
     `edge_index` and `nodes` are positions: they index `data.x`, in a collection that of the target's own graph.
     `target` and `edges` are the user's keys.
@@ -63,8 +79,54 @@ class Explanation:
     # [m] the unit of each edge, by its number in the field of the target
     edge_units: Any = field(default=None, repr=False)
     first_edge: int = 0  # number of the graph's first edge among all edges of its collection
-    # What each edge is worth; None where measuring it would cost more than sxq_worth_budget.
+    over: str = "edges"  # what units are: "edges", "nodes" or "features"
+    units: tuple[Any, ...] = ()  # OVER NODES: their keys; OVER FEATURES: their names
+    features: Any = field(default=None, repr=False)  # OVER FEATURES: [size] columns of x
+    # OVER FEATURES: [size] what they are at the target; of a graph the mean over its nodes
+    values: Any = field(default=None, repr=False)
+    # What each edge (or unit) is worth; None where measuring it would cost more than sxq_worth_budget.
     worth: Worth | None = field(default=None, repr=False)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """`units` with their values and worth, worth most first; in their own order where that was not measured."""
+        values = [None] * len(self.units) if self.values is None else self.values.tolist()
+        worth = self.worth
+        if worth is None or not self.units:
+            return tuple(
+                Reason(unit, value, share=0.5, kept=None, removed=None, needed=None)
+                for unit, value in zip(self.units, values)
+            )
+        share = worth.share
+        return tuple(
+            Reason(
+                self.units[place],
+                values[place],
+                share=float(share[place]),
+                kept=float(worth.kept[place]),
+                removed=float(worth.removed[place]),
+                needed=bool(worth.needed[place]),
+            )
+            for place in np.argsort(-share, kind="stable").tolist()
+        )
+
+    @property
+    def noun(self) -> str:
+        """What its units are called: `edge`, `2 nodes` without the number."""
+        return self.over[:-1] if self.size == 1 else self.over
+
+    @property
+    def edge_share(self) -> np.ndarray:
+        """[m] in [0, 1]: the worth of each edge as of `Worth.share`; 1/2 where it was not measured.
+
+        Of OVER NODES the smaller one of its ends, where the target counts 1.
+        """
+        if self.worth is None:
+            return np.full(len(self.edges), 0.5)
+        if self.over == "edges":
+            return self.worth.share
+        known = dict(zip(self.units, self.worth.share.tolist()))
+        return np.array([min(known.get(u, 1.0), known.get(v, 1.0)) for u, v in self.edges])
 
     def __repr__(self) -> str:
         flags = [name for name in ("factual", "counterfactual", "tie") if getattr(self, name)]

@@ -30,6 +30,17 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
     "dominance": "BIGINT",
 }
 CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement names one
+UNITS = {
+    "units": "VARCHAR[]"
+}  # follow OVER NODES and OVER FEATURES: keys or names, worth most first
+
+
+# How a target keeps its prediction without any unit.
+ALONE = {
+    "edges": "with no edges at all",
+    "nodes": "with no other node",
+    "features": "with every feature at its baseline",
+}
 
 
 class Table:
@@ -162,6 +173,7 @@ class Result(Table):
         epsilon: float | None = None,
         kind: str = "node",
         classes: bool = False,
+        over: str = "edges",
         found: ClassFindings | None = None,
     ):
         self.targets = sorted(reports, key=lambda report: report.ordinal)
@@ -175,7 +187,10 @@ class Result(Table):
         self.epsilon = epsilon  # the one that the statement asked for
         self.kind = kind  # of the targets: "node" or "graph"
         self.found = found  # of EXPLAIN CLASS: the patterns of the class; else None
-        self._fixed = (FIXED | CLASSES) if classes else FIXED
+        self.over = over  # what units are: "edges", "nodes" or "features"
+        self._classes = classes
+        listed = UNITS if over != "edges" else {}
+        self._fixed = FIXED | (CLASSES if classes else {}) | listed
         rows = [self._row(e, r) for r in self.targets for e in r.explanations]
         super().__init__([*self._fixed, *measures.values()], rows)
 
@@ -201,8 +216,9 @@ class Result(Table):
             e.generator,
             e.dominance,
         )
-        classes = (report.asked, report.against) if self._fixed is not FIXED else ()
-        return *fixed, *classes, *(e.raw.get(name) for name in self.measures)
+        classes = (report.asked, report.against) if self._classes else ()
+        units = ([str(reason.unit) for reason in e.reasons],) if self.over != "edges" else ()
+        return *fixed, *classes, *units, *(e.raw.get(name) for name in self.measures)
 
     @property
     def candidates(self) -> int:
@@ -317,7 +333,8 @@ class Result(Table):
         return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
 
     def _covers(self) -> str:
-        targets = f"{_counted(len(self.targets), self.kind)}{self._why()}"
+        over = f", over {self.over}" if self.over != "edges" else ""
+        targets = f"{_counted(len(self.targets), self.kind)}{over}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
         if any(report.status == "stopped" for report in self.targets):
             verified += " before the search was stopped"
@@ -364,14 +381,19 @@ class Result(Table):
         noted = [*(self.found.notes if self.found else ()), *noted]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
+    @property
+    def _alone(self) -> str:
+        # without units that are nodes, a graph has its nodes and no edges
+        return ALONE["edges" if (self.kind, self.over) == ("graph", "nodes") else self.over]
+
     def _self_sufficient(self, alone: int) -> str:
         """The note about this many targets that keep their prediction without any edge."""
         total = len(self.targets)
         some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
-            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction with no edges at "
-            f"all, so 'factual' is weak evidence for {them}."
+            f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {self._alone}"
+            f", so 'factual' is weak evidence for {them}."
         )
 
 

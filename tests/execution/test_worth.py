@@ -1,11 +1,14 @@
 """The worth of every unit of an answer: what a plain forward pass says, one unit at a time."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data
 
 import sxq
+from sxq.execution import worth
 from tests import graphs, oracles
 
 ALL = "OPTIMIZE fdl+, fdl-, conc TOP 5 BUDGET 300 CANDIDATES"
@@ -123,3 +126,11 @@ def test_worth_in_a_collection_has_the_numbers_of_its_edges():
         ).rows
         assert other == [(0,)]
         assert all(row[-1] == "ok" for row in con.execute("AUDIT").rows)
+
+
+def test_of_a_target_that_was_stopped_as_many_members_are_measured_as_a_second_allows():
+    choice = SimpleNamespace(worth_budget=4096)
+    found = SimpleNamespace(choice=choice, table=SimpleNamespace(count=240), seconds=20, stopped="")
+    assert worth._budget(found) == 4096
+    found.stopped = "stopped after 20 seconds"
+    assert worth._budget(found) == 12

@@ -80,6 +80,21 @@ def test_explainers_of_optional_packages_propose_and_are_verified(
     assert (np.random.get_state()[1] == state).all()
 
 
+def test_pgm_explainer_sees_the_attributes_of_edges():
+    """PyG's PGMExplainer does not pass them on: the model would fail without."""
+    pytest.importorskip("pgmpy")
+    with sxq.connect() as con:
+        con.execute(
+            "CREATE GRAPHS d FROM DATASET 'Digits' (GRAPHS = 20); "
+            "TRAIN MODEL s ON GRAPHS d (ARCHITECTURE = splinecnn, LAYERS = 2, HIDDEN = 4, EPOCHS = 1)"
+        )
+        found = con.execute(
+            "EXPLAIN GRAPH 0 USING MODEL s OPTIMIZE fdl-, conc BY pgm (samples = 16) "
+            "BUDGET 20 CANDIDATES"
+        )
+    assert found.candidates == 20
+
+
 @pytest.mark.parametrize("library, name", [("captum", "captum"), ("pgmpy", "pgm")])
 def test_a_missing_package_is_named(con, monkeypatch, library, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

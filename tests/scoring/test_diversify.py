@@ -77,17 +77,26 @@ def test_value_by_hand():
     assert diversify.value(nodes, distance, [2], 0.4) == pytest.approx(0.4 * 0.5)
 
 
-@given(subgraphs(), st.integers(1, 5), ALPHA, st.sampled_from([0.0, 0.1, 1.0]), st.data())
-def test_stream_is_procedure_4(drawn, k, alpha, epsilon, data):
+@given(
+    subgraphs(),
+    st.integers(1, 5),
+    ALPHA,
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.booleans(),
+    st.data(),
+)
+def test_stream_is_procedure_4(drawn, k, alpha, epsilon, first, data):
     nodes, embeddings = drawn
     rows = data.draw(st.lists(st.tuples(SCORE, SCORE), min_size=len(nodes), max_size=len(nodes)))
     new = records(np.array(rows, dtype=np.int16))
     arrived, nodes = [rows[i] for i in new], nodes[new]
     distance = 1 - diversify.cosine(embeddings[new])
     sets = [set(np.flatnonzero(own).tolist()) for own in nodes]
-    expected = oracle.divsx(arrived, (sets, NODES), distance.tolist(), k, alpha, epsilon)
+    expected = oracle.divsx(arrived, (sets, NODES), distance.tolist(), k, alpha, epsilon, first)
     vectors = np.array(arrived, dtype=np.int16)
-    found = diversify.stream(vectors, nodes, distance, k=k, alpha=alpha, epsilon=epsilon)
+    found = diversify.stream(
+        vectors, nodes, distance, k=k, alpha=alpha, epsilon=epsilon, first=first
+    )
     assert found == expected
 
 
@@ -165,6 +174,35 @@ def test_a_joint_answer_that_was_cut_short_is_an_answer(con):
     )
     assert len(found) == 3 and not found.complete
     assert [report.status for report in found.targets] == ["stopped"] * 3
+
+
+def test_the_early_stop_of_divsx_ends_the_search_with_the_first_k(con):
+    """Of the same candidates in the same order, a prefix is verified, and its answer is the first k."""
+    asked = "EXPLAIN NODE 0 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc BY onion TOP 1 EPSILON 0"
+    con.execute("SET sxq_keep_candidates = true")
+    runs = {}
+    for rule in ("divsx", "divsx_first"):
+        con.execute(f"SET sxq_answer = '{rule}'")
+        runs[rule] = con.execute(asked)
+    whole, first = (run.targets[0] for run in runs.values())
+    assert first.candidates < whole.candidates and not first.complete
+    assert "ended with the first 1 members (DivSX)" in first.note and whole.note == ""
+    assert "by DivSX, until there are k members" in runs["divsx_first"].plan
+    begun = [row.scores for row in whole.kept[: first.candidates]]
+    assert [row.scores for row in first.kept] == begun and len(first.explanations) == 1
+
+
+def test_candidates_are_compared_across_targets_if_asked(con):
+    asked = "EXPLAIN NODES 0, 1, 2, 6 USING MODEL gossip OPTIMIZE fdl+, fdl-, conc JOINTLY TOP 7"
+    plain = con.execute(asked)
+    con.execute("SET sxq_jointly = 'union'")
+    across = con.execute(asked)
+    assert {e.target for e in across} == {0, 1, 2, 6}
+    assert sorted(e.rank for e in across) == list(range(1, len(across) + 1))
+    assert "of all targets jointly, compared across targets," in across.plan
+    assert all("the joint answer covers" in report.note for report in across.targets)
+    assert not any("covers" in report.note for report in plain.targets)
+    assert "0 findings" in str(con.execute("AUDIT"))
 
 
 def test_diversity_of_nodes_alone_covers_the_nodes(con):

@@ -23,6 +23,8 @@ BATCH = MeasureBatch(
     p_empty=0.1,
     p_kept=np.array([0.9, 0.95, 0.2]),
     p_removed=np.array([0.9, 0.3, 0.05]),
+    influence=lambda: np.array([0.5, 0.25, 0.15, 0.1]),
+    likeness=lambda: np.array([[1, 0], [0.5, 0.2], [0, 1], [0, 0.4]]),
 )
 
 BY_HAND = {  # name: (raw, score); 1 - log(2)/log(5) = 0.5693, 1 - log(4)/log(5) = 0.1386
@@ -32,6 +34,8 @@ BY_HAND = {  # name: (raw, score); 1 - log(2)/log(5) = 0.5693, 1 - log(4)/log(5)
     "size": ([1.0, 2.0, 4.0], [1.0, 0.5693, 0.1386]),
     "lift": ([0.8, 0.85, 0.1], [0.8, 0.85, 0.1]),
     "density": ([1.0, 2 / 3, 4 / 6], [1.0, 0.6667, 0.6667]),
+    "influence": ([0.75, 0.9, 1.0], [0.75, 0.9, 1.0]),
+    "variety": ([0.6, 1.0, 1.0], [0.6, 1.0, 1.0]),
 }
 
 
@@ -84,6 +88,8 @@ def test_no_candidates():
         none,
         none,
         infer=lambda bits: np.zeros((2, len(bits), 2)),
+        influence=BATCH.influence,
+        likeness=BATCH.likeness,
     )
     raw, scores = evaluate(list(MEASURES.values()), batch)
     assert raw.shape == scores.shape == (0, len(MEASURES))

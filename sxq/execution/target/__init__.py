@@ -5,8 +5,10 @@ In reading order:
     restricting.py   INCLUDE, EXCLUDE and ANYWHERE, as units of the field
     load.py          `Loaded`: the field, on the device, and the model's output on both ends
     memory_bound.py  how much of a field can be searched within the memory
+    pruning.py       which candidates are not verified
     search.py        `SearchState`: all candidates so far, measured and ranked
     turns.py         `GeneratorTurns`: the generators, which ask in turn and get their answers
+    shapes.py        the nodes and embeddings of candidates, for DivSX
     found.py         `Found`: the result, from which the answer is chosen and the report is made
 
 `Target` joins them: `ask` returns candidates to verify, `tell` takes their verdict, `close` returns
@@ -21,10 +23,13 @@ from sxq.execution.target.load import Job, Loaded, load
 from sxq.execution.target.memory_bound import expected
 from sxq.execution.target.restricting import scope
 from sxq.execution.target.search import Round, SearchState
+from sxq.execution.target.shapes import shape
 from sxq.execution.target.turns import PATIENCE, GeneratorTurns
 from sxq.execution.verifier import TIE, Request, Verdict
+from sxq.graph.bits import unpack
 from sxq.inference.memory_usage import memory_usage
 from sxq.planning.nodes import Choose, Generate
+from sxq.scoring import diversify
 
 __all__ = ["Found", "Job", "Loaded", "Target"]
 
@@ -48,11 +53,13 @@ class Target:
         self._told = 0
         self._round: Round | None = None  # the last request
         self._cut = False  # the budget ended within a round: generators are not asked again
+        self._choice = job.plan.find(Choose)
+        self._first = False  # DivSX has its first k members
 
     @property
     def over(self) -> bool:
         """Whether the search has ended: all generators have, or the budget is spent."""
-        return self._cut or self.turns.over
+        return self._cut or self._first or self.turns.over
 
     @property
     def share_done(self) -> float:
@@ -89,6 +96,8 @@ class Target:
             self.state.record(replace(asked, new=asked.new[:verified]), verdict)
             return
         self.state.record(asked, verdict)
+        if self._choice.rule == "divsx_first":
+            self._first = self._has_first()
         self._answer(asked)
         self._told += 1
         if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
@@ -96,7 +105,7 @@ class Target:
 
     def close(self, stopped: str = "") -> Found:
         """End the search and drop its generators; `stopped` is the reason if it was cut short."""
-        choice = self.job.plan.find(Choose)
+        choice = self._choice
         found = Found(
             loaded=self.loaded.unloaded() if choice.jointly else self.loaded,
             choice=choice,
@@ -113,6 +122,7 @@ class Target:
             scope=scope(self.job.plan),
             exhausted=self.turns.exhausted,
             full=self._cut and self.state.full,
+            first=self._first,
             stopped=stopped,
             seconds=time.perf_counter() - self.started,
         )
@@ -127,6 +137,25 @@ class Target:
             self.loaded.question,
             tie=max(TIE, self.loaded.rounding / 2),
         )
+
+    def _has_first(self) -> bool:
+        """Whether DivSX has admitted k members: then its search is over."""
+        ids, vectors = self.state.lattice.skyline_arrivals()
+        k = self._choice.k
+        if len(ids) < k:
+            return False
+        bits = unpack(self.state.table.rows(ids).bits, self.loaded.field.num_units)
+        nodes, embeddings = shape(self.loaded, bits, self._choice.embedding)
+        chosen = diversify.admitted(
+            vectors,
+            nodes,
+            1 - diversify.cosine(embeddings),
+            k=k,
+            alpha=self._choice.alpha,
+            epsilon=self.state.rank.epsilon,
+            first=True,
+        )
+        return len(chosen) == k
 
     def _answer(self, asked: Round) -> None:
         if not self._cut:

@@ -33,8 +33,10 @@ class Found:
     scope: str  # which candidates that proves something about, as a note says it
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
     full: bool  # the memory for candidates was used up before the budget
+    first: bool  # the search ended with the first k members that DivSX admitted
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float
+    remark: str = ""  # what a joint answer covers of all targets
 
     def bits_of(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """The units [n, U] bool of verified candidates."""

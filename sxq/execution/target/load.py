@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sxq.errors import ModelNotLocal
 from sxq.execution.target import memory_bound
-from sxq.execution.target.restricting import exclude, restriction, worth_included
+from sxq.execution.target.restricting import exclude, in_units, restriction, worth_included
 from sxq.graph import Field, Graph, GraphSet, Restriction, extract, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
@@ -23,11 +23,13 @@ from sxq.inference.batches import infer_batches
 from sxq.inference.choose import open_backend
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.locality import WIDEST
+from sxq.inference.node_influence import node_influence
 from sxq.models.borrow import Model, blaming
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
 
+ANCHORS = 256  # most nodes of a field to which all others are likened
 SAMPLED = 1  # of the seed of the units that are searched, where the field is too large for all
 
 
@@ -142,7 +144,23 @@ class Loaded:
             question=self.question,
             able=self.able,
             robust_budget=robust_budget,
+            influence=lambda: self._influence,
+            likeness=lambda: self._likeness,
         )
+
+    @cached_property
+    def _influence(self) -> np.ndarray:
+        """How much each node of the field moves the answer, [N]."""
+        on = self.on_field
+        return node_influence(on.model, on.graph, on.field, self.question, self.question.favoured)
+
+    @cached_property
+    def _likeness(self) -> np.ndarray:
+        """Cosines [N, A], not below 0, of the nodes' features with those of an even sample of ANCHORS nodes."""
+        x = self.graph.features(self.field.nodes).astype(np.float64)
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+        x = np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+        return np.clip(x @ x[:: max(1, -(-len(x) // ANCHORS))].T, 0, 1)
 
     def able(self, bits: np.ndarray) -> np.ndarray:
         """Which sets of units [n, U] are candidates, as [n] bool."""
@@ -228,6 +246,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
     named = f"node {graph.key(position)!r}"
     for wider in range(WIDEST + 1):
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
+        field = in_units(scan, graph, field)
         on_field = _on_field(job, graph, field)
         with blaming(model, f"the receptive field of {named}"):
             ends = on_field.ends()
@@ -245,7 +264,7 @@ def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
     """A whole graph of a collection as a field, and the outputs [2, C] on both ends."""
     scan = job.plan.find(FieldScan)
     graph = job.collection.member(number)
-    on_field = _on_field(job, graph, whole(graph, scan.directed))
+    on_field = _on_field(job, graph, in_units(scan, graph, whole(graph, scan.directed)))
     named = f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(job.model, named):
         ends = on_field.ends()

@@ -7,8 +7,6 @@ join them to the target. The others become context: they are present in G \\ G_s
 
 import numpy as np
 
-from sxq.generators.protocol import NONE
-from sxq.generators.search.edge_table import ends_by_hop
 from sxq.graph import Field
 
 # Bytes for each unit that `search`, the largest of the generators, holds at once: the tables of walks and of
@@ -51,8 +49,8 @@ def strongest(field: Field, worth: np.ndarray, most: int, rng: np.random.Generat
     """
     size = np.abs(worth)
     order = np.lexsort((rng.random(field.num_units), field.unit_hop, -size))
-    link = _links(field, size)
-    steps = int(field.unit_hop.max(initial=1)) if field.rooted else 1
+    link = field.links(size)
+    steps = int(field.unit_hop.max(initial=1)) if not field.alone else 1
     chosen = np.zeros(field.num_units, bool)
     if most < steps:
         order = order[field.unit_hop[order] == 1]
@@ -65,15 +63,3 @@ def strongest(field: Field, worth: np.ndarray, most: int, rng: np.random.Generat
     joined = order[~chosen[order] & ((link[order] < 0) | chosen[link[order]])]
     chosen[joined[: max(0, most - np.count_nonzero(chosen))]] = True
     return np.flatnonzero(chosen)
-
-
-def _links(field: Field, size: np.ndarray) -> np.ndarray:
-    """For each unit [U] the largest one that joins it to the hop below; NONE at the first hop."""
-    if not field.rooted:
-        return np.full(field.num_units, NONE)
-    near, far = ends_by_hop(field)
-    first = np.flatnonzero(field.node_hop[far] == field.unit_hop)
-    first = first[np.argsort(size[first], kind="stable")]
-    by_node = np.full(field.num_nodes, NONE)
-    by_node[far[first]] = first  # the last one of each node is kept
-    return by_node[near]

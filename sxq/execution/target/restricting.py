@@ -1,4 +1,4 @@
-"""INCLUDE, EXCLUDE and ANYWHERE for one target: from edges by key to units of its field.
+"""OVER, INCLUDE, EXCLUDE and ANYWHERE for one target: from edges by key to units of its field.
 
 Of a collection, an edge is looked up in the graph of each target; EXCLUDE passes over a graph that
 lacks it.
@@ -10,11 +10,28 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import InvalidValue, NodeNotFound
-from sxq.graph import EdgeKind, Field, Graph, Restriction, kept_out, restrict, unjoined
+from sxq.graph import (
+    EdgeKind,
+    Field,
+    Graph,
+    Restriction,
+    kept_out,
+    over_features,
+    over_nodes,
+    restrict,
+    unjoined,
+)
 from sxq.graph.keys import shown
 from sxq.planning.nodes import Choose, EdgeKey, FieldScan, Generate, Plan
 
 NOT_THERE = -3  # the unit of an edge that is not in the field at all
+
+
+def in_units(scan: FieldScan, graph: Graph, field: Field) -> Field:
+    """A field whose units are edges with those of OVER."""
+    if scan.over == "nodes":
+        return over_nodes(field, free=scan.anywhere)
+    return over_features(field, graph, scan.baseline) if scan.over == "features" else field
 
 
 def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
@@ -30,7 +47,7 @@ def restriction(scan: FieldScan, graph: Graph, field: Field, target: Any) -> Res
 
     Raises InvalidValue if an edge of INCLUDE is outside of the field, or cannot be joined to the target.
     """
-    if not (scan.include or scan.anywhere or field.excluded):
+    if not (scan.include or scan.anywhere or field.excluded) or field.free:
         return None
     included = _included(scan, graph, field, target)
     if included.any() and not scan.anywhere and len(bad := unjoined(field, included)):
@@ -49,6 +66,8 @@ def scope(plan: Plan) -> str:
     if not smallest and not limited:
         return ""
     to = " to the target" if scan.kind == "node" else ""
+    if scan.over == "features":
+        return "admitted by WHERE" if smallest and plan.filter else "of any features"
     parts = {
         f"connected{to}": not scan.anywhere,
         "with the edges of INCLUDE": scan.include,

@@ -10,6 +10,7 @@ import numpy as np
 from sxq.execution.candidate_table import CandidateTable, Entry
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.memory_bound import most_candidates
+from sxq.execution.target.pruning import within_epsilon
 from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
@@ -79,7 +80,7 @@ class SearchState:
         """Find candidates that must be verified, within the budget; the others are known or pruned."""
         packed = pack(candidates.bits)
         numbers = np.full(len(packed), PRUNED)
-        hopeful = np.flatnonzero(~self._hopeless(candidates.bits, packed))
+        hopeful = np.flatnonzero(~self._hopeless(candidates, packed))
         numbers[hopeful], new = self.table.look_up(packed[hopeful])
         left = self.budget - self.table.count
         return Round(
@@ -156,15 +157,37 @@ class SearchState:
         )
         return forecast(self.measures[: self.objectives], prospect)
 
-    def _hopeless(self, bits: np.ndarray, packed: np.ndarray) -> np.ndarray:
-        """[n] bool: candidates whose best possible scores are dominated by the front."""
+    def _hopeless(self, candidates: Candidates, packed: np.ndarray) -> np.ndarray:
+        """[n] bool: candidates that need not be verified, by the rule of sxq_pruning (pruning.py)."""
+        bits = candidates.bits
         if not self._prunes:
             return np.zeros(len(bits), bool)
-        hopeless = self.lattice.dominates(self._ceilings(bits))
+        best = self._ceilings(bits)
+        hopeless = self.lattice.dominates(best)
+        if self.rank.pruning != "sound":
+            bounded = np.array([m.ceiling is not None for m in self.measures[: self.objectives]])
+            parents = self._scores_of_parents(candidates, packed)
+            epsilon = self.rank.epsilon
+            hopeless |= within_epsilon(self.rank.pruning, best, parents, bounded, epsilon)
         for row in np.flatnonzero(hopeless):
             hopeless[row] = not self.table.knows(packed[row])
         self.pruned.update(row_keys(packed[hopeless]))
         return hopeless
+
+    def _scores_of_parents(self, candidates: Candidates, packed: np.ndarray) -> np.ndarray:
+        """Scores [n, M] of the candidates' parents; NaN where they are not yet known, or explain nothing."""
+        found = np.full((len(packed), self.objectives), np.nan)
+        rows = FIRST - np.minimum(candidates.parent, FIRST)
+        numbers = [
+            self.table.number(packed[row]) if parent <= FIRST else parent
+            for parent, row in zip(candidates.parent.tolist(), rows.tolist())
+        ]
+        known = np.array(numbers) >= 0
+        if known.any():
+            entries = self.table.rows(np.array(numbers)[known])
+            scores = entries.scores[:, : self.objectives]
+            found[known] = np.where(entries.explanatory[:, None], scores, np.nan)
+        return found
 
     def _ceilings(self, bits: np.ndarray) -> np.ndarray:
         """Upper bounds [n, M] of the candidates' scores in the objectives."""

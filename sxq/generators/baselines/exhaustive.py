@@ -25,7 +25,7 @@ import numpy as np
 
 from sxq.errors import FieldTooLarge
 from sxq.generators.protocol import NONE, Candidates, Context, Search
-from sxq.graph import AnywhereField, Field, JoinedField
+from sxq.graph import Field
 
 DESCENTS = 256  # most descents of an estimate
 STEPS = 64  # least steps of a descent before it is cut off
@@ -55,12 +55,14 @@ def exhaustive(field: Field, context: Context, size: int = 0) -> Search:
 
 def _kind(field: Field) -> str:
     """What the candidates of a field are called."""
-    return "subgraphs" if isinstance(field, AnywhereField) else "connected subgraphs"
+    if field.over != "edges":
+        return f"{'' if field.free else 'connected '}sets of {field.over}"
+    return "subgraphs" if field.free else "connected subgraphs"
 
 
 def _too_many(field: Field, context: Context, most: int, deep: int) -> str:
     """The number of candidates of at most `deep` units, in words, if it is known to exceed `most`; else empty."""
-    if isinstance(field, AnywhereField):
+    if field.free:
         count = sum(math.comb(field.num_units, size) for size in range(1, deep + 1))
         return _number(log_of(count)) if count > most else ""
     least = least_count(field, deep)
@@ -88,20 +90,15 @@ def _number(log: float) -> str:
 def least_count(field: Field, deep: int | None = None) -> int:
     """A lower bound of the number of connected subgraphs of at most `deep` units, without counting.
 
-    Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of the units
-    that touch a tree (or one node) may be added to it. In a receptive field the tree consists of
-    shortest paths to all nodes before the last hop, and every unit touches it.
+    Every unit gives one: a shortest path to it, or the unit alone. Also, any choice of some units
+    may be added to one candidate (`Field.independent`).
     """
     if deep is not None and deep < field.num_units:
         near = int(field.frontiers(np.zeros((1, field.num_units), bool)).sum())
-        free = int(np.bincount(field.ends.ravel()).max()) if field.alone else near
-        return sum(math.comb(free, size) for size in range(1, deep + 1))
-    if isinstance(field, JoinedField):
-        free = int(field.frontiers(np.zeros((1, field.num_units), bool)).sum())
-    elif field.rooted:
-        free = field.num_units + 1 - int((field.node_hop < field.hops).sum())
-    else:
-        free = int(np.bincount(field.ends.ravel()).max())
+        fixed, free = field.independent() if field.alone else (0, near)
+        sizes = range(max(fixed, 1) - fixed, deep - fixed + 1)
+        return sum(math.comb(free, size) for size in sizes)
+    _, free = field.independent()
     return max(field.num_units, 2**free - 1)  # except the empty choice, which may be no subgraph
 
 

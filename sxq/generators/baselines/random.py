@@ -11,7 +11,7 @@ ask for a baseline on the same footing.
 import numpy as np
 
 from sxq.generators.protocol import Candidates, Context, Search
-from sxq.graph import AnywhereField, Field
+from sxq.graph import Field
 
 BATCH = 64
 PATIENCE = 512  # proposals in a row without a new one
@@ -49,7 +49,7 @@ def grow(field: Field, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     Only newly reached nodes change the frontiers: on hubs that costs little compared with n times
     U. Where units need not be joined, they are any that many units.
     """
-    if isinstance(field, AnywhereField):
+    if field.free:
         return rng.permuted(np.arange(field.num_units) < sizes[:, None], axis=1)
     bits, frontier = np.zeros((2, len(sizes), field.num_units), bool)
     reached = np.zeros((len(sizes), field.num_nodes), bool)

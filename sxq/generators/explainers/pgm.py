@@ -14,10 +14,11 @@ each size. Needs the package pgmpy, which sxq does not install; PyG 2.8 asks for
 
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+from torch import Tensor, nn
 from torch_geometric.explain import ExplainerAlgorithm, Explanation
 
 from sxq.errors import InvalidValue
@@ -58,11 +59,24 @@ class Dependence(ExplainerAlgorithm):
             # by default, PyG tests a twentieth of the nodes, often none
             self.inner.max_subgraph_size = len(x) - 1
         with _numpy_seeded(self.seed):
-            found = self.inner(model, x, edge_index, target=target, index=index, **given)
+            whole = Bound(model, given)
+            found = self.inner(whole, x, edge_index, target=target, index=index, **given)
         return Explanation(node_mask=1 - found.pgm_stats.nan_to_num(1.0).float()[:, None])
 
     def supports(self) -> bool:
         return True
+
+
+class Bound(nn.Module):
+    """A model with its edge weights and attributes, which PyG's PGMExplainer does not pass on."""
+
+    def __init__(self, model: nn.Module, given: Mapping[str, Tensor]):
+        super().__init__()
+        self.model = model
+        self.given = given
+
+    def forward(self, x: Tensor, edge_index: Tensor, **named: Tensor) -> Tensor:
+        return self.model(x, edge_index, **{**self.given, **named})
 
 
 @contextmanager

@@ -36,7 +36,7 @@ Hypervolume of the front as a share of the best known front's; 26 published targ
     search             0.991  0.92       NSGA-II, restarted until the budget is spent   0.983  0.63
     onion & growing    0.921  0.67       random                                         0.817  0.10
 
-A field with no more subsets than the allowance is searched completely, by `exhaustive` at the end.
+A field with no more subsets than the allowance is searched completely, by `exhaustive` alone.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; the search itself
 takes O(members * U) per batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations
@@ -62,6 +62,9 @@ PATIENCE = 8  # rounds in a row without a candidate that is new
 
 def search(field: Field, context: Context) -> Search:
     """Begin, measure and walk, with some improvement in between; then improve to the end."""
+    # the empty set is no candidate, and the whole field is verified
+    if 2**field.num_units - 2 <= context.allowance:
+        return (yield from exhaustive(field, context))  # a tiny field
     run = SearchRun(field, context)
     early = context.allowance // EARLY
     sizes = any_sizes(field, min(SEEDS, run.batch, run.left), run.rng)
@@ -75,9 +78,6 @@ def search(field: Field, context: Context) -> Search:
     yield from thorough.go(run)
     run.table.replace(thorough.table.mean(axis=0))
     yield from _improve(run, run.left, run.batch)
-    # the empty set is no candidate, and the whole field is verified
-    if 2**field.num_units - 2 <= context.allowance:
-        return (yield from exhaustive(field, context))  # the rest of a tiny field
 
 
 def _improve(run: SearchRun, most: int, batch: int) -> Search:

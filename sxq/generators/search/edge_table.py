@@ -25,21 +25,9 @@ class EdgeTable:
         self.estimates = context.edge_gradient()  # [U] first-order rise with each unit
         self.worth = np.outer(self.estimates, (1.0, -1.0))
         self.unmeasured = np.arange(field.num_units)  # units that have estimates only
-        self.link = self._links()
+        # [U] the unit that joins each to the hop below, by first-order estimate; NONE at the first hop
+        self.link = field.links(np.abs(self.worth[:, 1]))
         self.branches = self._branches()
-
-    def _links(self) -> np.ndarray:
-        """For each unit [U] the one that joins it to the hop below, by first-order estimate; NONE at the first hop."""
-        field = self._field
-        if field.alone:
-            return np.full(field.num_units, NONE)
-        near, far = ends_by_hop(field)
-        # The units that reach a node first; the last unit of each node is kept, which is the best.
-        first = np.flatnonzero(field.node_hop[far] == field.unit_hop)
-        first = first[np.argsort(np.abs(self.worth[first, 1]), kind="stable")]
-        by_node = np.full(field.num_nodes, NONE)
-        by_node[far[first]] = first
-        return by_node[near]
 
     def _branches(self) -> list[np.ndarray]:
         """For every hop but the last, the branch of each unit [U]: the unit of that hop that joins it to the target.
@@ -116,12 +104,3 @@ def log_odds(p: np.ndarray) -> np.ndarray:
     """log p - log (1 - p), finite; rounded, so that the search does not depend on batch sizes."""
     p = np.clip(p, SURE, 1 - SURE)
     return np.round(np.log(p / (1 - p)), DECIMALS)
-
-
-def ends_by_hop(field: Field) -> tuple[np.ndarray, np.ndarray]:
-    """The end of each unit that is nearer to the target, and the other: [U] local nodes each."""
-    tail, head = field.ends
-    if field.directed:
-        return head, tail
-    nearer = field.node_hop[tail] < field.node_hop[head]
-    return np.where(nearer, tail, head), np.where(nearer, head, tail)

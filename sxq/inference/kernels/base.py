@@ -121,7 +121,7 @@ def linear_sum(
     Rows that are the same for every candidate are mapped once per field; other rows are summed
     first if that takes fewer multiply-adds.
     """
-    if x.varies and _sum_first(edges, x.channels, len(weight)):
+    if not x.maps_first and _sum_first(edges, x.channels, len(weight)):
         return linear(edges.sum(x, weights), weight, bias)
     summed = edges.sum(x.apply(lambda rows: linear(rows, weight), ("linear", id(weight))), weights)
     return summed if bias is None else summed.add_(bias)

@@ -27,7 +27,7 @@ class GINKernel(Kernel):
         edges = context.edges()
         own = x.within(context.hop)
         scale = 1 + self.layer.eps
-        if self.first is None or x.varies:
+        if self.first is None or not x.maps_first:
             return self.layer.nn(edges.sum(x, edges.present) + scale * own.table)
         weight = self.first.weight
         mapped = own.apply(lambda rows: scale * linear(rows, weight), self).table

@@ -1,7 +1,7 @@
 """Pooling: from one row per node to one row per graph, for graph classifiers.
 
-Which nodes are pooled depends on the candidate. G_s is edge-induced: only the nodes of its units
-exist. G \\ G_s keeps all nodes. The empty candidate is the graph of all nodes without any edge.
+Which nodes are pooled depends on the candidate. Only the nodes of its units exist in G_s. G \\ G_s
+keeps all nodes. The empty candidate is the graph of all nodes without any edge.
 """
 
 import numpy as np
@@ -74,16 +74,13 @@ def _exists(tile: Tile, owner: Tensor) -> Tensor:
 
 
 def _ends(layout: FieldLayout) -> Incidence:
-    """The units of each node."""
-    ends = layout.field.ends.ravel()
-    order = np.argsort(ends, kind="stable")
-    index = np.tile(np.arange(layout.units), 2)[order]
-    return _incidence(layout, index, np.searchsorted(ends[order], np.arange(layout.rows(0))))
+    """The parts by which each node exists."""
+    return _incidence(layout, *layout.field.parts_of_nodes)
 
 
 def _units(layout: FieldLayout) -> Incidence:
-    """All units, as one row."""
-    return _incidence(layout, np.arange(layout.units), np.zeros(1))
+    """The parts that tell whether any unit is chosen, as one row."""
+    return _incidence(layout, layout.field.choosing_parts, np.zeros(1))
 
 
 def _incidence(layout: FieldLayout, index: np.ndarray, start: np.ndarray) -> Incidence:

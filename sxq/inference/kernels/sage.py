@@ -27,7 +27,9 @@ class SAGEKernel(Kernel):
     def run(self, x: Rows, context: LayerContext) -> Tensor:
         layer = self.layer
         edges = context.edges()
-        source = x.apply(lambda rows: layer.lin(rows).relu(), self) if layer.project else x
+        source = x
+        if layer.project:
+            source = x.apply(lambda rows: layer.lin(rows).relu(), self, affine=False)
         if type(layer.aggr_module) is MaxAggregation:
             out = layer.lin_l(edges.maximum(source))
         else:

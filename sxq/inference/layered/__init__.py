@@ -5,5 +5,5 @@ The files in reading order:
     steps      `steps_of(module, arguments)` turns a module into a list of steps, or refuses it
     schedule   `pack(batches, ...)` cuts and merges batches into jobs, one per tile
     backend    `Layered`: loads fields and runs every step of every job
-    gradient   `mask_gradient`: the same steps under an edge mask, differentiated
+    gradient   `mask_gradient`: the same steps under an edge mask, differentiated; `share_gradient`: by features
 """

@@ -18,16 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch_geometric.nn import Linear
 
 from sxq.graph import Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.inference.delta.delta_tile import commit
 from sxq.inference.delta.match import TERM
 from sxq.inference.kernels.base import SCALARS, LayerContext
-from sxq.inference.layered.gradient import mask_gradient
+from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
 from sxq.inference.layered.steps import GRAPHS, NODES, PLAIN, ModelSteps, Step, steps_of
+from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
@@ -47,6 +49,8 @@ class Layered:
             )
         self.model = model
         self.steps = steps_of(model.module, model.arguments)
+        self._with_features: ModelSteps | None = None
+        self._of_features = partial(steps_of, model.module, model.arguments, features=True)
         self.as_delta = _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
@@ -55,12 +59,13 @@ class Layered:
 
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
-        layout = FieldLayout(field, self.steps.hops, self.model.device, whole=self.steps.pools)
+        steps = self._steps(field)
+        layout = FieldLayout(field, steps.hops, self.model.device, whole=steps.pools)
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
-        rows = layout.to_device(graph.features(field.nodes[: layout.rows(self.steps.hops)]))
+        rows = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
         with torch.inference_mode(not differentiable), torch.no_grad():
-            for step in self.steps.by_name.values():
+            for step in steps.by_name.values():
                 if step.call and not step.varies:
                     look_up = partial(self._fixed, hop=step.hop, layout=layout)
                     layout.values[step.name] = step.run(look_up)
@@ -69,6 +74,14 @@ class Layered:
                 elif step.input:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
+
+    def _steps(self, field: Field) -> ModelSteps:
+        """The steps of the model where units are those of a field."""
+        if field.over != "features":
+            return self.steps
+        if self._with_features is None:
+            self._with_features = self._of_features()
+        return self._with_features
 
     def _fixed(self, name: str, hop: int, layout: FieldLayout) -> Any:
         return (
@@ -87,6 +100,12 @@ class Layered:
         """
         return mask_gradient(self.run, odds, layout, weights)
 
+    def share_gradient(
+        self, layout: FieldLayout, shares: Tensor, odds: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Derivatives [n, U] of odds(outputs [n, C]) [n] with respect to the share of each feature that is there."""
+        return share_gradient(self.run, odds, layout, shares)
+
     def cost(self, layout: FieldLayout) -> int:
         """The most bytes that a candidate takes, both graphs: masks, messages of the largest layer, rows."""
         rows = layout.rows(max(self.steps.hops - 1, 0))
@@ -100,7 +119,7 @@ class Layered:
         """Outputs [2, n, C] of the targets or whole graphs: on every G_s, then on every G \\ G_s."""
         device = self.model.device
         pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
-        as_delta = self.as_delta and device.type == "cpu"
+        as_delta = self.as_delta and device.type == "cpu" and _by_edges(batches)
         jobs = pack(batches, self._messages, device.type, torch.get_num_threads(), as_delta)
         for job, outputs in zip(jobs, side_by_side(self._outputs, jobs, device)):
             for owner, rows, piece in zip(job.owners, job.rows, outputs):
@@ -120,28 +139,30 @@ class Layered:
 
     def _messages(self, layout: FieldLayout) -> int:
         """Edges of the largest layer, times the size of a message in units of SCALARS numbers."""
-        return layout.memo(
-            "messages",
-            lambda: max(
-                [1]
-                + [
-                    layout.edges(step.hop + step.kernel.hops - 1, "replace").size
-                    * step.kernel.scalars_per_message(self._channels(step.args[0].name, layout))
-                    // SCALARS
-                    for step in self.steps.varying
-                    if step.kernel
-                ]
-            ),
-        )
+        return layout.memo("messages", lambda: self._most_messages(layout))
+
+    def _most_messages(self, layout: FieldLayout) -> int:
+        found = [
+            layout.edges(step.hop + step.kernel.hops - 1, "replace").size
+            * step.kernel.scalars_per_message(self._channels(step.args[0].name, layout))
+            // SCALARS
+            for step in self._steps(layout.field).varying
+            if step.kernel
+        ]
+        if layout.field.over == "features":
+            found.append(entries(layout))
+        return max([1, *found])
 
     def _channels(self, name: str, layout: FieldLayout) -> int:
         """The largest width that the value of a step can have."""
-        return self._width if self.steps.by_name[name].varies else layout.values[name].shape[1]
+        step = self._steps(layout.field).by_name[name]
+        return self._width if step.varies else layout.values[name].shape[1]
 
     def run(self, tile: Tile) -> Tensor:
         """Runs the steps that vary, in order; returns the output [W * slabs, C] at the targets."""
         values: dict[str, Any] = {}
-        for step in self.steps.varying:
+        steps = self._steps(tile.frame.fields[0].field)
+        for step in steps.varying:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
                 values[step.name] = step.kernel.run(x, LayerContext(tile, step.hop, step.given))
@@ -150,22 +171,31 @@ class Layered:
                 values[step.name] = step.pool.run(rows, tile)
             else:
                 look_up = partial(self._look_up, hop=step.hop, tile=tile, values=values)
-                value = step.run(look_up)
+                value = self._mapped(step, tile) if _maps(step, steps) else step.run(look_up)
                 rows = sum(tile.frame.counts) if step.kind == GRAPHS else tile.frame.rows(step.hop)
                 _check(value, tile.columns * rows, step)
                 values[step.name] = value
-        return self._look_up(self.steps.output, 0, tile, values)
+        return self._look_up(steps.output, 0, tile, values)
+
+    def _mapped(self, step: Step, tile: Tile) -> Tensor:
+        """What a linear layer makes of x where x varies."""
+        rows = FeatureRows(tile, step.hop, step.args[0].name)
+        return rows.apply(step.call, step.name).table
 
     def _rows(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Rows:
         """The value of a step in the form that a layer takes."""
-        step = self.steps.by_name[name]
+        step = self._steps(tile.frame.fields[0].field).by_name[name]
+        if step.varies and step.input:
+            return FeatureRows(tile, hop, name)
         if step.varies:
             return Rows(tile, hop, tile.within(values[name], step.hop, hop))
         return Rows(tile, hop, None, (name, hop), lambda layout: layout.fixed(name, hop))
 
     def _look_up(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Any:
         """The value of a step in the form that an operation takes: rows within `hop` steps."""
-        step = self.steps.by_name[name]
+        step = self._steps(tile.frame.fields[0].field).by_name[name]
+        if step.varies and step.input:
+            return FeatureRows(tile, hop, name).table
         if step.varies:
             value = values[name]
             whole = step.kind == GRAPHS or hop == step.hop
@@ -181,6 +211,20 @@ class Layered:
             return Rows(tile, hop, None, (name, hop, i), make).table
 
         return tuple(map(part, range(len(example))))
+
+
+def _maps(step: Step, steps: ModelSteps) -> bool:
+    """Whether a step is a linear layer on x itself, which varies."""
+    return (
+        isinstance(step.call, (nn.Linear, Linear))
+        and len(step.args) == 1
+        and steps.by_name[step.args[0].name].input is not None
+    )
+
+
+def _by_edges(batches: Sequence[CandidateBatch]) -> bool:
+    """Whether all units are edges: differences know no other parts."""
+    return all(batch.field.field.over == "edges" for batch in batches)
 
 
 def _sums_first(steps: ModelSteps) -> bool:

@@ -32,6 +32,22 @@ class MaskedTile(Tile):
         return self.memo((hop, loops), lambda: MaskedEdges(self, hop, loops))
 
 
+class SharedFeatures(MaskedTile):
+    """Copies of one field with other shares of its features; all messages are there."""
+
+    def __init__(self, layout: FieldLayout, shares: Tensor):
+        super().__init__(layout, torch.ones(EXTRA_ROWS, len(shares), device=layout.device))
+        self._shares = shares
+
+    @property
+    def shares(self) -> Tensor:
+        return self._shares
+
+    def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
+        """One side only: the rows of every copy."""
+        return (base + change).flatten(0, 1)
+
+
 class MaskedEdges(Edges):
     """Messages that are multiplied by the mask where they are summed.
 
@@ -84,3 +100,16 @@ def mask_gradient(
     with torch.enable_grad(), MaskedTile(layout, mask) as tile:
         (gradient,) = torch.autograd.grad(odds(run(tile)).sum(), mask, allow_unused=True)
     return torch.zeros_like(weights) if gradient is None else gradient
+
+
+def share_gradient(
+    run: Callable[[Tile], Tensor],
+    odds: Callable[[Tensor], Tensor],
+    layout: FieldLayout,
+    shares: Tensor,
+) -> Tensor:
+    """Derivatives [n, U] of odds(output [n, C]) [n] with respect to the shares [n, U] of features."""
+    own = shares.requires_grad_()
+    with torch.enable_grad(), SharedFeatures(layout, own) as tile:
+        (gradient,) = torch.autograd.grad(odds(run(tile)).sum(), own, allow_unused=True)
+    return torch.zeros_like(shares) if gradient is None else gradient

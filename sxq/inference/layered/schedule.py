@@ -94,7 +94,10 @@ def pack(
     ]
     if len(batches) == 1:
         return list(_cut(0, batches[0], widths[0], as_delta and sizes[0] >= WIDE))
-    small = [size * len(batch.bits) < ALONE for size, batch in zip(sizes, batches)]
+    small = [
+        size * len(batch.bits) < ALONE and batch.field.field.over != "features"  # a tile has one x
+        for size, batch in zip(sizes, batches)
+    ]
     jobs = [
         job
         for owner, (batch, size) in enumerate(zip(batches, sizes))

@@ -65,13 +65,13 @@ class ModelSteps:
     pools: bool  # whether the output is one row per graph
 
 
-def steps_of(module: nn.Module, arguments: tuple[str, ...]) -> ModelSteps:
+def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = False) -> ModelSteps:
     """The steps of a model with forward(x, edge_index, *arguments).
 
-    Raises Untraceable with the reason.
+    `features`: x depends on the candidate, too. Raises Untraceable with the reason.
     """
     module, graph = trace_graph(module, arguments, inputs=2)
-    reader = _Reader(module)
+    reader = _Reader(module, features)
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
@@ -84,7 +84,7 @@ def steps_of(module: nn.Module, arguments: tuple[str, ...]) -> ModelSteps:
         for node in graph.nodes
         if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)
     }
-    varying = tuple(step for step in steps.values() if step.varies)
+    varying = tuple(step for step in steps.values() if step.varies and not step.input)
     return ModelSteps(
         steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS
     )
@@ -93,8 +93,9 @@ def steps_of(module: nn.Module, arguments: tuple[str, ...]) -> ModelSteps:
 class _Reader:
     """Finds the kind of every recorded node, and refuses operations that are not known as safe."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, features: bool):
         self.module = module
+        self.features = features
         self.inputs = iter((NODES, INDEX))
 
     def read(self, node: fx.Node) -> None:
@@ -121,7 +122,8 @@ class _Reader:
 
     def _placeholder(self, node: fx.Node) -> None:
         named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
-        node.meta["kind"] = next(self.inputs, named.get(node.target, PLAIN))
+        kind = next(self.inputs, named.get(node.target, PLAIN))
+        node.meta.update(kind=kind, varies=self.features and kind == NODES)
 
     def _get_attr(self, node: fx.Node) -> None:
         value = self.module

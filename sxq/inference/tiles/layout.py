@@ -97,7 +97,7 @@ class FieldLayout:
         self.field = field
         self.depth = depth
         self.device = device
-        self.units = field.num_units if units is None else units  # a prefix of the field's
+        self.units = field.num_parts if units is None else units  # a prefix of the field's parts
         self.fields = [self]
         self.counts = [1]
         self.values: dict[str, Any] = {}  # results of the steps that are equal for all candidates
@@ -190,18 +190,23 @@ class FieldLayout:
         weight = np.ones(len(self._head)) if weight is None else weight[self._edge]
         inside = self._head < rows
         free = inside & (self._mask < self.units)
-        ones, halo = (
+        own = self._tail == self._head
+        always = inside & (self._mask == self.units + ROW_ONES)
+        loops, others, halo = (
             np.bincount(self._head[fixed], weight[fixed], minlength=rows)
             for fixed in (
-                inside & (self._mask == self.units + kind) for kind in (ROW_ONES, ROW_HALO)
+                always & own,
+                always & ~own,
+                inside & (self._mask == self.units + ROW_HALO),
             )
         )
+        ones = others + (loops if loop is None else loop[:rows])
         row = np.concatenate([self._head[free], np.arange(rows), np.arange(rows)])
         order = np.argsort(row, kind="stable")
         index = np.concatenate(
             [self._mask[free], np.repeat([self.units + ROW_ONES, self.units + ROW_HALO], rows)]
         )
-        weight = np.concatenate([weight[free], ones if loop is None else loop[:rows], halo])
+        weight = np.concatenate([weight[free], ones, halo])
         start = np.searchsorted(row[order], np.arange(rows))
         arrays = (
             index[order].astype(np.int32),

@@ -40,9 +40,8 @@ class Tile:
         self.frame = frame
         self.width = width
         self.columns = 2 * width
-        self.masks = masks(
-            [layout.units for layout in frame.fields], frame.counts, bits, width, frame.device
-        )
+        self.bits = bits  # [n, U] for each field
+        self.masks = masks(frame.fields, frame.counts, bits, width, frame.device)
         self._memory: dict[Hashable, Any] = {}
 
     def __enter__(self) -> "Tile":
@@ -55,6 +54,18 @@ class Tile:
         fresh pages, which costs more than the arithmetic.
         """
         self._memory.clear()
+
+    @property
+    def shares(self) -> Tensor:
+        """Where units are features: the share [n, U] of each that is there, 0 or 1."""
+        return torch.from_numpy(np.ascontiguousarray(self.bits[0])).to(self.frame.device)
+
+    def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
+        """Mapped rows base [R, C] + change [n, R, C], then whole [R, C] - change, as a table [W * R, C]."""
+        out = torch.empty(2, *change.shape, device=change.device)
+        torch.add(base, change, out=out[0])
+        torch.sub(whole, change, out=out[1])
+        return out.view(-1, whole.shape[1])
 
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, which several layers share; made when first asked for."""
@@ -111,13 +122,21 @@ class Rows:
         self.varies = make is None
 
     @property
+    def maps_first(self) -> bool:
+        """Whether a linear map costs least before any sum."""
+        return not self.varies
+
+    @property
     def channels(self) -> int:
         return self.source.shape[1]
 
-    def apply(self, function: Callable[[Tensor], Tensor], tag: Hashable) -> "Rows":
+    def apply(
+        self, function: Callable[[Tensor], Tensor], tag: Hashable, affine: bool = True
+    ) -> "Rows":
         """A row-wise map; computed once per field if the rows are the same for every candidate.
 
-        `tag` distinguishes this map from others of the same rows.
+        `tag` distinguishes this map from others of the same rows; `affine` says that it is a linear
+        map, and perhaps a constant.
         """
         if self.varies:
             return Rows(self.tile, self.hop, function(self._table))

@@ -33,6 +33,30 @@ CREATE TABLE IF NOT EXISTS truths (
     dst VARIANT NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS explanation_nodes (
+    explanation_id BIGINT NOT NULL,
+    node VARIANT NOT NULL,
+    worth_kept DOUBLE,
+    worth_removed DOUBLE,
+    needed BOOLEAN
+);
+
+CREATE TABLE IF NOT EXISTS explanation_features (
+    explanation_id BIGINT NOT NULL,
+    feature INTEGER NOT NULL,
+    name VARCHAR NOT NULL,
+    value DOUBLE NOT NULL,
+    worth_kept DOUBLE,
+    worth_removed DOUBLE,
+    needed BOOLEAN
+);
+
+CREATE TABLE IF NOT EXISTS features (
+    graph_id BIGINT NOT NULL,
+    feature INTEGER NOT NULL,
+    name VARCHAR NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS refines (
     refine_id BIGINT PRIMARY KEY,
     name VARCHAR NOT NULL,

@@ -1,0 +1,245 @@
+"""The units of a stored explanation, cut out of the whole graph again: AUDIT's own code, beside `sxq/graph`.
+
+Each kind of units says what G_s and G \\ G_s are (`cuts`), what they are without one of its units
+(`without`), and what of it is not in the graph (`missing`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import NodeNotFound
+from sxq.graph import Graph
+from sxq.inference.probes import changed
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A graph with some of its edges; of a whole graph also with some of its nodes, or None for all."""
+
+    graph: Graph
+    root: int | None  # of the target; None: the graph is the target
+    keep: np.ndarray  # [E] bool
+    alive: np.ndarray | None = None  # [N] bool
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a target is: in a graph at `root`, or the graph itself, where that is None."""
+
+    graph: Graph
+    root: int | None
+    hops: int
+    key: Any
+
+    def cut(self, keep: np.ndarray, alive: np.ndarray | None = None) -> Cut:
+        """The graph with some of its edges [E] bool and nodes [N] bool."""
+        return Cut(self.graph, self.root, keep, alive)
+
+    @property
+    def loops(self) -> np.ndarray:
+        """The self-loops [E] bool."""
+        return self.graph.edge_index[0] == self.graph.edge_index[1]
+
+    @property
+    def near(self) -> np.ndarray:
+        """The nodes [N] bool whose features can reach the target."""
+        nodes = np.zeros(self.graph.num_nodes, bool)
+        if self.root is None:
+            return ~nodes
+        nodes[self.root] = True
+        source, head = self.graph.edge_index
+        for _ in range(self.hops):
+            nodes[source[nodes[head]]] = True
+        return nodes
+
+
+class EdgeUnits:
+    """Edges by key: their own graph alone, or all edges but them."""
+
+    def __init__(self, place: Place, stored: Any):
+        self.place = place
+        self.stored = stored
+        self.inside, missing = locate(place.graph, stored.edges)
+        self.missing = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
+        known = [worth for worth in stored.worths if worth.unit is not None]
+        self.units = sorted({worth.unit for worth in known if worth.kept is not None})
+        self.size = len(stored.edges)
+
+    @staticmethod
+    def empty(place: Place, baseline: str) -> Cut:
+        """The graph without any unit."""
+        return place.cut(place.loops)
+
+    def _cuts(self, inside: np.ndarray) -> tuple[Cut, Cut]:
+        graph = self.place.graph
+        alive = None
+        if self.place.root is None:
+            alive = np.zeros(graph.num_nodes, bool)
+            alive[graph.edge_index[:, inside].ravel()] = True
+        return self.place.cut(inside | self.place.loops, alive), self.place.cut(~inside)
+
+    def cuts(self) -> tuple[Cut, Cut]:
+        """G_s and G \\ G_s."""
+        return self._cuts(self.inside)
+
+    def without(self, unit: Any) -> tuple[Cut, Cut] | None:
+        """The same if one unit is left out; None if nothing is left."""
+        rows = self._rows(unit)
+        if len(rows) == self.size:
+            return None
+        own, _ = locate(self.place.graph, [self.stored.edges[row] for row in rows])
+        return self._cuts(self.inside & ~own)
+
+    def worth(self, unit: Any) -> tuple[str, Any]:
+        """The name of a unit, and its stored worth."""
+        row = self._rows(unit)[0]
+        u, v = self.stored.edges[row]
+        return f"edge {u!r} -> {v!r}", self.stored.worths[row]
+
+    def _rows(self, unit: Any) -> list[int]:
+        return [row for row, worth in enumerate(self.stored.worths) if worth.unit == unit]
+
+
+class NodeUnits:
+    """Nodes by key: the edges among them and the target, or all edges at none of them."""
+
+    def __init__(self, place: Place, stored: Any):
+        self.place = place
+        self.stored = stored
+        graph = place.graph
+        self.missing = []
+        self.own = np.zeros(graph.num_nodes, bool)
+        self.at = {}
+        for row, node in enumerate(stored.nodes):
+            try:
+                self.at[row] = graph.position(node.unit)
+            except NodeNotFound:
+                self.missing.append(f"node {node.unit!r} is not in the graph")
+        self.own[list(self.at.values())] = True
+        self.units = [row for row, node in enumerate(stored.nodes) if node.kept is not None]
+        self.size = len(stored.nodes)
+
+    empty = EdgeUnits.empty
+
+    def _cuts(self, own: np.ndarray) -> tuple[Cut, Cut]:
+        place = self.place
+        u, v = place.graph.edge_index
+        present = own.copy()
+        if place.root is not None:
+            present[place.root] = True
+        kept = (present[u] & present[v]) | place.loops
+        left = (~own[u] & ~own[v]) | place.loops
+        alive = own if place.root is None else None
+        return place.cut(kept, alive), place.cut(left)
+
+    def cuts(self) -> tuple[Cut, Cut]:
+        return self._cuts(self.own)
+
+    def without(self, unit: int) -> tuple[Cut, Cut] | None:
+        if len(self.stored.nodes) == 1:
+            return None
+        own = self.own.copy()
+        own[self.at[unit]] = False
+        return self._cuts(own)
+
+    def worth(self, unit: int) -> tuple[str, Any]:
+        node = self.stored.nodes[unit]
+        return f"node {node.unit!r}", node
+
+
+class FeatureUnits:
+    """Columns of x: all others at their baseline on the field, or they themselves."""
+
+    def __init__(self, place: Place, stored: Any, baseline: str):
+        self.place = place
+        self.stored = stored
+        self.baseline = baseline
+        free = varying(place)
+        self.missing = [
+            f"feature {one.unit} is constant on the field, or not in the graph"
+            for one in stored.features
+            if one.unit not in free
+        ]
+        self.own = {one.unit for one in stored.features} & free
+        self.units = [row for row, one in enumerate(stored.features) if one.kept is not None]
+        self.size = len(stored.features)
+
+    @staticmethod
+    def empty(place: Place, baseline: str) -> Cut:
+        return _with_baseline(place, varying(place), baseline)
+
+    def _cuts(self, own: set[int]) -> tuple[Cut, Cut]:
+        rest = varying(self.place) - own
+        kept, left = (_with_baseline(self.place, one, self.baseline) for one in (rest, own))
+        return kept, left
+
+    def cuts(self) -> tuple[Cut, Cut]:
+        return self._cuts(self.own)
+
+    def without(self, unit: int) -> tuple[Cut, Cut] | None:
+        if len(self.stored.features) == 1:
+            return None
+        return self._cuts(self.own - {self.stored.features[unit].unit})
+
+    def worth(self, unit: int) -> tuple[str, Any]:
+        feature = self.stored.features[unit]
+        return f"feature {feature.name}", feature
+
+
+@dataclass(frozen=True)
+class AskedUnits:
+    """What OVER of a stored statement said, and the baseline of removed features."""
+
+    over: str = "edges"
+    baseline: str = "zero"
+
+    def read(self, place: Place, stored: Any) -> "EdgeUnits | NodeUnits | FeatureUnits":
+        """The units of a stored explanation."""
+        if self.over == "features":
+            return FeatureUnits(place, stored, self.baseline)
+        return (NodeUnits if self.over == "nodes" else EdgeUnits)(place, stored)
+
+    def empty(self, place: Place) -> Cut:
+        """The graph without any unit."""
+        kind = FeatureUnits if self.over == "features" else EdgeUnits
+        return kind.empty(place, self.baseline)
+
+
+def varying(place: Place) -> set[int]:
+    """The columns of x that are not the same on all nodes of the field; of a single node, those that are not 0."""
+    rows = place.graph.x[place.near]
+    if len(rows) == 1:
+        return set(np.flatnonzero(rows[0]).tolist())
+    return set(np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist())
+
+
+def _with_baseline(place: Place, columns: Iterable[int], baseline: str) -> Cut:
+    """The graph whose columns have their baseline on every node of the field."""
+    x = place.graph.x.copy()
+    near = place.near
+    for column in columns:
+        own = x[near, column].astype(np.float64)
+        x[near, column] = np.float32(own.mean()) if baseline == "mean" else 0
+    keep = np.ones(place.graph.num_edges, bool)
+    return Cut(changed(place.graph, x=x), place.root, keep)
+
+
+def locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:
+    """The edges [E] of the graph that an explanation names, with parallels, and those it lacks."""
+    pairs = {}
+    unknown = []
+    for u, v in edges:
+        try:
+            pairs[graph.position(u), graph.position(v)] = u, v
+        except NodeNotFound:
+            unknown.append((u, v))
+    heads = np.unique([v for _, v in pairs])
+    near = graph.in_edges(heads) if len(heads) else np.zeros(0, np.int64)
+    found = [edge for edge in near.tolist() if tuple(graph.edge_index[:, edge].tolist()) in pairs]
+    present = {tuple(graph.edge_index[:, edge].tolist()) for edge in found}
+    inside = np.zeros(graph.num_edges, bool)
+    inside[found] = True
+    return inside, unknown + [name for pair, name in pairs.items() if pair not in present]

@@ -1,0 +1,114 @@
+"""AUDIT's checks of explanations whose units are nodes or features, which need no model."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import NodeNotFound
+from sxq.graph import Graph
+from sxq.storage import StoredExplanation, StoredUnit
+
+NEAR = 1e-6
+
+
+def units_over(over: str, graph: Graph, root: int | None, hops: int) -> set[int]:
+    """The units of a field: positions of nodes, or columns of x; `root` is None for a whole graph."""
+    near = _near(graph, root, hops)
+    if over == "nodes":
+        return set(near) - {root}
+    rows = graph.x[sorted(near)]
+    if len(rows) == 1:
+        return set(np.flatnonzero(rows[0]).tolist())
+    return set(np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist())
+
+
+def _near(graph: Graph, root: int | None, hops: int) -> set[int]:
+    """The nodes from which a message can reach the target."""
+    if root is None:
+        return set(range(graph.num_nodes))
+    reached = {root}
+    ring = [root]
+    for _ in range(hops):
+        sources = graph.edge_index[0, graph.in_edges(np.array(ring, np.int64))]
+        ring = sorted(set(sources.tolist()) - reached)
+        reached |= set(ring)
+    return reached
+
+
+def wrong_nodes(
+    member: StoredExplanation, graph: Graph, root: int | None, hops: int, anywhere: bool
+) -> Iterator[str]:
+    """What is wrong in an explanation OVER NODES, in words."""
+    places = []
+    for node in member.nodes:
+        try:
+            places.append(graph.position(node.unit))
+        except NodeNotFound:
+            yield f"node {node.unit!r} is not in the graph"
+            return
+    if len(set(places)) < len(places):
+        yield "a node is there twice"
+    if outside := set(places) - units_over("nodes", graph, root, hops):
+        yield f"node {graph.key(min(outside))!r} is outside of the target's field"
+    inside = set(places) | ({root} if root is not None else set())
+    heads = np.array(sorted(inside), np.int64)
+    edges = graph.edge_index[:, graph.in_edges(heads)].T.tolist()
+    own = sorted((u, v) for u, v in edges if u in inside and u != v)
+    known = sorted(map(list, own))
+    try:
+        stored = sorted([graph.position(u), graph.position(v)] for u, v in member.edges)
+    except NodeNotFound:
+        stored = []
+    if stored != known:
+        yield "its edges are not those among its nodes and the target"
+    if not anywhere and not _connected(own, inside, root):
+        yield "its nodes are not connected" + (" with the target" if root is not None else "")
+    yield from _wrong_worths(member.nodes)
+
+
+def _connected(edges: Sequence[tuple[int, int]], nodes: set[int], root: int | None) -> bool:
+    around: dict[int, set[int]] = defaultdict(set)
+    for u, v in edges:
+        around[u].add(v)
+        around[v].add(u)
+    reached = {min(nodes) if root is None else root}
+    waiting = list(reached)
+    while waiting:
+        fresh = around[waiting.pop()] - reached
+        reached |= fresh
+        waiting += fresh
+    return reached == nodes
+
+
+def wrong_features(
+    member: StoredExplanation, graph: Graph, root: int | None, hops: int
+) -> Iterator[str]:
+    """What is wrong in an explanation OVER FEATURES, in words."""
+    columns = [feature.unit for feature in member.features]
+    if len(set(columns)) < len(columns):
+        yield "a feature is there twice"
+    if outside := set(columns) - units_over("features", graph, root, hops):
+        yield f"feature {min(outside)} is constant on the field, or not in the graph"
+        return
+    rows = slice(None) if root is None else slice(root, root + 1)
+    for feature in member.features:
+        if feature.name != graph.feature_name(feature.unit):
+            yield f"feature {feature.unit} is named {feature.name!r}, expected {graph.feature_name(feature.unit)!r}"
+        value = float(graph.x[rows, feature.unit].mean(dtype=np.float64))
+        if feature.value is None or not abs(feature.value - value) <= NEAR * max(1, abs(value)):
+            yield f"the value of feature {feature.name} is {feature.value}, found {value:.6g}"
+    if member.edges:
+        yield "it has edges, but its units are features"
+    yield from _wrong_worths(member.features)
+
+
+def _wrong_worths(units: Sequence[StoredUnit]) -> Iterator[str]:
+    """All units have a worth, or none has."""
+    measured: list[Any] = [value for one in units for value in (one.kept, one.removed, one.needed)]
+    if all(value is None for value in measured):
+        return
+    if any(value is None or not math.isfinite(value) for value in measured):
+        yield "the worth of some of its units is missing"
