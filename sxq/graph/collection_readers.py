@@ -1,6 +1,6 @@
 """Collections of graphs from files and tables: `read_graphs`, `graphs_from_tables`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
-from sxq.graph.keys import shown
+from sxq.graph.keys import kind_word, shown
 from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
-from sxq.graph.readers import ARRAYS, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
+from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
 
 PER_GRAPH = ("key", "graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 
@@ -133,16 +133,36 @@ def _members(names: Sequence[str], rows: Sequence[Sequence[Any]]):
     """Keys, labels and splits of the graphs."""
     columns = {name.lower(): [row[i] for row in rows] for i, name in enumerate(names)}
     keys = [row[0] for row in rows]
-    if None in keys or len(set(keys)) < len(keys):
-        raise GraphError(
-            f"the first column of GRAPHS, {names[0]!r}, is the key: unique, and never NULL"
-        )
+    _require_keys(names[0], keys)
     label = columns.get("label")
-    if label and not all(value is None or isinstance(value, int) for value in label):
-        raise GraphError("the label of a graph is an integer or NULL")
+    for key, value in zip(keys, label or []):
+        whole = isinstance(value, int) and UNKNOWN_CLASS <= value < MOST_CLASSES
+        if value is not None and not whole:
+            raise GraphError(
+                f"label of graph {shown(key)} is {value!r:.80}; the label of a graph is an integer "
+                f"from 0, and {UNKNOWN_CLASS} or NULL is unknown"
+            )
     split = columns.get("split")
     classes = label and [UNKNOWN_CLASS if value is None else value for value in label]
     return keys, classes, split and [value or "" for value in split]
+
+
+def _require_keys(name: str, keys: Sequence[Any]) -> None:
+    """Raise GraphError unless the keys of graphs tell them apart."""
+    for row, key in enumerate(keys, start=1):
+        if key is None:
+            raise GraphError(
+                f"the key {name!r} is NULL in row {row} of GRAPHS; a key is never NULL"
+            )
+        if isinstance(key, list | dict):
+            raise GraphError(
+                f"the key {name!r} is {kind_word(type(key))} in row {row} of GRAPHS; make it text by a cast"
+            )
+    twice = next((key for key, count in Counter(keys).items() if count > 1), None)
+    if twice is not None:
+        raise GraphError(
+            f"the key {shown(twice)} stands in more than one row of GRAPHS; keys must be unique"
+        )
 
 
 def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
@@ -155,7 +175,7 @@ def _by_graph(what: str, table: SqlRows, keys: Sequence[Any]):
             raise GraphError(
                 f"{names[0]!r}, the key of the graph, is NULL in row {number} of {what}"
             )
-        if key not in known:
+        if isinstance(key, list | dict) or key not in known:
             raise GraphError(
                 f"row {number} of {what} is of graph {shown(key)}, which GRAPHS does not name"
             )

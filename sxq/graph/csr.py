@@ -61,7 +61,7 @@ class Graph:
         self.forms = dict(forms or {})
         self.left_out = dict(left_out or {})
         self.x = _features(x, self._held_type("x"))
-        self.edge_index = _edges(edge_index, len(self.x))
+        self.edge_index = edge_ends(edge_index, len(self.x))
         self.y = None if y is None else _column("y", y, len(self.x), np.int64)
         self.split = None if split is None else _column("split", split, len(self.x), object)
         self.edge_weight = (
@@ -272,7 +272,8 @@ def _features(x, kind: np.dtype) -> np.ndarray:
     return x
 
 
-def _edges(edge_index, num_nodes: int) -> np.ndarray:
+def edge_ends(edge_index, num_nodes: int) -> np.ndarray:
+    """The ends [2, E] of edges, as int64; raises GraphError for what is no edges of these nodes."""
     edge_index = np.array(edge_index)
     if edge_index.size == 0:
         edge_index = np.zeros((2, 0), np.int64)

@@ -8,7 +8,7 @@ decimal, a floating-point number or bytes; what Python cannot hold is text that 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -40,6 +40,23 @@ NAMES = {
     bytes: "bytes",
     float: "numbers",
     Decimal: "decimals",
+}
+SINGLE = {  # in the words of SQL
+    int: "an integer",
+    str: "text",
+    bool: "a BOOLEAN",
+    UUID: "a UUID",
+    date: "a date",
+    datetime: "a timestamp",
+    time: "a time",
+    timedelta: "an INTERVAL",
+    bytes: "bytes",
+    float: "a number",
+    Decimal: "a decimal",
+    list: "a list",
+    tuple: "a list",
+    dict: "a STRUCT or MAP",
+    type(None): "NULL",
 }
 
 
@@ -79,7 +96,7 @@ class Keys:
             except (ValueError, TypeError, AttributeError, InvalidOperation):
                 raise KeyError(
                     f": keys are {_words(self.kind)} such as {shown(self.names[0])}, {shown(key)} is "
-                    f"{key.sql_type if isinstance(key, KeyText) else type(key).__name__}"
+                    f"{kind_word(type(key))}"
                 ) from None
         if key not in self._places:
             near = did_you_mean(key, self.names[:100_000]) if self.kind is str else ""
@@ -119,11 +136,13 @@ def _kind(names: Sequence[Any]) -> type:
     kinds = {type(name) for name in names} or {int}
     kind = kinds.pop()
     if kinds:
-        found = ", ".join(sorted(each.__name__ for each in {kind, *kinds}))
-        raise GraphError(f"keys are {found}; expected all of one type, none missing")
+        found = ", ".join(sorted(map(kind_word, {kind, *kinds})))
+        raise GraphError(
+            f"keys are of several types ({found}); expected all of one type, none missing"
+        )
     if kind not in READ and not issubclass(kind, KeyText):
         raise GraphError(
-            f"keys are {kind.__name__}; expected {', '.join(NAMES.values())}: "
+            f"the key {shown(names[0])} is {kind_word(kind)}; expected {', '.join(NAMES.values())}: "
             "cast them to text, or join several columns into one"
         )
     if kind is float and any(map(math.isnan, names)):
@@ -131,6 +150,13 @@ def _kind(names: Sequence[Any]) -> type:
     if kind in (datetime, time) and any(name.tzinfo for name in names):
         raise GraphError("keys are times with a time zone; say key AT TIME ZONE 'UTC'")
     return kind
+
+
+def kind_word(kind: type) -> str:
+    """What a value of a type is, in the words of SQL."""
+    if issubclass(kind, KeyText):
+        return kind.sql_type
+    return SINGLE.get(kind, kind.__name__)
 
 
 def _words(kind: type) -> str:

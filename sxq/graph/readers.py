@@ -14,7 +14,7 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
-from sxq.graph.keys import shown
+from sxq.graph.keys import kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 
@@ -195,7 +195,7 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     attributes: dict[str, Sequence[Any]] = {}
     for name, values in columns:
         if name.lower() == "label":
-            y = _labels(values, attributes)
+            y = _labels(values, attributes, keys)
         elif name.lower() == "split":
             split = _splits(values, keys)
         elif _numeric(values):
@@ -233,8 +233,10 @@ def _edges(
     attributes = []
     for name, column in columns if rows else []:
         if not _numeric(column):
+            row = next(i for i, value in enumerate(column) if not _numeric([value]))
             raise GraphError(
-                f"edge column {name!r} holds {_kinds(column)}; make it numbers or leave it out"
+                f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
+                f"make it numbers or leave it out"
             )
         matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
         if name.lower() == "weight":
@@ -295,16 +297,30 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
     return matrix.astype(np.float32)
 
 
-def _labels(values: Sequence[Any], attributes: dict[str, Sequence[Any]]) -> np.ndarray | None:
+def _labels(
+    values: Sequence[Any], attributes: dict[str, Sequence[Any]], keys: Sequence[Any]
+) -> np.ndarray | None:
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, str) for value in present):
         number = {name: i for i, name in enumerate(sorted(set(present)))}
         attributes.setdefault("label_name", values)
         values = [number.get(value) for value in values]
-    elif not all(isinstance(value, NUMBERS) for value in present):
-        raise GraphError(f"label holds {_kinds(present)}; expected all integers or all text")
-    classes = [UNKNOWN_CLASS if value is None else float(value) for value in values]
-    return _classes("label", classes) if present else None
+    for key, value in zip(keys, values):
+        if value is not None and not isinstance(value, NUMBERS):
+            kinds = ", ".join(sorted({kind_word(type(each)) for each in present}))
+            raise GraphError(
+                f"label of key {shown(key)} is {value!r:.80}; labels here are {kinds}: expected all "
+                f"integers or all text"
+            )
+        if value is not None and not (
+            value == value // 1 and UNKNOWN_CLASS <= value < MOST_CLASSES
+        ):
+            raise GraphError(
+                f"label of key {shown(key)} is {value}; classes are integers from 0, and "
+                f"{UNKNOWN_CLASS} or NULL is unknown"
+            )
+    classes = [UNKNOWN_CLASS if value is None else int(value) for value in values]
+    return np.array(classes, np.int64) if present else None
 
 
 def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
@@ -314,12 +330,6 @@ def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
                 f"split of key {shown(key)} is {value!r}, expected {', '.join(SPLITS)} or NULL"
             )
     return [value or "" for value in values]
-
-
-def _kinds(values: Sequence[Any]) -> str:
-    return ", ".join(
-        sorted({"NULL" if value is None else type(value).__name__ for value in values})
-    )
 
 
 def _without_partner(edges: np.ndarray) -> list[int]:

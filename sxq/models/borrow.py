@@ -83,7 +83,8 @@ class Model:
                 f"the model returned {_kind(found)}, expected one tensor [n, classes]; wrap the "
                 f"model in a module whose forward returns it"
             )
-        return found
+        # A module may return a parameter, or what it made differentiable itself.
+        return found if torch.is_grad_enabled() else found.detach()
 
     @property
     def pools(self) -> bool:

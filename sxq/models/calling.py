@@ -22,6 +22,7 @@ from torch_geometric.nn import Sequential
 from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import rows_of
+from sxq.graph.readers import MASKS
 from sxq.models.architectures import ArchitectureSpec
 
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
@@ -176,7 +177,7 @@ def way_to_call(module: nn.Module, graph: Graph | GraphSet) -> Call:
         named = {name: name for name in _available(held, pools)}
         call = Call(named=tuple(named.items()), order=order)
     else:
-        call = _named(signature, rest, held, pools)
+        call = _named(signature, rest, graph)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order)
     return _with_parts(module, call, held, pools)
@@ -264,9 +265,11 @@ def _available(held: Graph, pools: bool) -> list[str]:
 
 
 def _named(
-    signature: inspect.Signature, rest: list[inspect.Parameter], held: Graph, pools: bool
+    signature: inspect.Signature, rest: list[inspect.Parameter], graph: Graph | GraphSet
 ) -> Call:
     """What is passed by name, and what is not."""
+    pools = isinstance(graph, GraphSet)
+    held = graph.union if isinstance(graph, GraphSet) else graph
     available = _available(held, pools)
     takes = {p.name: p for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     any_name = any(p.kind is p.VAR_KEYWORD for p in rest)
@@ -277,6 +280,7 @@ def _named(
         )
     named = {name: name for name in available if name in takes}
     said = _by_other_names(takes, named, held)
+    _refuse_labels(signature, takes, graph)
     guesses = [name for name in available if any_name and name not in named.values()]
     named |= {name: name for name in guesses}
     _require_filled(signature, takes, named, held, pools)
@@ -299,6 +303,23 @@ def _named(
         not_taken=tuple(name for name in available if name not in named.values()),
         said=tuple(said),
     )
+
+
+def _refuse_labels(signature: inspect.Signature, takes: Any, graph: Graph | GraphSet) -> None:
+    """Raise ModelError where forward takes a field that sxq itself reads and does not pass."""
+    held = graph.union if isinstance(graph, GraphSet) else graph
+    read = {"y": "the labels", "edge_mask": "the edges that are known to matter"}
+    read |= dict.fromkeys(sorted(MASKS), "a split of the nodes")
+    present = {"y": graph.y is not None or held.y is not None}
+    present |= {"edge_mask": held.edge_truth is not None}
+    present |= dict.fromkeys(MASKS, held.split is not None)
+    for name, what in read.items():
+        if name in takes and present[name]:
+            raise ModelError(
+                f"forward{signature} takes {name}, which sxq reads as {what} and does not pass; if the "
+                f"model needs it, give it to the data and to forward under another name; if not, "
+                f"{WRAP}"
+            )
 
 
 def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]:

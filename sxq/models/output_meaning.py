@@ -9,6 +9,7 @@ decides.
 """
 
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor
@@ -88,6 +89,7 @@ def _inferred(full: Tensor, graph: Graph | GraphSet) -> tuple[str, str]:
         return "probs", "inferred: every row lies in [0, 1] and sums to one"
     if _are_logarithms(full):
         return "log_probs", "inferred: the exponentials of every row sum to one"
+    _refuse_other_scales(full)
     if _within(full) and full.numel() >= ENOUGH and full.any():
         raise ModelOutputError(
             f"the values of all {full.shape[1]} columns lie in [0, 1], but rows do not sum to one: "
@@ -95,6 +97,19 @@ def _inferred(full: Tensor, graph: Graph | GraphSet) -> tuple[str, str]:
             f"(task='regression'), or logits that are small (output='logits'); give task or output"
         )
     return "logits", ""
+
+
+def _refuse_other_scales(full: Tensor) -> None:
+    """Raise ModelOutputError for probabilities on another scale, such as per cent, or logits like them."""
+    scales = {"100 times": full / 100, "logarithms to base 2 of": full.double().exp2()}
+    scales["logarithms to base 10 of"] = (full.double() * log(10)).exp()
+    for scale, shares in scales.items():
+        if full.numel() >= ENOUGH and _are_shares(shares):
+            raise ModelOutputError(
+                f"the values are {scale} numbers that sum to one in every row: they may be such "
+                f"probabilities, or logits (output='logits'); wrap the model in a module that returns "
+                f"the probabilities themselves, or give output"
+            )
 
 
 def check_meaning(full: Tensor, output: str, task: str | None = None) -> None:

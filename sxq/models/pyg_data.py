@@ -18,6 +18,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 
 from sxq.errors import DataError, Error, GraphError
 from sxq.graph import Graph, GraphSet
+from sxq.graph.csr import edge_ends
 from sxq.graph.readers import MASKS, UNKNOWN_CLASS, from_arrays
 
 GIVEN = ("x", "edge_weight", "edge_attr")  # what a model is given besides edge_index
@@ -139,34 +140,86 @@ def _parts(data: Data) -> list[Data]:
         return data.to_data_list()
     if _num_graphs(data) < 2:
         return [data]
-    return split_by_graph(data, torch.as_tensor(data.batch))
+    return split_by_graph(data, data.batch)
 
 
-def split_by_graph(data: Data, owner: Tensor) -> list[Data]:
-    """The parts of a `Data` by the number of each node's graph, `owner` [n]."""
-    of_edge = owner[data.edge_index[0]]
-    if (of_edge != owner[data.edge_index[1]]).any():
+def split_by_graph(data: Data, owner: Any) -> list[Data]:
+    """The parts of a `Data` by the number of each node's graph, `owner` [n]; raises GraphError."""
+    if data.get("edge_index") is None:
+        raise GraphError("the data has batch and no edge_index [2, E], which tells a graph's edges")
+    owner = _owners(owner)
+    ends = _ends(data, len(owner))
+    of_edge = owner[ends[0]]
+    if (of_edge != owner[ends[1]]).any():
         raise GraphError("batch: an edge joins nodes of two graphs")
+    count = int(owner.max()) + 1 if len(owner) else 0
+    fields = {
+        name: _tensor(data[name])
+        for name in data.keys()
+        if name not in ("edge_index", "batch", "ptr", "num_nodes")
+    }
     parts = []
-    for number in range(int(owner.max()) + 1 if len(owner) else 0):
+    for number in range(count):
         nodes = owner == number
         edges = of_edge == number
         renumber = nodes.cumsum(0) - 1
-        part = Data(edge_index=renumber[data.edge_index[:, edges]], num_nodes=int(nodes.sum()))
-        for name in data.keys():
-            value = data[name]
-            if name in ("edge_index", "batch", "ptr", "num_nodes"):
-                continue
-            if isinstance(value, Tensor | np.ndarray) and value.ndim and len(value) == len(nodes):
-                part[name] = value[nodes.numpy() if isinstance(value, np.ndarray) else nodes]
-            elif isinstance(value, Tensor) and value.ndim and len(value) == len(edges):
-                part[name] = value[edges]
-            elif isinstance(value, Tensor) and value.ndim and len(value) == int(owner.max()) + 1:
-                part[name] = value[number : number + 1]
-            else:
-                part[name] = value
+        part = Data(edge_index=renumber[ends[:, edges]], num_nodes=int(nodes.sum()))
+        for name, value in fields.items():
+            part[name] = _rows_of_part(name, value, nodes, edges, torch.arange(count) == number)
         parts.append(part)
     return parts
+
+
+def _rows_of_part(name: str, value: Any, nodes: Tensor, edges: Tensor, graphs: Tensor) -> Any:
+    """A field of one graph of several: of its nodes [n], its edges [e] or itself [count], all bool."""
+    order = [nodes, edges, graphs]
+    if "edge" in name:  # there may be as many edges as nodes
+        order = [edges, nodes, graphs]
+    kept = next((keep for keep in order if _has_rows(value, len(keep))), None)
+    return value if kept is None else value[kept.to(value.device)]
+
+
+def _tensor(value: Any) -> Any:
+    """A field as a tensor that can be cut into rows; what is no numbers stays as it is."""
+    if isinstance(value, Tensor) and value.layout is torch.strided:
+        return value
+    found = _array(value)
+    return value if found is None else torch.from_numpy(np.array(found[0]))
+
+
+def _has_rows(value: Any, count: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == count
+
+
+def _owners(batch: Any) -> Tensor:
+    """The number [n] of each node's graph; raises GraphError for what is no such numbers."""
+    found = _array(batch)
+    if found is None:
+        raise GraphError(f"batch is {_described(batch)}, expected the number of each node's graph")
+    values = np.asarray(found[0])
+    if values.ndim != 1:
+        raise GraphError(
+            f"batch has shape {list(values.shape)}, expected [n], a number for each node"
+        )
+    bad = np.flatnonzero((values < 0) | (values != np.floor(values)) | (values >= len(values)))
+    if len(bad):
+        raise GraphError(
+            f"batch is {values[bad[0]]} for node {bad[0]}, expected the number of its graph, from 0"
+        )
+    return torch.from_numpy(values.astype(np.int64))
+
+
+def _ends(data: Data, num_nodes: int) -> Tensor:
+    """The ends [2, e] of the edges of a `Data` with this many numbers in batch; raises GraphError."""
+    found = _array(data.get("x")) if data.get("x") is not None else None
+    if found is not None and found[0].ndim and len(found[0]) != num_nodes:
+        raise GraphError(
+            f"batch has {num_nodes} values, expected one for each of {len(found[0])} nodes"
+        )
+    edges = _array(data.edge_index)
+    if edges is None:
+        raise GraphError(f"edge_index is {_described(data.edge_index)}, expected integers [2, E]")
+    return torch.from_numpy(edge_ends(edges[0], num_nodes))
 
 
 def _num_graphs(data: Data) -> int:
@@ -174,9 +227,8 @@ def _num_graphs(data: Data) -> int:
     if isinstance(data, Batch) and hasattr(data, "_num_graphs"):
         return int(data.num_graphs)
     batch = data.get("batch")
-    if batch is None or not len(batch):
-        return 1
-    return int(torch.as_tensor(batch).max()) + 1
+    owner = torch.empty(0) if batch is None else _owners(batch)
+    return int(owner.max()) + 1 if len(owner) else 1
 
 
 def _single(data: Any) -> Data:
@@ -214,7 +266,7 @@ def _fields(data: Data) -> dict[str, tuple[np.ndarray, str]]:
     for name in data.keys():
         if name in NUMBERING:
             continue
-        found = _array(data[name])
+        found = _label(data[name]) if name == "y" else _array(data[name])
         if found is not None:
             fields[name] = found
         elif name in KNOWN and data[name] is not None:
@@ -254,7 +306,7 @@ def _array(value: Any) -> tuple[np.ndarray, str] | None:
         value = value.to_numpy()
     elif isinstance(value, list | tuple) and value:
         value = _of_list(value)
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or np.ma.is_masked(value):
         return None
     if value.dtype == object:
         value = _of_list(value.tolist())
@@ -262,6 +314,11 @@ def _array(value: Any) -> tuple[np.ndarray, str] | None:
         return None
     value = value.astype(value.dtype.newbyteorder("="), copy=False)
     return value, value.dtype.name
+
+
+def _label(y: Any) -> tuple[np.ndarray, str] | None:
+    """`y` as an array, also where it is a single number."""
+    return _array(np.asarray([y]) if isinstance(y, int | float | np.generic) else y)
 
 
 def _of_tensor(tensor: Tensor) -> tuple[np.ndarray, str] | None:
@@ -388,7 +445,7 @@ def _described(value: Any) -> str:
 def _class_of(data: Any) -> int:
     """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
     y = data.get("y")
-    found = _array(np.asarray(y) if isinstance(y, int | float) else y)
+    found = _label(y)
     if found is None or found[0].size != 1:
         return UNKNOWN_CLASS
     value = float(found[0].reshape(()))

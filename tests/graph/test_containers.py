@@ -1,5 +1,6 @@
 """A container of graphs is several targets, and never taken for one graph."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -146,3 +147,75 @@ def test_the_pyg_explainer_takes_a_batch():
         assert (owners[one.edge_mask > 0] == number).all() and one.edge_mask.any()
     with pytest.raises(sxq.InvalidValue, match="0 to 2"):
         explainer(batch.x, batch.edge_index, batch=batch.batch, index=3)
+
+
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.last = GCNConv(5, 8), nn.Linear(8, 2)
+
+    def forward(self, x, edge_index, batch, edge_weight=None):
+        return self.last(global_mean_pool(self.a(x, edge_index, edge_weight).relu(), batch))
+
+
+def cycles():
+    """One `Data` of five directed cycles, whose edges are as many as its nodes and not in order."""
+    generator = torch.Generator().manual_seed(0)
+    graphs = []
+    for n in range(6, 11):
+        ends = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
+        weight = torch.rand(n, generator=generator) * 3
+        x = torch.randn(n, 5, generator=generator) * n
+        graphs.append(Data(x=x, edge_index=ends, edge_weight=weight, y=torch.tensor([n % 2])))
+    batch = Batch.from_data_list(graphs)
+    order = torch.randperm(batch.num_edges, generator=generator)
+    return Data(
+        x=batch.x,
+        edge_index=batch.edge_index[:, order],
+        edge_weight=batch.edge_weight[order],
+        batch=batch.batch,
+        y=batch.y,
+    )
+
+
+@pytest.mark.parametrize("way", [lambda t: t, lambda t: t.numpy(), lambda t: t.tolist()])
+def test_a_data_of_several_graphs_is_parted_with_its_weights_and_labels(way):
+    data, model = cycles(), Weighted().eval()
+    right = model(data.x, data.edge_index, data.batch, data.edge_weight).softmax(1).max(1).values
+    for name in ("edge_weight", "batch", "y"):
+        data[name] = way(data[name])
+    found = sxq.explain(model, data, budget=20)
+    assert [t.probability for t in found.targets] == pytest.approx(right.tolist(), abs=1e-5)
+    with sxq.connect() as con:
+        con.register_graphs("g", data)
+        assert ("classes", "2") in con.execute("DESCRIBE GRAPHS g").rows
+
+
+@pytest.mark.parametrize("y", [1, 1.0, torch.tensor(1), np.int64(1), [1], np.array([1])])
+def test_the_class_of_a_graph_is_a_number_in_any_form(y):
+    data = [Data(x=g.x, edge_index=g.edge_index, y=y) for g in six()]
+    with sxq.connect() as con:
+        con.register_graphs("g", data)
+        assert ("classes", "2") in con.execute("DESCRIBE GRAPHS g").rows
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("batch", lambda d: d.batch - 1, "batch is -1 for node 0"),
+        ("batch", lambda d: d.batch + 0.5, "batch is 0.5 for node 0"),
+        ("batch", lambda d: d.batch * 10**12, "batch is 1000000000000 for node 6"),
+        ("batch", lambda d: d.batch[:-2], "batch has 38 values, expected one for each of 40"),
+        ("batch", lambda d: d.batch[:, None], r"batch has shape \[40, 1\]"),
+        ("batch", lambda d: ["a"] * 40, "batch is a list of 40, the first str"),
+        ("edge_index", lambda d: d.edge_index + 1, "but nodes are 0 to 39"),
+        ("edge_index", lambda d: d.edge_index.float(), "edge_index has type float32"),
+        ("edge_index", lambda d: None, "no edge_index"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused(field, value, message):
+    data = cycles()
+    data[field] = value(data)
+    with sxq.connect() as con, pytest.raises(sxq.Error, match=message):
+        con.register_graphs("g", data)

@@ -196,22 +196,22 @@ def test_a_literal_is_read_as_the_type_of_the_keys(keys, literal, place):
         (
             [uuid.UUID(int=7)],
             "x",
-            "keys are UUIDs such as '00000000-0000-0000-0000-000000000007', 'x' is str",
+            "keys are UUIDs such as '00000000-0000-0000-0000-000000000007', 'x' is text",
         ),
         (
             [datetime.date(2024, 1, 1)],
             "2024-01-02",
             "the graph has 1 nodes, the first is '2024-01-01'",
         ),
-        ([1.5], True, "keys are numbers such as 1.5, True is bool"),
+        ([1.5], True, "keys are numbers such as 1.5, True is a BOOLEAN"),
         ([1], 1.0, "keys are integers such as 1"),
-        ([BitKey("01")], 1, "keys are BIT values such as '01', 1 is int"),
+        ([BitKey("01")], 1, "keys are BIT values such as '01', 1 is an integer"),
         (
             [datetime.datetime(2024, 1, 1)],
             NanosecondsKey("2024-01-01 00:00:00.000000001"),
             "keys are timestamps .* is TIMESTAMP_NS",
         ),
-        (["a"], 1, "keys are text such as 'a', 1 is int"),
+        (["a"], 1, "keys are text such as 'a', 1 is an integer"),
     ],
 )
 def test_what_is_no_key_is_said(keys, literal, said):
@@ -222,10 +222,10 @@ def test_what_is_no_key_is_said(keys, literal, said):
 @pytest.mark.parametrize(
     "keys, said",
     [
-        ([True, False], "keys are bool; expected integers, text"),
-        ([[1], [2]], "keys are list"),
+        ([True, False], "key True is a BOOLEAN; expected integers, text"),
+        ([[1], [2]], "is a list; expected"),
         ([float("nan")], "NaN"),
-        ([1, "a"], "keys are int, str; expected all of one type"),
+        ([1, "a"], "keys are of several types .an integer, text.; expected all of one type"),
         ([1, None], "none missing"),
         ([1, 1], "key 1 stands for"),
         ([datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)], "say key AT TIME ZONE 'UTC'"),

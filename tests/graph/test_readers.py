@@ -213,8 +213,12 @@ def test_undirected_compares_weights_and_attributes():
         ([], ("id", "f"), "NODES gave no rows"),
         ([(1, 0), (None, 0)], ("id", "f"), "the key 'id' is NULL in row 2"),
         ([(1, 0), (1, 0)], ("id", "f"), "key 1 stands for more than one node"),
-        ([(1, 0), ("1", 0)], ("id", "f"), "keys are int, str; expected all of one type"),
-        ([(True, 0)], ("id", "f"), "keys are bool"),
+        (
+            [(1, 0), ("1", 0)],
+            ("id", "f"),
+            "keys are of several types .an integer, text.; expected all of one type",
+        ),
+        ([(True, 0)], ("id", "f"), "key True is a BOOLEAN"),
         ([(1, 0.5), (2, None)], ("id", "amount"), "feature 'amount' is NULL at key 2"),
         (
             [(1, 0.5), (2, float("nan"))],
@@ -227,14 +231,14 @@ def test_undirected_compares_weights_and_attributes():
             ("id", "v"),
             "feature 'v' holds NULL, NaN or infinity at key 2",
         ),
-        ([(1, 0.5)], ("id", "label"), "label holds 0.5; classes are integers"),
-        ([(1, -3)], ("id", "label"), "label holds -3"),
+        ([(1, 0.5)], ("id", "label"), "label of key 1 is 0.5; classes are integers"),
+        ([(1, -3)], ("id", "label"), "label of key 1 is -3; classes"),
         (
             [(1, "a"), (2, 1)],
             ("id", "label"),
-            "label holds int, str; expected all integers or all text",
+            "label of key .* is .*; labels here are an integer, text: expected all integers or all text",
         ),
-        ([(1, [1])], ("id", "label"), "label holds list"),
+        ([(1, [1])], ("id", "label"), r"label of key 1 is \[1\]; labels here are a list"),
         (
             [(1, "dev")],
             ("id", "split"),
@@ -256,7 +260,7 @@ def test_nodes_that_are_no_nodes(nodes, names, message):
         (
             [("1", 2)],
             ("s", "t"),
-            "row 1 of EDGES: no node '1': keys are integers such as 1, '1' is str",
+            "row 1 of EDGES: no node '1': keys are integers such as 1, '1' is text",
         ),
         ([(1, None)], ("s", "t"), "the key 't' is NULL in row 1 of EDGES"),
         (
@@ -267,7 +271,7 @@ def test_nodes_that_are_no_nodes(nodes, names, message):
         (
             [(1, 2, "pays")],
             ("s", "t", "kind"),
-            "edge column 'kind' holds str; make it numbers or leave it out",
+            "edge column 'kind' is text in row . of EDGES; make it numbers or leave it out",
         ),
     ],
 )

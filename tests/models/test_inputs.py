@@ -224,6 +224,41 @@ def test_what_cannot_be_passed_is_refused_by_name():
             explained(model().eval(), Data(x=X, edge_index=E, **fields), output="logits")
 
 
+class TakesLabels(Around):
+    def forward(self, x, edge_index, y=None):
+        shift = 0 if y is None else 3 * nn.functional.one_hot(y, 3)
+        return self.module(x, edge_index) + shift
+
+
+class TakesSplit(Around):
+    def forward(self, x, edge_index, train_mask=None):
+        x = x if train_mask is None else x * train_mask[:, None]
+        return self.module(x, edge_index)
+
+
+class TakesTruth(Around):
+    def forward(self, x, edge_index, edge_mask=None):
+        return self.module(x, edge_index, edge_mask)
+
+
+@pytest.mark.parametrize(
+    "model, field, values",
+    [
+        (TakesLabels, "y", torch.arange(NODES) % 3),
+        (TakesSplit, "train_mask", torch.arange(NODES) % 2 == 0),
+        (TakesTruth, "edge_mask", (torch.arange(EDGES // 2) % 2).repeat(2).float()),
+    ],
+)
+def test_labels_and_splits_that_forward_takes_are_refused_by_name(model, field, values):
+    data = Data(x=X, edge_index=E, **{field: values})
+    with pytest.raises(sxq.ModelError, match=f"takes {field}, which sxq reads as"):
+        sxq.explain(model().eval(), data, node=0, budget=20)
+    without = sxq.explain(model().eval(), Data(x=X, edge_index=E), node=0, budget=20)
+    assert without.targets[0].probability == pytest.approx(
+        float(model().eval()(X, E).softmax(1)[0].max()), abs=1e-5
+    )
+
+
 def test_what_is_not_taken_is_said_once_and_described():
     class Blind(Around):
         def forward(self, x, edge_index):
@@ -363,6 +398,12 @@ def test_fields_that_are_no_numbers_are_refused_by_name(field):
     for value in (["a"] * NODES, torch.ones(NODES, dtype=torch.complex64), {"a": 1}):
         with sxq.connect() as con, pytest.raises(sxq.GraphError, match=f"^{field} is"):
             con.register_graph("g", Data(edge_index=E, num_nodes=NODES, **{field: value}))
+
+
+def test_masked_values_are_no_numbers():
+    masked = np.ma.masked_greater(X.numpy(), 1)
+    with sxq.connect() as con, pytest.raises(sxq.GraphError, match="x is an array"):
+        con.register_graph("g", Data(x=masked, edge_index=E, num_nodes=NODES))
 
 
 def test_adjacency_is_converted():

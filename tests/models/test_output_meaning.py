@@ -1,5 +1,7 @@
 """What outputs mean is inferred only where nothing else is possible; a doubt names both readings."""
 
+from math import log
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,9 @@ SIGMOID = 1, lambda z: (z - 1).sigmoid()
 SOFTMAX = 3, lambda z: (3 * z).softmax(1)
 LOG = 3, lambda z: (3 * z).log_softmax(1)
 LABELS = 5, torch.sigmoid
+PER_CENT = 3, lambda z: 100 * z.softmax(1)
+BITS = 3, lambda z: z.log_softmax(1) / log(2)
+DECADES = 3, lambda z: z.log_softmax(1) / log(10)
 NUMBERS = 1, lambda z: 100 + 10 * z
 BINARY = 1, lambda z: 20 * (z + 0.3)
 BELOW = 1, lambda z: z - 9
@@ -80,6 +85,9 @@ def test_the_meaning_is_inferred_and_shown(ending, y, meant):
         (SIGMOID, None, "probs.*logits"),
         (SIGMOID, CLASSES, "probs.*logits"),
         (LABELS, None, "multilabel.*logits"),
+        (PER_CENT, None, "100 times numbers.*probabilities.*logits"),
+        (BITS, CLASSES, "base 2.*probabilities.*logits"),
+        (DECADES, None, "base 10.*probabilities.*logits"),
         (NUMBERS, None, "logits.*regression"),
         (BINARY, None, "logits.*regression"),
         (BINARY, torch.arange(NODES) % 3, "classes 0 to 2"),

@@ -406,6 +406,25 @@ def own_probabilities(module):
     return out if shares else out.softmax(1)
 
 
+class MadeDifferentiable(Net):
+    def forward(self, x, edge_index):
+        return self.a(x, edge_index).clone().requires_grad_()
+
+
+class ReturnsAParameter(Net):
+    def forward(self, x, edge_index):
+        return nn.Parameter(self.a(x, edge_index).detach())
+
+
+@pytest.mark.parametrize("kind", [MadeDifferentiable, ReturnsAParameter])
+def test_an_output_that_the_module_made_differentiable_is_explained(kind):
+    module = kind().eval()
+    found = sxq.explain(module, data(), node=[0, 1], k=2, budget=12)
+    p = own_probabilities(module)
+    for target in found.targets:
+        assert target.probability == pytest.approx(p[target.target].max().item(), abs=1e-5)
+
+
 def test_there_are_sixty_kinds():
     assert len(KINDS) >= 60
 

@@ -12,9 +12,43 @@ NODES = "NODES (SELECT * FROM (VALUES ('acct-1', {}), ('acct-2', .2)) t(id, f))"
 EDGES = "EDGES (SELECT 'acct-1' AS payer, {} AS payee)"
 
 
+GRAPHS = "NODES (SELECT 'A' AS g, 'n' AS node, 1.0 AS f) EDGES (SELECT 'A', 'n', 'n')"
+
+
 @pytest.mark.parametrize(
     "script, said, never",
     [
+        (
+            f"CREATE GRAPHS g FROM GRAPHS (SELECT 'A' AS id, 1.5 AS label) {GRAPHS}",
+            "label of graph 'A' is Decimal",
+            "float",
+        ),
+        (
+            f"CREATE GRAPHS g FROM GRAPHS (SELECT 'A' AS id, -7 AS label) {GRAPHS}",
+            "label of graph 'A' is -7",
+            "int\\b",
+        ),
+        (
+            f"CREATE GRAPHS g FROM GRAPHS (SELECT 'A' AS id, 1::HUGEINT << 90 AS label) {GRAPHS}",
+            "label of graph 'A' is 1237940039285380274899124224",
+            "int64",
+        ),
+        (
+            f"CREATE GRAPHS g FROM GRAPHS (SELECT 'A' AS id UNION ALL SELECT 'A') {GRAPHS}",
+            "the key 'A' stands in more than one row of GRAPHS",
+            "first column",
+        ),
+        (
+            f"CREATE GRAPHS g FROM GRAPHS (SELECT ['A'] AS id) {GRAPHS}",
+            "the key 'id' is a list in row 1 of GRAPHS",
+            "unhashable",
+        ),
+        (
+            "CREATE GRAPH g FROM NODES (SELECT 'a' AS id, 1.0 AS f) "
+            "EDGES (SELECT 'a' AS s, 'a' AS d, DATE '2020-01-01' AS day)",
+            "'day' is a date in row 1 of EDGES",
+            "holds date",
+        ),
         (
             f"CREATE GRAPH g FROM {NODES.format('.1')} {EDGES.format('NULL::VARCHAR')}",
             "'payee' is NULL in row 1 of EDGES",
