@@ -312,9 +312,7 @@ def _labels(
                 f"label of key {shown(key)} is {value!r:.80}; labels here are {kinds}: expected all "
                 f"integers or all text"
             )
-        if value is not None and not (
-            value == value // 1 and UNKNOWN_CLASS <= value < MOST_CLASSES
-        ):
+        if value is not None and (not UNKNOWN_CLASS <= value < MOST_CLASSES or float(value) % 1):
             raise GraphError(
                 f"label of key {shown(key)} is {value}; classes are integers from 0, and "
                 f"{UNKNOWN_CLASS} or NULL is unknown"
