@@ -31,6 +31,8 @@ def robust_pairs(batch: MeasureBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def _shares(batch: MeasureBatch, count: int) -> tuple[np.ndarray, np.ndarray]:
     alone = batch.asked.said(batch.infer(batch.bits)[0])
+    if not len(batch.bits):
+        return np.zeros(0), np.zeros(0)
     removals = [_removals(batch, np.flatnonzero(~own), count) for own in batch.bits]
     every, places = np.unique(np.concatenate(removals), axis=0, return_inverse=True)
     intact = _said_without(batch, every)

@@ -12,7 +12,7 @@ import torch
 
 import sxq
 from sxq.execution import executor
-from sxq.planning import planner
+from sxq.planning import units
 from sxq.session import explain as explaining
 from tests import graphs, toys
 
@@ -297,7 +297,7 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
 def test_no_more_fields_are_sized_when_the_statement_is_late(
     con, clock, monkeypatch, tail, at, sized
 ):
-    fields, cut = [], planner.extract
+    fields, cut = [], units.extract
 
     def slowly(*given):
         clock.now += 1
@@ -306,7 +306,7 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(
             con.interrupt()
         return cut(*given)
 
-    monkeypatch.setattr(planner, "extract", slowly)
+    monkeypatch.setattr(units, "extract", slowly)
     result = con.execute(LONG.replace("BUDGET 500", "BY random BUDGET 3") + tail)
     assert fields == list(range(sized)) and len(result.targets) == TARGETS
     assert (f"of the first {sized})" in result.plan) == (

@@ -98,7 +98,7 @@ def test_keys_name_graphs_and_their_nodes():
     "change, message",
     [
         ({"node_ptr": [0, 3, 4]}, "node_ptr must rise"),
-        ({"edge_ptr": [0, 3]}, "edge_ptr of 1"),
+        ({"edge_ptr": [0, 3]}, "edge_ptr 1"),
         ({"node_ptr": [0, 0, 5]}, "graph 0 has no nodes"),
         ({"edge_ptr": [0, 1, 3]}, "edge 1 leaves its graph 1"),
         ({"y": [1]}, "y has 1 values"),

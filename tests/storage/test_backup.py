@@ -13,6 +13,7 @@ import pytest
 import sxq
 from sxq.__main__ import main
 from sxq.errors import NameTaken, SQLError, StoreError
+from sxq.execution import executor
 
 CLUB = """
     CREATE TABLE people AS SELECT 'p' || i AS id, CAST(i % 4 AS DOUBLE) AS age, i % 2 AS label FROM range(6) t(i);
@@ -145,7 +146,8 @@ def test_a_query_ends_with_its_table_or_is_interrupted(club):
         assert len(con.execute("FROM found")) == len(con.last_result)
 
 
-def test_a_table_that_cannot_be_made_leaves_an_ended_query(club):
+def test_a_table_that_cannot_be_made_leaves_an_ended_query(club, monkeypatch):
+    monkeypatch.setattr(executor, "REPORT_EVERY", 0)
     with sxq.connect(str(club)) as con, sxq.connect(str(club)) as other:
         con.report = lambda _: other.execute("CREATE TABLE IF NOT EXISTS found AS SELECT 1 AS mine")
         with pytest.raises(NameTaken, match="'found' exists"):
@@ -155,7 +157,8 @@ def test_a_table_that_cannot_be_made_leaves_an_ended_query(club):
         assert con.execute("FROM found").rows == [(1,)]
 
 
-def test_a_second_connection_does_not_end_the_queries_of_the_first(club):
+def test_a_second_connection_does_not_end_the_queries_of_the_first(club, monkeypatch):
+    monkeypatch.setattr(executor, "REPORT_EVERY", 0)
     seen = []
 
     def open_again(_):
