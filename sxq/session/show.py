@@ -100,12 +100,13 @@ def _list_generators(session: Session) -> Table:
         (
             name,
             ", ".join(f"{k} = {'' if v is None else v}" for k, v in entry.options.items()),
+            ", ".join(entry.over),
             name in default,
             entry.help,
         )
         for name, entry in session.registry.generators().items()
     ]
-    return Table(["generator", "options", "default", "summary"], rows)
+    return Table(["generator", "options", "over", "default", "summary"], rows)
 
 
 def _list_queries(session: Session) -> Table:
