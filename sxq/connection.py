@@ -24,6 +24,7 @@ from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
 from sxq.session.explain import RunningQuery
 from sxq.session.lock import locked
+from sxq.session.predict import predict
 from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
@@ -113,6 +114,8 @@ class Connection:
                 return explain.show_profile(*self._explain(statement.explain))
             case st.Audit():
                 return audit(session, statement)
+            case st.Predict():
+                return predict(session, statement)
             case st.Show():
                 return show(session, statement)
             case st.Describe():

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sxq.errors import InvalidValue
 from sxq.language.lexemes import placeholders
-from sxq.language.statements import Explain, Parameter, Sql, Statement, Subquery
+from sxq.language.statements import Explain, Parameter, Predict, Sql, Statement, Subquery
 
 EDGES = ("include", "exclude")  # clauses of EXPLAIN that list edges
 
@@ -113,10 +113,12 @@ def _bound(node: Any, value_of: Callable) -> Any:
             return _literal(value_of(key))
         case Sql() | Subquery():
             return replace(node, parameters=_sql_values(node.parameters, value_of))
-        case Explain(keys=Parameter(key)):
+        case Explain(keys=Parameter(key)) | Predict(keys=Parameter(key)):
             listed = _sequence(value_of(key), "the keys of NODES ?")
             return _bound(replace(node, keys=tuple(map(_key, listed))), value_of)
-        case Explain(keys=tuple() as keys) if any(isinstance(key, Parameter) for key in keys):
+        case Explain(keys=tuple() as keys) | Predict(keys=tuple() as keys) if any(
+            isinstance(key, Parameter) for key in keys
+        ):
             own = tuple(
                 _key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys
             )

@@ -58,7 +58,7 @@ _SECOND = {  # the words of ours that may follow a first word that is also SQL's
     "DESCRIBE": ("GRAPH", "MODEL"),
     "SHOW": ("GRAPHS", "MODELS", "MEASURES", "GENERATORS", "QUERIES", "SETTINGS"),
 }
-_FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "TRAIN", "PRETRAIN", *_SECOND)
+_FIRST = ("EXPLAIN", "PLAN", "PROFILE", "AUDIT", "PREDICT", "TRAIN", "PRETRAIN", *_SECOND)
 
 
 def misspelt(text: str) -> ParseError | None:

@@ -239,6 +239,10 @@ class _Statements(Transformer):
     def audit(self, structure, query_id):
         return ast.Audit(bool(structure), query_id)
 
+    def predict(self, pool, model, graph, into):
+        kind, keys = pool or ("node", None)
+        return ast.Predict(keys, kind, model, graph, into)
+
     def or_replace(self):
         return True
 

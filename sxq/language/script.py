@@ -63,7 +63,7 @@ DUCKDB_EXPLAINS = frozenset(
 def is_sxq(text: str) -> bool:
     """Whether the statement is sxq's, by its first words; every other statement is DuckDB's."""
     match opening(text):
-        case ["PLAN" | "PROFILE" | "AUDIT" | "TRAIN" | "PRETRAIN", *_]:
+        case ["PLAN" | "PROFILE" | "AUDIT" | "PREDICT" | "TRAIN" | "PRETRAIN", *_]:
             return True
         case ["EXPLAIN", *rest]:
             return not rest or rest[0] not in DUCKDB_EXPLAINS

@@ -109,6 +109,17 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Predict:
+    """PREDICT [NODES | GRAPHS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
+
+    keys: tuple[Any, ...] | Subquery | Parameter | None  # None: of all
+    kind: str  # of the keys: "node" or "graph"
+    model: str
+    graph: str | None = None  # None: the graph that the model was registered on
+    into: str | None = None  # table to create
+
+
+@dataclass(frozen=True)
 class FileSource:
     """FROM FILE 'path'."""
 
@@ -246,6 +257,7 @@ Statement = (
     | PlanExplain
     | ProfileExplain
     | Audit
+    | Predict
     | CreateGraph
     | CreateGraphs
     | CreateModel

@@ -12,6 +12,7 @@ key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
+predict             PREDICT
 structure           the checks of AUDIT that need no model
 pattern_checks      the checks of AUDIT for the patterns of a class
 unit_checks         those of the units of edges and of their worth

@@ -215,7 +215,7 @@ def _planned(
     named = session.registry.models.get(statement.model, statement.graph)
     statement = _with_edges(session, statement, named)
     catalog = _catalog(session, statement, named)
-    keys = _keys(session, statement, named)
+    keys = key_tables.listed(session, statement, named.graph, "explain")
     return planning.plan(statement, catalog, keys, late), named
 
 
@@ -233,30 +233,6 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
         explainers=tuple(registry.learned.explainers),
         stores=not session.store.read_only,
     )
-
-
-def _keys(session: Session, statement: st.Explain, named: RegisteredModel) -> tuple[Any, ...]:
-    """The targets of a statement; a sub-query runs on the user's connection."""
-    keys = statement.keys
-    assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
-    if keys is None:
-        return ()  # of a class: the planner takes all that are predicted as it
-    if not isinstance(keys, st.Subquery):
-        return keys
-    table = key_tables.targets(session, keys, session.registry.graphs[named.graph].keys)
-    query = f"the sub-query of {statement.kind.upper()}S"
-    if len(table.columns) != 1:
-        raise DataError(
-            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
-            f"expected one, the keys of the {statement.kind}s to explain"
-        )
-    if not table.rows:
-        raise DataError(f"{query} returned no rows; there is nothing to explain")
-    if (None,) in table.rows:
-        raise DataError(
-            f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
-        )
-    return tuple(row[0] for row in table.rows)
 
 
 def _with_edges(session: Session, statement: st.Explain, named: RegisteredModel) -> st.Explain:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sxq.errors import GraphError, shown
+from sxq.errors import DataError, GraphError, shown
 from sxq.graph.key_texts import KEPT, KeyText, kind_of, needs_text
 from sxq.language import arguments
 from sxq.language import statements as st
@@ -32,6 +32,35 @@ def fetch(
         for number, name in enumerate(names)
     ]
     return _as_text(session, query, table, kinds, names) if any(kinds) else table
+
+
+def listed(
+    session: Session, statement: st.Explain | st.Predict, graph: str, verb: str
+) -> tuple[Any, ...]:
+    """The keys of a statement; a sub-query runs on the user's connection. Empty where it names none.
+
+    verb  what is done with the targets, for messages
+    """
+    keys = statement.keys
+    assert not isinstance(keys, st.Parameter), "binding has put keys in place of a parameter"
+    if keys is None:
+        return ()
+    if not isinstance(keys, st.Subquery):
+        return keys
+    table = targets(session, keys, session.registry.graphs[graph].keys)
+    query = f"the sub-query of {statement.kind.upper()}S"
+    if len(table.columns) != 1:
+        raise DataError(
+            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"expected one, the keys of the {statement.kind}s to {verb}"
+        )
+    if not table.rows:
+        raise DataError(f"{query} returned no rows; there is nothing to {verb}")
+    if (None,) in table.rows:
+        raise DataError(
+            f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
+        )
+    return tuple(row[0] for row in table.rows)
 
 
 def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:

@@ -29,7 +29,7 @@ from sxq.shell.completion import suggest
 from sxq.shell.dot_commands import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
 
-NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT")
+NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT", "PREDICT")
 
 
 class Editor:

@@ -447,6 +447,11 @@ class Store:
             if into is not None:
                 self._create_table(cursor, into)
 
+    def create_table(self, table: NewTable) -> None:
+        """Create a table in schema main, whole or not at all; raises NameTaken, StoreError."""
+        with self._lock, self._write("INTO") as cursor:
+            self._create_table(cursor, table)
+
     def _create_table(self, cursor: Cursor, table: NewTable) -> None:
         self.require_free_table(table.name)
         target = quote(self._catalog, "main", table.name)
