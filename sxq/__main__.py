@@ -9,8 +9,10 @@ Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
+from sxq import __version__
 from sxq.connection import Connection
 from sxq.errors import Error, InvalidValue
 from sxq.shell import MODES, Interrupts, Shell, format_error, run_prompt, watched
@@ -60,17 +62,22 @@ def _connection(options) -> Connection:
 
 def _with_database(options) -> int:
     with _connection(options) as con:
-        if options.command is None and options.file is None and sys.stdin.isatty():
+        if not options.scripts and sys.stdin.isatty():
             return run_prompt(con, options.mode, init=not options.no_init)
         shell = Shell(con, options.mode)
         try:
-            if options.file is not None:
-                code = shell.read(options.file)
-            else:
-                code = shell.run(sys.stdin.read() if options.command is None else options.command)
+            return _run_scripts(shell, options.scripts or [("command", sys.stdin.read())])
         finally:
             shell.output(None)
-        return max(code, 0)
+
+
+def _run_scripts(shell: Shell, scripts: list[tuple[str, str]]) -> int:
+    """Run the scripts of -c and -f in their order, up to the first that is interrupted or says .exit."""
+    for kind, script in scripts:
+        code = shell.read(script) if kind == "file" else shell.run(script)
+        if code:
+            return max(code, 0)
+    return 0
 
 
 def _report(options) -> int:
@@ -130,11 +137,20 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help="a DuckDB file, created if missing; without it everything stays in memory",
     )
-    script = parser.add_mutually_exclusive_group()
-    script.add_argument(
-        "-c", "--command", metavar="SCRIPT", help="statements to run, instead of those on stdin"
-    )
-    script.add_argument("-f", "--file", help="a script to run")
+    for option, kind, metavar, what in (
+        ("-c", "command", "SCRIPT", "statements to run, instead of those on stdin"),
+        ("-f", "file", "FILE", "a file with statements to run"),
+    ):
+        parser.add_argument(
+            option,
+            f"--{kind}",
+            dest="scripts",
+            action="append",
+            type=partial(_script, kind),
+            metavar=metavar,
+            help=f"{what}; -c and -f may be given several times, and run in their order",
+        )
+    parser.add_argument("--version", action="version", version=f"sxq {__version__}")
     parser.add_argument(
         "--mode", choices=list(MODES), default="table", help="how results are written"
     )
@@ -146,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_rights(parser)
     return parser
+
+
+def _script(kind: str, text: str) -> tuple[str, str]:
+    return kind, text
 
 
 def _add_rights(parser: argparse.ArgumentParser) -> None:

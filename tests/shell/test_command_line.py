@@ -66,6 +66,18 @@ def test_a_command_prints_tables_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_scripts_run_in_the_order_in_which_they_are_given(tmp_path):
+    (tmp_path / "two.sql").write_text("SELECT n + 1 AS m FROM t;")
+    first = "CREATE VIEW t AS SELECT 1 AS n"
+    done = run("-c", first, "-f", "two.sql", "-c", "FROM t", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith("m\n-\n2\nn\n-\n1\n")
+    done = run("-c", "SELECT 1 AS a", "-c", ".exit", "-c", "SELECT 2 AS b", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "a\n-\n1\n")
+    done = run("-c", "SELECT 1 AS a", "-c", "FROM nowhere", "-c", "SELECT 2 AS b", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == "a\n-\n1\n" and "nowhere" in done.stderr
+    assert run("--version", cwd=tmp_path).stdout == f"sxq {sxq.__version__}\n"
+
+
 def test_a_script_on_stdin_goes_into_the_database(tmp_path):
     done = run(
         "x.duckdb", script="CREATE TABLE t AS SELECT 7 AS seven;\n-- the end\n", cwd=tmp_path
