@@ -13,8 +13,11 @@ define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
 show                SHOW and DESCRIBE
 audit               AUDIT
 predict             PREDICT
-structure           the checks of AUDIT that need no model
-pattern_checks      the checks of AUDIT for the patterns of a class
+structure           the checks of AUDIT that need no model, of which these files have the parts:
+audited             stored answers as they are checked
+target_checks       those of a query and of its targets
+member_checks       those of an explanation
+pattern_checks      those of the patterns of a class
 unit_checks         those of the units of edges and of their worth
 over_checks         those of units that are nodes or features
 sql                 statements of DuckDB

@@ -14,10 +14,11 @@ import numpy as np
 from sxq.errors import Error, ModelChanged, ModelDetached, StoreError
 from sxq.language import statements as st
 from sxq.session import engine
+from sxq.session.audited import identity, read_answers
 from sxq.session.context import Session
 from sxq.session.pattern_checks import check_labels, check_patterns
 from sxq.session.registered_models import predicted_classes
-from sxq.session.structure import check_structure, identity, read_answers
+from sxq.session.structure import check_structure
 from sxq.storage import Broken, StoredExplanation, StoredQuery
 from sxq.values.result import AuditResult
 

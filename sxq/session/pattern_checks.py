@@ -13,7 +13,7 @@ from sxq.errors import Error
 from sxq.graph import Graph, GraphSet, node_labels
 from sxq.graph.node_labels import PREDICTION
 from sxq.scoring.dominance import dominated
-from sxq.session.structure import NEAR, StoredAnswers, identity
+from sxq.session.audited import NEAR, StoredAnswers, identity
 from sxq.storage import Broken, StoredExplanation, StoredPattern
 from sxq.values.pattern import fidelity
 

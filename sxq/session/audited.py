@@ -1,0 +1,205 @@
+"""Stored answers as the checks of AUDIT read them: a query, its targets, their fields and explanations."""
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import NodeNotFound, StoreError, shown
+from sxq.graph import Graph, GraphSet
+from sxq.scoring.dominance import to_grid
+from sxq.scoring.measures import STEP
+from sxq.session.over_checks import units_over
+from sxq.storage import Broken, StoredExplanation, StoredQuery, StoredTarget
+from sxq.storage.checked import short
+
+OVER = ("edges", "nodes", "features")
+NEAR = 1e-6  # between a stored value and one computed from other stored values
+Words = Iterator[str]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredAnswers:
+    """A stored query with its explanations and settings; the graph if it can be read."""
+
+    query: StoredQuery
+    members: Sequence[StoredExplanation]
+    graph: Graph | GraphSet | None
+    directed: bool | None  # whether a unit is a directed edge; None where the settings are damaged
+    objectives: tuple[str, ...]
+    anywhere: bool  # whether candidates need not be connected
+    over: str  # what units are: "edges", "nodes" or "features"
+    resolution: float
+    candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
+    numeric: bool = False  # whether the model is a regression
+
+    def of(self, target: StoredTarget) -> list[StoredExplanation]:
+        """The explanations of a target."""
+        return [e for e in self.members if identity(e.target) == identity(target.target)]
+
+
+def read_answers(
+    query: StoredQuery,
+    members: Sequence[StoredExplanation],
+    graph: Graph | GraphSet | None,
+    kept: Iterable[tuple[Any, Mapping[str, float]]],
+) -> tuple[StoredAnswers, list[Broken]]:
+    """A query as it is checked, and the settings that it lacks."""
+    broken = []
+    directed = None
+    objectives: tuple[str, ...] = ()
+    resolution = 0.01
+    numeric = False
+    anywhere = False
+    over = "edges"
+    try:
+        settings = query.place.read_json("settings", query.settings)
+        query.place.require_entries("settings", settings, {"edges_directed": bool})
+        if "optimize" in settings:  # the oldest files lack it
+            query.place.require_entries("settings", settings, {"optimize": list})
+            objectives = tuple(query.place.names("settings.optimize", settings["optimize"]))
+        directed = settings["edges_directed"]
+        numeric = settings.get("task") == "regression"
+        anywhere = settings.get("anywhere") is True
+        over = settings.get("over", over)
+        if over not in OVER:
+            raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
+        resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
+    except StoreError as error:
+        broken.append(Broken(query.query_id, None, None, str(error)))
+    candidates: dict[Hashable, list[Mapping[str, float]]] = defaultdict(list)
+    for target, scores in kept:
+        candidates[identity(target)].append(scores)
+    answers = StoredAnswers(
+        query=query,
+        members=members,
+        graph=graph,
+        directed=directed,
+        objectives=objectives,
+        anywhere=anywhere,
+        over=over,
+        resolution=resolution,
+        candidates=candidates,
+        numeric=numeric,
+    )
+    return answers, broken
+
+
+def _resolution(query: StoredQuery, written: Any) -> float:
+    try:
+        value = float(written)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not STEP <= value <= 1:
+        raise query.place.wrong("settings.sxq_resolution", short(written), f"{STEP} to 1")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class AuditedTarget:
+    """A target with its explanations, and its own graph if the target is a graph."""
+
+    answers: StoredAnswers
+    target: StoredTarget
+    members: Sequence[StoredExplanation]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the target is a graph; if the graph cannot be read, as the members say."""
+        return isinstance(self.answers.graph, GraphSet)
+
+    @property
+    def thinned(self) -> bool:
+        """Whether the front was thinned, so that it may hold members that others dominate."""
+        return "thinned" in str(self.target.columns["note"])
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The graph that the target is, or that it is in; None if it cannot be read. Raises NodeNotFound."""
+        graph = self.answers.graph
+        if isinstance(graph, GraphSet):
+            return graph.member(position_of(graph, self.target.target))
+        return graph
+
+    @cached_property
+    def units(self) -> set[Any] | None:
+        """The candidate units: edges by the positions of their ends, nodes, features; None if they are not known.
+
+        Raises NodeNotFound.
+        """
+        if self.graph is None or self.answers.directed is None:
+            return None
+        if self.answers.over == "edges":
+            return _units_of_field(self, self.graph)
+        root, hops = self.root_and_hops
+        return None if hops is None else units_over(self.answers.over, self.graph, root, hops)
+
+    @property
+    def root_and_hops(self) -> tuple[int | None, int | None]:
+        """The position of the target, None for a graph; the depth of its field, None if it is unknown."""
+        hops = self.target.columns["hops"]
+        if self.whole or self.graph is None:
+            return None, hops
+        return position_of(self.graph, self.target.target), hops
+
+
+def _units_of_field(place: AuditedTarget, graph: Graph) -> set[tuple[int, int]] | None:
+    """The candidate units of a target, by the positions of their ends; None if the depth is unknown."""
+    hops = place.target.columns["hops"]
+    directed = place.answers.directed
+    if place.whole:
+        return _units(graph.edge_index, bool(directed))
+    position = position_of(graph, place.target.target)
+    if hops is None or hops < 0:
+        return None
+    reached = np.array([position])
+    edges = graph.in_edges(reached) if hops else np.zeros(0, np.int64)
+    for _ in range(hops - 1):
+        wider = np.unique(np.concatenate([reached, graph.edge_index[0, edges]]))
+        if len(wider) == len(reached):
+            break
+        reached = wider
+        edges = graph.in_edges(reached)
+    return _units(graph.edge_index[:, edges], bool(directed))
+
+
+def _units(edge_index: np.ndarray, directed: bool) -> set[tuple[int, int]]:
+    """The units among edges [2, m]: without loops, parallel edges as one."""
+    ends = edge_index[:, edge_index[0] != edge_index[1]]
+    ends = ends if directed else np.sort(ends, axis=0)
+    return set(map(tuple, ends.T.tolist()))
+
+
+def position_of(graph: Graph | GraphSet, key: Any) -> int:
+    """The position of a key of exactly the type of the graph's keys; raises NodeNotFound."""
+    position = graph.position(key)
+    if identity(graph.key(position)) != identity(key):
+        raise NodeNotFound(f"key {shown(key)} is {type(key).__name__}, the graph has"
+                           f" {shown(graph.key(position))}")  # fmt: skip
+    return position
+
+
+def identity(key: Any) -> tuple[str, Any]:
+    """A key as a member of a set: 1, 1.0 and true are three different keys, and lists can be compared."""
+    return type(key).__name__, key if isinstance(key, int | str) else repr(key)
+
+
+def grid_vectors(scores: Sequence[Mapping[str, float]], names: Sequence[str]) -> np.ndarray | None:
+    """Scores as grid vectors [n, M], without those that are NaN; None if any other is not a score."""
+    if not names or any(not isinstance(one, dict) for one in scores):
+        return None
+    rows = [[_number(one.get(name)) for name in names] for one in scores]
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    table = table[~np.isnan(table).any(axis=1)]
+    if len(table) < len(scores) and any(None in one.values() for one in scores):
+        return None
+    fits = ((table >= STEP / 2) & (table <= 1)).all()
+    return to_grid(table) if fits else None
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
