@@ -19,6 +19,7 @@ from sxq.storage import StoredExplanation
 
 
 def of_member(place: AuditedTarget, member: StoredExplanation) -> Words:
+    """What is wrong in an explanation of a target."""
     if not (member.factual or member.counterfactual):
         yield "neither factual nor counterfactual"
     explanatory = place.target.columns["explanatory"] or 0

@@ -34,6 +34,7 @@ LATER = ("hypervolume", "pruned")  # columns that the oldest files lack
 
 
 def of_query(answers: StoredAnswers) -> Words:
+    """What is wrong in the row of a query and in the ranks of its answers."""
     query = answers.query
     if not (math.isfinite(query.epsilon) and query.epsilon >= 0):
         yield f"epsilon is {query.epsilon}, expected a number of 0 or more"
@@ -64,6 +65,7 @@ def _wrong_ranks(answers: StoredAnswers) -> Words:
 
 
 def of_target(place: AuditedTarget) -> Words:
+    """What is wrong in the row of a target, given its explanations and its field."""
     yield from _wrong_status(place)
     yield from _out_of_range(place.target.columns, place.answers.numeric)
     yield from _wrong_counts(place)
