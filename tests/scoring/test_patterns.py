@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from sxq.scoring import patterns
@@ -36,12 +36,18 @@ def drawn(seed, directed, count=6):
 
 
 @settings(deadline=None)
+@example(300, True)
 @given(some.integers(0, 2**32 - 1), some.booleans())
 def test_the_skyline_of_all_patterns(seed, directed):
     members = drawn(seed, directed)
     targets = len({member.target for member in members})
-    enough = [
-        (len(held) / targets, float(np.mean(list(held.values()))), graph.number_of_edges(), graph)
+    enough = [  # means that differ in the order of their sum are equal
+        (
+            len(held) / targets,
+            round(float(np.mean(list(held.values()))), 9),
+            graph.number_of_edges(),
+            graph,
+        )
         for graph, held in every_pattern(members, directed, 4)
         if len(held) >= 2
     ]
@@ -55,7 +61,7 @@ def test_the_skyline_of_all_patterns(seed, directed):
     ]
     mined = mine(members, directed, largest=4)
     assert mined.complete and mined.frequent == len(enough)
-    values = {(support, round(fidelity, 9), size) for support, fidelity, size, _ in best}
+    values = {(support, fidelity, size) for support, fidelity, size, _ in best}
     assert len(mined.patterns) == len(values)
     assert sum(pattern.alike for pattern in mined.patterns) == len(best)
     for pattern in mined.patterns:
