@@ -1,6 +1,7 @@
 """Hashes of subgraphs, the coarse front, and the survivors, against slow twins."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -35,6 +36,7 @@ def ranks(rows: np.ndarray) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the twin is slow
 @given(some.integers(1, 260), some.integers(0, 2**32 - 1))
 def test_survivors_are_the_first_by_non_dominated_rank(count, seed):

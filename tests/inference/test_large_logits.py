@@ -129,7 +129,7 @@ def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers
     )
 
 
-@pytest.mark.sweep(15)
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("kind", ["gcn", "sage"])
 @pytest.mark.parametrize("case", CASES)

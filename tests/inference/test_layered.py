@@ -31,7 +31,7 @@ from tests.layered_models import (
 )
 
 
-@pytest.mark.sweep(48)
+@pytest.mark.sweep(24)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize(
     "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]

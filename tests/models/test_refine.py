@@ -499,6 +499,7 @@ def con(pretrained, tmp_path):
 ASK = "EXPLAIN GRAPHS 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BY refine (pretrained = r, ratios = [0.2, 0.5])"
 
 
+@pytest.mark.slow
 def test_saving_and_loading_gives_identical_proposals(con, tmp_path):
     first = con.execute(f"{ASK} SEED 4")
     assert {e.generator for e in first} <= {"refine", "field"} and first.candidates > 20

@@ -284,6 +284,7 @@ def test_the_page_of_a_whole_graph(motifs, tmp_path):
         assert window.text("#legend") == "named by the ground truth" and not window.errors()
 
 
+@pytest.mark.slow
 @needs_browser
 def test_hostile_names_and_a_large_answer(tmp_path):
     """Keys, attributes and the statement are shown as they are; ten members of 500 edges stay usable."""

@@ -51,6 +51,7 @@ def pestered(con, seed=0):
         thread.join()
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_the_end_of_a_statement_raises_nothing_foreign(con):
     """Only SQL of the user's own, which DuckDB stops without a result, raises; and it says so."""
     con.execute("CREATE TABLE t (a INT)")

@@ -126,6 +126,7 @@ def test_json_has_no_numbers_that_are_no_json(tmp_path):
     assert set(json.loads(done.stdout, parse_constant=refuse)) == {"a", "b", "c", "d"}
 
 
+@pytest.mark.slow
 def test_explain_in_a_pipe(toy):
     """The skyline as JSON; every line of stdout is a row, and progress is for terminals only."""
     done = run(
@@ -176,6 +177,7 @@ def test_an_error_is_one_message_on_stderr_and_exit_code_1(script, message):
     assert done.stdout == "a\n-\n1\n"
 
 
+@pytest.mark.slow
 def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     (tmp_path / "inner.sql").write_text("SELECT 2 AS two;")
     (tmp_path / "outer.sql").write_text(

@@ -173,6 +173,7 @@ def check(changes, honest, name, path):
     assert wrong == [] and used < 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_value_gives_an_answer_or_an_error_of_ours(name, honest, tmp_path):
     (tmp_path / "honest").write_bytes(honest[name])
