@@ -148,10 +148,11 @@ def _by_features(
 ) -> int:
     deepest = 0
     clean = model.full if larger is None else forward_full(model, larger)
+    most = most_steps(model, graph) if sources else inf
     for source in sources:
         distance = distances(graph, [source])
         for moved in _moved_by_poison(
-            model, graph, larger, source, rng=rng, clean=clean, jitter=jitter
+            model, graph, larger, source, rng=rng, clean=clean, jitter=jitter, most=most
         ):
             if (moved & (distance < 0)).any():
                 _unreachable(model, graph, source, moved & (distance < 0))
@@ -168,11 +169,11 @@ def _moved_by_poison(
     rng: np.random.Generator,
     clean: Tensor,
     jitter: float,
+    most: float,
 ) -> Iterator[np.ndarray]:
-    """For each poison that the model can take, the nodes [N] whose output moves."""
+    """For each poison that the model can take in `most` steps, the nodes [N] whose output moves."""
     failed: dict[str, ModelError] = {}
     taken = 0
-    most = most_steps(model, graph)
     for name, x in poisons(graph, source, rng):
         if name == OCCURRING and taken and not integral(graph.x):
             break  # stronger poison was taken
