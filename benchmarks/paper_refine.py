@@ -76,11 +76,7 @@ def main() -> None:
             import refine_pictures
 
             refine_pictures.draw(table, options.pictures)
-    print("\npublished / here")
-    published.show(rows)
-    print("\n" + published.taken(*started))
-    if options.rows:
-        published.write(options.rows, rows)
+    published.finish(rows, options.rows, started)
     if options.json:
         print(json.dumps(means(found)))
 

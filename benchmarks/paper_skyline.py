@@ -73,11 +73,7 @@ def main() -> None:
 
         skyline_pictures.draw(tables, curves, options.pictures)
         skyline_pictures.cases(case_cells(options), options.pictures)
-    print("\npublished / here")
-    published.show(rows)
-    print("\n" + published.taken(*started))
-    if options.rows:
-        published.write(options.rows, rows)
+    published.finish(rows, options.rows, started)
     if options.json:
         print(json.dumps({" ".join(map(str, key)): table for key, table in tables.items()}))
 

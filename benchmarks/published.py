@@ -96,6 +96,15 @@ def show(rows: Sequence[Row]) -> None:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
 
 
+def finish(rows: Sequence[Row], file: Path | None, started: tuple[float, float]) -> None:
+    """Print the table "published / here" and the seconds since `started`; write the rows to a file."""
+    print("\npublished / here")
+    show(rows)
+    print("\n" + taken(*started))
+    if file:
+        write(file, rows)
+
+
 def taken(wall: float, cpu: float) -> str:
     """Seconds since these two clocks were read; only the CPU's mean something on a shared machine."""
     return f"{time.perf_counter() - wall:.0f} s, {time.process_time() - cpu:.0f} s of CPU"

@@ -34,8 +34,8 @@ class ConnectionLock:
         """Wait for the lock, at most `patience` seconds; raises ConnectionBusy after that."""
         if not self.lock.acquire(timeout=-1 if patience is None else patience):
             raise ConnectionBusy(
-                f"{name} waited {patience:g} seconds for the statement of another thread; wait longer"
-                " (sxq_lock_timeout), or end that one with interrupt()"
+                f"{name} waited {patience:g} second{'s' * (patience != 1)} for the statement of another"
+                " thread; wait longer (sxq_lock_timeout), or end that one with interrupt()"
             )
         self.thread = threading.get_ident()
 

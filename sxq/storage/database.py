@@ -117,7 +117,7 @@ def _connect(
             left = deadline - time.monotonic()
             if left <= 0:
                 raise DatabaseLocked(
-                    f"another process holds {path!r}; sxq waited {patience:g} seconds"
+                    f"another process holds {path!r}; sxq waited {patience:g} second{'s' * (patience != 1)}"
                     f" (lock_timeout): {error}"
                 ) from error
             time.sleep(min(RETRY, left))
