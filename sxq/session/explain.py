@@ -94,7 +94,7 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
 def save(session: Session, running: RunningQuery) -> SavedReports:
     """Commit each report as it comes. On an interrupt, finished reports are saved first.
 
-    A second interrupt aborts.
+    A second interrupt may cost the answers that are not chosen yet; one while they are stored aborts.
     """
     reports: list[TargetReport] = []
     unsaved: list[TargetReport] = []
@@ -107,8 +107,11 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
                 unsaved.append(report)
                 if not report.reached:
                     continue  # hundreds may come at once: they are stored together
-            else:
+            elif running_on:
                 running_on = False
+                missing = _without_report(running.query.plan, reports, cut_short)
+                reports += missing
+                unsaved += missing
             clock = time.perf_counter()
             while unsaved:
                 del unsaved[: _save_first(session, running.query_id, unsaved)]
@@ -119,6 +122,25 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
             cut_short = reason
             session.stopping = True
     return SavedReports(reports, cut_short)
+
+
+def _without_report(
+    plan: Plan, reports: list[TargetReport], cut_short: BaseException | None
+) -> list[TargetReport]:
+    """Reports of the targets that the run left without one: it was cut short while it stopped."""
+    pressed = isinstance(cut_short, KeyboardInterrupt)
+    reason = "interrupted" if pressed else f"stopped by an error: {cut_short};"
+    reported = {report.ordinal for report in reports}
+    return [
+        TargetReport(
+            target=target,
+            ordinal=ordinal,
+            status="stopped",
+            note=f"{reason} before the answer of this target was chosen",
+        )
+        for ordinal, target in enumerate(plan.find(FieldScan).targets)
+        if ordinal not in reported
+    ]
 
 
 def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
@@ -322,24 +344,23 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
     into = NewTable(plan.into, found.columns, found.types, found.rows) if plan.into else None
     try:
         if found.query_id is not None:
-            # After a second Ctrl-C some targets have no report.
-            everything = len(found.targets) == len(plan.find(FieldScan).targets)
-            complete = found.complete and everything
-            _end_query(session, found, complete, into)
+            _end_query(session, found, into)
     finally:
         session.last = found
     running.profile.charge("Store", clock)
 
 
-def _end_query(session: Session, found: Result, complete: bool, into: NewTable | None) -> None:
+def _end_query(session: Session, found: Result, into: NewTable | None) -> None:
     """Mark the query as ended, together with its table; if that cannot be made, without the table."""
     assert found.query_id is not None
     try:
-        session.store.finish_query(found.query_id, found.seconds, complete, into, found.patterns)
+        session.store.finish_query(
+            found.query_id, found.seconds, found.complete, into, found.patterns
+        )
     except Error:
         if into is not None:
             session.store.finish_query(
-                found.query_id, found.seconds, complete, patterns=found.patterns
+                found.query_id, found.seconds, found.complete, patterns=found.patterns
             )
         raise
 

@@ -12,6 +12,7 @@ import torch
 
 import sxq
 from sxq.execution import executor
+from sxq.execution.target import Target
 from sxq.planning import units
 from sxq.session import explain as explaining
 from tests import graphs, toys
@@ -186,6 +187,31 @@ def test_a_second_keyboard_interrupt_aborts(con, watch, monkeypatch):
     assert {row[0] for row in con.sql("SELECT status FROM targets")} == {"pending"}
     assert con.sql("SELECT seconds FROM queries").fetchone() == (None,)
     assert len(con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BUDGET 50 CANDIDATES"))
+
+
+@pytest.mark.parametrize("close", [1, 2, 4])
+def test_a_second_keyboard_interrupt_while_the_run_stops(con, watch, monkeypatch, close):
+    """Answers that were chosen are kept; the other targets are stored as stopped, none as pending."""
+    closed = Target.close
+
+    def interrupted(target, reason):
+        if reason:
+            stopped.append(target)
+            if len(stopped) == close:
+                raise KeyboardInterrupt
+        return closed(target, reason)
+
+    stopped = []
+    monkeypatch.setattr(Target, "close", interrupted)
+    watch(at_call(40, raise_interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        con.execute(LONG)
+    watch(None)
+    monkeypatch.undo()
+    result = con.last_result
+    kept = [report for report in result.targets if report.status == "stopped" and report.reached]
+    assert len(kept) == close - 1
+    assert_stopped(con, result)
 
 
 def test_keyboard_interrupt_while_saving_stores_it_after_all(con, monkeypatch):

@@ -7,11 +7,13 @@ import threading
 import time
 from contextlib import contextmanager
 
+import duckdb
 import numpy as np
 import pytest
 
 import sxq
 from sxq.storage import answer_rows, graph_rows, named_rows
+from sxq.storage.ctrl_c import hearing_ctrl_c
 from tests import graphs, toys
 
 QUERY = "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 30 CANDIDATES"
@@ -155,6 +157,14 @@ def test_ctrl_c_while_an_answer_is_stored_keeps_it(con, monkeypatch, name, signa
     assert sorted(stored) == sorted((e.target, e.rank, e.raw["fdl+"]) for e in last)
     assert con.sql("SELECT seconds > 0 FROM queries").fetchall() == [(True,)]
     assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+
+
+def test_ctrl_c_while_duckdb_reads_parameters():
+    """DuckDB makes an error of its own of what a signal handler raises in the middle of them."""
+    with pytest.raises(KeyboardInterrupt), hearing_ctrl_c():
+        raise duckdb.Error("KeyboardInterrupt: ")
+    with pytest.raises(duckdb.Error, match="KeyboardInterrupt"), hearing_ctrl_c():
+        duckdb.sql("SELECT error('KeyboardInterrupt')").fetchall()
 
 
 def test_a_second_ctrl_c_inside_the_engines_sql_aborts(con, monkeypatch):
