@@ -5,6 +5,7 @@ The verbs: `extract(graph, target, hops, halo, directed)` returns the `Field` of
 
 The files in reading order:
 
+    types                `GraphTypes`: node and edge types of a heterogeneous graph
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
@@ -43,15 +44,18 @@ from sxq.graph.restricted import (
     restrict,
     unjoined,
 )
+from sxq.graph.types import EdgeType, GraphTypes, shown_type
 from sxq.graph.whole import WholeGraph, whole
 
 __all__ = [
     "AnywhereField",
     "EdgeKind",
     "FeatureField",
+    "EdgeType",
     "Field",
     "Graph",
     "GraphSet",
+    "GraphTypes",
     "JoinedField",
     "NodeField",
     "Restriction",
@@ -68,6 +72,7 @@ __all__ = [
     "over_features",
     "over_nodes",
     "restrict",
+    "shown_type",
     "unjoined",
     "varying_columns",
     "whole",

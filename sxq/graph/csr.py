@@ -15,6 +15,7 @@ import numpy as np
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
+from sxq.graph.types import GraphTypes
 
 LARGEST = float(np.finfo(np.float32).max)
 SPLITS = ("train", "val", "test")
@@ -36,6 +37,7 @@ class Graph:
     node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
     left_out     further fields of the data that no model can be given, with what was found
     feature_names  the user's names of the columns of x, or None
+    types        of a heterogeneous graph, the types of its nodes and edges; else None
 
     Raises GraphError if an array does not fit.
     """
@@ -57,7 +59,9 @@ class Graph:
         edge_inputs: Mapping[str, np.ndarray] | None = None,
         left_out: Mapping[str, str] | None = None,
         feature_names: Sequence[str] | None = None,
+        types: GraphTypes | None = None,
     ):
+        self.types = types
         self.forms = dict(forms or {})
         self.left_out = dict(left_out or {})
         self.x = _features(x, self._held_type("x"))
@@ -156,6 +160,9 @@ class Graph:
         """A digest of everything the graph holds; equal content, equal hash."""
         columns = self.columns()
         del columns["feature_names"]  # what a column is called changes no answer
+        types = columns.pop("types")
+        if types is not None:
+            columns["types"] = types.digested
         for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out"):
             if not isinstance(columns[name], np.ndarray) and not columns[name]:
                 del columns[name]  # so that graphs without it keep the hash they always had
@@ -180,6 +187,7 @@ class Graph:
             "edge_inputs": self.edge_inputs,
             "left_out": self.left_out,
             "feature_names": self.feature_names,
+            "types": self.types,
         }
 
     def key(self, position: int) -> Any:
