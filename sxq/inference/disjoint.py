@@ -87,6 +87,9 @@ class Side:
         baseline = torch.from_numpy(loaded.field.baseline).to(x)
         x = x.clone()
         x[..., columns] = torch.where(present, x[..., columns], baseline)
+        if not self.context:
+            columns = torch.from_numpy(loaded.field.context_columns).to(x.device)
+            x[..., columns] = torch.from_numpy(loaded.field.context_baseline).to(x)
         return x
 
     def one_by_one(self) -> "Iterator[Side]":
