@@ -5,7 +5,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sxq.graph import EdgeKind, extract, kept_out, over_features, over_nodes, restrict, unjoined, whole
+from sxq.graph import (
+    EdgeKind,
+    extract,
+    kept_out,
+    over_features,
+    over_nodes,
+    restrict,
+    unjoined,
+    whole,
+)
 from sxq.graph.whole import components
 from tests.driving import SEARCHES, drive
 from tests.graphs import random_graph
@@ -260,4 +269,6 @@ def test_features_that_are_restricted():
     made = restrict(rest, included, anywhere=False)
     bits = made.widened(drive("exhaustive", made.field)[0])
     expected = {(True, *rest) for rest in product([False, True], repeat=rest.num_units - 1)}
-    assert {tuple(row) for row in bits.tolist()} == expected - {(True,) + (False,) * (rest.num_units - 1)}
+    assert {tuple(row) for row in bits.tolist()} == expected - {
+        (True,) + (False,) * (rest.num_units - 1)
+    }
