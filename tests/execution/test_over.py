@@ -171,7 +171,7 @@ def test_units_of_a_graph(kind, inference, over):
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_exhaustive_verifies_exactly_the_connected_sets_of_nodes(anywhere):
     """The slow twin: every set of nodes, and those that edges join to the target."""
-    graph = random_graph(np.random.default_rng(5), 9, 7)
+    graph = random_graph(np.random.default_rng(7), 9, 7)
     module = make("gcn", layers=2)
     with sxq.connect() as con:
         opened(con, graph, module)
@@ -487,7 +487,7 @@ def admitted_nodes(graph, target, include, exclude, anywhere=False):
 @pytest.mark.parametrize("anywhere", ["", "ANYWHERE"])
 def test_nodes_that_are_included_and_excluded(inference, anywhere):
     """The slow twin: every set of nodes, measured by plain forwards."""
-    graph = random_graph(np.random.default_rng(5), 9, 7)
+    graph = random_graph(np.random.default_rng(7), 9, 7)
     module = make("gcn", layers=2)
     near = [node for node in near_nodes(graph, 1, 2) if node != 1]
     full = p_of(module, graph.x, graph.edge_index, target=1)
@@ -496,13 +496,14 @@ def test_nodes_that_are_included_and_excluded(inference, anywhere):
     with sxq.connect() as con:
         opened(con, graph, module)
         con.execute(f"SET sxq_inference = '{inference}'")
-        for include, exclude in (((near[-1],), ()), ((), near[:1]), (near[1:3], near[-1:])):
+        asked = ((near[-1:], []), ([], near[:1]), ([], near[1:3]), (near[:1], near[-1:]))
+        for include, exclude in (*asked, (near[1:3], [])):
             expected = admitted_nodes(graph, 1, include, exclude, bool(anywhere))
             text = (
                 "EXPLAIN NODE 1 USING MODEL m OVER NODES OPTIMIZE fdl+, fdl-, conc BY exhaustive "
                 f"{clause('INCLUDE', 'nodes', include)} {clause('EXCLUDE', 'nodes', exclude)}"
             )
-            if not expected:
+            if include and not expected:
                 with pytest.raises(InvalidValue, match="INCLUDE NODES"):
                     con.execute(f"{text} {anywhere}")
                 continue
@@ -569,7 +570,7 @@ def test_every_generator_keeps_to_what_is_restricted(over, by):
 
 
 def test_graphs_restrict_their_own_nodes_and_features():
-    graphs = [random_graph(np.random.default_rng(seed), 9, 9) for seed in range(3)]
+    graphs = [random_graph(np.random.default_rng(seed), 9, 9) for seed in range(2)]
     module = Pools("gcn")
     with sxq.connect() as con:
         con.register_graphs("gs", [as_data(graph) for graph in graphs])
@@ -577,10 +578,8 @@ def test_graphs_restrict_their_own_nodes_and_features():
         for inference in ("auto", "disjoint"):
             con.execute(f"SET sxq_inference = '{inference}'")
             for given in ("INCLUDE NODES 2 EXCLUDE NODES 4, 100", "EXCLUDE NODES 0, 1"):
-                found = con.execute(
-                    f"EXPLAIN GRAPHS 0, 1, 2 USING MODEL m OVER NODES {EVERY} {given}"
-                )
-                assert {e.target for e in found} == {0, 1, 2}
+                found = con.execute(f"EXPLAIN GRAPHS 0, 1 USING MODEL m OVER NODES {EVERY} {given}")
+                assert {e.target for e in found} == {0, 1}
                 for e in found:
                     graph = graphs[e.target]
                     full = p_of(module, graph.x, graph.edge_index, whole=True)
@@ -624,7 +623,7 @@ def test_units_of_clauses_come_from_a_relation_or_from_values():
         opened(con, some_graph(), make("gcn", layers=2))
         asked = f"EXPLAIN NODE ? USING MODEL m OVER NODES {EVERY}"
         listed = con.execute(f"{asked} INCLUDE NODES 8, 4 EXCLUDE NODES 5", [0])
-        bound = con.execute(f"{asked} INCLUDE NODES ?, 4 EXCLUDE NODES ?", [0, 8, 5])  # fmt: skip
+        bound = con.execute(f"{asked} INCLUDE NODES ?, 4 EXCLUDE NODES ?", [0, 8, [5]])
         query = con.execute(f"{asked} INCLUDE NODES ? EXCLUDE NODES (SELECT ?)", [0, [8, 4], 5])
         built = con.explain(node=0).using("m").over("nodes").optimize("fdl+", "fdl-", "conc").top(6)
         built = built.budget(120).include(8, 4, units="nodes")
