@@ -656,3 +656,20 @@ def test_what_cannot_be_restricted_is_an_error(clauses, error, words):
         opened(con, some_graph(), make("gcn", layers=2))
         with pytest.raises(error, match=re.escape(words)):
             con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc {clauses}")
+
+
+def test_features_that_do_not_fit_the_memory_are_context():
+    """They are not in G_s, as edges that are left out are not, and AUDIT finds the same."""
+    graph = random_graph(np.random.default_rng(3), 14, 18, features=120)
+    module = make("gcn", layers=2, inputs=120)
+    with sxq.connect() as con:
+        opened(con, graph, module)
+        con.execute("SET sxq_batch_memory = '1 MB'")
+        found = con.execute(f"EXPLAIN NODE 4 USING MODEL m OVER FEATURES {EVERY}")
+        assert "of 120 units were searched" in found.targets[0].note
+        full = p_of(module, graph.x, graph.edge_index, target=4)
+        for e in found:
+            own = e.features.tolist()
+            sides = cut_features(graph, own, near_nodes(graph, 4, 2), "zero", range(120))
+            assert_exact(e, module, graph, sides, full)
+        assert len(found) and con.execute("AUDIT").findings == 0
