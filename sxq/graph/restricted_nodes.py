@@ -21,7 +21,7 @@ class JoinedNodeField(NodeField):
 
     wires: np.ndarray  # [k] local nodes
 
-    alone = False  # type: ignore[assignment]
+    alone = False
 
     def reached(self, bits: np.ndarray) -> np.ndarray:
         """The nodes [n, num_nodes] bool of candidates bits [n, U], with node 0 and the wires at them."""

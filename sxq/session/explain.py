@@ -350,7 +350,7 @@ def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
     if scan.over == "nodes":
         return {name: list(map(written, units)) for name, units in clauses.items() if units}
     if scan.over == "features":
-        return {name: [unit.number for unit in units] for name, units in clauses.items() if units}
+        return {name: [column for column, _ in units] for name, units in clauses.items() if units}
     return {}
 
 

@@ -574,7 +574,9 @@ class LastOfEquals(torch.nn.Module):
 def test_a_graph_that_a_batch_changes_by_a_tie_is_explained_alone():
     rng = np.random.default_rng(0)
     graphs = [random_graph(np.random.default_rng(seed), 7, 6, features=3) for seed in range(12)]
-    drawn = np.random.default_rng(0)  # as at registration, which compares some graphs, and cuts others
+    drawn = np.random.default_rng(
+        0
+    )  # as at registration, which compares some graphs, and cuts others
     compared = [*drawn.choice(12, 4, replace=False), *drawn.choice(12, 6, replace=False)]
     odd = next(number for number in range(12) if number not in compared)
     x = graphs[odd].x.copy()
@@ -591,7 +593,9 @@ def test_a_graph_that_a_batch_changes_by_a_tie_is_explained_alone():
         found = con.execute(
             f"EXPLAIN GRAPHS {odd}, {compared[0]} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 60 CANDIDATES"
         )
-        assert [report.status for report in found.targets] == ["done", "done"], found.targets[0].note
+        assert [report.status for report in found.targets] == ["done", "done"], found.targets[
+            0
+        ].note
         assert ["by itself" in report.note for report in found.targets] == [True, False]
         with torch.no_grad():
             out = module.eval()(data[odd].x, data[odd].edge_index, torch.zeros(7, dtype=torch.long))
