@@ -16,12 +16,15 @@ The files in reading order:
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
+    pyg_fields      the fields of PyG's data as arrays
+    hetero_data     a `HeteroData` as one graph with types, and back
     pyg_data        PyG's data as graphs
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device
+from sxq.models.hetero_data import hetero_from_graph
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
@@ -39,6 +42,7 @@ __all__ = [
     "content_hash",
     "graph_from_data",
     "graphs_from_data",
+    "hetero_from_graph",
     "load_weights",
     "restore",
     "spec_from_options",
