@@ -31,7 +31,9 @@ def predict(session: Session, statement: st.Predict) -> Table:
             f"PREDICT {statement.kind.upper()}S, but model {statement.model!r} classifies the {kind}s of "
             f"{named.graph!r}: say PREDICT {kind.upper()}S"
         )
-    positions = _positions(session, statement, named.graph, graph, named.info(statement.model, graph))
+    positions = _positions(
+        session, statement, named.graph, graph, named.info(statement.model, graph)
+    )
     columns, types, values = _said(named.model, positions)
     keys = [graph.key(position) for position in positions.tolist()]
     columns = [kind, *columns]
@@ -42,11 +44,7 @@ def predict(session: Session, statement: st.Predict) -> Table:
 
 
 def _positions(
-    session: Session,
-    statement: st.Predict,
-    name: str,
-    graph: Graph | GraphSet,
-    model: ModelInfo,
+    session: Session, statement: st.Predict, name: str, graph: Graph | GraphSet, model: ModelInfo
 ) -> np.ndarray:
     """The nodes or graphs that a statement names, each once; all of them if it names none."""
     if statement.keys is None:
