@@ -72,13 +72,15 @@ class GraphTypes:
         own = np.array([source == head for source, _, head in self.edge_types], bool)
         return np.where((self.mirrors < 0) & own, np.arange(len(own)), self.mirrors)
 
+    @cached_property
+    def pair_numbers(self) -> np.ndarray:
+        """[edge types] the smaller one of the numbers of each type and of its reverse."""
+        numbers = np.arange(len(self.edge_types))
+        return np.where(self.reverses < 0, numbers, np.minimum(numbers, self.reverses))
+
     def of_units(self, directed: bool) -> np.ndarray:
         """[num_edges] a number for each edge that those of its unit share: of its type, or of the pair of types."""
-        if directed:
-            return self.of_edge
-        numbers = np.arange(len(self.edge_types))
-        paired = np.where(self.reverses < 0, numbers, np.minimum(numbers, self.reverses))
-        return paired[self.of_edge]
+        return self.of_edge if directed else self.pair_numbers[self.of_edge]
 
     @property
     def digested(self) -> list:
