@@ -21,7 +21,7 @@ _QUERIES = """
     ORDER BY query_id"""
 
 _ASKED = """
-    SELECT query_id, model_id, graph_id, plan, settings, epsilon, k FROM queries
+    SELECT query_id, text, model_id, graph_id, plan, settings, seed, epsilon, k, status, seconds FROM queries
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id"""
 
 # the types of keys, of a query's targets and of the nodes of its graph; min: a damaged file may hold an id twice
@@ -170,11 +170,15 @@ class StoredQuery:
     """A stored query with its targets."""
 
     query_id: int
+    text: str
     model_id: int
     graph_id: int
     plan: str
+    seed: int
     epsilon: float
     k: int
+    status: str  # as in QueryRow
+    seconds: float | None  # as in QueryRow
     settings: str  # JSON, as it stands in the file
     targets: tuple[StoredTarget, ...] = field(repr=False)
     # what INCLUDE and EXCLUDE name: (clause, source, head), by key
@@ -193,7 +197,7 @@ def queries(cursor: Cursor) -> list[QueryRow]:
 
 def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     """One stored query or all, with their targets; raises InvalidValue."""
-    _require_query(cursor, query_id)
+    require_query(cursor, query_id)
     targets: dict[int, list[StoredTarget]] = defaultdict(list)
     for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
         row = _with_key(row)
@@ -218,7 +222,7 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
 
 def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
-    _require_query(cursor, query_id)
+    require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     types: dict[int, list[str | None]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
@@ -277,7 +281,10 @@ def _named(node_type: str | None, key: Any) -> Any:
     return key if node_type is None else TypedKey(node_type, key)
 
 
-def _require_query(cursor: Cursor, query_id: int | None) -> None:
+def require_query(cursor: Cursor, query_id: int | None) -> None:
+    """Raise InvalidValue where there is no such query; None is all of them."""
+    if query_id is not None and (not isinstance(query_id, int) or isinstance(query_id, bool)):
+        raise InvalidValue(f"QUERY {query_id!r}; expected the number of a stored query")
     if query_id is None or run(cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]):
         return
     last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]
