@@ -17,6 +17,7 @@ from sxq.planning.class_targets import (
     mine_patterns,
     refuse_class_clauses,
 )
+from sxq.planning.judged import require_judged
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.planning.restriction import check_restriction, edges_of
 from sxq.planning.units import check_over, field_size
@@ -184,6 +185,7 @@ def _scan(
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S holds no {kind}")
     # a target named twice is explained once
     positions = tuple(dict.fromkeys(map(graph.position, keys)))
+    require_judged(model, graph, positions)
     whole = isinstance(graph, GraphSet)
     scan = FieldScan(
         graph=name,
