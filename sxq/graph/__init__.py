@@ -9,6 +9,7 @@ The files in reading order:
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
+    typed_keys           the names of nodes of a heterogeneous graph
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
@@ -44,6 +45,7 @@ from sxq.graph.restricted import (
     restrict,
     unjoined,
 )
+from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import EdgeType, GraphTypes, shown_type
 from sxq.graph.whole import WholeGraph, whole
 
@@ -59,6 +61,7 @@ __all__ = [
     "JoinedField",
     "NodeField",
     "Restriction",
+    "TypedKey",
     "WholeGraph",
     "default_label",
     "embed",

@@ -37,7 +37,7 @@ def to_networkx(explanation: Explanation) -> "networkx.DiGraph":
     raw = {name: float(value) for name, value in explanation.raw.items()}
     drawn = library().DiGraph(target=explanation.target, rank=explanation.rank, **raw)
     for position in explanation.nodes.tolist():
-        key = graph.key(position)
+        key = graph.name(position)
         label = {} if graph.y is None else {"label": int(graph.y[position])}
         is_target = explanation.kind == "node" and key == explanation.target
         drawn.add_node(key, target=is_target, **label)

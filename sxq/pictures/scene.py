@@ -50,7 +50,7 @@ class Scene:
 
     def keys(self) -> list[Any]:
         """The user's key of each node."""
-        return [self.graph.key(int(p)) for p in self.positions]
+        return [self.graph.name(int(p)) for p in self.positions]
 
 
 def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:

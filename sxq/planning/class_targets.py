@@ -76,7 +76,7 @@ def class_targets(
         chosen = np.sort(rng.choice(found, most, replace=False))
     else:
         chosen = found
-    return [graph.key(position) for position in chosen.tolist()], len(found)
+    return [graph.name(position) for position in chosen.tolist()], len(found)
 
 
 def mine_patterns(

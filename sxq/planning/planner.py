@@ -192,7 +192,7 @@ def _scan(
         directed=directed,
         hops=0 if whole else model.hops,
         halo=0 if whole else model.halo,
-        targets=tuple(map(graph.key, positions)),
+        targets=tuple(map(graph.name, positions)),
         positions=positions,
         kind=kind,
         depth=model.depth if kind == "node" else "",

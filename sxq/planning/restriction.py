@@ -19,7 +19,7 @@ def edges_of(clause: Any, graph: Graph | GraphSet) -> tuple[EdgeKey, ...]:
     assert not isinstance(clause, Subquery | Parameter), "the session has run the sub-query"
     if isinstance(graph, GraphSet):  # each target has keys of its own
         return tuple(dict.fromkeys((source, head) for source, head in clause))
-    own = ((graph.key(graph.position(u)), graph.key(graph.position(v))) for u, v in clause)
+    own = ((graph.name(graph.position(u)), graph.name(graph.position(v))) for u, v in clause)
     return tuple(dict.fromkeys(own))
 
 

@@ -202,6 +202,7 @@ def _for_audit(e: StoredExplanation):
         target=e.target,
         edges=e.edges,
         worths=e.worths,
+        edge_types=e.edge_types,
         nodes=e.nodes,
         features=e.features,
         raw=e.raw,

@@ -121,10 +121,10 @@ def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
         f"UPDATE {kind.table} SET dropped_at = now() AT TIME ZONE 'UTC' WHERE {kind.id} = ?",
         [row],
     )
-    _sweep(cursor)
+    sweep(cursor)
 
 
-def _sweep(cursor: Cursor) -> None:
+def sweep(cursor: Cursor) -> None:
     """Delete rows without a name that nothing refers to; referring rows are deleted first."""
     run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
     run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")
@@ -138,5 +138,8 @@ def _sweep(cursor: Cursor) -> None:
         "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN (SELECT graph_id FROM queries"
         " UNION SELECT graph_id FROM models UNION SELECT graph_id FROM refines)",
     )
-    for table in ("nodes", "edges", "graph_members", "graph_inputs"):
+    for table in (
+        *("nodes", "edges", "graph_members", "graph_inputs", "features", "node_types"),
+        "edge_types",
+    ):
         run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")

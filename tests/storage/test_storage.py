@@ -369,7 +369,7 @@ def test_an_explanation_fills_its_columns(store):
             {"fdl+": 0.5, "conc": 0.75},
         )
     ]
-    unmeasured = None, None, None
+    unmeasured = None, None, None, None
     assert store.execute("SELECT * FROM explanation_edges").rows == [
         (number, 0, 1, 0, 0, *unmeasured),
         (number, 1, 0, 0, 1, *unmeasured),

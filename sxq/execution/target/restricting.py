@@ -4,7 +4,7 @@ In a collection, an edge is looked up in the graph of each target; EXCLUDE skips
 it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def in_units(scan: FieldScan, graph: Graph, field: Field) -> Field:
 
 def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
     """The field without the units that EXCLUDE names, nor those that only they join to the target."""
-    units = _units(graph, field, scan.exclude)
+    _, units = _units(graph, field, scan.exclude)
     chosen = np.zeros(field.num_units, bool)
     chosen[units[units >= 0]] = True
     return kept_out(field, chosen, scan.anywhere)
@@ -79,7 +79,7 @@ def scope(plan: Plan) -> str:
 
 def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarray) -> np.ndarray:
     """The worth [U] of units, with that of included ones above all others."""
-    units = _units(graph, field, scan.include)
+    _, units = _units(graph, field, scan.include)
     worth = worth.copy()
     worth[units[units >= 0]] = np.inf
     return worth
@@ -87,9 +87,10 @@ def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarra
 
 def _included(scan: FieldScan, graph: Graph, field: Field, target: Any) -> np.ndarray:
     """The units [U] bool that INCLUDE names; raises InvalidValue for an edge that is none."""
-    units = _units(graph, field, scan.include)
-    for (source, head), unit in zip(scan.include, units.tolist()):
+    which, units = _units(graph, field, scan.include)
+    for number, unit in zip(which.tolist(), units.tolist()):
         if unit < 0:
+            source, head = scan.include[number]
             raise InvalidValue(
                 f"INCLUDE {shown(source)}->{shown(head)}, but {_why_none(scan, unit, target)}"
             )
@@ -113,7 +114,7 @@ def _why_none(scan: FieldScan, unit: int, target: Any) -> str:
 
 
 def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: int) -> str:
-    source, head = (shown(graph.key(node)) for node in field.nodes[field.ends[:, unit]].tolist())
+    source, head = (shown(graph.name(node)) for node in field.nodes[field.ends[:, unit]].tolist())
     to = f"node {shown(target)}" if field.rooted else "the other edges of INCLUDE"
     return (
         f"INCLUDE {source}->{head} cannot be joined to {to} by edges that a candidate may hold; "
@@ -121,17 +122,27 @@ def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: 
     )
 
 
-def _units(graph: Graph, field: Field, edges: Iterable[EdgeKey]) -> np.ndarray:
-    """The unit of each edge, given by the keys of its ends: its number, an `EdgeKind`, or NOT_THERE."""
+def _units(graph: Graph, field: Field, edges: Sequence[EdgeKey]) -> tuple[np.ndarray, np.ndarray]:
+    """The units of edges that are given by the keys of their ends: the number of the edge, and of the unit.
+
+    In place of a unit stands an `EdgeKind`, or NOT_THERE. With types, an edge names the units of all types.
+    """
     tail, head = field.nodes[field.edge_index]
     codes = tail * graph.num_nodes + head
     order = np.argsort(codes, kind="stable")
     codes = codes[order]
     wanted = np.array([_code(graph, edge) for edge in edges], np.int64)
+    first = np.searchsorted(codes, wanted)
+    count = np.searchsorted(codes, wanted, side="right") - first
+    if graph.types is None:
+        count = np.minimum(count, 1)  # parallel edges are of one unit
+    which = np.repeat(np.arange(len(wanted)), np.maximum(count, 1))
+    within = np.arange(len(which)) - np.searchsorted(which, which)
+    missing = (count == 0)[which]
+    place = np.where(missing, 0, first[which] + within)
     if not len(codes):
-        return np.full(len(wanted), NOT_THERE)
-    place = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    return np.where(codes[place] == wanted, field.unit[order[place]], NOT_THERE)
+        return which, np.full(len(which), NOT_THERE)
+    return which, np.where(missing, NOT_THERE, field.unit[order[place]])
 
 
 def _code(graph: Graph, edge: EdgeKey) -> int:
