@@ -131,7 +131,7 @@ def test_stored_values_and_their_audit():
         con.register_graph("bank", graph)
         con.register_model("hgt", module, "bank", node_type="account")
         result = con.execute(
-            "EXPLAIN NODES 0, 3, 5 USING MODEL hgt OPTIMIZE fdl+, fdl-, conc TOP 4 BUDGET 300 CANDIDATES"
+            "EXPLAIN NODES 8, 9, 11 USING MODEL hgt OPTIMIZE fdl+, fdl-, conc TOP 4 BUDGET 300 CANDIDATES"
         )
         assert len(result)
         for e in result:
@@ -149,12 +149,12 @@ def test_stored_values_and_their_audit():
 
 
 def test_nodes_of_other_types_are_no_targets():
-    data = bank(4)
+    data = bank(4, accounts=5, merchants=9)
     with sxq.connect() as con:
         con.register_graph("bank", typed_graph(data))
         con.register_model("m", model("layered", data), "bank")
         assert ("targets", "nodes of type account") in con.execute("DESCRIBE MODEL m").fetchall()
-        other = len(data["account"].x) + 1
+        other = 7  # no account has this key
         message = "is a merchant, but model 'm' has outputs for nodes of type account only"
         with pytest.raises(InvalidValue, match=message):
             con.execute("EXPLAIN NODE ? USING MODEL m OPTIMIZE fdl+, conc", [other])
@@ -226,7 +226,7 @@ def test_edge_gradients_are_those_of_masks_by_type(kind):
     module = model(kind, data)
     found = register(module, graph, output="logits")
     field = extract(graph, TARGET, found.hops, found.halo)
-    gradients = EdgeGradients(found, graph, field, Question(0))
+    gradients = EdgeGradients(found, graph, field, Question(column=0))
     gradient = gradients(np.ones((1, field.num_units), bool), True)[0]
     by_edge = masked_plainly(kind, module, data)
     expected = np.zeros(field.num_units)
@@ -254,7 +254,7 @@ def test_generators_work_or_say_why_not(by, message):
         con.register_graph("bank", typed_graph(data))
         con.register_model("m", model("layered", data), "bank")
         explain = (
-            f"EXPLAIN NODE 2 USING MODEL m OPTIMIZE fdl+, influence BY {by} BUDGET 50 CANDIDATES"
+            f"EXPLAIN NODE 9 USING MODEL m OPTIMIZE fdl+, influence BY {by} BUDGET 50 CANDIDATES"
         )
         if message:
             with pytest.raises(ModelError, match=message):
