@@ -139,7 +139,7 @@ class _Statements(Transformer):
     def start(self, statement):
         return statement
 
-    name = of_type = start
+    name = of_type = type_name = start
 
     def explain(self, targets, model, graph, *parts):
         clauses = tuple(part for part in parts if isinstance(part, Tree))

@@ -162,7 +162,10 @@ def test_types_must_fit():
         (replace(types, of_node=types.of_node[1:]), "types of 10 nodes and .* but there are 11"),
         (replace(types, of_node=types.of_node[::-1]), "must lie together"),
         (replace(types, of_node=types.of_node + 1), "numbers of node types are 0 to 2, found 3"),
-        (replace(types, of_edge=types.of_edge * 0), "edge 8 of type account -pays-> merchant joins"),
+        (
+            replace(types, of_edge=types.of_edge * 0),
+            "edge 8 of type account -pays-> merchant joins",
+        ),
     ):
         with pytest.raises(sxq.GraphError, match=said):
             Graph(**{**graph.columns(), "types": wrong})
