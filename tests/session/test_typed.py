@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from torch import nn
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv
@@ -80,6 +80,7 @@ def store():
         yield opened
 
 
+@settings(deadline=None, max_examples=15)
 @given(heteros)
 def test_a_graph_is_read_back_as_it_was_stored(store, data):
     graph = graph_from_data(data)
