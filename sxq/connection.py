@@ -167,17 +167,19 @@ class Connection:
         class_: int | None = None,
         parameters: Parameters = None,
         kind: str = "node",
+        node_type: str | None = None,
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
         For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`. With
         `class_` it starts an EXPLAIN CLASS. Its targets are those that the model puts in this class;
-        `nodes`, `graphs` or `query` restrict them.
+        `nodes`, `graphs` or `query` restrict them. In a heterogeneous graph `node_type` says of which type
+        the keys are.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs, "query": query}
-        return start(self.run, parameters, kind, **targets, class_=class_)
+        return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
 
     @property
     def last_result(self) -> Result | None:

@@ -13,6 +13,7 @@ The files in reading order:
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
+    typed_readers        heterogeneous graphs from tables
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
     saved_npz            graphs and collections into files

@@ -109,6 +109,7 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     _dots(axes, drawn, sorted(inside), size)
     if len(inside) <= NAMED:
         _keys(axes, drawn, inside)
+        _relations(axes, drawn, number)
     axes.set_title(_title(e, drawn.left_out[number]), fontsize=8.5)
     axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
     for side in axes.spines.values():
@@ -154,7 +155,7 @@ def _dots(axes, drawn: Scene, inside: list[int], size: float) -> None:
     """The nodes: those of the member large, the others small and pale, a ring around the target."""
     places = drawn.places
     others = sorted(set(range(len(places))) - set(inside))
-    fills = colours.of_nodes(drawn.labels())
+    fills = drawn.fills()
     axes.scatter(
         *places[others].T,
         s=22 * size,
@@ -198,6 +199,14 @@ def _keys(axes, drawn: Scene, inside: set[int]) -> None:
                 color="#222222",
                 path_effects=[withStroke(linewidth=2, foreground="white")],
             )
+
+
+def _relations(axes, drawn: Scene, number: int) -> None:
+    """The relation on each edge of the member, where edges have types."""
+    for (u, v), said in zip(drawn.members[number], drawn.relations[number]):
+        if said:
+            x, y = (drawn.places[u] + drawn.places[v]) / 2
+            axes.text(x, y, said, fontsize=6, ha="center", color="#5a6672", zorder=6)
 
 
 def _title(e: Explanation, left_out: int) -> str:
@@ -245,10 +254,9 @@ def _scatter(axes, report, x: str, y: str) -> None:
 def _legend(figure, drawn: Scene) -> None:
     from matplotlib.lines import Line2D
 
-    labels = sorted({label for label in drawn.labels() if label is not None})
     dots = [
-        Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"label {label}")
-        for label in labels
+        Line2D([], [], marker="o", ls="", color=colour, label=name)
+        for name, colour in drawn.legend()
     ]
     ring = Line2D(
         [], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target"

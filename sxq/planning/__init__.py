@@ -7,6 +7,7 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
     planner.py    the verb
     choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
     class_targets.py  the targets of EXPLAIN CLASS, and the operator that mines their answers
+    typed_targets.py  targets in a heterogeneous graph
     judged.py     the nodes of a heterogeneous graph that a model has outputs for
     units.py      checks of OVER, and the sizes of fields
     restriction.py  checks of INCLUDE, EXCLUDE, ANYWHERE
@@ -20,6 +21,7 @@ from sxq.planning.judged import judged_nodes, require_judged
 from sxq.planning.nodes import Plan, render
 from sxq.planning.planner import plan
 from sxq.planning.settings import SETTINGS, parse_setting
+from sxq.planning.typed_targets import positions_of
 
 __all__ = [
     "SETTINGS",
@@ -30,6 +32,7 @@ __all__ = [
     "judged_nodes",
     "parse_setting",
     "plan",
+    "positions_of",
     "render",
     "require_judged",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from sxq.errors import DataError, InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
-from sxq.planning import ModelInfo, judged_nodes, require_judged
+from sxq.planning import ModelInfo, judged_nodes, positions_of, require_judged
 from sxq.session import key_tables
 from sxq.session.context import Session
 from sxq.storage import NewTable
@@ -36,6 +36,11 @@ def predict(session: Session, statement: st.Predict) -> Table:
     )
     columns, types, values = _said(named.model, positions)
     keys = [graph.key(position) for position in positions.tolist()]
+    if isinstance(graph, Graph) and graph.types is not None:
+        names = graph.types.node_types
+        values = [[names[number] for number in graph.types.of_node[positions]], *values]
+        columns = ["node_type", *columns]
+        types = ["VARCHAR", *types]
     columns = [kind, *columns]
     rows = list(zip(keys, *values, strict=True))
     if statement.into:
@@ -54,7 +59,7 @@ def _positions(
         raise DataError(
             f"the list of {statement.kind.upper()}S is empty; there is nothing to predict"
         )
-    positions = np.array(list(dict.fromkeys(map(graph.position, keys))), np.int64)
+    positions = np.array(positions_of(graph, keys, statement.node_type, model), np.int64)
     require_judged(model, graph, positions)
     return positions
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 
@@ -25,6 +25,7 @@ def fields_of(data: HeteroData) -> dict:
     }
 
 
+@settings(deadline=None)
 @given(heteros)
 def test_a_graph_has_what_the_data_has(data):
     back = fields_of(hetero_from_graph(graph_from_data(data)))
@@ -123,6 +124,7 @@ def test_an_empty_graph_and_collections_are_refused():
 # -- keys ----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(heteros)
 def test_a_name_leads_back_to_its_node(data):
     graph = graph_from_data(data)
@@ -202,6 +204,7 @@ def units_by_definition(graph: Graph, target: int, hops: int, directed: bool) ->
     return found
 
 
+@settings(deadline=None)
 @given(heteros, st.integers(0, 30), st.integers(1, 3), st.booleans())
 def test_units_follow_the_definition(data, target, hops, directed):
     graph = graph_from_data(data)
