@@ -32,12 +32,12 @@ def kept_by(graph, field, bits):
     return inside | (graph.edge_index[0] == graph.edge_index[1]), ~inside
 
 
-def require_exact(data, module, found=None, targets=3, seed=0):
+def require_exact(data, module, backend=None, targets=3, seed=0):
     """Both graphs of random candidates of some accounts equal plain forward passes."""
     graph = typed_graph(data)
-    found = found or register(module, graph, output="logits")
+    found = register(module, graph, output="logits")
     rng = np.random.default_rng(seed)
-    backend = open_backend(found.backend, found)
+    backend = open_backend(backend or found.backend, found)
     heads = np.unique(graph.edge_index[1])
     accounts = heads[heads < len(data["account"].x)]
     for target in rng.choice(accounts, min(targets, len(accounts)), replace=False):
@@ -51,11 +51,15 @@ def require_exact(data, module, found=None, targets=3, seed=0):
     return found
 
 
+BACKENDS = [(kind, "disjoint") for kind in KINDS] + [("sage", "layered"), ("layered", "layered")]
+
+
 @pytest.mark.parametrize("both_ways", [True, False])
-@pytest.mark.parametrize("kind", KINDS)
-def test_both_graphs_of_a_candidate_equal_plain_forwards(kind, both_ways):
+@pytest.mark.parametrize("kind, backend", BACKENDS)
+def test_both_graphs_of_a_candidate_equal_plain_forwards(kind, backend, both_ways):
     data = bank(1, both_ways=both_ways)
-    found = require_exact(data, model(kind, data))
+    found = require_exact(data, model(kind, data), backend)
+    assert backend in (found.backend, "disjoint")
     assert found.hops == 2
     assert (
         found.full[: len(data["account"].x)] - plainly(model(kind, data), data)
@@ -157,9 +161,11 @@ def test_nodes_of_other_types_are_no_targets():
         other = 7  # no account has this key
         message = "is a merchant, but model 'm' has outputs for nodes of type account only"
         with pytest.raises(InvalidValue, match=message):
-            con.execute("EXPLAIN NODE ? USING MODEL m OPTIMIZE fdl+, conc", [other])
+            con.execute(
+                "EXPLAIN NODE ? OF TYPE merchant USING MODEL m OPTIMIZE fdl+, conc", [other]
+            )
         with pytest.raises(InvalidValue, match=message):
-            con.execute("PREDICT NODES ? USING MODEL m", [[other]])
+            con.execute("PREDICT NODES ? OF TYPE merchant USING MODEL m", [[other]])
         assert len(con.execute("PREDICT USING MODEL m").fetchall()) == len(data["account"].x)
 
 
@@ -218,21 +224,25 @@ def masked_plainly(kind, module, data):
         clear_masks(module)
 
 
-@pytest.mark.parametrize("kind", ["sage", "layered", "hgt"])
-def test_edge_gradients_are_those_of_masks_by_type(kind):
+@pytest.mark.parametrize(
+    "kind, backend",
+    [*((kind, "disjoint") for kind in KINDS[:3]), ("sage", "layered"), ("layered", "layered")],
+)
+def test_edge_gradients_are_those_of_masks_by_type(kind, backend):
     """One mask of all edges reaches the layers of each edge type."""
     data = bank(5)
     graph = typed_graph(data)
     module = model(kind, data)
     found = register(module, graph, output="logits")
     field = extract(graph, TARGET, found.hops, found.halo)
-    gradients = EdgeGradients(found, graph, field, Question(column=0))
+    gradients = EdgeGradients(found, graph, field, Question(column=0), open_backend(backend, found))
     gradient = gradients(np.ones((1, field.num_units), bool), True)[0]
     by_edge = masked_plainly(kind, module, data)
     expected = np.zeros(field.num_units)
     own = field.unit >= 0
     np.add.at(expected, field.unit[own], by_edge[field.edges[own]])
     assert not gradients.unavailable
+    assert gradients.by_layers == (backend == "layered")
     assert np.count_nonzero(expected) > field.num_units / 3
     assert gradient == pytest.approx(expected, abs=1e-5)
 
