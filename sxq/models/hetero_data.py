@@ -7,6 +7,7 @@ left out and remembered as in `Graph.left_out`.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,35 @@ def hetero_from_graph(graph: Graph) -> HeteroData:
             if not types.edge_widths[number]:
                 del fields["edge_attr"]
         _fill(data[edge_type], fields, graph.forms)
+    return data
+
+
+def hetero_part(graph: Graph, nodes: np.ndarray, edges: np.ndarray) -> HeteroData:
+    """A part of a graph with types: some nodes, ascending, and edges among them, renumbered within their types.
+
+    `nodes` of each type are their numbers in the type in the whole graph.
+    """
+    types = graph.types
+    assert types is not None
+    columns = graph.columns()
+    of_nodes = {
+        name: columns[name][nodes] for name in ("x", "y", "split") if columns[name] is not None
+    }
+    names = ("edge_weight", "edge_attr", "edge_truth")
+    of_edges = {name: columns[name][edges] for name in names if columns[name] is not None}
+    part = Graph(
+        **of_nodes,
+        **of_edges,
+        edge_index=np.searchsorted(nodes, graph.edge_index[:, edges]),
+        forms=graph.forms,
+        node_inputs={name: array[nodes] for name, array in graph.node_inputs.items()},
+        edge_inputs={name: array[edges] for name, array in graph.edge_inputs.items()},
+        types=replace(types, of_node=types.of_node[nodes], of_edge=types.of_edge[edges]),
+    )
+    data = hetero_from_graph(part)
+    for number, name in enumerate(types.node_types):
+        own = nodes[types.of_node[nodes] == number]
+        data[name].nodes = torch.from_numpy(own - types.starts[number])
     return data
 
 

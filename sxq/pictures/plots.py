@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
+from sxq.graph import TypedKey
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
@@ -63,13 +64,23 @@ def plot_result(result: Result, path: str | None = None, target: Any = None) -> 
 
 def _report(result: Result, target: Any) -> TargetReport:
     """The report of a target, or of the first that has explanations; raises DataError."""
-    found = [r for r in result.targets if r.explanations and (target is None or r.target == target)]
+    found = [
+        report
+        for report in result.targets
+        if report.explanations and (target is None or target in _keys_of(report))
+    ]
     if not found:
         none = "no target has explanations"
         if target is not None:
             none = f"no explanations of target {target!r}"
         raise DataError(f"there is nothing to draw: {none}")
     return found[0]
+
+
+def _keys_of(report: TargetReport) -> tuple[Any, ...]:
+    """What a caller may call a target: its key, also without its type."""
+    key = report.target
+    return (key, key.key) if isinstance(key, TypedKey) else (key,)
 
 
 def _figure(width: float, height: float):
@@ -203,10 +214,14 @@ def _keys(axes, drawn: Scene, inside: set[int]) -> None:
 
 def _relations(axes, drawn: Scene, number: int) -> None:
     """The relation on each edge of the member, where edges have types."""
+    from matplotlib.patheffects import withStroke
+
     for (u, v), said in zip(drawn.members[number], drawn.relations[number]):
         if said:
             x, y = (drawn.places[u] + drawn.places[v]) / 2
-            axes.text(x, y, said, fontsize=6, ha="center", color="#5a6672", zorder=6)
+            halo = [withStroke(linewidth=2, foreground="white")]
+            style: dict[str, Any] = {"fontsize": 6, "ha": "center", "va": "center", "zorder": 6}
+            axes.text(x, y, said, color="#5a6672", path_effects=halo, **style)
 
 
 def _title(e: Explanation, left_out: int) -> str:
