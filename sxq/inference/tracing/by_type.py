@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch_geometric.nn import HANConv, HGTConv
 from torch_geometric.nn.conv import hetero_conv
 
 from sxq.inference.tracing.rowwise import Untraceable
@@ -79,6 +80,9 @@ def _columns(table: Any, width: int, all_columns: int) -> Any:
 
 def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]:
     """The forward to the outputs of each type of nodes that the model judges. Raises Untraceable."""
+    for layer in typed.modules():
+        if isinstance(layer, HGTConv | HANConv):
+            raise Untraceable(f"no layered form of {type(layer).__name__} is known")
     if typed.whole or typed.joined:
         raise Untraceable("it takes or returns the nodes of all types as one")
     x = model.call.node_parts[0]
