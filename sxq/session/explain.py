@@ -95,6 +95,12 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     registry = session.registry
     execution = engine.execution()
     profile = execution.Profile()
+    targets = len(query.plan.find(FieldScan).targets)
+    workers = min(session.settings["sxq_workers"], targets)
+    if query.plan.find(Choose).jointly:
+        workers = 1
+    if workers > 1:
+        execution.require_workers(query.named.model.device)
     query_id = _begin(session, query)
     job = execution.Job(
         plan=query.plan,
@@ -103,7 +109,12 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    reports = execution.run(job, session.should_stop, profile, session.report, query.started)
+    if workers > 1:
+        reports = execution.run_in_workers(
+            job, workers, session.should_stop, profile, report=session.report, started=query.started
+        )
+    else:
+        reports = execution.run(job, session.should_stop, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile)
 
 
