@@ -90,8 +90,8 @@ def from_tables(nodes: SqlRows, edges: SqlRows, undirected: bool = False) -> Gra
     further columns of numbers are edge_attr.
     undirected: applies `add_reverse`.
     """
-    graph = _nodes(*nodes)
-    graph = Graph(**{**graph.columns(), **_edges(graph, *edges)})
+    graph = read_nodes(*nodes)
+    graph = Graph(**{**graph.columns(), **read_edges(graph, *edges)})
     return add_reverse(graph) if undirected else graph
 
 
@@ -109,6 +109,13 @@ def add_reverse(graph: Graph) -> Graph:
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
     return Graph(**{**given, "edge_index": edge_index, **values, "edge_inputs": inputs})
+
+
+def missing_partners(graph: Graph, edges: np.ndarray) -> list[int]:
+    """Which of these edges have no reverse among them of equal weight and attributes: places in `edges`."""
+    values = (graph.edge_weight, graph.edge_attr, *graph.edge_inputs.values())
+    contents = [rows_of(array[edges]) for array in values if array is not None]
+    return _without_partner(np.column_stack([graph.edge_index[:, edges].T, *contents]))
 
 
 def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
@@ -181,7 +188,7 @@ def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | Non
     return split if masks else None
 
 
-def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
+def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     """The nodes as a graph without edges."""
     if not rows:
         raise GraphError("NODES gave no rows, expected one for each node")
@@ -217,18 +224,25 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     )
 
 
-def _edges(
-    graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]
+def read_edges(
+    graph: Graph,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    ends: Sequence[str | None] = (None, None),
 ) -> dict[str, np.ndarray]:
-    """edge_index [2, E]; edge_weight and edge_attr if there are such columns."""
+    """edge_index [2, E]; edge_weight and edge_attr if there are such columns.
+
+    ends  of a graph with types, those of sources and targets
+    """
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
-    for name, ends in zip(names, (sources, targets)):
-        if None in ends:
-            row = ends.index(None) + 1
+    for name, keys in zip(names, (sources, targets)):
+        if None in keys:
+            row = keys.index(None) + 1
             raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
-    edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
+    positions = [_positions(graph, *one) for one in zip((sources, targets), ends)]
+    edge_index = np.array(positions, np.int64)
     values = {"edge_index": edge_index}
     attributes = []
     for name, column in columns if rows else []:
@@ -257,11 +271,11 @@ def _columns(
     return [(name, [row[i] for row in rows]) for i, name in enumerate(names)]
 
 
-def _positions(graph: Graph, keys: Sequence[Any]) -> list[int]:
+def _positions(graph: Graph, keys: Sequence[Any], node_type: str | None) -> list[int]:
     positions: list[int] = []
     try:
         for key in keys:
-            positions.append(graph.position(key))
+            positions.append(graph.position(key, node_type))
     except NodeNotFound as error:
         raise GraphError(f"row {len(positions) + 1} of EDGES: {error}") from None
     return positions

@@ -201,7 +201,8 @@
   class Card {
     constructor(member, i, scene) {
       const [own, widths, leftOut] = [scene.members[i], scene.widths[i], scene.left_out[i]];
-      Object.assign(this, { member, own, widths, leftOut, scene, view: [0, 0, 1] });
+      const relations = scene.relations?.[i] ?? []; // of edges that have types
+      Object.assign(this, { member, own, widths, leftOut, relations, scene, view: [0, 0, 1] });
       this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -256,9 +257,9 @@
       this.contextPath = make("path", { class: "context" });
       this.ownPaths = this.widths.map((width) => make("path", { class: "own", style: `stroke-width: ${width * [2.4, 1.8, 0.8][this.crowd]}` }));
       this.arrows = make("path", { class: "arrow" });
-      this.hits = this.own.map(([u, v]) => {
-        const line = make("line", { class: "hit" });
-        line.addEventListener("pointermove", (e) => tip(e, `${nodes[u].key} ${directed ? "→" : "–"} ${nodes[v].key}`));
+      this.hits = this.own.map(([u, v], i) => {
+        const line = make("line", { class: "hit" }), said = this.relations[i] ? `\n${this.relations[i]}` : "";
+        line.addEventListener("pointermove", (e) => tip(e, `${nodes[u].key} ${directed ? "→" : "–"} ${nodes[v].key}${said}`));
         line.addEventListener("pointerleave", untip);
         return line;
       });
@@ -271,7 +272,7 @@
       const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
       if (target) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
-      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: plain(this.scene) ? data.classes[0] : colour(node.label) }));
+      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: node.fill ?? (plain(this.scene) ? data.classes[0] : colour(node.label)) }));
       if (inside && (!many || target)) dot.append(make("text", { y: target ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
       const text = [node.key, ...node.facts.map(([name, value]) => `${name}  ${value}`)].join("\n");
       dot.addEventListener("pointermove", (e) => tip(e, text));
@@ -363,10 +364,11 @@
     state.cards = members.map((member, i) => new Card(member, i, scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
-    $("legend").replaceChildren(...labels.map((label) => {
+    const named = labels.map((label) => [label === null ? "no label" : `label ${label}`, colour(label)]);
+    $("legend").replaceChildren(...(scene?.legend ?? named).map(([name, fill]) => {
       const dot = make("i");
-      dot.style.background = colour(label);
-      return make("span", {}, dot, label === null ? "no label" : `label ${label}`);
+      dot.style.background = fill;
+      return make("span", {}, dot, name);
     }));
     if (scene && scene.truth.length) $("legend").append(make("span", {}, make("i", { class: "band" }), "named by the ground truth"));
     $("proof").replaceChildren(...target.proof.map(([what, much]) => make("tr", {}, make("td", {}, what), make("td", {}, much))));
