@@ -20,6 +20,7 @@ The files in reading order:
     generated            generated graphs with a known ground truth
     distinct             distinct rows of whole numbers
     field                `Field`: the units that can be removed for one target, and the halo
+    link_field           `LinkField`: the target is a pair of nodes
     whole                `WholeGraph`: a whole graph as the field of one target
     node_field           `NodeField`: the units are nodes
     feature_field        `FeatureField`: the units are columns of x
@@ -36,6 +37,15 @@ from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
 from sxq.graph.feature_field import FeatureField, over_features, varying_columns
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
+from sxq.graph.link_field import (
+    LinkField,
+    LinkKey,
+    between,
+    extract_link,
+    link_ends,
+    link_name,
+    link_position,
+)
 from sxq.graph.node2vec import node2vec
 from sxq.graph.node_field import NodeField, over_nodes
 from sxq.graph.node_labels import default_label, known_labels, node_labels
@@ -61,17 +71,24 @@ __all__ = [
     "GraphSet",
     "GraphTypes",
     "JoinedField",
+    "LinkField",
+    "LinkKey",
     "NodeField",
     "Restriction",
     "TypedKey",
     "WholeGraph",
+    "between",
     "default_label",
     "embed",
     "embed_by_nodes",
     "extract",
+    "extract_link",
     "induced_edges",
     "known_labels",
     "kept_out",
+    "link_ends",
+    "link_name",
+    "link_position",
     "node2vec",
     "node_labels",
     "over_features",

@@ -29,3 +29,15 @@ def _packed(columns: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         packed = packed * size + column
         most *= size
     return packed
+
+
+def components(num_nodes: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The first node [num_nodes] of each node's connected component; edges join a [m] and b [m]."""
+    label = np.arange(num_nodes)
+    while (label[a] != label[b]).any():
+        low = np.minimum(label[a], label[b])
+        np.minimum.at(label, label[a], low)
+        np.minimum.at(label, label[b], low)
+        while (label[label] != label).any():
+            label = label[label]
+    return label

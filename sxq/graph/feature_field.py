@@ -36,6 +36,10 @@ class FeatureField(Field):
         return self.base.rooted
 
     @property
+    def roots(self) -> int:  # type: ignore[override]
+        return self.base.roots
+
+    @property
     def num_parts(self) -> int:
         return 0
 
@@ -80,7 +84,7 @@ class FeatureField(Field):
     def reached(self, bits: np.ndarray) -> np.ndarray:
         """No node [n, num_nodes] bool is part of a candidate but the target."""
         nodes = np.zeros((len(bits), self.num_nodes), bool)
-        nodes[:, : int(self.rooted)] = True
+        nodes[:, : self.roots] = True
         return nodes
 
     def frontier(self, bits: np.ndarray) -> np.ndarray:

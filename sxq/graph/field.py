@@ -5,15 +5,17 @@ an edge = 1 + hop of its head (a pair: 1 + the smaller hop of its ends); candida
 Peeling by this hop never disconnects what remains.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from sxq.graph.bits import pack_columns, unpack_columns
 from sxq.graph.csr import Graph
-from sxq.graph.distinct import distinct
+from sxq.graph.distinct import components, distinct
 
 NONE = -1  # no unit
 
@@ -51,6 +53,7 @@ class Field:
     excluded: int = 0  # units that are context only, because the statement keeps them out
 
     rooted = True  # candidates contain node 0, the target; a `WholeGraph` has none
+    roots = 1  # how many of the first nodes are the target: both ends of a link
     alone = False  # whether any single unit is a candidate, wherever it lies
     free = False  # whether any set of units is a candidate
     over = "edges"  # what units are, as OVER names it
@@ -140,7 +143,7 @@ class Field:
         every unit touches.
         """
         if self.rooted:
-            tree = int((self.node_hop < self.hops).sum()) - 1
+            tree = int((self.node_hop < self.hops).sum()) - self.roots
             return tree, self.num_units - tree
         return 0, int(np.bincount(self.ends.ravel()).max())
 
@@ -181,14 +184,14 @@ class Field:
     def touched(self, bits: np.ndarray) -> np.ndarray:
         """The local nodes of one candidate bits [U], with the target, as [n] bool."""
         nodes = np.zeros(self.num_nodes, bool)
-        nodes[0] = True
+        nodes[: self.roots] = True
         nodes[self.ends[:, bits].ravel()] = True
         return nodes
 
     def reached(self, bits: np.ndarray) -> np.ndarray:
         """`touched` of many candidates at once: bits [n, U] -> [n, num_nodes] bool."""
         nodes = np.zeros((len(bits), self.num_nodes), bool)
-        nodes[:, 0] = True
+        nodes[:, : self.roots] = True
         candidate, unit = np.nonzero(bits)
         nodes[candidate, self.ends[0, unit]] = nodes[candidate, self.ends[1, unit]] = True
         return nodes
@@ -217,10 +220,10 @@ class Field:
         """The part of each edge set that is weakly connected to the target: bits [n, U] -> [n, U]."""
         if not bits.any():
             return np.zeros_like(bits)
-        _, (one, other), around, starts = self._ends_by_node
+        nodes, (one, other), around, starts = self._ends_by_node
         columns = pack_columns(bits)
         reached = np.zeros((len(starts), columns.shape[1]), np.uint64)
-        reached[0] = ~np.uint64(0)  # the target
+        reached[nodes < self.roots] = ~np.uint64(0)  # the target
         while True:
             linked = reached.take(one, axis=0)
             linked |= reached.take(other, axis=0)
@@ -230,6 +233,15 @@ class Field:
             if (now == reached).all():
                 return unpack_columns(linked, len(bits))
             reached = now
+
+    def connects(self, bits: np.ndarray) -> np.ndarray:
+        """Which edge sets [n, U] hold a path between nodes 0 and 1, the ends of a link: [n] bool."""
+        candidate, unit = np.nonzero(bits)
+        base = candidate * self.num_nodes
+        count = len(bits) * self.num_nodes
+        label = components(count, base + self.ends[0, unit], base + self.ends[1, unit])
+        first = np.arange(len(bits)) * self.num_nodes
+        return label[first] == label[first + 1]
 
     @cached_property
     def _ends_by_node(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -250,10 +262,17 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     Units are pairs on undirected graphs unless `directed`; edges of different types are never of one
     unit, but for a type and its mirror. The field of an isolated target has no units.
     """
+    return Field(**cut_out(graph, [target], hops, halo, directed), target=target)
+
+
+def cut_out(
+    graph: Graph, roots: Sequence[int], hops: int, halo: int, directed: bool
+) -> dict[str, Any]:
+    """The parts of the field around some roots, which are its first nodes."""
     directed = directed or not graph.undirected
     # The reverse direction of a pair at the outermost hop ends one ring further out.
     rings = hops + (halo if directed else max(halo, 1))
-    nodes, node_hop, edges = _walk(graph, target, rings)
+    nodes, node_hop, edges = _walk(graph, roots, rings)
     ends = _lookup(nodes, graph.edge_index[:, edges])
     hop_of_end = node_hop[ends]
     loop = ends[0] == ends[1]
@@ -274,19 +293,18 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     unit[loop] = EdgeKind.LOOP
     used = node_hop <= max(hops + halo, 0)
     renumber = np.cumsum(used) - 1
-    return Field(
-        target=target,
-        hops=hops,
-        halo=halo,
-        directed=directed,
-        nodes=nodes[used],
-        node_hop=node_hop[used],
-        edge_index=renumber[ends],
-        edges=edges,
-        unit=unit,
-        ends=renumber[unit_ends],
-        unit_hop=unit_hop,
-    )
+    return {
+        "hops": hops,
+        "halo": halo,
+        "directed": directed,
+        "nodes": nodes[used],
+        "node_hop": node_hop[used],
+        "edge_index": renumber[ends],
+        "edges": edges,
+        "unit": unit,
+        "ends": renumber[unit_ends],
+        "unit_hop": unit_hop,
+    }
 
 
 def induced_edges(graph: Graph, target: int, hops: int) -> int:
@@ -295,10 +313,12 @@ def induced_edges(graph: Graph, target: int, hops: int) -> int:
     return int((field.node_hop[field.edge_index] <= hops).all(axis=0).sum())
 
 
-def _walk(graph: Graph, target: int, rings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes within `rings` steps back from the target, by (hop, position); their hops; the edges."""
-    frontier = np.array([target])
-    seen = frontier
+def _walk(
+    graph: Graph, roots: Sequence[int], rings: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes within `rings` steps back from the roots, by (hop, position); their hops; the edges."""
+    frontier = np.array(roots)
+    seen = np.sort(frontier)
     rings_of_nodes = [frontier]
     walked = [np.zeros(0, np.int64)]
     for _ in range(rings):

@@ -16,8 +16,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sxq.graph.distinct import components
 from sxq.graph.field import NONE, EdgeKind, Field
-from sxq.graph.whole import components
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,6 +37,10 @@ class NodeField(Field):
     @property
     def rooted(self) -> bool:  # type: ignore[override]
         return self.base.rooted
+
+    @property
+    def roots(self) -> int:  # type: ignore[override]
+        return self.base.roots
 
     @property
     def alone(self) -> bool:  # type: ignore[override]
@@ -121,8 +125,7 @@ class NodeField(Field):
         """The nodes [n, num_nodes] bool of candidates bits [n, U], the target among them."""
         nodes = np.zeros((len(bits), self.num_nodes), bool)
         nodes[:, self.unit_nodes] = bits
-        if self.rooted:
-            nodes[:, 0] = True
+        nodes[:, : self.roots] = True
         return nodes
 
     def frontier(self, bits: np.ndarray) -> np.ndarray:
@@ -137,7 +140,7 @@ class NodeField(Field):
         found = np.zeros(bits.shape, bool)
         found[row[owner], near] = True
         if self.rooted:
-            found[:, self.units_at(np.zeros(1, np.int64))[0]] = True
+            found[:, self.units_at(np.arange(self.roots))[0]] = True
         else:
             found[~bits.any(axis=1)] = True
         return found & ~bits
@@ -157,8 +160,7 @@ class NodeField(Field):
         """The unit of each node, TARGET or OUTSIDE."""
         code = np.full(self.num_nodes, self.num_units + 1)
         code[self.unit_nodes] = np.arange(self.num_units)
-        if self.rooted:
-            code[0] = self.num_units
+        code[: self.roots] = self.num_units
         return code
 
     def edges_among(self, units: np.ndarray) -> np.ndarray:
@@ -179,6 +181,10 @@ class NodeField(Field):
             return self._largest(bits)
         joined = self.base.component(self._edge_bits(bits))
         return self.base.reached(joined)[:, self.unit_nodes] & bits
+
+    def connects(self, bits: np.ndarray) -> np.ndarray:
+        """Which candidates bits [n, U] hold a path between the two ends of a link: [n] bool."""
+        return self.base.connects(self._edge_bits(bits))
 
     def _largest(self, bits: np.ndarray) -> np.ndarray:
         parts, owner = self.split(bits)
@@ -253,17 +259,17 @@ def over_nodes(base: Field, nodes: np.ndarray | None = None, free: bool = False)
     """The field whose units are the nodes of an edge field, or those of them that are listed, ascending."""
     if nodes is None:
         near = base.node_hop <= base.hops if base.rooted else np.ones(base.num_nodes, bool)
-        nodes = np.flatnonzero(near)[int(base.rooted) :]
+        nodes = np.flatnonzero(near)[base.roots :]
     target = len(nodes)
     code = np.full(base.num_nodes, target + 1)  # OUTSIDE
     code[nodes] = np.arange(target)
-    if base.rooted:
-        code[0] = target
+    code[: base.roots] = target
     low, high = np.sort(code[base.edge_index], axis=0)
     part = (base.unit != EdgeKind.LOOP) & (low < target)
     codes, own = np.unique(low[part] * (target + 2) + high[part], return_inverse=True)
     unit = np.where(base.unit == EdgeKind.LOOP, EdgeKind.LOOP, EdgeKind.HALO).astype(np.int64)
     unit[part] = own.reshape(-1)
+    unit[(low == target) & (high == target)] = EdgeKind.LOOP  # of a link: between its two ends
     ends = np.stack(np.divmod(codes, target + 2))
     if not base.rooted:
         ends = np.concatenate([ends, np.tile(np.arange(target), (2, 1))], axis=1)

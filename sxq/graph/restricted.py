@@ -18,10 +18,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from sxq.graph.distinct import components
 from sxq.graph.field import EdgeKind, Field
 from sxq.graph.node_field import NodeField
 from sxq.graph.restricted_nodes import JoinedNodeField, joined_nodes
-from sxq.graph.whole import WholeGraph, components, onion_layers
+from sxq.graph.whole import WholeGraph, onion_layers
 
 NONE = -1
 
@@ -120,8 +121,9 @@ def apart(field: Field) -> np.ndarray:
     """Units [U] bool of a node's field that no path of candidate units joins to the target."""
     if field.over != "edges":
         return ~field.component(np.ones((1, field.num_units), bool))[0]
-    level, _ = _levels(field.ends, field.num_nodes)
-    return level[field.ends[0]] == NONE
+    ends = np.where(field.ends < field.roots, 0, field.ends)
+    level, _ = _levels(ends, field.num_nodes)
+    return level[ends[0]] == NONE
 
 
 def unjoined(field: Field, included: np.ndarray) -> np.ndarray:
@@ -130,7 +132,7 @@ def unjoined(field: Field, included: np.ndarray) -> np.ndarray:
     ends = field.ends
     if isinstance(field, NodeField):
         ends = field.edges_among(np.ones(field.num_units, bool))
-    label = components(field.num_nodes, *ends)
+    label = _joined_parts(field, ends)
     root = 0 if field.rooted else field.ends[0, units[0]]
     return units[label[field.ends[0, units]] != label[root]]
 
@@ -204,7 +206,7 @@ def _parts(field: Field, ends: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarra
 
     Part 0 is that of the target, or in a graph the first one.
     """
-    label = components(field.num_nodes, *ends)
+    label = _joined_parts(field, ends)
     parts = np.unique(label[nodes])
     if not field.rooted:  # swap node 0 with the first part
         first = parts[0]
@@ -212,6 +214,13 @@ def _parts(field: Field, ends: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarra
         label = np.where(label == -1, 0, label)
         parts = np.where(parts == first, 0, np.where(parts == 0, first, parts))
     return label, [int(part) for part in parts if part]
+
+
+def _joined_parts(field: Field, ends: np.ndarray) -> np.ndarray:
+    """The first node [n] of the part of each node, if edges of ends [2, m] join nodes; a target is one node."""
+    if field.roots > 1:
+        ends = np.concatenate([ends, np.arange(field.roots)[:, None]], axis=1)
+    return components(field.num_nodes, *ends)
 
 
 def _levels(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:

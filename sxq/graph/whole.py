@@ -11,7 +11,7 @@ prefix, as in a receptive field; here they are a core of the graph.
 import numpy as np
 
 from sxq.graph.csr import Graph
-from sxq.graph.distinct import distinct
+from sxq.graph.distinct import components, distinct
 from sxq.graph.field import EdgeKind, Field
 
 NO_NODE = -1  # in `WholeGraph.target`
@@ -21,6 +21,7 @@ class WholeGraph(Field):
     """A field without a target node: `target` is NO_NODE, `hops` counts onion layers, no edge is halo."""
 
     rooted = False
+    roots = 0
     alone = True
 
     def touched(self, bits: np.ndarray) -> np.ndarray:
@@ -116,15 +117,3 @@ def onion_layers(num_nodes: int, ends: np.ndarray) -> np.ndarray:
         number += 1
         layer[left & (degree <= core)] = number
     return layer
-
-
-def components(num_nodes: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The first node [num_nodes] of each node's connected component; edges join a [m] and b [m]."""
-    label = np.arange(num_nodes)
-    while (label[a] != label[b]).any():
-        low = np.minimum(label[a], label[b])
-        np.minimum.at(label, label[a], low)
-        np.minimum.at(label, label[b], low)
-        while (label[label] != label).any():
-            label = label[label]
-    return label
