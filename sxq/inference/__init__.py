@@ -14,6 +14,7 @@ The files in reading order:
     probes           makes the graphs of these experiments, changed in one place
     step_limit       ends a probe that runs far longer than the model does on the graph
     precision        looks behind outputs that hide their logits; measures the error of float32
+    link_view        a model of links as one of nodes, so that its depth is found in the same way
     causes           says why a model is not local
     independence     checks that a graph classifier judges each graph on its own
     agreement        decides whether two outputs are equal, given the precision of float32

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from sxq.errors import InvalidValue, ModelError
-from sxq.graph import Field, Graph, GraphSet, extract, over_features, whole
+from sxq.graph import Field, Graph, GraphSet, extract, extract_link, link_name, over_features, whole
 from sxq.graph.feature_field import BASELINES
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference
@@ -25,6 +25,7 @@ from sxq.models.borrow import Model
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields that the check uses
+OF_LINKS = "links are explained on copies of their fields"
 WIDEST = 64  # largest batch checked
 # Bytes of a reference batch: on large fields only some candidates are compared.
 REFERENCE = 100 * 2**20
@@ -37,6 +38,10 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
     """
     if setting == "disjoint":
         return "disjoint", "as set"
+    if model.links:
+        if setting == "layered":
+            raise ModelError(f"sxq_inference is 'layered', but {OF_LINKS}")
+        return "disjoint", OF_LINKS
     try:
         check(model, graph)
         return "layered", ""
@@ -163,6 +168,11 @@ def _fields(
     if isinstance(graph, GraphSet):
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
+    elif model.pairs is not None:
+        for u, v in model.pairs.T[:FIELDS].tolist():
+            position = u * graph.num_nodes + v
+            field = extract_link(graph, position, model.hops, model.halo)
+            yield f"link {link_name(graph, position)}", graph, field
     else:
         for target in _some(heads_of(model, graph), rng):
             yield (

@@ -159,7 +159,9 @@ class Disjoint:
         xs, ends, weights, attrs = zip(*graphs)
         x, edge_index, weight, attr = _join(xs), torch.cat(ends, 1), _join(weights), _join(attrs)
         with torch.inference_mode():
-            out = self.model(x, edge_index, weight, attr)[torch.cat(targets)].float()
+            out = self.model.at_targets(
+                x, edge_index, weight, attr, starts=torch.cat(targets), owner=None
+            ).float()
         return list(out.split([len(side) for side in sides]))
 
 

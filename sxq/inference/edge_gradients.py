@@ -194,8 +194,9 @@ class _ByCopies:
             with torch.enable_grad(), _MappedOnce(self.x, copied, self._maps):
                 set_masks(self.model.module, mask, edge_index, apply_sigmoid=False)
                 owner = torch.arange(copies, device=self.model.device).repeat_interleave(nodes)
-                output = self.model(copied, edge_index, weight, attr, batch=owner)
-                output = output if self.model.pools else output[shift]
+                output = self.model.at_targets(
+                    copied, edge_index, weight, attr, starts=shift, owner=owner
+                )
                 odds = answer_odds(self.model, output, self.question)
                 if not odds.requires_grad:
                     return None
@@ -229,8 +230,7 @@ class _ByFeatures:
         owner = torch.arange(len(bits), device=x.device).repeat_interleave(nodes)
         with torch.enable_grad():
             x = x.flatten(0, 1).requires_grad_()
-            output = self.model(x, edge_index, weight, attr, batch=owner)
-            output = output if self.model.pools else output[shift]
+            output = self.model.at_targets(x, edge_index, weight, attr, starts=shift, owner=owner)
             odds = answer_odds(self.model, output, self.question)
             found = torch.autograd.grad(odds.sum(), x, allow_unused=True)[0]
         if found is None:

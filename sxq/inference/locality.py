@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sxq.errors import ModelNotLocal
-from sxq.graph import Field, Graph, extract
+from sxq.graph import Field, Graph, extract, extract_link, link_ends, link_name
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.causes import AGAINST, against_edges, mixing_cause, watch
@@ -26,6 +26,7 @@ from sxq.inference.depth import (
     require_repeatable,
 )
 from sxq.inference.disjoint import Disjoint
+from sxq.inference.link_view import as_node_model, require_separate
 from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
 from sxq.inference.probes import changed
 from sxq.models.borrow import Model, blaming, forward_full
@@ -42,6 +43,8 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     It also gets the `error` of its log-odds, and `depth`, a remark on how the hops were found.
     Raises ModelError or ModelNotLocal.
     """
+    if model.links:
+        return _locate_links(model, graph, layers)
     rng = np.random.default_rng(0)
     require_repeatable(model, graph)
     double = in_double(model, graph)
@@ -62,6 +65,27 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
         if not cases_left:
             return replace(model, halo=halo)
     raise _not_local(close, graph, hops, cases_left[0])
+
+
+def _locate_links(model: Model, graph: Graph, layers: int | None) -> Model:
+    """The same for a model of links: its depth is that at one end, and the halo is enough for pairs, too."""
+    require_repeatable(model, graph)
+    require_separate(model, graph)
+    seen = locate(as_node_model(model, graph), graph, layers)
+    assert model.pairs is not None
+    rng = np.random.default_rng(0)
+    some = rng.permutation(model.pairs.shape[1])[:TARGETS]
+    hops = seen.hops
+    cases = [
+        _Case(model, graph, int(u) * graph.num_nodes + int(v), hops, rng)
+        for u, v in model.pairs[:, some].T
+    ]
+    found = replace(model, hops=hops, error=seen.error, depth=seen.depth, shallow=seen.shallow)
+    for halo in range(seen.halo, WIDEST + 1):
+        cases_left = [case for case in cases if not case.agrees(halo)]
+        if not cases_left:
+            return replace(found, halo=halo)
+    raise _not_local(model, graph, hops, cases_left[0])
 
 
 def _hops(
@@ -91,8 +115,8 @@ def _remark(found: Depth, layers: int) -> str:
 
 def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNotLocal:
     target = case.target
-    reaching = distances(graph, [target], graph.edge_index[::-1]) >= 0
-    if against_edges(model, graph, target, reaching):
+    reaching = distances(graph, case.roots, graph.edge_index[::-1]) >= 0
+    if not model.links and against_edges(model, graph, target, reaching):
         cause = AGAINST
     else:
         cause = (
@@ -100,8 +124,8 @@ def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNot
             f"nodes cannot be ({mixing_cause(model, watch(model, graph))})"
         )
     return ModelNotLocal(
-        f"with {hops} hop{'s' * (hops != 1)} and {WIDEST} rings of context the output of node "
-        f"{graph.key(target)!r} still differs from the full graph's by "
+        f"with {hops} hop{'s' * (hops != 1)} and {WIDEST} rings of context the output of "
+        f"{case.named} still differs from the full graph's by "
         f"{case.difference(WIDEST):.2g}; {cause}"
     )
 
@@ -121,7 +145,7 @@ class _Case:
         self.graph = graph
         self.target = target
         self.hops = hops
-        field = extract(graph, target, hops, 0)
+        field = self._field(0)
         nothing = np.zeros((1, field.num_units), bool)
         some = rng.random((REMOVALS, field.num_units)) < 0.5
         self.bits = np.concatenate(
@@ -130,10 +154,33 @@ class _Case:
         halves = [_halves(graph, field, bits) for bits in self.bits]
         self.expected = torch.stack(
             [
-                torch.stack([forward_full(model, graph, keep)[target] for keep in side])
+                torch.stack([self._output(keep) for keep in side])
                 for side in zip(*halves)
             ]
         )
+
+    @property
+    def roots(self) -> list[int]:
+        """The positions of the node, or of both ends of the link."""
+        return list(link_ends(self.graph, self.target)) if self.model.links else [self.target]
+
+    @property
+    def named(self) -> str:
+        """The target in messages."""
+        if self.model.links:
+            return f"link {link_name(self.graph, self.target)}"
+        return f"node {self.graph.key(self.target)!r}"
+
+    def _field(self, halo: int) -> Field:
+        cut = extract_link if self.model.links else extract
+        return cut(self.graph, self.target, self.hops, halo)
+
+    def _output(self, keep: np.ndarray) -> Tensor:
+        """The output [C] of the target on some edges of the whole graph."""
+        if self.model.links:
+            ends = np.array(self.roots)[:, None]
+            return forward_full(self.model, self.graph, keep, ends)[0]
+        return forward_full(self.model, self.graph, keep)[self.target]
 
     def tells(self) -> bool:
         """Whether any output could differ: a class that is neither certain nor impossible."""
@@ -149,8 +196,8 @@ class _Case:
     def _outputs(self, halo: int) -> tuple[Tensor, Tensor]:
         """The outputs [2, n, C] of the target on its field, and on the whole graph."""
         backend = Disjoint(self.model)
-        loaded = backend.load(self.graph, extract(self.graph, self.target, self.hops, halo))
-        with blaming(self.model, f"the receptive field of node {self.graph.key(self.target)!r}"):
+        loaded = backend.load(self.graph, self._field(halo))
+        with blaming(self.model, f"the receptive field of {self.named}"):
             return backend.infer([CandidateBatch(loaded, self.bits)])[0].cpu(), self.expected
 
 

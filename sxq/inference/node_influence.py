@@ -33,8 +33,7 @@ def node_influence(
     edge_index = torch.from_numpy(field.edge_index).to(model.device)
     owner = torch.zeros(len(x), dtype=torch.long, device=model.device)
     with torch.enable_grad():
-        output = model(x, edge_index, weight, attr, owner)
-        own = output[:1] if field.rooted else output
+        own = model.at_targets(x, edge_index, weight, attr, starts=owner[:1], owner=owner)
         answer = log_answers(model, own, question)[0, place_of_answer(question, predicted)]
         (gradient,) = torch.autograd.grad(answer, x)
     total = gradient.abs().double().sum(dim=1).cpu().numpy()

@@ -113,8 +113,9 @@ class _Logits(Wrapper):
         module = copy.deepcopy(model.module)
         if double:
             module.double()
-        if double and isinstance(module, Adapted):
-            module.call = module.call.in_double()
+        for part in module.modules() if double else ():
+            if isinstance(part, Adapted):
+                part.call = part.call.in_double()
         self.module = module
         self.output = model.output
         self.separate = model.separate

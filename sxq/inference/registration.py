@@ -37,13 +37,14 @@ def register(
     *,
     task: str | None = None,
     node_type: str | None = None,
+    kind: str | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
     For a collection, whose targets are its graphs, check that each graph is judged on its own.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    model = borrow(module, graph, output, choose_device(device), task, node_type=node_type)
+    model = borrow(module, graph, output, choose_device(device), task, node_type=node_type, kind=kind)
     return _examined(model, graph, layers)
 
 
@@ -53,7 +54,15 @@ def attach(
     """Borrow a model again with the facts and the output that were found at its registration."""
     task = found.get("task")  # which files of older versions lack
     own = choose_device(device)
-    model = borrow(module, graph, found["output"], own, task, node_type=found.get("node_type"))
+    model = borrow(
+        module,
+        graph,
+        found["output"],
+        own,
+        task,
+        node_type=found.get("node_type"),
+        kind=found.get("kind", "node"),
+    )
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
@@ -64,7 +73,13 @@ def attach(
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
     own = borrow(
-        model.module, graph, model.output, model.device, model.task, node_type=model.node_type
+        model.module,
+        graph,
+        model.output,
+        model.device,
+        model.task,
+        node_type=model.node_type,
+        kind="link" if model.links else "node",
     )
     own = replace(own, spread=model.spread)
     return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
@@ -72,7 +87,8 @@ def transfer(model: Model, graph: Graph | GraphSet) -> Model:
 
 def more_facts(model: Model) -> dict[str, Any]:
     """Those of MORE_FACTS that a model has."""
-    return {name: value for name in MORE_FACTS if (value := getattr(model, name))}
+    found = {name: value for name in MORE_FACTS if (value := getattr(model, name))}
+    return {**found, "kind": model.kind} if model.links else found
 
 
 def _examined(model: Model, graph: Graph | GraphSet, layers: int | None) -> Model:

@@ -24,17 +24,20 @@ from torch_geometric.explain.algorithm.utils import clear_masks
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
 from sxq.models.calling import (
+    PAIRS,
     PLAIN,
     Adapted,
     Call,
+    Wrapper,
     inputs_of_edges,
     inputs_of_nodes,
     packed,
     unwrapped,
     way_to_call,
 )
+from sxq.models.links import link_way, of_links, sample_pairs
 from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
-from sxq.models.typed_call import ByTypes, by_types, ways
+from sxq.models.typed_call import by_types, ways
 from sxq.scoring.question import TASKS
 
 # From a single column of output to the probability of the second class.
@@ -56,9 +59,11 @@ class Model:
     output: (
         str  # what forward returns: "logits", "log_probs", "probs" or, for regression, "numbers"
     )
-    arguments: tuple[str, ...]  # which of edge_weight, edge_attr and batch forward is given
+    # which of edge_weight, edge_attr, batch and edge_label_index forward is given
+    arguments: tuple[str, ...]
     device: torch.device
-    full: Tensor  # [N, C] output on the whole graph, or for each graph of a collection, on the CPU
+    # [N, C] output on the whole graph, for each graph of a collection, or for each of `pairs`, on the CPU
+    full: Tensor
     _: KW_ONLY
     task: str = "multiclass"  # what the columns are: one of scoring.question.TASKS
     spread: tuple[float, ...] = ()  # of regression: the standard deviation of every column
@@ -76,27 +81,31 @@ class Model:
     ] = ()  # of a heterogeneous graph, the types of the nodes that are targets
     call: Call = PLAIN  # how forward is called; `module` is an `Adapted` unless this is plain
     meant: str = ""  # why the output is what `output` says, where that was inferred
+    pairs: np.ndarray | None = None  # of a model of links: the pairs [2, N] of `full`
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
     fingerprint: tuple = field(default=(), repr=False)
     # Backends by name: tracing takes time.
     opened: dict = field(default_factory=dict, init=False, repr=False)
 
     def __call__(
-        self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None
+        self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None, pairs=None
     ) -> Tensor:
         """Output [n, C] on a graph whose tensors are on the model's device.
 
         A graph classifier gives one row per graph of `batch` [nodes]; without `batch` there is one
-        graph.
+        graph. A model of links gives one row per pair of `pairs` [2, n].
         """
         batch = x.new_zeros(len(x), dtype=torch.long) if self.pools and batch is None else batch
         given = {"edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch}
+        given[PAIRS[0]] = pairs
         found = self.module(x, edge_index, **{name: given[name] for name in self.arguments})
         if not isinstance(found, Tensor):
             raise ModelOutputError(
                 f"the model returned {_kind(found)}, expected one tensor [n, classes]; wrap the "
                 f"model in a module whose forward returns it"
             )
+        if self.links and found.ndim < 2 and found.numel() == pairs.shape[1]:
+            found = found.reshape(-1, 1)
         # A module may return a parameter, or what it made differentiable itself.
         return found if torch.is_grad_enabled() else found.detach()
 
@@ -105,8 +114,31 @@ class Model:
         """Whether the model classifies graphs, not nodes."""
         return "batch" in self.arguments
 
+    @property
+    def links(self) -> bool:
+        """Whether the model scores pairs of nodes."""
+        return PAIRS[0] in self.arguments
+
+    @property
+    def kind(self) -> str:
+        """What the model judges: a node, a link or a graph."""
+        return "graph" if self.pools else "link" if self.links else "node"
+
+    def at_targets(
+        self, x: Tensor, edge_index: Tensor, weight: Any, attr: Any, *, starts: Any, owner: Any
+    ) -> Tensor:
+        """Output [k, C] for copies of fields: `starts` [k] is node 0 of each, `owner` the copy of each node."""
+        if self.pools:
+            return self(x, edge_index, weight, attr, owner)
+        if self.links:
+            pairs = torch.stack([starts, starts + 1])
+            return self(x, edge_index, weight, attr, pairs=pairs)
+        return self(x, edge_index, weight, attr)[starts]
+
     def targets(self, graph: Graph | GraphSet) -> np.ndarray:
         """The positions of what the model judges: graphs, or nodes of the types that it has outputs for."""
+        if self.pairs is not None:
+            return np.arange(self.pairs.shape[1])
         if isinstance(graph, GraphSet):
             return np.arange(len(graph))
         types = graph.types
@@ -162,12 +194,13 @@ def borrow(
     task: str | None = None,
     *,
     node_type: str | None = None,
+    kind: str | None = None,
 ) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
     Without `output` or `task` their meaning is inferred, where nothing else is possible. `node_type` says
-    which nodes of a heterogeneous graph the model is about, where its outputs do not. Raises ModelError for a
-    forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
+    which nodes of a heterogeneous graph the model is about, where its outputs do not. `kind` is "node" or
+    "link"; without, it is "link" for a module that takes pairs of nodes. Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
     mean two things.
     """
     if output is not None and output not in (*OUTPUTS, NUMBERS):
@@ -181,7 +214,8 @@ def borrow(
         _require_data(module)
         lazy = _uninitialized(module)
         found_weights = fingerprint(module)
-    own, draft, full = _called(module, graph, device, node_type)
+    links = of_links(module, kind, graph)
+    own, draft, full = _called(module, graph, device, node_type, links=links)
     if _uninitialized(own) != lazy:
         raise ModelError(
             f"{', '.join(sorted(lazy - _uninitialized(own))[:3])} of the model has no values yet "
@@ -190,7 +224,7 @@ def borrow(
     _drop_unused(own)
     _check_shape(full, draft, graph)
     judged = full[torch.from_numpy(draft.targets(graph))]
-    meant = meaning_of(judged, graph, output, task)
+    meant = meaning_of(judged, None if links else graph, output, task)
     _check_values(judged, meant)
     return replace(
         draft,
@@ -205,18 +239,23 @@ def borrow(
 
 
 def _called(
-    module: nn.Module, graph: Graph | GraphSet, device: torch.device, node_type: str | None
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    device: torch.device,
+    node_type: str | None,
+    *,
+    links: bool = False,
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []
-    for way in ways(module, graph, node_type):
+    for way in [link_way(module)] if links else ways(module, graph, node_type):
         own = _copy(module, device)
         try:
-            call = way_to_call(way, graph)
-            if isinstance(way, ByTypes):
+            call = way_to_call(way, graph, links)
+            if isinstance(way, Wrapper):
                 way.module = own
             draft, full = _first_forward(
-                way if isinstance(way, ByTypes) else own, call, graph, device
+                way if isinstance(way, Wrapper) else own, call, graph, device
             )
             judged = _judged(draft, graph, node_type)
             return own, replace(draft, node_type=node_type, judged=judged), full
@@ -263,6 +302,8 @@ def _first_forward(
     while True:
         module = own if call.plain else Adapted(own, call).eval()
         draft = Model(module, "logits", call.arguments, device, full=torch.empty(0), call=call)
+        if draft.links:
+            draft = replace(draft, pairs=sample_pairs(graph))
         try:
             if isinstance(graph, GraphSet):
                 return draft, forward_all(draft, graph)
@@ -275,13 +316,25 @@ def _first_forward(
             call = call.without(refused[1], held)
 
 
-def forward_full(model: Model, graph: Graph, keep: np.ndarray | None = None) -> Tensor:
-    """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU."""
+def forward_full(
+    model: Model,
+    graph: Graph,
+    keep: np.ndarray | None = None,
+    pairs: np.ndarray | None = None,
+) -> Tensor:
+    """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU.
+
+    Of a model of links it has a row for each of `pairs` [2, k], or for those that it was registered with.
+    """
     edges = np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep)
     tensors = edge_tensors(graph, edges, model.device, model.call.edge_inputs)
     where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
     with blaming(model, where), torch.inference_mode():
-        return _real(model(node_tensor(model, graph), *tensors))
+        if not model.links:
+            return _real(model(node_tensor(model, graph), *tensors))
+        asked = model.pairs if pairs is None else pairs
+        index = torch.from_numpy(np.ascontiguousarray(asked)).to(model.device)
+        return _real(model(node_tensor(model, graph), *tensors, pairs=index))
 
 
 def forward_all(model: Model, graphs: GraphSet) -> Tensor:
@@ -504,7 +557,8 @@ def _require_data(module: nn.Module) -> None:
 
 def _check_shape(full: Tensor, model: Model, graph: Graph | GraphSet) -> None:
     rows = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
-    each = "graph" if model.pools else "node"
+    rows = rows if model.pairs is None else model.pairs.shape[1]
+    each = "pair" if model.links else "graph" if model.pools else "node"
     if full.ndim != 2 or full.shape[0] != rows or full.shape[1] < 1:
         raise ModelOutputError(
             f"the model returned shape {list(full.shape)}, expected [{rows}, classes]: "

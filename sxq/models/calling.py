@@ -37,6 +37,8 @@ ATTRIBUTES = (
 )
 WHOLE = ("data", "batch", "graph", "batch_data", "inputs", "sample")  # names for a Data
 ADJACENCY = ("adj_t", "adj")
+# Names for the pairs [2, k] that a model of links scores.
+PAIRS = ("edge_label_index", "edge_pairs", "pair_index", "pairs", "link_index", "links")
 NODE_TYPE, EDGE_TYPE = "node_type", "edge_type"  # inputs that a heterogeneous graph has
 WAY = "x and edge_index, and what else the graph has by the name of the argument"
 
@@ -135,7 +137,7 @@ class Adapted(Wrapper):
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor | None) -> Any:
         call = self.call
-        inputs: dict[str, Any] = {"batch": given.get("batch"), **_parted(x, call.node_parts)}
+        inputs: dict[str, Any] = {**_parted(x, call.node_parts), **_of_engine(given)}
         if (attr := given.get("edge_attr")) is not None:
             inputs |= _parted(attr, call.edge_parts)
         if (weight := given.get("edge_weight")) is not None:
@@ -170,20 +172,23 @@ def unwrapped(module: Any) -> Any:
             return module
 
 
-def way_to_call(module: nn.Module, graph: Graph | GraphSet) -> Call:
-    """How to call a module on a graph or a collection; raises ModelError if it cannot be called."""
+def way_to_call(module: nn.Module, graph: Graph | GraphSet, links: bool = False) -> Call:
+    """How to call a module on a graph or a collection; raises ModelError if it cannot be called.
+
+    links  whether it scores pairs of nodes
+    """
     signature = signature_of(module)
-    pools = isinstance(graph, GraphSet)
+    made = _made(graph, links)
     held = graph.union if isinstance(graph, GraphSet) else graph
     rest, order = _first_two(signature)
     if order == "data":
-        named = {name: name for name in _available(held, pools)}
+        named = {name: name for name in _available(held, made)}
         call = Call(named=tuple(named.items()), order=order)
     else:
-        call = _named(signature, rest, graph)
+        call = _named(signature, rest, graph, made)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order)
-    return _with_parts(module, call, held, pools)
+    return _with_parts(module, call, held, made)
 
 
 def _refuse_adjacency(signature: inspect.Signature, call: Call) -> None:
@@ -263,11 +268,20 @@ def _optional(parameters: Sequence[inspect.Parameter]) -> bool:
     )
 
 
-def _available(held: Graph, pools: bool) -> list[str]:
-    """What the graph has besides x and edge_index."""
+def _made(graph: Graph | GraphSet, links: bool) -> tuple[str, ...]:
+    """What the engine itself makes and passes: the graph of each node, or the pairs."""
+    return ("batch",) if isinstance(graph, GraphSet) else PAIRS[:1] if links else ()
+
+
+def _of_engine(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("batch", PAIRS[0]) if name in given}
+
+
+def _available(held: Graph, made: tuple[str, ...]) -> list[str]:
+    """What the graph has besides x and edge_index, and what the engine makes."""
     edges = [name for name in EDGE_ARGUMENTS if getattr(held, name) is not None]
     inputs = *inputs_of_nodes(held), *inputs_of_edges(held)
-    return [*edges, *inputs, *(["batch"] if pools else [])]
+    return [*edges, *inputs, *made]
 
 
 def inputs_of_nodes(graph: Graph) -> dict[str, np.ndarray]:
@@ -283,12 +297,15 @@ def inputs_of_edges(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def _named(
-    signature: inspect.Signature, rest: list[inspect.Parameter], graph: Graph | GraphSet
+    signature: inspect.Signature,
+    rest: list[inspect.Parameter],
+    graph: Graph | GraphSet,
+    made: tuple[str, ...],
 ) -> Call:
     """What is passed by name, and what is not."""
     pools = isinstance(graph, GraphSet)
     held = graph.union if isinstance(graph, GraphSet) else graph
-    available = _available(held, pools)
+    available = _available(held, made)
     takes = {p.name: p for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     any_name = any(p.kind is p.VAR_KEYWORD for p in rest)
     if pools and "batch" not in takes and not any_name:
@@ -297,11 +314,13 @@ def _named(
             f"node's graph by that name, and gives one row per graph"
         )
     named = {name: name for name in available if name in takes}
+    if made == PAIRS[:1]:
+        named |= {name: made[0] for name in PAIRS if name in takes}
     said = _by_other_names(takes, named, held)
     _refuse_labels(signature, takes, graph)
     guesses = [name for name in available if any_name and name not in named.values()]
     named |= {name: name for name in guesses}
-    _require_filled(signature, takes, named, held, pools)
+    _require_filled(signature, takes, named, held, made)
     _refuse_weight_beside_attributes(signature, takes, named, held)
     if any(p.kind is p.VAR_POSITIONAL for p in rest) and not any_name and not takes:
         lost = [name for name in EDGE_ARGUMENTS if name in available]
@@ -369,12 +388,12 @@ def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]
 
 
 def _require_filled(
-    signature: inspect.Signature, takes: Any, named: dict[str, str], held: Graph, pools: bool
+    signature: inspect.Signature, takes: Any, named: dict[str, str], held: Graph, made: Any
 ) -> None:
     """Raise ModelError for arguments that the data has in a form that cannot be passed, or not at all."""
     for name in takes:
         field = next((field for field in held.left_out if _field_of(field) == name), None)
-        if field is not None and not (name == "batch" and pools):
+        if field is not None and name not in made:
             raise ModelError(
                 f"forward{signature} takes {name}, and the data's {field} is {held.left_out[field]}: "
                 f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
@@ -383,7 +402,7 @@ def _require_filled(
             )
     unfilled = [name for name, p in takes.items() if p.default is p.empty and name not in named]
     if unfilled:
-        has = ", ".join(["x", "edge_index", *_available(held, pools)])
+        has = ", ".join(["x", "edge_index", *_available(held, made)])
         raise ModelError(
             f"forward{signature} cannot be called: nothing fills {', '.join(unfilled)}; sxq passes "
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
@@ -409,7 +428,9 @@ def _refuse_weight_beside_attributes(
         )
 
 
-def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call:
+def _with_parts(
+    module: nn.Module, call: Call, held: Graph, made: tuple[str, ...]
+) -> Call:
     """The call with the columns of its inputs, and whether the engine's own way would do."""
     sources = [source for _, source in call.named]
     of_nodes = inputs_of_nodes(held)
@@ -420,7 +441,7 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call
     arguments = [
         *(["edge_weight"] if "edge_weight" in sources else []),
         *(["edge_attr"] if attr else []),
-        *(["batch"] if pools else []),
+        *made,
     ]
     as_floats = isinstance(getattr(module, "spec", None), ArchitectureSpec)
     form = {} if as_floats else held.forms

@@ -37,10 +37,14 @@ def log_probabilities(
     try:
         with torch.enable_grad():
             set_masks(model.module, mask, batch.edge_index, apply_sigmoid=False)
-            output = model(
-                batch.x, batch.edge_index, batch.edge_weight, batch.edge_attr, batch.owner
+            own = model.at_targets(
+                batch.x,
+                batch.edge_index,
+                batch.edge_weight,
+                batch.edge_attr,
+                starts=batch.root,
+                owner=batch.owner,
             )
-            own = output if batch.root is None else output[batch.root]
             return log_answers(model, own, question)
     finally:
         clear_masks(model.module)

@@ -33,9 +33,12 @@ class Meaning:
 
 
 def meaning_of(
-    full: Tensor, graph: Graph | GraphSet, output: str | None = None, task: str | None = None
+    full: Tensor, graph: Graph | GraphSet | None, output: str | None = None, task: str | None = None
 ) -> Meaning:
-    """The meaning of outputs [n, C], of which `output` and `task` may be given; raises ModelOutputError."""
+    """The meaning of outputs [n, C], of which `output` and `task` may be given; raises ModelOutputError.
+
+    graph  None for a model of links: a single column that is no probability is the log-odds of the link
+    """
     if task is not None:
         return _of_task(full, output, task)
     columns = "binary" if full.shape[1] == 1 else "multiclass"
@@ -78,12 +81,15 @@ def _of_task(full: Tensor, output: str | None, task: str) -> Meaning:
     return Meaning("logits", task)
 
 
-def _inferred(full: Tensor, graph: Graph | GraphSet) -> tuple[str, str]:
+def _inferred(full: Tensor, graph: Graph | GraphSet | None) -> tuple[str, str]:
     """The output of a model about which nothing was said, and a reason if it is not the usual one."""
-    _refuse_other_labels(graph)
+    if graph is not None:
+        _refuse_other_labels(graph)
+    if full.shape[1] == 1 and graph is None:
+        return _of_links(full[:, 0])
     if full.shape[1] == 1:
         return _of_one_column(
-            full[:, 0], graph
+            full[:, 0], _known(graph)
         ), "one column: class 1 by sigmoid, as labels are 0 and 1"
     if _are_shares(full):
         return "probs", "inferred: every row lies in [0, 1] and sums to one"
@@ -97,6 +103,27 @@ def _inferred(full: Tensor, graph: Graph | GraphSet) -> tuple[str, str]:
             f"(task='regression'), or logits that are small (output='logits'); give task or output"
         )
     return "logits", ""
+
+
+def _known(graph: Graph | GraphSet | None) -> Graph | GraphSet:
+    assert graph is not None, "a single column of a model of links is read before"
+    return graph
+
+
+def _of_links(values: Tensor) -> tuple[str, str]:
+    """The output of a model of links with one column."""
+    found = f"the one column holds values from {values.min():.3g} to {values.max():.3g}"
+    if _within(values):
+        raise ModelOutputError(
+            f"{found}: they may be probabilities of the link (output='probs'), its log-odds "
+            f"(output='logits'), or numbers (task='regression'); give output or task"
+        )
+    if (values <= 0).all() or (values >= 0).all():
+        return "logits", (
+            f"output = 'logits' is assumed, but {found}, all of one sign: of distances or ratings say "
+            "task='regression'"
+        )
+    return "logits", "one column: the log-odds that there is the link"
 
 
 def _refuse_other_scales(full: Tensor) -> None:

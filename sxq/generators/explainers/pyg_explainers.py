@@ -132,6 +132,7 @@ def unit_mask(
         if name in model.arguments
     }
     shown = Shown(model, tuple(given), subject.question)
+    one = model.kind == "node"  # a row of many; of a graph or a link the output is its own
     try:
         with seeded(seed, model.device), torch.enable_grad():
             algorithm = make(shown)
@@ -143,11 +144,11 @@ def unit_mask(
                 node_mask_type="object" if node_mask else None,
                 model_config={
                     "mode": "multiclass_classification",
-                    "task_level": "node" if field.rooted else "graph",
+                    "task_level": "node" if one else "graph",
                     "return_type": "log_probs",
                 },
             )
-            found = explainer(x, edge_index, index=0 if field.rooted else None, **given)
+            found = explainer(x, edge_index, index=0 if one else None, **given)
     except Error:
         raise
     except Exception as error:  # an explainer may raise anything
@@ -186,10 +187,15 @@ class Shown(nn.Module):
         self.module = copy.deepcopy(model.module)
         self.answers = partial(log_answers, replace(model, module=nn.Identity()), question=question)
         self.pools = model.pools
+        self.links = model.links
 
     def forward(self, x: Tensor, edge_index: Tensor, *placed: Tensor, **given: Tensor) -> Tensor:
         given |= dict(zip(self.names, placed))
         batch = {"batch": x.new_zeros(len(x), dtype=torch.long)} if self.pools else {}
+        if self.links:
+            ends = torch.tensor([[0], [1]], device=x.device)
+            found = self.module(x, edge_index, **given, edge_label_index=ends)
+            return self.answers(found.reshape(1, -1))
         return self.answers(self.module(x, edge_index, **given, **batch))
 
 
