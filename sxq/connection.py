@@ -163,6 +163,8 @@ class Connection:
         nodes: Iterable[Any] | None = None,
         graph: Any = None,
         graphs: Iterable[Any] | None = None,
+        link: tuple[Any, Any] | None = None,
+        links: Iterable[tuple[Any, Any]] | None = None,
         query: str | None = None,
         class_: int | None = None,
         parameters: Parameters = None,
@@ -171,14 +173,16 @@ class Connection:
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
-        For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`. With
+        For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`; for links `link`, a
+        pair of keys, `links`, or a `query` of two columns with `kind="link"`. With
         `class_` it starts an EXPLAIN CLASS. Its targets are those that the model puts in this class;
         `nodes`, `graphs` or `query` restrict them. In a heterogeneous graph `node_type` says of which type
         the keys are.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
-        targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs, "query": query}
+        targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs}
+        targets |= {"link": link, "links": links, "query": query}
         return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
 
     @property
@@ -245,6 +249,7 @@ class Connection:
         graphs: str | None = None,
         task: str | None = None,
         node_type: str | None = None,
+        kind: str | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -257,6 +262,10 @@ class Connection:
         task     what the columns are: "multiclass", "binary" (one column, two classes), "multilabel" (labels that
                  each apply or not) or "regression" (numbers); inferred like output
         node_type  of a heterogeneous graph, whose nodes the model is about; needed only where its outputs do not tell
+
+        kind     "node" or "link": whether it judges nodes, or scores pairs of nodes by forward(x, edge_index,
+                 edge_label_index), or by encode(x, edge_index) and decode(z, edge_label_index); left out, a module
+                 that takes pairs is of links
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError,
@@ -274,6 +283,7 @@ class Connection:
             task=task,
             layers=layers,
             node_type=node_type,
+            kind=kind,
             replace=replace,
         )
         for remark in entry.remarks():

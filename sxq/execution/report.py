@@ -9,7 +9,7 @@ from sxq.execution import worth
 from sxq.execution.answer import recommended
 from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
-from sxq.graph import FeatureField
+from sxq.graph import FeatureField, between
 from sxq.graph.bits import sizes
 from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
@@ -157,7 +157,7 @@ def _as_verified(found: Found, number: int, reported: dict[str, float]) -> dict[
 def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     """The part of an explanation that describes its units [U] in the graph."""
     graph = loaded.graph
-    roots = [] if loaded.kind == "graph" else [loaded.position]
+    roots = loaded.roots
     own = UNITS[loaded.field.over](loaded, bits)
     edges = own["edge_numbers"]
     edge_index = graph.edge_index[:, edges]
@@ -184,9 +184,12 @@ def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     field = loaded.field
     graph = loaded.graph
     own = field.nodes[field.ends[0, bits]]
-    roots = [] if loaded.kind == "graph" else [loaded.position]
+    roots = loaded.roots
     nodes = np.unique([*roots, *own])
     near = graph.in_edges(nodes)
+    if loaded.kind == "link":  # WITHOUT ITSELF, its own edges are in no graph
+        own_edges = between(graph, *loaded.roots)
+        near = np.setdiff1d(near, np.setdiff1d(own_edges, field.edges))
     tail, head = graph.edge_index[:, near]
     return {
         "units": tuple(map(graph.name, own.tolist())),
@@ -200,7 +203,7 @@ def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     field = loaded.field
     assert isinstance(field, FeatureField)
     columns = field.columns[bits]
-    rows = [loaded.position] if loaded.kind == "node" else np.arange(loaded.graph.num_nodes)
+    rows = loaded.roots or np.arange(loaded.graph.num_nodes)
     x = loaded.graph.features(np.asarray(rows))
     return {
         "edge_numbers": loaded.field.edges_of(bits),

@@ -114,6 +114,9 @@ def _bound(node: Any, value_of: Callable) -> Any:
         case Sql() | Subquery():
             return replace(node, parameters=_sql_values(node.parameters, value_of))
         case Explain(keys=Parameter(key)) | Predict(keys=Parameter(key)):
+            if node.kind == "link":
+                links = _pairs("the links of LINKS ?", value_of(key))
+                return _bound(replace(node, keys=links), value_of)
             listed = _sequence(value_of(key), "the keys of NODES ?")
             return _bound(replace(node, keys=tuple(map(_key, listed))), value_of)
         case Explain(keys=tuple() as keys) | Predict(keys=tuple() as keys) if any(
@@ -121,6 +124,12 @@ def _bound(node: Any, value_of: Callable) -> Any:
         ):
             own = tuple(
                 _key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys
+            )
+            return _bound(replace(node, keys=own), value_of)
+        case Explain(kind="link", keys=tuple() as keys) if _open(keys):
+            own = tuple(
+                tuple(_key(value_of(end.key)) if isinstance(end, Parameter) else end for end in link)
+                for link in keys
             )
             return _bound(replace(node, keys=own), value_of)
         case Explain() if any(_open(getattr(node, clause)) for clause in EDGES):
@@ -150,15 +159,19 @@ def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
     if isinstance(edges, Subquery | Units):
         return edges
     if isinstance(edges, Parameter):
-        name = f"the edges of {clause.upper()} ?"
-        edges = tuple(tuple(_sequence(pair, name)) for pair in _sequence(value_of(edges.key), name))
-        if wrong := [pair for pair in edges if len(pair) != 2]:
-            raise InvalidValue(f"{name} are pairs of keys, such as (3, 4); found {wrong[0]!r}")
-        return tuple((_key(source), _key(head)) for source, head in edges)
+        return _pairs(f"the edges of {clause.upper()} ?", value_of(edges.key))
     return tuple(
         tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in pair)
         for pair in edges
     )
+
+
+def _pairs(name: str, values: Any) -> tuple[tuple[Any, Any], ...]:
+    """Pairs of keys that a placeholder stands for."""
+    pairs = [tuple(_sequence(pair, name)) for pair in _sequence(values, name)]
+    if wrong := [pair for pair in pairs if len(pair) != 2]:
+        raise InvalidValue(f"{name} are pairs of keys, such as (3, 4); found {wrong[0]!r}")
+    return tuple((_key(first), _key(second)) for first, second in pairs)
 
 
 def _units(over: str, listed: Any, value_of: Callable) -> tuple[Any, ...]:
@@ -194,7 +207,7 @@ def _literal(value: Any) -> bool | int | float | str:
         kind = type(value).__name__
         raise InvalidValue(
             f"a placeholder stands for a number, text or a boolean, not for {kind}; "
-            "only NODES ?, INCLUDE ? and EXCLUDE ? take a list"
+            "only NODES ?, LINKS ?, INCLUDE ? and EXCLUDE ? take a list"
         )
     return plain
 

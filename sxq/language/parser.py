@@ -181,6 +181,20 @@ class _Statements(Transformer):
     def query_graphs(self, query):
         return "graph", query, None
 
+    def link(self, u, v):
+        return u, v
+
+    def one_link(self, link):
+        return "link", (link,), None
+
+    def links(self, *links):
+        return "link", links, None
+
+    def query_links(self, query):
+        return "link", query, None
+
+    given_links = query_links
+
     def generator(self, name, options):
         return ast.GeneratorCall(name, options or ())
 
@@ -272,7 +286,7 @@ class _Statements(Transformer):
     def lower(self, word):
         return word.lower()
 
-    word = measure = kind = data = flag = over_units = lower
+    word = measure = kind = data = flag = condition_flag = over_units = lower
 
     def boolean(self, word):
         return word.upper() == "TRUE"

@@ -35,7 +35,7 @@ class GeneratorCall:
 class Condition:
     """One conjunct of WHERE: a flag (`factual`; op "is", value True/False) or a comparison of a raw measure."""
 
-    name: str  # a flag or a measure's canonical name as written: `fdl+` or `fdl_plus`
+    name: str  # a flag (also `connected`) or a measure's canonical name as written: `fdl+` or `fdl_plus`
     op: str  # "is", "<", "<=", ">", ">=", "=", "!="
     value: Any
 
@@ -57,12 +57,12 @@ class Units:
 
 @dataclass(frozen=True)
 class Explain:
-    """EXPLAIN NODE | NODES | GRAPH | GRAPHS | CLASS ... : the skyline of each target.
+    """EXPLAIN NODE | NODES | GRAPH | GRAPHS | LINK | LINKS | CLASS ... : the skyline of each target.
 
     For EXPLAIN CLASS, `keys` are those of FROM; without FROM they are None, and `kind` says nothing.
     """
 
-    # of the targets; a Parameter stands for a list
+    # of the targets, of links pairs of keys; a Parameter stands for a list
     keys: tuple[Any, ...] | Subquery | Parameter | None
     model: str
     measures: tuple[str, ...]  # as written, lower-case
@@ -87,7 +87,8 @@ class Explain:
     within: Any = None  # seconds
     seed: Any = None
     into: str | None = None  # table to create
-    kind: str = "node"  # of the targets: "node" or "graph"
+    kind: str = "node"  # of the targets: "node", "graph" or "link"
+    without_itself: bool = False  # WITHOUT ITSELF: a link is in no graph
     node_type: str | None = None  # OF TYPE, of the keys in a heterogeneous graph
     of_class: Any = None  # c of EXPLAIN CLASS c
     most_targets: Any = None  # TARGETS

@@ -56,6 +56,8 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             if s.diversify.alpha is None
             else f"DIVERSIFY ALPHA {literal(s.diversify.alpha)}"
         )
+    if s.without_itself:
+        yield "WITHOUT ITSELF"
     if s.jointly:
         yield "JOINTLY"
     for word, value, unit in (
@@ -79,7 +81,7 @@ def _asked(s: Explain) -> str:
     """What is explained: the targets, or a class."""
     kind = s.kind.upper()
     if s.of_class is None:
-        return _targets(kind, s.keys)
+        return _links(s.keys) if s.kind == "link" else _targets(kind, s.keys)
     if s.keys is None:
         return f"CLASS {literal(s.of_class)}"
     return f"CLASS {literal(s.of_class)} FROM {_pool(kind, s.keys)}"
@@ -102,6 +104,14 @@ def _targets(kind: str, keys: Any) -> str:
         case (key,):
             return f"{kind} {_key(key)}"
     return f"{kind}S {', '.join(map(_key, keys))}"
+
+
+def _links(links: Any) -> str:
+    match links:
+        case tuple():
+            s = "" if len(links) == 1 else "S"
+            return f"LINK{s} {', '.join(f'{_key(u)} TO {_key(v)}' for u, v in links)}"
+    return _targets("LINK", links)
 
 
 def _edges(edges: Any) -> str:

@@ -25,6 +25,7 @@ class ModelInfo:
     backend: str  # the inference backend chosen
     reason: str  # why
     depth: str = ""  # a remark on how the hops were found
+    kind: str = "node"  # what it judges: "node", "link" or "graph"
     task: str = "multiclass"  # one of scoring.question.TASKS
     # Of a heterogeneous graph, the types of the nodes that it has outputs for.
     judged: tuple[str, ...] = ()

@@ -45,7 +45,8 @@ class FieldScan:
     positions: tuple[int, ...]  # the same, by position
     # candidate units of each field; of the first ones only, if time was up while planning
     sizes: tuple[int, ...] = ()
-    kind: str = "node"  # of the targets: "node", or "graph" for those of a collection
+    kind: str = "node"  # of the targets: "node", "link", or "graph" for those of a collection
+    without_itself: bool = False  # of links: their own edges are in no graph
     depth: str = ""  # a remark on the hops
     over: str = "edges"  # what units are: "edges", "nodes" or "features"
     baseline: str = "zero"  # of removed features: "zero" or "mean"
@@ -63,7 +64,7 @@ class FieldScan:
             for word, units in (("include", self.include), ("exclude", self.exclude))
             if units
         ]
-        return "".join([*parts, "; anywhere" * self.anywhere])
+        return "".join([*parts, "; anywhere" * self.anywhere, "; without itself" * self.without_itself])
 
     def _fields(self) -> str:
         unit = {

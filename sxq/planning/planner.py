@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
-from sxq.graph import Graph, GraphSet
+from sxq.graph import Graph, GraphSet, link_name
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
@@ -18,6 +18,7 @@ from sxq.planning.class_targets import (
     refuse_class_clauses,
 )
 from sxq.planning.judged import require_judged
+from sxq.planning.links import CONNECTED, check_links, link_positions
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.planning.restriction import check_restriction, restricted_units
 from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
@@ -26,7 +27,7 @@ from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
-FLAGS = ("factual", "counterfactual")
+FLAGS = ("factual", "counterfactual", CONNECTED)
 DEEPENING = "deepening"  # the generator of SMALLEST
 
 Generators = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # (name, options given)
@@ -61,6 +62,7 @@ def plan(
     generators = _generators(_calls(statement, catalog), catalog, measures)
     check_over(statement, catalog, [name for name, _ in generators], measures)
     check_restriction(statement, graph, [name for name, _ in generators])
+    check_links(statement, model, graph, [name for name, _ in generators])
     _check_learned(generators, catalog, model.name)
     within = _within(statement.within)
     scan = _scan(
@@ -72,6 +74,7 @@ def plan(
         late=lambda: late(within),
         over=statement.over,
         node_type=statement.node_type,
+        without_itself=statement.without_itself,
     )
     scan = replace(
         scan,
@@ -116,17 +119,33 @@ def plan(
 
 
 def _check_kind(statement: Explain, model: ModelInfo, graph: Graph | GraphSet) -> None:
-    """Check that nodes are explained for a node classifier, and graphs for a graph classifier."""
-    has = "graph" if isinstance(graph, GraphSet) else "node"
+    """Check that nodes are explained for a node classifier, graphs for a graph classifier, links for a model of them."""
+    has = _kind(model, graph)
     kind = statement.kind
+    if has == "link" and statement.of_class is not None:
+        raise InvalidValue(
+            f"EXPLAIN CLASS, but model {model.name!r} scores links, of which patterns are not supported: "
+            "say EXPLAIN LINKS (SELECT u, v ...)"
+        )
     if kind == has or every_target(statement):
         return
+    if "link" in (has, kind):
+        what = "scores links" if has == "link" else f"classifies the {has}s"
+        how = "LINK u TO v" if has == "link" else has.upper()
+        raise InvalidValue(
+            f"EXPLAIN {kind.upper()}, but model {model.name!r} {what} of {model.graph!r}: say EXPLAIN {how}"
+        )
     of_class = statement.of_class is not None
     found = f"FROM {kind.upper()}S" if of_class else f"EXPLAIN {kind.upper()}"
     right = f"FROM {has.upper()}S" if of_class else f"EXPLAIN {has.upper()}"
     raise InvalidValue(
         f"{found}, but model {model.name!r} classifies the {has}s of {model.graph!r}: say {right}"
     )
+
+
+def _kind(model: ModelInfo, graph: Graph | GraphSet) -> str:
+    """What a target on the graph is: a graph of a collection, or what the model judges."""
+    return "graph" if isinstance(graph, GraphSet) else model.kind
 
 
 def _asked(statement: Explain, model: ModelInfo, tolerance: float) -> Asked:
@@ -182,25 +201,33 @@ def _scan(
     late: Callable[[], bool],
     over: str = "edges",
     node_type: str | None = None,
+    without_itself: bool = False,
 ) -> FieldScan:
     """The operator that cuts out the fields of the targets, with their sizes."""
-    kind = "graph" if isinstance(graph, GraphSet) else "node"
+    kind = _kind(model, graph)
     if not keys:
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S holds no {kind}")
     # a target named twice is explained once
-    positions = tuple(positions_of(graph, keys, node_type, model))
-    require_judged(model, graph, positions)
-    require_one_type(graph, positions)
+    if kind == "link":
+        assert isinstance(graph, Graph)
+        positions = tuple(link_positions(graph, keys))
+        targets: tuple[Any, ...] = tuple(link_name(graph, position) for position in positions)
+    else:
+        positions = tuple(positions_of(graph, keys, node_type, model))
+        require_judged(model, graph, positions)
+        require_one_type(graph, positions)
+        targets = tuple(map(graph.name, positions))
     whole = isinstance(graph, GraphSet)
     scan = FieldScan(
         graph=name,
         directed=directed,
         hops=0 if whole else model.hops,
         halo=0 if whole else model.halo,
-        targets=tuple(map(graph.name, positions)),
+        targets=targets,
         positions=positions,
         kind=kind,
-        depth=model.depth if kind == "node" else "",
+        without_itself=without_itself,
+        depth=model.depth if kind != "graph" else "",
         over=over,
     )
     return replace(scan, sizes=tuple(_field_sizes(scan, graph, late)))

@@ -6,7 +6,7 @@ A query is a value: each method returns a new one, so that a common beginning ca
 the same `Explain` that the parser makes; its text is written only to be stored and shown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -16,8 +16,9 @@ from sxq.language import statements as st
 from sxq.values.result import Result, Table
 
 FLAGS = ("factual", "counterfactual")
+CONDITIONS = (*FLAGS, "connected")
 UNITS = ("edges", "nodes", "features")
-KINDS = ("node", "graph")  # of targets
+KINDS = ("node", "graph", "link")  # of targets
 COMPARISONS = ("<", "<=", ">", ">=", "=", "!=")
 Where = str | tuple[str, str, float]  # "factual", "not counterfactual", ("size", "<=", 12)
 
@@ -102,6 +103,10 @@ class ExplainQuery:
     def diversify(self, alpha: float | None = None) -> "ExplainQuery":
         """DIVERSIFY [ALPHA alpha]: members that cover many nodes (1) and differ from each other (0)."""
         return self._with(diversify=st.Diversify(plain(alpha)))
+
+    def without_itself(self) -> "ExplainQuery":
+        """WITHOUT ITSELF: the edge between the ends of a link, if there is one, is removed from every graph first."""
+        return self._with(without_itself=True)
 
     def jointly(self) -> "ExplainQuery":
         """JOINTLY: one answer of k members for all targets together."""
@@ -202,6 +207,9 @@ def start(
     if name == "query":
         return _of_kind(kind, ExplainQuery(run, language.subquery(value, parameters)))
     kind = name.removesuffix("s")
+    if kind == "link":
+        links = (value,) if name == kind else value
+        return _of_kind(kind, ExplainQuery(run, _pairs(name, links)))
     if name == kind:
         return _of_kind(kind, ExplainQuery(run, (plain(value),)))
     if isinstance(value, str):
@@ -219,7 +227,7 @@ def _of_class(
     **pool: Any,
 ) -> ExplainQuery:
     """The start of EXPLAIN CLASS, with the targets of FROM if there is one."""
-    if wrong := {"node", "graph"} & set(pool):
+    if wrong := {"node", "graph", "link", "links"} & set(pool):
         name = min(wrong)
         raise InvalidValue(
             f"class_={of_class!r} with {name}=; the targets of a class come from {name}s= or query="
@@ -239,7 +247,7 @@ def _condition(condition: Where) -> st.Condition:
     if isinstance(condition, str):
         negated = condition.lower().startswith("not ")
         flag = condition.lower().removeprefix("not ").strip()
-        if flag in FLAGS:
+        if flag in CONDITIONS:
             return st.Condition(flag, "is", not negated)
     elif isinstance(condition, tuple) and len(condition) == 3 and condition[1] in COMPARISONS:
         return st.Condition(condition[0].lower(), condition[1], plain(condition[2]))
@@ -266,11 +274,19 @@ def _edges(clause: str, edges: Sequence[Any], query: str | None) -> Any:
         raise InvalidValue(f"{clause} takes edges, such as (3, 4), or query='SELECT ...'")
     if query is not None:
         return language.subquery(query)
-    pairs = [plain(edge) for edge in edges]
+    return _pairs(clause, edges)
+
+
+def _pairs(name: str, given: Any) -> tuple[tuple[Any, Any], ...]:
+    """Pairs of keys, or InvalidValue."""
+    given = plain(given)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidValue(f"{name}={given!r}; expected pairs of keys, such as (3, 4)")
+    pairs = [plain(pair) for pair in given]
     wrong = [pair for pair in pairs if not isinstance(pair, tuple | list) or len(pair) != 2]
     if wrong:
-        raise InvalidValue(f"{clause}({wrong[0]!r}); expected pairs of keys, such as (3, 4)")
-    return tuple((plain(source), plain(head)) for source, head in pairs)
+        raise InvalidValue(f"{name}({wrong[0]!r}); expected pairs of keys, such as (3, 4)")
+    return tuple((plain(first), plain(second)) for first, second in pairs)
 
 
 def plain(value: Any) -> Any:

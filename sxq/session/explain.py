@@ -352,6 +352,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         "optimize": list(rank.measures),
         **_clauses(query.plan.find(Verify).asked),
         **({"anywhere": True} if scan.anywhere else {}),
+        **({"links": True} if scan.kind == "link" else {}),
+        **({"without_itself": True} if scan.without_itself else {}),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -387,7 +389,8 @@ def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
 
 def _written(statement: st.Explain) -> str:
     """A statement with its values in place of placeholders; its targets and edges are stored elsewhere."""
-    return write(replace(statement, keys=(0,), include=(), exclude=()))
+    keys = ((0, 0),) if statement.kind == "link" else (0,)
+    return write(replace(statement, keys=keys, include=(), exclude=()))
 
 
 def _clauses(asked: Asked) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def listed(
         return ()
     if not isinstance(keys, st.Subquery):
         return keys
+    if statement.kind == "link":
+        return _links(session, keys, session.registry.graphs[graph].keys, verb)
     table = targets(session, keys, session.registry.graphs[graph].keys)
     query = f"the sub-query of {statement.kind.upper()}S"
     if len(table.columns) != 1:
@@ -61,6 +63,26 @@ def listed(
             f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
         )
     return tuple(row[0] for row in table.rows)
+
+
+def _links(
+    session: Session, query: st.Subquery, known: Sequence[Any] | None, verb: str
+) -> tuple[Any, ...]:
+    """The pairs of keys that a sub-query of LINKS finds."""
+    table = edges(session, query, known)
+    if len(table.columns) != 2:
+        raise DataError(
+            f"the sub-query of LINKS returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"expected two, the keys of both ends of the links to {verb}"
+        )
+    if not table.rows:
+        raise DataError(f"the sub-query of LINKS returned no rows; there is nothing to {verb}")
+    empty = next((row for row, link in enumerate(table.rows, 1) if None in link), None)
+    if empty:
+        raise DataError(
+            f"the sub-query of LINKS returned NULL in row {empty}; a key is never NULL"
+        )
+    return tuple((u, v) for u, v in table.rows)
 
 
 def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:

@@ -31,6 +31,11 @@ def predict(session: Session, statement: st.Predict) -> Table:
             f"PREDICT {statement.kind.upper()}S, but model {statement.model!r} classifies the {kind}s of "
             f"{named.graph!r}: say PREDICT {kind.upper()}S"
         )
+    if named.model.kind == "link":
+        raise InvalidValue(
+            f"PREDICT USING MODEL {statement.model}, which scores links: this is not supported; EXPLAIN LINKS "
+            "stores the score of each link in targets.probability"
+        )
     positions = _positions(
         session, statement, named.graph, graph, named.info(statement.model, graph)
     )

@@ -65,6 +65,7 @@ class RegisteredModel:
             backend=found.backend,
             reason=found.reason,
             depth=found.depth,
+            kind=found.kind,
             task=found.task,
             judged=found.judged,
             classes=found.num_classes,
@@ -105,6 +106,7 @@ class RegisteredModels:
         task: str | None = None,
         layers: int | None = None,
         node_type: str | None = None,
+        kind: str | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -116,7 +118,14 @@ class RegisteredModels:
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
-            module, on, output, layers, self._settings["sxq_device"], task=task, node_type=node_type
+            module,
+            on,
+            output,
+            layers,
+            self._settings["sxq_device"],
+            task=task,
+            node_type=node_type,
+            kind=kind,
         )
         spec = {
             **(spec or {}),
@@ -135,6 +144,7 @@ class RegisteredModels:
         # Classes have the hash that they had before there were tasks.
         meant = (model.output, layers, *([model.task] if model.separate else []))
         meant += () if node_type is None else (node_type,)
+        meant += ("link",) if model.kind == "link" else ()
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -316,7 +326,11 @@ def _require_spec(row: ModelRow) -> None:
 def _notes(model: Any) -> dict[str, str]:
     """What was inferred, converted and left out at registration, in words, by the names in NOTES."""
     notes = {
-        "targets": f"nodes of type {', '.join(model.judged)}" if model.judged else "",
+        "targets": "links"
+        if model.kind == "link"
+        else f"nodes of type {', '.join(model.judged)}"
+        if model.judged
+        else "",
         "output is": model.meant,
         "inputs": "; ".join(model.call.said),
         "not taken": ", ".join(model.call.not_taken),

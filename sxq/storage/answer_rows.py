@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.graph.link_field import LinkKey
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
@@ -138,7 +139,9 @@ def begin(
 
 
 def bare(key: Any) -> Any:
-    """The key of a node without its type."""
+    """The key of a node without its type; of a link a STRUCT of the keys of its ends."""
+    if isinstance(key, LinkKey):
+        return key._asdict()
     return key.key if isinstance(key, TypedKey) else key
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from sxq.errors import StoreError
 from sxq.graph.key_texts import KEPT, kind_of
+from sxq.graph.link_field import LinkKey
 from sxq.storage.checked import CheckedRow, short
 from sxq.storage.rows import Cursor, object_array, run
 
@@ -105,7 +106,9 @@ def text_of(column: str, stored: str) -> str:
 
 
 def key_of(value: Any, text: Any, stored: Any) -> Any:
-    """A key that was read as `value`, and as `text` by `text_of`."""
+    """A key that was read as `value`, and as `text` by `text_of`; a STRUCT is the name of a link."""
+    if isinstance(value, dict) and set(value) == {"u", "v"}:
+        return LinkKey(**value)
     return value if text is None else KEPT[TEXT_TYPES[stored]](text)
 
 

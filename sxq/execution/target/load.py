@@ -16,7 +16,7 @@ from torch import Tensor
 from sxq.errors import ModelNotLocal
 from sxq.execution.target import memory_bound
 from sxq.execution.target.restricting import exclude, in_units, restriction, worth_included
-from sxq.graph import Field, Graph, GraphSet, Restriction, extract, whole
+from sxq.graph import Field, Graph, GraphSet, Restriction, between, link_ends, whole
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
@@ -26,7 +26,8 @@ from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
-from sxq.models.borrow import Model, blaming
+from sxq.models.borrow import Model, blaming, forward_full
+from sxq.planning import field_of
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
@@ -56,6 +57,33 @@ class Job:
         """The collection whose graphs are the targets."""
         assert isinstance(self.graph, GraphSet)
         return self.graph
+
+    def roots(self, position: int) -> tuple[int, ...]:
+        """The positions of the nodes that a target is: one, both ends of a link, or none of a graph."""
+        kind = self.plan.find(FieldScan).kind
+        if kind == "link":
+            return link_ends(self.whole_graph, position)
+        return () if kind == "graph" else (position,)
+
+    def full(self, position: int) -> Tensor:
+        """The output [1, C] of a target on the whole graph, of a link perhaps without itself."""
+        scan = self.plan.find(FieldScan)
+        if scan.kind != "link":
+            return self.model.full[[position]]
+        if not scan.without_itself:
+            return self._links[[scan.positions.index(position)]]
+        graph = self.whole_graph
+        ends = link_ends(graph, position)
+        keep = np.ones(graph.num_edges, bool)
+        keep[between(graph, *ends)] = False
+        return forward_full(self.model, graph, keep, np.array(ends)[:, None])
+
+    @cached_property
+    def _links(self) -> Tensor:
+        """The outputs [n, C] of all links of the statement."""
+        positions = np.array(self.plan.find(FieldScan).positions, np.int64)
+        pairs = np.stack(np.divmod(positions, self.whole_graph.num_nodes))
+        return forward_full(self.model, self.whole_graph, pairs=pairs)
 
     @cached_property
     def backend(self) -> Backend:
@@ -100,9 +128,10 @@ class Loaded:
     """A target with its field, and the model's output on both ends."""
 
     ordinal: int  # its place among the targets of the statement
-    position: int  # of the node in its graph, or of the graph in its collection
+    position: int  # of the node or link in its graph, or of the graph in its collection
     key: Any  # the same, as users name it
-    kind: str  # "node" or "graph"
+    kind: str  # "node", "link" or "graph"
+    roots: tuple[int, ...]  # the positions of the nodes that the target is
     on_field: FieldModel
     probabilities: np.ndarray  # [C] on the whole graph
     predicted: int  # what the model says: the class; of regression the column that is explained
@@ -115,7 +144,8 @@ class Loaded:
     p_empty: float  # p without any candidate unit
     self_sufficient: bool  # whether the model gives the same answer without any candidate unit, too
     rounding: float  # largest change of a log-odds by rounding to float32
-    seed: tuple[int, int]  # (SEED, position): the start of every random choice
+    # (SEED, position), of a link (SEED, u, v): the start of every random choice
+    seed: tuple[int, ...]
     # what generators see of the field, where INCLUDE, EXCLUDE or ANYWHERE restrict candidates
     restriction: Restriction | None = None
     anywhere: bool = False  # candidates need not be connected
@@ -190,10 +220,11 @@ def load(job: Job, ordinal: int) -> Loaded:
     on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
     values = job.model.probabilities(ends).cpu().numpy()
     # The full graph decides the class: rounding on the field may reverse a tie.
-    full = ends[:1] if on_field.alone else job.model.full[[position]]
+    full = ends[:1] if on_field.alone else job.full(position)
     registered = job.model.probabilities(full).cpu().numpy()[0]
     question = _question(job, registered, values)
-    seed = (job.plan.find(Generate).seed, position)
+    roots = job.roots(position)
+    seed = (job.plan.find(Generate).seed, *(roots or (position,)))
     on_field = _without_excluded(job, on_field)
     on_field = _searchable(job, on_field, question, seed)
     probability, empty = _as_stored(job.model, question, values)
@@ -203,6 +234,7 @@ def load(job: Job, ordinal: int) -> Loaded:
         position=position,
         key=scan.targets[ordinal],
         kind=scan.kind,
+        roots=roots,
         on_field=on_field,
         probabilities=values[0],
         predicted=question.column if question.numeric else int(registered.argmax()),
@@ -244,20 +276,21 @@ def _as_stored(model: Model, question: Question, values: np.ndarray) -> list[flo
 
 
 def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
-    """The field of a node, wide enough to agree with the full graph, and outputs [2, C]."""
+    """The field of a node or a link, wide enough to agree with the full graph, and outputs [2, C]."""
     scan = job.plan.find(FieldScan)
     model = job.model
     graph = job.whole_graph
-    named = f"node {graph.name(position)!r}"
+    full = job.full(position)
+    named = f"{scan.kind} {scan.targets[scan.positions.index(position)]!r}"
     for wider in range(WIDEST + 1):
-        field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
+        field = field_of(scan, graph, position, scan.halo + wider)
         field = in_units(scan, graph, field)
         on_field = _on_field(job, graph, field)
         with blaming(model, f"the receptive field of {named}"):
             ends = on_field.ends()
-        if agree(model, ends[:1], model.full[[position]]):
+        if agree(model, ends[:1], full):
             return on_field, ends
-    apart = difference(model, ends[:1], model.full[[position]])
+    apart = difference(model, ends[:1], full)
     raise ModelNotLocal(
         f"on the {scan.hops}-hop field of {named} the model's output differs by "
         f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
@@ -303,7 +336,7 @@ def _without_excluded(job: Job, on_field: FieldModel) -> FieldModel:
 
 
 def _searchable(
-    job: Job, on_field: FieldModel, question: Question, seed: tuple[int, int]
+    job: Job, on_field: FieldModel, question: Question, seed: tuple[int, ...]
 ) -> FieldModel:
     """The same field, or one with fewer units to search, if all would not fit the memory."""
     field = on_field.field

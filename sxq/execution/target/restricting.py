@@ -78,7 +78,7 @@ def scope(plan: Plan) -> str:
     )
     if not smallest and not limited:
         return ""
-    to = " to the target" if scan.kind == "node" else ""
+    to = " to the target" if scan.kind != "graph" else ""
     of_features = scan.over == "features"
     parts = {
         f"connected{to}": not scan.anywhere and not of_features,
@@ -136,7 +136,7 @@ def _why_none(scan: FieldScan, unit: int, target: Any) -> str:
 def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: int) -> str:
     source, head = (shown(graph.name(node)) for node in field.nodes[field.ends[:, unit]].tolist())
     held = f"{source}->{head}" if scan.over == "edges" else f"NODES {source}"
-    to = f"node {shown(target)}" if field.rooted else f"the other {scan.over} of INCLUDE"
+    to = f"{scan.kind} {shown(target)}" if field.rooted else f"the other {scan.over} of INCLUDE"
     return (
         f"INCLUDE {held} cannot be joined to {to} by {scan.over} that a candidate may hold; "
         "ANYWHERE allows candidates that are not connected"
@@ -154,7 +154,7 @@ def _units(graph: Graph, field: Field, named: Named) -> tuple[np.ndarray, np.nda
     elif isinstance(field, NodeField):
         nodes = field.nodes[field.unit_nodes].tolist()
         known = {node: unit for unit, node in enumerate(nodes)}
-        known |= {field.target: TARGET} if field.rooted else {}
+        known |= dict.fromkeys(field.nodes[: field.roots].tolist(), TARGET)
         units = [known.get(_position(graph, key), NOT_THERE) for key in named]
     else:
         return _units_of_edges(graph, field, named)

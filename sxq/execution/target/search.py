@@ -15,6 +15,7 @@ from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
 from sxq.graph.bits import pack, row_keys, sizes
+from sxq.planning.links import CONNECTED
 from sxq.planning.nodes import FieldScan, Filter, Generate, Rank, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Prospect, ceilings, evaluate, forecast
@@ -97,7 +98,7 @@ class SearchState:
         packed = asked.packed[asked.new]
         bits = asked.candidates.bits[asked.new]
         raw, scores = self.measure(bits, verdict.p_kept, verdict.p_removed)
-        explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(raw, verdict)
+        explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(bits, raw, verdict)
         ids = self.table.append(
             Entry(
                 bits=packed,
@@ -195,11 +196,13 @@ class SearchState:
         batch = self.loaded.batch(bits, unknown, unknown)
         return ceilings(self.measures[: self.objectives], batch, self.rank.resolution)
 
-    def _admitted(self, raw: np.ndarray, verdict: Verdict) -> np.ndarray:
+    def _admitted(self, bits: np.ndarray, raw: np.ndarray, verdict: Verdict) -> np.ndarray:
         """Which candidates WHERE admits, as [n] bool."""
         admitted = np.ones(len(raw), bool)
         for condition in self.filter.conditions if self.filter else ():
-            if condition.op == "is":
+            if condition.name == CONNECTED:
+                admitted &= self.loaded.field.connects(bits) == condition.value
+            elif condition.op == "is":
                 admitted &= getattr(verdict, condition.name) == condition.value
             else:
                 values = raw[:, self.names.index(condition.name)]
