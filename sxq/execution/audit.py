@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from sxq.execution.audit_field import field_mistake
+from sxq.errors import NodeNotFound, shown
+from sxq.execution.audit_field import FieldTarget, field_mistake
 from sxq.execution.audit_question import AskedAgain, Reading, column_of, read_again
 from sxq.execution.audit_units import AskedUnits, Cut, Place, varying
 from sxq.execution.verifier import TIE
-from sxq.graph import Graph, GraphSet
+from sxq.graph import Graph, GraphSet, LinkKey
 from sxq.inference.agreement import TOLERANCE, inexactness, rounding, too_coarse
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full, node_tensor
 
@@ -106,17 +107,26 @@ class Auditor:
 
     def _place(self, key: Any) -> Place:
         own = self._own(key)
-        root = None if isinstance(self.graph, GraphSet) else own.position(key)
-        return Place(own, root, self.model.hops, key)
+        roots = () if isinstance(self.graph, GraphSet) else self._roots(own, key)
+        return Place(own, roots, self.model.hops, key, itself=self.units.itself)
+
+    def _roots(self, graph: Graph, key: Any) -> tuple[int, ...]:
+        """The positions of a node, or of both ends of a link."""
+        if self.model.links is not isinstance(key, LinkKey):
+            judged = "links" if self.model.links else "nodes"
+            raise NodeNotFound(f"the target {shown(key)} is none of the model, which judges {judged}")
+        return tuple(map(graph.position, key)) if self.model.links else (graph.position(key),)
 
     def _outputs(self, cuts: Sequence[Cut]) -> torch.Tensor:
         """The outputs [n, C] of a target on cut graphs."""
         return torch.stack([self._output(cut) for cut in cuts])
 
     def _output(self, cut: Cut) -> torch.Tensor:
-        if cut.root is None:
+        if not cut.roots:
             return _judge(self.model, cut)
-        return forward_full(self.model, cut.graph, cut.keep)[cut.root]
+        if self.model.links:
+            return forward_full(self.model, cut.graph, cut.keep, np.array(cut.roots)[:, None])[0]
+        return forward_full(self.model, cut.graph, cut.keep)[cut.roots[0]]
 
     def _wrong_worth(self, stored: Stored, units: Any, outputs: torch.Tensor) -> str:
         """What is wrong in the worth of one unit of an explanation, drawn at random; else empty."""
@@ -166,11 +176,11 @@ class Auditor:
     def _ends(self, key: Any) -> torch.Tensor:
         """The outputs [2, C] of a target on the whole graph, and on its loops only."""
         place = self._place(key)
-        if place.root is not None and self.units.over != "features":
+        if len(place.roots) == 1 and self.units.over != "features":
             if not self._everywhere:
                 keeps = None, place.loops
                 self._everywhere = [forward_full(self.model, place.graph, keep) for keep in keeps]
-            return torch.stack([output[place.root] for output in self._everywhere])
+            return torch.stack([output[place.roots[0]] for output in self._everywhere])
         if self._key != (key,):
             everything = place.cut(np.ones(place.graph.num_edges, bool))
             self._held = self._outputs([everything, self.units.empty(place)])
@@ -184,12 +194,13 @@ class Auditor:
             return [f"hops is {hops}, but the model looks {self.model.hops} deep"]
         if self.directed is None:
             return []
-        position = self.graph.position(key)
+        place = self._place(key)
         if self.units.over == "features":
-            found = len(varying(self._place(key)))
+            found = len(varying(place))
             return [f"{found} features vary on the field, but {size} are stored"] * (found != size)
         size = size if self.units.over == "edges" else None
-        mistake = field_mistake(self.graph, self.model, position, self.directed, size)
+        at = FieldTarget(self.graph, self.model, place.roots, self.directed, place.there)
+        mistake = field_mistake(at, size)
         return [mistake] if mistake else []
 
 

@@ -21,23 +21,32 @@ class Cut:
     """A graph with some of its edges; of a whole graph also with some of its nodes, or None for all."""
 
     graph: Graph
-    root: int | None  # of the target; None: the graph is the target
+    roots: tuple[int, ...]  # the node that is the target, or both ends of a link; (): it is the graph
     keep: np.ndarray  # [E] bool
     alive: np.ndarray | None = None  # [N] bool
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a target is: in a graph at `root`, or the graph itself, where that is None."""
+    """Where a target is: in a graph at `roots`, or the graph itself, where these are none."""
 
     graph: Graph
-    root: int | None
+    roots: tuple[int, ...]
     hops: int
     key: Any
+    itself: bool = True  # whether edges between the two ends of a link are in any graph
+
+    @property
+    def there(self) -> np.ndarray:
+        """The edges [E] bool that are in the graph at all."""
+        if self.itself:
+            return np.ones(self.graph.num_edges, bool)
+        ends = np.isin(self.graph.edge_index, self.roots)
+        return ~(ends.all(axis=0) & ~self.loops)
 
     def cut(self, keep: np.ndarray, alive: np.ndarray | None = None) -> Cut:
         """The graph with some of its edges [E] bool and nodes [N] bool."""
-        return Cut(self.graph, self.root, keep, alive)
+        return Cut(self.graph, self.roots, keep & self.there, alive)
 
     @property
     def loops(self) -> np.ndarray:
@@ -48,9 +57,9 @@ class Place:
     def near(self) -> np.ndarray:
         """The nodes [N] bool whose features can reach the target."""
         nodes = np.zeros(self.graph.num_nodes, bool)
-        if self.root is None:
+        if not self.roots:
             return ~nodes
-        nodes[self.root] = True
+        nodes[list(self.roots)] = True
         source, head = self.graph.edge_index
         for _ in range(self.hops):
             nodes[source[nodes[head]]] = True
@@ -78,7 +87,7 @@ class EdgeUnits:
     def _cuts(self, inside: np.ndarray) -> tuple[Cut, Cut]:
         graph = self.place.graph
         alive = None
-        if self.place.root is None:
+        if not self.place.roots:
             alive = np.zeros(graph.num_nodes, bool)
             alive[graph.edge_index[:, inside].ravel()] = True
         return self.place.cut(inside | self.place.loops, alive), self.place.cut(~inside)
@@ -124,17 +133,20 @@ class NodeUnits:
         self.units = [row for row, node in enumerate(stored.nodes) if node.kept is not None]
         self.size = len(stored.nodes)
 
-    empty = EdgeUnits.empty
+    @staticmethod
+    def empty(place: Place, baseline: str) -> Cut:
+        """The graph without any unit: the edges between the ends of a link stay, as the ends are no units."""
+        ends = np.isin(place.graph.edge_index, place.roots).all(axis=0)
+        return place.cut(place.loops | ends)
 
     def _cuts(self, own: np.ndarray) -> tuple[Cut, Cut]:
         place = self.place
         u, v = place.graph.edge_index
         present = own.copy()
-        if place.root is not None:
-            present[place.root] = True
+        present[list(place.roots)] = True
         kept = (present[u] & present[v]) | place.loops
         left = (~own[u] & ~own[v]) | place.loops
-        alive = own if place.root is None else None
+        alive = None if place.roots else own
         return place.cut(kept, alive), place.cut(left)
 
     def cuts(self) -> tuple[Cut, Cut]:
@@ -197,6 +209,7 @@ class AskedUnits:
 
     over: str = "edges"
     baseline: str = "zero"
+    itself: bool = True  # whether WITHOUT ITSELF was not said
 
     def read(self, place: Place, stored: Any) -> "EdgeUnits | NodeUnits | FeatureUnits":
         """The units of a stored explanation."""
@@ -206,7 +219,8 @@ class AskedUnits:
 
     def empty(self, place: Place) -> Cut:
         """The graph without any unit."""
-        kind = FeatureUnits if self.over == "features" else EdgeUnits
+        kinds = {"edges": EdgeUnits, "nodes": NodeUnits, "features": FeatureUnits}
+        kind: Any = kinds[self.over]
         return kind.empty(place, self.baseline)
 
 
@@ -225,8 +239,7 @@ def _with_baseline(place: Place, columns: Iterable[int], baseline: str) -> Cut:
     for column in columns:
         own = x[near, column].astype(np.float64)
         x[near, column] = np.float32(own.mean()) if baseline == "mean" else 0
-    keep = np.ones(place.graph.num_edges, bool)
-    return Cut(changed(place.graph, x=x), place.root, keep)
+    return Cut(changed(place.graph, x=x), place.roots, place.there)
 
 
 def locate(graph: Graph, edges: Iterable[tuple[Any, str | None]]) -> tuple[np.ndarray, list]:

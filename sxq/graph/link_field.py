@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sxq.errors import shown
 from sxq.graph.csr import Graph
 from sxq.graph.field import Field, cut_out
 
@@ -25,6 +26,9 @@ class LinkKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.u} to {self.v}"
+
+    def __repr__(self) -> str:
+        return f"{shown(self.u)} to {shown(self.v)}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

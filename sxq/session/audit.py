@@ -159,6 +159,7 @@ def _asked(query: StoredQuery) -> tuple[Any, Any]:
     except StoreError:
         return again(), units()  # the damage is a finding of its own
     over = settings.get("over", "edges"), settings.get("sxq_baseline", "zero")
+    itself = settings.get("without_itself") is not True
     kinds = {"for_class": int, "against": int, "sxq_tolerance": int | float}
     given = {
         name: settings.get(name)
@@ -167,7 +168,7 @@ def _asked(query: StoredQuery) -> tuple[Any, Any]:
     }
     tolerance = given.get("sxq_tolerance", again.tolerance)
     asked = again(given.get("for_class"), given.get("against"), tolerance)
-    return asked, units(*map(str, over))
+    return asked, units(*map(str, over), itself=itself)
 
 
 def _rows(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound, StoreError, shown
-from sxq.graph import Graph, GraphSet, shown_type
+from sxq.graph import Graph, GraphSet, LinkKey, shown_type
 from sxq.scoring.dominance import to_grid
 from sxq.scoring.measures import STEP
 from sxq.session.over_checks import units_over
@@ -33,6 +33,7 @@ class StoredAnswers:
     directed: bool | None  # whether a unit is a directed edge; None where the settings are damaged
     objectives: tuple[str, ...]
     anywhere: bool  # whether candidates need not be connected
+    without_itself: bool  # whether edges between the two ends of a link are in no graph
     over: str  # what units are: "edges", "nodes" or "features"
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
@@ -58,6 +59,7 @@ def read_answers(
     resolution = 0.01
     numeric = False
     anywhere = False
+    without_itself = False
     over = "edges"
     restricted_units: tuple[tuple[str, int | str], ...] = ()
     try:
@@ -69,6 +71,7 @@ def read_answers(
         directed = settings["edges_directed"]
         numeric = settings.get("task") == "regression"
         anywhere = settings.get("anywhere") is True
+        without_itself = settings.get("without_itself") is True
         over = settings.get("over", over)
         if over not in OVER:
             raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
@@ -86,6 +89,7 @@ def read_answers(
         directed=directed,
         objectives=objectives,
         anywhere=anywhere,
+        without_itself=without_itself,
         over=over,
         resolution=resolution,
         candidates=candidates,
@@ -153,16 +157,24 @@ class AuditedTarget:
             return None
         if self.answers.over == "edges":
             return _units_of_field(self, self.graph)
-        root, hops = self.root_and_hops
-        return None if hops is None else units_over(self.answers.over, self.graph, root, hops)
+        roots, hops = self.roots_and_hops
+        return None if hops is None else units_over(self.answers.over, self.graph, roots, hops)
 
     @property
-    def root_and_hops(self) -> tuple[int | None, int | None]:
-        """The position of the target, None for a graph; the depth of its field, None if it is unknown."""
+    def root_keys(self) -> tuple[Any, ...]:
+        """The key of the target, or of both ends of a link; none of a graph."""
+        key = self.target.target
+        if self.whole:
+            return ()
+        return tuple(key) if isinstance(key, LinkKey) else (key,)
+
+    @property
+    def roots_and_hops(self) -> tuple[tuple[int, ...], int | None]:
+        """The positions of `root_keys`; the depth of the field, None if it is unknown."""
         hops = self.target.columns["hops"]
-        if self.whole or self.graph is None:
-            return None, hops
-        return position_of(self.graph, self.target.target), hops
+        if self.graph is None:
+            return (), hops
+        return tuple(position_of(self.graph, key) for key in self.root_keys), hops
 
 
 def _units_of_field(place: AuditedTarget, graph: Graph) -> set[Unit] | None:
@@ -171,10 +183,10 @@ def _units_of_field(place: AuditedTarget, graph: Graph) -> set[Unit] | None:
     directed = place.answers.directed
     if place.whole:
         return _units(graph, np.arange(graph.num_edges), bool(directed))
-    position = position_of(graph, place.target.target)
+    roots, _ = place.roots_and_hops
     if hops is None or hops < 0:
         return None
-    reached = np.array([position])
+    reached = np.array(roots)
     edges = graph.in_edges(reached) if hops else np.zeros(0, np.int64)
     for _ in range(hops - 1):
         wider = np.unique(np.concatenate([reached, graph.edge_index[0, edges]]))
@@ -182,7 +194,10 @@ def _units_of_field(place: AuditedTarget, graph: Graph) -> set[Unit] | None:
             break
         reached = wider
         edges = graph.in_edges(reached)
-    return _units(graph, edges, bool(directed))
+    found = _units(graph, edges, bool(directed))
+    if not place.answers.without_itself:
+        return found
+    return {unit for unit in found if not {*unit[:2]} <= set(roots)}
 
 
 def _units(graph: Graph, edges: np.ndarray, directed: bool) -> set[Unit]:

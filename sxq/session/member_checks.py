@@ -21,7 +21,7 @@ from sxq.session.audited import (
     position_of,
     types_of,
 )
-from sxq.session.over_checks import wrong_features, wrong_nodes, wrong_restriction
+from sxq.session.over_checks import Around, wrong_features, wrong_nodes, wrong_restriction
 from sxq.session.unit_checks import wrong_units
 from sxq.storage import StoredExplanation
 
@@ -53,7 +53,7 @@ def _wrong_edges(place: AuditedTarget, member: StoredExplanation) -> Words:
     if place.answers.directed is False:
         for u, v in sorted({(u, v) for u, v in ends if (v, u) not in set(ends)}, key=repr)[:1]:
             yield f"edge {u[1]!s} -> {v[1]!s} is there without its reverse"
-    roots = [] if place.whole else [identity(place.target.target)]
+    roots = list(map(identity, place.root_keys))
     connected = place.answers.anywhere or _connected(ends, roots)
     if place.answers.graph is not None and not connected:
         yield "its edges are not connected" + (" with the target" if roots else "")
@@ -65,16 +65,17 @@ def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
     """Its nodes or features are units of the field, and what is stored beside them agrees with the graph."""
     try:
         graph = place.graph
-        root, hops = place.root_and_hops
+        roots, hops = place.roots_and_hops
     except NodeNotFound:
         return  # said with the target
     if graph is None or hops is None:
         return
     if place.answers.over == "nodes":
-        yield from wrong_nodes(member, graph, root, hops, place.answers.anywhere)
+        own = Around(graph, roots, hops, itself=not place.answers.without_itself)
+        yield from wrong_nodes(member, own, place.answers.anywhere)
     else:
-        yield from wrong_features(member, graph, root, hops)
-    yield from wrong_restriction(member, graph, root, place.answers.restricted_units)
+        yield from wrong_features(member, graph, roots, hops)
+    yield from wrong_restriction(member, graph, roots, place.answers.restricted_units)
 
 
 def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) -> Words:
@@ -94,19 +95,18 @@ def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) 
 
 
 def _connected(ends: Sequence[tuple[Hashable, Hashable]], roots: Sequence[Hashable]) -> bool:
-    """Whether edges and roots are one weakly connected part, and each root has an edge."""
+    """Whether edges are one weakly connected part with the roots, which are taken as one node."""
     around: dict[Hashable, set[Hashable]] = defaultdict(set)
     for u, v in ends:
         around[u].add(v)
         around[v].add(u)
-    start = roots[0] if roots else ends[0][0]
-    reached = {start}
-    waiting = [start]
+    reached = {*roots} or {ends[0][0]}
+    waiting = list(reached)
     while waiting:
         fresh = around.get(waiting.pop(), set()) - reached
         reached |= fresh
         waiting += fresh
-    return reached == set(around)
+    return set(around) <= reached
 
 
 def _not_in_graph(place: AuditedTarget, member: StoredExplanation) -> Words:
@@ -194,8 +194,7 @@ def _from_counts(place: AuditedTarget, member: StoredExplanation) -> dict[str, f
     kinds = _kinds(place, member, bool(directed))
     units = ends if directed else [frozenset(edge) for edge in ends]
     size = len(set(zip(units, kinds)))
-    roots = set() if place.whole else {identity(place.target.target)}
-    nodes = len(roots.union(*ends))
+    nodes = len({*map(identity, place.root_keys)}.union(*ends))
     possible = nodes * (nodes - 1) // (1 if directed else 2)
     found = {"size": size, "num_nodes": nodes, "density": size / max(possible, 1)}
     if member.field_size and member.field_size > 0:
@@ -214,7 +213,7 @@ def _kinds(place: AuditedTarget, member: StoredExplanation, directed: bool) -> l
 
 def _from_units(place: AuditedTarget, member: StoredExplanation) -> dict[str, float]:
     """The same for units that are nodes or features."""
-    nodes = len(member.nodes) + (not place.whole)
+    nodes = len(member.nodes) + len(place.root_keys)
     size = len(member.nodes) + len(member.features)
     found: dict[str, float] = {"size": size, "num_nodes": nodes}
     if member.field_size and member.field_size > 0:

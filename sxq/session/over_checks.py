@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,40 @@ from sxq.storage import StoredExplanation, StoredUnit
 NEAR = 1e-6
 
 
-def units_over(over: str, graph: Graph, root: int | None, hops: int) -> set[int]:
-    """The units of a field: positions of nodes, or columns of x; `root` is None for a whole graph."""
-    near = _near(graph, root, hops)
+@dataclass(frozen=True)
+class Around:
+    """Where a target is: its nodes, none of a whole graph, and the depth of its field."""
+
+    graph: Graph
+    roots: tuple[int, ...]
+    hops: int
+    itself: bool  # whether edges between the two ends of a link are in any graph
+
+    def edges_among(self, nodes: set[int]) -> list[tuple[int, int]]:
+        """The edges among some nodes, without loops."""
+        near = self.graph.in_edges(np.array(sorted(nodes), np.int64))
+        edges = self.graph.edge_index[:, near].T.tolist()
+        found = [(u, v) for u, v in edges if u in nodes and u != v]
+        return found if self.itself else [edge for edge in found if not {*edge} <= {*self.roots}]
+
+
+def units_over(over: str, graph: Graph, roots: tuple[int, ...], hops: int) -> set[int]:
+    """The units of a field: positions of nodes, or columns of x; a whole graph has no roots."""
+    near = _near(graph, roots, hops)
     if over == "nodes":
-        return set(near) - {root}
+        return set(near) - {*roots}
     rows = graph.x[sorted(near)]
     if len(rows) == 1:
         return set(np.flatnonzero(rows[0]).tolist())
     return set(np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist())
 
 
-def _near(graph: Graph, root: int | None, hops: int) -> set[int]:
+def _near(graph: Graph, roots: tuple[int, ...], hops: int) -> set[int]:
     """The nodes from which a message can reach the target."""
-    if root is None:
+    if not roots:
         return set(range(graph.num_nodes))
-    reached = {root}
-    ring = [root]
+    reached = {*roots}
+    ring = sorted(reached)
     for _ in range(hops):
         sources = graph.edge_index[0, graph.in_edges(np.array(ring, np.int64))]
         ring = sorted(set(sources.tolist()) - reached)
@@ -38,10 +56,10 @@ def _near(graph: Graph, root: int | None, hops: int) -> set[int]:
     return reached
 
 
-def wrong_nodes(
-    member: StoredExplanation, graph: Graph, root: int | None, hops: int, anywhere: bool
-) -> Iterator[str]:
+def wrong_nodes(member: StoredExplanation, place: Around, anywhere: bool) -> Iterator[str]:
     """What is wrong in an explanation OVER NODES, in words."""
+    graph = place.graph
+    roots = place.roots
     places = []
     for node in member.nodes:
         try:
@@ -51,12 +69,10 @@ def wrong_nodes(
             return
     if len(set(places)) < len(places):
         yield "a node is there twice"
-    if outside := set(places) - units_over("nodes", graph, root, hops):
+    if outside := set(places) - units_over("nodes", graph, roots, place.hops):
         yield f"node {graph.name(min(outside))!r} is outside of the target's field"
-    inside = set(places) | ({root} if root is not None else set())
-    heads = np.array(sorted(inside), np.int64)
-    edges = graph.edge_index[:, graph.in_edges(heads)].T.tolist()
-    own = sorted((u, v) for u, v in edges if u in inside and u != v)
+    inside = {*places, *roots}
+    own = sorted(place.edges_among(inside))
     known = sorted(map(list, own))
     try:
         stored = sorted([graph.position(u), graph.position(v)] for u, v in member.edges)
@@ -64,17 +80,19 @@ def wrong_nodes(
         stored = []
     if stored != known:
         yield "its edges are not those among its nodes and the target"
-    if not anywhere and not _connected(own, inside, root):
-        yield "its nodes are not connected" + (" with the target" if root is not None else "")
+    if not anywhere and not _connected(own, inside, roots):
+        yield "its nodes are not connected" + (" with the target" if roots else "")
     yield from _wrong_worths(member.nodes)
 
 
-def _connected(edges: Sequence[tuple[int, int]], nodes: set[int], root: int | None) -> bool:
+def _connected(
+    edges: Sequence[tuple[int, int]], nodes: set[int], roots: tuple[int, ...]
+) -> bool:
     around: dict[int, set[int]] = defaultdict(set)
     for u, v in edges:
         around[u].add(v)
         around[v].add(u)
-    reached = {min(nodes) if root is None else root}
+    reached = {*roots} or {min(nodes)}
     waiting = list(reached)
     while waiting:
         fresh = around[waiting.pop()] - reached
@@ -84,16 +102,16 @@ def _connected(edges: Sequence[tuple[int, int]], nodes: set[int], root: int | No
 
 
 def wrong_features(
-    member: StoredExplanation, graph: Graph, root: int | None, hops: int
+    member: StoredExplanation, graph: Graph, roots: tuple[int, ...], hops: int
 ) -> Iterator[str]:
     """What is wrong in an explanation OVER FEATURES, in words."""
     columns = [feature.unit for feature in member.features]
     if len(set(columns)) < len(columns):
         yield "a feature is there twice"
-    if outside := set(columns) - units_over("features", graph, root, hops):
+    if outside := set(columns) - units_over("features", graph, roots, hops):
         yield f"feature {min(outside)} is constant on the field, or not in the graph"
         return
-    rows = slice(None) if root is None else slice(root, root + 1)
+    rows = list(roots) if roots else slice(None)
     for feature in member.features:
         if feature.name != graph.feature_name(feature.unit):
             yield f"feature {feature.unit} is named {feature.name!r}, expected {graph.feature_name(feature.unit)!r}"
@@ -108,13 +126,13 @@ def wrong_features(
 def wrong_restriction(
     member: StoredExplanation,
     graph: Graph,
-    root: int | None,
+    roots: tuple[int, ...],
     restricted: Sequence[tuple[str, int | str]],
 ) -> Iterator[str]:
     """It holds the nodes or features that INCLUDE names, and none that EXCLUDE names."""
     held = {feature.unit for feature in member.features}
     nodes = [_position(graph, node.unit) for node in member.nodes]
-    held |= {*nodes, root} if member.nodes else set()
+    held |= {*nodes, *roots} if member.nodes else set()
     for clause, unit in restricted:
         place = _position(graph, unit) if member.nodes else unit
         named = f"node {unit!r}" if member.nodes else f"feature {unit!r}"
