@@ -35,11 +35,8 @@ def to_data(explanation: Explanation) -> Data | HeteroData:
     graph = explanation.graph
     edges = explanation.edge_numbers
     local = [[renumber[position] for position in row] for row in explanation.edge_index.tolist()]
-    target = (
-        explanation.target
-        if explanation.kind == "graph"
-        else renumber[graph.position(explanation.target)]
-    )
+    roots = [renumber[graph.position(key)] for key in explanation.roots]
+    target = roots if explanation.kind == "link" else roots[0] if roots else explanation.target
     data = Data(
         edge_index=torch.tensor(local, dtype=torch.long).reshape(2, -1), nodes=nodes, target=target
     )

@@ -342,7 +342,7 @@ def _why_no_candidate(loaded: Loaded) -> str:
     if loaded.kind == "graph":
         return "the graph has no edges"
     if loaded.field.hops:
-        return "no edge can carry a message to this node"
+        return f"no edge can carry a message to this {loaded.kind}"
     return "the model does not use edges"
 
 

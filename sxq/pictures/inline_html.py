@@ -86,7 +86,7 @@ def explanation_html(e: Explanation) -> str:
     labels = drawn.labels()
     nodes = zip(drawn.names(), labels, drawn.fills())
     dots = "".join(
-        _dot(at[i], key, label, fill=fill, inside=i in inside, target=i == 0 and drawn.rooted)
+        _dot(at[i], key, label, fill=fill, inside=i in inside, target=i < drawn.rooted)
         for i, (key, label, fill) in enumerate(nodes)
     )
     own = "".join(

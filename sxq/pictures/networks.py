@@ -42,7 +42,7 @@ def to_networkx(explanation: Explanation) -> "networkx.DiGraph":
         label: dict[str, Any] = {} if graph.y is None else {"label": int(graph.y[position])}
         if graph.types is not None:
             label["node_type"] = key.node_type
-        is_target = explanation.kind == "node" and key == explanation.target
+        is_target = key in explanation.roots
         drawn.add_node(key, target=is_target, **label)
     drawn.add_edges_from(explanation.edges)
     for (u, v), relations in relations_of(explanation).items():
@@ -83,7 +83,7 @@ def union(result: Result) -> "networkx.DiGraph":
     for e in result:
 
         def name(key, e=e):
-            return key if e.kind == "node" else f"{e.target}/{key}"
+            return key if e.kind != "graph" else f"{e.target}/{key}"
 
         for key, facts in to_networkx(e).nodes(data=True):
             known = whole.nodes.get(name(key), {})

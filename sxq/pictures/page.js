@@ -203,7 +203,7 @@
       const [own, widths, leftOut] = [scene.members[i], scene.widths[i], scene.left_out[i]];
       const relations = scene.relations?.[i] ?? []; // of edges that have types
       Object.assign(this, { member, own, widths, leftOut, relations, scene, view: [0, 0, 1] });
-      this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat(), ...scene.own[i]]);
+      this.inside = new Set([...Array.from({ length: scene.rooted }, (_, n) => n), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
       this.graph = make("svg", { class: "graph", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `graph of member ${member.rank}` });
@@ -269,7 +269,7 @@
       this.place();
     }
     dot(node, i) {
-      const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
+      const inside = this.inside.has(i), many = this.crowd > 0, target = i < this.scene.rooted;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
       if (target) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
       dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: node.fill ?? (plain(this.scene) ? data.classes[0] : colour(node.label)) }));

@@ -109,7 +109,7 @@ def _scene_of(members) -> dict[str, Any]:
     }
     empty: dict[str, list] = {name: [] for name in ("nodes", "context", "truth")}
     left_out = [0 for _ in members]
-    return {**nothing, **empty, "left_out": left_out, "directed": False, "rooted": False}
+    return {**nothing, **empty, "left_out": left_out, "directed": False, "rooted": 0}
 
 
 def _scene(drawn: Scene, members) -> dict[str, Any]:

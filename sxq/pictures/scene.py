@@ -38,7 +38,7 @@ class Scene:
     own: list[list[int]]  # the nodes of each explanation, those without edges too
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
     directed: bool  # whether edges are drawn as arrows
-    rooted: bool  # whether the first node is the target
+    rooted: int  # how many of the first nodes are the target
 
     def inside(self, number: int) -> set[int]:
         """The nodes of one member, and the target node."""
@@ -78,9 +78,9 @@ class Scene:
 def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     """The scene of explanations of one target on one graph."""
     graph = explanations[0].graph
-    rooted = explanations[0].kind == "node"
+    rooted = len(explanations[0].roots)
     own = np.unique(np.concatenate([e.nodes for e in explanations]))
-    roots = np.array([graph.position(explanations[0].target)]) if rooted else own[:OWN]
+    roots = np.array(list(map(graph.position, explanations[0].roots))) if rooted else own[:OWN]
     positions, hops = _around(graph, roots, own, nodes)
     local = {int(p): i for i, p in enumerate(positions)}
     pairs = [graph.undirected and _whole(e) for e in explanations]
@@ -89,7 +89,9 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
     widths = [_widths(e, found, local) for e, found in zip(explanations, edges)]
     context, truth = _context(graph, positions, local)
     places = (
-        _around_target(hops, context, members) if rooted else packed(len(hops), context, members)
+        _around_target(hops, context, members, rooted)
+        if rooted
+        else packed(len(hops), context, members)
     )
     return Scene(
         graph=graph,
@@ -183,10 +185,10 @@ def _context(graph, positions: np.ndarray, local: dict[int, int]) -> tuple[list,
     return _local(shown, local), _local(sorted(truth), local)
 
 
-def _around_target(hops: np.ndarray, context, members) -> np.ndarray:
+def _around_target(hops: np.ndarray, context, members, roots: int) -> np.ndarray:
     """Places in [-1, 1]: first the members' nodes among themselves, then the context around them."""
     own = list(dict.fromkeys(edge for member in members for edge in member))
-    core = np.array(sorted({0, *(node for edge in own for node in edge)}))
+    core = np.array(sorted({*range(roots), *(node for edge in own for node in edge)}))
     places = _spiral(hops + 0.01 * np.arange(len(hops)))
     inner = np.searchsorted(core, np.array(own, dtype=int).reshape(-1, 2))
     places[core] = _stress(_steps(len(core), inner), places[core], np.zeros(len(core), bool))

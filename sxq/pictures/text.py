@@ -6,17 +6,19 @@
     └─▶ 12
         12 ── 9                       closes a cycle
 
-Where a whole graph is explained, the tree starts at the node with the most neighbours. Features are
+Where a whole graph is explained, the tree starts at the node with the most neighbours. Of a link there
+are two trees, unless a path joins the two ends. Features are
 lines with their value at the target and a bar of their worth.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sxq.values.explanation import Explanation
 from sxq.values.table import printable
 
+NO_PARENT = object()  # a key may be anything else
 MOST = 40  # edges; a larger drawing cannot be read
 
 
@@ -35,18 +37,22 @@ def drawing(explanation: Explanation) -> str:
         for a, b in ((u, v), (v, u)):
             if b not in near[a]:
                 near[a].append(b)
-    root = explanation.target
-    if explanation.kind == "graph":
+    roots = explanation.roots
+    if not roots:
         lone = explanation.graph.name(int(explanation.nodes[0]))  # of a single node without edges
-        root = max(near, key=lambda node: len(near[node]), default=lone)
-    parents, order = _tree(root, near)
+        roots = (max(near, key=lambda node: len(near[node]), default=lone),)
+    parents = _tree(roots, near)
     children = defaultdict(list)
-    for node in order[1:]:
-        children[parents[node]].append(node)
+    for node, parent in parents.items():
+        if parent is not NO_PARENT:
+            children[parent].append(node)
     names = _names(explanation)
-    lines = [names(root)]
-    _branches(root, "", children=children, edges=edges, names=names, lines=lines)
-    tree = {frozenset((node, parents[node])) for node in order[1:]}
+    lines: list[str] = []
+    for root in roots:
+        if parents[root] is NO_PARENT:
+            lines.append(names(root))
+            _branches(root, "", children=children, edges=edges, names=names, lines=lines)
+    tree = {frozenset(pair) for pair in parents.items() if pair[1] is not NO_PARENT}
     lines += [
         f"    {_written(u)} {_arrow(u, v, edges)} {_written(v)}" for u, v in _closing(edges, tree)
     ]
@@ -63,16 +69,20 @@ def _reasons(explanation: Explanation) -> str:
     return "\n".join([*lines, *([f"... {hidden} more"] if hidden else [])])
 
 
-def _tree(root: Any, near) -> tuple[dict[Any, Any], list[Any]]:
-    """Breadth first: the parent of each node, and the order in which the search meets them."""
-    parents = {root: None}
-    order = [root]
-    for node in order:
-        for other in near[node]:
-            if other not in parents:
-                parents[other] = node
-                order.append(other)
-    return parents, order
+def _tree(roots: Sequence[Any], near) -> dict[Any, Any]:
+    """Breadth first from one root after the other: the parent of each node, in the order in which they are met."""
+    parents: dict[Any, Any] = {}
+    for root in roots:
+        if root in parents:
+            continue
+        parents[root] = NO_PARENT
+        order = [root]
+        for node in order:
+            for other in near[node]:
+                if other not in parents:
+                    parents[other] = node
+                    order.append(other)
+    return parents
 
 
 def _branches(node, indent, *, children, edges, names, lines) -> None:

@@ -23,7 +23,7 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         "prediction" if not report.why else "number" if report.task == "regression" else "answer"
     )
     if not keeps and not turns:
-        around = "its neighbourhood" if kind == "node" else "it"
+        around = "its neighbourhood" if kind != "graph" else "it"
         return f"{said}, and no part of {around} explains why."
     parts = []
     if keeps:
@@ -101,7 +101,7 @@ def certificate(
 ) -> Sequence[tuple[str, str]]:
     """The facts that are proven about the answer, with their values as text."""
     share = "" if report.coverage is None else f"{report.coverage:.1%}"
-    where = f"within {report.hops} hops" if kind == "node" else "in the whole graph"
+    where = f"within {report.hops} hops" if kind != "graph" else "in the whole graph"
     alone = "edges" if (kind, over) == ("graph", "nodes") else over
     at = "" if epsilon is None else f" at epsilon {epsilon:g}"
     rows = [

@@ -58,7 +58,7 @@ class Explanation:
     `target` and `edges` are the user's keys.
     """
 
-    target: Any  # key of the explained node, or of the explained graph of a collection
+    target: Any  # key of the explained node, of the graph of a collection, or of a link: (u, v)
     rank: int  # place in the answer, from 1
     edge_index: np.ndarray  # [2, m] int64, positions of every directed edge of the subgraph
     nodes: np.ndarray  # [n] int64, positions of its nodes, a target node among them
@@ -73,7 +73,7 @@ class Explanation:
     generator: str = ""  # the generator that proposed it
     recommended: bool = False  # the member to look at first: most like the others of its target
     dominance: int = 0  # how many explanatory candidates it epsilon-dominates
-    kind: str = "node"  # what was explained: a "node", or a "graph" as a whole
+    kind: str = "node"  # what was explained: a "node", a "link", or a "graph" as a whole
     graph: Any = field(default=None, repr=False)  # the graph it was found in, for conversions
     edge_numbers: Any = field(default=None, repr=False)  # [m] columns of that graph's edge_index
     # [m] the unit of each edge, by its number in the field of the target
@@ -109,6 +109,13 @@ class Explanation:
             )
             for place in np.argsort(-share, kind="stable").tolist()
         )
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """The keys of the nodes that are the target: one, both ends of a link, or none of a graph."""
+        if self.kind == "link":
+            return tuple(self.target)
+        return () if self.kind == "graph" else (self.target,)
 
     @property
     def noun(self) -> str:

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.execution.audit_field import field_mistake
+from sxq.execution.audit_field import FieldTarget, field_mistake
 from sxq.graph import extract
 from sxq.inference.registration import register
 from tests.graphs import make, random_graph
+
+
+def mistake(graph, model, target, size):
+    there = np.ones(graph.num_edges, bool)
+    return field_mistake(FieldTarget(graph, model, (target,), False, there), size)
 
 
 @pytest.mark.sweep(3)
@@ -23,11 +28,11 @@ def test_a_right_field_is_found_right_and_a_small_one_is_not(kind, undirected):
     noticed = 0
     for target in range(10):
         units = [extract(graph, target, hops, 1).num_units for hops in (1, 2)]
-        assert not field_mistake(graph, model, target, False, units[1])
+        assert not mistake(graph, model, target, units[1])
         if units[1]:
-            assert "units, but" in field_mistake(graph, model, target, False, units[1] + 1)
+            assert "units, but" in mistake(graph, model, target, units[1] + 1)
         for one in (small, wide):
-            noticed += bool(field_mistake(graph, one, target, False, units[0]))
+            noticed += bool(mistake(graph, one, target, units[0]))
     assert noticed > 5
 
 
