@@ -114,7 +114,9 @@ class Auditor:
         """The positions of a node, or of both ends of a link."""
         if self.model.links is not isinstance(key, LinkKey):
             judged = "links" if self.model.links else "nodes"
-            raise NodeNotFound(f"the target {shown(key)} is none of the model, which judges {judged}")
+            raise NodeNotFound(
+                f"the target {shown(key)} is none of the model, which judges {judged}"
+            )
         return tuple(map(graph.position, key)) if self.model.links else (graph.position(key),)
 
     def _outputs(self, cuts: Sequence[Cut]) -> torch.Tensor:

@@ -80,7 +80,9 @@ def field_mistake(at: FieldTarget, size: int | None) -> str:
         return f"the {hops}-hop field has {at.field.num_units} units, but {size} are stored"
     moved = _by_removal(at, rng)
     if moved:
-        return f"edges outside of the {hops}-hop field and its context move the output by {moved:.2g}"
+        return (
+            f"edges outside of the {hops}-hop field and its context move the output by {moved:.2g}"
+        )
     moved = 0.0 if at.model.shallow else _by_trade(at, rng)
     if moved:
         return (

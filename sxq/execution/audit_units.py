@@ -21,7 +21,9 @@ class Cut:
     """A graph with some of its edges; of a whole graph also with some of its nodes, or None for all."""
 
     graph: Graph
-    roots: tuple[int, ...]  # the node that is the target, or both ends of a link; (): it is the graph
+    roots: tuple[
+        int, ...
+    ]  # the node that is the target, or both ends of a link; (): it is the graph
     keep: np.ndarray  # [E] bool
     alive: np.ndarray | None = None  # [N] bool
 

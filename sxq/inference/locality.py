@@ -153,10 +153,7 @@ class _Case:
         )  # the complement of the first is the whole graph
         halves = [_halves(graph, field, bits) for bits in self.bits]
         self.expected = torch.stack(
-            [
-                torch.stack([self._output(keep) for keep in side])
-                for side in zip(*halves)
-            ]
+            [torch.stack([self._output(keep) for keep in side]) for side in zip(*halves)]
         )
 
     @property

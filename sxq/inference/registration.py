@@ -44,7 +44,9 @@ def register(
     For a collection, whose targets are its graphs, check that each graph is judged on its own.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    model = borrow(module, graph, output, choose_device(device), task, node_type=node_type, kind=kind)
+    model = borrow(
+        module, graph, output, choose_device(device), task, node_type=node_type, kind=kind
+    )
     return _examined(model, graph, layers)
 
 

@@ -128,7 +128,9 @@ def _bound(node: Any, value_of: Callable) -> Any:
             return _bound(replace(node, keys=own), value_of)
         case Explain(kind="link", keys=tuple() as keys) if _open(keys):
             own = tuple(
-                tuple(_key(value_of(end.key)) if isinstance(end, Parameter) else end for end in link)
+                tuple(
+                    _key(value_of(end.key)) if isinstance(end, Parameter) else end for end in link
+                )
                 for link in keys
             )
             return _bound(replace(node, keys=own), value_of)

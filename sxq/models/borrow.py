@@ -88,7 +88,14 @@ class Model:
     opened: dict = field(default_factory=dict, init=False, repr=False)
 
     def __call__(
-        self, x: Tensor, edge_index: Tensor, edge_weight=None, edge_attr=None, batch=None, pairs=None
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_weight=None,
+        edge_attr=None,
+        batch=None,
+        *,
+        pairs=None,
     ) -> Tensor:
         """Output [n, C] on a graph whose tensors are on the model's device.
 
@@ -200,8 +207,8 @@ def borrow(
 
     Without `output` or `task` their meaning is inferred, where nothing else is possible. `node_type` says
     which nodes of a heterogeneous graph the model is about, where its outputs do not. `kind` is "node" or
-    "link"; without, it is "link" for a module that takes pairs of nodes. Raises ModelError for a forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
-    mean two things.
+    "link"; without, it is "link" for a module that takes pairs of nodes. Raises ModelError for a forward
+    that cannot be called, and ModelOutputError for an output that is not [N, C], or may mean two things.
     """
     if output is not None and output not in (*OUTPUTS, NUMBERS):
         raise ModelError(f"output = {output!r}; expected one of {', '.join(OUTPUTS)}")
@@ -317,10 +324,7 @@ def _first_forward(
 
 
 def forward_full(
-    model: Model,
-    graph: Graph,
-    keep: np.ndarray | None = None,
-    pairs: np.ndarray | None = None,
+    model: Model, graph: Graph, keep: np.ndarray | None = None, pairs: np.ndarray | None = None
 ) -> Tensor:
     """The plain forward pass on the whole graph, or on its edges `keep` [E] bool; the output on the CPU.
 

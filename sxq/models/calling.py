@@ -428,9 +428,7 @@ def _refuse_weight_beside_attributes(
         )
 
 
-def _with_parts(
-    module: nn.Module, call: Call, held: Graph, made: tuple[str, ...]
-) -> Call:
+def _with_parts(module: nn.Module, call: Call, held: Graph, made: tuple[str, ...]) -> Call:
     """The call with the columns of its inputs, and whether the engine's own way would do."""
     sources = [source for _, source in call.named]
     of_nodes = inputs_of_nodes(held)

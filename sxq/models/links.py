@@ -53,7 +53,9 @@ def of_links(module: nn.Module, kind: str | None, graph: Graph | GraphSet) -> bo
     if found and isinstance(graph, GraphSet):
         if kind is None:
             return False
-        raise ModelError("kind = 'link' on a collection of graphs; links are explained in one graph")
+        raise ModelError(
+            "kind = 'link' on a collection of graphs; links are explained in one graph"
+        )
     if found and graph.types is not None:
         raise ModelError(
             "a model of links on a heterogeneous graph is not supported; register a homogeneous graph, "

@@ -8,7 +8,7 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
     choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
     class_targets.py  the targets of EXPLAIN CLASS, and the operator that mines their answers
     typed_targets.py  targets in a heterogeneous graph
-    links.py      targets that are links
+    link_targets.py  targets that are links
     judged.py     the nodes of a heterogeneous graph that a model has outputs for
     units.py      checks of OVER, and the sizes of fields
     restriction.py  checks of INCLUDE, EXCLUDE, ANYWHERE
@@ -23,7 +23,6 @@ from sxq.planning.nodes import Plan, render
 from sxq.planning.planner import plan
 from sxq.planning.settings import SETTINGS, parse_setting
 from sxq.planning.typed_targets import positions_of
-from sxq.planning.units import field_of
 
 __all__ = [
     "SETTINGS",
@@ -34,7 +33,6 @@ __all__ = [
     "judged_nodes",
     "parse_setting",
     "plan",
-    "field_of",
     "positions_of",
     "render",
     "require_judged",

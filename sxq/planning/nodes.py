@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from sxq.graph import Field, Graph, extract, extract_link
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
 from sxq.scoring.question import TOLERANCE
@@ -28,6 +29,7 @@ class Column(NamedTuple):
 # what INCLUDE and EXCLUDE name: edges, or OVER NODES keys of nodes, or OVER FEATURES columns
 Named = tuple[EdgeKey, ...] | tuple[Any, ...] | tuple[Column, ...]
 
+CONNECTED = "connected"  # a flag of WHERE, of links: a path joins the two ends
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
 
@@ -54,6 +56,13 @@ class FieldScan:
     include: Named = ()  # edges of which every candidate holds the unit, or these units
     exclude: Named = ()  # edges of which no candidate holds the unit, or these units
 
+    def field(self, graph: Graph, position: int, halo: int) -> Field:
+        """The field of a node or of a link, with edges as units and so many rings of context."""
+        if self.kind == "link":
+            itself = not self.without_itself
+            return extract_link(graph, position, self.hops, halo, self.directed, itself=itself)
+        return extract(graph, position, self.hops, halo, self.directed)
+
     def line(self) -> str:
         return self._fields() + self._restriction()
 
@@ -64,7 +73,9 @@ class FieldScan:
             for word, units in (("include", self.include), ("exclude", self.exclude))
             if units
         ]
-        return "".join([*parts, "; anywhere" * self.anywhere, "; without itself" * self.without_itself])
+        return "".join(
+            [*parts, "; anywhere" * self.anywhere, "; without itself" * self.without_itself]
+        )
 
     def _fields(self) -> str:
         unit = {

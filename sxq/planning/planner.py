@@ -18,8 +18,18 @@ from sxq.planning.class_targets import (
     refuse_class_clauses,
 )
 from sxq.planning.judged import require_judged
-from sxq.planning.links import CONNECTED, check_links, link_positions
-from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
+from sxq.planning.link_targets import check_links, link_positions
+from sxq.planning.nodes import (
+    CONNECTED,
+    SHOWN_FIELDS,
+    Asked,
+    FieldScan,
+    Filter,
+    Generate,
+    Plan,
+    Rank,
+    Verify,
+)
 from sxq.planning.restriction import check_restriction, restricted_units
 from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
 from sxq.planning.units import check_over, field_size

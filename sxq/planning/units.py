@@ -3,15 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sxq.errors import InvalidValue
-from sxq.graph import (
-    Field,
-    Graph,
-    GraphSet,
-    extract,
-    extract_link,
-    over_features,
-    varying_columns,
-)
+from sxq.graph import Graph, GraphSet, over_features, varying_columns
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
 from sxq.planning.nodes import FieldScan
@@ -70,17 +62,9 @@ def field_size(scan: FieldScan, graph: Graph | GraphSet, position: int) -> int:
     if isinstance(graph, GraphSet):
         x = graph.union.x[slice(*graph.node_ptr[position : position + 2])]
         return len(x) if scan.over == "nodes" else len(varying_columns(x, "zero")[0])
-    field = field_of(scan, graph, position, 0)
+    field = scan.field(graph, position, 0)
     if scan.over == "edges":
         return field.num_units
     if scan.over == "features":
         return over_features(field, graph, "zero").num_units
     return int((field.node_hop <= field.hops).sum()) - field.roots
-
-
-def field_of(scan: FieldScan, graph: Graph, position: int, halo: int) -> Field:
-    """The field of a node or of a link, with edges as units and so many rings of context."""
-    if scan.kind == "link":
-        itself = not scan.without_itself
-        return extract_link(graph, position, scan.hops, halo, scan.directed, itself=itself)
-    return extract(graph, position, scan.hops, halo, scan.directed)

@@ -79,9 +79,7 @@ def _links(
         raise DataError(f"the sub-query of LINKS returned no rows; there is nothing to {verb}")
     empty = next((row for row, link in enumerate(table.rows, 1) if None in link), None)
     if empty:
-        raise DataError(
-            f"the sub-query of LINKS returned NULL in row {empty}; a key is never NULL"
-        )
+        raise DataError(f"the sub-query of LINKS returned NULL in row {empty}; a key is never NULL")
     return tuple((u, v) for u, v in table.rows)
 
 

@@ -85,9 +85,7 @@ def wrong_nodes(member: StoredExplanation, place: Around, anywhere: bool) -> Ite
     yield from _wrong_worths(member.nodes)
 
 
-def _connected(
-    edges: Sequence[tuple[int, int]], nodes: set[int], roots: tuple[int, ...]
-) -> bool:
+def _connected(edges: Sequence[tuple[int, int]], nodes: set[int], roots: tuple[int, ...]) -> bool:
     around: dict[int, set[int]] = defaultdict(set)
     for u, v in edges:
         around[u].add(v)

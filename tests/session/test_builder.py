@@ -104,7 +104,7 @@ def test_numpy_and_torch_values_are_plain(con):
     [
         (
             lambda con: con.explain(),
-            "explain takes one of node=, nodes=, graph=, graphs= and query=, found none",
+            "explain takes one of node=, nodes=, graph=, graphs=, link=, links= and query=, found none",
         ),
         (lambda con: con.explain(node=1, nodes=[2]), "found node, nodes"),
         (lambda con: con.explain(node=1, graph=2), "found node, graph"),

@@ -27,7 +27,6 @@ from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
 from sxq.models.borrow import Model, blaming, forward_full
-from sxq.planning import field_of
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
@@ -283,7 +282,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
     full = job.full(position)
     named = f"{scan.kind} {scan.targets[scan.positions.index(position)]!r}"
     for wider in range(WIDEST + 1):
-        field = field_of(scan, graph, position, scan.halo + wider)
+        field = scan.field(graph, position, scan.halo + wider)
         field = in_units(scan, graph, field)
         on_field = _on_field(job, graph, field)
         with blaming(model, f"the receptive field of {named}"):

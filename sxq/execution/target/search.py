@@ -15,8 +15,7 @@ from sxq.execution.verifier import Verdict
 from sxq.generators.catalog import GENERATORS
 from sxq.generators.protocol import FIRST, PRUNED, Candidates, Scored
 from sxq.graph.bits import pack, row_keys, sizes
-from sxq.planning.links import CONNECTED
-from sxq.planning.nodes import FieldScan, Filter, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, FieldScan, Filter, Generate, Rank, Verify
 from sxq.scoring.lattice import Lattice
 from sxq.scoring.measures import Prospect, ceilings, evaluate, forecast
 
@@ -98,7 +97,9 @@ class SearchState:
         packed = asked.packed[asked.new]
         bits = asked.candidates.bits[asked.new]
         raw, scores = self.measure(bits, verdict.p_kept, verdict.p_removed)
-        explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(bits, raw, verdict)
+        explanatory = (verdict.factual | verdict.counterfactual) & self._admitted(
+            bits, raw, verdict
+        )
         ids = self.table.append(
             Entry(
                 bits=packed,

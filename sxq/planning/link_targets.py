@@ -9,8 +9,8 @@ from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import shown
 from sxq.language.statements import Explain
 from sxq.planning.catalog import ModelInfo
+from sxq.planning.nodes import CONNECTED
 
-CONNECTED = "connected"  # the flag of WHERE
 PRETRAINED = ("refine", "pgexplainer")  # generators whose attributors learn from nodes or graphs
 
 
@@ -46,11 +46,15 @@ def check_links(
             )
         return
     if isinstance(graph, Graph) and graph.types is not None:
-        raise InvalidValue(f"EXPLAIN LINK in {model.graph!r}, which has types: this is not supported")
+        raise InvalidValue(
+            f"EXPLAIN LINK in {model.graph!r}, which has types: this is not supported"
+        )
     if statement.jointly:
         raise InvalidValue("EXPLAIN LINKS with JOINTLY is not supported: leave out JOINTLY")
     if CONNECTED in flags and statement.over == "features":
-        raise InvalidValue("WHERE connected with OVER FEATURES: features are on no path; leave it out")
+        raise InvalidValue(
+            "WHERE connected with OVER FEATURES: features are on no path; leave it out"
+        )
     if wrong := [name for name in generators if name in PRETRAINED]:
         raise InvalidValue(
             f"EXPLAIN LINK with BY {wrong[0]}, whose attributors learn from nodes or graphs: say BY search, "
