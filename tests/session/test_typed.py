@@ -282,18 +282,18 @@ def test_parallel_edges_of_two_types_are_two_units():
 
 
 def test_a_query_that_was_cut_short_is_resumed(bank):
-    bank.execute(f"EXPLAIN NODES 10, 11, 12 USING MODEL net {ASK} WITHIN 0.000001 SECONDS")
+    bank.execute(f"EXPLAIN NODES 10, 11, 12 USING MODEL net {ASK}")
+    found = "explanation_id IN (SELECT explanation_id FROM sxq.explanations WHERE target <> 10)"
+    bank.sql(f"DELETE FROM sxq.explanation_edges WHERE {found}")
+    bank.sql("DELETE FROM sxq.explanations WHERE target <> 10")
+    bank.sql("UPDATE sxq.targets SET status = 'interrupted' WHERE target <> 10")
     result = bank.execute("RESUME QUERY 1")
-    assert [report.target for report in result.targets] == [
-        ("account", 10),
-        ("account", 11),
-        ("account", 12),
-    ]
+    assert [report.target for report in result.targets] == [("account", 11), ("account", 12)]
     assert bank.execute("AUDIT").findings == 0
 
 
 def test_include_and_exclude_name_the_edges_of_all_types():
-    data = ToUndirected()(by_hand())
+    data = by_hand()
     data["account", "refunds", "merchant"].edge_index = torch.tensor([[2], [1]])
     data["account", "refunds", "merchant"].edge_attr = torch.tensor([[1.0]])
     data = ToUndirected()(data)
