@@ -13,6 +13,7 @@ The files in reading order:
     odds            the log-odds of the answer to a question, differentiable
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
+    typed_architectures  those for heterogeneous graphs
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model

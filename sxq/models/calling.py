@@ -373,9 +373,10 @@ def _require_filled(
 ) -> None:
     """Raise ModelError for arguments that the data has in a form that cannot be passed, or not at all."""
     for name in takes:
-        if name in held.left_out and not (name == "batch" and pools):
+        field = next((field for field in held.left_out if _field_of(field) == name), None)
+        if field is not None and not (name == "batch" and pools):
             raise ModelError(
-                f"forward{signature} takes {name}, and the data's {name} is {held.left_out[name]}: "
+                f"forward{signature} takes {name}, and the data's {field} is {held.left_out[field]}: "
                 f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
                 f"fix {name} in a module that wraps the model, or remove it from the data"
                 + ("; a model of graphs takes batch on register_graphs" if name == "batch" else "")
@@ -388,6 +389,11 @@ def _require_filled(
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
             f"or {WRAP}"
         )
+
+
+def _field_of(left_out: str) -> str:
+    """The name of a field that was left out, without the type that it is of."""
+    return left_out.rpartition(".")[2]
 
 
 def _refuse_weight_beside_attributes(

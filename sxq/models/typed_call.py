@@ -74,14 +74,16 @@ class ByTypes(Wrapper):
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
         with masks_by_type(self.module, inputs["edge_index"], edges):
-            found = self._called(inputs, nodes)
+            found = self.called(inputs, nodes)
         return self._table(found, nodes)
 
     def _by_node_type(self, parts: Sequence[Tensor], widths: Sequence[int] | None) -> dict:
         return _within(self.types.node_types, parts, widths)
 
-    def _called(self, inputs: dict[str, dict[Any, Tensor]], nodes: "Parts") -> Any:
+    def called(self, inputs: dict[str, dict[Any, Any]], nodes: "Parts | None") -> Any:
+        """What the module returns for inputs by type; only a HeteroData needs the `nodes`."""
         if self.whole:
+            assert nodes is not None
             return self.module(self._data(inputs, nodes))
         named = {self.names.get(name, name): value for name, value in inputs.items()}
         if self.by_name:

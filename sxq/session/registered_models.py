@@ -328,7 +328,9 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a named architecture, without dropout: explanations do not use it."""
     architecture = spec.get("architecture")
     options = architecture.items() if isinstance(architecture, dict) else ()
-    return {key: value for key, value in options if key != "dropout" and value != "none"}
+    return {
+        key: value for key, value in options if key not in ("dropout", "types") and value != "none"
+    }
 
 
 def _learned(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from sxq.errors import Error
 from sxq.graph.node_labels import FEATURE, LABEL, NONE, PREDICTION
 from sxq.planning import SETTINGS
-from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS
+from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS, TYPED_ARCHITECTURES
 
 # Qualified: a macro of the file may bear the name of a function.
 _COLUMNS = """SELECT table_name, system.main.list(column_name ORDER BY column_index)
@@ -36,7 +36,7 @@ class Vocabulary:
     generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
     options: tuple[str, ...] = tuple(OPTIONS)  # of CREATE MODEL and TRAIN
     pretraining: tuple[str, ...] = tuple(PRETRAINING_OPTIONS)  # options of PRETRAIN
-    architectures: tuple[str, ...] = ARCHITECTURES
+    architectures: tuple[str, ...] = tuple(sorted({*ARCHITECTURES, *TYPED_ARCHITECTURES}))
     node_types: tuple[str, ...] = ()  # of heterogeneous graphs
     labels: tuple[str, ...] = (PREDICTION, LABEL, FEATURE, NONE)  # beside the columns of nodes
 
