@@ -3,6 +3,7 @@
 Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -41,6 +42,9 @@ ALONE = {
     "nodes": "with no other node",
     "features": "with every feature at its baseline",
 }
+
+
+_NUMBERS = re.compile(r"\d[\d,.e+-]*")
 
 
 class Table:
@@ -328,9 +332,13 @@ class Result(Table):
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many.
 
-        Of a class, the pattern that recurs most comes first.
+        Of a class, the pattern that recurs most comes first; then the targets that need no edge, for
+        which the rest is weaker evidence than it sounds.
         """
-        return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
+        alone = sum(bool(report.self_sufficient) for report in self.targets)
+        first = [self.found.summary()] if self.found else []
+        first += [self._self_sufficient(alone)] if alone else []
+        return " ".join([*first, self._covers()])
 
     def _covers(self) -> str:
         over = f", over {self.over}" if self.over != "edges" else ""
@@ -370,16 +378,24 @@ class Result(Table):
         return f" Look first at rank {self.recommended[0].rank}."
 
     def notes(self) -> list[str]:
-        """What a reader must know to read the answer right; the first ten notes of many."""
-        noted = [
-            f"{self.kind} {shown(report.target)}: {report.note}"
-            for report in self.targets
-            if report.note
-        ]
-        if alone := sum(bool(report.self_sufficient) for report in self.targets):
-            noted.insert(0, self._self_sufficient(alone))
-        noted = [*(self.found.notes if self.found else ()), *noted]
+        """What a reader must know to read the answer right; the first ten notes of many.
+
+        Notes that differ only in numbers are counted: the first of them stands for all.
+        """
+        alike: dict[str, list[TargetReport]] = {}
+        for report in self.targets:
+            if report.note:
+                alike.setdefault(_NUMBERS.sub("0", report.note), []).append(report)
+        noted = [*(self.found.notes if self.found else ()), *map(self._noted, alike.values())]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
+
+    def _noted(self, reports: Sequence[TargetReport]) -> str:
+        """One note for targets whose notes are alike."""
+        first = reports[0]
+        if len(reports) == 1:
+            return f"{self.kind} {shown(first.target)}: {first.note}"
+        count = _counted(len(reports), self.kind)
+        return f"{count}, such as {shown(first.target)}: {first.note}"
 
     @property
     def _alone(self) -> str:
@@ -389,7 +405,7 @@ class Result(Table):
     def _self_sufficient(self, alone: int) -> str:
         """The note about this many targets that keep their prediction without any edge."""
         total = len(self.targets)
-        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
+        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"All {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
             f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {self._alone}"
