@@ -11,6 +11,7 @@ from pathlib import Path
 from sxq import language
 from sxq.language.lexemes import Lexeme, lexemes
 from sxq.session.vocabulary import Vocabulary
+from sxq.shell.output_modes import MODES
 
 SQL = (
     "SELECT",
@@ -234,7 +235,7 @@ def _dot_command(
             f".{command}" for command in commands if command.startswith(name) and command != name
         ]
     known = {
-        "mode": ("csv", "json", "line", "markdown", "table"),
+        "mode": tuple(sorted(MODES)),
         "timer": ("off", "on"),
         "pager": ("off", "on"),
         "schema": tuple(vocabulary.tables),
