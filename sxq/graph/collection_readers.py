@@ -13,7 +13,8 @@ from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import kind_word, shown
 from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
-from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
+from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, from_arrays, from_tables
+from sxq.graph.table_problems import SqlRows
 
 PER_GRAPH = ("key", "graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
+from sxq.graph.encoding import Encoding
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
 from sxq.graph.types import GraphTypes
@@ -37,6 +38,7 @@ class Graph:
     node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
     left_out     further fields of the data that no model can be given, with what was found
     feature_names  the user's names of the columns of x, or None
+    encoding     how columns of the user's table became x (also as the dict that `as_dict` wrote), or None
     types        of a heterogeneous graph, the types of its nodes and edges; else None
 
     Raises GraphError if an array does not fit.
@@ -60,8 +62,10 @@ class Graph:
         left_out: Mapping[str, str] | None = None,
         feature_names: Sequence[str] | None = None,
         types: GraphTypes | None = None,
+        encoding: Encoding | Mapping[str, Any] | None = None,
     ):
         self.types = types
+        self.encoding = Encoding.from_dict(encoding) if isinstance(encoding, Mapping) else encoding
         self.forms = dict(forms or {})
         self.left_out = dict(left_out or {})
         self.x = _features(x, self._held_type("x"))
@@ -163,7 +167,7 @@ class Graph:
         types = columns.pop("types")
         if types is not None:
             columns["types"] = types.digested
-        for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out"):
+        for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out", "encoding"):
             if not isinstance(columns[name], np.ndarray) and not columns[name]:
                 del columns[name]  # so that graphs without it keep the hash they always had
         for name in {"node_inputs", "edge_inputs"} & set(columns):
@@ -188,6 +192,7 @@ class Graph:
             "left_out": self.left_out,
             "feature_names": self.feature_names,
             "types": self.types,
+            "encoding": self.encoding and self.encoding.as_dict(),
         }
 
     def key(self, position: int) -> Any:

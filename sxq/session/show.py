@@ -7,6 +7,7 @@ from typing import Any
 from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph
 from sxq.graph.keys import shown
+from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
 from sxq.session.context import Session
@@ -167,6 +168,12 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
         facts["edge_attr"] = graph.edge_attr.shape[1]
     if graph.attributes:
         facts["attributes"] = ", ".join(graph.attributes)
+    for column in graph.encoding.columns if graph.encoding else ():
+        facts[f"column {column.name}"] = column.summary
+    if graph.encoding and graph.encoding.labels:
+        facts["names of classes"] = ", ".join(graph.encoding.labels)
+    if DANGLING in graph.left_out:
+        facts[DANGLING] = graph.left_out[DANGLING]
     if graph.edge_truth is not None:
         facts["ground truth"] = f"{int(graph.edge_truth.sum())} edges"
     return facts

@@ -183,7 +183,7 @@ def _options(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
     opening = len(texts) - 1 - texts[::-1].index("(")
     match words[0].text.upper():
         case "CREATE" if _created(texts) != "model":
-            return ["UNDIRECTED"]
+            return ["UNDIRECTED", "ENCODE", "SCALE", "DANGLING"]
         case "CREATE" | "TRAIN":
             return [name.upper() for name in vocabulary.options]
         case "PRETRAIN":

@@ -1,10 +1,11 @@
 """What a model is given beyond float32 features: the rows of `graph_inputs`.
 
 The values are those of `Graph.columns()`: `forms`, the arrays that they describe, node_inputs and
-edge_inputs (arrays by name), left_out (texts by name). Arrays are stored as their bytes, so that
+edge_inputs (arrays by name), left_out (texts by name), encoding (a dict, or None). Arrays are stored as their bytes, so that
 they are read back bit for bit; the tables `nodes` and `edges` show x, weight and attr as floats.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +29,7 @@ _LEVELS = {"node": "node_inputs", "edge": "edge_inputs"}
 
 def any_of(columns: Mapping[str, Any]) -> bool:
     """Whether a graph has anything that belongs into `graph_inputs`."""
-    return any(columns.get(name) for name in ("forms", "left_out", *_LEVELS.values()))
+    return any(columns.get(name) for name in ("forms", "left_out", "encoding", *_LEVELS.values()))
 
 
 def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
@@ -43,6 +44,8 @@ def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
             _insert(cursor, graph_id, name, level, form, array.tobytes())
     for name, found in columns["left_out"].items():
         _insert(cursor, graph_id, name, "left out", found, None)
+    if columns.get("encoding"):
+        _insert(cursor, graph_id, "x", "encoding", json.dumps(columns["encoding"]), None)
 
 
 def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +60,9 @@ def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str,
         [graph_id],
     )
     for name, level, form, content in rows:
-        if level == "left out":
+        if level == "encoding":
+            found["encoding"] = _encoding(form)
+        elif level == "left out":
             found["left_out"][name] = form
         elif level == "form" and name in FORMS and found[name] is not None:
             found["forms"][name] = form
@@ -80,6 +85,17 @@ def _insert(
     ((ordinal,),) = run(cursor, "SELECT count(*) FROM graph_inputs WHERE graph_id = ?", [graph_id])
     row = {"graph_id": graph_id, "ordinal": ordinal, "name": name, "level": level, "form": form}
     insert(cursor, "graph_inputs", {**row, "content": content})
+
+
+def _encoding(text: Any) -> dict[str, Any]:
+    """The stored encoding of the features; `Graph` judges what is in it."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise StoreError("graph_inputs, row 'x': the encoding of the features is no JSON object")
+    return found
 
 
 def _type(name: str, form: Any) -> tuple[str, tuple[int, ...]]:
