@@ -128,3 +128,51 @@ def _read_by(name, read, rows):
     except ImportError:
         return
     assert read(library) == rows
+
+
+# -- frames of Python as tables
+
+
+def test_a_frame_is_a_table(con):
+    frame = con.execute("SELECT id, city, balance FROM accounts LIMIT 5").df()
+    con.register_table("frame", frame)
+    found = con.execute("SELECT * FROM frame JOIN accounts USING (id, balance)")
+    assert len(found) == int(frame.balance.notna().sum())
+    with pytest.raises(sxq.NameTaken, match="table 'frame' exists"):
+        con.register_table("frame", frame)
+    con.register_table("Frame", frame.head(2), replace=True)
+    assert con.execute("SELECT count(*) FROM frame").fetchone() == (2,)
+    for taken in ("accounts", "ACCOUNTS", "nodes"):
+        with pytest.raises(sxq.NameTaken):
+            con.register_table(taken, frame, replace=True)
+    con.execute("DROP VIEW frame")
+    with pytest.raises(sxq.SQLError):
+        con.execute("FROM frame")
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "words"),
+    [("", {}, "expected text"), (3, {}, "expected text"), ("x", [1, 2], "expected a DataFrame")],
+)
+def test_what_is_no_frame_is_refused(con, name, frame, words):
+    with pytest.raises(sxq.InvalidValue, match=words):
+        con.register_table(name, frame)
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_other_libraries(library):
+    module = pytest.importorskip(library)
+    made = {"polars": "DataFrame", "pyarrow": "table"}[library]
+    with sxq.connect() as con:
+        con.register_table("t", getattr(module, made)({"id": [1, 2], "city": ["Oslo", None]}))
+        assert con.execute("FROM t ORDER BY id").rows == [(1, "Oslo"), (2, None)]
+
+
+def test_an_untrusted_script_reads_frames_that_its_host_registers_and_no_others():
+    with sxq.connect() as trusted:
+        frame = trusted.execute("SELECT 7 AS seven").df()
+    with sxq.connect(untrusted=True) as con:
+        con.register_table("given", frame)
+        assert con.execute("FROM given").rows == [(7,)]
+        with pytest.raises(sxq.Error):
+            con.execute("FROM frame")

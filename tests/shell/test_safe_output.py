@@ -77,7 +77,7 @@ def shown(con, mode, script):
 
 
 @pytest.mark.parametrize(
-    "mode", ["table", "box", "json", "jsonlines", "markdown", "html", "latex", "insert", "line"]
+    "mode", ["table", "box", "json", "jsonlines", "markdown", "html", "latex", "line"]
 )
 def test_no_terminal_is_commanded(mode, con, result):
     tables = [
