@@ -24,6 +24,7 @@ WORDS = {
     "scale": ("none", "standard"),
     "dangling": ("error", "drop"),
 }  # options that are one of these
+INTERRUPTED = "interrupted"  # in `Trained.stopped`
 OF_TABLES = ("encode", *WORDS)
 
 
@@ -85,14 +86,20 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
         progress=progress,
         should_stop=session.should_stop,
     )
+    if trained.stopped == INTERRUPTED and statement.name in session.registry.models.names():
+        note = "interrupted: the model that had this name is kept"
+        return _one_row({"model": statement.name, "epochs": trained.epochs_run, "notes": note})
     learned = {
         "epochs": trained.epochs_run,
         "stopped": trained.stopped,
+        "settings": trained.settings,
         "accuracy": trained.accuracy,
         "confusion": trained.confusion,
+        "notes": trained.notes,
     }
     facts = _add_model(session, statement, trained.module, trained.spec, learned)
-    return _one_row({**facts, "epochs": trained.epochs_run})
+    notes = {"notes": "; ".join(trained.notes)} if trained.notes else {}
+    return _one_row({**facts, "epochs": trained.epochs_run, **notes})
 
 
 def pretrain_refine(session: Session, statement: st.PretrainRefine) -> Table:
@@ -286,13 +293,22 @@ def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
     if "epochs" in learned:
         facts["epochs"] = f"{learned['epochs']}, {learned['stopped']}".removesuffix(", ")
+    facts |= learned.get("settings", {})
     shares = learned["accuracy"].items()
     facts |= {f"{split} accuracy": f"{share:.4f}" for split, share in shares}
     confusion = learned["confusion"]
-    for label, counts in enumerate(confusion.get("counts", [])):
+    rates = engine.models().by_class(confusion["counts"]) if confusion else []
+    for label, (counts, found) in enumerate(zip(confusion.get("counts", []), rates)):
         predicted = ", ".join(f"{count} as {other}" for other, count in enumerate(counts) if count)
+        shown = ", ".join(
+            f"{name} {'-' if rate is None else f'{rate:.2f}'}"
+            for name, rate in zip(("precision", "recall"), found)
+        )
         facts[f"{confusion['split']}: label {label}"] = predicted or "none"
-    return facts
+        facts[f"{confusion['split']}: class {label}"] = shown
+    return facts | {
+        f"note {number}": note for number, note in enumerate(learned.get("notes", ()), 1)
+    }
 
 
 def _one_row(facts: Mapping[str, Any]) -> Table:
