@@ -18,7 +18,7 @@ from typing import Any
 from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError
 from sxq.language import statements as st
-from sxq.session import Session, explain
+from sxq.session import Session, explain, resume
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
@@ -112,6 +112,8 @@ class Connection:
                 return explain.show_plan(session, statement.explain)
             case st.ProfileExplain():
                 return explain.show_profile(*self._explain(statement.explain))
+            case st.Resume():
+                return self._resume(statement)
             case st.Audit():
                 return audit(session, statement)
             case st.Predict():
@@ -122,8 +124,15 @@ class Connection:
                 return describe(session, statement)
         return define(session, statement)
 
-    def _explain(self, statement: st.Explain) -> tuple[Result, RunningQuery]:
-        planned = explain.plan(self.session, statement)
+    def _resume(self, statement: st.Resume) -> Result:
+        part = resume.unfinished(self.session, statement)
+        with self.session.settings.held(part.settings):
+            return self._explain(part.statement, part)[0]
+
+    def _explain(
+        self, statement: st.Explain, part_of: explain.Unfinished | None = None
+    ) -> tuple[Result, RunningQuery]:
+        planned = explain.plan(self.session, statement, part_of)
         running = explain.run(self.session, planned)
         saved = explain.save(self.session, running)
         return explain.result(self.session, running, saved), running

@@ -101,7 +101,8 @@ ALLOWED = {
         "storage/named_rows.py resolve": {"kind.id", "kind.table"},
         "storage/named_rows.py unknown": {"kind.table"},
         "storage/named_rows.py _retire": {"kind.id", "kind.table"},
-        "storage/named_rows.py _sweep": {"table"},
+        "storage/named_rows.py sweep": {"table"},
+        "storage/answer_rows.py delete": {"table"},
     },
     "VIEW, MACRO or MACRO TABLE, and a quoted name": {
         "storage/schema.py _drop_each": {"kind", "name"}

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from sxq.errors import Error, FieldTooLarge, InvalidValue, ModelError
 from sxq.execution import answer as answering
@@ -46,6 +47,14 @@ class Profile:
         now = time.perf_counter()
         self.seconds[operator] = self.seconds.get(operator, 0.0) + now - started
         return now
+
+    def merge(self, other: "Profile") -> None:
+        """Add what another run measured."""
+        for operator, seconds in other.seconds.items():
+            self.seconds[operator] = self.seconds.get(operator, 0.0) + seconds
+        self.candidates += other.candidates
+        self.rounds += other.rounds
+        self.missing.update(other.missing)
 
     def move(self, seconds: float, source: str, to: str) -> None:
         """Move charged time from one operator to another."""
@@ -92,10 +101,13 @@ def run(
     profile: Profile,
     report: Callable[[Progress], None] | None = None,
     started: float | None = None,
+    *,
+    waiting: Any = None,
 ) -> Iterator[TargetReport]:
     """Yield the report of each target as it is done.
 
     started    when the statement began, by time.perf_counter(), for WITHIN; None means now
+    waiting    the numbers of the targets to search, as a deque or something like it; None means all
 
     The run stops after the round in which `interrupted()` turns true or WITHIN has passed. Targets
     that were not reached are reported as stopped. After a KeyboardInterrupt or an error, the running
@@ -106,6 +118,8 @@ def run(
     FieldTooLarge if `exhaustive` cannot search it.
     """
     loop = _Loop(job, profile, time.perf_counter() if started is None else started)
+    if waiting is not None:
+        loop.waiting = waiting
     try:
         while loop.waiting or loop.running:
             yield from loop.admit()

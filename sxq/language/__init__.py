@@ -4,11 +4,11 @@
         statement = parse(piece.text, piece.line, piece.column)   # a frozen dataclass, of `statements`
     bind([statement, ...], values)                                # `?` and `$name` replaced
 
-`complete` tells a shell whether to ask for more lines, `continuations` lists what may come next, and `keywords` lists
-all keywords. `is_sxq` tells sxq's statements from DuckDB's; `misspelt` guesses the meaning of a statement that
-neither of them knows. `arguments` gives the values of a bound `Sql` or `Subquery` as DuckDB takes them. `write` gives
-the text of an `Explain` that was made without one, with `subquery(sql, values)` for its targets, and `literal` that
-of a value. The grammar is `grammar/sxq.lark`.
+`placeholders` finds those of a text. `complete` tells a shell whether to ask for more lines, `continuations` lists
+what may come next, and `keywords` lists all keywords. `is_sxq` tells sxq's statements from DuckDB's; `misspelt`
+guesses the meaning of a statement that neither of them knows. `arguments` gives the values of a bound `Sql` or
+`Subquery` as DuckDB takes them. `write` gives the text of an `Explain` that was made without one, with
+`subquery(sql, values)` for its targets, and `literal` that of a value. The grammar is `grammar/sxq.lark`.
 
     statements.py   the statements: one frozen dataclass per rule of the grammar
     lexemes.py      SQL text as strings, names, comments and signs
@@ -23,6 +23,7 @@ of a value. The grammar is `grammar/sxq.lark`.
 
 from sxq.language.binding import arguments, bind, subquery
 from sxq.language.grammar import continuations, keywords, parse, write
+from sxq.language.lexemes import placeholders
 from sxq.language.mistakes import misspelt
 from sxq.language.script import Piece, complete, is_sxq, split
 from sxq.language.writing import literal
@@ -38,6 +39,7 @@ __all__ = [
     "literal",
     "misspelt",
     "parse",
+    "placeholders",
     "split",
     "subquery",
     "write",

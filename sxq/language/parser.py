@@ -207,6 +207,8 @@ class _Statements(Transformer):
 
     plan_explain = ast.PlanExplain
     profile_explain = ast.ProfileExplain
+    resume = ast.Resume
+    drop_query = ast.DropQuery
     file = ast.FileSource
     dataset = ast.DatasetSource
     queries = ast.QuerySource

@@ -63,12 +63,12 @@ DUCKDB_EXPLAINS = frozenset(
 def is_sxq(text: str) -> bool:
     """Whether the statement is sxq's, by its first words; every other statement is DuckDB's."""
     match opening(text):
-        case ["PLAN" | "PROFILE" | "AUDIT" | "PREDICT" | "TRAIN" | "PRETRAIN", *_]:
+        case ["PLAN" | "PROFILE" | "RESUME" | "AUDIT" | "PREDICT" | "TRAIN" | "PRETRAIN", *_]:
             return True
         case ["EXPLAIN", *rest]:
             return not rest or rest[0] not in DUCKDB_EXPLAINS
         case ["CREATE", "OR", "REPLACE", kind, *_] | ["CREATE" | "DROP", kind, *_]:
-            return kind in ("GRAPH", "GRAPHS", "MODEL", "REFINE")
+            return kind in ("GRAPH", "GRAPHS", "MODEL", "REFINE", "QUERY")
         case [
             "SHOW",
             "GRAPHS" | "MODELS" | "MEASURES" | "GENERATORS" | "QUERIES" | "SETTINGS" | "REFINES",

@@ -109,6 +109,20 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """RESUME QUERY id: explain the targets that a stored query did not reach."""
+
+    query_id: Any
+
+
+@dataclass(frozen=True)
+class DropQuery:
+    """DROP QUERY id: delete a stored query with its answers."""
+
+    query_id: Any
+
+
+@dataclass(frozen=True)
 class Predict:
     """PREDICT [NODES | GRAPHS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
 
@@ -256,6 +270,8 @@ Statement = (
     Explain
     | PlanExplain
     | ProfileExplain
+    | Resume
+    | DropQuery
     | Audit
     | Predict
     | CreateGraph

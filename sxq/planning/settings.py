@@ -205,6 +205,14 @@ SETTINGS = {
         "a whole number of 1 or more",
         "most removals that robust and robust2 try for each explanation; if there are more, a random sample",
     ),
+    "sxq_workers": Setting(
+        1,
+        _whole(1),
+        "a whole number of 1 or more",
+        "processes that share the targets of a statement, on the CPU, each with sxq_batch_memory of its own; "
+        "JOINTLY and a single target take one",
+        kept=False,
+    ),
     "sxq_worth_budget": Setting(
         2000,
         _whole(0),

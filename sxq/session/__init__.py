@@ -7,6 +7,7 @@ registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
+resume              RESUME: what a stored query did not reach
 mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET

@@ -25,6 +25,17 @@ class Settings(Mapping[str, Any]):
         self._values[name] = parse_setting(name, written)
         self.written[name] = written
 
+    @contextmanager
+    def held(self, written: Mapping[str, Any]) -> Iterator[None]:
+        """Within, settings have the values that were stored with a query; raises InvalidValue."""
+        before = dict(self._values), dict(self.written)
+        try:
+            for name, value in written.items():
+                self.set(name, value)
+            yield
+        finally:
+            self._values, self.written = before
+
     def kept(self) -> dict[str, Any]:
         """Those that are stored with each query, as the user wrote them."""
         return {name: value for name, value in self.written.items() if SETTINGS[name].kept}

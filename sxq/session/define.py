@@ -152,6 +152,11 @@ def drop(session: Session, statement: st.Drop) -> Table:
     return Table([], [])
 
 
+def drop_query(session: Session, statement: st.DropQuery) -> Table:
+    session.store.drop_query(statement.query_id)
+    return Table([], [])
+
+
 def set_option(session: Session, statement: st.SetOption) -> Table:
     parse_setting(statement.name, statement.value)
     require_setting(session.store.access, statement.name, statement.value)
@@ -369,6 +374,7 @@ VERBS: dict[type, Callable[[Session, Any], Table]] = {
     st.TrainModel: train_model,
     st.PretrainRefine: pretrain_refine,
     st.Drop: drop,
+    st.DropQuery: drop_query,
     st.SetOption: set_option,
     st.ResetOption: reset_option,
 }

@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from typing import Any
 from sxq import planning
 from sxq.errors import DataError, Error
 from sxq.graph import Graph
+from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
@@ -32,6 +33,18 @@ from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unfinished:
+    """The part of a stored query that was not done, as a statement of its own."""
+
+    statement: st.Explain
+    query_id: int
+    ordinals: tuple[int, ...]  # of its targets in the query
+    settings: Mapping[str, Any]  # as they were written when the query ran
+    seconds: float  # that the query has taken
+    complete: bool  # whether its other targets are
+
+
 @dataclass(frozen=True, eq=False)
 class PlannedQuery:
     """An EXPLAIN with its plan."""
@@ -40,6 +53,7 @@ class PlannedQuery:
     plan: Plan
     named: RegisteredModel
     started: float  # when the statement began, by time.perf_counter(): planning counts for WITHIN
+    part_of: Unfinished | None = None  # of RESUME
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +74,9 @@ class SavedReports:
     cut_short: BaseException | None
 
 
-def plan(session: Session, statement: st.Explain) -> PlannedQuery:
+def plan(
+    session: Session, statement: st.Explain, part_of: Unfinished | None = None
+) -> PlannedQuery:
     """Plan a statement that will run; measuring its fields ends with WITHIN or an interrupt."""
     started = time.perf_counter()
     if statement.into or not session.store.read_only:
@@ -71,7 +87,7 @@ def plan(session: Session, statement: st.Explain) -> PlannedQuery:
         return session.should_stop() or passed
 
     made, named = _planned(session, statement, late)
-    return PlannedQuery(statement, made, named, started)
+    return PlannedQuery(statement, made, named, started, part_of)
 
 
 def run(session: Session, query: PlannedQuery) -> RunningQuery:
@@ -79,6 +95,12 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     registry = session.registry
     execution = engine.execution()
     profile = execution.Profile()
+    targets = len(query.plan.find(FieldScan).targets)
+    workers = min(session.settings["sxq_workers"], targets)
+    if query.plan.find(Choose).jointly:
+        workers = 1
+    if workers > 1:
+        execution.require_workers(query.named.model.device)
     query_id = _begin(session, query)
     job = execution.Job(
         plan=query.plan,
@@ -87,7 +109,12 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    reports = execution.run(job, session.should_stop, profile, session.report, query.started)
+    if workers > 1:
+        reports = execution.run_in_workers(
+            job, workers, session.should_stop, profile, report=session.report, started=query.started
+        )
+    else:
+        reports = execution.run(job, session.should_stop, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile)
 
 
@@ -114,7 +141,7 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
                 unsaved += missing
             clock = time.perf_counter()
             while unsaved:
-                del unsaved[: _save_first(session, running.query_id, unsaved)]
+                del unsaved[: _save_first(session, running, unsaved)]
             running.profile.charge("Store", clock)
         except (KeyboardInterrupt, Exception) as reason:
             if cut_short:
@@ -290,6 +317,9 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     """Write the query and its targets as pending, before anything runs."""
     if session.store.read_only:
         return None
+    if query.part_of is not None:
+        session.store.resume_query(query.part_of.query_id, query.part_of.ordinals)
+        return query.part_of.query_id
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     model_id = query.named.model_id
@@ -303,6 +333,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
+        **({"statement": _written(query.statement)} if placeholders(query.statement.text) else {}),
     }
     return session.store.begin_query(
         text=query.statement.text,
@@ -320,6 +351,11 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     )
 
 
+def _written(statement: st.Explain) -> str:
+    """A statement with its values in place of placeholders; its targets and edges are stored elsewhere."""
+    return write(replace(statement, keys=(0,), include=(), exclude=()))
+
+
 def _clauses(asked: Asked) -> dict[str, Any]:
     """The facts about the question that AUDIT needs, if it is not the default question."""
     given = {"for_class": asked.column, "against": asked.against}
@@ -327,13 +363,18 @@ def _clauses(asked: Asked) -> dict[str, Any]:
     return task | {name: value for name, value in given.items() if value is not None}
 
 
-def _save_first(session: Session, query_id: int | None, reports: list[TargetReport]) -> int:
+def _save_first(session: Session, running: RunningQuery, reports: list[TargetReport]) -> int:
     """Store the first reports; returns how many. Targets not reached are stored together."""
+    query_id = running.query_id
+    part_of = running.query.part_of
     unreached = list(takewhile(lambda report: not report.reached, reports))
+    first = unreached or reports[:1]
+    if part_of is not None:  # targets have other numbers in the query
+        first = [replace(report, ordinal=part_of.ordinals[report.ordinal]) for report in first]
     if query_id is not None and unreached:
-        session.store.save_unreached(query_id, unreached)
+        session.store.save_unreached(query_id, first)
     elif query_id is not None:
-        session.store.save_target(query_id, reports[0])
+        session.store.save_target(query_id, first[0])
     return len(unreached) or 1
 
 
@@ -344,24 +385,24 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
     into = NewTable(plan.into, found.columns, found.types, found.rows) if plan.into else None
     try:
         if found.query_id is not None:
-            _end_query(session, found, into)
+            _end_query(session, found, into, running.query.part_of)
     finally:
         session.last = found
     running.profile.charge("Store", clock)
 
 
-def _end_query(session: Session, found: Result, into: NewTable | None) -> None:
+def _end_query(
+    session: Session, found: Result, into: NewTable | None, part_of: Unfinished | None
+) -> None:
     """Mark the query as ended, together with its table; if that cannot be made, without the table."""
     assert found.query_id is not None
+    seconds = found.seconds + (part_of.seconds if part_of else 0)
+    complete = found.complete and (part_of is None or part_of.complete)
     try:
-        session.store.finish_query(
-            found.query_id, found.seconds, found.complete, into, found.patterns
-        )
+        session.store.finish_query(found.query_id, seconds, complete, into, found.patterns)
     except Error:
         if into is not None:
-            session.store.finish_query(
-                found.query_id, found.seconds, found.complete, patterns=found.patterns
-            )
+            session.store.finish_query(found.query_id, seconds, complete, patterns=found.patterns)
         raise
 
 

@@ -29,7 +29,17 @@ from sxq.shell.completion import suggest
 from sxq.shell.dot_commands import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
 
-NEEDS_ENGINE = ("EXPLAIN", "PROFILE", "PLAN", "TRAIN", "PRETRAIN", "CREATE", "AUDIT", "PREDICT")
+NEEDS_ENGINE = (
+    "EXPLAIN",
+    "PROFILE",
+    "RESUME",
+    "PLAN",
+    "TRAIN",
+    "PRETRAIN",
+    "CREATE",
+    "AUDIT",
+    "PREDICT",
+)
 
 
 class Editor:

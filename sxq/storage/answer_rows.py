@@ -76,6 +76,24 @@ _SAVE_UNREACHED = (
 )
 
 
+_RESUME_TARGETS = f"""
+    UPDATE targets SET status = 'pending', {", ".join(f"{column} = NULL" for column in _REPORTED[1:])}
+    WHERE query_id = $query_id AND ordinal IN (SELECT unnest($ordinals))"""
+# Tables with a row for something of a query; those of explanations are deleted before these.
+_OF_EXPLANATIONS = ("explanation_edges", "explanation_nodes", "explanation_features")
+_OF_QUERY = (
+    "explanations",
+    "targets",
+    "candidates",
+    "query_edges",
+    "patterns",
+    "pattern_nodes",
+    "pattern_edges",
+    "pattern_matches",
+    "queries",
+)
+
+
 def begin(
     cursor: Cursor,
     query: Mapping[str, Any],
@@ -149,6 +167,25 @@ def _reported(report: TargetReport) -> dict[str, Any]:
     """The columns of a target that its report fills in."""
     renamed = {"class": "asked"}  # a keyword of Python
     return {column: plain(getattr(report, renamed.get(column, column))) for column in _REPORTED}
+
+
+def resume(cursor: Cursor, query_id: int, ordinals: Sequence[int]) -> None:
+    """Make some targets of a query pending again, and the query a running one."""
+    run(cursor, _RESUME_TARGETS, {"query_id": query_id, "ordinals": list(ordinals)})
+    run(cursor, "UPDATE queries SET status = 'running' WHERE query_id = ?", [query_id])
+
+
+def delete(cursor: Cursor, query_id: int) -> None:
+    """Delete a query and everything that was stored for it."""
+    for table in _OF_EXPLANATIONS:
+        run(
+            cursor,
+            f"DELETE FROM {table} WHERE explanation_id IN"
+            " (SELECT explanation_id FROM explanations WHERE query_id = ?)",
+            [query_id],
+        )
+    for table in _OF_QUERY:
+        run(cursor, f"DELETE FROM {table} WHERE query_id = ?", [query_id])
 
 
 def finish(cursor: Cursor, query_id: int, seconds: float, complete: bool) -> None:

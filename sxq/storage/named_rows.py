@@ -121,10 +121,10 @@ def _retire(cursor: Cursor, kind: Kind, row: int) -> None:
         f"UPDATE {kind.table} SET dropped_at = now() AT TIME ZONE 'UTC' WHERE {kind.id} = ?",
         [row],
     )
-    _sweep(cursor)
+    sweep(cursor)
 
 
-def _sweep(cursor: Cursor) -> None:
+def sweep(cursor: Cursor) -> None:
     """Delete rows without a name that nothing refers to; referring rows are deleted first."""
     run(cursor, "DELETE FROM refines WHERE dropped_at IS NOT NULL")  # nothing refers to them
     run(cursor, "DELETE FROM saliency WHERE refine_id NOT IN (SELECT refine_id FROM refines)")

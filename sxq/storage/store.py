@@ -427,6 +427,18 @@ class Store:
         with self._lock, self._write("EXPLAIN") as cursor:
             return answer_rows.begin(cursor, query, targets, restrictions)
 
+    def resume_query(self, query_id: int, ordinals: Sequence[int]) -> None:
+        """Make some targets of a query pending again, and the query a running one."""
+        with self._lock, self._write("RESUME") as cursor:
+            answer_rows.resume(cursor, query_id, ordinals)
+
+    def drop_query(self, query_id: int) -> None:
+        """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""
+        with self._lock, self._write("DROP QUERY") as cursor:
+            stored_answers.require_query(cursor, query_id)
+            answer_rows.delete(cursor, query_id)
+            named_rows.sweep(cursor)
+
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store the report of one pending target; repeating changes nothing."""
         with self._lock, self._write("EXPLAIN") as cursor:

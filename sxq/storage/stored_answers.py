@@ -20,7 +20,7 @@ _QUERIES = """
     ORDER BY query_id"""
 
 _ASKED = """
-    SELECT query_id, model_id, graph_id, plan, settings, epsilon, k FROM queries
+    SELECT query_id, text, model_id, graph_id, plan, settings, seed, epsilon, k, status, seconds FROM queries
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id"""
 
 # the types of keys, of a query's targets and of the nodes of its graph; min: a damaged file may hold an id twice
@@ -165,11 +165,15 @@ class StoredQuery:
     """A stored query with its targets."""
 
     query_id: int
+    text: str
     model_id: int
     graph_id: int
     plan: str
+    seed: int
     epsilon: float
     k: int
+    status: str  # as in QueryRow
+    seconds: float | None  # as in QueryRow
     settings: str  # JSON, as it stands in the file
     targets: tuple[StoredTarget, ...] = field(repr=False)
     # what INCLUDE and EXCLUDE name: (clause, source, head), by key
@@ -188,7 +192,7 @@ def queries(cursor: Cursor) -> list[QueryRow]:
 
 def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     """One stored query or all, with their targets; raises InvalidValue."""
-    _require_query(cursor, query_id)
+    require_query(cursor, query_id)
     targets: dict[int, list[StoredTarget]] = defaultdict(list)
     for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
         row = _with_key(row)
@@ -212,7 +216,7 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
 
 def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
-    _require_query(cursor, query_id)
+    require_query(cursor, query_id)
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
     for explanation_id, *columns in run(cursor, _EDGES, {"query_id": query_id}):
@@ -256,7 +260,10 @@ def _with_key(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "target": target}
 
 
-def _require_query(cursor: Cursor, query_id: int | None) -> None:
+def require_query(cursor: Cursor, query_id: int | None) -> None:
+    """Raise InvalidValue where there is no such query; None is all of them."""
+    if query_id is not None and (not isinstance(query_id, int) or isinstance(query_id, bool)):
+        raise InvalidValue(f"QUERY {query_id!r}; expected the number of a stored query")
     if query_id is None or run(cursor, "SELECT 1 FROM queries WHERE query_id = ?", [query_id]):
         return
     last = run(cursor, "SELECT max(query_id) FROM queries")[0][0]

@@ -1,0 +1,102 @@
+"""RESUME QUERY: what a stored query did not reach, as a statement that goes on with it."""
+
+from dataclasses import replace
+from typing import Any
+
+from sxq.errors import InvalidValue, StoreError
+from sxq.language import parse
+from sxq.language import statements as st
+from sxq.planning import SETTINGS
+from sxq.session.context import Session
+from sxq.session.explain import Unfinished
+from sxq.storage import StoredQuery, StoredTarget
+
+
+def unfinished(session: Session, statement: st.Resume) -> Unfinished:
+    """The part of a stored query that was not done.
+
+    Raises InvalidValue if there is no such query, nothing of it is left, it still runs, it must be run as a
+    whole, or its graph or model was replaced; StoreError for damaged rows.
+    """
+    session.store.require_writable("RESUME")
+    query = _stored(session, statement.query_id)
+    asked, settings = _asked(query)
+    left = [target for target in query.targets if not _answered(target)]
+    if not left:
+        raise InvalidValue(
+            f"query {query.query_id} has nothing to resume: each of its {len(query.targets)} targets "
+            "has its answer"
+        )
+    edges: dict[str, list[tuple[Any, Any]]] = {"include": [], "exclude": []}
+    for clause, source, head in query.restrictions:
+        edges[clause].append((source, head))
+    own = replace(
+        asked,
+        keys=tuple(target.target for target in left),
+        include=tuple(edges["include"]),
+        exclude=tuple(edges["exclude"]),
+        into=None,
+        text=query.text,
+    )
+    _require_same(session, query, own)
+    if asked.into:
+        session.say(
+            f"RESUME makes no table {asked.into}; the answers are in explanations, query {query.query_id}"
+        )
+    return Unfinished(
+        statement=own,
+        query_id=query.query_id,
+        ordinals=tuple(target.ordinal for target in left),
+        settings=settings,
+        seconds=query.seconds or 0.0,
+        complete=all(t.columns["complete"] for t in query.targets if _answered(t)),
+    )
+
+
+def _stored(session: Session, query_id: Any) -> StoredQuery:
+    (query,) = session.store.stored_queries(query_id)
+    if query.status == "running":
+        raise InvalidValue(
+            f"query {query_id} still runs, or was broken off by a second Ctrl-C; in the second case, "
+            "open the database anew, and then resume it"
+        )
+    return query
+
+
+def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
+    """The statement of a query, and the settings that it had."""
+    settings = query.place.read_json("settings", query.settings)
+    text = settings.get("statement", query.text)
+    statement = parse(text)
+    if isinstance(statement, st.ProfileExplain):
+        statement = statement.explain
+    if not isinstance(statement, st.Explain):
+        raise StoreError(f"the text of query {query.query_id} is no EXPLAIN: {text[:80]!r}")
+    if statement.of_class is not None or statement.jointly:
+        what = "JOINTLY" if statement.jointly else "EXPLAIN CLASS"
+        raise InvalidValue(
+            f"query {query.query_id} is not resumed: {what} needs all targets at once; run it again"
+        )
+    return statement, {name: settings[name] for name in SETTINGS if name in settings}
+
+
+def _answered(target: StoredTarget) -> bool:
+    """Whether a target was done, failed, or stopped with an answer."""
+    status = target.columns["status"]
+    never_begun = status == "stopped" and target.columns["prediction"] is None
+    return status not in ("pending", "interrupted") and not never_begun
+
+
+def _require_same(session: Session, query: StoredQuery, asked: st.Explain) -> None:
+    """Raise InvalidValue unless names still mean the graph and the model that the query asked."""
+    named = session.registry.models.get(asked.model, asked.graph)
+    graph_id = session.registry.graphs.id_of(named.graph)
+    for what, name, now, then in (
+        ("model", asked.model, named.model_id, query.model_id),
+        ("graph", named.graph, graph_id, query.graph_id),
+    ):
+        if now != then:
+            raise InvalidValue(
+                f"query {query.query_id} asked another {what} than {name!r} is now; "
+                f"explain its targets in a new query"
+            )
