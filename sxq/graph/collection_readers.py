@@ -57,6 +57,10 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
             members.append(from_tables((node_names, own_nodes[key]), (edge_names, own_edges[key])))
         except DataError as error:
             raise type(error)(f"graph {shown(key)}: {error}") from None
+        if texts := list(members[-1].edge_attributes):
+            raise GraphError(
+                f"edge column {texts[0]!r} holds no numbers; edges of a collection keep numbers only: leave it out"
+            )
     return GraphSet.join(members, label, split, keys)
 
 

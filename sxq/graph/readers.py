@@ -106,7 +106,7 @@ def from_tables(
     of numbers, booleans or lists of numbers become features, in order; other columns, and those that
     are all NULL, become attributes. Without any feature, x is all ones.
     edges: the first two columns are the keys of source and target. `weight` is found by name;
-    further columns of numbers are edge_attr.
+    further columns of numbers are edge_attr; others are attributes, kept as text.
     undirected: applies `add_reverse`.
 
     Raises GraphError; where much is wrong, its message lists everything.
@@ -140,7 +140,12 @@ def add_reverse(graph: Graph) -> Graph:
         name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
-    return Graph(**{**given, "edge_index": edge_index, **values, "edge_inputs": inputs})
+    texts = {
+        name: [*column, *(column[edge] for edge in added)]
+        for name, column in graph.edge_attributes.items()
+    }
+    values |= {"edge_inputs": inputs, "edge_attributes": texts}
+    return Graph(**{**given, "edge_index": edge_index, **values})
 
 
 def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
@@ -290,10 +295,8 @@ def _joined(
     return names, [row for row in rows if row[0] in nodes and row[1] in nodes]
 
 
-def _edges(
-    graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> dict[str, np.ndarray]:
-    """edge_index [2, E]; edge_weight and edge_attr if there are such columns."""
+def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """edge_index [2, E]; edge_weight, edge_attr and edge_attributes if there are such columns."""
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
@@ -302,21 +305,37 @@ def _edges(
             row = ends.index(None) + 1
             raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
-    values = {"edge_index": edge_index}
+    values: dict[str, Any] = {"edge_index": edge_index}
     attributes = []
+    named: list[str] = []
+    texts: dict[str, list[str | None]] = {}
     for name, column in columns if rows else []:
+        if name.lower() != "weight" and not _numeric(column):
+            texts[name] = list(map(_text, column))
+            continue
         if not _numeric(column):
             row = next(i for i, value in enumerate(column) if not _numeric([value]))
             raise GraphError(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
-                f"make it numbers or leave it out"
+                f"make it numbers, or give it another name than weight"
             )
         matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
             attributes.append(matrix)
-    return values | ({"edge_attr": np.concatenate(attributes, axis=1)} if attributes else {})
+            many = matrix.shape[1] > 1
+            named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
+    if attributes:
+        values |= {"edge_attr": np.concatenate(attributes, axis=1), "edge_names": named}
+    return values | ({"edge_attributes": texts} if texts else {})
+
+
+def _text(value: Any) -> str | None:
+    """A value as SQL writes it, or nearly: bytes as hex digits."""
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _columns(

@@ -83,4 +83,7 @@ def _unused(graph: Graph | GraphSet, architecture: str) -> Iterator[str]:
         if getattr(held, name) is None or EDGE_VALUES.get(architecture) == name:
             continue
         able = sorted(other for other, taken in EDGE_VALUES.items() if taken == name)
-        yield f"{architecture} does not use the graph's {said}; {', '.join(able)} do"
+        called = (
+            f" ({', '.join(held.edge_names)})" if name == "edge_attr" and held.edge_names else ""
+        )
+        yield f"{architecture} does not use the graph's {said}{called}; {', '.join(able)} do"

@@ -165,7 +165,10 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     if graph.edge_weight is not None:
         facts["edge_weight"] = "yes"
     if graph.edge_attr is not None:
-        facts["edge_attr"] = graph.edge_attr.shape[1]
+        named = f": {', '.join(graph.edge_names)}" if graph.edge_names else ""
+        facts["edge_attr"] = f"{graph.edge_attr.shape[1]}{named}"
+    if graph.edge_attributes:
+        facts["edge attributes"] = ", ".join(graph.edge_attributes)
     if graph.attributes:
         facts["attributes"] = ", ".join(graph.attributes)
     for column in graph.encoding.columns if graph.encoding else ():

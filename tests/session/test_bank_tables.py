@@ -13,9 +13,10 @@ CREATE TABLE accounts AS SELECT 'acct-' || range AS id,
     CASE WHEN random() < 0.2 THEN 'fraud' ELSE 'honest' END AS label
 FROM range(2000);
 CREATE TABLE transfers AS SELECT 'acct-' || (random() * 2050)::INT AS payer, 'acct-' || (random() * 1999)::INT AS payee,
-    round(random() * 900, 2)::DOUBLE AS amount FROM range(6000);
+    round(random() * 900, 2)::DOUBLE AS amount, TIMESTAMP '2024-01-01' + to_seconds((random() * 1e6)::INT) AS at,
+    CASE WHEN random() < 0.5 THEN 'card' END AS channel FROM range(6000);
 INSERT INTO transfers FROM transfers LIMIT 100;
-INSERT INTO transfers SELECT id, id, 1.0 FROM accounts LIMIT 50;
+INSERT INTO transfers SELECT id, id, 1.0, NULL, 'itself' FROM accounts LIMIT 50;
 """
 GRAPH = "CREATE GRAPH bank FROM NODES (FROM accounts) EDGES (FROM transfers)"
 
@@ -48,6 +49,23 @@ def test_what_was_made_of_each_column_is_told(con):
     ).rows
     assert missing and facts["dangling edges"] == f"{missing:,} of 6,150 dropped"
     assert int(facts["self-loops"]) >= 50
+
+
+def test_columns_of_edges_stay_with_them(con):
+    """Parallel transfers keep their own times."""
+    facts = dict(con.execute("DESCRIBE GRAPH bank").rows)
+    assert (facts["edge_attr"], facts["edge attributes"]) == ("1: amount", "at, channel")
+    found = con.execute(
+        """SELECT src::VARCHAR, dst::VARCHAR, attr[1], t.value::TIMESTAMP, c.value
+           FROM edges JOIN edge_attributes t USING (graph_id, edge) JOIN edge_attributes c USING (graph_id, edge)
+           WHERE t.name = 'at' AND c.name = 'channel'
+             AND graph_id = (SELECT graph_id FROM graphs WHERE name = 'bank') ORDER BY ALL"""
+    ).rows
+    given = con.execute(
+        """SELECT payer, payee, amount::FLOAT, transfers.at, channel FROM transfers
+           SEMI JOIN accounts ON payer = id ORDER BY ALL"""
+    ).rows
+    assert found == given
 
 
 def test_features_are_called_by_their_columns(con):
