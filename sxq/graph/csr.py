@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
-from sxq.graph.encoding import Encoding
+from sxq.graph.encoding import Encoding, number_text
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
 from sxq.graph.types import GraphTypes
@@ -146,6 +146,10 @@ class Graph:
     def feature_name(self, column: int) -> str:
         """The name of a column of x."""
         return f"x[{column}]" if self.feature_names is None else self.feature_names[column]
+
+    def feature_text(self, column: int, value: float) -> str:
+        """A value of a column of x for people: as it was in the user's table, if that was encoded."""
+        return number_text(value) if self.encoding is None else self.encoding.text(column, value)
 
     def features(self, nodes: np.ndarray) -> np.ndarray:
         """Feature rows [k, d] of `nodes` [k]."""

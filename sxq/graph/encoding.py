@@ -61,8 +61,6 @@ class EncodedColumn:
             case "category":
                 rest = [f"{self.name}=(other)"] if self.other else []
                 return [*(f"{self.name}={value}" for value in self.categories), *rest, *marker]
-            case "date":
-                return [f"{self.name} (days since {self.since[:10]})", *marker]
             case "list" if len(self.fill) > 1:
                 return [*(f"{self.name}[{i}]" for i in range(len(self.fill))), *marker]
         return [self.name, *marker]
@@ -94,6 +92,20 @@ class EncodedColumn:
             case "list":
                 return f"{len(self.fill)} numbers"
         return "number"
+
+    def text(self, feature: int, value: float) -> str:
+        """A value of one of its features, counted from 0, as it was in the table: unscaled, a date as a date."""
+        if feature >= len(self.fill) or self.kind == "category":
+            return number_text(value)
+        if self.mean:
+            value = value * self.spread[feature] + self.mean[feature]
+        if self.kind != "date":
+            return number_text(value)
+        try:
+            moment = datetime.datetime.fromisoformat(self.since) + datetime.timedelta(days=value)
+        except OverflowError:
+            return number_text(value)
+        return str(moment.date())
 
     def encode(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
         """The features [n, width] of a column; raises GraphError for a value of another kind."""
@@ -191,6 +203,15 @@ class Encoding:
             if name not in known or self._kind(name) in ("category", "date", "attribute")
         }
         return np.concatenate(parts or [np.zeros((len(keys), 0))], axis=1), names, kept
+
+    def text(self, feature: int, value: float) -> str:
+        """A value of a feature as it was in the table."""
+        for column in self.columns:
+            width = len(column.features)
+            if feature < width:
+                return column.text(feature, value)
+            feature -= width
+        return number_text(value)
 
     def _kind(self, name: str) -> str:
         return next(column.kind for column in self.columns if column.name == name)
@@ -290,6 +311,11 @@ def _kind_of(present: Sequence[Any]) -> tuple[str, str]:
             else ("attribute", "lists of unequal length, or not of numbers")
         )
     return "attribute", f"{kind_word(type(present[0]))} is no feature"
+
+
+def number_text(value: float) -> str:
+    """A number for people: four significant digits, and every whole digit, in groups."""
+    return f"{value:,.2f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def is_null(value: Any) -> bool:

@@ -123,7 +123,7 @@ def units(explanation: Explanation) -> str:
 
 def reason_name(reason: Reason) -> str:
     """A node by its key, a feature with its value."""
-    return str(reason.unit) if reason.value is None else f"{reason.unit} = {reason.value:.4g}"
+    return str(reason.unit) if reason.value is None else f"{reason.unit} = {reason.text}"
 
 
 def _end(report: TargetReport) -> str:

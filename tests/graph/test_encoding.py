@@ -42,7 +42,7 @@ def test_each_kind_of_column():
         "amount is NULL": [0, 1, 1, 0],
         "open": [1, 0, 0, 1],
         "open is NULL": [0, 0, 1, 0],
-        "since (days since 2024-01-01)": [0, 2.5, 1.25, 1.25],
+        "since": [0, 2.5, 1.25, 1.25],
         "since is NULL": [0, 0, 1, 1],
         "pair[0]": [1, 3, 3, 5],
         "pair[1]": [2, 4, 4, 6],
@@ -145,3 +145,19 @@ def test_dangling_edges_are_dropped_and_counted():
     assert graph.edge_index.tolist() == [[0, 1], [1, 1]]
     assert graph.edge_attr.tolist() == [[1.0], [4.0]]
     assert graph.left_out == {"dangling edges": "2 of 4 dropped"}
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_values_are_shown_as_they_were_in_the_table(scale):
+    columns = {**COLUMNS, "amount": [12345.67, None, 5.0, 7.0]}
+    encoding = learn(columns, scale)
+    matrix, names, _ = encoding.encode(columns, KEYS)
+    shown = [
+        {name: encoding.text(i, float(value)) for i, (name, value) in enumerate(zip(names, row))}
+        for row in matrix.astype(np.float32)
+    ]
+    assert [row["amount"] for row in shown] == ["12,345.67", "7", "5", "7"]
+    assert [row["since"] for row in shown][:2] == ["2024-01-01", "2024-01-03"]
+    assert [row["city=Rome"] for row in shown] == ["1", "0", "0", "1"]
+    assert [row["pair[1]"] for row in shown] == ["2", "4", "4", "6"]
+    assert [row["amount is NULL"] for row in shown] == ["0", "1", "0", "0"]
