@@ -224,12 +224,7 @@ class Encoding:
     def from_dict(given: Mapping[str, Any]) -> "Encoding":
         """The encoding that `as_dict` wrote; raises GraphError for anything else."""
         try:
-            columns = [
-                EncodedColumn(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in column.items()}
-                )
-                for column in given["columns"]
-            ]
+            columns = [EncodedColumn(**_tuples(column)) for column in given["columns"]]
             if any(column.kind not in KINDS for column in columns):
                 raise ValueError
             return Encoding(columns=tuple(columns), labels=tuple(given["labels"]))
@@ -237,6 +232,13 @@ class Encoding:
             raise GraphError(
                 "the stored encoding of the features is none that sxq writes"
             ) from None
+
+
+def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a column as JSON holds them, its lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
 
 
 def learn(columns: Columns, scale: bool) -> Encoding:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from textwrap import fill
 
 from rich.box import SIMPLE_HEAD
@@ -98,7 +98,7 @@ def _plain(result: Table, look: Look = PLAIN) -> RenderableType:
         grid.add_column(
             Text(cell(name)), justify="right" if numeric(result.rows, number) else "left"
         )
-    types = sql_types(result) or [None] * len(result.columns)
+    types: Sequence[str | None] = sql_types(result) or [None] * len(result.columns)
     for row in result.rows[:shown]:
         grid.add_row(*(_value(value, kind, look) for value, kind in zip(row, types)))
     hidden = len(result) - shown

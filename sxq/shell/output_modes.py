@@ -53,7 +53,7 @@ class Cells:
 def cells(result: Table, look: Look, most: int | None = None) -> Cells:
     """Every value of a result as people read it, in one line each; at most so many rows."""
     rows = result.rows if most is None else result.rows[:most]
-    types = sql_types(result) or [None] * len(result.columns)
+    types: Sequence[str | None] = sql_types(result) or [None] * len(result.columns)
     shown = look.null or ""
     return Cells(
         [cell(name, sys.maxsize) for name in result.columns],
