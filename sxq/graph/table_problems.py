@@ -54,10 +54,10 @@ def _all(
 ) -> Iterator[TableProblem]:
     names, rows = nodes
     keys = [row[0] for row in rows]
-    yield _problem("of NODES have a NULL key", _rows_without(keys), "leave them out")
+    yield _problem("of NODES with a NULL key", _rows_without(keys), "leave them out")
     counts = Counter(key for key in keys if key is not None and not isinstance(key, (*LISTS, dict)))
     twice = [shown(key) for key, count in counts.items() for _ in range(count - 1) if count > 1]
-    yield _problem("of NODES repeat a key", twice, "SELECT DISTINCT, or GROUP BY the key")
+    yield _problem("of NODES with a repeated key", twice, "SELECT DISTINCT, or GROUP BY the key")
     for place, name in enumerate(names[1:], start=1):
         if name.lower() not in NAMED:
             yield from _of_feature(name, keys, [row[place] for row in rows], encoded)
@@ -74,11 +74,11 @@ def _of_feature(
     if not present or not all(isinstance(value, NUMBERS) for value in present):
         return
     where = [shown(key) for key, value in zip(keys, values) if _infinite(value)]
-    yield _problem(f"of NODES have an infinite {name!r}", where, "make it NULL or a number")
+    yield _problem(f"of NODES with an infinite {name!r}", where, "make it NULL or a number")
     if not encoded:
         empty = [shown(key) for key, value in zip(keys, values) if is_null(value)]
         yield _problem(
-            f"of NODES have NULL or NaN in {name!r}", empty, "say ENCODE = auto, or coalesce it"
+            f"of NODES with NULL or NaN in {name!r}", empty, "say ENCODE = auto, or coalesce it"
         )
 
 
@@ -87,7 +87,7 @@ def _of_ends(edges: SqlRows, known: Counter) -> Iterator[TableProblem]:
     for place, name in enumerate(names[:2]):
         ends = [row[place] for row in rows]
         yield _problem(
-            f"of EDGES have NULL in {name!r}",
+            f"of EDGES with NULL in {name!r}",
             _rows_without(ends),
             "say DANGLING = drop, or leave them out",
         )
@@ -97,7 +97,7 @@ def _of_ends(edges: SqlRows, known: Counter) -> Iterator[TableProblem]:
             if end is not None and (isinstance(end, (*LISTS, dict)) or end not in known)
         ]
         yield _problem(
-            f"of EDGES have a key in {name!r} that is not in NODES",
+            f"of EDGES with a key in {name!r} that is not in NODES",
             strange,
             "say DANGLING = drop, or add the nodes",
         )
@@ -108,9 +108,9 @@ def _of_edge_column(name: str, values: Sequence[Any]) -> Iterator[TableProblem]:
     if not present or not all(isinstance(value, NUMBERS) for value in present):
         return
     empty = [f"row {n}" for n, value in enumerate(values, start=1) if is_null(value)]
-    yield _problem(f"of EDGES have NULL or NaN in {name!r}", empty, "coalesce it")
+    yield _problem(f"of EDGES with NULL or NaN in {name!r}", empty, "coalesce it")
     where = [f"row {n}" for n, value in enumerate(values, start=1) if _infinite(value)]
-    yield _problem(f"of EDGES have an infinite {name!r}", where, "make it a number")
+    yield _problem(f"of EDGES with an infinite {name!r}", where, "make it a number")
 
 
 def _rows_without(values: Sequence[Any]) -> list[str]:

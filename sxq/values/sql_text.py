@@ -62,10 +62,12 @@ def _without_zeros(text: str) -> str:
 
 
 def _interval(value: datetime.timedelta) -> str:
+    """Days and a clock; whether 24 hours were one day is lost in Python."""
     clock = value - datetime.timedelta(days=value.days)
-    hours = _without_zeros(str(clock)).rjust(8, "0") if clock else ""
+    hours, _, rest = _without_zeros(str(clock)).partition(":")
+    shown = f"{hours:0>2}:{rest}" if clock else ""
     days = f"{value.days} day{'' if abs(value.days) == 1 else 's'}" if value.days else ""
-    return " ".join(filter(None, (days, hours))) or "00:00:00"
+    return " ".join(filter(None, (days, shown))) or "00:00:00"
 
 
 def _blob(value: bytes) -> str:

@@ -128,12 +128,12 @@ def test_all_problems_are_told_at_once():
         from_tables(nodes, edges)
     lines = str(told.value).splitlines()
     assert lines[0] == "8 problems in the tables:"
-    assert "- 1 row of NODES have a NULL key, such as row 3: leave them out" in lines
-    assert "- 1 row of EDGES have a key in 'u' that is not in NODES, such as 'y' in row 3: " in str(
+    assert "- 1 row of NODES with a NULL key, such as row 3: leave them out" in lines
+    assert "- 1 row of EDGES with a key in 'u' that is not in NODES, such as 'y' in row 3: " in str(
         told.value
     )
-    assert any("2 rows of NODES have NULL or NaN in 'n', such as 'a'" in line for line in lines)
-    with pytest.raises(GraphError, match="2 rows of EDGES have a key in 'v'"):
+    assert any("2 rows of NODES with NULL or NaN in 'n', such as 'a'" in line for line in lines)
+    with pytest.raises(GraphError, match="2 rows of EDGES with a key in 'v'"):
         from_tables(NODES, (["u", "v"], [("a", "z"), ("a", "y")]))
     with pytest.raises(GraphError, match="row 1 of EDGES: no node 'bb', did you mean 'b'"):
         from_tables(NODES, (["u", "v"], [("a", "bb")]))  # of a single one, what was meant

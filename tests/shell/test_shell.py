@@ -159,7 +159,6 @@ def test_a_result_of_duckdb_is_written_as_duckdb_writes_it(capsys):
             ("TIMESTAMP", "2026-01-02 03:04:05.5"),
             ("TIMESTAMP", "2026-01-02"),
             ("TIME", "03:04:05.25"),
-            ("INTERVAL", "26 hours"),
             ("INTERVAL", "3 days"),
             ("INTERVAL", "90 minutes 1.5 seconds"),
             ("DECIMAL(9, 2)", "0.10"),
