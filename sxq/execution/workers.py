@@ -281,11 +281,16 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
     gc.freeze()  # what the parent holds is not freed here
     torch.set_num_threads(1)  # a pool of threads does not outlive the fork
     profile = Profile()
-    tell = lambda progress: pipe.send(("progress", progress))
+
+    def interrupted() -> bool:
+        return bool(stop.value)
+
+    def tell(progress: Progress) -> None:
+        pipe.send(("progress", progress))
+
+    waiting = _Assigned(pipe, first)
     try:
-        for found in run(
-            job, lambda: stop.value, profile, tell, started, waiting=_Assigned(pipe, first)
-        ):
+        for found in run(job, interrupted, profile, tell, started, waiting=waiting):
             pipe.send(("report", found))
     except Exception as error:
         pipe.send(("error", _portable(error)))

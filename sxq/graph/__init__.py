@@ -23,6 +23,7 @@ The files in reading order:
     whole                `WholeGraph`: a whole graph as the field of one target
     node_field           `NodeField`: the units are nodes
     feature_field        `FeatureField`: the units are columns of x
+    restricted_nodes     what generators see where candidates must hold some nodes
     restricted           fields whose candidates hold some units, lack others, or lie anywhere
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
     node_labels          what nodes are told apart by in patterns

@@ -139,7 +139,7 @@ def _open_query(words: list[Lexeme]) -> list[Lexeme] | None:
         follows = words[number + 1].text.upper() if number + 1 < len(words) else ""
         behind = words[number - 1].text.upper() if number else ""
         if follows in ("SELECT", "FROM", "WITH") or (
-            not follows and behind in ("NODES", "EDGES", "GRAPHS")
+            not follows and behind in ("NODES", "EDGES", "GRAPHS", "FEATURES", "INCLUDE", "EXCLUDE")
         ):
             return words[number + 1 :]
     return None
