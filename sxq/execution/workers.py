@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from sxq.errors import InvalidValue, ModelError
-from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress, run
+from sxq.execution import executor
+from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress
 from sxq.execution.target import Job
 from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
@@ -290,7 +291,7 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
 
     waiting = _Assigned(pipe, first)
     try:
-        for found in run(job, interrupted, profile, tell, started, waiting=waiting):
+        for found in executor.run(job, interrupted, profile, tell, started, waiting=waiting):
             pipe.send(("report", found))
     except Exception as error:
         pipe.send(("error", _portable(error)))
