@@ -105,7 +105,7 @@ class ArchitectureSpec:
         self._check_name()
         if self.heads != 1 and self.architecture not in WITH_HEADS:
             raise InvalidValue(
-                f"HEADS = {self.heads}, but only {' and '.join(WITH_HEADS)} have heads, "
+                f"HEADS = {self.heads}, but only {', '.join(WITH_HEADS)} have heads, "
                 f"not {self.architecture}"
             )
         if self.pooling and self.pooling not in POOLINGS:
