@@ -218,7 +218,7 @@ def test_options_give_a_spec(karate):
         (
             (("heads", 4),),
             InvalidValue,
-            "HEADS = 4, but only gat and transformer have heads, not gcn",
+            "HEADS = 4, but only gat, hgt, transformer have heads, not gcn",
         ),
         ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
     ],
