@@ -6,6 +6,7 @@ The verbs: `extract(graph, target, hops, halo, directed)` returns the `Field` of
 The files in reading order:
 
     types                `GraphTypes`: node and edge types of a heterogeneous graph
+    encoding             `Encoding`: columns of a table as features, also of another table alike
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
@@ -14,6 +15,7 @@ The files in reading order:
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
     typed_readers        heterogeneous graphs from tables
+    table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
     saved_npz            graphs and collections into files

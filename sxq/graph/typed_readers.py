@@ -9,7 +9,8 @@ import numpy as np
 
 from sxq.errors import GraphError
 from sxq.graph.csr import Graph, rows_of
-from sxq.graph.readers import UNKNOWN_CLASS, SqlRows, missing_partners, read_edges, read_nodes
+from sxq.graph.readers import UNKNOWN_CLASS, TableReading, missing_partners, read_edges, read_nodes
+from sxq.graph.table_problems import SqlRows
 from sxq.graph.types import REVERSED, EdgeType, GraphTypes, shown_type
 
 
@@ -20,7 +21,9 @@ def from_typed_tables(
 
     Rows of features and of edge attributes are padded to those of the widest type.
     """
-    parts = {name: _named(f"NODES {name}", read_nodes, *table) for name, table in nodes}
+    parts = {
+        name: _named(f"NODES {name}", read_nodes, *table, TableReading()) for name, table in nodes
+    }
     if len(parts) < len(nodes):
         twice = Counter(name for name, _ in nodes).most_common(1)[0][0]
         raise GraphError(f"NODES {twice} is given twice; join the two by UNION ALL")
@@ -116,6 +119,12 @@ def _with_edges(graph: Graph, read: Sequence[Mapping[str, np.ndarray]]) -> Graph
     types = graph.types
     assert types is not None
     counts = [values["edge_index"].shape[1] for values in read]
+    for values, name in zip(read, types.edge_types):
+        if texts := values.get("edge_attributes"):
+            raise GraphError(
+                f"edge column {next(iter(texts))!r} of {shown_type(name)} is no number; "
+                "make it numbers or leave it out"
+            )
     names = list(map(shown_type, types.edge_types))
     weighted = [name for name, values in zip(names, read) if "edge_weight" in values]
     bare = [name for name, count in zip(names, counts) if count and name not in weighted]

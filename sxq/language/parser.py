@@ -214,7 +214,7 @@ class _Statements(Transformer):
         return edges
 
     def unit_list(self, *keys):
-        return self.nodes(*keys)[1]
+        return _keys(keys)
 
     def unit_nodes(self, units):
         return ast.Units("nodes", units)

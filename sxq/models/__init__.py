@@ -21,6 +21,7 @@ The files in reading order:
     training        `train(graph, options)`
     pyg_fields      the fields of PyG's data as arrays
     hetero_data     a `HeteroData` as one graph with types, and back
+    training_notes  what a user should know about a training
     pyg_data        PyG's data as graphs
     refine/         ReFine: attributors that are pre-trained class by class
 """
@@ -30,6 +31,7 @@ from sxq.models.borrow import choose_device
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
+from sxq.models.training_notes import by_class
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
 
@@ -40,6 +42,7 @@ __all__ = [
     "Trained",
     "accuracies",
     "build",
+    "by_class",
     "choose_device",
     "confusion",
     "content_hash",

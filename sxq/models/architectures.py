@@ -105,7 +105,7 @@ class ArchitectureSpec:
         self._check_name()
         if self.heads != 1 and self.architecture not in WITH_HEADS:
             raise InvalidValue(
-                f"HEADS = {self.heads}, but only {' and '.join(WITH_HEADS)} have heads, "
+                f"HEADS = {self.heads}, but only {', '.join(WITH_HEADS)} have heads, "
                 f"not {self.architecture}"
             )
         if self.pooling and self.pooling not in POOLINGS:
@@ -191,16 +191,17 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
         raise InvalidValue("POOLING and NORM are for models of graphs: ON GRAPHS ...")
     types = graph.types if isinstance(graph, Graph) else None
     architecture = (values["architecture"] or ("gcn" if types is None else "sage")).lower()
-    sizes |= {} if types is None else {"types": _types(graph, types)}
+    if types is not None:
+        sizes["types"] = _types(types, graph.y)
     sizes |= _own_options(architecture, values)
     if EDGE_VALUES.get(architecture) == "edge_attr":
         sizes["edge_channels"] = _edge_channels(architecture, graph)
     return ArchitectureSpec(architecture, graph.num_features, _columns(values, graph), **sizes)
 
 
-def _types(graph: Graph, types: GraphTypes) -> dict[str, Any]:
+def _types(types: GraphTypes, y: np.ndarray | None) -> dict[str, Any]:
     """The types of a heterogeneous graph, and the one whose nodes have labels; raises DataError."""
-    labelled = [] if graph.y is None else np.unique(types.of_node[graph.y >= 0]).tolist()
+    labelled = [] if y is None else np.unique(types.of_node[y >= 0]).tolist()
     names = [types.node_types[number] for number in labelled]
     if len(names) != 1:
         raise DataError(

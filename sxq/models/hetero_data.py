@@ -49,7 +49,7 @@ def typed_graph(data: HeteroData) -> Graph:
     left_out = _described(data, nodes, edges)
     types, edge_index = _types(data, counts, edges, lengths)
     arrays = {"edge_index": edge_index}
-    forms = {}
+    forms: dict[str, str] = {}
     widths = {}
     for name, parts, rows in (
         ("x", nodes, counts),
@@ -348,7 +348,7 @@ def _inputs(parts: Parts, rows: Rows) -> tuple[dict[str, np.ndarray], dict[str, 
 
 def _described(data: HeteroData, nodes: Parts, edges: Parts) -> dict[str, str]:
     """The fields that are no numbers, and those of the whole graph."""
-    found = {}
+    found: dict[str, str] = {}
     for name, fields in nodes.items():
         found |= {f"{name}.{key}": what for key, what in unusable(data[name], fields).items()}
     for edge_type, (name, fields) in zip(data.edge_types, edges.items()):

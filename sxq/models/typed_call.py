@@ -8,7 +8,7 @@ nodes of types that the module does not judge have zeros.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -53,7 +53,9 @@ class ByTypes(Wrapper):
         # The numbers of the node types that the module judges, found by its first call.
         self.judged: tuple[int, ...] = ()
         self.joined = False  # whether it returns one table of all nodes, type by type
-        self.read = _as_it_is  # what is made of an output before it is put into the table
+        self.read: Callable[[Tensor], Tensor] = (
+            _as_it_is  # what is made of an output before it is put into the table
+        )
 
     def forward(
         self, x: Tensor, edge_index: Tensor, *, node_type: Tensor, edge_type: Tensor, **given: Any

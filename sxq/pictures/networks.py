@@ -56,7 +56,9 @@ def relations_of(explanation: Explanation) -> dict[tuple[Any, Any], list[str]]:
     found: dict[tuple[Any, Any], list[str]] = {}
     if types is not None:
         for ends, number in zip(explanation.edges, explanation.edge_numbers.tolist()):
-            found.setdefault(ends, []).append(shown_type(types.edge_types[types.of_edge[number]]))
+            name = shown_type(types.edge_types[types.of_edge[number]])
+            if name not in (names := found.setdefault(ends, [])):  # edges may be parallel
+                names.append(name)
     return found
 
 

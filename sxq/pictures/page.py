@@ -171,6 +171,11 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
         row = row[: types.widths[kind]]
         names = types.feature_names[kind]
     if len(row) <= FACTS:
+        if types is None:
+            return facts + [
+                (graph.feature_name(i), graph.feature_text(i, float(value)))
+                for i, value in enumerate(row)
+            ]
         return facts + [(names[i] if names else f"x[{i}]", f"{v:.4g}") for i, v in enumerate(row)]
     largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
     name = names.__getitem__ if names else str

@@ -152,6 +152,14 @@ def test_stored_values_and_their_audit():
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
 
 
+def test_one_call_explains_a_node_of_a_type():
+    data = bank(4)
+    given = {"output": "logits", "budget": 60, "k": 3}
+    result = sxq.explain(model("hgt", data), data, 2, node_type="merchant", **given)
+    assert {row[result.columns.index("node_type")] for row in result.rows} == {"merchant"}
+    assert len(sxq.explain(model("layered", data), data, [2, 3], **given).targets) == 2
+
+
 def test_nodes_of_other_types_are_no_targets():
     data = bank(4, accounts=5, merchants=9)
     with sxq.connect() as con:

@@ -1,5 +1,7 @@
 """Heterogeneous graphs in SQL, in the store and in statements: OF TYPE, typed results, AUDIT."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.transforms import ToUndirected
 
 import sxq
-from sxq.graph import Graph, TypedKey, extract
+from sxq.graph import Graph, TypedKey, extract, shown_type
 from sxq.models import graph_from_data, hetero_from_graph
+from sxq.pictures.scene import scene
+from sxq.shell.completion import suggest
 from sxq.storage import Store
 from tests.graph.test_typed_graphs import fields_of
 from tests.typed_graphs import heteros, random_hetero
@@ -275,3 +279,88 @@ def test_parallel_edges_of_two_types_are_two_units():
     field = extract(graph, 0, 1, 0)
     to_merchant = field.ends[:, (graph.types.of_node[field.nodes[field.ends]] == 1).any(axis=0)]
     assert to_merchant.shape[1] == 2 and np.unique(to_merchant, axis=1).shape[1] == 1
+
+
+def test_a_query_that_was_cut_short_is_resumed(bank):
+    bank.execute(f"EXPLAIN NODES 10, 11, 12 USING MODEL net {ASK}")
+    found = "explanation_id IN (SELECT explanation_id FROM sxq.explanations WHERE target <> 10)"
+    bank.sql(f"DELETE FROM sxq.explanation_edges WHERE {found}")
+    bank.sql("DELETE FROM sxq.explanations WHERE target <> 10")
+    bank.sql("UPDATE sxq.targets SET status = 'interrupted' WHERE target <> 10")
+    result = bank.execute("RESUME QUERY 1")
+    assert [report.target for report in result.targets] == [("account", 11), ("account", 12)]
+    assert bank.execute("AUDIT").findings == 0
+
+
+def test_include_and_exclude_name_the_edges_of_all_types():
+    data = by_hand()
+    data["account", "refunds", "merchant"].edge_index = torch.tensor([[2], [1]])
+    data["account", "refunds", "merchant"].edge_attr = torch.tensor([[1.0]])
+    data = ToUndirected()(data)
+    graph = graph_from_data(data)
+    with sxq.connect() as con:
+        con.register_graph("g", Graph(**{**graph.columns(), "keys": ["a", "b", "c", "x", "y"]}))
+        con.register_model("net", Typed(graph.types.edge_types).eval(), "g")
+        ask = f"EXPLAIN NODE 'c' USING MODEL net {ASK}"
+        without = con.execute(f"{ask} EXCLUDE 'c'->'y'")
+        assert all((("account", "c"), ("merchant", "y")) not in e.edges for e in without)
+        kept = con.execute(f"{ask} INCLUDE 'c'->'y'")
+        for e in kept:
+            number = sum(edge == (("account", "c"), ("merchant", "y")) for edge in e.edges)
+            assert number == 3 and e.size >= 2  # two payments are one unit, the refund is another
+        assert con.execute("AUDIT").findings == 0
+
+
+# -- what is drawn and handed on -----------------------------------------------------------------
+
+
+def test_pictures_colour_types_and_name_relations(bank, tmp_path):
+    result = bank.execute(f"EXPLAIN NODE 12 USING MODEL net {ASK}")
+    drawn = scene(result.explanations)
+    assert [name for name, _ in drawn.legend()] == ["account", "merchant"]
+    fills = dict(zip(drawn.names(), drawn.fills()))
+    assert fills["account 10"] == fills["account 12"] != fills["merchant 20"]
+    said = {name for relations in drawn.relations for name in relations}
+    assert said and said <= {"pays", "sends"}
+    page = result.to_html()
+    assert '"legend":[["account",' in page and '["type","merchant"]' in page
+    assert "<title>sends</title>" in result._repr_html_()
+    result.plot(str(tmp_path / "r.png"), target=12)
+    net = result[0].to_networkx()
+    types = {facts["edge_type"] for _, _, facts in net.edges(data=True)}
+    assert types <= set(map(shown_type, graph_of(bank).types.edge_types))
+    result.export(str(tmp_path / "r.json"))
+    first = json.loads((tmp_path / "r.json").read_text())["targets"][0]
+    assert first["target"] == {"key": 12, "node_type": "account"}
+    result.export(str(tmp_path / "r.graphml"))
+
+
+def test_an_explanation_is_hetero_data(bank):
+    graph = graph_of(bank)
+    for e in bank.execute(f"EXPLAIN NODE 12 USING MODEL net {ASK}"):
+        part = e.to_data()
+        assert part.target_type == "account" and part["account"].nodes[part.target] == 2
+        edges = []
+        for kind in part.edge_types:
+            ends = [part[end].nodes[row] for end, row in zip(kind[::2], part[kind].edge_index)]
+            keys = [
+                [TypedKey(end, graph.key(graph.types.starts[graph.types.number_of(end)] + int(n)))
+                 for n in row]
+                for end, row in zip(kind[::2], ends)
+            ]  # fmt: skip
+            edges += zip(*keys)
+        assert sorted(edges) == sorted(e.edges)
+
+
+def test_one_call():
+    data = ToUndirected()(by_hand())
+    model = Typed(data.edge_types).eval()
+    found = sxq.explain(model, data, 2, node_type="account", budget=50)
+    assert len(found) and found.targets[0].target == ("account", 2)
+
+
+def test_names_of_types_are_completed(bank):
+    with sxq.connect() as con:
+        assert not con.vocabulary().node_types
+    words = suggest("EXPLAIN NODE 1 OF TYPE ", bank.vocabulary())[1]
+    assert words[:2] == ["account", "merchant"]

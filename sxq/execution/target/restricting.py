@@ -4,7 +4,6 @@ In a collection, an edge or a node is looked up in the graph of each target; EXC
 that lacks it.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -144,27 +143,28 @@ def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: 
 
 
 def _units(graph: Graph, field: Field, named: Named) -> tuple[np.ndarray, np.ndarray]:
-    """The units of what is named: the number of the name, and its unit, an `EdgeKind`, NOT_THERE or TARGET.
+    """The units of edges, nodes or features: the number of each in `named`, and that of its unit.
 
-    With types, an edge names the units of all types between its ends.
+    In place of a unit stands an `EdgeKind`, NOT_THERE or TARGET. With types, an edge names the units of all types.
     """
+    which = np.arange(len(named))
     if isinstance(field, FeatureField):
         known = {column: unit for unit, column in enumerate(field.columns.tolist())}
-        units = [known.get(column, NOT_THERE) for column, _ in named]
-    elif isinstance(field, NodeField):
+        found = [known.get(column, NOT_THERE) for column, _ in named]
+        return which, np.array(found, np.int64)
+    if isinstance(field, NodeField):
         nodes = field.nodes[field.unit_nodes].tolist()
         known = {node: unit for unit, node in enumerate(nodes)}
         known |= dict.fromkeys(field.nodes[: field.roots].tolist(), TARGET)
-        units = [known.get(_position(graph, key), NOT_THERE) for key in named]
-    else:
-        return _units_of_edges(graph, field, named)
-    return np.arange(len(units)), np.array(units, np.int64)
+        found = [known.get(_position(graph, key), NOT_THERE) for key in named]
+        return which, np.array(found, np.int64)
+    return _units_of_edges(graph, field, named)
 
 
 def _units_of_edges(
-    graph: Graph, field: Field, edges: Sequence[EdgeKey]
+    graph: Graph, field: Field, edges: tuple[EdgeKey, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for edges, given by the keys of their ends."""
+    """The same for edges, which are given by the keys of their ends."""
     tail, head = field.nodes[field.edge_index]
     codes = tail * graph.num_nodes + head
     order = np.argsort(codes, kind="stable")

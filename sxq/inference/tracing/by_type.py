@@ -101,7 +101,7 @@ def grouped_in_pairs() -> Iterator[None]:
     before = hetero_conv.group
 
     def group(values: Sequence[Any], aggr: str | None) -> Any:
-        if len(values) < 2 or aggr not in PAIRWISE:
+        if len(values) < 2 or aggr is None or aggr not in PAIRWISE:
             return before(values, aggr)
         joined = reduce(PAIRWISE[aggr], values)
         return joined / len(values) if aggr == "mean" else joined
