@@ -29,6 +29,8 @@ def test_golden(path, bless, toy):
         if path.stem == "show":
             toys.fill(con)
         con.register_explainer("loudest", lambda model: toys.Loudest())
+        if path.stem == "links":
+            con.register_model("agree", toys.Agree(), "club")
         if path.stem != "read_only":
             return golden.check(path, lambda written: execute(con, written), bless)
     with sxq.connect("toys.duckdb", read_only=True) as con:

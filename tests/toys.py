@@ -53,6 +53,18 @@ CREATE MODEL gossip ON GRAPH club FROM FILE 'gossip.safetensors'
 """
 
 
+class Agree(nn.Module):
+    """Scores links: the product of what the votes of both ends and their neighbours, `(I + A) x`, say."""
+
+    def encode(self, x, edge_index):
+        votes = x.clone().index_add_(0, edge_index[1], x[edge_index[0]])
+        return votes[:, 0] - votes[:, 1]
+
+    def decode(self, z, edge_label_index):
+        u, v = edge_label_index
+        return z[u] * z[v]
+
+
 class Votes(nn.Module):
     """The same model written out: [N, 2] votes to [N, 2] logits, `(I + A)^layers x`; `scale` is its only weight."""
 
