@@ -310,6 +310,7 @@ def _first_forward(
         module = own if call.plain else Adapted(own, call).eval()
         draft = Model(module, "logits", call.arguments, device, full=torch.empty(0), call=call)
         if draft.links:
+            assert isinstance(graph, Graph), "a collection has no links"
             draft = replace(draft, pairs=sample_pairs(graph))
         try:
             if isinstance(graph, GraphSet):

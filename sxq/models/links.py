@@ -50,7 +50,7 @@ def of_links(module: nn.Module, kind: str | None, graph: Graph | GraphSet) -> bo
             f"kind = 'link', but {type(module).__name__} takes no pairs of nodes: expected {HOW}"
         )
     found = takes if kind is None else True
-    if found and isinstance(graph, GraphSet):
+    if isinstance(graph, GraphSet):
         if kind is None:
             return False
         raise ModelError(

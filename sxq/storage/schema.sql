@@ -177,7 +177,7 @@ CREATE TABLE query_edges (
 -- One row per target of a query: written pending before the run, filled in with its explanations.
 CREATE TABLE targets (
     query_id         BIGINT NOT NULL,  -- of queries
-    target           VARIANT NOT NULL, -- key of the node, or of the graph
+    target           VARIANT NOT NULL, -- key of the node, or of the graph; of a link a STRUCT of the keys u and v of its ends
     ordinal          INTEGER NOT NULL, -- place in the query, from 0
     status           VARCHAR NOT NULL, -- pending, done, stopped, empty, failed; interrupted: still pending when
                                        -- its process was killed

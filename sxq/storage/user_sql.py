@@ -17,6 +17,7 @@ import duckdb
 
 from sxq.errors import SQLError
 from sxq.graph.key_texts import KeyText
+from sxq.graph.link_field import LinkKey
 from sxq.values.frames import frame
 
 # pandas types as in DuckDB's own df(); pandas infers all other types
@@ -179,12 +180,14 @@ class _Statement:
 def plain(value: Any) -> Any:
     """Python values for numpy and torch scalars and arrays, also inside lists and mappings.
 
-    A key that is text of an SQL type becomes a value of that type.
+    A key that is text of an SQL type becomes a value of that type, the name of a link a STRUCT.
     """
     if isinstance(value, KeyText):
         return duckdb.Value(str(value), duckdb.sqltype(value.sql_type))
     if hasattr(value, "tolist"):
         return value.tolist()
+    if isinstance(value, LinkKey):
+        value = value._asdict()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict):
