@@ -10,7 +10,8 @@
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "g", "path", "line", "circle", "text", "rect"].includes(tag);
     const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    for (const [name, value] of Object.entries(attributes))
+      name === "style" ? element.style.cssText = value : element.setAttribute(name, value); // a policy may forbid the attribute
     element.append(...children);
     return element;
   }
@@ -200,8 +201,8 @@
 
   class Card {
     constructor(member, i, scene) {
-      const [own, widths, leftOut] = [scene.members[i], scene.widths[i], scene.left_out[i]];
-      Object.assign(this, { member, own, widths, leftOut, scene, view: [0, 0, 1] });
+      const [own, widths, leftOut, facts] = [scene.members[i], scene.widths[i], scene.left_out[i], scene.facts[i]];
+      Object.assign(this, { member, own, widths, leftOut, facts, scene, view: [0, 0, 1] });
       this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -209,7 +210,7 @@
       this.layer = make("g");
       this.graph.append(this.layer);
       this.build();
-      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), ...(scene.nodes.length ? [this.graph, this.zooms()] : []), ...this.reasons(), ...this.bars());
+      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), ...(scene.nodes.length ? [this.graph, this.zooms()] : []), ...this.reasons(), ...this.bars(), ...this.table());
       this.element.addEventListener("click", () => select(member.rank, false));
       this.element.addEventListener("keydown", (e) => { if (e.key === "Enter") select(member.rank, false); });
       this.listen();
@@ -251,21 +252,39 @@
         button("⟲", "reset", () => { this.view = [0, 0, 1]; this.place(); }));
     }
     build() {
-      const { nodes, directed } = this.scene;
+      const { nodes } = this.scene;
       this.truthPath = make("path", { class: "truth" });
       this.contextPath = make("path", { class: "context" });
       this.ownPaths = this.widths.map((width) => make("path", { class: "own", style: `stroke-width: ${width * [2.4, 1.8, 0.8][this.crowd]}` }));
       this.arrows = make("path", { class: "arrow" });
-      this.hits = this.own.map(([u, v]) => {
-        const line = make("line", { class: "hit" });
-        line.addEventListener("pointermove", (e) => tip(e, `${nodes[u].key} ${directed ? "→" : "–"} ${nodes[v].key}`));
+      this.labels = this.own.map(() => make("text", { class: "on-edge" }));
+      this.hits = this.own.map(([u, v], i) => {
+        const line = make("line", { class: "hit" }), facts = this.facts[i];
+        line.addEventListener("pointermove", (e) => tip(e, [this.edge([u, v]), ...facts.map(([name, value]) => `${name}  ${value}`)].join("\n")));
         line.addEventListener("pointerleave", untip);
         return line;
       });
       this.dots = nodes.map((node, i) => this.dot(node, i));
       const order = [...this.dots.keys()].sort((a, b) => this.inside.has(a) - this.inside.has(b) || b - a);
-      this.layer.append(this.truthPath, this.contextPath, ...this.ownPaths, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
+      this.layer.append(this.truthPath, this.contextPath, ...this.ownPaths, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]), ...this.labels);
+      this.label($("edge-label").value);
       this.place();
+    }
+    edge([u, v]) { return `${this.scene.nodes[u].key} ${this.scene.directed ? "→" : "–"} ${this.scene.nodes[v].key}`; }
+    label(name) { // one fact of each edge beside it
+      this.labels.forEach((label, i) => { label.textContent = this.facts[i].find((fact) => fact[0] === name)?.[1] ?? ""; });
+    }
+    table() { // the edges in words
+      if (!this.own.length) return [];
+      const names = [...new Set(this.facts.flatMap((facts) => facts.map(([name]) => name)))];
+      const row = (tag, cells) => make("tr", {}, ...cells.map((text) => make(tag, {}, text)));
+      const rows = this.own.map((edge, i) => row("td", [this.edge(edge), ...names.map((name) => this.facts[i].find((fact) => fact[0] === name)?.[1] ?? "")]));
+      const most = 200, more = rows.length > most ? [make("div", { class: "by" }, `and ${rows.length - most} more`)] : [];
+      const table = make("table", {}, make("thead", {}, row("th", ["edge", ...names])), make("tbody", {}, ...rows.slice(0, most)));
+      const details = make("details", { class: "edges" }, make("summary", {}, `edges, their worth and attributes`), make("div", { class: "wide" }, table), ...more);
+      details.addEventListener("click", (e) => e.stopPropagation());
+      details.addEventListener("keydown", (e) => e.stopPropagation());
+      return [details];
     }
     dot(node, i) {
       const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
@@ -290,6 +309,8 @@
       this.own.forEach(([u, v], i) => {
         for (const [name, value] of Object.entries({ x1: placeX(nodes[u]), y1: placeY(nodes[u]), x2: placeX(nodes[v]), y2: placeY(nodes[v]) }))
           this.hits[i].setAttribute(name, value);
+        this.labels[i].setAttribute("x", (placeX(nodes[u]) + placeX(nodes[v])) / 2);
+        this.labels[i].setAttribute("y", (placeY(nodes[u]) + placeY(nodes[v])) / 2 - 3);
       });
       this.dots.forEach((dot, i) => dot.setAttribute("transform", `translate(${at(i)})`));
     }
@@ -360,6 +381,10 @@
     state.target = target; state.selected = null;
     $("meaning").textContent = target.meaning;
     const { scene, members } = target;
+    const facts = [...new Set((scene ? scene.facts : []).flat(2).map(([name]) => name))], label = $("edge-label"), before = label.value;
+    label.replaceChildren(make("option", { value: "" }, "nothing"), ...facts.map((name) => make("option", { value: name }, name)));
+    label.value = facts.includes(before) ? before : "";
+    $("edge-label-choice").hidden = !facts.length;
     state.cards = members.map((member, i) => new Card(member, i, scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
@@ -400,6 +425,7 @@
       $(id).selectedIndex = Math.min(place, data.objectives.length - 1);
       $(id).addEventListener("change", drawPlane);
     });
+    $("edge-label").addEventListener("change", (e) => state.cards.forEach((card) => card.label(e.target.value)));
     $("space-figure").hidden = data.objectives.length < 3;
     $("front").hidden = !data.objectives.length;
     space.listen();
