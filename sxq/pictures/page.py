@@ -1,6 +1,6 @@
 """One self-contained page: fronts to rotate, members to select, the certificate, the plan, and SQL to go on with.
 
-The page is `page.html` with its style, its script and the answer as JSON put in. It loads nothing, and a policy
+The page is `page.html` with its style, its scripts and the answer as JSON put in. It loads nothing, and a policy
 in its head forbids it to. Data reach the page only as JSON, with `<` escaped, and the script shows them by
 `textContent`.
 """
@@ -26,6 +26,7 @@ INLINE = (  # the policy of a page whose parts are in it
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
 )
+SCRIPTS = ("drawing.js", "page.js")  # in their order
 TARGETS = 50  # most targets on a page
 RECURRING = {"edges": "src, dst", "nodes": "node", "features": "name"}  # columns of a unit
 FACTS = 6  # features of a node that are named
@@ -44,9 +45,9 @@ def to_html(result: Result, path: str | None = None) -> str:
 
 def page(result: Result) -> str:
     """The page of an answer as text."""
-    style, script = (asset(name) for name in ("style.css", "page.js"))
-    head = f"{INLINE}\n<style>{style}</style>"
-    return _filled(head, script_json(content(result)), f"<script>{script}</script>")
+    head = f"{INLINE}\n<style>{asset('style.css')}</style>"
+    scripts = "\n".join(f"<script>{asset(name)}</script>" for name in SCRIPTS)
+    return _filled(head, script_json(content(result)), scripts)
 
 
 def served_page(result: Result, head: str, scripts: str, more: dict[str, Any]) -> str:
@@ -55,7 +56,7 @@ def served_page(result: Result, head: str, scripts: str, more: dict[str, Any]) -
 
 
 def asset(name: str) -> str:
-    """A file of the page as text: page.html, style.css or page.js."""
+    """A file of the page as text: page.html, style.css or one of SCRIPTS."""
     return (HERE / name).read_text(encoding="utf-8")
 
 
