@@ -122,10 +122,13 @@ class Answers:
         """The answer of one target; raises InvalidValue if there is none."""
         return stored(self._pages, query_id, ordinal)
 
-    def count_targets(self, query_id: int) -> int:
-        """How many targets a query has."""
-        (row,) = self._rows(f"SELECT count(*) AS n FROM sxq.targets WHERE query_id = {query_id:d}")
-        return row["n"]
+    def extent(self, query_id: int) -> dict[str, Any]:
+        """How many targets a query has, and whether its candidates were kept."""
+        (row,) = self._rows(
+            "SELECT (SELECT count(*) FROM sxq.targets t WHERE t.query_id = {q}) AS targets,"
+            " EXISTS (FROM sxq.candidates c WHERE c.query_id = {q}) AS kept".format(q=int(query_id))
+        )
+        return row
 
     def compare(self, a: int, b: int) -> list[dict[str, Any]]:
         """Two queries side by side, target by target; raises InvalidValue if one does not exist."""

@@ -178,6 +178,8 @@
     const { query, ordinal, targets } = about, step = (to, text, key) => to < 0 || to >= targets ? [] : [link(pageOf(query, to), text, { "aria-keyshortcuts": key })];
     document.querySelector("header").before(make("div", { class: "crumbs" }, link(`query/${query}`, `query ${query}`), make("span", {}, `target ${ordinal + 1} of ${targets.toLocaleString("en")}`),
       ...step(ordinal - 1, "← previous", "p"), ...step(ordinal + 1, "next →", "n")));
+    if (!about.kept) document.querySelector("#front .hint").textContent = "The members of the answer; other candidates are drawn "
+      + "where they were stored (SET sxq_keep_candidates = true). Scores: larger is better. Click a member to select it, drag the cube to turn it.";
     addEventListener("keydown", (e) => {
       if (e.target.closest("input, textarea, select, canvas") || e.ctrlKey || e.metaKey || e.altKey) return;
       document.querySelector(`.crumbs [aria-keyshortcuts="${CSS.escape(e.key)}"]`)?.click();

@@ -85,7 +85,7 @@ class Site:
         except InvalidValue as error:
             raise HTTPException(404, str(error)) from None
         about = self._about("target") | {"query": query, "ordinal": ordinal}
-        about["targets"] = self.answers.count_targets(query)
+        about |= self.answers.extent(query)
         scripts = self._scripts(*SCRIPTS, "explorer.js")
         return _html(served_page(result, self._head(), scripts, {"explorer": about}))
 

@@ -1,0 +1,70 @@
+"""What AUDIT measures of the explanations that an answer names, so that a reader can check what it says."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sxq.connection import Connection
+from sxq.errors import Error
+from sxq.session.audit import audit_target
+from sxq.session.lock import locked
+
+MOST = 50  # targets whose explanations are measured again for one answer
+Figures = dict[str, Any]
+
+# by explanation: the query and the place of the target
+PLACES = """
+    SELECT explanation_id, query_id, ordinal
+    FROM sxq.explanations e JOIN sxq.targets t USING (query_id, target)
+    WHERE explanation_id IN ({ids}) ORDER BY explanation_id"""
+
+
+class AuditFigures:
+    """Measures explanations again, each target once."""
+
+    def __init__(self, con: Connection):
+        self._con = con
+        self._known: dict[tuple[int, int], dict[int, Figures]] = {}
+        self._failed: dict[tuple[int, int], str] = {}  # why a target was not measured
+
+    def of(self, places: Iterable[tuple[int, int, int]]) -> dict[str, Any]:
+        """Figures by explanation, for rows of (explanation_id, query_id, ordinal), and their totals.
+
+        A figure is the largest difference between a stored value and one measured anew, and a verdict.
+        """
+        rows = list(places)
+        targets = list(dict.fromkeys((query, ordinal) for _, query, ordinal in rows))
+        for query, ordinal in targets[:MOST]:
+            self._measure(query, ordinal)
+        figures = {number: self._figure(number, (query, ordinal)) for number, query, ordinal in rows}
+        exact = sum(one["verdict"].startswith("ok") for one in figures.values())
+        return {
+            "explanations": len(figures),
+            "exact": exact,
+            "figures": {str(number): one for number, one in figures.items()},
+        }
+
+    def _figure(self, number: int, target: tuple[int, int]) -> Figures:
+        if number in self._known.get(target, {}):
+            return self._known[target][number]
+        why = self._failed.get(target, f"only the first {MOST} targets of an answer are")
+        return {"difference": None, "verdict": f"not measured: {why}"}
+
+    def _measure(self, query: int, ordinal: int) -> None:
+        if (query, ordinal) in self._known or (query, ordinal) in self._failed:
+            return
+        try:
+            self._known[query, ordinal] = measured(self._con, query, ordinal)
+        except Error as error:  # a model without its code, a damaged row
+            self._failed[query, ordinal] = str(error)
+
+
+@locked
+def measured(con: Connection, query: int, ordinal: int) -> dict[int, Figures]:
+    """The figures of one target's explanations; raises what AUDIT raises."""
+    con.session.registry.refresh()
+    with con.session.script():
+        found = audit_target(con.session, query, ordinal)
+    return {
+        number: {"difference": one.difference, "verdict": one.verdict}
+        for number, one in found.items()
+    }
