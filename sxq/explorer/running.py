@@ -1,6 +1,7 @@
 """An EXPLAIN in a thread of its own: its progress as events, which any number of readers follow; it can be stopped."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,8 @@ class RunningExplain:
     def stop(self) -> None:
         """Ask it to stop; what was found so far is stored, marked incomplete."""
         self._stopped = True
-        self._con.interrupt()
+        while not self.ended and not self._con.interrupt():
+            time.sleep(0.01)  # its thread has not begun yet
 
     def wait(self) -> Event:
         """Wait for the end; the last event."""

@@ -47,6 +47,7 @@ def listening(port: int) -> socket.socket:
     free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         free.bind((HOST, port))
+        free.listen()  # before the address is printed: someone may open it at once
     except OSError as error:
         free.close()
         raise InvalidValue(f"cannot listen on port {port}: {error.strerror}") from None

@@ -84,7 +84,7 @@ class Tools:
         ids = list(dict.fromkeys(number for number in named if type(number) is int))
         audit = {"audit": self._audited(ids[:AUDITED])} if ids else {}
         cut = f"only the first {ROWS:,} rows; there are more" if found.cut else None
-        return _text({"columns": found.columns, **audit, "cut": cut, "rows": rows})
+        return _text({"columns": found.columns, **audit, "cut": cut, "rows": rows}, more=found.cut)
 
     def explanation(self, explanation_id: int) -> str:
         """One explanation: the question, its measures, its edges (or nodes, features) with their worth, AUDIT figures.
@@ -171,8 +171,11 @@ def _value(value: Any) -> Any:
     return plain(value)
 
 
-def _text(answer: dict[str, Any]) -> str:
-    """An answer as JSON; the longest list in it is shortened until it fits, and `cut` says so."""
+def _text(answer: dict[str, Any], more: bool = False) -> str:
+    """An answer as JSON; the longest list in it is shortened until it fits, and `cut` says so.
+
+    more  whether rows were left out before
+    """
     text = _json(answer)
     if len(text) <= CHARACTERS:
         return text
@@ -180,9 +183,10 @@ def _text(answer: dict[str, Any]) -> str:
     name = max(lists, key=lambda one: len(_json(lists[one])), default="")
     everything = lists.get(name, [])
     kept = len(everything)
+    total = f"more than {kept:,}" if more else f"{kept:,}"
     while kept and len(text) > CHARACTERS:
         kept = kept * 3 // 4
-        said = f"only {kept:,} of {len(everything):,} {name}: an answer has at most {CHARACTERS:,} characters"
+        said = f"only {kept:,} of {total} {name}: an answer has at most {CHARACTERS:,} characters"
         text = _json({**answer, name: everything[:kept], "cut": said})
     return text if len(text) <= CHARACTERS else _json({"cut": text[: CHARACTERS // 2]})
 
