@@ -76,9 +76,7 @@ class Answers:
 
     def connection(self) -> Connection:
         """One more connection with the same rights; the caller closes it."""
-        return Connection(
-            self.path, read_only=not self.write, untrusted=True, memory_limit=MEMORY
-        )
+        return Connection(self.path, read_only=not self.write, untrusted=True, memory_limit=MEMORY)
 
     def explaining(self) -> Connection:
         """The connection of the EXPLAIN that runs, so that pages need not wait for it."""
@@ -125,8 +123,8 @@ class Answers:
     def extent(self, query_id: int) -> dict[str, Any]:
         """How many targets a query has, and whether its candidates were kept."""
         (row,) = self._rows(
-            "SELECT (SELECT count(*) FROM sxq.targets t WHERE t.query_id = {q}) AS targets,"
-            " EXISTS (FROM sxq.candidates c WHERE c.query_id = {q}) AS kept".format(q=int(query_id))
+            f"SELECT (SELECT count(*) FROM sxq.targets t WHERE t.query_id = {int(query_id)}) AS targets,"
+            f" EXISTS (FROM sxq.candidates c WHERE c.query_id = {int(query_id)}) AS kept"
         )
         return row
 

@@ -35,7 +35,9 @@ class AuditFigures:
         targets = list(dict.fromkeys((query, ordinal) for _, query, ordinal in rows))
         for query, ordinal in targets[:MOST]:
             self._measure(query, ordinal)
-        figures = {number: self._figure(number, (query, ordinal)) for number, query, ordinal in rows}
+        figures = {
+            number: self._figure(number, (query, ordinal)) for number, query, ordinal in rows
+        }
         exact = sum(one["verdict"].startswith("ok") for one in figures.values())
         return {
             "explanations": len(figures),

@@ -22,7 +22,7 @@ from sxq.pictures.page import SCRIPTS, asset, script_json, served_page
 HERE = Path(__file__).parent
 ASSETS = {  # name -> its type, and whether it is the report's
     "style.css": ("text/css", True),
-    **{name: ("text/javascript", True) for name in SCRIPTS},
+    **dict.fromkeys(SCRIPTS, ("text/javascript", True)),
     "explorer.css": ("text/css", False),
     "explorer.js": ("text/javascript", False),
 }

@@ -39,7 +39,7 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
             f"query {query_id} has no target {ordinal}; it has {len(query.targets)}, from 0"
         )
     settings = query.place.read_json("settings", query.settings)
-    reading = _Reading(query, settings, session.registry.graphs.stored(query.graph_id))
+    reading = _Reading(query, settings, _graph(session, query.graph_id))
     own: dict[Any, list[StoredExplanation]] = {}
     for member in session.store.stored_explanations(query_id, ordinal):
         own.setdefault(identity(member.target), []).append(member)
@@ -57,6 +57,13 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
         over=reading.over,
         found=_findings(session, query_id, reading.kind),
     )
+
+
+def _graph(session: Session, graph_id: int) -> Graph | GraphSet:
+    """The graph that a query asked; one that still has its name is loaded once."""
+    graphs = session.registry.graphs
+    graphs.get(graphs.name_of(graph_id))
+    return graphs.stored(graph_id)
 
 
 class _Reading:

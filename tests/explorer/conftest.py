@@ -18,7 +18,7 @@ QUERIES = (
     "EXPLAIN NODES (SELECT node FROM nodes WHERE '<script>alert(4)</script>' <> '') USING MODEL m "
     "OPTIMIZE fdl+, fdl-, conc TOP 3 BUDGET 60 CANDIDATES",
     "EXPLAIN NODES (SELECT node FROM nodes) USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 30 CANDIDATES SEED 1",
-    "EXPLAIN CLASS 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 2 BUDGET 60 CANDIDATES LABELS \"<b>role\"",
+    'EXPLAIN CLASS 0 USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 2 BUDGET 60 CANDIDATES LABELS "<b>role"',
 )
 
 
@@ -26,9 +26,17 @@ QUERIES = (
 def hostile_made(tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "hostile.duckdb"
     with sxq.connect(str(path)) as con:
-        con.execute('CREATE TABLE people (id VARCHAR, a FLOAT, b FLOAT, label INTEGER, "<b>role" VARCHAR)')
+        con.execute(
+            'CREATE TABLE people (id VARCHAR, a FLOAT, b FLOAT, label INTEGER, "<b>role" VARCHAR)'
+        )
         for i, key in enumerate(KEYS):
-            values = {"key": key, "a": float(i), "b": float(-i), "label": int(i > 2), "role": "<i>x</i>"}
+            values = {
+                "key": key,
+                "a": float(i),
+                "b": float(-i),
+                "label": int(i > 2),
+                "role": "<i>x</i>",
+            }
             con.execute("INSERT INTO people VALUES ($key, $a, $b, $label, $role)", values)
         con.execute("CREATE TABLE paid (a VARCHAR, b VARCHAR, weight FLOAT)")
         for i, key in enumerate(KEYS):

@@ -27,7 +27,9 @@ def test_a_port_that_is_none(port, hostile, capsys):
     assert ended.value.code == 2 and "--port" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name, library", [("explore", "uvicorn"), ("explore", "starlette"), ("mcp", "mcp")])
+@pytest.mark.parametrize(
+    "name, library", [("explore", "uvicorn"), ("explore", "starlette"), ("mcp", "mcp")]
+)
 def test_a_missing_extra_is_told(name, library, hostile):
     script = (
         f"import sys; sys.modules[{library!r}] = None\n"

@@ -21,7 +21,10 @@ def asked(path="/token/x", **headers):
     async def send(message):
         sent.append(message)
 
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in (HERE | headers).items()]
+    raw = [
+        (name.replace("_", "-").encode(), value.encode())
+        for name, value in (HERE | headers).items()
+    ]
     scope = {"type": "http", "path": path, "headers": raw}
     asyncio.run(Guard(app, "token")(scope, None, send))
     start, body = sent
@@ -35,7 +38,9 @@ def test_the_page_itself_gets_through_and_sees_the_path_without_the_token():
     assert asked(host="localhost:8000", origin="http://localhost:8000")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "", "/tokem/x", "/token2/x", "//token/x", "/TOKEN/x", "/tok\u00e9n/"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/tokem/x", "/token2/x", "//token/x", "/TOKEN/x", "/tok\u00e9n/"]
+)
 def test_without_the_token(path):
     status, headers, body = asked(path)
     assert status == 403 and "token" in body
@@ -69,7 +74,11 @@ def test_other_hosts_and_origins(headers):
 
 def test_every_answer_carries_a_policy_without_inline_scripts():
     policy = asked()[1][b"content-security-policy"].decode()
-    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+    assert (
+        "default-src 'none'" in policy
+        and "unsafe" not in policy
+        and "frame-ancestors 'none'" in policy
+    )
 
 
 def test_web_sockets_are_not_answered():

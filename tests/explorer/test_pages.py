@@ -11,7 +11,7 @@ from tests import browser
 from tests.explorer.conftest import KEYS
 
 pytest.importorskip("uvicorn")
-from sxq.explorer.serve import listening, server  # noqa: E402 - needs uvicorn
+from sxq.explorer.serve import listening, server
 
 pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 
@@ -52,7 +52,9 @@ def choose(window, number, value):
 
 
 def keys(window):
-    return window.run("return [...document.querySelectorAll('tbody .key a')].map(a => a.textContent)")
+    return window.run(
+        "return [...document.querySelectorAll('tbody .key a')].map(a => a.textContent)"
+    )
 
 
 def test_the_pages_show_what_is_stored_as_it_is(hostile):
@@ -75,12 +77,17 @@ def test_the_pages_show_what_is_stored_as_it_is(hostile):
         until(window, "#patterns svg")
         window.visit(f"{root}query/1/target/3")
         until(window, ".member")
-        assert KEYS[3] in window.text("#meaning") and window.count(".point") == window.count(".member")
+        assert KEYS[3] in window.text("#meaning") and window.count(".point") == window.count(
+            ".member"
+        )
         window.run(
             "const s = document.getElementById('edge-label'); s.value = 'weight'; s.dispatchEvent(new Event('change'))"
         )
         assert window.text(".on-edge") in ("0.25", "0.5")
-        assert "worth kept" in window.text(".member details") and window.count(".member details tr") > 1
+        assert (
+            "worth kept" in window.text(".member details")
+            and window.count(".member details tr") > 1
+        )
         window.press("n")
         until(window, ".crumbs")
         assert "target 5 of 6" in window.text(".crumbs")

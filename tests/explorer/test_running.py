@@ -55,7 +55,9 @@ def test_what_goes_wrong_is_the_last_event(outcome):
     assert last["kind"] == "error" and last["text"] in ("no <node>", "stopped before it began")
 
 
-@pytest.mark.parametrize("text", ["", "SELECT 1", "DROP MODEL m", f"{ASKED}; {ASKED}", f"PLAN {ASKED}"])
+@pytest.mark.parametrize(
+    "text", ["", "SELECT 1", "DROP MODEL m", f"{ASKED}; {ASKED}", f"PLAN {ASKED}"]
+)
 def test_only_one_explain_is_taken(text):
     with pytest.raises(sxq.QueryError):
         explain_statement(text)

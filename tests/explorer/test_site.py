@@ -73,7 +73,9 @@ def test_a_route(read, address, status):
 @pytest.mark.parametrize("name", ASSETS)
 def test_assets_show_data_as_text_nodes(read, name):
     text = read.get(f"assets/{name}").text
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function", text)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function", text
+    )
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
 
 
@@ -119,13 +121,19 @@ def test_the_page_of_a_target_is_the_report_of_it(read, hostile_made):
         "query": 1, "ordinal": 1, "targets": len(KEYS), "kept": False,
     }  # fmt: skip
     facts = data["targets"][0]["scene"]["facts"]
-    assert facts and all(edge[0][0] == "weight" and edge[0][1] in ("0.25", "0.5") for m in facts for edge in m)
+    assert facts and all(
+        edge[0][0] == "weight" and edge[0][1] in ("0.25", "0.5") for m in facts for edge in m
+    )
 
 
 def test_two_queries_side_by_side(read):
     rows = read.get("api/compare?a=1&b=2").json()["targets"]
     assert [row["target"] for row in rows] == list(KEYS)
-    assert [row["ordinal_a"] for row in rows] == [row["ordinal_b"] for row in rows] == list(range(len(KEYS)))
+    assert (
+        [row["ordinal_a"] for row in rows]
+        == [row["ordinal_b"] for row in rows]
+        == list(range(len(KEYS)))
+    )
 
 
 # -- SQL
@@ -145,7 +153,9 @@ def test_the_questions_run(read):
 
 
 def test_sql_shows_the_first_thousand_rows(read):
-    found = ask(read, "SELECT range AS n, 'x' AS t, NULL AS u FROM range(5000) ORDER BY n DESC").json()
+    found = ask(
+        read, "SELECT range AS n, 'x' AS t, NULL AS u FROM range(5000) ORDER BY n DESC"
+    ).json()
     assert found["columns"] == ["n", "t", "u"] and found["numeric"] == [True, False, False]
     assert len(found["rows"]) == 1000 and found["cut"] and found["rows"][0] == ["4999", "x", ""]
     assert not ask(read, "FROM range(1000)").json()["cut"]
@@ -191,7 +201,10 @@ def test_a_select_that_writes_is_stopped_by_its_transaction(written, text):
 
 def test_a_slow_statement_is_stopped(read, monkeypatch):
     monkeypatch.setattr("sxq.explorer.answers.SECONDS", 0.2)
-    found = ask(read, "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3")
+    found = ask(
+        read,
+        "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3",
+    )
     assert found.status_code == 400 and "stopped after 0.2 seconds" in found.json()["error"]
     assert ask(read, "SELECT 1").status_code == 200
 

@@ -44,7 +44,9 @@ def test_a_plan(tools):
 
 
 def test_rows_come_with_the_figures_of_the_explanations_that_they_name(tools):
-    found = json.loads(tools.query("SELECT explanation_id, target FROM explanations ORDER BY 1 LIMIT 3"))
+    found = json.loads(
+        tools.query("SELECT explanation_id, target FROM explanations ORDER BY 1 LIMIT 3")
+    )
     assert found["columns"] == ["explanation_id", "target"] and found["cut"] is None
     assert found["rows"][0]["target"] in KEYS
     audit = found["audit"]
@@ -64,7 +66,9 @@ def test_long_answers_are_cut_and_say_so(tools):
     assert len(one) <= CHARACTERS and "cut" in json.loads(one)
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM queries", "SELECT 1; SELECT 2", "COPY queries TO 'x.csv'"])
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM queries", "SELECT 1; SELECT 2", "COPY queries TO 'x.csv'"]
+)
 def test_sql_only_reads(tools, writing, sql):
     for one in (tools, writing):
         with pytest.raises(sxq.Error):
@@ -73,7 +77,9 @@ def test_sql_only_reads(tools, writing, sql):
 
 def test_one_explanation_with_edges_worth_and_figures(tools):
     (number,) = json.loads(
-        tools.query("SELECT explanation_id FROM explanations WHERE query_id = 1 AND size > 1 LIMIT 1")
+        tools.query(
+            "SELECT explanation_id FROM explanations WHERE query_id = 1 AND size > 1 LIMIT 1"
+        )
     )["audit"]["figures"]
     found = json.loads(tools.explanation(int(number)))
     assert found["size"] == len(found["edges"]) > 1  # the graph is directed
@@ -82,7 +88,9 @@ def test_one_explanation_with_edges_worth_and_figures(tools):
     stored = json.loads(
         tools.query(f"SELECT worth_kept FROM explanation_edges WHERE explanation_id = {number}")
     )["rows"]
-    assert sorted(e["worth_kept"] for e in found["edges"]) == sorted(e["worth_kept"] for e in stored)
+    assert sorted(e["worth_kept"] for e in found["edges"]) == sorted(
+        e["worth_kept"] for e in stored
+    )
     with pytest.raises(sxq.InvalidValue, match="no explanation 9999 is stored"):
         tools.explanation(9999)
 
@@ -114,7 +122,9 @@ def test_explain_is_refused_where_the_server_only_reads(tools, writing):
 
     with pytest.raises(sxq.InvalidValue, match="sxq mcp --write"):
         tools.explain("EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc")
-    names = [{tool.name for tool in asyncio.run(tool_server(t).list_tools())} for t in (tools, writing)]
+    names = [
+        {tool.name for tool in asyncio.run(tool_server(t).list_tools())} for t in (tools, writing)
+    ]
     assert names[0] == {"list_graphs", "list_models", "plan", "query", "explanation"}
     assert names[1] - names[0] == {"explain"}
 

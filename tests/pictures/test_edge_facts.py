@@ -6,7 +6,10 @@ from sxq.graph import Graph
 from sxq.pictures.edge_facts import edge_facts
 from sxq.values.explanation import Explanation, Worth
 
-TAILS, HEADS = [0, 1, 1, 2, 0], [1, 0, 2, 1, 1]  # 0-1 and 1-2 in both directions, and 0 -> 1 once more
+TAILS, HEADS = (
+    [0, 1, 1, 2, 0],
+    [1, 0, 2, 1, 1],
+)  # 0-1 and 1-2 in both directions, and 0 -> 1 once more
 
 
 def explanation(numbers, worth=None, over="edges", **arrays):
@@ -20,7 +23,9 @@ def explanation(numbers, worth=None, over="edges", **arrays):
 
 
 def test_weights_and_attributes_by_edge():
-    e = explanation([1, 2], edge_weight=[1, 12345.67, 0.5, 3, 4], edge_attr=np.arange(10).reshape(5, 2) / 4)
+    e = explanation(
+        [1, 2], edge_weight=[1, 12345.67, 0.5, 3, 4], edge_attr=np.arange(10).reshape(5, 2) / 4
+    )
     assert edge_facts(e, [(1, 2), (1, 0)], False) == [
         [("weight", "0.5"), ("attr[0]", "1"), ("attr[1]", "1.25")],
         [("weight", "12,345.67"), ("attr[0]", "0.5"), ("attr[1]", "0.75")],
@@ -36,7 +41,9 @@ def test_parallel_edges_and_pairs():
 
 
 def test_worth_where_it_was_measured_of_edges():
-    worth = Worth(kept=np.array([0.25, 0]), removed=np.array([0.5, 1e-9]), needed=np.array([True, False]))
+    worth = Worth(
+        kept=np.array([0.25, 0]), removed=np.array([0.5, 1e-9]), needed=np.array([True, False])
+    )
     facts = edge_facts(explanation([0, 2], worth), [(0, 1), (1, 2)], False)
     assert facts[0] == [("worth kept", "0.25"), ("worth removed", "0.5"), ("needed", "yes")]
     assert facts[1][-1] == ("needed", "no")

@@ -53,7 +53,11 @@ def test_nothing_is_written_and_the_connection_stays_usable(con, sql):
 
 
 def test_statements_of_sxq_that_only_read():
-    for text in ("SHOW QUERIES", "DESCRIBE GRAPH g", "PLAN EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc"):
+    for text in (
+        "SHOW QUERIES",
+        "DESCRIBE GRAPH g",
+        "PLAN EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc",
+    ):
         assert not isinstance(read_only_statement(text), st.Sql)
     assert read_only_statement("SELECT 1;") == st.Sql("SELECT 1")
     for text in ("AUDIT", "DROP GRAPH g", "SET sxq_budget = 1", "RESUME QUERY 1", "DROP QUERY 1"):
