@@ -40,7 +40,7 @@ def _misread(name: str, options) -> str:
         return f"there is no statement: {options.query!r} is taken for one; sxq report [database] 'EXPLAIN ...'"
     if name == "report" and database and not Path(database).exists():
         return f"there is no database {database!r}"
-    if name in ("explore", "mcp") and not Path(database).exists():
+    if name in ("explore", "mcp") and not Path(options.database).exists():
         return f"there is no database {database!r}"
     if name == "report" and not Path(options.output).absolute().parent.is_dir():
         return f"there is no folder to write {options.output!r} to"

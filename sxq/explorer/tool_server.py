@@ -29,8 +29,11 @@ def serve_tools(path: str, write: bool = False) -> int:
 def tool_server(tools: Tools) -> MCPServer:
     """The server, with a tool for each function; `explain` only where it may write."""
     server = MCPServer("sxq", instructions=ABOUT, log_level="ERROR")
-    functions = [tools.list_graphs, tools.list_models, tools.plan, tools.query, tools.explanation]
-    for function in [*functions, *([tools.explain] if tools.answers.write else [])]:
+    functions: list[Callable[..., str]] = [
+        *(tools.list_graphs, tools.list_models, tools.plan, tools.query, tools.explanation),
+        *([tools.explain] if tools.answers.write else []),
+    ]
+    for function in functions:
         server.tool(structured_output=False)(_with_messages(function))
     return server
 

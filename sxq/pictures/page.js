@@ -264,7 +264,11 @@
     }
     edge([u, v]) { return `${this.scene.nodes[u].key} ${this.scene.directed ? "→" : "–"} ${this.scene.nodes[v].key}`; }
     label(name) { // one fact of each edge beside it
-      this.labels.forEach((label, i) => { label.textContent = this.facts[i].find((fact) => fact[0] === name)?.[1] ?? ""; });
+      const few = (text) => { // digits; the table has all of them
+        const value = Number(text.replaceAll(",", ""));
+        return text.length > 5 && Number.isFinite(value) ? value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) < 1e4 ? 3 : 6, maximumFractionDigits: 3 }) : text;
+      };
+      this.labels.forEach((label, i) => { label.textContent = few(this.facts[i].find((fact) => fact[0] === name)?.[1] ?? ""); });
     }
     table() { // the edges in words
       if (!this.own.length) return [];

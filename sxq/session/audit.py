@@ -75,7 +75,7 @@ def audit_target(session: Session, query_id: int, ordinal: int) -> dict[int, Mea
     Raises InvalidValue if there is no such query or target, ModelDetached or ModelChanged.
     """
     (query,) = session.store.stored_queries(query_id)
-    (target,) = [one for one in query.targets if one.ordinal == ordinal] or [None]
+    target = next((one for one in query.targets if one.ordinal == ordinal), None)
     if target is None:
         raise InvalidValue(f"query {query_id} has no target {ordinal}")
     members = session.store.stored_explanations(query_id, ordinal)

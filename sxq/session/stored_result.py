@@ -86,7 +86,7 @@ class _Reading:
         kept: Mapping[Any, Sequence[Mapping[str, float]]],
     ) -> TargetReport:
         """The report of a target, with its members by rank."""
-        columns = {name: target.columns.get(name) for name in REPORTED}
+        columns: dict[str, Any] = {name: target.columns.get(name) for name in REPORTED}
         columns |= {name: columns[name] or 0 for name in COUNTS}
         columns |= {"note": columns["note"] or "", "complete": bool(columns["complete"])}
         asked = target.columns.get("class")
@@ -139,7 +139,7 @@ class _Reading:
             edge_index=ends,
             nodes=np.unique([*roots, *alone, *ends.ravel()]).astype(np.int64),
             edges=stored.edges,
-            size=stored.columns["size"],
+            size=int(stored.columns["size"] or 0),
             raw=stored.raw,
             scores=stored.scores,
             factual=stored.factual,
