@@ -12,10 +12,10 @@ const drawing = (() => {
     return element;
   }
 
-  function arrowhead([x, y], [u, v]) {
+  function arrowhead([x, y], [u, v], size = 8) {
     const length = Math.hypot(u - x, v - y) || 1;
-    const [a, b] = [(u - x) / length, (v - y) / length], [p, q] = [u - a * 8, v - b * 8];
-    return `M${p} ${q}L${p - a * 8 - b * 4} ${q - b * 8 + a * 4}L${p - a * 8 + b * 4} ${q - b * 8 - a * 4}Z`;
+    const [a, b] = [(u - x) / length, (v - y) / length], [p, q] = [u - a * size, v - b * size], half = size / 2;
+    return `M${p} ${q}L${p - a * size - b * half} ${q - b * size + a * half}L${p - a * size + b * half} ${q - b * size - a * half}Z`;
   }
 
   // ---- the patterns of a class

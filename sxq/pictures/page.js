@@ -247,7 +247,7 @@
       const { nodes } = this.scene;
       this.truthPath = make("path", { class: "truth" });
       this.contextPath = make("path", { class: "context" });
-      this.ownPaths = this.widths.map((width) => make("path", { class: "own", style: `stroke-width: ${width * [2.4, 1.8, 0.8][this.crowd]}` }));
+      this.ownPaths = this.widths.map(() => make("path", { class: "own" }));
       this.arrows = make("path", { class: "arrow" });
       this.labels = this.own.map(() => make("text", { class: "on-edge" }));
       this.hits = this.own.map(([u, v], i) => {
@@ -297,18 +297,22 @@
     place() {
       const { nodes, context, truth, directed } = this.scene, [dx, dy, zoom] = this.view;
       const at = (i) => `${placeX(nodes[i]).toFixed(1)} ${placeY(nodes[i]).toFixed(1)}`;
+      const less = zoom ** -0.7; // dots, names and lines grow less than distances, so that names come apart
       this.layer.setAttribute("transform", `translate(${dx} ${dy}) scale(${zoom})`);
       this.contextPath.setAttribute("d", context.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
       this.truthPath.setAttribute("d", truth.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
-      this.own.forEach(([u, v], i) => this.ownPaths[i].setAttribute("d", `M${at(u)}L${at(v)}`));
-      if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v])).join(""));
+      this.own.forEach(([u, v], i) => {
+        this.ownPaths[i].setAttribute("d", `M${at(u)}L${at(v)}`);
+        this.ownPaths[i].style.strokeWidth = this.widths[i] * [2.4, 1.8, 0.8][this.crowd] * less;
+      });
+      if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v], 8 * less)).join(""));
       this.own.forEach(([u, v], i) => {
         for (const [name, value] of Object.entries({ x1: placeX(nodes[u]), y1: placeY(nodes[u]), x2: placeX(nodes[v]), y2: placeY(nodes[v]) }))
           this.hits[i].setAttribute(name, value);
-        this.labels[i].setAttribute("x", (placeX(nodes[u]) + placeX(nodes[v])) / 2);
-        this.labels[i].setAttribute("y", (placeY(nodes[u]) + placeY(nodes[v])) / 2 - 3);
+        const middle = [placeX, placeY].map((place) => ((place(nodes[u]) + place(nodes[v])) / 2).toFixed(1));
+        this.labels[i].setAttribute("transform", `translate(${middle.join(" ")}) scale(${less}) translate(0 -3)`);
       });
-      this.dots.forEach((dot, i) => dot.setAttribute("transform", `translate(${at(i)})`));
+      this.dots.forEach((dot, i) => dot.setAttribute("transform", `translate(${at(i)}) scale(${less})`));
     }
     zoom(factor, x = W / 2, y = H / 2) {
       const [dx, dy, zoom] = this.view, next = Math.max(0.4, Math.min(12, zoom * factor)), f = next / zoom;
@@ -348,7 +352,7 @@
       }, { passive: false });
     }
   }
-  const arrow = (from, to) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)]);
+  const arrow = (from, to, size) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)], size);
   function near(i, on) {
     for (const card of state.cards) card.dots[i].classList.toggle("near", on);
   }
