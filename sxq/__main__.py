@@ -181,7 +181,11 @@ def _parser() -> argparse.ArgumentParser:
         "--mode", choices=list(MODES), default="table", help="how results are written"
     )
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="mode", help="the same as --mode json"
+        "--json",
+        action="store_const",
+        const="jsonlines",
+        dest="mode",
+        help="the same as --mode jsonlines",
     )
     parser.add_argument(
         "--no-init", action="store_true", help="do not read ~/.sxqrc before the prompt"

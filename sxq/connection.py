@@ -231,6 +231,20 @@ class Connection:
         self.session.registry.graphs.add_dataset(name, dataset, replace)
 
     @locked
+    def register_table(self, name: str, frame, replace: bool = False) -> None:
+        """Let SQL read a DataFrame of pandas or Polars, or a table of Arrow, as table `name`.
+
+        It is read in place by each query, and is neither copied nor stored: it is gone when the connection
+        closes, or after `DROP VIEW name`. CREATE TABLE ... AS FROM name keeps it.
+
+            con.register_table("accounts", frame)
+            con.execute("CREATE GRAPH bank FROM NODES (FROM accounts) EDGES (FROM transfers) (ENCODE = auto)")
+
+        Raises NameTaken for a name in use; `replace` puts another frame in the place of an earlier one.
+        """
+        self.session.store.register_table(name, frame, replace)
+
+    @locked
     def register_model(
         self,
         name: str,

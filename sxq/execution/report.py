@@ -312,6 +312,10 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
             f"explanations: {_why_no_worth(found, explanations)}"
         )
     model = found.loaded.on_field.model
+    if found.loaded.on_field.alone:
+        notes.append(
+            "explained by itself: other graphs in a batch change what the model says (ties?)"
+        )
     if model.shallow:
         notes.append(model.depth)
     inexact = _inexact(found, answer)

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from sxq.errors import InvalidValue, ModelError
-from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress, run
+from sxq.execution import executor
+from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress
 from sxq.execution.target import Job
 from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
@@ -281,11 +282,16 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
     gc.freeze()  # what the parent holds is not freed here
     torch.set_num_threads(1)  # a pool of threads does not outlive the fork
     profile = Profile()
-    tell = lambda progress: pipe.send(("progress", progress))
+
+    def interrupted() -> bool:
+        return bool(stop.value)
+
+    def tell(progress: Progress) -> None:
+        pipe.send(("progress", progress))
+
+    waiting = _Assigned(pipe, first)
     try:
-        for found in run(
-            job, lambda: stop.value, profile, tell, started, waiting=_Assigned(pipe, first)
-        ):
+        for found in executor.run(job, interrupted, profile, tell, started, waiting=waiting):
             pipe.send(("report", found))
     except Exception as error:
         pipe.send(("error", _portable(error)))

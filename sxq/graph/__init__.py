@@ -6,12 +6,14 @@ The verbs: `extract(graph, target, hops, halo, directed)` returns the `Field` of
 The files in reading order:
 
     types                `GraphTypes`: node and edge types of a heterogeneous graph
+    encoding             `Encoding`: columns of a table as features, also of another table alike
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
+    table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
     saved_npz            graphs and collections into files
@@ -21,6 +23,7 @@ The files in reading order:
     whole                `WholeGraph`: a whole graph as the field of one target
     node_field           `NodeField`: the units are nodes
     feature_field        `FeatureField`: the units are columns of x
+    restricted_nodes     what generators see where candidates must hold some nodes
     restricted           fields whose candidates hold some units, lack others, or lie anywhere
     bits                 the codings of candidates: bool rows, packed bytes, words, keys, hashes
     node_labels          what nodes are told apart by in patterns

@@ -13,7 +13,8 @@ from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import kind_word, shown
 from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
-from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, SqlRows, from_arrays, from_tables
+from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, from_arrays, from_tables
+from sxq.graph.table_problems import SqlRows
 
 PER_GRAPH = ("key", "graph_label", "is_test", *(f"{name}_mask" for name in SPLITS))
 
@@ -56,6 +57,10 @@ def graphs_from_tables(graphs: SqlRows, nodes: SqlRows, edges: SqlRows) -> Graph
             members.append(from_tables((node_names, own_nodes[key]), (edge_names, own_edges[key])))
         except DataError as error:
             raise type(error)(f"graph {shown(key)}: {error}") from None
+        if texts := list(members[-1].edge_attributes):
+            raise GraphError(
+                f"edge column {texts[0]!r} holds no numbers; edges of a collection keep numbers only: leave it out"
+            )
     return GraphSet.join(members, label, split, keys)
 
 

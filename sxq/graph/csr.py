@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
+from sxq.graph.encoding import Encoding, number_text
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
 from sxq.graph.types import GraphTypes
@@ -37,6 +38,9 @@ class Graph:
     node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
     left_out     further fields of the data that no model can be given, with what was found
     feature_names  the user's names of the columns of x, or None
+    encoding     how columns of the user's table became x (also as the dict that `as_dict` wrote), or None
+    edge_names   the user's names of the columns of edge_attr, or None
+    edge_attributes  further edge columns by name, text or None for each edge; stored for SQL, never shown to the model
     types        of a heterogeneous graph, the types of its nodes and edges; else None
 
     Raises GraphError if an array does not fit.
@@ -60,8 +64,12 @@ class Graph:
         left_out: Mapping[str, str] | None = None,
         feature_names: Sequence[str] | None = None,
         types: GraphTypes | None = None,
+        encoding: Encoding | Mapping[str, Any] | None = None,
+        edge_names: Sequence[str] | None = None,
+        edge_attributes: Mapping[str, Sequence[str | None]] | None = None,
     ):
         self.types = types
+        self.encoding = Encoding.from_dict(encoding) if isinstance(encoding, Mapping) else encoding
         self.forms = dict(forms or {})
         self.left_out = dict(left_out or {})
         self.x = _features(x, self._held_type("x"))
@@ -74,6 +82,8 @@ class Graph:
         self.edge_attr = None if edge_attr is None else self._edge_values("edge_attr", edge_attr, 2)
         self.node_inputs = _inputs(node_inputs, len(self.x), "nodes")
         self.edge_inputs = _inputs(edge_inputs, self.num_edges, "edges")
+        self.edge_names = _edge_names(edge_names, self.edge_attr)
+        self.edge_attributes = _edge_texts(edge_attributes or {}, self.num_edges)
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.feature_names = _feature_names(feature_names, self.x.shape[1])
         self._names = None if keys is None else Keys(keys, len(self.x))
@@ -137,6 +147,10 @@ class Graph:
         """The name of a column of x."""
         return f"x[{column}]" if self.feature_names is None else self.feature_names[column]
 
+    def feature_text(self, column: int, value: float) -> str:
+        """A value of a column of x for people: as it was in the user's table, if that was encoded."""
+        return number_text(value) if self.encoding is None else self.encoding.text(column, value)
+
     def features(self, nodes: np.ndarray) -> np.ndarray:
         """Feature rows [k, d] of `nodes` [k]."""
         return self.x[nodes]
@@ -159,11 +173,13 @@ class Graph:
     def content_hash(self) -> str:
         """A digest of everything the graph holds; equal content, equal hash."""
         columns = self.columns()
-        del columns["feature_names"]  # what a column is called changes no answer
+        for name in ("feature_names", "edge_names"):  # what a column is called changes no answer
+            del columns[name]
         types = columns.pop("types")
         if types is not None:
             columns["types"] = types.digested
-        for name in ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out"):
+        optional = ("edge_truth", "forms", "node_inputs", "edge_inputs", "left_out", "encoding")
+        for name in (*optional, "edge_attributes"):
             if not isinstance(columns[name], np.ndarray) and not columns[name]:
                 del columns[name]  # so that graphs without it keep the hash they always had
         for name in {"node_inputs", "edge_inputs"} & set(columns):
@@ -188,6 +204,9 @@ class Graph:
             "left_out": self.left_out,
             "feature_names": self.feature_names,
             "types": self.types,
+            "encoding": self.encoding and self.encoding.as_dict(),
+            "edge_names": self.edge_names,
+            "edge_attributes": self.edge_attributes,
         }
 
     def key(self, position: int) -> Any:
@@ -219,6 +238,26 @@ def _feature_names(names: Sequence[str] | None, features: int) -> list[str] | No
     if len(names) != features:
         raise GraphError(f"{len(names)} feature names, but x has {features} columns")
     return list(map(str, names))
+
+
+def _edge_names(names: Sequence[str] | None, edge_attr: np.ndarray | None) -> list[str] | None:
+    if names is None or edge_attr is None:
+        return None
+    if len(names) != edge_attr.shape[1]:
+        raise GraphError(f"{len(names)} edge names, but edge_attr has {edge_attr.shape[1]} columns")
+    return list(map(str, names))
+
+
+def _edge_texts(
+    columns: Mapping[str, Sequence[str | None]], num_edges: int
+) -> dict[str, list[str | None]]:
+    for name, values in columns.items():
+        if len(values) != num_edges or not all(v is None or isinstance(v, str) for v in values):
+            raise GraphError(
+                f"edge attribute {name!r} has {len(values)} values, expected text or None for each of "
+                f"{num_edges} edges"
+            )
+    return {str(name): list(values) for name, values in columns.items()}
 
 
 def digest(columns: Mapping[str, Any]) -> str:

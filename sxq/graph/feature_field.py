@@ -2,8 +2,9 @@
 
 A unit is a column of x that is not constant on the nodes whose features can reach the target. All
 edges are in every graph; in G_s the other units have their baseline on every node of the field, in
-G \\ G_s those of G_s have it. Columns that are no units stay as they are. Any set of units is a
-candidate.
+G \\ G_s those of G_s have it. Any set of units is a candidate. Columns that no candidate may hold are
+context, as edges can be: they have their baseline in G_s, and stay as they are in G \\ G_s.
+Constant columns stay as they are.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -23,6 +24,8 @@ class FeatureField(Field):
     base: Field  # the same with edges as units
     columns: np.ndarray  # [U] the column of x that each unit is, ascending
     baseline: np.ndarray  # [U] what stands for a unit that is removed, float32
+    context_columns: np.ndarray  # [k] columns that are context
+    context_baseline: np.ndarray  # [k] what stands for them in G_s, float32
 
     over = "features"
     alone = True
@@ -93,11 +96,14 @@ class FeatureField(Field):
         return 0, self.num_units
 
     def narrowed(self, units: np.ndarray) -> "FeatureField":
-        """The field with only these units, ascending; all others stay as they are in every graph."""
+        """The field with only these units, ascending, as candidates; all others become context."""
+        rest = np.delete(np.arange(self.num_units), units)
         return replace(
             self,
             columns=self.columns[units],
             baseline=self.baseline[units],
+            context_columns=np.append(self.context_columns, self.columns[rest]),
+            context_baseline=np.append(self.context_baseline, self.baseline[rest]),
             ends=self.ends[:, units],
             unit_hop=self.unit_hop[units],
             left_out=self.left_out + self.num_units - len(units),
@@ -120,7 +126,14 @@ def over_features(base: Field, graph: Graph, baseline: str) -> FeatureField:
         "left_out": 0,
         "excluded": 0,
     }
-    return FeatureField(**own | changed, base=base, columns=columns, baseline=values)
+    return FeatureField(
+        **own | changed,
+        base=base,
+        columns=columns,
+        baseline=values,
+        context_columns=columns[:0],
+        context_baseline=values[:0],
+    )
 
 
 def varying_columns(x: np.ndarray, baseline: str) -> tuple[np.ndarray, np.ndarray]:

@@ -144,21 +144,13 @@ class NodeField(Field):
 
     def units_at(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The units that an edge joins to each of the nodes [n]: [k], and the position [k] of their node."""
-        starts, around = self._neighbours
-        count = starts[nodes + 1] - starts[nodes]
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        owner = np.repeat(np.arange(len(nodes)), count)
-        return around[np.repeat(starts[nodes], count) + within], owner
+        near, owner = neighbours_of(nodes, *self._neighbours)
+        return self._codes[near], owner
 
     @cached_property
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the neighbours of each node begin, and the units that they are."""
-        own, other = np.concatenate([self.base.ends, self.base.ends[::-1]], axis=1)
-        code = self._codes
-        real = (code[other] < self.num_units) & (own != other)
-        pairs = np.unique(own[real] * self.num_nodes + other[real])
-        own, other = np.divmod(pairs, self.num_nodes)
-        return np.searchsorted(own, np.arange(self.num_nodes + 1)), code[other]
+        """Where the neighbours of each node begin, and the nodes that they are: those that are units."""
+        return adjacency(self.base.ends, self._codes < self.num_units)
 
     @cached_property
     def _codes(self) -> np.ndarray:
@@ -168,6 +160,10 @@ class NodeField(Field):
         if self.rooted:
             code[0] = self.num_units
         return code
+
+    def edges_among(self, units: np.ndarray) -> np.ndarray:
+        """The ends [2, m] of the edge field's units among the nodes of units [U] bool, and the target."""
+        return self.base.ends[:, self._edge_bits(units[None])[0]]
 
     def _edge_bits(self, bits: np.ndarray) -> np.ndarray:
         """The units of the edge field [n, E] among the nodes of candidates bits [n, U]."""
@@ -230,7 +226,27 @@ class NodeField(Field):
     def narrowed(self, units: np.ndarray) -> "NodeField":
         """The field with only these units, ascending, as candidates; all others become context."""
         rest = over_nodes(self.base, self.unit_nodes[units], self.free)
-        return replace(rest, left_out=self.left_out + self.num_units - len(units))
+        left_out = self.left_out + self.num_units - len(units)
+        return replace(rest, left_out=left_out, excluded=self.excluded)
+
+
+def adjacency(ends: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the neighbours of each node begin [n + 1], and these, among `wanted` [n]; by edges of ends [2, m]."""
+    nodes = len(wanted)
+    own, other = np.concatenate([ends, ends[::-1]], axis=1)
+    real = wanted[other] & (own != other)
+    own, other = np.divmod(np.unique(own[real] * nodes + other[real]), nodes)
+    return np.searchsorted(own, np.arange(nodes + 1)), other
+
+
+def neighbours_of(
+    nodes: np.ndarray, starts: np.ndarray, around: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The neighbours [k] of nodes, given their `adjacency`, and the position [k] of the node of each."""
+    count = starts[nodes + 1] - starts[nodes]
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    owner = np.repeat(np.arange(len(nodes)), count)
+    return around[np.repeat(starts[nodes], count) + within], owner
 
 
 def over_nodes(base: Field, nodes: np.ndarray | None = None, free: bool = False) -> NodeField:

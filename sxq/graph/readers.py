@@ -6,7 +6,7 @@ the rest. Labels are classes 0 .. C - 1, or UNKNOWN_CLASS.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,18 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
+from sxq.graph.encoding import LISTS, NUMBERS, Encoding, learn
 from sxq.graph.keys import kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
+from sxq.graph.table_problems import SqlRows, listed, problems
 
 UNKNOWN_CLASS = -1
 MOST_CLASSES = 2**31
-NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
-LISTS = (list, tuple, np.ndarray)
 SPARSE = {"x_indptr", "x_indices", "x_shape"}
+DANGLING = "dangling edges"  # in `Graph.left_out`
 MASKS = {f"{name}_mask" for name in SPLITS}
 ARRAYS = SPARSE | MASKS | {"edge_index", "x", "x_data", "y", "edge_weight", "edge_attr", "edge_gt"}
-SqlRows = tuple[Sequence[str], Sequence[Sequence[Any]]]  # column names and rows, fetched from SQL
 
 
 def read_npz(path: str | Path, most: int | None = None) -> Graph:
@@ -79,7 +79,26 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     )
 
 
-def from_tables(nodes: SqlRows, edges: SqlRows, undirected: bool = False) -> Graph:
+@dataclass(frozen=True, kw_only=True)
+class TableReading:
+    """The options of CREATE GRAPH for tables.
+
+    encode         columns become features by an encoding that is learned (True), or by a given one
+    scale          features that are numbers get mean 0 and standard deviation 1
+    drop_dangling  edges with an end that is no node, or NULL, are left out
+    """
+
+    encode: bool | Encoding = False
+    scale: bool = False
+    drop_dangling: bool = False
+
+
+AS_THEY_ARE = TableReading()
+
+
+def from_tables(
+    nodes: SqlRows, edges: SqlRows, undirected: bool = False, reading: TableReading = AS_THEY_ARE
+) -> Graph:
     """The graph of two SQL results.
 
     nodes: the first column is the key. `label` and `split` are found by name; a label is an integer,
@@ -87,11 +106,24 @@ def from_tables(nodes: SqlRows, edges: SqlRows, undirected: bool = False) -> Gra
     of numbers, booleans or lists of numbers become features, in order; other columns, and those that
     are all NULL, become attributes. Without any feature, x is all ones.
     edges: the first two columns are the keys of source and target. `weight` is found by name;
-    further columns of numbers are edge_attr.
+    further columns of numbers are edge_attr; others are attributes, kept as text.
     undirected: applies `add_reverse`.
+
+    Raises GraphError; where much is wrong, its message lists everything.
     """
-    graph = _nodes(*nodes)
-    graph = Graph(**{**graph.columns(), **_edges(graph, *edges)})
+    try:
+        graph = _nodes(*nodes, reading)
+        given = edges
+        if reading.drop_dangling:
+            given = _joined(graph, *edges)
+        dropped = len(edges[1]) - len(given[1])
+        left_out = {DANGLING: f"{dropped:,} of {len(edges[1]):,} dropped"} if dropped else {}
+        graph = Graph(**{**graph.columns(), **_edges(graph, *given), "left_out": left_out})
+    except GraphError as first:
+        found = problems(nodes, edges, reading.encode is not False, reading.drop_dangling)
+        if sum(problem.count for problem in found) < 2:
+            raise
+        raise GraphError(listed(found)) from first
     return add_reverse(graph) if undirected else graph
 
 
@@ -108,7 +140,12 @@ def add_reverse(graph: Graph) -> Graph:
         name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
-    return Graph(**{**given, "edge_index": edge_index, **values, "edge_inputs": inputs})
+    texts = {
+        name: [*column, *(column[edge] for edge in added)]
+        for name, column in graph.edge_attributes.items()
+    }
+    values |= {"edge_inputs": inputs, "edge_attributes": texts}
+    return Graph(**{**given, "edge_index": edge_index, **values})
 
 
 def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
@@ -181,7 +218,7 @@ def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | Non
     return split if masks else None
 
 
-def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
+def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: TableReading) -> Graph:
     """The nodes as a graph without edges."""
     if not rows:
         raise GraphError("NODES gave no rows, expected one for each node")
@@ -193,11 +230,15 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     features = []
     named: list[str] = []
     attributes: dict[str, Sequence[Any]] = {}
+    to_encode: dict[str, Sequence[Any]] = {}
+    known = reading.encode.labels if isinstance(reading.encode, Encoding) else ()
     for name, values in columns:
         if name.lower() == "label":
-            y = _labels(values, attributes, keys)
+            y = _labels(values, attributes, keys, known)
         elif name.lower() == "split":
             split = _splits(values, keys)
+        elif reading.encode:
+            to_encode[name] = values
         elif _numeric(values):
             matrix = _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
             features.append(matrix)
@@ -205,10 +246,16 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
             named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
         else:
             attributes[name] = values
+    encoding = _encoding_of(reading, to_encode, attributes)
+    if encoding:
+        matrix, named, others = encoding.encode(to_encode, keys)
+        features = [_within_float32(matrix, named, keys)] if named else []
+        attributes |= others
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
     return Graph(
         np.zeros((2, 0), np.int64),
         x,
+        encoding=encoding,
         y=y,
         split=split,
         keys=keys,
@@ -217,10 +264,39 @@ def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Graph:
     )
 
 
-def _edges(
+def _encoding_of(
+    reading: TableReading, columns: Mapping[str, Sequence[Any]], attributes: Mapping[str, Any]
+) -> Encoding | None:
+    """The encoding of the features: the given one, or one learned from the columns; None without ENCODE."""
+    if isinstance(reading.encode, Encoding):
+        return reading.encode
+    if not reading.encode:
+        return None
+    labels = {name for name in attributes.get("label_name", ()) if name is not None}
+    return replace(learn(columns, reading.scale), labels=tuple(sorted(labels)))
+
+
+def _within_float32(matrix: np.ndarray, names: Sequence[str], keys: Sequence[Any]) -> np.ndarray:
+    far = np.argwhere(~(abs(matrix) <= LARGEST))
+    if len(far):
+        row, column = far[0]
+        raise GraphError(
+            f"feature {names[column]!r} is {matrix[row, column]} at key {shown(keys[row])}, beyond what "
+            f"float32 holds ({LARGEST:.3g}); say SCALE = standard, or scale it"
+        )
+    return matrix.astype(np.float32)
+
+
+def _joined(
     graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> dict[str, np.ndarray]:
-    """edge_index [2, E]; edge_weight and edge_attr if there are such columns."""
+) -> tuple[Sequence[str], list[Sequence[Any]]]:
+    """The edges without those that dangle: an end is no node, or NULL."""
+    nodes = set(graph.keys or ())
+    return names, [row for row in rows if row[0] in nodes and row[1] in nodes]
+
+
+def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """edge_index [2, E]; edge_weight, edge_attr and edge_attributes if there are such columns."""
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
@@ -229,21 +305,37 @@ def _edges(
             row = ends.index(None) + 1
             raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
     edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
-    values = {"edge_index": edge_index}
+    values: dict[str, Any] = {"edge_index": edge_index}
     attributes = []
+    named: list[str] = []
+    texts: dict[str, list[str | None]] = {}
     for name, column in columns if rows else []:
+        if name.lower() != "weight" and not _numeric(column):
+            texts[name] = list(map(_text, column))
+            continue
         if not _numeric(column):
             row = next(i for i, value in enumerate(column) if not _numeric([value]))
             raise GraphError(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
-                f"make it numbers or leave it out"
+                f"make it numbers, or give it another name than weight"
             )
         matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
             attributes.append(matrix)
-    return values | ({"edge_attr": np.concatenate(attributes, axis=1)} if attributes else {})
+            many = matrix.shape[1] > 1
+            named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
+    if attributes:
+        values |= {"edge_attr": np.concatenate(attributes, axis=1), "edge_names": named}
+    return values | ({"edge_attributes": texts} if texts else {})
+
+
+def _text(value: Any) -> str | None:
+    """A value as SQL writes it, or nearly: bytes as hex digits."""
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _columns(
@@ -298,11 +390,19 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
 
 
 def _labels(
-    values: Sequence[Any], attributes: dict[str, Sequence[Any]], keys: Sequence[Any]
+    values: Sequence[Any],
+    attributes: dict[str, Sequence[Any]],
+    keys: Sequence[Any],
+    known: Sequence[str] = (),
 ) -> np.ndarray | None:
+    """The class of each node; text is numbered in sorted order, or by its place among the `known` names."""
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, str) for value in present):
-        number = {name: i for i, name in enumerate(sorted(set(present)))}
+        if unknown := sorted({*present} - {*known}) if known else []:
+            raise GraphError(
+                f"label {unknown[0]!r} is none that the encoding knows: {', '.join(known)}"
+            )
+        number = {name: i for i, name in enumerate(known or sorted(set(present)))}
         attributes.setdefault("label_name", values)
         values = [number.get(value) for value in values]
     for key, value in zip(keys, values):

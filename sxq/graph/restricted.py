@@ -2,7 +2,8 @@
 
 A unit that no candidate may hold becomes context (`kept_out`). For the rest, generators get a field
 of their own, and know nothing of the restriction: it has only the units that a candidate may hold
-or not, and `Restriction.widened` makes candidates of what they propose.
+or not, and `Restriction.widened` makes candidates of what they propose. (Of units that are nodes,
+`restricted_nodes` makes that field.)
 
     must hold   the ends of these units are one node, the target, so that what generators build is
                 joined to them. Those that lie apart from the target are a node of their own, and a
@@ -18,6 +19,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from sxq.graph.field import EdgeKind, Field
+from sxq.graph.node_field import NodeField
+from sxq.graph.restricted_nodes import JoinedNodeField, joined_nodes
 from sxq.graph.whole import WholeGraph, components, onion_layers
 
 NONE = -1
@@ -83,7 +86,7 @@ class Restriction:
 
     def widened(self, bits: np.ndarray) -> np.ndarray:
         """Candidates [n, U] from what generators propose, bits [n, U']."""
-        if self.included.any() or isinstance(self.field, JoinedField):
+        if self.included.any() or isinstance(self.field, JoinedField | JoinedNodeField):
             bits = self._joined(bits)
         return self.filled(bits, True)
 
@@ -108,21 +111,26 @@ class Restriction:
 def kept_out(field: Field, units: np.ndarray, anywhere: bool) -> Field:
     """The field without units [U] bool, nor, unless `anywhere`, those that only they join to the target."""
     rest = field.without(units)
-    if anywhere or not field.rooted:
+    if anywhere or rest.free or not field.rooted:
         return rest
     return rest.without(apart(rest))
 
 
 def apart(field: Field) -> np.ndarray:
     """Units [U] bool of a node's field that no path of candidate units joins to the target."""
+    if field.over != "edges":
+        return ~field.component(np.ones((1, field.num_units), bool))[0]
     level, _ = _levels(field.ends, field.num_nodes)
     return level[field.ends[0]] == NONE
 
 
 def unjoined(field: Field, included: np.ndarray) -> np.ndarray:
     """The numbers of included units, [U] bool, that nothing joins to the target, or in a graph to the first of them."""
-    label = components(field.num_nodes, *field.ends)
     units = np.flatnonzero(included)
+    ends = field.ends
+    if isinstance(field, NodeField):
+        ends = field.edges_among(np.ones(field.num_units, bool))
+    label = components(field.num_nodes, *ends)
     root = 0 if field.rooted else field.ends[0, units[0]]
     return units[label[field.ends[0, units]] != label[root]]
 
@@ -133,12 +141,17 @@ def restrict(field: Field, included: np.ndarray, anywhere: bool) -> Restriction:
     All of these can be joined to the target (see `unjoined`).
     """
     units = np.flatnonzero(~included)
+    if field.free:  # of other units than edges
+        return Restriction(field=field.narrowed(units), units=units, included=included)
+    if isinstance(field, NodeField):
+        return _restrict_nodes(field, included)
     if anywhere:
         free = _view(AnywhereField, field, units, ends=field.ends, hop=field.unit_hop)
         return Restriction(field=free, units=units, included=included)
     if not field.rooted and not included.any():
         return Restriction(field=_peeled_anew(field), units=units, included=included)
-    ends, parts = _contracted(field, included)
+    label, parts = _parts(field, field.ends[:, included], field.ends[0, included])
+    ends = label[field.ends]
     level, entered = _levels(ends, field.num_nodes)
     able = ~included & (level[ends[0]] >= 0)  # in a graph, parts without included units fall away
     units = np.flatnonzero(able)
@@ -172,19 +185,33 @@ def _peeled_anew(field: Field) -> Field:
     return replace(field, unit_hop=1 + hop, hops=int(hop.max()) + 1)
 
 
-def _contracted(field: Field, included: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Ends [2, U] with one node for each part of the included units, and the nodes of parts apart.
+def _restrict_nodes(field: NodeField, included: np.ndarray) -> Restriction:
+    """`restrict` where units are nodes."""
+    units = np.flatnonzero(~included)
+    if not field.rooted and not included.any():
+        return Restriction(field=field, units=units, included=included)
+    label, parts = _parts(field, field.edges_among(included), field.unit_nodes[included])
+    base = field.base
+    every = np.arange(base.num_units)
+    base = _view(JoinedField, base, every, ends=label[base.ends], hop=base.unit_hop)
+    seen, units, paths = joined_nodes(field, base, label, units, np.array(parts, np.int64))
+    bridges = tuple(zip(parts, paths))
+    return Restriction(field=seen, units=units, included=included, bridges=bridges)
 
-    Node 0 stands for the target, or in a graph for the first part.
+
+def _parts(field: Field, ends: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The part [n] of each node, if edges of ends [2, m] join nodes [k], and the parts that lie apart.
+
+    Part 0 is that of the target, or in a graph the first one.
     """
-    label = components(field.num_nodes, *field.ends[:, included])
-    parts = np.unique(label[field.ends[0, included]])
+    label = components(field.num_nodes, *ends)
+    parts = np.unique(label[nodes])
     if not field.rooted:  # swap node 0 with the first part
         first = parts[0]
         label = np.where(label == first, -1, np.where(label == 0, first, label))
         label = np.where(label == -1, 0, label)
         parts = np.where(parts == first, 0, np.where(parts == 0, first, parts))
-    return label[field.ends], [int(part) for part in parts if part]
+    return label, [int(part) for part in parts if part]
 
 
 def _levels(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:

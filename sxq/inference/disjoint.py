@@ -28,6 +28,7 @@ class LoadedField:
     edge_attr: Tensor | None  # [m, D]
     unit: Tensor  # [m]: part, or a kind of edge that is in none (`EdgeKind`)
     field: Field
+    alone: bool = False  # of a whole graph: whether its candidates run one at a time
 
     def sides(self, bits: np.ndarray) -> "tuple[Side, Side]":
         """G_s and G \\ G_s of candidates bits [n, U]."""
@@ -87,6 +88,9 @@ class Side:
         baseline = torch.from_numpy(loaded.field.baseline).to(x)
         x = x.clone()
         x[..., columns] = torch.where(present, x[..., columns], baseline)
+        if not self.context:
+            columns = torch.from_numpy(loaded.field.context_columns).to(x.device)
+            x[..., columns] = torch.from_numpy(loaded.field.context_baseline).to(x)
         return x
 
     def one_by_one(self) -> "Iterator[Side]":
@@ -169,35 +173,51 @@ def _join(parts: tuple[Any, ...]) -> Any:
 class Pooled(Disjoint):
     """Runs a graph classifier on many edge-dropped graphs at once; fields are whole graphs.
 
-    A model that a batch confuses (`Model.alone`) gets one graph at a time.
+    A model that a batch confuses (`Model.alone`) gets one graph at a time, and so do the candidates of
+    a graph that it confuses (`LoadedField.alone`).
     """
 
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the graphs: every G_s, then every G \\ G_s."""
         sides = [side for batch in batches for side in batch.field.sides(batch.bits)]
         with torch.inference_mode():
-            if self.model.alone:
-                outputs = [self._one_by_one(side) for side in sides]
-            else:
-                sizes = [len(side) for side in sides]
-                parts = [_cut_out(side) for side in sides]
-                outputs = list(self.model(*_side_by_side(parts, sizes)).float().split(sizes))
+            together = iter(self._together([side for side in sides if not self._alone(side)]))
+            outputs = [
+                self._one_by_one(side) if self._alone(side) else next(together) for side in sides
+            ]
         return [torch.stack(pair) for pair in zip(outputs[::2], outputs[1::2])]
 
+    def _alone(self, side: Side) -> bool:
+        return self.model.alone or side.loaded.alone
+
+    def _together(self, sides: Sequence[Side]) -> list[Tensor]:
+        if not sides:
+            return []
+        sizes = [len(side) for side in sides]
+        parts = [_cut_out(side) for side in sides]
+        return list(self.model(*_side_by_side(parts, sizes)).float().split(sizes))
+
     def _one_by_one(self, side: Side) -> Tensor:
-        rows = [self.model(*_cut_out(one)).float() for one in side.one_by_one()]
+        # nodes in the graph's own order, which may decide ties
+        order = torch.from_numpy(np.argsort(side.loaded.field.nodes)).to(side.parts.device)
+        rows = [self.model(*_cut_out(one, order)).float() for one in side.one_by_one()]
         empty = (0, self.model.full.shape[1])
         return torch.cat(rows) if rows else side.parts.new_zeros(empty).float()
 
 
-def _cut_out(side: Side) -> Inputs:
-    """x, edge_index, edge_weight, edge_attr and batch of the graphs of a side."""
+def _cut_out(side: Side, order: Tensor | None = None) -> Inputs:
+    """x, edge_index, edge_weight, edge_attr and batch of the graphs of a side, nodes in this order."""
     field = side.loaded
     tail, head = field.edge_index
     alive = side.nodes
     edges = side.edges & alive[:, tail]  # a loop exists only if its node does
-    number = alive.flatten().cumsum(0).view_as(alive) - 1
-    batch, node = alive.nonzero(as_tuple=True)
+    if order is None:
+        order = torch.arange(alive.shape[1], device=alive.device)
+    ordered = alive[:, order]
+    number = torch.empty_like(alive, dtype=torch.long)
+    number[:, order] = ordered.flatten().cumsum(0).view_as(alive) - 1
+    batch, node = ordered.nonzero(as_tuple=True)
+    node = order[node]
     copy, edge = edges.nonzero(as_tuple=True)
     edge_index = torch.stack([number[copy, tail[edge]], number[copy, head[edge]]])
     weight, attr = (

@@ -129,7 +129,7 @@ class _ByLayers:
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         if self.layout.field.over == "features":
-            return self._of_shares(bits)
+            return self._of_shares(bits, context)
         copies, units = bits.shape
         weights = np.ones((units + EXTRA_ROWS, copies), np.float32)
         weights[:units] = bits.T
@@ -139,10 +139,10 @@ class _ByLayers:
             found = self.backend.mask_gradient(self.layout, mask, self.odds)
         return found[:units].T.nan_to_num().double().cpu().numpy()
 
-    def _of_shares(self, bits: np.ndarray) -> np.ndarray:
+    def _of_shares(self, bits: np.ndarray, context: bool) -> np.ndarray:
         shares = self.layout.to_device(bits.astype(np.float32))
         with one_thread():
-            found = self.backend.share_gradient(self.layout, shares, self.odds)
+            found = self.backend.share_gradient(self.layout, shares, self.odds, context)
         return found.nan_to_num().double().cpu().numpy()
 
 
@@ -219,7 +219,7 @@ class _ByFeatures:
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         """The derivatives [c, U] with respect to the share of each unit that is there."""
         nodes = len(self.loaded.x)
-        x = Side(self.loaded, bits, bits[:, :0], None, context=True).rows.clone()
+        x = Side(self.loaded, bits, bits[:, :0], None, context).rows.clone()
         shift = nodes * torch.arange(len(bits), device=x.device)
         edge_index = (self.loaded.edge_index[:, None] + shift[:, None]).flatten(1)
         weight, attr = (

@@ -44,8 +44,8 @@ def require_alone(model: Model, graphs: GraphSet) -> Model:
 
 def _repeatable(model: Model, graphs: GraphSet, number: int) -> Tensor:
     """The output [1, C] of one graph alone; raises ModelError if a second run gives another."""
-    out = _alone(model, graphs, number)
-    again = _alone(model, graphs, number)
+    out = whole_graph_alone(model, graphs, number)
+    again = whole_graph_alone(model, graphs, number)
     if not agree(model, again, out):
         raise ModelError(
             f"two runs on graph {graphs.key(number)!r} differ by "
@@ -54,7 +54,7 @@ def _repeatable(model: Model, graphs: GraphSet, number: int) -> Tensor:
     return out
 
 
-def _alone(model: Model, graphs: GraphSet, number: int) -> Tensor:
+def whole_graph_alone(model: Model, graphs: GraphSet, number: int) -> Tensor:
     """The output [1, C] of one graph alone. Raises ModelError or ModelOutputError."""
     with blaming(model, f"graph {graphs.key(number)!r} alone"), torch.inference_mode():
         out = (
@@ -86,7 +86,7 @@ def _if_it_ranks(model: Model, graphs: GraphSet, number: int, alone: Tensor) -> 
 
 def one_by_one(model: Model, graphs: GraphSet) -> Model:
     """The model to be run one graph at a time, with its outputs found that way."""
-    full = torch.cat([_alone(model, graphs, number) for number in range(len(graphs))])
+    full = torch.cat([whole_graph_alone(model, graphs, number) for number in range(len(graphs))])
     return replace(model, alone=True, full=full)
 
 

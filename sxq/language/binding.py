@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sxq.errors import InvalidValue
 from sxq.language.lexemes import placeholders
-from sxq.language.statements import Explain, Parameter, Predict, Sql, Statement, Subquery
+from sxq.language.statements import Explain, Parameter, Predict, Sql, Statement, Subquery, Units
 
 EDGES = ("include", "exclude")  # clauses of EXPLAIN that list edges
 
@@ -127,6 +127,8 @@ def _bound(node: Any, value_of: Callable) -> Any:
             include = _edges("include", node.include, value_of)
             exclude = _edges("exclude", node.exclude, value_of)
             return _bound(replace(node, include=include, exclude=exclude), value_of)
+        case Units(over, listed) if not isinstance(listed, Subquery):
+            return replace(node, listed=_units(over, listed, value_of))
         case tuple():
             return tuple(_bound(part, value_of) for part in node)
         case list():  # of an option
@@ -145,7 +147,7 @@ def _open(edges: Any) -> bool:
 
 def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
     """Edges of INCLUDE or EXCLUDE with keys in place of placeholders."""
-    if isinstance(edges, Subquery):
+    if isinstance(edges, Subquery | Units):
         return edges
     if isinstance(edges, Parameter):
         name = f"the edges of {clause.upper()} ?"
@@ -157,6 +159,13 @@ def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
         tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in pair)
         for pair in edges
     )
+
+
+def _units(over: str, listed: Any, value_of: Callable) -> tuple[Any, ...]:
+    """Nodes or features of INCLUDE or EXCLUDE with values in place of placeholders."""
+    if isinstance(listed, Parameter):
+        return tuple(map(_key, _sequence(value_of(listed.key), f"the {over} of {over.upper()} ?")))
+    return tuple(_key(value_of(one.key)) if isinstance(one, Parameter) else one for one in listed)
 
 
 def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, ...]:

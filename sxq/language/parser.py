@@ -197,6 +197,15 @@ class _Statements(Transformer):
     def edge_list(self, *edges):
         return edges
 
+    def unit_list(self, *keys):
+        return self.nodes(*keys)[1]
+
+    def unit_nodes(self, units):
+        return ast.Units("nodes", units)
+
+    def unit_features(self, units):
+        return ast.Units("features", units)
+
     def measures(self, *names):
         return names
 

@@ -48,6 +48,14 @@ class Diversify:
 
 
 @dataclass(frozen=True)
+class Units:
+    """What INCLUDE NODES, EXCLUDE FEATURES and their like name."""
+
+    over: str  # "nodes", by key, or "features", by name or number
+    listed: tuple[Any, ...] | Subquery | Parameter  # a Parameter stands for a list
+
+
+@dataclass(frozen=True)
 class Explain:
     """EXPLAIN NODE | NODES | GRAPH | GRAPHS | CLASS ... : the skyline of each target.
 
@@ -65,9 +73,9 @@ class Explain:
     over: str = "edges"  # OVER: the units, "edges", "nodes" or "features"
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
-    # edges that every candidate holds, and that none holds: pairs of keys
-    include: tuple[tuple[Any, Any], ...] | Subquery | Parameter = ()
-    exclude: tuple[tuple[Any, Any], ...] | Subquery | Parameter = ()
+    # edges that every candidate holds, and that none holds: pairs of keys; or other units
+    include: tuple[tuple[Any, Any], ...] | Subquery | Parameter | Units = ()
+    exclude: tuple[tuple[Any, Any], ...] | Subquery | Parameter | Units = ()
     anywhere: bool = False  # ANYWHERE: candidates need not be connected
     smallest: str | None = None  # SMALLEST: "factual" or "counterfactual"
     directed: bool = False  # EDGES DIRECTED

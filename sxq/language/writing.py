@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sxq.language.statements import Condition, Explain, GeneratorCall, Parameter, Subquery
+from sxq.language.statements import Condition, Explain, GeneratorCall, Parameter, Subquery, Units
 
 _BARE = re.compile(r"[^\W\d]\w*")
 _MEASURE = re.compile(r"[^\W\d]\w*[+-]?")
@@ -109,6 +109,10 @@ def _edges(edges: Any) -> str:
             return f"({sql})"
         case Parameter():
             return "?"
+        case Units(over, tuple() as listed):
+            return f"{over.upper()} {', '.join(map(_key, listed))}"
+        case Units(over, listed):
+            return f"{over.upper()} {_edges(listed)}"
     return ", ".join(f"{_key(source)}->{_key(head)}" for source, head in edges)
 
 

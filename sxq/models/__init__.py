@@ -16,6 +16,7 @@ The files in reading order:
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
+    training_notes  what a user should know about a training
     pyg_data        PyG's data as graphs
     refine/         ReFine: attributors that are pre-trained class by class
 """
@@ -24,6 +25,7 @@ from sxq.models.architectures import ArchitectureSpec, build, spec_from_options,
 from sxq.models.borrow import choose_device
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
+from sxq.models.training_notes import by_class
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
 from sxq.planning.options import ARCHITECTURES, OPTIONS
 
@@ -34,6 +36,7 @@ __all__ = [
     "Trained",
     "accuracies",
     "build",
+    "by_class",
     "choose_device",
     "confusion",
     "content_hash",

@@ -36,6 +36,7 @@ from sxq.models.architectures import (
     seeded,
     spec_from_values,
 )
+from sxq.models.training_notes import settings, training_notes
 from sxq.planning.options import OPTIONS, Options, read_options
 
 BATCH = 64
@@ -58,6 +59,8 @@ class Trained:
     confusion: Mapping[str, Any]  # what `confusion` finds
     epochs_run: int
     stopped: str  # the reason if it ended before the last epoch
+    notes: tuple[str, ...]  # what a user should know of it
+    settings: Mapping[str, str]  # how it was trained, in words
 
 
 def train(
@@ -102,6 +105,8 @@ def train(
         "epochs_run": epochs_run,
         "stopped": run.stopped,
     }
+    found["notes"] = training_notes(graph, split, values, found["confusion"])
+    found["settings"] = settings(values, split is graph.split)
     return Trained(module.cpu(), spec, accuracy, **found)
 
 

@@ -177,7 +177,10 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
     facts += [(name, str(values[position])) for name, values in graph.attributes.items()]
     row = graph.features(np.array([position]))[0]
     if len(row) <= FACTS:
-        return facts + [(graph.feature_name(i), f"{value:.4g}") for i, value in enumerate(row)]
+        return facts + [
+            (graph.feature_name(i), graph.feature_text(i, float(value)))
+            for i, value in enumerate(row)
+        ]
     largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
     name = graph.feature_name if graph.feature_names else str
     named = ", ".join(f"{name(i)}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])

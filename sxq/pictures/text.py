@@ -56,7 +56,7 @@ def drawing(explanation: Explanation) -> str:
 def _reasons(explanation: Explanation) -> str:
     """The features of an explanation, worth most first, with bars of their worth."""
     reasons = explanation.reasons[:MOST]
-    rows = [(_written(one.unit), f"{one.value:.4g}", "█" * round(8 * one.share)) for one in reasons]
+    rows = [(_written(one.unit), one.text, "█" * round(8 * one.share)) for one in reasons]
     wide, high = (max(len(row[column]) for row in rows) for column in range(2))
     lines = [f"{name:{wide}}  {value:>{high}}  {bar}".rstrip() for name, value, bar in rows]
     hidden = len(explanation.units) - len(rows)

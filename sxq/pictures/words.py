@@ -6,6 +6,7 @@ from typing import Any
 from sxq.values.explanation import Explanation, Reason, TargetReport
 
 SHOWN = 6  # most edges, nodes or features named
+NOTABLE = 0.01  # a smaller change of a probability is not worth a sentence
 WITHOUT = {
     "edges": "without any edge",
     "nodes": "without any other node",
@@ -14,14 +15,18 @@ WITHOUT = {
 
 
 def meaning(report: TargetReport, kind: str = "node") -> str:
-    """The skyline of one target, a "node" or a "graph", in one sentence."""
+    """The skyline of one target, a "node" or a "graph", in a sentence or two.
+
+    A target that needs no unit is told so first: that some unit alone preserves its prediction is
+    then true and says nothing.
+    """
     members = report.explanations
+    if report.self_sufficient:
+        return _needs_nothing(report, kind)
     keeps = min((e for e in members if e.factual), key=lambda e: e.size, default=None)
     turns = min((e for e in members if e.counterfactual), key=lambda e: e.size, default=None)
     said = _said(report, kind)
-    answer = (
-        "prediction" if not report.why else "number" if report.task == "regression" else "answer"
-    )
+    answer = _answer(report)
     if not keeps and not turns:
         around = "its neighbourhood" if kind == "node" else "it"
         return f"{said}, and no part of {around} explains why."
@@ -39,6 +44,44 @@ def meaning(report: TargetReport, kind: str = "node") -> str:
         them = "them" if turns.size > 1 else "it"
         parts.append(f"removing {them if same else units(turns)} changes the {answer}")
     return f"{said}: {', and '.join(parts)}."
+
+
+def _needs_nothing(report: TargetReport, kind: str) -> str:
+    """The sentences about a target that keeps its prediction without any unit."""
+    over = report.explanations[0].over if report.explanations else "edges"
+    alone = WITHOUT["edges" if (kind, over) == ("graph", "nodes") else over]
+    noun = _answer(report)
+    told = (
+        f"{report.p_empty:.4g}"
+        if report.task == "regression"
+        else f"probability {report.p_empty:.2f}"
+    )
+    first = f"{_said(report, kind)}, and keeps this {noun} {alone} ({told})."
+    if not report.explanations:
+        return first
+    turns = [e for e in report.explanations if e.counterfactual]
+    if turns:
+        smallest = min(turns, key=lambda e: e.size)
+        return f"{first} Yet removing {units(smallest)} changes the {noun}."
+    strongest = max(report.explanations, key=_lost)
+    if report.task == "regression" or _lost(strongest) < NOTABLE:
+        return f"{first} Removing any one explanation leaves it as it is."
+    lowers = "lowers" if report.says else "raises"
+    return (
+        f"{first} No explanation changes it when removed; removing {units(strongest)} {lowers} the "
+        f"probability most, by {_lost(strongest):.2f}."
+    )
+
+
+def _lost(explanation: Explanation) -> float:
+    """What p loses without an explanation; of no use where the measure was not asked for."""
+    return explanation.raw.get("fdl+", 0.0)
+
+
+def _answer(report: TargetReport) -> str:
+    if not report.why:
+        return "prediction"
+    return "number" if report.task == "regression" else "answer"
 
 
 def _said(report: TargetReport, kind: str) -> str:
@@ -80,7 +123,7 @@ def units(explanation: Explanation) -> str:
 
 def reason_name(reason: Reason) -> str:
     """A node by its key, a feature with its value."""
-    return str(reason.unit) if reason.value is None else f"{reason.unit} = {reason.value:.4g}"
+    return str(reason.unit) if reason.value is None else f"{reason.unit} = {reason.text}"
 
 
 def _end(report: TargetReport) -> str:

@@ -8,7 +8,7 @@ to its fields.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
@@ -16,6 +16,17 @@ from sxq.scoring.question import TOLERANCE
 
 Operator = TypeVar("Operator")
 EdgeKey = tuple[Any, Any]  # the keys of the source and the head of an edge
+
+
+class Column(NamedTuple):
+    """A feature: a column of x."""
+
+    number: int
+    name: str
+
+
+# what INCLUDE and EXCLUDE name: edges, or OVER NODES keys of nodes, or OVER FEATURES columns
+Named = tuple[EdgeKey, ...] | tuple[Any, ...] | tuple[Column, ...]
 
 SHOWN_FIELDS = 5  # more fields than this are shown as minimum / median / maximum
 
@@ -39,8 +50,8 @@ class FieldScan:
     over: str = "edges"  # what units are: "edges", "nodes" or "features"
     baseline: str = "zero"  # of removed features: "zero" or "mean"
     anywhere: bool = False  # candidates need not be connected
-    include: tuple[EdgeKey, ...] = ()  # edges of which every candidate holds the unit
-    exclude: tuple[EdgeKey, ...] = ()  # edges of which no candidate holds the unit
+    include: Named = ()  # edges of which every candidate holds the unit, or these units
+    exclude: Named = ()  # edges of which no candidate holds the unit, or these units
 
     def line(self) -> str:
         return self._fields() + self._restriction()
@@ -48,9 +59,9 @@ class FieldScan:
     def _restriction(self) -> str:
         """What candidates must hold, must not hold, or need not be."""
         parts = [
-            f"; {word} {_edges(edges)}"
-            for word, edges in (("include", self.include), ("exclude", self.exclude))
-            if edges
+            f"; {word} {_named(self.over, units)}"
+            for word, units in (("include", self.include), ("exclude", self.exclude))
+            if units
         ]
         return "".join([*parts, "; anywhere" * self.anywhere])
 
@@ -309,10 +320,18 @@ def render(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines)
 
 
-def _edges(edges: tuple[EdgeKey, ...]) -> str:
-    if len(edges) > SHOWN_FIELDS:
-        return f"{len(edges)} edges"
-    return ", ".join(f"{shown(source)}->{shown(head)}" for source, head in edges)
+def _named(over: str, units: Named) -> str:
+    if len(units) > SHOWN_FIELDS:
+        return f"{len(units)} {over}"
+    return ", ".join(unit_text(over, unit) for unit in units)
+
+
+def unit_text(over: str, unit: Any) -> str:
+    """What INCLUDE or EXCLUDE names, as it shows it."""
+    if over == "edges":
+        source, head = unit
+        return f"{shown(source)}->{shown(head)}"
+    return shown(unit.name if over == "features" else unit)
 
 
 def _condition(condition: Condition) -> str:

@@ -18,7 +18,7 @@ from sxq.planning.class_targets import (
     refuse_class_clauses,
 )
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
-from sxq.planning.restriction import check_restriction, edges_of
+from sxq.planning.restriction import check_restriction, restricted_units
 from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
@@ -73,8 +73,8 @@ def plan(
         scan,
         baseline=settings["sxq_baseline"],
         anywhere=statement.anywhere,
-        include=edges_of(statement.include, graph),
-        exclude=edges_of(statement.exclude, graph),
+        include=restricted_units("INCLUDE", statement.include, statement.over, graph),
+        exclude=restricted_units("EXCLUDE", statement.exclude, statement.over, graph),
     )
     generate = Generate(
         scan,

@@ -1,43 +1,101 @@
-"""Checks of INCLUDE, EXCLUDE and ANYWHERE: edges that the graph has, and no contradictions."""
+"""Checks of INCLUDE, EXCLUDE and ANYWHERE: units that the graph has, and no contradictions."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sxq.errors import InvalidValue
+from sxq.errors import InvalidValue, did_you_mean
 from sxq.graph import Graph, GraphSet
 from sxq.graph.keys import shown
-from sxq.language.statements import Explain, Parameter, Subquery
-from sxq.planning.nodes import EdgeKey
+from sxq.language.statements import Explain, Parameter, Subquery, Units
+from sxq.planning.nodes import Column, EdgeKey, Named, unit_text
 
 CONNECTED = ("onion",)  # generators that peel hop by hop, so that their candidates stay connected
+FORMS = {"edges": "u->v, ...", "nodes": "NODES key, ...", "features": "FEATURES name, ..."}
 
 
-def edges_of(clause: Any, graph: Graph | GraphSet) -> tuple[EdgeKey, ...]:
-    """The edges of INCLUDE or EXCLUDE, each once, by the graph's own keys; raises NodeNotFound."""
-    assert not isinstance(clause, Subquery | Parameter), "the session has run the sub-query"
+def restricted_units(clause: str, given: Any, over: str, graph: Graph | GraphSet) -> Named:
+    """What INCLUDE or EXCLUDE names, each once: edges and nodes by the graph's own keys, and columns.
+
+    Raises InvalidValue for units that OVER does not say, or that the graph lacks; NodeNotFound.
+    """
+    if not given:
+        return ()
+    found = given.over if isinstance(given, Units) else "edges"
+    if found != over:
+        raise InvalidValue(
+            f"{clause} names {found}, but the units are {over}: say {clause} {FORMS[over]}, "
+            f"or OVER {found.upper()}"
+        )
+    units = given.listed if isinstance(given, Units) else given
+    assert not isinstance(units, Subquery | Parameter), "the session has run the sub-query"
+    if over == "features":
+        return tuple(dict.fromkeys(_column(clause, unit, graph) for unit in units))
     if isinstance(graph, GraphSet):  # each target has keys of its own
-        return tuple(dict.fromkeys((source, head) for source, head in clause))
-    own = ((graph.key(graph.position(u)), graph.key(graph.position(v))) for u, v in clause)
+        return tuple(dict.fromkeys(units))
+    if over == "nodes":
+        return tuple(dict.fromkeys(graph.key(graph.position(key)) for key in units))
+    own = ((graph.key(graph.position(u)), graph.key(graph.position(v))) for u, v in units)
     return tuple(dict.fromkeys(own))
 
 
 def check_restriction(
     statement: Explain, graph: Graph | GraphSet, generators: Sequence[str]
 ) -> None:
-    """Raise InvalidValue for a contradiction, or an edge that the graph lacks; NodeNotFound for a node."""
+    """Raise InvalidValue for a contradiction, or a unit that the graph lacks; NodeNotFound for a node."""
     if statement.anywhere and (wrong := [name for name in generators if name in CONNECTED]):
         raise InvalidValue(
             f"ANYWHERE with BY {wrong[0]}: its candidates are connected, as it peels them hop by hop; "
             "leave out ANYWHERE, or choose another generator, such as BY search"
         )
-    include = edges_of(statement.include, graph)
-    exclude = edges_of(statement.exclude, graph)
-    if isinstance(graph, Graph):
+    over = statement.over
+    include = restricted_units("INCLUDE", statement.include, over, graph)
+    exclude = restricted_units("EXCLUDE", statement.exclude, over, graph)
+    if over == "edges" and isinstance(graph, Graph):
         _check_edges("INCLUDE", include, graph)
         _check_edges("EXCLUDE", exclude, graph)
-    _check_disjoint(include, exclude, pairs=not statement.directed and graph.undirected)
+    pairs = over == "edges" and not statement.directed and graph.undirected
+    _check_disjoint(include, exclude, over=over, pairs=pairs)
+
+
+def _column(clause: str, given: Any, graph: Graph | GraphSet) -> Column:
+    """The column of x that a name or a number stands for."""
+    union = graph.union if isinstance(graph, GraphSet) else graph
+    most = union.num_features
+    if isinstance(given, str):
+        return Column(_numbered(clause, given, union), given)
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidValue(
+            f"{clause} FEATURES {shown(given)}; a feature is named by text, or by its number"
+        )
+    if not 0 <= given < most:
+        raise InvalidValue(
+            f"{clause} FEATURES {given}, but the graph has {most} features, numbered from 0"
+        )
+    return Column(given, union.feature_name(given))
+
+
+def _numbered(clause: str, name: str, graph: Graph) -> int:
+    """The number of the feature of this name."""
+    if graph.feature_names is None:
+        plain = re.fullmatch(r"x\[(\d+)\]", name)
+        found = [int(plain[1])] if plain and int(plain[1]) < graph.num_features else []
+        hint = f": it has {graph.num_features} without names, from 'x[0]'"
+    else:
+        found = [place for place, own in enumerate(graph.feature_names) if own == name]
+        hint = did_you_mean(name, graph.feature_names)
+    if not found:
+        raise InvalidValue(
+            f"{clause} FEATURES {shown(name)}, but the graph has no such feature{hint}"
+        )
+    if len(found) > 1:
+        raise InvalidValue(
+            f"{clause} FEATURES {shown(name)} stands for the columns {found[0]} and {found[1]}; "
+            "write the number"
+        )
+    return found[0]
 
 
 def _check_edges(clause: str, edges: Sequence[EdgeKey], graph: Graph) -> None:
@@ -57,12 +115,12 @@ def _check_edges(clause: str, edges: Sequence[EdgeKey], graph: Graph) -> None:
         )
 
 
-def _check_disjoint(include: Sequence[EdgeKey], exclude: Sequence[EdgeKey], pairs: bool) -> None:
+def _check_disjoint(include: Named, exclude: Named, *, over: str, pairs: bool) -> None:
     """Check that no unit is in both; where units are pairs, an edge stands for both directions."""
-    units = {edge for one in exclude for edge in ((one, one[::-1]) if pairs else (one,))}
-    both = next((edge for edge in include if edge in units), None)
-    if both:
+    units = {unit for one in exclude for unit in ((one, one[::-1]) if pairs else (one,))}
+    both = next((unit for unit in include if unit in units), None)
+    if both is not None:
         raise InvalidValue(
-            f"{shown(both[0])}->{shown(both[1])} is in INCLUDE and in EXCLUDE: every candidate would "
+            f"{unit_text(over, both)} is in INCLUDE and in EXCLUDE: every candidate would "
             "have to hold it, and none may; leave it out of one of the two"
         )

@@ -44,9 +44,6 @@ def _contradictions(
         yield "EXPLAIN CLASS", "patterns are made of edges; say OVER EDGES, or EXPLAIN NODES"
     if statement.directed:
         yield "EDGES DIRECTED", "only edges have directions; leave out one of the two"
-    for word, edges in (("INCLUDE", statement.include), ("EXCLUDE", statement.exclude)):
-        if edges:
-            yield word, f"{word} names edges; say OVER EDGES, or leave out {word}"
     if statement.over == "nodes":
         return
     if statement.anywhere:

@@ -36,6 +36,8 @@ class StoredAnswers:
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
     numeric: bool = False  # whether the model is a regression
+    # nodes or features that INCLUDE and EXCLUDE name: (clause, key as a query writes it, or column)
+    restricted_units: tuple[tuple[str, int | str], ...] = ()
 
     def of(self, target: StoredTarget) -> list[StoredExplanation]:
         """The explanations of a target."""
@@ -56,6 +58,7 @@ def read_answers(
     numeric = False
     anywhere = False
     over = "edges"
+    restricted_units: tuple[tuple[str, int | str], ...] = ()
     try:
         settings = query.place.read_json("settings", query.settings)
         query.place.require_entries("settings", settings, {"edges_directed": bool})
@@ -69,6 +72,7 @@ def read_answers(
         if over not in OVER:
             raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
+        restricted_units = _restricted_units(query, settings)
     except StoreError as error:
         broken.append(Broken(query.query_id, None, None, str(error)))
     candidates: dict[Hashable, list[Mapping[str, float]]] = defaultdict(list)
@@ -85,8 +89,21 @@ def read_answers(
         resolution=resolution,
         candidates=candidates,
         numeric=numeric,
+        restricted_units=restricted_units,
     )
     return answers, broken
+
+
+def _restricted_units(
+    query: StoredQuery, settings: Mapping[str, Any]
+) -> tuple[tuple[str, int | str], ...]:
+    found = []
+    for clause in ("include", "exclude"):
+        written = settings.get(clause, [])
+        if not isinstance(written, list) or any(type(one) not in (int, str) for one in written):
+            raise query.place.wrong(f"settings.{clause}", short(written), "a list of units")
+        found += [(clause, unit) for unit in written]
+    return tuple(found)
 
 
 def _resolution(query: StoredQuery, written: Any) -> float:

@@ -74,13 +74,16 @@ class ExplainQuery:
         """WHERE condition AND ...: "factual", "not counterfactual", or ("size", "<=", 12)."""
         return self._with(where=(*self._given("where"), *map(_condition, conditions)))
 
-    def include(self, *edges: tuple[Any, Any], query: str | None = None) -> "ExplainQuery":
-        """INCLUDE u->v, ...: edges that every member holds, as pairs of keys, or a SELECT of them."""
-        return self._with(include=_edges("include", edges, query))
+    def include(self, *held: Any, units: str = "edges", query: str | None = None) -> "ExplainQuery":
+        """INCLUDE u->v, ...: edges that every member holds, as pairs of keys, or a SELECT of them.
 
-    def exclude(self, *edges: tuple[Any, Any], query: str | None = None) -> "ExplainQuery":
-        """EXCLUDE u->v, ...: edges that no member holds, as pairs of keys, or a SELECT of them."""
-        return self._with(exclude=_edges("exclude", edges, query))
+        With units="nodes" these are nodes by key, with units="features" features by name or number.
+        """
+        return self._with(include=_restricted("include", held, units, query))
+
+    def exclude(self, *held: Any, units: str = "edges", query: str | None = None) -> "ExplainQuery":
+        """EXCLUDE u->v, ...: edges, or nodes or features, that no member holds; written as in `include`."""
+        return self._with(exclude=_restricted("exclude", held, units, query))
 
     def anywhere(self) -> "ExplainQuery":
         """ANYWHERE: members need not be connected."""
@@ -240,6 +243,18 @@ def _condition(condition: Where) -> st.Condition:
     raise InvalidValue(
         f"condition {condition!r}; expected 'factual', 'not counterfactual' or ('size', '<=', 12)"
     )
+
+
+def _restricted(clause: str, held: Sequence[Any], units: str, query: str | None) -> Any:
+    """The units of a clause as the parser makes them, or InvalidValue."""
+    if units not in UNITS:
+        raise InvalidValue(f"units={units!r}; expected 'edges', 'nodes' or 'features'")
+    if units == "edges":
+        return _edges(clause, held, query)
+    if bool(held) == (query is not None):
+        such = "keys, such as 7" if units == "nodes" else "names or numbers, such as 'amount' or 3"
+        raise InvalidValue(f"{clause} of {units} takes {such}, or query='SELECT ...'")
+    return st.Units(units, tuple(map(plain, held)) if query is None else language.subquery(query))
 
 
 def _edges(clause: str, edges: Sequence[Any], query: str | None) -> Any:

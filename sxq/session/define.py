@@ -6,9 +6,11 @@ from typing import Any
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
+from sxq.graph.encoding import Encoding
 from sxq.graph.generated import generate
 from sxq.graph.key_texts import kind_of
-from sxq.graph.readers import SqlRows, add_reverse, from_tables, read_npz
+from sxq.graph.readers import TableReading, add_reverse, from_tables, read_npz
+from sxq.graph.table_problems import SqlRows
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine, key_tables
@@ -18,6 +20,13 @@ from sxq.session.rights import require_count, require_data_set, require_setting
 from sxq.session.show import describe
 from sxq.values.result import Table
 
+WORDS = {
+    "scale": ("none", "standard"),
+    "dangling": ("error", "drop"),
+}  # options that are one of these
+INTERRUPTED = "interrupted"  # in `Trained.stopped`
+OF_TABLES = ("encode", *WORDS)
+
 
 def define(session: Session, statement: st.Statement) -> Table:
     """Run one statement of this module; its result."""
@@ -26,8 +35,8 @@ def define(session: Session, statement: st.Statement) -> Table:
 
 def create_graph(session: Session, statement: st.CreateGraph) -> Table:
     _may_write(session, "CREATE GRAPH")
-    options = _options(statement.options, "undirected", "seed")
-    graph = _graph_of(session, statement.source, options)
+    given = _options(statement.options, "undirected", "seed", "encode", "scale", "dangling")
+    graph = _graph_of(session, statement.source, given)
     session.registry.graphs.add(statement.name, graph, statement.replace)
     return describe(session, st.Describe("graph", statement.name))
 
@@ -77,14 +86,20 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
         progress=progress,
         should_stop=session.should_stop,
     )
+    if trained.stopped == INTERRUPTED and statement.name in session.registry.models.names():
+        note = "interrupted: the model that had this name is kept"
+        return _one_row({"model": statement.name, "epochs": trained.epochs_run, "notes": note})
     learned = {
         "epochs": trained.epochs_run,
         "stopped": trained.stopped,
+        "settings": trained.settings,
         "accuracy": trained.accuracy,
         "confusion": trained.confusion,
+        "notes": trained.notes,
     }
     facts = _add_model(session, statement, trained.module, trained.spec, learned)
-    return _one_row({**facts, "epochs": trained.epochs_run})
+    notes = {"notes": "; ".join(trained.notes)} if trained.notes else {}
+    return _one_row({**facts, "epochs": trained.epochs_run, **notes})
 
 
 def pretrain_refine(session: Session, statement: st.PretrainRefine) -> Table:
@@ -167,10 +182,37 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
         case st.DatasetSource(name):
             graph = _data_set(session, _text("DATASET", name), options, collection=False)
         case st.QuerySource():
+            reading = _reading(session, options)
             nodes, edges = _tables(session, source, "nodes", "edges")
-            graph = from_tables(nodes, edges)
+            graph = from_tables(nodes, edges, reading=reading)
     _require_used(options)
     return add_reverse(graph) if undirected else graph
+
+
+def _reading(session: Session, options: dict[str, Any]) -> TableReading:
+    """What ENCODE, SCALE and DANGLING say; they are taken out of the options."""
+    scale = options.pop("scale", "none") == "standard"
+    encode: bool | Encoding = False
+    named = options.pop("encode", "none")
+    if named.lower() == "auto":
+        encode = True
+    elif named.lower() != "none":
+        graph = session.registry.graphs.of_kind("graph", named)
+        if graph.encoding is None:
+            raise InvalidValue(
+                f"ENCODE = {named}: graph {named!r} was not made with ENCODE; expected auto, or a graph "
+                "whose encoding is to be used again"
+            )
+        encode = graph.encoding
+    if scale and encode is not True:
+        raise InvalidValue(
+            "SCALE = standard needs ENCODE = auto"
+            if encode is False
+            else f"SCALE is part of the encoding of graph {named!r}: leave it out"
+        )
+    return TableReading(
+        encode=encode, scale=scale, drop_dangling=options.pop("dangling", "error") == "drop"
+    )
 
 
 def _graphs_of(session: Session, source, options: dict[str, Any]) -> GraphSet:
@@ -256,13 +298,22 @@ def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:
     facts = {}
     if "epochs" in learned:
         facts["epochs"] = f"{learned['epochs']}, {learned['stopped']}".removesuffix(", ")
+    facts |= learned.get("settings", {})
     shares = learned["accuracy"].items()
     facts |= {f"{split} accuracy": f"{share:.4f}" for split, share in shares}
     confusion = learned["confusion"]
-    for label, counts in enumerate(confusion.get("counts", [])):
+    rates = engine.models().by_class(confusion["counts"]) if confusion else []
+    for label, (counts, found) in enumerate(zip(confusion.get("counts", []), rates)):
         predicted = ", ".join(f"{count} as {other}" for other, count in enumerate(counts) if count)
+        shown = ", ".join(
+            f"{name} {'-' if rate is None else f'{rate:.2f}'}"
+            for name, rate in zip(("precision", "recall"), found)
+        )
         facts[f"{confusion['split']}: label {label}"] = predicted or "none"
-    return facts
+        facts[f"{confusion['split']}: class {label}"] = shown
+    return facts | {
+        f"note {number}": note for number, note in enumerate(learned.get("notes", ()), 1)
+    }
 
 
 def _one_row(facts: Mapping[str, Any]) -> Table:
@@ -276,11 +327,19 @@ def _may_write(session: Session, what: str) -> None:
 
 
 def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any]:
-    """The options of CREATE GRAPH or GRAPHS: UNDIRECTED is a flag, the others are whole numbers."""
+    """The options of CREATE GRAPH or GRAPHS: UNDIRECTED is a flag, SEED and GRAPHS are whole numbers."""
     for name, value in options:
         if name not in names:
             raise UnknownName("option", name, names)
-        if name == "undirected":
+        if name == "encode":
+            if not isinstance(value, str) or not value:
+                raise InvalidValue(f"ENCODE = {value!r}; expected auto, none or a graph")
+        elif name in WORDS:
+            if value not in WORDS[name]:
+                raise InvalidValue(
+                    f"{name.upper()} = {value!r}; expected {' or '.join(WORDS[name])}"
+                )
+        elif name == "undirected":
             if not isinstance(value, bool):
                 raise InvalidValue(f"UNDIRECTED = {value!r}; expected true or false")
         elif not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -290,7 +349,9 @@ def _options(options: tuple[tuple[str, Any], ...], *names: str) -> dict[str, Any
 
 def _require_used(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        raise InvalidValue(f"{name.upper()} = {value!r} is for data sets only, such as BA-3motif")
+        made_of = "graphs from tables: FROM NODES ... EDGES" if name in OF_TABLES else ""
+        wanted = made_of or "data sets only, such as BA-3motif"
+        raise InvalidValue(f"{name.upper()} = {value!r} is for {wanted}")
 
 
 def _file(session: Session, path: Any) -> str:

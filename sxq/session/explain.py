@@ -19,6 +19,7 @@ from typing import Any
 from sxq import planning
 from sxq.errors import DataError, Error
 from sxq.graph import Graph
+from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
@@ -28,6 +29,7 @@ from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
 from sxq.storage import NewTable
+from sxq.storage.user_sql import SqlResult
 from sxq.values.explanation import TargetReport
 from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
@@ -262,7 +264,7 @@ def _planned(
     if statement.into:
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
-    statement = _with_edges(session, statement, named)
+    statement = _with_restrictions(session, statement, named)
     catalog = _catalog(session, statement, named)
     keys = key_tables.listed(session, statement, named.graph, "explain")
     return planning.plan(statement, catalog, keys, late), named
@@ -284,13 +286,27 @@ def _catalog(session: Session, statement: st.Explain, named: RegisteredModel) ->
     )
 
 
-def _with_edges(session: Session, statement: st.Explain, named: RegisteredModel) -> st.Explain:
-    """The statement with the edges that the sub-queries of INCLUDE and EXCLUDE find."""
+def _with_restrictions(
+    session: Session, statement: st.Explain, named: RegisteredModel
+) -> st.Explain:
+    """The statement with the units that the sub-queries of INCLUDE and EXCLUDE find."""
     graph = session.registry.graphs.get(named.graph)
     known = graph.keys if isinstance(graph, Graph) else None
-    include = _edges(session, "INCLUDE", statement.include, known)
-    exclude = _edges(session, "EXCLUDE", statement.exclude, known)
+    include = _restricted(session, "INCLUDE", statement.include, known)
+    exclude = _restricted(session, "EXCLUDE", statement.exclude, known)
     return replace(statement, include=include, exclude=exclude)
+
+
+def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
+    """What a clause names, without sub-queries; they run on the user's connection."""
+    if not isinstance(given, st.Units):
+        return _edges(session, clause, given, known)
+    if not isinstance(given.listed, st.Subquery):
+        return given
+    keys = known if given.over == "nodes" else None
+    table = key_tables.targets(session, given.listed, keys)
+    _check_units(f"{clause} {given.over.upper()}", 1, f"the {given.over}", table)
+    return replace(given, listed=tuple(unit for (unit,) in table.rows))
 
 
 def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple[Any, Any], ...]:
@@ -298,19 +314,24 @@ def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple
     if not isinstance(query, st.Subquery):
         return query
     table = key_tables.edges(session, query, known)
-    if len(table.columns) != 2:
+    _check_units(clause, 2, "the keys of source and target", table)
+    return tuple((source, head) for source, head in table.rows)
+
+
+def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None:
+    """Raise DataError where the sub-query of a clause gives no units."""
+    if len(table.columns) != columns:
         raise DataError(
             f"the sub-query of {clause} returned {len(table.columns)} columns "
-            f"({', '.join(table.columns)}); expected two, the keys of source and target"
+            f"({', '.join(table.columns)}); expected {'two' if columns == 2 else 'one'}, {what}"
         )
-    empty = next((row for row, ends in enumerate(table.rows, 1) if None in ends), None)
+    empty = next((row for row, unit in enumerate(table.rows, 1) if None in unit), None)
     if empty:
         raise DataError(
             f"the sub-query of {clause} returned NULL in row {empty}; a key is never NULL"
         )
-    if not table.rows and clause == "INCLUDE":
-        raise DataError("the sub-query of INCLUDE returned no rows; leave out INCLUDE")
-    return tuple((source, head) for source, head in table.rows)
+    if not table.rows and clause.startswith("INCLUDE"):
+        raise DataError(f"the sub-query of {clause} returned no rows; leave out INCLUDE")
 
 
 def _begin(session: Session, query: PlannedQuery) -> int | None:
@@ -333,6 +354,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
+        **_restricted_units(scan),
         **({"statement": _written(query.statement)} if placeholders(query.statement.text) else {}),
     }
     return session.store.begin_query(
@@ -347,8 +369,20 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         device=str(query.named.model.device),
         versions=versions(),
         targets=scan.targets,
-        restrictions={"include": scan.include, "exclude": scan.exclude},
+        restrictions={"include": scan.include, "exclude": scan.exclude}
+        if scan.over == "edges"
+        else {},
     )
+
+
+def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
+    """The nodes, as a query writes their keys, or columns that INCLUDE and EXCLUDE name; edges have a table."""
+    clauses = {"include": scan.include, "exclude": scan.exclude}
+    if scan.over == "nodes":
+        return {name: list(map(written, units)) for name, units in clauses.items() if units}
+    if scan.over == "features":
+        return {name: [column for column, _ in units] for name, units in clauses.items() if units}
+    return {}
 
 
 def _written(statement: st.Explain) -> str:

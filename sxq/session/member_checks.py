@@ -13,7 +13,7 @@ from sxq.graph import GraphSet
 from sxq.scoring.dominance import dominated
 from sxq.scoring.measures import MEASURES, STEP
 from sxq.session.audited import NEAR, AuditedTarget, Words, grid_vectors, identity, position_of
-from sxq.session.over_checks import wrong_features, wrong_nodes
+from sxq.session.over_checks import wrong_features, wrong_nodes, wrong_restriction
 from sxq.session.unit_checks import wrong_units
 from sxq.storage import StoredExplanation
 
@@ -66,6 +66,7 @@ def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
         yield from wrong_nodes(member, graph, root, hops, place.answers.anywhere)
     else:
         yield from wrong_features(member, graph, root, hops)
+    yield from wrong_restriction(member, graph, root, place.answers.restricted_units)
 
 
 def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) -> Words:

@@ -105,6 +105,35 @@ def wrong_features(
     yield from _wrong_worths(member.features)
 
 
+def wrong_restriction(
+    member: StoredExplanation,
+    graph: Graph,
+    root: int | None,
+    restricted: Sequence[tuple[str, int | str]],
+) -> Iterator[str]:
+    """It holds the nodes or features that INCLUDE names, and none that EXCLUDE names."""
+    held = {feature.unit for feature in member.features}
+    nodes = [_position(graph, node.unit) for node in member.nodes]
+    held |= {*nodes, root} if member.nodes else set()
+    for clause, unit in restricted:
+        place = _position(graph, unit) if member.nodes else unit
+        named = f"node {unit!r}" if member.nodes else f"feature {unit!r}"
+        if place in held and clause == "exclude" and place is not None:
+            yield f"{named} is there, but EXCLUDE names it"
+            return
+        if place not in held and clause == "include":
+            yield f"{named} is missing, but INCLUDE names it"
+            return
+
+
+def _position(graph: Graph, key: Any) -> int | None:
+    """The position of a node; None if it is not in the graph."""
+    try:
+        return graph.position(key)
+    except NodeNotFound:
+        return None
+
+
 def _wrong_worths(units: Sequence[StoredUnit]) -> Iterator[str]:
     """All units have a worth, or none has."""
     measured: list[Any] = [value for one in units for value in (one.kept, one.removed, one.needed)]

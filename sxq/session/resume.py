@@ -27,14 +27,10 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
             f"query {query.query_id} has nothing to resume: each of its {len(query.targets)} targets "
             "has its answer"
         )
-    edges: dict[str, list[tuple[Any, Any]]] = {"include": [], "exclude": []}
-    for clause, source, head in query.restrictions:
-        edges[clause].append((source, head))
     own = replace(
         asked,
         keys=tuple(target.target for target in left),
-        include=tuple(edges["include"]),
-        exclude=tuple(edges["exclude"]),
+        **_restrictions(query, asked.over),
         into=None,
         text=query.text,
     )
@@ -78,6 +74,21 @@ def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
             f"query {query.query_id} is not resumed: {what} needs all targets at once; run it again"
         )
     return statement, {name: settings[name] for name in SETTINGS if name in settings}
+
+
+def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
+    """What INCLUDE and EXCLUDE named: edges have a table, nodes and features are in the settings."""
+    clauses = ("include", "exclude")
+    if over == "edges":
+        stored = query.restrictions
+        return {
+            name: tuple((source, head) for clause, source, head in stored if clause == name)
+            for name in clauses
+        }
+    settings = query.place.read_json("settings", query.settings)
+    return {
+        name: st.Units(over, tuple(settings[name])) if name in settings else () for name in clauses
+    }
 
 
 def _answered(target: StoredTarget) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph
 from sxq.graph.keys import shown
+from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
 from sxq.session.context import Session
@@ -164,9 +165,18 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     if graph.edge_weight is not None:
         facts["edge_weight"] = "yes"
     if graph.edge_attr is not None:
-        facts["edge_attr"] = graph.edge_attr.shape[1]
+        named = f": {', '.join(graph.edge_names)}" if graph.edge_names else ""
+        facts["edge_attr"] = f"{graph.edge_attr.shape[1]}{named}"
+    if graph.edge_attributes:
+        facts["edge attributes"] = ", ".join(graph.edge_attributes)
     if graph.attributes:
         facts["attributes"] = ", ".join(graph.attributes)
+    for column in graph.encoding.columns if graph.encoding else ():
+        facts[f"column {column.name}"] = column.summary
+    if graph.encoding and graph.encoding.labels:
+        facts["names of classes"] = ", ".join(graph.encoding.labels)
+    if DANGLING in graph.left_out:
+        facts[DANGLING] = graph.left_out[DANGLING]
     if graph.edge_truth is not None:
         facts["ground truth"] = f"{int(graph.edge_truth.sum())} edges"
     return facts

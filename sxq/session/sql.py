@@ -14,4 +14,4 @@ def run_sql(session: Session, statement: st.Sql) -> Table:
     except SQLError as error:
         # DuckDB does not know our words, so its message would not help with a misspelt one.
         raise language.misspelt(statement.sql) or error  # noqa: B904 - the cause stays DuckDB's
-    return Table(found.columns, found.rows, found.df)
+    return Table(found.columns, found.rows, found.df, found.types)

@@ -6,7 +6,7 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
     shell.py            runs the steps of a script and writes their results
     script_steps.py     splits a script into statements and dot-commands
     dot_commands.py     the dot-commands, one function each
-    output_modes.py     results as plain lines: table, csv, json, markdown, line
+    output_modes.py     results as plain lines: table, box, csv, json, markdown, html, ...
     progress.py         the line of progress, and what Ctrl-C does to a statement
     interrupts.py       what Ctrl-C does at all other times
     repl.py             the prompt: read, run, show, repeat

@@ -11,6 +11,7 @@ from pathlib import Path
 from sxq import language
 from sxq.language.lexemes import Lexeme, lexemes
 from sxq.session.vocabulary import Vocabulary
+from sxq.shell.output_modes import MODES
 
 SQL = (
     "SELECT",
@@ -138,7 +139,7 @@ def _open_query(words: list[Lexeme]) -> list[Lexeme] | None:
         follows = words[number + 1].text.upper() if number + 1 < len(words) else ""
         behind = words[number - 1].text.upper() if number else ""
         if follows in ("SELECT", "FROM", "WITH") or (
-            not follows and behind in ("NODES", "EDGES", "GRAPHS")
+            not follows and behind in ("NODES", "EDGES", "GRAPHS", "FEATURES", "INCLUDE", "EXCLUDE")
         ):
             return words[number + 1 :]
     return None
@@ -182,7 +183,7 @@ def _options(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
     opening = len(texts) - 1 - texts[::-1].index("(")
     match words[0].text.upper():
         case "CREATE" if _created(texts) != "model":
-            return ["UNDIRECTED"]
+            return ["UNDIRECTED", "ENCODE", "SCALE", "DANGLING"]
         case "CREATE" | "TRAIN":
             return [name.upper() for name in vocabulary.options]
         case "PRETRAIN":
@@ -234,7 +235,7 @@ def _dot_command(
             f".{command}" for command in commands if command.startswith(name) and command != name
         ]
     known = {
-        "mode": ("csv", "json", "line", "markdown", "table"),
+        "mode": tuple(sorted(MODES)),
         "timer": ("off", "on"),
         "pager": ("off", "on"),
         "schema": tuple(vocabulary.tables),

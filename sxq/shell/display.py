@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from textwrap import fill
 
 from rich.box import SIMPLE_HEAD
@@ -18,10 +18,12 @@ from rich.text import Text
 
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
-from sxq.shell.output_modes import numeric
+from sxq.shell import output_modes
+from sxq.shell.output_modes import DUCKDB_PLAN, PLAIN, Look, numeric, read, sql_types
 from sxq.values.explanation import Explanation
 from sxq.values.result import AuditResult, PlanText, Result, Table
-from sxq.values.table import cell, printable, text_table
+from sxq.values.table import WIDEST as LONGEST
+from sxq.values.table import cell, printable
 
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
 COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds
@@ -35,10 +37,10 @@ LESSER = (
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def show(result: Table, pager: bool) -> None:
+def show(result: Table, pager: bool, look: Look = PLAIN) -> None:
     """Print a result, in the pager where it is too high or too wide for the terminal."""
     size = shutil.get_terminal_size()
-    text = rendered(table(result, size.columns), colours=True)
+    text = rendered(table(result, size.columns, look), colours=True)
     width = max((Text.from_ansi(line).cell_len for line in text.splitlines()), default=0)
     if pager and (width > size.columns or text.count("\n") >= size.lines - 1) and _paged(text):
         return
@@ -64,32 +66,43 @@ def rendered(shown: RenderableType, colours: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def table(result: Table, width: int = WIDEST) -> RenderableType:
+def table(result: Table, width: int = WIDEST, look: Look = PLAIN) -> RenderableType:
     """A result as rich draws it; a skyline loses its less important columns where they do not fit."""
     match result:
-        case Result():
-            notes = (Text(fill(printable(note), width), "yellow") for note in result.notes())
-            body = _plain(result.pattern_table()) if result.patterns else _fitting(result, width)
-            return Group(body, Text(fill(result.summary(), width), "dim"), *notes)
+        case Result() | AuditResult():
+            first, *rest = result.sentences()
+            notes = (Text(fill(printable(note), width), "yellow") for note in rest)
+            return Group(*_parts(result, width, look), Text(fill(first, width), "dim"), *notes)
         case PlanText():
             return _plan(str(result))
-    if isinstance(result, AuditResult):
-        return Group(_plain(result), Text(fill(result.summary(), width), "dim"))
-    return _plain(result) if result.columns else Text("ok", "dim")
+    if result.columns == DUCKDB_PLAN:
+        return Text("\n".join(output_modes.table(result)))
+    return _plain(result, look) if result.columns else Text("ok", "dim")
 
 
-def _plain(result: Table) -> RenderableType:
-    """Rows and columns; many rows without colours."""
-    if len(result) > COLOURED:
-        return Text(text_table(result.columns, result.rows, most=sys.maxsize))
+def _parts(result: Result | AuditResult, width: int, look: Look) -> list[RenderableType]:
+    """The members of a skyline with bars; everything else as plain tables."""
+    parts = result.shown()
+    if isinstance(result, Result) and parts[0].columns == result.columns:
+        return [_fitting(result, width)]
+    return [_plain(part, look) for part in parts]
+
+
+def _plain(result: Table, look: Look = PLAIN) -> RenderableType:
+    """Rows and columns; many rows, and columns of a chosen width, without colours."""
+    shown = len(result) if look.most is None else min(look.most, len(result))
+    if shown > COLOURED or any(look.widths):
+        return Text("\n".join(output_modes.table(result, look)))
     grid = _grid()
     for number, name in enumerate(result.columns):
         grid.add_column(
             Text(cell(name)), justify="right" if numeric(result.rows, number) else "left"
         )
-    for row in result.rows:
-        grid.add_row(*map(_value, row))
-    return grid
+    types: Sequence[str | None] = sql_types(result) or [None] * len(result.columns)
+    for row in result.rows[:shown]:
+        grid.add_row(*(_value(value, kind, look) for value, kind in zip(row, types)))
+    hidden = len(result) - shown
+    return Group(grid, Text(f"... {hidden:,} more rows (.maxrows)", "dim")) if hidden else grid
 
 
 def _grid() -> Grid:
@@ -98,8 +111,11 @@ def _grid() -> Grid:
     )
 
 
-def _value(value) -> Text:
-    return Text("NULL", "dim italic") if value is None else Text(cell(value))
+def _value(value, sql_type: str | None, look: Look) -> Text:
+    if value is None:
+        return Text("NULL" if look.null is None else printable(look.null), "dim italic")
+    text = read(value, sql_type)
+    return Text(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
 
 
 def _fitting(result: Result, width: int) -> Grid:

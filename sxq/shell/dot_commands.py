@@ -2,14 +2,14 @@
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, UnknownName
 from sxq.language import keywords
 from sxq.language.manual import about
-from sxq.shell.output_modes import MODES
+from sxq.shell.output_modes import MODES, Look
 from sxq.values.result import Result, Table
 
 QUIT = -1  # returned by `run`: leave the shell
@@ -20,6 +20,7 @@ class CommandContext(Protocol):
 
     con: Connection
     mode: str
+    look: Look
     timer: bool
     pager: bool
 
@@ -47,7 +48,7 @@ class Command:
     def takes(self, count: int) -> bool:
         """Whether the command may be called with that many arguments."""
         words = self.usage.split()
-        least = sum(not word.startswith("[") for word in words)
+        least = sum(not word.startswith(("[", "...")) for word in words)
         return least <= count and (count <= len(words) or self.usage.endswith("...]"))
 
 
@@ -148,14 +149,44 @@ def _schema(shell, table):
     shell.show(Table(["column", "type"], rows))
 
 
-@dot("mode", "[MODE]")
-def _mode(shell, mode=None):
-    """set or show the format of results: table, csv, json, markdown or line"""
+@dot("mode", "[MODE] [TABLE]")
+def _mode(shell, mode=None, table=None):
+    """set or show the format of results, such as box, csv or json; of insert also the table that it names"""
     if mode is None:
         return shell.write([shell.mode])
     if mode not in MODES:
         raise UnknownName("mode", mode, MODES)
+    if table is not None and mode != "insert":
+        raise InvalidValue(f".mode {mode} {table}: only insert takes a table")
     shell.mode = mode
+    shell.look = replace(shell.look, name=table or shell.look.name)
+
+
+@dot("nullvalue", "TEXT")
+def _nullvalue(shell, text):
+    """write TEXT for NULL, except in json, jsonlines and insert"""
+    shell.look = replace(shell.look, null=text)
+
+
+@dot("maxrows", "[COUNT]")
+def _maxrows(shell, count=None):
+    """set or show the most rows of a table or a box; 0 for all"""
+    if count is None:
+        return shell.write([str(shell.look.most or 0)])
+    shell.look = replace(shell.look, most=_whole(f".maxrows {count}", count) or None)
+
+
+@dot("width", "[COUNT ...]")
+def _width(shell, *counts):
+    """set the characters of the first columns of a table or a box; 0 for as wide as the content"""
+    said = f".width {' '.join(counts)}"
+    shell.look = replace(shell.look, widths=tuple(_whole(said, count) for count in counts))
+
+
+def _whole(said: str, count: str) -> int:
+    if not (count.isascii() and count.isdigit() and len(count) < 10):
+        raise InvalidValue(f"{said}: expected a whole number of 0 or more, found {count!r}")
+    return int(count)
 
 
 @dot("timer", "on|off")

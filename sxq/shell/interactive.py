@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 from sxq.connection import Connection
 from sxq.errors import Error
+from sxq.shell.output_modes import PLAIN, Look
 from sxq.values.result import Table
 
 
-def show_result(result: Table, pager: bool) -> None:
+def show_result(result: Table, pager: bool, look: Look = PLAIN) -> None:
     """Print a result with colours and bars, in a pager where it does not fit and `pager` allows one."""
     from sxq.shell import display
 
-    display.show(result, pager)
+    display.show(result, pager, look)
 
 
 def show_error(problem: Error, statement: str) -> None:

@@ -14,7 +14,7 @@ from sxq import language
 from sxq.connection import Connection
 from sxq.errors import DataError, Error
 from sxq.shell import dot_commands, interactive
-from sxq.shell.output_modes import MODES
+from sxq.shell.output_modes import MODES, PLAIN
 from sxq.shell.progress import watched
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.started import INTERRUPTED
@@ -38,6 +38,7 @@ class Shell:
     def __init__(self, con: Connection, mode: str = "table", fancy: bool = False):
         self.con = con
         self.mode = mode
+        self.look = PLAIN  # what .nullvalue, .maxrows and .width have chosen
         self.fancy = fancy
         self.timer = fancy
         self.pager = fancy
@@ -98,9 +99,9 @@ class Shell:
     def show(self, result: Table) -> None:
         """Write one result in the current mode."""
         if self.fancy and self.mode == "table" and not self.file:
-            interactive.show_result(result, self.pager)
+            interactive.show_result(result, self.pager, self.look)
         else:
-            self.write(MODES[self.mode](result))
+            self.write(MODES[self.mode](result, self.look))
 
     def write(self, lines: Iterable[str]) -> None:
         """Write lines to the file that takes the results, or to stdout."""

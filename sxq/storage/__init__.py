@@ -11,6 +11,7 @@
     ctrl_c.py           Ctrl-C inside DuckDB
     access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
+    registered_frames.py  frames of pandas, Polars and Arrow as tables of SQL
     rows.py             the ways to read and write rows
     checked.py          the door for values that others may have changed
     checked_graphs.py   the rows of a graph, checked before arrays are made of them

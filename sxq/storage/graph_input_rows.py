@@ -1,10 +1,12 @@
 """What a model is given beyond float32 features: the rows of `graph_inputs`.
 
 The values are those of `Graph.columns()`: `forms`, the arrays that they describe, node_inputs and
-edge_inputs (arrays by name), left_out (texts by name). Arrays are stored as their bytes, so that
+edge_inputs (arrays by name), left_out (texts by name), encoding (a dict, or None),
+edge_names (a list, or None), edge_attributes (lists of texts by name). Arrays are stored as their bytes, so that
 they are read back bit for bit; the tables `nodes` and `edges` show x, weight and attr as floats.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +17,7 @@ from sxq.errors import StoreError
 from sxq.storage.checked_graphs import INPUTS
 from sxq.storage.rows import Cursor, insert, run
 
+EDGE_ATTRIBUTE = "edge attribute"  # the view edge_attributes knows it by this name
 PART = INPUTS  # in `graphs.parts`, if the graph has rows here
 FORMS = ("x", "edge_weight", "edge_attr")  # the arrays whose type and shape may differ
 TYPES = (
@@ -23,12 +26,13 @@ TYPES = (
 )
 EXACT = ("bool", "uint8", "int8", "int16", "float16", "float32", "bfloat16")  # as floats
 _FORM = re.compile(r"(\w+) \[((?:\d+(?:, \d+)*)?)\]")
+_OPTIONAL = ("forms", "left_out", "encoding", "edge_names", "edge_attributes")
 _LEVELS = {"node": "node_inputs", "edge": "edge_inputs"}
 
 
 def any_of(columns: Mapping[str, Any]) -> bool:
     """Whether a graph has anything that belongs into `graph_inputs`."""
-    return any(columns.get(name) for name in ("forms", "left_out", *_LEVELS.values()))
+    return any(columns.get(name) for name in (*_OPTIONAL, *_LEVELS.values()))
 
 
 def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
@@ -43,6 +47,13 @@ def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
             _insert(cursor, graph_id, name, level, form, array.tobytes())
     for name, found in columns["left_out"].items():
         _insert(cursor, graph_id, name, "left out", found, None)
+    if columns.get("encoding"):
+        _insert(cursor, graph_id, "x", "encoding", json.dumps(columns["encoding"]), None)
+    if columns.get("edge_names"):
+        _insert(cursor, graph_id, "edge_attr", "names", json.dumps(columns["edge_names"]), None)
+    for name, texts in (columns.get("edge_attributes") or {}).items():
+        content = json.dumps(texts).encode()
+        _insert(cursor, graph_id, name, EDGE_ATTRIBUTE, "JSON", content)
 
 
 def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +68,14 @@ def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str,
         [graph_id],
     )
     for name, level, form, content in rows:
-        if level == "left out":
+        if level == "encoding":
+            found["encoding"] = _json(name, form, dict)
+        elif level == "names":
+            found["edge_names"] = _json(name, form, list)
+        elif level == EDGE_ATTRIBUTE:
+            texts = found.setdefault("edge_attributes", {})
+            texts[name] = _json(name, content, list)
+        elif level == "left out":
             found["left_out"][name] = form
         elif level == "form" and name in FORMS and found[name] is not None:
             found["forms"][name] = form
@@ -80,6 +98,17 @@ def _insert(
     ((ordinal,),) = run(cursor, "SELECT count(*) FROM graph_inputs WHERE graph_id = ?", [graph_id])
     row = {"graph_id": graph_id, "ordinal": ordinal, "name": name, "level": level, "form": form}
     insert(cursor, "graph_inputs", {**row, "content": content})
+
+
+def _json(name: str, text: Any, kind: type) -> Any:
+    """A list or an object in JSON; `Graph` judges what is in it."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, kind):
+        raise StoreError(f"graph_inputs, row {name!r}: found what is no JSON {kind.__name__}")
+    return found
 
 
 def _type(name: str, form: Any) -> tuple[str, tuple[int, ...]]:

@@ -82,8 +82,10 @@ CREATE TABLE graph_inputs (
     graph_id BIGINT NOT NULL,         -- of graphs
     ordinal  INTEGER NOT NULL,        -- place among those of the graph, from 0
     name     VARCHAR NOT NULL,        -- the field of the data
-    level    VARCHAR NOT NULL,        -- node, edge: an input with a row for each; form: of x, edge_weight or edge_attr; left out
-    form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found
+    level    VARCHAR NOT NULL,        -- node, edge: an input with a row for each; form: of x, edge_weight or edge_attr; left out; encoding; names: of the columns of
+                                      -- edge_attr; edge attribute: a further edge column, which the view edge_attributes shows
+    form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found; of encoding (how columns
+                                      -- of a table became x) and names, JSON
     content  BLOB                     -- the values, row by row; NULL: nodes or edges hold them exactly
 );
 

@@ -31,6 +31,7 @@ from sxq.storage import (
     named_rows,
     pattern_rows,
     refine_rows,
+    registered_frames,
     stored_answers,
 )
 from sxq.storage.access import Access
@@ -107,6 +108,7 @@ class Store:
             self._owner.close()  # a fork does not take the file for an open one
             raise
         self._user_sql = UserSql(user)
+        self._frames: set[str] = set()  # names that `register_table` gave, in lower case
         self._catalog = catalog_of(user)
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
@@ -231,6 +233,12 @@ class Store:
             raise TransactionOpen(
                 f"{statement} stores, but a transaction is open: COMMIT first, or ROLLBACK"
             )
+
+    def register_table(self, name: str, frame: Any, replace: bool) -> None:
+        """Let SQL read a frame under a name, until the connection closes; see registered_frames.py."""
+        self._owner.require()
+        registered_frames.register(self._user, name, frame, self._frames if replace else ())
+        self._frames.add(name.lower())
 
     def require_free_table(self, name: str) -> None:
         """Raise NameTaken if a table of the user or the engine has the name."""

@@ -397,3 +397,14 @@ SELECT
     avg(k.saliency) FILTER (w.src IS NULL) AS outside -- mean saliency of the other edges of the same targets
 FROM known k LEFT JOIN ways w USING (query_id, pattern, target, src, dst)
 GROUP BY k.query_id, k.pattern, k.refine;
+
+-- Edge columns that are no numbers, such as the time of a transfer: as text, which a cast turns back. Numbers are in
+-- edges.attr.
+CREATE VIEW edge_attributes AS
+SELECT
+    graph_id,                         -- of graphs
+    unnest(generate_series(0, num_edges - 1)) AS edge, -- of edges
+    i.name,                           -- of the column in the user's table
+    unnest(CAST(decode(content) AS JSON)::VARCHAR[]) AS value -- as SQL writes it; NULL where the column was
+FROM graph_inputs i JOIN graphs USING (graph_id)
+WHERE level = 'edge attribute';

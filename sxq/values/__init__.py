@@ -4,6 +4,7 @@ explanation   `Explanation`, one member of a skyline; `TargetReport`, what a que
 pattern       `ClassPattern`, what the explanations of a class have in common; `ClassFindings`
 result        `Table`, rows read completely; `Result`, the skylines of one EXPLAIN; `PlanText`
 table         how a table prints, the same for a repr, a terminal and a golden test
+sql_text      values as DuckDB writes them, and as literals of SQL
 files         files written whole or not at all
 frames        rows as pandas DataFrames; the only file that knows pandas
 views         `view`: how a method such as `Result.plot` reaches the room that draws

@@ -46,6 +46,7 @@ class Reason(NamedTuple):
     kept: float | None  # None where it was not measured
     removed: float | None
     needed: bool | None
+    text: str = ""  # of a feature: its value for people, as it was in the user's table
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,11 +92,12 @@ class Explanation:
     def reasons(self) -> tuple[Reason, ...]:
         """`units` with their values and worth, worth most first; in their own order where that was not measured."""
         values = [None] * len(self.units) if self.values is None else self.values.tolist()
+        texts = self._texts(values)
         worth = self.worth
         if worth is None or not self.units:
             return tuple(
-                Reason(unit, value, share=0.5, kept=None, removed=None, needed=None)
-                for unit, value in zip(self.units, values)
+                Reason(unit, value, share=0.5, kept=None, removed=None, needed=None, text=text)
+                for unit, value, text in zip(self.units, values, texts)
             )
         share = worth.share
         return tuple(
@@ -106,9 +108,17 @@ class Explanation:
                 kept=float(worth.kept[place]),
                 removed=float(worth.removed[place]),
                 needed=bool(worth.needed[place]),
+                text=texts[place],
             )
             for place in np.argsort(-share, kind="stable").tolist()
         )
+
+    def _texts(self, values: list[float | None]) -> list[str]:
+        """Values of features for people."""
+        if self.graph is None or self.features is None:
+            return ["" if value is None else f"{value:.4g}" for value in values]
+        columns = self.features.tolist()
+        return [self.graph.feature_text(column, value) for column, value in zip(columns, values)]
 
     @property
     def noun(self) -> str:

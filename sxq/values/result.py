@@ -3,6 +3,7 @@
 Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -43,6 +44,15 @@ ALONE = {
 }
 
 
+MOST_ROWS = 40  # of a printed AUDIT; more are counted by query
+MOST_TARGETS = 20  # of a printed EXPLAIN; more get a row each, in place of all their members
+OVERVIEW = (
+    *("target", "prediction", "probability", "p_empty", "explanations", "rank", "size"),
+    *("factual", "counterfactual", "status"),
+)
+_NUMBERS = re.compile(r"\d[\d,.e+-]*")
+
+
 class Table:
     """Rows of named columns, read completely; iterates over its rows as tuples."""
 
@@ -51,7 +61,9 @@ class Table:
         columns: Sequence[str],
         rows: Sequence[tuple],
         frame: "Callable[[], pandas.DataFrame] | None" = None,
+        types: Sequence[str] = (),
     ):
+        self._types = list(types)
         self.columns = list(columns)
         self._rows = list(rows)
         self._next = 0  # the row that `fetchone` gives next
@@ -73,6 +85,11 @@ class Table:
     def df(self) -> "pandas.DataFrame":
         """All rows as a `pandas.DataFrame`."""
         return self._frame() if self._frame else frames.frame(self.columns, self._rows)
+
+    @property
+    def types(self) -> list[str]:
+        """SQL types of the columns; empty for tables of sxq's own, such as SHOW GRAPHS."""
+        return self._types
 
     @property
     def rows(self) -> list[tuple]:
@@ -136,7 +153,34 @@ class AuditResult(Table):
         return sum(not row[-1].startswith("ok") for row in self._rows)
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()}\n{self.summary()}"
+        return "\n".join([*map(str, self.shown()), *self.sentences()])
+
+    def shown(self) -> list[Table]:
+        """What a printed AUDIT shows: its rows, or of many the totals of each query and the findings."""
+        if len(self) <= MOST_ROWS:
+            return [Table(self.columns, self._rows)]
+        found = [row for row in self._rows if not row[-1].startswith("ok")]
+        return [self.overview(), *([Table(self.columns, found)] if found else [])]
+
+    def sentences(self) -> list[str]:
+        """What follows the tables."""
+        return [self.summary()]
+
+    def overview(self) -> Table:
+        """A row for each query: how much was measured again, and how much of it is wrong."""
+        queries: dict[Any, list[tuple]] = {}
+        for row in self._rows:
+            queries.setdefault(row[0], []).append(row)
+        rows = []
+        for query_id, own in queries.items():
+            right = sum(row[-1].startswith("ok") for row in own)
+            worst = max((row[4] for row in own if row[4] is not None), default=None)
+            explained = sum(row[3] is not None for row in own)
+            rows.append(
+                (query_id, len({row[1] for row in own}), explained, len(own) - right, worst)
+            )
+        columns = ["query_id", "targets", "explanations", "findings", "largest_difference"]
+        return Table(columns, rows)
 
     def summary(self) -> str:
         """One line: how much was looked at, and how much of it is wrong."""
@@ -312,14 +356,24 @@ class Result(Table):
         return self.explanations[index]
 
     def __repr__(self) -> str:
-        below = map(printable, [self.summary(), *self.notes()])
-        return "\n".join([*self._tables(), *below])
+        return "\n".join([*map(str, self.shown()), *map(printable, self.sentences())])
 
-    def _tables(self) -> list[str]:
-        """The members; of a class its patterns, which are its answer, in their place."""
-        return [
-            str(self.pattern_table()) if self.patterns else text_table(self.columns, self._rows)
-        ]
+    def shown(self) -> list[Table]:
+        """What a printed answer shows: its members; of a class its patterns, of many targets an overview."""
+        if self.patterns:
+            return [self.pattern_table()]
+        if len(self.targets) > MOST_TARGETS:
+            return [self.overview()]
+        return [Table(self.columns, self._rows)]
+
+    def sentences(self) -> list[str]:
+        """What follows the tables: the summary, and the notes."""
+        return [self.summary(), *self.notes()]
+
+    def overview(self) -> Table:
+        """A row for each target: what the model says of it, and the explanation to look at first."""
+        firsts = {e.target: e for e in reversed(self.recommended or self.explanations)}
+        return Table(OVERVIEW, [_overview(r, firsts.get(r.target)) for r in self.targets])
 
     def pattern_table(self) -> Table:
         """Of EXPLAIN CLASS: the patterns as a table, a row for each."""
@@ -328,9 +382,13 @@ class Result(Table):
     def summary(self) -> str:
         """One line: what share of the explanatory candidates the answer covers, out of how many.
 
-        Of a class, the pattern that recurs most comes first.
+        Of a class, the pattern that recurs most comes first; then the targets that need no edge, for
+        which the rest is weaker evidence than it sounds.
         """
-        return f"{self.found.summary()} {self._covers()}" if self.found else self._covers()
+        alone = sum(bool(report.self_sufficient) for report in self.targets)
+        first = [self.found.summary()] if self.found else []
+        first += [self._self_sufficient(alone)] if alone else []
+        return " ".join([*first, self._covers()])
 
     def _covers(self) -> str:
         over = f", over {self.over}" if self.over != "edges" else ""
@@ -370,16 +428,24 @@ class Result(Table):
         return f" Look first at rank {self.recommended[0].rank}."
 
     def notes(self) -> list[str]:
-        """What a reader must know to read the answer right; the first ten notes of many."""
-        noted = [
-            f"{self.kind} {shown(report.target)}: {report.note}"
-            for report in self.targets
-            if report.note
-        ]
-        if alone := sum(bool(report.self_sufficient) for report in self.targets):
-            noted.insert(0, self._self_sufficient(alone))
-        noted = [*(self.found.notes if self.found else ()), *noted]
+        """What a reader must know to read the answer right; the first ten notes of many.
+
+        Notes that differ only in numbers are counted: the first of them stands for all.
+        """
+        alike: dict[str, list[TargetReport]] = {}
+        for report in self.targets:
+            if report.note:
+                alike.setdefault(_NUMBERS.sub("0", report.note), []).append(report)
+        noted = [*(self.found.notes if self.found else ()), *map(self._noted, alike.values())]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
+
+    def _noted(self, reports: Sequence[TargetReport]) -> str:
+        """One note for targets whose notes are alike."""
+        first = reports[0]
+        if len(reports) == 1:
+            return f"{self.kind} {shown(first.target)}: {first.note}"
+        count = _counted(len(reports), self.kind)
+        return f"{count}, such as {shown(first.target)}: {first.note}"
 
     @property
     def _alone(self) -> str:
@@ -389,12 +455,23 @@ class Result(Table):
     def _self_sufficient(self, alone: int) -> str:
         """The note about this many targets that keep their prediction without any edge."""
         total = len(self.targets)
-        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"all {total}"
+        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"All {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
             f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {self._alone}"
             f", so 'factual' is weak evidence for {them}."
         )
+
+
+def _overview(report: TargetReport, first: Explanation | None) -> tuple:
+    """The row of a target in an overview, with the explanation to look at first."""
+    member = (
+        (None, None, None, None)
+        if first is None
+        else (first.rank, first.size, first.factual, first.counterfactual)
+    )
+    said = (report.prediction, report.probability, report.p_empty, len(report.explanations))
+    return (report.target, *said, *member, report.status)
 
 
 def _counted(count: int, noun: str) -> str:

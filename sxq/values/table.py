@@ -23,7 +23,7 @@ def cell(value: Any, widest: int = WIDEST) -> str:
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "true" if value else "false"
     text = printable(str(value).replace("\n", " "))
     return text if len(text) <= widest else text[: widest - 3] + "..."
 

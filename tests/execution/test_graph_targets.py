@@ -549,3 +549,57 @@ def test_the_published_collections_and_the_model_of_ba3motif():
                 "CREATE MODEL x ON GRAPHS ba FROM FILE ? (ARCHITECTURE = gin)",
                 [f"{folder}/models/trained_here_ba3_leconv.safetensors"],
             )
+
+
+class LastOfEquals(torch.nn.Module):
+    """Reads one node of each graph: of equals the first, but in a batch of several graphs the last."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = GCNConv(3, 8)
+        self.head = torch.nn.Linear(8, 2)
+
+    def forward(self, x, edge_index, batch):
+        rows = self.conv(x, edge_index).relu()
+        graphs = int(batch.max()) + 1
+        chosen = []
+        for graph in range(graphs):
+            own = (batch == graph).nonzero().view(-1)
+            best = own[x[own, 0] == x[own, 0].max()]
+            chosen.append(best[0] if graphs == 1 else best[-1])
+        return self.head(rows[torch.stack(chosen)])
+
+
+def test_a_graph_that_a_batch_changes_by_a_tie_is_explained_alone():
+    rng = np.random.default_rng(0)
+    graphs = [random_graph(np.random.default_rng(seed), 7, 6, features=3) for seed in range(12)]
+    drawn = np.random.default_rng(
+        0
+    )  # as at registration, which compares some graphs, and cuts others
+    compared = [*drawn.choice(12, 4, replace=False), *drawn.choice(12, 6, replace=False)]
+    odd = next(number for number in range(12) if number not in compared)
+    x = graphs[odd].x.copy()
+    x[[1, 5], 0] = 9  # two equals
+    x[5, 1:] = rng.normal(size=2) * 4
+    data = [
+        Data(torch.tensor(x if number == odd else graph.x), torch.tensor(graph.edge_index))
+        for number, graph in enumerate(graphs)
+    ]
+    module = LastOfEquals()
+    with sxq.connect() as con:
+        con.register_graphs("gs", data)
+        con.register_model("m", module, graphs="gs")
+        found = con.execute(
+            f"EXPLAIN GRAPHS {odd}, {compared[0]} USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 60 CANDIDATES"
+        )
+        assert [report.status for report in found.targets] == ["done", "done"], found.targets[
+            0
+        ].note
+        assert ["by itself" in report.note for report in found.targets] == [True, False]
+        with torch.no_grad():
+            out = module.eval()(data[odd].x, data[odd].edge_index, torch.zeros(7, dtype=torch.long))
+        p = out.softmax(1)[0]
+        assert found.targets[0].prediction == int(p.argmax())
+        assert abs(found.targets[0].probability - float(p.max())) < 1e-5
+        assert len(found) and con.execute("AUDIT").findings == 0

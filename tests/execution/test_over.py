@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from itertools import combinations
 
 import duckdb
@@ -14,7 +15,7 @@ from torch_geometric.explain import Explainer
 
 import sxq
 import sxq.pyg
-from sxq.errors import DataError, InvalidValue
+from sxq.errors import DataError, InvalidValue, NodeNotFound
 from sxq.graph import extract, over_features, over_nodes, whole
 from sxq.inference.choose import open_backend
 from sxq.inference.edge_gradients import EdgeGradients
@@ -170,7 +171,7 @@ def test_units_of_a_graph(kind, inference, over):
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_exhaustive_verifies_exactly_the_connected_sets_of_nodes(anywhere):
     """The slow twin: every set of nodes, and those that edges join to the target."""
-    graph = random_graph(np.random.default_rng(5), 9, 7)
+    graph = random_graph(np.random.default_rng(7), 9, 7)
     module = make("gcn", layers=2)
     with sxq.connect() as con:
         opened(con, graph, module)
@@ -199,9 +200,9 @@ def test_exhaustive_verifies_exactly_the_connected_sets_of_nodes(anywhere):
         assert abs(max(0.01, *falls) - best) < 2e-4  # scores are 0.01 at least
 
 
-def connected(nodes, pairs, first):
-    """Whether the nodes are joined to node 1 by edges that have an end in its first hop, or at it."""
-    reached, waiting = {1}, [1]
+def connected(nodes, pairs, first, target=1):
+    """Whether the nodes are joined to the target by edges that have an end in its first hop, or at it."""
+    reached, waiting = {target}, [target]
     while waiting:
         near = waiting.pop()
         for other in nodes - reached:
@@ -462,3 +463,213 @@ def test_pictures_show_nodes_and_features(tmp_path):
             assert f"over {over}" in found.summary()
         with pytest.raises(DataError, match="no edges to write"):
             found.export(str(tmp_path / "found.graphml"))
+
+
+def clause(word, over, units):
+    return f"{word} {over.upper()} {', '.join(map(repr, units))}" if units else ""
+
+
+def admitted_nodes(graph, target, include, exclude, anywhere=False):
+    """All sets of nodes that hold the first and none of the second, and are joined to the target."""
+    near = [node for node in near_nodes(graph, target, 2) if node != target]
+    pairs = set(map(tuple, graph.edge_index.T.tolist()))
+    first = near_nodes(graph, target, 1)
+    return [
+        own
+        for size in range(1, len(near) + 1)
+        for own in combinations(near, size)
+        if {*include} <= {*own} and not {*exclude} & {*own}
+        if anywhere or connected({target, *own}, pairs, first, target)
+    ]
+
+
+@pytest.mark.parametrize("inference", ["auto", "disjoint"])
+@pytest.mark.parametrize("anywhere", ["", "ANYWHERE"])
+def test_nodes_that_are_included_and_excluded(inference, anywhere):
+    """The slow twin: every set of nodes, measured by plain forwards."""
+    graph = random_graph(np.random.default_rng(7), 9, 7)
+    module = make("gcn", layers=2)
+    near = [node for node in near_nodes(graph, 1, 2) if node != 1]
+    full = p_of(module, graph.x, graph.edge_index, target=1)
+    c = int(full.argmax())
+    seen = 0
+    with sxq.connect() as con:
+        opened(con, graph, module)
+        con.execute(f"SET sxq_inference = '{inference}'")
+        asked = ((near[-1:], []), ([], near[:1]), ([], near[1:3]), (near[:1], near[-1:]))
+        for include, exclude in (*asked, (near[1:3], [])):
+            expected = admitted_nodes(graph, 1, include, exclude, bool(anywhere))
+            text = (
+                "EXPLAIN NODE 1 USING MODEL m OVER NODES OPTIMIZE fdl+, fdl-, conc BY exhaustive "
+                f"{clause('INCLUDE', 'nodes', include)} {clause('EXCLUDE', 'nodes', exclude)}"
+            )
+            if include and not expected:
+                with pytest.raises(InvalidValue, match="INCLUDE NODES"):
+                    con.execute(f"{text} {anywhere}")
+                continue
+            found = con.execute(f"{text} {anywhere}")
+            assert found.candidates == len(expected)
+            measured = [cut_nodes(graph, own, 1) for own in expected]
+            flags = [
+                p_of(module, *kept, target=1).argmax() == c
+                or p_of(module, *left, target=1).argmax() != c
+                for kept, left in measured
+            ]
+            assert found.explanatory == sum(flags)
+            for e in found:
+                assert tuple(sorted(e.units)) in expected
+                assert_exact(e, module, graph, cut_nodes(graph, e.units, 1), full)
+                assert abs(e.raw["conc"] - (1 - e.size / len(near))) < 1e-6
+            seen += len(found)
+        assert seen and con.execute("AUDIT").findings == 0
+
+
+@pytest.mark.parametrize("inference", ["auto", "disjoint"])
+@pytest.mark.parametrize("baseline", ["zero", "mean"])
+@pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
+def test_features_that_are_included_and_excluded(kind, inference, baseline):
+    """An excluded feature is context: at its baseline in G_s, as it is in the rest."""
+    graph = some_graph()
+    module = make(kind, layers=2)
+    full = p_of(module, graph.x, graph.edge_index, target=4)
+    with sxq.connect() as con:
+        opened(con, graph, module)
+        con.execute(f"SET sxq_inference = '{inference}'; SET sxq_baseline = '{baseline}'")
+        text = f"EXPLAIN NODE 4 USING MODEL m OVER FEATURES {EVERY} INCLUDE FEATURES 3 EXCLUDE FEATURES 'x[0]'"
+        found = con.execute(f"{text} BY exhaustive, search")
+        assert found.candidates == 2**3
+        for e in found:
+            own = e.features.tolist()
+            assert 3 in own and 0 not in own
+            sides = cut_features(graph, own, near_nodes(graph, 4, 2), baseline, range(5))
+            assert_exact(e, module, graph, sides, full)
+        assert len(found) and con.execute("AUDIT").findings == 0
+
+
+@pytest.mark.parametrize("over", ["nodes", "features"])
+@pytest.mark.parametrize("by", ["search", "growing", "random", "moexp", "exhaustive", "onion"])
+def test_every_generator_keeps_to_what_is_restricted(over, by):
+    if over == "features" and by == "onion":
+        return
+    graph = some_graph()
+    include, exclude = ([8], [5, 9]) if over == "nodes" else ([2], [1])
+    with sxq.connect() as con:
+        opened(con, graph, make("gcn", layers=2))
+        given = f"{clause('INCLUDE', over, include)} {clause('EXCLUDE', over, exclude)}"
+        text = f"EXPLAIN NODE 0 USING MODEL m OVER {over} OPTIMIZE fdl+, fdl-, conc BY {by} {given}"
+        found = con.execute(f"{text} BUDGET 3000 CANDIDATES")
+        assert len(found)
+        for e in found:
+            own = set(e.units if over == "nodes" else e.features.tolist())
+            assert own >= set(include) and not own & set(exclude)
+        assert con.execute("AUDIT").findings == 0
+        least = con.execute(text.partition(" BY ")[0] + f" SMALLEST COUNTERFACTUAL {given}")
+        every = con.execute(text.replace(f"BY {by}", "BY exhaustive WHERE counterfactual"))
+        sizes = [e.size for e in every]
+        assert [e.size for e in least] == ([min(sizes)] if sizes else [])
+
+
+def test_graphs_restrict_their_own_nodes_and_features():
+    graphs = [random_graph(np.random.default_rng(seed), 9, 9) for seed in range(2)]
+    module = Pools("gcn")
+    with sxq.connect() as con:
+        con.register_graphs("gs", [as_data(graph) for graph in graphs])
+        con.register_model("m", module, graphs="gs")
+        for inference in ("auto", "disjoint"):
+            con.execute(f"SET sxq_inference = '{inference}'")
+            for given in ("INCLUDE NODES 2 EXCLUDE NODES 4, 100", "EXCLUDE NODES 0, 1"):
+                found = con.execute(f"EXPLAIN GRAPHS 0, 1 USING MODEL m OVER NODES {EVERY} {given}")
+                assert {e.target for e in found} == {0, 1}
+                for e in found:
+                    graph = graphs[e.target]
+                    full = p_of(module, graph.x, graph.edge_index, whole=True)
+                    assert (2 in e.units and 4 not in e.units) or given.startswith("EXCLUDE")
+                    assert given.startswith("INCLUDE") or not {0, 1} & set(e.units)
+                    assert_exact(e, module, graph, cut_nodes(graph, e.units), full, whole=True)
+        found = con.execute(
+            f"EXPLAIN GRAPHS 0, 1 USING MODEL m OVER FEATURES {EVERY} EXCLUDE FEATURES 1"
+        )
+        for e in found:
+            graph = graphs[e.target]
+            full = p_of(module, graph.x, graph.edge_index, whole=True)
+            sides = cut_features(graph, e.features.tolist(), range(9), "zero", range(5))
+            assert_exact(e, module, graph, sides, full, whole=True)
+        with pytest.raises(InvalidValue, match="INCLUDE NODES 100, but graph 0 has no such node"):
+            con.execute(f"EXPLAIN GRAPH 0 USING MODEL m OVER NODES {EVERY} INCLUDE NODES 100")
+        assert con.execute("AUDIT").findings == 0
+
+
+def test_audit_knows_what_is_included_and_excluded():
+    with sxq.connect() as con:
+        opened(con, some_graph(), make("gcn", layers=2))
+        for number, (over, own) in enumerate((("nodes", 8), ("features", 2)), 1):
+            text = f"EXPLAIN NODE 0 USING MODEL m OVER {over} {EVERY} INCLUDE {over} {own}"
+            assert len(con.execute(text))
+            assert con.execute(f"AUDIT QUERY {number}").findings == 0
+            for change, words in (
+                (f'"exclude": [{own}]', "EXCLUDE names it"),
+                (f'"exclude": null, "include": [{own + 1}, {own - 1}]', "INCLUDE names it"),
+                ('"include": "all"', "settings.include"),
+            ):
+                con.execute(
+                    "UPDATE sxq.queries SET settings = json_merge_patch(settings, "
+                    f"'{{{change}}}') WHERE query_id = {number}"
+                )
+                assert words in str(con.execute(f"AUDIT STRUCTURE QUERY {number}")), words
+
+
+def test_units_of_clauses_come_from_a_relation_or_from_values():
+    with sxq.connect() as con:
+        opened(con, some_graph(), make("gcn", layers=2))
+        asked = f"EXPLAIN NODE ? USING MODEL m OVER NODES {EVERY}"
+        listed = con.execute(f"{asked} INCLUDE NODES 8, 4 EXCLUDE NODES 5", [0])
+        bound = con.execute(f"{asked} INCLUDE NODES ?, 4 EXCLUDE NODES ?", [0, 8, [5]])
+        query = con.execute(f"{asked} INCLUDE NODES ? EXCLUDE NODES (SELECT ?)", [0, [8, 4], 5])
+        built = con.explain(node=0).using("m").over("nodes").optimize("fdl+", "fdl-", "conc").top(6)
+        built = built.budget(120).include(8, 4, units="nodes")
+        built = built.exclude(query="SELECT 5", units="nodes")
+        assert listed.rows == bound.rows == query.rows == built.run().rows and len(listed)
+        assert con.execute(str(built)).rows == listed.rows
+        with pytest.raises(InvalidValue, match="units='arcs'"):
+            built.include(1, units="arcs")
+
+
+@pytest.mark.parametrize(
+    "clauses,error,words",
+    [
+        ("OVER NODES INCLUDE 0->8", InvalidValue, "INCLUDE names edges, but the units are nodes"),
+        ("INCLUDE NODES 8", InvalidValue, "INCLUDE names nodes, but the units are edges"),
+        ("OVER NODES EXCLUDE FEATURES 1", InvalidValue, "say EXCLUDE NODES key, ..., or OVER FEAT"),
+        ("OVER NODES INCLUDE NODES 99", NodeNotFound, "99"),
+        ("OVER NODES INCLUDE NODES 13", InvalidValue, "outside of the 2-hop field of node 0"),
+        ("OVER NODES EXCLUDE NODES 0", InvalidValue, "it is the target"),
+        ("OVER NODES INCLUDE NODES 8 EXCLUDE NODES 8", InvalidValue, "8 is in INCLUDE and in EXC"),
+        ("OVER NODES INCLUDE NODES (SELECT 1, 2)", DataError, "expected one, the nodes"),
+        ("OVER NODES INCLUDE NODES (SELECT 1 WHERE false)", DataError, "no rows"),
+        ("OVER FEATURES INCLUDE FEATURES 5", InvalidValue, "5 features, numbered from 0"),
+        ("OVER FEATURES INCLUDE FEATURES 'age'", InvalidValue, "no such feature: it has 5"),
+        ("OVER FEATURES EXCLUDE FEATURES 'x[1]' INCLUDE FEATURES 1", InvalidValue, "'x[1]' is in"),
+    ],
+)
+def test_what_cannot_be_restricted_is_an_error(clauses, error, words):
+    with sxq.connect() as con:
+        opened(con, some_graph(), make("gcn", layers=2))
+        with pytest.raises(error, match=re.escape(words)):
+            con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc {clauses}")
+
+
+def test_features_that_do_not_fit_the_memory_are_context():
+    """They are not in G_s, as edges that are left out are not, and AUDIT finds the same."""
+    graph = random_graph(np.random.default_rng(3), 14, 18, features=120)
+    module = make("gcn", layers=2, inputs=120)
+    with sxq.connect() as con:
+        opened(con, graph, module)
+        con.execute("SET sxq_batch_memory = '1 MB'")
+        found = con.execute(f"EXPLAIN NODE 4 USING MODEL m OVER FEATURES {EVERY}")
+        assert "of 120 units were searched" in found.targets[0].note
+        full = p_of(module, graph.x, graph.edge_index, target=4)
+        for e in found:
+            own = e.features.tolist()
+            sides = cut_features(graph, own, near_nodes(graph, 4, 2), "zero", range(120))
+            assert_exact(e, module, graph, sides, full)
+        assert len(found) and con.execute("AUDIT").findings == 0

@@ -1,5 +1,8 @@
 """The generators, driven without a model: a made-up score stands in for the verifier."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from sxq.generators.baselines.exhaustive import CELLS, estimated_count, least_co
 from sxq.generators.baselines.random import grow
 from sxq.generators.paper.onion import pace, share_out
 from sxq.generators.protocol import Context
+from sxq.generators.search.run import SMALLEST, SearchRun
 from sxq.graph import Graph, extract
 from sxq.graph.whole import whole
 from tests.driving import SEARCHES, drive
@@ -290,3 +294,12 @@ def test_random_subgraphs_grow_by_any_unit_of_the_frontier_alike():
         tuple(np.flatnonzero(pair).tolist()): count / 8000 for pair, count in zip(pairs, counts)
     }
     assert share == pytest.approx({(0, 1): 0.5, (0, 2): 0.25, (1, 3): 0.25}, abs=0.02)
+
+
+def test_saturated_odds_give_no_warning():
+    """exp of the odds of many units together overflows; the score is that of p = 0."""
+    run = SimpleNamespace(context=SimpleNamespace(predict=lambda sizes, p: p.copy()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = SearchRun.values(run, np.ones(1), np.array([[-1e4, 1e4]]), np.zeros((1, 2)))
+    assert found.tolist() == [[SMALLEST, 1.0]]

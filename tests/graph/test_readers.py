@@ -1,5 +1,6 @@
 """Graphs from .npz files and from SQL tables: what is read, and what each mistake is told."""
 
+import datetime
 import os
 from datetime import date
 from decimal import Decimal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from sxq.errors import DataError, GraphError
+from sxq.graph import Graph
 from sxq.graph.readers import add_reverse, from_arrays, from_tables, read_npz
 
 PATH = {"edge_index": np.array([[0, 1], [1, 2]], np.int16), "x": np.eye(3, dtype=np.float16)}
@@ -269,9 +271,9 @@ def test_nodes_that_are_no_nodes(nodes, names, message):
             "edge column 'weight' is NULL at row 1 of EDGES",
         ),
         (
-            [(1, 2, "pays")],
-            ("s", "t", "kind"),
-            "edge column 'kind' is text in row . of EDGES; make it numbers or leave it out",
+            [(1, 2, "much")],
+            ("s", "t", "weight"),
+            "edge column 'weight' is text in row 1 of EDGES; make it numbers, or give it another name",
         ),
     ],
 )
@@ -290,3 +292,17 @@ def test_reverses_are_added_to_any_graph():
 def test_text_keys_get_a_suggestion():
     with pytest.raises(GraphError, match="row 1 of EDGES: no node 'alcie', did you mean 'alice'"):
         tables([("alice", 0), ("bob", 0)], [("alcie", "bob")])
+
+
+def test_edge_columns_that_are_no_numbers_are_attributes():
+    day = datetime.date(2024, 1, 2)
+    rows = [(1, 2, 5, "pays", day, [1.0, 2.0]), (2, 1, 6, None, None, [3.0, 4.0])]
+    graph = tables([(1, 0), (2, 0)], rows, edge_names=("s", "t", "amount", "kind", "at", "pair"))
+    assert graph.edge_attributes == {"kind": ["pays", None], "at": ["2024-01-02", None]}
+    assert graph.edge_names == ["amount", "pair[0]", "pair[1]"]
+    assert graph.edge_attr.tolist() == [[5, 1, 2], [6, 3, 4]]
+    both = add_reverse(graph)
+    assert both.edge_attributes["kind"] == ["pays", None, "pays", None]
+    assert Graph(**both.columns()).content_hash == both.content_hash
+    plain = tables([(1, 0), (2, 0)], [row[:3] for row in rows], edge_names=("s", "t", "amount"))
+    assert plain.edge_attributes == {} and plain.content_hash != graph.content_hash

@@ -20,6 +20,7 @@ from sxq.models import (
     ArchitectureSpec,
     accuracies,
     build,
+    by_class,
     confusion,
     content_hash,
     graph_from_data,
@@ -514,3 +515,79 @@ def test_a_loss_that_is_no_number_says_why():
     graph = Graph([[], []], np.eye(2) * 1e36, y=[0, 1])
     with pytest.raises(ModelError, match="the loss became .* in epoch [2-9]: try LR below 10"):
         train(graph, (("lr", 10), ("epochs", 9)))
+
+
+# -- what TRAIN says
+
+
+def bank(weights=None, attributes=None, rare=3):
+    """60 nodes in a ring; `rare` of them are of class 1, and nothing tells them apart."""
+    ends = np.array([np.arange(60), (np.arange(60) + 1) % 60])
+    y = np.arange(60) % 60 < rare
+    return Graph(ends, np.ones((60, 2)), y=y.astype(int), edge_weight=weights, edge_attr=attributes)
+
+
+def notes(graph, *options):
+    return train(graph, [("epochs", 5), ("split", (0.6, 0.2, 0.2)), *options]).notes
+
+
+def test_rare_classes_and_a_single_prediction_are_noted():
+    lone, uneven = notes(bank(rare=5), ("architecture", "sage"))
+    assert lone == "the model predicts class 0 for every labelled target of split test"
+    assert uneven.startswith("class 1 has 3 of 36 training labels") and "balanced" in uneven
+    weighted = notes(bank(rare=5), ("architecture", "sage"), ("class_weights", "balanced"))
+    assert not any("training labels" in note for note in weighted)
+    assert not any("training labels" in note for note in notes(bank(rare=30)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "unused"),
+    [("sage", ["weights", "attributes"]), ("gcn", ["attributes"]), ("gine", ["weights"])],
+)
+def test_edge_values_that_the_layers_do_not_take_are_noted(architecture, unused):
+    said = notes(bank(np.ones(60), np.ones((60, 1)), rare=30), ("architecture", architecture))
+    assert [note for note in said if "does not use" in note] == [
+        f"{architecture} does not use the graph's edge {what}; {able} do"
+        for what, able in (
+            ("weights", "appnp, gcn, graphconv, leconv"),
+            ("attributes", "gine, splinecnn, transformer"),
+        )
+        if what in unused
+    ]
+
+
+def test_precision_and_recall_of_each_class():
+    assert by_class([[8, 2], [1, 4]]) == [(8 / 9, 0.8), (4 / 6, 0.8)]
+    assert by_class([[3, 0, 0], [1, 0, 0], [0, 0, 0]]) == [(0.75, 1), (None, 0), (None, None)]
+
+
+def test_describe_tells_how_a_model_was_trained():
+    with sxq.connect() as con:
+        con.register_graph("bank", bank(np.ones(60)))
+        row = con.execute("TRAIN MODEL m ON GRAPH bank (ARCHITECTURE = sage, EPOCHS = 5)")
+        said = row.rows[0][row.columns.index("notes")]
+        assert "sage does not use the graph's edge weights" in said
+        facts = dict(con.execute("DESCRIBE MODEL m").rows)
+        assert facts["trained on"] == "random 80, 10 and 10 % of each class"
+        assert facts["class weights"] == facts["patience"] == "none"
+        assert any("recall" in value and "precision" in value for value in facts.values())
+        assert facts["note 1"] in said
+
+
+def test_an_interrupted_training_keeps_the_earlier_model():
+    with sxq.connect() as con:
+        con.register_graph("bank", bank(rare=30))
+        con.execute("TRAIN MODEL m ON GRAPH bank (EPOCHS = 5)")
+        before = con.execute("SELECT content_hash FROM models").rows
+
+        def stop(said):
+            con.report = None
+            con.interrupt()
+
+        con.report = stop
+        row = con.execute("TRAIN OR REPLACE MODEL m ON GRAPH bank (EPOCHS = 100000, SEED = 3)")
+        assert "interrupted: the model that had this name is kept" in row.rows[0]
+        assert con.execute("SELECT content_hash FROM models").rows == before
+        con.report = stop
+        con.execute("TRAIN MODEL fresh ON GRAPH bank (EPOCHS = 100000)")
+        assert ("fresh",) in con.execute("SELECT name FROM models").rows

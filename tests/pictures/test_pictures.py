@@ -10,7 +10,9 @@ import sxq
 from sxq.pictures.page import content, page, script_json
 from sxq.pictures.scene import scene
 from sxq.pictures.text import drawing
-from sxq.values.explanation import Explanation
+from sxq.pictures.words import meaning
+from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.result import Result
 from tests import browser, toys
 
 HOSTILE = '</script><script>window.broken = 1</script><img src=x onerror="window.broken = 2">'
@@ -382,3 +384,45 @@ def test_magics(tmp_path, monkeypatch):
     assert shell.user_ns["kept"] is result and len(result) == 2
     assert shell.run_line_magic("sxq", "EXPLIAN NODE 1") is None
     shell.user_ns["sxq_connection"].close()
+
+
+# -- sentences
+
+
+def report(*members, **values):
+    """A report of a target that the model puts in class 1 with probability 0.95."""
+    given = {"ordinal": 0, "prediction": 1, "asked": 1, "probability": 0.95, **values}
+    return TargetReport(target="a", explanations=tuple(members), **given)
+
+
+def test_a_target_that_needs_no_edge_is_told_so_first():
+    one = explanation([("b", "a")], raw={"fdl+": 0.2})
+    two = explanation([("c", "a")], raw={"fdl+": 0.3}, counterfactual=True)
+    needs = report(one, p_empty=0.3, self_sufficient=False)
+    assert "the edge b → a alone preserves this prediction" in meaning(needs)
+    for members, rest in (
+        ([one], "removing the edge b → a lowers the probability most, by 0.20."),
+        ([one, two], "Yet removing the edge c → a changes the prediction."),
+        ([explanation([("b", "a")])], "Removing any one explanation leaves it as it is."),
+        ([], "keeps this prediction without any edge (probability 0.90)."),
+    ):
+        said = meaning(report(*members, p_empty=0.9, self_sufficient=True))
+        assert said.startswith(
+            "The model puts node a in class 1 with probability 0.95, and keeps this prediction "
+            "without any edge (probability 0.90)."
+        )
+        assert said.endswith(rest) and "alone" not in said
+
+
+def test_notes_that_differ_in_numbers_only_are_counted():
+    noted = [
+        report(ordinal=number, note=f"none of {number} candidates keeps the prediction")
+        for number in range(30)
+    ]
+    result = Result([*noted, report(ordinal=30, note="another")], {})
+    assert result.notes() == [
+        "30 nodes, such as 'a': none of 0 candidates keeps the prediction",
+        "node 'a': another",
+    ]
+    needs = Result([report(self_sufficient=True, p_empty=0.9)], {}).summary()
+    assert needs.startswith("1 node keeps its prediction with no edges at all")

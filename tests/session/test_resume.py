@@ -91,6 +91,21 @@ def test_with_values_and_restrictions_of_the_query(tmp_path):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    "over,include,exclude", [("NODES", [], [7, 8]), ("FEATURES", ["x[1]"], [0])]
+)
+def test_with_nodes_and_features_that_are_restricted(tmp_path, over, include, exclude):
+    text = ASKED.replace("OPTIMIZE", f"OVER {over} OPTIMIZE") + f" EXCLUDE {over} ?"
+    text += f" INCLUDE {over} ?" if include else ""
+    values = [exclude, include] if include else [exclude]
+    killed(tmp_path / "a.duckdb", 2, text, values)
+    with opened(tmp_path / "a.duckdb") as con:
+        con.execute("RESUME QUERY 1")
+        con.execute(text, values)
+        assert rows(con, 1) == rows(con, 2) and len(rows(con, 1))
+        assert con.execute("AUDIT STRUCTURE").findings == 0
+
+
 def test_targets_that_an_interrupt_left_out(tmp_path):
     with opened(tmp_path / "a.duckdb") as con:
         save = con.session.store.save_target

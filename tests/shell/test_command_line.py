@@ -187,7 +187,7 @@ def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\n1\ntwo\n2\n", "")
     (tmp_path / "inner.sql").write_text(".read outer.sql")
     done = run(
-        "--mode", "json", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path
+        "--mode", "jsonlines", script="SELECT 1 AS one;\n.read outer.sql\nSELECT 4;", cwd=tmp_path
     )
     assert (done.returncode, done.stdout) == (1, '{"one": 1}\none\n1\n')
     assert done.stderr == "Error: 'outer.sql' reads itself\nin inner.sql, line 1\n"

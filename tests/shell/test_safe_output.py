@@ -76,7 +76,9 @@ def shown(con, mode, script):
     return written.getvalue()
 
 
-@pytest.mark.parametrize("mode", ["table", "json", "markdown", "line"])
+@pytest.mark.parametrize(
+    "mode", ["table", "box", "json", "jsonlines", "markdown", "html", "latex", "line"]
+)
 def test_no_terminal_is_commanded(mode, con, result):
     tables = [
         result,
@@ -152,7 +154,7 @@ def test_csv_has_every_key_and_no_formula(con, result, tmp_path):
 
 
 def test_json_has_every_key(con, result, tmp_path):
-    lines = shown(con, "json", "SELECT k, 'inf'::DOUBLE AS f FROM t ORDER BY i").splitlines()
+    lines = shown(con, "jsonlines", "SELECT k, 'inf'::DOUBLE AS f FROM t ORDER BY i").splitlines()
     assert [json.loads(line) for line in lines] == [{"k": key, "f": None} for key in KEYS]
     result.export(str(tmp_path / "answer.json"))
     text = (tmp_path / "answer.json").read_text(encoding="utf-8")

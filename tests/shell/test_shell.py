@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 import sxq
-from sxq.shell import Shell, display
+from sxq.shell import MODES, Shell, display
 from sxq.shell.completion import suggest
 from sxq.shell.editor import finished
+from sxq.shell.output_modes import Look
 from sxq.shell.progress import progress_line
 from sxq.shell.script_steps import DotCommand, Statement, steps
+from sxq.values.explanation import TargetReport
+from sxq.values.result import AuditResult
+from sxq.values.sql_text import sql_text
 from tests import golden, graphs
 from tests.terminal import terminal
 
@@ -141,6 +145,72 @@ def test_paths_are_completed(tmp_path, monkeypatch):
 )
 def test_enter_runs_what_is_finished(text, runs):
     assert finished(text) == runs
+
+
+def test_a_result_of_duckdb_is_written_as_duckdb_writes_it(capsys):
+    with sxq.connect() as con:
+        sql = """SELECT x, x::VARCHAR AS text FROM (VALUES (45000.0::DOUBLE), (1e16), (1e-5), (1e15), (-0.0),
+                 (0.1), (123456789.123), ('inf'), ('nan'), (5e-324)) t(x)"""
+        for value, text in con.execute(sql).rows:
+            assert sql_text(value, "DOUBLE") == text
+        for sql_type, written in (
+            ("FLOAT", "0.1"),
+            ("FLOAT", "16777216"),
+            ("TIMESTAMP", "2026-01-02 03:04:05.5"),
+            ("TIMESTAMP", "2026-01-02"),
+            ("TIME", "03:04:05.25"),
+            ("INTERVAL", "3 days"),
+            ("INTERVAL", "90 minutes 1.5 seconds"),
+            ("DECIMAL(9, 2)", "0.10"),
+            ("BLOB", r"a\xAA\x5C"),
+            ("UUID", "cea2e15e-1895-aa78-1641-bcbf365b7f67"),
+            ("INTEGER[]", "[1, NULL]"),
+            ("STRUCT(a INTEGER, b BOOLEAN)", "{'a': 1, 'b': true}"),
+        ):
+            query = f"SELECT $1::{sql_type} AS value, $1::{sql_type}::VARCHAR AS text"
+            ((value, text),) = con.execute(query, [written]).rows
+            assert sql_text(value, sql_type) == text
+        plan = con.execute("EXPLAIN SELECT 1 AS one")
+        Shell(con).show(plan)
+        assert capsys.readouterr().out.rstrip("\n") == plan.rows[0][1].rstrip("\n")
+
+
+def test_insert_statements_are_read_back():
+    with sxq.connect() as con:
+        con.execute(
+            """CREATE TABLE t AS SELECT 1 AS n, 'it''s' AS "the ""text", NULL::DATE AS nothing, true AS yes,
+               'nan'::DOUBLE AS nan, DATE '2026-01-02' AS day, [1, NULL] AS list, {'a': 1} AS struct,
+               MAP {'k': 2} AS map, '\\xAA'::BLOB AS bytes, 0.1::FLOAT AS float, TIME '01:02:03' AS time,
+               INTERVAL 26 HOURS AS long, 12.50::DECIMAL(9, 2) AS price"""
+        )
+        found = con.execute("FROM t")
+        con.execute("CREATE TABLE copies AS FROM t WHERE false")
+        for line in MODES["insert"](found, Look(name="copies")):
+            con.execute(line)
+        assert str(con.execute("FROM copies").rows) == str(found.rows)
+
+
+def test_many_targets_get_an_overview():
+    members = [
+        TargetReport(target=n, ordinal=n, prediction=1, asked=1, probability=0.9, status="empty")
+        for n in range(30)
+    ]
+    few, many = sxq.Result(members[:20], {}), sxq.Result(members, {})
+    assert "probability" not in few.shown()[0].columns
+    (table,) = many.shown()
+    assert len(table) == 30 and table.rows[3][:3] == (3, 1, 0.9)
+    boxed = "\n".join(MODES["box"](many, Look()))
+    for text in (repr(many), display.rendered(display.table(many)), boxed):
+        assert "p_empty" in text and "30 nodes" in text
+    assert len(list(MODES["csv"](many, Look()))) == 1  # programs get members, and there is none
+
+
+def test_an_audit_of_many_rows_shows_totals_and_what_is_wrong():
+    rows = [(1, n, 1, n, 1e-7, "ok") for n in range(50)] + [(2, 0, 1, 99, 0.5, "differs")]
+    audit = AuditResult(rows, queries=2, targets=50)
+    overview, found = audit.shown()
+    assert overview.rows == [(1, 50, 50, 0, 1e-7), (2, 1, 1, 1, 0.5)]
+    assert found.rows == [rows[-1]] and str(audit).endswith(audit.summary())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference, rounding
 from sxq.inference.batches import infer_batches
 from sxq.inference.choose import open_backend
+from sxq.inference.disjoint import Pooled
 from sxq.inference.edge_gradients import EdgeGradients
+from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
 from sxq.models.borrow import Model, blaming
@@ -70,11 +72,13 @@ class FieldModel:
     graph: Graph
     field: Field
     batch_memory: int  # bytes
+    alone: bool = False  # of a whole graph: whether its candidates run one at a time
 
     @cached_property
     def on_device(self) -> Any:
         """The field as loaded by the backend."""
-        return self.backend.load(self.graph, self.field)
+        loaded = self.backend.load(self.graph, self.field)
+        return replace(loaded, alone=True) if self.alone else loaded
 
     def ends(self) -> Tensor:
         """Outputs [2, C] on the whole graph and on the graph without any candidate unit."""
@@ -186,7 +190,8 @@ def load(job: Job, ordinal: int) -> Loaded:
     on_field, ends = (_load_whole if scan.kind == "graph" else _load_field)(job, position)
     values = job.model.probabilities(ends).cpu().numpy()
     # The full graph decides the class: rounding on the field may reverse a tie.
-    registered = job.model.probabilities(job.model.full[[position]]).cpu().numpy()[0]
+    full = ends[:1] if on_field.alone else job.model.full[[position]]
+    registered = job.model.probabilities(full).cpu().numpy()[0]
     question = _question(job, registered, values)
     seed = (job.plan.find(Generate).seed, position)
     on_field = _without_excluded(job, on_field)
@@ -261,16 +266,31 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
 
 
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
-    """A whole graph of a collection as a field, and the outputs [2, C] on both ends."""
+    """A whole graph of a collection as a field, and the outputs [2, C] on both ends.
+
+    A batch may decide a tie in another way than the graph alone, where a model ranks nodes. What the
+    model says of the graph alone counts; where a batch changes it, all candidates run one at a time.
+    """
     scan = job.plan.find(FieldScan)
     graph = job.collection.member(number)
     on_field = _on_field(job, graph, in_units(scan, graph, whole(graph, scan.directed)))
     named = f"graph {scan.targets[scan.positions.index(number)]!r}"
     with blaming(job.model, named):
         ends = on_field.ends()
-    if not agree(job.model, ends[:1], job.model.full[[number]]):
+    known = job.model.full[[number]]
+    if not isinstance(job.backend, Pooled) or job.model.alone:
+        if agree(job.model, ends[:1], known):
+            return on_field, ends
         raise ModelNotLocal(f"{named} gets another output than at registration")
-    return on_field, ends
+    with blaming(job.model, named):
+        alone = whole_graph_alone(job.model, job.collection, number)
+        if all(agree(job.model, each, alone) for each in (ends[:1], known)):
+            return on_field, ends
+        on_field = replace(on_field, alone=True)
+        ends = on_field.ends()
+    if agree(job.model, ends[:1], alone):
+        return on_field, ends
+    raise ModelNotLocal(f"{named} alone gets another output in a second run")
 
 
 def _without_excluded(job: Job, on_field: FieldModel) -> FieldModel:
@@ -278,7 +298,8 @@ def _without_excluded(job: Job, on_field: FieldModel) -> FieldModel:
     scan = job.plan.find(FieldScan)
     if not scan.exclude:
         return on_field
-    return _on_field(job, on_field.graph, exclude(scan, on_field.graph, on_field.field))
+    field = exclude(scan, on_field.graph, on_field.field)
+    return _on_field(job, on_field.graph, field, on_field.alone)
 
 
 def _searchable(
@@ -296,10 +317,11 @@ def _searchable(
     worth = worth_included(job.plan.find(FieldScan), on_field.graph, field, worth)
     rng = np.random.default_rng([*seed, SAMPLED])
     units = memory_bound.strongest(field, worth, most, rng)
-    return _on_field(job, on_field.graph, field.narrowed(units))
+    return _on_field(job, on_field.graph, field.narrowed(units), on_field.alone)
 
 
-def _on_field(job: Job, graph: Graph, field: Field) -> FieldModel:
-    on_field = FieldModel(job.model, job.backend, graph, field, job.plan.find(Verify).batch_memory)
+def _on_field(job: Job, graph: Graph, field: Field, alone: bool = False) -> FieldModel:
+    memory = job.plan.find(Verify).batch_memory
+    on_field = FieldModel(job.model, job.backend, graph, field, memory, alone=alone)
     on_field.on_device  # noqa: B018 (loads the field: the model is not to blame if that fails)
     return on_field

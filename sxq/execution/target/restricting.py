@@ -1,10 +1,9 @@
-"""OVER, INCLUDE, EXCLUDE and ANYWHERE for one target: from edges by key to units of its field.
+"""OVER, INCLUDE, EXCLUDE and ANYWHERE for one target: from edges and nodes by key, and features, to units of its field.
 
-In a collection, an edge is looked up in the graph of each target; EXCLUDE skips a graph that lacks
-it.
+In a collection, an edge or a node is looked up in the graph of each target; EXCLUDE skips a graph
+that lacks it.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ import numpy as np
 from sxq.errors import InvalidValue, NodeNotFound
 from sxq.graph import (
     EdgeKind,
+    FeatureField,
     Field,
     Graph,
+    NodeField,
     Restriction,
     kept_out,
     over_features,
@@ -22,9 +23,11 @@ from sxq.graph import (
     unjoined,
 )
 from sxq.graph.keys import shown
-from sxq.planning.nodes import Choose, EdgeKey, FieldScan, Generate, Plan
+from sxq.planning.nodes import Choose, EdgeKey, FieldScan, Generate, Named, Plan, unit_text
 
-NOT_THERE = -3  # the unit of an edge that is not in the field at all
+# Besides the kinds of edges that are no units:
+NOT_THERE = -3  # not in the field at all
+TARGET = -4  # the target itself
 
 
 def in_units(scan: FieldScan, graph: Graph, field: Field) -> Field:
@@ -37,6 +40,11 @@ def in_units(scan: FieldScan, graph: Graph, field: Field) -> Field:
 def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
     """The field without the units that EXCLUDE names, nor those that only they join to the target."""
     units = _units(graph, field, scan.exclude)
+    if TARGET in units:
+        key = unit_text(scan.over, scan.exclude[units.tolist().index(TARGET)])
+        raise InvalidValue(
+            f"EXCLUDE NODES {key}, but it is the target, which every candidate holds"
+        )
     chosen = np.zeros(field.num_units, bool)
     chosen[units[units >= 0]] = True
     return kept_out(field, chosen, scan.anywhere)
@@ -45,12 +53,16 @@ def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
 def restriction(scan: FieldScan, graph: Graph, field: Field, target: Any) -> Restriction | None:
     """What generators see of the field; None where nothing restricts candidates.
 
-    Raises InvalidValue if an edge of INCLUDE is outside of the field, or cannot be joined to the target.
+    Raises InvalidValue if a unit of INCLUDE is outside of the field, or cannot be joined to the target.
     """
-    if not (scan.include or scan.anywhere or field.excluded) or field.free:
+    if not (scan.include or not field.free and (scan.anywhere or field.excluded)):
         return None
     included = _included(scan, graph, field, target)
-    if included.any() and not scan.anywhere and len(bad := unjoined(field, included)):
+    if (
+        included.any()
+        and not (scan.anywhere or field.free)
+        and len(bad := unjoined(field, included))
+    ):
         raise InvalidValue(_not_joined(scan, graph, field, target, int(bad[0])))
     return restrict(field, included, scan.anywhere)
 
@@ -66,15 +78,15 @@ def scope(plan: Plan) -> str:
     if not smallest and not limited:
         return ""
     to = " to the target" if scan.kind == "node" else ""
-    if scan.over == "features":
-        return "admitted by WHERE" if smallest and plan.filter else "of any features"
+    of_features = scan.over == "features"
     parts = {
-        f"connected{to}": not scan.anywhere,
-        "with the edges of INCLUDE": scan.include,
+        f"connected{to}": not scan.anywhere and not of_features,
+        f"with the {scan.over} of INCLUDE": scan.include,
         "without those of EXCLUDE": scan.exclude,
         "admitted by WHERE": smallest and plan.filter,
     }
-    return ", ".join(words for words, given in parts.items() if given) or "connected or not"
+    any_ = "of any features" if of_features else "connected or not"
+    return ", ".join(words for words, given in parts.items() if given) or any_
 
 
 def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarray) -> np.ndarray:
@@ -86,43 +98,65 @@ def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarra
 
 
 def _included(scan: FieldScan, graph: Graph, field: Field, target: Any) -> np.ndarray:
-    """The units [U] bool that INCLUDE names; raises InvalidValue for an edge that is none."""
+    """The units [U] bool that INCLUDE names; raises InvalidValue for one that is none."""
     units = _units(graph, field, scan.include)
-    for (source, head), unit in zip(scan.include, units.tolist()):
-        if unit < 0:
-            raise InvalidValue(
-                f"INCLUDE {shown(source)}->{shown(head)}, but {_why_none(scan, unit, target)}"
-            )
+    word = "INCLUDE" if scan.over == "edges" else f"INCLUDE {scan.over.upper()}"
+    for named, unit in zip(scan.include, units.tolist()):
+        if unit < 0 and unit != TARGET:
+            why = _why_none(scan, unit, target)
+            raise InvalidValue(f"{word} {unit_text(scan.over, named)}, but {why}")
     included = np.zeros(field.num_units, bool)
-    included[units] = True
+    included[units[units != TARGET]] = True
     return included
 
 
 def _why_none(scan: FieldScan, unit: int, target: Any) -> str:
     named = f"{scan.kind} {shown(target)}"
+    if scan.over == "features":
+        place = "the graph" if scan.kind == "graph" else "the field"
+        return f"it is constant on {place} of {named}, so that no candidate can hold it"
+    if scan.kind == "graph" and scan.over == "nodes":
+        return f"{named} has no such node"
     if unit == EdgeKind.LOOP:
         return "a self-loop belongs to its node, and is part of no candidate"
     if scan.kind == "graph":
         return f"{named} has no such edge"
-    if scan.exclude and unit == EdgeKind.HALO:
+    if scan.exclude and (unit == EdgeKind.HALO or scan.over == "nodes"):
         return (
             f"no candidate of {named} can hold it: it is outside of its {scan.hops}-hop field, or "
             "EXCLUDE keeps out what joins it to the target"
         )
-    return f"it is outside of the {scan.hops}-hop field of {named}: it cannot carry a message there"
+    carry = "carry" if scan.over == "edges" else "send"
+    return (
+        f"it is outside of the {scan.hops}-hop field of {named}: it cannot {carry} a message there"
+    )
 
 
 def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: int) -> str:
     source, head = (shown(graph.key(node)) for node in field.nodes[field.ends[:, unit]].tolist())
-    to = f"node {shown(target)}" if field.rooted else "the other edges of INCLUDE"
+    held = f"{source}->{head}" if scan.over == "edges" else f"NODES {source}"
+    to = f"node {shown(target)}" if field.rooted else f"the other {scan.over} of INCLUDE"
     return (
-        f"INCLUDE {source}->{head} cannot be joined to {to} by edges that a candidate may hold; "
+        f"INCLUDE {held} cannot be joined to {to} by {scan.over} that a candidate may hold; "
         "ANYWHERE allows candidates that are not connected"
     )
 
 
-def _units(graph: Graph, field: Field, edges: Iterable[EdgeKey]) -> np.ndarray:
-    """The unit of each edge, given by the keys of its ends: its number, an `EdgeKind`, or NOT_THERE."""
+def _units(graph: Graph, field: Field, named: Named) -> np.ndarray:
+    """The unit of each edge, node or feature: its number, an `EdgeKind`, NOT_THERE or TARGET."""
+    if isinstance(field, FeatureField):
+        known = {column: unit for unit, column in enumerate(field.columns.tolist())}
+        return np.array([known.get(column, NOT_THERE) for column, _ in named], np.int64)
+    if isinstance(field, NodeField):
+        nodes = field.nodes[field.unit_nodes].tolist()
+        known = {node: unit for unit, node in enumerate(nodes)}
+        known |= {field.target: TARGET} if field.rooted else {}
+        return np.array([known.get(_position(graph, key), NOT_THERE) for key in named], np.int64)
+    return _units_of_edges(graph, field, named)
+
+
+def _units_of_edges(graph: Graph, field: Field, edges: tuple[EdgeKey, ...]) -> np.ndarray:
+    """The unit of each edge, given by the keys of its ends."""
     tail, head = field.nodes[field.edge_index]
     codes = tail * graph.num_nodes + head
     order = np.argsort(codes, kind="stable")
@@ -136,8 +170,13 @@ def _units(graph: Graph, field: Field, edges: Iterable[EdgeKey]) -> np.ndarray:
 
 def _code(graph: Graph, edge: EdgeKey) -> int:
     """A number for an edge of the graph; -1 where a node is not in it."""
+    tail, head = (_position(graph, key) for key in edge)
+    return -1 if min(tail, head) < 0 else tail * graph.num_nodes + head
+
+
+def _position(graph: Graph, key: Any) -> int:
+    """The position of a node; -1 where it is not in the graph."""
     try:
-        tail, head = map(graph.position, edge)
+        return graph.position(key)
     except NodeNotFound:
         return -1
-    return tail * graph.num_nodes + head

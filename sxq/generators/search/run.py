@@ -53,6 +53,8 @@ class SearchRun:
 
     def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
         """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; `otherwise` if unknown."""
-        values = self.context.predict(sizes, 1 / (1 + np.exp(-odds)))
+        with np.errstate(over="ignore"):  # exp of very small odds is infinite, and p is 0
+            p = 1 / (1 + np.exp(-odds))
+        values = self.context.predict(sizes, p)
         np.copyto(values, otherwise, where=np.isnan(values))
         return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)

@@ -101,10 +101,14 @@ class Layered:
         return mask_gradient(self.run, odds, layout, weights)
 
     def share_gradient(
-        self, layout: FieldLayout, shares: Tensor, odds: Callable[[Tensor], Tensor]
+        self,
+        layout: FieldLayout,
+        shares: Tensor,
+        odds: Callable[[Tensor], Tensor],
+        context: bool = True,
     ) -> Tensor:
         """Derivatives [n, U] of odds(outputs [n, C]) [n] with respect to the share of each feature that is there."""
-        return share_gradient(self.run, odds, layout, shares)
+        return share_gradient(self.run, odds, layout, shares, context)
 
     def cost(self, layout: FieldLayout) -> int:
         """The most bytes that a candidate takes, both graphs: masks, messages of the largest layer, rows."""

@@ -35,9 +35,10 @@ class MaskedTile(Tile):
 class SharedFeatures(MaskedTile):
     """Copies of one field with other shares of its features; all messages are there."""
 
-    def __init__(self, layout: FieldLayout, shares: Tensor):
+    def __init__(self, layout: FieldLayout, shares: Tensor, context: bool):
         super().__init__(layout, torch.ones(EXTRA_ROWS, len(shares), device=layout.device))
         self._shares = shares
+        self.in_context = context
 
     @property
     def shares(self) -> Tensor:
@@ -107,9 +108,13 @@ def share_gradient(
     odds: Callable[[Tensor], Tensor],
     layout: FieldLayout,
     shares: Tensor,
+    context: bool,
 ) -> Tensor:
-    """Derivatives [n, U] of odds(output [n, C]) [n] with respect to the shares [n, U] of features."""
+    """Derivatives [n, U] of odds(output [n, C]) [n] with respect to the shares [n, U] of features.
+
+    Features that are context are there if `context`.
+    """
     own = shares.requires_grad_()
-    with torch.enable_grad(), SharedFeatures(layout, own) as tile:
+    with torch.enable_grad(), SharedFeatures(layout, own, context) as tile:
         (gradient,) = torch.autograd.grad(odds(run(tile)).sum(), own, allow_unused=True)
     return torch.zeros_like(shares) if gradient is None else gradient

@@ -1,7 +1,7 @@
 """Rows of x whose columns depend on the candidate: what a first linear map makes of them, fast.
 
 Units are columns of x. Let f be an affine map of rows, V its linear part (a row for each column of
-x), and S the units of a candidate. With B the rows in which all units have their baseline b,
+x), and S the units of a candidate. With B the rows in which all units have their baseline b, and the context its own,
 
     f(rows of G_s)       = f(B) + D        f(rows of G \\ G_s) = f(X) - D
     D = sum over c in S of (X[:, c] - b[c]) V[c]
@@ -71,18 +71,24 @@ class FeatureRows(Rows):
         layout = self.layout
         rows = layout.rows(self.hop)
         constants = layout.memo(("mapped", self.name, tag), lambda: self._constants(function))
-        whole, base, weights = constants
+        whole, base, in_context, weights = constants
+        base = in_context if self.tile.in_context else base
         change = self._change(weights, rows)  # [n, R, C]
         return self.tile.sides(base[:rows], whole[:rows], change)
 
     @torch.no_grad()
-    def _constants(self, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """f(X) [R, C], f(B) [R, C], and the rows of V that are those of the units [U, C]."""
+    def _constants(self, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """f(X) [R, C], f(B) [R, C] without and with the context, and the rows of V that are those of the units [U, C]."""
         field = _field(self.layout)
         x = self.layout.values[self.name]
         columns = self.layout.to_device(field.columns)
         changed = x.clone()
         changed[:, columns] = self.layout.to_device(field.baseline)
+        in_context = base = function(changed)
+        if len(field.context_columns):
+            context = self.layout.to_device(field.context_columns)
+            changed[:, context] = self.layout.to_device(field.context_baseline)
+            base = function(changed)
         zero = function(x.new_zeros(1, x.shape[1]))
         parts = []
         for some in columns.split(CHUNK):
@@ -90,7 +96,7 @@ class FeatureRows(Rows):
             one[torch.arange(len(some), device=x.device), some] = 1
             parts.append(function(one) - zero)
         weights = torch.cat(parts) if parts else zero[:0]
-        return function(x), function(changed), weights
+        return function(x), base, in_context, weights
 
     def _change(self, weights: Tensor, rows: int) -> Tensor:
         """D [n, R, C] of every candidate."""

@@ -36,6 +36,10 @@ class Weights:
 class Tile:
     """A batch small enough for the caches: `width` candidates for each slab of the frame."""
 
+    in_context = (
+        False  # of features without a pair of sides: whether those that are context are there
+    )
+
     def __init__(self, frame: FieldLayout | Union, bits: Sequence[np.ndarray], width: int):
         self.frame = frame
         self.width = width

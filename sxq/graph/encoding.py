@@ -1,0 +1,339 @@
+"""Columns of a table as features: categories one-hot, booleans, dates as numbers, NULLs imputed and marked.
+
+`learn` looks at a table and decides; the `Encoding` that it returns is a plain value that a graph keeps, so
+that the rows of another table are encoded alike. What it decides for a column, by the values in it:
+
+    numbers       the number; a NULL is the median
+    booleans      0 or 1; a NULL is 0
+    dates         days since the first one, with their fraction; a NULL is the median
+    text          one-hot: a feature for each of the MOST most frequent values, and `other` for the rest
+    lists         their numbers; a NULL is the medians
+    anything else is no feature, and neither is text that hardly ever repeats, such as a name
+
+A column that held NULL has one more feature that marks it. With `scale` numbers, dates and lists have mean 0
+and standard deviation 1. Text and dates stay attributes of the nodes as well.
+"""
+
+import datetime
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from sxq.errors import GraphError
+from sxq.graph.keys import kind_word, shown
+
+MOST = 32  # categories of a column that have a feature of their own
+NUMBERS = (int, float, Decimal, np.number, np.bool_)  # bool is an int
+LISTS = (list, tuple, np.ndarray)
+DAY = 86_400  # seconds
+KINDS = ("number", "boolean", "date", "category", "list", "attribute")
+Columns = Mapping[str, Sequence[Any]]  # values by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedColumn:
+    """How one column becomes features."""
+
+    name: str
+    kind: str  # one of KINDS
+    why: str = ""  # of an attribute: why it is no feature
+    categories: tuple[str, ...] = ()  # with a feature of their own, most frequent first
+    other: bool = False  # there is a feature for all other categories
+    seen: int = 0  # categories in the table that was learned from
+    since: str = ""  # of dates: the first one
+    fill: tuple[float, ...] = ()  # what stands for NULL, before scaling
+    nulls: int = 0  # NULLs in the table; if there were any, a feature marks them
+    mean: tuple[float, ...] = ()  # with SCALE
+    spread: tuple[float, ...] = ()
+
+    @property
+    def features(self) -> list[str]:
+        """The names of its features, in order."""
+        marker = [f"{self.name} is NULL"] if self.nulls else []
+        match self.kind:
+            case "attribute":
+                return []
+            case "category":
+                rest = [f"{self.name}=(other)"] if self.other else []
+                return [*(f"{self.name}={value}" for value in self.categories), *rest, *marker]
+            case "list" if len(self.fill) > 1:
+                return [*(f"{self.name}[{i}]" for i in range(len(self.fill))), *marker]
+        return [self.name, *marker]
+
+    @property
+    def summary(self) -> str:
+        """What was decided, in words."""
+        if self.kind == "attribute":
+            return f"attribute only: {self.why}"
+        parts = [self._in_words()]
+        if self.mean:
+            parts.append("scaled to mean 0 and standard deviation 1")
+        if self.nulls and self.kind == "category":
+            parts.append(f"{self.nulls:,} NULL marked")
+        elif self.nulls:
+            fill = ", ".join(f"{value:g}" for value in self.fill[:4])
+            parts.append(f"{self.nulls:,} NULL set to {fill} and marked")
+        return "; ".join(parts)
+
+    def _in_words(self) -> str:
+        match self.kind:
+            case "category":
+                count = f"one-hot of {len(self.categories)} values"
+                return f"{count} of {self.seen:,}, the rest is other" if self.other else count
+            case "date":
+                return f"days since {self.since}"
+            case "boolean":
+                return "0 or 1"
+            case "list":
+                return f"{len(self.fill)} numbers"
+        return "number"
+
+    def text(self, feature: int, value: float) -> str:
+        """A value of one of its features, counted from 0, as it was in the table: unscaled, a date as a date."""
+        if feature >= len(self.fill) or self.kind == "category":
+            return number_text(value)
+        if self.mean:
+            value = value * self.spread[feature] + self.mean[feature]
+        if self.kind != "date":
+            return number_text(value)
+        try:
+            moment = datetime.datetime.fromisoformat(self.since) + datetime.timedelta(days=value)
+        except OverflowError:
+            return number_text(value)
+        return str(moment.date())
+
+    def encode(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
+        """The features [n, width] of a column; raises GraphError for a value of another kind."""
+        missing = np.array([is_null(value) for value in values])
+        marker = [missing.astype(np.float64)[:, None]] if self.nulls else []
+        if self.kind == "attribute":
+            return np.zeros((len(values), 0))
+        if self.kind == "category":
+            own = self._one_hot(values, keys)
+        else:
+            own = self._numbers(values, keys)
+            own[missing] = self.fill
+            if self.mean:
+                own = (own - self.mean) / self.spread
+        return np.concatenate([own, *marker], axis=1)
+
+    def _one_hot(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
+        place = {value: number for number, value in enumerate(self.categories)}
+        rest = len(self.categories) if self.other else None
+        own = np.zeros((len(values), len(self.categories) + self.other))
+        for row, value in enumerate(values):
+            if is_null(value):
+                continue
+            if not isinstance(value, str):
+                raise self._unlike(value, keys[row])
+            column = place.get(value, rest)
+            if column is not None:
+                own[row, column] = 1
+        return own
+
+    def _numbers(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
+        """The numbers [n, width], NaN for NULL."""
+        own = np.full((len(values), len(self.fill)), np.nan)
+        for row, value in enumerate(values):
+            if is_null(value):
+                continue
+            try:
+                own[row] = self._number(value)
+            except (TypeError, ValueError, OverflowError):
+                raise self._unlike(value, keys[row]) from None
+        far = np.flatnonzero(np.isinf(own).any(axis=1))
+        if len(far):
+            key = shown(keys[far[0]])
+            raise GraphError(
+                f"column {self.name!r} is infinite at {len(far):,} keys, such as {key}; "
+                "make it NULL or a number"
+            )
+        return own
+
+    def _number(self, value: Any) -> Any:
+        if self.kind == "date":
+            return days_between(datetime.datetime.fromisoformat(self.since), value)
+        if self.kind == "list":
+            if len(value) != len(self.fill):
+                raise ValueError
+            return [float(item) for item in value]
+        if not isinstance(value, NUMBERS):
+            raise TypeError
+        return float(value)
+
+    def _unlike(self, value: Any, key: Any) -> GraphError:
+        wanted = {"category": "text", "date": "a date", "list": f"{len(self.fill)} numbers"}
+        return GraphError(
+            f"column {self.name!r} is {value!r:.60} ({kind_word(type(value))}) at key {shown(key)}; "
+            f"the encoding expects {wanted.get(self.kind, f'a {self.kind}')}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How the columns of a table become features, and its text labels classes."""
+
+    columns: tuple[EncodedColumn, ...]
+    labels: tuple[str, ...] = ()  # of text labels: the names of the classes, in order
+
+    def encode(
+        self, columns: Columns, keys: Sequence[Any]
+    ) -> tuple[np.ndarray, list[str], dict[str, Sequence[Any]]]:
+        """Features [n, d] with their names, and the columns that are attributes; raises GraphError.
+
+        Columns that the encoding does not know are attributes.
+        """
+        known = {column.name for column in self.columns}
+        absent = [name for name in known if name not in columns]
+        if absent:
+            raise GraphError(
+                f"NODES has no column {sorted(absent)[0]!r}, which the encoding needs; it has "
+                f"{', '.join(columns) or 'none but the key'}"
+            )
+        parts = [column.encode(columns[column.name], keys) for column in self.columns]
+        names = [name for column in self.columns for name in column.features]
+        kept = {
+            name: values
+            for name, values in columns.items()
+            if name not in known or self._kind(name) in ("category", "date", "attribute")
+        }
+        return np.concatenate(parts or [np.zeros((len(keys), 0))], axis=1), names, kept
+
+    def text(self, feature: int, value: float) -> str:
+        """A value of a feature as it was in the table."""
+        for column in self.columns:
+            width = len(column.features)
+            if feature < width:
+                return column.text(feature, value)
+            feature -= width
+        return number_text(value)
+
+    def _kind(self, name: str) -> str:
+        return next(column.kind for column in self.columns if column.name == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The encoding as JSON can hold it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(given: Mapping[str, Any]) -> "Encoding":
+        """The encoding that `as_dict` wrote; raises GraphError for anything else."""
+        try:
+            columns = [EncodedColumn(**_tuples(column)) for column in given["columns"]]
+            if any(column.kind not in KINDS for column in columns):
+                raise ValueError
+            return Encoding(columns=tuple(columns), labels=tuple(given["labels"]))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise GraphError(
+                "the stored encoding of the features is none that sxq writes"
+            ) from None
+
+
+def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a column as JSON holds them, its lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
+
+
+def learn(columns: Columns, scale: bool) -> Encoding:
+    """Decide how each column becomes features."""
+    return Encoding(columns=tuple(_learn(name, columns[name], scale) for name in columns))
+
+
+def _learn(name: str, values: Sequence[Any], scale: bool) -> EncodedColumn:
+    present = [value for value in values if not is_null(value)]
+    nulls = len(values) - len(present)
+    kind, why = _kind_of(present)
+    if kind == "attribute":
+        return EncodedColumn(name=name, kind=kind, why=why)
+    if kind == "category":
+        return _categories(name, present, nulls)
+    if kind == "boolean":
+        return EncodedColumn(name=name, kind=kind, fill=(0.0,), nulls=nulls)
+    since = ""
+    if kind == "date":
+        first = min(map(_moment, present))
+        since = first.isoformat(sep=" ") if first.time() != datetime.time() else str(first.date())
+    width = len(present[0]) if kind == "list" else 1
+    bare = EncodedColumn(name=name, kind=kind, since=since, fill=(0.0,) * width)
+    numbers = np.array([bare._number(value) for value in present], np.float64)
+    numbers = numbers.reshape(len(present), width)
+    with np.errstate(invalid="ignore"):
+        fill = tuple(np.median(numbers, axis=0).tolist())
+        mean = numbers.mean(axis=0)
+        spread = numbers.std(axis=0)
+    scaled = (tuple(mean.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
+    mean_of, spread_of = scaled if scale else ((), ())
+    return EncodedColumn(
+        name=name, kind=kind, since=since, fill=fill, nulls=nulls, mean=mean_of, spread=spread_of
+    )
+
+
+def _categories(name: str, present: Sequence[str], nulls: int) -> EncodedColumn:
+    counts = Counter(present)
+    if len(counts) > MOST and len(counts) > len(present) / 2:
+        why = f"{len(counts):,} different values in {len(present):,} rows, nearly a name"
+        return EncodedColumn(name=name, kind="attribute", why=why)
+    ranked = sorted(counts, key=lambda value: (-counts[value], value))
+    return EncodedColumn(
+        name=name,
+        kind="category",
+        categories=tuple(ranked[:MOST]),
+        other=len(ranked) > MOST,
+        seen=len(ranked),
+        nulls=nulls,
+    )
+
+
+def _kind_of(present: Sequence[Any]) -> tuple[str, str]:
+    """The kind of a column by its values that are not NULL, and for an attribute why."""
+    if not present:
+        return "attribute", "every value is NULL"
+    if all(isinstance(value, bool | np.bool_) for value in present):
+        return "boolean", ""
+    if all(isinstance(value, NUMBERS) for value in present):
+        return "number", ""
+    if all(isinstance(value, datetime.date) for value in present):  # and every datetime is one
+        return "date", ""
+    if all(isinstance(value, str) for value in present):
+        return "category", ""
+    if all(isinstance(value, LISTS) for value in present):
+        items = [item for value in present for item in value]
+        numbers = all(isinstance(item, NUMBERS) and not is_null(item) for item in items)
+        even = len({len(value) for value in present}) == 1 and len(present[0])
+        return (
+            ("list", "")
+            if numbers and even
+            else ("attribute", "lists of unequal length, or not of numbers")
+        )
+    return "attribute", f"{kind_word(type(present[0]))} is no feature"
+
+
+def number_text(value: float) -> str:
+    """A number for people: four significant digits, and every whole digit, in groups."""
+    return f"{value:,.2f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value stands for nothing: NULL, or NaN as pandas writes it."""
+    return value is None or (isinstance(value, float | np.floating) and math.isnan(value))
+
+
+def _moment(value: datetime.date) -> datetime.datetime:
+    """A date at midnight, a time stamp in UTC without its zone."""
+    if not isinstance(value, datetime.datetime):
+        return datetime.datetime(value.year, value.month, value.day)
+    return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def days_between(first: datetime.datetime, value: Any) -> float:
+    """Days from the first moment to another, with their fraction; raises TypeError for no date."""
+    if not isinstance(value, datetime.date):
+        raise TypeError
+    return (_moment(value) - first).total_seconds() / DAY
