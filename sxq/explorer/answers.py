@@ -5,7 +5,7 @@ Names and keys are text here, as they stand in the file; who shows them must esc
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from sxq.session.glance import Glance, glance, read_only_statement
 from sxq.session.lock import locked
 from sxq.session.stored_result import stored_result
 from sxq.values.result import Result, Table
-from sxq.values.table import cell
+from sxq.values.sql_text import sql_text
+from sxq.values.table import cell, printable
 
 MEMORY = "4 GB"  # that SQL may take
 ROWS = 1000  # most rows of the user's SQL
@@ -41,23 +42,27 @@ _QUERIES = """
 _TARGETS = """
     WITH members AS (
         SELECT target, count(*) AS members, bool_or(counterfactual) AS any_counterfactual,
-               arg_min({{'rank': rank, 'size': size, 'factual': factual, 'counterfactual': counterfactual, 'tie': tie}},
+               arg_min({'rank': rank, 'size': size, 'factual': factual, 'counterfactual': counterfactual, 'tie': tie},
                        (NOT coalesce(recommended, false), rank)) AS first
-        FROM sxq.explanations WHERE query_id = {q} GROUP BY target)
+        FROM sxq.explanations WHERE query_id = $q GROUP BY target)
     SELECT ordinal, target, status, prediction, class, probability, p_empty, self_sufficient,
            coalesce(members, 0) AS members, first.rank AS rank, first.size AS size, first.factual AS factual,
            first.counterfactual AS counterfactual, first.tie AS tie, coverage, candidates, note
     FROM sxq.targets LEFT JOIN members USING (target)
-    WHERE query_id = {q} ORDER BY ordinal"""
+    WHERE query_id = $q ORDER BY ordinal"""
 
 _COMPARED = """
     SELECT x.ordinal AS ordinal_a, y.ordinal AS ordinal_b, c.*
-    FROM sxq.compare({a}, {b}) c
-    JOIN sxq.targets x ON x.query_id = {a} AND x.target = c.target
-    JOIN sxq.targets y ON y.query_id = {b} AND y.target = c.target
+    FROM sxq.compare($a, $b) c
+    JOIN sxq.targets x ON x.query_id = $a AND x.target = c.target
+    JOIN sxq.targets y ON y.query_id = $b AND y.target = c.target
     ORDER BY x.ordinal"""
 
-_FACTS = "SELECT plan, device, versions, settings FROM sxq.queries WHERE query_id = {q}"
+_EXTENT = """
+    SELECT (SELECT count(*) FROM sxq.targets t WHERE t.query_id = $q) AS targets,
+           EXISTS (FROM sxq.candidates c WHERE c.query_id = $q) AS kept"""
+
+_FACTS = "SELECT plan, device, versions, settings FROM sxq.queries WHERE query_id = $q"
 
 
 class Answers:
@@ -95,19 +100,20 @@ class Answers:
 
     def queries(self) -> list[dict[str, Any]]:
         """Every stored query, the newest first."""
-        return self._rows(_QUERIES)
+        return records(first_rows(self._pages, _QUERIES, TARGETS))
 
-    def query(self, query_id: int) -> dict[str, Any]:
+    def query_page(self, query_id: int) -> dict[str, Any]:
         """A query with its facts, targets and patterns; raises InvalidValue if there is none."""
         require_stored(self._pages, query_id)
         (own,) = [row for row in self.queries() if row["query_id"] == query_id]
-        facts = self._rows(_FACTS.format(q=query_id))[0]
+        own_row = {"q": query_id}
+        (facts,) = records(first_rows(self._pages, _FACTS, 1, own_row))
         return {
             "query": own,
             "plan": facts["plan"],
             "device": facts["device"],
             "versions": facts["versions"],
-            "targets": self._rows(_TARGETS.format(q=query_id), TARGETS),
+            "targets": records(first_rows(self._pages, _TARGETS, TARGETS, own_row)),
             "patterns": self._patterns(query_id, own["patterns"]),
         }
 
@@ -122,23 +128,14 @@ class Answers:
 
     def extent(self, query_id: int) -> dict[str, Any]:
         """How many targets a query has, and whether its candidates were kept."""
-        (row,) = self._rows(
-            f"SELECT (SELECT count(*) FROM sxq.targets t WHERE t.query_id = {int(query_id)}) AS targets,"
-            f" EXISTS (FROM sxq.candidates c WHERE c.query_id = {int(query_id)}) AS kept"
-        )
+        (row,) = records(first_rows(self._pages, _EXTENT, 1, {"q": query_id}))
         return row
 
     def compare(self, a: int, b: int) -> list[dict[str, Any]]:
         """Two queries side by side, target by target; raises InvalidValue if one does not exist."""
         for query_id in (a, b):
             require_stored(self._pages, query_id)
-        return self._rows(_COMPARED.format(a=a, b=b), TARGETS)
-
-    def _rows(self, sql: str, most: int = TARGETS) -> list[dict[str, Any]]:
-        found = first_rows(self._pages, st.Sql(sql), most)
-        return [
-            {name: plain(value) for name, value in zip(found.columns, row)} for row in found.rows
-        ]
+        return records(first_rows(self._pages, _COMPARED, TARGETS, {"a": a, "b": b}))
 
     # -- the user's SQL ------------------------------------------------------------------------
 
@@ -150,15 +147,22 @@ class Answers:
         statement = read_only_statement(text)
         with _stopped_late(self._sql):
             if isinstance(statement, st.Sql):
-                return first_rows(self._sql, statement, most_rows)
+                return first_rows(self._sql, statement.sql, most_rows)
             return _first(self._sql.run(statement), most_rows)
 
 
 @locked
-def first_rows(con: Connection, statement: st.Sql, most_rows: int) -> Glance:
+def first_rows(
+    con: Connection, sql: str, most_rows: int, parameters: Mapping[str, Any] | None = None
+) -> Glance:
     """The first rows of one SELECT, which `con.interrupt` stops."""
     with con.session.script():
-        return glance(con.session, statement, most_rows)
+        return glance(con.session, sql, most_rows, parameters)
+
+
+def records(found: Glance) -> list[dict[str, Any]]:
+    """Rows as dicts by column, their values as JSON can hold them."""
+    return [{name: plain(v) for name, v in zip(found.columns, row)} for row in found.rows]
 
 
 @locked
@@ -197,7 +201,8 @@ def _stopped_late(con: Connection) -> Iterator[None]:
 
 def _first(table: Table, most_rows: int) -> Glance:
     rows = table.rows
-    return Glance(table.columns, rows[:most_rows], len(rows) > most_rows)
+    types: list[str | None] = [None] * len(table.columns)
+    return Glance(table.columns, rows[:most_rows], types, cut=len(rows) > most_rows)
 
 
 def plain(value: Any) -> Any:
@@ -205,11 +210,19 @@ def plain(value: Any) -> Any:
     match value:
         case None | bool() | str():
             return value
+        case dict():
+            return {str(name): plain(item) for name, item in value.items()}
         case int() if abs(value) <= EXACT:
             return value
         case float():
             return value if math.isfinite(value) else str(value)
-    return cell(value, WIDEST)
+    return _short(sql_text(value))
+
+
+def _short(text: str) -> str:
+    """Text that a page or a program can take, with signs that would change its direction spelled out."""
+    text = printable(text)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
 def shown(found: Glance) -> dict[str, Any]:
@@ -222,5 +235,15 @@ def shown(found: Glance) -> dict[str, Any]:
         )
         for i in range(len(found.columns))
     ]
-    rows = [[cell(value, WIDEST) for value in row] for row in found.rows]
+    rows = [
+        [_cell_text(value, sql_type) for value, sql_type in zip(row, found.types)]
+        for row in found.rows
+    ]
     return {"columns": found.columns, "numeric": number, "rows": rows, "cut": found.cut}
+
+
+def _cell_text(value: Any, sql_type: str | None) -> str:
+    """A cell: one of SQL's as DuckDB shows it, one of sxq's own rounded."""
+    if value is None:
+        return ""
+    return _short(cell(value, WIDEST) if sql_type is None else sql_text(value, sql_type))

@@ -11,12 +11,6 @@ from sxq.session.lock import locked
 MOST = 50  # targets whose explanations are measured again for one answer
 Figures = dict[str, Any]
 
-# by explanation: the query and the place of the target
-PLACES = """
-    SELECT explanation_id, query_id, ordinal
-    FROM sxq.explanations e JOIN sxq.targets t USING (query_id, target)
-    WHERE explanation_id IN ({ids}) ORDER BY explanation_id"""
-
 
 class AuditFigures:
     """Measures explanations again, each target once."""

@@ -135,7 +135,7 @@ class Site:
         return route
 
     def _query(self, request: Request) -> Any:
-        return self.answers.query(request.path_params["query"])
+        return self.answers.query_page(request.path_params["query"])
 
     def _compare(self, request: Request) -> Any:
         a, b = (_number(request, name) for name in "ab")

@@ -9,14 +9,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from sxq.errors import InvalidValue
-from sxq.explorer.answers import ROWS, Answers, first_rows, plain, stored
-from sxq.explorer.audit_figures import PLACES, AuditFigures
+from sxq.explorer.answers import ROWS, Answers, first_rows, plain, records, stored
+from sxq.explorer.audit_figures import AuditFigures
 from sxq.explorer.running import RunningExplain
-from sxq.language import statements as st
 from sxq.pictures import words
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.result import Result, Table
 
+# by explanation: the query and the place of the target
+_PLACES = """
+    SELECT explanation_id, query_id, ordinal
+    FROM sxq.explanations e JOIN sxq.targets t USING (query_id, target)
+    WHERE list_contains($ids, explanation_id) ORDER BY explanation_id"""
+_MEMBERS = """
+    SELECT explanation_id, target, rank, recommended, size, factual, counterfactual, raw
+    FROM sxq.explanations WHERE query_id = $q ORDER BY explanation_id"""
+_RANK = "SELECT rank FROM sxq.explanations WHERE explanation_id = $id"
 CHARACTERS = 50_000  # most of an answer
 AUDITED = 20  # explanations that the rows of one SELECT may name to have their figures
 
@@ -62,10 +70,7 @@ class Tools:
         if event["kind"] == "error":
             raise InvalidValue(event["text"])
         query = event["query"]
-        found = self._rows(
-            "SELECT explanation_id, target, rank, recommended, size, factual, counterfactual, raw "
-            f"FROM sxq.explanations WHERE query_id = {query:d} ORDER BY explanation_id"
-        )
+        found = records(first_rows(self._con, _MEMBERS, ROWS, {"q": query}))
         own = {name: event[name] for name in ("text", "notes")}
         audit = self._audited(row["explanation_id"] for row in found)
         return _text({"query_id": query, **own, "audit": audit, "explanations": found})
@@ -96,29 +101,20 @@ class Tools:
         if not places:
             raise InvalidValue(f"no explanation {explanation_id!r} is stored")
         ((number, query, ordinal),) = places
-        rank = self._rows(f"SELECT rank FROM sxq.explanations WHERE explanation_id = {number:d}")
+        ((rank,),) = first_rows(self._con, _RANK, 1, {"id": number}).rows
         result = stored(self._con, query, ordinal)
         (report,) = result.targets
-        (own,) = [e for e in report.explanations if e.rank == rank[0]["rank"]]
+        (own,) = [e for e in report.explanations if e.rank == rank]
         about = {"explanation_id": number, "query_id": query, "statement": result.text}
         return _text(about | _described(own, report, result) | {"audit": self._audit.of(places)})
 
     def _places(self, ids: Iterable[Any]) -> list[tuple[int, int, int]]:
         """(explanation_id, query_id, place of the target) of explanations that are stored."""
-        numbers = ", ".join(str(int(number)) for number in ids)
-        sql = PLACES.format(ids=numbers or "NULL")
-        return [(row[0], row[1], row[2]) for row in self._glance(sql)[1]]
+        numbers = {"ids": list(ids)}
+        return [tuple(row) for row in first_rows(self._con, _PLACES, ROWS, numbers).rows]
 
     def _audited(self, ids: Iterable[int]) -> dict[str, Any]:
         return self._audit.of(self._places(ids))
-
-    def _rows(self, sql: str) -> list[dict[str, Any]]:
-        columns, rows = self._glance(sql)
-        return [dict(zip(columns, map(_value, row))) for row in rows]
-
-    def _glance(self, sql: str) -> tuple[list[str], list[tuple]]:
-        found = first_rows(self._con, st.Sql(sql), ROWS)
-        return found.columns, found.rows
 
 
 def _described(e: Explanation, report: TargetReport, result: Result) -> dict[str, Any]:
@@ -161,14 +157,7 @@ def _worth(e: Explanation, place: int | None) -> dict[str, Any]:
 
 
 def _records(table: Table) -> list[dict[str, Any]]:
-    return [dict(zip(table.columns, map(_value, row))) for row in table.rows]
-
-
-def _value(value: Any) -> Any:
-    """A value for JSON; the measures of a MAP by name."""
-    if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
-    return plain(value)
+    return [dict(zip(table.columns, map(plain, row))) for row in table.rows]
 
 
 def _text(answer: dict[str, Any], more: bool = False) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from sxq.values.explanation import Explanation
 from sxq.values.table import cell
 
+MOST = 12  # columns of edge_attr that are named
 Facts = list[tuple[str, str]]  # a name and a value as text
 
 
@@ -38,10 +39,17 @@ def _values(e: Explanation, places: Sequence[int]) -> Facts:
     if graph.edge_attr is not None:
         attributes = graph.edge_attr[numbers].reshape(len(numbers), -1)
         width = attributes.shape[1]
-        for column in range(width):
-            name = "attr" if width == 1 else f"attr[{column}]"
-            facts.append((name, _amounts(attributes[:, column])))
+        names = graph.edge_names or _unnamed(width)
+        facts += [(name, _amounts(attributes[:, i])) for i, name in enumerate(names[:MOST])]
+    for name, values in graph.edge_attributes.items():
+        known = [values[number] for number in numbers.tolist()]
+        facts.append((name, ", ".join("" if value is None else str(value) for value in known)))
     return facts
+
+
+def _unnamed(width: int) -> list[str]:
+    """Names for columns of edge_attr that have none."""
+    return ["attr"] if width == 1 else [f"attr[{column}]" for column in range(width)]
 
 
 def _amounts(values: np.ndarray) -> str:

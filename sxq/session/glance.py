@@ -1,5 +1,6 @@
 """The first rows of text that only reads, for pages and programs that show what strangers typed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ class Glance:
 
     columns: list[str]
     rows: list[tuple[Any, ...]] = field(repr=False)
+    types: list[str | None] = field(default_factory=list)  # SQL's names; None: not SQL's value
     cut: bool = False  # whether there are more rows
 
 
@@ -34,10 +36,17 @@ def read_only_statement(text: str) -> st.Statement:
     return statement
 
 
-def glance(session: Session, statement: st.Sql, most_rows: int) -> Glance:
+def glance(
+    session: Session, sql: str, most_rows: int, parameters: Mapping[str, Any] | None = None
+) -> Glance:
     """The first rows of one SELECT; raises SQLError, NotAllowed, InvalidValue, and ParseError for a misspelt word."""
     try:
-        found = session.store.glance(statement.sql, most_rows)
+        found = session.store.glance(sql, most_rows, parameters)
     except SQLError as error:
-        raise language.misspelt(statement.sql) or error  # noqa: B904 - the cause stays DuckDB's
-    return Glance(list(found.columns), found.rows[:most_rows], len(found.rows) > most_rows)
+        raise language.misspelt(sql) or error  # noqa: B904 - the cause stays DuckDB's
+    return Glance(
+        list(found.columns),
+        found.rows[:most_rows],
+        list(found.types),
+        cut=len(found.rows) > most_rows,
+    )

@@ -175,7 +175,9 @@ class Store:
             raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
         return self.execute(sql, parameters)
 
-    def glance(self, sql: str, most_rows: int) -> SqlResult:
+    def glance(
+        self, sql: str, most_rows: int, parameters: Mapping[str, Any] | None = None
+    ) -> SqlResult:
         """The first rows of one SELECT or EXPLAIN, one more than `most_rows` if there are more.
 
         It runs in a read-only transaction, so that no function and no WITH in it writes. Raises SQLError,
@@ -189,7 +191,7 @@ class Store:
             raise InvalidValue(f"expected one SELECT, which only reads; found {found}")
         self._user_sql.execute("BEGIN TRANSACTION READ ONLY")
         try:
-            return self._user_sql.execute(sql, None, self.access.most_bytes, most_rows + 1)
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes, most_rows + 1)
         finally:
             self._user_sql.execute("ROLLBACK")
 

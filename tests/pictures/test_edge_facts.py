@@ -32,6 +32,15 @@ def test_weights_and_attributes_by_edge():
     ]
 
 
+def test_the_names_and_texts_of_the_users_columns():
+    """Columns of a table of edges keep their names; text and times are no numbers."""
+    columns = {"edge_attr": np.arange(5.0)[:, None] * 1000, "edge_names": ["amount"]}
+    e = explanation([2], **columns, edge_attributes={"when": ["a", "b", "2026-01-02", None, "e"]})
+    assert edge_facts(e, [(1, 2)], False) == [[("amount", "2,000"), ("when", "2026-01-02")]]
+    wide = explanation([0], edge_attr=np.ones((5, 40)))
+    assert len(edge_facts(wide, [(0, 1)], False)[0]) == 12
+
+
 def test_parallel_edges_and_pairs():
     e = explanation([0, 1, 4], edge_weight=[1, 2, 0.5, 3, 4])
     assert edge_facts(e, [(0, 1)], False) == [[("weight", "1, 4")]]

@@ -16,7 +16,7 @@ def con(request, tmp_path):
 
 
 def first(con, sql, most):
-    found = glance(con.session, st.Sql(sql), most)
+    found = glance(con.session, sql, most)
     return found.rows, found.cut
 
 
