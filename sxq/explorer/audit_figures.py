@@ -17,7 +17,7 @@ class AuditFigures:
 
     def __init__(self, con: Connection):
         self._con = con
-        self._known: dict[tuple[int, int], dict[int, Figures]] = {}
+        self._known: dict[int, Figures] = {}  # by explanation
         self._failed: dict[tuple[int, int], str] = {}  # why a target was not measured
 
     def of(self, places: Iterable[tuple[int, int, int]]) -> dict[str, Any]:
@@ -26,8 +26,8 @@ class AuditFigures:
         A figure is the largest difference between a stored value and one measured anew, and a verdict.
         """
         rows = list(places)
-        targets = list(dict.fromkeys((query, ordinal) for _, query, ordinal in rows))
-        for query, ordinal in targets[:MOST]:
+        unknown = [(query, ordinal) for number, query, ordinal in rows if number not in self._known]
+        for query, ordinal in list(dict.fromkeys(unknown))[:MOST]:
             self._measure(query, ordinal)
         figures = {
             number: self._figure(number, (query, ordinal)) for number, query, ordinal in rows
@@ -40,16 +40,14 @@ class AuditFigures:
         }
 
     def _figure(self, number: int, target: tuple[int, int]) -> Figures:
-        if number in self._known.get(target, {}):
-            return self._known[target][number]
+        if number in self._known:
+            return self._known[number]
         why = self._failed.get(target, f"only the first {MOST} targets of an answer are")
         return {"difference": None, "verdict": f"not measured: {why}"}
 
     def _measure(self, query: int, ordinal: int) -> None:
-        if (query, ordinal) in self._known or (query, ordinal) in self._failed:
-            return
         try:
-            self._known[query, ordinal] = measured(self._con, query, ordinal)
+            self._known |= measured(self._con, query, ordinal)
         except Error as error:  # a model without its code, a damaged row
             self._failed[query, ordinal] = str(error)
 

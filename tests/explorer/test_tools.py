@@ -8,6 +8,7 @@ import pytest
 
 import sxq
 from sxq.explorer.tools import CHARACTERS, Tools
+from tests import toys
 from tests.explorer.conftest import KEYS
 
 mcp = pytest.importorskip("mcp")
@@ -102,6 +103,20 @@ def test_what_was_changed_by_hand_is_told(hostile):
     audit = json.loads(tools.query("SELECT explanation_id FROM explanations LIMIT 2"))["audit"]
     assert audit["exact"] == 0
     assert all(not one["verdict"].startswith("ok") for one in audit["figures"].values())
+    tools.close()
+
+
+def test_a_model_without_its_code_is_not_measured_and_said_so(tmp_path):
+    path = str(tmp_path / "votes.duckdb")
+    with sxq.connect(path) as con:
+        con.register_graph("payments", toys.payments_data())
+        con.register_model("votes", toys.Votes(), graph="payments")
+        con.execute("EXPLAIN NODE 3 USING MODEL votes OPTIMIZE fdl+, conc")
+    tools = Tools(path)
+    found = json.loads(tools.query("SELECT explanation_id FROM explanations"))
+    assert found["rows"] and found["audit"]["exact"] == 0
+    assert all("not measured: " in one["verdict"] for one in found["audit"]["figures"].values())
+    assert json.loads(tools.explanation(found["rows"][0]["explanation_id"]))["edges"]
     tools.close()
 
 
