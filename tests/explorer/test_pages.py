@@ -102,6 +102,7 @@ def test_the_pages_show_what_is_stored_as_it_is(hostile):
         assert window.count("img") == 0 and window.errors() == []
 
 
+@pytest.mark.slow
 def test_a_narrow_screen_scrolls_only_down_and_the_theme_stays(hostile):
     with served(hostile) as root, browser.browser(size=(400, 800), dark=True) as window:
         for page in ("", "query/1", "query/1/target/3", "compare?a=1&b=2", "sql"):
@@ -115,6 +116,7 @@ def test_a_narrow_screen_scrolls_only_down_and_the_theme_stays(hostile):
         assert window.errors() == []
 
 
+@pytest.mark.slow
 def test_explain_in_the_page(hostile):
     with served(hostile, write=True) as root, browser.browser() as window:
         window.visit(f"{root}explain")
