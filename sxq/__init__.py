@@ -134,8 +134,9 @@ def explain(
     within: float | None = None,
     seed: int = 0,
     directed: bool = False,
+    node_type: str | None = None,
 ) -> Result:
-    """Explain one node (or a list of nodes) of a PyG `data` in one call; stores nothing.
+    """Explain one node (or a list of nodes) of a PyG `Data` or `HeteroData` in one call; stores nothing.
 
     Without `node` the model classifies whole graphs, and `data` is the graph to explain, or a sequence, a data set, a
     Batch or a DataLoader of graphs.
@@ -157,11 +158,13 @@ def explain(
     within     seconds for the call
     seed       of every random choice
     directed   explain by directed edges, even where the graph is undirected
+    node_type  of `node`, in a `HeteroData`; may be left out if the model predicts nodes of one type only
 
     Returns a `Result`; raises what `Connection.execute` raises.
     """
     with Connection() as con:
-        query = _start(con, model, data, plain(node), output=output, task=task)
+        given = {"output": output, "task": task, "node_type": node_type}
+        query = _start(con, model, data, plain(node), **given)
         query = query.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
         query = query.seed(seed)
         query = query if for_class is None else query.for_class(for_class)
@@ -178,7 +181,7 @@ def explain(
 
 
 def _start(con: Connection, model, data, node: Any, **given: Any) -> ExplainQuery:
-    """Register the graph and the model of `explain`, and start the query about its targets; `given` are output and task."""
+    """Register the graph and the model of `explain`, and start the query about its targets; `given` are for the model."""
     if hasattr(data, "forward"):
         raise InvalidValue("the data are a model; expected explain(model, data, node)")
     try:
@@ -199,7 +202,8 @@ def _start(con: Connection, model, data, node: Any, **given: Any) -> ExplainQuer
             error.args = (f"{error} ({meant})",)
         raise
     several = isinstance(node, Iterable) and not isinstance(node, str)
-    return con.explain(nodes=node if several else [node])
+    keys = node if several else [node]
+    return con.explain(nodes=keys, node_type=given["node_type"])
 
 
 def __getattr__(name: str) -> Any:

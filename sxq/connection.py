@@ -167,17 +167,19 @@ class Connection:
         class_: int | None = None,
         parameters: Parameters = None,
         kind: str = "node",
+        node_type: str | None = None,
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
         For graphs of a collection, give `graph`, `graphs`, or a `query` with `kind="graph"`. With
         `class_` it starts an EXPLAIN CLASS. Its targets are those that the model puts in this class;
-        `nodes`, `graphs` or `query` restrict them.
+        `nodes`, `graphs` or `query` restrict them. In a heterogeneous graph `node_type` says of which type
+        the keys are.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs, "query": query}
-        return start(self.run, parameters, kind, **targets, class_=class_)
+        return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
 
     @property
     def last_result(self) -> Result | None:
@@ -256,6 +258,7 @@ class Connection:
         replace: bool = False,
         graphs: str | None = None,
         task: str | None = None,
+        node_type: str | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -267,6 +270,7 @@ class Connection:
         layers   the depth L; found by experiment if left out
         task     what the columns are: "multiclass", "binary" (one column, two classes), "multilabel" (labels that
                  each apply or not) or "regression" (numbers); inferred like output
+        node_type  of a heterogeneous graph, whose nodes the model is about; needed only where its outputs do not tell
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError,
@@ -277,7 +281,14 @@ class Connection:
         if graphs is not None:
             registry.graphs.of_kind("graphs", graphs)
         entry = registry.models.add(
-            name, module, graphs or graph, output=output, task=task, layers=layers, replace=replace
+            name,
+            module,
+            graphs or graph,
+            output=output,
+            task=task,
+            layers=layers,
+            node_type=node_type,
+            replace=replace,
         )
         for remark in entry.remarks():
             warnings.warn(remark, InputWarning, stacklevel=4)  # beyond the lock

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric import explain as pyg
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
@@ -20,13 +20,16 @@ from sxq.values.result import Result
 OUTPUTS = {"raw": "logits", "log_probs": "log_probs", "probs": "probs"}
 
 
-def to_data(explanation: Explanation) -> Data:
+def to_data(explanation: Explanation) -> Data | HeteroData:
     """The subgraph as a `Data` with its nodes renumbered 0 .. n-1.
 
     edge_index [2, m] has the new numbers, `nodes` [n] the positions in the whole graph. x [n, d], y [n],
     edge_weight [m] and edge_attr [m, D] are there where the graph has them; parallel edges each have their own row.
-    `target` is the new number of the explained node, or the key of the explained graph.
+    `target` is the new number of the explained node, or the key of the explained graph. Of a heterogeneous graph it is a
+    `HeteroData`, where numbers, `nodes` and `target` are within the type `target_type`.
     """
+    if explanation.graph.types is not None:
+        return _typed_data(explanation)
     nodes = torch.from_numpy(explanation.nodes.copy())
     renumber = {position: number for number, position in enumerate(explanation.nodes.tolist())}
     graph = explanation.graph
@@ -47,6 +50,19 @@ def to_data(explanation: Explanation) -> Data:
         data.edge_weight = torch.from_numpy(graph.edge_weight[edges])
     if graph.edge_attr is not None:
         data.edge_attr = torch.from_numpy(graph.edge_attr[edges])
+    return data
+
+
+def _typed_data(explanation: Explanation) -> HeteroData:
+    """The subgraph of a heterogeneous graph."""
+    graph = explanation.graph
+    data = engine.models().hetero_part(graph, explanation.nodes, explanation.edge_numbers)
+    types = graph.types
+    place = graph.position(explanation.target)
+    name = types.node_types[types.of_node[place]]
+    own = place - types.starts[types.number_of(name)]
+    data.target_type = name
+    data.target = int(np.searchsorted(data[name].nodes.numpy(), own))
     return data
 
 

@@ -87,6 +87,7 @@ ALLOWED = {
         "storage/collection_rows.py save": {"_INSERT_MEMBERS[text_type(keys)]"},
         "storage/graph_rows.py _save_nodes": {"_INSERT_NODES[text_type(keys), text_type(owner)]"},
         "storage/refine_rows.py save": {"_INSERT_SALIENCY[text_type(saliency['target'])]"},
+        "storage/type_rows.py _numbers": {"_NUMBERS[what]"},
         "storage/schema.py _migrate": {"script"},
         "storage/schema.py _require_own": {"select"},
         "storage/integrity.py broken": {"check", "_narrowed(check)"},

@@ -29,6 +29,7 @@ class Stored:
     target: Any  # key of the node, or of the graph
     edges: tuple[tuple[Any, Any], ...]  # by key, every directed edge
     worths: tuple[Any, ...]  # of each edge: its unit, kept, removed, needed; None where not stored
+    edge_types: tuple[str | None, ...] = ()  # of each edge, by name; None without types
     nodes: tuple[Any, ...] = ()  # OVER NODES, the units: unit (a key), kept, removed, needed
     features: tuple[Any, ...] = ()  # OVER FEATURES, the same: unit (a column), ..., name, value
     raw: Mapping[str, float]

@@ -6,12 +6,13 @@ Each kind of units says what G_s and G \\ G_s are (`cuts`), what they are withou
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from sxq.errors import NodeNotFound
-from sxq.graph import Graph
+from sxq.graph import Graph, shown_type
 from sxq.inference.probes import changed
 
 
@@ -62,7 +63,8 @@ class EdgeUnits:
     def __init__(self, place: Place, stored: Any):
         self.place = place
         self.stored = stored
-        self.inside, missing = locate(place.graph, stored.edges)
+        self.edges = list(zip_longest(stored.edges, stored.edge_types))
+        self.inside, missing = locate(place.graph, self.edges)
         self.missing = [f"edge {u!r} -> {v!r} is not in the graph" for u, v in missing[:1]]
         known = [worth for worth in stored.worths if worth.unit is not None]
         self.units = sorted({worth.unit for worth in known if worth.kept is not None})
@@ -90,7 +92,7 @@ class EdgeUnits:
         rows = self._rows(unit)
         if len(rows) == self.size:
             return None
-        own, _ = locate(self.place.graph, [self.stored.edges[row] for row in rows])
+        own, _ = locate(self.place.graph, [self.edges[row] for row in rows])
         return self._cuts(self.inside & ~own)
 
     def worth(self, unit: Any) -> tuple[str, Any]:
@@ -227,19 +229,31 @@ def _with_baseline(place: Place, columns: Iterable[int], baseline: str) -> Cut:
     return Cut(changed(place.graph, x=x), place.root, keep)
 
 
-def locate(graph: Graph, edges: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, list]:
-    """The edges [E] of the graph that an explanation names, with parallels, and those it lacks."""
-    pairs = {}
+def locate(graph: Graph, edges: Iterable[tuple[Any, str | None]]) -> tuple[np.ndarray, list]:
+    """The edges [E] of the graph that an explanation names, with parallels of one type, and those it lacks.
+
+    edges  the keys of source and head, and the name of the type; None without types
+    """
+    wanted = {}
     unknown = []
-    for u, v in edges:
+    for (u, v), kind in edges:
         try:
-            pairs[graph.position(u), graph.position(v)] = u, v
+            wanted[graph.position(u), graph.position(v), kind] = u, v
         except NodeNotFound:
             unknown.append((u, v))
-    heads = np.unique([v for _, v in pairs])
+    heads = np.unique([v for _, v, _ in wanted])
     near = graph.in_edges(heads) if len(heads) else np.zeros(0, np.int64)
-    found = [edge for edge in near.tolist() if tuple(graph.edge_index[:, edge].tolist()) in pairs]
-    present = {tuple(graph.edge_index[:, edge].tolist()) for edge in found}
+    names = {
+        edge: (*graph.edge_index[:, edge].tolist(), _type(graph, edge)) for edge in near.tolist()
+    }
+    found = [edge for edge, name in names.items() if name in wanted]
+    present = {names[edge] for edge in found}
     inside = np.zeros(graph.num_edges, bool)
     inside[found] = True
-    return inside, unknown + [name for pair, name in pairs.items() if pair not in present]
+    return inside, unknown + [ends for name, ends in wanted.items() if name not in present]
+
+
+def _type(graph: Graph, edge: int) -> str | None:
+    """The name of the type of an edge; None without types."""
+    types = graph.types
+    return None if types is None else shown_type(types.edge_types[types.of_edge[edge]])

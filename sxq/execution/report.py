@@ -167,7 +167,7 @@ def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
         "graph": graph,
         "edge_index": edge_index,
         "first_edge": loaded.first_edge,
-        "edges": tuple((graph.key(u), graph.key(v)) for u, v in edge_index.T),
+        "edges": tuple((graph.name(u), graph.name(v)) for u, v in edge_index.T),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
         "over": loaded.field.over,
         **own,
@@ -189,7 +189,7 @@ def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     near = graph.in_edges(nodes)
     tail, head = graph.edge_index[:, near]
     return {
-        "units": tuple(map(graph.key, own.tolist())),
+        "units": tuple(map(graph.name, own.tolist())),
         "nodes": nodes,
         "edge_numbers": np.sort(near[np.isin(tail, nodes) & (tail != head)]),
     }
@@ -264,7 +264,7 @@ def _ends(found: Found, unit: int) -> tuple[Any, Any]:
         name = loaded.graph.feature_name(int(loaded.field.columns[unit]))
         return name, name
     source, head = loaded.field.nodes[loaded.field.ends[:, unit]].tolist()
-    return loaded.graph.key(source), loaded.graph.key(head)
+    return loaded.graph.name(source), loaded.graph.name(head)
 
 
 def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> str:

@@ -10,9 +10,11 @@ The files in reading order:
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
+    typed_keys           the names of nodes of a heterogeneous graph
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
+    typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name
     collection_readers   collections from files and tables
@@ -47,6 +49,7 @@ from sxq.graph.restricted import (
     restrict,
     unjoined,
 )
+from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import EdgeType, GraphTypes, shown_type
 from sxq.graph.whole import WholeGraph, whole
 
@@ -62,6 +65,7 @@ __all__ = [
     "JoinedField",
     "NodeField",
     "Restriction",
+    "TypedKey",
     "WholeGraph",
     "default_label",
     "embed",

@@ -141,6 +141,8 @@ class GraphSet:
         """The user's key of a graph."""
         return self.names.key(number)
 
+    name = key
+
     def position(self, key: Any) -> int:
         """The number of a graph by its key; raises NodeNotFound, whose message speaks of graphs."""
         try:

@@ -16,6 +16,7 @@ from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.encoding import Encoding, number_text
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
+from sxq.graph.typed_keys import TypedKey, TypedKeys
 from sxq.graph.types import GraphTypes
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -31,7 +32,8 @@ class Graph:
     split        [num_nodes] of 'train', 'val', 'test' or '' (object array), or None
     edge_weight  [E], or None;   edge_attr [E, D], or None; float32, unless `forms` names another type
     edge_truth   [E] bool, the edges of a ground truth; or None. Never shown to the model
-    keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique), or None: key = position
+    keys         the user's names of the nodes (all of one type of `keys.NAMES`, unique, with `types` within each
+                 type of nodes), or None: key = position, with `types` the number within its type
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
     forms        of x, edge_weight and edge_attr: the type and the shape of a row as a model is given them,
                  such as "int64 []" for x of [num_nodes] integers; by default "float32" and the shape held
@@ -86,7 +88,10 @@ class Graph:
         self.edge_attributes = _edge_texts(edge_attributes or {}, self.num_edges)
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.feature_names = _feature_names(feature_names, self.x.shape[1])
-        self._names = None if keys is None else Keys(keys, len(self.x))
+        self._names = None if keys is None or types is not None else Keys(keys, len(self.x))
+        self._typed = None if types is None else TypedKeys(keys, types)
+        if types is not None:
+            types.require_fit(self.num_nodes, self.edge_index)
         self.attributes = {
             name: list(map(plain, values)) for name, values in (attributes or {}).items()
         }
@@ -118,6 +123,8 @@ class Graph:
 
     @property
     def keys(self) -> list[Any] | None:
+        if self._typed is not None:
+            return self._typed.names
         return None if self._names is None else self._names.names
 
     @property
@@ -157,9 +164,16 @@ class Graph:
 
     @cached_property
     def undirected(self) -> bool:
-        """Whether the multiset of (source, target, attributes) equals its reverse."""
+        """Whether the multiset of (source, target, attributes) equals its reverse.
+
+        With `types`, whether every edge has its reverse in the type that mirrors its own.
+        """
         forward = self._edge_table(self.edge_index)
         backward = self._edge_table(self.edge_index[::-1])
+        if self.types is not None:
+            of_edge = self.types.of_edge
+            forward = np.column_stack([forward, of_edge])
+            backward = np.column_stack([backward, self.types.reverses[of_edge]])
         return bool(np.array_equal(_sorted_rows(forward), _sorted_rows(backward)))
 
     def _edge_table(self, edge_index: np.ndarray) -> np.ndarray:
@@ -210,26 +224,53 @@ class Graph:
         }
 
     def key(self, position: int) -> Any:
-        """The user's key of a node, a Python value."""
+        """The user's key of a node, a Python value; with `types`, without the type of the node."""
+        if self._typed is not None:
+            return self._typed.key(int(position))
         return int(position) if self.keys is None else self.keys[position]
 
-    def position(self, key: Any) -> int:
-        """The position of a key; raises NodeNotFound with the range or the nearest key."""
+    def name(self, position: int) -> Any:
+        """What names a node alone: its key, with `types` a `TypedKey`."""
+        if self.types is None:
+            return self.key(position)
+        return TypedKey(self.types.node_types[self.types.of_node[position]], self.key(position))
+
+    def position(self, key: Any, node_type: str | None = None) -> int:
+        """The position of a key; raises NodeNotFound with the range or the nearest key.
+
+        With `types` it is a key of nodes of `node_type`, or a `TypedKey`; a key that only one type
+        has needs no type.
+        """
         key = plain(key)
-        if self._names is None:
+        if self._typed is None and node_type is not None:
+            raise GraphError(f"node type {node_type!r}, but the graph has no types")
+        if self._typed is None and self._names is None:
             if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < self.num_nodes:
                 return key
             raise NodeNotFound(
                 f"no node {shown(key)}: keys are the integers 0 to {self.num_nodes - 1}"
             )
         try:
+            if self._typed is not None:
+                return self._typed.place(key, node_type)
+            assert self._names is not None
             return self._names.place(key)
         except KeyError as hint:
             raise NodeNotFound(f"no node {shown(key)}{hint.args[0]}") from None
 
     def __repr__(self) -> str:
         kind = "undirected" if self.undirected else "directed"
-        return f"Graph({self.num_nodes} nodes, {self.num_edges} directed edges, {self.num_features} features, {kind})"
+        types = "" if self.types is None else f" of {len(self.types.node_types)} types"
+        return (
+            f"Graph({self.num_nodes} nodes{types}, {self.num_edges} directed edges, "
+            f"{self.num_features} features, {kind})"
+        )
+
+    def unit_types(self, directed: bool) -> np.ndarray:
+        """[num_edges] a number for each edge: parallel edges with different numbers are of different units."""
+        if self.types is None:
+            return np.zeros(self.num_edges, np.int64)
+        return self.types.of_units(directed)
 
 
 def _feature_names(names: Sequence[str] | None, features: int) -> list[str] | None:

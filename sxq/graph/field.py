@@ -247,8 +247,8 @@ class Field:
 def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = False) -> Field:
     """The receptive field of `target` (a position) for a model of depth `hops`, with `halo` rings.
 
-    Units are pairs on undirected graphs unless `directed`. The field of an isolated target has no
-    units.
+    Units are pairs on undirected graphs unless `directed`; edges of different types are never of one
+    unit, but for a type and its mirror. The field of an isolated target has no units.
     """
     directed = directed or not graph.undirected
     # The reverse direction of a pair at the outermost hop ends one ring further out.
@@ -267,7 +267,10 @@ def extract(graph: Graph, target: int, hops: int, halo: int, directed: bool = Fa
     loop = loop[keep]
     candidate = candidate[keep]
     pair = ends if directed else np.sort(ends, axis=0)
-    unit, unit_ends, unit_hop = _units(pair, hop, candidate, nodes)
+    kinds = [] if graph.types is None else [graph.unit_types(directed)[edges]]
+    unit, unit_ends, unit_hop = _units(
+        pair, hop, candidate, [nodes[pair[0]], nodes[pair[1]], *kinds]
+    )
     unit[loop] = EdgeKind.LOOP
     used = node_hop <= max(hops + halo, 0)
     renumber = np.cumsum(used) - 1
@@ -316,10 +319,13 @@ def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return order[np.searchsorted(nodes, positions, sorter=order)]
 
 
-def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, nodes: np.ndarray):
-    """Number the distinct ends by (hop, positions): the unit of each edge, ends and hops of units."""
+def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, names: list[np.ndarray]):
+    """Number the distinct units by (hop, names): the unit of each edge, ends and hops of units.
+
+    names  what edges of one unit share, [m] each: the positions of their ends, perhaps a type
+    """
     unit = np.full(pair.shape[1], EdgeKind.HALO, np.int64)
     pair = pair[:, candidate]
     hop = hop[candidate]
-    first, unit[candidate] = distinct([hop, nodes[pair[0]], nodes[pair[1]]])
+    first, unit[candidate] = distinct([hop, *(name[candidate] for name in names)])
     return unit, pair[:, first], hop[first]

@@ -112,13 +112,13 @@ def from_tables(
     Raises GraphError; where much is wrong, its message lists everything.
     """
     try:
-        graph = _nodes(*nodes, reading)
+        graph = read_nodes(*nodes, reading)
         given = edges
         if reading.drop_dangling:
             given = _joined(graph, *edges)
         dropped = len(edges[1]) - len(given[1])
         left_out = {DANGLING: f"{dropped:,} of {len(edges[1]):,} dropped"} if dropped else {}
-        graph = Graph(**{**graph.columns(), **_edges(graph, *given), "left_out": left_out})
+        graph = Graph(**{**graph.columns(), **read_edges(graph, *given), "left_out": left_out})
     except GraphError as first:
         found = problems(nodes, edges, reading.encode is not False, reading.drop_dangling)
         if sum(problem.count for problem in found) < 2:
@@ -146,6 +146,13 @@ def add_reverse(graph: Graph) -> Graph:
     }
     values |= {"edge_inputs": inputs, "edge_attributes": texts}
     return Graph(**{**given, "edge_index": edge_index, **values})
+
+
+def missing_partners(graph: Graph, edges: np.ndarray) -> list[int]:
+    """Which of these edges have no reverse among them of equal weight and attributes: places in `edges`."""
+    values = (graph.edge_weight, graph.edge_attr, *graph.edge_inputs.values())
+    contents = [rows_of(array[edges]) for array in values if array is not None]
+    return _without_partner(np.column_stack([graph.edge_index[:, edges].T, *contents]))
 
 
 def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
@@ -218,7 +225,7 @@ def _split(arrays: Mapping[str, np.ndarray], num_nodes: int) -> np.ndarray | Non
     return split if masks else None
 
 
-def _nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: TableReading) -> Graph:
+def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: TableReading) -> Graph:
     """The nodes as a graph without edges."""
     if not rows:
         raise GraphError("NODES gave no rows, expected one for each node")
@@ -295,16 +302,25 @@ def _joined(
     return names, [row for row in rows if row[0] in nodes and row[1] in nodes]
 
 
-def _edges(graph: Graph, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """edge_index [2, E]; edge_weight, edge_attr and edge_attributes if there are such columns."""
+def read_edges(
+    graph: Graph,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    ends: Sequence[str | None] = (None, None),
+) -> dict[str, Any]:
+    """edge_index [2, E]; edge_weight, edge_attr and edge_attributes if there are such columns.
+
+    ends  of a graph with types, those of sources and targets
+    """
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
     (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
-    for name, ends in zip(names, (sources, targets)):
-        if None in ends:
-            row = ends.index(None) + 1
+    for name, keys in zip(names, (sources, targets)):
+        if None in keys:
+            row = keys.index(None) + 1
             raise GraphError(f"the key {name!r} is NULL in row {row} of EDGES; a key is never NULL")
-    edge_index = np.array([_positions(graph, sources), _positions(graph, targets)], np.int64)
+    positions = [_positions(graph, *one) for one in zip((sources, targets), ends)]
+    edge_index = np.array(positions, np.int64)
     values: dict[str, Any] = {"edge_index": edge_index}
     attributes = []
     named: list[str] = []
@@ -349,11 +365,11 @@ def _columns(
     return [(name, [row[i] for row in rows]) for i, name in enumerate(names)]
 
 
-def _positions(graph: Graph, keys: Sequence[Any]) -> list[int]:
+def _positions(graph: Graph, keys: Sequence[Any], node_type: str | None) -> list[int]:
     positions: list[int] = []
     try:
         for key in keys:
-            positions.append(graph.position(key))
+            positions.append(graph.position(key, node_type))
     except NodeNotFound as error:
         raise GraphError(f"row {len(positions) + 1} of EDGES: {error}") from None
     return positions

@@ -30,6 +30,11 @@ def write_npz(graph: Graph | GraphSet, path: str | Path) -> None:
 
 
 def _of_graph(graph: Graph) -> dict[str, np.ndarray]:
+    if graph.types is not None:
+        raise DataError(
+            "a heterogeneous graph does not fit into an .npz file; keep it in a database "
+            "(register_graph), or write the HeteroData by torch.save"
+        )
     arrays = {"edge_index": _narrow(graph.edge_index), **_features(graph.x)}
     optional = {
         "y": graph.y,

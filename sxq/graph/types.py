@@ -37,6 +37,12 @@ class GraphTypes:
                 f"edges have ends of type {', '.join(unknown)}; node types are "
                 f"{', '.join(self.node_types)}"
             )
+        for what, names in (
+            ("node type", self.node_types),
+            ("edge type", list(map(shown_type, self.edge_types))),
+        ):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise GraphError(f"two of the {what}s are called {twice[0]!r}")
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -60,11 +66,47 @@ class GraphTypes:
             found.append(numbers.get((head, other, source), -1))
         return np.array(found, np.int64)
 
+    @cached_property
+    def reverses(self) -> np.ndarray:
+        """`mirrors`, where a type between nodes of one type without another mirror is its own."""
+        own = np.array([source == head for source, _, head in self.edge_types], bool)
+        return np.where((self.mirrors < 0) & own, np.arange(len(own)), self.mirrors)
+
+    @cached_property
+    def pair_numbers(self) -> np.ndarray:
+        """[edge types] the smaller one of the numbers of each type and of its reverse."""
+        numbers = np.arange(len(self.edge_types))
+        return np.where(self.reverses < 0, numbers, np.minimum(numbers, self.reverses))
+
+    def of_units(self, directed: bool) -> np.ndarray:
+        """[num_edges] a number for each edge that those of its unit share: of its type, or of the pair of types."""
+        return self.of_edge if directed else self.pair_numbers[self.of_edge]
+
     @property
     def digested(self) -> list:
         """Everything that changes an answer, for the graph's content hash."""
         arrays = [self.of_node.tolist(), self.of_edge.tolist()]
         return [self.node_types, self.edge_types, self.widths, self.edge_widths, *arrays]
+
+    def require_fit(self, num_nodes: int, edge_index: np.ndarray) -> None:
+        """Raise GraphError unless these are types of such nodes and edges [2, E]."""
+        counts = len(self.of_node), len(self.of_edge)
+        if counts != (num_nodes, edge_index.shape[1]):
+            raise GraphError(
+                f"types of {counts[0]} nodes and {counts[1]} edges, but there are {num_nodes} nodes and "
+                f"{edge_index.shape[1]} edges"
+            )
+        _require_numbers("node", self.of_node, len(self.node_types))
+        _require_numbers("edge", self.of_edge, len(self.edge_types))
+        if (np.diff(self.of_node) < 0).any():
+            raise GraphError("nodes of a type must lie together, in the order of the node types")
+        ends = [[self.number_of(end) for end in name[::2]] for name in self.edge_types]
+        wanted = np.array(ends, np.int64).reshape(-1, 2).T[:, self.of_edge]
+        bad = np.flatnonzero((self.of_node[edge_index] != wanted).any(axis=0))
+        if len(bad):
+            found = [self.node_types[self.of_node[node]] for node in edge_index[:, bad[0]]]
+            name = shown_type(self.edge_types[self.of_edge[bad[0]]])
+            raise GraphError(f"edge {bad[0]} of type {name} joins {' and '.join(found)}")
 
     def number_of(self, node_type: str) -> int:
         """The number of a node type; raises GraphError."""
@@ -79,3 +121,8 @@ def shown_type(edge_type: Sequence[str]) -> str:
     """An edge type as a statement writes it: account -pays-> merchant."""
     source, relation, head = edge_type
     return f"{source} -{relation}-> {head}"
+
+
+def _require_numbers(what: str, of_each: np.ndarray, count: int) -> None:
+    if len(of_each) and not 0 <= of_each.min() <= of_each.max() < count:
+        raise GraphError(f"numbers of {what} types are 0 to {count - 1}, found {of_each.max()}")

@@ -71,7 +71,8 @@ def whole(graph: Graph, directed: bool = False) -> WholeGraph:
     pair = graph.edge_index if directed else np.sort(graph.edge_index, axis=0)
     real = np.flatnonzero(tail != head)
     pair = pair[:, real]
-    first, owner = distinct(pair)
+    kinds = [] if graph.types is None else [graph.unit_types(directed)[real]]
+    first, owner = distinct([*pair, *kinds])
     ends = pair[:, first]
     layer = onion_layers(graph.num_nodes, ends)[ends].min(axis=0)
     hop_of, hop = np.unique(-layer, return_inverse=True)

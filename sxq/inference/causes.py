@@ -25,6 +25,9 @@ OVER_NODES = {
 }
 
 
+OVER_TYPES = {"HANConv"}  # layers that weigh edge types by statistics over all nodes
+
+
 class Witness(TorchFunctionMode):
     """Notes which telling functions a forward pass calls."""
 
@@ -84,6 +87,11 @@ def random_cause(witness: Witness) -> str:
 
 def mixing_cause(model: Model, witness: Witness) -> str:
     """Why nodes that no path links to a node move its output, in words."""
+    if weighed := [kind for kind in map(_kind, model.module.modules()) if kind in OVER_TYPES]:
+        return (
+            f"{weighed[0]} weighs the edge types that enter a node type by a mean over all its nodes; "
+            f"use HGTConv or HeteroConv, which weigh at each node"
+        )
     norms = [*_norms(model.module), *sorted(witness.norms)]
     if norms:
         return (
@@ -96,6 +104,10 @@ def mixing_cause(model: Model, witness: Witness) -> str:
         "graph-wide normalisation, pooling, or an encoding of the whole graph such as eigenvectors "
         "or PageRank?"
     )
+
+
+def _kind(part: nn.Module) -> str:
+    return type(part).__name__
 
 
 def _batch_norm(norms: Iterable[str]) -> str:

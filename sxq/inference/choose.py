@@ -16,6 +16,7 @@ from sxq.graph import Field, Graph, GraphSet, extract, over_features, whole
 from sxq.graph.feature_field import BASELINES
 from sxq.inference import Backend, CandidateBatch
 from sxq.inference.agreement import agree, difference
+from sxq.inference.depth import heads_of
 from sxq.inference.disjoint import Disjoint, Pooled
 from sxq.inference.layered.backend import Layered
 from sxq.inference.probes import changed
@@ -163,7 +164,7 @@ def _fields(
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
     else:
-        for target in _some(np.unique(graph.edge_index[1]), rng):
+        for target in _some(heads_of(model, graph), rng):
             yield (
                 f"node {graph.key(target)!r}",
                 graph,

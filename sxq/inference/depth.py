@@ -244,7 +244,7 @@ def _by_rings(model: Model, graph: Graph, larger: Graph, hops: int, jitter: floa
     """
     clean = forward_full(model, larger)
     deepest = 0
-    for target in _views(graph):
+    for target in _views(model, graph):
         distance = distances(graph, [target], graph.edge_index[::-1])
         end = distance[graph.edge_index]
         end[end < 0] = graph.num_nodes
@@ -263,8 +263,14 @@ def _by_rings(model: Model, graph: Graph, larger: Graph, hops: int, jitter: floa
     return deepest
 
 
-def _views(graph: Graph) -> list[int]:
-    heads, degrees = np.unique(graph.edge_index[1], return_counts=True)
+def heads_of(model: Model, graph: Graph) -> np.ndarray:
+    """The targets that an edge enters."""
+    return np.intersect1d(graph.edge_index[1], model.targets(graph))
+
+
+def _views(model: Model, graph: Graph) -> list[int]:
+    heads = heads_of(model, graph)
+    degrees = np.bincount(graph.edge_index[1], minlength=graph.num_nodes)[heads]
     hubs = heads[np.argsort(-degrees, kind="stable")][: VIEWS // 2]
     return sorted(
         {*hubs.tolist(), *np.random.default_rng(3).permutation(heads)[: VIEWS // 2].tolist()}

@@ -17,7 +17,14 @@ from sxq.graph import Field, Graph, extract
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.causes import AGAINST, against_edges, mixing_cause, watch
-from sxq.inference.depth import Depth, NotProbed, distances, find_depth, require_repeatable
+from sxq.inference.depth import (
+    Depth,
+    NotProbed,
+    distances,
+    find_depth,
+    heads_of,
+    require_repeatable,
+)
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
 from sxq.inference.probes import changed
@@ -42,10 +49,10 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     close = unsaturated(model, double, graph)
     hops, remark = _hops(close, double, graph, layers, rng)
     model = replace(model, hops=hops, depth=remark, shallow=layers is not None and remark != "")
-    cases = [_Case(close, graph, target, hops, rng) for target in _targets(graph, rng)]
+    cases = [_Case(close, graph, target, hops, rng) for target in _targets(model, graph, rng)]
     if hides_logits(model) and cases and not any(case.tells() for case in cases):
         faint = changed(graph, x=graph.x * np.float32(FAINT))
-        cases += [_Case(close, faint, target, hops, rng) for target in _targets(graph, rng)]
+        cases += [_Case(close, faint, target, hops, rng) for target in _targets(model, graph, rng)]
         if not any(case.tells() for case in cases):
             remark = f"{remark}; " if remark else ""
             remark += f"all probabilities are 0 or 1: {WIDEST} rings of context, to be safe"
@@ -99,8 +106,8 @@ def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNot
     )
 
 
-def _targets(graph: Graph, rng: np.random.Generator) -> list[int]:
-    heads = np.unique(graph.edge_index[1])
+def _targets(model: Model, graph: Graph, rng: np.random.Generator) -> list[int]:
+    heads = heads_of(model, graph)
     return [int(v) for v in rng.choice(heads, size=min(TARGETS, len(heads)), replace=False)]
 
 

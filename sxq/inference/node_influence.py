@@ -12,6 +12,7 @@ import torch
 from sxq.errors import ModelError
 from sxq.graph import Field, Graph
 from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.calling import EDGE_TYPE, NODE_TYPE
 from sxq.models.edge_mask import log_answers, place_of_answer
 from sxq.scoring.question import Question
 
@@ -23,9 +24,9 @@ def node_influence(
 
     Raises ModelError for a model that reads more than features, edges, weights and attributes.
     """
-    if model.call.carries:
+    if others := [name for name in model.call.carries if name not in (NODE_TYPE, EDGE_TYPE)]:
         raise ModelError(
-            f"the measure influence does not pass on {', '.join(model.call.carries)}; leave it out"
+            f"the measure influence does not pass on {', '.join(others)}; leave it out"
         )
     x = node_tensor(model, graph, field.nodes).clone().requires_grad_()
     _, weight, attr = edge_tensors(graph, field.edges, model.device, model.call.edge_inputs)

@@ -23,6 +23,7 @@ from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
 from sxq.models.borrow import GRAPHS_AT_ONCE, Model, batch_tensors, blaming, forward_full
 from sxq.models.calling import Adapted, Wrapper
+from sxq.models.typed_call import by_types
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4
@@ -42,7 +43,8 @@ def unsaturated(model: Model, double: Model | None, graph: Graph) -> Model:
     """The model to experiment with: with logits if its output hides them, in double if float32 is coarse."""
     if hides_logits(model):
         return double or _open(model, graph, double=False) or model
-    coarse = np.median(rounding(model, model.full)) > COARSE
+    judged = model.full[model.targets(graph)]
+    coarse = np.median(rounding(model, judged)) > COARSE
     return double if coarse and double is not None else model
 
 
@@ -133,29 +135,43 @@ class _Logits(Wrapper):
         return value.double() if self.double_inputs and floats else value
 
     def _behind(self, x: Tensor, edge_index: Tensor, given: dict[str, Tensor]) -> Tensor:
+        typed = by_types(self.module)
         with _Squashing() as last:
-            out = self.module(x, edge_index, **given)
-        if last.result is out and last.given.shape == out.shape:
-            return last.given.double()
-        return _log_odds(out.double(), self.output, self.separate)
+
+            def logits(out: Tensor) -> Tensor:
+                return last.behind(out, self.output, self.separate)
+
+            if typed is None:
+                return logits(self.module(x, edge_index, **given))
+            plainly = typed.read
+            typed.read = logits  # rows of nodes that are not judged have no logits
+            try:
+                return self.module(x, edge_index, **given)
+            finally:
+                typed.read = plainly
 
 
 class _Squashing(TorchFunctionMode):
-    """Remembers the last softmax or sigmoid that was called: what went in, and its result."""
+    """Remembers each softmax and sigmoid that was called: what went in, and its result."""
 
     NAMES = ("softmax", "sigmoid")
 
     def __init__(self):
         super().__init__()
-        self.given: Any = None
-        self.result: Any = None
+        self.calls: list[tuple[Any, Any]] = []
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         if getattr(function, "__name__", "") in self.NAMES and args:
-            self.given = args[0]
-            self.result = result
+            self.calls.append((args[0], result))
         return result
+
+    def behind(self, out: Tensor, output: str, separate: bool) -> Tensor:
+        """What was squashed into an output; logits that give the same, where nothing is known to be."""
+        for given, result in reversed(self.calls):
+            if result is out and given.shape == out.shape:
+                return given.double()
+        return _log_odds(out.double(), output, separate)
 
 
 def _log_odds(out: Tensor, output: str, separate: bool) -> Tensor:

@@ -7,11 +7,12 @@ to the graph. It lends the edges for the swaps; a model that it moves mixes all 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphTypes
 
 STRANGERS = 24  # nodes of the part that is added
 STRANGE_EDGES = 60
@@ -39,6 +40,7 @@ def with_edges(graph: Graph, keep: np.ndarray) -> Graph:
         edge_weight=None if graph.edge_weight is None else graph.edge_weight[keep],
         edge_attr=None if graph.edge_attr is None else graph.edge_attr[keep],
         edge_inputs={name: array[keep] for name, array in graph.edge_inputs.items()},
+        types=graph.types and replace(graph.types, of_edge=graph.types.of_edge[keep]),
     )
 
 
@@ -48,32 +50,105 @@ def with_strangers(graph: Graph) -> Graph:
     The edges of the strangers are the last ones; on an undirected graph the second half of them
     are the reverse of the first half.
     """
+    if graph.types is not None:
+        return _with_typed_strangers(graph, graph.types)
     rng = np.random.default_rng(2)
     rows = rng.integers(0, graph.num_nodes, STRANGERS)
     x = graph.x[rows]
     if not integral(graph.x):
-        x = (x * rng.choice([-1.5, 0.5, 1.5], (STRANGERS, 1))).astype(graph.x.dtype)
+        x = _scaled(x, rng)
     pairs = _strange_pairs(rng)
     if graph.undirected:
         pairs = np.concatenate([pairs, pairs[::-1]], axis=1)
     values = np.asarray(rng.integers(0, max(graph.num_edges, 1), pairs.shape[1]))
     if graph.undirected:
         values = np.tile(values[: len(values) // 2], 2)
+    return _longer(graph, x=x, rows=rows, pairs=pairs, values=values)
 
-    def longer(array):
-        return None if array is None else np.concatenate([array, array[values]])
 
+def _scaled(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return (x * rng.choice([-1.5, 0.5, 1.5], (len(x), 1))).astype(x.dtype)
+
+
+def _longer(
+    graph: Graph, *, x: np.ndarray, rows: np.ndarray, pairs: np.ndarray, values: np.ndarray
+) -> Graph:
+    """The graph with more nodes, like the nodes `rows` except for x, and pairs of them, like the edges `values`."""
+
+    def longer(array, more):
+        return None if array is None else np.concatenate([array, array[more]])
+
+    types = graph.types and replace(
+        graph.types,
+        of_node=longer(graph.types.of_node, rows),
+        of_edge=longer(graph.types.of_edge, values),
+    )
     return changed(
         graph,
         x=np.concatenate([graph.x, x]),
         edge_index=np.concatenate([graph.edge_index, pairs + graph.num_nodes], axis=1),
-        edge_weight=longer(graph.edge_weight),
-        edge_attr=longer(graph.edge_attr),
-        node_inputs={
-            name: np.concatenate([array, array[rows]]) for name, array in graph.node_inputs.items()
-        },
-        edge_inputs={name: longer(array) for name, array in graph.edge_inputs.items()},
+        edge_weight=longer(graph.edge_weight, values),
+        edge_attr=longer(graph.edge_attr, values),
+        node_inputs={name: longer(array, rows) for name, array in graph.node_inputs.items()},
+        edge_inputs={name: longer(array, values) for name, array in graph.edge_inputs.items()},
+        types=types,
     )
+
+
+def _with_typed_strangers(graph: Graph, types: GraphTypes) -> Graph:
+    """Strangers of every node type, and edges of every type among them."""
+    rng = np.random.default_rng(2)
+    own = [np.flatnonzero(types.of_node == number) for number in range(len(types.node_types))]
+    rows = [rng.choice(nodes, STRANGERS if len(nodes) else 0) for nodes in own]
+    x = [
+        graph.x[like] if integral(graph.x[nodes]) else _scaled(graph.x[like], rng)
+        for nodes, like in zip(own, rows)
+    ]
+    starts = np.cumsum([0, *map(len, rows)])
+    forth = []
+    back = []
+    for number, like in _edges_by_type(graph, types):
+        ends = [types.number_of(types.edge_types[number][end]) for end in (0, 2)]
+        pairs = _strange_pairs(rng) if ends[0] == ends[1] else _pairs_across(rng)
+        pairs = pairs + starts[ends][:, None]
+        forth.append((pairs, rng.choice(like, pairs.shape[1])))
+        if graph.undirected:
+            reverse = np.flatnonzero(types.of_edge == mirrored(types, number))
+            back.append((pairs[::-1], rng.choice(reverse, pairs.shape[1])))
+    found = forth + back
+    return _longer(
+        graph,
+        x=np.concatenate(x),
+        rows=np.concatenate(rows),
+        pairs=np.concatenate([pairs for pairs, _ in found], axis=1),
+        values=np.concatenate([like for _, like in found]),
+    )
+
+
+def _edges_by_type(graph: Graph, types: GraphTypes) -> Iterator[tuple[int, np.ndarray]]:
+    """The types that have edges, with these; on an undirected graph one of two that mirror each other."""
+    for number in range(len(types.edge_types)):
+        like = np.flatnonzero(types.of_edge == number)
+        if len(like) and not (graph.undirected and mirrored(types, number) < number):
+            yield number, like
+
+
+def mirrored(types: GraphTypes, number: int) -> int:
+    """The edge type of the reverse of an edge, on an undirected graph."""
+    other = int(types.mirrors[number])
+    if other >= 0:
+        return other
+    source, _, head = types.edge_types[number]
+    ends = [(first, last) for first, _, last in types.edge_types]
+    return number if source == head else ends.index((head, source))
+
+
+def _pairs_across(rng: np.random.Generator) -> np.ndarray:
+    """Distinct pairs [2, m] of strangers of two types: two hubs, and others at random."""
+    ahead = np.stack([np.zeros(8, np.int64), np.arange(1, 9)])
+    some = rng.integers(0, STRANGERS, (2, STRANGE_EDGES))
+    pairs = np.unique(np.concatenate([ahead, ahead[::-1], some], axis=1), axis=1)
+    return pairs[:, rng.permutation(pairs.shape[1])]
 
 
 def _strange_pairs(rng: np.random.Generator) -> np.ndarray:
@@ -96,10 +171,11 @@ def poisons(
     graph: Graph, source: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Other features for one node: their description, and x [N, d]."""
+    width = _width(graph, source)
     if np.issubdtype(graph.x.dtype, np.floating):
         for name, value in (("NaN", np.nan), ("numbers from 1000 to 2000", NOISE)):
             x = graph.x.copy()
-            x[source] = value * (1 + rng.random(graph.num_features))
+            x[source, :width] = value * (1 + rng.random(width))
             yield name, x
     for other in occurring(graph, source, np.random.default_rng(source)):
         x = graph.x.copy()
@@ -109,7 +185,7 @@ def poisons(
 
 def occurring(graph: Graph, source: int, rng: np.random.Generator, times: int = 3) -> list:
     """Rows [d] that differ from a node's in every column that can: each value occurs in its column."""
-    order = rng.permutation(graph.num_nodes)[:1000]
+    order = rng.permutation(_alike(graph, source))[:1000]
     columns = graph.x[order]
     other = columns != graph.x[source]
     rows = []
@@ -120,6 +196,20 @@ def occurring(graph: Graph, source: int, rng: np.random.Generator, times: int = 
     return rows
 
 
+def _width(graph: Graph, node: int) -> int:
+    """The columns of x that a node has."""
+    types = graph.types
+    return graph.num_features if types is None else types.widths[types.of_node[node]]
+
+
+def _alike(graph: Graph, node: int) -> np.ndarray:
+    """The nodes whose features mean the same as a node's."""
+    types = graph.types
+    if types is None:
+        return np.arange(graph.num_nodes)
+    return np.flatnonzero(types.of_node == types.of_node[node])
+
+
 def swap_out(graph: Graph, larger: Graph, source: int, shift: int) -> tuple[np.ndarray, np.ndarray]:
     """Edges out of `source` trade tails with strange edges: edge_index [2, E + m], and heads [k].
 
@@ -128,20 +218,35 @@ def swap_out(graph: Graph, larger: Graph, source: int, shift: int) -> tuple[np.n
     """
     loop = graph.edge_index[0] == graph.edge_index[1]
     leaving = np.flatnonzero((graph.edge_index[0] == source) & ~loop)
-    leaving = leaving[np.argsort(graph.edge_index[1, leaving], kind="stable")]
+    kinds = _kinds(graph)
+    leaving = leaving[np.lexsort((kinds[leaving], graph.edge_index[1, leaving]))]
     strange = np.arange(graph.num_edges, larger.num_edges)
     pairs = len(strange) // 2 if graph.undirected else len(strange)
     ends = larger.edge_index.copy()
-    some, chosen = matched(ends, leaving, np.roll(strange[:pairs], shift))
+    some, chosen = matched(ends, leaving, np.roll(strange[:pairs], shift), _kinds(larger))
     trade(ends, some, chosen)
     heads = graph.edge_index[1, some]
     if not graph.undirected:
         return ends, heads
     entering = np.flatnonzero((graph.edge_index[1] == source) & ~loop)
-    entering = entering[np.argsort(graph.edge_index[0, entering], kind="stable")]
+    reverse = _reversed_kinds(graph, kinds[entering])
+    entering = entering[np.lexsort((reverse, graph.edge_index[0, entering]))]
     place = {edge: number for number, edge in enumerate(leaving.tolist())}
     trade(ends, chosen + pairs, entering[[place[edge] for edge in some.tolist()]])
     return ends, np.append(heads, source)
+
+
+def _kinds(graph: Graph) -> np.ndarray:
+    """The type [E] of every edge; edges of one type may trade tails."""
+    return np.zeros(graph.num_edges, np.int64) if graph.types is None else graph.types.of_edge
+
+
+def _reversed_kinds(graph: Graph, kinds: np.ndarray) -> np.ndarray:
+    """The types of the reverse of edges of some types."""
+    types = graph.types
+    if types is None or not len(kinds):
+        return kinds
+    return np.array([mirrored(types, number) for number in range(len(types.edge_types))])[kinds]
 
 
 def trade(ends: np.ndarray, some: np.ndarray, others: np.ndarray) -> None:
@@ -152,26 +257,28 @@ def trade(ends: np.ndarray, some: np.ndarray, others: np.ndarray) -> None:
 
 
 def matched(
-    ends: np.ndarray, edges: np.ndarray, strange: np.ndarray
+    ends: np.ndarray, edges: np.ndarray, strange: np.ndarray, kinds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of an edge and a strange edge that can trade tails: their numbers [k] each.
 
-    No two edges get the same ends, since a model may count such as one.
+    They are of one of the `kinds` of all edges. No two edges get the same ends, since a model may count such as one.
     """
-    left = strange.tolist()
+    left: dict[int, list[int]] = {}
+    for number, kind in zip(strange.tolist(), kinds[strange].tolist()):
+        left.setdefault(kind, []).append(number)
     taken: set[tuple[int, int]] = set()
     found: list[tuple[int, int]] = []
-    for edge in edges.tolist():
+    for edge, kind in zip(edges.tolist(), kinds[edges].tolist()):
         tail, head = ends[:, edge].tolist()
-        for number in left:
+        for number in left.get(kind, ()):
             other_tail, other_head = ends[:, number].tolist()
             new = {(other_tail, head), (tail, other_head)}
             if not new & taken:
                 taken |= new
-                left.remove(number)
+                left[kind].remove(number)
                 found.append((edge, number))
                 break
-        if not left:
+        if not any(left.values()):
             break
     pairs = np.array(found, np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
@@ -183,5 +290,5 @@ def trade_with_strangers(
     """The ends [2, E + m] where the first of the given edges trade tails with strange edges."""
     ends = larger.edge_index.copy()
     strange = rng.permutation(np.arange(graph.num_edges, larger.num_edges))
-    trade(ends, *matched(ends, edges, strange))
+    trade(ends, *matched(ends, edges, strange, _kinds(larger)))
     return ends

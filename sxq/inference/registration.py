@@ -19,7 +19,13 @@ from sxq.models.borrow import Model, borrow, choose_device
 __all__ = ["attach", "choose_over_features", "more_facts", "register", "transfer"]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
-MORE_FACTS = ("error", "alone", "depth", "shallow")  # which files of older versions lack
+MORE_FACTS = (
+    "error",
+    "alone",
+    "depth",
+    "shallow",
+    "node_type",
+)  # which files of older versions lack
 
 
 def register(
@@ -30,13 +36,15 @@ def register(
     device: str = "auto",
     *,
     task: str | None = None,
+    node_type: str | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
     For a collection, whose targets are its graphs, check that each graph is judged on its own.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    return _examined(borrow(module, graph, output, choose_device(device), task), graph, layers)
+    model = borrow(module, graph, output, choose_device(device), task, node_type=node_type)
+    return _examined(model, graph, layers)
 
 
 def attach(
@@ -44,7 +52,8 @@ def attach(
 ) -> Model:
     """Borrow a model again with the facts and the output that were found at its registration."""
     task = found.get("task")  # which files of older versions lack
-    model = borrow(module, graph, found["output"], choose_device(device), task)
+    own = choose_device(device)
+    model = borrow(module, graph, found["output"], own, task, node_type=found.get("node_type"))
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
@@ -54,7 +63,9 @@ def attach(
 
 def transfer(model: Model, graph: Graph | GraphSet) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
-    own = borrow(model.module, graph, model.output, model.device, model.task)
+    own = borrow(
+        model.module, graph, model.output, model.device, model.task, node_type=model.node_type
+    )
     own = replace(own, spread=model.spread)
     return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
 

@@ -6,6 +6,7 @@ through `grammar.py`, which imports this file late.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -138,14 +139,14 @@ class _Statements(Transformer):
     def start(self, statement):
         return statement
 
-    name = start
+    name = of_type = type_name = start
 
     def explain(self, targets, model, graph, *parts):
         clauses = tuple(part for part in parts if isinstance(part, Tree))
         (measures,) = (part for part in parts if not isinstance(part, Tree))
         self._refuse_repeated(clauses, [clause.data for clause in clauses])
         given = {clause.data: _clause_value(clause) for clause in clauses}
-        kind, keys, of_class = targets if len(targets) == 3 else (*targets, None)
+        kind, keys, node_type, *rest = targets
         return ast.Explain(
             keys,
             model,
@@ -153,31 +154,32 @@ class _Statements(Transformer):
             graph=graph,
             **given,
             kind=kind,
-            of_class=of_class,
+            node_type=node_type,
+            of_class=rest[0] if rest else None,
             text=self._piece.text,
         )
 
     def of_class(self, number, pool):
-        return *(pool or ("node", None)), number
+        return *(pool or ("node", None, None)), number
 
-    def one_node(self, key):
-        return "node", (key,)
+    def one_node(self, key, node_type):
+        return "node", (key,), node_type
 
-    def nodes(self, *keys):
-        stands_for_list = len(keys) == 1 and isinstance(keys[0], ast.Parameter)
-        return "node", keys[0] if stands_for_list else keys
+    def nodes(self, *parts):
+        *keys, node_type = parts
+        return "node", _keys(keys), node_type
 
-    def query_nodes(self, query):
-        return "node", query
+    def query_nodes(self, query, node_type):
+        return "node", query, node_type
 
     def one_graph(self, key):
-        return "graph", (key,)
+        return "graph", (key,), None
 
     def graphs(self, *keys):
-        return "graph", self.nodes(*keys)[1]
+        return "graph", _keys(keys), None
 
     def query_graphs(self, query):
-        return "graph", query
+        return "graph", query, None
 
     def generator(self, name, options):
         return ast.GeneratorCall(name, options or ())
@@ -198,7 +200,7 @@ class _Statements(Transformer):
         return edges
 
     def unit_list(self, *keys):
-        return self.nodes(*keys)[1]
+        return _keys(keys)
 
     def unit_nodes(self, units):
         return ast.Units("nodes", units)
@@ -222,6 +224,14 @@ class _Statements(Transformer):
     dataset = ast.DatasetSource
     queries = ast.QuerySource
     graphs_queries = ast.GraphsQuerySource
+    nodes_of_type = ast.NodesOfType
+
+    def edges_of_type(self, source, relation, head, query):
+        return ast.EdgesOfType((source, relation, head), query)
+
+    def typed_queries(self, *parts):
+        return ast.TypedQuerySource(parts)
+
     describe = ast.Describe
     set_option = ast.SetOption
     reset_option = ast.ResetOption
@@ -251,8 +261,8 @@ class _Statements(Transformer):
         return ast.Audit(bool(structure), query_id)
 
     def predict(self, pool, model, graph, into):
-        kind, keys = pool or ("node", None)
-        return ast.Predict(keys, kind, model, graph, into)
+        kind, keys, node_type = pool or ("node", None, None)
+        return ast.Predict(keys, kind, model, graph=graph, into=into, node_type=node_type)
 
     def or_replace(self):
         return True
@@ -309,6 +319,12 @@ class _Statements(Transformer):
             if name in seen:
                 raise mistakes.repeated(self._piece, tree.meta.start_pos)
             seen.add(name)
+
+
+def _keys(keys: Sequence[Any]) -> Any:
+    """The keys that are listed; a single placeholder stands for a list."""
+    stands_for_list = len(keys) == 1 and isinstance(keys[0], ast.Parameter)
+    return keys[0] if stands_for_list else tuple(keys)
 
 
 def _named(names: tuple[str, ...], parts: tuple) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Explain:
     seed: Any = None
     into: str | None = None  # table to create
     kind: str = "node"  # of the targets: "node" or "graph"
+    node_type: str | None = None  # OF TYPE, of the keys in a heterogeneous graph
     of_class: Any = None  # c of EXPLAIN CLASS c
     most_targets: Any = None  # TARGETS
     labels: str | None = None  # LABELS: what nodes of a pattern are told apart by
@@ -139,6 +140,7 @@ class Predict:
     model: str
     graph: str | None = None  # None: the graph that the model was registered on
     into: str | None = None  # table to create
+    node_type: str | None = None  # OF TYPE, as in Explain
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,34 @@ class QuerySource:
 
 
 @dataclass(frozen=True)
+class NodesOfType:
+    """NODES type (SELECT ...)."""
+
+    node_type: str
+    query: Subquery
+
+
+@dataclass(frozen=True)
+class EdgesOfType:
+    """EDGES source -relation-> head (SELECT ...)."""
+
+    edge_type: tuple[str, str, str]
+    query: Subquery
+
+
+@dataclass(frozen=True)
+class TypedQuerySource:
+    """FROM NODES type (SELECT ...), ..., EDGES type -relation-> type (SELECT ...), ..."""
+
+    parts: tuple[NodesOfType | EdgesOfType, ...]  # as they were written
+
+
+@dataclass(frozen=True)
 class CreateGraph:
     """CREATE [OR REPLACE] GRAPH name FROM ... [(options)]."""
 
     name: str
-    source: FileSource | DatasetSource | QuerySource
+    source: FileSource | DatasetSource | QuerySource | TypedQuerySource
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
 

@@ -27,7 +27,8 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
         )
 
-    yield f"EXPLAIN {_asked(s)} USING MODEL {name(s.model)}"
+    of_type = f" OF TYPE {name(s.node_type)}" if s.node_type is not None else ""
+    yield f"EXPLAIN {_asked(s)}{of_type} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
     for word, value in (("FOR CLASS", s.for_class), ("AGAINST", s.against)):

@@ -8,14 +8,18 @@ The files in reading order:
 
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
     calling         the way to call a module: what forward takes of what a graph has
+    typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
     output_meaning  whether outputs are logits, log-probabilities or probabilities
     odds            the log-odds of the answer to a question, differentiable
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
+    typed_architectures  those for heterogeneous graphs
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
+    pyg_fields      the fields of PyG's data as arrays
+    hetero_data     a `HeteroData` as one graph with types, and back
     training_notes  what a user should know about a training
     pyg_data        PyG's data as graphs
     refine/         ReFine: attributors that are pre-trained class by class
@@ -23,6 +27,7 @@ The files in reading order:
 
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device
+from sxq.models.hetero_data import hetero_from_graph, hetero_part
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
@@ -42,6 +47,8 @@ __all__ = [
     "content_hash",
     "graph_from_data",
     "graphs_from_data",
+    "hetero_from_graph",
+    "hetero_part",
     "load_weights",
     "restore",
     "spec_from_options",

@@ -22,9 +22,11 @@ traces these modules with `torch.fx` (message-passing layers as leaves, edge_wei
     appnp        APPNP            Gasteiger et al. 2019; two linear maps with relu between, then LAYERS
                                   steps of propagation; for graphs one map. Edge weights as for gcn
     asap         `asap.py`        Ranjan et al. 2020; graphs only
+
+For a heterogeneous graph there are sage, gat, rgcn and hgt of `typed_architectures.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -47,11 +49,19 @@ from torch_geometric.nn import (
     global_mean_pool,
 )
 
-from sxq.errors import InvalidValue, UnknownName
-from sxq.graph import Graph, GraphSet
+from sxq.errors import DataError, InvalidValue, UnknownName
+from sxq.graph import Graph, GraphSet, GraphTypes
 from sxq.models.asap import AsapStack
 from sxq.models.spline import SplineConvolution
-from sxq.planning.options import ARCHITECTURE_OPTIONS, ARCHITECTURES, OPTIONS, Options, read_options
+from sxq.models.typed_architectures import TypedNodeClassifier
+from sxq.planning.options import (
+    ARCHITECTURE_OPTIONS,
+    ARCHITECTURES,
+    OPTIONS,
+    TYPED_ARCHITECTURES,
+    Options,
+    read_options,
+)
 from sxq.scoring.question import TASKS
 
 CPU = torch.device("cpu")
@@ -61,7 +71,7 @@ EDGE_VALUES = {
     **dict.fromkeys(("gine", "splinecnn", "transformer"), "edge_attr"),
 }
 ATTRIBUTED = ("gine", "splinecnn")
-WITH_HEADS = ("gat", "transformer")
+WITH_HEADS = ("gat", "hgt", "transformer")
 OWNERS = {"alpha": "appnp", "kernel": "splinecnn", "ratio": "asap"}  # of options
 MATRICES = 10_000  # the most control points of a spline, each with a matrix
 STEPS = 1000  # the most layers: those of appnp have no weights that could tell their number
@@ -87,13 +97,15 @@ class ArchitectureSpec:
     alpha: float = 0.1  # appnp: the share of a node's own features in every step
     kernel: int = 5  # splinecnn: control points along each dimension
     ratio: float = 0.8  # asap: the share of clusters that a pooling keeps
+    # Of a heterogeneous graph: `nodes`, the columns of x of each node type; `edges`, the edge types;
+    # `target`, the type whose nodes are classified.
+    types: Mapping[str, Any] | None = None
 
     def __post_init__(self):
-        if self.architecture not in ARCHITECTURES:
-            raise UnknownName("architecture", self.architecture, ARCHITECTURES)
+        self._check_name()
         if self.heads != 1 and self.architecture not in WITH_HEADS:
             raise InvalidValue(
-                f"HEADS = {self.heads}, but only {' and '.join(WITH_HEADS)} have heads, "
+                f"HEADS = {self.heads}, but only {', '.join(WITH_HEADS)} have heads, "
                 f"not {self.architecture}"
             )
         if self.pooling and self.pooling not in POOLINGS:
@@ -112,10 +124,31 @@ class ArchitectureSpec:
         if self.architecture == "asap":
             self._check_asap()
 
+    def _check_name(self) -> None:
+        name = self.architecture
+        if self.types is None and name in TYPED_ARCHITECTURES and name not in ARCHITECTURES:
+            raise InvalidValue(
+                f"ARCHITECTURE = {name} is for heterogeneous graphs, and the nodes of this one have no "
+                f"types: take one of {', '.join(ARCHITECTURES)}"
+            )
+        if self.types is not None and name in ARCHITECTURES and name not in TYPED_ARCHITECTURES:
+            raise InvalidValue(
+                f"ARCHITECTURE = {name} does not know types, and the graph is heterogeneous: take one "
+                f"of {', '.join(TYPED_ARCHITECTURES)}"
+            )
+        known = ARCHITECTURES if self.types is None else TYPED_ARCHITECTURES
+        if name not in known:
+            raise UnknownName("architecture", name, known)
+        if name == "hgt" and self.hidden % self.heads:
+            raise InvalidValue(
+                f"HIDDEN = {self.hidden} is not a multiple of HEADS = {self.heads}, which hgt needs"
+            )
+
     def columns(self) -> dict[str, Any]:
         """The fields by name, without those that only other architectures have."""
         others = {name for name, owner in OWNERS.items() if owner != self.architecture}
         others |= {"edge_channels"} if not self.edge_channels else set()
+        others |= {"types"} if self.types is None else set()
         return {name: value for name, value in vars(self).items() if name not in others}
 
     def _check_edges(self) -> None:
@@ -156,11 +189,30 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
         }
     elif values["pooling"] or values["norm"]:
         raise InvalidValue("POOLING and NORM are for models of graphs: ON GRAPHS ...")
-    architecture = values["architecture"].lower()
+    types = graph.types if isinstance(graph, Graph) else None
+    architecture = (values["architecture"] or ("gcn" if types is None else "sage")).lower()
+    if types is not None:
+        sizes["types"] = _types(types, graph.y)
     sizes |= _own_options(architecture, values)
     if EDGE_VALUES.get(architecture) == "edge_attr":
         sizes["edge_channels"] = _edge_channels(architecture, graph)
     return ArchitectureSpec(architecture, graph.num_features, _columns(values, graph), **sizes)
+
+
+def _types(types: GraphTypes, y: np.ndarray | None) -> dict[str, Any]:
+    """The types of a heterogeneous graph, and the one whose nodes have labels; raises DataError."""
+    labelled = [] if y is None else np.unique(types.of_node[y >= 0]).tolist()
+    names = [types.node_types[number] for number in labelled]
+    if len(names) != 1:
+        raise DataError(
+            f"a named architecture classifies the nodes of the one type that has labels, and "
+            f"{' and '.join(names) or 'no type'} ha{'ve' if len(names) > 1 else 's'} labels"
+        )
+    return {
+        "nodes": dict(zip(types.node_types, types.widths)),
+        "edges": [list(kind) for kind in types.edge_types],
+        "target": names[0],
+    }
 
 
 def _own_options(architecture: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -349,6 +401,9 @@ GRAPH_CLASSIFIERS: dict[str, type[nn.Module]] = {
 
 def build(spec: ArchitectureSpec, seed: int = 0) -> Any:
     """The module of a spec, in eval mode on the CPU, its first weights drawn from `seed`."""
+    if spec.types is not None:
+        with seeded(seed):
+            return TypedNodeClassifier(spec).eval()
     taken = EDGE_VALUES.get(spec.architecture, "")
     kind = GRAPH_CLASSIFIERS[taken] if spec.pooling else NODE_CLASSIFIERS[taken]
     if spec.architecture == "asap":

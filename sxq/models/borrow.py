@@ -23,8 +23,18 @@ from torch_geometric.explain.algorithm.utils import clear_masks
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
-from sxq.models.calling import PLAIN, Adapted, Call, packed, unwrapped, way_to_call
+from sxq.models.calling import (
+    PLAIN,
+    Adapted,
+    Call,
+    inputs_of_edges,
+    inputs_of_nodes,
+    packed,
+    unwrapped,
+    way_to_call,
+)
 from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
+from sxq.models.typed_call import ByTypes, by_types, ways
 from sxq.scoring.question import TASKS
 
 # From a single column of output to the probability of the second class.
@@ -60,6 +70,10 @@ class Model:
     alone: bool = False  # whether it runs one graph at a time, as a batch changes its output
     depth: str = ""  # a remark on `hops`, where features alone do not tell them
     shallow: bool = False  # whether the user gave fewer layers than the model was found to have
+    node_type: str | None = None  # whose outputs the user chose, on a heterogeneous graph
+    judged: tuple[
+        str, ...
+    ] = ()  # of a heterogeneous graph, the types of the nodes that are targets
     call: Call = PLAIN  # how forward is called; `module` is an `Adapted` unless this is plain
     meant: str = ""  # why the output is what `output` says, where that was inferred
     original: "weakref.ref[nn.Module] | None" = field(default=None, repr=False)
@@ -90,6 +104,16 @@ class Model:
     def pools(self) -> bool:
         """Whether the model classifies graphs, not nodes."""
         return "batch" in self.arguments
+
+    def targets(self, graph: Graph | GraphSet) -> np.ndarray:
+        """The positions of what the model judges: graphs, or nodes of the types that it has outputs for."""
+        if isinstance(graph, GraphSet):
+            return np.arange(len(graph))
+        types = graph.types
+        if types is None or not self.judged:
+            return np.arange(graph.num_nodes)
+        numbers = [types.number_of(name) for name in self.judged]
+        return np.flatnonzero(np.isin(types.of_node, numbers))
 
     @property
     def num_classes(self) -> int:
@@ -136,10 +160,13 @@ def borrow(
     output: str | None,
     device: torch.device,
     task: str | None = None,
+    *,
+    node_type: str | None = None,
 ) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
-    Without `output` or `task` their meaning is inferred, where nothing else is possible. Raises ModelError for a
+    Without `output` or `task` their meaning is inferred, where nothing else is possible. `node_type` says
+    which nodes of a heterogeneous graph the model is about, where its outputs do not. Raises ModelError for a
     forward that cannot be called, and ModelOutputError for an output that is not [N, C], or may
     mean two things.
     """
@@ -154,9 +181,7 @@ def borrow(
         _require_data(module)
         lazy = _uninitialized(module)
         found_weights = fingerprint(module)
-    call = way_to_call(module, graph)
-    own = _copy(module, device)
-    draft, full = _first_forward(own, call, graph, device)
+    own, draft, full = _called(module, graph, device, node_type)
     if _uninitialized(own) != lazy:
         raise ModelError(
             f"{', '.join(sorted(lazy - _uninitialized(own))[:3])} of the model has no values yet "
@@ -164,18 +189,58 @@ def borrow(
         )
     _drop_unused(own)
     _check_shape(full, draft, graph)
-    meant = meaning_of(full, graph, output, task)
-    _check_values(full, meant)
+    judged = full[torch.from_numpy(draft.targets(graph))]
+    meant = meaning_of(judged, graph, output, task)
+    _check_values(judged, meant)
     return replace(
         draft,
         output=meant.output,
         task=meant.task,
-        spread=spreads(full) if meant.task == "regression" else (),
+        spread=spreads(judged) if meant.task == "regression" else (),
         full=full,
         meant=meant.reason,
         original=weakref.ref(module),
         fingerprint=found_weights,
     )
+
+
+def _called(
+    module: nn.Module, graph: Graph | GraphSet, device: torch.device, node_type: str | None
+) -> tuple[nn.Module, Model, Tensor]:
+    """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
+    failed: list[ModelError] = []
+    for way in ways(module, graph, node_type):
+        own = _copy(module, device)
+        try:
+            call = way_to_call(way, graph)
+            if isinstance(way, ByTypes):
+                way.module = own
+            draft, full = _first_forward(
+                way if isinstance(way, ByTypes) else own, call, graph, device
+            )
+            judged = _judged(draft, graph, node_type)
+            return own, replace(draft, node_type=node_type, judged=judged), full
+        except ModelOutputError:
+            raise
+        except ModelError as error:
+            failed.append(error)
+    said = list(dict.fromkeys(map(str, failed)))
+    if len(said) == 1:
+        raise failed[0]
+    raise ModelError(
+        f"called with dictionaries by type, {said[0]}; called with x and edge_index of all nodes and "
+        f"edges, {said[1]}"
+    ) from failed[0]
+
+
+def _judged(draft: Model, graph: Graph | GraphSet, node_type: str | None) -> tuple[str, ...]:
+    """The types of the nodes of a heterogeneous graph that the model has outputs for."""
+    if isinstance(graph, GraphSet) or graph.types is None:
+        return ()
+    typed = by_types(draft.module)
+    if typed is not None:
+        return tuple(graph.types.node_types[number] for number in typed.judged)
+    return graph.types.node_types if node_type is None else (node_type,)
 
 
 def spreads(full: Tensor) -> tuple[float, ...]:
@@ -253,7 +318,8 @@ def _nodes_of(graph: Graph, nodes: np.ndarray | None, call: Call) -> np.ndarray:
     x = graph.x.copy() if nodes is None else graph.features(nodes)
     if not call.node_inputs:
         return x
-    inputs = [graph.node_inputs[name] for name in call.node_inputs]
+    of_nodes = inputs_of_nodes(graph)
+    inputs = [of_nodes[name] for name in call.node_inputs]
     return packed(x, [array if nodes is None else array[nodes] for array in inputs])
 
 
@@ -346,7 +412,8 @@ def edge_tensors(
     weight = None if graph.edge_weight is None else graph.edge_weight[edges]
     attr = None if graph.edge_attr is None else graph.edge_attr[edges]
     if inputs:
-        attr = packed(attr, [graph.edge_inputs[name][edges] for name in inputs])
+        of_edges = inputs_of_edges(graph)
+        attr = packed(attr, [of_edges[name][edges] for name in inputs])
     return move(graph.edge_index[:, edges]), move(weight), move(attr)
 
 

@@ -37,6 +37,7 @@ ATTRIBUTES = (
 )
 WHOLE = ("data", "batch", "graph", "batch_data", "inputs", "sample")  # names for a Data
 ADJACENCY = ("adj_t", "adj")
+NODE_TYPE, EDGE_TYPE = "node_type", "edge_type"  # inputs that a heterogeneous graph has
 WAY = "x and edge_index, and what else the graph has by the name of the argument"
 
 
@@ -120,6 +121,8 @@ class Wrapper(nn.Module):
     """A module of ours around the user's `module`, which messages name."""
 
     module: nn.Module
+    # The signature of forward, where it depends on that of the module.
+    asks: inspect.Signature | None = None
 
 
 class Adapted(Wrapper):
@@ -196,6 +199,8 @@ def _refuse_adjacency(signature: inspect.Signature, call: Call) -> None:
 def signature_of(module: nn.Module) -> inspect.Signature:
     """The signature of forward; raises ModelError."""
     try:
+        if isinstance(module, Wrapper) and module.asks is not None:
+            return module.asks
         if isinstance(module, Sequential):
             names = list(module.signature.param_dict)
             return inspect.Signature(
@@ -261,7 +266,20 @@ def _optional(parameters: Sequence[inspect.Parameter]) -> bool:
 def _available(held: Graph, pools: bool) -> list[str]:
     """What the graph has besides x and edge_index."""
     edges = [name for name in EDGE_ARGUMENTS if getattr(held, name) is not None]
-    return [*edges, *held.node_inputs, *held.edge_inputs, *(["batch"] if pools else [])]
+    inputs = *inputs_of_nodes(held), *inputs_of_edges(held)
+    return [*edges, *inputs, *(["batch"] if pools else [])]
+
+
+def inputs_of_nodes(graph: Graph) -> dict[str, np.ndarray]:
+    """The further inputs with a row for each node, by name."""
+    types = {} if graph.types is None else {NODE_TYPE: graph.types.of_node}
+    return {**graph.node_inputs, **types}
+
+
+def inputs_of_edges(graph: Graph) -> dict[str, np.ndarray]:
+    """The further inputs with a row for each edge, by name."""
+    types = {} if graph.types is None else {EDGE_TYPE: graph.types.of_edge}
+    return {**graph.edge_inputs, **types}
 
 
 def _named(
@@ -355,9 +373,10 @@ def _require_filled(
 ) -> None:
     """Raise ModelError for arguments that the data has in a form that cannot be passed, or not at all."""
     for name in takes:
-        if name in held.left_out and not (name == "batch" and pools):
+        field = next((field for field in held.left_out if _field_of(field) == name), None)
+        if field is not None and not (name == "batch" and pools):
             raise ModelError(
-                f"forward{signature} takes {name}, and the data's {name} is {held.left_out[name]}: "
+                f"forward{signature} takes {name}, and the data's {field} is {held.left_out[field]}: "
                 f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
                 f"fix {name} in a module that wraps the model, or remove it from the data"
                 + ("; a model of graphs takes batch on register_graphs" if name == "batch" else "")
@@ -370,6 +389,11 @@ def _require_filled(
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
             f"or {WRAP}"
         )
+
+
+def _field_of(left_out: str) -> str:
+    """The name of a field that was left out, without the type that it is of."""
+    return left_out.rpartition(".")[2]
 
 
 def _refuse_weight_beside_attributes(
@@ -388,8 +412,10 @@ def _refuse_weight_beside_attributes(
 def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call:
     """The call with the columns of its inputs, and whether the engine's own way would do."""
     sources = [source for _, source in call.named]
-    node_inputs = tuple(name for name in held.node_inputs if name in sources)
-    edge_inputs = tuple(name for name in held.edge_inputs if name in sources)
+    of_nodes = inputs_of_nodes(held)
+    of_edges = inputs_of_edges(held)
+    node_inputs = tuple(name for name in of_nodes if name in sources)
+    edge_inputs = tuple(name for name in of_edges if name in sources)
     attr = edge_inputs or "edge_attr" in sources
     arguments = [
         *(["edge_weight"] if "edge_weight" in sources else []),
@@ -399,13 +425,13 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call
     as_floats = isinstance(getattr(module, "spec", None), ArchitectureSpec)
     form = {} if as_floats else held.forms
     node_parts = [_part("x", held.x, form.get("x"))]
-    node_parts += [_part(name, held.node_inputs[name]) for name in node_inputs]
+    node_parts += [_part(name, of_nodes[name]) for name in node_inputs]
     edge_parts = (
         []
         if held.edge_attr is None
         else [_part("edge_attr", held.edge_attr, form.get("edge_attr"))]
     )
-    edge_parts += [_part(name, held.edge_inputs[name]) for name in edge_inputs]
+    edge_parts += [_part(name, of_edges[name]) for name in edge_inputs]
     weight = None
     if held.edge_weight is not None:
         weight = _part("edge_weight", held.edge_weight, form.get("edge_weight") or "float32 []")
@@ -425,7 +451,7 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, pools: bool) -> Call
         edge_parts=tuple(edge_parts),
         weight=weight,
         plain=usual and not call.guesses,
-        not_noted=tuple(held.node_inputs),
+        not_noted=tuple(of_nodes),
         said=tuple(said),
     )
 

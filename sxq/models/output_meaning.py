@@ -191,10 +191,11 @@ def _refuse_doubtful_shares(full: Tensor) -> None:
 
 def _refuse_other_labels(graph: Graph | GraphSet) -> None:
     held = graph.union if isinstance(graph, GraphSet) else graph
-    if "y" not in held.left_out:
+    labels = [what for name, what in held.left_out.items() if name.rpartition(".")[2] == "y"]
+    if not labels:
         return
     raise ModelOutputError(
-        f"the labels y are {held.left_out['y']}, which are no classes: the outputs may be numbers "
+        f"the labels y are {labels[0]}, which are no classes: the outputs may be numbers "
         f"(task='regression'), labels that each apply or not (task='multilabel'), or classes all the "
         f"same (task='multiclass' or 'binary'); give task"
     )

@@ -1,4 +1,4 @@
-"""PyG's data as graphs: one `Data`, or several in a list, a Batch, a data set or a DataLoader.
+"""PyG's data as graphs: one `Data` or `HeteroData`, or several in a list, a Batch, a data set or a DataLoader.
 
 Every field is kept as a model would be given it: its type, and whether it has one number or several
 for a node or an edge. numpy arrays, lists of numbers, pandas tables and sparse matrices count as
@@ -19,12 +19,22 @@ from torch_geometric.data import Batch, Data, HeteroData
 from sxq.errors import DataError, Error, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import edge_ends
-from sxq.graph.readers import MASKS, UNKNOWN_CLASS, from_arrays
+from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
+from sxq.models.hetero_data import typed_graph
+from sxq.models.pyg_fields import (
+    GIVEN,
+    KNOWN,
+    column_of_ones,
+    defect,
+    described,
+    judge_y,
+    read_array,
+    read_fields,
+    read_label,
+    unusable,
+)
 
-GIVEN = ("x", "edge_weight", "edge_attr")  # what a model is given besides edge_index
-KNOWN = {"edge_index", "y", "edge_mask", *GIVEN, *MASKS}
-NUMBERING = {"num_nodes", "ptr", "batch", "adj_t"}  # read by sxq itself
-LARGEST = 2**53  # integers beyond this are not exact in double, which inputs are carried in
+HOMOGENEOUS = "collections are of homogeneous graphs; register_graph takes one HeteroData"
 
 
 def graph_from_data(data: Any) -> Graph:
@@ -32,21 +42,23 @@ def graph_from_data(data: Any) -> Graph:
 
     Without x, the features are one column of ones; `feature_names`, a list of text, names its
     columns. y is used if it is one class for each node (integers, or floats with integral values);
-    of masks [n, splits] the first split is used. Raises DataError for what is not one homogeneous
-    graph, GraphError for fields that are no graph.
+    of masks [n, splits] the first split is used. A `HeteroData` is read by `typed_graph`. Raises
+    DataError for what is not one graph, GraphError for fields that are no graph.
     """
     data = _single(data)
-    fields = _fields(data)
+    if isinstance(data, HeteroData):
+        return typed_graph(data)
+    fields = read_fields(data)
     if "edge_index" not in fields:
         raise GraphError(
             f"the data has no edge_index [2, E]; found {', '.join(data.keys()) or 'nothing'}"
         )
     num_nodes = _num_nodes(data, fields)
     if "x" not in fields:
-        fields["x"] = _column_of_ones(num_nodes), "float32"
+        fields["x"] = column_of_ones(num_nodes), "float32"
     forms = _forms(fields)
     arrays = {name: array for name, (array, _) in fields.items() if name in KNOWN}
-    left_out = _judge_y(arrays, len(arrays["x"])) | _unusable(data, fields)
+    left_out = judge_y(arrays, len(arrays["x"])) | unusable(data, fields)
     truth = arrays.pop("edge_mask", None)
     if truth is not None and truth.size == arrays["edge_index"].shape[-1]:
         arrays["edge_gt"] = truth.reshape(-1) > 0.5  # PyG's name for the truth of a generated graph
@@ -74,6 +86,8 @@ def graphs_from_data(dataset: Any) -> GraphSet:
     graphs = []
     classes = []
     for number, data in enumerate(members(dataset)):
+        if isinstance(data, HeteroData):
+            raise DataError(f"graph {number} is a HeteroData; {HOMOGENEOUS}")
         try:
             graphs.append(graph_from_data(data))
         except (DataError, GraphError) as error:
@@ -94,12 +108,10 @@ def members(dataset: Any) -> list[Any]:
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise DataError(
                 f"expected graphs (a list of torch_geometric.data.Data, a Batch, a data set or a "
-                f"DataLoader), found {type(dataset).__name__}; only homogeneous graphs are supported"
+                f"DataLoader), found {type(dataset).__name__}; {HOMOGENEOUS}"
             )
     if isinstance(dataset, HeteroData | str | Mapping):
-        raise DataError(
-            f"expected graphs, found {type(dataset).__name__}; only homogeneous graphs are supported"
-        )
+        raise DataError(f"expected graphs, found {type(dataset).__name__}; {HOMOGENEOUS}")
     try:
         found = list(dataset) if isinstance(dataset, Iterable) else _by_number(dataset)
     except Error:
@@ -183,7 +195,7 @@ def _tensor(value: Any) -> Any:
     """A field as a tensor that can be cut into rows; what is no numbers stays as it is."""
     if isinstance(value, Tensor) and value.layout is torch.strided:
         return value
-    found = _array(value)
+    found = read_array(value)
     return value if found is None else torch.from_numpy(np.array(found[0]))
 
 
@@ -193,9 +205,9 @@ def _has_rows(value: Any, count: int) -> bool:
 
 def _owners(batch: Any) -> Tensor:
     """The number [n] of each node's graph; raises GraphError for what is no such numbers."""
-    found = _array(batch)
+    found = read_array(batch)
     if found is None:
-        raise GraphError(f"batch is {_described(batch)}, expected the number of each node's graph")
+        raise GraphError(f"batch is {described(batch)}, expected the number of each node's graph")
     values = np.asarray(found[0])
     if values.ndim != 1:
         raise GraphError(
@@ -211,14 +223,14 @@ def _owners(batch: Any) -> Tensor:
 
 def _ends(data: Data, num_nodes: int) -> Tensor:
     """The ends [2, e] of the edges of a `Data` with this many numbers in batch; raises GraphError."""
-    found = _array(data.get("x")) if data.get("x") is not None else None
+    found = read_array(data.get("x")) if data.get("x") is not None else None
     if found is not None and found[0].ndim and len(found[0]) != num_nodes:
         raise GraphError(
             f"batch has {num_nodes} values, expected one for each of {len(found[0])} nodes"
         )
-    edges = _array(data.edge_index)
+    edges = read_array(data.edge_index)
     if edges is None:
-        raise GraphError(f"edge_index is {_described(data.edge_index)}, expected integers [2, E]")
+        raise GraphError(f"edge_index is {described(data.edge_index)}, expected integers [2, E]")
     return torch.from_numpy(edge_ends(edges[0], num_nodes))
 
 
@@ -231,22 +243,23 @@ def _num_graphs(data: Data) -> int:
     return int(owner.max()) + 1 if len(owner) else 1
 
 
-def _single(data: Any) -> Data:
-    """One homogeneous `Data`, also as the only one of a container; raises DataError, GraphError."""
+def _single(data: Any) -> Data | HeteroData:
+    """One `Data` or `HeteroData`, also as the only one of a container; raises DataError, GraphError."""
     if not isinstance(data, Data) and not isinstance(data, str | Mapping | HeteroData):
         if hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data) == 1:
             data = data[0]
         elif hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data):
-            if isinstance(data[0], Data):
+            if isinstance(data[0], Data | HeteroData):
                 raise DataError(
                     f"expected one torch_geometric.data.Data, found {type(data).__name__} of "
                     f"{len(data)} graphs; register_graphs takes them as targets of a model of "
                     f"graphs; as one graph give one of them, such as data[0]"
                 )
+    if isinstance(data, HeteroData):
+        return data
     if not isinstance(data, Data):
         raise DataError(
-            f"expected a torch_geometric.data.Data, found {type(data).__name__}; "
-            "only homogeneous graphs are supported"
+            f"expected a torch_geometric.data.Data or HeteroData, found {type(data).__name__}"
         )
     if isinstance(data, Batch) and hasattr(data, "_slice_dict") and _num_graphs(data) == 1:
         return data.to_data_list()[0]
@@ -260,92 +273,6 @@ def _single(data: Any) -> Data:
     return data
 
 
-def _fields(data: Data) -> dict[str, tuple[np.ndarray, str]]:
-    """Every field that is numbers, with torch's name of its type; raises GraphError for others that are known."""
-    fields = {}
-    for name in data.keys():
-        if name in NUMBERING:
-            continue
-        found = _label(data[name]) if name == "y" else _array(data[name])
-        if found is not None:
-            fields[name] = found
-        elif name in KNOWN and data[name] is not None:
-            raise GraphError(
-                f"{name} is {_described(data[name])}, expected a tensor or an array of numbers"
-            )
-    if "edge_index" not in fields and data.get("adj_t") is not None:
-        fields |= _of_adjacency(data.adj_t)
-    return fields
-
-
-def _of_adjacency(adj_t: Any) -> dict[str, tuple[np.ndarray, str]]:
-    """edge_index, and edge_weight if it has values, of a transposed adjacency matrix."""
-    if hasattr(adj_t, "to_torch_sparse_coo_tensor"):
-        adj_t = adj_t.to_torch_sparse_coo_tensor()
-    if not isinstance(adj_t, Tensor) or adj_t.layout is torch.strided:
-        raise GraphError(f"adj_t is {_described(adj_t)}, expected a sparse matrix [n, n]")
-    adj_t = adj_t.detach().cpu().to_sparse_coo().coalesce()
-    values = adj_t.values()
-    fields: dict[str, Any] = {"edge_index": (adj_t.indices().flip(0).numpy(), "int64")}
-    if values.ndim > 1:
-        fields["edge_attr"] = _array(values)
-    elif not (values == 1).all():
-        fields["edge_weight"] = _array(values)
-    return fields
-
-
-def _array(value: Any) -> tuple[np.ndarray, str] | None:
-    """A field as an array, with torch's name of its type; None if it is not an array of numbers."""
-    if hasattr(value, "to_torch_sparse_coo_tensor"):  # torch_sparse
-        value = value.to_torch_sparse_coo_tensor()
-    if isinstance(value, Tensor):
-        return _of_tensor(value)
-    if hasattr(value, "toarray") and hasattr(value, "tocoo"):  # scipy
-        value = value.toarray()
-    elif hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):  # pandas
-        value = value.to_numpy()
-    elif isinstance(value, list | tuple) and value:
-        value = _of_list(value)
-    if not isinstance(value, np.ndarray) or np.ma.is_masked(value):
-        return None
-    if value.dtype == object:
-        value = _of_list(value.tolist())
-    if value is None or value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-        return None
-    value = value.astype(value.dtype.newbyteorder("="), copy=False)
-    return value, value.dtype.name
-
-
-def _label(y: Any) -> tuple[np.ndarray, str] | None:
-    """`y` as an array, also where it is a single number."""
-    return _array(np.asarray([y]) if isinstance(y, int | float | np.generic) else y)
-
-
-def _of_tensor(tensor: Tensor) -> tuple[np.ndarray, str] | None:
-    if tensor.is_complex() or tensor.is_quantized or tensor.is_meta or tensor.is_nested:
-        return None
-    tensor = tensor.detach().cpu()
-    tensor = tensor.to_dense() if tensor.layout is not torch.strided else tensor
-    kind = str(tensor.dtype).removeprefix("torch.")
-    try:
-        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy(), kind
-    except (TypeError, RuntimeError):  # a type that numpy lacks, such as float8
-        return None
-
-
-def _of_list(values: Any) -> np.ndarray | None:
-    """Nested lists of numbers as an array, as torch.tensor reads them; None for other lists."""
-    try:
-        if isinstance(values[0], Tensor):
-            return torch.stack(list(values)).detach().cpu().numpy()
-        array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError):  # not equally long
-        return None
-    if array.dtype.kind not in "biuf":
-        return None
-    return array.astype(np.float32) if array.dtype == np.float64 else array
-
-
 def _num_nodes(data: Data, fields: Mapping[str, tuple[np.ndarray, str]]) -> int:
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, (array, _) in fields.items() if array.ndim
@@ -356,13 +283,6 @@ def _num_nodes(data: Data, fields: Mapping[str, tuple[np.ndarray, str]]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyG says that it infers the number
         return clean.num_nodes or 0
-
-
-def _column_of_ones(num_nodes: int) -> np.ndarray:
-    try:
-        return np.ones((num_nodes, 1), np.float32)
-    except (MemoryError, ValueError):
-        raise GraphError(f"num_nodes is {num_nodes}, more than the memory holds") from None
 
 
 def _forms(fields: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, str]:
@@ -383,28 +303,6 @@ def _as_floats(arrays: dict[str, np.ndarray], forms: Mapping[str, str]) -> dict[
     }
 
 
-def _judge_y(arrays: dict[str, np.ndarray], num_nodes: int) -> dict[str, str]:
-    """Drop `y` unless it is one class for each node; what was found if it can be no classes."""
-    y = arrays.get("y")
-    if y is None or _is_class_per_node(y, num_nodes):
-        return {}
-    del arrays["y"]
-    one = y.size == 1 and bool((y == np.floor(y)).all())
-    return {} if one else {"y": f"{y.dtype} {list(y.shape)}"}
-
-
-def _unusable(data: Data, fields: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that are no numbers, and `batch`, which single graphs do not have."""
-    return {
-        name: _described(data[name])
-        for name in data.keys()
-        if name not in fields
-        and name not in KNOWN
-        and name not in ("num_nodes", "ptr", "adj_t", "feature_names")
-        and data[name] is not None
-    }
-
-
 def _levels(
     fields: Mapping[str, tuple[np.ndarray, str]], graph: Graph
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
@@ -416,13 +314,9 @@ def _levels(
             continue
         of_edges = array.ndim > 0 and len(array) == graph.num_edges
         of_nodes = array.ndim > 0 and len(array) == graph.num_nodes
-        large = (
-            array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() >= LARGEST
-        )
-        bad = array.dtype.kind == "f" and not np.isfinite(array).all()
-        if kind == "bfloat16" or large or bad or not (of_edges or of_nodes):
-            what = " holding NaN or infinite values" if bad else ""
-            others[name] = f"{kind} {list(array.shape)}{what}"
+        flaw = defect(array, kind)
+        if flaw is not None or not (of_edges or of_nodes):
+            others[name] = f"{kind} {list(array.shape)}{flaw or ''}"
         elif of_edges and ("edge" in name or not of_nodes):
             inputs["edge_inputs"][name] = array
         else:
@@ -430,34 +324,13 @@ def _levels(
     return inputs, others
 
 
-def _described(value: Any) -> str:
-    if isinstance(value, Tensor) and (value.is_nested or value.is_meta):
-        return f"a {'nested tensor' if value.is_nested else 'tensor without data (on meta)'}"
-    if isinstance(value, Tensor):
-        return f"a tensor of {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype} {list(value.shape)}"
-    if isinstance(value, list | tuple) and value:
-        return f"a {type(value).__name__} of {len(value)}, the first {type(value[0]).__name__}"
-    return f"of type {type(value).__name__}"
-
-
 def _class_of(data: Any) -> int:
     """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
     y = data.get("y")
-    found = _label(y)
+    found = read_label(y)
     if found is None or found[0].size != 1:
         return UNKNOWN_CLASS
     value = float(found[0].reshape(()))
     if not np.isfinite(value) or value != int(value):
         return UNKNOWN_CLASS
     return max(int(value), UNKNOWN_CLASS)
-
-
-def _is_class_per_node(y: np.ndarray, num_nodes: int) -> bool:
-    return (
-        y.size == num_nodes
-        and y.ndim > 0
-        and len(y) == num_nodes
-        and bool((y == np.floor(y)).all())
-    )

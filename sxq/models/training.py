@@ -105,6 +105,7 @@ def train(
         "epochs_run": epochs_run,
         "stopped": run.stopped,
     }
+    values = {**values, "architecture": spec.architecture}
     found["notes"] = training_notes(graph, split, values, found["confusion"])
     found["settings"] = settings(values, split is graph.split)
     return Trained(module.cpu(), spec, accuracy, **found)
@@ -152,7 +153,7 @@ def _predictions(module: Any, graph: Graph | GraphSet) -> np.ndarray:
         logits = (
             predict(module, graph)
             if isinstance(graph, GraphSet)
-            else module(*model_inputs(module, graph))
+            else of_every_node(module(*model_inputs(module, graph)), graph)
         )
     return logits.argmax(dim=1).cpu().numpy()
 
@@ -167,8 +168,36 @@ def _labelled(graph: Graph | GraphSet, split: np.ndarray | None) -> dict[str, np
     return {name: chosen for name, chosen in nodes.items() if chosen.any()}
 
 
-def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Tensor, ...]:
+def of_every_node(found: Any, graph: Graph) -> Tensor:
+    """Logits [N, C] of all nodes; of a heterogeneous graph, zeros for those of other types."""
+    if isinstance(found, Tensor):
+        return found
+    assert graph.types is not None
+    ((name, logits),) = found.items()
+    number = graph.types.number_of(name)
+    before, end = graph.types.starts[number : number + 2].tolist()
+    return F.pad(logits, (0, 0, before, graph.num_nodes - end))
+
+
+def typed_inputs(graph: Graph, device: torch.device) -> tuple[dict, dict]:
+    """x_dict and edge_index_dict of a heterogeneous graph."""
+    types = graph.types
+    assert types is not None
+    x = torch.tensor(graph.x.astype(np.float32), device=device)
+    rows = zip(types.node_types, types.widths, types.starts[:-1], types.starts[1:])
+    x_dict = {name: x[start:end, :width] for name, width, start, end in rows}
+    edge_index_dict = {}
+    for number, kind in enumerate(types.edge_types):
+        first = [[types.starts[types.number_of(end)]] for end in kind[::2]]
+        own = graph.edge_index[:, types.of_edge == number] - np.array(first)
+        edge_index_dict[kind] = torch.tensor(own, device=device)
+    return x_dict, edge_index_dict
+
+
+def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Any, ...]:
     """The arguments of `module.forward` on the whole graph, on the module's device."""
+    if graph.types is not None:
+        return typed_inputs(graph, next(module.parameters()).device)
     arrays = [graph.x.astype(np.float32), graph.edge_index]
     values = _edge_values(module, graph)
     if values is not None:
@@ -375,9 +404,10 @@ class _NodeTraining(_Training):
     ):
         super().__init__(module, graph.y, split, values)
         self.inputs = model_inputs(module, graph)
+        self.graph = graph
 
     def _logits(self, chosen: Tensor) -> Tensor:
-        return self.module(*self.inputs)[chosen]
+        return of_every_node(self.module(*self.inputs), self.graph)[chosen]
 
 
 class _GraphTraining(_Training):

@@ -11,6 +11,8 @@ from typing import Any
 
 from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
+from sxq.graph.typed_keys import TypedKey
+from sxq.graph.types import shown_type
 from sxq.pictures.networks import write_graphml
 from sxq.values.explanation import Explanation, Reason, TargetReport
 from sxq.values.files import replacing
@@ -109,8 +111,18 @@ def _member(e: Explanation) -> dict[str, Any]:
         "raw": dict(e.raw),
         "scores": dict(e.scores),
         "edges": [(_key(u), _key(v)) for u, v in e.edges],
+        **({"edge_types": types} if (types := _types(e)) else {}),
         **({e.over: [_unit(one) for one in e.reasons]} if e.over != "edges" else {}),
     }
+
+
+def _types(e: Explanation) -> list[str]:
+    """The type of each edge; empty where edges have none."""
+    types = getattr(e.graph, "types", None)
+    if types is None:
+        return []
+    names = list(map(shown_type, types.edge_types))
+    return [names[number] for number in types.of_edge[e.edge_numbers].tolist()]
 
 
 def _unit(one: Reason) -> dict[str, Any]:
@@ -141,6 +153,8 @@ def _valid(value: Any) -> Any:
 
 def _key(key: Any) -> Any:
     """A key for JSON; one that is infinite is text."""
+    if isinstance(key, TypedKey):
+        return {"key": _key(key.key), "node_type": key.node_type}
     return str(key) if isinstance(key, float) and not math.isfinite(key) else key
 
 

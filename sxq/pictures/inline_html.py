@@ -71,26 +71,27 @@ def explanation_html(e: Explanation) -> str:
     drawn = scene([e], nodes=30)
     at = [(SIZE / 2 + x * (SIZE / 2 - 24), SIZE / 2 - y * (SIZE / 2 - 24)) for x, y in drawn.places]
 
-    def lines(edges, colour: str, width: float) -> str:
+    def lines(edges, colour: str, width: float, said: str = "") -> str:
         path = "".join(
             f"M{at[u][0]:.1f} {at[u][1]:.1f}L{at[v][0]:.1f} {at[v][1]:.1f}" for u, v in edges
         )
+        end = f"><title>{escape(said)}</title></path>" if said else "/>"
         return (
-            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{end}'
             if path
             else ""
         )
 
     inside = drawn.inside(0)
     labels = drawn.labels()
-    nodes = zip(drawn.keys(), labels, colours.of_nodes(labels))
+    nodes = zip(drawn.names(), labels, drawn.fills())
     dots = "".join(
         _dot(at[i], key, label, fill=fill, inside=i in inside, target=i == 0 and drawn.rooted)
         for i, (key, label, fill) in enumerate(nodes)
     )
     own = "".join(
-        lines([edge], "#778899", round(2.4 * width, 2))
-        for edge, width in zip(drawn.members[0], drawn.widths[0])
+        lines([edge], "#778899", round(2.4 * width, 2), said)
+        for edge, width, said in zip(drawn.members[0], drawn.widths[0], drawn.relations[0])
     )
     return (
         f'<span style="display:inline-block;margin:4px"><svg width="{SIZE}" height="{SIZE}" role="img" '

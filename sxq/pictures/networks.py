@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.errors import DataError
 from sxq.graph.keys import written
+from sxq.graph.types import shown_type
 from sxq.values.explanation import Explanation
 from sxq.values.pattern import ClassPattern
 from sxq.values.result import Result
@@ -37,12 +38,28 @@ def to_networkx(explanation: Explanation) -> "networkx.DiGraph":
     raw = {name: float(value) for name, value in explanation.raw.items()}
     drawn = library().DiGraph(target=explanation.target, rank=explanation.rank, **raw)
     for position in explanation.nodes.tolist():
-        key = graph.key(position)
-        label = {} if graph.y is None else {"label": int(graph.y[position])}
+        key = graph.name(position)
+        label: dict[str, Any] = {} if graph.y is None else {"label": int(graph.y[position])}
+        if graph.types is not None:
+            label["node_type"] = key.node_type
         is_target = explanation.kind == "node" and key == explanation.target
         drawn.add_node(key, target=is_target, **label)
     drawn.add_edges_from(explanation.edges)
+    for (u, v), relations in relations_of(explanation).items():
+        drawn.edges[u, v]["edge_type"] = ", ".join(relations)
     return drawn
+
+
+def relations_of(explanation: Explanation) -> dict[tuple[Any, Any], list[str]]:
+    """The types of the edges between two nodes, by their names; empty where edges have none."""
+    types = getattr(explanation.graph, "types", None)
+    found: dict[tuple[Any, Any], list[str]] = {}
+    if types is not None:
+        for ends, number in zip(explanation.edges, explanation.edge_numbers.tolist()):
+            name = shown_type(types.edge_types[types.of_edge[number]])
+            if name not in (names := found.setdefault(ends, [])):  # edges may be parallel
+                names.append(name)
+    return found
 
 
 def pattern_network(pattern: ClassPattern) -> "networkx.Graph | networkx.DiGraph":
@@ -78,6 +95,8 @@ def union(result: Result) -> "networkx.DiGraph":
             held = whole.get_edge_data(u, v, {}).get("members", "").split()
             held.append(f"{e.target}:{e.rank}")
             whole.add_edge(u, v, members=" ".join(held), count=len(held))
+        for (u, v), relations in relations_of(e).items():
+            whole.edges[name(u), name(v)]["edge_type"] = ", ".join(relations)
     return whole
 
 

@@ -194,7 +194,8 @@
   class Card {
     constructor(member, i, scene) {
       const [own, widths, leftOut, facts] = [scene.members[i], scene.widths[i], scene.left_out[i], scene.facts[i]];
-      Object.assign(this, { member, own, widths, leftOut, facts, scene, view: [0, 0, 1] });
+      const relations = scene.relations?.[i] ?? []; // of edges that have types
+      Object.assign(this, { member, own, widths, leftOut, facts, relations, scene, view: [0, 0, 1] });
       this.inside = new Set([...(scene.rooted ? [0] : []), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -251,8 +252,8 @@
       this.arrows = make("path", { class: "arrow" });
       this.labels = this.own.map(() => make("text", { class: "on-edge" }));
       this.hits = this.own.map(([u, v], i) => {
-        const line = make("line", { class: "hit" }), facts = this.facts[i];
-        line.addEventListener("pointermove", (e) => tip(e, [this.edge([u, v]), ...facts.map(([name, value]) => `${name}  ${value}`)].join("\n")));
+        const line = make("line", { class: "hit" }), said = this.relations[i] ? [this.relations[i]] : [], facts = this.facts[i];
+        line.addEventListener("pointermove", (e) => tip(e, [this.edge([u, v]), ...said, ...facts.map(([name, value]) => `${name}  ${value}`)].join("\n")));
         line.addEventListener("pointerleave", untip);
         return line;
       });
@@ -286,7 +287,7 @@
       const inside = this.inside.has(i), many = this.crowd > 0, target = i === 0 && this.scene.rooted;
       const dot = make("g", { class: inside ? "node" : "node out", "data-node": i });
       if (target) dot.append(make("circle", { class: "ring", r: 11, style: "stroke: var(--target)" }));
-      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: plain(this.scene) ? data.classes[0] : colour(node.label) }));
+      dot.append(make("circle", { r: inside ? [6.5, 5, 3][this.crowd] : this.crowd < 2 ? 3.5 : 2, fill: node.fill ?? (plain(this.scene) ? data.classes[0] : colour(node.label)) }));
       if (inside && (!many || target)) dot.append(make("text", { y: target ? -15 : -11 }, node.key.length > 14 ? `${node.key.slice(0, 13)}…` : node.key));
       const text = [node.key, ...node.facts.map(([name, value]) => `${name}  ${value}`)].join("\n");
       dot.addEventListener("pointermove", (e) => tip(e, text));
@@ -369,10 +370,11 @@
     state.cards = members.map((member, i) => new Card(member, i, scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
-    $("legend").replaceChildren(...labels.map((label) => {
+    const named = labels.map((label) => [label === null ? "no label" : `label ${label}`, colour(label)]);
+    $("legend").replaceChildren(...(scene?.legend ?? named).map(([name, fill]) => {
       const dot = make("i");
-      dot.style.background = colour(label);
-      return make("span", {}, dot, label === null ? "no label" : `label ${label}`);
+      dot.style.background = fill;
+      return make("span", {}, dot, name);
     }));
     if (scene && scene.truth.length) $("legend").append(make("span", {}, make("i", { class: "band" }), "named by the ground truth"));
     $("proof").replaceChildren(...target.proof.map(([what, much]) => make("tr", {}, make("td", {}, what), make("td", {}, much))));

@@ -136,6 +136,8 @@ def _scene_of(members) -> dict[str, Any]:
 def _scene(drawn: Scene, members) -> dict[str, Any]:
     labels = drawn.labels()
     keys = drawn.keys()
+    typed = drawn.graph.types is not None
+    fills = [{"fill": colour} if typed else {} for colour in drawn.fills()]
     nodes = [
         {
             "key": str(key),
@@ -143,9 +145,10 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
             "x": round(float(x), 4),
             "y": round(float(y), 4),
             "facts": _facts(drawn.graph, int(p), label, int(hop) if drawn.rooted else None),
+            **fill,
         }
-        for key, label, (x, y), p, hop in zip(
-            keys, labels, drawn.places, drawn.positions, drawn.hops
+        for key, label, (x, y), p, hop, fill in zip(
+            keys, labels, drawn.places, drawn.positions, drawn.hops, fills
         )
     ]
     places = drawn.positions.tolist()
@@ -164,25 +167,45 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
         "left_out": drawn.left_out,
         "directed": drawn.directed,
         "rooted": drawn.rooted,
+        **_typed(drawn),
     }
+
+
+def _typed(drawn: Scene) -> dict[str, Any]:
+    """What colours stand for, and the types of edges, where nodes have types."""
+    if drawn.graph.types is None:
+        return {}
+    return {"legend": drawn.legend(), "relations": drawn.relations}
 
 
 def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tuple[str, str]]:
     """The facts of a node: label, distance, split, the user's attributes, and its features."""
-    facts = [("class", str(label))] if label is not None else []
+    types = graph.types
+    kind = 0 if types is None else int(types.of_node[position])
+    facts = [] if types is None else [("type", types.node_types[kind])]
+    facts += [("class", str(label))] if label is not None else []
     if hop is not None:
         facts.append(("hop", str(hop)))
     if graph.split is not None and graph.split[position]:
         facts.append(("split", str(graph.split[position])))
-    facts += [(name, str(values[position])) for name, values in graph.attributes.items()]
+    attributes = ((name, values[position]) for name, values in graph.attributes.items())
+    facts += [
+        (name, str(value)) for name, value in attributes if types is None or value is not None
+    ]
     row = graph.features(np.array([position]))[0]
+    names = graph.feature_names
+    if types is not None:  # of the widest type there are more columns
+        row = row[: types.widths[kind]]
+        names = types.feature_names[kind]
     if len(row) <= FACTS:
-        return facts + [
-            (graph.feature_name(i), graph.feature_text(i, float(value)))
-            for i, value in enumerate(row)
-        ]
+        if types is None:
+            return facts + [
+                (graph.feature_name(i), graph.feature_text(i, float(value)))
+                for i, value in enumerate(row)
+            ]
+        return facts + [(names[i] if names else f"x[{i}]", f"{v:.4g}") for i, v in enumerate(row)]
     largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
-    name = graph.feature_name if graph.feature_names else str
+    name = names.__getitem__ if names else str
     named = ", ".join(f"{name(i)}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])
     return facts + [("features", f"{np.count_nonzero(row)} of {len(row)} not zero; {named}")]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
+from sxq.graph import TypedKey
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
@@ -63,13 +64,23 @@ def plot_result(result: Result, path: str | None = None, target: Any = None) -> 
 
 def _report(result: Result, target: Any) -> TargetReport:
     """The report of a target, or of the first that has explanations; raises DataError."""
-    found = [r for r in result.targets if r.explanations and (target is None or r.target == target)]
+    found = [
+        report
+        for report in result.targets
+        if report.explanations and (target is None or target in _keys_of(report))
+    ]
     if not found:
         none = "no target has explanations"
         if target is not None:
             none = f"no explanations of target {target!r}"
         raise DataError(f"there is nothing to draw: {none}")
     return found[0]
+
+
+def _keys_of(report: TargetReport) -> tuple[Any, ...]:
+    """What a caller may call a target: its key, also without its type."""
+    key = report.target
+    return (key, key.key) if isinstance(key, TypedKey) else (key,)
 
 
 def _figure(width: float, height: float):
@@ -109,6 +120,7 @@ def _subgraph(axes, drawn: Scene, number: int, e: Explanation) -> None:
     _dots(axes, drawn, sorted(inside), size)
     if len(inside) <= NAMED:
         _keys(axes, drawn, inside)
+        _relations(axes, drawn, number)
     axes.set_title(_title(e, drawn.left_out[number]), fontsize=8.5)
     axes.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.2), xticks=[], yticks=[])
     for side in axes.spines.values():
@@ -154,7 +166,7 @@ def _dots(axes, drawn: Scene, inside: list[int], size: float) -> None:
     """The nodes: those of the member large, the others small and pale, a ring around the target."""
     places = drawn.places
     others = sorted(set(range(len(places))) - set(inside))
-    fills = colours.of_nodes(drawn.labels())
+    fills = drawn.fills()
     axes.scatter(
         *places[others].T,
         s=22 * size,
@@ -198,6 +210,18 @@ def _keys(axes, drawn: Scene, inside: set[int]) -> None:
                 color="#222222",
                 path_effects=[withStroke(linewidth=2, foreground="white")],
             )
+
+
+def _relations(axes, drawn: Scene, number: int) -> None:
+    """The relation on each edge of the member, where edges have types."""
+    from matplotlib.patheffects import withStroke
+
+    for (u, v), said in zip(drawn.members[number], drawn.relations[number]):
+        if said:
+            x, y = (drawn.places[u] + drawn.places[v]) / 2
+            halo = [withStroke(linewidth=2, foreground="white")]
+            style: dict[str, Any] = {"fontsize": 6, "ha": "center", "va": "center", "zorder": 6}
+            axes.text(x, y, said, color="#5a6672", path_effects=halo, **style)
 
 
 def _title(e: Explanation, left_out: int) -> str:
@@ -245,10 +269,9 @@ def _scatter(axes, report, x: str, y: str) -> None:
 def _legend(figure, drawn: Scene) -> None:
     from matplotlib.lines import Line2D
 
-    labels = sorted({label for label in drawn.labels() if label is not None})
     dots = [
-        Line2D([], [], marker="o", ls="", color=colours.of_class(label), label=f"label {label}")
-        for label in labels
+        Line2D([], [], marker="o", ls="", color=colour, label=name)
+        for name, colour in drawn.legend()
     ]
     ring = Line2D(
         [], [], marker="o", ls="", mfc="none", mec=colours.TARGET, mew=2, ms=10, label="target"

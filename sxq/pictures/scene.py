@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sxq.pictures import networks
+from sxq.graph.types import REVERSED
+from sxq.pictures import colours, networks
 from sxq.values.explanation import Explanation
 
 NODES = 80  # most nodes drawn, where the members alone do not need more
@@ -32,6 +33,7 @@ class Scene:
     context: list[tuple[int, int]]  # edges of the graph between the nodes; pairs once
     truth: list[tuple[int, int]]  # those of `context` that a ground truth names
     members: list[list[tuple[int, int]]]  # the edges of each explanation, likewise
+    relations: list[list[str]]  # the types of these edges, in words; empty where they have none
     widths: list[list[float]]  # of these edges, by their worth: 1/2 to 3/2; 1 where it is not known
     own: list[list[int]]  # the nodes of each explanation, those without edges too
     left_out: list[int]  # edges of each explanation that lie too far away to be drawn
@@ -51,6 +53,26 @@ class Scene:
     def keys(self) -> list[Any]:
         """The user's key of each node."""
         return [self.graph.key(int(p)) for p in self.positions]
+
+    def names(self) -> list[str]:
+        """The full name of each node: its key, after its type where nodes have types."""
+        return [str(self.graph.name(int(p))) for p in self.positions]
+
+    def fills(self) -> list[str]:
+        """The colour of each node: of its type, else of its class."""
+        types = self.graph.types
+        if types is None:
+            return colours.of_nodes(self.labels())
+        return [colours.of_class(int(number)) for number in types.of_node[self.positions]]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """What colours stand for: a name and a colour each."""
+        types = self.graph.types
+        if types is None:
+            labels = sorted({label for label in self.labels() if label is not None})
+            return [(f"label {label}", colours.of_class(label)) for label in labels]
+        numbers = np.unique(types.of_node[self.positions]).tolist()
+        return [(types.node_types[number], colours.of_class(number)) for number in numbers]
 
 
 def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
@@ -78,6 +100,7 @@ def scene(explanations: Sequence[Explanation], nodes: int = NODES) -> Scene:
         truth=truth,
         members=members,
         widths=widths,
+        relations=[_relations(e, found, local) for e, found in zip(explanations, edges)],
         own=[sorted(local[p] for p in e.nodes.tolist() if p in local) for e in explanations],
         left_out=[len(found) - len(drawn) for found, drawn in zip(edges, members)],
         directed=not all(pairs),
@@ -124,6 +147,25 @@ def _widths(e: Explanation, edges: list[tuple[int, int]], local: dict[int, int])
     """The widths of the edges that are drawn, as `_local` has them."""
     known = dict(zip(map(tuple, e.edge_index.T.tolist()), e.edge_share.tolist()))
     return [0.5 + known[u, v] for u, v in edges if u in local and v in local]
+
+
+def _relations(e: Explanation, edges: list[tuple[int, int]], local: dict[int, int]) -> list[str]:
+    """The types of the edges that are drawn, as `_local` has them; of a pair that of one direction."""
+    types = e.graph.types
+    found: dict[tuple[int, int], list[str]] = {}
+    if types is not None and e.edge_numbers is not None:
+        kinds = types.of_edge[e.edge_numbers].tolist()
+        for (u, v), kind in zip(e.edge_index.T.tolist(), kinds):
+            found.setdefault((u, v), []).append(types.edge_types[kind][1])
+    return [_said(found, u, v) for u, v in edges if u in local and v in local]
+
+
+def _said(found: dict[tuple[int, int], list[str]], u: int, v: int) -> str:
+    """The relations between two nodes, without those that only mirror another one."""
+    names = dict.fromkeys([*found.get((u, v), ()), *found.get((v, u), ())])
+    mirrors = {name for name in names if name.startswith(REVERSED)}
+    own = [n for n in names if n not in mirrors or n.removeprefix(REVERSED) not in names]
+    return ", ".join(own)
 
 
 def _local(edges: list[tuple[int, int]], local: dict[int, int]) -> list[tuple[int, int]]:

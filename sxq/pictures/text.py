@@ -37,7 +37,7 @@ def drawing(explanation: Explanation) -> str:
                 near[a].append(b)
     root = explanation.target
     if explanation.kind == "graph":
-        lone = explanation.graph.key(int(explanation.nodes[0]))  # of a single node without edges
+        lone = explanation.graph.name(int(explanation.nodes[0]))  # of a single node without edges
         root = max(near, key=lambda node: len(near[node]), default=lone)
     parents, order = _tree(root, near)
     children = defaultdict(list)
@@ -105,7 +105,7 @@ def _names(explanation: Explanation) -> Callable[[Any], str]:
     graph = explanation.graph
     if graph is None or graph.y is None:
         return _written
-    label = {graph.key(p): int(graph.y[p]) for p in explanation.nodes.tolist()}
+    label = {graph.name(p): int(graph.y[p]) for p in explanation.nodes.tolist()}
     return lambda key: (
         f"{_written(key)} · class {label[key]}" if label.get(key, -1) >= 0 else _written(key)
     )

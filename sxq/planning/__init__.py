@@ -7,6 +7,8 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
     planner.py    the verb
     choice.py     the operator that chooses the answer: TOP, DIVERSIFY, JOINTLY
     class_targets.py  the targets of EXPLAIN CLASS, and the operator that mines their answers
+    typed_targets.py  targets in a heterogeneous graph
+    judged.py     the nodes of a heterogeneous graph that a model has outputs for
     units.py      checks of OVER, and the sizes of fields
     restriction.py  checks of INCLUDE, EXCLUDE, ANYWHERE
     checks.py     checks of names, numbers and options
@@ -15,9 +17,11 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
 """
 
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
+from sxq.planning.judged import judged_nodes, require_judged
 from sxq.planning.nodes import Plan, render
 from sxq.planning.planner import plan
 from sxq.planning.settings import SETTINGS, parse_setting
+from sxq.planning.typed_targets import positions_of
 
 __all__ = [
     "SETTINGS",
@@ -25,7 +29,10 @@ __all__ = [
     "GeneratorInfo",
     "ModelInfo",
     "Plan",
+    "judged_nodes",
     "parse_setting",
     "plan",
+    "positions_of",
     "render",
+    "require_judged",
 ]

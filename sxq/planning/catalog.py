@@ -26,6 +26,8 @@ class ModelInfo:
     reason: str  # why
     depth: str = ""  # a remark on how the hops were found
     task: str = "multiclass"  # one of scoring.question.TASKS
+    # Of a heterogeneous graph, the types of the nodes that it has outputs for.
+    judged: tuple[str, ...] = ()
     classes: int | None = None  # classes, labels or numbers that it gives; None: not known
     # What decides whether, and how, its features can be units: (backend, why), or an error.
     over_features: Callable[[], tuple[str, str]] = field(

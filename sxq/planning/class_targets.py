@@ -10,6 +10,7 @@ from sxq.graph import Graph, GraphSet, default_label, known_labels
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog, ModelInfo
 from sxq.planning.checks import whole_number
+from sxq.planning.judged import judged_nodes, require_judged
 from sxq.planning.nodes import Choose, MinePatterns
 
 CLASSES_NAMED = 10  # most classes that an error names
@@ -55,15 +56,15 @@ def class_targets(
             f"EXPLAIN CLASS {of_class} already asks about class {of_class}: leave out FOR CLASS "
             f"{statement.for_class!r}"
         )
-    size = len(graph) if isinstance(graph, GraphSet) else graph.num_nodes
     pool = (
-        np.arange(size)
+        judged_nodes(model, graph)
         if every_target(statement)
         else np.array(list(map(graph.position, keys)), np.int64)
     )
     pool = np.unique(pool)
     if not len(pool):
         raise DataError("no target: the list of FROM is empty")
+    require_judged(model, graph, pool)
     predictions = model.predictions()[pool]
     found = pool[predictions == of_class]
     if not len(found):
@@ -75,7 +76,7 @@ def class_targets(
         chosen = np.sort(rng.choice(found, most, replace=False))
     else:
         chosen = found
-    return [graph.key(position) for position in chosen.tolist()], len(found)
+    return [graph.name(position) for position in chosen.tolist()], len(found)
 
 
 def mine_patterns(

@@ -77,8 +77,9 @@ ARCHITECTURES = (
     *("appnp", "asap", "gat", "gcn", "gin", "gine", "graphconv", "leconv", "sage", "splinecnn"),
     "transformer",
 )
+TYPED_ARCHITECTURES = ("gat", "hgt", "rgcn", "sage")  # for heterogeneous graphs
 ARCHITECTURE_OPTIONS = {
-    "architecture": Option(str, "gcn"),
+    "architecture": Option(str, None),  # gcn; of a heterogeneous graph, sage
     "layers": Option(int, 3, 1, 20),  # of appnp: steps of propagation
     "hidden": Option(int, 16, 1, 4096),
     "heads": Option(int, 1, 1, 64),  # gat and transformer only

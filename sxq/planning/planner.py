@@ -17,8 +17,10 @@ from sxq.planning.class_targets import (
     mine_patterns,
     refuse_class_clauses,
 )
+from sxq.planning.judged import require_judged
 from sxq.planning.nodes import SHOWN_FIELDS, Asked, FieldScan, Filter, Generate, Plan, Rank, Verify
 from sxq.planning.restriction import check_restriction, restricted_units
+from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
 from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
@@ -48,6 +50,7 @@ def plan(
     if statement.of_class is None:
         refuse_class_clauses(statement)
     _check_kind(statement, model, graph)
+    refuse_typed(statement, graph)
     settings = catalog.settings
     seed = whole_number("SEED", statement.seed, DEFAULT_SEED, 0)
     predicted = 0
@@ -68,6 +71,7 @@ def plan(
         directed=statement.directed or not graph.undirected,
         late=lambda: late(within),
         over=statement.over,
+        node_type=statement.node_type,
     )
     scan = replace(
         scan,
@@ -177,20 +181,23 @@ def _scan(
     directed: bool,
     late: Callable[[], bool],
     over: str = "edges",
+    node_type: str | None = None,
 ) -> FieldScan:
     """The operator that cuts out the fields of the targets, with their sizes."""
     kind = "graph" if isinstance(graph, GraphSet) else "node"
     if not keys:
         raise DataError(f"no target: the list or sub-query of {kind.upper()}S holds no {kind}")
     # a target named twice is explained once
-    positions = tuple(dict.fromkeys(map(graph.position, keys)))
+    positions = tuple(positions_of(graph, keys, node_type, model))
+    require_judged(model, graph, positions)
+    require_one_type(graph, positions)
     whole = isinstance(graph, GraphSet)
     scan = FieldScan(
         graph=name,
         directed=directed,
         hops=0 if whole else model.hops,
         halo=0 if whole else model.halo,
-        targets=tuple(map(graph.key, positions)),
+        targets=tuple(map(graph.name, positions)),
         positions=positions,
         kind=kind,
         depth=model.depth if kind == "node" else "",

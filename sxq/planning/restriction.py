@@ -36,8 +36,8 @@ def restricted_units(clause: str, given: Any, over: str, graph: Graph | GraphSet
     if isinstance(graph, GraphSet):  # each target has keys of its own
         return tuple(dict.fromkeys(units))
     if over == "nodes":
-        return tuple(dict.fromkeys(graph.key(graph.position(key)) for key in units))
-    own = ((graph.key(graph.position(u)), graph.key(graph.position(v))) for u, v in units)
+        return tuple(dict.fromkeys(graph.name(graph.position(key)) for key in units))
+    own = ((graph.name(graph.position(u)), graph.name(graph.position(v))) for u, v in units)
     return tuple(dict.fromkeys(own))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelDetached, StoreError
+from sxq.graph import TypedKey
 from sxq.language import statements as st
 from sxq.session import engine
 from sxq.session.audited import identity, read_answers
@@ -217,12 +218,19 @@ def _rows(
         words = own.get(e.explanation_id, [])
         wrong = [*([] if result.verdict.startswith("ok") else [result.verdict]), *words]
         verdict = "; ".join(dict.fromkeys(wrong)) or result.verdict
-        rows.append((query_id, e.target, e.rank, e.explanation_id, result.difference, verdict))
+        rows.append(
+            (query_id, _key(e.target), e.rank, e.explanation_id, result.difference, verdict)
+        )
     return rows
 
 
 def _row(one: Broken) -> tuple:
-    return one.query_id, one.target, None, one.explanation_id, None, one.words
+    return one.query_id, _key(one.target), None, one.explanation_id, None, one.words
+
+
+def _key(target: Any) -> Any:
+    """The key of a target as the tables hold it."""
+    return target.key if isinstance(target, TypedKey) else target
 
 
 def _for_audit(e: StoredExplanation):
@@ -231,6 +239,7 @@ def _for_audit(e: StoredExplanation):
         target=e.target,
         edges=e.edges,
         worths=e.worths,
+        edge_types=e.edge_types,
         nodes=e.nodes,
         features=e.features,
         raw=e.raw,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound, StoreError, shown
-from sxq.graph import Graph, GraphSet
+from sxq.graph import Graph, GraphSet, shown_type
 from sxq.scoring.dominance import to_grid
 from sxq.scoring.measures import STEP
 from sxq.session.over_checks import units_over
@@ -20,6 +20,7 @@ from sxq.storage.checked import short
 OVER = ("edges", "nodes", "features")
 NEAR = 1e-6  # between a stored value and one computed from other stored values
 Words = Iterator[str]
+Unit = tuple[int, int, int]  # positions of two ends, and a number of its type (`Graph.unit_types`)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -164,12 +165,12 @@ class AuditedTarget:
         return position_of(self.graph, self.target.target), hops
 
 
-def _units_of_field(place: AuditedTarget, graph: Graph) -> set[tuple[int, int]] | None:
+def _units_of_field(place: AuditedTarget, graph: Graph) -> set[Unit] | None:
     """The candidate units of a target, by the positions of their ends; None if the depth is unknown."""
     hops = place.target.columns["hops"]
     directed = place.answers.directed
     if place.whole:
-        return _units(graph.edge_index, bool(directed))
+        return _units(graph, np.arange(graph.num_edges), bool(directed))
     position = position_of(graph, place.target.target)
     if hops is None or hops < 0:
         return None
@@ -181,22 +182,32 @@ def _units_of_field(place: AuditedTarget, graph: Graph) -> set[tuple[int, int]] 
             break
         reached = wider
         edges = graph.in_edges(reached)
-    return _units(graph.edge_index[:, edges], bool(directed))
+    return _units(graph, edges, bool(directed))
 
 
-def _units(edge_index: np.ndarray, directed: bool) -> set[tuple[int, int]]:
-    """The units among edges [2, m]: without loops, parallel edges as one."""
-    ends = edge_index[:, edge_index[0] != edge_index[1]]
+def _units(graph: Graph, edges: np.ndarray, directed: bool) -> set[Unit]:
+    """The units among some edges: without loops, parallel edges of one type as one."""
+    ends = graph.edge_index[:, edges]
+    kinds = graph.unit_types(directed)[edges]
+    real = ends[0] != ends[1]
     ends = ends if directed else np.sort(ends, axis=0)
-    return set(map(tuple, ends.T.tolist()))
+    return set(zip(*ends[:, real].tolist(), kinds[real].tolist()))
+
+
+def types_of(member: StoredExplanation, graph: Graph) -> list[int]:
+    """The number of the type of each edge of an explanation; 0 without types, -1 for an unknown one."""
+    if graph.types is None:
+        return [0] * len(member.edges)
+    numbers = {shown_type(name): number for number, name in enumerate(graph.types.edge_types)}
+    return [numbers.get(name or "", -1) for name in member.edge_types]
 
 
 def position_of(graph: Graph | GraphSet, key: Any) -> int:
     """The position of a key of exactly the type of the graph's keys; raises NodeNotFound."""
     position = graph.position(key)
-    if identity(graph.key(position)) != identity(key):
+    if identity(graph.name(position)) != identity(key):
         raise NodeNotFound(f"key {shown(key)} is {type(key).__name__}, the graph has"
-                           f" {shown(graph.key(position))}")  # fmt: skip
+                           f" {shown(graph.name(position))}")  # fmt: skip
     return position
 
 

@@ -183,6 +183,7 @@ def start(
     Raises InvalidValue.
     """
     of_class = targets.pop("class_", None)
+    node_type = targets.pop("node_type", None)
     given = {name: value for name, value in targets.items() if value is not None}
     if of_class is not None:
         return _of_class(run, plain(of_class), parameters, kind, **given)
@@ -196,6 +197,8 @@ def start(
             f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}, the kind of query's keys"
         )
     ((name, value),) = given.items()
+    if node_type is not None:
+        return start(run, parameters, kind, **given)._with(node_type=node_type)
     if name == "query":
         return _of_kind(kind, ExplainQuery(run, language.subquery(value, parameters)))
     kind = name.removesuffix("s")

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sxq.errors import InvalidValue, NameTaken, UnknownName
-from sxq.graph import Graph, GraphSet
+from sxq.graph import EdgeType, Graph, GraphSet, shown_type
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
 from sxq.graph.encoding import Encoding
 from sxq.graph.generated import generate
 from sxq.graph.key_texts import kind_of
 from sxq.graph.readers import TableReading, add_reverse, from_tables, read_npz
 from sxq.graph.table_problems import SqlRows
+from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine, key_tables
@@ -185,7 +186,11 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
             reading = _reading(session, options)
             nodes, edges = _tables(session, source, "nodes", "edges")
             graph = from_tables(nodes, edges, reading=reading)
+        case st.TypedQuerySource():
+            graph = from_typed_tables(*_typed_tables(session, source))
     _require_used(options)
+    if graph.types is not None:
+        return with_reverse_types(graph) if undirected else graph
     return add_reverse(graph) if undirected else graph
 
 
@@ -259,6 +264,28 @@ def _tables(session: Session, source: Any, *parts: str) -> list[SqlRows]:
             node = kind_of([row[len(graph)] for row in table.rows])
         tables.append((table.columns, table.rows))
     return tables
+
+
+def _typed_tables(
+    session: Session, source: st.TypedQuerySource
+) -> tuple[list[tuple[str, SqlRows]], list[tuple[EdgeType, SqlRows]]]:
+    """The results of the sub-queries of a heterogeneous graph, by node type and by edge type."""
+    nodes: list[tuple[str, SqlRows]] = []
+    kinds: dict[str, Any] = {}
+    for part in source.parts:
+        if isinstance(part, st.NodesOfType):
+            table = key_tables.fetch(session, part.query, f"NODES {part.node_type}", [None])
+            nodes.append((part.node_type, (table.columns, table.rows)))
+            kinds[part.node_type] = kind_of([row[0] for row in table.rows])
+    edges: list[tuple[EdgeType, SqlRows]] = []
+    for part in source.parts:
+        if isinstance(part, st.EdgesOfType):
+            known = [kinds.get(end) for end in part.edge_type[::2]]
+            table = key_tables.fetch(
+                session, part.query, f"EDGES {shown_type(part.edge_type)}", known
+            )
+            edges.append((part.edge_type, (table.columns, table.rows)))
+    return nodes, edges
 
 
 def _add_model(

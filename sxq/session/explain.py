@@ -18,7 +18,7 @@ from typing import Any
 
 from sxq import planning
 from sxq.errors import DataError, Error
-from sxq.graph import Graph
+from sxq.graph import Graph, TypedKey
 from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
@@ -379,10 +379,15 @@ def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
     """The nodes, as a query writes their keys, or columns that INCLUDE and EXCLUDE name; edges have a table."""
     clauses = {"include": scan.include, "exclude": scan.exclude}
     if scan.over == "nodes":
-        return {name: list(map(written, units)) for name, units in clauses.items() if units}
+        return {name: list(map(_bare, units)) for name, units in clauses.items() if units}
     if scan.over == "features":
         return {name: [column for column, _ in units] for name, units in clauses.items() if units}
     return {}
+
+
+def _bare(key: Any) -> int | str:
+    """A key as a query writes it: without its type, which it did not need to be found."""
+    return written(key.key if isinstance(key, TypedKey) else key)
 
 
 def _written(statement: st.Explain) -> str:

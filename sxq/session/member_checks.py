@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound
-from sxq.graph import GraphSet
+from sxq.graph import Graph, GraphSet
 from sxq.scoring.dominance import dominated
 from sxq.scoring.measures import MEASURES, STEP
-from sxq.session.audited import NEAR, AuditedTarget, Words, grid_vectors, identity, position_of
+from sxq.session.audited import (
+    NEAR,
+    AuditedTarget,
+    Words,
+    grid_vectors,
+    identity,
+    position_of,
+    types_of,
+)
 from sxq.session.over_checks import wrong_features, wrong_nodes, wrong_restriction
 from sxq.session.unit_checks import wrong_units
 from sxq.storage import StoredExplanation
@@ -71,7 +79,11 @@ def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
 
 def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) -> Words:
     """It holds what INCLUDE names, and nothing that EXCLUDE names."""
-    for clause, source, head in place.answers.query.restrictions:
+    graph = place.answers.graph
+    for clause, *keys in place.answers.query.restrictions:
+        if isinstance(graph, Graph) and graph.types is not None:
+            keys = [graph.name(graph.position(key)) for key in keys]
+        source, head = keys
         holds = (identity(source), identity(head)) in ends
         if holds and clause == "exclude":
             yield f"edge {source!r} -> {head!r} is there, but EXCLUDE names it"
@@ -105,28 +117,38 @@ def _not_in_graph(place: AuditedTarget, member: StoredExplanation) -> Words:
         return  # said with the target
     if graph is None or place.answers.directed is None:
         return
-    listed: Counter[tuple[int, int]] = Counter()
-    for u, v in member.edges:
+    listed: Counter[tuple[int, int, int]] = Counter()
+    for (u, v), kind in zip(member.edges, types_of(member, graph)):
         try:
-            listed[position_of(graph, u), position_of(graph, v)] += 1
+            listed[position_of(graph, u), position_of(graph, v), kind] += 1
         except NodeNotFound:
             yield f"edge {u!r} -> {v!r} is not in the graph"
             return
-    heads = np.unique([v for _, v in listed])
+    heads = np.unique([v for _, v, _ in listed])
     near = graph.in_edges(heads) if len(heads) else np.zeros(0, np.int64)
-    there = Counter(map(tuple, graph.edge_index[:, near].T.tolist()))
-    for (u, v), times in listed.items():
-        named = f"edge {graph.key(u)!r} -> {graph.key(v)!r}"
-        unit = (u, v) if place.answers.directed else (min(u, v), max(u, v))
-        if not there[u, v]:
+    kinds = np.zeros(len(near), np.int64) if graph.types is None else graph.types.of_edge[near]
+    there = Counter(zip(*graph.edge_index[:, near].tolist(), kinds.tolist()))
+    for (u, v, kind), times in listed.items():
+        named = f"edge {graph.name(u)!r} -> {graph.name(v)!r}"
+        if not there[u, v, kind]:
             yield f"{named} is not in the graph"
-        elif there[u, v] != times:
-            yield f"{named} is listed {times} times, the graph has it {there[u, v]} times"
-        elif units is not None and unit not in units:
+        elif there[u, v, kind] != times:
+            yield f"{named} is listed {times} times, the graph has it {there[u, v, kind]} times"
+        elif units is not None and _unit(place, graph, (u, v, kind)) not in units:
             yield f"{named} is outside of the target's field"
         else:
             continue
         return
+
+
+def _unit(place: AuditedTarget, graph: Graph, edge: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The unit of an edge, given by the positions of its ends and the number of its type."""
+    u, v, kind = edge
+    if place.answers.directed:
+        return edge
+    if graph.types is not None:
+        kind = int(graph.types.pair_numbers[kind])
+    return min(u, v), max(u, v), kind
 
 
 def _units_and_worths(place: AuditedTarget, member: StoredExplanation) -> Words:
@@ -169,7 +191,9 @@ def _from_counts(place: AuditedTarget, member: StoredExplanation) -> dict[str, f
     if directed is None or not member.edges:
         return {}
     ends = [(identity(u), identity(v)) for u, v in member.edges]
-    size = len(set(ends) if directed else {frozenset(edge) for edge in ends})
+    kinds = _kinds(place, member, bool(directed))
+    units = ends if directed else [frozenset(edge) for edge in ends]
+    size = len(set(zip(units, kinds)))
     roots = set() if place.whole else {identity(place.target.target)}
     nodes = len(roots.union(*ends))
     possible = nodes * (nodes - 1) // (1 if directed else 2)
@@ -177,6 +201,15 @@ def _from_counts(place: AuditedTarget, member: StoredExplanation) -> dict[str, f
     if member.field_size and member.field_size > 0:
         found["conc"] = 1 - size / member.field_size
     return found
+
+
+def _kinds(place: AuditedTarget, member: StoredExplanation, directed: bool) -> list[int]:
+    """For each edge a number that those of its unit share, among edges with the same ends."""
+    graph = place.answers.graph
+    if not isinstance(graph, Graph) or graph.types is None:
+        return [0] * len(member.edges)
+    numbers = types_of(member, graph)
+    return numbers if directed else graph.types.pair_numbers[numbers].tolist()
 
 
 def _from_units(place: AuditedTarget, member: StoredExplanation) -> dict[str, float]:

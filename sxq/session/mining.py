@@ -103,7 +103,7 @@ class PatternSearch:
         )
 
     def _match(self, e: Explanation, place: tuple[int, ...]) -> PatternMatch:
-        keys: tuple[Any, ...] = tuple(e.graph.key(int(e.nodes[node])) for node in place)
+        keys: tuple[Any, ...] = tuple(e.graph.name(int(e.nodes[node])) for node in place)
         return PatternMatch(target=e.target, rank=e.rank, nodes=keys)
 
     def _notes(self) -> Iterator[str]:

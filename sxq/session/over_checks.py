@@ -52,7 +52,7 @@ def wrong_nodes(
     if len(set(places)) < len(places):
         yield "a node is there twice"
     if outside := set(places) - units_over("nodes", graph, root, hops):
-        yield f"node {graph.key(min(outside))!r} is outside of the target's field"
+        yield f"node {graph.name(min(outside))!r} is outside of the target's field"
     inside = set(places) | ({root} if root is not None else set())
     heads = np.array(sorted(inside), np.int64)
     edges = graph.edge_index[:, graph.in_edges(heads)].T.tolist()

@@ -7,6 +7,7 @@ import numpy as np
 from sxq.errors import DataError, InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.language import statements as st
+from sxq.planning import ModelInfo, judged_nodes, positions_of, require_judged
 from sxq.session import key_tables
 from sxq.session.context import Session
 from sxq.storage import NewTable
@@ -30,9 +31,16 @@ def predict(session: Session, statement: st.Predict) -> Table:
             f"PREDICT {statement.kind.upper()}S, but model {statement.model!r} classifies the {kind}s of "
             f"{named.graph!r}: say PREDICT {kind.upper()}S"
         )
-    positions = _positions(session, statement, named.graph, graph)
+    positions = _positions(
+        session, statement, named.graph, graph, named.info(statement.model, graph)
+    )
     columns, types, values = _said(named.model, positions)
     keys = [graph.key(position) for position in positions.tolist()]
+    if isinstance(graph, Graph) and graph.types is not None:
+        names = graph.types.node_types
+        values = [[names[number] for number in graph.types.of_node[positions]], *values]
+        columns = ["node_type", *columns]
+        types = ["VARCHAR", *types]
     columns = [kind, *columns]
     rows = list(zip(keys, *values, strict=True))
     if statement.into:
@@ -41,17 +49,19 @@ def predict(session: Session, statement: st.Predict) -> Table:
 
 
 def _positions(
-    session: Session, statement: st.Predict, name: str, graph: Graph | GraphSet
+    session: Session, statement: st.Predict, name: str, graph: Graph | GraphSet, model: ModelInfo
 ) -> np.ndarray:
     """The nodes or graphs that a statement names, each once; all of them if it names none."""
     if statement.keys is None:
-        return np.arange(len(graph) if isinstance(graph, GraphSet) else graph.num_nodes)
+        return judged_nodes(model, graph)
     keys = key_tables.listed(session, statement, name, "predict")
     if not keys:
         raise DataError(
             f"the list of {statement.kind.upper()}S is empty; there is nothing to predict"
         )
-    return np.array(list(dict.fromkeys(map(graph.position, keys))), np.int64)
+    positions = np.array(positions_of(graph, keys, statement.node_type, model), np.int64)
+    require_judged(model, graph, positions)
+    return positions
 
 
 def _said(model: Any, positions: np.ndarray) -> tuple[list[str], list[str], list[list]]:

@@ -78,7 +78,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         return save(name, graph.content_hash, columns, graph.undirected, replace=replace)
 
     def add_data(self, name: str, data: Any, replace: bool) -> None:
-        """Register PyG's `Data`, or a `Graph`; raises what `add` raises, and GraphError."""
+        """Register PyG's `Data` or `HeteroData`, or a `Graph`; raises what `add` raises, and GraphError."""
         graph = data if isinstance(data, Graph) else engine.models().graph_from_data(data)
         self.add(name, graph, replace)
 
@@ -169,6 +169,9 @@ def _row(name: str, graph: Graph | GraphSet) -> SimpleNamespace:
         num_features=graph.num_features,
         undirected=graph.undirected,
         num_graphs=len(graph) if isinstance(graph, GraphSet) else None,
+        node_types=0
+        if isinstance(graph, GraphSet) or graph.types is None
+        else len(graph.types.node_types),
     )
 
 

@@ -33,7 +33,7 @@ _ENTRIES = {  # of every stored spec
 }
 
 # Facts of DESCRIBE MODEL that only some models have.
-NOTES = ("output is", "inputs", "not taken")
+NOTES = ("targets", "output is", "inputs", "not taken")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class RegisteredModel:
             reason=found.reason,
             depth=found.depth,
             task=found.task,
+            judged=found.judged,
             classes=found.num_classes,
             over_features=lambda: engine.registration().choose_over_features(found, graph),
             predictions=self.predictions,
@@ -103,6 +104,7 @@ class RegisteredModels:
         output: str | None = None,
         task: str | None = None,
         layers: int | None = None,
+        node_type: str | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -114,7 +116,7 @@ class RegisteredModels:
         graph = graph or self._own_graph(name)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
-            module, on, output, layers, self._settings["sxq_device"], task=task
+            module, on, output, layers, self._settings["sxq_device"], task=task, node_type=node_type
         )
         spec = {
             **(spec or {}),
@@ -132,6 +134,7 @@ class RegisteredModels:
         graph_id = self._graphs.id_of(graph)
         # Classes have the hash that they had before there were tasks.
         meant = (model.output, layers, *([model.task] if model.separate else []))
+        meant += () if node_type is None else (node_type,)
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -313,6 +316,7 @@ def _require_spec(row: ModelRow) -> None:
 def _notes(model: Any) -> dict[str, str]:
     """What was inferred, converted and left out at registration, in words, by the names in NOTES."""
     notes = {
+        "targets": f"nodes of type {', '.join(model.judged)}" if model.judged else "",
         "output is": model.meant,
         "inputs": "; ".join(model.call.said),
         "not taken": ", ".join(model.call.not_taken),
@@ -324,7 +328,9 @@ def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a named architecture, without dropout: explanations do not use it."""
     architecture = spec.get("architecture")
     options = architecture.items() if isinstance(architecture, dict) else ()
-    return {key: value for key, value in options if key != "dropout" and value != "none"}
+    return {
+        key: value for key, value in options if key not in ("dropout", "types") and value != "none"
+    }
 
 
 def _learned(spec: Mapping[str, Any]) -> dict[str, Any]:

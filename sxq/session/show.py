@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import astuple, fields
 from typing import Any
 
+import numpy as np
+
 from sxq.errors import StoreError, UnknownName
-from sxq.graph import Graph
+from sxq.graph import Graph, shown_type
 from sxq.graph.keys import shown
 from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
@@ -34,7 +36,7 @@ def _list_graphs(session: Session) -> Table:
             row.num_nodes,
             row.num_edges,
             row.num_features,
-            _kind(row.undirected, row.num_graphs),
+            _kind(row.undirected, row.num_graphs, row.node_types),
         )
         for row in session.registry.graphs.rows()
     ]
@@ -132,11 +134,37 @@ def _graph_facts(session: Session, name: str) -> dict[str, Any]:
         "kind": _kind_and_units(graph.undirected),
         "features": graph.num_features,
         "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
-        "keys": f"such as {shown(graph.keys[0])}" if graph.keys else "positions",
+        "keys": _keys(graph),
+        **_types(graph),
     }
     if graph.y is not None and len(graph.y):
         facts["classes"] = int(graph.y.max()) + 1
     return facts | _further_facts(graph) | {"hash": graph.content_hash}
+
+
+def _keys(graph: Graph) -> str:
+    within = " of each type" if graph.types is not None else ""
+    return f"such as {shown(graph.keys[0])}" if graph.keys else f"positions{within}"
+
+
+def _types(graph: Graph) -> dict[str, str]:
+    """A fact for each type of nodes and of edges: how many, and the width of their features."""
+    types = graph.types
+    if types is None:
+        return {}
+    edges = np.bincount(types.of_edge, minlength=len(types.edge_types))
+    nodes = {
+        f"nodes {name}": f"{count}, {_counted(width, 'feature')}"
+        for name, count, width in zip(types.node_types, np.diff(types.starts), types.widths)
+    }
+    return nodes | {
+        f"edges {shown_type(name)}": f"{count}, {_counted(width, 'feature')}"
+        for name, count, width in zip(types.edge_types, edges, types.edge_widths)
+    }
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
@@ -182,8 +210,9 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     return facts
 
 
-def _kind(undirected: bool, num_graphs: int | None = None) -> str:
+def _kind(undirected: bool, num_graphs: int | None = None, node_types: int = 0) -> str:
     kind = "undirected" if undirected else "directed"
+    kind += f", {node_types} node types" if node_types else ""
     return kind if num_graphs is None else f"{num_graphs} graphs, {kind}"
 
 

@@ -5,8 +5,9 @@ Files of earlier versions have neither: all is NULL there.
 
 import math
 from collections.abc import Iterator
+from itertools import zip_longest
 
-from sxq.graph import Graph
+from sxq.graph import Graph, shown_type
 from sxq.storage import StoredExplanation
 
 
@@ -32,10 +33,12 @@ def _wrong_numbers(member: StoredExplanation, graph: Graph, first_edge: int) -> 
     numbers = [worth.edge - first_edge for worth in member.worths if worth.edge is not None]
     if len(set(numbers)) < len(numbers):
         yield "two of its edges have one number"
-    for number, (u, v) in zip(numbers, member.edges):
+    types = graph.types
+    for number, (u, v), kind in zip_longest(numbers, member.edges, member.edge_types):
         inside = 0 <= number < graph.num_edges
-        ends = tuple(map(graph.key, graph.edge_index[:, number].tolist())) if inside else None
-        if ends != (u, v):
+        ends = tuple(map(graph.name, graph.edge_index[:, number].tolist())) if inside else None
+        own = shown_type(types.edge_types[types.of_edge[number]]) if inside and types else None
+        if ends != (u, v) or own != kind:
             yield f"edge {u!r} -> {v!r} has number {number + first_edge}, which is another edge"
             return
 

@@ -11,13 +11,14 @@ from typing import Any
 from sxq.errors import Error
 from sxq.graph.node_labels import FEATURE, LABEL, NONE, PREDICTION
 from sxq.planning import SETTINGS
-from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS
+from sxq.planning.options import ARCHITECTURES, OPTIONS, PRETRAINING_OPTIONS, TYPED_ARCHITECTURES
 
 # Qualified: a macro of the file may bear the name of a function.
 _COLUMNS = """SELECT table_name, system.main.list(column_name ORDER BY column_index)
               FROM system.main.duckdb_columns()
               WHERE NOT internal AND database_name IN (system.main.current_catalog(), 'temp')
               GROUP BY ALL ORDER BY ALL"""
+_TYPES = "SELECT DISTINCT node_type FROM sxq.node_types ORDER BY ALL"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Vocabulary:
     generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # options by generator
     options: tuple[str, ...] = tuple(OPTIONS)  # of CREATE MODEL and TRAIN
     pretraining: tuple[str, ...] = tuple(PRETRAINING_OPTIONS)  # options of PRETRAIN
-    architectures: tuple[str, ...] = ARCHITECTURES
+    architectures: tuple[str, ...] = tuple(sorted({*ARCHITECTURES, *TYPED_ARCHITECTURES}))
+    node_types: tuple[str, ...] = ()  # of heterogeneous graphs
     labels: tuple[str, ...] = (PREDICTION, LABEL, FEATURE, NONE)  # beside the columns of nodes
 
 
@@ -51,6 +53,7 @@ def vocabulary(names, store) -> Vocabulary:
     }
     with suppress(Error):
         found["refines"] = tuple(names.learned.models())
+        found["node_types"] = tuple(name for (name,) in store.execute(_TYPES).rows)
         found["tables"] = {table: tuple(columns) for table, columns in store.execute(_COLUMNS).rows}
     found["generators"] = {name: tuple(entry.options) for name, entry in names.generators().items()}
     return Vocabulary(**found)

@@ -74,6 +74,7 @@ _NAMES = {  # the last keyword before a name, and what it names
     "RESET": "settings",
     "BY": "generators",
     "LABELS": "labels",
+    "TYPE": "node_types",
 }
 _VALUES = {
     "architecture": "architectures",

@@ -19,6 +19,7 @@
     key_columns.py      keys in tables, by their SQL type
     graph_rows.py       graphs (`GraphRow`)
     graph_input_rows.py the inputs of models that the tables of a graph cannot hold
+    type_rows.py        the types of nodes and edges of a heterogeneous graph
     collection_rows.py  collections of graphs
     model_rows.py       models (`ModelRow`)
     refine_rows.py      pre-trained attributors (`RefineRow`)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.graph.typed_keys import TypedKey
+from sxq.graph.types import shown_type
 from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
 from sxq.storage.model_rows import to_json
 from sxq.storage.rows import (
@@ -55,14 +57,14 @@ _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in 
 _INSERT_EDGES = {  # SQL type of keys that are text
     kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}, unit, edge,
             CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
-            CASE WHEN measured THEN needed END
+            CASE WHEN measured THEN needed END, edge_type
         FROM temp.incoming"""
     for kind, to_key in TO_VARIANT.items()
 }
 _INSERT_NODES = {
     kind: f"""INSERT INTO explanation_nodes SELECT owner, {to_key.format("node")},
             CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
-            CASE WHEN measured THEN needed END
+            CASE WHEN measured THEN needed END, node_type
         FROM temp.incoming"""
     for kind, to_key in TO_VARIANT.items()
 }
@@ -119,16 +121,30 @@ def begin(
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
     row = {"query_id": query_id, **query, **as_json, "started_at": utc_now()}
     insert(cursor, "queries", plain({**row, "status": "running"}))
-    rows = ((query_id, plain(target), ordinal, "pending") for ordinal, target in enumerate(targets))
-    append(cursor, "targets", rows, columns=["query_id", "target", "ordinal", "status"])
+    rows = (
+        (query_id, plain(bare(target)), ordinal, "pending", type_of(target))
+        for ordinal, target in enumerate(targets)
+    )
+    columns = ["query_id", "target", "ordinal", "status", "node_type"]
+    append(cursor, "targets", rows, columns=columns)
     edges = [
-        (query_id, clause, plain(source), plain(head))
+        (query_id, clause, plain(bare(source)), plain(bare(head)))
         for clause, listed in restrictions.items()
         for source, head in listed
     ]
     if edges:
         append(cursor, "query_edges", edges)
     return query_id
+
+
+def bare(key: Any) -> Any:
+    """The key of a node without its type."""
+    return key.key if isinstance(key, TypedKey) else key
+
+
+def type_of(key: Any) -> str | None:
+    """The type of a node by its full name; None where nodes have no types."""
+    return key.node_type if isinstance(key, TypedKey) else None
 
 
 def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
@@ -210,7 +226,7 @@ def _explanation(explanation_id: int, query_id: int, member: Explanation) -> lis
         [
             explanation_id,
             query_id,
-            member.target,
+            bare(member.target),
             member.rank,
             member.recommended,
             member.size,
@@ -232,7 +248,12 @@ def _explanation(explanation_id: int, query_id: int, member: Explanation) -> lis
 def _save_candidates(
     cursor: Cursor, query_id: int, target: Any, rows: Iterable[CandidateRow]
 ) -> None:
-    append(cursor, "candidates", ((query_id, plain(target), *plain(row)) for row in rows))
+    append(cursor, "candidates", (_candidate(query_id, target, row) for row in rows))
+
+
+def _candidate(query_id: int, target: Any, row: CandidateRow) -> tuple:
+    ends = {"edited_src": bare(row.edited_src), "edited_dst": bare(row.edited_dst)}
+    return query_id, plain(bare(target)), *plain(row._replace(**ends))
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:
@@ -240,7 +261,7 @@ def _floats(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanation]) -> None:
-    edges = [edge for member in members for edge in member.edges]
+    edges = [(bare(u), bare(v)) for member in members for u, v in member.edges]
     if not edges:
         return
     kind = text_type(edges[0])
@@ -254,9 +275,23 @@ def _save_edges(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
         "dst": dst,
         "unit": np.concatenate(units) if units else object_array([None] * len(edges)),
         "edge": edge,
+        "edge_type": _edge_types(members),
         **_worths([member.worth if units else None for member in members], sizes),
     }
     insert_arrays(cursor, _INSERT_EDGES[kind], columns)
+
+
+def _edge_types(members: Sequence[Explanation]) -> np.ndarray:
+    """The type of every edge by name; None where edges have no types."""
+    found: list[str | None] = []
+    for member in members:
+        types = getattr(member.graph, "types", None)
+        if types is None:
+            found += [None] * len(member.edges)
+        else:
+            names = list(map(shown_type, types.edge_types))
+            found += [names[number] for number in types.of_edge[member.edge_numbers].tolist()]
+    return object_array(found)
 
 
 def _save_nodes(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanation]) -> None:
@@ -264,8 +299,14 @@ def _save_nodes(cursor: Cursor, ids: Sequence[int], members: Sequence[Explanatio
     nodes = [node for member in members if member.over == "nodes" for node in member.units]
     if not nodes:
         return
-    kind = text_type(nodes)
-    columns = {"node": key_array(nodes if kind else plain(nodes)), **_units(ids, members)}
+    types = object_array([type_of(node) for node in nodes])
+    keys = [bare(node) for node in nodes]
+    kind = text_type(keys)
+    columns = {
+        "node": key_array(keys if kind else plain(keys)),
+        "node_type": types,
+        **_units(ids, members),
+    }
     insert_arrays(cursor, _INSERT_NODES[kind], columns)
 
 

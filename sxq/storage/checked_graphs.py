@@ -9,6 +9,7 @@ from sxq.storage.rows import Cursor, run_named
 
 PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # the parts that a graph may lack
 INPUTS = "inputs"  # in `parts` of a graph that has rows in graph_inputs
+TYPES = "types"  # in `parts` of a heterogeneous graph
 WIDEST = 2**31 - 1  # features of a node or of an edge
 
 _GRAPH = """
@@ -51,7 +52,7 @@ def checked_graph(cursor: Cursor, graph_id: int) -> dict[str, Any]:
     for column in ("num_nodes", "num_edges"):
         row.whole(column, columns[column])
     row.whole("num_features", columns["num_features"], WIDEST)
-    row.names("parts", columns["parts"], (*PARTS, INPUTS))
+    row.names("parts", columns["parts"], (*PARTS, INPUTS, TYPES))
     row.names("attributes", columns["attributes"])
     if "edge_attr" in columns["parts"]:
         row.whole("edge_features", columns["edge_features"], WIDEST)

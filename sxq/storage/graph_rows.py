@@ -2,7 +2,7 @@
 
 The values are those of `Graph.columns()`, so that this room need not know the class: edge_index [2, E]
 int64, x [n, d] float32, y [n] int64, split [n] text, edge_weight [E] and edge_attr [E, D] float32, edge_truth [E]
-bool, keys (a list, None: keys are positions), attributes (a dict of lists).
+bool, keys (a list, None: keys are positions), attributes (a dict of lists), types (GraphTypes, or None).
 """
 
 import datetime
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.storage import graph_input_rows
-from sxq.storage.checked_graphs import PARTS, checked_graph
+from sxq.storage import graph_input_rows, type_rows
+from sxq.storage.checked_graphs import PARTS, TYPES, checked_graph
 from sxq.storage.key_columns import TO_VARIANT, key_array, key_type, read_keys, text_type
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import (
@@ -36,7 +36,7 @@ _INSERT_NODES = {  # SQL types of keys that are text: of nodes, of graphs
         node,
         graph,
     ): f"""INSERT INTO nodes SELECT $1, position, {to_node.format("node")}, {to_graph.format("graph")},
-        label, split, x::FLOAT[], NULL FROM temp.incoming"""
+        label, split, x::FLOAT[], NULL, node_type FROM temp.incoming"""
     for node, to_node in TO_VARIANT.items()
     for graph, to_graph in TO_VARIANT.items()
 }
@@ -55,6 +55,7 @@ class GraphRow:
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
     num_graphs: int | None = None  # in a collection; None: a single graph
+    node_types: int = 0  # 0: the graph has no types
 
 
 def save(
@@ -96,8 +97,10 @@ def save_parts(
     _save_edges(cursor, graph_id, columns)
     if graph_input_rows.any_of(columns):
         graph_input_rows.save(cursor, graph_id, columns)
+    if columns.get("types") is not None:
+        type_rows.save(cursor, graph_id, columns["types"])
     named = enumerate(columns.get("feature_names") or ())
-    if rows := [(graph_id, feature, name) for feature, name in named]:
+    if rows := [(graph_id, feature, name, None) for feature, name in named]:
         append(cursor, "features", rows)
     return graph_id
 
@@ -119,6 +122,7 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     columns["attributes"] = _load_attributes(cursor, graph_id, row["attributes"])
     if graph_input_rows.PART in parts:
         columns = graph_input_rows.load(cursor, graph_id, columns)
+    columns["types"] = type_rows.load(cursor, graph_id) if TYPES in parts else None
     columns["feature_names"] = _load_feature_names(cursor, graph_id, row["num_features"])
     return columns
 
@@ -126,7 +130,9 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
 def _load_feature_names(cursor: Cursor, graph_id: int, features: int) -> list[str] | None:
     """The names of the features in order; None where they are not there for every one."""
     rows = run(
-        cursor, "SELECT feature, name FROM features WHERE graph_id = ? ORDER BY feature", [graph_id]
+        cursor,
+        "SELECT feature, name FROM features WHERE graph_id = ? AND node_type IS NULL ORDER BY feature",
+        [graph_id],
     )
     whole = features and [feature for feature, _ in rows] == list(range(features))
     return [name for _, name in rows] if whole else None
@@ -142,7 +148,9 @@ def listing(cursor: Cursor) -> list[GraphRow]:
     rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-        " undirected, num_graphs FROM graphs WHERE dropped_at IS NULL ORDER BY name",
+        " undirected, num_graphs,"
+        " (SELECT count(*) FROM node_types t WHERE t.graph_id = g.graph_id) AS node_types"
+        " FROM graphs g WHERE dropped_at IS NULL ORDER BY name",
     )
     return [GraphRow(**row) for row in rows]
 
@@ -163,7 +171,8 @@ def _save_row(
             "key_type": None if keys is None else key_type(keys),
             "edge_features": None if attr is None else attr.shape[1],
             "parts": [part for part in PARTS if columns[part] is not None]
-            + [graph_input_rows.PART] * graph_input_rows.any_of(columns),
+            + [graph_input_rows.PART] * graph_input_rows.any_of(columns)
+            + [TYPES] * (columns.get("types") is not None),
             "attributes": list(columns["attributes"] or {}),
             "created_at": utc_now(),
             **row,
@@ -180,6 +189,7 @@ def _save_nodes(
 ) -> None:
     num_nodes = len(columns["x"])
     keys = columns["keys"]
+    local = _within_types(columns) if local is None else local
     arrays = {
         "position": np.arange(num_nodes),
         "x": _vectors(columns["x"]),
@@ -189,8 +199,15 @@ def _save_nodes(
         "graph": _or_null(owner if owner is None else key_array(owner), num_nodes),
         "label": _or_null(columns["y"], num_nodes),
         "split": _or_null(columns["split"], num_nodes),
+        "node_type": type_rows.of_nodes(columns.get("types"), num_nodes),
     }
     insert_arrays(cursor, _INSERT_NODES[text_type(keys), text_type(owner)], arrays, [graph_id])
+
+
+def _within_types(columns: Mapping[str, Any]) -> np.ndarray | None:
+    """The number of each node within its type, which is its key unless it has another."""
+    types = columns.get("types")
+    return None if types is None else np.arange(len(types.of_node)) - types.starts[types.of_node]
 
 
 def _save_attributes(cursor: Cursor, graph_id: int, attributes: Mapping[str, list]) -> None:
@@ -231,12 +248,13 @@ def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> No
         "weight": _or_null(None if weight is None else weight.astype(np.float32), len(src)),
         "attr": _or_null(None if attr is None else _vectors(attr), len(src)),
         "truth": _or_null(columns["edge_truth"], len(src)),
+        "edge_type": type_rows.of_edges(columns.get("types"), len(src)),
     }
     # keys come from `nodes`: text need not pass through Python again for every edge
     insert_arrays(
         cursor,
         "INSERT INTO edges"
-        " SELECT $1, edge, s.graph, s.node, d.node, src, dst, weight, attr::FLOAT[], truth"
+        " SELECT $1, edge, s.graph, s.node, d.node, src, dst, weight, attr::FLOAT[], truth, edge_type"
         " FROM temp.incoming"
         " JOIN nodes s ON s.graph_id = $1 AND s.position = src"
         " JOIN nodes d ON d.graph_id = $1 AND d.position = dst",

@@ -99,7 +99,7 @@ _OF_FILE = (
         f"""SELECT NULL, NULL, NULL, format('{table} has {{}} rows of graph {{}}, which is not in graphs',
                    count(*), graph_id)
             FROM {table} n WHERE NOT EXISTS (FROM graphs g WHERE g.graph_id = n.graph_id) GROUP BY graph_id"""
-        for table in ("nodes", "edges", "graph_members", "features")
+        for table in ("nodes", "edges", "graph_members", "features", "node_types", "edge_types")
     ),
     *(
         f"""SELECT NULL, NULL, NULL, format('{{}} {table} have the name {{}}', count(*), name) FROM {table}

@@ -138,5 +138,8 @@ def sweep(cursor: Cursor) -> None:
         "DELETE FROM graphs WHERE dropped_at IS NOT NULL AND graph_id NOT IN (SELECT graph_id FROM queries"
         " UNION SELECT graph_id FROM models UNION SELECT graph_id FROM refines)",
     )
-    for table in ("nodes", "edges", "graph_members", "graph_inputs", "features"):
+    for table in (
+        *("nodes", "edges", "graph_members", "graph_inputs", "features", "node_types"),
+        "edge_types",
+    ):
         run(cursor, f"DELETE FROM {table} WHERE graph_id NOT IN (SELECT graph_id FROM graphs)")

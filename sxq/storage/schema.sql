@@ -33,7 +33,7 @@ CREATE TABLE graphs (
     key_type      VARCHAR,            -- SQL type of the keys; NULL: they are positions
     graph_key_type VARCHAR,           -- the same for the graphs of a collection; NULL: keys are numbers
     edge_features INTEGER,            -- length of edges.attr; NULL without edge features
-    parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has; inputs: rows of graph_inputs
+    parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has; inputs: rows of graph_inputs; types: rows of node_types
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
     created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
     dropped_at    TIMESTAMP           -- when the name was dropped or replaced; the row stays while something refers to it
@@ -54,12 +54,13 @@ CREATE TABLE graph_members (
 CREATE TABLE nodes (
     graph_id   BIGINT NOT NULL,       -- of graphs
     position   BIGINT NOT NULL,       -- 0 .. num_nodes - 1, through all graphs of a collection
-    node       VARIANT NOT NULL,      -- key; in a collection, unique within its graph
+    node       VARIANT NOT NULL,      -- key; in a collection, unique within its graph; with types, within its type
     graph      VARIANT,               -- key of its graph in a collection; NULL: no collection
     label      BIGINT,                -- class
     split      VARCHAR,               -- train, val, test or ''
-    x          FLOAT[] NOT NULL,      -- features
-    attributes MAP(VARCHAR, VARIANT)  -- further columns, never shown to a model: attributes['city']
+    x          FLOAT[] NOT NULL,      -- features; with types, those of a type come first, the rest are 0
+    attributes MAP(VARCHAR, VARIANT), -- further columns, never shown to a model: attributes['city']
+    node_type  VARCHAR                -- of node_types; NULL: the graph has no types
 );
 
 -- One row per directed edge; messages flow from src to dst.
@@ -73,7 +74,8 @@ CREATE TABLE edges (
     dst_position BIGINT NOT NULL,     -- dst as nodes.position
     weight       FLOAT,               -- edge_weight
     attr         FLOAT[],             -- edge_attr
-    truth        BOOLEAN              -- in the ground truth, such as a motif of generated data; NULL: unknown
+    truth        BOOLEAN,             -- in the ground truth, such as a motif of generated data; NULL: unknown
+    edge_type    VARCHAR              -- of edge_types; NULL: the graph has no types
 );
 
 -- One row per array of a graph that the tables above cannot hold as a model is given it: features of another type than
@@ -87,6 +89,25 @@ CREATE TABLE graph_inputs (
     form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found; of encoding (how columns
                                       -- of a table became x) and names, JSON
     content  BLOB                     -- the values, row by row; NULL: nodes or edges hold them exactly
+);
+
+-- The types of the nodes of a heterogeneous graph; its nodes lie in this order.
+CREATE TABLE node_types (
+    graph_id     BIGINT NOT NULL,     -- of graphs
+    number       INTEGER NOT NULL,    -- from 0
+    node_type    VARCHAR NOT NULL,    -- name
+    num_features INTEGER NOT NULL     -- how many values of nodes.x its nodes have
+);
+
+-- The types of its edges.
+CREATE TABLE edge_types (
+    graph_id      BIGINT NOT NULL,    -- of graphs
+    number        INTEGER NOT NULL,   -- from 0
+    edge_type     VARCHAR NOT NULL,   -- as a statement writes it: account -pays-> merchant
+    src_type      VARCHAR NOT NULL,   -- type of the sources
+    relation      VARCHAR NOT NULL,   -- rev_ begins that of a type whose edges mirror another's
+    dst_type      VARCHAR NOT NULL,   -- type of the heads
+    edge_features INTEGER NOT NULL    -- how many values of edges.attr its edges have
 );
 
 -- One row per model. Names as in graphs.
@@ -181,6 +202,7 @@ CREATE TABLE targets (
     complete         BOOLEAN,          -- every generator came to its end, leaving nothing out for lack of budget
     seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are if logits are too large for 1e-5
+    node_type        VARCHAR,          -- as in nodes; the same for all targets of a query
     PRIMARY KEY (query_id, ordinal)
 );
 
@@ -218,7 +240,8 @@ CREATE TABLE explanation_edges (
     worth_kept     DOUBLE,            -- what p loses on G_s when the unit alone is left out; NULL: not measured, it did
                                       -- not fit sxq_worth_budget
     worth_removed  DOUBLE,            -- what p regains on G \ G_s when the unit alone is put back
-    needed         BOOLEAN            -- without the unit the explanation is no longer factual or counterfactual as it is
+    needed         BOOLEAN,           -- without the unit the explanation is no longer factual or counterfactual as it is
+    edge_type      VARCHAR            -- as in edges; it says of what types src and dst are
 );
 
 -- One row per node that is a unit of an explanation OVER NODES; explanation_edges has the edges among them and the
@@ -228,7 +251,8 @@ CREATE TABLE explanation_nodes (
     node           VARIANT NOT NULL,  -- key
     worth_kept     DOUBLE,            -- as in explanation_edges
     worth_removed  DOUBLE,            -- as in explanation_edges
-    needed         BOOLEAN            -- as in explanation_edges
+    needed         BOOLEAN,           -- as in explanation_edges
+    node_type      VARCHAR            -- as in nodes
 );
 
 -- One row per feature that is a unit of an explanation OVER FEATURES.
@@ -246,7 +270,8 @@ CREATE TABLE explanation_features (
 CREATE TABLE features (
     graph_id BIGINT NOT NULL,         -- of graphs
     feature  INTEGER NOT NULL,        -- column of x, from 0
-    name     VARCHAR NOT NULL         -- of the column; if it is a list, with the place in it: x[3]
+    name     VARCHAR NOT NULL,        -- of the column; if it is a list, with the place in it: x[3]
+    node_type VARCHAR                 -- of nodes, whose column it is; NULL: the graph has no types
 );
 
 -- Known truths: edges that explain a target. The view agreement compares answers with them. Fill the table as you

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sxq.errors import InvalidValue, StoreError
+from sxq.graph.typed_keys import TypedKey
 from sxq.storage.checked import CheckedRow
 from sxq.storage.key_columns import key_of, text_of
 from sxq.storage.rows import Cursor, run, run_named
@@ -27,7 +28,7 @@ _ASKED = """
 _KINDS = """
     kinds AS (
         SELECT query_id, min(CASE WHEN num_graphs IS NULL THEN key_type ELSE graph_key_type END) AS target_kind,
-               min(key_type) AS node_kind
+               min(key_type) AS node_kind, min(graph_id) AS typed_by
         FROM queries JOIN graphs USING (graph_id) GROUP BY query_id)"""
 
 _TARGETS = f"""
@@ -55,29 +56,32 @@ _EXPLANATIONS = f"""
            {{'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
             'conc': conc}} AS columns,
            (SELECT min(field_size) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS field_size,
-           settings
+           settings,
+           (SELECT min(node_type) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS node_type
     FROM explanations e LEFT JOIN queries USING (query_id) LEFT JOIN kinds USING (query_id)
     WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY query_id, e.explanation_id"""
 
 _CANDIDATES = f"""
     WITH {_KINDS}
-    SELECT target, {text_of("target", "target_kind")}, target_kind, scores
-    FROM candidates LEFT JOIN kinds USING (query_id)
+    SELECT target, {text_of("target", "target_kind")}, target_kind,
+           (SELECT min(node_type) FROM targets t WHERE t.query_id = c.query_id AND t.target = c.target), scores
+    FROM candidates c LEFT JOIN kinds USING (query_id)
     WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
 
 _EDGES = f"""
     WITH {_KINDS}
     SELECT explanation_id, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind,
-           unit, edge, worth_kept, worth_removed, needed
-    FROM explanation_edges JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
+           src_type, dst_type, x.edge_type, unit, edge, worth_kept, worth_removed, needed
+    FROM explanation_edges x JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
+    LEFT JOIN edge_types t ON t.graph_id = typed_by AND t.edge_type = x.edge_type
     WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
-    ORDER BY explanation_edges.rowid"""
+    ORDER BY x.rowid"""
 
 
 _NODES = f"""
     WITH {_KINDS}
-    SELECT explanation_id, node, {text_of("node", "node_kind")}, node_kind, worth_kept, worth_removed, needed
+    SELECT explanation_id, node, {text_of("node", "node_kind")}, node_kind, node_type, worth_kept, worth_removed, needed
     FROM explanation_nodes JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
     WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY explanation_nodes.rowid"""
@@ -152,6 +156,7 @@ class StoredExplanation:
     settings: Mapping[str, Any]  # of the query; empty where they cannot be read
     edges: tuple[tuple[Any, Any], ...] = field(repr=False)  # directed, by key
     worths: tuple[StoredWorth, ...] = field(repr=False)  # of each of these
+    edge_types: tuple[str | None, ...] = field(default=(), repr=False)  # of each of these
     nodes: tuple[StoredUnit, ...] = field(default=(), repr=False)  # units OVER NODES
     features: tuple[StoredUnit, ...] = field(default=(), repr=False)  # units OVER FEATURES
 
@@ -202,6 +207,7 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
         row = _with_key(row)
         own = {name: row.pop(name) for name in ("query_id", "target", "ordinal")}
+        del row["node_type"]  # it is in the key
         target = StoredTarget(target=own["target"], ordinal=own["ordinal"], columns=row)
         targets[own["query_id"]].append(target)
     edges: dict[int, list[tuple[str, Any, Any]]] = defaultdict(list)
@@ -229,15 +235,19 @@ def explanations(
     require_query(cursor, query_id)
     asked_for = {"query_id": query_id, "ordinal": ordinal}
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
+    types: dict[int, list[str | None]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
     for explanation_id, *columns in run(cursor, _EDGES, asked_for):
-        src, src_text, dst, dst_text, kind, *worth = columns
-        edge = key_of(src, src_text, kind), key_of(dst, dst_text, kind)
-        edges[explanation_id].append(edge)
+        src, src_text, dst, dst_text, kind, src_type, dst_type, edge_type, *worth = columns
+        source = _named(src_type, key_of(src, src_text, kind))
+        edges[explanation_id].append((source, _named(dst_type, key_of(dst, dst_text, kind))))
+        types[explanation_id].append(edge_type)
         worths[explanation_id].append(StoredWorth(*worth))
     nodes: dict[int, list[StoredUnit]] = defaultdict(list)
-    for explanation_id, node, text, kind, *worth in run(cursor, _NODES, asked_for):
-        nodes[explanation_id].append(StoredUnit(key_of(node, text, kind), *worth))
+    for explanation_id, *columns in run(cursor, _NODES, asked_for):
+        node, text, kind, node_type, *worth = columns
+        unit = _named(node_type, key_of(node, text, kind))
+        nodes[explanation_id].append(StoredUnit(unit, *worth))
     features: dict[int, list[StoredUnit]] = defaultdict(list)
     for explanation_id, column, name, value, *worth in run(cursor, _FEATURES, asked_for):
         kept, removed, needed = worth
@@ -245,9 +255,10 @@ def explanations(
         features[explanation_id].append(unit._replace(value=value))
     return [
         StoredExplanation(
-            **{**_with_key(row), "settings": _settings(row["settings"])},
+            **{**_without_type(row), "settings": _settings(row["settings"])},
             edges=tuple(edges[row["explanation_id"]]),
             worths=tuple(worths[row["explanation_id"]]),
+            edge_types=tuple(types[row["explanation_id"]]),
             nodes=tuple(nodes[row["explanation_id"]]),
             features=tuple(features[row["explanation_id"]]),
         )
@@ -258,15 +269,25 @@ def explanations(
 def explanatory_candidates(cursor: Cursor, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
     """The target and the scores of every explanatory candidate that was kept of a query."""
     return [
-        (key_of(target, text, kind), scores)
-        for target, text, kind, scores in run(cursor, _CANDIDATES, [query_id])
+        (_named(node_type, key_of(target, text, kind)), scores)
+        for target, text, kind, node_type, scores in run(cursor, _CANDIDATES, [query_id])
     ]
 
 
 def _with_key(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose target is a key of its graph."""
     target = key_of(*(row.pop(name) for name in ("target", "target_text", "target_kind")))
-    return {**row, "target": target}
+    return {**row, "target": _named(row["node_type"], target)}
+
+
+def _without_type(row: dict[str, Any]) -> dict[str, Any]:
+    """The same without the type of the target, which is in its key."""
+    return {name: value for name, value in _with_key(row).items() if name != "node_type"}
+
+
+def _named(node_type: str | None, key: Any) -> Any:
+    """The full name of a node."""
+    return key if node_type is None else TypedKey(node_type, key)
 
 
 def require_query(cursor: Cursor, query_id: int | None) -> None:

@@ -44,14 +44,20 @@ QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank
 -- target node itself is not counted.
 CREATE VIEW label_mix AS
 WITH
+    typed AS (                        -- with the types of both ends, where nodes have types
+        SELECT e.*, src_type, dst_type FROM explanation_edges e
+        JOIN explanations USING (explanation_id) JOIN queries q USING (query_id)
+        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     ends AS (
-        SELECT explanation_id, src AS node FROM explanation_edges
-        UNION SELECT explanation_id, dst FROM explanation_edges),
+        SELECT explanation_id, src AS node, src_type AS node_type FROM typed
+        UNION SELECT explanation_id, dst, dst_type FROM typed),
     labelled AS (
         SELECT query_id, prediction, label
-        FROM ends JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
+        FROM ends x JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
         JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
-        WHERE CASE WHEN n.graph IS NULL THEN node <> e.target ELSE n.graph = e.target END AND label IS NOT NULL)
+        WHERE n.node_type IS NOT DISTINCT FROM x.node_type AND label IS NOT NULL AND CASE
+            WHEN n.graph IS NULL THEN node <> e.target OR n.node_type IS DISTINCT FROM t.node_type
+            ELSE n.graph = e.target END)
 SELECT
     query_id,                         -- of queries
     prediction,                       -- the class of the explained nodes, or graphs
@@ -71,10 +77,11 @@ SELECT
     count(*) AS explanations,         -- explanations that contain the edge
     count(DISTINCT target) AS targets, -- targets with such an explanation
     explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's explanations
-    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph -- the graph of a collection that the edge is in; NULL: a single graph
+    CASE WHEN num_graphs IS NOT NULL THEN target END AS graph, -- the graph of a collection that the edge is in; NULL: a single graph
+    edge_type                         -- as in edges; it says of what types src and dst are
 FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
 JOIN graphs USING (graph_id)
-GROUP BY query_id, src, dst, graph;
+GROUP BY query_id, src, dst, graph, edge_type;
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
 -- measures that only one of them optimised are ignored.
@@ -95,7 +102,7 @@ WITH
             AND list_bool_and(list_transform(list_zip(o.point, m.point), lambda p: p[1] >= p[2])))
         GROUP BY ALL),
     found AS (
-        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
+        SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
         FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
     sides AS (
         SELECT t.query_id, t.target, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
@@ -160,7 +167,8 @@ WITH RECURSIVE
     asked AS (
         SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
         FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
-        LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL),
+        LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL
+            AND nodes.node_type IS NOT DISTINCT FROM targets.node_type),
     given AS (
         SELECT query_id, target, alternative, src, dst FROM asked JOIN truths USING (graph_id, target)),
     others AS (FROM asked WHERE (query_id, target) NOT IN (SELECT (query_id, target) FROM given)),
@@ -272,18 +280,18 @@ WITH
         FROM explanations WHERE query_id = of_query),
     held AS (
         SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
-               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed
-        FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id
+               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type
+        FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL
+        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL
         FROM (SELECT w.*, unnest([src, dst]) AS node FROM weighted w JOIN explanation_edges USING (explanation_id))
         WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
         GROUP BY target, node, explanation_id
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed
+        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
         FROM weighted JOIN explanation_nodes USING (explanation_id)
         UNION ALL
-        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed
+        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
         FROM weighted JOIN explanation_features USING (explanation_id))
 SELECT
     target,                           -- key
@@ -293,9 +301,10 @@ SELECT
     count(*) AS members,              -- explanations that hold it
     sum(weight) AS score,             -- 0 to 1
     avg(worth_kept) AS worth_kept,    -- mean over these explanations, of a unit
-    avg(worth_removed) AS worth_removed -- as in explanation_edges
+    avg(worth_removed) AS worth_removed, -- as in explanation_edges
+    edge_type                         -- as in edges; NULL: no edge, or the graph has no types
 FROM held
-GROUP BY target, kind, src, dst
+GROUP BY target, kind, src, dst, edge_type
 ORDER BY target, kind, score DESC, src, dst;
 
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
@@ -344,10 +353,10 @@ GROUP BY query_id, target;
 CREATE VIEW stability AS
 WITH
     found AS (
-        SELECT query_id, target, list(DISTINCT (src, dst)) AS edges
+        SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
         FROM explanations JOIN (
-            SELECT explanation_id, src, dst FROM explanation_edges
-            UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT FROM explanation_features)
+            SELECT explanation_id, src, dst, edge_type FROM explanation_edges
+            UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT, NULL FROM explanation_features)
         USING (explanation_id) GROUP BY query_id, target),
     asked AS (
         SELECT query_id, seed, target, edges,

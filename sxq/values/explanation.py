@@ -14,7 +14,7 @@ from sxq.values.views import view
 if TYPE_CHECKING:
     import networkx
     from matplotlib.figure import Figure
-    from torch_geometric.data import Data
+    from torch_geometric.data import Data, HeteroData
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -164,8 +164,8 @@ class Explanation:
     def _repr_html_(self) -> str:
         return view("Explanation._repr_html_", self)
 
-    def to_data(self) -> "Data":
-        """The subgraph as a PyG `Data` with its nodes renumbered; see `sxq.pyg.to_data`."""
+    def to_data(self) -> "Data | HeteroData":
+        """The subgraph as a PyG `Data` (or `HeteroData`) with its nodes renumbered; see `sxq.pyg.to_data`."""
         return view("Explanation.to_data", self)
 
 

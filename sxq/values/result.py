@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
+from sxq.graph.typed_keys import TypedKey
 from sxq.values import frames
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
@@ -30,6 +31,7 @@ FIXED = {  # columns of every skyline and their types in SQL; the measures' colu
     "generator": "VARCHAR",
     "dominance": "BIGINT",
 }
+TYPED = {"node_type": "VARCHAR"}  # follows the target where nodes have types
 CLASSES = {"class": "INTEGER", "against": "INTEGER"}  # follow where a statement names one
 UNITS = {
     "units": "VARCHAR[]"
@@ -234,7 +236,9 @@ class Result(Table):
         self.over = over  # what units are: "edges", "nodes" or "features"
         self._classes = classes
         listed = UNITS if over != "edges" else {}
-        self._fixed = FIXED | (CLASSES if classes else {}) | listed
+        self._typed = any(isinstance(report.target, TypedKey) for report in self.targets)
+        first = {"target": FIXED["target"]} | (TYPED if self._typed else {})
+        self._fixed = first | FIXED | (CLASSES if classes else {}) | listed
         rows = [self._row(e, r) for r in self.targets for e in r.explanations]
         super().__init__([*self._fixed, *measures.values()], rows)
 
@@ -249,8 +253,9 @@ class Result(Table):
         return [*self._fixed.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation, report: TargetReport) -> tuple:
+        key = (e.target.key, e.target.node_type) if self._typed else (e.target,)
         fixed = (
-            e.target,
+            *key,
             e.rank,
             e.recommended,
             e.size,

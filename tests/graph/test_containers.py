@@ -114,6 +114,7 @@ def test_other_data_are_refused():
         for data in (hetero, [hetero], "MUTAG", {"x": 1}, 3, None, [3], loader):
             with pytest.raises(sxq.DataError):
                 con.register_graphs("g", data)
+        for data in ("MUTAG", {"x": 1}, 3, None, [3], loader):
             with pytest.raises(sxq.DataError):
                 con.register_graph("g", data)
 

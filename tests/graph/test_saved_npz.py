@@ -117,7 +117,7 @@ def test_data_and_sequences_of_data_are_saved_as_they_would_be_registered(tmp_pa
     for several in ([data, data], KarateClub()):
         sxq.save_npz(several, tmp_path / "gs.npz")
         assert len(read_graphs(tmp_path / "gs.npz")) == len(several)
-    with pytest.raises(DataError, match="found HeteroData"):
+    with pytest.raises(GraphError, match="the HeteroData has no node type"):
         sxq.save_npz(HeteroData(), tmp_path / "h.npz")
 
 

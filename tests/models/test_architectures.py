@@ -19,7 +19,7 @@ from sxq.models.architectures import ATTRIBUTED, EDGE_VALUES
 from sxq.models.asap import SteadyTopK, highest
 from sxq.models.edge_mask import instances_of, log_probabilities
 from sxq.models.spline import SplineConvolution, corners
-from sxq.planning.options import OPTIONS
+from sxq.planning.options import OPTIONS, TYPED_ARCHITECTURES
 
 
 def ringed(n: int, chord: int, rng, constant=False) -> Graph:
@@ -208,7 +208,7 @@ def test_attributors_learn_through_the_pooling_of_asap(graphs):
 
 def test_every_option_and_architecture_is_in_the_manual():
     words = set(re.findall(r"\w+", about("TRAIN")))
-    assert {*ARCHITECTURES, *(option.upper() for option in OPTIONS)} <= words
+    assert {*ARCHITECTURES, *TYPED_ARCHITECTURES, *(option.upper() for option in OPTIONS)} <= words
 
 
 def test_architectures_with_edge_values_are_known():

@@ -105,7 +105,7 @@ def test_sparse_half_precision_and_tracked_features_are_read():
 @pytest.mark.parametrize(
     "data, error, message",
     [
-        (HeteroData(), DataError, "expected a torch_geometric.data.Data, found HeteroData"),
+        (HeteroData(), GraphError, "the HeteroData has no node type"),
         (Data(x=torch.eye(2)), GraphError, "the data has no edge_index .*; found x"),
         (Data(), GraphError, "found nothing"),
         (Data(x=torch.eye(2) / 0, edge_index=torch.tensor([[0], [1]])), GraphError, "x holds NaN"),
@@ -218,7 +218,7 @@ def test_options_give_a_spec(karate):
         (
             (("heads", 4),),
             InvalidValue,
-            "HEADS = 4, but only gat and transformer have heads, not gcn",
+            "HEADS = 4, but only gat, hgt, transformer have heads, not gcn",
         ),
         ((("layers", 2), ("LAYERS", 3)), InvalidValue, "LAYERS is given twice"),
     ],

@@ -155,8 +155,8 @@ def payments(**changed):
             "num_nodes is 10000000000000, more than the memory holds",
         ),
         (Data(x=torch.ones(3, 2)), sxq.GraphError, "no edge_index"),
-        (HeteroData(), sxq.DataError, "expected a torch_geometric.data.Data, found HeteroData"),
-        ("karate", sxq.DataError, "expected a torch_geometric.data.Data, found str"),
+        (HeteroData(), sxq.GraphError, "the HeteroData has no node type"),
+        ("karate", sxq.DataError, "expected a torch_geometric.data.Data or HeteroData, found str"),
     ],
 )
 def test_a_graph_that_is_none(shared, data, error, said):

@@ -369,7 +369,7 @@ def test_an_explanation_fills_its_columns(store):
             {"fdl+": 0.5, "conc": 0.75},
         )
     ]
-    unmeasured = None, None, None
+    unmeasured = None, None, None, None
     assert store.execute("SELECT * FROM explanation_edges").rows == [
         (number, 0, 1, 0, 0, *unmeasured),
         (number, 1, 0, 0, 1, *unmeasured),
@@ -801,12 +801,12 @@ def test_tables_of_another_version_are_refused(path):
     with duckdb.connect(path) as connection:
         connection.execute("UPDATE sxq.schema_version SET version = 99")
     with pytest.raises(
-        StoreError, match="have version 99, and this program knows only up to version 3"
+        StoreError, match="have version 99, and this program knows only up to version 4"
     ):
         Store(path)
     with duckdb.connect(path) as connection:
         connection.execute("DROP TABLE sxq.schema_version")
-    with pytest.raises(StoreError, match="candidates, edges.*no schema_version"):
+    with pytest.raises(StoreError, match="candidates, edge_types.*no schema_version"):
         Store(path)
 
 

@@ -248,7 +248,7 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
     scan = job.plan.find(FieldScan)
     model = job.model
     graph = job.whole_graph
-    named = f"node {graph.key(position)!r}"
+    named = f"node {graph.name(position)!r}"
     for wider in range(WIDEST + 1):
         field = extract(graph, position, scan.hops, scan.halo + wider, scan.directed)
         field = in_units(scan, graph, field)

@@ -39,9 +39,9 @@ def in_units(scan: FieldScan, graph: Graph, field: Field) -> Field:
 
 def exclude(scan: FieldScan, graph: Graph, field: Field) -> Field:
     """The field without the units that EXCLUDE names, nor those that only they join to the target."""
-    units = _units(graph, field, scan.exclude)
+    which, units = _units(graph, field, scan.exclude)
     if TARGET in units:
-        key = unit_text(scan.over, scan.exclude[units.tolist().index(TARGET)])
+        key = unit_text(scan.over, scan.exclude[which[units.tolist().index(TARGET)]])
         raise InvalidValue(
             f"EXCLUDE NODES {key}, but it is the target, which every candidate holds"
         )
@@ -91,7 +91,7 @@ def scope(plan: Plan) -> str:
 
 def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarray) -> np.ndarray:
     """The worth [U] of units, with that of included ones above all others."""
-    units = _units(graph, field, scan.include)
+    _, units = _units(graph, field, scan.include)
     worth = worth.copy()
     worth[units[units >= 0]] = np.inf
     return worth
@@ -99,12 +99,12 @@ def worth_included(scan: FieldScan, graph: Graph, field: Field, worth: np.ndarra
 
 def _included(scan: FieldScan, graph: Graph, field: Field, target: Any) -> np.ndarray:
     """The units [U] bool that INCLUDE names; raises InvalidValue for one that is none."""
-    units = _units(graph, field, scan.include)
+    which, units = _units(graph, field, scan.include)
     word = "INCLUDE" if scan.over == "edges" else f"INCLUDE {scan.over.upper()}"
-    for named, unit in zip(scan.include, units.tolist()):
+    for number, unit in zip(which.tolist(), units.tolist()):
         if unit < 0 and unit != TARGET:
             why = _why_none(scan, unit, target)
-            raise InvalidValue(f"{word} {unit_text(scan.over, named)}, but {why}")
+            raise InvalidValue(f"{word} {unit_text(scan.over, scan.include[number])}, but {why}")
     included = np.zeros(field.num_units, bool)
     included[units[units != TARGET]] = True
     return included
@@ -133,7 +133,7 @@ def _why_none(scan: FieldScan, unit: int, target: Any) -> str:
 
 
 def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: int) -> str:
-    source, head = (shown(graph.key(node)) for node in field.nodes[field.ends[:, unit]].tolist())
+    source, head = (shown(graph.name(node)) for node in field.nodes[field.ends[:, unit]].tolist())
     held = f"{source}->{head}" if scan.over == "edges" else f"NODES {source}"
     to = f"node {shown(target)}" if field.rooted else f"the other {scan.over} of INCLUDE"
     return (
@@ -142,30 +142,45 @@ def _not_joined(scan: FieldScan, graph: Graph, field: Field, target: Any, unit: 
     )
 
 
-def _units(graph: Graph, field: Field, named: Named) -> np.ndarray:
-    """The unit of each edge, node or feature: its number, an `EdgeKind`, NOT_THERE or TARGET."""
+def _units(graph: Graph, field: Field, named: Named) -> tuple[np.ndarray, np.ndarray]:
+    """The units of edges, nodes or features: the number of each in `named`, and that of its unit.
+
+    In place of a unit stands an `EdgeKind`, NOT_THERE or TARGET. With types, an edge names the units of all types.
+    """
+    which = np.arange(len(named))
     if isinstance(field, FeatureField):
         known = {column: unit for unit, column in enumerate(field.columns.tolist())}
-        return np.array([known.get(column, NOT_THERE) for column, _ in named], np.int64)
+        found = [known.get(column, NOT_THERE) for column, _ in named]
+        return which, np.array(found, np.int64)
     if isinstance(field, NodeField):
         nodes = field.nodes[field.unit_nodes].tolist()
         known = {node: unit for unit, node in enumerate(nodes)}
         known |= {field.target: TARGET} if field.rooted else {}
-        return np.array([known.get(_position(graph, key), NOT_THERE) for key in named], np.int64)
+        found = [known.get(_position(graph, key), NOT_THERE) for key in named]
+        return which, np.array(found, np.int64)
     return _units_of_edges(graph, field, named)
 
 
-def _units_of_edges(graph: Graph, field: Field, edges: tuple[EdgeKey, ...]) -> np.ndarray:
-    """The unit of each edge, given by the keys of its ends."""
+def _units_of_edges(
+    graph: Graph, field: Field, edges: tuple[EdgeKey, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for edges, which are given by the keys of their ends."""
     tail, head = field.nodes[field.edge_index]
     codes = tail * graph.num_nodes + head
     order = np.argsort(codes, kind="stable")
     codes = codes[order]
     wanted = np.array([_code(graph, edge) for edge in edges], np.int64)
+    first = np.searchsorted(codes, wanted)
+    count = np.searchsorted(codes, wanted, side="right") - first
+    if graph.types is None:
+        count = np.minimum(count, 1)  # parallel edges are of one unit
+    which = np.repeat(np.arange(len(wanted)), np.maximum(count, 1))
+    within = np.arange(len(which)) - np.searchsorted(which, which)
+    missing = (count == 0)[which]
+    place = np.where(missing, 0, first[which] + within)
     if not len(codes):
-        return np.full(len(wanted), NOT_THERE)
-    place = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    return np.where(codes[place] == wanted, field.unit[order[place]], NOT_THERE)
+        return which, np.full(len(which), NOT_THERE)
+    return which, np.where(missing, NOT_THERE, field.unit[order[place]])
 
 
 def _code(graph: Graph, edge: EdgeKey) -> int:

@@ -44,7 +44,10 @@ from sxq.graph import EdgeKind, Field
 from sxq.models.architectures import seeded
 from sxq.models.borrow import Model, edge_tensors, node_tensor, told, unwrapped
 from sxq.models.edge_mask import log_answers
+from sxq.models.typed_call import by_types
 from sxq.scoring.question import Question
+
+INSTEAD = "say BY gnnexplainer, BY sa or BY search"
 
 
 def gnnexplainer(field: Field, context: Context, epochs: int = 100, lr: float = 0.01) -> Search:
@@ -64,6 +67,11 @@ def graphmask(field: Field, context: Context, epochs: int = 50, lr: float = 0.01
 
 def attention(field: Field, context: Context) -> Search:
     """Candidates of the attention weights; raises ModelError for a model without any."""
+    if by_types(context.subject.model.module) is not None:
+        raise ModelError(
+            f"BY attention averages the attention weights of layers that see all edges, and "
+            f"a layer of a heterogeneous model sees those of one type; {INSTEAD}"
+        )
     return explain(lambda _: AttentionExplainer(), field, context)
 
 
@@ -107,6 +115,11 @@ def unit_mask(
     `node_mask` and `edge_mask` are the mask types that PyG requests from it.
     """
     model: Model = subject.model
+    if node_mask and by_types(model.module) is not None:
+        raise ModelError(
+            f"an explainer that masks or perturbs nodes needs one table of features and layers that see "
+            f"all edges, and a heterogeneous model has a table and layers for each type; {INSTEAD}"
+        )
     edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
     x = node_tensor(model, subject.graph, field.nodes)
     _, weight, attr = edge_tensors(

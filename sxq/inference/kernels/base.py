@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
 
-from sxq.inference.tiles.layout import ADDED_LOOP, FieldLayout, Loops
+from sxq.inference.tiles.layout import ADDED_LOOP, FieldLayout, OfType, OneLoop
 from sxq.inference.tiles.tile import Edges, Rows, Tile, Weights
 from sxq.inference.tracing.rowwise import Untraceable
 
@@ -24,10 +24,17 @@ class LayerContext:
     tile: Tile
     hop: int
     given: Mapping[str, str]  # argument of the layer -> step that computed its values
+    only: int | None = None  # the edge type whose edges the layer has; None: all edges
+    receivers: Rows | None = None  # the rows that receive, where they are not those that send
 
-    def edges(self, loops: Loops = "keep", further: int = 0) -> Edges:
+    def edges(self, loops: OneLoop = "keep", further: int = 0) -> Edges:
         """The messages into the rows within `hop + further` steps."""
-        return self.tile.edges(self.hop + further, loops)
+        which = loops if self.only is None else OfType(loops, self.only)
+        return self.tile.edges(self.hop + further, which)
+
+    def own(self, x: Rows) -> Rows:
+        """The receiving rows themselves, of a layer to which the rows x are sent."""
+        return (x if self.receivers is None else self.receivers).within(self.hop)
 
     def listed(
         self,
@@ -63,6 +70,7 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it supports
+    between_types = False  # whether it can have the edges of one type, from one table to another
     sums = False  # whether it only sums messages, with weights that depend only on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from sxq.inference.kernels.base import SCALARS, Kernel, LayerContext, as_column
-from sxq.inference.tiles.layout import FieldLayout, Loops
+from sxq.inference.tiles.layout import FieldLayout, OneLoop
 from sxq.inference.tiles.tile import Edges, Rows
 from sxq.inference.tracing.rowwise import Untraceable
 
@@ -18,12 +18,13 @@ from sxq.inference.tracing.rowwise import Untraceable
 class _AttentionKernel(Kernel):
     """The common part of the two."""
 
+    between_types = True
     takes = ("edge_attr",)
 
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
-        self.loops: Loops = "replace" if layer.add_self_loops else "keep"
+        self.loops: OneLoop = "replace" if layer.add_self_loops else "keep"
         self.attributes = bool(given) and layer.lin_edge is not None
         # Whether the attributes of loops are a mean or sum of those of the other edges.
         self.gathers = layer.add_self_loops and isinstance(layer.fill_value, str)
@@ -61,7 +62,7 @@ class _AttentionKernel(Kernel):
         layer = self.layer
         out = out.flatten(1) if layer.concat else out.mean(dim=1)
         if layer.res is not None:
-            out = out + x.within(context.hop).apply(layer.res, layer.res).table
+            out = out + context.own(x).apply(layer.res, layer.res).table
         return out if layer.bias is None else out + layer.bias
 
 
@@ -74,7 +75,7 @@ class GATKernel(_AttentionKernel):
         tails = layer.lin_src if layer.lin is None else layer.lin
         heads = layer.lin_dst if layer.lin is None else layer.lin
         source = x.apply(tails, tails)
-        own = x.within(context.hop).apply(heads, heads)
+        own = context.own(x).apply(heads, heads)
         logits = edges.tails(source.apply(self._as_tail, self._as_tail).scalars)
         logits += edges.heads(own.apply(self._as_head, self._as_head).scalars)
         if self.attributes:
@@ -116,7 +117,7 @@ class GATv2Kernel(_AttentionKernel):
         edges = context.edges(self.loops)
         source = x.apply(layer.lin_l, layer.lin_l)
         messages = edges.gather(source)
-        messages += edges.gather_heads(x.within(context.hop).apply(layer.lin_r, layer.lin_r))
+        messages += edges.gather_heads(context.own(x).apply(layer.lin_r, layer.lin_r))
         if self.attributes:
             self._add_attributes(messages, edges, context)
         messages = leaky_relu(messages, layer.negative_slope).unflatten(

@@ -17,6 +17,8 @@ from sxq.inference.tracing.rowwise import Untraceable
 class GINKernel(Kernel):
     """out = network(sum of x_j + (1 + eps) x_i)."""
 
+    between_types = True
+
     def __init__(self, layer, given):
         super().__init__(layer, given)
         self.require_sum()
@@ -25,7 +27,7 @@ class GINKernel(Kernel):
 
     def run(self, x: Rows, context: LayerContext) -> Tensor:
         edges = context.edges()
-        own = x.within(context.hop)
+        own = context.own(x)
         scale = 1 + self.layer.eps
         if self.first is None or not x.maps_first:
             return self.layer.nn(edges.sum(x, edges.present) + scale * own.table)

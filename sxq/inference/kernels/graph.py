@@ -22,6 +22,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 class GraphConvKernel(Kernel):
     """out = lin_rel(sum, mean or maximum of w x_j) + lin_root(x_i)."""
 
+    between_types = True
     takes = ("edge_weight",)
 
     def __init__(self, layer, given):
@@ -47,7 +48,7 @@ class GraphConvKernel(Kernel):
                 mean: Any = mean_weights(edges)  # `Weights` only where no weights are given
                 weights = weights * mean if context.given else mean
             out = linear_sum(edges, x, weights, layer.lin_rel.weight, layer.lin_rel.bias)
-        return out.add_(x.within(context.hop).apply(layer.lin_root, layer.lin_root).table)
+        return out.add_(context.own(x).apply(layer.lin_root, layer.lin_root).table)
 
 
 class LEKernel(Kernel):

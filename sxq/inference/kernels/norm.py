@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference.kernels.base import LayerContext, as_column
-from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
+from sxq.inference.tiles.layout import FieldLayout, Incidence, OneLoop
 from sxq.inference.tiles.tile import Edges, Weights
 
 
@@ -22,7 +22,7 @@ class Norm:
     def __init__(self, add_loops: bool, fill: float):
         self.add_loops = add_loops
         self.fill = fill
-        self.loops: Loops = "replace" if add_loops else "keep"
+        self.loops: OneLoop = "replace" if add_loops else "keep"
 
     def edges(self, context: LayerContext, further: int = 0) -> Edges:
         """The messages into the rows within `context.hop + further` steps."""

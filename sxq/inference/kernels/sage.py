@@ -15,6 +15,8 @@ from sxq.inference.tracing.rowwise import Untraceable
 class SAGEKernel(Kernel):
     """out = lin_l(mean, sum or maximum of x_j) + lin_r(x_i)."""
 
+    between_types = True
+
     def __init__(self, layer, given):
         super().__init__(layer, given)
         if type(layer.aggr_module) not in (MeanAggregation, SumAggregation, MaxAggregation):
@@ -37,5 +39,5 @@ class SAGEKernel(Kernel):
             weights = edges.present if sums else mean_weights(edges)
             out = linear_sum(edges, source, weights, layer.lin_l.weight, layer.lin_l.bias)
         if layer.root_weight:
-            out += x.within(context.hop).apply(layer.lin_r, layer.lin_r).table
+            out += context.own(x).apply(layer.lin_r, layer.lin_r).table
         return normalize(out, p=2.0, dim=-1) if layer.normalize else out

@@ -33,8 +33,10 @@ from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
+from sxq.models.typed_call import by_types
 
 
 class Layered:
@@ -43,15 +45,27 @@ class Layered:
     name = "layered"
 
     def __init__(self, model: Model):
-        if not model.call.plain:
+        typed = by_types(model.module)
+        if typed is None and not model.call.plain:
             raise Untraceable(
                 "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
             )
         self.model = model
-        self.steps = steps_of(model.module, model.arguments)
+        self.typed = typed is not None
+        # The steps by the type of the target's node.
+        self._by_type: dict[int, ModelSteps] = {}
+        if typed is not None:
+            forwards = one_type_forwards(model, typed)
+            self._by_type = {
+                number: steps_of(forward, tuple(forward.named.values()))
+                for number, forward in forwards.items()
+            }
+            self.steps = next(iter(self._by_type.values()))
+        else:
+            self.steps = steps_of(model.module, model.arguments)
         self._with_features: ModelSteps | None = None
         self._of_features = partial(steps_of, model.module, model.arguments, features=True)
-        self.as_delta = _sums_first(self.steps)
+        self.as_delta = not self.typed and _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
     def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldLayout:
@@ -59,8 +73,19 @@ class Layered:
 
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
-        steps = self._steps(field)
-        layout = FieldLayout(field, steps.hops, self.model.device, whole=steps.pools)
+        types = graph.types if self.typed else None
+        if types is not None and field.over == "features":
+            raise Untraceable("its features are tables by type")
+        node_type = 0 if types is None else int(types.of_node[field.nodes[0]])
+        steps = self._steps(field, node_type)
+        layout = FieldLayout(
+            field,
+            steps.hops,
+            self.model.device,
+            whole=steps.pools,
+            edge_type=None if types is None else types.of_edge[field.edges],
+            node_type=node_type,
+        )
         _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
         rows = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
         inputs = {"edge_weight": weight, "edge_attr": attr}
@@ -75,18 +100,23 @@ class Layered:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
 
-    def _steps(self, field: Field) -> ModelSteps:
-        """The steps of the model where units are those of a field."""
+    def _steps(self, field: Field, node_type: int) -> ModelSteps:
+        """The steps of the model where units are those of a field, and its target is of this type."""
+        if self.typed:
+            return self._by_type[node_type]
         if field.over != "features":
             return self.steps
         if self._with_features is None:
             self._with_features = self._of_features()
         return self._with_features
 
+    def _of(self, layout: FieldLayout) -> ModelSteps:
+        return self._steps(layout.field, layout.node_type)
+
     def _fixed(self, name: str, hop: int, layout: FieldLayout) -> Any:
         return (
             layout.fixed(name, hop)
-            if self.steps.by_name[name].kind == NODES
+            if self._of(layout).by_name[name].kind == NODES
             else layout.values[name]
         )
 
@@ -112,7 +142,7 @@ class Layered:
 
     def cost(self, layout: FieldLayout) -> int:
         """The most bytes that a candidate takes, both graphs: masks, messages of the largest layer, rows."""
-        rows = layout.rows(max(self.steps.hops - 1, 0))
+        rows = layout.rows(max(self._of(layout).hops - 1, 0))
         messages = self._messages(layout)
         # The terms of differences are vectors of doubles.
         terms = messages * 4 * self._width // TERM if self.as_delta else 0
@@ -124,12 +154,14 @@ class Layered:
         device = self.model.device
         pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
         as_delta = self.as_delta and device.type == "cpu" and _by_edges(batches)
-        jobs = pack(batches, self._messages, device.type, torch.get_num_threads(), as_delta)
-        for job, outputs in zip(jobs, side_by_side(self._outputs, jobs, device)):
-            for owner, rows, piece in zip(job.owners, job.rows, outputs):
-                pieces[owner].append((rows, piece))
-            if job.match:
-                commit(job.match)
+        for numbers in _by_node_type(batches):
+            own = [batches[number] for number in numbers]
+            jobs = pack(own, self._messages, device.type, torch.get_num_threads(), as_delta)
+            for job, outputs in zip(jobs, side_by_side(self._outputs, jobs, device)):
+                for owner, rows, piece in zip(job.owners, job.rows, outputs):
+                    pieces[numbers[owner]].append((rows, piece))
+                if job.match:
+                    commit(job.match)
         return [_assembled(own) for own in pieces]
 
     def _outputs(self, job: TileJob) -> list[Tensor]:
@@ -150,7 +182,7 @@ class Layered:
             layout.edges(step.hop + step.kernel.hops - 1, "replace").size
             * step.kernel.scalars_per_message(self._channels(step.args[0].name, layout))
             // SCALARS
-            for step in self._steps(layout.field).varying
+            for step in self._of(layout).varying
             if step.kernel
         ]
         if layout.field.over == "features":
@@ -159,17 +191,19 @@ class Layered:
 
     def _channels(self, name: str, layout: FieldLayout) -> int:
         """The largest width that the value of a step can have."""
-        step = self._steps(layout.field).by_name[name]
+        step = self._of(layout).by_name[name]
         return self._width if step.varies else layout.values[name].shape[1]
 
     def run(self, tile: Tile) -> Tensor:
         """Runs the steps that vary, in order; returns the output [W * slabs, C] at the targets."""
         values: dict[str, Any] = {}
-        steps = self._steps(tile.frame.fields[0].field)
+        steps = self._of(tile.frame.fields[0])
         for step in steps.varying:
             if step.kernel:
                 x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                values[step.name] = step.kernel.run(x, LayerContext(tile, step.hop, step.given))
+                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[1:]]
+                context = LayerContext(tile, step.hop, step.given, step.only, *own)
+                values[step.name] = step.kernel.run(x, context)
             elif step.pool:
                 rows = self._look_up(step.args[0].name, step.hop, tile, values)
                 values[step.name] = step.pool.run(rows, tile)
@@ -188,7 +222,7 @@ class Layered:
 
     def _rows(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Rows:
         """The value of a step in the form that a layer takes."""
-        step = self._steps(tile.frame.fields[0].field).by_name[name]
+        step = self._of(tile.frame.fields[0]).by_name[name]
         if step.varies and step.input:
             return FeatureRows(tile, hop, name)
         if step.varies:
@@ -197,7 +231,7 @@ class Layered:
 
     def _look_up(self, name: str, hop: int, tile: Tile, values: dict[str, Any]) -> Any:
         """The value of a step in the form that an operation takes: rows within `hop` steps."""
-        step = self._steps(tile.frame.fields[0].field).by_name[name]
+        step = self._of(tile.frame.fields[0]).by_name[name]
         if step.varies and step.input:
             return FeatureRows(tile, hop, name).table
         if step.varies:
@@ -224,6 +258,14 @@ def _maps(step: Step, steps: ModelSteps) -> bool:
         and len(step.args) == 1
         and steps.by_name[step.args[0].name].input is not None
     )
+
+
+def _by_node_type(batches: Sequence[CandidateBatch]) -> list[list[int]]:
+    """The numbers of the batches whose targets are of one type, and so take the same steps."""
+    found: dict[int, list[int]] = {}
+    for number, batch in enumerate(batches):
+        found.setdefault(batch.field.node_type, []).append(number)
+    return list(found.values())
 
 
 def _by_edges(batches: Sequence[CandidateBatch]) -> bool:

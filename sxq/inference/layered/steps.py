@@ -17,6 +17,7 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels import Kernel, kernel_of
 from sxq.inference.kernels.pool import Pool, pool_of
+from sxq.inference.tracing.by_type import of_type
 from sxq.inference.tracing.fx_graph import name_of, trace_graph
 from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
 
@@ -45,6 +46,7 @@ class Step:
     kernel: Kernel | None  # of a layer
     pool: Pool | None
     given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
+    only: int | None  # the edge type of a layer, where it has one
 
     def run(self, look_up: Callable[[str], Any]) -> Any:
         """Call the operation on the values of other steps, by name."""
@@ -118,6 +120,7 @@ class _Reader:
             kernel=meta.get("kernel"),
             pool=meta.get("pool"),
             given=meta.get("given", {}),
+            only=meta.get("only"),
         )
 
     def _placeholder(self, node: fx.Node) -> None:
@@ -157,6 +160,8 @@ class _Reader:
         name = name_of(node)
         if kinds <= {PLAIN}:
             node.meta.update(kind=PLAIN, call=call)
+        elif node.target is of_type:
+            node.meta.update(kind=INDEX, only=node.args[1])
         elif name == "getitem":
             self._getitem(node)
         elif pool := pool_of(node, None):
@@ -204,7 +209,8 @@ class _Reader:
         x = bound.pop("x", None)
         edge_index = bound.pop("edge_index", None)
         what = type(layer).__name__
-        if not isinstance(x, fx.Node) or node_kind(x) != NODES:
+        ends = x if isinstance(x, (tuple, list)) else (x,)
+        if any(not isinstance(end, fx.Node) or node_kind(end) != NODES for end in ends):
             raise Untraceable(f"{what} is not given one tensor of node features")
         if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
             raise Untraceable(f"{what} is not given the graph's own edge_index")
@@ -219,10 +225,12 @@ class _Reader:
         if other:
             raise Untraceable(f"{what} is given {', '.join(other)}")
         edges = {name: value.name for name, value in given.items()}
-        node.meta.update(
-            kind=NODES, varies=True, given=edges, kernel=kernel_of(layer, tuple(edges))
-        )
-        node.args = (x,)
+        kernel = kernel_of(layer, tuple(edges))
+        only = edge_index.meta.get("only")
+        if (len(ends) > 1 or only is not None) and not kernel.between_types:
+            raise Untraceable(f"no layered form of {what} for the edges of one type is known")
+        node.meta.update(kind=NODES, varies=True, given=edges, kernel=kernel, only=only)
+        node.args = tuple(ends)
         node.kwargs = {}
 
 

@@ -7,7 +7,7 @@ layer.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,19 @@ from torch import Tensor
 
 from sxq.graph import EdgeKind, Field
 
-Loops = Literal["keep", "replace"]  # self-loops as the graph has them, or exactly one for every row
+OneLoop = Literal[
+    "keep", "replace"
+]  # self-loops as the graph has them, or exactly one for every row
+
+
+class OfType(NamedTuple):
+    """Only the edges of one type."""
+
+    loops: OneLoop
+    number: int
+
+
+Loops = OneLoop | OfType
 REMEMBERED = 2**20  # longest list of table rows that is kept
 # The rows of the mask table behind those of the units, and their number.
 ROW_ONES = 0  # always one
@@ -92,9 +104,14 @@ class FieldLayout:
         depth: int,
         device: torch.device,
         units: int | None = None,
+        *,
         whole: bool = False,
+        edge_type: np.ndarray | None = None,
+        node_type: int = 0,
     ):
         self.field = field
+        self.edge_type = edge_type  # [m] of each edge, where layers are of types
+        self.node_type = node_type  # of the target
         self.depth = depth
         self.device = device
         self.units = field.num_parts if units is None else units  # a prefix of the field's parts
@@ -127,7 +144,12 @@ class FieldLayout:
     def _inner(self) -> "FieldLayout":
         units, _ = self.into(self.rows(self.depth - 2))
         layout = FieldLayout(
-            self.field, self.depth - 1, self.device, int(units.max(initial=-1)) + 1
+            self.field,
+            self.depth - 1,
+            self.device,
+            int(units.max(initial=-1)) + 1,
+            edge_type=self.edge_type,
+            node_type=self.node_type,
         )
         layout.values = self.values
         return layout
@@ -148,6 +170,10 @@ class FieldLayout:
     def _edges(self, hop: int, loops: Loops) -> EdgeList:
         rows = self.rows(hop)
         chosen = self._head < rows
+        if isinstance(loops, OfType):
+            assert self.edge_type is not None, "layers are of types"
+            chosen &= self.edge_type[self._edge] == loops.number
+            loops = loops.loops
         if loops == "replace":
             chosen &= self._tail != self._head
         table = np.stack([self._tail, self._head, self._mask, self._tail, self._edge])[:, chosen]

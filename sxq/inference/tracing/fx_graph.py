@@ -10,6 +10,7 @@ from torch_geometric.nn import MessagePassing, aggr
 from torch_geometric.nn.pool import glob
 from torch_geometric.utils import scatter
 
+from sxq.inference.tracing.by_type import grouped_in_pairs
 from sxq.inference.tracing.rowwise import (
     MODULES,
     Untraceable,
@@ -60,7 +61,7 @@ def trace_graph(
         if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     }
     try:
-        with poolings_as_calls():
+        with poolings_as_calls(), grouped_in_pairs():
             graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
     except Exception as error:  # a user's forward may raise anything
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
