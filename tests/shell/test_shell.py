@@ -13,7 +13,7 @@ import sxq
 from sxq.shell import MODES, Shell, display
 from sxq.shell.completion import suggest
 from sxq.shell.editor import finished
-from sxq.shell.output_modes import Look
+from sxq.shell.output_modes import MODES, Look
 from sxq.shell.progress import progress_line
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.values.explanation import TargetReport
@@ -349,3 +349,23 @@ def test_a_wide_result_goes_through_the_pager(toy):
         shell.prompt()
         shell.answer(".pager off")
         assert "499" in shell.answer("SELECT range AS n FROM range(500);")
+
+
+@pytest.mark.parametrize(
+    "mode, sql, last",
+    [
+        ("jsonlines", "SELECT 1 AS a, 2 AS a", '{"a": 1, "a": 2}'),
+        (
+            "json",
+            r"SELECT '\x01'::BLOB AS a, INTERVAL 1 DAY AS b",
+            r'[{"a": "\\x01", "b": "1 day"}]',
+        ),
+        ("csv", r"SELECT 'nan'::DOUBLE AS a, NULL AS b, '\x01'::BLOB AS c", r"nan,,\x01"),
+        ("markdown", "SELECT '<b>|`' AS a", r"| \<b>\|\` |"),
+        ("latex", "SELECT 'a<b' AS a", r"a\textless{}b \\"),
+    ],
+)
+def test_nothing_is_lost_or_read_as_markup(mode, sql, last):
+    with sxq.connect() as con:
+        lines = list(MODES[mode](con.execute(sql), Look()))
+    assert last in lines
