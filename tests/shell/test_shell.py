@@ -13,7 +13,7 @@ import sxq
 from sxq.shell import MODES, Shell, display
 from sxq.shell.completion import suggest
 from sxq.shell.editor import finished
-from sxq.shell.output_modes import MODES, Look
+from sxq.shell.output_modes import Look
 from sxq.shell.progress import progress_line
 from sxq.shell.script_steps import DotCommand, Statement, steps
 from sxq.values.explanation import TargetReport
