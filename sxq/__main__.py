@@ -1,7 +1,8 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
 `sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
-database, `sxq demo` shows a first example.
+database, `sxq demo` shows a first example. `sxq explore DATABASE` serves the stored answers to a browser, `sxq mcp
+DATABASE` to programs that speak the Model Context Protocol.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -38,6 +39,8 @@ def _misread(name: str, options) -> str:
     if name == "report" and not _has_space(options.query):
         return f"there is no statement: {options.query!r} is taken for one; sxq report [database] 'EXPLAIN ...'"
     if name == "report" and database and not Path(database).exists():
+        return f"there is no database {database!r}"
+    if name in ("explore", "mcp") and not Path(options.database).exists():
         return f"there is no database {database!r}"
     if name == "report" and not Path(options.output).absolute().parent.is_dir():
         return f"there is no folder to write {options.output!r} to"
@@ -99,6 +102,29 @@ def _backup(options) -> int:
     return 0
 
 
+def _explore(options) -> int:
+    try:
+        from sxq.explorer.serve import serve
+    except ModuleNotFoundError as error:
+        raise _without_extra("explore", error) from None
+    return serve(options.database, options.port, options.write)
+
+
+def _mcp(options) -> int:
+    try:
+        from sxq.explorer.tool_server import serve_tools
+    except ModuleNotFoundError as error:
+        raise _without_extra("mcp", error) from None
+    return serve_tools(options.database, options.write)
+
+
+def _without_extra(extra: str, error: ModuleNotFoundError) -> InvalidValue:
+    """The error for a library that only an extra installs."""
+    return InvalidValue(
+        f"sxq {extra} needs {error.name}, which is not installed: pip install 'sxq[{extra}]'"
+    )
+
+
 def _guarded(action) -> int:
     """Run an action: an error of ours prints one message, a closed pipe ends quietly, Ctrl-C exits with 130."""
     interrupts = Interrupts()
@@ -129,8 +155,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "sxq",
         description="a skyline query engine that explains graph neural networks",
-        epilog="sxq report --help: an answer as a page; sxq backup --help: a copy of a database;"
-        " sxq demo --help: a first look",
+        epilog="sxq report --help: an answer as a page; sxq explore --help: the answers as pages;"
+        " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq demo --help: a first look",
     )
     parser.add_argument(
         "database",
@@ -244,10 +270,43 @@ def _backup_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _explore_parser() -> argparse.ArgumentParser:
+    parser = _served_parser(
+        "explore", "the stored answers as pages for a browser on this machine, until Ctrl-C"
+    )
+    parser.add_argument("--port", type=_port, default=0, help="the port to listen on (a free one)")
+    return parser
+
+
+def _mcp_parser() -> argparse.ArgumentParser:
+    return _served_parser(
+        "mcp", "the stored answers as tools of the Model Context Protocol, over stdin and stdout"
+    )
+
+
+def _served_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """The options of a server of stored answers."""
+    parser = argparse.ArgumentParser(f"sxq {name}", description=description)
+    parser.add_argument("database", help="the DuckDB file with the answers")
+    parser.add_argument(
+        "--write", action="store_true", help="also run EXPLAIN, and store its answers"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port; expected 0 (a free one) to 65535")
+    return port
+
+
 COMMANDS = {
     "": (_with_database, _parser),
     "backup": (_backup, _backup_parser),
     "demo": (_demo, _demo_parser),
+    "explore": (_explore, _explore_parser),
+    "mcp": (_mcp, _mcp_parser),
     "report": (_report, _report_parser),
 }
 

@@ -49,6 +49,15 @@ class Browser:
     def open(self, path) -> None:
         self._ask("POST", "/url", {"url": f"file://{path}"})
 
+    def visit(self, url: str) -> None:
+        self._ask("POST", "/url", {"url": url})
+
+    def press(self, key: str) -> None:
+        """Press a key where the focus is."""
+        strokes = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        keyboard = {"type": "key", "id": "keyboard", "actions": strokes}
+        self._ask("POST", "/actions", {"actions": [keyboard]})
+
     def run(self, script: str, *arguments):
         """The value that JavaScript returns; its `arguments` may be elements that were found."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})

@@ -40,7 +40,8 @@ ALLOWED = {
     "pyg": ["connection", "session", "values", "errors"],
     "shell": ["connection", "session", "pictures", "values", "language", "errors", "started"],
     "notebook": ["connection", "session", "pictures", "values", "errors"],
-    "__main__": ["connection", "shell", "values", "errors", "started"],
+    "explorer": ["connection", "session", "pictures", "values", "language", "errors"],
+    "__main__": ["connection", "explorer", "shell", "values", "errors", "started"],
     "__init__": [
         *("connection", "session", "datasets", "notebook", "pyg", "pictures", "values", "errors"),
         "started",
@@ -54,6 +55,7 @@ DOORS = {  # library -> where it may be imported
     "IPython": {"notebook.py"},
     "lark": {"language/parser.py", "language/mistakes.py"},
     "matplotlib": {"pictures/plots.py"},
+    "mcp": {"explorer/tool_server.py"},
     "networkx": {"pictures/networks.py", "scoring/patterns.py"},
     "ogb": {"datasets/arxiv.py"},
     "pandas": {"values/frames.py"},
@@ -64,8 +66,10 @@ DOORS = {  # library -> where it may be imported
     "rich": {"shell"},
     "safetensors": {"models"},
     "sklearn": {"datasets/superpixels.py"},
+    "starlette": {"explorer/site.py"},
     "torch": TORCH,
     "torch_geometric": TORCH,
+    "uvicorn": {"explorer/serve.py"},
 }
 WORDS_OF_THE_LAYOUT = {"audit.py", "catalog.py", "notebook.py"}  # one word, in two rooms by design
 
@@ -167,7 +171,10 @@ def late_imports(tree: ast.AST) -> set[str]:
 GATES = {  # file -> what it imports late, because it takes long and few need it
     # torch; IPython; ten files, for those who draw; torch_geometric
     "__init__.py": ["sxq.datasets", "sxq.notebook", "sxq.pictures", "sxq.pyg"],
-    "__main__.py": ["sxq.shell.karate_demo", "sxq.shell.laundering_demo"],  # sxq.pictures
+    "__main__.py": [  # extras; sxq.pictures
+        *("sxq.explorer.serve", "sxq.explorer.tool_server"),
+        *("sxq.shell.karate_demo", "sxq.shell.laundering_demo"),
+    ],
     "datasets/arxiv.py": ["ogb.nodeproppred"],  # an extra
     "datasets/scene_graphs.py": ["PIL"],  # an extra
     "datasets/superpixels.py": ["sklearn.datasets"],  # an extra

@@ -5,6 +5,7 @@ text          a subgraph as a tree of text
 networks      subgraphs as networkx graphs; the only file that knows networkx
 colours       the colours of classes, targets and edges
 scene         `Scene`: the members of one target in their context, in one layout
+edge_facts    weight, attributes and worth of the edges of a member
 drawn_pattern the patterns of a class
 plots         pictures by matplotlib; the only file that knows it
 page          one self-contained page of HTML

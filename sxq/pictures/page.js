@@ -1,19 +1,12 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const { make, arrowhead, drawPattern } = drawing;
   const $ = (id) => document.getElementById(id);
-  const SVG = "http://www.w3.org/2000/svg";
   const state = { target: data.targets[0], selected: null, turn: [-0.62, 0.42], cards: [] };
 
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  function make(tag, attributes = {}, ...children) {
-    const svg = ["svg", "g", "path", "line", "circle", "text", "rect"].includes(tag);
-    const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
-  }
   const plain = (scene) => scene.nodes.every((node) => node.label === null); // nothing is known of any node
   const colour = (label) => label === null ? data.unknown : data.classes[label % data.classes.length];
   const short = (value) => value === null ? "" : value && Math.abs(value) < 1e-3 ? value.toExponential(1)
@@ -200,9 +193,9 @@
 
   class Card {
     constructor(member, i, scene) {
-      const [own, widths, leftOut] = [scene.members[i], scene.widths[i], scene.left_out[i]];
+      const [own, widths, leftOut, facts] = [scene.members[i], scene.widths[i], scene.left_out[i], scene.facts[i]];
       const relations = scene.relations?.[i] ?? []; // of edges that have types
-      Object.assign(this, { member, own, widths, leftOut, relations, scene, view: [0, 0, 1] });
+      Object.assign(this, { member, own, widths, leftOut, facts, relations, scene, view: [0, 0, 1] });
       this.inside = new Set([...Array.from({ length: scene.rooted }, (_, n) => n), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -210,7 +203,7 @@
       this.layer = make("g");
       this.graph.append(this.layer);
       this.build();
-      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), ...(scene.nodes.length ? [this.graph, this.zooms()] : []), ...this.reasons(), ...this.bars());
+      this.element = make("article", { class: "member", tabindex: 0, "data-rank": member.rank }, this.head(), ...(scene.nodes.length ? [this.graph, this.zooms()] : []), ...this.reasons(), ...this.bars(), ...this.table());
       this.element.addEventListener("click", () => select(member.rank, false));
       this.element.addEventListener("keydown", (e) => { if (e.key === "Enter") select(member.rank, false); });
       this.listen();
@@ -252,21 +245,43 @@
         button("⟲", "reset", () => { this.view = [0, 0, 1]; this.place(); }));
     }
     build() {
-      const { nodes, directed } = this.scene;
+      const { nodes } = this.scene;
       this.truthPath = make("path", { class: "truth" });
       this.contextPath = make("path", { class: "context" });
-      this.ownPaths = this.widths.map((width) => make("path", { class: "own", style: `stroke-width: ${width * [2.4, 1.8, 0.8][this.crowd]}` }));
+      this.ownPaths = this.widths.map(() => make("path", { class: "own" }));
       this.arrows = make("path", { class: "arrow" });
+      this.labels = this.own.map(() => make("text", { class: "on-edge" }));
       this.hits = this.own.map(([u, v], i) => {
-        const line = make("line", { class: "hit" }), said = this.relations[i] ? `\n${this.relations[i]}` : "";
-        line.addEventListener("pointermove", (e) => tip(e, `${nodes[u].key} ${directed ? "→" : "–"} ${nodes[v].key}${said}`));
+        const line = make("line", { class: "hit" }), said = this.relations[i] ? [this.relations[i]] : [], facts = this.facts[i];
+        line.addEventListener("pointermove", (e) => tip(e, [this.edge([u, v]), ...said, ...facts.map(([name, value]) => `${name}  ${value}`)].join("\n")));
         line.addEventListener("pointerleave", untip);
         return line;
       });
       this.dots = nodes.map((node, i) => this.dot(node, i));
       const order = [...this.dots.keys()].sort((a, b) => this.inside.has(a) - this.inside.has(b) || b - a);
-      this.layer.append(this.truthPath, this.contextPath, ...this.ownPaths, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]));
+      this.layer.append(this.truthPath, this.contextPath, ...this.ownPaths, this.arrows, ...this.hits, ...order.map((i) => this.dots[i]), ...this.labels);
+      this.label($("edge-label").value);
       this.place();
+    }
+    edge([u, v]) { return `${this.scene.nodes[u].key} ${this.scene.directed ? "→" : "–"} ${this.scene.nodes[v].key}`; }
+    label(name) { // one fact of each edge beside it
+      const few = (text) => { // digits; the table has all of them
+        const value = Number(text.replaceAll(",", ""));
+        return text.length > 5 && Number.isFinite(value) ? value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) < 1e4 ? 3 : 6, maximumFractionDigits: 3 }) : text;
+      };
+      this.labels.forEach((label, i) => { label.textContent = few(this.facts[i].find((fact) => fact[0] === name)?.[1] ?? ""); });
+    }
+    table() { // the edges in words
+      if (!this.own.length) return [];
+      const names = [...new Set(this.facts.flatMap((facts) => facts.map(([name]) => name)))];
+      const row = (tag, cells) => make("tr", {}, ...cells.map((text) => make(tag, {}, text)));
+      const rows = this.own.map((edge, i) => row("td", [this.edge(edge), ...names.map((name) => this.facts[i].find((fact) => fact[0] === name)?.[1] ?? "")]));
+      const most = 200, more = rows.length > most ? [make("div", { class: "by" }, `and ${rows.length - most} more`)] : [];
+      const table = make("table", {}, make("thead", {}, row("th", ["edge", ...names])), make("tbody", {}, ...rows.slice(0, most)));
+      const details = make("details", { class: "edges" }, make("summary", {}, `edges, their worth and attributes`), make("div", { class: "wide" }, table), ...more);
+      details.addEventListener("click", (e) => e.stopPropagation());
+      details.addEventListener("keydown", (e) => e.stopPropagation());
+      return [details];
     }
     dot(node, i) {
       const inside = this.inside.has(i), many = this.crowd > 0, target = i < this.scene.rooted;
@@ -283,16 +298,22 @@
     place() {
       const { nodes, context, truth, directed } = this.scene, [dx, dy, zoom] = this.view;
       const at = (i) => `${placeX(nodes[i]).toFixed(1)} ${placeY(nodes[i]).toFixed(1)}`;
+      const less = zoom ** -0.7; // dots, names and lines grow less than distances, so that names come apart
       this.layer.setAttribute("transform", `translate(${dx} ${dy}) scale(${zoom})`);
       this.contextPath.setAttribute("d", context.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
       this.truthPath.setAttribute("d", truth.map(([u, v]) => `M${at(u)}L${at(v)}`).join(""));
-      this.own.forEach(([u, v], i) => this.ownPaths[i].setAttribute("d", `M${at(u)}L${at(v)}`));
-      if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v])).join(""));
+      this.own.forEach(([u, v], i) => {
+        this.ownPaths[i].setAttribute("d", `M${at(u)}L${at(v)}`);
+        this.ownPaths[i].style.strokeWidth = this.widths[i] * [2.4, 1.8, 0.8][this.crowd] * less;
+      });
+      if (directed) this.arrows.setAttribute("d", this.own.map(([u, v]) => arrow(nodes[u], nodes[v], 8 * less)).join(""));
       this.own.forEach(([u, v], i) => {
         for (const [name, value] of Object.entries({ x1: placeX(nodes[u]), y1: placeY(nodes[u]), x2: placeX(nodes[v]), y2: placeY(nodes[v]) }))
           this.hits[i].setAttribute(name, value);
+        const middle = [placeX, placeY].map((place) => ((place(nodes[u]) + place(nodes[v])) / 2).toFixed(1));
+        this.labels[i].setAttribute("transform", `translate(${middle.join(" ")}) scale(${less}) translate(0 -3)`);
       });
-      this.dots.forEach((dot, i) => dot.setAttribute("transform", `translate(${at(i)})`));
+      this.dots.forEach((dot, i) => dot.setAttribute("transform", `translate(${at(i)}) scale(${less})`));
     }
     zoom(factor, x = W / 2, y = H / 2) {
       const [dx, dy, zoom] = this.view, next = Math.max(0.4, Math.min(12, zoom * factor)), f = next / zoom;
@@ -332,28 +353,9 @@
       }, { passive: false });
     }
   }
-  const arrow = (from, to) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)]);
-  function arrowhead([x, y], [u, v]) {
-    const length = Math.hypot(u - x, v - y) || 1;
-    const [a, b] = [(u - x) / length, (v - y) / length], [p, q] = [u - a * 8, v - b * 8];
-    return `M${p} ${q}L${p - a * 8 - b * 4} ${q - b * 8 + a * 4}L${p - a * 8 + b * 4} ${q - b * 8 - a * 4}Z`;
-  }
+  const arrow = (from, to, size) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)], size);
   function near(i, on) {
     for (const card of state.cards) card.dots[i].classList.toggle("near", on);
-  }
-
-  // ---- the patterns of a class
-  function drawPattern(pattern) {
-    const { nodes, edges, directed } = pattern, svg = make("svg", { viewBox: "0 0 230 190", role: "img", "aria-label": `pattern ${pattern.number}` });
-    const x = (node) => 115 + node.x * 85, y = (node) => 100 - node.y * 72;
-    const at = (i) => `${x(nodes[i]).toFixed(1)} ${y(nodes[i]).toFixed(1)}`;
-    svg.append(make("path", { class: "own", d: edges.map(([u, v]) => `M${at(u)}L${at(v)}`).join("") }));
-    if (directed) svg.append(make("path", { class: "arrow", d: edges.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
-    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})` },
-      make("circle", { r: 7, fill: node.colour }), make("text", { y: -11 }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
-    const more = pattern.alike > 1 ? ` ${pattern.alike - 1} more ${pattern.alike > 2 ? "patterns have" : "pattern has"} the same values.` : "";
-    return make("article", { class: "member" }, make("h3", {}, make("span", { class: "badge" }, String(pattern.number)), pattern.title), svg,
-      make("p", {}, pattern.sentence + more));
   }
 
   // ---- the page
@@ -361,6 +363,10 @@
     state.target = target; state.selected = null;
     $("meaning").textContent = target.meaning;
     const { scene, members } = target;
+    const facts = [...new Set((scene ? scene.facts : []).flat(2).map(([name]) => name))], label = $("edge-label"), before = label.value;
+    label.replaceChildren(make("option", { value: "" }, "nothing"), ...facts.map((name) => make("option", { value: name }, name)));
+    label.value = facts.includes(before) ? before : "";
+    $("edge-label-choice").hidden = !facts.length;
     state.cards = members.map((member, i) => new Card(member, i, scene));
     $("members").replaceChildren(...state.cards.map((card) => card.element));
     const labels = scene && !plain(scene) ? [...new Set(scene.nodes.map((n) => n.label))].sort() : [];
@@ -402,6 +408,7 @@
       $(id).selectedIndex = Math.min(place, data.objectives.length - 1);
       $(id).addEventListener("change", drawPlane);
     });
+    $("edge-label").addEventListener("change", (e) => state.cards.forEach((card) => card.label(e.target.value)));
     $("space-figure").hidden = data.objectives.length < 3;
     $("front").hidden = !data.objectives.length;
     space.listen();

@@ -1,6 +1,6 @@
 """One self-contained page: fronts to rotate, members to select, the certificate, the plan, and SQL to go on with.
 
-The page is `page.html` with its style, its script and the answer as JSON put in. It loads nothing, and a policy
+The page is `page.html` with its style, its scripts and the answer as JSON put in. It loads nothing, and a policy
 in its head forbids it to. Data reach the page only as JSON, with `<` escaped, and the script shows them by
 `textContent`.
 """
@@ -15,12 +15,18 @@ import numpy as np
 from sxq.errors import DataError
 from sxq.pictures import colours, words
 from sxq.pictures.drawn_pattern import drawn_pattern
+from sxq.pictures.edge_facts import edge_facts
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.files import write_text
 from sxq.values.result import Result
 
 HERE = Path(__file__).parent
+INLINE = (  # the policy of a page whose parts are in it
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
+)
+SCRIPTS = ("drawing.js", "page.js")  # in their order
 TARGETS = 50  # most targets on a page
 RECURRING = {"edges": "src, dst", "nodes": "node", "features": "name"}  # columns of a unit
 FACTS = 6  # features of a node that are named
@@ -39,10 +45,25 @@ def to_html(result: Result, path: str | None = None) -> str:
 
 def page(result: Result) -> str:
     """The page of an answer as text."""
-    text = (HERE / "page.html").read_text(encoding="utf-8")
-    for name in ("style.css", "page.js"):
-        text = text.replace(f"/*{name}*/", (HERE / name).read_text(encoding="utf-8"))
-    return text.replace("/*data*/", script_json(content(result)))
+    head = f"{INLINE}\n<style>{asset('style.css')}</style>"
+    scripts = "\n".join(f"<script>{asset(name)}</script>" for name in SCRIPTS)
+    return _filled(head, script_json(content(result)), scripts)
+
+
+def served_page(result: Result, head: str, scripts: str, more: dict[str, Any]) -> str:
+    """The page of an answer whose style and script a server has; `more` joins the page's data."""
+    return _filled(head, script_json(content(result) | more), scripts)
+
+
+def asset(name: str) -> str:
+    """A file of the page as text: page.html, style.css or one of SCRIPTS."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _filled(head: str, data: str, scripts: str) -> str:
+    text = asset("page.html")
+    text = text.replace("<!--head-->", head).replace("<!--scripts-->", scripts)
+    return text.replace("/*data*/", data)
 
 
 def content(result: Result) -> dict[str, Any]:
@@ -105,7 +126,7 @@ def _scene_of(members) -> dict[str, Any]:
     if members[0].over != "features":
         return _scene(scene(members), members)
     nothing: dict[str, list] = {
-        name: [[] for _ in members] for name in ("members", "widths", "own")
+        name: [[] for _ in members] for name in ("members", "widths", "own", "facts")
     }
     empty: dict[str, list] = {name: [] for name in ("nodes", "context", "truth")}
     left_out = [0 for _ in members]
@@ -130,8 +151,14 @@ def _scene(drawn: Scene, members) -> dict[str, Any]:
             keys, labels, drawn.places, drawn.positions, drawn.hops, fills
         )
     ]
+    places = drawn.positions.tolist()
+    facts = [
+        edge_facts(e, [(places[u], places[v]) for u, v in edges], not drawn.directed)
+        for e, edges in zip(members, drawn.members)
+    ]
     return {
         "nodes": nodes,
+        "facts": facts,
         "context": drawn.context,
         "truth": drawn.truth,
         "members": drawn.members,

@@ -8,6 +8,7 @@ registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
 resume              RESUME: what a stored query did not reach
+stored_result       stored answers as the values that EXPLAIN gave
 mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
@@ -22,6 +23,7 @@ pattern_checks      those of the patterns of a class
 unit_checks         those of the units of edges and of their worth
 over_checks         those of units that are nodes or features
 sql                 statements of DuckDB
+glance              the first rows of text that only reads
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now

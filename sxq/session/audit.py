@@ -5,13 +5,13 @@ explanation, and one for each finding about a target, a query or the file.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from sxq.errors import Error, ModelChanged, ModelDetached, StoreError
+from sxq.errors import Error, InvalidValue, ModelChanged, ModelDetached, StoreError
 from sxq.graph import TypedKey
 from sxq.language import statements as st
 from sxq.session import engine
@@ -68,6 +68,35 @@ def audit(session: Session, statement: st.Audit) -> AuditResult:
         structure_only=statement.structure,
         stopped=session.should_stop(),
     )
+
+
+def audit_target(session: Session, query_id: int, ordinal: int) -> dict[int, Measured]:
+    """What measuring the members of one target again gives, by their ids; its own faults are in each verdict.
+
+    Raises InvalidValue if there is no such query or target, ModelDetached or ModelChanged.
+    """
+    (query,) = session.store.stored_queries(query_id)
+    target = next((one for one in query.targets if one.ordinal == ordinal), None)
+    if target is None:
+        raise InvalidValue(f"query {query_id} has no target {ordinal}")
+    members = session.store.stored_explanations(query_id, ordinal)
+    graph = session.registry.graphs.reloaded(query.graph_id)
+    answers, _ = read_answers(query, members, graph, ())
+    measured = {e.explanation_id: Measured(None, NOT_MEASURED) for e in members}
+    faults = []
+    for result in _measure(
+        session, replace(query, targets=(target,)), members, graph, answers.directed
+    ):
+        if isinstance(result, Broken):
+            faults.append(result.words)
+        else:
+            measured |= result
+    if not faults:
+        return measured
+    return {
+        number: Measured(one.difference, "; ".join([*faults, one.verdict]))
+        for number, one in measured.items()
+    }
 
 
 def _audit_query(

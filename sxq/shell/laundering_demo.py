@@ -1,4 +1,4 @@
-"""`sxq demo laundering`: from two tables to the schemes behind an account, and how many of them are found.
+"""`sxq demo laundering`: from a bank's tables to the schemes behind an account, and how many of them are found.
 
 The bank is synthetic (synthetic_bank.py), so that the truth is known; everything after that is what a user would
 type.
@@ -18,10 +18,16 @@ from sxq.values.result import Result, Table
 TABLES = """
 CREATE OR REPLACE TABLE accounts (account VARCHAR PRIMARY KEY, days DOUBLE, volume DOUBLE, fees DOUBLE, label INTEGER,
                                   role VARCHAR, split VARCHAR);
-CREATE OR REPLACE TABLE transfers (payer VARCHAR, payee VARCHAR, amount DOUBLE);
+CREATE OR REPLACE TABLE merchants (merchant VARCHAR, turnover DOUBLE);
+CREATE OR REPLACE TABLE devices (device VARCHAR, age DOUBLE);
+CREATE OR REPLACE TABLE transfers (payer VARCHAR, payee VARCHAR, amount DOUBLE, hour INTEGER);
+CREATE OR REPLACE TABLE purchases (account VARCHAR, merchant VARCHAR, amount DOUBLE);
+CREATE OR REPLACE TABLE logins (account VARCHAR, device VARCHAR);
 CREATE OR REPLACE TABLE planted (scheme INTEGER, kind VARCHAR, collector VARCHAR, payer VARCHAR, payee VARCHAR,
                                  hop INTEGER);
 """
+MOST_ROWS = 12  # of a table that is shown
+SMALL = 5  # edges: members of at most so many are read one by one
 STEPS = (
     (
         "A bank with planted schemes: the columns of the accounts, by role.",
@@ -30,20 +36,36 @@ STEPS = (
         "FROM accounts GROUP BY role ORDER BY accounts DESC",
     ),
     (
-        "A graph from the two tables; accounts keep their names, and the model does not see `role`.",
+        "A graph of accounts, merchants and devices; names stay, and the model does not see `role`.",
         "CREATE OR REPLACE GRAPH bank\n"
-        "  FROM NODES (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role\n"
-        "              FROM accounts)\n"
-        "       EDGES (SELECT payer, payee FROM transfers)",
+        "  FROM NODES account (SELECT account, days / 130 AS days, volume, 2 * fees AS fees, label, split, role\n"
+        "                      FROM accounts),\n"
+        "       NODES merchant (FROM merchants),\n"
+        "       NODES device (FROM devices),\n"
+        "       EDGES account -pays-> account (SELECT DISTINCT payer, payee FROM transfers),\n"
+        "       EDGES account -buys_at-> merchant (SELECT account, merchant FROM purchases),\n"
+        "       EDGES merchant -sells_to-> account (SELECT merchant, account FROM purchases),\n"
+        "       EDGES account -uses-> device (SELECT account, device FROM logins),\n"
+        "       EDGES device -used_by-> account (SELECT device, account FROM logins)",
     ),
     (
         "A model that flags illicit accounts.",
-        "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 3, HIDDEN = 16, EPOCHS = 120)",
+        "TRAIN OR REPLACE MODEL watch ON GRAPH bank (ARCHITECTURE = sage, LAYERS = 2, HIDDEN = 16, EPOCHS = 150)",
     ),
     (
-        "Why does it flag an account? A hundred collectors explained in one statement, by members that differ.",
-        "EXPLAIN NODES (SELECT DISTINCT collector FROM planted ORDER BY collector LIMIT 100)\n"
-        "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
+        "Whom does it flag, and who is it?",
+        "PREDICT NODES (SELECT account FROM accounts) OF TYPE account USING MODEL watch INTO flagged",
+    ),
+    (
+        "Of the accounts that nobody showed it in training:",
+        "SELECT role, count(*) AS accounts, round(avg(prediction), 2) AS flagged\n"
+        "FROM flagged JOIN accounts ON node = account WHERE split = 'test' GROUP BY role ORDER BY flagged DESC",
+    ),
+    (
+        "Why does it flag an account? Forty collectors explained in one statement, by members that differ.",
+        "EXPLAIN NODES (SELECT collector FROM planted JOIN flagged ON node = collector WHERE prediction = 1\n"
+        "               GROUP BY collector ORDER BY collector LIMIT 40) OF TYPE account\n"
+        "  USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6 BUDGET 2000 CANDIDATES",
     ),
     (
         "Every edge of every explanation, compared with the planted schemes.",
@@ -52,17 +74,48 @@ STEPS = (
         "       count(*) FILTER (kind = 'spindle') AS spindle\n"
         "FROM explanations JOIN explanation_edges USING (explanation_id)\n"
         "LEFT JOIN planted ON collector = target AND payer = src AND payee = dst\n"
+        "                     AND edge_type = 'account -pays-> account'\n"
         "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY target, rank",
     ),
     (
         "What share of the shown edges was planted? `chance` is the share among all edges of the fields.",
-        "SELECT count(*) AS members, round(avg(m.edges), 1) AS edges,\n"
-        "       round(sum(planted) / sum(m.edges), 3) AS precision,\n"
-        "       round(sum(m.edges * seen / field_size) / sum(m.edges), 3) AS chance\n"
+        "SELECT CASE WHEN m.edges <= 2 THEN '1 to 2' WHEN m.edges <= 5 THEN '3 to 5' ELSE 'more' END AS edges,\n"
+        "       count(*) AS members, round(avg(planted / m.edges), 3) AS precision,\n"
+        "       round(avg(seen / field_size), 3) AS chance\n"
         "FROM members m JOIN targets USING (target)\n"
-        "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 3 GROUP BY collector)\n"
+        "JOIN (SELECT collector, count(*) AS seen FROM planted WHERE hop <= 2 GROUP BY collector)\n"
         "  ON collector = target\n"
-        "WHERE query_id = (SELECT max(query_id) FROM queries)",
+        "WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY ALL ORDER BY ALL",
+    ),
+    (
+        "Which edges do members of at most five edges show, and what share is planted, type by type?",
+        "SELECT edge_type, count(*) AS edges, count(scheme) AS planted\n"
+        "FROM explanations e JOIN members m USING (target, rank) JOIN explanation_edges USING (explanation_id)\n"
+        "LEFT JOIN planted ON collector = e.target AND payer = src AND payee = dst\n"
+        "                     AND edge_type = 'account -pays-> account'\n"
+        f"WHERE query_id = (SELECT max(query_id) FROM queries) AND m.edges <= {SMALL}\n"
+        "GROUP BY edge_type ORDER BY edges DESC",
+    ),
+    (
+        "And what share of the schemes planted within two hops do they find? `found`: the share of schemes with an edge\n"
+        "-- in such a member; `recall`: the share of their edges; `chance`: the recall of as many random edges.",
+        "WITH shown AS (\n"
+        "  SELECT DISTINCT e.target, src, dst, edge_type\n"
+        "  FROM explanations e JOIN members m USING (target, rank) JOIN explanation_edges USING (explanation_id)\n"
+        f"  WHERE query_id = (SELECT max(query_id) FROM queries) AND m.edges <= {SMALL}),\n"
+        "visible AS (\n"
+        "  SELECT p.scheme, kind, s.target IS NOT NULL AS held, drawn / field_size AS chance\n"
+        "  FROM planted p JOIN targets t ON collector = t.target\n"
+        "  JOIN (SELECT target, count(*) AS drawn FROM shown GROUP BY target) d ON collector = d.target\n"
+        "  LEFT JOIN shown s ON collector = s.target AND src = payer AND dst = payee\n"
+        "                       AND edge_type = 'account -pays-> account'\n"
+        "  WHERE hop <= 2 AND query_id = (SELECT max(query_id) FROM queries)),\n"
+        "schemes AS (\n"
+        "  SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held, avg(chance) AS chance\n"
+        "  FROM visible GROUP BY ALL)\n"
+        "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
+        "       round(sum(held) / sum(edges), 3) AS recall, round(avg(chance), 3) AS chance\n"
+        "FROM schemes GROUP BY kind ORDER BY kind",
     ),
     (
         "Accounts that both schemes serve: different members of one answer show different schemes.",
@@ -73,31 +126,11 @@ STEPS = (
         "WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)\n"
         "GROUP BY shows ORDER BY members DESC",
     ),
-    (
-        "And what share of the schemes planted within three hops do the answers show? `found`: the share of schemes\n"
-        "-- with an edge in some member; `recall`: the share of their edges in all members of an answer together.\n"
-        "-- Members of more than half their field are left out here: a member that shows everything misses nothing.",
-        "WITH visible AS (\n"
-        "  SELECT p.scheme, kind, payer, payee, bool_or(explanation_id IS NOT NULL) AS held\n"
-        "  FROM planted p JOIN members ON collector = target\n"
-        "  LEFT JOIN (SELECT target, src, dst, explanation_id\n"
-        "             FROM explanation_edges JOIN explanations USING (explanation_id)\n"
-        "             JOIN targets USING (query_id, target)\n"
-        "             WHERE query_id = (SELECT max(query_id) FROM queries) AND 2 * size <= field_size) e\n"
-        "    ON e.target = collector AND src = payer AND dst = payee\n"
-        "  WHERE hop <= 3 GROUP BY p.scheme, kind, payer, payee),\n"
-        "schemes AS (\n"
-        "  SELECT scheme, kind, count(*) AS edges, count(*) FILTER (held) AS held\n"
-        "  FROM visible GROUP BY ALL)\n"
-        "SELECT kind, count(*) AS schemes, round(avg((held > 0)::INT), 3) AS found,\n"
-        "       round(sum(held) / sum(edges), 3) AS recall\n"
-        "FROM schemes GROUP BY kind ORDER BY kind",
-    ),
 )
-ONE = """SELECT target FROM members GROUP BY target
-HAVING bool_or(chain > 0 AND spindle = 0) AND bool_or(spindle > 0 AND chain = 0)
-   AND bool_or(chain > 0 AND spindle > 0)
-ORDER BY sum(planted) / sum(edges) DESC, max(edges) DESC, target LIMIT 1"""
+ONE = """SELECT target FROM members
+WHERE target IN (SELECT collector FROM planted GROUP BY collector HAVING count(DISTINCT kind) = 2)
+GROUP BY target HAVING bool_or(chain > 0) AND bool_or(spindle > 0)
+ORDER BY avg(planted / edges) DESC, target LIMIT 1"""
 
 
 def laundering(path: str, page: str) -> int:
@@ -111,20 +144,29 @@ def laundering(path: str, page: str) -> int:
                 return 130
         account = con.execute(ONE).fetchone()
         if account is None:
-            print("-- No account has members that show one scheme each; see the table `members`.")
+            print(
+                "-- No account has members that show both of its schemes; see the table `members`."
+            )
             return 0
         key = literal(
             str(account[0])
         )  # quoted: it comes from a table of the file, and anyone may have written that
         result = _step(
             shell,
-            "One account that both schemes serve, with members that show one each.",
-            f"EXPLAIN NODE {key} USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6",
+            "One account that both schemes serve.",
+            f"EXPLAIN NODE {key} OF TYPE account USING MODEL watch OPTIMIZE fdl+, fdl-, conc DIVERSIFY TOP 6\n"
+            "  BUDGET 2000 CANDIDATES",
         )
         _step(
             shell,
-            "What each of them shows.",
-            f"SELECT rank, edges, chain, spindle FROM members WHERE target = {key} ORDER BY rank",
+            "What each of its members shows, with what was paid and when.",
+            "SELECT rank, edges, chain, spindle, payments FROM members JOIN (\n"
+            "  SELECT target, rank, list(format('{} to {}: {:.0f} at {}h', payer, payee, amount, hour)\n"
+            "                            ORDER BY amount DESC)[:3] AS payments\n"
+            "  FROM explanations JOIN explanation_edges USING (explanation_id)\n"
+            "  JOIN transfers ON payer = src AND payee = dst AND edge_type = 'account -pays-> account'\n"
+            "  WHERE query_id = (SELECT max(query_id) FROM queries) GROUP BY ALL) USING (target, rank)\n"
+            f"WHERE target = {key} ORDER BY rank",
         )
         assert isinstance(result, Result)
         print(meaning(result.targets[0]))
@@ -149,6 +191,9 @@ def _step(shell: Shell, title: str, statement: str) -> Table:
     result = shell.con.execute(statement)
     if isinstance(result, Result) and len(result.targets) > 1:
         print(result.summary())  # a hundred skylines are too many to read
+    elif len(result.rows) > MOST_ROWS:
+        shell.show(Table(result.columns, result.rows[:MOST_ROWS]))
+        print(f"... and {len(result.rows) - MOST_ROWS:,} more rows")
     else:
         shell.show(result)
     print()

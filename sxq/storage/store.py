@@ -175,6 +175,26 @@ class Store:
             raise InvalidValue(f"a sub-query is one SELECT, found {', '.join(kinds) or 'nothing'}")
         return self.execute(sql, parameters)
 
+    def glance(
+        self, sql: str, most_rows: int, parameters: Mapping[str, Any] | None = None
+    ) -> SqlResult:
+        """The first rows of one SELECT or EXPLAIN, one more than `most_rows` if there are more.
+
+        It runs in a read-only transaction, so that no function and no WITH in it writes. Raises SQLError,
+        NotAllowed, and InvalidValue for anything else than one statement that reads.
+        """
+        self._owner.require()
+        self.access.check(self._user, sql, self.path)
+        kinds = self._kinds(sql)
+        if kinds is not None and kinds not in (["SELECT"], ["EXPLAIN"]):
+            found = ", ".join(kinds) or "nothing"
+            raise InvalidValue(f"expected one SELECT, which only reads; found {found}")
+        self._user_sql.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes, most_rows + 1)
+        finally:
+            self._user_sql.execute("ROLLBACK")
+
     def select_as_text(self, sql: str, parameters: Any, kinds: Sequence[str | None]) -> SqlResult:
         """A sub-query that `select` has run, with two columns before its own for each of its first columns.
 
@@ -488,11 +508,14 @@ class Store:
             return stored_answers.queries(cursor)
 
     def stored_explanations(
-        self, query_id: int | None = None
+        self, query_id: int | None = None, ordinal: int | None = None
     ) -> list[stored_answers.StoredExplanation]:
-        """The explanations of one query, or of all; raises InvalidValue where there is no such query."""
+        """The explanations of one query, or of all; raises InvalidValue where there is no such query.
+
+        ordinal  the place of a target in its query: only the explanations of that target
+        """
         with self._transaction() as cursor:
-            return stored_answers.explanations(cursor, query_id)
+            return stored_answers.explanations(cursor, query_id, ordinal)
 
     def stored_queries(self, query_id: int | None = None) -> list[stored_answers.StoredQuery]:
         """One query or all, with their targets; raises InvalidValue where there is no such query."""

@@ -44,18 +44,22 @@ _RESTRICTIONS = f"""
     FROM query_edges LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_edges.rowid"""
 
+# all targets of a query, or one by its place; a damaged file may hold a target twice
+_OF_TARGET = """($ordinal IS NULL OR target IN (
+        SELECT t.target FROM targets t WHERE t.query_id = $query_id AND t.ordinal = $ordinal))"""
+
 _EXPLANATIONS = f"""
     WITH {_KINDS}
     SELECT e.explanation_id, query_id, model_id, graph_id, e.target,
            {text_of("e.target", "target_kind")} AS target_text, target_kind, rank, factual, counterfactual, tie,
-           e.dominance, generator, raw, scores,
+           e.dominance, generator, recommended, raw, scores,
            {{'size': size, 'num_nodes': num_nodes, 'fdl_plus': fdl_plus, 'fdl_minus': fdl_minus,
             'conc': conc}} AS columns,
            (SELECT min(field_size) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS field_size,
            settings,
            (SELECT min(node_type) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS node_type
     FROM explanations e LEFT JOIN queries USING (query_id) LEFT JOIN kinds USING (query_id)
-    WHERE $query_id IS NULL OR query_id = $query_id
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY query_id, e.explanation_id"""
 
 _CANDIDATES = f"""
@@ -71,7 +75,7 @@ _EDGES = f"""
            src_type, dst_type, x.edge_type, unit, edge, worth_kept, worth_removed, needed
     FROM explanation_edges x JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
     LEFT JOIN edge_types t ON t.graph_id = typed_by AND t.edge_type = x.edge_type
-    WHERE $query_id IS NULL OR query_id = $query_id
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY x.rowid"""
 
 
@@ -79,13 +83,13 @@ _NODES = f"""
     WITH {_KINDS}
     SELECT explanation_id, node, {text_of("node", "node_kind")}, node_kind, node_type, worth_kept, worth_removed, needed
     FROM explanation_nodes JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
-    WHERE $query_id IS NULL OR query_id = $query_id
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY explanation_nodes.rowid"""
 
-_FEATURES = """
+_FEATURES = f"""
     SELECT explanation_id, feature, name, value, worth_kept, worth_removed, needed
     FROM explanation_features JOIN explanations USING (explanation_id)
-    WHERE $query_id IS NULL OR query_id = $query_id
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY explanation_features.rowid"""
 
 
@@ -144,6 +148,7 @@ class StoredExplanation:
     tie: bool  # either flag could be the other way
     dominance: int
     generator: str
+    recommended: bool | None  # None in files of earlier versions
     raw: Mapping[str, float]
     scores: Mapping[str, float]
     columns: Mapping[str, float | None]  # size and measures, by column
@@ -220,27 +225,31 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     ]
 
 
-def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExplanation]:
-    """The stored explanations of one query or of all, in the order stored; raises InvalidValue."""
+def explanations(
+    cursor: Cursor, query_id: int | None = None, ordinal: int | None = None
+) -> list[StoredExplanation]:
+    """The stored explanations of one query or of all, in the order stored; raises InvalidValue.
+
+    ordinal  the place of a target in its query: only the explanations of that target
+    """
     require_query(cursor, query_id)
+    asked_for = {"query_id": query_id, "ordinal": ordinal}
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     types: dict[int, list[str | None]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
-    for explanation_id, *columns in run(cursor, _EDGES, {"query_id": query_id}):
+    for explanation_id, *columns in run(cursor, _EDGES, asked_for):
         src, src_text, dst, dst_text, kind, src_type, dst_type, edge_type, *worth = columns
         source = _named(src_type, key_of(src, src_text, kind))
         edges[explanation_id].append((source, _named(dst_type, key_of(dst, dst_text, kind))))
         types[explanation_id].append(edge_type)
         worths[explanation_id].append(StoredWorth(*worth))
     nodes: dict[int, list[StoredUnit]] = defaultdict(list)
-    for explanation_id, *columns in run(cursor, _NODES, {"query_id": query_id}):
+    for explanation_id, *columns in run(cursor, _NODES, asked_for):
         node, text, kind, node_type, *worth = columns
         unit = _named(node_type, key_of(node, text, kind))
         nodes[explanation_id].append(StoredUnit(unit, *worth))
     features: dict[int, list[StoredUnit]] = defaultdict(list)
-    for explanation_id, column, name, value, *worth in run(
-        cursor, _FEATURES, {"query_id": query_id}
-    ):
+    for explanation_id, column, name, value, *worth in run(cursor, _FEATURES, asked_for):
         kept, removed, needed = worth
         unit = StoredUnit(column, kept, removed, needed, name=name)
         features[explanation_id].append(unit._replace(value=value))
@@ -253,7 +262,7 @@ def explanations(cursor: Cursor, query_id: int | None = None) -> list[StoredExpl
             nodes=tuple(nodes[row["explanation_id"]]),
             features=tuple(features[row["explanation_id"]]),
         )
-        for row in run_named(cursor, _EXPLANATIONS, {"query_id": query_id})
+        for row in run_named(cursor, _EXPLANATIONS, asked_for)
     ]
 
 

@@ -84,13 +84,22 @@ class UserSql:
         # Reentrant, because a signal handler may interrupt while its own thread holds it.
         self._lock = threading.RLock()
 
-    def execute(self, sql: str, parameters: Any = None, most_bytes: int | None = None) -> SqlResult:
+    def execute(
+        self,
+        sql: str,
+        parameters: Any = None,
+        most_bytes: int | None = None,
+        most_rows: int | None = None,
+    ) -> SqlResult:
         """Run `sql` and read the result of its last statement; raises SQLError, KeyboardInterrupt.
 
         most_bytes  what the rows may take in Python; None for any number
+        most_rows   the number of rows after which the rest is left; None for all
         """
         connection = self.settled()
-        statement = _Statement(lambda: _read(connection, sql, plain(parameters), most_bytes))
+        statement = _Statement(
+            lambda: _read(connection, sql, plain(parameters), most_bytes, most_rows)
+        )
         self._running = statement
         pressed: BaseException | None = None
         while not statement.ended:
@@ -203,25 +212,34 @@ def _dtype(kind: str, has_nulls: bool) -> str | None:
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any, most_bytes: int | None
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Any,
+    most_bytes: int | None,
+    most_rows: int | None,
 ) -> SqlResult:
     connection.execute(sql, parameters)
     if connection.description is None:  # nothing but comments
         return SqlResult()
     columns = tuple(column[0] for column in connection.description)
     types = tuple(str(column[1]) for column in connection.description)
-    if most_bytes is None:
+    if most_bytes is None and most_rows is None:
         return SqlResult(columns, types, connection.fetchall())
-    return SqlResult(columns, types, _bounded_rows(connection, most_bytes))
+    return SqlResult(columns, types, _bounded_rows(connection, most_bytes, most_rows))
 
 
-def _bounded_rows(connection: duckdb.DuckDBPyConnection, most_bytes: int) -> list[tuple]:
+def _bounded_rows(
+    connection: duckdb.DuckDBPyConnection, most_bytes: int | None, most_rows: int | None
+) -> list[tuple]:
     rows: list[tuple] = []
     taken = 0
     while some := connection.fetchmany(_CHUNK):
         rows += some
         taken += _bytes_of(some)
-        if taken > most_bytes:
+        if most_rows is not None and len(rows) >= most_rows:
+            connection.abort()
+            return rows[:most_rows]
+        if most_bytes is not None and taken > most_bytes:
             connection.abort()  # the rest of the result
             raise SQLError(
                 f"the result takes more than the {most_bytes:,} bytes that this connection may use;"
