@@ -279,5 +279,5 @@ def _legend(figure, drawn: Scene) -> None:
     band = Line2D(
         [], [], color=colours.TRUTH, lw=9, solid_capstyle="round", label="named by the ground truth"
     )
-    handles = [*[ring] * drawn.rooted, *dots, *[band] * bool(drawn.truth)]
+    handles = [*[ring] * bool(drawn.rooted), *dots, *[band] * bool(drawn.truth)]
     figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
