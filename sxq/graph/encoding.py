@@ -118,9 +118,17 @@ class EncodedColumn:
         else:
             own = self._numbers(values, keys)
             own[missing] = self.fill
-            if self.mean:
-                own = (own - self.mean) / self.spread
+            own = self._scaled(own) if self.mean else own
         return np.concatenate([own, *marker], axis=1)
+
+    def _scaled(self, numbers: np.ndarray) -> np.ndarray:
+        """With mean 0 and standard deviation 1; infinite for what float64 does not hold."""
+        power = _power(np.concatenate([numbers, [self.mean]]))
+        own = _power([self.spread])
+        distance = np.ldexp(numbers, -power) - np.ldexp(self.mean, -power)
+        ratio = distance / np.ldexp(self.spread, -own)
+        with np.errstate(over="ignore"):  # a row that is far from those that were learned from
+            return np.ldexp(ratio, power - own)
 
     def _one_hot(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
         place = {value: number for number, value in enumerate(self.categories)}
@@ -264,15 +272,30 @@ def _learn(name: str, values: Sequence[Any], scale: bool) -> EncodedColumn:
     bare = EncodedColumn(name=name, kind=kind, since=since, fill=(0.0,) * width)
     numbers = np.array([bare._number(value) for value in present], np.float64)
     numbers = numbers.reshape(len(present), width)
-    with np.errstate(invalid="ignore"):
-        fill = tuple(np.median(numbers, axis=0).tolist())
-        mean = numbers.mean(axis=0)
-        spread = numbers.std(axis=0)
-    scaled = (tuple(mean.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
-    mean_of, spread_of = scaled if scale else ((), ())
+    fill, mean, spread = _statistics(numbers)
+    mean_of, spread_of = (mean, spread) if scale else ((), ())
     return EncodedColumn(
         name=name, kind=kind, since=since, fill=fill, nulls=nulls, mean=mean_of, spread=spread_of
     )
+
+
+def _statistics(numbers: np.ndarray) -> list[tuple[float, ...]]:
+    """Median, mean, and standard deviation or 1, of each column.
+
+    A square of a huge number would be infinite and that of a tiny one 0. So they are taken of numbers below 1.
+    """
+    power = _power(numbers)
+    small = np.ldexp(numbers, -power)
+    with np.errstate(invalid="ignore"):  # infinity, which `encode` refuses with its key
+        found = [np.median(small, axis=0), small.mean(axis=0), small.std(axis=0)]
+    fill, mean, spread = (np.ldexp(each, power) for each in found)
+    spread = np.where(spread > 0, spread, 1.0)
+    return [tuple(each.tolist()) for each in (fill, mean, spread)]
+
+
+def _power(numbers: Any) -> np.ndarray:
+    """The powers of 2 above the largest number of each column: to divide by them changes no digit."""
+    return np.frexp(np.max(np.abs(numbers), axis=0))[1]
 
 
 def _categories(name: str, present: Sequence[str], nulls: int) -> EncodedColumn:
