@@ -118,6 +118,41 @@ def test_options_that_make_no_sense(con, options, words):
         con.execute("CREATE GRAPH x FROM DATASET 'KarateClub' (ENCODE = auto)")
 
 
+@pytest.mark.parametrize("options", ["ENCODE = auto", "ENCODE = none"])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize(
+    "kind", ["DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_NS", "TIMESTAMPTZ"]
+)
+def test_an_infinite_date_is_refused(kind, sign, options):
+    with sxq.connect() as con:
+        con.execute(
+            f"""CREATE TABLE a AS SELECT 'n' || range AS id, '{sign}infinity'::{kind} AS opened, range AS n
+                FROM range(3)"""
+        )
+        with pytest.raises(
+            sxq.GraphError,
+            match=r"3 rows of NODES with an infinite 'opened', such as 'n0', .*: make it NULL or a",
+        ):
+            con.execute(f"CREATE GRAPH g FROM NODES (FROM a) EDGES (SELECT 'n0', 'n1') ({options})")
+        with pytest.raises(
+            sxq.GraphError, match=r"1 row of EDGES with an infinite 'opened', such as row 2: "
+        ):
+            con.execute(
+                f"""CREATE GRAPH g FROM NODES (SELECT id, n FROM a) EDGES (
+                    SELECT 'n0', 'n1', CASE WHEN id = 'n1' THEN opened END AS opened FROM a ORDER BY id) ({options})"""
+            )
+
+
+def test_the_last_day_is_a_date_like_others():
+    """Python reads infinity as that day."""
+    with sxq.connect() as con:
+        con.execute(
+            """CREATE GRAPH g FROM NODES (FROM (VALUES (1, DATE '9999-12-31'), (2, '9999-12-30')) t(id, ends))
+               EDGES (SELECT 1, 2) (ENCODE = auto)"""
+        )
+        assert con.execute("SELECT x FROM nodes ORDER BY position").rows == [([1.0],), ([0.0],)]
+
+
 def test_answers_go_to_parquet_and_come_back(con, tmp_path):
     con.execute(
         "EXPLAIN NODES (SELECT id FROM accounts WHERE label = 'fraud' LIMIT 5) USING MODEL watch"
