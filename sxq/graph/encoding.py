@@ -206,7 +206,7 @@ class Encoding:
         parts = [column.encode(columns[column.name], keys) for column in self.columns]
         names = [name for column in self.columns for name in column.features]
         kept = {
-            name: values
+            name: list(map(_without_zone, values))
             for name, values in columns.items()
             if name not in known or self._kind(name) in ("category", "date", "attribute")
         }
@@ -352,7 +352,14 @@ def _moment(value: datetime.date) -> datetime.datetime:
     """A date at midnight, a time stamp in UTC without its zone."""
     if not isinstance(value, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day)
-    return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return _without_zone(value)
+
+
+def _without_zone(value: Any) -> Any:
+    """A time stamp in UTC without its zone, which no attribute keeps; another value as it is."""
+    if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+        return value
+    return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def days_between(first: datetime.datetime, value: Any) -> float:

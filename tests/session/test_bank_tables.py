@@ -1,5 +1,7 @@
 """From a bank's tables to answers in Parquet: NULLs, doubles, ends that are missing, transfers to oneself."""
 
+import datetime
+
 import pytest
 
 import sxq
@@ -141,6 +143,31 @@ def test_an_infinite_date_is_refused(kind, sign, options):
                 f"""CREATE GRAPH g FROM NODES (SELECT id, n FROM a) EDGES (
                     SELECT 'n0', 'n1', CASE WHEN id = 'n1' THEN opened END AS opened FROM a ORDER BY id) ({options})"""
             )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_time_stamps_with_a_zone_are_encoded_as_utc(zone):
+    with sxq.connect() as con:
+        con.execute(f"SET TimeZone = '{zone}'")
+        frame = con.execute(
+            """SELECT range AS id, TIMESTAMPTZ '2020-01-01 00:00:00+02' + INTERVAL 12 HOUR * range AS at
+               FROM range(3)"""
+        ).df()
+        frame.loc[2, "at"] = None
+        assert frame["at"].dt.tz is not None
+        con.register_table("a", frame)
+        con.execute("CREATE GRAPH g FROM NODES (FROM a) EDGES (SELECT 1, 2) (ENCODE = auto)")
+        con.execute("CREATE GRAPH h FROM NODES (FROM a) EDGES (SELECT 1, 2) (ENCODE = g)")
+        for graph in "gh":
+            facts = dict(con.execute(f"DESCRIBE GRAPH {graph}").rows)
+            assert facts["column at"].startswith("days since 2019-12-31 22:00:00; 1 NULL")
+            graph_id = f"(SELECT graph_id FROM graphs WHERE name = '{graph}')"
+            nodes = con.execute(
+                f"SELECT x, attributes.at::TIMESTAMP FROM nodes WHERE graph_id = {graph_id} ORDER BY position"
+            ).rows
+            first = datetime.datetime(2019, 12, 31, 22)
+            later = datetime.datetime(2020, 1, 1, 10)
+            assert nodes == [([0, 0], first), ([0.5, 0], later), ([0.25, 1], None)]
 
 
 def test_the_last_day_is_a_date_like_others():
