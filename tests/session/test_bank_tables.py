@@ -109,6 +109,7 @@ def test_a_changed_encoding_is_found(wrong):
         ("ENCODE = 3", "expected auto, none or a graph"),
         ("SCALE = standard", "needs ENCODE = auto"),
         ("ENCODE = bank, SCALE = standard", "part of the encoding of graph 'bank'"),
+        ("ENCODE = bank, SCALE = none", "SCALE = none, but .*: leave it out"),
         ("SCALE = large", "expected none or standard"),
         ("DANGLING = keep", "expected error or drop"),
     ],
