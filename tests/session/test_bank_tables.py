@@ -233,7 +233,21 @@ def test_a_frame_is_a_table(con):
 
 @pytest.mark.parametrize(
     ("name", "frame", "words"),
-    [("", {}, "expected text"), (3, {}, "expected text"), ("x", [1, 2], "expected a DataFrame")],
+    [
+        ("", {}, "expected text"),
+        (3, {}, "expected text"),
+        ("x", [1, 2], "expected a DataFrame"),
+        (
+            "x",
+            None,
+            "table 'x' is None, which DuckDB does not read; expected a DataFrame of pandas or",
+        ),
+        (
+            "x",
+            iter([1]),
+            "table 'x' is list_iterator, which DuckDB does not read; expected a DataFrame",
+        ),
+    ],
 )
 def test_what_is_no_frame_is_refused(con, name, frame, words):
     with pytest.raises(sxq.InvalidValue, match=words):
