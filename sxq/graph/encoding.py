@@ -167,7 +167,7 @@ class EncodedColumn:
         if self.kind == "date":
             return days_between(datetime.datetime.fromisoformat(self.since), value)
         if self.kind == "list":
-            if len(value) != len(self.fill):
+            if len(value) != len(self.fill) or any(map(is_null, value)):
                 raise ValueError
             return [float(item) for item in value]
         if not isinstance(value, NUMBERS):
@@ -327,15 +327,23 @@ def _kind_of(present: Sequence[Any]) -> tuple[str, str]:
     if all(isinstance(value, str) for value in present):
         return "category", ""
     if all(isinstance(value, LISTS) for value in present):
-        items = [item for value in present for item in value]
-        numbers = all(isinstance(item, NUMBERS) and not is_null(item) for item in items)
-        even = len({len(value) for value in present}) == 1 and len(present[0])
-        return (
-            ("list", "")
-            if numbers and even
-            else ("attribute", "lists of unequal length, or not of numbers")
-        )
+        why = _no_numbers(present)
+        return "attribute" if why else "list", why
     return "attribute", f"{kind_word(type(present[0]))} is no feature"
+
+
+def _no_numbers(lists: Sequence[Sequence[Any]]) -> str:
+    """Why lists are no feature; empty if they are of numbers and equally long."""
+    empty = sum(any(map(is_null, value)) for value in lists)
+    if empty:
+        return f"{empty:,} of {len(lists):,} lists hold NULL or NaN; coalesce it, or make the list NULL"
+    for item in (item for value in lists for item in value):
+        if not isinstance(item, NUMBERS):
+            return f"lists that hold {kind_word(type(item))}, not only numbers"
+    lengths = sorted({len(value) for value in lists})
+    if lengths == [0]:
+        return "lists without values"
+    return f"lists of unequal length, {lengths[0]} to {lengths[-1]}" if lengths[1:] else ""
 
 
 def number_text(value: float) -> str:

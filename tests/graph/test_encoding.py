@@ -90,6 +90,30 @@ def test_a_number_beyond_float32_is_refused_with_a_remedy_that_helps():
         from_tables(*rows, reading=TableReading(encode=learned))
 
 
+@pytest.mark.parametrize(
+    ("lists", "why"),
+    [
+        ([[1.0, 2.0], [1.0, None], None], "1 of 2 lists hold NULL or NaN"),
+        ([[1.0, NAN], [1.0, None], [None, NAN]], "3 of 3 lists hold NULL or NaN"),
+        ([[1.0], [1.0, 2.0, 3.0]], "lists of unequal length, 1 to 3"),
+        ([[], [1.0]], "lists of unequal length, 0 to 1"),
+        ([[], []], "lists without values"),
+        ([[1.0], ["a"]], "lists that hold text, not only numbers"),
+        ([[[1.0]], [[2.0]]], "lists that hold a list, not only numbers"),
+    ],
+)
+def test_why_lists_are_no_feature(lists, why):
+    (column,) = learn({"c": lists}, scale=False).columns
+    assert column.kind == "attribute" and column.summary.startswith(f"attribute only: {why}")
+
+
+@pytest.mark.parametrize("item", [NAN, None])
+def test_a_list_of_new_rows_that_lacks_a_number_is_refused(item):
+    learned = learn({"c": [[1.0, 2.0], [3.0, 5.0]]}, scale=True)
+    with pytest.raises(GraphError, match=r"'c' is \[1.0, (nan|None)\] .* at key 'b'; .* 2 numbers"):
+        learned.encode({"c": [[1.0, 2.0], [1.0, item]]}, KEYS[:2])
+
+
 def test_rare_categories_are_other_and_names_are_no_feature():
     rows = [f"c{i}" for i in range(MOST + 8) for _ in range(MOST + 10 - i)]
     encoding = learn({"c": rows, "name": [f"n{i}" for i in range(len(rows))]}, scale=False)
