@@ -25,7 +25,7 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     if not left:
         raise InvalidValue(
             f"query {query.query_id} has nothing to resume: each of its {len(query.targets)} targets "
-            "has its answer"
+            f"has its answer{_short(query)}"
         )
     own = replace(
         asked,
@@ -92,10 +92,18 @@ def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
 
 
 def _answered(target: StoredTarget) -> bool:
-    """Whether a target was done, failed, or stopped with an answer."""
+    """Whether a target was done, or stopped with an answer."""
     status = target.columns["status"]
-    never_begun = status == "stopped" and target.columns["prediction"] is None
-    return status not in ("pending", "interrupted") and not never_begun
+    begun = status == "stopped" and target.columns["prediction"] is not None
+    return begun or status in ("done", "empty")
+
+
+def _short(query: StoredQuery) -> str:
+    """What to do about targets that were stopped before their search ended."""
+    stopped = sum(target.columns["status"] == "stopped" for target in query.targets)
+    if not stopped:
+        return ""
+    return f", {stopped} from a search that was stopped early: explain them again, with more time"
 
 
 def _require_same(session: Session, query: StoredQuery, asked: st.Explain) -> None:

@@ -5,8 +5,10 @@ People read table, box, markdown, html, latex and line: SQL's values as DuckDB s
 numbers rounded. Programs read csv, json, jsonlines and insert, where nothing is rounded or left out.
 """
 
+import datetime
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,12 +157,11 @@ def csv_lines(result: Table, look: Look = PLAIN) -> Iterator[str]:
 
 
 def json_lines(result: Table, look: Look = PLAIN) -> Iterator[str]:
-    """One JSON object per row."""
+    """One JSON object per row; columns of one name are there as often as in the result."""
+    names = [json.dumps(name, ensure_ascii=False) for name in result.columns]
     for row in result.rows:
-        text = json.dumps(
-            plain(dict(zip(result.columns, row))), ensure_ascii=False, allow_nan=False
-        )
-        yield json_text(text)
+        values = (json.dumps(plain(value), ensure_ascii=False, allow_nan=False) for value in row)
+        yield json_text(f"{{{', '.join(map(': '.join, zip(names, values)))}}}")
 
 
 def json_array(result: Table, look: Look = PLAIN) -> Iterator[str]:
@@ -180,10 +181,10 @@ def markdown(result: Table, look: Look = PLAIN) -> Iterator[str]:
     if not result.columns:
         return
     found = cells(result, look)
-    yield _piped(name.replace("|", "\\|") for name in found.names)
+    yield _piped(map(_markdown_text, found.names))
     yield _piped("---:" if right else "---" for right in found.right)
     for row in found.rows:
-        yield _piped(text.replace("|", "\\|") for text in row)
+        yield _piped(map(_markdown_text, row))
 
 
 def lines(result: Table, look: Look = PLAIN) -> Iterator[str]:
@@ -256,7 +257,7 @@ def plain(value: Any) -> Any:
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple():
             return [plain(item) for item in value]
-    return str(value)
+    return sql_text(value)
 
 
 def numeric(rows: list[tuple], column: int) -> bool:
@@ -268,13 +269,19 @@ def numeric(rows: list[tuple], column: int) -> bool:
 
 
 def _scalar(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return (
-        json.dumps(plain(value), ensure_ascii=False)
-        if isinstance(value, dict | list | tuple)
-        else value
-    )
+    match value:
+        case dict() | list() | tuple():
+            return json.dumps(plain(value), ensure_ascii=False)
+        case bool() | bytes() | datetime.timedelta():
+            return sql_text(value)
+        case float() if math.isnan(value):
+            return "nan"  # empty is NULL
+    return value
+
+
+def _markdown_text(text: str) -> str:
+    """Text in which nothing ends a cell, begins a tag or marks code."""
+    return re.sub(r"[|<`\\]", r"\\\g<0>", text)
 
 
 def _piped(cells) -> str:
@@ -286,6 +293,10 @@ def _html_row(tag: str, texts: Sequence[str]) -> str:
 
 
 _LATEX = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    '"': "\\textquotedbl{}",
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",

@@ -106,6 +106,23 @@ def test_with_nodes_and_features_that_are_restricted(tmp_path, over, include, ex
         assert con.execute("AUDIT STRUCTURE").findings == 0
 
 
+def test_failed_targets_are_tried_again_and_stopped_ones_keep_their_answer(tmp_path):
+    with opened(tmp_path / "a.duckdb") as con:
+        con.execute(ASKED)
+        con.sql("DELETE FROM sxq.explanations WHERE target = 2")
+        con.sql(
+            "DELETE FROM sxq.explanation_edges WHERE explanation_id NOT IN (SELECT explanation_id FROM sxq.explanations)"
+        )
+        con.sql("UPDATE sxq.targets SET status = 'failed' WHERE target = 2")
+        assert [r.target for r in con.execute("RESUME QUERY 1").targets] == [2]
+        con.execute(ASKED)
+        assert rows(con, 1) == rows(con, 2)
+        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+        con.sql("UPDATE sxq.targets SET status = 'stopped' WHERE target = 2")
+        with pytest.raises(sxq.InvalidValue, match="its answer, 1 from a search that was stopped"):
+            con.execute("RESUME QUERY 1")
+
+
 def test_targets_that_an_interrupt_left_out(tmp_path):
     with opened(tmp_path / "a.duckdb") as con:
         save = con.session.store.save_target

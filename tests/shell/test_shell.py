@@ -349,3 +349,23 @@ def test_a_wide_result_goes_through_the_pager(toy):
         shell.prompt()
         shell.answer(".pager off")
         assert "499" in shell.answer("SELECT range AS n FROM range(500);")
+
+
+@pytest.mark.parametrize(
+    "mode, sql, last",
+    [
+        ("jsonlines", "SELECT 1 AS a, 2 AS a", '{"a": 1, "a": 2}'),
+        (
+            "json",
+            r"SELECT '\x01'::BLOB AS a, INTERVAL 1 DAY AS b",
+            r'[{"a": "\\x01", "b": "1 day"}]',
+        ),
+        ("csv", r"SELECT 'nan'::DOUBLE AS a, NULL AS b, '\x01'::BLOB AS c", r"nan,,\x01"),
+        ("markdown", "SELECT '<b>|`' AS a", r"| \<b>\|\` |"),
+        ("latex", "SELECT 'a<b' AS a", r"a\textless{}b \\"),
+    ],
+)
+def test_nothing_is_lost_or_read_as_markup(mode, sql, last):
+    with sxq.connect() as con:
+        lines = list(MODES[mode](con.execute(sql), Look()))
+    assert last in lines
