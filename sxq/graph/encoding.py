@@ -118,9 +118,17 @@ class EncodedColumn:
         else:
             own = self._numbers(values, keys)
             own[missing] = self.fill
-            if self.mean:
-                own = (own - self.mean) / self.spread
+            own = self._scaled(own) if self.mean else own
         return np.concatenate([own, *marker], axis=1)
+
+    def _scaled(self, numbers: np.ndarray) -> np.ndarray:
+        """With mean 0 and standard deviation 1; infinite for what float64 does not hold."""
+        power = _power(np.concatenate([numbers, [self.mean]]))
+        own = _power([self.spread])
+        distance = np.ldexp(numbers, -power) - np.ldexp(self.mean, -power)
+        ratio = distance / np.ldexp(self.spread, -own)
+        with np.errstate(over="ignore"):  # a row that is far from those that were learned from
+            return np.ldexp(ratio, power - own)
 
     def _one_hot(self, values: Sequence[Any], keys: Sequence[Any]) -> np.ndarray:
         place = {value: number for number, value in enumerate(self.categories)}
@@ -159,7 +167,7 @@ class EncodedColumn:
         if self.kind == "date":
             return days_between(datetime.datetime.fromisoformat(self.since), value)
         if self.kind == "list":
-            if len(value) != len(self.fill):
+            if len(value) != len(self.fill) or any(map(is_null, value)):
                 raise ValueError
             return [float(item) for item in value]
         if not isinstance(value, NUMBERS):
@@ -198,7 +206,7 @@ class Encoding:
         parts = [column.encode(columns[column.name], keys) for column in self.columns]
         names = [name for column in self.columns for name in column.features]
         kept = {
-            name: values
+            name: list(map(_without_zone, values))
             for name, values in columns.items()
             if name not in known or self._kind(name) in ("category", "date", "attribute")
         }
@@ -264,15 +272,30 @@ def _learn(name: str, values: Sequence[Any], scale: bool) -> EncodedColumn:
     bare = EncodedColumn(name=name, kind=kind, since=since, fill=(0.0,) * width)
     numbers = np.array([bare._number(value) for value in present], np.float64)
     numbers = numbers.reshape(len(present), width)
-    with np.errstate(invalid="ignore"):
-        fill = tuple(np.median(numbers, axis=0).tolist())
-        mean = numbers.mean(axis=0)
-        spread = numbers.std(axis=0)
-    scaled = (tuple(mean.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
-    mean_of, spread_of = scaled if scale else ((), ())
+    fill, mean, spread = _statistics(numbers)
+    mean_of, spread_of = (mean, spread) if scale else ((), ())
     return EncodedColumn(
         name=name, kind=kind, since=since, fill=fill, nulls=nulls, mean=mean_of, spread=spread_of
     )
+
+
+def _statistics(numbers: np.ndarray) -> list[tuple[float, ...]]:
+    """Median, mean, and standard deviation or 1, of each column.
+
+    A square of a huge number would be infinite and that of a tiny one 0. So they are taken of numbers below 1.
+    """
+    power = _power(numbers)
+    small = np.ldexp(numbers, -power)
+    with np.errstate(invalid="ignore"):  # infinity, which `encode` refuses with its key
+        found = [np.median(small, axis=0), small.mean(axis=0), small.std(axis=0)]
+    fill, mean, spread = (np.ldexp(each, power) for each in found)
+    spread = np.where(spread > 0, spread, 1.0)
+    return [tuple(each.tolist()) for each in (fill, mean, spread)]
+
+
+def _power(numbers: Any) -> np.ndarray:
+    """The powers of 2 above the largest number of each column: to divide by them changes no digit."""
+    return np.frexp(np.max(np.abs(numbers), axis=0))[1]
 
 
 def _categories(name: str, present: Sequence[str], nulls: int) -> EncodedColumn:
@@ -304,15 +327,23 @@ def _kind_of(present: Sequence[Any]) -> tuple[str, str]:
     if all(isinstance(value, str) for value in present):
         return "category", ""
     if all(isinstance(value, LISTS) for value in present):
-        items = [item for value in present for item in value]
-        numbers = all(isinstance(item, NUMBERS) and not is_null(item) for item in items)
-        even = len({len(value) for value in present}) == 1 and len(present[0])
-        return (
-            ("list", "")
-            if numbers and even
-            else ("attribute", "lists of unequal length, or not of numbers")
-        )
+        why = _no_numbers(present)
+        return "attribute" if why else "list", why
     return "attribute", f"{kind_word(type(present[0]))} is no feature"
+
+
+def _no_numbers(lists: Sequence[Sequence[Any]]) -> str:
+    """Why lists are no feature; empty if they are of numbers and equally long."""
+    empty = sum(any(map(is_null, value)) for value in lists)
+    if empty:
+        return f"{empty:,} of {len(lists):,} lists hold NULL or NaN; coalesce it, or make the list NULL"
+    for item in (item for value in lists for item in value):
+        if not isinstance(item, NUMBERS):
+            return f"lists that hold {kind_word(type(item))}, not only numbers"
+    lengths = sorted({len(value) for value in lists})
+    if lengths == [0]:
+        return "lists without values"
+    return f"lists of unequal length, {lengths[0]} to {lengths[-1]}" if lengths[1:] else ""
 
 
 def number_text(value: float) -> str:
@@ -329,7 +360,14 @@ def _moment(value: datetime.date) -> datetime.datetime:
     """A date at midnight, a time stamp in UTC without its zone."""
     if not isinstance(value, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day)
-    return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return _without_zone(value)
+
+
+def _without_zone(value: Any) -> Any:
+    """A time stamp in UTC without its zone, which no attribute keeps; another value as it is."""
+    if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+        return value
+    return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def days_between(first: datetime.datetime, value: Any) -> float:

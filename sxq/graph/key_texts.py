@@ -96,6 +96,11 @@ def needs_text(sql_type: str, value: Any) -> bool:
     return sql_type not in _PARTLY or isinstance(value, str) or value in _ENDS
 
 
+def perhaps_infinite(value: Any) -> bool:
+    """Whether a date or a timestamp is one that DuckDB also gives for infinity."""
+    return value in _ENDS
+
+
 def kind_of(keys: Any) -> type[KeyText] | None:
     """The class of keys [n], which are of one type, if they are such text."""
     first = next(iter(keys or ()), None)

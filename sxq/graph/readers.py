@@ -256,7 +256,7 @@ def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: Tab
     encoding = _encoding_of(reading, to_encode, attributes)
     if encoding:
         matrix, named, others = encoding.encode(to_encode, keys)
-        features = [_within_float32(matrix, named, keys)] if named else []
+        features = [_within_float32(matrix, named, keys, reading)] if named else []
         attributes |= others
     x = np.concatenate(features, axis=1) if features else np.ones((len(rows), 1), np.float32)
     return Graph(
@@ -283,13 +283,19 @@ def _encoding_of(
     return replace(learn(columns, reading.scale), labels=tuple(sorted(labels)))
 
 
-def _within_float32(matrix: np.ndarray, names: Sequence[str], keys: Sequence[Any]) -> np.ndarray:
+def _within_float32(
+    matrix: np.ndarray, names: Sequence[str], keys: Sequence[Any], reading: TableReading
+) -> np.ndarray:
     far = np.argwhere(~(abs(matrix) <= LARGEST))
     if len(far):
         row, column = far[0]
+        if isinstance(reading.encode, Encoding):
+            remedy = "it is far from the table that was learned from: make it smaller, or learn anew by ENCODE = auto"
+        else:
+            remedy = "say SCALE = standard, or scale it"
         raise GraphError(
             f"feature {names[column]!r} is {matrix[row, column]} at key {shown(keys[row])}, beyond what "
-            f"float32 holds ({LARGEST:.3g}); say SCALE = standard, or scale it"
+            f"float32 holds ({LARGEST:.3g}); {remedy}"
         )
     return matrix.astype(np.float32)
 

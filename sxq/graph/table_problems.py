@@ -46,7 +46,7 @@ def problems(
     encoded        NULL is allowed, because it is imputed
     drop_dangling  edges may end where no node is
     """
-    return [problem for problem in _all(nodes, edges, encoded, drop_dangling) if problem.count]
+    return [each for each in _all(nodes, edges, encoded, drop_dangling) if each.count]
 
 
 def _all(
@@ -54,10 +54,10 @@ def _all(
 ) -> Iterator[TableProblem]:
     names, rows = nodes
     keys = [row[0] for row in rows]
-    yield _problem("of NODES with a NULL key", _rows_without(keys), "leave them out")
+    yield problem("of NODES with a NULL key", _rows_without(keys), "leave them out")
     counts = Counter(key for key in keys if key is not None and not isinstance(key, (*LISTS, dict)))
     twice = [shown(key) for key, count in counts.items() for _ in range(count - 1) if count > 1]
-    yield _problem("of NODES with a repeated key", twice, "SELECT DISTINCT, or GROUP BY the key")
+    yield problem("of NODES with a repeated key", twice, "SELECT DISTINCT, or GROUP BY the key")
     for place, name in enumerate(names[1:], start=1):
         if name.lower() not in NAMED:
             yield from _of_feature(name, keys, [row[place] for row in rows], encoded)
@@ -74,10 +74,10 @@ def _of_feature(
     if not present or not all(isinstance(value, NUMBERS) for value in present):
         return
     where = [shown(key) for key, value in zip(keys, values) if _infinite(value)]
-    yield _problem(f"of NODES with an infinite {name!r}", where, "make it NULL or a number")
+    yield problem(f"of NODES with an infinite {name!r}", where, "make it NULL or a number")
     if not encoded:
         empty = [shown(key) for key, value in zip(keys, values) if is_null(value)]
-        yield _problem(
+        yield problem(
             f"of NODES with NULL or NaN in {name!r}", empty, "say ENCODE = auto, or coalesce it"
         )
 
@@ -86,7 +86,7 @@ def _of_ends(edges: SqlRows, known: Counter) -> Iterator[TableProblem]:
     names, rows = edges
     for place, name in enumerate(names[:2]):
         ends = [row[place] for row in rows]
-        yield _problem(
+        yield problem(
             f"of EDGES with NULL in {name!r}",
             _rows_without(ends),
             "say DANGLING = drop, or leave them out",
@@ -96,7 +96,7 @@ def _of_ends(edges: SqlRows, known: Counter) -> Iterator[TableProblem]:
             for number, end in enumerate(ends, start=1)
             if end is not None and (isinstance(end, (*LISTS, dict)) or end not in known)
         ]
-        yield _problem(
+        yield problem(
             f"of EDGES with a key in {name!r} that is not in NODES",
             strange,
             "say DANGLING = drop, or add the nodes",
@@ -108,9 +108,9 @@ def _of_edge_column(name: str, values: Sequence[Any]) -> Iterator[TableProblem]:
     if not present or not all(isinstance(value, NUMBERS) for value in present):
         return
     empty = [f"row {n}" for n, value in enumerate(values, start=1) if is_null(value)]
-    yield _problem(f"of EDGES with NULL or NaN in {name!r}", empty, "coalesce it")
+    yield problem(f"of EDGES with NULL or NaN in {name!r}", empty, "coalesce it")
     where = [f"row {n}" for n, value in enumerate(values, start=1) if _infinite(value)]
-    yield _problem(f"of EDGES with an infinite {name!r}", where, "make it a number")
+    yield problem(f"of EDGES with an infinite {name!r}", where, "make it a number")
 
 
 def _rows_without(values: Sequence[Any]) -> list[str]:
@@ -121,7 +121,8 @@ def _infinite(value: Any) -> bool:
     return isinstance(value, float | np.floating) and math.isinf(value)
 
 
-def _problem(what: str, where: Iterable[str], remedy: str) -> TableProblem:
+def problem(what: str, where: Iterable[str], remedy: str) -> TableProblem:
+    """What is wrong with the rows named by `where`."""
     found = list(where)
     examples = tuple(dict.fromkeys(found))[:EXAMPLES]
     return TableProblem(len(found), what, examples, remedy)

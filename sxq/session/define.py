@@ -196,7 +196,7 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
 
 def _reading(session: Session, options: dict[str, Any]) -> TableReading:
     """What ENCODE, SCALE and DANGLING say; they are taken out of the options."""
-    scale = options.pop("scale", "none") == "standard"
+    scale = options.pop("scale", None)
     encode: bool | Encoding = False
     named = options.pop("encode", "none")
     if named.lower() == "auto":
@@ -209,14 +209,16 @@ def _reading(session: Session, options: dict[str, Any]) -> TableReading:
                 "whose encoding is to be used again"
             )
         encode = graph.encoding
-    if scale and encode is not True:
+    if scale == "standard" and encode is False:
+        raise InvalidValue("SCALE = standard needs ENCODE = auto")
+    if scale and isinstance(encode, Encoding):
         raise InvalidValue(
-            "SCALE = standard needs ENCODE = auto"
-            if encode is False
-            else f"SCALE is part of the encoding of graph {named!r}: leave it out"
+            f"SCALE = {scale}, but SCALE is part of the encoding of graph {named!r}: leave it out"
         )
     return TableReading(
-        encode=encode, scale=scale, drop_dangling=options.pop("dangling", "error") == "drop"
+        encode=encode,
+        scale=scale == "standard",
+        drop_dangling=options.pop("dangling", "error") == "drop",
     )
 
 

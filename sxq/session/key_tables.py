@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, GraphError, shown
-from sxq.graph.key_texts import KEPT, KeyText, kind_of, needs_text
+from sxq.graph.key_texts import KEPT, KeyText, kind_of, needs_text, perhaps_infinite
+from sxq.graph.table_problems import listed as listed_problems
+from sxq.graph.table_problems import problem
 from sxq.language import arguments
 from sxq.language import statements as st
 from sxq.session.context import Session
@@ -26,6 +28,7 @@ def fetch(
     known  the class of each column's keys where other tables have settled it, else None
     """
     table = session.store.select(query.sql, arguments(query))
+    _require_finite(session, query, table, what, len(known))
     names = [f"{name!r} of {what}" for name in table.columns[: len(known)]]
     kinds = [
         _kind(table.types[number], [row[number] for row in table.rows], known[number], name)
@@ -100,6 +103,33 @@ def edges(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> S
         return table
     kinds = [own.sql_type if _same(kind, own) else None for kind in table.types]
     return _as_text(session, query, table, kinds, ["the sub-query"] * 2) if any(kinds) else table
+
+
+def _require_finite(
+    session: Session, query: st.Subquery, table: SqlResult, what: str, keys: int
+) -> None:
+    """Refuse infinite dates and times in the columns after the keys: Python reads them as the year 9999 or 1."""
+    places = [
+        place
+        for place in range(keys, len(table.columns))
+        if table.types[place].startswith(("DATE", "TIMESTAMP"))
+        and any(map(perhaps_infinite, (row[place] for row in table.rows)))
+    ]
+    if not places:
+        return
+    infinite = session.store.select_infinite(query.sql, arguments(query), places).rows
+    rows = [f"row {number}" for number in range(1, len(infinite) + 1)]
+    if not what.startswith("EDGES") and len(infinite) == len(table.rows):
+        rows = [shown(row[keys - 1]) for row in table.rows]
+    found = [
+        problem(
+            f"of {what} with an infinite {table.columns[place]!r}", where, "make it NULL or a date"
+        )
+        for place, column in zip(places, zip(*infinite))
+        if (where := [row for row, is_infinite in zip(rows, column) if is_infinite])
+    ]
+    if found:
+        raise GraphError(listed_problems(found))
 
 
 def _kind(sql_type: str, values: list[Any], known: type[KeyText] | None, what: str) -> str | None:

@@ -30,12 +30,17 @@ def register(
         raise NameTaken(
             f"table {name!r} exists; choose another name, or use replace=True for one that register_table made"
         )
-    kind = f"{type(frame).__module__.partition('.')[0]}'s {type(frame).__name__}"
+    library = type(frame).__module__.partition(".")[0]
+    kind = "None" if frame is None else type(frame).__name__
+    if library != "builtins":
+        kind = f"{library}'s {kind}"
     try:
         connection.register(name, frame)
-    except duckdb.Error as error:
+    except (duckdb.Error, TypeError, ValueError, RuntimeError) as error:
+        # other errors than DuckDB's own are about its inside: std::bad_cast
+        why = f" ({error})" if isinstance(error, duckdb.Error) else ""
         raise InvalidValue(
-            f"table {name!r} is {kind}, which DuckDB does not read ({error}); expected a DataFrame of pandas "
+            f"table {name!r} is {kind}, which DuckDB does not read{why}; expected a DataFrame of pandas "
             "or Polars, or a table of Arrow"
         ) from error
     except ImportError as error:

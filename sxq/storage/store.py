@@ -203,6 +203,11 @@ class Store:
         casts = [_AS_TEXT[kind].format(number) for number, kind in enumerate(kinds, 1)]
         return self.execute(f"SELECT {', '.join(casts)}, * FROM ({sql}\n)", parameters)
 
+    def select_infinite(self, sql: str, parameters: Any, places: Sequence[int]) -> SqlResult:
+        """Of a sub-query that `select` has run, whether each date or time in the columns at `places` is infinite."""
+        tests = [f"isinf(#{place + 1})" for place in places]
+        return self.execute(f"SELECT {', '.join(tests)} FROM ({sql}\n)", parameters)
+
     def _kinds(self, sql: str) -> list[str] | None:
         """The kind of each statement; None for SQL that DuckDB cannot parse: running it says why."""
         try:

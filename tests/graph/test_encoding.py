@@ -58,6 +58,62 @@ def test_scaled_numbers_have_mean_0_and_deviation_1():
     assert features["same"] == [0] * 4  # no division by its deviation of 0
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e200, 3e307])
+def test_huge_and_tiny_numbers_are_scaled_like_others(unit):
+    """Their squares and their sum are beyond float64."""
+    given = [-5.0, 0.0, 1.0, 2.0, 3.0, 5.0, None]
+    values = {"n": [number and number * unit for number in given]}
+    plain, _ = encoded({"n": given}, learn({"n": given}, scale=True), given)
+    learned = learn(values, scale=True)
+    features, _ = encoded(values, learned, given)
+    assert features["n"] == pytest.approx(plain["n"], rel=1e-2 if unit == 1e-320 else 1e-12)
+    assert learned.columns[0].fill == (1.5 * unit,)
+    rows = list(enumerate(values["n"]))
+    graph = from_tables(
+        (["id", "n"], rows), ([*"ab"], []), reading=TableReading(encode=True, scale=True)
+    )
+    assert graph.x[:, 0] == pytest.approx(features["n"], rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_beyond_float32_is_refused_with_a_remedy_that_helps():
+    rows = ((["id", "n"], [(0, 1e200), (1, 2e200)]), (["a", "b"], []))
+    with pytest.raises(GraphError, match="'n' is 1e.200 at key 0.*say SCALE = standard"):
+        from_tables(*rows, reading=TableReading(encode=True))
+    assert from_tables(*rows, reading=TableReading(encode=True, scale=True)).x.tolist() == [
+        [-1],
+        [1],
+    ]
+    learned = learn({"n": [0.0, 1e-200]}, scale=True)
+    with pytest.raises(GraphError, match="'n' is inf at key 0.*learn anew by ENCODE = auto"):
+        from_tables(*rows, reading=TableReading(encode=learned))
+
+
+@pytest.mark.parametrize(
+    ("lists", "why"),
+    [
+        ([[1.0, 2.0], [1.0, None], None], "1 of 2 lists hold NULL or NaN"),
+        ([[1.0, NAN], [1.0, None], [None, NAN]], "3 of 3 lists hold NULL or NaN"),
+        ([[1.0], [1.0, 2.0, 3.0]], "lists of unequal length, 1 to 3"),
+        ([[], [1.0]], "lists of unequal length, 0 to 1"),
+        ([[], []], "lists without values"),
+        ([[1.0], ["a"]], "lists that hold text, not only numbers"),
+        ([[[1.0]], [[2.0]]], "lists that hold a list, not only numbers"),
+    ],
+)
+def test_why_lists_are_no_feature(lists, why):
+    (column,) = learn({"c": lists}, scale=False).columns
+    assert column.kind == "attribute" and column.summary.startswith(f"attribute only: {why}")
+
+
+@pytest.mark.parametrize("item", [NAN, None])
+def test_a_list_of_new_rows_that_lacks_a_number_is_refused(item):
+    learned = learn({"c": [[1.0, 2.0], [3.0, 5.0]]}, scale=True)
+    with pytest.raises(GraphError, match=r"'c' is \[1.0, (nan|None)\] .* at key 'b'; .* 2 numbers"):
+        learned.encode({"c": [[1.0, 2.0], [1.0, item]]}, KEYS[:2])
+
+
 def test_rare_categories_are_other_and_names_are_no_feature():
     rows = [f"c{i}" for i in range(MOST + 8) for _ in range(MOST + 10 - i)]
     encoding = learn({"c": rows, "name": [f"n{i}" for i in range(len(rows))]}, scale=False)

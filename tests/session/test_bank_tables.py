@@ -1,5 +1,7 @@
 """From a bank's tables to answers in Parquet: NULLs, doubles, ends that are missing, transfers to oneself."""
 
+import datetime
+
 import pytest
 
 import sxq
@@ -107,6 +109,7 @@ def test_a_changed_encoding_is_found(wrong):
         ("ENCODE = 3", "expected auto, none or a graph"),
         ("SCALE = standard", "needs ENCODE = auto"),
         ("ENCODE = bank, SCALE = standard", "part of the encoding of graph 'bank'"),
+        ("ENCODE = bank, SCALE = none", "SCALE = none, but .*: leave it out"),
         ("SCALE = large", "expected none or standard"),
         ("DANGLING = keep", "expected error or drop"),
     ],
@@ -116,6 +119,66 @@ def test_options_that_make_no_sense(con, options, words):
         con.execute(f"CREATE GRAPH x FROM NODES (FROM accounts) EDGES (FROM transfers) ({options})")
     with pytest.raises(sxq.InvalidValue, match="is for graphs from tables"):
         con.execute("CREATE GRAPH x FROM DATASET 'KarateClub' (ENCODE = auto)")
+
+
+@pytest.mark.parametrize("options", ["ENCODE = auto", "ENCODE = none"])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize(
+    "kind", ["DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_NS", "TIMESTAMPTZ"]
+)
+def test_an_infinite_date_is_refused(kind, sign, options):
+    with sxq.connect() as con:
+        con.execute(
+            f"""CREATE TABLE a AS SELECT 'n' || range AS id, '{sign}infinity'::{kind} AS opened, range AS n
+                FROM range(3)"""
+        )
+        with pytest.raises(
+            sxq.GraphError,
+            match=r"3 rows of NODES with an infinite 'opened', such as 'n0', .*: make it NULL or a",
+        ):
+            con.execute(f"CREATE GRAPH g FROM NODES (FROM a) EDGES (SELECT 'n0', 'n1') ({options})")
+        with pytest.raises(
+            sxq.GraphError, match=r"1 row of EDGES with an infinite 'opened', such as row 2: "
+        ):
+            con.execute(
+                f"""CREATE GRAPH g FROM NODES (SELECT id, n FROM a) EDGES (
+                    SELECT 'n0', 'n1', CASE WHEN id = 'n1' THEN opened END AS opened FROM a ORDER BY id) ({options})"""
+            )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_time_stamps_with_a_zone_are_encoded_as_utc(zone):
+    with sxq.connect() as con:
+        con.execute(f"SET TimeZone = '{zone}'")
+        frame = con.execute(
+            """SELECT range AS id, TIMESTAMPTZ '2020-01-01 00:00:00+02' + INTERVAL 12 HOUR * range AS at
+               FROM range(3)"""
+        ).df()
+        frame.loc[2, "at"] = None
+        assert frame["at"].dt.tz is not None
+        con.register_table("a", frame)
+        con.execute("CREATE GRAPH g FROM NODES (FROM a) EDGES (SELECT 1, 2) (ENCODE = auto)")
+        con.execute("CREATE GRAPH h FROM NODES (FROM a) EDGES (SELECT 1, 2) (ENCODE = g)")
+        for graph in "gh":
+            facts = dict(con.execute(f"DESCRIBE GRAPH {graph}").rows)
+            assert facts["column at"].startswith("days since 2019-12-31 22:00:00; 1 NULL")
+            graph_id = f"(SELECT graph_id FROM graphs WHERE name = '{graph}')"
+            nodes = con.execute(
+                f"SELECT x, attributes.at::TIMESTAMP FROM nodes WHERE graph_id = {graph_id} ORDER BY position"
+            ).rows
+            first = datetime.datetime(2019, 12, 31, 22)
+            later = datetime.datetime(2020, 1, 1, 10)
+            assert nodes == [([0, 0], first), ([0.5, 0], later), ([0.25, 1], None)]
+
+
+def test_the_last_day_is_a_date_like_others():
+    """Python reads infinity as that day."""
+    with sxq.connect() as con:
+        con.execute(
+            """CREATE GRAPH g FROM NODES (FROM (VALUES (1, DATE '9999-12-31'), (2, '9999-12-30')) t(id, ends))
+               EDGES (SELECT 1, 2) (ENCODE = auto)"""
+        )
+        assert con.execute("SELECT x FROM nodes ORDER BY position").rows == [([1.0],), ([0.0],)]
 
 
 def test_answers_go_to_parquet_and_come_back(con, tmp_path):
@@ -170,7 +233,21 @@ def test_a_frame_is_a_table(con):
 
 @pytest.mark.parametrize(
     ("name", "frame", "words"),
-    [("", {}, "expected text"), (3, {}, "expected text"), ("x", [1, 2], "expected a DataFrame")],
+    [
+        ("", {}, "expected text"),
+        (3, {}, "expected text"),
+        ("x", [1, 2], "expected a DataFrame"),
+        (
+            "x",
+            None,
+            "table 'x' is None, which DuckDB does not read; expected a DataFrame of pandas or",
+        ),
+        (
+            "x",
+            iter([1]),
+            "table 'x' is list_iterator, which DuckDB does not read; expected a DataFrame",
+        ),
+    ],
 )
 def test_what_is_no_frame_is_refused(con, name, frame, words):
     with pytest.raises(sxq.InvalidValue, match=words):
