@@ -134,9 +134,7 @@ def typed_edges(
     return tuple(found)
 
 
-def _types(
-    query: StoredQuery, settings: Mapping[str, Any], clause: str, count: int
-) -> list[str]:
+def _types(query: StoredQuery, settings: Mapping[str, Any], clause: str, count: int) -> list[str]:
     """The types of the nodes that a clause names, of which none are stored without types or nodes."""
     if not count:  # the types are those of the other kind of units
         return []

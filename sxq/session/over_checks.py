@@ -106,10 +106,7 @@ def wrong_features(
 
 
 def wrong_restriction(
-    member: StoredExplanation,
-    graph: Graph,
-    root: int | None,
-    restricted: Sequence[tuple[str, Any]],
+    member: StoredExplanation, graph: Graph, root: int | None, restricted: Sequence[tuple[str, Any]]
 ) -> Iterator[str]:
     """It holds the nodes or features that INCLUDE names, and none that EXCLUDE names."""
     held = {feature.unit for feature in member.features}

@@ -182,6 +182,15 @@ def test_tables_that_make_no_graph_are_refused(change, said):
             con.execute(CREATE.replace(*change))
 
 
+@pytest.mark.parametrize("option", ["ENCODE = auto", "SCALE = standard", "DANGLING = drop"])
+def test_options_of_tables_without_types_are_refused(option):
+    with sxq.connect() as con:
+        con.execute(TABLES)
+        edges = CREATE.replace("SELECT * FROM purchases", "SELECT 99, 11")  # not what is said
+        with pytest.raises(sxq.InvalidValue, match=f"{option} is for graphs without types"):
+            con.execute(f"{edges} ({option})")
+
+
 # -- statements ----------------------------------------------------------------------------------
 
 
@@ -426,9 +435,9 @@ def test_nodes_are_named_with_their_types(alike):
     result = alike.execute(f"{ALIKE} {some} ANYWHERE")
     nodes = {node for e in result for edge in e.edges for node in edge}
     assert nodes == {("account", 0), ("merchant", 2)}
-    for given in ("NODES ? OF TYPE merchant", "NODES (SELECT 2) OF TYPE merchant"):
-        values = [[2]] if "?" in given else None
-        kept = alike.execute(f"{ALIKE} OVER NODES INCLUDE {given}", values)
+    for nodes_of in ("NODES ? OF TYPE merchant", "NODES (SELECT 2) OF TYPE merchant"):
+        values = [[2]] if "?" in nodes_of else None
+        kept = alike.execute(f"{ALIKE} OVER NODES INCLUDE {nodes_of}", values)
         assert len(kept) and all(("merchant", 2) in sum(e.edges, ()) for e in kept)
     assert alike.execute("AUDIT").findings == 0
 
