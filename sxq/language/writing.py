@@ -28,7 +28,8 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
         )
 
-    of_type = f" OF TYPE {name(s.node_type)}" if s.node_type is not None else ""
+    own_types = isinstance(s.keys, tuple) and any(isinstance(key, tuple) for key in s.keys)
+    of_type = "" if s.node_type is None or own_types else f" OF TYPE {name(s.node_type)}"
     yield f"EXPLAIN {_asked(s, name)}{of_type} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
@@ -122,8 +123,7 @@ def _listed(keys: tuple[Any, ...], name: Name) -> str:
     """Keys of nodes; those without a type come last, as OF TYPE is that of all keys before it."""
     own = sorted(keys, key=lambda key: not isinstance(key, tuple))
     types = {key[0] if isinstance(key, tuple) else None for key in own}
-    if len(types) == 1 and None not in types:
-        (node_type,) = types
+    if len(types) == 1 and (node_type := types.pop()) is not None:
         return f"{', '.join(_key(key[1], name) for key in own)} OF TYPE {name(node_type)}"
     return ", ".join(_key(key, name) for key in own)
 

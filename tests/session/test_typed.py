@@ -1,6 +1,7 @@
 """Heterogeneous graphs in SQL, in the store and in statements: OF TYPE, typed results, AUDIT."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from torch_geometric.transforms import ToUndirected
 
 import sxq
 from sxq.graph import Graph, TypedKey, extract, shown_type
+from sxq.language import parse, write
+from sxq.language.statements import Units
 from sxq.models import graph_from_data, hetero_from_graph
 from sxq.pictures.scene import scene
 from sxq.shell.completion import suggest
@@ -469,3 +472,21 @@ def test_a_target_is_a_pair(alike):
         assert alike.explain(nodes=[pair]).using("net").optimize("fdl+").run().targets
     with pytest.raises(sxq.GraphError, match="no node type 'shop'"):
         alike.execute(ask, [("shop", 0)])
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "EXCLUDE 5 OF TYPE merchant->0 OF TYPE account, 1->2",
+        'INCLUDE NODES 5, 7 OF TYPE account, 2 OF TYPE "a b", 9',
+        "INCLUDE NODES 5, 7 OF TYPE account EXCLUDE NODES (SELECT 1) OF TYPE account",
+    ],
+)
+def test_types_of_keys_are_written_as_they_are_read(clause):
+    statement = parse(f"EXPLAIN NODE 1 OF TYPE account USING MODEL m OPTIMIZE fdl+ {clause}")
+    assert replace(parse(write(statement)), text=statement.text) == statement
+
+
+def test_of_type_is_that_of_all_keys_before_it():
+    text = "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc INCLUDE NODES 5, 7 OF TYPE a, 2 OF TYPE b, 9"
+    assert parse(text).include == Units("nodes", (("a", 5), ("a", 7), ("b", 2), 9))
