@@ -238,8 +238,8 @@ class Graph:
     def position(self, key: Any, node_type: str | None = None) -> int:
         """The position of a key; raises NodeNotFound with the range or the nearest key.
 
-        With `types` it is a key of nodes of `node_type`, or a `TypedKey`; a key that only one type
-        has needs no type.
+        With `types` it is a key of nodes of `node_type`, or a pair (node type, key), such as a
+        `TypedKey`; a key that only one type has needs no type.
         """
         key = plain(key)
         if self._typed is None and node_type is not None:
@@ -255,6 +255,15 @@ class Graph:
                 return self._typed.place(key, node_type)
             assert self._names is not None
             return self._names.place(key)
+        except KeyError as hint:
+            raise NodeNotFound(f"no node {shown(key)}{hint.args[0]}") from None
+
+    def positions(self, key: Any) -> list[int]:
+        """The positions that a key may mean: with `types` one in each type that has it; raises NodeNotFound."""
+        if self._typed is None:
+            return [self.position(key)]
+        try:
+            return self._typed.places(plain(key))
         except KeyError as hint:
             raise NodeNotFound(f"no node {shown(key)}{hint.args[0]}") from None
 

@@ -205,7 +205,7 @@ class Encoding:
             )
         parts = [column.encode(columns[column.name], keys) for column in self.columns]
         names = [name for column in self.columns for name in column.features]
-        kept = {
+        kept: dict[str, Sequence[Any]] = {
             name: list(map(_without_zone, values))
             for name, values in columns.items()
             if name not in known or self._kind(name) in ("category", "date", "attribute")

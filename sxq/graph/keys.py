@@ -71,7 +71,7 @@ class Keys:
         self.names = list(map(plain, names))
         if len(self.names) != count:
             raise GraphError(f"{len(self.names)} keys for {count} {what}")
-        self.kind = _kind(self.names)
+        self.kind = kind_of_keys(self.names)
         self._places = {name: place for place, name in enumerate(self.names)}
         if len(self._places) != count:
             twice = next(
@@ -132,7 +132,8 @@ def written(key: Any) -> int | str:
     return key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
 
 
-def _kind(names: Sequence[Any]) -> type:
+def kind_of_keys(names: Sequence[Any]) -> type:
+    """The type of all keys; raises GraphError for several types, or one that no key has."""
     kinds = {type(name) for name in names} or {int}
     kind = kinds.pop()
     if kinds:

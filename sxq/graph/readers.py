@@ -15,7 +15,7 @@ import numpy as np
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
 from sxq.graph.encoding import LISTS, NUMBERS, Encoding, learn
-from sxq.graph.keys import kind_word, shown
+from sxq.graph.keys import kind_of_keys, kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 from sxq.graph.table_problems import SqlRows, listed, problems
@@ -120,6 +120,7 @@ def from_tables(
         left_out = {DANGLING: f"{dropped:,} of {len(edges[1]):,} dropped"} if dropped else {}
         graph = Graph(**{**graph.columns(), **read_edges(graph, *given), "left_out": left_out})
     except GraphError as first:
+        kind_of_keys([row[0] for row in nodes[1] if row[0] is not None])  # the cause of all others
         found = problems(nodes, edges, reading.encode is not False, reading.drop_dangling)
         if sum(problem.count for problem in found) < 2:
             raise

@@ -1,5 +1,6 @@
 """Keys of a heterogeneous graph: a node is named by its type and its key, which is unique in its type."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,17 @@ class TypedKey(NamedTuple):
 
     def __repr__(self) -> str:
         return f"{self.node_type} {shown(self.key)}"
+
+
+def is_pair(key: Any) -> bool:
+    """Whether a key is the full name of a node: a `TypedKey`, or a plain pair (node type, key)."""
+    return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
+
+
+def type_word(node_type: str) -> str:
+    """The name of a node type as a statement writes it."""
+    bare = re.fullmatch(r"[^\W\d]\w*", node_type)
+    return node_type if bare else '"' + node_type.replace('"', '""') + '"'
 
 
 class TypedKeys:
@@ -59,31 +71,39 @@ class TypedKeys:
         return int(position - self.types.starts[self.types.of_node[position]])
 
     def place(self, key: Any, node_type: str | None) -> int:
-        """The position of a key, of a `TypedKey`, or of a key that only one type has.
+        """The position of a key, of a pair (node type, key), or of a key that only one type has.
 
         Raises KeyError, whose text is a hint, and GraphError for a type that there is not.
         """
-        if isinstance(key, TypedKey):
+        found = self.places(key, node_type)
+        if len(found) > 1:
+            named = [self.types.node_types[self.types.of_node[place]] for place in found]
+            raise KeyError(
+                f": it is a key of {' and of '.join(named)}; say which, OF TYPE {type_word(named[0])}, "
+                f"in Python {(named[0], key)!r}"
+            )
+        return found[0]
+
+    def places(self, key: Any, node_type: str | None = None) -> list[int]:
+        """The positions that a key may mean, at least one: one in each type that has it.
+
+        Raises KeyError and GraphError as `place` does.
+        """
+        if is_pair(key):
             node_type, key = key
         if node_type is not None:
             number = self.types.number_of(node_type)
-            return int(self.types.starts[number]) + self._within(number, key)
+            return [int(self.types.starts[number]) + self._within(number, key)]
         found = []
         hints = []
         for number in range(len(self.parts)):
             try:
-                found.append((number, self._within(number, key)))
+                found.append(int(self.types.starts[number]) + self._within(number, key))
             except KeyError as hint:
                 hints.append(hint.args[0])
-        if len(found) == 1:
-            ((number, place),) = found
-            return int(self.types.starts[number]) + place
-        if found:
-            named = [self.types.node_types[number] for number, _ in found]
-            raise KeyError(
-                f": it is a key of {' and of '.join(named)}; say which, OF TYPE {named[0]}"
-            )
-        raise KeyError(hints[0])
+        if not found:
+            raise KeyError(hints[0])
+        return found
 
     def _within(self, number: int, key: Any) -> int:
         """The place of a key among the nodes of its type; raises KeyError."""

@@ -122,9 +122,7 @@ def _bound(node: Any, value_of: Callable) -> Any:
         case Explain(keys=tuple() as keys) | Predict(keys=tuple() as keys) if any(
             isinstance(key, Parameter) for key in keys
         ):
-            own = tuple(
-                _key(value_of(key.key)) if isinstance(key, Parameter) else key for key in keys
-            )
+            own = tuple(_given(key, value_of) for key in keys)
             return _bound(replace(node, keys=own), value_of)
         case Explain(kind="link", keys=tuple() as keys) if _open(keys):
             own = tuple(
@@ -152,8 +150,7 @@ def _bound(node: Any, value_of: Callable) -> Any:
 
 def _open(edges: Any) -> bool:
     """Whether edges of INCLUDE or EXCLUDE, listed or as a whole, are placeholders."""
-    listed = isinstance(edges, tuple) and any(isinstance(key, Parameter) for key in sum(edges, ()))
-    return listed or isinstance(edges, Parameter)
+    return isinstance(edges, tuple | Parameter) and next(iter(_keys(edges)), None) is not None
 
 
 def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
@@ -162,10 +159,7 @@ def _edges(clause: str, edges: Any, value_of: Callable) -> Any:
         return edges
     if isinstance(edges, Parameter):
         return _pairs(f"the edges of {clause.upper()} ?", value_of(edges.key))
-    return tuple(
-        tuple(_key(value_of(key.key)) if isinstance(key, Parameter) else key for key in pair)
-        for pair in edges
-    )
+    return tuple(tuple(_given(key, value_of) for key in pair) for pair in edges)
 
 
 def _pairs(name: str, values: Any) -> tuple[tuple[Any, Any], ...]:
@@ -180,7 +174,7 @@ def _units(over: str, listed: Any, value_of: Callable) -> tuple[Any, ...]:
     """Nodes or features of INCLUDE or EXCLUDE with values in place of placeholders."""
     if isinstance(listed, Parameter):
         return tuple(map(_key, _sequence(value_of(listed.key), f"the {over} of {over.upper()} ?")))
-    return tuple(_key(value_of(one.key)) if isinstance(one, Parameter) else one for one in listed)
+    return tuple(_given(one, value_of) for one in listed)
 
 
 def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, ...]:
@@ -195,8 +189,20 @@ def _sql_values(parameters: tuple[Any, ...], value_of: Callable) -> tuple[Any, .
     )
 
 
+def _given(key: Any, value_of: Callable) -> Any:
+    """A key, or a pair of its type and a key, with a value in place of a placeholder."""
+    if isinstance(key, tuple) and len(key) == 2:
+        return key[0], _given(key[1], value_of)
+    return _key(value_of(key.key)) if isinstance(key, Parameter) else key
+
+
 def _key(value: Any) -> Any:
-    """A key of any type; those that no literal writes as they are go to the graph unchanged."""
+    """A key of any type; those that no literal writes as they are go to the graph unchanged.
+
+    A pair (node type, key) is the name of a node of a heterogeneous graph.
+    """
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        return value[0], _key(value[1])
     return value if isinstance(value, UUID | date | time | Decimal | bytes) else _literal(value)
 
 

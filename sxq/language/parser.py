@@ -213,11 +213,20 @@ class _Statements(Transformer):
     def edge_list(self, *edges):
         return edges
 
+    def key_of_type(self, key, node_type):
+        return key if node_type is None else (node_type, key)
+
+    def node_list(self, *keys):
+        return _of_types(keys)
+
+    def node_query(self, query, node_type):
+        return query, node_type
+
     def unit_list(self, *keys):
         return _keys(keys)
 
     def unit_nodes(self, units):
-        return ast.Units("nodes", units)
+        return ast.Units("nodes", *units)
 
     def unit_features(self, units):
         return ast.Units("features", units)
@@ -339,6 +348,19 @@ def _keys(keys: Sequence[Any]) -> Any:
     """The keys that are listed; a single placeholder stands for a list."""
     stands_for_list = len(keys) == 1 and isinstance(keys[0], ast.Parameter)
     return keys[0] if stands_for_list else tuple(keys)
+
+
+def _of_types(keys: Sequence[Any]) -> tuple[Any, str | None]:
+    """The keys of nodes, and the type of all of them; OF TYPE is that of all keys before it, back to another."""
+    found: list[Any] = []
+    node_type = None
+    for key in reversed(keys):
+        if isinstance(key, tuple):
+            node_type, key = key
+        found.insert(0, (node_type, key))
+    if len({of_type for of_type, _ in found}) == 1:
+        return _keys([key for _, key in found]), node_type
+    return tuple(key if of_type is None else (of_type, key) for of_type, key in found), None
 
 
 def _named(names: tuple[str, ...], parts: tuple) -> dict[str, Any]:

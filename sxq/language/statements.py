@@ -53,6 +53,7 @@ class Units:
 
     over: str  # "nodes", by key, or "features", by name or number
     listed: tuple[Any, ...] | Subquery | Parameter  # a Parameter stands for a list
+    node_type: str | None = None  # OF TYPE, of all keys; of some, a key is a pair (node type, key)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Explain:
     over: str = "edges"  # OVER: the units, "edges", "nodes" or "features"
     generators: tuple[GeneratorCall, ...] = ()  # empty: the default search
     where: tuple[Condition, ...] = ()
-    # edges that every candidate holds, and that none holds: pairs of keys; or other units
+    # edges that every candidate holds, and that none holds: pairs of keys; or other units. A key OF
+    # TYPE is a pair (node type, key).
     include: tuple[tuple[Any, Any], ...] | Subquery | Parameter | Units = ()
     exclude: tuple[tuple[Any, Any], ...] | Subquery | Parameter | Units = ()
     anywhere: bool = False  # ANYWHERE: candidates need not be connected

@@ -4,11 +4,12 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sxq.language.statements import Condition, Explain, GeneratorCall, Parameter, Subquery, Units
 
+Name = Callable[[str], str]  # a name as text, quoted where it must be
 _BARE = re.compile(r"[^\W\d]\w*")
 _MEASURE = re.compile(r"[^\W\d]\w*[+-]?")
 
@@ -27,8 +28,9 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
         )
 
-    of_type = f" OF TYPE {name(s.node_type)}" if s.node_type is not None else ""
-    yield f"EXPLAIN {_asked(s)}{of_type} USING MODEL {name(s.model)}"
+    own_types = isinstance(s.keys, tuple) and any(isinstance(key, tuple) for key in s.keys)
+    of_type = "" if s.node_type is None or own_types else f" OF TYPE {name(s.node_type)}"
+    yield f"EXPLAIN {_asked(s, name)}{of_type} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
     for word, value in (("FOR CLASS", s.for_class), ("AGAINST", s.against)):
@@ -43,7 +45,7 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
         yield f"WHERE {' AND '.join(_condition(condition, measure) for condition in s.where)}"
     for word, edges in (("INCLUDE", s.include), ("EXCLUDE", s.exclude)):
         if edges:
-            yield f"{word} {_edges(edges)}"
+            yield f"{word} {_edges(edges, name)}"
     if s.anywhere:
         yield "ANYWHERE"
     if s.smallest:
@@ -77,58 +79,70 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
         yield f"INTO {name(s.into)}"
 
 
-def _asked(s: Explain) -> str:
+def _asked(s: Explain, name: Name) -> str:
     """What is explained: the targets, or a class."""
     kind = s.kind.upper()
     if s.of_class is None:
-        return _links(s.keys) if s.kind == "link" else _targets(kind, s.keys)
+        return _links(s.keys, name) if s.kind == "link" else _targets(kind, s.keys, name)
     if s.keys is None:
         return f"CLASS {literal(s.of_class)}"
-    return f"CLASS {literal(s.of_class)} FROM {_pool(kind, s.keys)}"
+    return f"CLASS {literal(s.of_class)} FROM {_pool(kind, s.keys, name)}"
 
 
-def _pool(kind: str, keys: Any) -> str:
+def _pool(kind: str, keys: Any, name: Name) -> str:
     """The targets of FROM, which are never in the singular."""
     match keys:
         case (key,):
-            return f"{kind}S {_key(key)}"
-    return _targets(kind, keys)
+            return f"{kind}S {_key(key, name)}"
+    return _targets(kind, keys, name)
 
 
-def _targets(kind: str, keys: Any) -> str:
+def _targets(kind: str, keys: Any, name: Name) -> str:
     match keys:
         case Subquery(sql):
             return f"{kind}S ({sql})"
         case Parameter():
             return f"{kind}S ?"
         case (key,):
-            return f"{kind} {_key(key)}"
-    return f"{kind}S {', '.join(map(_key, keys))}"
+            return f"{kind} {_key(key, name)}"
+    return f"{kind}S {_listed(keys, name)}"
 
 
-def _links(links: Any) -> str:
+def _links(links: Any, name: Name) -> str:
     match links:
         case tuple():
             s = "" if len(links) == 1 else "S"
-            return f"LINK{s} {', '.join(f'{_key(u)} TO {_key(v)}' for u, v in links)}"
-    return _targets("LINK", links)
+            written = ", ".join(f"{_key(u, name)} TO {_key(v, name)}" for u, v in links)
+            return f"LINK{s} {written}"
+    return _targets("LINK", links, name)
 
 
-def _edges(edges: Any) -> str:
+def _edges(edges: Any, name: Name) -> str:
     match edges:
         case Subquery(sql):
             return f"({sql})"
         case Parameter():
             return "?"
-        case Units(over, tuple() as listed):
-            return f"{over.upper()} {', '.join(map(_key, listed))}"
-        case Units(over, listed):
-            return f"{over.upper()} {_edges(listed)}"
-    return ", ".join(f"{_key(source)}->{_key(head)}" for source, head in edges)
+        case Units(over, listed, node_type):
+            words = _listed(listed, name) if isinstance(listed, tuple) else _edges(listed, name)
+            of_type = "" if node_type is None else f" OF TYPE {name(node_type)}"
+            return f"{over.upper()} {words}{of_type}"
+    return ", ".join(f"{_key(source, name)}->{_key(head, name)}" for source, head in edges)
 
 
-def _key(key: Any) -> str:
-    """A key of any type: an integer or text."""
+def _listed(keys: tuple[Any, ...], name: Name) -> str:
+    """Keys of nodes; those without a type come last, as OF TYPE is that of all keys before it."""
+    own = sorted(keys, key=lambda key: not isinstance(key, tuple))
+    types = {key[0] if isinstance(key, tuple) else None for key in own}
+    if len(types) == 1 and (node_type := types.pop()) is not None:
+        return f"{', '.join(_key(key[1], name) for key in own)} OF TYPE {name(node_type)}"
+    return ", ".join(_key(key, name) for key in own)
+
+
+def _key(key: Any, name: Name) -> str:
+    """A key of any type: an integer or text, or one of these with the type of its node."""
+    if isinstance(key, tuple) and len(key) == 2:
+        return f"{_key(key[1], name)} OF TYPE {name(key[0])}"
     return literal(
         key if isinstance(key, int | str) else key.hex() if isinstance(key, bytes) else str(key)
     )

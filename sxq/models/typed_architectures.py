@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATConv, HeteroConv, HGTConv, SAGEConv
 from torch_geometric.nn.module_dict import ModuleDict
 
+from sxq.errors import InvalidValue
+
 EdgeType = tuple[str, str, str]
 
 
@@ -69,6 +71,14 @@ class _Relational(nn.Module):
 
 
 def _hgt(spec: Any, node_types: list[str], edge_types: list[EdgeType]) -> nn.Module:
+    for name in node_types:  # PyG's HGTConv keeps a linear map for each in a ModuleDict of torch
+        try:
+            nn.ModuleDict({name: nn.Identity()})
+        except KeyError as error:
+            raise InvalidValue(
+                f"hgt cannot have a node type {name!r}: torch names a part of the model after it, and says "
+                f"{error.args[0]!r}; rename the node type, or choose sage, gat or rgcn"
+            ) from None
     return HGTConv(spec.hidden, spec.hidden, (node_types, edge_types), spec.heads)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from sxq.errors import InvalidValue, did_you_mean
 from sxq.graph import Graph, GraphSet
 from sxq.graph.keys import shown
+from sxq.graph.typed_keys import is_pair, type_word
 from sxq.language.statements import Explain, Parameter, Subquery, Units
 from sxq.planning.nodes import Column, EdgeKey, Named, unit_text
 
@@ -36,9 +38,54 @@ def restricted_units(clause: str, given: Any, over: str, graph: Graph | GraphSet
     if isinstance(graph, GraphSet):  # each target has keys of its own
         return tuple(dict.fromkeys(units))
     if over == "nodes":
-        return tuple(dict.fromkeys(graph.name(graph.position(key)) for key in units))
-    own = ((graph.name(graph.position(u)), graph.name(graph.position(v))) for u, v in units)
-    return tuple(dict.fromkeys(own))
+        of_type = given.node_type if isinstance(given, Units) else None
+        return tuple(dict.fromkeys(graph.name(graph.position(key, of_type)) for key in units))
+    return tuple(dict.fromkeys(named_edges(clause, units, graph)))
+
+
+def named_edges(clause: str, edges: Sequence[tuple[Any, Any]], graph: Graph) -> list[EdgeKey]:
+    """Edges by names of their ends. Keys of several types mean the types that the graph's edge joins.
+
+    Raises NodeNotFound, and InvalidValue if edges between several types are meant, or none.
+    """
+    ends = [(graph.positions(source), graph.positions(head)) for source, head in edges]
+    meant = [list(product(sources, heads)) for sources, heads in ends]
+    open_ = {pair for pairs in meant if len(pairs) > 1 for pair in pairs}
+    there = _there(open_, graph)
+    found = []
+    for edge, pairs in zip(edges, meant):
+        own = pairs if len(pairs) == 1 else [pair for pair in pairs if pair in there]
+        if len(own) != 1:
+            raise InvalidValue(f"{clause} {_which_types(edge, own, pairs, graph)}")
+        ((source, head),) = own
+        found.append((graph.name(source), graph.name(head)))
+    return found
+
+
+def _there(pairs: set[tuple[int, int]], graph: Graph) -> set[tuple[int, int]]:
+    """Those of pairs of nodes that an edge of the graph joins."""
+    if not pairs:
+        return set()
+    near = graph.in_edges(np.unique([head for _, head in pairs]))
+    return pairs & set(zip(*graph.edge_index[:, near].tolist()))
+
+
+def _which_types(
+    edge: tuple[Any, Any], own: list[tuple[int, int]], pairs: list[tuple[int, int]], graph: Graph
+) -> str:
+    """What is wrong with an edge that joins nodes of several types, or of none of the types of its keys."""
+    source, head = (shown(key[1] if is_pair(key) else key) for key in edge)
+
+    def readings(of: list[tuple[int, int]], word: str) -> str:
+        named = ((graph.name(u), graph.name(v)) for u, v in of)
+        return f" {word} ".join(
+            f"{source} OF TYPE {type_word(u.node_type)} -> {head} OF TYPE {type_word(v.node_type)}"
+            for u, v in named
+        )
+
+    if not own:
+        return f"{source}->{head}, but the graph has no such edge: neither {readings(pairs, 'nor')}"
+    return f"{source}->{head} is an edge of several types; write {readings(own, 'or')}"
 
 
 def check_restriction(

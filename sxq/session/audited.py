@@ -5,12 +5,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from sxq.errors import NodeNotFound, StoreError, shown
-from sxq.graph import Graph, GraphSet, LinkKey, shown_type
+from sxq.graph import Graph, GraphSet, LinkKey, TypedKey, shown_type
 from sxq.scoring.dominance import to_grid
 from sxq.scoring.measures import STEP
 from sxq.session.over_checks import units_over
@@ -39,7 +40,9 @@ class StoredAnswers:
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
     numeric: bool = False  # whether the model is a regression
     # nodes or features that INCLUDE and EXCLUDE name: (clause, key as a query writes it, or column)
-    restricted_units: tuple[tuple[str, int | str], ...] = ()
+    restricted_units: tuple[tuple[str, Any], ...] = ()
+    # edges that they name: (clause, source, head)
+    restricted_edges: tuple[tuple[str, Any, Any], ...] = ()
 
     def of(self, target: StoredTarget) -> list[StoredExplanation]:
         """The explanations of a target."""
@@ -61,7 +64,8 @@ def read_answers(
     anywhere = False
     without_itself = False
     over = "edges"
-    restricted_units: tuple[tuple[str, int | str], ...] = ()
+    restricted_units: tuple[tuple[str, Any], ...] = ()
+    restricted_edges = query.restrictions
     try:
         settings = query.place.read_json("settings", query.settings)
         query.place.require_entries("settings", settings, {"edges_directed": bool})
@@ -77,6 +81,7 @@ def read_answers(
             raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
         resolution = _resolution(query, settings.get("sxq_resolution", 0.01))
         restricted_units = _restricted_units(query, settings)
+        restricted_edges = typed_edges(query, settings)
     except StoreError as error:
         broken.append(Broken(query.query_id, None, None, str(error)))
     candidates: dict[Hashable, list[Mapping[str, float]]] = defaultdict(list)
@@ -95,20 +100,54 @@ def read_answers(
         candidates=candidates,
         numeric=numeric,
         restricted_units=restricted_units,
+        restricted_edges=restricted_edges,
     )
     return answers, broken
 
 
 def _restricted_units(
     query: StoredQuery, settings: Mapping[str, Any]
-) -> tuple[tuple[str, int | str], ...]:
+) -> tuple[tuple[str, Any], ...]:
     found = []
     for clause in ("include", "exclude"):
         written = settings.get(clause, [])
         if not isinstance(written, list) or any(type(one) not in (int, str) for one in written):
             raise query.place.wrong(f"settings.{clause}", short(written), "a list of units")
-        found += [(clause, unit) for unit in written]
+        found += [(clause, unit) for unit in typed_nodes(query, settings, clause)]
     return tuple(found)
+
+
+def typed_nodes(query: StoredQuery, settings: Mapping[str, Any], clause: str) -> list[Any]:
+    """What a clause names, with the types of nodes where they are stored; raises StoreError."""
+    keys = settings.get(clause, [])
+    types = _types(query, settings, clause, len(keys))
+    return list(map(TypedKey, types, keys)) if types else keys
+
+
+def typed_edges(
+    query: StoredQuery, settings: Mapping[str, Any]
+) -> tuple[tuple[str, Any, Any], ...]:
+    """The edges that clauses name, with the types of their ends where they are stored; raises StoreError."""
+    found: list[tuple[str, Any, Any]] = []
+    for clause in ("include", "exclude"):
+        own = [edge for edge in query.restrictions if edge[0] == clause]
+        types = iter(_types(query, settings, clause, 2 * len(own)))
+        for _, source, head in own:
+            ends = [TypedKey(kind, key) for kind, key in zip(islice(types, 2), (source, head))]
+            found.append((clause, *(ends or (source, head))))
+    return tuple(found)
+
+
+def _types(query: StoredQuery, settings: Mapping[str, Any], clause: str, count: int) -> list[str]:
+    """The types of the nodes that a clause names, of which none are stored without types or nodes."""
+    if not count:  # the types are those of the other kind of units
+        return []
+    name = f"{clause}_types"
+    types = settings.get(name, [])
+    right = isinstance(types, list) and all(isinstance(one, str) for one in types)
+    if not right or len(types) not in (0, count):
+        raise query.place.wrong(f"settings.{name}", short(types), f"{count} node types")
+    return types
 
 
 def _resolution(query: StoredQuery, written: Any) -> float:

@@ -357,6 +357,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
+        **_restricted_types(scan),
         **({"statement": _written(query.statement)} if placeholders(query.statement.text) else {}),
     }
     return session.store.begin_query(
@@ -387,8 +388,21 @@ def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
     return {}
 
 
+def _restricted_types(scan: FieldScan) -> dict[str, list[Any]]:
+    """Types of the nodes that INCLUDE and EXCLUDE name in a heterogeneous graph: of each node, or of both ends."""
+    found: dict[str, list[Any]] = {}
+    for clause, units in (("include", scan.include), ("exclude", scan.exclude)):
+        types = []
+        for unit in units if scan.over != "features" else ():
+            ends = unit if scan.over == "edges" else (unit,)
+            types += [end.node_type for end in ends if isinstance(end, TypedKey)]
+        if types:
+            found[f"{clause}_types"] = types
+    return found
+
+
 def _bare(key: Any) -> int | str:
-    """A key as a query writes it: without its type, which it did not need to be found."""
+    """A key as a query writes it, without its type, which `_restricted_types` keeps."""
     return written(key.key if isinstance(key, TypedKey) else key)
 
 

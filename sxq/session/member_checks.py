@@ -81,7 +81,7 @@ def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
 def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) -> Words:
     """It holds what INCLUDE names, and nothing that EXCLUDE names."""
     graph = place.answers.graph
-    for clause, *keys in place.answers.query.restrictions:
+    for clause, *keys in place.answers.restricted_edges:
         if isinstance(graph, Graph) and graph.types is not None:
             keys = [graph.name(graph.position(key)) for key in keys]
         source, head = keys

@@ -125,7 +125,7 @@ def wrong_restriction(
     member: StoredExplanation,
     graph: Graph,
     roots: tuple[int, ...],
-    restricted: Sequence[tuple[str, int | str]],
+    restricted: Sequence[tuple[str, Any]],
 ) -> Iterator[str]:
     """It holds the nodes or features that INCLUDE names, and none that EXCLUDE names."""
     held = {feature.unit for feature in member.features}

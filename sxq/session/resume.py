@@ -7,6 +7,7 @@ from sxq.errors import InvalidValue, StoreError
 from sxq.language import parse
 from sxq.language import statements as st
 from sxq.planning import SETTINGS
+from sxq.session.audited import typed_edges, typed_nodes
 from sxq.session.context import Session
 from sxq.session.explain import Unfinished
 from sxq.storage import StoredQuery, StoredTarget
@@ -79,15 +80,16 @@ def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
 def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
     """What INCLUDE and EXCLUDE named: edges have a table, nodes and features are in the settings."""
     clauses = ("include", "exclude")
+    settings = query.place.read_json("settings", query.settings)
     if over == "edges":
-        stored = query.restrictions
+        typed = typed_edges(query, settings)
         return {
-            name: tuple((source, head) for clause, source, head in stored if clause == name)
+            name: tuple((source, head) for clause, source, head in typed if clause == name)
             for name in clauses
         }
-    settings = query.place.read_json("settings", query.settings)
     return {
-        name: st.Units(over, tuple(settings[name])) if name in settings else () for name in clauses
+        name: st.Units(over, tuple(typed_nodes(query, settings, name))) if name in settings else ()
+        for name in clauses
     }
 
 

@@ -93,7 +93,7 @@ class _Builder:
         both = random.random() < BOTH
         for kind in ("chain", "spindle") if both else (random.choice(("chain", "spindle")),):
             self.schemes += 1
-            helpers = set()
+            helpers: set[str] = set()
             for payer, payee, amount, hop in getattr(self, f"_{kind}")(collector):
                 self._pay(payer, payee, amount)
                 self.bank.planted.append((self.schemes, kind, collector, payer, payee, hop))

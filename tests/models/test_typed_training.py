@@ -100,3 +100,17 @@ def test_types_of_a_changed_file_are_refused(types):
     weights = to_bytes(build(spec))
     with pytest.raises(ModelError):
         restore(dataclasses.replace(spec, types=types).columns(), weights)
+
+
+@pytest.mark.parametrize("name", ["a.b", "items"])
+def test_hgt_says_which_node_type_torch_refuses(name):
+    create = f"""CREATE GRAPH g FROM NODES "{name}" (SELECT range, 0.5 AS v, range % 2 AS label FROM range(9)),
+        NODES c (SELECT range, 1.0 AS v FROM range(5)),
+        EDGES "{name}" -x-> c (SELECT range AS a, range AS b FROM range(5)) (UNDIRECTED = true)"""
+    with sxq.connect() as con:
+        con.execute(create)
+        with pytest.raises(
+            InvalidValue, match=f"hgt cannot have a node type '{name}': torch .*; rename"
+        ):
+            con.execute("TRAIN MODEL m ON GRAPH g (ARCHITECTURE = hgt, EPOCHS = 1)")
+        assert len(con.execute("TRAIN MODEL m ON GRAPH g (ARCHITECTURE = rgcn, EPOCHS = 1)"))

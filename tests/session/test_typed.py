@@ -1,6 +1,7 @@
 """Heterogeneous graphs in SQL, in the store and in statements: OF TYPE, typed results, AUDIT."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from torch_geometric.transforms import ToUndirected
 
 import sxq
 from sxq.graph import Graph, TypedKey, extract, shown_type
+from sxq.language import parse, write
+from sxq.language.statements import Units
 from sxq.models import graph_from_data, hetero_from_graph
 from sxq.pictures.scene import scene
 from sxq.shell.completion import suggest
@@ -180,6 +183,15 @@ def test_tables_that_make_no_graph_are_refused(change, said):
         con.execute(TABLES)
         with pytest.raises(sxq.GraphError, match=said):
             con.execute(CREATE.replace(*change))
+
+
+@pytest.mark.parametrize("option", ["ENCODE = auto", "SCALE = standard", "DANGLING = drop"])
+def test_options_of_tables_without_types_are_refused(option):
+    with sxq.connect() as con:
+        con.execute(TABLES)
+        edges = CREATE.replace("SELECT * FROM purchases", "SELECT 99, 11")  # not what is said
+        with pytest.raises(sxq.InvalidValue, match=f"{option} is for graphs without types"):
+            con.execute(f"{edges} ({option})")
 
 
 # -- statements ----------------------------------------------------------------------------------
@@ -364,3 +376,117 @@ def test_names_of_types_are_completed(bank):
         assert not con.vocabulary().node_types
     words = suggest("EXPLAIN NODE 1 OF TYPE ", bank.vocabulary())[1]
     assert words[:2] == ["account", "merchant"]
+
+
+# -- keys that nodes of several types have -------------------------------------------------------
+
+
+def numbered() -> HeteroData:
+    """Accounts and merchants 0 to 3. Edge 1->0 joins accounts, 2->0 two pairs of types, 3->1 none."""
+    data = HeteroData()
+    generator = torch.Generator().manual_seed(2)
+    data["account"].x = torch.randn(4, 2, generator=generator)
+    data["account"].y = torch.tensor([0, 1, 0, 1])
+    data["merchant"].x = torch.randn(4, 1, generator=generator)
+    data["account", "sends", "account"].edge_index = torch.tensor([[1, 2, 3, 0], [0, 0, 2, 1]])
+    data["merchant", "refunds", "account"].edge_index = torch.tensor([[2, 3, 0], [0, 0, 2]])
+    data["account", "pays", "merchant"].edge_index = torch.tensor([[3], [3]])
+    return data
+
+
+@pytest.fixture
+def alike():
+    with sxq.connect() as con:
+        data = numbered()
+        con.register_graph("g", data)
+        con.register_model("net", Typed(data.edge_types).eval(), "g", node_type="account")
+        yield con
+
+
+ALIKE = f"EXPLAIN NODE 0 OF TYPE account USING MODEL net {ASK}"
+
+
+def test_an_edge_is_between_the_types_that_the_graph_joins(alike):
+    edge = ("account", 1), ("account", 0)
+    kept = alike.execute(f"{ALIKE} INCLUDE 1->0")
+    assert len(kept) and all(edge in e.edges for e in kept)
+    assert all(edge not in e.edges for e in alike.execute(f"{ALIKE} EXCLUDE (SELECT 1, 0)"))
+    assert alike.execute("AUDIT").findings == 0
+
+
+def test_an_edge_of_several_types_says_them(alike):
+    said = (
+        "INCLUDE 2->0 is an edge of several types; write 2 OF TYPE account -> 0 OF TYPE account or "
+        "2 OF TYPE merchant -> 0 OF TYPE account"
+    )
+    with pytest.raises(sxq.InvalidValue, match=said):
+        alike.execute(f"{ALIKE} INCLUDE 2->0")
+    edge = ("merchant", 2), ("account", 0)
+    kept = alike.execute(f"{ALIKE} INCLUDE 2 OF TYPE merchant -> ? OF TYPE account", [0])
+    assert len(kept) and all(edge in e.edges for e in kept)
+    built = alike.explain(node=("account", 0)).using("net").optimize("fdl+", "fdl-", "conc")
+    assert built.budget(60).include(edge).run().rows == kept.rows
+    with pytest.raises(sxq.InvalidValue, match="INCLUDE 3->1, but the graph has no such edge: nei"):
+        alike.execute(f"{ALIKE} INCLUDE 3->1")
+    assert alike.execute("AUDIT").findings == 0
+
+
+def test_nodes_are_named_with_their_types(alike):
+    with pytest.raises(sxq.NodeNotFound, match=r"OF TYPE account, in Python \('account', 2\)"):
+        alike.execute(f"{ALIKE} OVER NODES INCLUDE NODES 2")
+    some = "OVER NODES EXCLUDE NODES 1, 2 OF TYPE account, 3 OF TYPE merchant"
+    result = alike.execute(f"{ALIKE} {some} ANYWHERE")
+    nodes = {node for e in result for edge in e.edges for node in edge}
+    assert nodes == {("account", 0), ("merchant", 2)}
+    for nodes_of in ("NODES ? OF TYPE merchant", "NODES (SELECT 2) OF TYPE merchant"):
+        values = [[2]] if "?" in nodes_of else None
+        kept = alike.execute(f"{ALIKE} OVER NODES INCLUDE {nodes_of}", values)
+        assert len(kept) and all(("merchant", 2) in sum(e.edges, ()) for e in kept)
+    assert alike.execute("AUDIT").findings == 0
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "INCLUDE 2 OF TYPE merchant -> 0 OF TYPE account",
+        "OVER NODES INCLUDE NODES 2 OF TYPE merchant EXCLUDE NODES 1 OF TYPE account",
+    ],
+)
+def test_types_of_restrictions_are_resumed(alike, clause):
+    first = alike.execute(f"{ALIKE} {clause}")
+    alike.sql("DELETE FROM sxq.explanation_edges")
+    alike.sql("DELETE FROM sxq.explanation_nodes")
+    alike.sql("DELETE FROM sxq.explanations")
+    alike.sql("UPDATE sxq.targets SET status = 'interrupted'")
+    assert alike.execute("RESUME QUERY 1").rows == first.rows
+    assert alike.execute("AUDIT").findings == 0
+
+
+def test_a_target_is_a_pair(alike):
+    wanted = alike.execute(ALIKE).rows
+    ask = f"EXPLAIN NODE ? USING MODEL net {ASK}"
+    for pair in (("account", 0), TypedKey("account", 0)):
+        assert alike.execute(ask, [pair]).rows == wanted
+        built = alike.explain(node=pair).using("net").optimize("fdl+", "fdl-", "conc").budget(60)
+        assert "NODE 0 OF TYPE account" in str(built) and built.run().rows == wanted
+        assert alike.explain(nodes=[pair]).using("net").optimize("fdl+").run().targets
+    with pytest.raises(sxq.GraphError, match="no node type 'shop'"):
+        alike.execute(ask, [("shop", 0)])
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "EXCLUDE 5 OF TYPE merchant->0 OF TYPE account, 1->2",
+        'INCLUDE NODES 5, 7 OF TYPE account, 2 OF TYPE "a b", 9',
+        "INCLUDE NODES 5, 7 OF TYPE account EXCLUDE NODES (SELECT 1) OF TYPE account",
+    ],
+)
+def test_types_of_keys_are_written_as_they_are_read(clause):
+    statement = parse(f"EXPLAIN NODE 1 OF TYPE account USING MODEL m OPTIMIZE fdl+ {clause}")
+    assert replace(parse(write(statement)), text=statement.text) == statement
+
+
+def test_of_type_is_that_of_all_keys_before_it():
+    text = "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc INCLUDE NODES 5, 7 OF TYPE a, 2 OF TYPE b, 9"
+    assert parse(text).include == Units("nodes", (("a", 5), ("a", 7), ("b", 2), 9))

@@ -44,12 +44,6 @@ GRAPHS = "NODES (SELECT 'A' AS g, 'n' AS node, 1.0 AS f) EDGES (SELECT 'A', 'n',
             "unhashable",
         ),
         (
-            "CREATE GRAPH g FROM NODES (SELECT 'a' AS id, 1.0 AS f) "
-            "EDGES (SELECT 'a' AS s, 'a' AS d, DATE '2020-01-01' AS day)",
-            "'day' is a date in row 1 of EDGES",
-            "holds date",
-        ),
-        (
             f"CREATE GRAPH g FROM {NODES.format('.1')} {EDGES.format('NULL::VARCHAR')}",
             "'payee' is NULL in row 1 of EDGES",
             "None",
