@@ -25,6 +25,7 @@ def random_hetero(seed: int, mirrored: bool = True, attributes: bool = True) -> 
     data["account"].x = draw(counts["account"], 3)
     data["account"].y = torch.randint(0, 2, (counts["account"],), generator=generator)
     data["account"].train_mask = draw(counts["account"]) > 0
+    data["account"].train_mask[0] = True  # a split without nodes is none
     data["merchant"].x = draw(counts["merchant"], 2)
     data["device"].num_nodes = counts["device"]
     for source, relation, head in RELATIONS:

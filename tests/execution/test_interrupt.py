@@ -13,7 +13,7 @@ import torch
 import sxq
 from sxq.execution import executor
 from sxq.execution.target import Target
-from sxq.planning import units
+from sxq.planning import planner
 from sxq.session import explain as explaining
 from tests import graphs, toys
 
@@ -323,16 +323,16 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
 def test_no_more_fields_are_sized_when_the_statement_is_late(
     con, clock, monkeypatch, tail, at, sized
 ):
-    fields, cut = [], units.extract
+    fields, size = [], planner.field_size
 
     def slowly(*given):
         clock.now += 1
-        fields.append(given[1])
+        fields.append(given[2])
         if len(fields) == at:
             con.interrupt()
-        return cut(*given)
+        return size(*given)
 
-    monkeypatch.setattr(units, "extract", slowly)
+    monkeypatch.setattr(planner, "field_size", slowly)
     result = con.execute(LONG.replace("BUDGET 500", "BY random BUDGET 3") + tail)
     assert fields == list(range(sized)) and len(result.targets) == TARGETS
     assert (f"of the first {sized})" in result.plan) == (
