@@ -407,9 +407,12 @@ def _bare(key: Any) -> int | str:
 
 
 def _written(statement: st.Explain) -> str:
-    """A statement with its values in place of placeholders; its targets and edges are stored elsewhere."""
+    """A statement with its values in place of placeholders; its targets, edges and seed are stored elsewhere.
+
+    Queries that differ in their seed alone have the same settings (view `stability`).
+    """
     keys = ((0, 0),) if statement.kind == "link" else (0,)
-    return write(replace(statement, keys=keys, include=(), exclude=()))
+    return write(replace(statement, keys=keys, include=(), exclude=(), seed=None))
 
 
 def _clauses(asked: Asked) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
         asked,
         keys=tuple(target.target for target in left),
         **_restrictions(query, asked.over),
+        seed=query.seed,
         into=None,
         text=query.text,
     )

@@ -80,9 +80,9 @@ def test_after_kill_9_it_gives_what_the_whole_query_gives(tmp_path, after):
 def test_with_values_and_restrictions_of_the_query(tmp_path):
     text = (
         "EXPLAIN NODES ? USING MODEL m OPTIMIZE fdl+, conc EXCLUDE (SELECT src, dst FROM edges "
-        "WHERE src = ? LIMIT 1) TOP ? BUDGET ? CANDIDATES"
+        "WHERE src = ? LIMIT 1) TOP ? BUDGET ? CANDIDATES BY random SEED ?"
     )
-    values = [[3, 1, 0], 1, 2, 40]
+    values = [[3, 1, 0], 1, 2, 10, 5]
     killed(tmp_path / "a.duckdb", 1, text, values)
     with opened(tmp_path / "a.duckdb") as con:
         con.execute("RESUME QUERY ?", [1])

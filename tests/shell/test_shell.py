@@ -336,7 +336,7 @@ def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
         shell.wait("interrupted")
         shell.prompt()
         seen = shell.answer("SELECT query_id, complete, 'kept' AS t FROM queries ORDER BY ALL;")
-        assert re.search(r"1 +yes +kept\n +2 +no +kept", seen)
+        assert re.search(r"1 +true +kept\n +2 +false +kept", seen)
         assert "ok" in shell.answer("AUDIT QUERY 1;")
 
 
