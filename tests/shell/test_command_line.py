@@ -154,7 +154,8 @@ def test_explain_in_a_pipe(toy):
     [
         (
             "SELECT 1 AS a;\n\nEXPLAIN NODDE 1",
-            "Error: line 3, column 9: found 'NODDE', expected CLASS, GRAPH, GRAPHS, LINK, LINKS, NODE or NODES, did you mean 'NODE'?",
+            "Error: line 3, column 9: found 'NODDE', expected CLASS, GRAPH, GRAPHS, LINK, LINKS, NODE or NODES, "
+            "did you mean 'NODE'?",
         ),
         (
             "SELECT 1 AS a;\nEXPLAIN NODE 1 USING MODEL nope OPTIMIZE conc",
