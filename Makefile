@@ -8,10 +8,10 @@ demo: .venv/installed
 	$(BIN)/sxq demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough
 
 lint: .venv/installed
 	$(BIN)/ruff check .
