@@ -88,7 +88,7 @@ def test_killing_workers_at_random_loses_and_repeats_nothing():
         over = threading.Event()
 
         def kill():
-            while not over.wait(0.02) and len(told) < 8:
+            while not over.wait(0.05) and len(told) < workers.DEATHS - 1:
                 for child in multiprocessing.active_children()[:1]:
                     if chance.random() < 0.5:
                         child.kill()
@@ -103,6 +103,7 @@ def test_killing_workers_at_random_loses_and_repeats_nothing():
         assert rows(con, 1) == rows(con, 2)
 
 
+@pytest.mark.slow
 def test_a_target_that_kills_processes_fails_alone():
     with opened(Deadly(layers=1)) as con:
         x = con.session.registry.graphs["g"].x[:, 0]
@@ -132,6 +133,7 @@ def test_an_error_in_a_worker_is_that_of_one_process():
         }
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("how", ["interrupt", "ctrl-c"])
 def test_a_stop_keeps_what_was_found(how):
     endless = ASKED.replace("BUDGET 60", "BY random BUDGET 1000000000")
@@ -163,6 +165,7 @@ def test_within_stops_all_workers():
         assert all("1 seconds" in r.note for r in result.targets if r.status == "stopped")
 
 
+@pytest.mark.slow
 def test_jointly_and_progress():
     with opened(toys.Votes(layers=2)) as con:
         joint = ASKED + f" JOINTLY TOP {TARGETS}"

@@ -45,6 +45,7 @@ def inside(graph, e):
     return mask
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("clause", ["", "WITHOUT ITSELF"])

@@ -55,6 +55,7 @@ def rows(con, query):
     return con.sql(FOUND, [query]).fetchall()
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("after", [1, 4])
 def test_after_kill_9_it_gives_what_the_whole_query_gives(tmp_path, after):
     killed(tmp_path / "a.duckdb", after)
@@ -123,6 +124,7 @@ def test_failed_targets_are_tried_again_and_stopped_ones_keep_their_answer(tmp_p
             con.execute("RESUME QUERY 1")
 
 
+@pytest.mark.slow
 def test_targets_that_an_interrupt_left_out(tmp_path):
     with opened(tmp_path / "a.duckdb") as con:
         save = con.session.store.save_target
