@@ -118,7 +118,7 @@ class _Pool:
         self.targets = self.job.plan.find(FieldScan).targets
         self.waiting = deque(range(len(self.targets)))
         self.left = len(self.targets)  # targets without a report
-        assert self.job.backend, "it is opened once, before the forks"
+        self.backend = self.job.backend  # opened here, once, before the forks
 
     def hear(self, profile: Profile) -> Iterator[TargetReport]:
         """Start missing workers, and yield what those at work report within a moment."""
@@ -130,8 +130,13 @@ class _Pool:
     def _listen(self, worker: _Worker, profile: Profile) -> Iterator[TargetReport]:
         try:
             kind, content = worker.pipe.recv()
-        except (EOFError, OSError):
+        except (
+            EOFError,
+            OSError,
+            pickle.UnpicklingError,
+        ):  # it died, or Ctrl-C cut a message short
             self.workers.remove(worker)
+            worker.process.kill()
             worker.process.join()
             yield from self._mourn(worker)
             return

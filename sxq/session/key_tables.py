@@ -53,18 +53,8 @@ def listed(
     if statement.kind == "link":
         return _links(session, keys, session.registry.graphs[graph].keys, verb)
     table = targets(session, keys, session.registry.graphs[graph].keys)
-    query = f"the sub-query of {statement.kind.upper()}S"
-    if len(table.columns) != 1:
-        raise DataError(
-            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
-            f"expected one, the keys of the {statement.kind}s to {verb}"
-        )
-    if not table.rows:
-        raise DataError(f"{query} returned no rows; there is nothing to {verb}")
-    if (None,) in table.rows:
-        raise DataError(
-            f"{query} returned NULL in row {table.rows.index((None,)) + 1}; a key is never NULL"
-        )
+    kind = statement.kind
+    _require_keys(table, f"{kind.upper()}S", f"one, the keys of the {kind}s to {verb}", 1)
     return tuple(row[0] for row in table.rows)
 
 
@@ -73,17 +63,23 @@ def _links(
 ) -> tuple[Any, ...]:
     """The pairs of keys that a sub-query of LINKS finds."""
     table = edges(session, query, known)
-    if len(table.columns) != 2:
+    _require_keys(table, "LINKS", f"two, the keys of both ends of the links to {verb}", 2)
+    return tuple((u, v) for u, v in table.rows)
+
+
+def _require_keys(table: SqlResult, clause: str, expected: str, width: int) -> None:
+    """Raise DataError unless a sub-query has rows of so many keys; `expected` says which."""
+    query = f"the sub-query of {clause}"
+    if len(table.columns) != width:
         raise DataError(
-            f"the sub-query of LINKS returned {len(table.columns)} columns ({', '.join(table.columns)}); "
-            f"expected two, the keys of both ends of the links to {verb}"
+            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"expected {expected}"
         )
     if not table.rows:
-        raise DataError(f"the sub-query of LINKS returned no rows; there is nothing to {verb}")
-    empty = next((row for row, link in enumerate(table.rows, 1) if None in link), None)
+        raise DataError(f"{query} returned no rows; there is nothing to {expected.split()[-1]}")
+    empty = next((row for row, keys in enumerate(table.rows, 1) if None in keys), None)
     if empty:
-        raise DataError(f"the sub-query of LINKS returned NULL in row {empty}; a key is never NULL")
-    return tuple((u, v) for u, v in table.rows)
+        raise DataError(f"{query} returned NULL in row {empty}; a key is never NULL")
 
 
 def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:
