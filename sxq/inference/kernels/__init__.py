@@ -17,9 +17,12 @@ The files in reading order:
     transformer  TransformerConv
     pool         the poolings of graph classifiers
 
+    messages     message passing that the user wrote
+
 The verb: `kernel_of(layer, given)`.
 """
 
+from torch import nn
 from torch_geometric import nn as pyg
 from torch_geometric.nn import MessagePassing
 
@@ -47,6 +50,11 @@ KERNELS: dict[type[MessagePassing], type[Kernel]] = {
     pyg.APPNP: APPNPKernel,
     pyg.TransformerConv: TransformerKernel,
 }
+
+
+def has_kernel(layer: nn.Module) -> bool:
+    """Whether a layer is one of the registry; a subclass of one may compute anything."""
+    return type(layer) in KERNELS
 
 
 def kernel_of(layer: MessagePassing, given: tuple[str, ...]) -> Kernel:
