@@ -8,6 +8,7 @@ messages are summed. Weighted sums of rows never store a message.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ class Aggregate(Crossing):
 
     def run(self, names: tuple[str, ...], at: Across) -> Tensor:
         messages = at.look_up(names[0], at.hop)
-        flat = messages.reshape(len(messages), -1).float()
+        flat = messages.reshape(len(messages), prod(messages.shape[1:])).float()
         parts = [self._reduced(kind, flat, at) for kind in self.reductions]
         parts = [part.view(len(part), *messages.shape[1:]) for part in parts]
         out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
@@ -219,7 +220,8 @@ class Attention(Crossing):
     def run(self, names: tuple[str, ...], at: Across) -> Tensor:
         edges = at.edges(self.loops)
         table = at.look_up(names[0], at.hop)
-        logits = table.reshape(at.tile.columns, edges.list.size, -1).transpose(0, 1).contiguous()
+        shape = at.tile.columns, edges.list.size, prod(table.shape[1:])
+        logits = table.reshape(shape).transpose(0, 1).contiguous()
         return edges.softmax(logits.float()).transpose(0, 1).reshape(table.shape)
 
 
@@ -242,8 +244,9 @@ class WithLoops(Crossing):
         one = layout.edges(hop, self.loops)
         assert one.edge is not None, "a layout lists its own edges"
         values = layout.values[name]
-        found = values[one.edge.clamp(min=0).long()].clone()
         new = one.edge == ADDED_LOOP
+        found = values.new_zeros(len(new), *values.shape[1:])
+        found[~new] = values[one.edge[~new].long()]
         loops = values.new_full((layout.field.num_nodes, *values.shape[1:]), self.fill)
         if self.own:
             tail, head = layout.field.edge_index

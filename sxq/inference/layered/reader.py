@@ -217,6 +217,9 @@ def _drop_sizes(node: fx.Node, name: str) -> None:
     first = sizes[0] if isinstance(sizes, tuple | list) and sizes else None
     if len(found) > 1 or name not in (*SHAPE, "expand") or not isinstance(first, Extent):
         raise Untraceable(f"{name} computes with the number of {found[0].of}")
+    example = node.meta.get("example", UNKNOWN)
+    if isinstance(example, Tensor):  # the other sizes, of which one may have been -1
+        args = (args[0], (-1, *example.shape[1:]))
     node.args = args
 
 

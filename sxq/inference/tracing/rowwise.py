@@ -30,6 +30,7 @@ ALONG = frozenset(
     flatten""".split()
 )
 SHAPE = frozenset(["view", "reshape"])
+REPEATS = {"repeat": 1, "expand": -1}  # and the first number that leaves the rows as they are
 TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, given a dim
 DEFAULT_DIM = {
     "cat": 0,
@@ -48,6 +49,8 @@ DIM_POSITION = {"split": 2, "chunk": 2, "normalize": 2, "topk": 2, "norm": 2}
 MODULES = (
     nn.Linear,
     nn.Embedding,
+    nn.GRUCell,
+    nn.RNNCell,
     nn.Identity,
     nn.Dropout,
     nn.AlphaDropout,
@@ -96,6 +99,11 @@ def check_operation(name: str, node: fx.Node) -> None:
             raise Untraceable(
                 f"{name}{tuple(map(str, sizes))} may mix nodes: its first size is not -1"
             )
+    elif name in REPEATS:
+        numbers = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
+        shorter = _ndim(node, name) is not None and len(numbers) > _ndim(node, name)
+        if numbers[0] != REPEATS[name] or shorter:
+            raise Untraceable(f"{name}{tuple(map(str, numbers))} may mix nodes")
     elif name in ALONG:
         dim = node.kwargs.get("dim", node.kwargs.get("start_dim"))
         position = DIM_POSITION.get(name, 1)
