@@ -207,6 +207,9 @@ class Recorded(fx.Proxy):
         value = self.node.meta.get("example", UNKNOWN)
         if isinstance(value, tuple | list) and isinstance(index, int) and value[index] is None:
             return None
+        if isinstance(value, Tensor) and isinstance(index, slice) and value.ndim:
+            if index in (slice(None, len(value)), slice(0, len(value))):
+                return self  # all rows
         return self.tracer.create_proxy("call_function", operator.getitem, (self, index), {})
 
     def __setitem__(self, index: Any, value: Any) -> None:

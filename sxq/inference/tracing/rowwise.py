@@ -19,7 +19,7 @@ POINTWISE = frozenset(
     square sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish
     leaky_relu leaky_relu_ prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus
     softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
-    zeros_like ones_like masked_fill isinf isnan isfinite long int half lerp floor ceil round matmul mm
+    zeros_like ones_like masked_fill isinf isnan isfinite long int half lerp floor ceil round matmul mm addmm
     embedding and_ or_ invert eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
     dropout dropout_ feature_dropout alpha_dropout identity""".split()
 )
@@ -89,7 +89,7 @@ def check_operation(name: str, node: fx.Node) -> None:
     """Raise Untraceable unless this function or method call treats every row by itself."""
     if "dropout" in name and is_active(node):
         raise Untraceable("dropout that is active in evaluation gives another answer at every call")
-    if name.removesuffix("_") in ("matmul", "mm") and not _maps_rows(node):
+    if name.removesuffix("_") in ("matmul", "mm", "addmm") and not _maps_rows(node):
         raise Untraceable(f"{name} is not of rows and a matrix of parameters")
     if name in POINTWISE or node.op == "call_method" and name.removesuffix("_") in POINTWISE:
         return
@@ -122,9 +122,9 @@ def is_active(dropout: fx.Node) -> bool:
 
 def _maps_rows(node: fx.Node) -> bool:
     """Whether a product is rows times a matrix that depends on no candidate."""
-    if len(node.args) != 2 or not isinstance(node.args[1], fx.Node):
+    if len(node.args) < 2 or not isinstance(node.args[-1], fx.Node):
         return False
-    rows, matrix = node.args
+    *_, rows, matrix = node.args
     return isinstance(rows, fx.Node) and matrix.meta.get("kind") == "plain"
 
 
