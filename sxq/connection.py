@@ -264,6 +264,8 @@ class Connection:
         task: str | None = None,
         node_type: str | None = None,
         kind: str | None = None,
+        output_key: str | int | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -280,6 +282,9 @@ class Connection:
         kind     "node" or "link": whether it judges nodes, or scores pairs of nodes by forward(x, edge_index,
                  edge_label_index), or by encode(x, edge_index) and decode(z, edge_label_index); left out, a module
                  that takes pairs is of links
+        output_key  which output is meant, where forward returns several: a position in a tuple, a key of a dictionary
+        inputs   argument of forward -> field of the data, where names differ: {"weight": "edge_weight"}; "x",
+                 "edge_index" and "batch" are fields, too
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
@@ -299,6 +304,8 @@ class Connection:
             layers=layers,
             node_type=node_type,
             kind=kind,
+            output_key=output_key,
+            inputs=inputs,
             replace=replace,
         )
         for remark in entry.remarks():

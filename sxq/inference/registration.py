@@ -38,6 +38,8 @@ def register(
     task: str | None = None,
     node_type: str | None = None,
     kind: str | None = None,
+    output_key: Any = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
@@ -45,7 +47,15 @@ def register(
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
     model = borrow(
-        module, graph, output, choose_device(device), task, node_type=node_type, kind=kind
+        module,
+        graph,
+        output,
+        choose_device(device),
+        task,
+        node_type=node_type,
+        kind=kind,
+        output_key=output_key,
+        inputs=inputs,
     )
     return _examined(model, graph, layers)
 
@@ -82,6 +92,8 @@ def transfer(model: Model, graph: Graph | GraphSet) -> Model:
         model.task,
         node_type=model.node_type,
         kind="link" if model.links else "node",
+        output_key=model.output_key,
+        inputs=dict(model.inputs),
     )
     own = replace(own, spread=model.spread)
     return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
