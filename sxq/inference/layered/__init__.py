@@ -2,6 +2,9 @@
 
 The files in reading order:
 
+    kinds      what a recorded value is: rows of nodes, of edges, a plain value
+    edge_calls   `crossing_of(node)`: message passing that the user wrote
+    reader     `Reader`: finds the kind of every recorded value, and refuses unknown operations
     steps      `steps_of(module, arguments)` turns a module into a list of steps, or refuses it
     schedule   `pack(batches, ...)` cuts and merges batches into jobs, one per tile
     backend    `Layered`: loads fields and runs every step of every job

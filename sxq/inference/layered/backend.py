@@ -35,9 +35,10 @@ from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
 from sxq.inference.tracing.by_type import one_type_forwards
+from sxq.inference.tracing.as_called import as_called
 from sxq.inference.tracing.example import examples_of
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model, edge_tensors
+from sxq.models.borrow import Model, edge_tensors, node_tensor
 from sxq.models.typed_call import by_types
 
 
@@ -48,10 +49,7 @@ class Layered:
 
     def __init__(self, model: Model):
         typed = by_types(model.module)
-        if typed is None and not model.call.plain:
-            raise Untraceable(
-                "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
-            )
+        _require_single(model.module)
         self.model = model
         self.typed = typed is not None
         # The steps by the type of the target's node.
@@ -65,9 +63,10 @@ class Layered:
             self.steps = next(iter(self._by_type.values()))
         else:
             examples = examples_of(model)
-            self.steps = steps_of(model.module, model.arguments, examples=examples)
+            module = as_called(model.module, model.arguments)
+            self.steps = steps_of(module, model.arguments, examples=examples)
             self._of_features = partial(
-                steps_of, model.module, model.arguments, features=True, examples=examples
+                steps_of, module, model.arguments, features=True, examples=examples
             )
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
@@ -91,8 +90,13 @@ class Layered:
             edge_type=None if types is None else types.of_edge[field.edges],
             node_type=node_type,
         )
-        _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
-        features = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
+        further = self.model.call.edge_inputs if not self.typed else ()
+        _, weight, attr = edge_tensors(graph, field.edges, self.model.device, further)
+        nodes = field.nodes[: layout.rows(steps.hops)]
+        if self.typed:
+            features = layout.to_device(graph.features(nodes))
+        else:
+            features = node_tensor(self.model, graph, nodes)
         inputs = {"edge_weight": weight, "edge_attr": attr}
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in steps.by_name.values():
@@ -285,6 +289,14 @@ class Layered:
             return Rows(tile, hop, None, (name, hop, i), make).table
 
         return tuple(map(part, range(len(example))))
+
+
+def _require_single(module: nn.Module) -> None:
+    """Raise Untraceable for parameters of another kind of float than the sums of the kernels have."""
+    kinds = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
+    if kinds:
+        kind = str(next(iter(kinds))).removeprefix("torch.")
+        raise Untraceable(f"its parameters are {kind}, and layers are computed in float32")
 
 
 def _count(step: Step, tile: Tile) -> int:

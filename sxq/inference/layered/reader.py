@@ -213,8 +213,10 @@ def _drop_sizes(node: fx.Node, name: str) -> None:
     look(list(node.kwargs.values()))
     if not found:
         return
-    sizes = node.args[1] if len(node.args) == 2 else node.args[1:]
-    first = sizes[0] if isinstance(sizes, tuple | list) and sizes else None
+    sizes = node.args[1:]
+    if sizes and isinstance(sizes[0], tuple | list):
+        sizes = sizes[0]
+    first = sizes[0] if sizes else None
     if len(found) > 1 or name not in (*SHAPE, "expand") or not isinstance(first, Extent):
         raise Untraceable(f"{name} computes with the number of {found[0].of}")
     example = node.meta.get("example", UNKNOWN)
