@@ -53,7 +53,9 @@ _REPORTED = (
     "complete",
     "seconds",
     "note",
+    "refreshed",
 )
+_VERSION = "SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = ?"
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
     kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}, unit, edge,
@@ -157,9 +159,13 @@ def save_target(cursor: Cursor, query_id: int, report: TargetReport) -> None:
         return _require_target(
             cursor, query_id, report.ordinal
         )  # Ctrl-C may have hidden that it was stored
+    if not report.explanations:
+        return _save_candidates(cursor, query_id, report.target, report.kept)
     ids = next_ids(cursor, "explanation_ids", len(report.explanations))
+    ((version,),) = run(cursor, _VERSION, [query_id])
     rows = (
-        _explanation(number, query_id, member) for number, member in zip(ids, report.explanations)
+        [*_explanation(number, query_id, member), version]
+        for number, member in zip(ids, report.explanations)
     )
     append(cursor, "explanations", rows)
     _save_edges(cursor, ids, report.explanations)

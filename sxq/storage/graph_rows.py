@@ -55,6 +55,7 @@ class GraphRow:
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
     num_graphs: int | None = None  # in a collection; None: a single graph
+    version: int | None = None  # of the graph with this name
     node_types: int = 0  # 0: the graph has no types
 
 
@@ -91,7 +92,7 @@ def save_parts(
     `local`.
     """
     (graph_id,) = next_ids(cursor, "graph_ids")
-    _save_row(cursor, graph_id, columns, row)
+    _save_row(cursor, graph_id, columns, {**row, "version": _next_version(cursor, row["name"])})
     _save_nodes(cursor, graph_id, columns, owner, local)
     _save_attributes(cursor, graph_id, columns["attributes"] or {})
     _save_edges(cursor, graph_id, columns)
@@ -148,7 +149,7 @@ def listing(cursor: Cursor) -> list[GraphRow]:
     rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-        " undirected, num_graphs,"
+        " undirected, num_graphs, version,"
         " (SELECT count(*) FROM node_types t WHERE t.graph_id = g.graph_id) AS node_types"
         " FROM graphs g WHERE dropped_at IS NULL ORDER BY name",
     )
@@ -178,6 +179,12 @@ def _save_row(
             **row,
         },
     )
+
+
+def _next_version(cursor: Cursor, name: str) -> int:
+    """The number of the next version of a graph, from 1."""
+    ((last,),) = run(cursor, "SELECT max(version) FROM graphs WHERE name = ?", [name])
+    return (last or 0) + 1
 
 
 def _save_nodes(

@@ -296,6 +296,28 @@ class Store:
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
 
+    def alter_graph(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        models: Sequence[Mapping[str, Any]],
+    ) -> tuple[int, dict[str, int]]:
+        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+
+        models  the arguments of `save_model` for each, by name; not graph_id and replace
+        """
+        with self._lock, self._write("ALTER GRAPH") as cursor:
+            graph_id = graph_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=True
+            )
+            ids = {
+                model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
+                for model in models
+            }
+        return graph_id, ids
+
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
         with self._transaction() as cursor:
