@@ -19,6 +19,7 @@ from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError
 from sxq.language import statements as st
 from sxq.session import Session, explain, resume
+from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
@@ -184,6 +185,13 @@ class Connection:
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs}
         targets |= {"link": link, "links": links, "query": query}
         return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
+
+    def alter_graph(self, name: str) -> GraphAlteration:
+        """Start an ALTER GRAPH: the next version of a graph, with nodes and edges added, or edges removed.
+
+            con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
+        """
+        return GraphAlteration(self.run, name)
 
     @property
     def last_result(self) -> Result | None:

@@ -25,6 +25,7 @@ from sxq.graph.readers import (
 )
 from sxq.graph.table_problems import EXAMPLES, SqlRows
 
+ENDS = ["key of source", "key of target"]  # the two may be called alike in a SELECT
 LABEL_NAME = "label_name"  # the attribute that keeps labels that are text
 _ITEM = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)  # the name of a feature from a column of lists
 Columns = dict[str, Sequence[Any]]
@@ -78,7 +79,7 @@ def add_edges(graph: Graph, table: SqlRows) -> Graph:
     _require_ends("ADD EDGES", names)
     if not rows:
         return graph
-    (_, sources), (_, heads), *columns = table_columns("ADD EDGES", names, rows)
+    (_, sources), (_, heads), *columns = table_columns("ADD EDGES", ENDS + [*names[2:]], rows)
     ends = _ends("ADD EDGES", graph, sources, heads)
     given: Columns = dict(columns)
     values = _edge_values(graph, given, _at_edge(sources, heads))
@@ -106,7 +107,7 @@ def remove_edges(graph: Graph, table: SqlRows) -> Graph:
     _require_ends("REMOVE EDGES", names)
     if not rows:
         return graph
-    (_, sources), (_, heads), *columns = table_columns("REMOVE EDGES", names, rows)
+    (_, sources), (_, heads), *columns = table_columns("REMOVE EDGES", ENDS + [*names[2:]], rows)
     ends = _ends("REMOVE EDGES", graph, sources, heads)
     given: Columns = dict(columns)
     place = _at_edge(sources, heads)

@@ -12,6 +12,8 @@ stored_result       stored answers as the values that EXPLAIN gave
 mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
+alter               ALTER GRAPH
+alteration          `GraphAlteration`: an ALTER GRAPH put together in Python
 show                SHOW and DESCRIBE
 audit               AUDIT
 predict             PREDICT

@@ -33,6 +33,8 @@ NEEDS_ENGINE = (
     "EXPLAIN",
     "PROFILE",
     "RESUME",
+    "REFRESH",
+    "ALTER",
     "PLAN",
     "TRAIN",
     "PRETRAIN",

@@ -69,14 +69,12 @@ def save(
     replace: bool,
 ) -> int:
     """Store a graph under `name` and return its id; see named_rows.py for names in use."""
+    version = next_version(cursor, name)
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
-    return save_parts(
-        cursor,
-        columns,
-        {"name": name, "content_hash": content_hash, "undirected": bool(undirected)},
-    )
+    row = {"name": name, "content_hash": content_hash, "undirected": bool(undirected)}
+    return save_parts(cursor, columns, {**row, "version": version})
 
 
 def save_parts(
@@ -92,7 +90,7 @@ def save_parts(
     `local`.
     """
     (graph_id,) = next_ids(cursor, "graph_ids")
-    _save_row(cursor, graph_id, columns, {**row, "version": _next_version(cursor, row["name"])})
+    _save_row(cursor, graph_id, columns, row)
     _save_nodes(cursor, graph_id, columns, owner, local)
     _save_attributes(cursor, graph_id, columns["attributes"] or {})
     _save_edges(cursor, graph_id, columns)
@@ -181,8 +179,8 @@ def _save_row(
     )
 
 
-def _next_version(cursor: Cursor, name: str) -> int:
-    """The number of the next version of a graph, from 1."""
+def next_version(cursor: Cursor, name: str) -> int:
+    """The number of the next version of a graph, from 1; asked before the one that it replaces may go."""
     ((last,),) = run(cursor, "SELECT max(version) FROM graphs WHERE name = ?", [name])
     return (last or 0) + 1
 
