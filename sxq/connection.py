@@ -26,6 +26,7 @@ from sxq.session.define import define
 from sxq.session.explain import RunningQuery
 from sxq.session.lock import locked
 from sxq.session.predict import predict
+from sxq.session.refresh import refresh
 from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
@@ -115,6 +116,8 @@ class Connection:
                 return explain.show_profile(*self._explain(statement.explain))
             case st.Resume():
                 return self._resume(statement)
+            case st.Refresh():
+                return refresh(session, statement)
             case st.Audit():
                 return audit(session, statement)
             case st.Predict():
@@ -192,6 +195,13 @@ class Connection:
             con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
         """
         return GraphAlteration(self.run, name)
+
+    def refresh(self, query_id: int | None = None) -> Table:
+        """Bring the answers of a stored query, or of all, to the present version of their graph: REFRESH.
+
+        A row for each new query, with the numbers of targets that were carried over, measured and searched.
+        """
+        return self.run(st.Refresh(query_id))
 
     @property
     def last_result(self) -> Result | None:

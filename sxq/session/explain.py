@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -88,7 +88,7 @@ def plan(
         passed = within is not None and time.perf_counter() - started >= within
         return session.should_stop() or passed
 
-    made, named = _planned(session, statement, late)
+    made, named = planned(session, statement, late)
     return PlannedQuery(statement, made, named, started, part_of)
 
 
@@ -225,7 +225,7 @@ def _patterns(
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
     """PLAN EXPLAIN: the plan of a statement, of which only the sub-query runs."""
-    made, _ = _planned(session, statement, late=lambda within: False)
+    made, _ = planned(session, statement, late=lambda within: False)
     return PlanText(str(made))
 
 
@@ -257,7 +257,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     return PlanText(planning.render(running.query.plan, notes))
 
 
-def _planned(
+def planned(
     session: Session, statement: st.Explain, late: Callable[[float | None], bool]
 ) -> tuple[Plan, RegisteredModel]:
     """The plan of a statement, and its model; `late` as in `planning.plan`."""
@@ -341,6 +341,13 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     if query.part_of is not None:
         session.store.resume_query(query.part_of.query_id, query.part_of.ordinals)
         return query.part_of.query_id
+    return begin(session, query, query.plan.find(FieldScan).targets)
+
+
+def begin(
+    session: Session, query: PlannedQuery, targets: Sequence[Any], refreshes: int | None = None
+) -> int:
+    """Write a query and its targets (keys) as pending; `refreshes` is the query that REFRESH goes on with."""
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     model_id = query.named.model_id
@@ -371,7 +378,8 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         k=query.plan.find(Choose).k,
         device=str(query.named.model.device),
         versions=versions(),
-        targets=scan.targets,
+        targets=targets,
+        refreshes=refreshes,
         restrictions={"include": scan.include, "exclude": scan.exclude}
         if scan.over == "edges"
         else {},

@@ -30,7 +30,7 @@ from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport, Worth
 
 # columns of `targets` that a report fills in; its attributes have the same names but for `class`
-_REPORTED = (
+REPORTED = (
     "status",
     "prediction",
     "class",
@@ -56,7 +56,7 @@ _REPORTED = (
     "refreshed",
 )
 _VERSION = "SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = ?"
-_UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
+_UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
     kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}, unit, edge,
             CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
@@ -82,7 +82,7 @@ _SAVE_UNREACHED = (
 
 
 _RESUME_TARGETS = f"""
-    UPDATE targets SET status = 'pending', {", ".join(f"{column} = NULL" for column in _REPORTED[1:])}
+    UPDATE targets SET status = 'pending', {", ".join(f"{column} = NULL" for column in REPORTED[1:])}
     WHERE query_id = $query_id AND ordinal IN (SELECT unnest($ordinals))"""
 # Tables with a row for something of a query; those of explanations are deleted before these.
 _OF_EXPLANATIONS = ("explanation_edges", "explanation_nodes", "explanation_features")
@@ -180,7 +180,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
     for report in reports:
         alike.setdefault(tuple(_reported(report).values()), []).append(report.ordinal)
     for values, ordinals in alike.items():
-        columns = dict(zip(_REPORTED, values))
+        columns = dict(zip(REPORTED, values))
         stored = run(
             cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns}
         )
@@ -191,7 +191,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
 def _reported(report: TargetReport) -> dict[str, Any]:
     """The columns of a target that its report fills in."""
     renamed = {"class": "asked"}  # a keyword of Python
-    return {column: plain(getattr(report, renamed.get(column, column))) for column in _REPORTED}
+    return {column: plain(getattr(report, renamed.get(column, column))) for column in REPORTED}
 
 
 def resume(cursor: Cursor, query_id: int, ordinals: Sequence[int]) -> None:

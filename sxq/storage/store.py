@@ -19,11 +19,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import duckdb
+import numpy as np
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
+    carried_rows,
     collection_rows,
     graph_rows,
     integrity,
@@ -454,10 +456,12 @@ class Store:
         versions: Mapping[str, str],
         targets: Sequence[Any],
         restrictions: Mapping[str, Sequence[tuple[Any, Any]]] = MappingProxyType({}),
+        refreshes: int | None = None,
     ) -> int:
         """Store a query and its targets (keys), all pending; return its query_id.
 
         restrictions  edges by key, by the name of their clause: include, exclude
+        refreshes     the query whose answers it brings to another version of the graph
         """
         query = {
             "text": text,
@@ -470,6 +474,7 @@ class Store:
             "k": k,
             "device": device,
             "versions": versions,
+            "refreshes": refreshes,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
             return answer_rows.begin(cursor, query, targets, restrictions)
@@ -478,6 +483,25 @@ class Store:
         """Make some targets of a query pending again, and the query a running one."""
         with self._lock, self._write("RESUME") as cursor:
             answer_rows.resume(cursor, query_id, ordinals)
+
+    def carry_targets(
+        self,
+        source: int,
+        query_id: int,
+        ordinals: Sequence[int],
+        edges: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        """Copy the answers of some targets of query `source` to the same, pending, targets of another.
+
+        edges  numbers of edges in the version of `source`, and in that of the other; None: all are the same
+        """
+        with self._lock, self._write("REFRESH") as cursor:
+            carried_rows.carry(cursor, source, query_id, ordinals=ordinals, edges=edges)
+
+    def versions(self) -> list[carried_rows.QueryVersion]:
+        """Every query with the version of its graph and the present one, the oldest first."""
+        with self._transaction() as cursor:
+            return carried_rows.versions(cursor)
 
     def drop_query(self, query_id: int) -> None:
         """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""
