@@ -66,6 +66,8 @@ class Refreshing:
         self.seconds = 0.0
         self._started = time.perf_counter()
         self._complete: list[bool] = []
+        self._earlier: dict[int, StoredQuery | None] = {}  # by the query that refreshed each
+        self._scores: dict[int, dict[int, dict[frozenset, Mapping[str, float]]]] = {}
         with session.settings.held(settings):
             self._named = _same_model(session, asked, self._source, version)
             self._graph: Graph = session.registry.graphs[self._named.graph]
@@ -293,15 +295,52 @@ class Refreshing:
             return None
         names = [measure for measure in self._planned.plan.find(Rank).measures]
         moved = 0.0
+        found = self._when_searched(target)
         for member, row in zip(members, _rows_of(report, members)):
             if row is None or not row.explanatory or row.size != member.columns["size"]:
                 return None
+            scores = found.get(_named(member), member.scores)
             for name in names:
-                before, now = member.scores.get(name), row.scores[name]
+                before, now = scores.get(name), row.scores[name]
                 if before is None or not np.isfinite([before, now]).all():
                     return None
                 moved = max(moved, max(before, now) / min(before, now) - 1)
         return moved if moved <= self._source.epsilon else None
+
+    def _when_searched(self, target: StoredTarget) -> dict[frozenset, Mapping[str, float]]:
+        """The scores that explanations had when their target was last searched, so that small moves add up."""
+        query = self._source
+        own = target
+        while own.columns["refreshed"] in ("carried", "measured"):
+            before = self._before(query.query_id)
+            if before is None or len(before.targets) <= target.ordinal:
+                break
+            query = before
+            own = query.targets[target.ordinal]
+        if query is self._source:
+            return {}
+        return self._scores_of(query.query_id).get(target.ordinal, {})
+
+    def _before(self, query_id: int) -> StoredQuery | None:
+        """The query that another one refreshed, if it is still there."""
+        if query_id not in self._earlier:
+            versions = {query.query_id: query for query in self._session.store.versions()}
+            number = versions[query_id].refreshes
+            known = number is not None and number in versions
+            held = self._session.store.stored_queries(number) if known else [None]
+            self._earlier[query_id] = held[0]
+        return self._earlier[query_id]
+
+    def _scores_of(self, query_id: int) -> dict[int, dict[frozenset, Mapping[str, float]]]:
+        """The scores of the explanations of an earlier query, by target and by their edges."""
+        if query_id not in self._scores:
+            place = {identity(target.target): target.ordinal for target in self._source.targets}
+            found: dict[int, dict[frozenset, Mapping[str, float]]] = {}
+            for member in self._session.store.stored_explanations(query_id):
+                own = found.setdefault(place[identity(member.target)], {})
+                own[_named(member)] = member.scores
+            self._scores[query_id] = found
+        return self._scores[query_id]
 
     def _as_measured(
         self, report: TargetReport, members: Sequence[StoredExplanation], moved: float
@@ -394,6 +433,11 @@ class Refreshing:
     def _edges_of(self, members: Sequence[StoredExplanation]) -> list[np.ndarray]:
         """The edges of explanations, by their numbers in the new version."""
         return [self._differ.edges[[worth.edge for worth in member.worths]] for member in members]
+
+
+def _named(member: StoredExplanation) -> frozenset:
+    """The edges of an explanation by key, which are the same in every version."""
+    return frozenset(Counter(map(repr, member.edges)).items())
 
 
 def _rows_of(

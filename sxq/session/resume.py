@@ -100,10 +100,10 @@ def restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
 
 
 def answered(target: StoredTarget) -> bool:
-    """Whether a target was done, or stopped with an answer."""
+    """Whether a target was done, stopped with an answer, or is gone from the graph."""
     status = target.columns["status"]
     begun = status == "stopped" and target.columns["prediction"] is not None
-    return begun or status in ("done", "empty")
+    return begun or status in ("done", "empty") or target.columns["refreshed"] == "gone"
 
 
 def _short(query: StoredQuery) -> str:
