@@ -99,7 +99,11 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     profile = execution.Profile()
     targets = len(query.plan.find(FieldScan).targets)
     workers = min(session.settings["sxq_workers"], targets)
+    pool = session.executor if targets > 1 else None
     if query.plan.find(Choose).jointly:
+        workers = 1
+        pool = None
+    if pool is not None:
         workers = 1
     if workers > 1:
         execution.require_workers(query.named.model.device)
@@ -111,13 +115,27 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    if workers > 1:
+    if pool is not None:
+        reports = execution.run_in_executor(
+            job,
+            pool,
+            session.should_stop,
+            profile,
+            report=session.report,
+            started=query.started,
+        )
+    elif workers > 1:
         reports = execution.run_in_workers(
             job, workers, session.should_stop, profile, report=session.report, started=query.started
         )
     else:
         reports = execution.run(job, session.should_stop, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile)
+
+
+def require_executor(pool: Any) -> None:
+    """Raise InvalidValue for what is no executor."""
+    engine.execution().require_executor(pool)
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:

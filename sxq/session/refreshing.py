@@ -210,15 +210,22 @@ class Refreshing:
             learned=self._session.registry.learned.needed(plan),
             members={place[ordinal]: own for ordinal, own in members.items()},
         )
-        waiting = deque(place[ordinal] for ordinal in ordinals)
-        for report in execution.run(
-            job,
-            self._session.should_stop,
-            execution.Profile(),
-            self._session.report,
-            self._started,
-            waiting=waiting,
-        ):
+        session = self._session
+        waiting = [place[ordinal] for ordinal in ordinals]
+        given = session.should_stop, execution.Profile()
+        if session.executor is not None and len(waiting) > 1:
+            reports = execution.run_in_executor(
+                job,
+                session.executor,
+                *given,
+                report=session.report,
+                started=self._started,
+                ordinals=waiting,
+            )
+        else:
+            told = session.report, self._started
+            reports = execution.run(job, *given, *told, waiting=deque(waiting))
+        for report in reports:
             yield replace(report, ordinal=self._present[report.ordinal])
 
     # -- what is to be done --------------------------------------------------------------------
