@@ -251,6 +251,7 @@ def test_every_module_says_what_it_is():
     assert [name for name in FILES if not ast.get_docstring(TREES[name])] == []
 
 
+@pytest.mark.sweep(99)
 @pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=place)
 def test_a_folder_lists_its_files(path):
     """A reader who opens a folder is told what each file holds, in reading order."""
