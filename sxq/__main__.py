@@ -71,7 +71,7 @@ def _with_database(options) -> int:
         try:
             return _run_scripts(shell, options.scripts or [("command", sys.stdin.read())])
         finally:
-            shell.output(None)
+            shell.close()
 
 
 def _run_scripts(shell: Shell, scripts: list[tuple[str, str]]) -> int:
