@@ -2,8 +2,11 @@
 
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Protocol
 
 from sxq.connection import Connection
@@ -22,6 +25,7 @@ class CommandContext(Protocol):
     con: Connection
     mode: str
     look: Look
+    fancy: bool
     timer: bool
     pager: bool
     statement: str
@@ -139,7 +143,16 @@ def _help(shell, word=None):
     if not texts:
         known = dict.fromkeys([*COMMANDS, *known_topics(shell.con)])
         raise UnknownName("dot-command, keyword, measure, generator, option or setting", word, known)
-    shell.write(["\n\n".join(texts)])
+    shell.write(_fitted("\n\n".join(texts), shell.fancy))
+
+
+def _fitted(text: str, fancy: bool) -> Iterable[str]:
+    """Lines of help; a person's terminal gets no longer ones than it is wide, broken between words."""
+    width = shutil.get_terminal_size().columns if fancy else sys.maxsize
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        fits = len(line) <= width
+        yield line if fits else fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _shows(name: str, statement: str, summary: str) -> None:
@@ -273,7 +286,8 @@ def _import(shell, path, table):
 def _edit(shell):
     """change the last statement in your editor ($VISUAL or $EDITOR), then run it"""
     shell.con.rights.require_trusted(".edit")
-    return shell.run(programs.edited(shell.statement))
+    text = programs.edited(shell.statement)
+    return shell.run(text) if text else shell.write(["nothing was changed, so nothing is run"])
 
 
 @dot("shell", "COMMAND", whole=True)

@@ -128,7 +128,9 @@ class _Names(Completer):
         text = document.text_before_cursor
         if text.lstrip()[:8].upper().startswith(NEEDS_ENGINE):
             self._import_engine()
-        typed, found = suggest(text, self._vocabulary(), tuple(COMMANDS))
+        typed, found = suggest(
+            text, self._vocabulary(), tuple(COMMANDS), document.text_after_cursor
+        )
         if not typed and not event.completion_requested:
             return  # a menu after every blank would be in the way
         for word in found:
