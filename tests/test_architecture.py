@@ -174,6 +174,7 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
     "__main__.py": [  # extras; sxq.pictures
         *("sxq.explorer.serve", "sxq.explorer.tool_server"),
         *("sxq.shell.karate_demo", "sxq.shell.laundering_demo"),
+        *("sxq.shell.man_page", "sxq.shell.shell_completion"),
     ],
     "datasets/arxiv.py": ["ogb.nodeproppred"],  # an extra
     "datasets/scene_graphs.py": ["PIL"],  # an extra
