@@ -39,7 +39,7 @@ ALLOWED = {
     "connection": ["session", "language", "values", "errors"],
     "pyg": ["connection", "session", "values", "errors"],
     "shell": ["connection", "session", "pictures", "values", "language", "errors", "started"],
-    "notebook": ["connection", "session", "pictures", "values", "errors"],
+    "notebook": ["connection", "session", "pictures", "shell", "values", "errors"],
     "explorer": ["connection", "session", "pictures", "values", "language", "errors"],
     "__main__": ["connection", "explorer", "shell", "values", "errors", "started"],
     "__init__": [
