@@ -19,12 +19,14 @@ from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning
 from sxq.language import statements as st
 from sxq.session import Session, explain, resume
+from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
-from sxq.session.explain import RunningQuery
+from sxq.session.explain import RunningQuery, require_executor
 from sxq.session.lock import locked
 from sxq.session.predict import predict
+from sxq.session.refresh import refresh
 from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
@@ -75,25 +77,32 @@ class Connection:
 
     # -- the life of a query ---------------------------------------------------------------------
 
-    def execute(self, text: str, parameters: Parameters = None) -> Table:
+    def execute(
+        self, text: str, parameters: Parameters = None, *, executor: Any = None
+    ) -> Table:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
+        executor    a `concurrent.futures.Executor` that searches the targets of EXPLAIN, RESUME and REFRESH,
+                    such as a ProcessPoolExecutor or one of `sxq.executors`; the answers are the same. One target,
+                    and JOINTLY, stay in this process
 
         Returns a `Result` for an EXPLAIN, else a `Table` that is read completely. For a script that
         ends with an EXPLAIN, `query` promises a `Result`. An interrupted script ends after the
         statement that `interrupt` stopped.
         """
-        return self.run(*_statements(text, parameters))
+        return self.run(*_statements(text, parameters), executor=executor)
 
     sql = execute
 
     @locked
-    def run(self, *statements: st.Statement) -> Table:
+    def run(self, *statements: st.Statement, executor: Any = None) -> Table:
         """Run bound statements, as `execute` makes them from a script; the result of the last."""
         session = self.session
         result = Table([], [])
-        with session.script():
+        if executor is not None:
+            require_executor(executor)
+        with session.script(executor):
             for statement in statements:
                 result = self._run(statement)
                 if session.should_stop():
@@ -114,6 +123,8 @@ class Connection:
                 return explain.show_profile(*self._explain(statement.explain))
             case st.Resume():
                 return self._resume(statement)
+            case st.Refresh():
+                return refresh(session, statement)
             case st.Audit():
                 return audit(session, statement)
             case st.Predict():
@@ -139,8 +150,10 @@ class Connection:
 
     # -- the same for callers of Python ----------------------------------------------------------
 
-    def query(self, text: str, parameters: Parameters = None) -> Result:
-        """Run a script that ends with an EXPLAIN, and return its `Result`.
+    def query(
+        self, text: str, parameters: Parameters = None, *, executor: Any = None
+    ) -> Result:
+        """Run a script that ends with an EXPLAIN, and return its `Result`; arguments as of `execute`.
 
         Raises QueryError, before anything runs, if the last statement is not an EXPLAIN.
         """
@@ -151,7 +164,7 @@ class Connection:
                 f"query() takes a script that ends with an EXPLAIN, found {found}; "
                 "execute() takes any script"
             )
-        result = self.run(*statements)
+        result = self.run(*statements, executor=executor)
         if not isinstance(result, Result):
             raise QueryError("the script was interrupted before its EXPLAIN began")
         return result
@@ -184,6 +197,20 @@ class Connection:
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs}
         targets |= {"link": link, "links": links, "query": query}
         return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
+
+    def alter_graph(self, name: str) -> GraphAlteration:
+        """Start an ALTER GRAPH: the next version of a graph, with nodes and edges added, or edges removed.
+
+            con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
+        """
+        return GraphAlteration(self.run, name)
+
+    def refresh(self, query_id: int | None = None) -> Table:
+        """Bring the answers of a stored query, or of all, to the present version of their graph: REFRESH.
+
+        A row for each new query, with the numbers of targets that were carried over, measured and searched.
+        """
+        return self.run(st.Refresh(query_id))
 
     @property
     def last_result(self) -> Result | None:

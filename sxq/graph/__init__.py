@@ -14,6 +14,8 @@ The files in reading order:
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
     readers              graphs from files and tables
+    changes              the next version of a graph: nodes and edges added, edges removed
+    difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name

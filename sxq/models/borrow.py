@@ -116,6 +116,10 @@ class Model:
         # A module may return a parameter, or what it made differentiable itself.
         return found if torch.is_grad_enabled() else found.detach()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: without the user's module, which is here, and without backends."""
+        return {**self.__dict__, "original": None, "opened": {}}
+
     @property
     def pools(self) -> bool:
         """Whether the model classifies graphs, not nodes."""

@@ -34,6 +34,8 @@ NEEDS_ENGINE = (
     "EXPLAIN",
     "PROFILE",
     "RESUME",
+    "REFRESH",
+    "ALTER",
     "PLAN",
     "TRAIN",
     "PRETRAIN",

@@ -24,12 +24,14 @@
     model_rows.py       models (`ModelRow`)
     refine_rows.py      pre-trained attributors (`RefineRow`)
     answer_rows.py      writing the answers of a query
+    carried_rows.py     answers that REFRESH carries over (`QueryVersion`)
     pattern_rows.py     patterns of a class (`StoredPattern`)
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
     integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
 
 from sxq.storage.access import Access
+from sxq.storage.carried_rows import QueryVersion
 from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.integrity import Broken
@@ -54,6 +56,7 @@ __all__ = [
     "ModelRow",
     "NewTable",
     "QueryRow",
+    "QueryVersion",
     "RefineRow",
     "SqlResult",
     "Store",

@@ -19,11 +19,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import duckdb
+import numpy as np
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
+    carried_rows,
     collection_rows,
     graph_rows,
     integrity,
@@ -296,6 +298,28 @@ class Store:
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
 
+    def alter_graph(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        models: Sequence[Mapping[str, Any]],
+    ) -> tuple[int, dict[str, int]]:
+        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+
+        models  the arguments of `save_model` for each, by name; not graph_id and replace
+        """
+        with self._lock, self._write("ALTER GRAPH") as cursor:
+            graph_id = graph_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=True
+            )
+            ids = {
+                model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
+                for model in models
+            }
+        return graph_id, ids
+
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
         with self._transaction() as cursor:
@@ -432,10 +456,12 @@ class Store:
         versions: Mapping[str, str],
         targets: Sequence[Any],
         restrictions: Mapping[str, Sequence[tuple[Any, Any]]] = MappingProxyType({}),
+        refreshes: int | None = None,
     ) -> int:
         """Store a query and its targets (keys), all pending; return its query_id.
 
         restrictions  edges by key, by the name of their clause: include, exclude
+        refreshes     the query whose answers it brings to another version of the graph
         """
         query = {
             "text": text,
@@ -448,6 +474,7 @@ class Store:
             "k": k,
             "device": device,
             "versions": versions,
+            "refreshes": refreshes,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
             return answer_rows.begin(cursor, query, targets, restrictions)
@@ -456,6 +483,25 @@ class Store:
         """Make some targets of a query pending again, and the query a running one."""
         with self._lock, self._write("RESUME") as cursor:
             answer_rows.resume(cursor, query_id, ordinals)
+
+    def carry_targets(
+        self,
+        source: int,
+        query_id: int,
+        ordinals: Sequence[int],
+        edges: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        """Copy the answers of some targets of query `source` to the same, pending, targets of another.
+
+        edges  numbers of edges in the version of `source`, and in that of the other; None: all are the same
+        """
+        with self._lock, self._write("REFRESH") as cursor:
+            carried_rows.carry(cursor, source, query_id, ordinals=ordinals, edges=edges)
+
+    def versions(self) -> list[carried_rows.QueryVersion]:
+        """Every query with the version of its graph and the present one, the oldest first."""
+        with self._transaction() as cursor:
+            return carried_rows.versions(cursor)
 
     def drop_query(self, query_id: int) -> None:
         """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""
