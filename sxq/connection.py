@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import InputWarning, InvalidValue, QueryError
+from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning
 from sxq.language import statements as st
 from sxq.session import Session, explain, resume
 from sxq.session.alteration import GraphAlteration
@@ -309,7 +309,8 @@ class Connection:
                  that takes pairs is of links
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
-        an InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError,
+        an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
+        running layer by layer. Raises ModelError, ModelOutputError,
         ModelNotLocal or NameTaken.
         """
         registry = self.session.registry
@@ -329,6 +330,8 @@ class Connection:
         )
         for remark in entry.remarks():
             warnings.warn(remark, InputWarning, stacklevel=4)  # beyond the lock
+        if slow := entry.slow():
+            warnings.warn(f"model {name!r}: {slow}", SpeedWarning, stacklevel=4)
 
     @locked
     def register_measure(

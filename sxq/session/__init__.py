@@ -31,6 +31,7 @@ glance              the first rows of text that only reads
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now
+option_help         what options and settings mean
 lock                one thing at a time, whichever thread asks
 engine              the gate to the rooms that import torch
 

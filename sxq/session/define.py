@@ -335,6 +335,7 @@ def _add_model(
         "architecture": spec.architecture,
         "hops": entry.model.hops,
         "halo": entry.model.halo,
+        **({"backend": entry.slow()} if entry.slow() else {}),
         **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
 

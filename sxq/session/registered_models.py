@@ -54,6 +54,16 @@ class RegisteredModel:
         doubts = [self.model.meant] if self.model.meant.startswith("output = ") else []
         return [*lost, *taken.said, *doubts]
 
+    def slow(self) -> str:
+        """Why the model does not run layer by layer, if its code is the reason; or empty."""
+        found = self.model
+        if found.backend == "layered" or not found.reason or found.links:
+            return ""
+        return (
+            f"explained on the disjoint backend, with the same values but slower, because {found.reason} "
+            f"(docs/models.md, What runs fast)"
+        )
+
     def info(self, name: str, graph: Graph | GraphSet | None = None) -> ModelInfo:
         """The model as the planner sees it, on its graph."""
         found = self.model

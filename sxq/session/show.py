@@ -44,9 +44,10 @@ def _list_graphs(session: Session) -> Table:
 
 
 def _list_models(session: Session) -> Table:
-    columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
+    columns = ["model", "graph", "class", "hops", "halo", "backend", "reason", "state"]
     facts = [_facts_or_damage(session, name) for name in session.registry.models.names()]
-    return Table(columns, [tuple(found.get(column) for column in columns) for found in facts])
+    rows = [tuple(found.get(column) for column in columns) for found in facts]
+    return Table(columns, [(*row[:6], row[6] or "", *row[7:]) for row in rows])
 
 
 def _facts_or_damage(session: Session, name: str) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""What a recorded value is: rows of nodes, of edges or of graphs, a plain value, or a part of the graph."""
+
+from torch import fx
+
+# One row per node, edge or graph, or a plain value that no row depends on.
+NODES = "nodes"
+EDGES = "edges"
+GRAPHS = "graphs"
+PLAIN = "plain"
+# What only layers, poolings and sums over edges may read: edge_index, its two rows, the graph of each
+# node, and the pair of edge_index and edge values that functions such as add_self_loops return.
+INDEX = "index"
+TAILS = "tails"
+HEADS = "heads"
+BATCH = "batch"
+INDEX_AND_VALUES = "index and values"
+OF_GRAPH = frozenset([INDEX, TAILS, HEADS, BATCH, INDEX_AND_VALUES])
+SAID = {
+    **{INDEX: "edge_index", TAILS: "edge_index[0]", HEADS: "edge_index[1]", BATCH: "batch"},
+    **{INDEX_AND_VALUES: "edge_index", NODES: "nodes", EDGES: "edges", GRAPHS: "graphs"},
+    PLAIN: "a plain value",
+}
+
+
+def node_kind(node: fx.Node) -> str:
+    return node.meta["kind"]
