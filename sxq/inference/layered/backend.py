@@ -28,12 +28,22 @@ from sxq.inference.delta.match import TERM
 from sxq.inference.kernels.base import SCALARS, LayerContext
 from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
-from sxq.inference.layered.steps import GRAPHS, NODES, PLAIN, ModelSteps, Step, steps_of
+from sxq.inference.layered.steps import (
+    ENDS,
+    GRAPHS,
+    LINKS,
+    NODES,
+    PLAIN,
+    ModelSteps,
+    Step,
+    steps_of,
+)
 from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
 from sxq.inference.tracing.by_type import one_type_forwards
+from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
 from sxq.models.typed_call import by_types
@@ -46,7 +56,7 @@ class Layered:
 
     def __init__(self, model: Model):
         typed = by_types(model.module)
-        if typed is None and not model.call.plain:
+        if typed is None and not model.call.plain and not model.links:
             raise Untraceable(
                 "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
             )
@@ -62,9 +72,10 @@ class Layered:
             }
             self.steps = next(iter(self._by_type.values()))
         else:
-            self.steps = steps_of(model.module, model.arguments)
+            self._forward = pair_forward(model) if model.links else model.module
+            with attributes_kept(self._forward):
+                self.steps = steps_of(self._forward, model.arguments)
         self._with_features: ModelSteps | None = None
-        self._of_features = partial(steps_of, model.module, model.arguments, features=True)
         self.as_delta = not self.typed and _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
 
@@ -107,7 +118,8 @@ class Layered:
         if field.over != "features":
             return self.steps
         if self._with_features is None:
-            self._with_features = self._of_features()
+            with attributes_kept(self._forward):
+                self._with_features = steps_of(self._forward, self.model.arguments, features=True)
         return self._with_features
 
     def _of(self, layout: FieldLayout) -> ModelSteps:
@@ -210,10 +222,13 @@ class Layered:
             else:
                 look_up = partial(self._look_up, hop=step.hop, tile=tile, values=values)
                 value = self._mapped(step, tile) if _maps(step, steps) else step.run(look_up)
-                rows = sum(tile.frame.counts) if step.kind == GRAPHS else tile.frame.rows(step.hop)
-                _check(value, tile.columns * rows, step)
+                if step.kind != ENDS:
+                    whole = step.kind in (GRAPHS, LINKS)
+                    rows = sum(tile.frame.counts) if whole else tile.frame.rows(step.hop)
+                    _check(value, tile.columns * rows, step)
                 values[step.name] = value
-        return self._look_up(steps.output, 0, tile, values)
+        found = self._look_up(steps.output, 0, tile, values)
+        return found[:, None] if found.ndim == 1 else found  # scores of links
 
     def _mapped(self, step: Step, tile: Tile) -> Tensor:
         """What a linear layer makes of x where x varies."""
@@ -236,7 +251,7 @@ class Layered:
             return FeatureRows(tile, hop, name).table
         if step.varies:
             value = values[name]
-            whole = step.kind == GRAPHS or hop == step.hop
+            whole = step.kind in (GRAPHS, LINKS, ENDS) or hop == step.hop
             return value if whole else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:

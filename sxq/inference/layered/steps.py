@@ -9,26 +9,41 @@ output.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels import Kernel, kernel_of
 from sxq.inference.kernels.pool import Pool, pool_of
 from sxq.inference.tracing.by_type import of_type
 from sxq.inference.tracing.fx_graph import name_of, trace_graph
-from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
+from sxq.inference.tracing.rowwise import (
+    POINTWISE,
+    TUPLES,
+    Untraceable,
+    check_module,
+    check_operation,
+)
+from sxq.models.calling import PAIRS
 
-# The kind of a value: it has one row per node, edge or graph, or it is a plain value.
+# The kind of a value: it has one row per node, edge, graph or link, or it is a plain value.
 NODES = "nodes"
 EDGES = "edges"
 GRAPHS = "graphs"
+LINKS = "links"
+ENDS = "ends"  # of links: [2, n, C], the rows of both ends
 PLAIN = "plain"
-# Two more kinds, which only layers and poolings may read: edge_index, and the graph of each node.
+# More kinds, which only layers, poolings and picks may read: edge_index, and the graph of each node; the
+# pairs of links [2, n], and one end of them [n].
 INDEX = "index"
 BATCH = "batch"
+BOTH = "pairs"
+ONE_END = "one end of the pairs"
+UNRUN = (INDEX, BATCH, BOTH, ONE_END)
+OVER_ENDS = frozenset(("sum", "mean", "prod", "amax", "amin"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,7 +51,7 @@ class Step:
     """One operation of the model."""
 
     name: str
-    kind: str  # NODES, EDGES, GRAPHS or PLAIN
+    kind: str  # NODES, EDGES, GRAPHS, LINKS, ENDS or PLAIN
     hop: int  # rows within so many hops are needed (NODES); a graph classifier needs all rows
     varies: bool  # whether it depends on the candidate
     call: Any  # a function; None for an input and for a layer, which are not run
@@ -77,14 +92,14 @@ def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = Fal
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
-    rows = GRAPHS if "batch" in arguments else NODES
+    rows = GRAPHS if "batch" in arguments else LINKS if PAIRS[0] in arguments else NODES
     if not isinstance(output, fx.Node) or node_kind(output) != rows:
         raise Untraceable(f"the output is not one row per {rows[:-1]}")
     _reach(graph, output)
     steps = {
         node.name: reader.step(node)
         for node in graph.nodes
-        if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)
+        if node.op != "output" and node.meta["kind"] not in UNRUN
     }
     varying = tuple(step for step in steps.values() if step.varies and not step.input)
     return ModelSteps(
@@ -124,7 +139,7 @@ class _Reader:
         )
 
     def _placeholder(self, node: fx.Node) -> None:
-        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
+        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH, PAIRS[0]: BOTH}
         kind = next(self.inputs, named.get(node.target, PLAIN))
         node.meta.update(kind=kind, varies=self.features and kind == NODES)
 
@@ -162,6 +177,10 @@ class _Reader:
             node.meta.update(kind=PLAIN, call=call)
         elif node.target is of_type:
             node.meta.update(kind=INDEX, only=node.args[1])
+        elif kinds & {BOTH, ONE_END}:
+            self._pick(node, name)
+        elif ENDS in kinds:
+            self._of_ends(node, name, call)
         elif name == "getitem":
             self._getitem(node)
         elif pool := pool_of(node, None):
@@ -170,9 +189,42 @@ class _Reader:
             # Only `view` and `reshape` may use the number of nodes; -1 stands for it there.
             node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)
         else:
-            check_operation(name, node)
+            # Of links there are never less than two, so that no size is lost.
+            if not (name in FLAT and kinds <= {LINKS, PLAIN} and len(node.args) == 1):
+                check_operation(name, node)
             self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
             node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
+
+    def _pick(self, node: fx.Node, name: str) -> None:
+        """An operation on the pairs: it tells one end of them, or picks the rows of their ends."""
+        pairs = [n for n in node.all_input_nodes if node_kind(n) in (BOTH, ONE_END)]
+        others = [n for n in node.all_input_nodes if n not in pairs]
+        kind = node_kind(pairs[0])
+        if name in AS_IT_IS or (name == "unbind" and kind == BOTH and _dim_of(node, 0) == 0):
+            node.meta.update(kind=kind, end=pairs[0].meta.get("end"))
+        elif name == "getitem" and not others and kind == BOTH and (end := _end(node)) is not None:
+            node.meta.update(kind=ONE_END, end=end)
+        elif len(pairs) == len(others) == 1 and node_kind(others[0]) == NODES and _picks(node):
+            end = pairs[0].meta.get("end")
+            call = pick_ends if kind == BOTH else partial(pick_end, end=end)
+            node.meta.update(kind=ENDS if kind == BOTH else LINKS, varies=True, call=call)
+            node.args = (others[0],)
+            node.kwargs = {}
+        else:
+            raise Untraceable(
+                f"{name} does more with the pairs than to pick the rows of their ends"
+            )
+
+    def _of_ends(self, node: fx.Node, name: str, call: Callable) -> None:
+        """An operation on the rows [2, n, C] of both ends."""
+        if name == "getitem" and node.args[1] in (0, 1, -1, -2):
+            node.meta.update(kind=LINKS, call=call)
+        elif name in (*OVER_ENDS, "unbind") and _dim_of(node, 0 if name == "unbind" else None) == 0:
+            node.meta.update(kind=LINKS, call=call, tuple=name == "unbind")
+        elif name in POINTWISE and {node_kind(n) for n in node.all_input_nodes} <= {ENDS, PLAIN}:
+            node.meta.update(kind=ENDS, call=call)
+        else:
+            raise Untraceable(f"{name} brings the rows of both ends of a link together")
 
     def _getitem(self, node: fx.Node) -> None:
         value, index = node.args
@@ -190,8 +242,9 @@ class _Reader:
 
     def _row_by_row(self, node: fx.Node, call: Callable) -> None:
         kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
-        if kinds & {INDEX, BATCH}:
-            what = "edge_index" if INDEX in kinds else "batch"
+        if kinds & {INDEX, BATCH, BOTH, ONE_END}:
+            what = next(iter(kinds & {INDEX, BATCH, BOTH, ONE_END}))
+            what = "edge_index" if what == INDEX else what
             raise Untraceable(
                 f"{name_of(node)} looks at {what} outside a message-passing layer or pooling"
             )
@@ -250,6 +303,43 @@ def _may_overwrite(node: fx.Node) -> bool:
         return False
     layer = node.args[0].meta.get("kernel")
     return layer is not None and layer.hops > 0 and len(node.args[0].users) == 1
+
+
+FLAT = frozenset(("squeeze", "flatten", "ravel"))  # scores [n, 1] of links to [n]
+AS_IT_IS = frozenset(("long", "to", "contiguous", "clone", "detach"))  # of the pairs
+
+
+def _end(node: fx.Node) -> int | None:
+    """Which end of the pairs an index asks for: 0, 1, or None for any other index."""
+    index = node.args[1]
+    if isinstance(index, tuple) and len(index) == 2 and index[1] in (slice(None), Ellipsis):
+        index = index[0]
+    return index % 2 if isinstance(index, int) and -2 <= index < 2 else None
+
+
+def _picks(node: fx.Node) -> bool:
+    """Whether an operation takes the rows at an index: z[index], z[index, :], or index_select(z, 0, index)."""
+    if name_of(node) == "getitem":
+        index = node.args[1]
+        if isinstance(index, tuple) and len(index) == 2 and index[1] in (slice(None), Ellipsis):
+            index = index[0]
+        return isinstance(index, fx.Node)
+    return name_of(node) == "index_select" and _dim_of(node) == 0
+
+
+def _dim_of(node: fx.Node, default: int | None = None) -> Any:
+    """The dimension of an operation."""
+    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", default)
+
+
+def pick_end(rows: Tensor, end: int) -> Tensor:
+    """The rows of one end of every link, of rows in which those of both ends follow each other."""
+    return rows[end::2].clone()
+
+
+def pick_ends(rows: Tensor) -> Tensor:
+    """The rows [2, n, C] of both ends of every link."""
+    return rows.unflatten(0, (-1, 2)).transpose(0, 1).clone()
 
 
 def node_kind(node: fx.Node) -> str:
