@@ -42,11 +42,13 @@ from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.link_field import (
     LinkField,
     LinkKey,
+    TypedLinkKey,
     between,
     extract_link,
     link_ends,
     link_name,
     link_position,
+    typed_link,
 )
 from sxq.graph.node2vec import node2vec
 from sxq.graph.node_field import NodeField, over_nodes
@@ -78,6 +80,7 @@ __all__ = [
     "NodeField",
     "Restriction",
     "TypedKey",
+    "TypedLinkKey",
     "WholeGraph",
     "between",
     "default_label",
@@ -91,6 +94,7 @@ __all__ = [
     "link_ends",
     "link_name",
     "link_position",
+    "typed_link",
     "node2vec",
     "node_labels",
     "over_features",

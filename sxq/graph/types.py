@@ -4,6 +4,7 @@ A heterogeneous graph is held as one `Graph` whose nodes and edges know their ty
 searches and the lattice see one graph, and only what calls the model parts it by types again.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,20 @@ class GraphTypes:
         return self.of_edge if directed else self.pair_numbers[self.of_edge]
 
     @property
+    def forward_types(self) -> list[EdgeType]:
+        """The edge types without those that mirror another by name."""
+        return [
+            kind
+            for kind, mirror in zip(self.edge_types, self.mirrors)
+            if mirror < 0 or not kind[1].startswith(REVERSED)
+        ]
+
+    def edge_types_of(self, name: str) -> list[EdgeType]:
+        """The edge types that a name stands for: a relation, or a type as `shown_type` writes it."""
+        exact = [kind for kind in self.edge_types if shown_type(kind) == name]
+        return exact or [kind for kind in self.edge_types if kind[1] == name]
+
+    @property
     def digested(self) -> list:
         """Everything that changes an answer, for the graph's content hash."""
         arrays = [self.of_node.tolist(), self.of_edge.tolist()]
@@ -121,6 +136,12 @@ def shown_type(edge_type: Sequence[str]) -> str:
     """An edge type as a statement writes it: account -pays-> merchant."""
     source, relation, head = edge_type
     return f"{source} -{relation}-> {head}"
+
+
+def read_type(text: str) -> EdgeType | None:
+    """The edge type that `shown_type` wrote as this text; None for any other text."""
+    found = re.fullmatch(r"(.+?) -(.+)-> (.+?)", text)
+    return None if found is None else (found[1], found[2], found[3])
 
 
 def _require_numbers(what: str, of_each: np.ndarray, count: int) -> None:

@@ -46,6 +46,7 @@ from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model, edge_tensors
+from sxq.models.calling import PAIRS
 from sxq.models.typed_call import by_types
 
 
@@ -66,10 +67,12 @@ class Layered:
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
             forwards = one_type_forwards(model, typed)
-            self._by_type = {
-                number: steps_of(forward, tuple(forward.named.values()))
-                for number, forward in forwards.items()
-            }
+            pairs = PAIRS[:1] if model.links else ()
+            with attributes_kept(model.module):
+                self._by_type = {
+                    number: steps_of(forward, (*forward.named.values(), *pairs))
+                    for number, forward in forwards.items()
+                }
             self.steps = next(iter(self._by_type.values()))
         else:
             self._forward = pair_forward(model) if model.links else model.module
