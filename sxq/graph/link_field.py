@@ -82,16 +82,7 @@ def between(graph: Graph, u: int, v: int, edge_type: EdgeType | None = None) -> 
     found = near[np.isin(graph.edge_index[0, near], [u, v]) & _crossing(graph, near)]
     if edge_type is None or graph.types is None:
         return found
-    return found[np.isin(graph.types.of_edge[found], own_types(graph, edge_type))]
-
-
-def own_types(graph: Graph, edge_type: EdgeType) -> list[int]:
-    """The numbers of an edge type and of the one that mirrors it; none where the graph has no such edges."""
-    assert graph.types is not None, "edges have types"
-    if edge_type not in graph.types.edge_types:
-        return []
-    number = graph.types.edge_types.index(edge_type)
-    return [number, int(graph.types.reverses[number])]
+    return found[np.isin(graph.types.of_edge[found], graph.types.with_mirror(edge_type))]
 
 
 def _crossing(graph: Graph, edges: np.ndarray) -> np.ndarray:

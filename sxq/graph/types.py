@@ -60,12 +60,14 @@ class GraphTypes:
         """
         numbers = {name: number for number, name in enumerate(self.edge_types)}
         found = []
-        for source, relation, head in self.edge_types:
-            other = relation.removeprefix(REVERSED)
-            if other == relation:
-                other = REVERSED + relation
-            found.append(numbers.get((head, other, source), -1))
+        for kind in self.edge_types:
+            found.append(numbers.get(mirror_of(kind), -1))
         return np.array(found, np.int64)
+
+    def with_mirror(self, edge_type: EdgeType) -> list[int]:
+        """The numbers of an edge type and of the one that mirrors it, of those that the graph has."""
+        wanted = (edge_type, mirror_of(edge_type))
+        return [number for number, kind in enumerate(self.edge_types) if kind in wanted]
 
     @cached_property
     def reverses(self) -> np.ndarray:
@@ -130,6 +132,13 @@ class GraphTypes:
                 f"no node type {node_type!r}; node types are {', '.join(self.node_types)}"
             )
         return self.node_types.index(node_type)
+
+
+def mirror_of(edge_type: EdgeType) -> EdgeType:
+    """The name of the type whose edges mirror those of a type."""
+    source, relation, head = edge_type
+    other = relation.removeprefix(REVERSED)
+    return head, REVERSED + relation if other == relation else other, source
 
 
 def shown_type(edge_type: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
@@ -354,6 +354,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"links": True} if scan.kind == "link" else {}),
         **({"without_itself": True} if scan.without_itself else {}),
+        **_path(query.plan),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -376,6 +377,12 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         if scan.over == "edges"
         else {},
     )
+
+
+def _path(plan: Plan) -> dict[str, bool]:
+    """Whether WHERE asks for a path between the ends of links, or for none."""
+    conditions = plan.filter.conditions if plan.filter else ()
+    return {CONNECTED: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
