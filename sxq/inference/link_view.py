@@ -96,7 +96,9 @@ class _EndsByType(_Ends):
         kinds = x[:, self.column].to(torch.long)
         source, head = (torch.nonzero(kinds == end)[:, 0] for end in self.ends)
         each = len(self.others) // 2
-        asked = [(head, torch.stack([torch.full_like(head, len(x) + n), head])) for n in range(each)]
+        asked = [
+            (head, torch.stack([torch.full_like(head, len(x) + n), head])) for n in range(each)
+        ]
         for number in range(each, 2 * each):
             other = torch.full_like(source, len(x) + number)
             asked.append((source, torch.stack([source, other])))

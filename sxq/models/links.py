@@ -86,9 +86,7 @@ def sample_pairs(graph: Graph, edge_type: EdgeType | None = None) -> np.ndarray:
     edges = graph.edge_index[:, rng.permutation(real)[: SAMPLED // 2]]
     if any(first >= last for first, last in zip(low, high)):
         raise ModelError(f"a model of links, but no nodes of type {' or '.join(edge_type or ())}")
-    others = np.stack(
-        [rng.integers(first, last, SAMPLED // 2) for first, last in zip(low, high)]
-    )
+    others = np.stack([rng.integers(first, last, SAMPLED // 2) for first, last in zip(low, high)])
     pairs = np.concatenate([edges, others[:, others[0] != others[1]]], axis=1)
     if not pairs.shape[1]:
         raise ModelError("a model of links needs a graph of two nodes or more")
@@ -108,7 +106,9 @@ def scored_type(graph: Graph, given: Any) -> EdgeType | None:
     types = graph.types
     if types is None:
         if given is not None:
-            raise ModelError(f"edge_type = {given!r}, but the graph has no types; leave edge_type out")
+            raise ModelError(
+                f"edge_type = {given!r}, but the graph has no types; leave edge_type out"
+            )
         return None
     known = ", ".join(map(shown_type, types.edge_types)) or "none"
     if given is None:
@@ -123,7 +123,9 @@ def scored_type(graph: Graph, given: Any) -> EdgeType | None:
         which = " and ".join(map(shown_type, found)) or f"none of the edge types {known}"
         raise ModelError(f"edge_type = {given!r} stands for {which}; name the three parts of one")
     if not isinstance(given, tuple | list) or len(given) != 3 or not _all_text(given):
-        raise ModelError(f"edge_type = {given!r}; expected (source type, relation, type of the head)")
+        raise ModelError(
+            f"edge_type = {given!r}; expected (source type, relation, type of the head)"
+        )
     unknown = [end for end in given[::2] if end not in types.node_types]
     if unknown:
         raise ModelError(

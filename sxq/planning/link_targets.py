@@ -72,7 +72,7 @@ def link_positions(
     types = (None, None) if edge_type is None else edge_type[::2]
     found = []
     for link in links:
-        u, v = (graph.position(end, kind) for end, kind in zip(link, types))
+        u, v = (_end(graph, end, kind) for end, kind in zip(link, types))
         if u == v:
             raise InvalidValue(
                 f"LINK {shown(link[0])} TO {shown(link[1])} is a node with itself; a link has two "
@@ -80,6 +80,18 @@ def link_positions(
             )
         found.append(u * graph.num_nodes + v)
     return list(dict.fromkeys(found))
+
+
+def _end(graph: Graph, key: Any, node_type: str | None) -> int:
+    """The position of an end of a link, which is of a type; raises NodeNotFound or InvalidValue."""
+    position = graph.position(key, node_type)
+    if graph.types is not None:
+        found = graph.types.node_types[graph.types.of_node[position]]
+        if found != node_type:
+            raise InvalidValue(
+                f"node {shown(graph.key(position))} is a {found}, but this end of the link is a {node_type}"
+            )
+    return position
 
 
 def check_links(

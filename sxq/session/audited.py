@@ -35,7 +35,9 @@ class StoredAnswers:
     objectives: tuple[str, ...]
     anywhere: bool  # whether candidates need not be connected
     without_itself: bool  # whether a link's own edges are in no graph
-    joined: bool | None  # whether members must hold a path between the two ends of a link, or must not
+    joined: (
+        bool | None
+    )  # whether members must hold a path between the two ends of a link, or must not
     over: str  # what units are: "edges", "nodes" or "features"
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target

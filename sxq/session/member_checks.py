@@ -115,9 +115,7 @@ def _connected(ends: Sequence[tuple[Hashable, Hashable]], roots: Sequence[Hashab
     return nodes <= _reached(ends, roots or [ends[0][0]])
 
 
-def _reached(
-    ends: Sequence[tuple[Hashable, Hashable]], start: Sequence[Hashable]
-) -> set[Hashable]:
+def _reached(ends: Sequence[tuple[Hashable, Hashable]], start: Sequence[Hashable]) -> set[Hashable]:
     """What edges join to some nodes, in whatever direction."""
     around: dict[Hashable, set[Hashable]] = defaultdict(set)
     for u, v in ends:
