@@ -44,11 +44,13 @@ from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.link_field import (
     LinkField,
     LinkKey,
+    TypedLinkKey,
     between,
     extract_link,
     link_ends,
     link_name,
     link_position,
+    typed_link,
 )
 from sxq.graph.node2vec import node2vec
 from sxq.graph.node_field import NodeField, over_nodes
@@ -80,6 +82,7 @@ __all__ = [
     "NodeField",
     "Restriction",
     "TypedKey",
+    "TypedLinkKey",
     "WholeGraph",
     "between",
     "default_label",
@@ -93,6 +96,7 @@ __all__ = [
     "link_ends",
     "link_name",
     "link_position",
+    "typed_link",
     "node2vec",
     "node_labels",
     "over_features",

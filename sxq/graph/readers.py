@@ -248,7 +248,9 @@ def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: Tab
         elif reading.encode:
             to_encode[name] = values
         elif are_numbers(values):
-            matrix = number_matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+            matrix = number_matrix(
+                f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}"
+            )
             features.append(matrix)
             many = matrix.shape[1] > 1
             named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
@@ -342,7 +344,9 @@ def read_edges(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
                 f"make it numbers, or give it another name than weight"
             )
-        matrix = number_matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
+        matrix = number_matrix(
+            f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES"
+        )
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
