@@ -75,7 +75,8 @@ def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
         raise InvalidValue(
             f"query {query.query_id} is not resumed: {what} needs all targets at once; run it again"
         )
-    return statement, {name: settings[name] for name in SETTINGS if name in settings}
+    own = {name: settings[name] for name in SETTINGS if name in settings}
+    return statement, {"sxq_patience": 1, **own}  # a query older than the setting spent its budget
 
 
 def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
