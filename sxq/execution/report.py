@@ -297,6 +297,11 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
         )
+    if found.rested:
+        notes.append(
+            f"the search ended after {found.table.count:,} candidates: over the last {found.rested:,} the "
+            "front's hypervolume grew by less than 0.1 % (sxq_patience)"
+        )
     if found.remark:
         notes.append(found.remark)
     if found.first:

@@ -23,6 +23,7 @@ from torch_geometric.explain.algorithm.utils import clear_masks
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
 from sxq.graph import EdgeType, Graph, GraphSet
+from sxq.models import device as devices
 from sxq.models.calling import (
     PAIRS,
     PLAIN,
@@ -391,13 +392,13 @@ def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device, call: Call = PL
     nodes, edges, ends, of = graphs.gather(numbers)
     _, weight, attr = edge_tensors(graphs.union, edges, device, call.edge_inputs)
     x = _nodes_of(graphs.union, nodes, call)
-    edge_index, owner = (torch.from_numpy(array).to(device) for array in (ends, of))
-    return torch.from_numpy(x).to(device), edge_index, weight, attr, owner
+    edge_index, owner = (devices.to_device(array, device) for array in (ends, of))
+    return devices.to_device(x, device), edge_index, weight, attr, owner
 
 
 def node_tensor(model: Model, graph: Graph, nodes: np.ndarray | None = None) -> Tensor:
     """The features of all nodes or some, followed by the further inputs that the model takes."""
-    return torch.from_numpy(_nodes_of(graph, nodes, model.call)).to(model.device)
+    return devices.to_device(_nodes_of(graph, nodes, model.call), model.device)
 
 
 def _nodes_of(graph: Graph, nodes: np.ndarray | None, call: Call) -> np.ndarray:
@@ -493,7 +494,7 @@ def edge_tensors(
     """
 
     def move(array):
-        return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        return None if array is None else devices.to_device(array, device)
 
     weight = None if graph.edge_weight is None else graph.edge_weight[edges]
     attr = None if graph.edge_attr is None else graph.edge_attr[edges]

@@ -99,6 +99,7 @@ def plan(
         budget=whole_number("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=within,
         seed=seed,
+        patience=settings["sxq_patience"],
     )
     verify = Verify(
         generate,

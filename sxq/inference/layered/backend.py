@@ -48,6 +48,7 @@ from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.example import examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models import device as devices
 from sxq.models.borrow import Model, edge_tensors
 from sxq.models.calling import PAIRS
 from sxq.models.typed_call import by_types
@@ -387,7 +388,9 @@ def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
         return pieces[0][1]
     rows = np.concatenate([rows for rows, _ in pieces])
     out = pieces[0][1] if len(pieces) == 1 else torch.cat([piece for _, piece in pieces], dim=1)
-    return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
+    if (np.diff(rows) == 1).all():
+        return out
+    return out[:, devices.to_device(np.argsort(rows), out.device)]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:
