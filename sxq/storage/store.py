@@ -26,6 +26,7 @@ from sxq.storage import (
     answer_rows,
     collection_rows,
     graph_rows,
+    graph_schemas,
     integrity,
     model_rows,
     named_rows,
@@ -292,9 +293,11 @@ class Store:
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPH") as cursor:
-            return graph_rows.save(
+            graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -311,9 +314,11 @@ class Store:
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPHS") as cursor:
-            return collection_rows.save(
+            graph_id = collection_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -329,6 +334,11 @@ class Store:
         """The hash under which the content of a graph or a collection was stored."""
         with self._transaction() as cursor:
             return graph_rows.content_hash(cursor, graph_id)
+
+    def graph_schema(self, graph_id: int) -> graph_schemas.GraphSchema | None:
+        """The schema with the views of a graph or a collection; None where the file has none."""
+        with self._transaction() as cursor:
+            return graph_schemas.schema_of(cursor, self._catalog, graph_id)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
@@ -414,6 +424,8 @@ class Store:
         """
         with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
+            if kind in ("graph", "graphs"):
+                graph_schemas.settle(cursor, self._catalog)
 
     # queries and answers
 
