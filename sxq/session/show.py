@@ -18,6 +18,9 @@ from sxq.storage import QueryRow
 from sxq.values.result import Table
 
 
+RENAME = "rename the file, and the graph gets views in a schema of its own"
+
+
 def show(session: Session, statement: st.Show) -> Table:
     """SHOW: one row for each object of a kind."""
     return LISTS[statement.what](session)
@@ -217,7 +220,8 @@ def _views(session: Session, name: str) -> dict[str, str]:
     graph_id = session.registry.graphs.id_of(name)
     found = None if graph_id is None else session.store.graph_schema(graph_id)
     if found is None:
-        return {}
+        named = session.store.named_like_schema() and not session.store.read_only
+        return {"schema": f"none, since the database is called sxq: {RENAME}"} if named else {}
     other = "" if found.schema == name else f", since {name} is taken"
     facts = {"schema": f"{found.schema}{other}: {', '.join(found.views)}"}
     return facts | ({"renamed": "; ".join(found.renamed)} if found.renamed else {})

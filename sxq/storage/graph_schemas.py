@@ -44,7 +44,9 @@ _DATABASES = "SELECT database_name FROM duckdb_databases()"
 _TABLES = """SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
              WHERE database_name = ? AND schema_name = 'sxq' GROUP BY table_name"""
 _ALL_TYPES = """SELECT DISTINCT variant_typeof(attributes[$2]) FROM nodes WHERE graph_id = $1"""
-_TYPES_OF = """SELECT DISTINCT node_type, variant_typeof(attributes[$2]) FROM nodes WHERE graph_id = $1"""
+_TYPES_OF = (
+    """SELECT DISTINCT node_type, variant_typeof(attributes[$2]) FROM nodes WHERE graph_id = $1"""
+)
 # the text of a statement as DuckDB keeps it with a view
 _AS_KEPT = "SELECT json_deserialize_sql(json_serialize_sql(unnest(?)))"
 
@@ -82,6 +84,11 @@ class _View:
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
+def ambiguous(catalog: str) -> bool:
+    """Whether a database is called like schema sxq: DuckDB then refuses a view of its tables in another schema."""
+    return catalog.lower() == "sxq"
+
+
 def settle(cursor: Cursor, catalog: str) -> None:
     """Give every graph with a name its views as this program makes them, and drop those of others."""
     rows = run_named(cursor, _GRAPHS)
@@ -99,6 +106,8 @@ def settle(cursor: Cursor, catalog: str) -> None:
                 kept.add((schema, name))
     for schema, name in sorted(found.keys() - kept):
         run(cursor, f"DROP VIEW {quote(catalog, schema, name)}")
+    if ambiguous(catalog):
+        return
     for schema, made in wanted.items():
         run(cursor, f"CREATE SCHEMA IF NOT EXISTS {quote(catalog, schema)}")
         for name, select in made.selects.items():
@@ -113,13 +122,13 @@ def require_own(cursor: Cursor, catalog: str) -> None:
     ours = _ours(cursor, catalog)
     if not ours:
         return
-    texts: dict[tuple[str, str], set[str]] = {}
-    for sxq in (quote("sxq"), quote(catalog, "sxq"), quote("sxq", "sxq")):
-        for schema, made in _wanted(cursor, catalog, rows, ours, sxq).items():
-            for name, text in _as_kept(cursor, schema, made.selects).items():
-                texts.setdefault((schema, name), set()).add(text)
+    texts = {
+        (schema, name): text
+        for schema, made in _wanted(cursor, catalog, rows, ours).items()
+        for name, text in _as_kept(cursor, schema, made.selects).items()
+    }
     for view in ours:
-        if view.sql not in texts.get((view.schema, view.name), ()):
+        if view.sql != texts.get((view.schema, view.name)):
             raise StoreError(
                 f"view {view.schema}.{view.name} is not that of this program; open the file once without"
                 " read_only to make the views of its graphs anew"
@@ -130,13 +139,13 @@ def schema_of(cursor: Cursor, catalog: str, graph_id: int) -> GraphSchema | None
     """The schema with the views of a graph; None where the file has none."""
     ours = [view for view in _ours(cursor, catalog) if view.graph_id == graph_id]
     rows = [row for row in run_named(cursor, _GRAPHS) if row["graph_id"] == graph_id]
-    if not ours or not rows:
+    if not ours or not rows or ambiguous(catalog):
         return None
     facts = _facts(cursor, _tables(cursor, catalog), rows[0], ours[0])
     renamed = []
     if facts is not None:
         others = _names_of_others(cursor, catalog).get(ours[0].schema.lower(), set())
-        renamed = views(facts, quote("sxq"), others)[1]
+        renamed = views(facts, others)[1]
     return GraphSchema(ours[0].schema, tuple(view.name for view in ours), tuple(renamed))
 
 
@@ -154,16 +163,10 @@ def _ours(cursor: Cursor, catalog: str) -> list[_View]:
 
 
 def _wanted(
-    cursor: Cursor,
-    catalog: str,
-    rows: Sequence[dict[str, Any]],
-    ours: Sequence[_View],
-    sxq: str | None = None,
+    cursor: Cursor, catalog: str, rows: Sequence[dict[str, Any]], ours: Sequence[_View]
 ) -> dict[str, _Wanted]:
     """The views of every graph, by their schema."""
     others = _names_of_others(cursor, catalog)
-    # in a database called sxq the name of the schema alone would be ambiguous
-    sxq = sxq or (quote(catalog, "sxq") if catalog.lower() == "sxq" else quote("sxq"))
     held = {view.graph_id: view for view in ours}
     schemas = _Schemas(cursor, catalog, rows, ours)
     tables = _tables(cursor, catalog)
@@ -173,7 +176,7 @@ def _wanted(
         if facts is None:
             continue
         schema = schemas.of(facts.graph_id, facts.name)
-        selects, _ = views(facts, sxq, others.get(schema.lower(), set()))
+        selects, _ = views(facts, others.get(schema.lower(), set()))
         mark = {"graph": facts.graph_id, "types": facts.attribute_types}
         wanted[schema] = _Wanted(selects, _MARK + json.dumps(mark))
     return wanted
@@ -183,11 +186,7 @@ class _Schemas:
     """Which schema each graph has: the one where its views are already, else one of its name that is free."""
 
     def __init__(
-        self,
-        cursor: Cursor,
-        catalog: str,
-        rows: Sequence[dict[str, Any]],
-        ours: Sequence[_View],
+        self, cursor: Cursor, catalog: str, rows: Sequence[dict[str, Any]], ours: Sequence[_View]
     ):
         # a schema that is called like a database could no longer be named alone
         self._barred = _RESERVED | {catalog.lower()}

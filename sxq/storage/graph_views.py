@@ -112,22 +112,21 @@ def known_keys(facts: GraphFacts) -> bool:
     )
 
 
-def views(facts: GraphFacts, sxq: str, others: set[str]) -> tuple[dict[str, str], list[str]]:
+def views(facts: GraphFacts, others: set[str]) -> tuple[dict[str, str], list[str]]:
     """The SELECT of each view by its name, and which names are not the user's own.
 
-    sxq     the quoted name of schema sxq
     others  names in the schema that are the user's own, in lower case
     """
     made: dict[str, str] = {}
     renamed: list[str] = []
-    selects = [_nodes(facts), _edges(facts, sxq), *_answers(facts, sxq)]
+    selects = [_nodes(facts), _edges(facts), *_answers(facts)]
     if facts.collection:
         selects.append(_graphs(facts))
     for select, source in selects:
-        _place(made, renamed, select, select.sql(source.format(sxq=sxq)), others)
+        _place(made, renamed, select, select.sql(source), others)
     for node_type in facts.node_types:
         select, source = _nodes_of(facts, node_type)
-        _place(made, renamed, select, select.sql(source.format(sxq=sxq)), others)
+        _place(made, renamed, select, select.sql(source), others)
     return made, renamed
 
 
@@ -164,10 +163,7 @@ def _add_target(select: _Select, facts: GraphFacts, column: str) -> None:
         select.add(_key(column, facts.graph_key), "target")
         return
     link = f"variant_typeof({column}) = 'OBJECT(u, v)'"
-    select.add(
-        f"CASE WHEN {link} THEN NULL ELSE {_key(column, facts.node_key)} END",
-        "target",
-    )
+    select.add(f"CASE WHEN {link} THEN NULL ELSE {_key(column, facts.node_key)} END", "target")
     for end in ("u", "v"):
         value = _key(f"variant_extract({column}, '{end}')", facts.node_key)
         select.add(f"CASE WHEN {link} THEN {value} END", f"target_{end}")
@@ -190,7 +186,7 @@ def _nodes(facts: GraphFacts) -> tuple[_Select, str]:
     if facts.node_types:
         select.add("x", "x")
     select.add("position", "position")
-    return select, f"{{sxq}}.nodes WHERE graph_id = {facts.graph_id}"
+    return select, f"sxq.nodes WHERE graph_id = {facts.graph_id}"
 
 
 def _nodes_of(facts: GraphFacts, node_type: str) -> tuple[_Select, str]:
@@ -203,9 +199,9 @@ def _nodes_of(facts: GraphFacts, node_type: str) -> tuple[_Select, str]:
     _add_attributes(select, facts, node_type)
     select.add("position", "position")
     number = list(facts.node_types).index(node_type)
-    of_type = f"(SELECT t.node_type FROM {{sxq}}.node_types AS t WHERE t.graph_id = {facts.graph_id}"
+    of_type = f"(SELECT t.node_type FROM sxq.node_types AS t WHERE t.graph_id = {facts.graph_id}"
     return select, (
-        f"{{sxq}}.nodes WHERE graph_id = {facts.graph_id} AND node_type = {of_type}"
+        f"sxq.nodes WHERE graph_id = {facts.graph_id} AND node_type = {of_type}"
         f" AND t.number = {number})"
     )
 
@@ -265,7 +261,7 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _edges(facts: GraphFacts, sxq: str) -> tuple[_Select, str]:
+def _edges(facts: GraphFacts) -> tuple[_Select, str]:
     select = _Select("edges")
     select.taken |= {"truth"}
     select.add("e.edge", "edge")
@@ -282,7 +278,7 @@ def _edges(facts: GraphFacts, sxq: str) -> tuple[_Select, str]:
         _add_edge_features(select, facts)
     for ordinal, name, kind in facts.edge_attributes:
         texts = (
-            f"(SELECT CAST(CAST(decode(i.content) AS JSON) AS VARCHAR[]) FROM {sxq}.graph_inputs AS i"
+            f"(SELECT CAST(CAST(decode(i.content) AS JSON) AS VARCHAR[]) FROM sxq.graph_inputs AS i"
             f" WHERE i.graph_id = {facts.graph_id} AND i.ordinal = {ordinal})[e.edge + 1]"
         )
         value = texts if kind == "VARCHAR" else f"TRY_CAST({texts} AS {kind})"
@@ -300,9 +296,9 @@ def _add_edge_types(select: _Select) -> None:
 
 def _edges_with_types(facts: GraphFacts) -> str:
     if not facts.node_types:
-        return "{sxq}.edges AS e"
+        return "sxq.edges AS e"
     return (
-        "{sxq}.edges AS e LEFT JOIN {sxq}.edge_types AS t"
+        "sxq.edges AS e LEFT JOIN sxq.edge_types AS t"
         " ON (t.graph_id = e.graph_id AND t.edge_type = e.edge_type)"
     )
 
@@ -323,20 +319,20 @@ def _graphs(facts: GraphFacts) -> tuple[_Select, str]:
     for column in facts.tables["graph_members"]:
         if column not in ("graph_id", "graph"):
             select.add(column, column)
-    return select, f"{{sxq}}.graph_members WHERE graph_id = {facts.graph_id}"
+    return select, f"sxq.graph_members WHERE graph_id = {facts.graph_id}"
 
 
 # -- answers -------------------------------------------------------------------------------------
 
 
-def _answers(facts: GraphFacts, sxq: str) -> list[tuple[_Select, str]]:
-    of_graph = f"(SELECT q.query_id FROM {sxq}.queries AS q WHERE q.graph_id = {facts.graph_id})"
+def _answers(facts: GraphFacts) -> list[tuple[_Select, str]]:
+    of_graph = f"(SELECT q.query_id FROM sxq.queries AS q WHERE q.graph_id = {facts.graph_id})"
     found = [_features(facts)] if facts.feature_names else []
     return [
         *found,
         _queries(facts),
-        _rows(facts, "targets", f"{{sxq}}.targets AS a WHERE a.query_id IN {of_graph}"),
-        _rows(facts, "explanations", f"{{sxq}}.explanations AS a WHERE a.query_id IN {of_graph}"),
+        _rows(facts, "targets", f"sxq.targets AS a WHERE a.query_id IN {of_graph}"),
+        _rows(facts, "explanations", f"sxq.explanations AS a WHERE a.query_id IN {of_graph}"),
         *(
             _units(facts, table, of_graph)
             for table in ("explanation_edges", "explanation_nodes", "explanation_features")
@@ -349,7 +345,7 @@ def _features(facts: GraphFacts) -> tuple[_Select, str]:
     for column in facts.tables["features"]:
         if column != "graph_id" and (column != "node_type" or facts.node_types):
             select.add(column, column)
-    return select, f"{{sxq}}.features WHERE graph_id = {facts.graph_id}"
+    return select, f"sxq.features WHERE graph_id = {facts.graph_id}"
 
 
 def _queries(facts: GraphFacts) -> tuple[_Select, str]:
@@ -359,7 +355,7 @@ def _queries(facts: GraphFacts) -> tuple[_Select, str]:
             select.add("m.name", "model")
         elif column != "graph_id":
             select.add(f"q.{quote(column)}", column)
-    source = "{sxq}.queries AS q LEFT JOIN {sxq}.models AS m ON (m.model_id = q.model_id)"
+    source = "sxq.queries AS q LEFT JOIN sxq.models AS m ON (m.model_id = q.model_id)"
     return select, f"{source} WHERE q.graph_id = {facts.graph_id}"
 
 
@@ -389,12 +385,10 @@ def _units(facts: GraphFacts, table: str, of_graph: str) -> tuple[_Select, str]:
             column == "node_type" and facts.node_types
         ):
             select.add(f"e.{quote(column)}", column)
-    source = (
-        f"{{sxq}}.{table} AS e JOIN {{sxq}}.explanations AS a ON (a.explanation_id = e.explanation_id)"
-    )
+    source = f"sxq.{table} AS e JOIN sxq.explanations AS a ON (a.explanation_id = e.explanation_id)"
     if table == "explanation_edges" and facts.node_types:
         source += (
-            f" LEFT JOIN {{sxq}}.edge_types AS t ON (t.graph_id = {facts.graph_id}"
+            f" LEFT JOIN sxq.edge_types AS t ON (t.graph_id = {facts.graph_id}"
             " AND t.edge_type = e.edge_type)"
         )
     return select, f"{source} WHERE a.query_id IN {of_graph}"

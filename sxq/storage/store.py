@@ -336,9 +336,13 @@ class Store:
             return graph_rows.content_hash(cursor, graph_id)
 
     def graph_schema(self, graph_id: int) -> graph_schemas.GraphSchema | None:
-        """The schema with the views of a graph or a collection; None where the file has none."""
+        """The schema with the views of a graph or a collection; None where the database has none."""
         with self._transaction() as cursor:
             return graph_schemas.schema_of(cursor, self._catalog, graph_id)
+
+    def named_like_schema(self) -> bool:
+        """Whether the database is called like schema sxq, so that its graphs can have no views."""
+        return graph_schemas.ambiguous(self._catalog)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
