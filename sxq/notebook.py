@@ -36,6 +36,9 @@ class SxqMagics(Magics):
             con.close()
             self._connect(line.removeprefix("connect").strip() or None)
             return None
+        __sxq_variables__ = (
+            self._variables
+        )  # so that FROM df finds the user's, not those of IPython
         try:
             result = con.execute(line if cell is None else cell)
         except Error as error:

@@ -37,6 +37,7 @@ from sxq.storage import (
 )
 from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
+from sxq.storage.caller_frames import as_tables, frames_in
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
@@ -114,7 +115,7 @@ class Store:
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
         if not self.access.untrusted:  # whose configuration says so, and is locked
-            # SQL must not read Python variables
+            # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
@@ -165,7 +166,10 @@ class Store:
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        if self.access.untrusted:
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        with as_tables(self._user, frames_in(self._user, sql)):
+            return self._user_sql.execute(sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
