@@ -32,9 +32,7 @@ _FOUND = """SELECT 1 FROM (SELECT table_name, table_schema, table_catalog FROM s
 
 
 @contextmanager
-def as_tables(
-    connection: duckdb.DuckDBPyConnection, frames: Mapping[str, Any]
-) -> Iterator[None]:
+def as_tables(connection: duckdb.DuckDBPyConnection, frames: Mapping[str, Any]) -> Iterator[None]:
     """Within, frames are temporary tables."""
     made: list[str] = []
     try:
