@@ -13,6 +13,7 @@ The files in reading order:
     typed_keys           the names of nodes of a heterogeneous graph
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
+    edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
     changes              the next version of a graph: nodes and edges added, edges removed
     difference           what differs between two versions of a graph
