@@ -77,9 +77,7 @@ class Connection:
 
     # -- the life of a query ---------------------------------------------------------------------
 
-    def execute(
-        self, text: str, parameters: Parameters = None, *, executor: Any = None
-    ) -> Table:
+    def execute(self, text: str, parameters: Parameters = None, *, executor: Any = None) -> Table:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
@@ -150,9 +148,7 @@ class Connection:
 
     # -- the same for callers of Python ----------------------------------------------------------
 
-    def query(
-        self, text: str, parameters: Parameters = None, *, executor: Any = None
-    ) -> Result:
+    def query(self, text: str, parameters: Parameters = None, *, executor: Any = None) -> Result:
         """Run a script that ends with an EXPLAIN, and return its `Result`; arguments as of `execute`.
 
         Raises QueryError, before anything runs, if the last statement is not an EXPLAIN.
@@ -183,6 +179,7 @@ class Connection:
         parameters: Parameters = None,
         kind: str = "node",
         node_type: str | None = None,
+        edge_type: str | tuple[str, str, str] | None = None,
     ) -> ExplainQuery:
         """Start an EXPLAIN about one node, several, or those that a SELECT finds (with its `parameters`).
 
@@ -190,18 +187,19 @@ class Connection:
         pair of keys, `links`, or a `query` of two columns with `kind="link"`. With
         `class_` it starts an EXPLAIN CLASS. Its targets are those that the model puts in this class;
         `nodes`, `graphs` or `query` restrict them. In a heterogeneous graph `node_type` says of which type
-        the keys are.
+        the keys are, and `edge_type` of which type links are: a relation, or all three parts.
 
             con.explain(node=42).using("gcn").optimize("fdl+", "conc").top(5).run()
         """
         targets = {"node": node, "nodes": nodes, "graph": graph, "graphs": graphs}
         targets |= {"link": link, "links": links, "query": query}
-        return start(self.run, parameters, kind, **targets, class_=class_, node_type=node_type)
+        types = {"node_type": node_type, "edge_type": edge_type}
+        return start(self.run, parameters, kind, **targets, class_=class_, **types)
 
     def alter_graph(self, name: str) -> GraphAlteration:
         """Start an ALTER GRAPH: the next version of a graph, with nodes and edges added, or edges removed.
 
-            con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
+        con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
         """
         return GraphAlteration(self.run, name)
 
@@ -291,6 +289,7 @@ class Connection:
         task: str | None = None,
         node_type: str | None = None,
         kind: str | None = None,
+        edge_type: str | tuple[str, str, str] | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -307,6 +306,8 @@ class Connection:
         kind     "node" or "link": whether it judges nodes, or scores pairs of nodes by forward(x, edge_index,
                  edge_label_index), or by encode(x, edge_index) and decode(z, edge_label_index); left out, a module
                  that takes pairs is of links
+        edge_type  of a heterogeneous graph, the type of the links that it scores, between nodes of its two types: a
+                 relation, or (source type, relation, type of the head); needed where the graph has several
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
@@ -326,6 +327,7 @@ class Connection:
             layers=layers,
             node_type=node_type,
             kind=kind,
+            edge_type=edge_type,
             replace=replace,
         )
         for remark in entry.remarks():

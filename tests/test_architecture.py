@@ -59,6 +59,8 @@ DOORS = {  # library -> where it may be imported
     "networkx": {"pictures/networks.py", "scoring/patterns.py"},
     "ogb": {"datasets/arxiv.py"},
     "pandas": {"values/frames.py"},
+    "polars": {"values/arrow.py", "values/result.py"},
+    "pyarrow": {"values/arrow.py", "values/result.py"},
     "PIL": {"datasets/scene_graphs.py"},
     "pgmpy": {"generators/explainers"},
     "prompt_toolkit": {"shell"},

@@ -32,13 +32,17 @@ from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
 
 PACKAGES = ("sxq", "torch", "torch-geometric", "numpy")  # of the same versions everywhere
-FIRST_OUT = 4  # parts of a run that are out at once before any has come back: a worker may lack the job
+FIRST_OUT = (
+    4  # parts of a run that are out at once before any has come back: a worker may lack the job
+)
 OUT = 64  # most later
 PARTS = 8  # a run has at least so many parts, if it has so many targets
 LISTEN = 0.1  # seconds between two looks at the stop flag
 NEEDED = "needed"  # a worker that does not have the job
 
-Message = dict[str, Any]  # what goes out and comes back: plain values, so that other versions understand it
+Message = dict[
+    str, Any
+]  # what goes out and comes back: plain values, so that other versions understand it
 
 
 def run_in_executor(
@@ -103,7 +107,9 @@ class _Run:
         self.targets = job.plan.find(FieldScan).targets
         within = job.plan.find(Generate).within
         # by the clock on the wall, which the workers have too
-        self.until = None if within is None else time.time() + within - (time.perf_counter() - started)
+        self.until = (
+            None if within is None else time.time() + within - (time.perf_counter() - started)
+        )
         handle, self.path = tempfile.mkstemp(prefix="sxq-job-")
         with os.fdopen(handle, "wb") as file:
             file.write(self.payload)

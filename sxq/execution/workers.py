@@ -303,4 +303,3 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
         pipe.send(("error", portable(error)))
     pipe.send(("end", profile))
     pipe.close()
-

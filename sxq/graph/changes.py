@@ -121,7 +121,10 @@ def remove_edges(graph: Graph, table: SqlRows) -> Graph:
     if missing:
         also = " with these values" if wanted else ""
         raise _problem(
-            "REMOVE EDGES", missing, f"no edge of the graph{also}", "leave it out: it is gone, or never was"
+            "REMOVE EDGES",
+            missing,
+            f"no edge of the graph{also}",
+            "leave it out: it is gone, or never was",
         )
     gone = np.unique(np.concatenate(found))
     if graph.undirected:
@@ -184,7 +187,9 @@ def _labels(
     values = _take("ADD NODES", given, "label", "NULL AS label where it is unknown")
     names = graph.attributes.get(LABEL_NAME)
     if names is not None and LABEL_NAME not in given:
-        number_of = {number: name for name, number in zip(names, graph.y.tolist()) if name is not None}
+        number_of = {
+            number: name for name, number in zip(names, graph.y.tolist()) if name is not None
+        }
         known = graph.encoding.labels if graph.encoding else ()
         known = known or tuple(number_of.get(i, "") for i in range(max(number_of, default=-1) + 1))
         numbers = [value for value in values if value is not None and not isinstance(value, str)]
@@ -206,7 +211,9 @@ def _labels(
     else:
         texts = [value for value in values if isinstance(value, str)]
         if texts:
-            raise GraphError(f"ADD NODES: label {texts[0]!r} is text; those of the graph are numbers")
+            raise GraphError(
+                f"ADD NODES: label {texts[0]!r} is text; those of the graph are numbers"
+            )
     found = read_labels(values, {}, keys)
     return np.full(len(keys), -1, np.int64) if found is None else found
 
@@ -222,7 +229,9 @@ def _features(graph: Graph, given: Columns, keys: Sequence[Any]) -> tuple[np.nda
     if graph.encoding is not None:
         matrix, _, kept = graph.encoding.encode(given, keys)
         if not np.isfinite(matrix).all() or (abs(matrix) > np.finfo(np.float32).max).any():
-            raise GraphError("ADD NODES: a number is far beyond those that the encoding learned from")
+            raise GraphError(
+                "ADD NODES: a number is far beyond those that the encoding learned from"
+            )
         matrix = matrix if matrix.shape[1] else np.ones((len(keys), graph.num_features))
         return matrix.astype(np.float32), kept
     place = _at_key(keys)
@@ -256,7 +265,9 @@ def _attributes(
     return found
 
 
-def _require_kind(name: str, held: Sequence[Any], values: Sequence[Any], keys: Sequence[Any]) -> None:
+def _require_kind(
+    name: str, held: Sequence[Any], values: Sequence[Any], keys: Sequence[Any]
+) -> None:
     """Raise GraphError for an attribute of another kind than those that the graph has."""
     kind = next((_kind(value) for value in held if value is not None), None)
     wrong = [
@@ -266,7 +277,10 @@ def _require_kind(name: str, held: Sequence[Any], values: Sequence[Any], keys: S
     ]
     if wrong:
         raise _problem(
-            "ADD NODES", wrong, f"another kind of {name!r}", f"the graph has {kind_word(kind)} there"
+            "ADD NODES",
+            wrong,
+            f"another kind of {name!r}",
+            f"the graph has {kind_word(kind)} there",
         )
 
 
@@ -299,7 +313,9 @@ def _ends(what: str, graph: Graph, sources: Sequence[Any], heads: Sequence[Any])
             except NodeNotFound:
                 strange.append(f"{'NULL' if key is None else shown(key)} in row {row + 1}")
     if strange:
-        raise _problem(what, strange, "an end that is no node of the graph", "ADD NODES first, or leave it out")
+        raise _problem(
+            what, strange, "an end that is no node of the graph", "ADD NODES first, or leave it out"
+        )
     return found
 
 
@@ -319,7 +335,9 @@ def _edge_columns(graph: Graph) -> list[str]:
     return [*found, *graph.edge_inputs, *graph.edge_attributes]
 
 
-def _edge_values(graph: Graph, given: Columns, place: Callable[[int], str]) -> dict[str, np.ndarray]:
+def _edge_values(
+    graph: Graph, given: Columns, place: Callable[[int], str]
+) -> dict[str, np.ndarray]:
     """The arrays of new edges, by the names of `_held`."""
     found = {}
     for name, array in _held(graph).items():
@@ -397,9 +415,7 @@ def _partners(graph: Graph, gone: np.ndarray) -> np.ndarray:
     u, v = graph.edge_index
     lower = np.minimum(u, v) * graph.num_nodes + np.maximum(u, v)
     near = np.flatnonzero(np.isin(lower, lower[gone]))
-    values = [
-        rows_of(array)[near] for name, array in _held(graph).items() if name != "edge_truth"
-    ]
+    values = [rows_of(array)[near] for name, array in _held(graph).items() if name != "edge_truth"]
     table = np.column_stack([u[near], v[near], *values]).tolist()
     going = set(gone.tolist())
     free: dict[tuple, list[int]] = {}
@@ -473,7 +489,8 @@ def _like(
     """Values of a column as rows of an array that the graph holds: of its type and shape."""
     if not are_numbers([int(v) if isinstance(v, bool) else v for v in values]) and len(values):
         row = next(
-            (i for i, value in enumerate(values) if value is not None and not are_numbers([value])), 0
+            (i for i, value in enumerate(values) if value is not None and not are_numbers([value])),
+            0,
         )
         found = "NULL" if values[row] is None else kind_word(type(values[row]))
         raise GraphError(f"column {name!r} is {found} at {place(row)}; the graph has numbers there")
@@ -494,9 +511,7 @@ def _like(
     return matrix.astype(held.dtype).reshape(len(values), *held.shape[1:])
 
 
-def _joined(
-    held: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _joined(held: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([array, new[name]]) for name, array in held.items()}
 
 
@@ -515,7 +530,9 @@ def _take(what: str, given: Columns, name: str, say: str = "") -> Sequence[Any]:
     if values is None:
         others = ", ".join(given) or "none but the key" + "s" * what.endswith("EDGES")
         also = f": SELECT {say}" if say else ""
-        raise GraphError(f"{what} has no column {name!r}, which the graph has{also}; found {others}")
+        raise GraphError(
+            f"{what} has no column {name!r}, which the graph has{also}; found {others}"
+        )
     return values
 
 

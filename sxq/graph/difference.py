@@ -92,13 +92,15 @@ def _shape(graph: Graph) -> list:
     forms = sorted(graph.forms.items())
     return [
         forms,
-        *((name, array.dtype.str, array.shape[1:]) for name, array in held.items() if array is not None),
+        *(
+            (name, array.dtype.str, array.shape[1:])
+            for name, array in held.items()
+            if array is not None
+        ),
     ]
 
 
-def _other_rows(
-    earlier: Graph, later: Graph, before: np.ndarray, after: np.ndarray
-) -> np.ndarray:
+def _other_rows(earlier: Graph, later: Graph, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Of nodes that are in both, whether a model sees other values there."""
     other = np.zeros(len(before), bool)
     pairs = [(earlier.x, later.x)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
+from sxq.graph.edge_texts import EdgeTexts, column_type, sql_type
 from sxq.graph.encoding import LISTS, NUMBERS, Encoding, learn
 from sxq.graph.keys import kind_of_keys, kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
@@ -142,7 +143,7 @@ def add_reverse(graph: Graph) -> Graph:
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
     texts = {
-        name: [*column, *(column[edge] for edge in added)]
+        name: EdgeTexts([*column, *(column[edge] for edge in added)], sql_type(column))
         for name, column in graph.edge_attributes.items()
     }
     values |= {"edge_inputs": inputs, "edge_attributes": texts}
@@ -248,7 +249,9 @@ def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: Tab
         elif reading.encode:
             to_encode[name] = values
         elif are_numbers(values):
-            matrix = number_matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+            matrix = number_matrix(
+                f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}"
+            )
             features.append(matrix)
             many = matrix.shape[1] > 1
             named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
@@ -334,7 +337,7 @@ def read_edges(
     texts: dict[str, list[str | None]] = {}
     for name, column in columns if rows else []:
         if name.lower() != "weight" and not are_numbers(column):
-            texts[name] = list(map(edge_text, column))
+            texts[name] = EdgeTexts(map(edge_text, column), column_type(column))
             continue
         if not are_numbers(column):
             row = next(i for i, value in enumerate(column) if not are_numbers([value]))
@@ -342,7 +345,9 @@ def read_edges(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
                 f"make it numbers, or give it another name than weight"
             )
-        matrix = number_matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
+        matrix = number_matrix(
+            f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES"
+        )
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:

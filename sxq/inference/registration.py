@@ -34,6 +34,7 @@ MORE_FACTS = (
     "depth",
     "shallow",
     "node_type",
+    "edge_type",
 )  # which files of older versions lack
 
 
@@ -47,6 +48,7 @@ def register(
     task: str | None = None,
     node_type: str | None = None,
     kind: str | None = None,
+    edge_type: Any = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
@@ -54,7 +56,14 @@ def register(
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
     model = borrow(
-        module, graph, output, choose_device(device), task, node_type=node_type, kind=kind
+        module,
+        graph,
+        output,
+        choose_device(device),
+        task,
+        node_type=node_type,
+        kind=kind,
+        edge_type=edge_type,
     )
     return _examined(model, graph, layers)
 
@@ -73,8 +82,10 @@ def attach(
         task,
         node_type=found.get("node_type"),
         kind=found.get("kind", "node"),
+        edge_type=found.get("edge_type"),
     )
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
+    known.pop("edge_type", None)
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
     model = replace(model, **known)
@@ -115,10 +126,9 @@ def _borrowed_again(model: Model, graph: Graph | GraphSet) -> Model:
         model.task,
         node_type=model.node_type,
         kind="link" if model.links else "node",
+        edge_type=model.edge_type,
     )
-    return replace(
-        own, spread=model.spread, original=model.original, fingerprint=model.fingerprint
-    )
+    return replace(own, spread=model.spread, original=model.original, fingerprint=model.fingerprint)
 
 
 def more_facts(model: Model) -> dict[str, Any]:

@@ -184,14 +184,21 @@ class _Statements(Transformer):
     def link(self, u, v):
         return u, v
 
-    def one_link(self, link):
-        return "link", (link,), None
+    def one_link(self, link, edge_type):
+        return "link", (link,), edge_type
 
-    def links(self, *links):
-        return "link", links, None
+    def links(self, *parts):
+        *links, edge_type = parts
+        return "link", tuple(links), edge_type
 
-    def query_links(self, query):
-        return "link", query, None
+    def query_links(self, query, edge_type):
+        return "link", query, edge_type
+
+    def of_relation(self, relation):
+        return relation
+
+    def of_edge_type(self, source, relation, head):
+        return source, relation, head
 
     given_links = query_links
 

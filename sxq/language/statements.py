@@ -91,7 +91,8 @@ class Explain:
     into: str | None = None  # table to create
     kind: str = "node"  # of the targets: "node", "graph" or "link"
     without_itself: bool = False  # WITHOUT ITSELF: a link is in no graph
-    node_type: str | None = None  # OF TYPE, of the keys in a heterogeneous graph
+    # OF TYPE, of the keys in a heterogeneous graph; of links their relation, or all of an edge type
+    node_type: str | tuple[str, str, str] | None = None
     of_class: Any = None  # c of EXPLAIN CLASS c
     most_targets: Any = None  # TARGETS
     labels: str | None = None  # LABELS: what nodes of a pattern are told apart by

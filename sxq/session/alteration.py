@@ -1,6 +1,6 @@
 """`GraphAlteration`: an ALTER GRAPH put together in Python, with a method for every change.
 
-    con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
+con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
 """
 
 from collections.abc import Callable, Mapping, Sequence

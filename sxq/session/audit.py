@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelDetached, StoreError
-from sxq.graph import TypedKey
+from sxq.graph import LinkKey, TypedKey, TypedLinkKey
 from sxq.language import statements as st
 from sxq.session import engine
 from sxq.session.audited import identity, read_answers
@@ -233,6 +233,8 @@ def _row(one: Broken) -> tuple:
 
 def _key(target: Any) -> Any:
     """The key of a target as the tables hold it."""
+    if isinstance(target, TypedLinkKey):
+        return LinkKey(target.u.key, target.v.key)
     return target.key if isinstance(target, TypedKey) else target
 
 

@@ -23,7 +23,7 @@ from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
@@ -117,12 +117,7 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     )
     if pool is not None:
         reports = execution.run_in_executor(
-            job,
-            pool,
-            session.should_stop,
-            profile,
-            report=session.report,
-            started=query.started,
+            job, pool, session.should_stop, profile, report=session.report, started=query.started
         )
     elif workers > 1:
         reports = execution.run_in_workers(
@@ -379,6 +374,7 @@ def begin(
         **({"anywhere": True} if scan.anywhere else {}),
         **({"links": True} if scan.kind == "link" else {}),
         **({"without_itself": True} if scan.without_itself else {}),
+        **_path(query.plan),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -402,6 +398,13 @@ def begin(
         if scan.over == "edges"
         else {},
     )
+
+
+def _path(plan: Plan) -> dict[str, bool]:
+    """Whether WHERE asks for a path between the ends of links, or for none."""
+    conditions = plan.filter.conditions if plan.filter else ()
+    asked = [bool(one.value) for one in conditions if one.name == CONNECTED]
+    return {CONNECTED: asked[-1]} if asked else {}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:

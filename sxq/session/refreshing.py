@@ -1,10 +1,10 @@
 """The targets of one stored query, while REFRESH brings them to the present version of their graph.
 
-    carried    nothing in the receptive field changed: the answer is copied
-    measured   the explanations of the target are measured again, and nothing else is searched
-    searched   as by EXPLAIN: an explanation no longer explains, a score moved by more than EPSILON, or what is
-               explained cannot be measured alone (links, other units than edges, INCLUDE, SMALLEST)
-    gone       the graph no longer has the target
+carried    nothing in the receptive field changed: the answer is copied
+measured   the explanations of the target are measured again, and nothing else is searched
+searched   as by EXPLAIN: an explanation no longer explains, a score moved by more than EPSILON, or what is
+           explained cannot be measured alone (links, other units than edges, INCLUDE, SMALLEST)
+gone       the graph no longer has the target
 """
 
 import time
@@ -29,7 +29,9 @@ from sxq.session.registered_models import RegisteredModel
 from sxq.storage import QueryVersion, StoredExplanation, StoredQuery, StoredTarget
 from sxq.values.explanation import CandidateRow, TargetReport
 
-SAME = 1e-5  # between the probability of a target that is stored, and the model's on the new version
+SAME = (
+    1e-5  # between the probability of a target that is stored, and the model's on the new version
+)
 ENOUGH = ("coverage", "diversity")  # rules of answers that need only the members that there were
 
 
@@ -101,7 +103,9 @@ class Refreshing:
         (own,) = store.stored_queries(self.query_id)
         left = [t.ordinal for t in own.targets if t.columns["refreshed"] is None]
         self.counts.update(t.columns["refreshed"] for t in own.targets if t.columns["refreshed"])
-        self._complete = [bool(t.columns["complete"]) for t in own.targets if t.columns["refreshed"]]
+        self._complete = [
+            bool(t.columns["complete"]) for t in own.targets if t.columns["refreshed"]
+        ]
         self.seconds = own.seconds or 0.0
         store.resume_query(self.query_id, left)
         return left
@@ -300,7 +304,7 @@ class Refreshing:
             return None
         if report.prediction != columns["prediction"]:
             return None
-        names = [measure for measure in self._planned.plan.find(Rank).measures]
+        names = list(self._planned.plan.find(Rank).measures)
         moved = 0.0
         found = self._when_searched(target)
         for member, row in zip(members, _rows_of(report, members)):
@@ -354,13 +358,13 @@ class Refreshing:
     ) -> TargetReport:
         """The report of a target whose explanations were measured; each keeps the generator that found it."""
         found_by = {
-            tuple(sorted(self._differ.edges[[w.edge for w in member.worths]].tolist())): member.generator
+            tuple(
+                sorted(self._differ.edges[[w.edge for w in member.worths]].tolist())
+            ): member.generator
             for member in members
         }
         explanations = tuple(
-            replace(
-                own, generator=found_by.get(tuple(own.edge_numbers.tolist()), own.generator)
-            )
+            replace(own, generator=found_by.get(tuple(own.edge_numbers.tolist()), own.generator))
             for own in report.explanations
         )
         said = (

@@ -16,7 +16,7 @@ from sxq.errors import (
     StoreError,
     UnknownName,
 )
-from sxq.graph import Graph, GraphSet
+from sxq.graph import Graph, GraphSet, shown_type
 from sxq.planning import ModelInfo
 from sxq.session import engine
 from sxq.session.registered_graphs import RegisteredGraphs, known
@@ -78,6 +78,7 @@ class RegisteredModel:
             kind=found.kind,
             task=found.task,
             judged=found.judged,
+            edge_type=found.edge_type,
             classes=found.num_classes,
             over_features=lambda: engine.registration().choose_over_features(found, graph),
             predictions=self.predictions,
@@ -125,6 +126,7 @@ class RegisteredModels:
         layers: int | None = None,
         node_type: str | None = None,
         kind: str | None = None,
+        edge_type: Any = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -144,6 +146,7 @@ class RegisteredModels:
             task=task,
             node_type=node_type,
             kind=kind,
+            edge_type=edge_type,
         )
         spec = {
             **(spec or {}),
@@ -163,6 +166,7 @@ class RegisteredModels:
         meant = (model.output, layers, *([model.task] if model.separate else []))
         meant += () if node_type is None else (node_type,)
         meant += ("link",) if model.kind == "link" else ()
+        meant += () if model.edge_type is None else model.edge_type
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -403,7 +407,9 @@ def _facts(model: Any) -> dict[str, Any]:
 def _notes(model: Any) -> dict[str, str]:
     """What was inferred, converted and left out at registration, in words, by the names in NOTES."""
     notes = {
-        "targets": "links"
+        "targets": f"links {shown_type(model.edge_type)}"
+        if model.edge_type
+        else "links"
         if model.kind == "link"
         else f"nodes of type {', '.join(model.judged)}"
         if model.judged

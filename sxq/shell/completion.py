@@ -84,8 +84,31 @@ _VALUES = {
     "explainer": "explainers",
 }  # of options
 _RESERVED = {word for phrase in SQL for word in phrase.split()} | {
-    *("INNER", "OUTER", "FULL", "RIGHT", "CROSS", "NATURAL", "SEMI", "ANTI", "ASOF", "WINDOW", "QUALIFY"),
-    *("EXCEPT", "INTERSECT", "OFFSET", "SAMPLE", "PIVOT", "UNPIVOT", "SET", "GROUP", "ORDER", "UNION"),
+    *(
+        "INNER",
+        "OUTER",
+        "FULL",
+        "RIGHT",
+        "CROSS",
+        "NATURAL",
+        "SEMI",
+        "ANTI",
+        "ASOF",
+        "WINDOW",
+        "QUALIFY",
+    ),
+    *(
+        "EXCEPT",
+        "INTERSECT",
+        "OFFSET",
+        "SAMPLE",
+        "PIVOT",
+        "UNPIVOT",
+        "SET",
+        "GROUP",
+        "ORDER",
+        "UNION",
+    ),
 }  # no aliases
 _PARTIAL = re.compile(r"[\w$]+[+-]?$|\.\w*$")
 
@@ -245,7 +268,11 @@ def _tables_in(words: list[Lexeme], tables: Mapping[str, tuple[str, ...]]) -> li
     found = []
     for number, word in enumerate(words):
         table = known.get(_plain(word).lower())
-        if table is None or word.kind not in ("word", "quoted") or not _names_a_table(words, number):
+        if (
+            table is None
+            or word.kind not in ("word", "quoted")
+            or not _names_a_table(words, number)
+        ):
             continue
         following = [w for w in words[number + 1 : number + 3] if w.text.upper() != "AS"][:1]
         alias = following[0] if following else _HERE

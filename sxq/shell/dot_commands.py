@@ -70,8 +70,16 @@ COMMANDS: dict[str, Command] = {}
 
 
 PSQL = {  # the names that users of psql know, and the commands that do the same
-    **{"\\d": "tables", "\\dt": "tables", "\\dn": "graphs", "\\e": "edit", "\\i": "read"},
-    **{"\\o": "output", "\\q": "quit", "\\!": "shell", "\\?": "help", "\\timing": "timer"},
+    "\\d": "tables",
+    "\\dt": "tables",
+    "\\dn": "graphs",
+    "\\e": "edit",
+    "\\i": "read",
+    "\\o": "output",
+    "\\q": "quit",
+    "\\!": "shell",
+    "\\?": "help",
+    "\\timing": "timer",
 }
 
 
@@ -142,7 +150,9 @@ def _help(shell, word=None):
     texts += [] if word.startswith((".", "\\")) else topics(shell.con, word)
     if not texts:
         known = dict.fromkeys([*COMMANDS, *known_topics(shell.con)])
-        raise UnknownName("dot-command, keyword, measure, generator, option or setting", word, known)
+        raise UnknownName(
+            "dot-command, keyword, measure, generator, option or setting", word, known
+        )
     shell.write(_fitted("\n\n".join(texts), shell.fancy))
 
 

@@ -54,7 +54,9 @@ def _generator(con: Connection, word: str) -> list[str]:
         if word.lower() in (option.lower() for option in options)
     ]
     if having:
-        texts.append(f"{word.lower()}, option of {_listed(having)}: BY {having[0]} ({word.lower()} = ...)")
+        texts.append(
+            f"{word.lower()}, option of {_listed(having)}: BY {having[0]} ({word.lower()} = ...)"
+        )
     return texts
 
 
@@ -69,5 +71,9 @@ def _setting(con: Connection, word: str) -> list[str]:
         return []
     name, setting = found
     now = con.session.settings.written[name]
-    said = f"now {now}, by default {setting.default}" if now != setting.default else f"{now} by default"
+    said = (
+        f"now {now}, by default {setting.default}"
+        if now != setting.default
+        else f"{now} by default"
+    )
     return [f"setting {name}: {setting.meaning}\n    takes {setting.legal}; {said}"]

@@ -1,6 +1,6 @@
 """Scripts that complete the words of the command `sxq` in bash and zsh, made from its argument parsers.
 
-    completion("bash", parsers)     the script; `parsers` by command, "" for `sxq` without one
+completion("bash", parsers)     the script; `parsers` by command, "" for `sxq` without one
 """
 
 import re
@@ -130,7 +130,9 @@ if [ "$funcstack[1]" = "_sxq" ]; then _sxq "$@"; else compdef _sxq sxq; fi
 
 def _zsh(parsers: Mapping[str, ArgumentParser]) -> str:
     commands = "\n".join(
-        f"        {_single(f'{name}:{parser.description}')}" for name, parser in parsers.items() if name
+        f"        {_single(f'{name}:{parser.description}')}"
+        for name, parser in parsers.items()
+        if name
     )
     named = [_zsh_case(name, parser) for name, parser in parsers.items() if name]
     return _ZSH.format(commands=commands, cases="\n".join([*named, _zsh_case("", parsers[""])]))
@@ -157,7 +159,9 @@ def _zsh_option(action: Action) -> Iterator[str]:
 
 
 def _zsh_place(action: Action) -> str:
-    return f"{':' if action.nargs == '?' else ''}:{action.metavar or action.dest}{_zsh_after(action)}"
+    return (
+        f"{':' if action.nargs == '?' else ''}:{action.metavar or action.dest}{_zsh_after(action)}"
+    )
 
 
 def _zsh_value(action: Action) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.graph.link_field import LinkKey
+from sxq.graph.link_field import LinkKey, TypedLinkKey
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
@@ -143,12 +143,14 @@ def begin(
 def bare(key: Any) -> Any:
     """The key of a node without its type; of a link a STRUCT of the keys of its ends."""
     if isinstance(key, LinkKey):
-        return key._asdict()
+        return {end: bare(own) for end, own in key._asdict().items()}
     return key.key if isinstance(key, TypedKey) else key
 
 
 def type_of(key: Any) -> str | None:
-    """The type of a node by its full name; None where nodes have no types."""
+    """The type of a node by its full name, of a link its edge type; None where nodes have no types."""
+    if isinstance(key, TypedLinkKey):
+        return shown_type(key.edge_type)
     return key.node_type if isinstance(key, TypedKey) else None
 
 

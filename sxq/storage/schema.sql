@@ -88,7 +88,7 @@ CREATE TABLE graph_inputs (
     level    VARCHAR NOT NULL,        -- node, edge: an input with a row for each; form: of x, edge_weight or edge_attr; left out; encoding; names: of the columns of
                                       -- edge_attr; edge attribute: a further edge column, which the view edge_attributes shows
     form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found; of encoding (how columns
-                                      -- of a table became x) and names, JSON
+                                      -- of a table became x) and names, JSON; of an edge attribute JSON (text), or the SQL type that a cast gives back
     content  BLOB                     -- the values, row by row; NULL: nodes or edges hold them exactly
 );
 

@@ -28,6 +28,7 @@ from sxq.storage import (
     carried_rows,
     collection_rows,
     graph_rows,
+    graph_schemas,
     integrity,
     model_rows,
     named_rows,
@@ -38,6 +39,7 @@ from sxq.storage import (
 )
 from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
+from sxq.storage.caller_frames import as_tables, frames_in
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
@@ -115,7 +117,7 @@ class Store:
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
         if not self.access.untrusted:  # whose configuration says so, and is locked
-            # SQL must not read Python variables
+            # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
@@ -166,7 +168,10 @@ class Store:
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        if self.access.untrusted:
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        with as_tables(self._user, frames_in(self._user, sql)):
+            return self._user_sql.execute(sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -294,9 +299,11 @@ class Store:
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPH") as cursor:
-            return graph_rows.save(
+            graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def alter_graph(
         self,
@@ -335,9 +342,11 @@ class Store:
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPHS") as cursor:
-            return collection_rows.save(
+            graph_id = collection_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -353,6 +362,15 @@ class Store:
         """The hash under which the content of a graph or a collection was stored."""
         with self._transaction() as cursor:
             return graph_rows.content_hash(cursor, graph_id)
+
+    def graph_schema(self, graph_id: int) -> graph_schemas.GraphSchema | None:
+        """The schema with the views of a graph or a collection; None where the database has none."""
+        with self._transaction() as cursor:
+            return graph_schemas.schema_of(cursor, self._catalog, graph_id)
+
+    def named_like_schema(self) -> bool:
+        """Whether the database is called like schema sxq, so that its graphs can have no views."""
+        return graph_schemas.ambiguous(self._catalog)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
@@ -438,6 +456,8 @@ class Store:
         """
         with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
+            if kind in ("graph", "graphs"):
+                graph_schemas.settle(cursor, self._catalog)
 
     # queries and answers
 

@@ -28,7 +28,9 @@ def con():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with sxq.connect() as con:
-        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 20)")
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 20)"
+        )
         con.execute(QUERY.format(KEYS))
         yield con
     torch.set_num_threads(threads)
@@ -113,7 +115,9 @@ def test_workers_that_lack_sxq_or_have_another_version(con, monkeypatch):
     other = {**remote.versions(), "sxq": "0.0.1"}
     pool = Here(lambda message: {**message, "versions": other})
     with pytest.raises(InvalidValue, match="a worker of the executor has") as found:
-        monkeypatch.setattr(remote, "_other_versions", lambda found: f"a worker of the executor has {found}")
+        monkeypatch.setattr(
+            remote, "_other_versions", lambda found: f"a worker of the executor has {found}"
+        )
         con.execute(QUERY.format(KEYS), executor=pool)
     monkeypatch.undo()
     assert "sxq" in str(found.value)
@@ -137,7 +141,9 @@ def test_a_broken_executor_keeps_what_was_found_and_resume_goes_on(con):
     with pytest.raises(InvalidValue, match="RuntimeError: a machine is gone.*RESUME QUERY"):
         con.execute(QUERY.format(KEYS), executor=Breaking())
     query_id = con.last_result.query_id
-    done = con.sql("SELECT count(*) FROM targets WHERE query_id = ? AND status = 'done'", [query_id]).rows[0][0]
+    done = con.sql(
+        "SELECT count(*) FROM targets WHERE query_id = ? AND status = 'done'", [query_id]
+    ).rows[0][0]
     assert 0 < done < 11
     con.execute(f"RESUME QUERY {query_id}", executor=Here())
     assert stored(con, query_id) == stored(con)
@@ -157,10 +163,14 @@ def test_an_interrupt_calls_back_what_has_not_begun(con):
 def test_what_cannot_be_sent_is_named(con):
     con.register_measure("mine", lambda batch: batch.p_kept, larger_is_better=True)
     text = QUERY.format(KEYS).replace("fdl-", "mine")
-    with pytest.raises(InvalidValue, match="the measures cannot be sent to the workers.*in a module"):
+    with pytest.raises(
+        InvalidValue, match="the measures cannot be sent to the workers.*in a module"
+    ):
         con.execute(text, executor=Here())
     same(con, Here())  # a measure that the plan does not name stays here
-    with pytest.raises(InvalidValue, match="executor=5 is no executor; expected a concurrent.futures.Executor"):
+    with pytest.raises(
+        InvalidValue, match="executor=5 is no executor; expected a concurrent.futures.Executor"
+    ):
         con.execute(QUERY.format(KEYS), executor=5)
 
 
@@ -188,10 +198,15 @@ def test_a_plan_a_field_a_model_and_measures_are_plain_values(con):
 
 def test_dask(con):
     """A local cluster of two workers."""
-    distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'sxq[dask]'")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster, distributed.Client(cluster) as client:
+    distributed = pytest.importorskip(
+        "distributed", reason="dask is not installed: pip install 'sxq[dask]'"
+    )
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         same(con, sxq.executors.dask(client))
 
 

@@ -3,14 +3,7 @@
 import pytest
 
 import sxq
-from sxq.errors import (
-    Error,
-    GraphError,
-    InvalidValue,
-    StoreError,
-    TransactionOpen,
-    UnknownName,
-)
+from sxq.errors import Error, GraphError, InvalidValue, StoreError, TransactionOpen, UnknownName
 
 TABLES = """
 CREATE TABLE people AS SELECT 'p' || i AS id, (i * 7 % 5) AS age, [i % 3, i % 2] AS x, i % 2 AS label,
@@ -47,10 +40,18 @@ def content(con, name="g"):
 
 
 def test_a_new_version_is_the_graph_of_all_rows(con):
-    row = con.execute(
-        "ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (FROM late_calls)"
-    ).df().iloc[0]
-    assert (row.version, row.nodes_added, row.edges_added, row.nodes, row.edges) == (2, 3, 3, 17, 33)
+    row = (
+        con.execute("ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (FROM late_calls)")
+        .df()
+        .iloc[0]
+    )
+    assert (row.version, row.nodes_added, row.edges_added, row.nodes, row.edges) == (
+        2,
+        3,
+        3,
+        17,
+        33,
+    )
     con.execute(
         "CREATE GRAPH whole FROM NODES (FROM people UNION ALL FROM late_people)"
         " EDGES (FROM calls UNION ALL FROM late_calls)"
@@ -73,22 +74,39 @@ def test_columns_are_matched_by_name_in_any_order(con):
 
 
 def test_removed_edges_are_gone_and_the_others_keep_their_order(con):
-    con.execute("ALTER GRAPH g REMOVE EDGES (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')")
-    gone = {(u, v) for u, v in con.execute("FROM (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')").rows}
-    left = [row for row in con.execute("SELECT src, dst, weight FROM calls ORDER BY day").rows if row[:2] not in gone]
+    con.execute(
+        "ALTER GRAPH g REMOVE EDGES (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')"
+    )
+    gone = {
+        (u, v)
+        for u, v in con.execute(
+            "FROM (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')"
+        ).rows
+    }
+    left = [
+        row
+        for row in con.execute("SELECT src, dst, weight FROM calls ORDER BY day").rows
+        if row[:2] not in gone
+    ]
     held = graph(con)
-    names = [(held.key(u), held.key(v), w) for (u, v), w in zip(held.edge_index.T, held.edge_weight)]
+    names = [
+        (held.key(u), held.key(v), w) for (u, v), w in zip(held.edge_index.T, held.edge_weight)
+    ]
     assert names == left
 
 
 def test_more_columns_choose_among_parallel_edges(con):
-    con.execute("INSERT INTO calls VALUES ('p1', 'p2', 1.0, 100.0, DATE '2026-02-01'), ('p1', 'p2', 1.0, 200.0, NULL)")
+    con.execute(
+        "INSERT INTO calls VALUES ('p1', 'p2', 1.0, 100.0, DATE '2026-02-01'), ('p1', 'p2', 1.0, 200.0, NULL)"
+    )
     con.execute("CREATE OR REPLACE GRAPH g FROM NODES (FROM people) EDGES (FROM calls)")
     edges = graph(con).num_edges
     con.execute("ALTER GRAPH g REMOVE EDGES (SELECT 'p1' AS a, 'p2' AS b, 200.0 AS amount)")
     assert graph(con).num_edges == edges - 1
     assert 200.0 not in graph(con).edge_attr[:, 0] and 100.0 in graph(con).edge_attr[:, 0]
-    with pytest.raises(GraphError, match=r"1 row of REMOVE EDGES is no edge of the graph with these values"):
+    with pytest.raises(
+        GraphError, match=r"1 row of REMOVE EDGES is no edge of the graph with these values"
+    ):
         con.execute("ALTER GRAPH g REMOVE EDGES (SELECT 'p1' AS a, 'p2' AS b, 201.0 AS amount)")
 
 
@@ -96,13 +114,20 @@ def test_undirected_graphs_stay_pairs():
     with sxq.connect() as con:
         con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'")
         before = graph(con, "karate").content_hash
-        con.execute("ALTER GRAPH karate ADD EDGES (SELECT 4 AS u, 30 AS v UNION ALL SELECT 30, 4 UNION ALL SELECT 9, 9)")
+        con.execute(
+            "ALTER GRAPH karate ADD EDGES (SELECT 4 AS u, 30 AS v UNION ALL SELECT 30, 4 UNION ALL SELECT 9, 9)"
+        )
         held = graph(con, "karate")
         assert held.undirected and held.num_edges == 156 + 3
         con.execute("ALTER GRAPH karate REMOVE EDGES (VALUES (30, 4), (9, 9))")
         assert graph(con, "karate").content_hash == before
-        assert con.execute("SHOW GRAPHS").rows and con.sql("SELECT count(*) FROM graphs").rows == [(1,)]
-        con.execute("ALTER GRAPH karate ADD NODES (SELECT 34 AS id, ? AS x, 2 AS label, 'train' AS split)", [[1.0] + [0.0] * 33])
+        assert con.execute("SHOW GRAPHS").rows and con.sql("SELECT count(*) FROM graphs").rows == [
+            (1,)
+        ]
+        con.execute(
+            "ALTER GRAPH karate ADD NODES (SELECT 34 AS id, ? AS x, 2 AS label, 'train' AS split)",
+            [[1.0] + [0.0] * 33],
+        )
         con.execute("ALTER GRAPH karate ADD EDGES (SELECT 34, 0)")
         assert graph(con, "karate").undirected and graph(con, "karate").num_edges == 158
 
@@ -113,7 +138,9 @@ def test_an_encoding_applies_to_new_rows(con):
         " CASE label WHEN 0 THEN 'no' ELSE 'yes' END AS label FROM people)"
         " EDGES (SELECT src, dst FROM calls) (ENCODE = auto, SCALE = standard)"
     )
-    new = "SELECT 'z' AS id, 'city1' AS city, NULL AS age, DATE '2026-01-03' AS born, 'yes' AS label"
+    new = (
+        "SELECT 'z' AS id, 'city1' AS city, NULL AS age, DATE '2026-01-03' AS born, 'yes' AS label"
+    )
     con.execute(f"ALTER GRAPH e ADD NODES ({new})")
     held = graph(con, "e")
     assert held.y[-1] == 1 and held.attributes["label_name"][-1] == "yes"
@@ -162,12 +189,16 @@ def test_wrong_rows_are_named_and_nothing_changes(con, change):
 def test_all_changes_of_a_statement_are_made_or_none(con):
     before = graph(con).content_hash
     with pytest.raises(GraphError, match="no node of the graph"):
-        con.execute("ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (SELECT 'zz' AS a, 'p1' AS b, 1.0 AS weight, 1 AS amount, NULL AS day)")
+        con.execute(
+            "ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (SELECT 'zz' AS a, 'p1' AS b, 1.0 AS weight, 1 AS amount, NULL AS day)"
+        )
     assert graph(con).content_hash == before
 
 
 def test_what_cannot_be_altered_is_refused_by_name(con, tmp_path):
-    con.execute("CREATE GRAPH typed FROM NODES a (SELECT 1 AS id, 2 AS f), EDGES a -to-> a (SELECT 1 AS u, 1 AS v)")
+    con.execute(
+        "CREATE GRAPH typed FROM NODES a (SELECT 1 AS id, 2 AS f), EDGES a -to-> a (SELECT 1 AS u, 1 AS v)"
+    )
     with pytest.raises(InvalidValue, match=r"graph 'typed' has node types \(a\)"):
         con.execute("ALTER GRAPH typed ADD NODES (SELECT 3, 4)")
     con.execute("CREATE GRAPHS many FROM DATASET 'BA-3motif' (GRAPHS = 3)")
@@ -187,7 +218,13 @@ def test_what_cannot_be_altered_is_refused_by_name(con, tmp_path):
 
 
 def test_no_rows_make_no_version(con):
-    row = con.execute("ALTER GRAPH g ADD NODES (FROM late_people LIMIT 0), REMOVE EDGES (FROM calls LIMIT 0)").df().iloc[0]
+    row = (
+        con.execute(
+            "ALTER GRAPH g ADD NODES (FROM late_people LIMIT 0), REMOVE EDGES (FROM calls LIMIT 0)"
+        )
+        .df()
+        .iloc[0]
+    )
     assert row.version == 1 and "nothing changed" in row.notes
 
 
@@ -197,7 +234,9 @@ EXPLAIN = "EXPLAIN NODES 3, 30 USING MODEL {} OPTIMIZE fdl+, fdl-, conc TOP 3 BU
 def test_models_follow_and_old_answers_stay(tmp_path):
     path = str(tmp_path / "g.duckdb")
     with sxq.connect(path) as con:
-        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 20)")
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 20)"
+        )
         mine = con.session.registry.models.get("gcn").model.module
         con.register_model("mine", mine, graph="karate", output="logits")
         before = con.execute(EXPLAIN.format("gcn")).df()
@@ -206,11 +245,20 @@ def test_models_follow_and_old_answers_stay(tmp_path):
         assert row.models == "gcn, mine" and row.version == 2
         after = con.execute(EXPLAIN.format("gcn"))
         con.execute(EXPLAIN.format("mine"))
-        assert con.sql("SELECT DISTINCT query_id, graph_version FROM explanations ORDER BY ALL").rows == [(1, 1), (2, 1), (3, 2), (4, 2)]
+        assert con.sql(
+            "SELECT DISTINCT query_id, graph_version FROM explanations ORDER BY ALL"
+        ).rows == [(1, 1), (2, 1), (3, 2), (4, 2)]
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
-        found = {(u, v) for u, v in con.sql("SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id > 2").rows}
+        found = {
+            (u, v)
+            for u, v in con.sql(
+                "SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id > 2"
+            ).rows
+        }
         assert not {(3, 0), (0, 3)} & found
-        con.execute("CREATE GRAPH copy FROM DATASET 'KarateClub'; ALTER GRAPH copy REMOVE EDGES (SELECT 3, 0)")
+        con.execute(
+            "CREATE GRAPH copy FROM DATASET 'KarateClub'; ALTER GRAPH copy REMOVE EDGES (SELECT 3, 0)"
+        )
         same = con.execute(EXPLAIN.format("gcn ON GRAPH copy"))
         assert same.df().equals(after.df()) and not same.df().equals(before)
     with sxq.connect(path) as con:
@@ -225,9 +273,13 @@ def test_models_follow_and_old_answers_stay(tmp_path):
 
 def test_a_model_that_saw_little_of_a_small_graph_sees_more_of_a_larger_one():
     with sxq.connect() as con:
-        con.execute("CREATE TABLE n AS SELECT i AS id, (i % 3)::FLOAT AS f, i % 2 AS label FROM range(6) t(i)")
+        con.execute(
+            "CREATE TABLE n AS SELECT i AS id, (i % 3)::FLOAT AS f, i % 2 AS label FROM range(6) t(i)"
+        )
         con.execute("CREATE GRAPH path FROM NODES (FROM n) EDGES (SELECT 0, 1)")
-        con.execute("TRAIN MODEL gcn ON GRAPH path (LAYERS = 3, EPOCHS = 5, SPLIT = [1.0, 0.0, 0.0])")
+        con.execute(
+            "TRAIN MODEL gcn ON GRAPH path (LAYERS = 3, EPOCHS = 5, SPLIT = [1.0, 0.0, 0.0])"
+        )
         assert con.session.registry.models.get("gcn").model.hops == 1
         con.execute("ALTER GRAPH path ADD EDGES (SELECT i, i + 1 FROM range(1, 5) t(i))")
         assert con.session.registry.models.get("gcn").model.hops == 3

@@ -19,7 +19,9 @@ def made(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("chain") / "chain.duckdb")
     with sxq.connect(path) as con:
         con.execute(f"CREATE GRAPH chain FROM NODES ({NODES}) EDGES ({EDGES}) (UNDIRECTED = true)")
-        con.execute("TRAIN MODEL gcn ON GRAPH chain (LAYERS = 2, EPOCHS = 30, HIDDEN = 4, SEED = 2)")
+        con.execute(
+            "TRAIN MODEL gcn ON GRAPH chain (LAYERS = 2, EPOCHS = 30, HIDDEN = 4, SEED = 2)"
+        )
         con.execute(f"EXPLAIN NODES 2, 6, 12, 20 {CLAUSES}")
         con.execute(f"EXPLAIN NODES 2, 20 {CLAUSES} EXCLUDE 1->2")
     return path
@@ -62,7 +64,13 @@ def test_nothing_to_do(con):
 def test_what_did_not_change_is_carried_over_and_the_rest_equals_a_search_from_scratch(con):
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2), ADD EDGES (SELECT 3, 7)")
     row = con.execute("REFRESH QUERY 1").df().iloc[0]
-    assert (row.query_id, row.refreshes, row.from_version, row.to_version, row.left) == (3, 1, 1, 2, 0)
+    assert (row.query_id, row.refreshes, row.from_version, row.to_version, row.left) == (
+        3,
+        1,
+        1,
+        2,
+        0,
+    )
     did = freshness(con, 3)
     assert did[12] == did[20] == "carried" and did[2] == "searched"
     con.execute(f"EXPLAIN NODES 2, 6, 12, 20 {CLAUSES}")
@@ -72,13 +80,16 @@ def test_what_did_not_change_is_carried_over_and_the_rest_equals_a_search_from_s
         if what == "carried":  # the numbers of edges are those of the new version
             assert answer(con, 3, target) == answer(con, 4, target)
             assert answer(con, 3, target)[1] != answer(con, 1, target)[1]
-    assert con.sql("SELECT DISTINCT query_id, graph_version FROM explanations ORDER BY ALL").rows == [
-        (1, 1), (2, 1), (3, 2), (4, 2)
-    ]
+    assert con.sql(
+        "SELECT DISTINCT query_id, graph_version FROM explanations ORDER BY ALL"
+    ).rows == [(1, 1), (2, 1), (3, 2), (4, 2)]
     assert all_ok(con)
     columns = "query_id, bool_and(fresh), any_value(refreshed_by)"
     assert con.sql(f"SELECT {columns} FROM freshness GROUP BY 1 ORDER BY 1").rows == [
-        (1, False, 3), (2, False, None), (3, True, None), (4, True, None)
+        (1, False, 3),
+        (2, False, None),
+        (3, True, None),
+        (4, True, None),
     ]
     assert con.execute("REFRESH").df().refreshes.tolist() == [2]  # the other one
     assert con.execute("REFRESH").rows == []
@@ -104,7 +115,9 @@ def test_epsilon_decides_what_is_searched_again(con, epsilon):
     con.execute("REFRESH QUERY 3")
     (row,) = con.sql("SELECT refreshed, candidates, complete FROM targets WHERE query_id = 4").rows
     if epsilon:
-        gone = con.sql("SELECT bool_or(NOT (factual OR counterfactual)) FROM explanations WHERE query_id = 4").rows
+        gone = con.sql(
+            "SELECT bool_or(NOT (factual OR counterfactual)) FROM explanations WHERE query_id = 4"
+        ).rows
         assert row[0] in ("measured", "searched") and gone == [(False,)]
     else:
         assert row[0] == "searched"
@@ -117,11 +130,15 @@ def test_measured_values_are_those_of_the_new_version(con):
     con.execute("ALTER GRAPH chain ADD EDGES (SELECT 10, 15)")
     con.execute("REFRESH QUERY 3")
     assert all_ok(con)
-    ((did, candidates),) = con.sql("SELECT refreshed, candidates FROM targets WHERE query_id = 4").rows
+    ((did, candidates),) = con.sql(
+        "SELECT refreshed, candidates FROM targets WHERE query_id = 4"
+    ).rows
     assert did == "searched" or candidates <= 5
     if did == "measured":
         old = con.sql("SELECT generator FROM explanations WHERE query_id = 3").rows
-        assert set(con.sql("SELECT generator FROM explanations WHERE query_id = 4").rows) <= set(old) | {("field",)}
+        assert set(con.sql("SELECT generator FROM explanations WHERE query_id = 4").rows) <= set(
+            old
+        ) | {("field",)}
 
 
 def test_a_made_anew_graph_is_a_version_too_and_a_target_may_be_gone(con):
@@ -149,7 +166,9 @@ def test_gone_targets_are_named(con, tmp_path):
     con.register_model("mine", model, graph="chain", output="logits", replace=True)
     row = con.execute("REFRESH QUERY 3").df().iloc[0]
     assert (row.gone, row.left, row.targets) == (1, 0, 2)
-    ((status, note),) = con.sql("SELECT status, note FROM targets WHERE query_id = 4 AND target = 20").rows
+    ((status, note),) = con.sql(
+        "SELECT status, note FROM targets WHERE query_id = 4 AND target = 20"
+    ).rows
     assert status == "failed" and note == "the node is not in version 2 of graph 'chain'"
     assert {row[-1] for row in con.execute("AUDIT QUERY 4")} == {"ok"}
     with pytest.raises(InvalidValue, match="nothing to resume"):
@@ -158,13 +177,22 @@ def test_gone_targets_are_named(con, tmp_path):
 
 def test_what_is_not_refreshed_says_so(con):
     con.execute(f"EXPLAIN NODES 2, 12 {CLAUSES} JOINTLY; EXPLAIN NODE 2 {CLAUSES} INCLUDE 1->2")
-    con.execute("EXPLAIN CLASS 0 USING MODEL gcn OPTIMIZE fdl+, conc TARGETS 2 BUDGET 20 CANDIDATES")
+    con.execute(
+        "EXPLAIN CLASS 0 USING MODEL gcn OPTIMIZE fdl+, conc TARGETS 2 BUDGET 20 CANDIDATES"
+    )
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2)")
-    for query, said in ((3, "JOINTLY"), (4, "INCLUDE names the edge 1 -> 2, which is gone"), (5, "EXPLAIN CLASS")):
+    for query, said in (
+        (3, "JOINTLY"),
+        (4, "INCLUDE names the edge 1 -> 2, which is gone"),
+        (5, "EXPLAIN CLASS"),
+    ):
         with pytest.raises(InvalidValue, match=said):
             con.execute(f"REFRESH QUERY {query}")
     rows = con.execute("REFRESH").df().set_index("refreshes")
-    assert rows.note[3].startswith("not refreshed: query 3 is not refreshed: JOINTLY") and not rows.note[1]
+    assert (
+        rows.note[3].startswith("not refreshed: query 3 is not refreshed: JOINTLY")
+        and not rows.note[1]
+    )
     assert freshness(con, int(rows.query_id[2]))  # EXCLUDE of an edge that is gone excludes nothing
     assert all_ok(con)
 
@@ -189,7 +217,9 @@ def test_ctrl_c_keeps_what_is_done_and_refresh_goes_on(con):
     con.report = None
     if row.left:
         assert "say REFRESH QUERY 4" in row.note
-        assert con.sql("SELECT count(*) FROM targets WHERE query_id = 4 AND refreshed IS NULL").rows == [(row.left,)]
+        assert con.sql(
+            "SELECT count(*) FROM targets WHERE query_id = 4 AND refreshed IS NULL"
+        ).rows == [(row.left,)]
         again = con.execute("REFRESH").df().set_index("refreshes")
         assert again.query_id[1] == 4 and again.left[1] == 0
     counts = con.sql("SELECT refreshed, count(*) FROM targets WHERE query_id = 4 GROUP BY 1").rows
@@ -202,15 +232,19 @@ def test_ctrl_c_keeps_what_is_done_and_refresh_goes_on(con):
 def test_an_exception_keeps_what_is_done(con, monkeypatch):
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2)")
     save = con.session.store.save_target
+
     def fails(query_id, report):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(con.session.store, "save_target", fails)
     with pytest.raises(KeyboardInterrupt):
         con.execute("REFRESH QUERY 1")
     monkeypatch.setattr(con.session.store, "save_target", save)
     did = freshness(con, 3)
     assert did[20] == "carried" and did[2] is None
-    assert con.sql("SELECT DISTINCT status FROM targets WHERE query_id = 3 AND refreshed IS NULL").rows == [("stopped",)]
+    assert con.sql(
+        "SELECT DISTINCT status FROM targets WHERE query_id = 3 AND refreshed IS NULL"
+    ).rows == [("stopped",)]
     row = con.refresh(1).df().iloc[0]
     assert (row.query_id, row.left) == (3, 0)
     assert all_ok(con)
@@ -246,7 +280,9 @@ def test_the_difference_is_that_of_the_multisets_of_edges(seed):
         return
 
     def rows(graph):
-        return [(*ends, w) for ends, w in zip(graph.edge_index.T.tolist(), graph.edge_weight.tolist())]
+        return [
+            (*ends, w) for ends, w in zip(graph.edge_index.T.tolist(), graph.edge_weight.tolist())
+        ]
 
     before, after = rows(earlier), rows(later)
     for edge, number in enumerate(found.edges):

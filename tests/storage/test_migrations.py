@@ -64,7 +64,9 @@ def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
 
 
 @pytest.mark.sweep(1)
-@pytest.mark.parametrize("shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types"])
+@pytest.mark.parametrize(
+    "shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types"]
+)
 def test_everything_in_an_older_file_can_be_used(shape, tmp_path):
     with sxq.connect(old(tmp_path, shape)) as con:
         queries = con.execute("SHOW QUERIES").df()

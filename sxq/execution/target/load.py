@@ -76,7 +76,7 @@ class Job:
         graph = self.whole_graph
         ends = link_ends(graph, position)
         keep = np.ones(graph.num_edges, bool)
-        keep[between(graph, *ends)] = False
+        keep[between(graph, *ends, scan.edge_type)] = False
         return forward_full(self.model, graph, keep, np.array(ends)[:, None])
 
     @cached_property

@@ -18,7 +18,7 @@ import numpy as np
 from sxq.errors import ModelError
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.search import Round, SearchState
-from sxq.generators.catalog import load
+from sxq.generators.catalog import GENERATORS, load
 from sxq.generators.protocol import (
     NONE,
     OPENING,
@@ -125,6 +125,14 @@ class GeneratorTurns:
     def over(self) -> bool:
         """Whether every generator has ended."""
         return not self._waiting
+
+    @property
+    def endless(self) -> bool:
+        """Whether every generator that has not ended goes on to its budget; none lists a field completely."""
+        seen = self._restriction.field if self._restriction else self._loaded.field
+        if OPENING in self._waiting or 2**seen.num_units - 2 <= self._share:
+            return False
+        return all(GENERATORS[self._generators[number][0]].endless for number in self._waiting)
 
     @property
     def exhausted(self) -> bool:
