@@ -325,6 +325,7 @@ class Store:
                 model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
                 for model in models
             }
+            graph_schemas.settle(cursor, self._catalog)
         return graph_id, ids
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
