@@ -382,7 +382,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
 def _path(plan: Plan) -> dict[str, bool]:
     """Whether WHERE asks for a path between the ends of links, or for none."""
     conditions = plan.filter.conditions if plan.filter else ()
-    return {CONNECTED: bool(one.value) for one in conditions if one.name == CONNECTED}
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
