@@ -30,7 +30,7 @@ The files in reading order:
 """
 
 from sxq.models.architectures import LINK, ArchitectureSpec, build, spec_from_options, task_of
-from sxq.models.borrow import choose_device
+from sxq.models.borrow import choose_device, scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
 from sxq.models.link_training import train_links
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
@@ -57,6 +57,7 @@ __all__ = [
     "hetero_part",
     "load_weights",
     "restore",
+    "scores",
     "spec_from_options",
     "task_of",
     "split_by_graph",

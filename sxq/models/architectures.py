@@ -203,8 +203,8 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
     if links:
         _refuse_classes(values, graph)
         sizes["decoder"] = (values["decoder"] or DECODERS[0]).lower()
-    elif values["decoder"] or values["edge_type"]:
-        raise InvalidValue("DECODER and EDGE_TYPE are for models of links: TASK = link")
+    else:
+        refuse_link_options(values)
     if types is not None:
         sizes["types"] = (
             _types_of_links(graph, values["edge_type"]) if links else _types(types, graph.y)
@@ -216,6 +216,12 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
         sizes["edge_channels"] = _edge_channels(architecture, graph)
     columns = 1 if links else _columns(values, graph)
     return ArchitectureSpec(architecture, graph.num_features, columns, **sizes)
+
+
+def refuse_link_options(values: dict[str, Any]) -> None:
+    """Raise InvalidValue for options of models of links, for another model."""
+    if values["decoder"] or values["edge_type"]:
+        raise InvalidValue("DECODER and EDGE_TYPE are for models of links: say TASK = link")
 
 
 def _refuse_classes(values: dict[str, Any], graph: Graph | GraphSet) -> None:

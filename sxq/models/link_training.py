@@ -104,7 +104,9 @@ def _refuse_options(values: dict[str, Any]) -> None:
             "leave it out"
         )
     if values["batch"] is not None:
-        raise InvalidValue("BATCH is for collections of graphs; the links of a graph are learned as a whole")
+        raise InvalidValue(
+            "BATCH is for collections of graphs; the links of a graph are learned as a whole"
+        )
     if values["split"] == "graph":
         raise InvalidValue("SPLIT = graph is of nodes; links are parted at random, or by shares")
 
@@ -166,7 +168,9 @@ def links_of(graph: Graph, edge_type: EdgeType | None = None) -> Links:
     of_edge[own] = number_of
     if len(codes) < 2:
         of = "" if edge_type is None else f" of type {shown_type(edge_type)}"
-        raise DataError(f"the graph has {len(codes)} links{of}; a model of links learns from two or more")
+        raise DataError(
+            f"the graph has {len(codes)} links{of}; a model of links learns from two or more"
+        )
     return Links(np.stack(np.divmod(codes, n)), of_edge, both_ways, sources, heads)
 
 
@@ -219,7 +223,9 @@ class LinkTraining(Training):
         held = {"val": order[:val], "test": order[val : val + test]}
         self.training = order[val + test :]
         if len(self.training) < 2:
-            raise DataError(f"{len(self.training)} of {count} links for training; expected two or more")
+            raise DataError(
+                f"{len(self.training)} of {count} links for training; expected two or more"
+            )
         if values["patience"] is not None and not val:
             raise InvalidValue(
                 f"PATIENCE = {values['patience']} needs validation links, and there are none: say shares "

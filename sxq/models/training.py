@@ -33,6 +33,7 @@ from sxq.models.architectures import (
     GraphClassifier,
     NodeClassifier,
     build,
+    refuse_link_options,
     seeded,
     spec_from_values,
 )
@@ -80,6 +81,7 @@ def train(
     (labels), and ModelError (a loss that is not finite).
     """
     values = read_options(options, OPTIONS)
+    refuse_link_options(values)
     split = training_split(graph, values["seed"], values["split"])
     spec = spec_from_values(values, graph)
     if values["batch"] is not None and isinstance(graph, Graph):

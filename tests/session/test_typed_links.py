@@ -58,8 +58,17 @@ def equal_to_plain(con, module, data, result, kind=PAYS, itself=True):
             own = np.zeros(graph.num_edges, bool)
             own[e.edge_numbers] = True
             assert not (own & ~there).any()
-            assert abs(e.raw["fdl+"] - sign * (full - probability(module, data, graph, pair, there & ~own))) < 1e-5
-            assert abs(e.raw["fdl-"] - sign * (full - probability(module, data, graph, pair, own))) < 1e-5
+            assert (
+                abs(
+                    e.raw["fdl+"]
+                    - sign * (full - probability(module, data, graph, pair, there & ~own))
+                )
+                < 1e-5
+            )
+            assert (
+                abs(e.raw["fdl-"] - sign * (full - probability(module, data, graph, pair, own)))
+                < 1e-5
+            )
     return sum(len(report.explanations) for report in result.targets)
 
 
