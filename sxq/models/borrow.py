@@ -50,6 +50,7 @@ ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 # The arguments of a `Model` of graphs: x, edge_index, edge_weight, edge_attr, batch.
 Inputs = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]
+PAIRS_AT_ONCE = 2**17  # of links, in a forward pass
 GRAPHS_AT_ONCE = 256  # in a forward pass over a collection
 
 
@@ -369,6 +370,14 @@ def forward_full(
         asked = model.pairs if pairs is None else pairs
         index = torch.from_numpy(np.ascontiguousarray(asked)).to(model.device)
         return _real(model(node_tensor(model, graph), *tensors, pairs=index))
+
+
+def scores(model: Model, graph: Graph, pairs: np.ndarray) -> Tensor:
+    """The output [k, C] of a model of links for many pairs [2, k], on the CPU; some at a time."""
+    parts = [
+        pairs[:, start : start + PAIRS_AT_ONCE] for start in range(0, pairs.shape[1], PAIRS_AT_ONCE)
+    ]
+    return torch.cat([forward_full(model, graph, pairs=part) for part in parts])
 
 
 def forward_all(model: Model, graphs: GraphSet) -> Tensor:
