@@ -18,7 +18,7 @@ from typing import Any
 from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError
 from sxq.language import statements as st
-from sxq.session import Session, explain, resume
+from sxq.session import Session, engine, explain, resume
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
@@ -382,3 +382,8 @@ def _require_text(value: Any, what: str) -> None:
                 _require_text(item, what if what != "the statement" else "a parameter")
         case dict():
             _require_text([*value, *value.values()], what)
+
+
+def import_weights(source: str, target: str) -> str:
+    """Write the weights that torch.save wrote as safetensors; see models/imported_weights.py. Raises DataError."""
+    return engine.models().import_weights(source, target)

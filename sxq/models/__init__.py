@@ -18,6 +18,8 @@ The files in reading order:
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
+    foreign_names   weights of PyG's own models under the names used here
+    imported_weights  state dicts of torch.save as safetensors
     training        `train(graph, options)`
     pyg_fields      the fields of PyG's data as arrays
     hetero_data     a `HeteroData` as one graph with types, and back
@@ -29,6 +31,7 @@ The files in reading order:
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
+from sxq.models.imported_weights import import_weights
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
@@ -50,6 +53,7 @@ __all__ = [
     "graphs_from_data",
     "hetero_from_graph",
     "hetero_part",
+    "import_weights",
     "load_weights",
     "restore",
     "spec_from_options",
