@@ -1,7 +1,8 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
 `sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
-database, `sxq import model.pt` makes safetensors of a state dict, `sxq demo` shows a first example. `sxq explore DATABASE` serves the stored answers to a browser, `sxq mcp
+database, `sxq import model.pt` makes safetensors of a state dict,
+`sxq demo` shows a first example. `sxq explore DATABASE` serves the stored answers to a browser, `sxq mcp
 DATABASE` to programs that speak the Model Context Protocol.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
@@ -163,7 +164,8 @@ def _parser() -> argparse.ArgumentParser:
         "sxq",
         description="a skyline query engine that explains graph neural networks",
         epilog="sxq report --help: an answer as a page; sxq explore --help: the answers as pages;"
-        " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq import --help: weights of torch.save; sxq demo --help: a first look",
+        " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq import --help: weights of torch.save;"
+        " sxq demo --help: a first look",
     )
     parser.add_argument(
         "database",

@@ -4,7 +4,7 @@
     2. `Connection.run` takes them in order; a statement that is DuckDB's goes to `Store.execute`, unchanged.
     3. For an EXPLAIN the sub-query of its targets runs, and `plan` makes a `Plan` of the statement and a `Catalog`.
     4. `run` drives generators, verifier and lattices, and yields a `TargetReport` per target.
-    5. `Store.save_target` commits each report as it comes.
+    5. `Store.save_target` stores each report as it comes; those that come together are committed together.
     6. A `Result` is what the caller gets.
 
 Each room is entered once, left to right; no room calls another.

@@ -36,9 +36,8 @@ class SxqMagics(Magics):
             con.close()
             self._connect(line.removeprefix("connect").strip() or None)
             return None
-        __sxq_variables__ = (
-            self._variables
-        )  # so that FROM df finds the user's, not those of IPython
+        # FROM df finds the user's variables by it, not those of IPython
+        __sxq_variables__ = self._variables  # noqa: F841
         try:
             result = con.execute(line if cell is None else cell)
         except Error as error:
