@@ -4,7 +4,7 @@
     2. `Connection.run` takes them in order; a statement that is DuckDB's goes to `Store.execute`, unchanged.
     3. For an EXPLAIN the sub-query of its targets runs, and `plan` makes a `Plan` of the statement and a `Catalog`.
     4. `run` drives generators, verifier and lattices, and yields a `TargetReport` per target.
-    5. `Store.save_target` commits each report as it comes.
+    5. `Store.save_target` stores each report as it comes; those that come together are committed together.
     6. A `Result` is what the caller gets.
 
 Each room is entered once, left to right; no room calls another.
@@ -18,7 +18,7 @@ from typing import Any
 from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning
 from sxq.language import statements as st
-from sxq.session import Session, explain, resume
+from sxq.session import Session, engine, explain, resume
 from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
@@ -421,3 +421,8 @@ def _require_text(value: Any, what: str) -> None:
                 _require_text(item, what if what != "the statement" else "a parameter")
         case dict():
             _require_text([*value, *value.values()], what)
+
+
+def import_weights(source: str, target: str) -> str:
+    """Write the weights that torch.save wrote as safetensors; see models/imported_weights.py. Raises DataError."""
+    return engine.models().import_weights(source, target)

@@ -21,6 +21,8 @@ The files in reading order:
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
+    foreign_names   weights of PyG's own models under the names used here
+    imported_weights  state dicts of torch.save as safetensors
     training        `train(graph, options)`
     link_training   `train_links(graph, options)`: edges held out against pairs without one
     pyg_fields      the fields of PyG's data as arrays
@@ -33,6 +35,7 @@ The files in reading order:
 from sxq.models.architectures import LINK, ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device, scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
+from sxq.models.imported_weights import import_weights
 from sxq.models.link_training import train_links
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
@@ -56,6 +59,7 @@ __all__ = [
     "graphs_from_data",
     "hetero_from_graph",
     "hetero_part",
+    "import_weights",
     "load_weights",
     "restore",
     "scores",
