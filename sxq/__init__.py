@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sxq import executors
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -81,6 +82,7 @@ __all__ = [
     "TransactionOpen",
     "UnknownName",
     "connect",
+    "executors",
     "explain",
     "save_npz",
 ]

@@ -124,9 +124,7 @@ PLAIN = {
         "x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]
     ),
     "arma": lambda i, o: pyg.ARMAConv(i, o, num_stacks=2, num_layers=2),
-    "arma shared": lambda i, o: pyg.ARMAConv(
-        i, o, 3, 2, shared_weights=True, bias=False, act=None
-    ),
+    "arma shared": lambda i, o: pyg.ARMAConv(i, o, 3, 2, shared_weights=True, bias=False, act=None),
     "gcn2": lambda i, o: Initial(i, o, theta=0.5, layer=1),
     "gcn2 of two maps": lambda i, o: Initial(i, o, shared_weights=False, add_self_loops=False),
     "mixhop": lambda i, o: Narrowed(pyg.MixHopConv(i, o, [0, 1, 2]), 3 * o, o),

@@ -26,7 +26,6 @@ from sxq.models.borrow import Model
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields that the check uses
-OF_LINKS = "links are explained on copies of their fields"
 WIDEST = 64  # largest batch checked
 # Bytes of a reference batch: on large fields only some candidates are compared.
 REFERENCE = 100 * 2**20
@@ -39,10 +38,6 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
     """
     if setting == "disjoint":
         return "disjoint", "as set"
-    if model.links:
-        if setting == "layered":
-            raise ModelError(f"sxq_inference is 'layered', but {OF_LINKS}")
-        return "disjoint", OF_LINKS
     try:
         check(model, graph)
         return "layered", ""
@@ -182,7 +177,8 @@ def _fields(
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
     elif model.pairs is not None:
-        for u, v in model.pairs.T[:FIELDS].tolist():
+        # The first pairs are edges, the last ones are not.
+        for u, v in model.pairs.T[[*range(FIELDS - 1), -1]].tolist():
             position = u * graph.num_nodes + v
             field = extract_link(graph, position, model.hops, model.halo)
             yield f"link {link_name(graph, position)}", graph, field

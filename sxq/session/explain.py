@@ -9,11 +9,10 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from itertools import takewhile
 from typing import Any
 
 from sxq import planning
@@ -23,8 +22,9 @@ from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
+from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
@@ -66,6 +66,7 @@ class RunningQuery:
     query_id: int | None  # None where nothing is stored
     reports: Iterator[TargetReport]
     profile: Any  # sxq.execution.Profile, filled by the run
+    unsaved: Unsaved
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def plan(
         passed = within is not None and time.perf_counter() - started >= within
         return session.should_stop() or passed
 
-    made, named = _planned(session, statement, late)
+    made, named = planned(session, statement, late)
     return PlannedQuery(statement, made, named, started, part_of)
 
 
@@ -99,11 +100,17 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     profile = execution.Profile()
     targets = len(query.plan.find(FieldScan).targets)
     workers = min(session.settings["sxq_workers"], targets)
+    pool = session.executor if targets > 1 else None
     if query.plan.find(Choose).jointly:
+        workers = 1
+        pool = None
+    if pool is not None:
         workers = 1
     if workers > 1:
         execution.require_workers(query.named.model.device)
     query_id = _begin(session, query)
+    ordinals = query.part_of.ordinals if query.part_of else None
+    unsaved = Unsaved(session, query_id, ordinals, profile)
     job = execution.Job(
         plan=query.plan,
         graph=registry.graphs[query.named.graph],
@@ -111,40 +118,51 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    if workers > 1:
+    if pool is not None:
+        reports = execution.run_in_executor(
+            job, pool, session.should_stop, profile, report=session.report, started=query.started
+        )
+    elif workers > 1:
         reports = execution.run_in_workers(
-            job, workers, session.should_stop, profile, report=session.report, started=query.started
+            job,
+            workers,
+            unsaved.stop_or_save,
+            profile,
+            report=session.report,
+            started=query.started,
         )
     else:
-        reports = execution.run(job, session.should_stop, profile, session.report, query.started)
-    return RunningQuery(query, query_id, reports, profile)
+        reports = execution.run(job, unsaved.stop_or_save, profile, session.report, query.started)
+    return RunningQuery(query, query_id, reports, profile, unsaved)
+
+
+def require_executor(pool: Any) -> None:
+    """Raise InvalidValue for what is no executor."""
+    engine.execution().require_executor(pool)
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
-    """Commit each report as it comes. On an interrupt, finished reports are saved first.
+    """Commit reports as they come, those that come together as one. On an interrupt, finished reports are saved first.
 
     A second interrupt may cost the answers that are not chosen yet; one while they are stored aborts.
     """
     reports: list[TargetReport] = []
-    unsaved: list[TargetReport] = []
+    unsaved = running.unsaved
     cut_short: BaseException | None = None
     running_on = True
-    while running_on or unsaved:
+    while running_on or unsaved.reports:
         try:
             if running_on and (report := next(running.reports, None)) is not None:
                 reports.append(replace(report, kept=()))  # they are many, and stored
-                unsaved.append(report)
-                if not report.reached:
+                unsaved.reports.append(report)
+                if not report.reached or not unsaved.due():
                     continue  # hundreds may come at once: they are stored together
             elif running_on:
                 running_on = False
                 missing = _without_report(running.query.plan, reports, cut_short)
                 reports += missing
-                unsaved += missing
-            clock = time.perf_counter()
-            while unsaved:
-                del unsaved[: _save_first(session, running, unsaved)]
-            running.profile.charge("Store", clock)
+                unsaved.reports += missing
+            unsaved.save()
         except (KeyboardInterrupt, Exception) as reason:
             if cut_short:
                 raise
@@ -225,7 +243,7 @@ def _patterns(
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
     """PLAN EXPLAIN: the plan of a statement, of which only the sub-query runs."""
-    made, _ = _planned(session, statement, late=lambda within: False)
+    made, _ = planned(session, statement, late=lambda within: False)
     return PlanText(str(made))
 
 
@@ -257,7 +275,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     return PlanText(planning.render(running.query.plan, notes))
 
 
-def _planned(
+def planned(
     session: Session, statement: st.Explain, late: Callable[[float | None], bool]
 ) -> tuple[Plan, RegisteredModel]:
     """The plan of a statement, and its model; `late` as in `planning.plan`."""
@@ -341,6 +359,13 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     if query.part_of is not None:
         session.store.resume_query(query.part_of.query_id, query.part_of.ordinals)
         return query.part_of.query_id
+    return begin(session, query, query.plan.find(FieldScan).targets)
+
+
+def begin(
+    session: Session, query: PlannedQuery, targets: Sequence[Any], refreshes: int | None = None
+) -> int:
+    """Write a query and its targets (keys) as pending; `refreshes` is the query that REFRESH goes on with."""
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     model_id = query.named.model_id
@@ -354,6 +379,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"links": True} if scan.kind == "link" else {}),
         **({"without_itself": True} if scan.without_itself else {}),
+        **_path(query.plan),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -371,11 +397,18 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         k=query.plan.find(Choose).k,
         device=str(query.named.model.device),
         versions=versions(),
-        targets=scan.targets,
+        targets=targets,
+        refreshes=refreshes,
         restrictions={"include": scan.include, "exclude": scan.exclude}
         if scan.over == "edges"
         else {},
     )
+
+
+def _path(plan: Plan) -> dict[str, bool]:
+    """Whether WHERE asks for a path between the ends of links, or for none."""
+    conditions = plan.filter.conditions if plan.filter else ()
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
@@ -420,21 +453,6 @@ def _clauses(asked: Asked) -> dict[str, Any]:
     given = {"for_class": asked.column, "against": asked.against}
     task = {} if asked.task in ("multiclass", "binary") else {"task": asked.task}
     return task | {name: value for name, value in given.items() if value is not None}
-
-
-def _save_first(session: Session, running: RunningQuery, reports: list[TargetReport]) -> int:
-    """Store the first reports; returns how many. Targets not reached are stored together."""
-    query_id = running.query_id
-    part_of = running.query.part_of
-    unreached = list(takewhile(lambda report: not report.reached, reports))
-    first = unreached or reports[:1]
-    if part_of is not None:  # targets have other numbers in the query
-        first = [replace(report, ordinal=part_of.ordinals[report.ordinal]) for report in first]
-    if query_id is not None and unreached:
-        session.store.save_unreached(query_id, first)
-    elif query_id is not None:
-        session.store.save_target(query_id, first[0])
-    return len(unreached) or 1
 
 
 def _finish(session: Session, found: Result, running: RunningQuery) -> None:

@@ -104,9 +104,9 @@ REFUSED = {
     "computes with the number of nodes": lambda conv, x, e: conv(x, e) / x.shape[0],
     "number of nodes or edges": lambda conv, x, e: conv(x, e) * (1 / len(x)),
     "rows may differ": lambda conv, x, e: conv(x, e) + torch.arange(len(x)).view(-1, 1),
-    "run against the edges": lambda conv, x, e: conv(
-        x, e
-    ) + torch.zeros(len(x), 3).index_add_(0, e[0], x[e[1]][:, :3]),
+    "run against the edges": lambda conv, x, e: (
+        conv(x, e) + torch.zeros(len(x), 3).index_add_(0, e[0], x[e[1]][:, :3])
+    ),
     "is not torch.zeros": lambda conv, x, e: conv(x, e).index_add(0, e[1], x[e[0]][:, :3]),
     "looks at values": lambda conv, x, e: conv(x, e) if x.max() > 0 else x,
     "assigns to a part": lambda conv, x, e: _assigned(conv(x, e)),
@@ -224,7 +224,9 @@ class OfData(nn.Module):
         self.conv = pyg.GCNConv(7, 3)
 
     def forward(self, data):
-        start = torch.cat([data.x, self.names(data.z)], dim=-1) + data.x.new_zeros(data.num_nodes, 1)
+        start = torch.cat([data.x, self.names(data.z)], dim=-1) + data.x.new_zeros(
+            data.num_nodes, 1
+        )
         return self.conv(start, data.edge_index, torch.sigmoid(data.time))
 
 

@@ -37,7 +37,9 @@ class ARMAKernel(Kernel):
             table = edges.sum(mapped, weights)
             own = x.within(z.hop - 1)
             shared = 0 if layer.shared_weights else number
-            table = table + own.apply(_side_by_side(layer.root_weight[shared]), (self, shared, 1)).table
+            table = (
+                table + own.apply(_side_by_side(layer.root_weight[shared]), (self, shared, 1)).table
+            )
             if layer.bias is not None:
                 table = table + layer.bias[shared].reshape(1, -1)
             z = Rows(context.tile, z.hop - 1, table if layer.act is None else layer.act(table))

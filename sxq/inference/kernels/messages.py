@@ -22,8 +22,15 @@ from sxq.inference.tiles.tile import LOWEST, Edges, Rows, Tile, bag, by_column, 
 
 SMALLEST_DEVIATION = 1e-5  # of PyG's StdAggregation: less is 0
 REDUCTIONS = {
-    **{"sum": "sum", "add": "sum", "mean": "mean", "max": "max", "min": "min"},
-    **{"amax": "max", "amin": "min", "var": "var", "std": "std"},
+    "sum": "sum",
+    "add": "sum",
+    "mean": "mean",
+    "max": "max",
+    "min": "min",
+    "amax": "max",
+    "amin": "min",
+    "var": "var",
+    "std": "std",
 }
 
 

@@ -29,16 +29,29 @@ from sxq.inference.kernels.base import SCALARS, LayerContext
 from sxq.inference.kernels.messages import Across, Gather, listed
 from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
-from sxq.inference.layered.steps import EDGES, GRAPHS, NODES, PLAIN, ModelSteps, Step, steps_of
+from sxq.inference.layered.steps import (
+    EDGES,
+    ENDS,
+    GRAPHS,
+    LINKS,
+    NODES,
+    PLAIN,
+    ModelSteps,
+    Step,
+    steps_of,
+)
 from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
-from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.as_called import as_called
+from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.example import examples_of
+from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models import device as devices
 from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.calling import PAIRS
 from sxq.models.typed_call import by_types
 
 
@@ -56,18 +69,21 @@ class Layered:
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
             forwards = one_type_forwards(model, typed)
-            self._by_type = {
-                number: steps_of(forward, tuple(forward.named.values()))
-                for number, forward in forwards.items()
-            }
+            pairs = PAIRS[:1] if model.links else ()
+            with attributes_kept(model.module):
+                self._by_type = {
+                    number: steps_of(forward, (*forward.named.values(), *pairs))
+                    for number, forward in forwards.items()
+                }
             self.steps = next(iter(self._by_type.values()))
         else:
-            examples = examples_of(model)
-            module = as_called(model.module, model.arguments)
-            self.steps = steps_of(module, model.arguments, examples=examples)
-            self._of_features = partial(
-                steps_of, module, model.arguments, features=True, examples=examples
+            forward = (
+                pair_forward(model) if model.links else as_called(model.module, model.arguments)
             )
+            examples = () if model.links else examples_of(model)
+            self._read = partial(steps_of, forward, model.arguments, examples=examples)
+            with attributes_kept(forward):
+                self.steps = self._read()
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
@@ -122,7 +138,8 @@ class Layered:
         if field.over != "features":
             return self.steps
         if self._with_features is None:
-            self._with_features = self._of_features()
+            with attributes_kept(self._read.args[0]):
+                self._with_features = self._read(features=True)
         return self._with_features
 
     def _of(self, layout: FieldLayout) -> ModelSteps:
@@ -236,9 +253,11 @@ class Layered:
             else:
                 look_up = partial(self._look_up, hop=step.hop, tile=tile, values=values)
                 value = self._mapped(step, tile) if _maps(step, steps) else step.run(look_up)
-                _check(value, tile.columns * _count(step, tile), step)
+                if step.kind != ENDS:
+                    _check(value, tile.columns * _count(step, tile), step)
                 values[step.name] = value
-        return self._look_up(steps.output, 0, tile, values)
+        found = self._look_up(steps.output, 0, tile, values)
+        return found[:, None] if found.ndim == 1 else found  # scores of links
 
     def _crossed(self, step: Step, tile: Tile, values: dict[str, Any]) -> Any:
         """The value of an operation between nodes and edges."""
@@ -276,7 +295,7 @@ class Layered:
             return each(values[name], partial(_within, tile=tile, step=step, hop=hop))
         if step.varies:
             value = values[name]
-            whole = step.kind == GRAPHS or hop == step.hop
+            whole = step.kind in (GRAPHS, LINKS, ENDS) or hop == step.hop
             return value if whole else each(value, lambda t: tile.within(t, step.hop, hop))
         example = tile.frame.fields[0].values[name]
         if step.kind == PLAIN:
@@ -301,7 +320,7 @@ def _require_single(module: nn.Module) -> None:
 
 def _count(step: Step, tile: Tile) -> int:
     """The rows of a step's value in one column."""
-    if step.kind == GRAPHS:
+    if step.kind in (GRAPHS, LINKS):
         return sum(tile.frame.counts)
     if step.kind == EDGES:
         return tile.edges(step.hop, step.loops).list.size
@@ -322,12 +341,16 @@ def _within(table: Tensor, tile: Tile, step: Step, hop: int) -> Tensor:
         return table
     blocks = table.unflatten(0, (tile.columns, -1))
     some = tile.edges(hop, step.loops).among(step.hop)
-    return (blocks[:, some] if isinstance(some, slice) else blocks.index_select(1, some)).flatten(0, 1)
+    return (blocks[:, some] if isinstance(some, slice) else blocks.index_select(1, some)).flatten(
+        0, 1
+    )
 
 
 def _width(step: Step, steps: ModelSteps) -> int:
     """The numbers in a row of what an operation between nodes and edges holds for each edge."""
-    return max([step.width if step.kind == EDGES else 1] + [steps.by_name[a.name].width for a in step.args])
+    return max(
+        [step.width if step.kind == EDGES else 1] + [steps.by_name[a.name].width for a in step.args]
+    )
 
 
 def _maps(step: Step, steps: ModelSteps) -> bool:
@@ -378,7 +401,9 @@ def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
         return pieces[0][1]
     rows = np.concatenate([rows for rows, _ in pieces])
     out = pieces[0][1] if len(pieces) == 1 else torch.cat([piece for _, piece in pieces], dim=1)
-    return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
+    if (np.diff(rows) == 1).all():
+        return out
+    return out[:, devices.to_device(np.argsort(rows), out.device)]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

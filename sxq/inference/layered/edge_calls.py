@@ -29,8 +29,8 @@ from sxq.inference.kernels.messages import (
     Constant,
     Crossing,
     Degrees,
-    GCNWeights,
     Gather,
+    GCNWeights,
     WeightedSum,
     WithLoops,
 )
@@ -135,7 +135,9 @@ def _picked(node: fx.Node, name: str) -> bool:
         return _part_of_pair(node, value, node.args[1])
     if name == "unbind":
         if kind == INDEX and node.args[1:] in ((), (0,)) and node.kwargs in ({}, {"dim": 0}):
-            node.meta.update(kind=INDEX_AND_VALUES, loops=value.meta["loops"], rows=True, varies=False)
+            node.meta.update(
+                kind=INDEX_AND_VALUES, loops=value.meta["loops"], rows=True, varies=False
+            )
             return True
         return False
     index = node.args[1] if name == "getitem" else node.args[2:] and node.args[2]
@@ -227,7 +229,9 @@ def _counted(node: fx.Node) -> bool:
             "edges; take edge_index[1]"
         )
     if bound.get("num_nodes") is None:
-        raise Untraceable("degree without num_nodes gives as many rows as the largest number of a node")
+        raise Untraceable(
+            "degree without num_nodes gives as many rows as the largest number of a node"
+        )
     loops = index.meta["loops"]
     return _note(node, NODES, loops, Degrees(loops))
 
@@ -327,7 +331,10 @@ def _rows_and_weights(messages: fx.Node) -> tuple[fx.Node, ...] | None:
     """x and perhaps a weight of each edge, if the messages are x[edge_index[0]] times that weight."""
     if _is_gather(messages):
         return (messages.args[0],)
-    if messages.op not in ("call_function", "call_method") or name_of(messages) not in ("mul", "imul"):
+    if messages.op not in ("call_function", "call_method") or name_of(messages) not in (
+        "mul",
+        "imul",
+    ):
         return None
     if len(messages.args) != 2:
         return None
@@ -415,7 +422,9 @@ def _normalisation(node: fx.Node) -> bool:
         raise Untraceable("gcn_norm of weights that depend on the candidate")
     add = bound.get("add_self_loops", True)
     if bound.get("num_nodes") is None:
-        raise Untraceable("gcn_norm without num_nodes has as many rows as the largest number of a node")
+        raise Untraceable(
+            "gcn_norm without num_nodes has as many rows as the largest number of a node"
+        )
     make = GCNWeights(bool(add), bool(bound.get("improved", False)))
     node.meta.update(kind=INDEX_AND_VALUES, loops=make.loops, rows=False, varies=False)
     node.meta.update(values=weight, make=make)

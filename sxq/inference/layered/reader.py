@@ -14,27 +14,25 @@ from sxq.inference.kernels.pool import Pool, pool_of
 from sxq.inference.layered.edge_calls import crossing_of, factory_of
 from sxq.inference.layered.kinds import (
     BATCH,
+    BOTH,
     EDGES,
+    ENDS,
     GRAPHS,
     INDEX,
-    INDEX_AND_VALUES,
     NODES,
     OF_GRAPH,
+    OF_LINKS,
     PLAIN,
     SAID,
     node_kind,
 )
+from sxq.inference.layered.link_reader import is_flat, read_ends, read_pick
 from sxq.inference.tracing.by_type import of_type
 from sxq.inference.tracing.example import Extent
 from sxq.inference.tracing.fx_graph import located, name_of
 from sxq.inference.tracing.recorder import UNKNOWN
-from sxq.inference.tracing.rowwise import (
-    SHAPE,
-    TUPLES,
-    Untraceable,
-    check_module,
-    check_operation,
-)
+from sxq.inference.tracing.rowwise import SHAPE, TUPLES, Untraceable, check_module, check_operation
+from sxq.models.calling import PAIRS
 
 IN_PLACE = {
     operator.iadd: operator.add,
@@ -62,7 +60,7 @@ class Reader:
             raise Untraceable(located(str(why), node)) from why
 
     def _placeholder(self, node: fx.Node) -> None:
-        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
+        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH, PAIRS[0]: BOTH}
         kind = next(self.inputs, named.get(node.target, PLAIN))
         node.meta.update(kind=kind, loops="keep", varies=self.features and kind == NODES)
 
@@ -105,6 +103,10 @@ class Reader:
             node.meta.update(kind=PLAIN, call=call)
         elif node.target is of_type:
             node.meta.update(kind=INDEX, only=node.args[1], loops="keep")
+        elif kinds & OF_LINKS:
+            read_pick(node, name)
+        elif ENDS in kinds:
+            read_ends(node, name, call)
         elif name == "getitem":
             self._getitem(node)
         elif pool := pool_of(node, None):
@@ -115,7 +117,8 @@ class Reader:
         elif name in ("max", "amax") and kinds <= OF_GRAPH:
             node.meta.update(kind=PLAIN, varies=False)  # a number that the recorder has told
         else:
-            check_operation(name, node)
+            if not is_flat(node, name):
+                check_operation(name, node)
             self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
             node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
             node.meta["zero"] = name == "zeros_like"

@@ -16,14 +16,24 @@ from torch import Tensor, fx, nn
 from sxq.inference.kernels import Kernel, has_kernel
 from sxq.inference.kernels.messages import Crossing
 from sxq.inference.kernels.pool import Pool
-from sxq.inference.layered.kinds import EDGES, GRAPHS, NODES, OF_GRAPH, PLAIN, node_kind
+from sxq.inference.layered.kinds import (
+    EDGES,
+    ENDS,
+    GRAPHS,
+    LINKS,
+    NODES,
+    OF_GRAPH,
+    PLAIN,
+    node_kind,
+)
 from sxq.inference.layered.reader import Reader
 from sxq.inference.tracing.example import Example
 from sxq.inference.tracing.fx_graph import trace_graph, trace_model
 from sxq.inference.tracing.recorder import UNKNOWN
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models.calling import PAIRS
 
-__all__ = ["EDGES", "GRAPHS", "NODES", "PLAIN", "ModelSteps", "Step", "steps_of"]
+__all__ = ["EDGES", "ENDS", "GRAPHS", "LINKS", "NODES", "PLAIN", "ModelSteps", "Step", "steps_of"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,7 +41,7 @@ class Step:
     """One operation of the model."""
 
     name: str
-    kind: str  # NODES, EDGES, GRAPHS or PLAIN
+    kind: str  # NODES, EDGES, GRAPHS, LINKS, ENDS or PLAIN
     hop: int  # rows within so many hops are needed (NODES); a graph classifier needs all rows
     varies: bool  # whether it depends on the candidate
     call: Any  # a function; None for an input and for a layer, which are not run
@@ -86,7 +96,7 @@ def steps_of(
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
-    rows = GRAPHS if "batch" in arguments else NODES
+    rows = GRAPHS if "batch" in arguments else LINKS if PAIRS[0] in arguments else NODES
     if not isinstance(output, fx.Node) or node_kind(output) != rows:
         raise Untraceable(f"the output is not one row per {rows[:-1]}")
     live = _live(graph, output)

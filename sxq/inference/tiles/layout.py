@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sxq.graph import EdgeKind, Field
+from sxq.models import device as devices
 
 # Self-loops as the graph has them, exactly one for every row, one more for every row, or none.
 OneLoop = Literal["keep", "replace", "add", "drop"]
@@ -252,7 +253,7 @@ class FieldLayout:
         return each(self.values[name], lambda rows: rows[: self.rows(hop)])
 
     def to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return devices.to_device(array, self.device)
 
 
 def each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

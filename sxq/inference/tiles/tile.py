@@ -18,6 +18,7 @@ from torch import Tensor
 from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
 from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.union import Union
+from sxq.models import device as devices
 
 Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
 LOWEST = torch.finfo(torch.float32).min
@@ -62,7 +63,7 @@ class Tile:
     @property
     def shares(self) -> Tensor:
         """Where units are features: the share [n, U] of each that is there, 0 or 1."""
-        return torch.from_numpy(np.ascontiguousarray(self.bits[0])).to(self.frame.device)
+        return devices.to_device(self.bits[0], self.frame.device)
 
     def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
         """Mapped rows base [R, C] + change [n, R, C], then whole [R, C] - change, as a table [W * R, C]."""

@@ -8,5 +8,6 @@ The files in reading order:
     recorder   `Recorder`: torch.fx with the values of an example, and lines of the user's code
     propagation  message passing of a user's layer as plain operations
     by_type    modules of heterogeneous graphs in the form in which they are recorded
+    pair_forward   models of links likewise
     fx_graph   `trace_graph(module, ...)` records a forward pass with `torch.fx`
 """

@@ -22,12 +22,7 @@ from sxq.inference.tracing.recorder import (
     line_of_error,
     recorded_factories,
 )
-from sxq.inference.tracing.rowwise import (
-    Untraceable,
-    check_module,
-    check_operation,
-    is_active,
-)
+from sxq.inference.tracing.rowwise import Untraceable, check_module, check_operation, is_active
 
 
 class _Explicit(nn.Module):

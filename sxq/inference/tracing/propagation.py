@@ -50,9 +50,7 @@ def _propagate(layer: MessagePassing, edge_index: Any, size: Any = None, **given
 
 def _edge_updater(layer: MessagePassing, edge_index: Any, size: Any = None, **given: Any) -> Any:
     _require_usual(layer)
-    return layer.edge_update(
-        **_Ends(layer, edge_index, size, given).arguments(layer.edge_update)
-    )
+    return layer.edge_update(**_Ends(layer, edge_index, size, given).arguments(layer.edge_update))
 
 
 def _require_usual(layer: MessagePassing) -> None:
@@ -66,9 +64,7 @@ def _require_usual(layer: MessagePassing) -> None:
 class _Ends:
     """What the methods of a layer may ask for, by the names of their arguments."""
 
-    def __init__(
-        self, layer: MessagePassing, edge_index: Any, size: Any, given: Mapping[str, Any]
-    ):
+    def __init__(self, layer: MessagePassing, edge_index: Any, size: Any, given: Mapping[str, Any]):
         self.layer = layer
         self.edge_index = edge_index
         self.given = given
@@ -117,7 +113,9 @@ class _Ends:
         layer = self.layer
         methods = (layer.message, layer.aggregate, layer.update, layer.edge_update)
         asked = [name for method in methods for name in inspect.signature(method).parameters]
-        return [name[:-2] for name in asked if name[-2:] in ("_i", "_j") and name[:-2] in self.given]
+        return [
+            name[:-2] for name in asked if name[-2:] in ("_i", "_j") and name[:-2] in self.given
+        ]
 
     def _num_nodes(self) -> Any:
         if self.size is not None:

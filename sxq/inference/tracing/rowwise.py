@@ -21,13 +21,14 @@ POINTWISE = frozenset(
     softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
     zeros_like ones_like masked_fill isinf isnan isfinite long int half lerp floor ceil round matmul mm addmm
     embedding and_ or_ invert eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
-    dropout dropout_ feature_dropout alpha_dropout identity""".split()
+    dropout dropout_ feature_dropout alpha_dropout identity
+    pairwise_distance""".split()
 )
 ALONG = frozenset(
     """
     softmax log_softmax softmin sum mean prod norm normalize amax amin max min argmax argmin logsumexp std
     var cat concat stack squeeze unsqueeze chunk split unbind select narrow cumsum topk sort glu
-    flatten""".split()
+    flatten linalg_norm linalg_vector_norm cosine_similarity""".split()
 )
 SHAPE = frozenset(["view", "reshape"])
 REPEATS = {"repeat": 1, "expand": -1}  # and the first number that leaves the rows as they are
@@ -40,12 +41,22 @@ DEFAULT_DIM = {
     "split": 0,
     "unbind": 0,
     "normalize": 1,
+    "cosine_similarity": 1,
     "glu": -1,
     "topk": -1,
     "sort": -1,
     "flatten": 0,
 }
-DIM_POSITION = {"split": 2, "chunk": 2, "normalize": 2, "topk": 2, "norm": 2}
+DIM_POSITION = {
+    "split": 2,
+    "chunk": 2,
+    "normalize": 2,
+    "topk": 2,
+    "norm": 2,
+    "linalg_norm": 2,
+    "linalg_vector_norm": 2,
+    "cosine_similarity": 2,
+}
 MODULES = (
     nn.Linear,
     nn.Embedding,
@@ -59,6 +70,8 @@ MODULES = (
     nn.PReLU,
     pyg.Linear,
     pyg.MessageNorm,
+    nn.CosineSimilarity,
+    nn.PairwiseDistance,
 )
 ACTIVATIONS = frozenset(
     name
@@ -77,7 +90,7 @@ def check_module(module: nn.Module) -> None:
     elif isinstance(module, pyg.LayerNorm):
         if module.mode != "node":
             raise Untraceable("LayerNorm with mode='graph' mixes all nodes")
-    elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin)):
+    elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.CosineSimilarity)):
         _check_dim(name, module.dim)
     elif type(module) not in MODULES and not (
         name in ACTIVATIONS and type(module).__module__.startswith("torch.nn")
@@ -104,6 +117,8 @@ def check_operation(name: str, node: fx.Node) -> None:
         shorter = _ndim(node, name) is not None and len(numbers) > _ndim(node, name)
         if numbers[0] != REPEATS[name] or shorter:
             raise Untraceable(f"{name}{tuple(map(str, numbers))} may mix nodes")
+    elif name == "einsum":
+        _check_einsum(node)
     elif name in ALONG:
         dim = node.kwargs.get("dim", node.kwargs.get("start_dim"))
         position = DIM_POSITION.get(name, 1)
@@ -113,6 +128,20 @@ def check_operation(name: str, node: fx.Node) -> None:
             _check_dim(name, one, _ndim(node, name))
     else:
         raise Untraceable(f"no layered form of the operation {name} is known")
+
+
+def _check_einsum(node: fx.Node) -> None:
+    """Refuse every sum but over columns, such as "nd,nd->n"."""
+    equation = node.args[0]
+    if not isinstance(equation, str) or "..." in equation or "->" not in equation:
+        raise Untraceable(f"einsum {equation!r} may mix nodes")
+    inputs, output = equation.replace(" ", "").split("->")
+    row = output[:1]
+    given = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
+    tables = [n.meta.get("kind") != "plain" for n in given]
+    for letters, table in zip(inputs.split(","), tables):
+        if not row or (letters[:1] == row) is not table or row in letters[1:]:
+            raise Untraceable(f"einsum {equation!r} may mix nodes")
 
 
 def is_active(dropout: fx.Node) -> bool:
