@@ -64,10 +64,9 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
     task = models.task_of(statement.options)
-    if task == models.LINK:
-        learned = {"accuracy": {}, "confusion": {}}
-        return _one_row(_add_model(session, statement, module, spec, learned))
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
+    if task == models.LINK:
+        return _one_row(_add_model(session, statement, module, spec, learned))
     if task in (None, "multiclass") and spec.out_channels > 1:
         learned = {
             "accuracy": models.accuracies(module, graph),
@@ -327,6 +326,9 @@ def _add_model(
 
     `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
     """
+    of_links: dict[str, Any] = {"kind": "link"} if spec.decoder else {}
+    if spec.decoder and spec.types:
+        of_links["edge_type"] = tuple(spec.types["link"])
     entry = session.registry.models.add(
         statement.name,
         module,
@@ -334,8 +336,7 @@ def _add_model(
         output=None if task == "regression" else "logits",
         task=task,
         spec={"architecture": spec.columns(), "learned": _in_words(learned)},
-        **({"kind": "link"} if spec.decoder else {}),
-        **({"edge_type": tuple(spec.types["link"])} if spec.decoder and spec.types else {}),
+        **of_links,
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
