@@ -18,14 +18,14 @@ WHERE scores[measure] IS NOT NULL AND (of_query IS NULL OR query_id = of_query)
 QUALIFY place <= k
 ORDER BY place;
 
--- The knee of every answer: the member nearest to the best scores of its answer over all optimised measures, each
--- scaled to the range of the answer: a compromise between the measures.
-CREATE VIEW knee AS
+-- The knee of every answer of a query, or of all with NULL: the member nearest to the best scores of its answer over
+-- all optimised measures, each scaled to the range of the answer: a compromise between the measures. FROM knee(1).
+CREATE MACRO knee(of_query) AS TABLE
 WITH
     points AS (
         SELECT explanation_id, query_id, e.target, rank, unnest(CAST(settings->'optimize' AS VARCHAR[])) AS measure,
                scores[measure] AS score
-        FROM explanations e JOIN queries USING (query_id)),
+        FROM explanations e JOIN queries USING (query_id) WHERE of_query IS NULL OR query_id = of_query),
     stretched AS (
         SELECT *, max(score) OVER answer AS best,
                (best - score) / greatest(best - min(score) OVER answer, 1e-9) AS short
@@ -40,20 +40,24 @@ FROM stretched
 GROUP BY query_id, target, explanation_id, rank
 QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
 
+-- The knees of all queries.
+CREATE VIEW knee AS SELECT * FROM knee(NULL);
+
 -- The classes of the nodes in explanations, by predicted class: what the explanations of class 1 consist of. A
--- target node itself is not counted.
-CREATE VIEW label_mix AS
+-- target node itself is not counted. FROM label_mix(1); NULL stands for all queries.
+CREATE MACRO label_mix(of_query) AS TABLE
 WITH
+    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
     typed AS (                        -- with the types of both ends, where nodes have types
         SELECT e.*, src_type, dst_type FROM explanation_edges e
-        JOIN explanations USING (explanation_id) JOIN queries q USING (query_id)
+        JOIN own USING (explanation_id) JOIN queries q USING (query_id)
         LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     ends AS (
         SELECT explanation_id, src AS node, src_type AS node_type FROM typed
         UNION SELECT explanation_id, dst, dst_type FROM typed),
     labelled AS (
         SELECT query_id, prediction, label
-        FROM ends x JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
+        FROM ends x JOIN own e USING (explanation_id) JOIN targets t USING (query_id, target)
         JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
         WHERE n.node_type IS NOT DISTINCT FROM x.node_type AND label IS NOT NULL AND CASE
             WHEN n.graph IS NULL THEN node <> e.target OR n.node_type IS DISTINCT FROM t.node_type
@@ -67,21 +71,30 @@ SELECT
 FROM labelled
 GROUP BY query_id, prediction, label;
 
--- Edges that recur: the number of explanations, and of targets, that contain each directed edge. Graphs of a
--- collection share no edges, so theirs are counted graph by graph.
-CREATE VIEW recurring_edges AS
+-- The classes in explanations of all queries.
+CREATE VIEW label_mix AS SELECT * FROM label_mix(NULL);
+
+-- Edges that recur: the number of explanations, and of targets, of a query that contain each directed edge. Graphs of
+-- a collection share no edges, so theirs are counted graph by graph. FROM recurring_edges(1); NULL stands for all queries.
+CREATE MACRO recurring_edges(of_query) AS TABLE
+WITH
+    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
+    counted AS (SELECT query_id, count(*) AS total FROM own GROUP BY query_id)
 SELECT
     query_id,                         -- of queries
     src,                              -- key
     dst,                              -- key
     count(*) AS explanations,         -- explanations that contain the edge
     count(DISTINCT target) AS targets, -- targets with such an explanation
-    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's explanations
+    explanations / any_value(total) AS share, -- of the query's explanations
     CASE WHEN num_graphs IS NOT NULL THEN target END AS graph, -- the graph of a collection that the edge is in; NULL: a single graph
     edge_type                         -- as in edges; it says of what types src and dst are
-FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
+FROM explanation_edges JOIN own USING (explanation_id) JOIN counted USING (query_id) JOIN queries USING (query_id)
 JOIN graphs USING (graph_id)
 GROUP BY query_id, src, dst, graph, edge_type;
+
+-- The recurring edges of all queries.
+CREATE VIEW recurring_edges AS SELECT * FROM recurring_edges(NULL);
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
 -- measures that only one of them optimised are ignored.
@@ -310,7 +323,8 @@ ORDER BY target, kind, score DESC, src, dst;
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
 -- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,
 -- measures and kind of units: explain a target in several ways, then compare.
-CREATE VIEW indicators AS
+-- FROM indicators(1); NULL stands for all queries.
+CREATE MACRO indicators(of_query) AS TABLE
 WITH
     asked AS (
         SELECT query_id, k, model_id, graph_id,
@@ -319,11 +333,16 @@ WITH
                    ELSE settings->>'sxq_baseline' END AS directed,
                CAST(settings->'optimize' AS VARCHAR[]) AS measures
         FROM queries),
+    wanted AS (FROM asked WHERE of_query IS NULL OR query_id = of_query),
+    peers AS (                        -- the queries that ask the same
+        SELECT query_id, measures FROM asked SEMI JOIN wanted USING (model_id, graph_id, directed, measures)),
+    answered AS (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM peers)),
     members AS (
         SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
-        FROM explanations JOIN asked USING (query_id)),
+        FROM answered JOIN peers USING (query_id)),
     held AS (
-        SELECT query_id, target, list(point) AS points FROM members GROUP BY query_id, target),
+        SELECT query_id, target, list(point) AS points FROM members
+        WHERE of_query IS NULL OR query_id = of_query GROUP BY query_id, target),
     unions AS (
         SELECT model_id, graph_id, directed, measures, target, list(DISTINCT point) AS points
         FROM members JOIN asked USING (query_id)
@@ -348,20 +367,29 @@ SELECT
 FROM compared JOIN targets USING (query_id, target)
 GROUP BY query_id, target;
 
+-- The indicators of the answers of all queries.
+CREATE VIEW indicators AS SELECT * FROM indicators(NULL);
+
 -- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges (or features),
 -- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
-CREATE VIEW stability AS
+-- FROM stability(1): those of the question of query 1; NULL stands for all questions.
+CREATE MACRO stability(of_query) AS TABLE
 WITH
+    questions AS (
+        SELECT query_id, seed,
+               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
+        FROM queries),
+    alike AS (                        -- the queries with the question of the given one
+        FROM questions WHERE of_query IS NULL
+        OR question IN (SELECT question FROM questions WHERE query_id = of_query)),
     found AS (
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
-        FROM explanations JOIN (
+        FROM (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM alike)) JOIN (
             SELECT explanation_id, src, dst, edge_type FROM explanation_edges
             UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT, NULL FROM explanation_features)
         USING (explanation_id) GROUP BY query_id, target),
     asked AS (
-        SELECT query_id, seed, target, edges,
-               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
-        FROM found JOIN queries USING (query_id)),
+        SELECT query_id, seed, target, edges, question FROM found JOIN alike USING (query_id)),
     paired AS (
         SELECT a.question, a.target, a.query_id, len(list_intersect(a.edges, b.edges)) AS shared,
                shared / (len(a.edges) + len(b.edges) - shared) AS jaccard
@@ -374,6 +402,9 @@ SELECT
     min(jaccard) AS least             -- the similarity of the two that are least alike
 FROM paired
 GROUP BY question, target;
+
+-- The stability of the answers to all questions.
+CREATE VIEW stability AS SELECT * FROM stability(NULL);
 
 -- The saliency that ReFine (PRETRAIN REFINE) gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other
 -- edges of the same targets. Only targets that hold the pattern and that the attributors learned from are counted.

@@ -317,3 +317,27 @@ def test_units_are_scored_by_the_members_that_hold_them(explained):
     for target, kind, src, dst, score in rows:
         assert (kind == "node") == (dst is None)
         assert score == pytest.approx(scores[target, (src, dst)])
+
+
+@pytest.mark.parametrize(
+    "view", ["knee", "label_mix", "recurring_edges", "indicators", "stability"]
+)
+def test_a_macro_says_of_one_query_what_the_view_says_of_all(con, view):
+    queries = [query for (query,) in con.sql("SELECT query_id FROM queries ORDER BY ALL").rows]
+    found = 0
+    for query in queries:
+        said = con.sql(f"FROM {view}({query}) ORDER BY ALL").rows
+        if view == "stability":  # a question bears the number of its first query
+            own = {row[0] for row in said}
+            assert len(own) <= 1
+            wanted = con.sql(
+                f"FROM {view} WHERE query_id IN (SELECT unnest(?)) ORDER BY ALL", [[*own]]
+            )
+        else:
+            wanted = con.sql(f"FROM {view} WHERE query_id = {query} ORDER BY ALL")
+        assert said == wanted.rows
+        found += len(said)
+    assert (found or view == "stability") and con.sql(f"FROM {view}(-1)").rows == []
+    assert (
+        con.sql(f"FROM {view}(NULL) ORDER BY ALL").rows == con.sql(f"FROM {view} ORDER BY ALL").rows
+    )
