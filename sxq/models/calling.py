@@ -136,22 +136,28 @@ class Adapted(Wrapper):
         self.call = call
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor | None) -> Any:
-        call = self.call
-        inputs: dict[str, Any] = {**_parted(x, call.node_parts), **_of_engine(given)}
-        if (attr := given.get("edge_attr")) is not None:
-            inputs |= _parted(attr, call.edge_parts)
-        if (weight := given.get("edge_weight")) is not None:
-            assert call.weight is not None, "the graph has weights"
-            inputs["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        inputs = self.inputs(x, given) | _of_engine(given)
         named = {
             argument: _as_weight(inputs[source])
             if argument in WEIGHTS and argument != source
             else inputs[source]
-            for argument, source in call.named
+            for argument, source in self.call.named
         }
-        return self._called(inputs["x"], edge_index, named)
+        return self.called(inputs["x"], edge_index, named)
 
-    def _called(self, x: Tensor, edge_index: Tensor, named: dict[str, Any]) -> Any:
+    def inputs(self, x: Tensor, given: dict[str, Tensor | None]) -> dict[str, Tensor]:
+        """Every input of the graph by its name, in its own form, of the engine's tables."""
+        call = self.call
+        found = _parted(x, call.node_parts)
+        if (attr := given.get("edge_attr")) is not None:
+            found |= _parted(attr, call.edge_parts)
+        if (weight := given.get("edge_weight")) is not None:
+            assert call.weight is not None, "the graph has weights"
+            found["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        return found
+
+    def called(self, x: Any, edge_index: Any, named: dict[str, Any]) -> Any:
+        """What the module returns for x, edge_index and its other arguments by name."""
         if self.call.order == "data":
             return self.module(Data(x=x, edge_index=edge_index, **named))
         if self.call.order == "by name":

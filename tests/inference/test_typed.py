@@ -51,7 +51,7 @@ def require_exact(data, module, backend=None, targets=3, seed=0):
     return found
 
 
-BACKENDS = [(kind, "disjoint") for kind in KINDS] + [("sage", "layered"), ("layered", "layered")]
+BACKENDS = [(kind, backend) for kind in KINDS for backend in ("disjoint", "layered")]
 
 
 @pytest.mark.parametrize("both_ways", [True, False])

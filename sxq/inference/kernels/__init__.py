@@ -15,6 +15,8 @@ The files in reading order:
     powers       SGConv, TAGConv, APPNP: several applications of one adjacency matrix
     gat          GATConv, GATv2Conv
     transformer  TransformerConv
+    relations    RGCNConv, FastRGCNConv: layers that are given the type of each edge
+    typed_attention  HGTConv, HANConv: layers of all node types at once
     pool         the poolings of graph classifiers
 
 The verb: `kernel_of(layer, given)`.
@@ -29,6 +31,7 @@ from sxq.inference.kernels.gcn import GCNKernel
 from sxq.inference.kernels.gin import GINEKernel, GINKernel
 from sxq.inference.kernels.graph import GraphConvKernel, LEKernel
 from sxq.inference.kernels.powers import APPNPKernel, SGKernel, TAGKernel
+from sxq.inference.kernels.relations import RGCNKernel
 from sxq.inference.kernels.sage import SAGEKernel
 from sxq.inference.kernels.transformer import TransformerKernel
 from sxq.inference.tracing.rowwise import Untraceable
@@ -46,6 +49,8 @@ KERNELS: dict[type[MessagePassing], type[Kernel]] = {
     pyg.TAGConv: TAGKernel,
     pyg.APPNP: APPNPKernel,
     pyg.TransformerConv: TransformerKernel,
+    pyg.RGCNConv: RGCNKernel,
+    pyg.FastRGCNConv: RGCNKernel,
 }
 
 

@@ -28,14 +28,25 @@ from sxq.inference.delta.match import TERM
 from sxq.inference.kernels.base import SCALARS, LayerContext
 from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
-from sxq.inference.layered.steps import GRAPHS, NODES, PLAIN, ModelSteps, Step, steps_of
+from sxq.inference.layered.steps import (
+    ARGUMENTS,
+    EDGES,
+    GRAPHS,
+    NODES,
+    PLAIN,
+    ModelSteps,
+    Step,
+    steps_of,
+)
 from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.tracing.by_name import NamedForward, require_float32
 from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model, edge_tensors
+from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.calling import Adapted
 from sxq.models.typed_call import by_types
 
 
@@ -46,12 +57,9 @@ class Layered:
 
     def __init__(self, model: Model):
         typed = by_types(model.module)
-        if typed is None and not model.call.plain:
-            raise Untraceable(
-                "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
-            )
         self.model = model
         self.typed = typed is not None
+        self.named = model.module if isinstance(model.module, Adapted) and typed is None else None
         # The steps by the type of the target's node.
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
@@ -62,11 +70,20 @@ class Layered:
             }
             self.steps = next(iter(self._by_type.values()))
         else:
-            self.steps = steps_of(model.module, model.arguments)
+            self.steps = self._recorded()
         self._with_features: ModelSteps | None = None
-        self._of_features = partial(steps_of, model.module, model.arguments, features=True)
         self.as_delta = not self.typed and _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
+
+    def _recorded(self, features: bool = False) -> ModelSteps:
+        """The steps of a model of one table; `features`: x varies."""
+        if self.named is None:
+            return steps_of(self.model.module, self.model.arguments, features)
+        require_float32(self.named)
+        call = self.named.call
+        kinds = {**ARGUMENTS, **dict.fromkeys(call.node_inputs, NODES)}
+        kinds |= dict.fromkeys(call.edge_inputs, EDGES)
+        return steps_of(NamedForward(self.named), self.model.arguments, features, kinds)
 
     def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldLayout:
         """The layout of a field, with the results of all steps that no candidate changes.
@@ -86,19 +103,29 @@ class Layered:
             edge_type=None if types is None else types.of_edge[field.edges],
             node_type=node_type,
         )
-        _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
-        rows = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
-        inputs = {"edge_weight": weight, "edge_attr": attr}
+        rows, inputs = self._inputs(graph, field, layout.rows(steps.hops))
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in steps.by_name.values():
                 if step.call and not step.varies:
                     look_up = partial(self._fixed, hop=step.hop, layout=layout)
                     layout.values[step.name] = step.run(look_up)
-                elif step.kind == NODES and step.input:
+                elif step.input == steps.first:
                     layout.values[step.name] = rows
                 elif step.input:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
+
+    def _inputs(self, graph: Graph, field: Field, rows: int) -> tuple[Tensor, dict[str, Any]]:
+        """x of the first nodes of a field, and the other inputs by name."""
+        model = self.model
+        nodes = field.nodes[:rows]
+        carried = model.call.edge_inputs if self.named is not None else ()
+        _, weight, attr = edge_tensors(graph, field.edges, model.device, carried)
+        given = {"edge_weight": weight, "edge_attr": attr}
+        if self.named is None:
+            return torch.from_numpy(graph.features(nodes)).to(model.device), given
+        inputs = self.named.inputs(node_tensor(model, graph, nodes), given)
+        return inputs["x"], inputs
 
     def _steps(self, field: Field, node_type: int) -> ModelSteps:
         """The steps of the model where units are those of a field, and its target is of this type."""
@@ -107,7 +134,7 @@ class Layered:
         if field.over != "features":
             return self.steps
         if self._with_features is None:
-            self._with_features = self._of_features()
+            self._with_features = self._recorded(features=True)
         return self._with_features
 
     def _of(self, layout: FieldLayout) -> ModelSteps:
@@ -200,10 +227,15 @@ class Layered:
         steps = self._of(tile.frame.fields[0])
         for step in steps.varying:
             if step.kernel:
-                x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[1:]]
-                context = LayerContext(tile, step.hop, step.given, step.only, *own)
-                values[step.name] = step.kernel.run(x, context)
+                count = step.kernel.tables
+                outer = step.hop + step.kernel.hops
+                tables = [self._rows(end.name, outer, tile, values) for end in step.args[:count]]
+                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[count:]]
+                receivers = own[0] if own else None
+                context = LayerContext(
+                    tile, step.hop, step.given, step.only, receivers, tuple(tables)
+                )
+                values[step.name] = step.kernel.run(tables[0], context)
             elif step.pool:
                 rows = self._look_up(step.args[0].name, step.hop, tile, values)
                 values[step.name] = step.pool.run(rows, tile)

@@ -9,6 +9,7 @@ output.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels import Kernel, kernel_of
 from sxq.inference.kernels.pool import Pool, pool_of
+from sxq.inference.kernels.typed_attention import TYPED_KERNELS, TypeOfEdges
 from sxq.inference.tracing.by_type import of_type
 from sxq.inference.tracing.fx_graph import name_of, trace_graph
 from sxq.inference.tracing.rowwise import TUPLES, Untraceable, check_module, check_operation
@@ -29,6 +31,7 @@ PLAIN = "plain"
 # Two more kinds, which only layers and poolings may read: edge_index, and the graph of each node.
 INDEX = "index"
 BATCH = "batch"
+ARGUMENTS = MappingProxyType({"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,15 +68,22 @@ class ModelSteps:
     hops: int  # hops around the target within which rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
     pools: bool  # whether the output is one row per graph
+    first: str  # the argument that is x
 
 
-def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = False) -> ModelSteps:
+def steps_of(
+    module: nn.Module,
+    arguments: tuple[str, ...],
+    features: bool = False,
+    kinds: Mapping[str, str] = ARGUMENTS,
+) -> ModelSteps:
     """The steps of a model with forward(x, edge_index, *arguments).
 
-    `features`: x depends on the candidate, too. Raises Untraceable with the reason.
+    `features`: x depends on the candidate, too. `kinds`: what the arguments are. Raises Untraceable
+    with the reason.
     """
     module, graph = trace_graph(module, arguments, inputs=2)
-    reader = _Reader(module, features)
+    reader = _Reader(module, features, kinds)
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
@@ -87,17 +97,19 @@ def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = Fal
         if node.op != "output" and node.meta["kind"] not in (INDEX, BATCH)
     }
     varying = tuple(step for step in steps.values() if step.varies and not step.input)
-    return ModelSteps(
-        steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS
-    )
+    hops = max(step.hop for step in steps.values())
+    first = next(iter(steps.values())).input
+    assert first is not None, "a forward begins with x"
+    return ModelSteps(steps, output.name, hops, varying, rows == GRAPHS, first)
 
 
 class _Reader:
     """Finds the kind of every recorded node, and refuses operations that are not known as safe."""
 
-    def __init__(self, module: nn.Module, features: bool):
+    def __init__(self, module: nn.Module, features: bool, kinds: Mapping[str, str]):
         self.module = module
         self.features = features
+        self.kinds = kinds
         self.inputs = iter((NODES, INDEX))
 
     def read(self, node: fx.Node) -> None:
@@ -124,9 +136,9 @@ class _Reader:
         )
 
     def _placeholder(self, node: fx.Node) -> None:
-        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH}
-        kind = next(self.inputs, named.get(node.target, PLAIN))
-        node.meta.update(kind=kind, varies=self.features and kind == NODES)
+        first = next(self.inputs, "")
+        kind = first or self.kinds.get(str(node.target), PLAIN)
+        node.meta.update(kind=kind, varies=self.features and first == NODES)
 
     def _get_attr(self, node: fx.Node) -> None:
         value = self.module
@@ -139,6 +151,8 @@ class _Reader:
 
     def _call_module(self, node: fx.Node) -> None:
         module = self.module.get_submodule(node.target)
+        if type(module) in TYPED_KERNELS:
+            return self._typed_layer(node, module)
         if isinstance(module, MessagePassing):
             return self._layer(node, module)
         if pool := pool_of(node, module):
@@ -231,6 +245,24 @@ class _Reader:
             raise Untraceable(f"no layered form of {what} for the edges of one type is known")
         node.meta.update(kind=NODES, varies=True, given=edges, kernel=kernel, only=only)
         node.args = tuple(ends)
+        node.kwargs = {}
+
+    def _typed_layer(self, node: fx.Node, layer: Any) -> None:
+        """A layer of all types, recorded by `in_parts` with a table by node type and edges by edge type."""
+        x, edge_index = node.args
+        what = type(layer).__name__
+        if not all(isinstance(own, fx.Node) and node_kind(own) == NODES for own in x.values()):
+            raise Untraceable(f"{what} is not given node features by type")
+        places = {name: place for place, name in enumerate(x)}
+        kinds = []
+        for name, own in edge_index.items():
+            only = own.meta.get("only") if isinstance(own, fx.Node) else None
+            if only is None:
+                raise Untraceable(f"{what} is not given the graph's own edge_index_dict")
+            kinds.append(TypeOfEdges(name, only, places[name[0]], places[name[2]]))
+        kernel = TYPED_KERNELS[type(layer)](layer, kinds, len(x))
+        node.meta.update(kind=NODES, varies=True, given={}, kernel=kernel, only=None)
+        node.args = tuple(x.values())
         node.kwargs = {}
 
 

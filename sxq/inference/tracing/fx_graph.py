@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import fx, nn
 from torch_geometric import nn as pyg
@@ -10,7 +11,7 @@ from torch_geometric.nn import MessagePassing, aggr
 from torch_geometric.nn.pool import glob
 from torch_geometric.utils import scatter
 
-from sxq.inference.tracing.by_type import grouped_in_pairs
+from sxq.inference.tracing.by_type import OF_ALL_TYPES, grouped_in_pairs, in_parts
 from sxq.inference.tracing.rowwise import (
     MODULES,
     Untraceable,
@@ -19,9 +20,22 @@ from sxq.inference.tracing.rowwise import (
     is_active,
 )
 
+BY_DICTIONARY = ("x_dict", "edge_index_dict")
+
 
 class _Tracer(fx.Tracer):
     """Does not look inside of modules that the engine knows."""
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple, kwargs: dict) -> Any:
+        if type(m) not in OF_ALL_TYPES:
+            return super().call_module(m, forward, args, kwargs)
+        name = self.path_of_module(m)
+        bound = inspect.signature(m.forward).bind(*args, **kwargs).arguments
+        more = [key for key in bound if key not in BY_DICTIONARY and bound[key]]
+        if more:
+            raise Untraceable(f"{type(m).__name__} is given {', '.join(more)}")
+        record = lambda *given: self.create_proxy("call_module", name, given, {})
+        return in_parts(m, record, bound["x_dict"], bound["edge_index_dict"])
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         known = isinstance(
