@@ -18,7 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import GATConv, GraphConv, HeteroConv, HGTConv, RGCNConv, SAGEConv, to_hetero
+from torch_geometric.nn import (
+    GATConv,
+    GraphConv,
+    HeteroConv,
+    HGTConv,
+    RGCNConv,
+    SAGEConv,
+    to_hetero,
+)
 from torch_geometric.transforms import ToUndirected
 from verifier import MEMORY, NAMES, Asked, record
 

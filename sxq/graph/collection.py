@@ -10,6 +10,7 @@ from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph, digest
 from sxq.graph.distinct import distinct
 from sxq.graph.readers import add_reverse
+from sxq.graph.types import GraphTypes, joined_types
 
 
 class GraphSet:
@@ -71,6 +72,11 @@ class GraphSet:
         return self.union.num_features
 
     @property
+    def types(self) -> GraphTypes | None:
+        """The types of all nodes and edges, where the graphs are heterogeneous."""
+        return self.union.types
+
+    @property
     def undirected(self) -> bool:
         """Whether every graph is undirected."""
         return self.union.undirected
@@ -108,6 +114,7 @@ class GraphSet:
             edge_inputs={name: array[edges] for name, array in union.edge_inputs.items()},
             left_out=union.left_out,
             feature_names=union.feature_names,
+            types=None if union.types is None else union.types.part(nodes, edges),
         )
 
     def with_reverse(self) -> "GraphSet":
@@ -218,6 +225,7 @@ class GraphSet:
             **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
             **_joined_inputs(graphs),
             feature_names=_shared_names(graphs),
+            types=joined_types([graph.types for graph in graphs]),
         )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 

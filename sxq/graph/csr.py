@@ -89,7 +89,7 @@ class Graph:
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.feature_names = _feature_names(feature_names, self.x.shape[1])
         self._names = None if keys is None or types is not None else Keys(keys, len(self.x))
-        self._typed = None if types is None else TypedKeys(keys, types)
+        self._typed = None if types is None or types.scattered else TypedKeys(keys, types)
         if types is not None:
             types.require_fit(self.num_nodes, self.edge_index)
         self.attributes = {

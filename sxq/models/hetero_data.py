@@ -6,7 +6,7 @@ where filling changes nothing (an unknown label, a mask that is false); otherwis
 left out and remembered as in `Graph.left_out`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,14 +132,68 @@ def hetero_part(graph: Graph, nodes: np.ndarray, edges: np.ndarray) -> HeteroDat
     return data
 
 
+def of_one_schema(graphs: Sequence[Any]) -> list[Any]:
+    """The graphs; each `HeteroData` among them has all types that some have, in one order.
+
+    What it lacks it has no nodes and no edges of. `graphs` are not changed.
+    """
+    held = [data for data in graphs if isinstance(data, HeteroData)]
+    node_types = dict.fromkeys(name for data in held for name in data.node_types)
+    edge_types = dict.fromkeys(name for data in held for name in data.edge_types)
+    for source, _, head in edge_types:
+        node_types |= dict.fromkeys((source, head))
+    wanted = list(node_types), list(edge_types)
+    return [
+        _completed(data, held, *wanted)
+        if isinstance(data, HeteroData) and (data.node_types, data.edge_types) != wanted
+        else data
+        for data in graphs
+    ]
+
+
+def _completed(
+    data: HeteroData, others: Sequence[HeteroData], node_types: list, edge_types: list
+) -> HeteroData:
+    """The same graph with stores of all types, in this order."""
+    found = HeteroData()
+    for name in node_types:
+        if name in data.node_types:
+            found[name].update(dict(data[name].items()))
+        else:
+            found[name].update(_empty(name, others))
+    for name in edge_types:
+        if name in data.edge_types:
+            found[name].update(dict(data[name].items()))
+        else:
+            none = {"edge_index": torch.zeros(2, 0, dtype=torch.long)}
+            found[name].update(_empty(name, others) | none)
+    found._global_store.update(dict(data._global_store.items()))
+    return found
+
+
+def _empty(name: Any, graphs: Sequence[HeteroData]) -> dict[str, Any]:
+    """The fields of a type as others have them, without a row."""
+    for data in graphs:
+        if name in (*data.node_types, *data.edge_types):
+            rows = data[name].num_nodes if isinstance(name, str) else data[name].num_edges
+            fields = {"num_nodes": 0} if isinstance(name, str) else {}
+            for field, value in data[name].items():
+                if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows:
+                    fields[field] = value[:0]
+                elif field == "feature_names":
+                    fields[field] = value
+            return fields
+    return {"num_nodes": 0}
+
+
 # -- the parts of a graph ------------------------------------------------------------------------
 
 
 def _require_one(data: HeteroData) -> None:
     if isinstance(data, Batch) or any("batch" in store for store in data.node_stores):
         raise GraphError(
-            "the HeteroData is a batch of graphs; collections of heterogeneous graphs are not "
-            "supported, register each graph by itself"
+            "the HeteroData is a batch of graphs: register_graphs takes them as targets of a model of "
+            "graphs"
         )
     if not data.node_types:
         raise GraphError("the HeteroData has no node type, expected at least one with x")

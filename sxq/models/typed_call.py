@@ -31,6 +31,7 @@ from sxq.models.calling import (
     signature_of,
 )
 
+BATCH = "batch"
 BY_TYPE = "_dict"  # PyG's ending of arguments that are dictionaries
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -38,9 +39,10 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 class ByTypes(Wrapper):
     """Calls a module with what a graph's types make of one table of nodes and one list of edges."""
 
-    def __init__(self, module: nn.Module, graph: Graph, node_type: str | None):
+    def __init__(self, module: nn.Module, graph: Graph, node_type: str | None, pools: bool = False):
         super().__init__()
         assert graph.types is not None, "a heterogeneous graph"
+        self.pools = pools  # whether it gives a row for each graph of a batch
         self.module = module
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
@@ -60,6 +62,8 @@ class ByTypes(Wrapper):
     def forward(
         self, x: Tensor, edge_index: Tensor, *, node_type: Tensor, edge_type: Tensor, **given: Any
     ) -> Any:
+        if self.pools and self._lacking(node_type, given["batch"]):
+            return self._with_last(x, edge_index, node_type, edge_type, given)
         nodes = Parts(node_type, len(self.types.node_types))
         edges = Parts(edge_type, len(self.types.edge_types))
         ends = edges.split(nodes.number[edge_index].T)
@@ -70,14 +74,41 @@ class ByTypes(Wrapper):
             },
         }
         for name, values in given.items():
-            if name in self.of_nodes:
+            if name in self.of_nodes or name == BATCH:
                 inputs[name] = self._by_node_type(nodes.split(values), None)
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
         with masks_by_type(self.module, inputs["edge_index"], edges):
             found = self.called(inputs, nodes)
-        return self._table(found, nodes)
+        return self._of_graphs(found) if self.pools else self._table(found, nodes)
+
+    def _lacking(self, node_type: Tensor, batch: Tensor) -> bool:
+        """Whether the last graph has no node of some type: its row would be missing where that is pooled."""
+        last = torch.bincount(node_type[batch == batch.max()], minlength=len(self.types.node_types))
+        return bool((last == 0).any())
+
+    def _with_last(
+        self, x: Tensor, edge_index: Tensor, node_type: Tensor, edge_type: Tensor, given: dict
+    ) -> Any:
+        """The output without the row of one more graph, which has a node of each type and no edge."""
+        count = len(self.types.node_types)
+        more = {
+            name: _longer(values, count) if name in self.of_nodes else values
+            for name, values in given.items()
+        }
+        batch = given[BATCH]
+        graphs = int(batch.max()) + 1
+        more[BATCH] = torch.cat([batch, batch.new_full((count,), graphs)])
+        kinds = torch.cat([node_type, torch.arange(count, device=node_type.device)])
+        found = self.forward(
+            _longer(x, count), edge_index, node_type=kinds, edge_type=edge_type, **more
+        )
+        fits = isinstance(found, Tensor) and found.ndim and len(found) == graphs + 1
+        return found[:-1] if fits else found
+
+    def _of_graphs(self, found: Any) -> Any:
+        return self.read(found) if isinstance(found, Tensor) else found
 
     def _by_node_type(self, parts: Sequence[Tensor], widths: Sequence[int] | None) -> dict:
         return _within(self.types.node_types, parts, widths)
@@ -183,6 +214,11 @@ class ByTypes(Wrapper):
         return table.index_copy(0, torch.cat(list(rows.values())), torch.cat(list(read.values())))
 
 
+def _longer(values: Tensor, count: int) -> Tensor:
+    """With this many rows of zeros more."""
+    return torch.cat([values, values.new_zeros(count, *values.shape[1:])])
+
+
 class Parts:
     """The rows of a table by their type; those of one type keep their order."""
 
@@ -231,19 +267,23 @@ def ways(module: nn.Module, graph: Graph | GraphSet, node_type: str | None) -> l
     On a heterogeneous graph a module takes dictionaries by type, or tensors of all nodes and edges.
     Raises ModelError.
     """
-    types = None if isinstance(graph, GraphSet) else graph.types
+    held = graph.union if isinstance(graph, GraphSet) else graph
+    types = held.types
     names = list(signature_of(module).parameters)
     dictionaries = [name for name in names if name.endswith(BY_TYPE)]
     if types is None:
         _require_no_types(module, dictionaries, node_type)
         return [module]
-    assert isinstance(graph, Graph)
     _refuse_adjacency(module, names)
     if node_type is not None:
         types.number_of(node_type)
+        if held is not graph:
+            raise ModelError(
+                f"node_type = {node_type!r}, but a model of graphs has outputs for graphs; leave it out"
+            )
     if {NODE_TYPE, EDGE_TYPE} & set(names) and not dictionaries:
         return [module]
-    typed = ByTypes(module, graph, node_type)
+    typed = ByTypes(module, held, node_type, pools=held is not graph)
     return [typed] if dictionaries else [typed, module]
 
 

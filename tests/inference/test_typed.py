@@ -233,8 +233,7 @@ def masked_plainly(kind, module, data):
 
 
 @pytest.mark.parametrize(
-    "kind, backend",
-    [(kind, backend) for kind in KINDS[:3] for backend in ("disjoint", "layered")],
+    "kind, backend", [(kind, backend) for kind in KINDS[:3] for backend in ("disjoint", "layered")]
 )
 def test_edge_gradients_are_those_of_masks_by_type(kind, backend):
     """One mask of all edges reaches the layers of each edge type."""

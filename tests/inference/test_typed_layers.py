@@ -148,7 +148,9 @@ def test_han_runs_layered_where_one_edge_type_enters_each_node_type():
     for name in [("account", "knows", "account"), ("device", "used_by", "account")]:
         del data[name]
     torch.manual_seed(0)
-    found = register(Attention(data.metadata(), pyg.HANConv).eval(), typed_graph(data), output="logits")
+    found = register(
+        Attention(data.metadata(), pyg.HANConv).eval(), typed_graph(data), output="logits"
+    )
     assert found.backend == "layered", found.reason
 
 

@@ -25,7 +25,9 @@ class OfType(NamedTuple):
 
     loops: OneLoop
     number: int
-    by: str = ""  # the step whose values are the types; empty: the types that the graph's edges have
+    by: str = (
+        ""  # the step whose values are the types; empty: the types that the graph's edges have
+    )
 
 
 Loops = OneLoop | OfType

@@ -345,8 +345,7 @@ def softmax_together(lists: Sequence[Edges], logits: Sequence[Tensor]) -> list[T
     most = [edges.largest(own.detach()) for edges, own in zip(lists, masked)]
     top = reduce(torch.maximum, most)
     weights = [
-        (own - edges.heads(top)).exp() * there
-        for edges, own, there in zip(lists, masked, present)
+        (own - edges.heads(top)).exp() * there for edges, own, there in zip(lists, masked, present)
     ]
     total = reduce(torch.add, [edges.total(own) for edges, own in zip(lists, weights)])
     return [own / (edges.heads(total) + 1e-16) for edges, own in zip(lists, weights)]

@@ -82,6 +82,8 @@ def _columns(table: Any, width: int, all_columns: int) -> Any:
 
 def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]:
     """The forward to the outputs of each type of nodes that the model judges. Raises Untraceable."""
+    if typed.pools:
+        raise Untraceable("it pools nodes by their types")
     if typed.whole or typed.joined:
         raise Untraceable("it takes or returns the nodes of all types as one")
     x = model.call.node_parts[0]
