@@ -123,9 +123,11 @@ class GraphSet:
 
     def units(self, directed: bool) -> np.ndarray:
         """The number of units [n] of each graph; pairs unless `directed`."""
-        ends = self.union.edge_index[:, self.union.edge_index[0] != self.union.edge_index[1]]
+        real = np.flatnonzero(self.union.edge_index[0] != self.union.edge_index[1])
+        ends = self.union.edge_index[:, real]
         pairs = ends if directed else np.sort(ends, axis=0)
-        pairs = pairs[:, distinct(pairs)[0]]
+        kinds = [] if self.types is None else [self.union.unit_types(directed)[real]]
+        pairs = pairs[:, distinct([*pairs, *kinds])[0]]
         return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
 
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -46,15 +46,10 @@ def require_one_type(graph: Graph | GraphSet, positions: Sequence[int]) -> None:
 
 def refuse_typed(statement: Explain, graph: Graph | GraphSet) -> None:
     """Raise InvalidValue for what a heterogeneous graph cannot be asked."""
-    if isinstance(graph, GraphSet) or graph.types is None:
+    if graph.types is None:
         return
     if statement.over == "features":
         raise InvalidValue(
             "OVER FEATURES, but the nodes of the graph have types, each with features of its own; say "
             "OVER EDGES or OVER NODES"
-        )
-    if statement.of_class is not None:
-        raise InvalidValue(
-            "EXPLAIN CLASS, but the nodes of the graph have types, which patterns do not tell apart; "
-            "say EXPLAIN NODES (SELECT ...) of what PREDICT puts in the class"
         )
