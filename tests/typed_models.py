@@ -185,9 +185,9 @@ def banks(count=6, **options):
         data = bank(number, accounts=5 + number % 3, merchants=3, devices=2, edges=6, **options)
         data.y = torch.tensor(number % 2)
         if number == count - 1:
-            del data["device"]
+            data["device"].x = data["device"].x[:0]
             for name in [n for n in data.edge_types if "device" in n]:
-                del data[name]
+                data[name].edge_index = torch.zeros(2, 0, dtype=torch.long)
         found.append(data)
     return found
 

@@ -110,6 +110,25 @@ class GraphTypes:
             name = shown_type(self.edge_types[self.of_edge[bad[0]]])
             raise GraphError(f"edge {bad[0]} of type {name} joins {' and '.join(found)}")
 
+    @cached_property
+    def first_feature(self) -> np.ndarray:
+        """The number of the first feature of each type, and how many there are: [types + 1].
+
+        Where features are units they are numbered type by type.
+        """
+        return np.cumsum([0, *self.widths])
+
+    def places(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The number of the node type of each feature [k], and its column of x."""
+        kinds = np.searchsorted(self.first_feature, features, side="right") - 1
+        return kinds, features - self.first_feature[kinds]
+
+    def feature_name(self, feature: int) -> str:
+        """The name of a feature, which begins with the type: account.age, account.x[3]."""
+        (kind,), (column,) = (own.tolist() for own in self.places(np.array([feature])))
+        names = self.feature_names[kind]
+        return f"{self.node_types[kind]}.{f'x[{column}]' if names is None else names[column]}"
+
     def part(self, nodes: slice, edges: slice) -> "GraphTypes":
         """The types of one of several graphs side by side."""
         own = {"of_node": self.of_node[nodes], "of_edge": self.of_edge[edges]}

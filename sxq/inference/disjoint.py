@@ -83,14 +83,12 @@ class Side:
         x = loaded.x.expand(len(self), *loaded.x.shape)
         if not isinstance(loaded.field, FeatureField):
             return x
-        columns = torch.from_numpy(loaded.field.columns).to(x.device)
+        field = loaded.field
         present = torch.from_numpy(np.ascontiguousarray(self.units)).to(x.device)[:, None]
-        baseline = torch.from_numpy(loaded.field.baseline).to(x)
         x = x.clone()
-        x[..., columns] = torch.where(present, x[..., columns], baseline)
+        _put_baseline(x, field.places(field.columns), field.baseline, present)
         if not self.context:
-            columns = torch.from_numpy(loaded.field.context_columns).to(x.device)
-            x[..., columns] = torch.from_numpy(loaded.field.context_baseline).to(x)
+            _put_baseline(x, field.places(field.context_columns), field.context_baseline, None)
         return x
 
     def one_by_one(self) -> "Iterator[Side]":
@@ -99,6 +97,23 @@ class Side:
             own = slice(row, row + 1)
             parts = self.parts[own].cpu().numpy()
             yield Side(self.loaded, self.units[own], parts, self._existing, self.context)
+
+
+def _put_baseline(
+    x: Tensor, places: Sequence[tuple], baseline: np.ndarray, present: Tensor | None
+) -> None:
+    """Put the baseline [k] of columns where they are not `present` [n, 1, k] into x [n, num_nodes, d]."""
+    for rows, columns, own in places:
+        values = torch.from_numpy(baseline[own]).to(x)
+        at = torch.from_numpy(columns).to(x.device)
+        if not isinstance(rows, slice):
+            rows = torch.from_numpy(rows).to(x.device)[:, None]
+        held = x[:, rows, at]
+        x[:, rows, at] = (
+            values.expand_as(held)
+            if present is None
+            else torch.where(present[..., own], held, values)
+        )
 
 
 class Disjoint:

@@ -132,58 +132,46 @@ def hetero_part(graph: Graph, nodes: np.ndarray, edges: np.ndarray) -> HeteroDat
     return data
 
 
-def of_one_schema(graphs: Sequence[Any]) -> list[Any]:
-    """The graphs; each `HeteroData` among them has all types that some have, in one order.
+def of_one_order(graphs: Sequence[Any]) -> list[Any]:
+    """The graphs; each `HeteroData` among them has its types in the order of the first. None is changed.
 
-    What it lacks it has no nodes and no edges of. `graphs` are not changed.
+    Raises GraphError where one lacks a type: a layer makes something of an edge type without edges,
+    and nothing of one that is missing.
     """
     held = [data for data in graphs if isinstance(data, HeteroData)]
-    node_types = dict.fromkeys(name for data in held for name in data.node_types)
-    edge_types = dict.fromkeys(name for data in held for name in data.edge_types)
-    for source, _, head in edge_types:
-        node_types |= dict.fromkeys((source, head))
-    wanted = list(node_types), list(edge_types)
+    for number, data in enumerate(graphs):
+        if isinstance(data, HeteroData):
+            _require_types(data, held[0], number)
     return [
-        _completed(data, held, *wanted)
-        if isinstance(data, HeteroData) and (data.node_types, data.edge_types) != wanted
+        _ordered(data, held[0])
+        if isinstance(data, HeteroData) and data.metadata() != held[0].metadata()
         else data
         for data in graphs
     ]
 
 
-def _completed(
-    data: HeteroData, others: Sequence[HeteroData], node_types: list, edge_types: list
-) -> HeteroData:
-    """The same graph with stores of all types, in this order."""
+def _require_types(data: HeteroData, first: HeteroData, number: int) -> None:
+    for what, own, others, empty in (
+        ("node", data.node_types, first.node_types, "x of shape [0, features]"),
+        ("edge", data.edge_types, first.edge_types, "edge_index of shape [2, 0]"),
+    ):
+        if set(own) != set(others):
+            name = next(iter(set(own) ^ set(others)))
+            shown = name if isinstance(name, str) else shown_type(name)
+            has, lacks = (number, 0) if name in own else (0, number)
+            raise GraphError(
+                f"graph {lacks} lacks the {what} type {shown}, which graph {has} has: give every graph "
+                f"all types, with {empty} where there is none"
+            )
+
+
+def _ordered(data: HeteroData, first: HeteroData) -> HeteroData:
+    """The same graph with its types in the order of another."""
     found = HeteroData()
-    for name in node_types:
-        if name in data.node_types:
-            found[name].update(dict(data[name].items()))
-        else:
-            found[name].update(_empty(name, others))
-    for name in edge_types:
-        if name in data.edge_types:
-            found[name].update(dict(data[name].items()))
-        else:
-            none = {"edge_index": torch.zeros(2, 0, dtype=torch.long)}
-            found[name].update(_empty(name, others) | none)
+    for name in (*first.node_types, *first.edge_types):
+        found[name].update(dict(data[name].items()))
     found._global_store.update(dict(data._global_store.items()))
     return found
-
-
-def _empty(name: Any, graphs: Sequence[HeteroData]) -> dict[str, Any]:
-    """The fields of a type as others have them, without a row."""
-    for data in graphs:
-        if name in (*data.node_types, *data.edge_types):
-            rows = data[name].num_nodes if isinstance(name, str) else data[name].num_edges
-            fields = {"num_nodes": 0} if isinstance(name, str) else {}
-            for field, value in data[name].items():
-                if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows:
-                    fields[field] = value[:0]
-                elif field == "feature_names":
-                    fields[field] = value
-            return fields
-    return {"num_nodes": 0}
 
 
 # -- the parts of a graph ------------------------------------------------------------------------

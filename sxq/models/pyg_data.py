@@ -20,7 +20,7 @@ from sxq.errors import DataError, Error, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import edge_ends
 from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
-from sxq.models.hetero_data import of_one_schema, typed_graph
+from sxq.models.hetero_data import of_one_order, typed_graph
 from sxq.models.pyg_fields import (
     GIVEN,
     KNOWN,
@@ -79,13 +79,11 @@ def graphs_from_data(dataset: Any) -> GraphSet:
 
     dataset  a sequence of `Data` or of `HeteroData`, a data set, a Batch, a DataLoader, or one `Data`
 
-    A `HeteroData` may lack types that others have: it has no such nodes and edges.
-
     Raises DataError or GraphError, whose message names the graph that is wrong.
     """
     graphs = []
     classes = []
-    for number, data in enumerate(of_one_schema(members(dataset))):
+    for number, data in enumerate(of_one_order(members(dataset))):
         try:
             graphs.append(graph_from_data(data))
         except (DataError, GraphError) as error:

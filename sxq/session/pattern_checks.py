@@ -73,9 +73,7 @@ def _full_names(
     if graph is None or graph.types is None:
         return list(places)
     labels = dict(pattern.nodes)
-    kinds = {
-        node: type_in_label(label, graph.types.node_types) for node, label in labels.items()
-    }
+    kinds = {node: type_in_label(label, graph.types.node_types) for node, label in labels.items()}
     return [
         (node, key if (kind := kinds.get(node)) is None else TypedKey(kind, key))
         for node, key in places

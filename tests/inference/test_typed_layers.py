@@ -12,10 +12,10 @@ from sxq.inference import CandidateBatch
 from sxq.inference.layered.backend import Layered
 from sxq.inference.registration import register
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models.hetero_data import typed_graph
 from sxq.models.pyg_data import graph_from_data
 from tests.layered_models import assert_equal, plain, some_bits
 from tests.typed_models import Attention, bank, model
-from sxq.models.hetero_data import typed_graph
 
 KINDS = 4
 

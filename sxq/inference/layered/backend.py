@@ -91,7 +91,7 @@ class Layered:
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
         types = graph.types if self.typed else None
-        if types is not None and field.over == "features":
+        if graph.types is not None and field.over == "features":
             raise Untraceable("its features are tables by type")
         node_type = 0 if types is None else int(types.of_node[field.nodes[0]])
         steps = self._steps(field, node_type)
