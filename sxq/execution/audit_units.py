@@ -229,12 +229,13 @@ class AskedUnits:
 def varying(place: Place) -> set[int]:
     """The columns of x that are not the same on all nodes of the field; of a single node, those that are not 0."""
     if place.graph.types is not None:
-        kinds = place.graph.types.of_node[place.near]
+        near = np.flatnonzero(place.near)
+        kinds = place.graph.types.of_node[near]
         return {
             feature
             for feature in range(place.graph.num_columns)
             for kind, column in [_cell(place.graph.types, feature)]
-            if _moves(place.graph.x[place.near[kinds == kind], column])
+            if _moves(place.graph.x[near[kinds == kind], column])
         }
     rows = place.graph.x[place.near]
     if len(rows) == 1:
@@ -266,7 +267,7 @@ def _with_baseline(place: Place, columns: Iterable[int], baseline: str) -> Cut:
         near = place.near
         if types is not None:
             kind, column = _cell(types, column)
-            near = near[types.of_node[near] == kind]
+            near = near & (types.of_node == kind)
         own = x[near, column].astype(np.float64)
         x[near, column] = np.float32(own.mean()) if baseline == "mean" else 0
     return Cut(changed(place.graph, x=x), place.roots, place.there)
