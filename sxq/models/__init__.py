@@ -9,6 +9,7 @@ The files in reading order:
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
+    part_masks      PyG's edge masks on layers that are called with the edges of one type
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
     output_meaning  whether outputs are logits, log-probabilities or probabilities
     odds            the log-odds of the answer to a question, differentiable

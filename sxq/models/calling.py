@@ -24,6 +24,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import rows_of
 from sxq.graph.readers import MASKS
 from sxq.models.architectures import ArchitectureSpec
+from sxq.models.part_masks import Known, Parts, masks_of_parts
 
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
 # Names for one number, or for several numbers, for each edge.
@@ -143,7 +144,11 @@ class Adapted(Wrapper):
             else inputs[source]
             for argument, source in self.call.named
         }
-        return self.called(inputs["x"], edge_index, named)
+        if EDGE_TYPE not in inputs:
+            return self.called(inputs["x"], edge_index, named)
+        known = lambda: (_parts_by_type(edge_index, inputs[EDGE_TYPE]), None)
+        with masks_of_parts(self.module, known):
+            return self.called(inputs["x"], edge_index, named)
 
     def inputs(self, x: Tensor, given: dict[str, Tensor | None]) -> dict[str, Tensor]:
         """Every input of the graph by its name, in its own form, of the engine's tables."""
@@ -165,6 +170,15 @@ class Adapted(Wrapper):
         first = (x, edge_index) if self.call.order == "x, edge_index" else (edge_index, x)
         placed = [named.pop(name, default) for name, default in self.call.positional]
         return self.module(*first, *placed, **named)
+
+
+def _parts_by_type(edge_index: Tensor, kinds: Tensor) -> Known:
+    """All edges, and those of each type, with their numbers."""
+    known = [(edge_index, torch.arange(edge_index.shape[1], device=edge_index.device))]
+    if kinds.is_floating_point() or not kinds.numel() or kinds.min() < 0:
+        return known
+    parts = Parts(kinds.reshape(-1).long(), 0)
+    return known + list(zip([ends.T for ends in parts.split(edge_index.T)], parts.rows))
 
 
 def unwrapped(module: Any) -> Any:

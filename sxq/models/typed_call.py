@@ -8,8 +8,7 @@ nodes of types that the module does not judge have zeros.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import MessagePassing
 
 from sxq.errors import ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet, GraphTypes
@@ -30,6 +28,7 @@ from sxq.models.calling import (
     inputs_of_nodes,
     signature_of,
 )
+from sxq.models.part_masks import Parts, masks_of_parts
 
 BATCH = "batch"
 BY_TYPE = "_dict"  # PyG's ending of arguments that are dictionaries
@@ -79,7 +78,8 @@ class ByTypes(Wrapper):
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
-        with masks_by_type(self.module, inputs["edge_index"], edges):
+        known = lambda: (list(zip(inputs["edge_index"].values(), edges.rows)), edges.order)
+        with masks_of_parts(self.module, known):
             found = self.called(inputs, nodes)
         return self._of_graphs(found) if self.pools else self._table(found, nodes)
 
@@ -219,23 +219,6 @@ def _longer(values: Tensor, count: int) -> Tensor:
     return torch.cat([values, values.new_zeros(count, *values.shape[1:])])
 
 
-class Parts:
-    """The rows of a table by their type; those of one type keep their order."""
-
-    def __init__(self, types: Tensor, count: int):
-        self.order = torch.argsort(types, stable=True)
-        counts = torch.bincount(types, minlength=count)
-        self.sizes: list[int] = counts.tolist()
-        self.rows = self.order.split(self.sizes)
-        starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
-        self.number = torch.empty_like(self.order)  # of each row, among those of its type
-        self.number[self.order] = torch.arange(len(types), device=types.device) - starts
-
-    def split(self, table: Tensor) -> Sequence[Tensor]:
-        """The rows of each type."""
-        return table[self.order].split(self.sizes)
-
-
 _ATTRIBUTED = {"edge_attr"}
 
 
@@ -349,79 +332,3 @@ def _asked(signature: inspect.Signature, whole: bool) -> tuple[inspect.Signature
     open_end = [any_name] if any(p.kind is p.VAR_KEYWORD for p in parameters) else []
     names = {name: p.name for name, p in plain.items()}
     return inspect.Signature([*both, *types, *rest, *open_end]), names
-
-
-@contextmanager
-def masks_by_type(
-    module: nn.Module, edge_index: Mapping[Any, Tensor], edges: Parts
-) -> Iterator[None]:
-    """Within, a mask of all edges that a layer bears is, at each use, that of the edges it is called with.
-
-    PyG puts one mask on all layers; a layer of a heterogeneous model sees the edges of one type, or
-    those of all, type by type. Loops that a layer adds come behind its edges.
-    """
-    layers = [
-        part
-        for part in module.modules()
-        if isinstance(part, MessagePassing) and part.explain and part._edge_mask is not None
-    ]
-    known = list(zip(edge_index.values(), edges.rows))
-    handles = []
-    for layer in layers:
-        held = _Held(layer, known, edges.order)
-        handles.append(layer.register_propagate_forward_pre_hook(held.before))
-        handles.append(layer.register_propagate_forward_hook(held.after))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-class _Held:
-    """The mask of all edges of a layer, while the layer bears that of some."""
-
-    def __init__(self, layer: Any, known: Sequence[tuple[Tensor, Tensor]], order: Tensor):
-        self.mask = layer._edge_mask
-        self.loops = layer._loop_mask
-        self.known = known
-        self.order = order
-
-    def before(self, layer: Any, inputs: tuple) -> None:
-        rows = self._rows(inputs[0])
-        _put(layer, self.mask[rows], self.loops[rows])
-
-    def after(self, layer: Any, *_: Any) -> None:
-        _put(layer, self.mask, self.loops)
-
-    def _rows(self, given: Any) -> Tensor:
-        """The numbers of the edges that a layer is called with; raises ModelError."""
-        if isinstance(given, Tensor):
-            fitting = [rows for ends, rows in self.known if _begins(given, ends)]
-            if fitting:
-                return max(fitting, key=len)
-            if given.shape[1] == len(self.order):
-                return self.order  # of all types, one behind another
-        raise ModelError(
-            "a layer is called with edges of several types, or others than the graph's, so that no "
-            "mask can be put on them"
-        )
-
-
-def _begins(given: Tensor, ends: Tensor) -> bool:
-    """Whether the edges that are given are these, perhaps with loops behind them."""
-    if given is ends:
-        return True
-    size = ends.shape[1]
-    if given.shape[1] < size:
-        return False
-    loops = given[:, size:]
-    return torch.equal(given[:, :size], ends) and torch.equal(loops[0], loops[1])
-
-
-def _put(layer: Any, mask: Tensor, loops: Tensor) -> None:
-    """Put a mask on a layer; torch keeps a parameter elsewhere than another tensor."""
-    layer._parameters.pop("_edge_mask", None)
-    layer.__dict__.pop("_edge_mask", None)
-    layer._edge_mask = mask
-    layer._loop_mask = loops

@@ -523,3 +523,21 @@ def test_types_of_keys_are_written_as_they_are_read(clause):
 def test_of_type_is_that_of_all_keys_before_it():
     text = "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc INCLUDE NODES 5, 7 OF TYPE a, 2 OF TYPE b, 9"
     assert parse(text).include == Units("nodes", (("a", 5), ("a", 7), ("b", 2), 9))
+
+
+def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
+    ask = f"EXPLAIN NODE 12 USING MODEL net {ASK}"
+    rows = "SELECT src, dst, edge_type FROM edges WHERE edge_type = 'account -pays-> merchant' AND src = 12"
+    free = bank.execute(ask)
+    assert any("account -pays-> merchant" in str(e.graph.types.edge_types) for e in free)
+    result = bank.execute(f"{ask} EXCLUDE ({rows})")
+    paid = bank.execute(rows).fetchall()
+    assert paid
+    gone = {(TypedKey("account", source), TypedKey("merchant", head)) for source, head, _ in paid}
+    assert not any(set(e.edges) & gone for e in result)
+    with pytest.raises(
+        sxq.DataError, match="returned the edge type 'what'; those of the graph are"
+    ):
+        bank.execute(f"{ask} EXCLUDE (SELECT src, dst, 'what' FROM edges)")
+    with pytest.raises(sxq.DataError, match="expected two"):
+        bank.execute(f"{ask} EXCLUDE (SELECT 1, 2, 'x', 4)")
