@@ -189,6 +189,7 @@ class GraphSet:
         """A collection of single graphs, which must have the same arrays, equally wide."""
         if not graphs:
             raise GraphError("a collection needs one graph or more, found none")
+        types = joined_types([graph.types for graph in graphs])
         node_ptr, edge_ptr = (
             np.cumsum([0, *(getattr(graph, size) for graph in graphs)])
             for size in ("num_nodes", "num_edges")
@@ -227,7 +228,7 @@ class GraphSet:
             **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
             **_joined_inputs(graphs),
             feature_names=_shared_names(graphs),
-            types=joined_types([graph.types for graph in graphs]),
+            types=types,
         )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 

@@ -214,9 +214,12 @@ class Encoding:
 
     @staticmethod
     def by_type(encodings: Mapping[str, "Encoding"]) -> "Encoding":
-        """The encodings of the types of a heterogeneous graph as one, whose columns begin with their types."""
-        labelled = [name for name, own in encodings.items() if own.labels]
-        if len(labelled) > 1:
+        """The encodings of the types of a heterogeneous graph as one, whose columns begin with their types.
+
+        Raises GraphError where types have labels of different names.
+        """
+        labelled = {name: own.labels for name, own in encodings.items() if own.labels}
+        if len(set(labelled.values())) > 1:
             raise GraphError(
                 f"labels of nodes {' and '.join(labelled)} are text; ENCODE keeps the names of one type: "
                 f"make the others whole numbers"
@@ -226,7 +229,7 @@ class Encoding:
             for name, own in encodings.items()
             for column in own.columns
         ]
-        labels = encodings[labelled[0]].labels if labelled else ()
+        labels = next(iter(labelled.values()), ())
         return Encoding(columns=tuple(columns), labels=labels)
 
     def of_type(self, node_type: str) -> "Encoding":

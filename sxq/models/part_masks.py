@@ -5,8 +5,8 @@ type, or those of all, type by type; a layer such as RGCNConv passes messages al
 other. Loops that a layer adds come behind its edges.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -48,6 +48,13 @@ def masks_of_parts(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def masks_by_type(
+    module: nn.Module, edge_index: Mapping[Any, Tensor], edges: "Parts"
+) -> AbstractContextManager[None]:
+    """`masks_of_parts` of the edges of each type."""
+    return masks_of_parts(module, lambda: (list(zip(edge_index.values(), edges.rows)), edges.order))
 
 
 class _Held:

@@ -28,7 +28,7 @@ from sxq.models.calling import (
     inputs_of_nodes,
     signature_of,
 )
-from sxq.models.part_masks import Parts, masks_of_parts
+from sxq.models.part_masks import Parts, masks_by_type
 
 BATCH = "batch"
 BY_TYPE = "_dict"  # PyG's ending of arguments that are dictionaries
@@ -38,7 +38,15 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 class ByTypes(Wrapper):
     """Calls a module with what a graph's types make of one table of nodes and one list of edges."""
 
-    def __init__(self, module: nn.Module, graph: Graph, node_type: str | None, pools: bool = False):
+    def __init__(
+        self,
+        module: nn.Module,
+        graph: Graph,
+        node_type: str | None,
+        signature: inspect.Signature | None = None,
+        *,
+        pools: bool = False,
+    ):
         super().__init__()
         assert graph.types is not None, "a heterogeneous graph"
         self.pools = pools  # whether it gives a row for each graph of a batch
@@ -46,7 +54,7 @@ class ByTypes(Wrapper):
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
         self.of_nodes = frozenset(inputs_of_nodes(graph))
-        self.shown = signature_of(module)
+        self.shown = signature or signature_of(module)
         self.whole = _takes_data(self.shown)
         self.asks, self.names = _asked(self.shown, self.whole)
         self.by_name = not self.whole and {"x", "edge_index"} <= set(self.names)
@@ -65,6 +73,15 @@ class ByTypes(Wrapper):
             return self._with_last(x, edge_index, node_type, edge_type, given)
         nodes = Parts(node_type, len(self.types.node_types))
         edges = Parts(edge_type, len(self.types.edge_types))
+        inputs = self._by_types(x, edge_index, nodes, edges, given)
+        with masks_by_type(self.module, inputs["edge_index"], edges):
+            found = self.called(inputs, nodes)
+        return self._of_graphs(found) if self.pools else self._table(found, nodes)
+
+    def _by_types(
+        self, x: Tensor, edge_index: Tensor, nodes: "Parts", edges: "Parts", given: dict[str, Any]
+    ) -> dict[str, dict[Any, Tensor]]:
+        """The inputs as dictionaries by type."""
         ends = edges.split(nodes.number[edge_index].T)
         inputs: dict[str, dict[Any, Tensor]] = {
             "x": self._by_node_type(nodes.split(x), self.types.widths),
@@ -78,10 +95,7 @@ class ByTypes(Wrapper):
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
-        known = lambda: (list(zip(inputs["edge_index"].values(), edges.rows)), edges.order)
-        with masks_of_parts(self.module, known):
-            found = self.called(inputs, nodes)
-        return self._of_graphs(found) if self.pools else self._table(found, nodes)
+        return inputs
 
     def _lacking(self, node_type: Tensor, batch: Tensor) -> bool:
         """Whether the last graph has no node of some type: its row would be missing where that is pooled."""

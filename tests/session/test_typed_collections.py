@@ -176,5 +176,5 @@ def test_a_class_of_nodes_has_patterns_of_types():
         kinds = {label for pattern in result.patterns for label in pattern.labels}
         assert kinds <= {"account", "merchant", "device"}
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
-        with pytest.raises(sxq.Error, match="type, label"):
+        with pytest.raises(sxq.Error, match="known: label, type"):
             con.execute(f"EXPLAIN CLASS {most} USING MODEL h OPTIMIZE fdl+, conc LABELS none")

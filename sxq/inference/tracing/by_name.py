@@ -5,10 +5,13 @@ names in the data. They are given in their own form: a weight of one column is p
 stay integers.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, fx, nn
 
+from sxq.inference.tracing.example import EDGES_OF, NODES_OF, Example
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.calling import WEIGHTS, Adapted, Part
 
@@ -32,7 +35,7 @@ class NamedForward(nn.Module):
             raise Untraceable("its inputs are not recorded")
         made = {node.target: node for node in x.tracer.graph.nodes if node.op == "placeholder"}
         if name in made:
-            value = fx.Proxy(made[name], x.tracer)
+            value = x.tracer.proxy(made[name])
         else:
             value = x.tracer.create_proxy("placeholder", name, (), {})
         part = self.parts.get(name)
@@ -45,6 +48,28 @@ def parts_of(adapted: Adapted) -> list[Part]:
     call = adapted.call
     weight = [] if call.weight is None else [call.weight]
     return [*call.node_parts, *call.edge_parts, *weight]
+
+
+def by_name(
+    adapted: Adapted, examples: Sequence[Example]
+) -> tuple[NamedForward, tuple[Example, ...], dict[str, str]]:
+    """The forward that is recorded, its examples, and whether further inputs are of nodes or of edges."""
+    require_float32(adapted)
+    call = adapted.call
+    kinds = dict.fromkeys(call.node_inputs, NODES_OF) | dict.fromkeys(call.edge_inputs, EDGES_OF)
+    return NamedForward(adapted), tuple(_by_name(adapted, one) for one in examples), kinds
+
+
+def _by_name(adapted: Adapted, example: Example) -> Example:
+    """An example of the engine's tables as one of the inputs by name."""
+    given = example.inputs
+    tables = {
+        "edge_weight": given["edge_weight"] if adapted.call.weight is not None else None,
+        "edge_attr": given["edge_attr"] if adapted.call.edge_parts else None,
+    }
+    own = adapted.inputs(given["x"], tables)
+    first = {"x": own.pop("x"), "edge_index": given["edge_index"]}
+    return replace(example, inputs=first | own | {"batch": given["batch"]})
 
 
 def require_float32(adapted: Adapted) -> None:
