@@ -40,7 +40,7 @@ The files in reading order:
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
-from sxq.graph.feature_field import FeatureField, over_features, varying_columns
+from sxq.graph.feature_field import FeatureField, over_features, varying_features
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.link_field import (
     LinkField,
@@ -105,6 +105,6 @@ __all__ = [
     "restrict",
     "shown_type",
     "unjoined",
-    "varying_columns",
+    "varying_features",
     "whole",
 ]

@@ -27,12 +27,7 @@ WORDS = {
     "dangling": ("error", "drop"),
 }  # options that are one of these
 INTERRUPTED = "interrupted"  # in `Trained.stopped`
-INSTEAD = {  # what a heterogeneous graph has in place of options of tables
-    "encode": "make numbers of text, dates and NULL in the queries of NODES",
-    "scale": "scale the columns in the queries of NODES",
-    "dangling": "leave out edges without ends in the queries of EDGES, such as by SEMI JOIN",
-}
-OF_TABLES = tuple(INSTEAD)
+OF_TABLES = ("encode", "scale", "dangling")  # options of graphs from tables
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -199,22 +194,12 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
             nodes, edges = _tables(session, source, "nodes", "edges")
             graph = from_tables(nodes, edges, reading=reading)
         case st.TypedQuerySource():
-            _refuse_readings(options)
-            graph = from_typed_tables(*_typed_tables(session, source))
+            reading = _reading(session, options)
+            graph = from_typed_tables(*_typed_tables(session, source), reading)
     _require_used(options)
     if graph.types is not None:
         return with_reverse_types(graph) if undirected else graph
     return add_reverse(graph) if undirected else graph
-
-
-def _refuse_readings(options: dict[str, Any]) -> None:
-    """Raise InvalidValue for options of tables that a heterogeneous graph does not have."""
-    for name in OF_TABLES:
-        if name in options:
-            raise InvalidValue(
-                f"{name.upper()} = {options[name]} is for graphs without types, FROM NODES (...) EDGES "
-                f"(...); leave it out, and {INSTEAD[name]}"
-            )
 
 
 def _reading(session: Session, options: dict[str, Any]) -> TableReading:
