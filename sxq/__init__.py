@@ -32,6 +32,7 @@ from sxq.errors import (
     QueryError,
     SQLError,
     StoreError,
+    StoreWarning,
     TransactionOpen,
     UnknownName,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "Result",
     "SQLError",
     "StoreError",
+    "StoreWarning",
     "Table",
     "TargetReport",
     "TransactionOpen",

@@ -24,6 +24,7 @@ from sxq.values.result import Table
 WORDS = {
     "scale": ("none", "standard"),
     "dangling": ("error", "drop"),
+    "storage": ("disk", "memory"),
 }  # options that are one of these
 INTERRUPTED = "interrupted"  # in `Trained.stopped`
 INSTEAD = {  # what a heterogeneous graph has in place of options of tables
@@ -41,14 +42,20 @@ def define(session: Session, statement: st.Statement) -> Table:
 
 def create_graph(session: Session, statement: st.CreateGraph) -> Table:
     _may_write(session, "CREATE GRAPH")
-    given = _options(statement.options, "undirected", "seed", "encode", "scale", "dangling")
+    names = ("undirected", "seed", "encode", "scale", "dangling", "storage")
+    given = _options(statement.options, *names)
+    storage = given.pop("storage", None)
+    if storage == "disk":
+        session.registry.graphs.require_disk()
     graph = _graph_of(session, statement.source, given)
-    session.registry.graphs.add(statement.name, graph, statement.replace)
+    session.registry.graphs.add(statement.name, graph, statement.replace, storage)
     return describe(session, st.Describe("graph", statement.name))
 
 
 def create_graphs(session: Session, statement: st.CreateGraphs) -> Table:
     _may_write(session, "CREATE GRAPHS")
+    if any(name == "storage" for name, _ in statement.options):
+        raise InvalidValue("STORAGE is for CREATE GRAPH; collections are kept in memory")
     options = _options(statement.options, "undirected", "seed", "graphs")
     graphs = _graphs_of(session, statement.source, options)
     session.registry.graphs.add(statement.name, graphs, statement.replace)

@@ -1,0 +1,53 @@
+"""A part of a large graph, held in memory: some nodes, what can reach them, and the edges among all of these."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sxq.graph.csr import Graph
+
+
+def around(graph: Graph, roots: Sequence[int], rings: int, most_edges: int) -> tuple[Graph, np.ndarray]:
+    """The graph induced on nodes within so many steps back from the roots, and their positions.
+
+    With more than `most_edges` edges into them, the nearest rings that have fewer are taken, but
+    one at least. The roots come first.
+    """
+    seen = np.unique(np.asarray(roots, np.int64))
+    frontier = seen
+    total = 0
+    for ring in range(rings):
+        _, ends = graph.entering(frontier)
+        further = np.setdiff1d(ends[0], seen)
+        total += ends.shape[1]
+        if not len(further) or ring and total > most_edges:
+            break
+        seen = np.union1d(seen, further)
+        frontier = further
+    return induced(graph, seen), seen
+
+
+def induced(graph: Graph, nodes: np.ndarray) -> Graph:
+    """The graph on some nodes, ascending, with the edges among them in their order."""
+    edges, ends = graph.entering(nodes)
+    inside = np.isin(ends[0], nodes)
+    order = np.argsort(edges[inside], kind="stable")
+    edges = edges[inside][order]
+    local = np.searchsorted(nodes, ends[:, inside][:, order])
+    y, weight, attr = graph.y, graph.edge_weight, graph.edge_attr
+    return Graph(
+        local,
+        graph.features(nodes),
+        y=None if y is None else y[nodes],
+        split=None if graph.split is None else graph.split[nodes],
+        edge_weight=None if weight is None else weight[edges],
+        edge_attr=None if attr is None else attr[edges],
+        keys=[graph.key(int(node)) for node in nodes],
+        forms=graph.forms,
+        node_inputs={name: array[nodes] for name, array in graph.node_inputs.items()},
+        edge_inputs={name: array[edges] for name, array in graph.edge_inputs.items()},
+        left_out=graph.left_out,
+        feature_names=graph.feature_names,
+        encoding=graph.encoding,
+        edge_names=graph.edge_names,
+    )
