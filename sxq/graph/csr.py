@@ -158,10 +158,9 @@ class Graph:
         edges = self.in_edges(nodes)
         return edges, self.edge_index[:, edges]
 
-    @property
-    def degrees(self) -> np.ndarray:
-        """The number [num_nodes] of edges into each node."""
-        return np.diff(self._start)
+    def in_degrees(self, nodes: np.ndarray) -> np.ndarray:
+        """The number [k] of edges into each of the nodes [k]."""
+        return self._start[nodes + 1] - self._start[nodes]
 
     def feature_name(self, column: int) -> str:
         """The name of a column of x."""

@@ -14,9 +14,10 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
+from sxq.inference.on_disk import MEMORY, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
-__all__ = ["attach", "choose_over_features", "more_facts", "register", "transfer"]
+__all__ = ["attach", "more_facts", "over_features_of", "register", "transfer"]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
 MORE_FACTS = (
@@ -38,27 +39,32 @@ def register(
     task: str | None = None,
     node_type: str | None = None,
     kind: str | None = None,
+    memory: int = MEMORY,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
-    For a collection, whose targets are its graphs, check that each graph is judged on its own.
+    For a collection, whose targets are its graphs, check that each graph is judged on its own. For a large graph on
+    disk, all is found on a part of it; its outputs on the whole graph take `memory` bytes at once.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    model = borrow(
-        module, graph, output, choose_device(device), task, node_type=node_type, kind=kind
-    )
-    return _examined(model, graph, layers)
+    part = part_of(graph)
+    model = borrow(module, part, output, choose_device(device), task, node_type=node_type, kind=kind)
+    return on_whole(_examined(model, part, layers), graph, memory)
 
 
 def attach(
-    module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    found: Mapping[str, Any],
+    device: str = "auto",
+    memory: int = MEMORY,
 ) -> Model:
     """Borrow a model again with the facts and the output that were found at its registration."""
     task = found.get("task")  # which files of older versions lack
     own = choose_device(device)
     model = borrow(
         module,
-        graph,
+        part_of(graph),
         found["output"],
         own,
         task,
@@ -68,15 +74,16 @@ def attach(
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
-    model = replace(model, **known)
+    model = on_whole(replace(model, **known), graph, memory, checked=False)
     return one_by_one(model, graph) if isinstance(graph, GraphSet) and model.alone else model
 
 
-def transfer(model: Model, graph: Graph | GraphSet) -> Model:
+def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
+    part = part_of(graph)
     own = borrow(
         model.module,
-        graph,
+        part,
         model.output,
         model.device,
         model.task,
@@ -84,7 +91,13 @@ def transfer(model: Model, graph: Graph | GraphSet) -> Model:
         kind="link" if model.links else "node",
     )
     own = replace(own, spread=model.spread)
-    return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
+    found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
+    return on_whole(found, graph, memory)
+
+
+def over_features_of(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:
+    """`choose_over_features` on a graph, or on a part of a large one on disk."""
+    return choose_over_features(model, part_of(graph))
 
 
 def more_facts(model: Model) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sxq.errors import Error, StoreError
-from sxq.graph.disk import DiskGraph, open_graph, write
+from sxq.graph.disk import OUTPUTS, DiskGraph, open_graph, write
 from sxq.graph.disk.manifest import sync
 from sxq.storage import graph_rows
 from sxq.storage.named_rows import KINDS, claim
@@ -155,6 +155,8 @@ def tidy(path: str, known: Mapping[str, int]) -> list[str]:
         mark = folder / MARK
         if folder.name in known:
             mark.unlink(missing_ok=True)
+            for part in (folder / OUTPUTS).glob("*.part"):
+                shutil.rmtree(part, ignore_errors=True)
         elif mark.exists():
             with suppress(OSError):
                 name = mark.read_text(encoding="utf-8")

@@ -338,7 +338,9 @@ class Store:
 
         whole  compare every byte
         """
-        return graph_folders.opened(self.path, graph_id, content_hash, whole)
+        graph = graph_folders.opened(self.path, graph_id, content_hash, whole)
+        graph.keeps_outputs = not self.read_only
+        return graph
 
     def is_on_disk(self, graph_id: int) -> bool:
         """Whether a graph lies in a folder beside the database."""

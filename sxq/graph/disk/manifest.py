@@ -27,7 +27,7 @@ _ADVICE = (
 
 def save(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of a complete folder; it is on the disk afterwards, with all files."""
-    files = {path.name: _described(path) for path in sorted(folder.glob("*.npy"))}
+    files = {path.name: described(path) for path in sorted(folder.glob("*.npy"))}
     content = {"version": VERSION, "facts": dict(facts), "files": files}
     text = json.dumps({**content, "check": _check(content)}, indent=1)
     path = folder / MANIFEST
@@ -43,7 +43,7 @@ def read(folder: Path, whole: bool = False) -> dict[str, Any]:
     """
     content = _content(folder)
     for name, known in content["files"].items():
-        _require_same(folder / name, known, whole)
+        require_same(folder / name, known, whole)
     return content["facts"]
 
 
@@ -128,7 +128,8 @@ def _check(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _described(path: Path) -> dict[str, Any]:
+def described(path: Path) -> dict[str, Any]:
+    """What tells whether a file is still the same; it is on the disk afterwards."""
     sync(path)
     about = path.stat()
     return {
@@ -139,7 +140,8 @@ def _described(path: Path) -> dict[str, Any]:
     }
 
 
-def _require_same(path: Path, known: Mapping[str, Any], whole: bool) -> None:
+def require_same(path: Path, known: Mapping[str, Any], whole: bool) -> None:
+    """Raise StoreError unless a file is as it was `described`."""
     try:
         about = path.stat()
         if about.st_size != known["bytes"]:

@@ -23,6 +23,8 @@ ARRAYS = ("x", "edge_index", "y", "edge_weight", "edge_attr", "edge_truth")
 class DiskGraph(Graph):
     """A graph in a folder that `write` made; `facts` are those of its manifest."""
 
+    keeps_outputs = True  # whether outputs of models may be added to the folder
+
     def __init__(self, folder: Path, facts: dict[str, Any]):
         self.folder = folder
         self.facts = facts
@@ -72,27 +74,23 @@ class DiskGraph(Graph):
 
     def in_edges(self, nodes: np.ndarray) -> np.ndarray:
         """Edge numbers of all edges into `nodes` [k], grouped by node in the order given."""
-        slots, _ = self._slots(np.asarray(nodes))
-        return slots if self._by_head is None else self._by_head[slots].astype(np.int64)
+        return self._numbers(self._slots(np.asarray(nodes)))
 
     def entering(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The `in_edges` of nodes, and their ends [2, m]; what is read lies together, node by node."""
         nodes = np.asarray(nodes)
-        slots, count = self._slots(nodes)
-        edges = slots if self._by_head is None else self._by_head[slots].astype(np.int64)
-        return edges, np.stack([self._tails[slots].astype(np.int64), np.repeat(nodes, count)])
+        slots = self._slots(nodes)
+        heads = np.repeat(nodes, self.in_degrees(nodes))
+        return self._numbers(slots), np.stack([self._tails[slots].astype(np.int64), heads])
 
-    def _slots(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the in-edges of nodes [k] lie, and how many each has [k]."""
-        start = self._start[nodes]
-        count = self._start[nodes + 1] - start
+    def _slots(self, nodes: np.ndarray) -> np.ndarray:
+        """Where the in-edges of nodes [k] lie, one node after another."""
+        count = self.in_degrees(nodes)
         before = np.cumsum(count) - count
-        return np.repeat(start - before, count) + np.arange(int(count.sum())), count
+        return np.repeat(self._start[nodes] - before, count) + np.arange(int(count.sum()))
 
-    @property
-    def degrees(self) -> np.ndarray:
-        """The number [num_nodes] of edges into each node."""
-        return np.diff(self._start)
+    def _numbers(self, slots: np.ndarray) -> np.ndarray:
+        return slots if self._by_head is None else self._by_head[slots].astype(np.int64)
 
     @property
     def outputs(self) -> Path:

@@ -7,24 +7,24 @@ import numpy as np
 from sxq.graph.csr import Graph
 
 
-def around(graph: Graph, roots: Sequence[int], rings: int, most_edges: int) -> tuple[Graph, np.ndarray]:
-    """The graph induced on nodes within so many steps back from the roots, and their positions.
+def around(
+    graph: Graph, roots: Sequence[int], rings: int, most_edges: int
+) -> tuple[Graph, np.ndarray, int]:
+    """The graph induced on nodes within so many steps back from the roots, their positions, and the steps.
 
-    With more than `most_edges` edges into them, the nearest rings that have fewer are taken, but
-    one at least. The roots come first.
+    These are fewer where the nodes within one more step have more than `most_edges` edges into them; one at least.
     """
     seen = np.unique(np.asarray(roots, np.int64))
     frontier = seen
-    total = 0
+    entering = 0
     for ring in range(rings):
+        entering += int(graph.in_degrees(frontier).sum())
+        if ring and entering > most_edges:
+            return induced(graph, seen), seen, ring
         _, ends = graph.entering(frontier)
-        further = np.setdiff1d(ends[0], seen)
-        total += ends.shape[1]
-        if not len(further) or ring and total > most_edges:
-            break
-        seen = np.union1d(seen, further)
-        frontier = further
-    return induced(graph, seen), seen
+        frontier = np.setdiff1d(ends[0], seen)
+        seen = np.union1d(seen, frontier)
+    return induced(graph, seen), seen, rings
 
 
 def induced(graph: Graph, nodes: np.ndarray) -> Graph:
@@ -39,7 +39,6 @@ def induced(graph: Graph, nodes: np.ndarray) -> Graph:
         local,
         graph.features(nodes),
         y=None if y is None else y[nodes],
-        split=None if graph.split is None else graph.split[nodes],
         edge_weight=None if weight is None else weight[edges],
         edge_attr=None if attr is None else attr[edges],
         keys=[graph.key(int(node)) for node in nodes],
