@@ -6,6 +6,7 @@ from typing import Any
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
+from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.encoding import Encoding
 from sxq.graph.generated import generate
 from sxq.graph.key_texts import kind_of
@@ -71,7 +72,8 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     models.load_weights(module, _file(session, statement.path))
     task = models.task_of(statement.options)
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
-    if task in (None, "multiclass") and spec.out_channels > 1:
+    large = _beyond_memory(session, graph)  # whose accuracies would take a forward pass in memory
+    if task in (None, "multiclass") and spec.out_channels > 1 and not large:
         learned = {
             "accuracy": models.accuracies(module, graph),
             "confusion": models.confusion(module, graph),
@@ -83,6 +85,12 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
     _may_write(session, "TRAIN MODEL")
     graph = session.registry.graphs.of_kind(statement.kind, statement.graph)
     session.registry.models.require_free(statement.name, statement.replace)
+    if _beyond_memory(session, graph):
+        raise InvalidValue(
+            f"TRAIN MODEL holds the whole graph in memory, and graph {statement.graph!r} on disk takes more than "
+            f"sxq_memory = {session.settings.written['sxq_memory']!r}; SET sxq_memory to more, or train on a part of it "
+            "elsewhere, then register the model"
+        )
     if (task := engine.models().task_of(statement.options)) not in (None, "multiclass"):
         raise InvalidValue(
             f"TASK = {task}, but TRAIN trains only multiclass models; train this one elsewhere, "
@@ -122,6 +130,12 @@ def pretrain_refine(session: Session, statement: st.PretrainRefine) -> Table:
     if statement.name in registry.learned.models() and not statement.replace:
         raise NameTaken(
             f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name"
+        )
+
+    if isinstance(graph, DiskGraph):
+        raise InvalidValue(
+            f"PRETRAIN REFINE is not built for graphs on disk, such as {statement.graph!r}: its saliency is stored by the "
+            "rows of table edges; keep the graph in memory, STORAGE = memory"
         )
 
     def progress(epoch: int, epochs: int, loss: float) -> None:
@@ -343,6 +357,13 @@ def _add_model(
         "halo": entry.model.halo,
         **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
+
+
+def _beyond_memory(session: Session, graph: Any) -> bool:
+    """Whether a graph lies on disk and does not fit into sxq_memory."""
+    if not isinstance(graph, DiskGraph):
+        return False
+    return column_bytes(graph.columns()) > session.settings["sxq_memory"]
 
 
 def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:

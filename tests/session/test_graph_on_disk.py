@@ -148,7 +148,7 @@ def test_answers_on_a_large_graph_are_those_in_memory_and_audited(over, tmp_path
     monkeypatch.setattr(on_disk, "PART", 200)
     monkeypatch.setattr(on_disk, "ROOTS", 4)
     graph = random_graph(np.random.default_rng(3), nodes=300, edges=500)
-    ask = f"EXPLAIN NODES 5, 17, 40 USING MODEL m {over} OPTIMIZE fdl+, fdl-, conc BUDGET 200"
+    ask = f"EXPLAIN NODES 5, 17, 40 USING MODEL m {over} OPTIMIZE fdl+, fdl-, conc BUDGET 200 CANDIDATES"
     found = []
     for storage in ("memory", "disk"):
         with sxq.connect(str(tmp_path / f"{storage}.duckdb")) as con:
@@ -171,7 +171,7 @@ def test_what_is_not_built_on_a_large_graph_is_refused(tmp_path, monkeypatch):
         with pytest.raises(sxq.InvalidValue, match="PRETRAIN REFINE"):
             con.execute("PRETRAIN REFINE r FOR MODEL m ON GRAPH g")
         con.execute("SET sxq_memory = '1 MB'")
-        con.execute("EXPLAIN NODE 5 USING MODEL m OPTIMIZE fdl+, conc BUDGET 50")
+        con.execute("EXPLAIN NODE 5 USING MODEL m OPTIMIZE fdl+, conc BUDGET 50 CANDIDATES")
         monkeypatch.setattr(audit_on_disk, "EDGE", 100_000)
         assert "SET sxq_memory to more" in con.execute("AUDIT").fetchall()[0][-1]
 
