@@ -193,14 +193,18 @@ def one_size(folder: Path, edges: int, features: int, storage: str) -> dict[str,
 
 
 def show(found: dict[int, dict[str, Any]], storage: str) -> None:
-    print(f"\nThe graph {'on disk' if storage == 'disk' else 'in memory'}: CPU seconds (peak of anonymous MB)\n")
+    print(
+        f"\nThe graph {'on disk' if storage == 'disk' else 'in memory'}: CPU seconds (peak of anonymous MB)\n"
+    )
     print("| edges | " + " | ".join(STEPS) + " | first, wall |")
     print("|" + "---|" * (len(STEPS) + 2))
     for edges, steps in found.items():
         cells = [f"{steps[s]['cpu']:.2f} ({steps[s]['bytes'] / 1e6:.0f})" for s in STEPS]
         print(f"| {edges:,} | {' | '.join(cells)} | {steps['first']['wall']:.2f} s |")
     if len(found) > 1:
-        cells = [f"{exponent(found, s, 'cpu'):.2f} ({exponent(found, s, 'bytes'):.2f})" for s in STEPS]
+        cells = [
+            f"{exponent(found, s, 'cpu'):.2f} ({exponent(found, s, 'bytes'):.2f})" for s in STEPS
+        ]
         print(f"| exponent | {' | '.join(cells)} | {exponent(found, 'first', 'wall'):.2f} |")
 
 

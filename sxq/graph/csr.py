@@ -332,7 +332,9 @@ def digest(columns: Mapping[str, Any]) -> str:
             for block in _byte_blocks(array):
                 found.update(block)
         else:
-            as_list = not isinstance(array, Sequence | dict | None) or isinstance(array, tuple | str)
+            as_list = not isinstance(array, Sequence | dict | None) or isinstance(
+                array, tuple | str
+            )
             listed = list(array) if as_list else array
             kind = kind_of(listed)  # the text of a BIT is not text
             found.update((f"{kind.sql_type}:" if kind else "").encode())

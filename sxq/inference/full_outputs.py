@@ -63,7 +63,9 @@ class _LayerByLayer:
         self.model = model
         self.graph = graph
         self.scratch = scratch
-        self.widest = max([graph.num_features, *(p.shape[0] for p in model.module.parameters() if p.ndim)])
+        self.widest = max(
+            [graph.num_features, *(p.shape[0] for p in model.module.parameters() if p.ndim)]
+        )
         self.memory = memory
         self.tables: dict[str, np.ndarray] = {}  # the rows of layers, by the name of their step
         self.roots: dict[tuple, np.ndarray] = {}  # one over the roots of degrees
@@ -88,7 +90,9 @@ class _LayerByLayer:
     def _blocks(self) -> Iterator[np.ndarray]:
         """All nodes in order, in blocks whose rows and messages fit."""
         most = max(1, self.memory // (COPIES * 4 * self.widest))
-        for some in np.array_split(np.arange(self.graph.num_nodes), -(-self.graph.num_nodes // most)):
+        for some in np.array_split(
+            np.arange(self.graph.num_nodes), -(-self.graph.num_nodes // most)
+        ):
             load = np.cumsum(self.graph.in_degrees(some) + 1)
             cuts = np.flatnonzero(np.diff(load // most)) + 1
             yield from (part for part in np.split(some, cuts) if len(part))
@@ -158,7 +162,9 @@ class _LayerByLayer:
             if name in self.tables:
                 done[name] = torch.from_numpy(self.tables[name][nodes]).to(self.model.device)
             elif step.input:
-                done[name] = node_tensor(self.model, self.graph, nodes) if step.kind == NODES else None
+                done[name] = (
+                    node_tensor(self.model, self.graph, nodes) if step.kind == NODES else None
+                )
             else:
                 done[name] = step.run(lambda other: self._rows(other, nodes, done))
         return done[name]
@@ -174,9 +180,7 @@ class _LayerByLayer:
         return step.run(lambda other: self._edge_values(other, edges))
 
 
-def _with_loops(
-    ends: Tensor, values: Tensor, nodes: int, fill: float
-) -> tuple[Tensor, Tensor]:
+def _with_loops(ends: Tensor, values: Tensor, nodes: int, fill: float) -> tuple[Tensor, Tensor]:
     """The edges with one loop at each node, of the weight of a loop that was there."""
     own = ends[0] == ends[1]
     loops = torch.full((nodes,), fill)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sxq.errors import Error, ModelError, ModelNotLocal, ModelOutputError, StoreError
 from sxq.graph import Graph, GraphSet, extract
-from sxq.graph.disk import DiskGraph, around, manifest
+from sxq.graph.disk import DiskGraph, around, induced, manifest
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.disjoint import Disjoint
@@ -48,8 +48,11 @@ def part_of(graph: Any) -> Any:
     rng = np.random.default_rng(0)
     some = rng.integers(0, graph.num_nodes, 64 * ROOTS)
     some = some[graph.in_degrees(some) > 0][:ROOTS]
-    roots = some if len(some) else np.array([int(graph.edge_index[1, 0])])
-    return around(graph, roots.tolist(), RINGS, PART)[0]
+    hub = np.array([graph.facts["hub"]])
+    roots = some if len(some) else hub
+    near = around(graph, roots.tolist(), RINGS, PART)[1]
+    # sums over the most edges are the least exact in float32, which is measured, too
+    return induced(graph, np.union1d(near, np.append(graph.entering(hub)[1][0], hub)))
 
 
 def on_whole(
@@ -114,7 +117,9 @@ def _computed(model: Model, graph: DiskGraph, key: str, memory: int, small: bool
         else:
             write_outputs(model, graph, scratch, memory)
         if not keeps:
-            return _mapped(scratch / "outputs.npy", lambda: shutil.rmtree(scratch, ignore_errors=True))
+            return _mapped(
+                scratch / "outputs.npy", lambda: shutil.rmtree(scratch, ignore_errors=True)
+            )
         final = graph.outputs / f"{key}.npy"
         os.replace(scratch / "outputs.npy", final)
         final.with_suffix(".json").write_text(json.dumps(manifest.described(final)))
@@ -159,7 +164,9 @@ def _apart(model: Model, graph: DiskGraph) -> float:
 def _require_numbers(full: Tensor, model: Model) -> None:
     for rows in full.split(ROWS):
         if rows.isnan().any() or rows.isposinf().any():
-            raise ModelOutputError("the model returned NaN or infinite values on the registered graph")
+            raise ModelOutputError(
+                "the model returned NaN or infinite values on the registered graph"
+            )
         if not model.probabilities(rows).isfinite().all():
             raise ModelOutputError("the model returned rows of outputs that give no probabilities")
 
@@ -174,5 +181,3 @@ def _spreads(full: Tensor) -> tuple[float, ...]:
     size = torch.stack([rows.double().abs().amax(dim=0) for rows in full.split(ROWS)]).amax(dim=0)
     spread = torch.where(spread > 1e-6 * size, spread, size)
     return tuple(torch.where(spread > 0, spread, 1.0).tolist())
-
-

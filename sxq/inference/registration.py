@@ -48,7 +48,9 @@ def register(
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
     part = part_of(graph)
-    model = borrow(module, part, output, choose_device(device), task, node_type=node_type, kind=kind)
+    model = borrow(
+        module, part, output, choose_device(device), task, node_type=node_type, kind=kind
+    )
     return on_whole(_examined(model, part, layers), graph, memory)
 
 

@@ -29,12 +29,7 @@ The files in reading order:
 from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
-from sxq.models.pyg_data import (
-    graph_from_data,
-    graphs_from_data,
-    plain_arrays,
-    split_by_graph,
-)
+from sxq.models.pyg_data import graph_from_data, graphs_from_data, plain_arrays, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes

@@ -20,9 +20,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     renewed  called with a name that from now on has other content, or none
     """
 
-    def __init__(
-        self, store: Store, renewed: Callable[[str], None], settings: Mapping[str, Any]
-    ):
+    def __init__(self, store: Store, renewed: Callable[[str], None], settings: Mapping[str, Any]):
         self._store = store
         self._settings = settings
         self._renewed = renewed
@@ -90,7 +88,9 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         store = self._store
         if storage == "disk":
             if isinstance(graph, GraphSet):
-                raise InvalidValue("STORAGE = disk is for a single graph; collections are kept in memory")
+                raise InvalidValue(
+                    "STORAGE = disk is for a single graph; collections are kept in memory"
+                )
             self.require_disk()
             return True
         if storage == "memory" or isinstance(graph, GraphSet):
@@ -201,7 +201,10 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         return loaded
 
     def _loaded(self, graph_id: int, whole: bool = False) -> Graph | GraphSet:
-        """The stored graph; of one on disk its `whole` content is read and compared. Raises StoreError if its rows are not those that were stored."""
+        """The stored graph; raises StoreError if its rows are not those that were stored.
+
+        whole  of a graph on disk, read and compare all of it
+        """
         place = CheckedRow("graphs", "graph_id", graph_id)
         if self._store.is_on_disk(graph_id):
             return self._store.open_graph(graph_id, self._store.graph_hash(graph_id), whole)

@@ -66,11 +66,7 @@ def _no_room(folder: Path, error: OSError) -> StoreError:
 
 
 def save(
-    cursor: Cursor,
-    path: str | None,
-    graph: DiskGraph,
-    folders: list[Path],
-    named: tuple[str, bool],
+    cursor: Cursor, path: str | None, graph: DiskGraph, folders: list[Path], named: tuple[str, bool]
 ) -> int:
     """Store the row of a written graph, and give its folder its name; the id of the graph.
 
@@ -129,9 +125,7 @@ def opened(path: str | None, graph_id: int, content_hash: str, whole: bool = Fal
 def stored(cursor: Cursor) -> dict[str, int]:
     """The names of the folders of all graphs on disk, with their ids."""
     rows = run(
-        cursor,
-        "SELECT graph_id, content_hash FROM graphs WHERE list_contains(parts, ?)",
-        [DISK],
+        cursor, "SELECT graph_id, content_hash FROM graphs WHERE list_contains(parts, ?)", [DISK]
     )
     return {f"{graph_id}-{found[:12]}": graph_id for graph_id, found in rows}
 

@@ -71,9 +71,7 @@ def save(
     replace: bool,
 ) -> int:
     """Store a graph under `name` and return its id; see named_rows.py for names in use."""
-    held = claim(
-        cursor, _GRAPH, name, {"content_hash": content_hash}, replace, part=(DISK, False)
-    )
+    held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace, part=(DISK, False))
     if held is not None:
         return held
     return save_parts(
@@ -126,7 +124,7 @@ def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str) -> 
         some["x"] = object_array([np.zeros(0, np.float32)] * (end - first))
         some["y"] = None if graph.y is None else graph.y[first:end]
         some["split"] = None if graph.split is None else graph.split[first:end]
-        _save_nodes(cursor, graph_id, some, None, None, first)
+        _save_nodes(cursor, graph_id, some, None, None, first=first)
         _save_attributes(
             cursor,
             graph_id,
@@ -140,9 +138,7 @@ def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str) -> 
 def is_on_disk(cursor: Cursor, graph_id: int) -> bool:
     """Whether a graph lies in a folder beside the database."""
     found = run(
-        cursor,
-        "SELECT list_contains(parts, ?) FROM graphs WHERE graph_id = ?",
-        [DISK, graph_id],
+        cursor, "SELECT list_contains(parts, ?) FROM graphs WHERE graph_id = ?", [DISK, graph_id]
     )
     return bool(found and found[0][0])
 
@@ -228,6 +224,7 @@ def _save_nodes(
     columns: Mapping[str, Any],
     owner: Sequence[Any] | np.ndarray | None,
     local: np.ndarray | None,
+    *,
     first: int = 0,
 ) -> None:
     num_nodes = len(columns["x"])
@@ -290,8 +287,13 @@ def _save_edges(
     if some is not None:
         names = ("edge_index", "edge_weight", "edge_attr", "edge_truth")
         held = {name: columns[name] for name in names if columns[name] is not None}
-        columns = {**columns, **{name: array[..., some] if name == "edge_index" else array[some]
-                                 for name, array in held.items()}}
+        columns = {
+            **columns,
+            **{
+                name: array[..., some] if name == "edge_index" else array[some]
+                for name, array in held.items()
+            },
+        }
     src, dst = columns["edge_index"]
     weight = columns["edge_weight"]
     attr = columns["edge_attr"]

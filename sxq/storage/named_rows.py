@@ -37,6 +37,7 @@ def claim(
     name: str,
     content: dict[str, Any],
     replace: bool,
+    *,
     part: tuple[str, bool] | None = None,
 ) -> int | None:
     """The id of the row that already holds `content` under `name`, or None when the name is now free.

@@ -326,7 +326,9 @@ class Store:
             folders: list[Path] = []
             try:
                 with self._lock, self._deleting("CREATE GRAPH") as cursor:
-                    graph_id = graph_folders.save(cursor, self.path, graph, folders, (name, replace))
+                    graph_id = graph_folders.save(
+                        cursor, self.path, graph, folders, (name, replace)
+                    )
             except BaseException:
                 graph_folders.undo(folders)
                 raise

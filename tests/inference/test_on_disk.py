@@ -133,7 +133,9 @@ def test_a_full_forward_over_a_large_graph_is_never_run(parts, tmp_path, monkeyp
     plain = borrow.forward_full
     for module in (borrow, depth, locality):
         monkeypatch.setattr(
-            module, "forward_full", lambda m, graph, *a, **k: run.append(graph) or plain(m, graph, *a, **k)
+            module,
+            "forward_full",
+            lambda m, graph, *a, **k: run.append(graph) or plain(m, graph, *a, **k),
         )
     register(make("gcn"), disk)
     assert run and max(graph.num_nodes for graph in run) < disk.num_nodes

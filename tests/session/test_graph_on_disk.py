@@ -113,13 +113,21 @@ def test_workers_share_the_mapping(tmp_path):
 
 def test_every_source_may_go_to_disk_and_other_storage_is_other_content(tmp_path):
     with sxq.connect(str(tmp_path / "tx.duckdb")) as con:
-        con.execute("CREATE TABLE n AS SELECT 'k' || i AS id, i::FLOAT AS a, i % 2 AS label FROM range(5) t(i)")
-        con.execute("CREATE TABLE e AS SELECT 'k' || i AS u, 'k' || (i + 1) AS v FROM range(4) t(i)")
-        con.execute("CREATE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true, STORAGE = disk)")
+        con.execute(
+            "CREATE TABLE n AS SELECT 'k' || i AS id, i::FLOAT AS a, i % 2 AS label FROM range(5) t(i)"
+        )
+        con.execute(
+            "CREATE TABLE e AS SELECT 'k' || i AS u, 'k' || (i + 1) AS v FROM range(4) t(i)"
+        )
+        con.execute(
+            "CREATE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true, STORAGE = disk)"
+        )
         con.execute("CREATE GRAPH ba FROM DATASET 'BA-Shapes' (STORAGE = disk)")
         with pytest.raises(sxq.NameTaken):
             con.execute("CREATE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true)")
-        con.execute("CREATE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true, STORAGE = disk)")
+        con.execute(
+            "CREATE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true, STORAGE = disk)"
+        )
         assert len(list((tmp_path / "tx.duckdb.graphs").iterdir())) == 2
         con.execute(
             "CREATE OR REPLACE GRAPH g FROM NODES (FROM n) EDGES (FROM e) (UNDIRECTED = true, STORAGE = memory)"

@@ -16,7 +16,7 @@ The files in reading order:
 
 from sxq.graph.disk.manifest import OUTPUTS, folder_bytes
 from sxq.graph.disk.mapped import DiskGraph, open_graph
-from sxq.graph.disk.sample import around
+from sxq.graph.disk.sample import around, induced
 from sxq.graph.disk.write import ArrayColumns, column_bytes, write
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "around",
     "column_bytes",
     "folder_bytes",
+    "induced",
     "open_graph",
     "write",
 ]

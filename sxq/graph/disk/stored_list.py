@@ -87,8 +87,10 @@ class StoredList(Sequence[Any]):
             start = self._start[first : end + 1].tolist()
             held = self.values[start[0] : start[-1]].tobytes()
             texts = (held[a - start[0] : b - start[0]].decode() for a, b in zip(start, start[1:]))
-            found = [None if text == "" and self._gone(first + i) else self._read(text)
-                     for i, text in enumerate(texts)]
+            found = [
+                None if text == "" and self._gone(first + i) else self._read(text)
+                for i, text in enumerate(texts)
+            ]
             return found
         if self._missing is not None:
             gone = self._missing[first:end].tolist()

@@ -79,7 +79,7 @@ def write(folder: Path, columns: Mapping[str, Any]) -> DiskGraph:
         for number, array in enumerate(columns[f"{level}s"].values()):
             _write_array(folder, f"{level}.{number}", array, columns)
         facts[f"{level}s"] = list(columns[f"{level}s"])
-    facts["loops"] = _write_edges(folder, columns["edge_index"], len(columns["x"]))
+    facts["loops"], facts["hub"] = _write_edges(folder, columns["edge_index"], len(columns["x"]))
     facts["undirected"] = mirrored(DiskGraph(folder, facts))
     facts["classes"] = _classes(folder)
     facts["content_hash"] = DiskGraph(folder, facts).content_hash
@@ -134,8 +134,8 @@ def _edge_blocks(edge_index: Any) -> Iterator[tuple[int, np.ndarray]]:
         yield first, np.asarray(edge_index[:, first : first + EDGES]).astype(np.int64, copy=False)
 
 
-def _write_edges(folder: Path, edge_index: Any, nodes: int) -> int:
-    """The ends of edges, and the edges by head; returns how many are loops."""
+def _write_edges(folder: Path, edge_index: Any, nodes: int) -> tuple[int, int]:
+    """The ends of edges, and the edges by head; how many are loops, and the node with most edges into it."""
     if edge_index.ndim != 2 or edge_index.shape[0] != 2 or edge_index.dtype.kind not in "iu":
         raise GraphError(
             f"edge_index is {edge_index.dtype} of shape {list(edge_index.shape)}, expected integers [2, E]"
@@ -157,7 +157,7 @@ def _write_edges(folder: Path, edge_index: Any, nodes: int) -> int:
     start[0] = 0
     np.cumsum(count, out=start[1:])
     _sort_by_head(folder, ends, start, sorted_already=ascending)
-    return loops
+    return loops, int(count.argmax()) if nodes else 0
 
 
 def _sort_by_head(folder: Path, ends: np.ndarray, start: np.ndarray, sorted_already: bool) -> None:
@@ -216,7 +216,9 @@ def mirrored(graph: Graph) -> bool:
         for place, seed in enumerate(SEEDS):
             own = _mixed(values, seed)
             for way, (tail, head) in enumerate((ends, ends[::-1])):
-                sums[way, place] += _mix(_mix(own ^ tail.view(np.uint64)) ^ head.view(np.uint64)).sum()
+                sums[way, place] += _mix(
+                    _mix(own ^ tail.view(np.uint64)) ^ head.view(np.uint64)
+                ).sum()
     return bool((sums[0] == sums[1]).all())
 
 
