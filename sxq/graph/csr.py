@@ -196,6 +196,11 @@ class Graph:
         return np.concatenate(parts, axis=1)
 
     @cached_property
+    def one_hot(self) -> bool:
+        """Whether every node has exactly one feature that is not 0, and it is 1."""
+        return one_hot(self.x)
+
+    @cached_property
     def content_hash(self) -> str:
         """A digest of everything the graph holds; equal content, equal hash."""
         columns = self.columns()
@@ -322,12 +327,19 @@ def _edge_texts(
     return {str(name): list(values) for name, values in columns.items()}
 
 
+def one_hot(x: np.ndarray) -> bool:
+    """Whether every row of x [n, d] has exactly one value that is not 0, and it is 1."""
+    if x.ndim != 2 or x.shape[1] < 2:
+        return False
+    return bool(((x == 1).sum(axis=1) == 1).all() and ((x != 0).sum(axis=1) == 1).all())
+
+
 def digest(columns: Mapping[str, Any]) -> str:
     """A digest of named arrays, lists and plain values."""
     found = hashlib.sha256()
     for name, array in columns.items():
         found.update(f"{name}:".encode())
-        if isinstance(array, np.ndarray) and array.dtype != object:
+        if getattr(array, "dtype", object) != object:
             found.update(f"{array.dtype.str}{array.shape}".encode())
             for block in _byte_blocks(array):
                 found.update(block)

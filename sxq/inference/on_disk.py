@@ -42,9 +42,11 @@ ROWS = 1 << 16  # of outputs that are looked at together
 
 
 def part_of(graph: Any) -> Any:
-    """A part of a large graph on disk in memory, the same each time; any other graph itself."""
-    if not isinstance(graph, DiskGraph) or graph.num_edges <= PART:
+    """A part of a large graph on disk, the same each time, or all of a small one, in memory; any other graph itself."""
+    if not isinstance(graph, DiskGraph):
         return graph
+    if graph.num_edges <= PART:
+        return Graph(**graph.columns())
     rng = np.random.default_rng(0)
     some = rng.integers(0, graph.num_nodes, 64 * ROOTS)
     some = some[graph.in_degrees(some) > 0][:ROOTS]
@@ -74,7 +76,7 @@ def on_whole(
             "the whole graph; keep the graph in memory, STORAGE = memory"
         )
     key = content_hash(unwrapped(model.module), "outputs")
-    small = part_of(graph) is graph
+    small = graph.num_edges <= PART
     full = _kept(graph, key)
     if full is not None and checked and not small and _apart(replace(model, full=full), graph):
         full = None

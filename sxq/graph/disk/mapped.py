@@ -14,6 +14,7 @@ import numpy as np
 from sxq.graph.csr import Graph
 from sxq.graph.disk import manifest
 from sxq.graph.disk.disk_keys import DiskKeys
+from sxq.graph.disk.half_rows import HalfRows
 from sxq.graph.disk.stored_list import StoredList
 from sxq.graph.encoding import Encoding
 
@@ -37,6 +38,8 @@ class DiskGraph(Graph):
         self.edge_names = facts["edge_names"]
         for name in ARRAYS:
             setattr(self, name, manifest.array(folder, name))
+        if facts["half"]:
+            self.x = HalfRows(self.x)
         self.node_inputs = self._inputs("node_input", facts["node_inputs"])
         self.edge_inputs = self._inputs("edge_input", facts["edge_inputs"])
         self.attributes = self._lists("attribute", facts["attributes"])
@@ -46,6 +49,7 @@ class DiskGraph(Graph):
         self._start = manifest.array(folder, "start")
         self._by_head = manifest.array(folder, "numbers")
         self._tails = manifest.array(folder, "tails")
+        self.one_hot = facts["one_hot"]
         if "undirected" in facts:
             self.undirected = facts["undirected"]
         if "content_hash" in facts:

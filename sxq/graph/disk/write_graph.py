@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError
-from sxq.graph.csr import Graph, rows_of
+from sxq.graph.csr import Graph, one_hot, rows_of
 from sxq.graph.disk import manifest
 from sxq.graph.disk.disk_keys import write_keys
+from sxq.graph.disk.half_rows import fits_half
 from sxq.graph.disk.mapped import DiskGraph
 from sxq.graph.disk.stored_list import write_list
 
@@ -73,8 +74,11 @@ def write(folder: Path, columns: Mapping[str, Any]) -> DiskGraph:
     folder.mkdir(parents=True)
     facts = {name: columns[name] for name in ("forms", "left_out", "feature_names", "edge_names")}
     facts |= {"encoding": columns["encoding"], **_write_lists(folder, columns)}
+    x = columns["x"]
+    facts["half"] = x.dtype == np.float32 and all(fits_half(block) for _, block in row_blocks(x))
+    facts["one_hot"] = all(one_hot(block) for _, block in row_blocks(x))
     for name in (*OF_NODES, *OF_EDGES):
-        _write_array(folder, name, columns[name], columns)
+        _write_array(folder, name, columns[name], columns, half=facts["half"])
     for level in ("node_input", "edge_input"):
         for number, array in enumerate(columns[f"{level}s"].values()):
             _write_array(folder, f"{level}.{number}", array, columns)
@@ -104,7 +108,9 @@ def _write_lists(folder: Path, columns: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _write_array(folder: Path, name: str, values: Any, columns: Mapping[str, Any]) -> None:
+def _write_array(
+    folder: Path, name: str, values: Any, columns: Mapping[str, Any], half: bool = False
+) -> None:
     """One array, block by block; raises GraphError for values that no graph holds."""
     if values is None:
         return
@@ -113,7 +119,8 @@ def _write_array(folder: Path, name: str, values: Any, columns: Mapping[str, Any
     if len(values) != rows:
         each = f"{rows} nodes" if of_nodes else f"{rows} edges"
         raise GraphError(f"{name} has {len(values)} rows, expected one for each of {each}")
-    held = manifest.created(folder, name, values.dtype, values.shape)
+    kind = np.float16 if name == "x" and half else values.dtype
+    held = manifest.created(folder, name, kind, values.shape)
     for first, block in row_blocks(values):
         if name in ("x", "edge_weight", "edge_attr") and not np.isfinite(block).all():
             bad = first + int(np.argwhere(~np.isfinite(rows_of(block)).all(axis=1))[0, 0])
