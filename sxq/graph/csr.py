@@ -339,7 +339,8 @@ def digest(columns: Mapping[str, Any]) -> str:
     found = hashlib.sha256()
     for name, array in columns.items():
         found.update(f"{name}:".encode())
-        if getattr(array, "dtype", object) != object:
+        kind_held = getattr(array, "dtype", None)
+        if kind_held is not None and kind_held.kind != "O":
             found.update(f"{array.dtype.str}{array.shape}".encode())
             for block in _byte_blocks(array):
                 found.update(block)

@@ -223,9 +223,8 @@ def mirrored(graph: Graph) -> bool:
         for place, seed in enumerate(SEEDS):
             own = _mixed(values, seed)
             for way, (tail, head) in enumerate((ends, ends[::-1])):
-                sums[way, place] += _mix(
-                    _mix(own ^ tail.view(np.uint64)) ^ head.view(np.uint64)
-                ).sum()
+                mixed = _mix(_mix(own ^ tail.view(np.uint64)) ^ head.view(np.uint64))
+                sums[way, place : place + 1] += mixed.sum()  # an array's sum wraps around in silence
     return bool((sums[0] == sums[1]).all())
 
 
