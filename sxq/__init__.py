@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sxq import executors
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -30,6 +31,7 @@ from sxq.errors import (
     NotAllowed,
     ParseError,
     QueryError,
+    SpeedWarning,
     SQLError,
     StoreError,
     StoreWarning,
@@ -74,6 +76,7 @@ __all__ = [
     "QueryError",
     "Result",
     "SQLError",
+    "SpeedWarning",
     "StoreError",
     "StoreWarning",
     "Table",
@@ -81,6 +84,7 @@ __all__ = [
     "TransactionOpen",
     "UnknownName",
     "connect",
+    "executors",
     "explain",
     "save_npz",
 ]

@@ -188,7 +188,8 @@ def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     nodes = np.unique([*roots, *own])
     near = graph.in_edges(nodes)
     if loaded.kind == "link":  # WITHOUT ITSELF, its own edges are in no graph
-        own_edges = between(graph, *loaded.roots)
+        edge_type = loaded.on_field.model.edge_type
+        own_edges = between(graph, *loaded.roots, edge_type)
         near = np.setdiff1d(near, np.setdiff1d(own_edges, field.edges))
     tail, head = graph.edge_index[:, near]
     return {
@@ -295,6 +296,11 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     if found.full:
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
+        )
+    if found.rested:
+        notes.append(
+            f"the search ended after {found.table.count:,} candidates: over the last {found.rested:,} the "
+            "front's hypervolume grew by less than 0.1 % (sxq_patience)"
         )
     if found.remark:
         notes.append(found.remark)

@@ -1,7 +1,8 @@
 """Registration: a user's module becomes a `Model`, with hops, halo and backend found by experiment.
 
-`register` does it for the first time, `attach` with facts that were found before, and `transfer`
-brings a registered model to another graph.
+`register` does it for the first time, `attach` with facts that were found before, `transfer`
+brings a registered model to another graph, `follow` to the next version of its own, and `again` to an
+earlier one.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from sxq.inference.locality import locate
 from sxq.inference.on_disk import MEMORY, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
-__all__ = ["attach", "more_facts", "over_features_of", "register", "transfer"]
+__all__ = ["again", "attach", "follow", "more_facts", "over_features_of", "register", "transfer"]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
 MORE_FACTS = (
@@ -26,6 +27,7 @@ MORE_FACTS = (
     "depth",
     "shallow",
     "node_type",
+    "edge_type",
 )  # which files of older versions lack
 
 
@@ -40,6 +42,7 @@ def register(
     node_type: str | None = None,
     kind: str | None = None,
     memory: int = MEMORY,
+    edge_type: Any = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
@@ -49,7 +52,14 @@ def register(
     """
     part = part_of(graph)
     model = borrow(
-        module, part, output, choose_device(device), task, node_type=node_type, kind=kind
+        module,
+        part,
+        output,
+        choose_device(device),
+        task,
+        node_type=node_type,
+        kind=kind,
+        edge_type=edge_type,
     )
     return on_whole(_examined(model, part, layers), graph, memory)
 
@@ -72,8 +82,10 @@ def attach(
         task,
         node_type=found.get("node_type"),
         kind=found.get("kind", "node"),
+        edge_type=found.get("edge_type"),
     )
     known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
+    known.pop("edge_type", None)
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
     model = on_whole(replace(model, **known), graph, memory, checked=False)
@@ -83,18 +95,42 @@ def attach(
 def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
     part = part_of(graph)
+    own = _borrowed_again(model, part)
+    found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
+    return on_whole(found, graph, memory)
+
+
+def follow(model: Model, graph: Graph) -> Model:
+    """A model on the next version of its graph: what it is stays, its depth and halo are found there.
+
+    On a small graph a model may have looked less deep than it does on a larger one. Never is it less deep.
+    """
+    own = _borrowed_again(model, graph)
+    found = _examined(own, graph, model.hops if model.shallow else None)
+    if found.hops < model.hops:
+        found = replace(_examined(own, graph, model.hops), depth=model.depth)
+    return found
+
+
+def again(model: Model, graph: Graph | GraphSet, found: Mapping[str, Any]) -> Model:
+    """A model on an earlier version of its graph, with the facts that were found there."""
+    own = _borrowed_again(model, graph)
+    return replace(own, **{name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found})
+
+
+def _borrowed_again(model: Model, graph: Graph | GraphSet) -> Model:
+    """The same module on another graph, with the meaning that its output has, and still the user's."""
     own = borrow(
         model.module,
-        part,
+        graph,
         model.output,
         model.device,
         model.task,
         node_type=model.node_type,
         kind="link" if model.links else "node",
+        edge_type=model.edge_type,
     )
-    own = replace(own, spread=model.spread)
-    found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
-    return on_whole(found, graph, memory)
+    return replace(own, spread=model.spread, original=model.original, fingerprint=model.fingerprint)
 
 
 def over_features_of(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:

@@ -91,7 +91,8 @@ class Explain:
     into: str | None = None  # table to create
     kind: str = "node"  # of the targets: "node", "graph" or "link"
     without_itself: bool = False  # WITHOUT ITSELF: a link is in no graph
-    node_type: str | None = None  # OF TYPE, of the keys in a heterogeneous graph
+    # OF TYPE, of the keys in a heterogeneous graph; of links their relation, or all of an edge type
+    node_type: str | tuple[str, str, str] | None = None
     of_class: Any = None  # c of EXPLAIN CLASS c
     most_targets: Any = None  # TARGETS
     labels: str | None = None  # LABELS: what nodes of a pattern are told apart by
@@ -125,6 +126,13 @@ class Resume:
     """RESUME QUERY id: explain the targets that a stored query did not reach."""
 
     query_id: Any
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """REFRESH [QUERY id]: bring stored answers to the present version of their graph; None means all."""
+
+    query_id: Any = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,22 @@ class CreateGraph:
     source: FileSource | DatasetSource | QuerySource | TypedQuerySource
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
+
+
+@dataclass(frozen=True)
+class GraphChange:
+    """One change of ALTER GRAPH: ADD NODES, ADD EDGES or REMOVE EDGES (SELECT ...)."""
+
+    what: str  # its words, in capitals
+    query: Subquery
+
+
+@dataclass(frozen=True)
+class AlterGraph:
+    """ALTER GRAPH name change, ...: the next version of a graph."""
+
+    name: str
+    changes: tuple[GraphChange, ...]  # in the order in which they are made
 
 
 @dataclass(frozen=True)
@@ -307,10 +331,12 @@ Statement = (
     | PlanExplain
     | ProfileExplain
     | Resume
+    | Refresh
     | DropQuery
     | Audit
     | Predict
     | CreateGraph
+    | AlterGraph
     | CreateGraphs
     | CreateModel
     | TrainModel

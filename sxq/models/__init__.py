@@ -7,6 +7,7 @@ This room imports torch.
 The files in reading order:
 
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
+    device          moves arrays to the device of a model
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData

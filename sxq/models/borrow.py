@@ -22,7 +22,8 @@ from torch.nn.parameter import is_lazy
 from torch_geometric.explain.algorithm.utils import clear_masks
 
 from sxq.errors import Error, InvalidValue, ModelChanged, ModelError, ModelOutputError
-from sxq.graph import Graph, GraphSet
+from sxq.graph import EdgeType, Graph, GraphSet
+from sxq.models import device as devices
 from sxq.models.calling import (
     PAIRS,
     PLAIN,
@@ -35,9 +36,10 @@ from sxq.models.calling import (
     unwrapped,
     way_to_call,
 )
-from sxq.models.links import link_way, of_links, sample_pairs
+from sxq.models.links import of_links, sample_pairs, scored_type
 from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
 from sxq.models.typed_call import by_types, ways
+from sxq.models.typed_links import link_ways
 from sxq.scoring.question import TASKS
 
 # From a single column of output to the probability of the second class.
@@ -76,6 +78,7 @@ class Model:
     depth: str = ""  # a remark on `hops`, where features alone do not tell them
     shallow: bool = False  # whether the user gave fewer layers than the model was found to have
     node_type: str | None = None  # whose outputs the user chose, on a heterogeneous graph
+    edge_type: EdgeType | None = None  # of a heterogeneous graph, of the links that it scores
     judged: tuple[
         str, ...
     ] = ()  # of a heterogeneous graph, the types of the nodes that are targets
@@ -115,6 +118,10 @@ class Model:
             found = found.reshape(-1, 1)
         # A module may return a parameter, or what it made differentiable itself.
         return found if torch.is_grad_enabled() else found.detach()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: without the user's module, which is here, and without backends."""
+        return {**self.__dict__, "original": None, "opened": {}}
 
     @property
     def pools(self) -> bool:
@@ -202,12 +209,14 @@ def borrow(
     *,
     node_type: str | None = None,
     kind: str | None = None,
+    edge_type: Any = None,
 ) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
     Without `output` or `task` their meaning is inferred, where nothing else is possible. `node_type` says
     which nodes of a heterogeneous graph the model is about, where its outputs do not. `kind` is "node" or
-    "link"; without, it is "link" for a module that takes pairs of nodes. Raises ModelError for a forward
+    "link"; without, it is "link" for a module that takes pairs of nodes, or where `edge_type` says the
+    links of which type of a heterogeneous graph it scores. Raises ModelError for a forward
     that cannot be called, and ModelOutputError for an output that is not [N, C], or may mean two things.
     """
     if output is not None and output not in (*OUTPUTS, NUMBERS):
@@ -221,8 +230,15 @@ def borrow(
         _require_data(module)
         lazy = _uninitialized(module)
         found_weights = fingerprint(module)
-    links = of_links(module, kind, graph)
-    own, draft, full = _called(module, graph, device, node_type, links=links)
+    links = of_links(module, "link" if edge_type is not None and kind is None else kind, graph)
+    scored = None
+    if links:
+        assert isinstance(graph, Graph), "a collection has no links"
+        _refuse_node_type(node_type)
+        scored = scored_type(graph, edge_type)
+    elif edge_type is not None:
+        raise ModelError(f"edge_type = {edge_type!r} with kind = 'node': leave one of the two out")
+    own, draft, full = _called(module, graph, device, node_type, links=links, edge_type=scored)
     if _uninitialized(own) != lazy:
         raise ModelError(
             f"{', '.join(sorted(lazy - _uninitialized(own))[:3])} of the model has no values yet "
@@ -252,19 +268,21 @@ def _called(
     node_type: str | None,
     *,
     links: bool = False,
+    edge_type: EdgeType | None = None,
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []
-    for way in [link_way(module)] if links else ways(module, graph, node_type):
+    known = link_ways(module, graph, edge_type) if links else ways(module, graph, node_type)
+    for way in known:
         own = _copy(module, device)
         try:
             call = way_to_call(way, graph, links)
             if isinstance(way, Wrapper):
                 way.module = own
             draft, full = _first_forward(
-                way if isinstance(way, Wrapper) else own, call, graph, device
+                way if isinstance(way, Wrapper) else own, call, graph, device, edge_type
             )
-            judged = _judged(draft, graph, node_type)
+            judged = () if links else _judged(draft, graph, node_type)
             return own, replace(draft, node_type=node_type, judged=judged), full
         except ModelOutputError:
             raise
@@ -277,6 +295,13 @@ def _called(
         f"called with dictionaries by type, {said[0]}; called with x and edge_index of all nodes and "
         f"edges, {said[1]}"
     ) from failed[0]
+
+
+def _refuse_node_type(node_type: str | None) -> None:
+    if node_type is not None:
+        raise ModelError(
+            f"node_type = {node_type!r} for a model of links; say edge_type= for the type of its links"
+        )
 
 
 def _judged(draft: Model, graph: Graph | GraphSet, node_type: str | None) -> tuple[str, ...]:
@@ -303,7 +328,11 @@ def spreads(full: Tensor) -> tuple[float, ...]:
 
 
 def _first_forward(
-    own: nn.Module, call: Call, graph: Graph | GraphSet, device: torch.device
+    own: nn.Module,
+    call: Call,
+    graph: Graph | GraphSet,
+    device: torch.device,
+    edge_type: EdgeType | None = None,
 ) -> tuple[Model, Tensor]:
     """The model and its output; inputs that a forward with **kwargs refuses are no longer passed."""
     while True:
@@ -311,7 +340,7 @@ def _first_forward(
         draft = Model(module, "logits", call.arguments, device, full=torch.empty(0), call=call)
         if draft.links:
             assert isinstance(graph, Graph), "a collection has no links"
-            draft = replace(draft, pairs=sample_pairs(graph))
+            draft = replace(draft, pairs=sample_pairs(graph, edge_type), edge_type=edge_type)
         try:
             if isinstance(graph, GraphSet):
                 return draft, forward_all(draft, graph)
@@ -363,13 +392,13 @@ def batch_tensors(graphs: GraphSet, numbers: np.ndarray, device, call: Call = PL
     nodes, edges, ends, of = graphs.gather(numbers)
     _, weight, attr = edge_tensors(graphs.union, edges, device, call.edge_inputs)
     x = _nodes_of(graphs.union, nodes, call)
-    edge_index, owner = (torch.from_numpy(array).to(device) for array in (ends, of))
-    return torch.from_numpy(x).to(device), edge_index, weight, attr, owner
+    edge_index, owner = (devices.to_device(array, device) for array in (ends, of))
+    return devices.to_device(x, device), edge_index, weight, attr, owner
 
 
 def node_tensor(model: Model, graph: Graph, nodes: np.ndarray | None = None) -> Tensor:
     """The features of all nodes or some, followed by the further inputs that the model takes."""
-    return torch.from_numpy(_nodes_of(graph, nodes, model.call)).to(model.device)
+    return devices.to_device(_nodes_of(graph, nodes, model.call), model.device)
 
 
 def _nodes_of(graph: Graph, nodes: np.ndarray | None, call: Call) -> np.ndarray:
@@ -465,7 +494,7 @@ def edge_tensors(
     """
 
     def move(array):
-        return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        return None if array is None else devices.to_device(array, device)
 
     weight = None if graph.edge_weight is None else graph.edge_weight[edges]
     attr = None if graph.edge_attr is None else graph.edge_attr[edges]

@@ -171,6 +171,13 @@ SETTINGS = {
         "takes no more",
         kept=False,
     ),
+    "sxq_patience": Setting(
+        1,
+        _between(0.01, 1),
+        "a number from 0.01 to 1",
+        "share of the budget: a search that goes on to its budget (search, random) ends earlier for a "
+        "target whose front's hypervolume grew by less than 0.1 % over so much of it; 1: never earlier",
+    ),
     "sxq_pattern_size": Setting(
         6, _whole(1), "a whole number of 1 or more", "most edges of the patterns of EXPLAIN CLASS"
     ),

@@ -1,4 +1,4 @@
-"""CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
+"""CREATE, ALTER, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +16,7 @@ from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine, key_tables
+from sxq.session.alter import alter_graph
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
 from sxq.session.rights import require_count, require_data_set, require_setting
@@ -355,6 +356,7 @@ def _add_model(
         "architecture": spec.architecture,
         "hops": entry.model.hops,
         "halo": entry.model.halo,
+        **({"backend": entry.slow()} if entry.slow() else {}),
         **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
     }
 
@@ -442,6 +444,7 @@ def _text(what: str, value: Any) -> str:
 
 VERBS: dict[type, Callable[[Session, Any], Table]] = {
     st.CreateGraph: create_graph,
+    st.AlterGraph: alter_graph,
     st.CreateGraphs: create_graphs,
     st.CreateModel: create_model,
     st.TrainModel: train_model,

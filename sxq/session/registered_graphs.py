@@ -83,6 +83,11 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self._held[name] = graph, graph_id
         self._renewed(name)
 
+    def altered(self, name: str, graph: Graph, graph_id: int) -> None:
+        """Keep the next version of a graph, which is stored, in the place of the one before."""
+        self._held[name] = graph, graph_id
+        self._renewed(name)
+
     def _disk(self, graph: Graph | GraphSet | ArrayColumns, storage: str | None) -> bool:
         """Whether a graph goes into a folder; raises StoreError or NotAllowed where it was asked for and cannot."""
         store = self._store

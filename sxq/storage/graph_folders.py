@@ -76,13 +76,14 @@ def save(
     Within a transaction. Raises NameTaken.
     """
     name, replace = named
+    version = graph_rows.next_version(cursor, name)
     content = {"content_hash": graph.content_hash}
     held = claim(cursor, KINDS["graph"], name, content, replace, part=(DISK, True))
     if held is not None:
         folders.append(folder_of(path, held, graph.content_hash))
         return held
     (graph_id,) = next_ids(cursor, "graph_ids")
-    graph_rows.save_on_disk(cursor, graph_id, graph, name)
+    graph_rows.save_on_disk(cursor, graph_id, graph, name, version)
     final = folder_of(path, graph_id, graph.content_hash)
     shutil.rmtree(final, ignore_errors=True)  # of a transaction that was not committed
     (graph.folder / MARK).write_text(name, encoding="utf-8")

@@ -58,6 +58,7 @@ class GraphRow:
     undirected: bool
     on_disk: bool = False  # in a folder beside the database, not in nodes and edges
     num_graphs: int | None = None  # in a collection; None: a single graph
+    version: int | None = None  # of the graph with this name
     node_types: int = 0  # 0: the graph has no types
 
 
@@ -71,14 +72,12 @@ def save(
     replace: bool,
 ) -> int:
     """Store a graph under `name` and return its id; see named_rows.py for names in use."""
+    version = next_version(cursor, name)
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace, part=(DISK, False))
     if held is not None:
         return held
-    return save_parts(
-        cursor,
-        columns,
-        {"name": name, "content_hash": content_hash, "undirected": bool(undirected)},
-    )
+    row = {"name": name, "content_hash": content_hash, "undirected": bool(undirected)}
+    return save_parts(cursor, columns, {**row, "version": version})
 
 
 def save_parts(
@@ -108,7 +107,7 @@ def save_parts(
     return graph_id
 
 
-def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str) -> None:
+def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str, version: int) -> None:
     """Store what SQL asks of a graph in a folder: its row, and its nodes without their features.
 
     Edges are in the folder only, but for those of a ground truth.
@@ -116,7 +115,7 @@ def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str) -> 
     columns = graph.columns()
     row = {"name": name, "content_hash": graph.content_hash, "undirected": graph.undirected}
     parts = [DISK, *(part for part in PARTS if part != "split" and columns[part] is not None)]
-    row |= {"parts": parts, "num_classes": graph.facts["classes"]}
+    row |= {"parts": parts, "num_classes": graph.facts["classes"], "version": version}
     _save_row(cursor, graph_id, {**columns, "split": None}, row)
     for first in range(0, graph.num_nodes, NODES_AT_ONCE):
         end = min(first + NODES_AT_ONCE, graph.num_nodes)
@@ -186,7 +185,7 @@ def listing(cursor: Cursor) -> list[GraphRow]:
     rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-        f" undirected, num_graphs, list_contains(parts, '{DISK}') AS on_disk,"
+        f" undirected, num_graphs, version, list_contains(parts, '{DISK}') AS on_disk,"
         " (SELECT count(*) FROM node_types t WHERE t.graph_id = g.graph_id) AS node_types"
         " FROM graphs g WHERE dropped_at IS NULL ORDER BY name",
     )
@@ -216,6 +215,12 @@ def _save_row(
             **row,
         },
     )
+
+
+def next_version(cursor: Cursor, name: str) -> int:
+    """The number of the next version of a graph, from 1; asked before the one that it replaces may go."""
+    ((last,),) = run(cursor, "SELECT max(version) FROM graphs WHERE name = ?", [name])
+    return (last or 0) + 1
 
 
 def _save_nodes(

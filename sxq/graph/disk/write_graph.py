@@ -224,7 +224,9 @@ def mirrored(graph: Graph) -> bool:
             own = _mixed(values, seed)
             for way, (tail, head) in enumerate((ends, ends[::-1])):
                 mixed = _mix(_mix(own ^ tail.view(np.uint64)) ^ head.view(np.uint64))
-                sums[way, place : place + 1] += mixed.sum()  # an array's sum wraps around in silence
+                sums[way, place : place + 1] += (
+                    mixed.sum()
+                )  # an array's sum wraps around in silence
     return bool((sums[0] == sums[1]).all())
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
 from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.union import Union
+from sxq.models import device as devices
 
 Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
 LOWEST = torch.finfo(torch.float32).min
@@ -62,7 +63,7 @@ class Tile:
     @property
     def shares(self) -> Tensor:
         """Where units are features: the share [n, U] of each that is there, 0 or 1."""
-        return torch.from_numpy(np.ascontiguousarray(self.bits[0])).to(self.frame.device)
+        return devices.to_device(self.bits[0], self.frame.device)
 
     def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
         """Mapped rows base [R, C] + change [n, R, C], then whole [R, C] - change, as a table [W * R, C]."""
@@ -210,17 +211,20 @@ class Edges:
             return tile.memo((key, self.loops), lambda: make(self))
         outer = tile.edges(outermost, self.loops)
         values = outer.shared(key, make)
+        some = self.among(outermost)
+        return values[some] if isinstance(some, slice) else values.index_select(0, some)
+
+    def among(self, outer: int) -> "slice | Tensor":
+        """The positions of these edges among those into the rows within `outer` steps."""
+        tile = self.tile
         if tile.frame.nested:
-            return values[: self.list.size]
-        return values.index_select(
-            0,
-            tile.memo(
-                ("inner", self.hop, self.loops),
-                lambda: _inner(
-                    tile.frame,
-                    [layout.edges(outermost, self.loops).size for layout in tile.frame.fields],
-                    [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
-                ),
+            return slice(self.list.size)
+        return tile.memo(
+            ("inner", outer, self.hop, self.loops),
+            lambda: _inner(
+                tile.frame,
+                [layout.edges(outer, self.loops).size for layout in tile.frame.fields],
+                [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
             ),
         )
 
