@@ -10,6 +10,7 @@ are those of the whole graph, found in a pass of their own.
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class _LayerByLayer:
 
     def run(self) -> np.ndarray:
         for number, step in enumerate(self.layers):
-            self._write(f"layer{number}", step.name, lambda nodes, s=step: self._layer(s, nodes))
+            self._write(f"layer{number}", step.name, partial(self._layer, step))
         return self._write("outputs", "", lambda nodes: self._rows(self.steps.output, nodes, {}))
 
     def _write(self, name: str, step: str, compute: Callable[[np.ndarray], Tensor]) -> np.ndarray:

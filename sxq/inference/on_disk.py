@@ -12,8 +12,8 @@ import secrets
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sxq.errors import Error, ModelError, ModelNotLocal, ModelOutputError, StoreError
 from sxq.graph import Graph, GraphSet, extract
-from sxq.graph.disk import DiskGraph, around, induced, manifest
+from sxq.graph.disk import DiskGraph, induced, manifest, thinned
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.disjoint import Disjoint
@@ -34,9 +34,11 @@ from sxq.models.calling import unwrapped
 from sxq.models.weights import content_hash
 
 MEMORY = 2 * 10**9  # bytes that the computation of outputs takes
-PART = 100_000  # edges of a part of a graph
-ROOTS = 16  # nodes around which a part lies
-RINGS = 8  # steps back from them, as far as there is room
+PART = 100_000  # edges of a graph that is its own part
+ROOTS = 16  # nodes behind which a part lies
+EACH = 3  # in-neighbours of a node that a part follows, so that it has long paths
+NODES = 10_000  # that a part has besides those at the largest hub
+AT_HUB = 50_000  # of these
 CHECKED = 3  # nodes whose stored outputs are compared with those on their fields
 ROWS = 1 << 16  # of outputs that are looked at together
 
@@ -49,12 +51,27 @@ def part_of(graph: Any) -> Any:
         return Graph(**graph.columns())
     rng = np.random.default_rng(0)
     some = rng.integers(0, graph.num_nodes, 64 * ROOTS)
-    some = some[graph.in_degrees(some) > 0][:ROOTS]
     hub = np.array([graph.facts["hub"]])
-    roots = some if len(some) else hub
-    near = around(graph, roots.tolist(), RINGS, PART)[1]
+    roots = np.append(some[graph.in_degrees(some) > 0][:ROOTS], hub)
+    deep = thinned(graph, roots, EACH, NODES, rng)
     # sums over the most edges are the least exact in float32, which is measured, too
-    return induced(graph, np.union1d(near, np.append(graph.entering(hub)[1][0], hub)))
+    near = rng.permutation(graph.entering(hub)[1][0])[:AT_HUB]
+    return induced(graph, np.union1d(deep, near))
+
+
+@contextmanager
+def on_part(graph: Any) -> Iterator[Any]:
+    """`part_of` a graph; a model that fails on it may need the whole graph, and the error says so."""
+    part = part_of(graph)
+    try:
+        yield part
+    except ModelError as error:
+        if type(error) is ModelError and isinstance(graph, DiskGraph) and graph.num_edges > PART:
+            raise ModelError(
+                f"{error}; the graph lies on disk, and the model was run on a part of it ({part.num_nodes} nodes, "
+                f"{part.num_edges} edges): models that hold a row for each node are for graphs in memory"
+            ) from error
+        raise
 
 
 def on_whole(

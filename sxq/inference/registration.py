@@ -15,7 +15,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
-from sxq.inference.on_disk import MEMORY, on_whole, part_of
+from sxq.inference.on_disk import MEMORY, on_part, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
 __all__ = ["again", "attach", "follow", "more_facts", "over_features_of", "register", "transfer"]
@@ -50,18 +50,19 @@ def register(
     disk, all is found on a part of it; its outputs on the whole graph take `memory` bytes at once.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    part = part_of(graph)
-    model = borrow(
-        module,
-        part,
-        output,
-        choose_device(device),
-        task,
-        node_type=node_type,
-        kind=kind,
-        edge_type=edge_type,
-    )
-    return on_whole(_examined(model, part, layers), graph, memory)
+    with on_part(graph) as part:
+        model = borrow(
+            module,
+            part,
+            output,
+            choose_device(device),
+            task,
+            node_type=node_type,
+            kind=kind,
+            edge_type=edge_type,
+        )
+        model = _examined(model, part, layers)
+    return on_whole(model, graph, memory)
 
 
 def attach(
@@ -94,9 +95,9 @@ def attach(
 
 def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
-    part = part_of(graph)
-    own = _borrowed_again(model, part)
-    found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
+    with on_part(graph) as part:
+        own = _borrowed_again(model, part)
+        found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
     return on_whole(found, graph, memory)
 
 

@@ -66,6 +66,7 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         without `replace`.
         """
         if self._disk(graph, storage):
+            assert not isinstance(graph, GraphSet), "collections are kept in memory"
             self._add_on_disk(name, graph, replace)
             return
         if isinstance(graph, ArrayColumns):
@@ -117,6 +118,8 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         if isinstance(graph, Graph) and self._hash_of(name) == (graph.content_hash, True):
             return
         graph_id, mapped = self._store.save_graph_on_disk(name, graph.columns(), replace)
+        if self._held.get(name, (None, None))[1] == graph_id:
+            return  # the same content, which only its hash could tell
         self._held[name] = mapped, graph_id
         self._renewed(name)
 

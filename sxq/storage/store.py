@@ -123,10 +123,16 @@ class Store:
             # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
 
+    @property
+    def _file(self) -> str | None:
+        """The path of the file, which stays the same where the process changes its folder; None in memory."""
+        return None if self._owner.file is None else str(self._owner.file)
+
     def _tidied(self) -> list[str]:
         if self.path is None or self.read_only or not self._owner.alone():
             return []
-        return graph_folders.tidy(self.path, graph_folders.stored(self._cursor))
+        assert self._file is not None
+        return graph_folders.tidy(self._file, graph_folders.stored(self._cursor))
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -305,8 +311,8 @@ class Store:
 
     def _copy_folders(self, target: Path) -> None:
         """Copy the graphs on disk beside a copy of the database."""
-        if self.path is not None:
-            graph_folders.copy(self.path, target, list(graph_folders.stored(self._cursor)))
+        if self._file is not None:
+            graph_folders.copy(self._file, target, list(graph_folders.stored(self._cursor)))
 
     # graphs and models
 
@@ -353,12 +359,12 @@ class Store:
     ) -> tuple[int, DiskGraph]:
         """Store a graph in a folder beside the database; its id, and the graph. Raises NameTaken, GraphError."""
         self.require_writable("CREATE GRAPH")
-        with graph_folders.written(self.path, name, columns) as graph:
+        with graph_folders.written(self._file, name, columns) as graph:
             folders: list[Path] = []
             try:
                 with self._lock, self._deleting("CREATE GRAPH") as cursor:
                     graph_id = graph_folders.save(
-                        cursor, self.path, graph, folders, (name, replace)
+                        cursor, self._file, graph, folders, (name, replace)
                     )
                     graph_schemas.settle(cursor, self._catalog)
             except BaseException:
@@ -372,7 +378,7 @@ class Store:
 
         whole  compare every byte
         """
-        graph = graph_folders.opened(self.path, graph_id, content_hash, whole)
+        graph = graph_folders.opened(self._file, graph_id, content_hash, whole)
         graph.keeps_outputs = not self.read_only
         return graph
 
@@ -675,7 +681,7 @@ class Store:
             before = graph_folders.stored(cursor)
             yield cursor
             gone = before.keys() - graph_folders.stored(cursor).keys()
-        graph_folders.remove(self.path, sorted(gone))
+        graph_folders.remove(self._file, sorted(gone))
 
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:

@@ -94,6 +94,7 @@ def parts(monkeypatch):
     """Graphs of more than 200 edges count as large."""
     monkeypatch.setattr(on_disk, "PART", 200)
     monkeypatch.setattr(on_disk, "ROOTS", 4)
+    monkeypatch.setattr(on_disk, "NODES", 100)
 
 
 def test_a_model_is_examined_on_a_part_and_its_outputs_are_kept(parts, tmp_path, monkeypatch):

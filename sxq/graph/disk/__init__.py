@@ -17,7 +17,7 @@ The files in reading order:
 
 from sxq.graph.disk.manifest import OUTPUTS, folder_bytes
 from sxq.graph.disk.mapped import DiskGraph, open_graph
-from sxq.graph.disk.sample import around, induced
+from sxq.graph.disk.sample import around, induced, thinned
 from sxq.graph.disk.write_graph import ArrayColumns, column_bytes, write
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "folder_bytes",
     "induced",
     "open_graph",
+    "thinned",
     "write",
 ]

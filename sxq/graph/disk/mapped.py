@@ -39,16 +39,16 @@ class DiskGraph(Graph):
         for name in ARRAYS:
             setattr(self, name, manifest.array(folder, name))
         if facts["half"]:
-            self.x = HalfRows(self.x)
+            self.x: Any = HalfRows(self.x)
         self.node_inputs = self._inputs("node_input", facts["node_inputs"])
         self.edge_inputs = self._inputs("edge_input", facts["edge_inputs"])
         self.attributes = self._lists("attribute", facts["attributes"])
         self.edge_attributes = self._lists("edge_attribute", facts["edge_attributes"])
         self._typed = None
         self._names = DiskKeys(folder, facts["keys"]) if facts["keys"] else None
-        self._start = manifest.array(folder, "start")
-        self._by_head = manifest.array(folder, "numbers")
-        self._tails = manifest.array(folder, "tails")
+        self._start: Any = manifest.array(folder, "start")
+        self._by_head: Any = manifest.array(folder, "numbers")
+        self._tails: Any = manifest.array(folder, "tails")
         self.one_hot = facts["one_hot"]
         if "undirected" in facts:
             self.undirected = facts["undirected"]
@@ -86,6 +86,10 @@ class DiskGraph(Graph):
         slots = self._slots(nodes)
         heads = np.repeat(nodes, self.in_degrees(nodes))
         return self._numbers(slots), np.stack([self._tails[slots].astype(np.int64), heads])
+
+    def tail_of(self, nodes: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The tail [k] of one in-edge of each of the nodes [k], by its place among those of the node."""
+        return self._tails[self._start[nodes] + place].astype(np.int64)
 
     def _slots(self, nodes: np.ndarray) -> np.ndarray:
         """Where the in-edges of nodes [k] lie, one node after another."""

@@ -1,10 +1,11 @@
-"""A part of a large graph, held in memory: some nodes, what can reach them, and the edges among all of these."""
+"""A part of a large graph, held in memory: some nodes, nodes that can reach them, and the edges among all of these."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from sxq.graph.csr import Graph
+from sxq.graph.disk.mapped import DiskGraph
 
 
 def around(
@@ -25,6 +26,21 @@ def around(
         frontier = np.setdiff1d(ends[0], seen)
         seen = np.union1d(seen, frontier)
     return induced(graph, seen), seen, rings
+
+
+def thinned(
+    graph: DiskGraph, roots: np.ndarray, each: int, most: int, rng: np.random.Generator
+) -> np.ndarray:
+    """About `most` nodes behind the roots, ascending: some in-neighbours of each, steps back as long as there is room."""
+    seen = np.unique(roots)
+    frontier = seen
+    while len(frontier) and len(seen) < most:
+        count = graph.in_degrees(frontier)
+        drawn = (rng.random((each, len(frontier))) * count).astype(np.int64)
+        tails = [graph.tail_of(frontier[count > 0], place[count > 0]) for place in drawn]
+        frontier = np.setdiff1d(np.concatenate(tails), seen)[: most - len(seen)]
+        seen = np.union1d(seen, frontier)
+    return seen
 
 
 def induced(graph: Graph, nodes: np.ndarray) -> Graph:

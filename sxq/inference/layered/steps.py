@@ -110,9 +110,11 @@ def steps_of(
 def _live(graph: fx.Graph, output: fx.Node) -> list[fx.Node]:
     """The nodes that the output is made of, in order, and the inputs."""
     found = {output}
+    by_name = {node.name: node for node in graph.nodes}
     for node in reversed(graph.nodes):
         if node in found:
             found.update(node.all_input_nodes)
+            found.update(by_name[name] for name in node.meta.get("given", {}).values())
     return [node for node in graph.nodes if node in found or node.op == "placeholder"]
 
 
