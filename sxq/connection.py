@@ -4,7 +4,7 @@
     2. `Connection.run` takes them in order; a statement that is DuckDB's goes to `Store.execute`, unchanged.
     3. For an EXPLAIN the sub-query of its targets runs, and `plan` makes a `Plan` of the statement and a `Catalog`.
     4. `run` drives generators, verifier and lattices, and yields a `TargetReport` per target.
-    5. `Store.save_target` commits each report as it comes.
+    5. `Store.save_target` stores each report as it comes; those that come together are committed together.
     6. A `Result` is what the caller gets.
 
 Each room is entered once, left to right; no room calls another.
@@ -18,7 +18,7 @@ from typing import Any
 from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning, StoreWarning
 from sxq.language import statements as st
-from sxq.session import Session, explain, resume
+from sxq.session import Session, engine, explain, resume
 from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
@@ -298,6 +298,8 @@ class Connection:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: str | tuple[str, str, str] | None = None,
+        output_key: str | int | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -316,6 +318,9 @@ class Connection:
                  that takes pairs is of links
         edge_type  of a heterogeneous graph, the type of the links that it scores, between nodes of its two types: a
                  relation, or (source type, relation, type of the head); needed where the graph has several
+        output_key  which output is meant, where forward returns several: a position in a tuple, a key of a dictionary
+        inputs   argument of forward -> field of the data, where names differ: {"weight": "edge_weight"}; "x",
+                 "edge_index" and "batch" are fields, too
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
@@ -336,6 +341,8 @@ class Connection:
             node_type=node_type,
             kind=kind,
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
             replace=replace,
         )
         for remark in entry.remarks():
@@ -422,3 +429,8 @@ def _require_text(value: Any, what: str) -> None:
                 _require_text(item, what if what != "the statement" else "a parameter")
         case dict():
             _require_text([*value, *value.values()], what)
+
+
+def import_weights(source: str, target: str) -> str:
+    """Write the weights that torch.save wrote as safetensors; see models/imported_weights.py. Raises DataError."""
+    return engine.models().import_weights(source, target)

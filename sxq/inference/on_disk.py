@@ -92,7 +92,8 @@ def on_whole(
             "models of links are not built for large graphs on disk: each statement would run the model on "
             "the whole graph; keep the graph in memory, STORAGE = memory"
         )
-    key = content_hash(unwrapped(model.module), "outputs")
+    asked = model.output_key, model.inputs, model.arguments, model.call.named, model.call.order
+    key = content_hash(unwrapped(model.module), ("outputs", *asked))
     small = graph.num_edges <= PART
     full = _kept(graph, key)
     if full is not None and checked and not small and _apart(replace(model, full=full), graph):

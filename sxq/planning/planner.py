@@ -37,6 +37,7 @@ from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
+MOST_SIZED = 32  # fields that are measured for the plan: a statement may have a million targets
 FLAGS = ("factual", "counterfactual", CONNECTED)
 DEEPENING = "deepening"  # the generator of SMALLEST
 
@@ -249,12 +250,12 @@ def _scan(
 
 
 def _field_sizes(scan: FieldScan, graph: Graph | GraphSet, late: Callable[[], bool]) -> list[int]:
-    """Units of the field of every target; of the first ones only, if time is up."""
+    """Units of the fields of the first targets, which the plan shows: the run cuts each out again."""
     if isinstance(graph, GraphSet) and scan.over == "edges":
         return graph.units(scan.directed)[list(scan.positions)].tolist()
     sizes: list[int] = []
     for position in scan.positions:
-        if len(sizes) > SHOWN_FIELDS and late():
+        if len(sizes) > SHOWN_FIELDS and (late() or len(sizes) >= MOST_SIZED):
             break
         sizes.append(field_size(scan, graph, position))
     return sizes

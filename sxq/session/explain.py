@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from itertools import takewhile
 from typing import Any
 
 from sxq import planning
@@ -25,6 +24,7 @@ from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
+from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
@@ -66,6 +66,7 @@ class RunningQuery:
     query_id: int | None  # None where nothing is stored
     reports: Iterator[TargetReport]
     profile: Any  # sxq.execution.Profile, filled by the run
+    unsaved: Unsaved
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,8 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     if workers > 1:
         execution.require_workers(query.named.model.device)
     query_id = _begin(session, query)
+    ordinals = query.part_of.ordinals if query.part_of else None
+    unsaved = Unsaved(session, query_id, ordinals, profile)
     job = execution.Job(
         plan=query.plan,
         graph=registry.graphs[query.named.graph],
@@ -121,11 +124,16 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         )
     elif workers > 1:
         reports = execution.run_in_workers(
-            job, workers, session.should_stop, profile, report=session.report, started=query.started
+            job,
+            workers,
+            unsaved.stop_or_save,
+            profile,
+            report=session.report,
+            started=query.started,
         )
     else:
-        reports = execution.run(job, session.should_stop, profile, session.report, query.started)
-    return RunningQuery(query, query_id, reports, profile)
+        reports = execution.run(job, unsaved.stop_or_save, profile, session.report, query.started)
+    return RunningQuery(query, query_id, reports, profile, unsaved)
 
 
 def require_executor(pool: Any) -> None:
@@ -134,30 +142,27 @@ def require_executor(pool: Any) -> None:
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
-    """Commit each report as it comes. On an interrupt, finished reports are saved first.
+    """Commit reports as they come, those that come together as one. On an interrupt, finished reports are saved first.
 
     A second interrupt may cost the answers that are not chosen yet; one while they are stored aborts.
     """
     reports: list[TargetReport] = []
-    unsaved: list[TargetReport] = []
+    unsaved = running.unsaved
     cut_short: BaseException | None = None
     running_on = True
-    while running_on or unsaved:
+    while running_on or unsaved.reports:
         try:
             if running_on and (report := next(running.reports, None)) is not None:
                 reports.append(replace(report, kept=()))  # they are many, and stored
-                unsaved.append(report)
-                if not report.reached:
+                unsaved.reports.append(report)
+                if not report.reached or not unsaved.due():
                     continue  # hundreds may come at once: they are stored together
             elif running_on:
                 running_on = False
                 missing = _without_report(running.query.plan, reports, cut_short)
                 reports += missing
-                unsaved += missing
-            clock = time.perf_counter()
-            while unsaved:
-                del unsaved[: _save_first(session, running, unsaved)]
-            running.profile.charge("Store", clock)
+                unsaved.reports += missing
+            unsaved.save()
         except (KeyboardInterrupt, Exception) as reason:
             if cut_short:
                 raise
@@ -403,8 +408,7 @@ def begin(
 def _path(plan: Plan) -> dict[str, bool]:
     """Whether WHERE asks for a path between the ends of links, or for none."""
     conditions = plan.filter.conditions if plan.filter else ()
-    asked = [bool(one.value) for one in conditions if one.name == CONNECTED]
-    return {CONNECTED: asked[-1]} if asked else {}
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:
@@ -449,21 +453,6 @@ def _clauses(asked: Asked) -> dict[str, Any]:
     given = {"for_class": asked.column, "against": asked.against}
     task = {} if asked.task in ("multiclass", "binary") else {"task": asked.task}
     return task | {name: value for name, value in given.items() if value is not None}
-
-
-def _save_first(session: Session, running: RunningQuery, reports: list[TargetReport]) -> int:
-    """Store the first reports; returns how many. Targets not reached are stored together."""
-    query_id = running.query_id
-    part_of = running.query.part_of
-    unreached = list(takewhile(lambda report: not report.reached, reports))
-    first = unreached or reports[:1]
-    if part_of is not None:  # targets have other numbers in the query
-        first = [replace(report, ordinal=part_of.ordinals[report.ordinal]) for report in first]
-    if query_id is not None and unreached:
-        session.store.save_unreached(query_id, first)
-    elif query_id is not None:
-        session.store.save_target(query_id, first[0])
-    return len(unreached) or 1
 
 
 def _finish(session: Session, found: Result, running: RunningQuery) -> None:

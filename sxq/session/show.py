@@ -18,7 +18,6 @@ from sxq.session.learned import require_refine
 from sxq.storage import QueryRow
 from sxq.values.result import Table
 
-
 RENAME = "rename the file, and the graph gets views in a schema of its own"
 
 

@@ -105,6 +105,7 @@ class Store:
             require_path(self.path)
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
+        self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
         self._owner = Owner(self.path)
         try:
             with self._lock:  # opening may create or change the tables
@@ -352,6 +353,7 @@ class Store:
                 model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
                 for model in models
             }
+            graph_schemas.settle(cursor, self._catalog)
         return graph_id, ids
 
     def save_graph_on_disk(
@@ -590,10 +592,28 @@ class Store:
             answer_rows.delete(cursor, query_id)
             named_rows.sweep(cursor)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What `save_target` is given within is stored at the end: all of it or, after an error, nothing."""
+        self._waiting = []
+        try:
+            yield
+            by_query: dict[int, list[TargetReport]] = {}
+            for query_id, report in self._waiting:
+                by_query.setdefault(query_id, []).append(report)
+            with self._lock, self._write("EXPLAIN") as cursor:
+                for query_id, reports in by_query.items():
+                    answer_rows.save_targets(cursor, query_id, reports)
+        finally:
+            self._waiting = None
+
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store the report of one pending target; repeating changes nothing."""
+        if self._waiting is not None:
+            self._waiting.append((query_id, report))
+            return
         with self._lock, self._write("EXPLAIN") as cursor:
-            answer_rows.save_target(cursor, query_id, report)
+            answer_rows.save_targets(cursor, query_id, [report])
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store together pending targets whose search never began; repeating changes nothing."""
