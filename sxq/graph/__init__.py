@@ -8,6 +8,7 @@ The files in reading order:
     types                `GraphTypes`: node and edge types of a heterogeneous graph
     encoding             `Encoding`: columns of a table as features, also of another table alike
     csr                  `Graph`: arrays by node and edge, and the in-edges of every node
+    disk                 a graph in a folder of memory-mapped arrays
     keys                 the user's names of nodes and graphs
     key_texts            keys whose values Python cannot hold, as text of an SQL type
     typed_keys           the names of nodes of a heterogeneous graph

@@ -26,7 +26,7 @@ def known_labels(graph: Graph | GraphSet) -> list[str]:
         return list(dict.fromkeys([*held.attributes, *own, TYPE]))
     names = [] if isinstance(graph, GraphSet) else [PREDICTION]
     names += [LABEL] if held.y is not None else []
-    names += [FEATURE] if _one_hot(held) else []
+    names += [FEATURE] if held.one_hot else []
     return list(dict.fromkeys([*held.attributes, *names, NONE]))
 
 
@@ -39,7 +39,7 @@ def default_label(graph: Graph | GraphSet) -> str:
         return TYPE
     if isinstance(graph, Graph):
         return PREDICTION
-    return FEATURE if _one_hot(graph.union) else NONE
+    return FEATURE if graph.union.one_hot else NONE
 
 
 def node_labels(
@@ -76,11 +76,3 @@ def _labels(
     if name == FEATURE:
         return tuple(map(str, graph.features(nodes).argmax(axis=1).tolist()))
     return ("",) * len(places)
-
-
-def _one_hot(graph: Graph) -> bool:
-    """Whether every node has exactly one feature that is not 0, and it is 1."""
-    x = graph.x
-    if x.ndim != 2 or x.shape[1] < 2:
-        return False
-    return bool(((x == 1).sum(axis=1) == 1).all() and ((x != 0).sum(axis=1) == 1).all())

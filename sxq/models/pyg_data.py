@@ -19,6 +19,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from sxq.errors import DataError, Error, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import edge_ends
+from sxq.graph.disk import ArrayColumns, column_bytes
 from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
 from sxq.models.hetero_data import of_one_order, typed_graph
 from sxq.models.pyg_fields import (
@@ -72,6 +73,36 @@ def graph_from_data(data: Any) -> Graph:
             "feature_names": data.get("feature_names"),
         }
     )
+
+
+def plain_arrays(data: Any, most: int | None) -> ArrayColumns | None:
+    """The arrays of a `Data` as they are, without a copy, where nothing about them has to be found out.
+
+    That is x [n, d] of float32, integral edge_index, and perhaps y of integers and edge_weight or edge_attr of float32.
+    None for anything else, and for data of less than `most` bytes.
+    """
+    if not isinstance(data, Data) or set(data.keys()) - set(_PLAIN) or "x" not in data:
+        return None
+    given: dict[str, Any] = {name: data[name] for name in data.keys()}
+    for name, tensor in given.items():
+        kinds, ndim = _PLAIN[name]
+        if not isinstance(tensor, Tensor) or tensor.dtype not in kinds or tensor.ndim != ndim:
+            return None
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_conj():
+            return None
+    if "y" in given and (len(given["y"]) != len(given["x"]) or int(given["y"].min()) < 0):
+        return None
+    columns = ArrayColumns({name: tensor.detach().numpy() for name, tensor in given.items()})
+    return columns if most is None or column_bytes(columns.columns()) > most else None
+
+
+_PLAIN = {  # a field -> its types, and the number of its dimensions
+    "x": ((torch.float32,), 2),
+    "edge_index": ((torch.int64, torch.int32), 2),
+    "y": ((torch.int64,), 1),
+    "edge_weight": ((torch.float32,), 1),
+    "edge_attr": ((torch.float32,), 2),
+}
 
 
 def graphs_from_data(dataset: Any) -> GraphSet:

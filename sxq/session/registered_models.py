@@ -32,6 +32,8 @@ _ENTRIES = {  # of every stored spec
     "reason": str,
 }
 
+ROWS = 1 << 18  # outputs whose probabilities are in memory together
+
 # Facts of DESCRIBE MODEL that only some models have.
 NOTES = ("targets", "output is", "inputs", "not taken")
 
@@ -80,7 +82,7 @@ class RegisteredModel:
             judged=found.judged,
             edge_type=found.edge_type,
             classes=found.num_classes,
-            over_features=lambda: engine.registration().choose_over_features(found, graph),
+            over_features=lambda: engine.registration().over_features_of(found, graph),
             predictions=self.predictions,
         )
 
@@ -99,7 +101,8 @@ class Follower:
 
 def predicted_classes(model: Any) -> np.ndarray:
     """The class [n] of every output of a ready model."""
-    return model.probabilities(model.full).argmax(dim=1).cpu().numpy()
+    parts = model.full.split(ROWS)  # in double, all rows of a large graph would not fit
+    return np.concatenate([model.probabilities(rows).argmax(dim=1).cpu().numpy() for rows in parts])
 
 
 class RegisteredModels:
@@ -150,6 +153,7 @@ class RegisteredModels:
             task=task,
             node_type=node_type,
             kind=kind,
+            memory=self._settings["sxq_memory"],
             edge_type=edge_type,
             output_key=output_key,
             inputs=inputs,
@@ -214,7 +218,7 @@ class RegisteredModels:
             entry.model.check_unchanged(row.name)
             model = entry.model
         if row.graph_id != graph_id:
-            model = engine.registration().transfer(model, graph)
+            model = engine.registration().transfer(model, graph, self._settings["sxq_memory"])
         return model
 
     def followers(
@@ -405,13 +409,17 @@ class RegisteredModels:
             module = engine.models().restore(row.spec["architecture"], row.weights)
         except Error as error:
             raise row.place.wrong("spec", f"what builds no model ({error})", "a model") from error
-        return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
+        return engine.registration().attach(
+            module, graph, row.spec, self._settings["sxq_device"], self._settings["sxq_memory"]
+        )
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
         """A ready model on another graph; its facts there are found once."""
         if (name, graph) not in self._elsewhere:
             on = known("graph", graph, self._graphs)
-            self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
+            self._elsewhere[name, graph] = engine.registration().transfer(
+                entry.model, on, self._settings["sxq_memory"]
+            )
         return self._elsewhere[name, graph]
 
 
