@@ -98,7 +98,9 @@ class Far(torch.nn.Module):
 
 def test_a_model_that_looks_far_is_examined_on_the_whole_graph(small, monkeypatch):
     ring = np.arange(1200)
-    graph = Graph(np.stack([ring, (ring + 1) % 1200]), np.random.default_rng(0).normal(size=(1200, 6)))
+    graph = Graph(
+        np.stack([ring, (ring + 1) % 1200]), np.random.default_rng(0).normal(size=(1200, 6))
+    )
     for steps in (9, 13):
         assert registration.register(Far(steps), graph, "logits").hops == steps
 
