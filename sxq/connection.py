@@ -290,6 +290,8 @@ class Connection:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: str | tuple[str, str, str] | None = None,
+        output_key: str | int | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -308,6 +310,9 @@ class Connection:
                  that takes pairs is of links
         edge_type  of a heterogeneous graph, the type of the links that it scores, between nodes of its two types: a
                  relation, or (source type, relation, type of the head); needed where the graph has several
+        output_key  which output is meant, where forward returns several: a position in a tuple, a key of a dictionary
+        inputs   argument of forward -> field of the data, where names differ: {"weight": "edge_weight"}; "x",
+                 "edge_index" and "batch" are fields, too
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
         an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
@@ -328,6 +333,8 @@ class Connection:
             node_type=node_type,
             kind=kind,
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
             replace=replace,
         )
         for remark in entry.remarks():

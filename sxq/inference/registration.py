@@ -49,6 +49,8 @@ def register(
     node_type: str | None = None,
     kind: str | None = None,
     edge_type: Any = None,
+    output_key: Any = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
@@ -64,6 +66,8 @@ def register(
         node_type=node_type,
         kind=kind,
         edge_type=edge_type,
+        output_key=output_key,
+        inputs=inputs,
     )
     return _examined(model, graph, layers)
 
@@ -127,6 +131,8 @@ def _borrowed_again(model: Model, graph: Graph | GraphSet) -> Model:
         node_type=model.node_type,
         kind="link" if model.links else "node",
         edge_type=model.edge_type,
+        output_key=model.output_key,
+        inputs=dict(model.inputs),
     )
     return replace(own, spread=model.spread, original=model.original, fingerprint=model.fingerprint)
 

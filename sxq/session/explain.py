@@ -403,8 +403,7 @@ def begin(
 def _path(plan: Plan) -> dict[str, bool]:
     """Whether WHERE asks for a path between the ends of links, or for none."""
     conditions = plan.filter.conditions if plan.filter else ()
-    asked = [bool(one.value) for one in conditions if one.name == CONNECTED]
-    return {CONNECTED: asked[-1]} if asked else {}
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:

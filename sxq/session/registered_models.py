@@ -127,6 +127,8 @@ class RegisteredModels:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: Any = None,
+        output_key: Any = None,
+        inputs: Mapping[str, str] | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -136,6 +138,8 @@ class RegisteredModels:
         `spec` and `weights` are given only for named architectures, which are stored completely.
         """
         graph = graph or self._own_graph(name)
+        output_key, inputs = self._as_before(name, module, output_key, inputs)
+        _check_calling(output_key, inputs)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
             module,
@@ -147,10 +151,14 @@ class RegisteredModels:
             node_type=node_type,
             kind=kind,
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
         )
         spec = {
             **(spec or {}),
-            "class": f"{type(module).__module__}.{type(module).__qualname__}",
+            "class": _class_of(module),
+            **({} if output_key is None else {"output_key": output_key}),
+            **({"inputs": dict(inputs)} if inputs else {}),
             "output": model.output,
             "task": model.task,
             **({"spread": list(model.spread)} if model.spread else {}),
@@ -167,6 +175,8 @@ class RegisteredModels:
         meant += () if node_type is None else (node_type,)
         meant += ("link",) if model.kind == "link" else ()
         meant += () if model.edge_type is None else model.edge_type
+        meant += () if output_key is None else ("output_key", output_key)
+        meant += ("inputs", *sorted(inputs.items())) if inputs else ()
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -251,6 +261,16 @@ class RegisteredModels:
         own = engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
         return engine.registration().follow(own, graph)
 
+    def _as_before(
+        self, name: str, module: Any, output_key: Any, inputs: Mapping[str, str] | None
+    ) -> tuple[Any, Mapping[str, str] | None]:
+        """What was said of a stored model of that name and class, where nothing is said now."""
+        row = self._store.load_model(name) if output_key is None or inputs is None else None
+        if row is None or row.spec.get("class") != _class_of(module):
+            return output_key, inputs
+        key = row.spec.get("output_key") if output_key is None else output_key
+        return key, row.spec.get("inputs") if inputs is None else inputs
+
     def name_of(self, model: RegisteredModel) -> str:
         """The name under which a ready model was registered."""
         content = model.model_id, model.content_hash
@@ -282,6 +302,12 @@ class RegisteredModels:
             **_options(spec),
             "task": spec.get("task", ""),
             "output": spec["output"],
+            **({"output_key": spec["output_key"]} if "output_key" in spec else {}),
+            **(
+                {"inputs given": ", ".join(f"{a} = {b}" for a, b in spec["inputs"].items())}
+                if spec.get("inputs")
+                else {}
+            ),
             "spread": ", ".join(f"{each:.4g}" for each in spec.get("spread", ())),
             **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
@@ -372,7 +398,7 @@ class RegisteredModels:
         if row.weights is None:
             raise ModelDetached(
                 f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
-                f"con.register_model({row.name!r}, module) attaches it again"
+                f"con.register_model({row.name!r}, module{_said_of(row.spec)}) attaches it again"
             )
         row.require_intact()
         try:
@@ -387,6 +413,35 @@ class RegisteredModels:
             on = known("graph", graph, self._graphs)
             self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
         return self._elsewhere[name, graph]
+
+
+def _class_of(module: Any) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _said_of(spec: Mapping[str, Any]) -> str:
+    """The arguments with which a model was registered, as code."""
+    given = {name: spec[name] for name in ("output_key", "inputs") if name in spec}
+    return "".join(f", {name}={value!r}" for name, value in given.items())
+
+
+def _check_calling(output_key: Any, inputs: Any) -> None:
+    """Raise InvalidValue unless these can be stored and given again."""
+    if output_key is not None and (
+        isinstance(output_key, bool) or not isinstance(output_key, str | int)
+    ):
+        raise InvalidValue(
+            f"output_key = {output_key!r}: expected the position in a tuple (a whole number), or the key of a "
+            f"dictionary (text)"
+        )
+    texts = isinstance(inputs, Mapping) and all(
+        isinstance(part, str) for pair in inputs.items() for part in pair
+    )
+    if inputs is not None and not texts:
+        raise InvalidValue(
+            f"inputs = {inputs!r}: expected a dictionary from arguments of forward to fields of the data, "
+            f"such as {{'weight': 'edge_weight'}}"
+        )
 
 
 def _require_spec(row: ModelRow) -> None:
