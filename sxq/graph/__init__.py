@@ -16,7 +16,7 @@ The files in reading order:
     named_columns        keys and attributes in a file
     edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
-    changes              the next version of a graph: nodes and edges added, edges removed
+    next_version         the next version of a graph: nodes and edges added, edges removed
     difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph
