@@ -114,6 +114,10 @@ class InputWarning(UserWarning):
     """At registration: an input that the model does not take or that is converted, or a doubtful output."""
 
 
+class SpeedWarning(UserWarning):
+    """At registration: the model cannot run layer by layer, and what of it stands in the way."""
+
+
 class StoreError(Error):
     """The database file cannot be used as asked."""
 

@@ -12,6 +12,13 @@ from tests.printed import shape
 DOCS = Path(__file__).parent.parent / "docs"
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
 
+LONG = {"python.md", "extending.md"}  # pages whose blocks take half a minute
+PYTHON = [
+    pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+    for name, text in TEXTS.items()
+    if "```python\n" in text
+]
+
 
 def maker():
     spec = importlib.util.spec_from_file_location("make", DOCS / "make.py")
@@ -63,7 +70,8 @@ def test_the_questions_have_these_answers(tmp_path, monkeypatch, bless):
     assert bless or shape(new) == shape(text)
 
 
-@pytest.mark.parametrize("name", sorted(set(TEXTS) - {"questions.md"}))
+@pytest.mark.sweep(99)
+@pytest.mark.parametrize("name", PYTHON)
 def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

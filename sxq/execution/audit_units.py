@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound
-from sxq.graph import Graph, shown_type
+from sxq.graph import EdgeType, Graph, shown_type
+from sxq.graph.types import REVERSED
 from sxq.inference.probes import changed
 
 
@@ -36,7 +37,8 @@ class Place:
     roots: tuple[int, ...]
     hops: int
     key: Any
-    itself: bool = True  # whether edges between the two ends of a link are in any graph
+    itself: bool = True  # whether a link's own edges are in any graph
+    edge_type: EdgeType | None = None  # of a link in a heterogeneous graph
 
     @property
     def there(self) -> np.ndarray:
@@ -44,7 +46,16 @@ class Place:
         if self.itself:
             return np.ones(self.graph.num_edges, bool)
         ends = np.isin(self.graph.edge_index, self.roots)
-        return ~(ends.all(axis=0) & ~self.loops)
+        own = ends.all(axis=0) & ~self.loops
+        types = self.graph.types
+        if types is not None and self.edge_type is not None:
+            # By name, not by number: the type, and the one that mirrors it.
+            source, relation, head = self.edge_type
+            other = relation.removeprefix(REVERSED)
+            other = REVERSED + relation if other == relation else other
+            names = {self.edge_type, (head, other, source)}
+            own &= np.isin(types.of_edge, [n for n, t in enumerate(types.edge_types) if t in names])
+        return ~own
 
     def cut(self, keep: np.ndarray, alive: np.ndarray | None = None) -> Cut:
         """The graph with some of its edges [E] bool and nodes [N] bool."""

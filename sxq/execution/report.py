@@ -188,7 +188,8 @@ def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     nodes = np.unique([*roots, *own])
     near = graph.in_edges(nodes)
     if loaded.kind == "link":  # WITHOUT ITSELF, its own edges are in no graph
-        own_edges = between(graph, *loaded.roots)
+        edge_type = loaded.on_field.model.edge_type
+        own_edges = between(graph, *loaded.roots, edge_type)
         near = np.setdiff1d(near, np.setdiff1d(own_edges, field.edges))
     tail, head = graph.edge_index[:, near]
     return {

@@ -13,7 +13,10 @@ The files in reading order:
     typed_keys           the names of nodes of a heterogeneous graph
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
+    edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
+    changes              the next version of a graph: nodes and edges added, edges removed
+    difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph
     collection           `GraphSet`: many graphs under one name
@@ -42,11 +45,13 @@ from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.link_field import (
     LinkField,
     LinkKey,
+    TypedLinkKey,
     between,
     extract_link,
     link_ends,
     link_name,
     link_position,
+    typed_link,
 )
 from sxq.graph.node2vec import node2vec
 from sxq.graph.node_field import NodeField, over_nodes
@@ -78,6 +83,7 @@ __all__ = [
     "NodeField",
     "Restriction",
     "TypedKey",
+    "TypedLinkKey",
     "WholeGraph",
     "between",
     "default_label",
@@ -91,6 +97,7 @@ __all__ = [
     "link_ends",
     "link_name",
     "link_position",
+    "typed_link",
     "node2vec",
     "node_labels",
     "over_features",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
+from sxq.graph.edge_texts import EdgeTexts, sql_type
 from sxq.graph.encoding import Encoding, number_text
 from sxq.graph.key_texts import kind_of
 from sxq.graph.keys import Keys, plain, shown
@@ -307,7 +308,7 @@ def _edge_texts(
                 f"edge attribute {name!r} has {len(values)} values, expected text or None for each of "
                 f"{num_edges} edges"
             )
-    return {str(name): list(values) for name, values in columns.items()}
+    return {str(name): EdgeTexts(values, sql_type(values)) for name, values in columns.items()}
 
 
 def digest(columns: Mapping[str, Any]) -> str:

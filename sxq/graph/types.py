@@ -4,6 +4,7 @@ A heterogeneous graph is held as one `Graph` whose nodes and edges know their ty
 searches and the lattice see one graph, and only what calls the model parts it by types again.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,12 +60,14 @@ class GraphTypes:
         """
         numbers = {name: number for number, name in enumerate(self.edge_types)}
         found = []
-        for source, relation, head in self.edge_types:
-            other = relation.removeprefix(REVERSED)
-            if other == relation:
-                other = REVERSED + relation
-            found.append(numbers.get((head, other, source), -1))
+        for kind in self.edge_types:
+            found.append(numbers.get(mirror_of(kind), -1))
         return np.array(found, np.int64)
+
+    def with_mirror(self, edge_type: EdgeType) -> list[int]:
+        """The numbers of an edge type and of the one that mirrors it, of those that the graph has."""
+        wanted = (edge_type, mirror_of(edge_type))
+        return [number for number, kind in enumerate(self.edge_types) if kind in wanted]
 
     @cached_property
     def reverses(self) -> np.ndarray:
@@ -81,6 +84,20 @@ class GraphTypes:
     def of_units(self, directed: bool) -> np.ndarray:
         """[num_edges] a number for each edge that those of its unit share: of its type, or of the pair of types."""
         return self.of_edge if directed else self.pair_numbers[self.of_edge]
+
+    @property
+    def forward_types(self) -> list[EdgeType]:
+        """The edge types without those that mirror another by name."""
+        return [
+            kind
+            for kind, mirror in zip(self.edge_types, self.mirrors)
+            if mirror < 0 or not kind[1].startswith(REVERSED)
+        ]
+
+    def edge_types_of(self, name: str) -> list[EdgeType]:
+        """The edge types that a name stands for: a relation, or a type as `shown_type` writes it."""
+        exact = [kind for kind in self.edge_types if shown_type(kind) == name]
+        return exact or [kind for kind in self.edge_types if kind[1] == name]
 
     @property
     def digested(self) -> list:
@@ -117,10 +134,23 @@ class GraphTypes:
         return self.node_types.index(node_type)
 
 
+def mirror_of(edge_type: EdgeType) -> EdgeType:
+    """The name of the type whose edges mirror those of a type."""
+    source, relation, head = edge_type
+    other = relation.removeprefix(REVERSED)
+    return head, REVERSED + relation if other == relation else other, source
+
+
 def shown_type(edge_type: Sequence[str]) -> str:
     """An edge type as a statement writes it: account -pays-> merchant."""
     source, relation, head = edge_type
     return f"{source} -{relation}-> {head}"
+
+
+def read_type(text: str) -> EdgeType | None:
+    """The edge type that `shown_type` wrote as this text; None for any other text."""
+    found = re.fullmatch(r"(.+?) -(.+)-> (.+?)", text)
+    return None if found is None else (found[1], found[2], found[3])
 
 
 def _require_numbers(what: str, of_each: np.ndarray, count: int) -> None:

@@ -12,6 +12,7 @@ The files in reading order:
     locality         finds by experiment the hops that a model sees, and the halo that it needs
     depth            finds the hops: by poisoned features, and by edges that trade their tails
     probes           makes the graphs of these experiments, changed in one place
+    probe_part       the part of a large graph on which the experiments run
     step_limit       ends a probe that runs far longer than the model does on the graph
     precision        looks behind outputs that hide their logits; measures the error of float32
     link_view        a model of links as one of nodes, so that its depth is found in the same way

@@ -11,15 +11,18 @@ The files in reading order:
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
+    typed_links     models of the links of one edge type
     output_meaning  whether outputs are logits, log-probabilities or probabilities
     odds            the log-odds of the answer to a question, differentiable
     edge_mask       the model under an edge mask, differentiable
     architectures   the named architectures and their specs
     typed_architectures  those for heterogeneous graphs
+    link_scorers    those for links: an encoder, and a decoder of both ends
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
     training        `train(graph, options)`
+    link_training   `train_links(graph, options)`: edges held out against pairs without one
     pyg_fields      the fields of PyG's data as arrays
     hetero_data     a `HeteroData` as one graph with types, and back
     training_notes  what a user should know about a training
@@ -27,9 +30,10 @@ The files in reading order:
     refine/         ReFine: attributors that are pre-trained class by class
 """
 
-from sxq.models.architectures import ArchitectureSpec, build, spec_from_options, task_of
-from sxq.models.borrow import choose_device
+from sxq.models.architectures import LINK, ArchitectureSpec, build, spec_from_options, task_of
+from sxq.models.borrow import choose_device, scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
+from sxq.models.link_training import train_links
 from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
@@ -38,6 +42,7 @@ from sxq.planning.options import ARCHITECTURES, OPTIONS
 
 __all__ = [
     "ARCHITECTURES",
+    "LINK",
     "OPTIONS",
     "ArchitectureSpec",
     "Trained",
@@ -53,9 +58,11 @@ __all__ = [
     "hetero_part",
     "load_weights",
     "restore",
+    "scores",
     "spec_from_options",
     "task_of",
     "split_by_graph",
     "to_bytes",
     "train",
+    "train_links",
 ]

@@ -38,14 +38,20 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 class ByTypes(Wrapper):
     """Calls a module with what a graph's types make of one table of nodes and one list of edges."""
 
-    def __init__(self, module: nn.Module, graph: Graph, node_type: str | None):
+    def __init__(
+        self,
+        module: nn.Module,
+        graph: Graph,
+        node_type: str | None,
+        signature: inspect.Signature | None = None,
+    ):
         super().__init__()
         assert graph.types is not None, "a heterogeneous graph"
         self.module = module
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
         self.of_nodes = frozenset(inputs_of_nodes(graph))
-        self.shown = signature_of(module)
+        self.shown = signature or signature_of(module)
         self.whole = _takes_data(self.shown)
         self.asks, self.names = _asked(self.shown, self.whole)
         self.by_name = not self.whole and {"x", "edge_index"} <= set(self.names)
@@ -62,6 +68,15 @@ class ByTypes(Wrapper):
     ) -> Any:
         nodes = Parts(node_type, len(self.types.node_types))
         edges = Parts(edge_type, len(self.types.edge_types))
+        inputs = self._by_types(x, edge_index, nodes, edges, given)
+        with masks_by_type(self.module, inputs["edge_index"], edges):
+            found = self.called(inputs, nodes)
+        return self._table(found, nodes)
+
+    def _by_types(
+        self, x: Tensor, edge_index: Tensor, nodes: "Parts", edges: "Parts", given: dict[str, Any]
+    ) -> dict[str, dict[Any, Tensor]]:
+        """The inputs as dictionaries by type."""
         ends = edges.split(nodes.number[edge_index].T)
         inputs: dict[str, dict[Any, Tensor]] = {
             "x": self._by_node_type(nodes.split(x), self.types.widths),
@@ -75,9 +90,7 @@ class ByTypes(Wrapper):
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
-        with masks_by_type(self.module, inputs["edge_index"], edges):
-            found = self.called(inputs, nodes)
-        return self._table(found, nodes)
+        return inputs
 
     def _by_node_type(self, parts: Sequence[Tensor], widths: Sequence[int] | None) -> dict:
         return _within(self.types.node_types, parts, widths)

@@ -1,4 +1,4 @@
-"""CREATE, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
+"""CREATE, ALTER, TRAIN, PRETRAIN, DROP, SET and RESET: statements that define names and settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +15,7 @@ from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine, key_tables
+from sxq.session.alter import alter_graph
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
 from sxq.session.rights import require_count, require_data_set, require_setting
@@ -63,6 +64,9 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
     task = models.task_of(statement.options)
+    if task == models.LINK:
+        learned = {"accuracy": {}, "confusion": {}}
+        return _one_row(_add_model(session, statement, module, spec, learned))
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
     if task in (None, "multiclass") and spec.out_channels > 1:
         learned = {
@@ -76,16 +80,19 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
     _may_write(session, "TRAIN MODEL")
     graph = session.registry.graphs.of_kind(statement.kind, statement.graph)
     session.registry.models.require_free(statement.name, statement.replace)
-    if (task := engine.models().task_of(statement.options)) not in (None, "multiclass"):
+    models = engine.models()
+    task = models.task_of(statement.options)
+    if task not in (None, "multiclass", models.LINK):
         raise InvalidValue(
-            f"TASK = {task}, but TRAIN trains only multiclass models; train this one elsewhere, "
-            "then register it, or CREATE MODEL from its weights"
+            f"TASK = {task}, but TRAIN trains only multiclass models and models of links (TASK = link); "
+            "train this one elsewhere, then register it, or CREATE MODEL from its weights"
         )
+    metric = "AUC" if task == models.LINK else "accuracy"
 
     def progress(epoch: int, epochs: int, loss: float, accuracy: float) -> None:
-        session.say(f"epoch {epoch}/{epochs}: loss {loss:.4f}, accuracy {accuracy:.1%}")
+        session.say(f"epoch {epoch}/{epochs}: loss {loss:.4f}, {metric} {accuracy:.1%}")
 
-    trained = engine.models().train(
+    trained = (models.train_links if task == models.LINK else models.train)(
         graph,
         statement.options,
         device=str(engine.models().choose_device(session.settings["sxq_device"])),
@@ -100,6 +107,7 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
         "stopped": trained.stopped,
         "settings": trained.settings,
         "accuracy": trained.accuracy,
+        "metric": trained.metric,
         "confusion": trained.confusion,
         "notes": trained.notes,
     }
@@ -326,6 +334,8 @@ def _add_model(
         output=None if task == "regression" else "logits",
         task=task,
         spec={"architecture": spec.columns(), "learned": _in_words(learned)},
+        **({"kind": "link"} if spec.decoder else {}),
+        **({"edge_type": tuple(spec.types["link"])} if spec.decoder and spec.types else {}),
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
@@ -334,7 +344,11 @@ def _add_model(
         "architecture": spec.architecture,
         "hops": entry.model.hops,
         "halo": entry.model.halo,
-        **{f"{split}_accuracy": share for split, share in learned["accuracy"].items()},
+        **({"backend": entry.slow()} if entry.slow() else {}),
+        **{
+            f"{split}_{learned.get('metric', 'accuracy').lower()}": share
+            for split, share in learned["accuracy"].items()
+        },
     }
 
 
@@ -345,7 +359,8 @@ def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:
         facts["epochs"] = f"{learned['epochs']}, {learned['stopped']}".removesuffix(", ")
     facts |= learned.get("settings", {})
     shares = learned["accuracy"].items()
-    facts |= {f"{split} accuracy": f"{share:.4f}" for split, share in shares}
+    metric = learned.get("metric", "accuracy")
+    facts |= {f"{split} {metric}": f"{share:.4f}" for split, share in shares}
     confusion = learned["confusion"]
     rates = engine.models().by_class(confusion["counts"]) if confusion else []
     for label, (counts, found) in enumerate(zip(confusion.get("counts", []), rates)):
@@ -414,6 +429,7 @@ def _text(what: str, value: Any) -> str:
 
 VERBS: dict[type, Callable[[Session, Any], Table]] = {
     st.CreateGraph: create_graph,
+    st.AlterGraph: alter_graph,
     st.CreateGraphs: create_graphs,
     st.CreateModel: create_model,
     st.TrainModel: train_model,

@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
@@ -88,7 +88,7 @@ def plan(
         passed = within is not None and time.perf_counter() - started >= within
         return session.should_stop() or passed
 
-    made, named = _planned(session, statement, late)
+    made, named = planned(session, statement, late)
     return PlannedQuery(statement, made, named, started, part_of)
 
 
@@ -99,7 +99,11 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     profile = execution.Profile()
     targets = len(query.plan.find(FieldScan).targets)
     workers = min(session.settings["sxq_workers"], targets)
+    pool = session.executor if targets > 1 else None
     if query.plan.find(Choose).jointly:
+        workers = 1
+        pool = None
+    if pool is not None:
         workers = 1
     if workers > 1:
         execution.require_workers(query.named.model.device)
@@ -111,13 +115,22 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    if workers > 1:
+    if pool is not None:
+        reports = execution.run_in_executor(
+            job, pool, session.should_stop, profile, report=session.report, started=query.started
+        )
+    elif workers > 1:
         reports = execution.run_in_workers(
             job, workers, session.should_stop, profile, report=session.report, started=query.started
         )
     else:
         reports = execution.run(job, session.should_stop, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile)
+
+
+def require_executor(pool: Any) -> None:
+    """Raise InvalidValue for what is no executor."""
+    engine.execution().require_executor(pool)
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
@@ -225,7 +238,7 @@ def _patterns(
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
     """PLAN EXPLAIN: the plan of a statement, of which only the sub-query runs."""
-    made, _ = _planned(session, statement, late=lambda within: False)
+    made, _ = planned(session, statement, late=lambda within: False)
     return PlanText(str(made))
 
 
@@ -257,7 +270,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     return PlanText(planning.render(running.query.plan, notes))
 
 
-def _planned(
+def planned(
     session: Session, statement: st.Explain, late: Callable[[float | None], bool]
 ) -> tuple[Plan, RegisteredModel]:
     """The plan of a statement, and its model; `late` as in `planning.plan`."""
@@ -341,6 +354,13 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     if query.part_of is not None:
         session.store.resume_query(query.part_of.query_id, query.part_of.ordinals)
         return query.part_of.query_id
+    return begin(session, query, query.plan.find(FieldScan).targets)
+
+
+def begin(
+    session: Session, query: PlannedQuery, targets: Sequence[Any], refreshes: int | None = None
+) -> int:
+    """Write a query and its targets (keys) as pending; `refreshes` is the query that REFRESH goes on with."""
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     model_id = query.named.model_id
@@ -354,6 +374,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"links": True} if scan.kind == "link" else {}),
         **({"without_itself": True} if scan.without_itself else {}),
+        **_path(query.plan),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -371,11 +392,18 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         k=query.plan.find(Choose).k,
         device=str(query.named.model.device),
         versions=versions(),
-        targets=scan.targets,
+        targets=targets,
+        refreshes=refreshes,
         restrictions={"include": scan.include, "exclude": scan.exclude}
         if scan.over == "edges"
         else {},
     )
+
+
+def _path(plan: Plan) -> dict[str, bool]:
+    """Whether WHERE asks for a path between the ends of links, or for none."""
+    conditions = plan.filter.conditions if plan.filter else ()
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:

@@ -22,14 +22,14 @@ class Around:
     graph: Graph
     roots: tuple[int, ...]
     hops: int
-    itself: bool  # whether edges between the two ends of a link are in any graph
+    gone: np.ndarray  # the numbers of the edges that are in no graph: a link's own, WITHOUT ITSELF
 
     def edges_among(self, nodes: set[int]) -> list[tuple[int, int]]:
         """The edges among some nodes, without loops."""
         near = self.graph.in_edges(np.array(sorted(nodes), np.int64))
+        near = np.setdiff1d(near, self.gone)
         edges = self.graph.edge_index[:, near].T.tolist()
-        found = [(u, v) for u, v in edges if u in nodes and u != v]
-        return found if self.itself else [edge for edge in found if not {*edge} <= {*self.roots}]
+        return [(u, v) for u, v in edges if u in nodes and u != v]
 
 
 def units_over(over: str, graph: Graph, roots: tuple[int, ...], hops: int) -> set[int]:

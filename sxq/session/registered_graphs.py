@@ -66,6 +66,11 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self._held[name] = graph, graph_id
         self._renewed(name)
 
+    def altered(self, name: str, graph: Graph, graph_id: int) -> None:
+        """Keep the next version of a graph, which is stored, in the place of the one before."""
+        self._held[name] = graph, graph_id
+        self._renewed(name)
+
     def _hash_of(self, name: str) -> str | None:
         """The hash of the content that a name has, in memory or in the store; None if it has none."""
         if name in self._held:

@@ -33,6 +33,7 @@ def save(
     replace: bool,
 ) -> int:
     """Store a collection under `name` and return its id; see named_rows.py for names in use."""
+    version = graph_rows.next_version(cursor, name)
     held = claim(cursor, _COLLECTION, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
@@ -42,6 +43,7 @@ def save(
     classes = None if columns["y"] is None else len(np.unique(columns["y"]))
     row = {
         "name": name,
+        "version": version,
         "content_hash": content_hash,
         "undirected": bool(undirected),
         "num_graphs": len(number),

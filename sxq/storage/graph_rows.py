@@ -55,6 +55,7 @@ class GraphRow:
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
     num_graphs: int | None = None  # in a collection; None: a single graph
+    version: int | None = None  # of the graph with this name
     node_types: int = 0  # 0: the graph has no types
 
 
@@ -68,14 +69,12 @@ def save(
     replace: bool,
 ) -> int:
     """Store a graph under `name` and return its id; see named_rows.py for names in use."""
+    version = next_version(cursor, name)
     held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
     if held is not None:
         return held
-    return save_parts(
-        cursor,
-        columns,
-        {"name": name, "content_hash": content_hash, "undirected": bool(undirected)},
-    )
+    row = {"name": name, "content_hash": content_hash, "undirected": bool(undirected)}
+    return save_parts(cursor, columns, {**row, "version": version})
 
 
 def save_parts(
@@ -148,7 +147,7 @@ def listing(cursor: Cursor) -> list[GraphRow]:
     rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-        " undirected, num_graphs,"
+        " undirected, num_graphs, version,"
         " (SELECT count(*) FROM node_types t WHERE t.graph_id = g.graph_id) AS node_types"
         " FROM graphs g WHERE dropped_at IS NULL ORDER BY name",
     )
@@ -178,6 +177,12 @@ def _save_row(
             **row,
         },
     )
+
+
+def next_version(cursor: Cursor, name: str) -> int:
+    """The number of the next version of a graph, from 1; asked before the one that it replaces may go."""
+    ((last,),) = run(cursor, "SELECT max(version) FROM graphs WHERE name = ?", [name])
+    return (last or 0) + 1
 
 
 def _save_nodes(

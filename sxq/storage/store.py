@@ -19,13 +19,16 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import duckdb
+import numpy as np
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
 from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
+    carried_rows,
     collection_rows,
     graph_rows,
+    graph_schemas,
     integrity,
     model_rows,
     named_rows,
@@ -36,6 +39,7 @@ from sxq.storage import (
 )
 from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
+from sxq.storage.caller_frames import as_tables, frames_in
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
@@ -113,7 +117,7 @@ class Store:
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
         if not self.access.untrusted:  # whose configuration says so, and is locked
-            # SQL must not read Python variables
+            # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
 
     def close(self) -> None:
@@ -164,7 +168,10 @@ class Store:
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        if self.access.untrusted:
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        with as_tables(self._user, frames_in(self._user, sql)):
+            return self._user_sql.execute(sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -292,9 +299,34 @@ class Store:
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPH") as cursor:
-            return graph_rows.save(
+            graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
+
+    def alter_graph(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        models: Sequence[Mapping[str, Any]],
+    ) -> tuple[int, dict[str, int]]:
+        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+
+        models  the arguments of `save_model` for each, by name; not graph_id and replace
+        """
+        with self._lock, self._write("ALTER GRAPH") as cursor:
+            graph_id = graph_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=True
+            )
+            ids = {
+                model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
+                for model in models
+            }
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id, ids
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -311,9 +343,11 @@ class Store:
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
         with self._lock, self._write("CREATE GRAPHS") as cursor:
-            return collection_rows.save(
+            graph_id = collection_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -329,6 +363,15 @@ class Store:
         """The hash under which the content of a graph or a collection was stored."""
         with self._transaction() as cursor:
             return graph_rows.content_hash(cursor, graph_id)
+
+    def graph_schema(self, graph_id: int) -> graph_schemas.GraphSchema | None:
+        """The schema with the views of a graph or a collection; None where the database has none."""
+        with self._transaction() as cursor:
+            return graph_schemas.schema_of(cursor, self._catalog, graph_id)
+
+    def named_like_schema(self) -> bool:
+        """Whether the database is called like schema sxq, so that its graphs can have no views."""
+        return graph_schemas.ambiguous(self._catalog)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
@@ -414,6 +457,8 @@ class Store:
         """
         with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
+            if kind in ("graph", "graphs"):
+                graph_schemas.settle(cursor, self._catalog)
 
     # queries and answers
 
@@ -432,10 +477,12 @@ class Store:
         versions: Mapping[str, str],
         targets: Sequence[Any],
         restrictions: Mapping[str, Sequence[tuple[Any, Any]]] = MappingProxyType({}),
+        refreshes: int | None = None,
     ) -> int:
         """Store a query and its targets (keys), all pending; return its query_id.
 
         restrictions  edges by key, by the name of their clause: include, exclude
+        refreshes     the query whose answers it brings to another version of the graph
         """
         query = {
             "text": text,
@@ -448,6 +495,7 @@ class Store:
             "k": k,
             "device": device,
             "versions": versions,
+            "refreshes": refreshes,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
             return answer_rows.begin(cursor, query, targets, restrictions)
@@ -456,6 +504,25 @@ class Store:
         """Make some targets of a query pending again, and the query a running one."""
         with self._lock, self._write("RESUME") as cursor:
             answer_rows.resume(cursor, query_id, ordinals)
+
+    def carry_targets(
+        self,
+        source: int,
+        query_id: int,
+        ordinals: Sequence[int],
+        edges: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        """Copy the answers of some targets of query `source` to the same, pending, targets of another.
+
+        edges  numbers of edges in the version of `source`, and in that of the other; None: all are the same
+        """
+        with self._lock, self._write("REFRESH") as cursor:
+            carried_rows.carry(cursor, source, query_id, ordinals=ordinals, edges=edges)
+
+    def versions(self) -> list[carried_rows.QueryVersion]:
+        """Every query with the version of its graph and the present one, the oldest first."""
+        with self._transaction() as cursor:
+            return carried_rows.versions(cursor)
 
     def drop_query(self, query_id: int) -> None:
         """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""

@@ -417,3 +417,22 @@ SELECT
     unnest(CAST(decode(content) AS JSON)::VARCHAR[]) AS value -- as SQL writes it; NULL where the column was
 FROM graph_inputs i JOIN graphs USING (graph_id)
 WHERE level = 'edge attribute';
+
+-- Whether the answer of each target is that of the present version of its graph, and what REFRESH did with it.
+CREATE VIEW freshness AS
+SELECT
+    q.query_id,                       -- of queries
+    t.target,                         -- key
+    t.node_type,                      -- of targets
+    g.name AS graph,                  -- of graphs
+    g.version AS graph_version,       -- that the answer holds on
+    now.version AS current_version,   -- of the graph; NULL: it was dropped
+    coalesce(g.graph_id = now.graph_id, false) AS fresh, -- whether the two are the same graph
+    t.refreshed,                      -- of targets: carried, measured, searched, gone; NULL: of an EXPLAIN
+    t.status,                         -- of targets
+    q.refreshes,                      -- of queries: the query that had the answer before
+    (SELECT max(later.query_id) FROM queries later WHERE later.refreshes = q.query_id) AS refreshed_by, -- the one that has it next
+    t.note                            -- of targets
+FROM queries q JOIN targets t ON t.query_id = q.query_id
+JOIN graphs g ON g.graph_id = q.graph_id
+LEFT JOIN graphs now ON now.name = g.name AND now.dropped_at IS NULL;

@@ -16,9 +16,8 @@ from torch import Tensor
 from sxq.graph import EdgeKind, Field
 from sxq.models import device as devices
 
-OneLoop = Literal[
-    "keep", "replace"
-]  # self-loops as the graph has them, or exactly one for every row
+# Self-loops as the graph has them, exactly one for every row, one more for every row, or none.
+OneLoop = Literal["keep", "replace", "add", "drop"]
 
 
 class OfType(NamedTuple):
@@ -175,10 +174,10 @@ class FieldLayout:
             assert self.edge_type is not None, "layers are of types"
             chosen &= self.edge_type[self._edge] == loops.number
             loops = loops.loops
-        if loops == "replace":
+        if loops in ("replace", "drop"):
             chosen &= self._tail != self._head
         table = np.stack([self._tail, self._head, self._mask, self._tail, self._edge])[:, chosen]
-        if loops == "replace":
+        if loops in ("replace", "add"):
             own = np.arange(rows)
             ones = np.full(rows, self.units + ROW_ONES)
             added = np.stack([own, own, ones, own, np.full(rows, ADDED_LOOP)])

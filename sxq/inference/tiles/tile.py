@@ -211,17 +211,20 @@ class Edges:
             return tile.memo((key, self.loops), lambda: make(self))
         outer = tile.edges(outermost, self.loops)
         values = outer.shared(key, make)
+        some = self.among(outermost)
+        return values[some] if isinstance(some, slice) else values.index_select(0, some)
+
+    def among(self, outer: int) -> "slice | Tensor":
+        """The positions of these edges among those into the rows within `outer` steps."""
+        tile = self.tile
         if tile.frame.nested:
-            return values[: self.list.size]
-        return values.index_select(
-            0,
-            tile.memo(
-                ("inner", self.hop, self.loops),
-                lambda: _inner(
-                    tile.frame,
-                    [layout.edges(outermost, self.loops).size for layout in tile.frame.fields],
-                    [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
-                ),
+            return slice(self.list.size)
+        return tile.memo(
+            ("inner", outer, self.hop, self.loops),
+            lambda: _inner(
+                tile.frame,
+                [layout.edges(outer, self.loops).size for layout in tile.frame.fields],
+                [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
             ),
         )
 

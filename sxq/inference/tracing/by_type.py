@@ -20,6 +20,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
 from sxq.models.calling import EDGE_ARGUMENTS, EDGE_TYPE, NODE_TYPE
 from sxq.models.typed_call import ByTypes
+from sxq.models.typed_links import LinksByTypes
 
 PAIRWISE: Mapping[str, Callable[[Any, Any], Any]] = {
     "sum": operator.add,
@@ -38,7 +39,11 @@ def of_type(edge_index: Any, number: int) -> Any:
 
 
 class OneTypeForward(nn.Module):
-    """forward(x, edge_index, ...) to the outputs for nodes of one type: [n, C], of which their rows count."""
+    """forward(x, edge_index, ...) to the outputs for nodes of one type: [n, C], of which their rows count.
+
+    Of a model of links, forward(..., edge_label_index) to the scores of its links, whose ends are picked
+    from tables of all nodes.
+    """
 
     def __init__(self, typed: ByTypes, node_type: int, named: Mapping[str, str]):
         super().__init__()
@@ -52,6 +57,7 @@ class OneTypeForward(nn.Module):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         edge_attr: Tensor | None = None,
+        edge_label_index: Tensor | None = None,
     ) -> Any:
         types = self.typed.types
         widths = dict(zip(types.node_types, types.widths))
@@ -68,6 +74,8 @@ class OneTypeForward(nn.Module):
                 for name, width in zip(types.edge_types, types.edge_widths)
                 if width or source == "edge_weight"
             }
+        if isinstance(self.typed, LinksByTypes):
+            return self.typed.scored(inputs, edge_label_index, None)
         found = self.typed.called(inputs, None)
         if isinstance(found, Mapping):
             return found[types.node_types[self.node_type]]
@@ -92,7 +100,10 @@ def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]
             "its inputs are not float32 x, edge_index, edge_weight, edge_attr by type"
         )
     named = {a: source for a, source in model.call.named if source in EDGE_ARGUMENTS}
-    return {number: OneTypeForward(typed, number, named) for number in typed.judged}
+    judged = typed.judged
+    if isinstance(typed, LinksByTypes):
+        judged = (typed.types.number_of(typed.edge_type[0]),)
+    return {number: OneTypeForward(typed, number, named) for number in judged}
 
 
 @contextmanager
