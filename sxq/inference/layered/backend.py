@@ -263,7 +263,7 @@ class Layered:
                 own = [self._rows(end.name, step.hop, tile, values) for end in step.args[count:]]
                 receivers = own[0] if own else None
                 context = LayerContext(
-                    tile, step.hop, step.given, step.only, receivers, tuple(tables)
+                    tile, step.hop, step.given, step.only, receivers, tables=tuple(tables)
                 )
                 values[step.name] = step.kernel.run(tables[0], context)
             elif step.crossing:
