@@ -1,9 +1,9 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
 `sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
-database, `sxq import model.pt` makes safetensors of a state dict,
-`sxq demo` shows a first example. `sxq explore DATABASE` serves the stored answers to a browser, `sxq mcp
-DATABASE` to programs that speak the Model Context Protocol.
+database, `sxq import model.pt` makes safetensors of a state dict, `sxq demo` shows a first example. `sxq explore
+DATABASE` serves the stored answers to a browser, `sxq mcp DATABASE` to programs that speak the Model Context
+Protocol. `sxq completion bash` and `sxq man` write what completes these words in a shell, and a manual page.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -72,7 +72,7 @@ def _with_database(options) -> int:
         try:
             return _run_scripts(shell, options.scripts or [("command", sys.stdin.read())])
         finally:
-            shell.output(None)
+            shell.close()
 
 
 def _run_scripts(shell: Shell, scripts: list[tuple[str, str]]) -> int:
@@ -126,6 +126,25 @@ def _mcp(options) -> int:
     return serve_tools(options.database, options.write)
 
 
+def _parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, in the order in which they are told of."""
+    return {name: parser() for name, (_, parser) in COMMANDS.items()}
+
+
+def _completion(options) -> int:
+    from sxq.shell.shell_completion import completion  # few ask for it
+
+    sys.stdout.write(completion(options.shell, _parsers()))
+    return 0
+
+
+def _man(options) -> int:
+    from sxq.shell.man_page import man_page  # few ask for it
+
+    print(man_page(_parsers(), __version__))
+    return 0
+
+
 def _without_extra(extra: str, error: ModuleNotFoundError) -> InvalidValue:
     """The error for a library that only an extra installs."""
     return InvalidValue(
@@ -165,7 +184,8 @@ def _parser() -> argparse.ArgumentParser:
         description="a skyline query engine that explains graph neural networks",
         epilog="sxq report --help: an answer as a page; sxq explore --help: the answers as pages;"
         " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq import --help: weights of torch.save;"
-        " sxq demo --help: a first look",
+        " sxq demo --help: a first look;"
+        " sxq completion --help: for bash and zsh; sxq man: the manual page",
     )
     parser.add_argument(
         "database",
@@ -316,6 +336,22 @@ def _served_parser(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _completion_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "sxq completion", description="a script that completes the words of sxq in a shell"
+    )
+    parser.add_argument(
+        "shell", choices=["bash", "zsh"], help='in ~/.bashrc: eval "$(sxq completion bash)"'
+    )
+    return parser
+
+
+def _man_parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        "sxq man", description="the manual page of sxq in roff: sxq man | man -l -"
+    )
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
@@ -326,9 +362,11 @@ def _port(text: str) -> int:
 COMMANDS = {
     "": (_with_database, _parser),
     "backup": (_backup, _backup_parser),
+    "completion": (_completion, _completion_parser),
     "demo": (_demo, _demo_parser),
     "explore": (_explore, _explore_parser),
     "import": (_import, _import_parser),
+    "man": (_man, _man_parser),
     "mcp": (_mcp, _mcp_parser),
     "report": (_report, _report_parser),
 }

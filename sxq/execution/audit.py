@@ -108,7 +108,14 @@ class Auditor:
     def _place(self, key: Any) -> Place:
         own = self._own(key)
         roots = () if isinstance(self.graph, GraphSet) else self._roots(own, key)
-        return Place(own, roots, self.model.hops, key, itself=self.units.itself)
+        return Place(
+            own,
+            roots,
+            self.model.hops,
+            key,
+            itself=self.units.itself,
+            edge_type=self.model.edge_type,
+        )
 
     def _roots(self, graph: Graph, key: Any) -> tuple[int, ...]:
         """The positions of a node, or of both ends of a link."""

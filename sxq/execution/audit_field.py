@@ -54,7 +54,13 @@ class FieldTarget:
         position = u * self.graph.num_nodes + v
         itself = bool(self.there.all())
         return extract_link(
-            self.graph, position, self.model.hops, halo, self.directed, itself=itself
+            self.graph,
+            position,
+            self.model.hops,
+            halo,
+            self.directed,
+            itself=itself,
+            edge_type=self.model.edge_type,
         )
 
     @cached_property

@@ -5,7 +5,8 @@ to one of them. Local nodes 0 and 1 are u and v, and both are in every candidate
 once they are taken as one node. If u-v is an edge, it is a candidate unit like any other, unless the
 statement says WITHOUT ITSELF: then it is in no graph.
 
-The engine numbers a link as it numbers nodes: its position is u * n + v, of n nodes.
+The engine numbers a link as it numbers nodes: its position is u * n + v, of n nodes. In a heterogeneous
+graph a link has an edge type; its own edges are those of this type, and the mirrored ones.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ import numpy as np
 from sxq.errors import shown
 from sxq.graph.csr import Graph
 from sxq.graph.field import Field, cut_out
+from sxq.graph.typed_keys import TypedKey
+from sxq.graph.types import EdgeType
 
 
 class LinkKey(NamedTuple):
@@ -29,6 +32,25 @@ class LinkKey(NamedTuple):
 
     def __repr__(self) -> str:
         return f"{shown(self.u)} to {shown(self.v)}"
+
+
+class TypedLinkKey(LinkKey):
+    """The name of a link of an edge type: u and v are full names of nodes, each with its type."""
+
+    edge_type: EdgeType
+
+    def __str__(self) -> str:
+        return f"{self.u.key} to {self.v.key}"
+
+    def __repr__(self) -> str:
+        return f"{shown(self.u.key)} to {shown(self.v.key)}"
+
+
+def typed_link(u: TypedKey, v: TypedKey, relation: str) -> TypedLinkKey:
+    """The name of a link of a heterogeneous graph."""
+    key = TypedLinkKey(u, v)
+    key.edge_type = (u.node_type, relation, v.node_type)
+    return key
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,15 +70,19 @@ def link_ends(graph: Graph, position: int) -> tuple[int, int]:
     return divmod(int(position), graph.num_nodes)
 
 
-def link_name(graph: Graph, position: int) -> LinkKey:
-    """The name of a link, given by its position."""
-    return LinkKey(*map(graph.name, link_ends(graph, position)))
+def link_name(graph: Graph, position: int, edge_type: EdgeType | None = None) -> LinkKey:
+    """The name of a link, given by its position and, in a heterogeneous graph, its type."""
+    u, v = map(graph.name, link_ends(graph, position))
+    return LinkKey(u, v) if edge_type is None else typed_link(u, v, edge_type[1])
 
 
-def between(graph: Graph, u: int, v: int) -> np.ndarray:
-    """The numbers of all edges u->v and v->u, with parallel ones."""
+def between(graph: Graph, u: int, v: int, edge_type: EdgeType | None = None) -> np.ndarray:
+    """The numbers of all edges u->v and v->u, with parallel ones; of a type and its mirror if one is given."""
     near = graph.in_edges(np.array([u, v]))
-    return near[np.isin(graph.edge_index[0, near], [u, v]) & _crossing(graph, near)]
+    found = near[np.isin(graph.edge_index[0, near], [u, v]) & _crossing(graph, near)]
+    if edge_type is None or graph.types is None:
+        return found
+    return found[np.isin(graph.types.of_edge[found], graph.types.with_mirror(edge_type))]
 
 
 def _crossing(graph: Graph, edges: np.ndarray) -> np.ndarray:
@@ -72,20 +98,22 @@ def extract_link(
     directed: bool = False,
     *,
     itself: bool = True,
+    edge_type: EdgeType | None = None,
 ) -> LinkField:
     """The field of a link, given by its position, as `extract` makes that of a node.
 
-    itself  whether the edges between u and v, if there are any, are in the field
+    itself     whether the edges between u and v, if there are any, are in the field
+    edge_type  in a heterogeneous graph, the type of the edges that are meant
     """
     u, v = link_ends(graph, position)
     field = LinkField(**cut_out(graph, [u, v], hops, halo, directed), target=position)
-    return field if itself else _without_itself(field)
+    return field if itself else _without(field, between(graph, u, v, edge_type))
 
 
-def _without_itself(field: LinkField) -> LinkField:
-    """The field without the edges between nodes 0 and 1; no hop changes, as both have hop 0."""
-    left = ~((field.edge_index < 2).all(axis=0) & (field.edge_index[0] != field.edge_index[1]))
-    units = np.flatnonzero(~(field.ends < 2).all(axis=0))
+def _without(field: LinkField, gone: np.ndarray) -> LinkField:
+    """The field without edges between nodes 0 and 1; no hop changes, as both have hop 0."""
+    left = ~np.isin(field.edges, gone)
+    units = np.setdiff1d(np.arange(field.num_units), field.unit[~left])
     number = np.full(field.num_units, -1)
     number[units] = np.arange(len(units))
     unit = field.unit[left]

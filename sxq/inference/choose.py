@@ -6,6 +6,7 @@ candidates and channels would show. The fields of a graph classifier are whole g
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,6 @@ from sxq.models.borrow import Model
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields that the check uses
-OF_LINKS = "links are explained on copies of their fields"
 WIDEST = 64  # largest batch checked
 # Bytes of a reference batch: on large fields only some candidates are compared.
 REFERENCE = 100 * 2**20
@@ -38,10 +38,6 @@ def choose(model: Model, graph: Graph | GraphSet, setting: str = "auto") -> tupl
     """
     if setting == "disjoint":
         return "disjoint", "as set"
-    if model.links:
-        if setting == "layered":
-            raise ModelError(f"sxq_inference is 'layered', but {OF_LINKS}")
-        return "disjoint", OF_LINKS
     try:
         check(model, graph)
         return "layered", ""
@@ -125,15 +121,20 @@ def check(
 
     `units` makes other units of a field whose units are edges.
     """
-    layered = Layered(model)
+    with _untraceable("reading it layer by layer"):
+        layered = Layered(model)
     plain = open_backend("disjoint", model)
     rng = np.random.default_rng(0)
     for where, own, edges in _fields(model, graph, rng):
         field = units(own, edges)
-        fast = layered.load(own, field)
+        with _untraceable("running it layer by layer"):
+            fast = layered.load(own, field)
         slow = plain.load(own, field)
         for size in _sizes(model):
             bits = rng.random((size, field.num_units)) < rng.random((size, 1))
+            if size > 1:
+                bits[0] = False
+                bits[-1] = True
             some = np.linspace(
                 0, size - 1, min(size, max(1, REFERENCE // plain.cost(slow)))
             ).astype(int)
@@ -147,13 +148,20 @@ def check(
 
 
 def _run(layered: Layered, batch: CandidateBatch) -> Tensor:
-    try:
+    with _untraceable("running it layer by layer"):
         return layered.infer([batch])[0]
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        # The layer has an option that its kernel does not foresee; the plain model handles it.
-        raise Untraceable(
-            f"running it layer by layer failed: {str(error).splitlines()[0]}"
-        ) from error
+
+
+@contextmanager
+def _untraceable(doing: str) -> Iterator[None]:
+    """Within, every exception is a reason for the plain model: a layer has an option not foreseen."""
+    try:
+        yield
+    except Untraceable:
+        raise
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise Untraceable(f"{doing} failed: {type(error).__name__}: {said}") from error
 
 
 def _sizes(model: Model) -> list[int]:
@@ -169,7 +177,8 @@ def _fields(
         for number in _some(np.flatnonzero(np.diff(graph.edge_ptr)), rng):
             yield f"graph {graph.key(number)!r}", graph.member(number), whole(graph.member(number))
     elif model.pairs is not None:
-        for u, v in model.pairs.T[:FIELDS].tolist():
+        # The first pairs are edges, the last ones are not.
+        for u, v in model.pairs.T[[*range(FIELDS - 1), -1]].tolist():
             position = u * graph.num_nodes + v
             field = extract_link(graph, position, model.hops, model.halo)
             yield f"link {link_name(graph, position)}", graph, field

@@ -184,14 +184,21 @@ class _Statements(Transformer):
     def link(self, u, v):
         return u, v
 
-    def one_link(self, link):
-        return "link", (link,), None
+    def one_link(self, link, edge_type):
+        return "link", (link,), edge_type
 
-    def links(self, *links):
-        return "link", links, None
+    def links(self, *parts):
+        *links, edge_type = parts
+        return "link", tuple(links), edge_type
 
-    def query_links(self, query):
-        return "link", query, None
+    def query_links(self, query, edge_type):
+        return "link", query, edge_type
+
+    def of_relation(self, relation):
+        return relation
+
+    def of_edge_type(self, source, relation, head):
+        return source, relation, head
 
     given_links = query_links
 
@@ -242,6 +249,7 @@ class _Statements(Transformer):
     plan_explain = ast.PlanExplain
     profile_explain = ast.ProfileExplain
     resume = ast.Resume
+    refresh = ast.Refresh
     drop_query = ast.DropQuery
     file = ast.FileSource
     dataset = ast.DatasetSource
@@ -261,6 +269,15 @@ class _Statements(Transformer):
 
     def create_graph(self, replace, name, source, options):
         return ast.CreateGraph(name, source, options or (), bool(replace))
+
+    def alter_graph(self, name, *changes):
+        return ast.AlterGraph(name, changes)
+
+    def graph_change(self, what, query):
+        return ast.GraphChange(what, query)
+
+    def change_words(self, *words):
+        return " ".join(words).upper()
 
     def create_graphs(self, replace, name, source, options):
         return ast.CreateGraphs(name, source, options or (), bool(replace))

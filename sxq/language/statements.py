@@ -91,7 +91,8 @@ class Explain:
     into: str | None = None  # table to create
     kind: str = "node"  # of the targets: "node", "graph" or "link"
     without_itself: bool = False  # WITHOUT ITSELF: a link is in no graph
-    node_type: str | None = None  # OF TYPE, of the keys in a heterogeneous graph
+    # OF TYPE, of the keys in a heterogeneous graph; of links their relation, or all of an edge type
+    node_type: str | tuple[str, str, str] | None = None
     of_class: Any = None  # c of EXPLAIN CLASS c
     most_targets: Any = None  # TARGETS
     labels: str | None = None  # LABELS: what nodes of a pattern are told apart by
@@ -128,6 +129,13 @@ class Resume:
 
 
 @dataclass(frozen=True)
+class Refresh:
+    """REFRESH [QUERY id]: bring stored answers to the present version of their graph; None means all."""
+
+    query_id: Any = None
+
+
+@dataclass(frozen=True)
 class DropQuery:
     """DROP QUERY id: delete a stored query with its answers."""
 
@@ -136,14 +144,14 @@ class DropQuery:
 
 @dataclass(frozen=True)
 class Predict:
-    """PREDICT [NODES | GRAPHS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
+    """PREDICT [NODES | GRAPHS | LINKS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
 
     keys: tuple[Any, ...] | Subquery | Parameter | None  # None: of all
-    kind: str  # of the keys: "node" or "graph"
+    kind: str  # of the keys: "node", "graph" or "link"
     model: str
     graph: str | None = None  # None: the graph that the model was registered on
     into: str | None = None  # table to create
-    node_type: str | None = None  # OF TYPE, as in Explain
+    node_type: str | tuple[str, str, str] | None = None  # OF TYPE, as in Explain
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,22 @@ class CreateGraph:
     source: FileSource | DatasetSource | QuerySource | TypedQuerySource
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
+
+
+@dataclass(frozen=True)
+class GraphChange:
+    """One change of ALTER GRAPH: ADD NODES, ADD EDGES or REMOVE EDGES (SELECT ...)."""
+
+    what: str  # its words, in capitals
+    query: Subquery
+
+
+@dataclass(frozen=True)
+class AlterGraph:
+    """ALTER GRAPH name change, ...: the next version of a graph."""
+
+    name: str
+    changes: tuple[GraphChange, ...]  # in the order in which they are made
 
 
 @dataclass(frozen=True)
@@ -307,10 +331,12 @@ Statement = (
     | PlanExplain
     | ProfileExplain
     | Resume
+    | Refresh
     | DropQuery
     | Audit
     | Predict
     | CreateGraph
+    | AlterGraph
     | CreateGraphs
     | CreateModel
     | TrainModel

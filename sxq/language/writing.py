@@ -28,8 +28,9 @@ def _clauses(s: Explain, reserved: frozenset[str]) -> Iterator[str]:
             value if _MEASURE.fullmatch(value) and value.upper() not in reserved else _quoted(value)
         )
 
-    own_types = isinstance(s.keys, tuple) and any(isinstance(key, tuple) for key in s.keys)
-    of_type = "" if s.node_type is None or own_types else f" OF TYPE {name(s.node_type)}"
+    pairs = isinstance(s.keys, tuple) and any(isinstance(key, tuple) for key in s.keys)
+    own_types = pairs and s.kind != "link"
+    of_type = "" if s.node_type is None or own_types else f" OF TYPE {_type(s.node_type, name)}"
     yield f"EXPLAIN {_asked(s, name)}{of_type} USING MODEL {name(s.model)}"
     if s.graph is not None:
         yield f"ON GRAPH{'S' if s.kind == 'graph' else ''} {name(s.graph)}"
@@ -112,9 +113,24 @@ def _links(links: Any, name: Name) -> str:
     match links:
         case tuple():
             s = "" if len(links) == 1 else "S"
-            written = ", ".join(f"{_key(u, name)} TO {_key(v, name)}" for u, v in links)
+            # The types of both ends follow from that of the link.
+            ends = [[end[1] if _is_pair(end) else end for end in link] for link in links]
+            written = ", ".join(f"{_key(u, name)} TO {_key(v, name)}" for u, v in ends)
             return f"LINK{s} {written}"
     return _targets("LINK", links, name)
+
+
+def _is_pair(key: Any) -> bool:
+    """Whether a key comes with the type of its node."""
+    return isinstance(key, tuple) and len(key) == 2
+
+
+def _type(given: str | tuple[str, str, str], name: Name) -> str:
+    """The type of nodes, a relation, or an edge type."""
+    if isinstance(given, str):
+        return name(given)
+    source, relation, head = map(name, given)
+    return f"{source} -{relation}-> {head}"
 
 
 def _edges(edges: Any, name: Name) -> str:

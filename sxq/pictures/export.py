@@ -11,6 +11,7 @@ from typing import Any
 
 from sxq.errors import DataError, InvalidValue
 from sxq.graph.keys import written
+from sxq.graph.link_field import TypedLinkKey
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.pictures.networks import write_graphml
@@ -155,6 +156,8 @@ def _key(key: Any) -> Any:
     """A key for JSON; one that is infinite is text."""
     if isinstance(key, TypedKey):
         return {"key": _key(key.key), "node_type": key.node_type}
+    if isinstance(key, TypedLinkKey):
+        return {"key": [_key(end) for end in key], "edge_type": shown_type(key.edge_type)}
     return str(key) if isinstance(key, float) and not math.isfinite(key) else key
 
 

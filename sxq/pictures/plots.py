@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxq.errors import DataError
-from sxq.graph import TypedKey
+from sxq.graph import TypedKey, TypedLinkKey
 from sxq.pictures import colours, words
 from sxq.pictures.scene import Scene, scene
 from sxq.values.explanation import Explanation, TargetReport
@@ -80,6 +80,8 @@ def _report(result: Result, target: Any) -> TargetReport:
 def _keys_of(report: TargetReport) -> tuple[Any, ...]:
     """What a caller may call a target: its key, also without its type."""
     key = report.target
+    if isinstance(key, TypedLinkKey):
+        return key, (key.u.key, key.v.key)
     return (key, key.key) if isinstance(key, TypedKey) else (key,)
 
 

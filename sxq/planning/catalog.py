@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sxq.graph import Graph, GraphSet
+from sxq.graph import EdgeType, Graph, GraphSet
 from sxq.scoring.measures import Measure
 
 
@@ -29,6 +29,7 @@ class ModelInfo:
     task: str = "multiclass"  # one of scoring.question.TASKS
     # Of a heterogeneous graph, the types of the nodes that it has outputs for.
     judged: tuple[str, ...] = ()
+    edge_type: EdgeType | None = None  # of the links that it scores, where they have types
     classes: int | None = None  # classes, labels or numbers that it gives; None: not known
     # What decides whether, and how, its features can be units: (backend, why), or an error.
     over_features: Callable[[], tuple[str, str]] = field(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from sxq.graph import Field, Graph, extract, extract_link
+from sxq.graph import EdgeType, Field, Graph, extract, extract_link
 from sxq.graph.keys import shown
 from sxq.language.statements import Condition
 from sxq.scoring.question import TOLERANCE
@@ -45,10 +45,11 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    # candidate units of each field; of the first ones only, if time was up while planning
+    # candidate units of each field; of the first ones only where they are many, or time was up
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", "link", or "graph" for those of a collection
     without_itself: bool = False  # of links: their own edges are in no graph
+    edge_type: EdgeType | None = None  # of links in a heterogeneous graph
     depth: str = ""  # a remark on the hops
     over: str = "edges"  # what units are: "edges", "nodes" or "features"
     baseline: str = "zero"  # of removed features: "zero" or "mean"
@@ -60,7 +61,15 @@ class FieldScan:
         """The field of a node or of a link, with edges as units and so many rings of context."""
         if self.kind == "link":
             itself = not self.without_itself
-            return extract_link(graph, position, self.hops, halo, self.directed, itself=itself)
+            return extract_link(
+                graph,
+                position,
+                self.hops,
+                halo,
+                self.directed,
+                itself=itself,
+                edge_type=self.edge_type,
+            )
         return extract(graph, position, self.hops, halo, self.directed)
 
     def line(self) -> str:
@@ -112,6 +121,8 @@ class Generate:
     budget: int  # distinct candidates verified per target
     within: float | None  # seconds for the statement
     seed: int
+    # share of the budget over which a front must grow, or its search ends; 1 never ends it early
+    patience: float = 1.0
 
     def line(self) -> str:
         calls = [
@@ -120,7 +131,11 @@ class Generate:
         ]
         turns = " in turn" if len(calls) > 1 else ""
         limit = f"; within {self.within:g} seconds" if self.within is not None else ""
-        return f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{limit}; seed {self.seed}"
+        patience = f"; patience {self.patience:g}" if self.patience < 1 else ""
+        return (
+            f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{patience}{limit}; "
+            f"seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, InvalidValue, UnknownName
-from sxq.graph import Graph, GraphSet, link_name
+from sxq.graph import EdgeType, Graph, GraphSet, link_name
 from sxq.language.statements import Condition, Explain, GeneratorCall
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.checks import look_up, number, option_value, whole_number
@@ -18,7 +18,7 @@ from sxq.planning.class_targets import (
     refuse_class_clauses,
 )
 from sxq.planning.judged import require_judged
-from sxq.planning.link_targets import check_links, link_positions
+from sxq.planning.link_targets import check_links, link_positions, scored_type
 from sxq.planning.nodes import (
     CONNECTED,
     SHOWN_FIELDS,
@@ -31,12 +31,13 @@ from sxq.planning.nodes import (
     Verify,
 )
 from sxq.planning.restriction import check_restriction, restricted_units
-from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
+from sxq.planning.typed_targets import positions_of, require_one_type
 from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
+MOST_SIZED = 32  # fields that are measured for the plan: a statement may have a million targets
 FLAGS = ("factual", "counterfactual", CONNECTED)
 DEEPENING = "deepening"  # the generator of SMALLEST
 
@@ -61,7 +62,6 @@ def plan(
     if statement.of_class is None:
         refuse_class_clauses(statement)
     _check_kind(statement, model, graph)
-    refuse_typed(statement, graph)
     settings = catalog.settings
     seed = whole_number("SEED", statement.seed, DEFAULT_SEED, 0)
     predicted = 0
@@ -99,6 +99,7 @@ def plan(
         budget=whole_number("BUDGET", statement.budget, settings["sxq_budget"], 1),
         within=within,
         seed=seed,
+        patience=settings["sxq_patience"],
     )
     verify = Verify(
         generate,
@@ -210,7 +211,7 @@ def _scan(
     directed: bool,
     late: Callable[[], bool],
     over: str = "edges",
-    node_type: str | None = None,
+    node_type: str | EdgeType | None = None,
     without_itself: bool = False,
 ) -> FieldScan:
     """The operator that cuts out the fields of the targets, with their sizes."""
@@ -220,9 +221,12 @@ def _scan(
     # a target named twice is explained once
     if kind == "link":
         assert isinstance(graph, Graph)
-        positions = tuple(link_positions(graph, keys))
-        targets: tuple[Any, ...] = tuple(link_name(graph, position) for position in positions)
+        edge_type = scored_type(model, graph, node_type)
+        positions = tuple(link_positions(graph, keys, edge_type))
+        targets: tuple[Any, ...] = tuple(link_name(graph, each, edge_type) for each in positions)
     else:
+        assert node_type is None or isinstance(node_type, str), "only links have edge types"
+        edge_type = None
         positions = tuple(positions_of(graph, keys, node_type, model))
         require_judged(model, graph, positions)
         require_one_type(graph, positions)
@@ -237,6 +241,7 @@ def _scan(
         positions=positions,
         kind=kind,
         without_itself=without_itself,
+        edge_type=edge_type,
         depth=model.depth if kind != "graph" else "",
         over=over,
     )
@@ -244,12 +249,12 @@ def _scan(
 
 
 def _field_sizes(scan: FieldScan, graph: Graph | GraphSet, late: Callable[[], bool]) -> list[int]:
-    """Units of the field of every target; of the first ones only, if time is up."""
+    """Units of the fields of the first targets, which the plan shows: the run cuts each out again."""
     if isinstance(graph, GraphSet) and scan.over == "edges":
         return graph.units(scan.directed)[list(scan.positions)].tolist()
     sizes: list[int] = []
     for position in scan.positions:
-        if len(sizes) > SHOWN_FIELDS and late():
+        if len(sizes) > SHOWN_FIELDS and (late() or len(sizes) >= MOST_SIZED):
             break
         sizes.append(field_size(scan, graph, position))
     return sizes

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound, StoreError, shown
-from sxq.graph import Graph, GraphSet, LinkKey, TypedKey, shown_type
+from sxq.graph import Graph, GraphSet, LinkKey, TypedKey, between, shown_type
 from sxq.scoring.dominance import to_grid
 from sxq.scoring.measures import STEP
 from sxq.session.over_checks import units_over
@@ -34,7 +34,10 @@ class StoredAnswers:
     directed: bool | None  # whether a unit is a directed edge; None where the settings are damaged
     objectives: tuple[str, ...]
     anywhere: bool  # whether candidates need not be connected
-    without_itself: bool  # whether edges between the two ends of a link are in no graph
+    without_itself: bool  # whether a link's own edges are in no graph
+    joined: (
+        bool | None
+    )  # whether members must hold a path between the two ends of a link, or must not
     over: str  # what units are: "edges", "nodes" or "features"
     resolution: float
     candidates: Mapping[Hashable, list[Mapping[str, float]]]  # scores of those kept, by target
@@ -63,6 +66,7 @@ def read_answers(
     numeric = False
     anywhere = False
     without_itself = False
+    joined = None
     over = "edges"
     restricted_units: tuple[tuple[str, Any], ...] = ()
     restricted_edges = query.restrictions
@@ -76,6 +80,9 @@ def read_answers(
         numeric = settings.get("task") == "regression"
         anywhere = settings.get("anywhere") is True
         without_itself = settings.get("without_itself") is True
+        joined = settings.get("connected")
+        if joined not in (None, True, False):
+            raise query.place.wrong("settings.connected", short(joined), "true or false")
         over = settings.get("over", over)
         if over not in OVER:
             raise query.place.wrong("settings.over", short(over), ", ".join(OVER))
@@ -95,6 +102,7 @@ def read_answers(
         objectives=objectives,
         anywhere=anywhere,
         without_itself=without_itself,
+        joined=joined,
         over=over,
         resolution=resolution,
         candidates=candidates,
@@ -208,6 +216,14 @@ class AuditedTarget:
         return tuple(key) if isinstance(key, LinkKey) else (key,)
 
     @property
+    def own_edges(self) -> np.ndarray:
+        """The numbers of the edges that WITHOUT ITSELF takes from a link."""
+        roots, _ = self.roots_and_hops
+        if not self.answers.without_itself or len(roots) != 2 or self.graph is None:
+            return np.zeros(0, np.int64)
+        return between(self.graph, *roots, getattr(self.target.target, "edge_type", None))
+
+    @property
     def roots_and_hops(self) -> tuple[tuple[int, ...], int | None]:
         """The positions of `root_keys`; the depth of the field, None if it is unknown."""
         hops = self.target.columns["hops"]
@@ -236,7 +252,8 @@ def _units_of_field(place: AuditedTarget, graph: Graph) -> set[Unit] | None:
     found = _units(graph, edges, bool(directed))
     if not place.answers.without_itself:
         return found
-    return {unit for unit in found if not {*unit[:2]} <= set(roots)}
+    gone = _units(graph, place.own_edges, bool(directed))
+    return found - gone
 
 
 def _units(graph: Graph, edges: np.ndarray, directed: bool) -> set[Unit]:

@@ -189,6 +189,7 @@ def start(
     """
     of_class = targets.pop("class_", None)
     node_type = targets.pop("node_type", None)
+    edge_type = targets.pop("edge_type", None)
     given = {name: value for name, value in targets.items() if value is not None}
     if of_class is not None:
         return _of_class(run, plain(of_class), parameters, kind, **given)
@@ -202,8 +203,11 @@ def start(
             f"kind={kind!r}; expected {' or '.join(map(repr, KINDS))}, the kind of query's keys"
         )
     ((name, value),) = given.items()
-    if node_type is not None:
-        return start(run, parameters, kind, **given)._with(node_type=node_type)
+    if edge_type is not None and "link" not in (name, name.removesuffix("s"), kind):
+        raise InvalidValue(f"edge_type={edge_type!r} is of links; of nodes say node_type=")
+    of_type = node_type if edge_type is None else _edge_type(edge_type)
+    if of_type is not None:
+        return start(run, parameters, kind, **given)._with(node_type=of_type)
     if name == "query":
         return _of_kind(kind, ExplainQuery(run, language.subquery(value, parameters)))
     kind = name.removesuffix("s")
@@ -217,6 +221,17 @@ def start(
             f"{name}={value!r}; expected a list of keys (one key is {kind}=, a SELECT is query=)"
         )
     return _of_kind(kind, ExplainQuery(run, tuple(map(plain, plain(value)))))
+
+
+def _edge_type(given: Any) -> str | tuple[str, ...]:
+    """A relation, or the three parts of an edge type."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, tuple | list) and len(given) == 3:
+        return tuple(map(str, given))
+    raise InvalidValue(
+        f"edge_type={given!r}; expected a relation, or (source type, relation, type of the head)"
+    )
 
 
 def _of_class(

@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -17,12 +17,12 @@ from typing import Any
 
 from sxq import planning
 from sxq.errors import DataError, Error
-from sxq.graph import Graph, TypedKey
+from sxq.graph import EdgeType, Graph, GraphSet, TypedKey, shown_type
 from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
-from sxq.planning.nodes import Asked, Choose, FieldScan, Generate, Rank, Verify
+from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
 from sxq.session.commits import Unsaved
 from sxq.session.context import Session
@@ -89,7 +89,7 @@ def plan(
         passed = within is not None and time.perf_counter() - started >= within
         return session.should_stop() or passed
 
-    made, named = _planned(session, statement, late)
+    made, named = planned(session, statement, late)
     return PlannedQuery(statement, made, named, started, part_of)
 
 
@@ -100,7 +100,11 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     profile = execution.Profile()
     targets = len(query.plan.find(FieldScan).targets)
     workers = min(session.settings["sxq_workers"], targets)
+    pool = session.executor if targets > 1 else None
     if query.plan.find(Choose).jointly:
+        workers = 1
+        pool = None
+    if pool is not None:
         workers = 1
     if workers > 1:
         execution.require_workers(query.named.model.device)
@@ -114,7 +118,11 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         measures=registry.measures,
         learned=registry.learned.needed(query.plan),
     )
-    if workers > 1:
+    if pool is not None:
+        reports = execution.run_in_executor(
+            job, pool, session.should_stop, profile, report=session.report, started=query.started
+        )
+    elif workers > 1:
         reports = execution.run_in_workers(
             job,
             workers,
@@ -126,6 +134,11 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     else:
         reports = execution.run(job, unsaved.stop_or_save, profile, session.report, query.started)
     return RunningQuery(query, query_id, reports, profile, unsaved)
+
+
+def require_executor(pool: Any) -> None:
+    """Raise InvalidValue for what is no executor."""
+    engine.execution().require_executor(pool)
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
@@ -230,7 +243,7 @@ def _patterns(
 
 def show_plan(session: Session, statement: st.Explain) -> PlanText:
     """PLAN EXPLAIN: the plan of a statement, of which only the sub-query runs."""
-    made, _ = _planned(session, statement, late=lambda within: False)
+    made, _ = planned(session, statement, late=lambda within: False)
     return PlanText(str(made))
 
 
@@ -262,7 +275,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     return PlanText(planning.render(running.query.plan, notes))
 
 
-def _planned(
+def planned(
     session: Session, statement: st.Explain, late: Callable[[float | None], bool]
 ) -> tuple[Plan, RegisteredModel]:
     """The plan of a statement, and its model; `late` as in `planning.plan`."""
@@ -296,16 +309,16 @@ def _with_restrictions(
 ) -> st.Explain:
     """The statement with the units that the sub-queries of INCLUDE and EXCLUDE find."""
     graph = session.registry.graphs.get(named.graph)
-    known = graph.keys if isinstance(graph, Graph) else None
-    include = _restricted(session, "INCLUDE", statement.include, known)
-    exclude = _restricted(session, "EXCLUDE", statement.exclude, known)
+    include = _restricted(session, "INCLUDE", statement.include, graph)
+    exclude = _restricted(session, "EXCLUDE", statement.exclude, graph)
     return replace(statement, include=include, exclude=exclude)
 
 
-def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
+def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphSet) -> Any:
     """What a clause names, without sub-queries; they run on the user's connection."""
+    known = graph.keys if isinstance(graph, Graph) else None
     if not isinstance(given, st.Units):
-        return _edges(session, clause, given, known)
+        return _edges(session, clause, given, graph)
     if not isinstance(given.listed, st.Subquery):
         return given
     keys = known if given.over == "nodes" else None
@@ -314,13 +327,34 @@ def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
     return replace(given, listed=tuple(unit for (unit,) in table.rows))
 
 
-def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple[Any, Any], ...]:
-    """The edges of a clause, by key; a sub-query runs on the user's connection."""
+def _edges(
+    session: Session, clause: str, query: Any, graph: Graph | GraphSet
+) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a clause, by key; a sub-query runs on the user's connection.
+
+    Of a heterogeneous graph it may have a third column, the type of the edge, which says those of the ends.
+    """
     if not isinstance(query, st.Subquery):
         return query
-    table = key_tables.edges(session, query, known)
+    table = key_tables.edges(session, query, graph.keys if isinstance(graph, Graph) else None)
+    if graph.types is not None and len(table.columns) == 3:
+        _check_units(clause, 3, "the keys of source and target, and the type of the edge", table)
+        ends = {shown_type(name): name for name in graph.types.edge_types}
+        return tuple(_with_types(clause, row, ends) for row in table.rows)
     _check_units(clause, 2, "the keys of source and target", table)
     return tuple((source, head) for source, head in table.rows)
+
+
+def _with_types(clause: str, row: Sequence[Any], ends: Mapping[str, EdgeType]) -> tuple[Any, Any]:
+    """The ends of an edge, each with its type; raises DataError."""
+    source, head, kind = row
+    if kind not in ends:
+        raise DataError(
+            f"the sub-query of {clause} returned the edge type {kind!r}; those of the graph are "
+            f"{', '.join(ends)}"
+        )
+    source_type, _, head_type = ends[kind]
+    return (source_type, source), (head_type, head)
 
 
 def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None:
@@ -328,7 +362,7 @@ def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None
     if len(table.columns) != columns:
         raise DataError(
             f"the sub-query of {clause} returned {len(table.columns)} columns "
-            f"({', '.join(table.columns)}); expected {'two' if columns == 2 else 'one'}, {what}"
+            f"({', '.join(table.columns)}); expected {('one', 'two', 'three')[columns - 1]}, {what}"
         )
     empty = next((row for row, unit in enumerate(table.rows, 1) if None in unit), None)
     if empty:
@@ -346,6 +380,13 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
     if query.part_of is not None:
         session.store.resume_query(query.part_of.query_id, query.part_of.ordinals)
         return query.part_of.query_id
+    return begin(session, query, query.plan.find(FieldScan).targets)
+
+
+def begin(
+    session: Session, query: PlannedQuery, targets: Sequence[Any], refreshes: int | None = None
+) -> int:
+    """Write a query and its targets (keys) as pending; `refreshes` is the query that REFRESH goes on with."""
     rank = query.plan.find(Rank)
     scan = query.plan.find(FieldScan)
     model_id = query.named.model_id
@@ -359,6 +400,7 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         **({"anywhere": True} if scan.anywhere else {}),
         **({"links": True} if scan.kind == "link" else {}),
         **({"without_itself": True} if scan.without_itself else {}),
+        **_path(query.plan),
         **({"over": scan.over} if scan.over != "edges" else {}),
         **({"smallest": query.plan.find(Choose).smallest} if query.statement.smallest else {}),
         **_restricted_units(scan),
@@ -376,11 +418,18 @@ def _begin(session: Session, query: PlannedQuery) -> int | None:
         k=query.plan.find(Choose).k,
         device=str(query.named.model.device),
         versions=versions(),
-        targets=scan.targets,
+        targets=targets,
+        refreshes=refreshes,
         restrictions={"include": scan.include, "exclude": scan.exclude}
         if scan.over == "edges"
         else {},
     )
+
+
+def _path(plan: Plan) -> dict[str, bool]:
+    """Whether WHERE asks for a path between the ends of links, or for none."""
+    conditions = plan.filter.conditions if plan.filter else ()
+    return {one.name: bool(one.value) for one in conditions if one.name == CONNECTED}
 
 
 def _restricted_units(scan: FieldScan) -> dict[str, list[int | str]]:

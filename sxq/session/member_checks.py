@@ -57,8 +57,22 @@ def _wrong_edges(place: AuditedTarget, member: StoredExplanation) -> Words:
     connected = place.answers.anywhere or _connected(ends, roots)
     if place.answers.graph is not None and not connected:
         yield "its edges are not connected" + (" with the target" if roots else "")
+    yield from _wrong_path(place, member)
     yield from _not_restricted(place, set(ends))
     yield from _not_in_graph(place, member)
+
+
+def _wrong_path(place: AuditedTarget, member: StoredExplanation) -> Words:
+    """WHERE connected: it holds a path between the two ends of the link; WHERE NOT connected: it holds none."""
+    wanted = place.answers.joined
+    if wanted is None or len(place.root_keys) != 2:
+        return
+    first, last = map(identity, place.root_keys)
+    ends = [(identity(u), identity(v)) for u, v in member.edges]
+    found = last in _reached(ends, [first])
+    if found is not wanted:
+        path = "a path" if found else "no path"
+        yield f"it holds {path} between the two ends, but the query says WHERE {'' if wanted else 'NOT '}connected"
 
 
 def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
@@ -71,8 +85,9 @@ def _wrong_over(place: AuditedTarget, member: StoredExplanation) -> Words:
     if graph is None or hops is None:
         return
     if place.answers.over == "nodes":
-        own = Around(graph, roots, hops, itself=not place.answers.without_itself)
+        own = Around(graph, roots, hops, place.own_edges)
         yield from wrong_nodes(member, own, place.answers.anywhere)
+        yield from _wrong_path(place, member)
     else:
         yield from wrong_features(member, graph, roots, hops)
     yield from wrong_restriction(member, graph, roots, place.answers.restricted_units)
@@ -96,17 +111,23 @@ def _not_restricted(place: AuditedTarget, ends: set[tuple[Hashable, Hashable]]) 
 
 def _connected(ends: Sequence[tuple[Hashable, Hashable]], roots: Sequence[Hashable]) -> bool:
     """Whether edges are one weakly connected part with the roots, which are taken as one node."""
+    nodes = {end for edge in ends for end in edge}
+    return nodes <= _reached(ends, roots or [ends[0][0]])
+
+
+def _reached(ends: Sequence[tuple[Hashable, Hashable]], start: Sequence[Hashable]) -> set[Hashable]:
+    """What edges join to some nodes, in whatever direction."""
     around: dict[Hashable, set[Hashable]] = defaultdict(set)
     for u, v in ends:
         around[u].add(v)
         around[v].add(u)
-    reached = {*roots} or {ends[0][0]}
+    reached = {*start}
     waiting = list(reached)
     while waiting:
         fresh = around.get(waiting.pop(), set()) - reached
         reached |= fresh
         waiting += fresh
-    return set(around) <= reached
+    return reached
 
 
 def _not_in_graph(place: AuditedTarget, member: StoredExplanation) -> Words:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph, shown_type
+from sxq.graph.disk import DiskGraph, folder_bytes
 from sxq.graph.keys import shown
 from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
@@ -46,9 +47,10 @@ def _list_graphs(session: Session) -> Table:
 
 
 def _list_models(session: Session) -> Table:
-    columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
+    columns = ["model", "graph", "class", "hops", "halo", "backend", "reason", "state"]
     facts = [_facts_or_damage(session, name) for name in session.registry.models.names()]
-    return Table(columns, [tuple(found.get(column) for column in columns) for found in facts])
+    rows = [tuple(found.get(column) for column in columns) for found in facts]
+    return Table(columns, [(*row[:6], row[6] or "", *row[7:]) for row in rows])
 
 
 def _facts_or_damage(session: Session, name: str) -> dict[str, Any]:
@@ -135,12 +137,16 @@ def _graph_facts(session: Session, name: str) -> dict[str, Any]:
         "edges": f"{graph.num_edges} directed",
         "kind": _kind_and_units(graph.undirected),
         "features": graph.num_features,
-        "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
+        "self-loops": graph.facts["loops"]
+        if isinstance(graph, DiskGraph)
+        else int((graph.edge_index[0] == graph.edge_index[1]).sum()),
         "keys": _keys(graph),
         **_types(graph),
     }
     if graph.y is not None and len(graph.y):
         facts["classes"] = int(graph.y.max()) + 1
+    if isinstance(graph, DiskGraph):
+        facts["storage"] = f"disk, {folder_bytes(graph.folder) / 1e6:,.1f} MB in {graph.folder}"
     further = _further_facts(graph) | _views(session, name)
     return facts | further | {"hash": graph.content_hash}
 
@@ -180,6 +186,7 @@ def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
         "kind": _kind_and_units(graphs.undirected),
         "features": union.num_features,
         "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers",
+        **_types(union),
     }
     if graphs.y is not None:
         facts["classes"] = int(graphs.y.max()) + 1

@@ -19,6 +19,7 @@
     named_rows.py       names: claimed, replaced, dropped
     key_columns.py      keys in tables, by their SQL type
     graph_rows.py       graphs (`GraphRow`)
+    graph_folders.py    graphs on disk: folders beside the database
     graph_input_rows.py the inputs of models that the tables of a graph cannot hold
     type_rows.py        the types of nodes and edges of a heterogeneous graph
     collection_rows.py  collections of graphs
@@ -27,12 +28,14 @@
     model_rows.py       models (`ModelRow`)
     refine_rows.py      pre-trained attributors (`RefineRow`)
     answer_rows.py      writing the answers of a query
+    carried_rows.py     answers that REFRESH carries over (`QueryVersion`)
     pattern_rows.py     patterns of a class (`StoredPattern`)
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
     integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
 
 from sxq.storage.access import Access
+from sxq.storage.carried_rows import QueryVersion
 from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.integrity import Broken
@@ -57,6 +60,7 @@ __all__ = [
     "ModelRow",
     "NewTable",
     "QueryRow",
+    "QueryVersion",
     "RefineRow",
     "SqlResult",
     "Store",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
-from sxq.graph.link_field import LinkKey
+from sxq.graph.link_field import LinkKey, TypedLinkKey
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.storage.key_columns import TO_VARIANT, key_array, text_type
@@ -29,7 +29,7 @@ from sxq.storage.user_sql import plain
 from sxq.values.explanation import CandidateRow, Explanation, TargetReport, Worth
 
 # columns of `targets` that a report fills in; its attributes have the same names but for `class`
-_REPORTED = (
+REPORTED = (
     "status",
     "prediction",
     "class",
@@ -52,8 +52,10 @@ _REPORTED = (
     "complete",
     "seconds",
     "note",
+    "refreshed",
 )
-_UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in _REPORTED)} WHERE query_id = $query_id"
+_VERSION = "SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = ?"
+_UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
     kind: f"""INSERT INTO explanation_edges SELECT owner, {to_key.format("src")}, {to_key.format("dst")}, unit, edge,
             CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
@@ -80,7 +82,7 @@ _SAVE_UNREACHED = (
 
 
 _RESUME_TARGETS = f"""
-    UPDATE targets SET status = 'pending', {", ".join(f"{column} = NULL" for column in _REPORTED[1:])}
+    UPDATE targets SET status = 'pending', {", ".join(f"{column} = NULL" for column in REPORTED[1:])}
     WHERE query_id = $query_id AND ordinal IN (SELECT unnest($ordinals))"""
 # Tables with a row for something of a query; those of explanations are deleted before these.
 _OF_EXPLANATIONS = ("explanation_edges", "explanation_nodes", "explanation_features")
@@ -141,12 +143,14 @@ def begin(
 def bare(key: Any) -> Any:
     """The key of a node without its type; of a link a STRUCT of the keys of its ends."""
     if isinstance(key, LinkKey):
-        return key._asdict()
+        return {end: bare(own) for end, own in key._asdict().items()}
     return key.key if isinstance(key, TypedKey) else key
 
 
 def type_of(key: Any) -> str | None:
-    """The type of a node by its full name; None where nodes have no types."""
+    """The type of a node by its full name, of a link its edge type; None where nodes have no types."""
+    if isinstance(key, TypedLinkKey):
+        return shown_type(key.edge_type)
     return key.node_type if isinstance(key, TypedKey) else None
 
 
@@ -164,7 +168,10 @@ def save_targets(cursor: Cursor, query_id: int, reports: Sequence[TargetReport])
     _save_reported(cursor, query_id, waiting)
     members = [member for report in waiting.values() for member in report.explanations]
     ids = next_ids(cursor, "explanation_ids", len(members)) if members else []
-    rows_of_members = (_explanation(number, query_id, one) for number, one in zip(ids, members))
+    ((version,),) = run(cursor, _VERSION, [query_id])
+    rows_of_members = (
+        [*_explanation(number, query_id, one), version] for number, one in zip(ids, members)
+    )
     append(cursor, "explanations", rows_of_members)
     _save_edges(cursor, ids, members)
     _save_nodes(cursor, ids, members)
@@ -179,7 +186,7 @@ def _save_reported(cursor: Cursor, query_id: int, reports: Mapping[int, TargetRe
     rows = [(query_id, ordinal, *_reported(report).values()) for ordinal, report in reports.items()]
     if rows:
         key = ["query_id", "ordinal"]
-        append(cursor, "targets", rows, columns=[*key, *_REPORTED], action="update", key=key)
+        append(cursor, "targets", rows, columns=[*key, *REPORTED], action="update", key=key)
 
 
 def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport]) -> None:
@@ -188,7 +195,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
     for report in reports:
         alike.setdefault(tuple(_reported(report).values()), []).append(report.ordinal)
     for values, ordinals in alike.items():
-        columns = dict(zip(_REPORTED, values))
+        columns = dict(zip(REPORTED, values))
         stored = run(
             cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns}
         )
@@ -199,7 +206,7 @@ def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport
 def _reported(report: TargetReport) -> dict[str, Any]:
     """The columns of a target that its report fills in."""
     renamed = {"class": "asked"}  # a keyword of Python
-    return {column: plain(getattr(report, renamed.get(column, column))) for column in _REPORTED}
+    return {column: plain(getattr(report, renamed.get(column, column))) for column in REPORTED}
 
 
 def resume(cursor: Cursor, query_id: int, ordinals: Sequence[int]) -> None:

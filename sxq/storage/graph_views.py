@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sxq.storage.checked_graphs import DISK
 from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES
 from sxq.storage.quoting import quote
 
@@ -119,7 +120,8 @@ def views(facts: GraphFacts, others: set[str]) -> tuple[dict[str, str], list[str
     """
     made: dict[str, str] = {}
     renamed: list[str] = []
-    selects = [_nodes(facts), _edges(facts), *_answers(facts)]
+    edges = [] if DISK in facts.parts else [_edges(facts)]  # those are in a folder
+    selects = [_nodes(facts), *edges, *_answers(facts)]
     if facts.collection:
         selects.append(_graphs(facts))
     for select, source in selects:
@@ -223,6 +225,8 @@ def _add_features(select: _Select, facts: GraphFacts, node_type: str, width: int
 
     With ENCODE, a date is a feature and an attribute: the attribute has its name.
     """
+    if DISK in facts.parts:
+        return  # they are in a folder
     names = facts.feature_names.get(node_type)
     if not names:
         if width != 0:

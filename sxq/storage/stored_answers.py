@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sxq.errors import InvalidValue, StoreError
+from sxq.graph.link_field import LinkKey, typed_link
 from sxq.graph.typed_keys import TypedKey
+from sxq.graph.types import read_type
 from sxq.storage.checked import CheckedRow
 from sxq.storage.key_columns import key_of, text_of
 from sxq.storage.rows import Cursor, run, run_named
@@ -286,7 +288,13 @@ def _without_type(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(node_type: str | None, key: Any) -> Any:
-    """The full name of a node."""
+    """The full name of a node, or of a link whose edge type is written in place of a node type."""
+    if isinstance(key, LinkKey) and node_type is not None:
+        kind = read_type(node_type)
+        if kind is None:
+            return key
+        source, relation, head = kind
+        return typed_link(TypedKey(source, key.u), TypedKey(head, key.v), relation)
     return key if node_type is None else TypedKey(node_type, key)
 
 

@@ -177,14 +177,18 @@ SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 -- it (its motif), for a graph all ground-truth edges in it.
 CREATE VIEW true_edges AS
 WITH RECURSIVE
-    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
+    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v, edge_type FROM edges WHERE truth),
     asked AS (
         SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
         FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
         LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL
             AND nodes.node_type IS NOT DISTINCT FROM targets.node_type),
-    given AS (
-        SELECT query_id, target, alternative, src, dst FROM asked JOIN truths USING (graph_id, target)),
+    typed AS (SELECT DISTINCT graph_id, graph, src, dst, edge_type FROM edges WHERE edge_type IS NOT NULL),
+    given AS (                        -- a row for each type that the edges between the two ends have
+        SELECT DISTINCT query_id, a.target, alternative, t.src, t.dst, edge_type
+        FROM asked a JOIN truths t USING (graph_id, target)
+        LEFT JOIN typed e ON e.graph_id = a.graph_id AND e.src = t.src AND e.dst = t.dst
+            AND (e.graph IS NULL OR e.graph = a.target)),
     others AS (FROM asked WHERE (query_id, target) NOT IN (SELECT (query_id, target) FROM given)),
     joined AS (SELECT graph_id, u, v FROM named UNION SELECT graph_id, v, u FROM named),
     motif AS (                        -- positions of the nodes that true edges join to a target
@@ -196,38 +200,50 @@ SELECT
     target,                           -- key
     alternative,                      -- number of the truth, where a target has several
     src,                              -- key
-    dst                               -- key
+    dst,                              -- key
+    edge_type                         -- as in edges
 FROM given
 UNION ALL
-SELECT query_id, target, 0, src, dst FROM others JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
+SELECT query_id, target, 0, src, dst, edge_type
+FROM others JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
 UNION ALL
-SELECT query_id, target, 0, src, dst FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
+SELECT query_id, target, 0, src, dst, edge_type FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
 
 -- The agreement of every answer with the truth (true_edges), edge by edge and node by node. Each member of the answer
 -- has a row with member 'rank'. The rows 'recommended', 'knee' and 'best' (by f1) repeat one of these, and 'union' is for
 -- all their edges together. Of several alternative truths, the one with the largest f1 counts.
 CREATE VIEW agreement AS
 WITH
+    members_held AS (                 -- types are '' where there are none
+        SELECT query_id, target, rank, src, dst, coalesce(x.edge_type, '') AS edge_type,
+               coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
+        FROM explanations JOIN explanation_edges x USING (explanation_id) JOIN queries q USING (query_id)
+        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = x.edge_type),
     held AS (
-        SELECT DISTINCT query_id, target, rank, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)
+        SELECT DISTINCT * FROM members_held
         UNION
-        SELECT query_id, target, NULL, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)),
+        SELECT * REPLACE (NULL AS rank) FROM members_held),
     held_nodes AS (
-        SELECT query_id, target, rank, src AS node FROM held UNION SELECT query_id, target, rank, dst FROM held),
-    real AS (SELECT DISTINCT query_id, target, alternative, src, dst FROM true_edges),
+        SELECT query_id, target, rank, src AS node, src_type AS node_type FROM held
+        UNION SELECT query_id, target, rank, dst, dst_type FROM held),
+    real AS (
+        SELECT DISTINCT query_id, target, alternative, src, dst, coalesce(e.edge_type, '') AS edge_type,
+               coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
+        FROM true_edges e JOIN queries q USING (query_id)
+        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     real_nodes AS (
-        SELECT query_id, target, alternative, src AS node FROM real
-        UNION SELECT query_id, target, alternative, dst FROM real),
+        SELECT query_id, target, alternative, src AS node, src_type AS node_type FROM real
+        UNION SELECT query_id, target, alternative, dst, dst_type FROM real),
     truth_edges AS (SELECT query_id, target, alternative, count(*) AS wanted FROM real GROUP BY ALL),
     truth_nodes AS (SELECT query_id, target, alternative, count(*) AS wanted_nodes FROM real_nodes GROUP BY ALL),
     found AS (SELECT query_id, target, rank, count(*) AS having_edges FROM held GROUP BY ALL),
     found_nodes AS (SELECT query_id, target, rank, count(*) AS having_nodes FROM held_nodes GROUP BY ALL),
     hits AS (
         SELECT query_id, target, rank, alternative, count(*) AS hits
-        FROM held JOIN real USING (query_id, target, src, dst) GROUP BY ALL),
+        FROM held JOIN real USING (query_id, target, src, dst, edge_type) GROUP BY ALL),
     node_hits AS (
         SELECT query_id, target, rank, alternative, count(*) AS node_hits
-        FROM held_nodes JOIN real_nodes USING (query_id, target, node) GROUP BY ALL),
+        FROM held_nodes JOIN real_nodes USING (query_id, target, node, node_type) GROUP BY ALL),
     counted AS (
         SELECT f.query_id, f.target, f.rank, t.alternative, having_edges, having_nodes, wanted, wanted_nodes,
                coalesce(hits, 0) AS hits, coalesce(node_hits, 0) AS node_hits
@@ -292,20 +308,28 @@ WITH
     weighted AS (
         SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
         FROM explanations WHERE query_id = of_query),
+    ends AS (                         -- the nodes at the edges of each explanation
+        SELECT w.*, src AS node, src_type AS node_type
+        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)
+        UNION ALL
+        SELECT w.*, dst, dst_type
+        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)),
     held AS (
         SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
-               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type
+               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type,
+               NULL AS node_type
         FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL
-        FROM (SELECT w.*, unnest([src, dst]) AS node FROM weighted w JOIN explanation_edges USING (explanation_id))
-        WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
-        GROUP BY target, node, explanation_id
+        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
+        FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
+        GROUP BY target, node, node_type, explanation_id
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
+        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, node_type
         FROM weighted JOIN explanation_nodes USING (explanation_id)
         UNION ALL
-        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
+        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, NULL
         FROM weighted JOIN explanation_features USING (explanation_id))
 SELECT
     target,                           -- key
@@ -316,9 +340,10 @@ SELECT
     sum(weight) AS score,             -- 0 to 1
     avg(worth_kept) AS worth_kept,    -- mean over these explanations, of a unit
     avg(worth_removed) AS worth_removed, -- as in explanation_edges
-    edge_type                         -- as in edges; NULL: no edge, or the graph has no types
+    edge_type,                        -- as in edges; NULL: no edge, or the graph has no types
+    node_type                         -- as in nodes; NULL: no node, or the graph has no types
 FROM held
-GROUP BY target, kind, src, dst, edge_type
+GROUP BY target, kind, src, dst, edge_type, node_type
 ORDER BY target, kind, score DESC, src, dst;
 
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
@@ -449,3 +474,22 @@ SELECT
     unnest(CAST(decode(content) AS JSON)::VARCHAR[]) AS value -- as SQL writes it; NULL where the column was
 FROM graph_inputs i JOIN graphs USING (graph_id)
 WHERE level = 'edge attribute';
+
+-- Whether the answer of each target is that of the present version of its graph, and what REFRESH did with it.
+CREATE VIEW freshness AS
+SELECT
+    q.query_id,                       -- of queries
+    t.target,                         -- key
+    t.node_type,                      -- of targets
+    g.name AS graph,                  -- of graphs
+    g.version AS graph_version,       -- that the answer holds on
+    now.version AS current_version,   -- of the graph; NULL: it was dropped
+    coalesce(g.graph_id = now.graph_id, false) AS fresh, -- whether the two are the same graph
+    t.refreshed,                      -- of targets: carried, measured, searched, gone; NULL: of an EXPLAIN
+    t.status,                         -- of targets
+    q.refreshes,                      -- of queries: the query that had the answer before
+    (SELECT max(later.query_id) FROM queries later WHERE later.refreshes = q.query_id) AS refreshed_by, -- the one that has it next
+    t.note                            -- of targets
+FROM queries q JOIN targets t ON t.query_id = q.query_id
+JOIN graphs g ON g.graph_id = q.graph_id
+LEFT JOIN graphs now ON now.name = g.name AND now.dropped_at IS NULL;

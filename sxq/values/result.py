@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
+from sxq.graph.link_field import LinkKey, TypedLinkKey
 from sxq.graph.typed_keys import TypedKey
+from sxq.graph.types import shown_type
 from sxq.values import arrow, frames
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
@@ -246,7 +248,8 @@ class Result(Table):
         self.over = over  # what units are: "edges", "nodes" or "features"
         self._classes = classes
         listed = UNITS if over != "edges" else {}
-        self._typed = any(isinstance(report.target, TypedKey) for report in self.targets)
+        typed = TypedKey | TypedLinkKey
+        self._typed = any(isinstance(report.target, typed) for report in self.targets)
         first = {"target": FIXED["target"]} | (TYPED if self._typed else {})
         self._fixed = first | FIXED | (CLASSES if classes else {}) | listed
         rows = [self._row(e, r) for r in self.targets for e in r.explanations]
@@ -263,7 +266,7 @@ class Result(Table):
         return [*self._fixed.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation, report: TargetReport) -> tuple:
-        key = (e.target.key, e.target.node_type) if self._typed else (e.target,)
+        key = _typed_key(e.target) if self._typed else (e.target,)
         fixed = (
             *key,
             e.rank,
@@ -492,3 +495,10 @@ def _overview(report: TargetReport, first: Explanation | None) -> tuple:
 def _counted(count: int, noun: str) -> str:
     """A count with its noun: `1 node`, `1,200 nodes`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _typed_key(target: Any) -> tuple[Any, str]:
+    """The key of a node, and its type; of a link the keys of its ends, and its edge type."""
+    if isinstance(target, TypedLinkKey):
+        return LinkKey(target.u.key, target.v.key), shown_type(target.edge_type)
+    return target.key, target.node_type

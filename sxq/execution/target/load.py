@@ -4,7 +4,7 @@ The two ends are the whole graph and the graph without any candidate unit. A fie
 ring of context at a time, until the model's output on it agrees with the output on the full graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
-from sxq.models.borrow import Model, blaming, forward_full
+from sxq.models.borrow import Model, blaming, forward_full, scores
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
@@ -44,6 +44,8 @@ class Job:
     model: Model
     measures: Mapping[str, Measure]  # by name
     learned: Mapping[str, object] = field(default_factory=dict)  # pre-trained attributors, by name
+    # By ordinal: the edges of explanations, by their numbers in the graph, to measure in place of a search.
+    members: Mapping[int, Sequence[np.ndarray]] = field(default_factory=dict)
 
     @property
     def whole_graph(self) -> Graph:
@@ -74,7 +76,7 @@ class Job:
         graph = self.whole_graph
         ends = link_ends(graph, position)
         keep = np.ones(graph.num_edges, bool)
-        keep[between(graph, *ends)] = False
+        keep[between(graph, *ends, scan.edge_type)] = False
         return forward_full(self.model, graph, keep, np.array(ends)[:, None])
 
     @cached_property
@@ -82,7 +84,7 @@ class Job:
         """The outputs [n, C] of all links of the statement."""
         positions = np.array(self.plan.find(FieldScan).positions, np.int64)
         pairs = np.stack(np.divmod(positions, self.whole_graph.num_nodes))
-        return forward_full(self.model, self.whole_graph, pairs=pairs)
+        return scores(self.model, self.whole_graph, pairs)
 
     @cached_property
     def backend(self) -> Backend:
