@@ -118,13 +118,13 @@ WITH
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
         FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
     sides AS (
-        SELECT t.query_id, t.target, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
+        SELECT t.query_id, t.target, t.node_type, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
                coalesce(edges, []) AS edges,
                (SELECT count(*) FROM members m WHERE m.query_id = t.query_id AND m.target = t.target) AS members
         FROM targets t LEFT JOIN beaten USING (query_id, target) LEFT JOIN found USING (query_id, target)
         WHERE query_id IN (a, b))
 SELECT
-    target,                           -- key; only targets of both
+    x.target AS target,               -- key; only targets of both
     x.prediction = y.prediction AS same_class, -- both predict the same class
     x.members AS members_a,           -- of the answer of a
     y.members AS members_b,           -- of the answer of b
@@ -135,10 +135,11 @@ SELECT
     x.coverage AS coverage_a,         -- as in targets
     y.coverage AS coverage_b,         -- of b
     len(list_intersect(x.edges, y.edges))
-        / nullif(len(list_distinct(list_concat(x.edges, y.edges))), 0) AS jaccard -- of all edges in the two answers
-FROM sides x JOIN sides y USING (target)
+        / nullif(len(list_distinct(list_concat(x.edges, y.edges))), 0) AS jaccard, -- of all edges in the two answers
+    x.node_type AS node_type          -- as in targets: a key names a node within its type
+FROM sides x JOIN sides y ON x.target = y.target AND x.node_type IS NOT DISTINCT FROM y.node_type
 WHERE x.query_id = a AND y.query_id = b
-ORDER BY target;
+ORDER BY x.target;
 
 -- The skyline of any relation: the rows that no other row dominates, all their columns unchanged.
 --     FROM skyline('houses', larger := ['rooms'], smaller := ['price', 'distance']);
