@@ -95,7 +95,9 @@ def _required(function: Any) -> int:
     return sum(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
 
 
-def link_ways(module: nn.Module, graph: Graph | GraphSet, edge_type: EdgeType | None) -> Sequence[nn.Module]:
+def link_ways(
+    module: nn.Module, graph: Graph | GraphSet, edge_type: EdgeType | None
+) -> Sequence[nn.Module]:
     """The module as one that takes pairs, in the ways in which the graph may have it called."""
     if edge_type is None or isinstance(graph, GraphSet):
         return [link_way(module)]
