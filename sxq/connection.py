@@ -4,7 +4,7 @@
     2. `Connection.run` takes them in order; a statement that is DuckDB's goes to `Store.execute`, unchanged.
     3. For an EXPLAIN the sub-query of its targets runs, and `plan` makes a `Plan` of the statement and a `Catalog`.
     4. `run` drives generators, verifier and lattices, and yields a `TargetReport` per target.
-    5. `Store.save_target` commits each report as it comes.
+    5. `Store.save_target` stores each report as it comes; those that come together are committed together.
     6. A `Result` is what the caller gets.
 
 Each room is entered once, left to right; no room calls another.
@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import InputWarning, InvalidValue, QueryError
+from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning, StoreWarning
 from sxq.language import statements as st
-from sxq.session import Session, explain, resume
+from sxq.session import Session, engine, explain, resume
+from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
-from sxq.session.explain import RunningQuery
+from sxq.session.explain import RunningQuery, require_executor
 from sxq.session.lock import locked
 from sxq.session.predict import predict
+from sxq.session.refresh import refresh
 from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
@@ -72,28 +74,35 @@ class Connection:
         self.rights = access(read_only, untrusted, allow, memory_limit)
         # for the rooms of this package
         self.session = Session.open(path, read_only, report, self.rights, lock_timeout)
+        for note in self.session.store.notes:
+            warnings.warn(note, StoreWarning, stacklevel=2)
 
     # -- the life of a query ---------------------------------------------------------------------
 
-    def execute(self, text: str, parameters: Parameters = None) -> Table:
+    def execute(self, text: str, parameters: Parameters = None, *, executor: Any = None) -> Table:
         """Run a script, sxq's statements and DuckDB's alike; the result of its last statement.
 
         parameters  values for `?` in order, or a mapping for `$name`
+        executor    a `concurrent.futures.Executor` that searches the targets of EXPLAIN, RESUME and REFRESH,
+                    such as a ProcessPoolExecutor or one of `sxq.executors`; the answers are the same. One target,
+                    and JOINTLY, stay in this process
 
         Returns a `Result` for an EXPLAIN, else a `Table` that is read completely. For a script that
         ends with an EXPLAIN, `query` promises a `Result`. An interrupted script ends after the
         statement that `interrupt` stopped.
         """
-        return self.run(*_statements(text, parameters))
+        return self.run(*_statements(text, parameters), executor=executor)
 
     sql = execute
 
     @locked
-    def run(self, *statements: st.Statement) -> Table:
+    def run(self, *statements: st.Statement, executor: Any = None) -> Table:
         """Run bound statements, as `execute` makes them from a script; the result of the last."""
         session = self.session
         result = Table([], [])
-        with session.script():
+        if executor is not None:
+            require_executor(executor)
+        with session.script(executor):
             for statement in statements:
                 result = self._run(statement)
                 if session.should_stop():
@@ -114,6 +123,8 @@ class Connection:
                 return explain.show_profile(*self._explain(statement.explain))
             case st.Resume():
                 return self._resume(statement)
+            case st.Refresh():
+                return refresh(session, statement)
             case st.Audit():
                 return audit(session, statement)
             case st.Predict():
@@ -139,8 +150,8 @@ class Connection:
 
     # -- the same for callers of Python ----------------------------------------------------------
 
-    def query(self, text: str, parameters: Parameters = None) -> Result:
-        """Run a script that ends with an EXPLAIN, and return its `Result`.
+    def query(self, text: str, parameters: Parameters = None, *, executor: Any = None) -> Result:
+        """Run a script that ends with an EXPLAIN, and return its `Result`; arguments as of `execute`.
 
         Raises QueryError, before anything runs, if the last statement is not an EXPLAIN.
         """
@@ -151,7 +162,7 @@ class Connection:
                 f"query() takes a script that ends with an EXPLAIN, found {found}; "
                 "execute() takes any script"
             )
-        result = self.run(*statements)
+        result = self.run(*statements, executor=executor)
         if not isinstance(result, Result):
             raise QueryError("the script was interrupted before its EXPLAIN began")
         return result
@@ -187,6 +198,20 @@ class Connection:
         types = {"node_type": node_type, "edge_type": edge_type}
         return start(self.run, parameters, kind, **targets, class_=class_, **types)
 
+    def alter_graph(self, name: str) -> GraphAlteration:
+        """Start an ALTER GRAPH: the next version of a graph, with nodes and edges added, or edges removed.
+
+        con.alter_graph("bank").add_edges("SELECT payer, payee, amount FROM today").run()
+        """
+        return GraphAlteration(self.run, name)
+
+    def refresh(self, query_id: int | None = None) -> Table:
+        """Bring the answers of a stored query, or of all, to the present version of their graph: REFRESH.
+
+        A row for each new query, with the numbers of targets that were carried over, measured and searched.
+        """
+        return self.run(st.Refresh(query_id))
+
     @property
     def last_result(self) -> Result | None:
         """The result of the last EXPLAIN, also when it was interrupted."""
@@ -217,14 +242,20 @@ class Connection:
     # -- registration ----------------------------------------------------------------------------
 
     @locked
-    def register_graph(self, name: str, data, replace: bool = False) -> None:
+    def register_graph(
+        self, name: str, data, replace: bool = False, *, storage: str | None = None
+    ) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
+
+        storage  "memory", or "disk": in a folder of memory-mapped arrays beside the database. By default disk for a
+                 graph that takes more than sxq_memory. Tensors of data that are mapped files themselves are copied in
+                 blocks
 
         Registering the same content again changes nothing. Raises NameTaken for other content without
         `replace`, GraphError for tensors that do not form a graph (NaN features, edges out of range).
         """
         self.session.registry.refresh()
-        self.session.registry.graphs.add_data(name, data, replace)
+        self.session.registry.graphs.add_data(name, data, replace, storage)
 
     @locked
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:
@@ -267,6 +298,8 @@ class Connection:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: str | tuple[str, str, str] | None = None,
+        output_key: str | int | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """Borrow a `torch.nn.Module` with forward(x, edge_index, ...) as model `name` on a registered graph.
 
@@ -285,9 +318,13 @@ class Connection:
                  that takes pairs is of links
         edge_type  of a heterogeneous graph, the type of the links that it scores, between nodes of its two types: a
                  relation, or (source type, relation, type of the head); needed where the graph has several
+        output_key  which output is meant, where forward returns several: a position in a tuple, a key of a dictionary
+        inputs   argument of forward -> field of the data, where names differ: {"weight": "edge_weight"}; "x",
+                 "edge_index" and "batch" are fields, too
 
         The module is copied and left as it is. Each argument of forward gets the graph's array of that name;
-        an InputWarning names the arrays that forward does not take. Raises ModelError, ModelOutputError,
+        an InputWarning names the arrays that forward does not take, a SpeedWarning what of the module keeps it from
+        running layer by layer. Raises ModelError, ModelOutputError,
         ModelNotLocal or NameTaken.
         """
         registry = self.session.registry
@@ -304,10 +341,14 @@ class Connection:
             node_type=node_type,
             kind=kind,
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
             replace=replace,
         )
         for remark in entry.remarks():
             warnings.warn(remark, InputWarning, stacklevel=4)  # beyond the lock
+        if slow := entry.slow():
+            warnings.warn(f"model {name!r}: {slow}", SpeedWarning, stacklevel=4)
 
     @locked
     def register_measure(
@@ -388,3 +429,8 @@ def _require_text(value: Any, what: str) -> None:
                 _require_text(item, what if what != "the statement" else "a parameter")
         case dict():
             _require_text([*value, *value.values()], what)
+
+
+def import_weights(source: str, target: str) -> str:
+    """Write the weights that torch.save wrote as safetensors; see models/imported_weights.py. Raises DataError."""
+    return engine.models().import_weights(source, target)

@@ -14,9 +14,10 @@ torch.set_num_threads(
     1
 )  # small tensors: a second thread costs more than it brings, and tests run side by side
 # How many examples each property gets: `make test` takes the first, `make test-all` the second.
-settings.register_profile("quick", max_examples=30)
+settings.register_profile("quick", max_examples=20)
 settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
+CASES = 8  # of a test with parameters that `make test` takes
 
 
 def pytest_addoption(parser):
@@ -27,13 +28,13 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` is applied
 def pytest_collection_modifyitems(items):
-    """Of a test marked `sweep(n)`, n cases at equal distances stay quick; the others are slow."""
-    sweeps = defaultdict(list)
+    """Of every test, `make test` takes CASES cases at equal distances, or as many as its mark `sweep` says."""
+    tests = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("sweep"):
-            sweeps[item.nodeid.partition("[")[0]].append(item)
-    for cases in sweeps.values():
-        (kept,) = cases[0].get_closest_marker("sweep").args
+        tests[item.nodeid.partition("[")[0]].append(item)
+    for cases in tests.values():
+        mark = cases[0].get_closest_marker("sweep")
+        kept = mark.args[0] if mark else CASES
         quick = {i * len(cases) // kept for i in range(kept)}
         for number, case in enumerate(cases):
             if number not in quick:

@@ -31,6 +31,11 @@ class Terminal:
     def screen(self) -> str:
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
+    def resize(self, rows: int, columns: int) -> None:
+        """Make the window larger or smaller; the kernel tells the process."""
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 

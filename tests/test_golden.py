@@ -19,6 +19,7 @@ FILES = [
 ]
 
 
+@pytest.mark.sweep(99)
 @pytest.mark.parametrize("path", FILES, ids=golden.name)
 def test_golden(path, bless, toy):
     if path.stem.startswith("needs_"):

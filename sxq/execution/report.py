@@ -205,13 +205,15 @@ def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     field = loaded.field
     assert isinstance(field, FeatureField)
     columns = field.columns[bits]
-    rows = loaded.roots or np.arange(loaded.graph.num_nodes)
-    x = loaded.graph.features(np.asarray(rows))
+    base = field.base
+    near = field.nodes[base.node_hop <= base.hops] if base.rooted else field.nodes
     return {
         "edge_numbers": loaded.field.edges_of(bits),
         "units": tuple(map(loaded.graph.feature_name, columns.tolist())),
         "features": columns,
-        "values": x[:, columns].mean(axis=0, dtype=np.float64),
+        "values": np.array(
+            [loaded.graph.shown_value(one, loaded.roots, near) for one in columns.tolist()]
+        ),
     }
 
 
@@ -297,6 +299,11 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
     if found.full:
         notes.append(
             f"the search ended after {found.table.count:,} candidates, as many as sxq_batch_memory holds"
+        )
+    if found.rested:
+        notes.append(
+            f"the search ended after {found.table.count:,} candidates: over the last {found.rested:,} the "
+            "front's hypervolume grew by less than 0.1 % (sxq_patience)"
         )
     if found.remark:
         notes.append(found.remark)

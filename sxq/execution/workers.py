@@ -22,9 +22,10 @@ from typing import Any
 
 import torch
 
-from sxq.errors import InvalidValue, ModelError
+from sxq.errors import InvalidValue
 from sxq.execution import executor
 from sxq.execution.executor import REPORT_EVERY, TOGETHER, Profile, Progress
+from sxq.execution.remote import portable
 from sxq.execution.target import Job
 from sxq.planning.nodes import FieldScan, Generate
 from sxq.values.explanation import TargetReport
@@ -299,14 +300,6 @@ def _work(job: Job, pipe: Pipe, first: Sequence[int], stop: Any, started: float)
         for found in executor.run(job, interrupted, profile, tell, started, waiting=waiting):
             pipe.send(("report", found))
     except Exception as error:
-        pipe.send(("error", _portable(error)))
+        pipe.send(("error", portable(error)))
     pipe.send(("end", profile))
     pipe.close()
-
-
-def _portable(error: Exception) -> Exception:
-    """An error that can be sent; one whose class does not allow it goes as its text."""
-    try:
-        return pickle.loads(pickle.dumps(error))
-    except Exception:  # any class of a user's may be at fault
-        return ModelError(f"{type(error).__name__}: {error}")

@@ -27,6 +27,7 @@ class GeneratorEntry:
     # Defaults, which also tell the types; None is that of a flag which something else decides.
     options: Mapping[str, Any] = field(default_factory=dict)
     prunes: bool = False  # it can use bounds for candidates that cannot enter the front
+    endless: bool = False  # it goes on until its budget is spent
     looks_inside: bool = False  # it needs `context.subject`: the model itself
     over: tuple[str, ...] = ("edges",)  # the units that it can choose from
     package: str = ""  # a package it needs that sxq does not install
@@ -53,6 +54,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
             name="search",
             function="sxq.generators.search:search",
             help="add, remove and swap units wherever that increases the hypervolume",
+            endless=True,
             over=("edges", "nodes", "features"),
         ),
         GeneratorEntry(
@@ -175,6 +177,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
             function="sxq.generators.baselines.random:random",
             help="random connected subgraphs, of `size` units or log-uniform sizes",
             options={"size": 0},
+            endless=True,
             over=("edges", "nodes", "features"),
         ),
     )

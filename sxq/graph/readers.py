@@ -14,6 +14,7 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
+from sxq.graph.edge_texts import EdgeTexts, column_type, sql_type
 from sxq.graph.encoding import LISTS, NUMBERS, Encoding, learn
 from sxq.graph.keys import kind_of_keys, kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
@@ -135,14 +136,14 @@ def add_reverse(graph: Graph) -> Graph:
     truth = {"edge_truth": graph.edge_truth} if graph.edge_truth is not None else {}
     inputs = graph.edge_inputs
     contents = [*values.values(), *map(rows_of, inputs.values())]
-    added = _without_partner(np.column_stack([graph.edge_index.T, *contents]))
+    added = without_partner(np.column_stack([graph.edge_index.T, *contents]))
     edge_index = np.concatenate([graph.edge_index, graph.edge_index[::-1, added]], axis=1)
     values = {
         name: np.concatenate([array, array[added]]) for name, array in (values | truth).items()
     }
     inputs = {name: np.concatenate([array, array[added]]) for name, array in inputs.items()}
     texts = {
-        name: [*column, *(column[edge] for edge in added)]
+        name: EdgeTexts([*column, *(column[edge] for edge in added)], sql_type(column))
         for name, column in graph.edge_attributes.items()
     }
     values |= {"edge_inputs": inputs, "edge_attributes": texts}
@@ -153,7 +154,7 @@ def missing_partners(graph: Graph, edges: np.ndarray) -> list[int]:
     """Which of these edges have no reverse among them of equal weight and attributes: places in `edges`."""
     values = (graph.edge_weight, graph.edge_attr, *graph.edge_inputs.values())
     contents = [rows_of(array[edges]) for array in values if array is not None]
-    return _without_partner(np.column_stack([graph.edge_index[:, edges].T, *contents]))
+    return without_partner(np.column_stack([graph.edge_index[:, edges].T, *contents]))
 
 
 def _require_arrays(arrays: Mapping[str, np.ndarray]) -> None:
@@ -230,7 +231,7 @@ def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: Tab
     """The nodes as a graph without edges."""
     if not rows:
         raise GraphError("NODES gave no rows, expected one for each node")
-    (_, keys), *columns = _columns("NODES", names, rows)
+    (_, keys), *columns = table_columns("NODES", names, rows)
     if None in keys:
         raise GraphError(f"the key {names[0]!r} is NULL in row {keys.index(None) + 1} of NODES")
     y = None
@@ -242,13 +243,15 @@ def read_nodes(names: Sequence[str], rows: Sequence[Sequence[Any]], reading: Tab
     known = reading.encode.labels if isinstance(reading.encode, Encoding) else ()
     for name, values in columns:
         if name.lower() == "label":
-            y = _labels(values, attributes, keys, known)
+            y = read_labels(values, attributes, keys, known)
         elif name.lower() == "split":
-            split = _splits(values, keys)
+            split = read_splits(values, keys)
         elif reading.encode:
             to_encode[name] = values
-        elif _numeric(values):
-            matrix = _matrix(f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}")
+        elif are_numbers(values):
+            matrix = number_matrix(
+                f"feature {name!r}", values, lambda row: f"key {shown(keys[row])}"
+            )
             features.append(matrix)
             many = matrix.shape[1] > 1
             named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
@@ -321,7 +324,7 @@ def read_edges(
     """
     if len(names) < 2:
         raise GraphError(f"EDGES has {len(names)} column, expected a source key and a target key")
-    (_, sources), (_, targets), *columns = _columns("EDGES", names, rows)
+    (_, sources), (_, targets), *columns = table_columns("EDGES", names, rows)
     for name, keys in zip(names, (sources, targets)):
         if None in keys:
             row = keys.index(None) + 1
@@ -333,16 +336,18 @@ def read_edges(
     named: list[str] = []
     texts: dict[str, list[str | None]] = {}
     for name, column in columns if rows else []:
-        if name.lower() != "weight" and not _numeric(column):
-            texts[name] = list(map(_text, column))
+        if name.lower() != "weight" and not are_numbers(column):
+            texts[name] = EdgeTexts(map(edge_text, column), column_type(column))
             continue
-        if not _numeric(column):
-            row = next(i for i, value in enumerate(column) if not _numeric([value]))
+        if not are_numbers(column):
+            row = next(i for i, value in enumerate(column) if not are_numbers([value]))
             raise GraphError(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
                 f"make it numbers, or give it another name than weight"
             )
-        matrix = _matrix(f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES")
+        matrix = number_matrix(
+            f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES"
+        )
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
@@ -354,14 +359,14 @@ def read_edges(
     return values | ({"edge_attributes": texts} if texts else {})
 
 
-def _text(value: Any) -> str | None:
+def edge_text(value: Any) -> str | None:
     """A value as SQL writes it, or nearly: bytes as hex digits."""
     if value is None:
         return None
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _columns(
+def table_columns(
     what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> list[tuple[str, list[Any]]]:
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
@@ -382,7 +387,7 @@ def _positions(graph: Graph, keys: Sequence[Any], node_type: str | None) -> list
     return positions
 
 
-def _numeric(values: Sequence[Any]) -> bool:
+def are_numbers(values: Sequence[Any]) -> bool:
     """Whether a column holds only numbers or lists of numbers, and perhaps NULL."""
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, LISTS) for value in present):
@@ -390,7 +395,7 @@ def _numeric(values: Sequence[Any]) -> bool:
     return bool(present) and all(isinstance(value, NUMBERS) for value in present)
 
 
-def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np.ndarray:
+def number_matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np.ndarray:
     """A column of numbers [n, 1] or of equally long lists [n, width]; NULL, NaN and infinity are refused."""
     widths = [len(value) if isinstance(value, LISTS) else 1 for value in values]
     for row, width in enumerate(widths):
@@ -412,7 +417,7 @@ def _matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np
     return matrix.astype(np.float32)
 
 
-def _labels(
+def read_labels(
     values: Sequence[Any],
     attributes: dict[str, Sequence[Any]],
     keys: Sequence[Any],
@@ -444,7 +449,7 @@ def _labels(
     return np.array(classes, np.int64) if present else None
 
 
-def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
+def read_splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
     for key, value in zip(keys, values):
         if value not in (None, "", *SPLITS):
             raise GraphError(
@@ -453,7 +458,7 @@ def _splits(values: Sequence[Any], keys: Sequence[Any]) -> list[str]:
     return [value or "" for value in values]
 
 
-def _without_partner(edges: np.ndarray) -> list[int]:
+def without_partner(edges: np.ndarray) -> list[int]:
     """The edges, of [E, 2 + values], whose reverses must be added so that every row has a partner."""
     count = Counter(map(tuple, edges.tolist()))
     missing = []

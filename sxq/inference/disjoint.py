@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sxq.graph import EdgeKind, FeatureField, Field, Graph
 from sxq.inference import CandidateBatch
+from sxq.models import device as devices
 from sxq.models.borrow import Inputs, Model, edge_tensors, node_tensor
 
 
@@ -51,7 +52,7 @@ class Side:
     ):
         self.loaded = loaded
         self.units = units  # [n, U] bool: those that are there
-        self.parts = torch.from_numpy(np.ascontiguousarray(parts)).to(loaded.x.device)  # [n, P]
+        self.parts = devices.to_device(parts, loaded.x.device)  # [n, P]
         self._existing = existing  # tells the nodes of a whole graph; None: all are there
         self.context = context  # whether the halo is there
 
@@ -74,7 +75,7 @@ class Side:
         """The nodes [n, num_nodes] bool of each whole graph."""
         if self._existing is None:
             return self.parts.new_ones((len(self), len(self.loaded.x)))
-        return torch.from_numpy(self._existing(self.units)).to(self.loaded.x.device)
+        return devices.to_device(self._existing(self.units), self.loaded.x.device)
 
     @property
     def rows(self) -> Tensor:
@@ -83,14 +84,12 @@ class Side:
         x = loaded.x.expand(len(self), *loaded.x.shape)
         if not isinstance(loaded.field, FeatureField):
             return x
-        columns = torch.from_numpy(loaded.field.columns).to(x.device)
-        present = torch.from_numpy(np.ascontiguousarray(self.units)).to(x.device)[:, None]
-        baseline = torch.from_numpy(loaded.field.baseline).to(x)
+        field = loaded.field
+        present = devices.to_device(self.units, x.device)[:, None]
         x = x.clone()
-        x[..., columns] = torch.where(present, x[..., columns], baseline)
+        _put_baseline(x, field.places(field.columns), field.baseline, present)
         if not self.context:
-            columns = torch.from_numpy(loaded.field.context_columns).to(x.device)
-            x[..., columns] = torch.from_numpy(loaded.field.context_baseline).to(x)
+            _put_baseline(x, field.places(field.context_columns), field.context_baseline, None)
         return x
 
     def one_by_one(self) -> "Iterator[Side]":
@@ -99,6 +98,22 @@ class Side:
             own = slice(row, row + 1)
             parts = self.parts[own].cpu().numpy()
             yield Side(self.loaded, self.units[own], parts, self._existing, self.context)
+
+
+def _put_baseline(
+    x: Tensor, places: Sequence[tuple], baseline: np.ndarray, present: Tensor | None
+) -> None:
+    """Put the baseline [k] of columns where they are not `present` [n, 1, k] into x [n, num_nodes, d]."""
+    for rows, columns, own in places:
+        values = devices.to_device(baseline[own], x.device).to(x)
+        at = devices.to_device(columns, x.device)
+        if not isinstance(rows, slice):
+            rows = devices.to_device(rows, x.device)[:, None]
+        held = x[:, rows, at]
+        if present is None:
+            x[:, rows, at] = values.expand_as(held)
+        else:
+            x[:, rows, at] = torch.where(present[..., own], held, values)
 
 
 class Disjoint:
@@ -116,10 +131,10 @@ class Disjoint:
         _, weight, attr = edge_tensors(graph, field.edges, device, self.model.call.edge_inputs)
         return LoadedField(
             x=x,
-            edge_index=torch.from_numpy(field.edge_index).to(device),
+            edge_index=devices.to_device(field.edge_index, device),
             edge_weight=weight,
             edge_attr=attr,
-            unit=torch.from_numpy(field.unit).to(device),
+            unit=devices.to_device(field.unit, device),
             field=field,
         )
 
@@ -201,7 +216,7 @@ class Pooled(Disjoint):
 
     def _one_by_one(self, side: Side) -> Tensor:
         # nodes in the graph's own order, which may decide ties
-        order = torch.from_numpy(np.argsort(side.loaded.field.nodes)).to(side.parts.device)
+        order = devices.to_device(np.argsort(side.loaded.field.nodes), side.parts.device)
         rows = [self.model(*_cut_out(one, order)).float() for one in side.one_by_one()]
         empty = (0, self.model.full.shape[1])
         return torch.cat(rows) if rows else side.parts.new_zeros(empty).float()

@@ -54,11 +54,15 @@ def unexpected(piece: Piece, position: int, expected: list[str]) -> ParseError:
 _KINDS = ("GRAPH", "GRAPHS", "MODEL", "REFINE")
 _SECOND = {  # the words of ours that may follow a first word that is also SQL's
     "CREATE": _KINDS,
+    "ALTER": ("GRAPH",),
     "DROP": (*_KINDS, "QUERY"),
     "DESCRIBE": ("GRAPH", "MODEL"),
     "SHOW": ("GRAPHS", "MODELS", "MEASURES", "GENERATORS", "QUERIES", "SETTINGS"),
 }
-_FIRST = ("EXPLAIN", "PLAN", "PROFILE", "RESUME", "AUDIT", "PREDICT", "TRAIN", "PRETRAIN", *_SECOND)
+_FIRST = (
+    *("EXPLAIN", "PLAN", "PROFILE", "RESUME", "REFRESH", "AUDIT", "PREDICT", "TRAIN", "PRETRAIN"),
+    *_SECOND,
+)
 
 
 def misspelt(text: str) -> ParseError | None:

@@ -249,6 +249,7 @@ class _Statements(Transformer):
     plan_explain = ast.PlanExplain
     profile_explain = ast.ProfileExplain
     resume = ast.Resume
+    refresh = ast.Refresh
     drop_query = ast.DropQuery
     file = ast.FileSource
     dataset = ast.DatasetSource
@@ -268,6 +269,15 @@ class _Statements(Transformer):
 
     def create_graph(self, replace, name, source, options):
         return ast.CreateGraph(name, source, options or (), bool(replace))
+
+    def alter_graph(self, name, *changes):
+        return ast.AlterGraph(name, changes)
+
+    def graph_change(self, what, query):
+        return ast.GraphChange(what, query)
+
+    def change_words(self, *words):
+        return " ".join(words).upper()
 
     def create_graphs(self, replace, name, source, options):
         return ast.CreateGraphs(name, source, options or (), bool(replace))

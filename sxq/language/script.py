@@ -63,8 +63,13 @@ DUCKDB_EXPLAINS = frozenset(
 def is_sxq(text: str) -> bool:
     """Whether the statement is sxq's, by its first words; every other statement is DuckDB's."""
     match opening(text):
-        case ["PLAN" | "PROFILE" | "RESUME" | "AUDIT" | "PREDICT" | "TRAIN" | "PRETRAIN", *_]:
+        case [
+            "PLAN" | "PROFILE" | "RESUME" | "REFRESH" | "AUDIT" | "PREDICT" | "TRAIN" | "PRETRAIN",
+            *_,
+        ]:
             return True
+        case ["ALTER", "GRAPH", *rest]:
+            return rest[:1] != ["."]
         case ["EXPLAIN", *rest]:
             return not rest or rest[0] not in DUCKDB_EXPLAINS
         case ["CREATE", "OR", "REPLACE", kind, *_] | ["CREATE" | "DROP", kind, *_]:

@@ -129,6 +129,13 @@ class Resume:
 
 
 @dataclass(frozen=True)
+class Refresh:
+    """REFRESH [QUERY id]: bring stored answers to the present version of their graph; None means all."""
+
+    query_id: Any = None
+
+
+@dataclass(frozen=True)
 class DropQuery:
     """DROP QUERY id: delete a stored query with its answers."""
 
@@ -200,6 +207,22 @@ class CreateGraph:
     source: FileSource | DatasetSource | QuerySource | TypedQuerySource
     options: tuple[tuple[str, Any], ...] = ()
     replace: bool = False
+
+
+@dataclass(frozen=True)
+class GraphChange:
+    """One change of ALTER GRAPH: ADD NODES, ADD EDGES or REMOVE EDGES (SELECT ...)."""
+
+    what: str  # its words, in capitals
+    query: Subquery
+
+
+@dataclass(frozen=True)
+class AlterGraph:
+    """ALTER GRAPH name change, ...: the next version of a graph."""
+
+    name: str
+    changes: tuple[GraphChange, ...]  # in the order in which they are made
 
 
 @dataclass(frozen=True)
@@ -308,10 +331,12 @@ Statement = (
     | PlanExplain
     | ProfileExplain
     | Resume
+    | Refresh
     | DropQuery
     | Audit
     | Predict
     | CreateGraph
+    | AlterGraph
     | CreateGraphs
     | CreateModel
     | TrainModel

@@ -18,7 +18,8 @@ from sxq.errors import ModelOutputError
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
 from sxq.models.calling import PAIRS
 from sxq.models.links import encodes, link_way, signature_of_encode, takes_pairs, with_pairs
-from sxq.models.typed_call import BY_TYPE, ByTypes, Parts, masks_by_type, ways
+from sxq.models.part_masks import Parts, masks_by_type
+from sxq.models.typed_call import BY_TYPE, ByTypes, ways
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

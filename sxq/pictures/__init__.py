@@ -9,7 +9,8 @@ edge_facts    weight, attributes and worth of the edges of a member
 drawn_pattern the patterns of a class
 plots         pictures by matplotlib; the only file that knows it
 page          one self-contained page of HTML
-inline_html   small HTML for notebooks
+inline_html   small static HTML for notebooks
+embedded_page the page in an output cell of a notebook
 export        an answer as GraphML, JSON or CSV
 """
 
@@ -17,8 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sxq.pictures.drawn_pattern import pattern_html
+from sxq.pictures.embedded_page import embedded_page
 from sxq.pictures.export import export
-from sxq.pictures.inline_html import explanation_html, result_html, table_html
+from sxq.pictures.inline_html import explanation_html, table_html
 from sxq.pictures.networks import pattern_network, to_networkx
 from sxq.pictures.page import to_html
 from sxq.pictures.plots import plot_explanation, plot_result
@@ -34,6 +36,6 @@ VIEWS: dict[str, Callable[..., Any]] = {  # the method of a value -> the functio
     "Result.plot": plot_result,
     "Result.to_html": to_html,
     "Result.export": export,
-    "Result._repr_html_": result_html,
+    "Result._repr_html_": embedded_page,
     "Table._repr_html_": table_html,
 }

@@ -129,6 +129,8 @@ def reason_name(reason: Reason) -> str:
 def _end(report: TargetReport) -> str:
     if report.complete:
         return "came to its end, leaving nothing out for lack of budget"
+    if "sxq_patience" in report.note:
+        return "ended before its budget was spent, as the front had stopped growing"
     stopped = report.status == "stopped"
     return "stopped before its end" if stopped else "came to the end of its budget"
 

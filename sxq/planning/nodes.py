@@ -45,7 +45,7 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    # candidate units of each field; of the first ones only, if time was up while planning
+    # candidate units of each field; of the first ones only where they are many, or time was up
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", "link", or "graph" for those of a collection
     without_itself: bool = False  # of links: their own edges are in no graph
@@ -121,6 +121,8 @@ class Generate:
     budget: int  # distinct candidates verified per target
     within: float | None  # seconds for the statement
     seed: int
+    # share of the budget over which a front must grow, or its search ends; 1 never ends it early
+    patience: float = 1.0
 
     def line(self) -> str:
         calls = [
@@ -129,7 +131,11 @@ class Generate:
         ]
         turns = " in turn" if len(calls) > 1 else ""
         limit = f"; within {self.within:g} seconds" if self.within is not None else ""
-        return f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{limit}; seed {self.seed}"
+        patience = f"; patience {self.patience:g}" if self.patience < 1 else ""
+        return (
+            f"{', '.join(calls)}{turns}; budget {self.budget} candidates per target{patience}{limit}; "
+            f"seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

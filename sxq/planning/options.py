@@ -29,10 +29,12 @@ class Option:
         accepted = {int: numbers.Integral, float: numbers.Real, str: str, bool: bool}[self.kind]
         fits = isinstance(value, accepted) and isinstance(value, bool) == (self.kind is bool)
         if not fits or (self.low is not None and not self.low <= value <= self.high):
-            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self._expected()}")
+            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self.expected}")
         return self.kind(value)
 
-    def _expected(self) -> str:
+    @property
+    def expected(self) -> str:
+        """The values it takes, in words."""
         kinds = {int: "an integer", float: "a number", str: "a name", bool: "true or false"}
         kind = kinds[self.kind]
         return kind if self.low is None else f"{kind} from {self.low} to {self.high}"
@@ -49,14 +51,16 @@ class NumbersOrName(Option):
         if isinstance(value, str) and value.lower() in self.names:
             return value.lower()
         if not isinstance(value, list | tuple) or not all(self._fits(each) for each in value):
-            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self._expected()}")
+            raise InvalidValue(f"{name.upper()} = {value!r}, expected {self.expected}")
         return tuple(float(each) for each in value)
 
     def _fits(self, value: Any) -> bool:
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
 
-    def _expected(self) -> str:
+    @property
+    def expected(self) -> str:
+        """The values it takes, in words."""
         return f"{' or '.join(self.names)}, or numbers from {self.low} to {self.high} in brackets"
 
 

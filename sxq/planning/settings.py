@@ -163,6 +163,21 @@ SETTINGS = {
         "auto: without limit, and 1 second",
         kept=False,
     ),
+    "sxq_memory": Setting(
+        "2 GB",
+        memory,
+        "a size of 1 MB or more, such as '8 GB'",
+        "memory that a graph may take: CREATE GRAPH puts a larger one on disk, and what is computed on one on disk "
+        "takes no more",
+        kept=False,
+    ),
+    "sxq_patience": Setting(
+        1,
+        _between(0.01, 1),
+        "a number from 0.01 to 1",
+        "share of the budget: a search that goes on to its budget (search, random) ends earlier for a "
+        "target whose front's hypervolume grew by less than 0.1 % over so much of it; 1: never earlier",
+    ),
     "sxq_pattern_size": Setting(
         6, _whole(1), "a whole number of 1 or more", "most edges of the patterns of EXPLAIN CLASS"
     ),

@@ -22,6 +22,7 @@ the lattice.
     joint.py        chooses k members for several targets together
     joint_union.py  the same, with candidates compared across targets
     hypervolume.py  the volume under a set of points, and the volume that one more point would add
+    growth.py       whether the hypervolume of a front still grows, estimated
     lattice.py      the state of one target that ties these together
     indicators.py   the quality of an answer: the papers' indicators, stability, agreement with the truth
     patterns.py     the patterns that recur in the explanations of a class

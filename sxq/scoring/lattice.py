@@ -124,6 +124,11 @@ class Lattice:
         """Whether the front outgrew its limit and is no longer exact."""
         return self._state.thinned
 
+    def newcomers(self, since: int) -> np.ndarray:
+        """[n, M] grid vectors of the front's members whose ids are `since` or larger."""
+        front = self._state.front
+        return front.vectors[front.ids >= since]
+
     def dominates(self, scores: np.ndarray) -> np.ndarray:
         """[n] bool: which of the scores [n, M] some member of the front dominates."""
         front = self._state.front.vectors

@@ -59,6 +59,12 @@ class Measure:
     # batch -> [n], an upper bound of the score, known before any inference on the candidates; None: 1
     ceiling: Callable[[MeasureBatch], np.ndarray] | None = None
 
+    def __reduce__(self) -> Any:
+        """A built-in measure is sent to another process by its name."""
+        if MEASURES.get(self.name) is self:
+            return resolve, (self.name,)
+        return super().__reduce__()
+
     @property
     def columns(self) -> dict[str, str]:
         """Names in a report -> SQL columns: the value, and the standard error of a sampled measure."""

@@ -7,11 +7,16 @@ registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
+commits             finished targets are stored together
 resume              RESUME: what a stored query did not reach
+refresh             REFRESH: stored answers on the present version of their graph
+refreshing          the targets of one query, while they are refreshed
 stored_result       stored answers as the values that EXPLAIN gave
 mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys
 define              CREATE, TRAIN, PRETRAIN, DROP, SET and RESET
+alter               ALTER GRAPH
+alteration          `GraphAlteration`: an ALTER GRAPH put together in Python
 show                SHOW and DESCRIBE
 audit               AUDIT
 predict             PREDICT
@@ -27,6 +32,7 @@ glance              the first rows of text that only reads
 npz                 `save_npz`: graphs as files
 builder             `ExplainQuery`: an EXPLAIN put together in Python
 vocabulary          every name that a statement may use now
+option_help         what options and settings mean
 lock                one thing at a time, whichever thread asks
 engine              the gate to the rooms that import torch
 

@@ -106,7 +106,9 @@ def _audit_query(
     broken: Iterable[Broken],
     structure_only: bool,
 ) -> list[tuple]:
-    """The rows of one query."""
+    """The rows of one query; targets that the graph no longer has are checked by nothing."""
+    there = tuple(t for t in query.targets if t.columns["refreshed"] != "gone")
+    query = replace(query, targets=there)
     found = [one for one in broken if one.query_id == query.query_id]
     graph = None
     if not any("graph_id" in one.words for one in found):
@@ -159,7 +161,8 @@ def _measure(
     """The results of measuring: findings about targets, and the result for each explanation by its id."""
     model = session.registry.models.stored(query.model_id, query.graph_id, graph)
     asked, units = _asked(query)
-    auditor = engine.execution().Auditor(graph, model, directed, asked, units)
+    memory = session.settings["sxq_memory"]
+    auditor = engine.execution().auditor(graph, model, directed, asked, units, memory=memory)
     by_target: dict[Any, list[StoredExplanation]] = {}
     for member in members:
         by_target.setdefault(identity(member.target), []).append(member)

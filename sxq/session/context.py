@@ -64,6 +64,7 @@ class Session:
     # It is reentrant, because a signal handler may interrupt while its own thread holds it.
     running: bool = False  # a script is running
     stopping: bool = False  # the running script shall stop
+    executor: Any = None  # of the running script: searches its targets
     flags: Any = field(default_factory=threading.RLock)
 
     @classmethod
@@ -88,14 +89,16 @@ class Session:
         )
 
     @contextmanager
-    def script(self) -> Iterator[None]:
-        """While a script runs, `interrupt` can stop it."""
+    def script(self, executor: Any = None) -> Iterator[None]:
+        """While a script runs, `interrupt` can stop it; its targets are searched by the `executor`, if there is one."""
         with self.flags:
             self.stopping = False
             self.running = True
+        self.executor = executor
         try:
             yield
         finally:
+            self.executor = None
             with self.flags:
                 self.running = False
 

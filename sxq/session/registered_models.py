@@ -1,7 +1,7 @@
 """Models by name; a model that only the store has is built again on first use."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ _ENTRIES = {  # of every stored spec
     "reason": str,
 }
 
+ROWS = 1 << 18  # outputs whose probabilities are in memory together
+
 # Facts of DESCRIBE MODEL that only some models have.
 NOTES = ("targets", "output is", "inputs", "not taken")
 
@@ -54,6 +56,16 @@ class RegisteredModel:
         doubts = [self.model.meant] if self.model.meant.startswith("output = ") else []
         return [*lost, *taken.said, *doubts]
 
+    def slow(self) -> str:
+        """Why the model does not run layer by layer, if its code is the reason; or empty."""
+        found = self.model
+        if found.backend == "layered" or not found.reason:
+            return ""
+        return (
+            f"explained on the disjoint backend, with the same values but slower, because {found.reason} "
+            f"(docs/models.md, What runs fast)"
+        )
+
     def info(self, name: str, graph: Graph | GraphSet | None = None) -> ModelInfo:
         """The model as the planner sees it, on its graph."""
         found = self.model
@@ -70,7 +82,7 @@ class RegisteredModel:
             judged=found.judged,
             edge_type=found.edge_type,
             classes=found.num_classes,
-            over_features=lambda: engine.registration().choose_over_features(found, graph),
+            over_features=lambda: engine.registration().over_features_of(found, graph),
             predictions=self.predictions,
         )
 
@@ -79,9 +91,18 @@ class RegisteredModel:
         return predicted_classes(self.model)
 
 
+@dataclass(frozen=True, eq=False)
+class Follower:
+    """A model that follows its graph to the next version."""
+
+    row: dict[str, Any]  # the arguments of `Store.save_model`: name, content_hash, spec, weights
+    model: Any  # ready on the new version; None of a module whose code is not here
+
+
 def predicted_classes(model: Any) -> np.ndarray:
     """The class [n] of every output of a ready model."""
-    return model.probabilities(model.full).argmax(dim=1).cpu().numpy()
+    parts = model.full.split(ROWS)  # in double, all rows of a large graph would not fit
+    return np.concatenate([model.probabilities(rows).argmax(dim=1).cpu().numpy() for rows in parts])
 
 
 class RegisteredModels:
@@ -109,6 +130,8 @@ class RegisteredModels:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: Any = None,
+        output_key: Any = None,
+        inputs: Mapping[str, str] | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -118,6 +141,8 @@ class RegisteredModels:
         `spec` and `weights` are given only for named architectures, which are stored completely.
         """
         graph = graph or self._own_graph(name)
+        output_key, inputs = self._as_before(name, module, output_key, inputs)
+        _check_calling(output_key, inputs)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
             module,
@@ -128,11 +153,16 @@ class RegisteredModels:
             task=task,
             node_type=node_type,
             kind=kind,
+            memory=self._settings["sxq_memory"],
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
         )
         spec = {
             **(spec or {}),
-            "class": f"{type(module).__module__}.{type(module).__qualname__}",
+            "class": _class_of(module),
+            **({} if output_key is None else {"output_key": output_key}),
+            **({"given inputs": dict(inputs)} if inputs else {}),
             "output": model.output,
             "task": model.task,
             **({"spread": list(model.spread)} if model.spread else {}),
@@ -149,6 +179,8 @@ class RegisteredModels:
         meant += () if node_type is None else (node_type,)
         meant += ("link",) if model.kind == "link" else ()
         meant += () if model.edge_type is None else model.edge_type
+        meant += () if output_key is None else ("output_key", output_key)
+        meant += ("inputs", *sorted(inputs.items())) if inputs else ()
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -181,13 +213,67 @@ class RegisteredModels:
         entry = next((entry for entry in self._held.values() if entry.model_id == model_id), None)
         if entry is None:
             own = graph if row.graph_id == graph_id else self._graphs.stored(row.graph_id)
-            model = self._revive(row, own)
+            model = self._on_earlier(row, own) or self._revive(row, own)
         else:
             entry.model.check_unchanged(row.name)
             model = entry.model
         if row.graph_id != graph_id:
-            model = engine.registration().transfer(model, graph)
+            model = engine.registration().transfer(model, graph, self._settings["sxq_memory"])
         return model
+
+    def followers(
+        self, graph_name: str, graph: Graph, say: Callable[[str], None]
+    ) -> tuple[list[Follower], list[str]]:
+        """The models of a graph, on its next version, and remarks on those that cannot run on it."""
+        found = []
+        notes = []
+        for name in self.names():
+            held = self._held.get(name)
+            row = self._store.load_model(name)
+            if row is None or self._graphs.name_of(row.graph_id) != graph_name:
+                continue
+            say(f"model {name} follows to the new version of graph {graph_name}")
+            try:
+                model = self._followed(row, held, graph)
+            except Error as error:
+                notes.append(f"model {name} stays on the version before: {error}")
+                continue
+            spec = row.spec if model is None else {**row.spec, **_facts(model)}
+            own = {"name": name, "content_hash": row.content_hash, "spec": spec}
+            found.append(Follower({**own, "weights": row.weights}, model))
+        return found, notes
+
+    def altered(self, graph: str, followers: Sequence[Follower], ids: Mapping[str, int]) -> None:
+        """Keep the models that followed their graph, which are stored under these ids by name."""
+        for follower in followers:
+            if follower.model is not None:
+                name = follower.row["name"]
+                own = (follower.model, ids[name], graph, follower.row["spec"])
+                self._held[name] = RegisteredModel(*own, follower.row["content_hash"])
+
+    def _followed(self, row: ModelRow, held: RegisteredModel | None, graph: Graph) -> Any:
+        """A model on the next version of its graph; None of a module whose code is not here."""
+        if held is None and row.weights is None:
+            return None
+        if held is not None:
+            held.model.check_unchanged(row.name)
+            return engine.registration().follow(held.model, graph)
+        _require_spec(row)
+        row.require_intact()
+        assert row.weights is not None
+        module = engine.models().restore(row.spec["architecture"], row.weights)
+        own = engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
+        return engine.registration().follow(own, graph)
+
+    def _as_before(
+        self, name: str, module: Any, output_key: Any, inputs: Mapping[str, str] | None
+    ) -> tuple[Any, Mapping[str, str] | None]:
+        """What was said of a stored model of that name and class, where nothing is said now."""
+        row = self._store.load_model(name) if output_key is None or inputs is None else None
+        if row is None or row.spec.get("class") != _class_of(module):
+            return output_key, inputs
+        key = row.spec.get("output_key") if output_key is None else output_key
+        return key, row.spec.get("given inputs") if inputs is None else inputs
 
     def name_of(self, model: RegisteredModel) -> str:
         """The name under which a ready model was registered."""
@@ -220,6 +306,12 @@ class RegisteredModels:
             **_options(spec),
             "task": spec.get("task", ""),
             "output": spec["output"],
+            **({"output_key": spec["output_key"]} if "output_key" in spec else {}),
+            **(
+                {"given inputs": ", ".join(f"{a} = {b}" for a, b in spec["given inputs"].items())}
+                if "given inputs" in spec
+                else {}
+            ),
             "spread": ", ".join(f"{each:.4g}" for each in spec.get("spread", ())),
             **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
@@ -295,27 +387,69 @@ class RegisteredModels:
         self._held[name] = RegisteredModel(model, row.model_id, graph, row.spec, row.content_hash)
         return self._held[name]
 
+    def _on_earlier(self, row: ModelRow, graph: Graph | GraphSet) -> Any:
+        """A user's module, which is at hand on another version of its graph, on this one; else None."""
+        held = self._held.get(row.name)
+        if row.weights is not None or held is None or held.content_hash != row.content_hash:
+            return None
+        held.model.check_unchanged(row.name)
+        _require_spec(row)
+        return engine.registration().again(held.model, graph, row.spec)
+
     def _revive(self, row, graph: Graph | GraphSet):
         """A stored model on its graph, from its spec and weights, with the depth found at registration."""
         _require_spec(row)
         if row.weights is None:
             raise ModelDetached(
                 f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
-                f"con.register_model({row.name!r}, module) attaches it again"
+                f"con.register_model({row.name!r}, module{_said_of(row.spec)}) attaches it again"
             )
         row.require_intact()
         try:
             module = engine.models().restore(row.spec["architecture"], row.weights)
         except Error as error:
             raise row.place.wrong("spec", f"what builds no model ({error})", "a model") from error
-        return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
+        return engine.registration().attach(
+            module, graph, row.spec, self._settings["sxq_device"], self._settings["sxq_memory"]
+        )
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
         """A ready model on another graph; its facts there are found once."""
         if (name, graph) not in self._elsewhere:
             on = known("graph", graph, self._graphs)
-            self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
+            self._elsewhere[name, graph] = engine.registration().transfer(
+                entry.model, on, self._settings["sxq_memory"]
+            )
         return self._elsewhere[name, graph]
+
+
+def _class_of(module: Any) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _said_of(spec: Mapping[str, Any]) -> str:
+    """The arguments with which a model was registered, as code."""
+    given = {"output_key": spec.get("output_key"), "inputs": spec.get("given inputs")}
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+
+
+def _check_calling(output_key: Any, inputs: Any) -> None:
+    """Raise InvalidValue unless these can be stored and given again."""
+    if output_key is not None and (
+        isinstance(output_key, bool) or not isinstance(output_key, str | int)
+    ):
+        raise InvalidValue(
+            f"output_key = {output_key!r}: expected the position in a tuple (a whole number), or the key of a "
+            f"dictionary (text)"
+        )
+    texts = isinstance(inputs, Mapping) and all(
+        isinstance(part, str) for pair in inputs.items() for part in pair
+    )
+    if inputs is not None and not texts:
+        raise InvalidValue(
+            f"inputs = {inputs!r}: expected a dictionary from arguments of forward to fields of the data, "
+            f"such as {{'weight': 'edge_weight'}}"
+        )
 
 
 def _require_spec(row: ModelRow) -> None:
@@ -325,6 +459,12 @@ def _require_spec(row: ModelRow) -> None:
         row.place.whole(f"spec.{name}", row.spec[name], DEEPEST)
     if row.weights is not None:
         row.place.require_entries("spec", row.spec, {"architecture": dict})
+
+
+def _facts(model: Any) -> dict[str, Any]:
+    """What was found about a model on another version of its graph."""
+    own = {name: getattr(model, name) for name in ("hops", "halo", "backend", "reason")}
+    return {**own, **engine.registration().more_facts(model)}
 
 
 def _notes(model: Any) -> dict[str, str]:

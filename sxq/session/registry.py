@@ -8,6 +8,7 @@ from typing import Any
 
 from sxq.errors import NameTaken
 from sxq.generators.catalog import DEFAULT, GENERATORS, GeneratorEntry
+from sxq.graph import Graph
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 from sxq.session.learned import LearnedInputs
 from sxq.session.registered_graphs import RegisteredGraphs
@@ -20,7 +21,7 @@ class Registry:
 
     def __init__(self, store: Store, settings: Mapping[str, Any]):
         self._store = store
-        self.graphs = RegisteredGraphs(store, self._forget_graph)
+        self.graphs = RegisteredGraphs(store, self._forget_graph, settings)
         self.models = RegisteredModels(store, self.graphs, settings)
         self.learned = LearnedInputs(store)
         self.measures: dict[str, Measure] = dict(MEASURES)
@@ -33,6 +34,25 @@ class Registry:
         self.graphs.refresh(ids["graphs"])
         self.learned.refresh(ids["refines"])
         self.models.refresh(ids["models"])
+
+    def alter_graph(
+        self, name: str, graph: Graph, say: Callable[[str], None]
+    ) -> tuple[list[str], list[str]]:
+        """Store the next version of a graph; the models that follow to it, and remarks on those that do not.
+
+        Raises StoreError, TransactionOpen; then nothing has changed.
+        """
+        followers, notes = self.models.followers(name, graph, say)
+        graph_id, ids = self._store.alter_graph(
+            name,
+            graph.content_hash,
+            graph.columns(),
+            graph.undirected,
+            [follower.row for follower in followers],
+        )
+        self.graphs.altered(name, graph, graph_id)
+        self.models.altered(name, followers, ids)
+        return [follower.row["name"] for follower in followers], notes
 
     def generators(self) -> Mapping[str, GeneratorEntry]:
         return GENERATORS

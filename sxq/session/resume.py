@@ -21,25 +21,26 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     """
     session.store.require_writable("RESUME")
     query = _stored(session, statement.query_id)
-    asked, settings = _asked(query)
-    left = [target for target in query.targets if not _answered(target)]
+    said, settings = asked(query)
+    _require_single(query, said)
+    left = [target for target in query.targets if not answered(target)]
     if not left:
         raise InvalidValue(
             f"query {query.query_id} has nothing to resume: each of its {len(query.targets)} targets "
             f"has its answer{_short(query)}"
         )
     own = replace(
-        asked,
+        said,
         keys=tuple(target.target for target in left),
-        **_restrictions(query, asked.over),
+        **restrictions(query, said.over),
         seed=query.seed,
         into=None,
         text=query.text,
     )
     _require_same(session, query, own)
-    if asked.into:
+    if said.into:
         session.say(
-            f"RESUME makes no table {asked.into}; the answers are in explanations, query {query.query_id}"
+            f"RESUME makes no table {said.into}; the answers are in explanations, query {query.query_id}"
         )
     return Unfinished(
         statement=own,
@@ -47,7 +48,7 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
         ordinals=tuple(target.ordinal for target in left),
         settings=settings,
         seconds=query.seconds or 0.0,
-        complete=all(t.columns["complete"] for t in query.targets if _answered(t)),
+        complete=all(t.columns["complete"] for t in query.targets if answered(t)),
     )
 
 
@@ -61,7 +62,16 @@ def _stored(session: Session, query_id: Any) -> StoredQuery:
     return query
 
 
-def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
+def _require_single(query: StoredQuery, asked: st.Explain) -> None:
+    """Raise InvalidValue for a statement whose targets are not answered one by one."""
+    if asked.of_class is not None or asked.jointly:
+        what = "JOINTLY" if asked.jointly else "EXPLAIN CLASS"
+        raise InvalidValue(
+            f"query {query.query_id} is not resumed: {what} needs all targets at once; run it again"
+        )
+
+
+def asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
     """The statement of a query, and the settings that it had."""
     settings = query.place.read_json("settings", query.settings)
     text = settings.get("statement", query.text)
@@ -70,15 +80,11 @@ def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
         statement = statement.explain
     if not isinstance(statement, st.Explain):
         raise StoreError(f"the text of query {query.query_id} is no EXPLAIN: {text[:80]!r}")
-    if statement.of_class is not None or statement.jointly:
-        what = "JOINTLY" if statement.jointly else "EXPLAIN CLASS"
-        raise InvalidValue(
-            f"query {query.query_id} is not resumed: {what} needs all targets at once; run it again"
-        )
-    return statement, {name: settings[name] for name in SETTINGS if name in settings}
+    own = {name: settings[name] for name in SETTINGS if name in settings}
+    return statement, {"sxq_patience": 1, **own}  # a query older than the setting spent its budget
 
 
-def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
+def restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
     """What INCLUDE and EXCLUDE named: edges have a table, nodes and features are in the settings."""
     clauses = ("include", "exclude")
     settings = query.place.read_json("settings", query.settings)
@@ -94,11 +100,11 @@ def _restrictions(query: StoredQuery, over: str) -> dict[str, Any]:
     }
 
 
-def _answered(target: StoredTarget) -> bool:
-    """Whether a target was done, or stopped with an answer."""
+def answered(target: StoredTarget) -> bool:
+    """Whether a target was done, stopped with an answer, or is gone from the graph."""
     status = target.columns["status"]
     begun = status == "stopped" and target.columns["prediction"] is not None
-    return begun or status in ("done", "empty")
+    return begun or status in ("done", "empty") or target.columns["refreshed"] == "gone"
 
 
 def _short(query: StoredQuery) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph, shown_type
+from sxq.graph.disk import DiskGraph, folder_bytes
 from sxq.graph.keys import shown
 from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
@@ -16,6 +17,8 @@ from sxq.session.context import Session
 from sxq.session.learned import require_refine
 from sxq.storage import QueryRow
 from sxq.values.result import Table
+
+RENAME = "rename the file, and the graph gets views in a schema of its own"
 
 
 def show(session: Session, statement: st.Show) -> Table:
@@ -44,9 +47,10 @@ def _list_graphs(session: Session) -> Table:
 
 
 def _list_models(session: Session) -> Table:
-    columns = ["model", "graph", "class", "hops", "halo", "backend", "state"]
+    columns = ["model", "graph", "class", "hops", "halo", "backend", "reason", "state"]
     facts = [_facts_or_damage(session, name) for name in session.registry.models.names()]
-    return Table(columns, [tuple(found.get(column) for column in columns) for found in facts])
+    rows = [tuple(found.get(column) for column in columns) for found in facts]
+    return Table(columns, [(*row[:6], row[6] or "", *row[7:]) for row in rows])
 
 
 def _facts_or_damage(session: Session, name: str) -> dict[str, Any]:
@@ -133,13 +137,18 @@ def _graph_facts(session: Session, name: str) -> dict[str, Any]:
         "edges": f"{graph.num_edges} directed",
         "kind": _kind_and_units(graph.undirected),
         "features": graph.num_features,
-        "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
+        "self-loops": graph.facts["loops"]
+        if isinstance(graph, DiskGraph)
+        else int((graph.edge_index[0] == graph.edge_index[1]).sum()),
         "keys": _keys(graph),
         **_types(graph),
     }
     if graph.y is not None and len(graph.y):
         facts["classes"] = int(graph.y.max()) + 1
-    return facts | _further_facts(graph) | {"hash": graph.content_hash}
+    if isinstance(graph, DiskGraph):
+        facts["storage"] = f"disk, {folder_bytes(graph.folder) / 1e6:,.1f} MB in {graph.folder}"
+    further = _further_facts(graph) | _views(session, name)
+    return facts | further | {"hash": graph.content_hash}
 
 
 def _keys(graph: Graph) -> str:
@@ -177,10 +186,12 @@ def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
         "kind": _kind_and_units(graphs.undirected),
         "features": union.num_features,
         "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers",
+        **_types(union),
     }
     if graphs.y is not None:
         facts["classes"] = int(graphs.y.max()) + 1
-    return facts | _further_facts(union) | {"hash": graphs.content_hash}
+    further = _further_facts(union) | _views(session, name)
+    return facts | further | {"hash": graphs.content_hash}
 
 
 def _model_facts(session: Session, name: str) -> dict[str, Any]:
@@ -208,6 +219,18 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     if graph.edge_truth is not None:
         facts["ground truth"] = f"{int(graph.edge_truth.sum())} edges"
     return facts
+
+
+def _views(session: Session, name: str) -> dict[str, str]:
+    """Where the views of a graph are, and which of their names are not the user's own."""
+    graph_id = session.registry.graphs.id_of(name)
+    found = None if graph_id is None else session.store.graph_schema(graph_id)
+    if found is None:
+        named = session.store.named_like_schema() and not session.store.read_only
+        return {"schema": f"none, since the database is called sxq: {RENAME}"} if named else {}
+    other = "" if found.schema == name else f", since {name} is taken"
+    facts = {"schema": f"{found.schema}{other}: {', '.join(found.views)}"}
+    return facts | ({"renamed": "; ".join(found.renamed)} if found.renamed else {})
 
 
 def _kind(undirected: bool, num_graphs: int | None = None, node_types: int = 0) -> str:

@@ -5,7 +5,10 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
 
     shell.py            runs the steps of a script and writes their results
     script_steps.py     splits a script into statements and dot-commands
-    dot_commands.py     the dot-commands, one function each
+    dot_commands.py     the dot-commands, one function each; of these three files have the parts:
+    help_topics.py      what `.help WORD` says of a word
+    table_files.py      tables from files, for `.import`
+    programs.py         other programs that the shell starts: an editor, the pager, commands
     output_modes.py     results as plain lines: table, box, csv, json, markdown, html, ...
     progress.py         the line of progress, and what Ctrl-C does to a statement
     interrupts.py       what Ctrl-C does at all other times
@@ -15,6 +18,8 @@ The verbs: `Shell(con, mode).run(script)` and `run_prompt(con)`, and of the demo
     editor.py           the prompt with history and completion (prompt_toolkit)
     completion.py       which words may come next
     highlighting.py     colours of what is being typed (Pygments)
+    shell_completion.py scripts for bash and zsh that complete the command `sxq`
+    man_page.py         the manual page
     karate_demo.py      `sxq demo`: one member of the karate club explained
     laundering_demo.py  `sxq demo laundering`: planted schemes, found and counted
     synthetic_bank.py   the bank of that demo

@@ -4,9 +4,7 @@ The only file that knows rich. Pipes and files never come here: they get the pla
 """
 
 import io
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from textwrap import fill
@@ -19,7 +17,8 @@ from rich.text import Text
 from sxq.errors import Error, UnknownName
 from sxq.language.lexemes import lexemes
 from sxq.shell import output_modes
-from sxq.shell.output_modes import DUCKDB_PLAN, PLAIN, Look, numeric, read, sql_types
+from sxq.shell.output_modes import DUCKDB_PLAN, PLAIN, Look, numeric, of_engine, read, sql_types
+from sxq.shell.programs import paged
 from sxq.values.explanation import Explanation
 from sxq.values.result import AuditResult, PlanText, Result, Table
 from sxq.values.table import WIDEST as LONGEST
@@ -28,6 +27,7 @@ from sxq.values.table import cell, printable
 WIDEST = 10_000  # columns: nothing is wrapped, the pager scrolls sideways
 COLOURED = 2_000  # most rows that are coloured; drawing more would take seconds
 BAR = 6  # characters of a bar
+LEAST = 30  # characters of a column that is wrapped
 LESSER = (
     "by",
     "nodes",
@@ -42,7 +42,7 @@ def show(result: Table, pager: bool, look: Look = PLAIN) -> None:
     size = shutil.get_terminal_size()
     text = rendered(table(result, size.columns, look), colours=True)
     width = max((Text.from_ansi(line).cell_len for line in text.splitlines()), default=0)
-    if pager and (width > size.columns or text.count("\n") >= size.lines - 1) and _paged(text):
+    if pager and (width > size.columns or text.count("\n") >= size.lines - 1) and paged(text):
         return
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -77,20 +77,34 @@ def table(result: Table, width: int = WIDEST, look: Look = PLAIN) -> RenderableT
             return _plan(str(result))
     if result.columns == DUCKDB_PLAN:
         return Text("\n".join(output_modes.table(result)))
-    return _plain(result, look) if result.columns else Text("ok", "dim")
+    return _plain(result, look, width) if result.columns else Text("ok", "dim")
 
 
 def _parts(result: Result | AuditResult, width: int, look: Look) -> list[RenderableType]:
     """The members of a skyline with bars; everything else as plain tables."""
     parts = result.shown()
-    if isinstance(result, Result) and parts[0].columns == result.columns:
-        return [_fitting(result, width)]
+    if isinstance(result, Result) and parts[0].columns == result.columns and not any(look.widths):
+        return [_fitting(result, width, look), *_hidden(len(result) - _most(result, look))]
     return [_plain(part, look) for part in parts]
 
 
-def _plain(result: Table, look: Look = PLAIN) -> RenderableType:
-    """Rows and columns; many rows, and columns of a chosen width, without colours."""
-    shown = len(result) if look.most is None else min(look.most, len(result))
+def _most(result: Table | Result, look: Look) -> int:
+    """How many rows are shown."""
+    return len(result) if look.most is None else min(look.most, len(result))
+
+
+def _hidden(count: int) -> list[RenderableType]:
+    return [Text(f"... {count:,} more {'row' if count == 1 else 'rows'} (.maxrows)", "dim")] * bool(
+        count
+    )
+
+
+def _plain(result: Table, look: Look = PLAIN, width: int = WIDEST) -> RenderableType:
+    """Rows and columns; many rows, and columns of a chosen width, without colours.
+
+    Of the engine's own tables nothing is cut; the last column is wrapped where it does not fit.
+    """
+    shown = _most(result, look)
     if shown > COLOURED or any(look.widths):
         return Text("\n".join(output_modes.table(result, look)))
     grid = _grid()
@@ -99,10 +113,23 @@ def _plain(result: Table, look: Look = PLAIN) -> RenderableType:
             Text(cell(name)), justify="right" if numeric(result.rows, number) else "left"
         )
     types: Sequence[str | None] = sql_types(result) or [None] * len(result.columns)
+    longest = sys.maxsize if of_engine(result) else LONGEST
     for row in result.rows[:shown]:
-        grid.add_row(*(_value(value, kind, look) for value, kind in zip(row, types)))
-    hidden = len(result) - shown
-    return Group(grid, Text(f"... {hidden:,} more rows (.maxrows)", "dim")) if hidden else grid
+        grid.add_row(*(_value(value, kind, look, longest) for value, kind in zip(row, types)))
+    if of_engine(result):
+        _wrap_last(grid, width)
+    return Group(grid, *_hidden(len(result) - shown))
+
+
+def _wrap_last(grid: Grid, width: int) -> None:
+    """Wrap the last column where the others leave it room enough on a terminal of this width."""
+    whole = Console(width=WIDEST).measure(grid).maximum
+    last = grid.columns[-1]
+    widest = max((cells.cell_len for cells in last.cells if isinstance(cells, Text)), default=0)
+    room = width - (whole - widest)
+    if whole > width and room >= LEAST:
+        last.max_width = room
+        last.overflow = "fold"
 
 
 def _grid() -> Grid:
@@ -111,31 +138,32 @@ def _grid() -> Grid:
     )
 
 
-def _value(value, sql_type: str | None, look: Look) -> Text:
+def _value(value, sql_type: str | None, look: Look, longest: int) -> Text:
     if value is None:
         return Text("NULL" if look.null is None else printable(look.null), "dim italic")
     text = read(value, sql_type)
-    return Text(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
+    return Text(text if len(text) <= longest else text[: longest - 3] + "...")
 
 
-def _fitting(result: Result, width: int) -> Grid:
+def _fitting(result: Result, width: int, look: Look) -> Grid:
     """The skyline with as many of its columns as the width allows."""
     for left_out in range(len(LESSER) + 1):
-        grid = _skyline(result, set(LESSER[:left_out]))
+        grid = _skyline(result, set(LESSER[:left_out]), look)
         if Console(width=WIDEST).measure(grid).maximum <= width:
             break
     return grid
 
 
-def _skyline(result: Result, without: set[str]) -> Grid:
+def _skyline(result: Result, without: set[str], look: Look) -> Grid:
     """The members of a skyline. Each measure gets a bar for its score; longer is better."""
     best = {
         name: max((e.scores.get(name, 0.0) for e in result), default=0) for name in result.measures
     }
     bars = 0 if "bars" in without else BAR
+    null = Text("" if look.null is None else printable(look.null), "dim italic")
 
     def measured(name: str) -> Callable[[Explanation], Text]:
-        return lambda e: _measured(e.raw.get(name), e.scores.get(name), best[name], bars)
+        return lambda e: _measured(e.raw.get(name), e.scores.get(name), best[name], bars) or null
 
     columns: dict[str, tuple[JustifyMethod, Callable[[Explanation], Text | str]]] = {
         "target": ("right", lambda e: Text(cell(e.target), "bold magenta")),
@@ -154,7 +182,7 @@ def _skyline(result: Result, without: set[str]) -> Grid:
     grid = _grid()
     for name, (side, _) in columns.items():
         grid.add_column(name, justify=side)
-    for e in result:
+    for e in result[: _most(result, look)]:
         grid.add_row(*(shown(e) for _, shown in columns.values()))
     return grid
 
@@ -206,15 +234,3 @@ def _caret(statement: str, name: str) -> list[str]:
             column = lexeme.start - statement.rfind("\n", 0, lexeme.start) - 1
             return [f"    {line}", f"    {' ' * column}{'^' * len(lexeme.text)}"]
     return []
-
-
-def _paged(text: str) -> bool:
-    """Show text in `less`, which scrolls both ways; False if there is no `less`.
-
-    `less` then runs no commands and reads no files, because the person at the prompt may be a stranger.
-    """
-    less = shutil.which("less")
-    if less:
-        secure = {**os.environ, "LESSSECURE": "1"}
-        subprocess.run([less, "-RSX"], input=text.encode(), check=False, env=secure)
-    return bool(less)

@@ -7,7 +7,7 @@ does). Ctrl-R searches the history, Ctrl-C clears what was typed, Ctrl-D leaves,
 import importlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -28,11 +28,14 @@ from sxq.session.vocabulary import Vocabulary
 from sxq.shell.completion import suggest
 from sxq.shell.dot_commands import COMMANDS
 from sxq.shell.highlighting import STYLE, lexer
+from sxq.shell.script_steps import is_dot_command
 
 NEEDS_ENGINE = (
     "EXPLAIN",
     "PROFILE",
     "RESUME",
+    "REFRESH",
+    "ALTER",
     "PLAN",
     "TRAIN",
     "PRETRAIN",
@@ -45,8 +48,8 @@ NEEDS_ENGINE = (
 class Editor:
     """Reads one input after the other; `read` raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C."""
 
-    def __init__(self, con: Connection, history: str | None):
-        self._completer = _Names(con)
+    def __init__(self, connection: Callable[[], Connection], history: str | None):
+        self._completer = _Names(connection)
         self._prompt: PromptSession[str] = PromptSession(
             history=_history(history),
             lexer=PygmentsLexer(lexer()),
@@ -59,7 +62,7 @@ class Editor:
                 ("class:more", "     " if wraps else "...> ")
             ],
             style=Style.from_dict({**STYLE, "prompt": "#00afaf bold", "more": "#808080"}),
-            enable_open_in_editor=not con.rights.untrusted,
+            enable_open_in_editor=not connection().rights.untrusted,
             editing_mode=EditingMode.EMACS,
             reserve_space_for_menu=6,
         )
@@ -74,7 +77,7 @@ class Editor:
 
 def finished(text: str) -> bool:
     """Whether Enter runs the text: nothing, a dot-command, or statements up to a `;`."""
-    return not text.strip() or text.lstrip().startswith(".") or complete(text)
+    return not text.strip() or is_dot_command(text) or complete(text)
 
 
 def _keys() -> KeyBindings:
@@ -114,8 +117,8 @@ def _history(path: str | None):
 class _Names(Completer):
     """Completion from the grammar and the catalog as they were when the prompt appeared."""
 
-    def __init__(self, con: Connection):
-        self._con = con
+    def __init__(self, connection: Callable[[], Connection]):
+        self._connection = connection
         self._known: Vocabulary | None = None
         self._importing: threading.Thread | None = None
 
@@ -127,7 +130,9 @@ class _Names(Completer):
         text = document.text_before_cursor
         if text.lstrip()[:8].upper().startswith(NEEDS_ENGINE):
             self._import_engine()
-        typed, found = suggest(text, self._vocabulary(), tuple(COMMANDS))
+        typed, found = suggest(
+            text, self._vocabulary(), tuple(COMMANDS), document.text_after_cursor
+        )
         if not typed and not event.completion_requested:
             return  # a menu after every blank would be in the way
         for word in found:
@@ -135,7 +140,7 @@ class _Names(Completer):
 
     def _vocabulary(self) -> Vocabulary:
         if self._known is None:
-            self._known = self._con.vocabulary()
+            self._known = self._connection().vocabulary()
         return self._known
 
     def _import_engine(self) -> None:

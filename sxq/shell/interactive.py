@@ -25,8 +25,11 @@ def show_error(problem: Error, statement: str) -> None:
     display.error(problem, statement)
 
 
-def editor(con: Connection, history: str) -> Callable[[], str]:
-    """The function that reads one finished input; `history` is the file of earlier ones."""
+def editor(connection: Callable[[], Connection], history: str) -> Callable[[], str]:
+    """The function that reads one finished input; `history` is the file of earlier ones.
+
+    `connection` gives that of the moment: `.open` changes it.
+    """
     from sxq.shell.editor import Editor
 
-    return Editor(con, history).read
+    return Editor(connection, history).read

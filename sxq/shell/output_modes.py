@@ -78,6 +78,11 @@ def sql_types(result: Table) -> Sequence[str]:
     return () if isinstance(result, Result) else result.types
 
 
+def of_engine(result: Table) -> bool:
+    """Whether a table is one of sxq's own, of help and facts, rather than an answer or the user's data."""
+    return not isinstance(result, Result) and not result.types
+
+
 def table(result: Table, look: Look = PLAIN) -> Iterator[str]:
     """Aligned columns; EXPLAIN and AUDIT also get their summary, and a plan is a tree."""
     yield from _for_people(result, look, _aligned)
@@ -104,7 +109,7 @@ def _for_people(result: Table, look: Look, drawn: Callable) -> Iterator[str]:
 
 def _aligned(result: Table, look: Look) -> Iterator[str]:
     found = cells(result, look, look.most)
-    widths = _widths(found, look)
+    widths = _widths(found, look, of_engine(result))
     yield "  ".join(_padded(found.names, widths, found.right)).rstrip()
     yield "  ".join("-" * width for width in widths)
     for row in found.rows:
@@ -114,7 +119,7 @@ def _aligned(result: Table, look: Look) -> Iterator[str]:
 
 def _boxed(result: Table, look: Look) -> Iterator[str]:
     found = cells(result, look, look.most)
-    widths = _widths(found, look)
+    widths = _widths(found, look, of_engine(result))
 
     def rule(left: str, middle: str, right: str) -> str:
         return left + middle.join("─" * (width + 2) for width in widths) + right
@@ -130,11 +135,11 @@ def _boxed(result: Table, look: Look) -> Iterator[str]:
     yield from _hidden(found)
 
 
-def _widths(found: Cells, look: Look) -> list[int]:
-    """The width of each column: that of its widest text, unless `.width` sets it."""
+def _widths(found: Cells, look: Look, whole: bool) -> list[int]:
+    """The width of each column: that of its widest text, unless `.width` sets it; `whole` cuts no text."""
     widest = [max(map(len, column)) for column in zip(found.names, *found.rows)]
     # a long text would push away what follows it
-    fitting = [*(min(width, WIDEST) for width in widest[:-1]), widest[-1]]
+    fitting = widest if whole else [*(min(width, WIDEST) for width in widest[:-1]), widest[-1]]
     given = [*look.widths, *[0] * len(widest)]
     return [wanted or width for wanted, width in zip(given, fitting)]
 
@@ -147,7 +152,7 @@ def _padded(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 def _hidden(found: Cells) -> Iterator[str]:
     if found.hidden:
-        yield f"... {found.hidden:,} more rows (.maxrows)"
+        yield f"... {found.hidden:,} more {'row' if found.hidden == 1 else 'rows'} (.maxrows)"
 
 
 def csv_lines(result: Table, look: Look = PLAIN) -> Iterator[str]:

@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,13 +21,15 @@ BAR = 16  # characters
 
 
 @contextmanager
-def watched(con: Connection) -> Iterator[list[bool]]:
-    """Show progress on a terminal's stderr, and turn Ctrl-C into `con.interrupt()`.
+def watched(con: Connection, show: Callable[[Any], None] | None = None) -> Iterator[list[bool]]:
+    """Show progress on a terminal's stderr, or by `show`, and turn Ctrl-C into `con.interrupt()`.
 
     Yields a list that is empty until Ctrl-C is pressed. SQL that it stopped has no result: KeyboardInterrupt.
+    Ctrl-C reaches the main thread only, so that elsewhere nothing is turned.
     """
     pressed: list[bool] = []
-    terminal = sys.stderr.isatty()
+    terminal = show is None and sys.stderr.isatty()
+    listens = threading.current_thread() is threading.main_thread()
 
     def stop(number, frame):
         if pressed or not con.interrupt():
@@ -35,8 +38,8 @@ def watched(con: Connection) -> Iterator[list[bool]]:
         if terminal:  # not print: the signal may have come in the middle of one
             os.write(2, f"{CLEAR}stopping; Ctrl-C again to abort".encode())
 
-    con.report = _show if terminal else None
-    before = signal.signal(signal.SIGINT, stop)
+    con.report = _show if terminal else show
+    before = signal.signal(signal.SIGINT, stop) if listens else None
     try:
         yield pressed
     except SQLError:
@@ -44,7 +47,8 @@ def watched(con: Connection) -> Iterator[list[bool]]:
             raise KeyboardInterrupt from None
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        if listens:
+            signal.signal(signal.SIGINT, before)
         con.report = None
         if terminal:
             print(CLEAR, end="", file=sys.stderr, flush=True)

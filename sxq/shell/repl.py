@@ -14,6 +14,7 @@ from sxq.language import complete
 from sxq.shell import interactive
 from sxq.shell.dot_commands import QUIT
 from sxq.shell.interrupts import Interrupts
+from sxq.shell.script_steps import is_dot_command
 from sxq.shell.shell import Shell, format_error
 
 GREETING = "sxq: end statements with ; — .help lists the dot-commands, Ctrl-D leaves"
@@ -36,12 +37,12 @@ def _prompt(con: Connection, mode: str, init: bool, interrupts: Interrupts) -> i
     if init:
         _guarded(shell, lambda: _read_init(shell), interrupts)
     print(GREETING, file=sys.stderr)
-    read = _editor(con) if fancy else _plain_line
+    read = _editor(shell) if fancy else _plain_line
     try:
         while _guarded(shell, lambda: _turn(shell, read), interrupts) != QUIT:
             pass
     finally:
-        shell.output(None)
+        shell.close()
     return 0
 
 
@@ -89,8 +90,9 @@ def _read_init(shell: Shell) -> int:
     return shell.read(str(path)) if path.is_file() else 0
 
 
-def _editor(con: Connection) -> Callable[[], str]:
-    return interactive.editor(con, os.environ.get("SXQ_HISTORY", str(Path.home() / ".sxq_history")))
+def _editor(shell: Shell) -> Callable[[], str]:
+    history = os.environ.get("SXQ_HISTORY", str(Path.home() / ".sxq_history"))
+    return interactive.editor(lambda: shell.con, history)
 
 
 def _plain_line() -> str:
@@ -99,7 +101,7 @@ def _plain_line() -> str:
     Raises EOFError at the end of the input, and KeyboardInterrupt for Ctrl-C.
     """
     lines: list[str] = []
-    while not lines or not (complete("\n".join(lines)) or lines[0].lstrip().startswith(".")):
+    while not lines or not (complete("\n".join(lines)) or is_dot_command(lines[0])):
         try:
             lines.append(input("sxq> " if not lines else "...> "))
         except EOFError:

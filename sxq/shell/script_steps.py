@@ -17,10 +17,15 @@ class Statement:
 
 @dataclass(frozen=True)
 class DotCommand:
-    """A line such as `.mode csv`, without its dot."""
+    """A line such as `.mode csv`, without its dot; or such as `\\d`, which users of psql type."""
 
     text: str
     line: int = field(default=1, compare=False)  # of the script, from 1
+
+
+def is_dot_command(text: str) -> bool:
+    """Whether a line begins as a dot-command does, or as one of psql's."""
+    return text.lstrip()[:1] in (".", "\\")
 
 
 def steps(script: str) -> Iterator[Statement | DotCommand]:
@@ -36,10 +41,10 @@ def steps(script: str) -> Iterator[Statement | DotCommand]:
         line += script.count("\n", seen, first.start)
         line_start = max(line_start, script.rfind("\n", seen, first.start) + 1)
         seen = first.start
-        if first.text == "." and not script[line_start : first.start].strip():
+        if is_dot_command(first.text) and not script[line_start : first.start].strip():
             end = script.find("\n", first.start)
             at = len(script) if end < 0 else end
-            yield DotCommand(script[first.end : at].strip(), line)
+            yield DotCommand(script[first.start : at].strip().removeprefix("."), line)
         else:
             end, at = _statement(script, first.start)
             if end > first.start:

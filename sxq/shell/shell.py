@@ -46,6 +46,7 @@ class Shell:
         self._written = ExitStack()  # closes that file and gives it its name
         self.once = False  # only the next result goes there
         self.step = ""  # the text that runs, or ran last: an error puts its caret below it
+        self.statement = ""  # the last one, which `.edit` changes
         self._reading: list[str] = []  # the scripts that are being read, the innermost last
 
     def run(self, script: str) -> int:
@@ -72,6 +73,7 @@ class Shell:
         return self._run_statement(step)
 
     def _run_statement(self, step: Statement) -> int:
+        self.statement = step.text
         started = time.perf_counter()
         with watched(self.con) as pressed:
             statement = language.parse(step.text, step.line, step.column)
@@ -95,6 +97,17 @@ class Shell:
             self._reading.append(path)
             stack.callback(self._reading.pop)
             return self.run(script)
+
+    def open(self, path: str) -> None:
+        """Go on with another database, under the same rights; where it cannot be opened the old one stays."""
+        fresh = Connection(path, read_only=self.con.rights.read_only)
+        self.con.close()
+        self.con = fresh
+
+    def close(self) -> None:
+        """End the file that takes the results, and close the database."""
+        self.output(None)
+        self.con.close()
 
     def show(self, result: Table) -> None:
         """Write one result in the current mode."""

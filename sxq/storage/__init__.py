@@ -12,24 +12,30 @@
     access.py           what SQL may reach outside of the database (`Access`)
     user_sql.py         the user's SQL, and its result (`SqlResult`)
     registered_frames.py  frames of pandas, Polars and Arrow as tables of SQL
+    caller_frames.py    FROM df: frames in the caller's variables
     rows.py             the ways to read and write rows
     checked.py          the door for values that others may have changed
     checked_graphs.py   the rows of a graph, checked before arrays are made of them
     named_rows.py       names: claimed, replaced, dropped
     key_columns.py      keys in tables, by their SQL type
     graph_rows.py       graphs (`GraphRow`)
+    graph_folders.py    graphs on disk: folders beside the database
     graph_input_rows.py the inputs of models that the tables of a graph cannot hold
     type_rows.py        the types of nodes and edges of a heterogeneous graph
     collection_rows.py  collections of graphs
+    graph_schemas.py    a graph is also a schema: made, renewed, dropped
+    graph_views.py      the views in it
     model_rows.py       models (`ModelRow`)
     refine_rows.py      pre-trained attributors (`RefineRow`)
     answer_rows.py      writing the answers of a query
+    carried_rows.py     answers that REFRESH carries over (`QueryVersion`)
     pattern_rows.py     patterns of a class (`StoredPattern`)
     stored_answers.py   reading queries (`QueryRow`) and answers (`StoredExplanation`) back
     integrity.py        relations between the tables: missing, doubled, dangling (`Broken`)
 """
 
 from sxq.storage.access import Access
+from sxq.storage.carried_rows import QueryVersion
 from sxq.storage.checked import CheckedRow
 from sxq.storage.graph_rows import GraphRow
 from sxq.storage.integrity import Broken
@@ -54,6 +60,7 @@ __all__ = [
     "ModelRow",
     "NewTable",
     "QueryRow",
+    "QueryVersion",
     "RefineRow",
     "SqlResult",
     "Store",

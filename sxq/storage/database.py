@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 
 from sxq.errors import DatabaseLocked, StoreError
-from sxq.storage import schema
+from sxq.storage import graph_schemas, schema
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.process import Owner, close, connect
+from sxq.storage.quoting import catalog_of
 
 LOCK_PATIENCE = 1.0  # seconds to wait for another process that holds the file
 RETRY = 0.1  # seconds between two attempts
@@ -46,6 +47,7 @@ def open_database(
                 schema.create(connection)
             else:
                 schema.prepare(connection, path, read_only)
+                _settle_views(connection, read_only)
             if path is not None and alone and not read_only:
                 schema.end_killed_queries(connection)
     except duckdb.Error as error:
@@ -55,6 +57,18 @@ def open_database(
         close(connection)
         raise
     return connection
+
+
+def _settle_views(connection: duckdb.DuckDBPyConnection, read_only: bool) -> None:
+    """Make the views of graphs anew where they are not this program's; a read-only file must have no others."""
+    catalog = catalog_of(connection)
+    with schema.engine_cursor(connection) as cursor:
+        if read_only:
+            graph_schemas.require_own(cursor, catalog)
+            return
+        cursor.execute("BEGIN")  # if it closes without COMMIT, it leaves nothing behind
+        graph_schemas.settle(cursor, catalog)
+        cursor.execute("COMMIT")
 
 
 def require_path(path: str) -> None:

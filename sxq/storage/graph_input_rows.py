@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.graph.edge_texts import CASTS, TEXT, EdgeTexts, sql_type
 from sxq.storage.checked_graphs import INPUTS
 from sxq.storage.rows import Cursor, insert, run
 
+_JSON = "JSON"  # the form of edge attributes that are text, and of all in older files
 EDGE_ATTRIBUTE = "edge attribute"  # the view edge_attributes knows it by this name
 PART = INPUTS  # in `graphs.parts`, if the graph has rows here
 FORMS = ("x", "edge_weight", "edge_attr")  # the arrays whose type and shape may differ
@@ -53,7 +55,8 @@ def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
         _insert(cursor, graph_id, "edge_attr", "names", json.dumps(columns["edge_names"]), None)
     for name, texts in (columns.get("edge_attributes") or {}).items():
         content = json.dumps(texts).encode()
-        _insert(cursor, graph_id, name, EDGE_ATTRIBUTE, "JSON", content)
+        kind = sql_type(texts)
+        _insert(cursor, graph_id, name, EDGE_ATTRIBUTE, _JSON if kind == TEXT else kind, content)
 
 
 def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +77,8 @@ def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str,
             found["edge_names"] = _json(name, form, list)
         elif level == EDGE_ATTRIBUTE:
             texts = found.setdefault("edge_attributes", {})
-            texts[name] = _json(name, content, list)
+            kind = form if form in CASTS else TEXT
+            texts[name] = EdgeTexts(_json(name, content, list), kind)
         elif level == "left out":
             found["left_out"][name] = form
         elif level == "form" and name in FORMS and found[name] is not None:

@@ -36,7 +36,8 @@ CREATE TABLE graphs (
     parts         VARCHAR[] NOT NULL, -- those of y, split, edge_weight, edge_attr, edge_truth that it has; inputs: rows of graph_inputs; types: rows of node_types
     attributes    VARCHAR[] NOT NULL, -- names of the further node columns, in order
     created_at    TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'), -- UTC
-    dropped_at    TIMESTAMP           -- when the name was dropped or replaced; the row stays while something refers to it
+    dropped_at    TIMESTAMP,          -- when the name was dropped or replaced; the row stays while something refers to it
+    version       INTEGER             -- of the graph with this name, from 1: ALTER GRAPH and OR REPLACE make the next one
 );
 
 -- One row per graph of a collection.
@@ -87,7 +88,7 @@ CREATE TABLE graph_inputs (
     level    VARCHAR NOT NULL,        -- node, edge: an input with a row for each; form: of x, edge_weight or edge_attr; left out; encoding; names: of the columns of
                                       -- edge_attr; edge attribute: a further edge column, which the view edge_attributes shows
     form     VARCHAR NOT NULL,        -- type and shape of a row: int64 []; if left out, what was found; of encoding (how columns
-                                      -- of a table became x) and names, JSON
+                                      -- of a table became x) and names, JSON; of an edge attribute JSON (text), or the SQL type that a cast gives back
     content  BLOB                     -- the values, row by row; NULL: nodes or edges hold them exactly
 );
 
@@ -162,8 +163,9 @@ CREATE TABLE queries (
     seconds    DOUBLE,                -- NULL while it runs, and afterwards if its process was killed
     complete   BOOLEAN,               -- every generator of every target came to its end, leaving nothing out for lack
                                       -- of budget
-    status     VARCHAR NOT NULL       -- running; done: it came to an end, also a stopped one or one that failed;
+    status     VARCHAR NOT NULL,      -- running; done: it came to an end, also a stopped one or one that failed;
                                       -- interrupted: its process was killed
+    refreshes  BIGINT                 -- the query whose answers REFRESH brought to a new version of the graph; NULL: none
 );
 
 -- One row per edge that INCLUDE or EXCLUDE of a query names; where units are pairs, it stands for both directions.
@@ -203,6 +205,8 @@ CREATE TABLE targets (
     seconds          DOUBLE,           -- time spent on this target
     note             VARCHAR,          -- why an answer is empty, thinned, or shorter than asked; how exact its values are if logits are too large for 1e-5
     node_type        VARCHAR,          -- as in nodes; the same for all targets of a query
+    refreshed        VARCHAR,          -- what REFRESH did: carried (nothing in its field changed), measured (its explanations
+                                       -- were, again), searched (again), gone; NULL: the target of an EXPLAIN, or still to do
     PRIMARY KEY (query_id, ordinal)
 );
 
@@ -226,7 +230,8 @@ CREATE TABLE explanations (
     conc           DOUBLE,            -- raw measure
     raw            MAP(VARCHAR, DOUBLE) NOT NULL, -- the literature's value of every measure: raw['fdl+'];
                                       -- for sampled ones also the standard error: raw['rfdl+ se']
-    scores         MAP(VARCHAR, DOUBLE) NOT NULL  -- the values that were compared: larger is better, in (0, 1]
+    scores         MAP(VARCHAR, DOUBLE) NOT NULL, -- the values that were compared: larger is better, in (0, 1]
+    graph_version  INTEGER            -- the version of the graph that it holds on, as in graphs
 );
 
 -- One row per directed edge of an explanation.

@@ -19,13 +19,18 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import duckdb
+import numpy as np
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
+from sxq.graph.disk import DiskGraph
 from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
+    carried_rows,
     collection_rows,
+    graph_folders,
     graph_rows,
+    graph_schemas,
     integrity,
     model_rows,
     named_rows,
@@ -36,6 +41,7 @@ from sxq.storage import (
 )
 from sxq.storage.access import Access
 from sxq.storage.backup import copy_database
+from sxq.storage.caller_frames import as_tables, frames_in
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
@@ -99,11 +105,13 @@ class Store:
             require_path(self.path)
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
+        self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
         self._owner = Owner(self.path)
         try:
             with self._lock:  # opening may create or change the tables
                 user = open_database(self._owner, read_only, self.access.config(), patience)
                 self._owner.connections = (user, engine_cursor(user))
+                self.notes = self._tidied()  # what a process left that was ended, in words
         except BaseException:
             self._owner.close()  # a fork does not take the file for an open one
             raise
@@ -113,8 +121,19 @@ class Store:
         search_path = f"{quote(self._catalog, 'main')},{quote(self._catalog, 'sxq')}"
         run(self._user, "SET search_path = ?", [search_path])
         if not self.access.untrusted:  # whose configuration says so, and is locked
-            # SQL must not read Python variables
+            # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
+
+    @property
+    def _file(self) -> str | None:
+        """The path of the file, which stays the same where the process changes its folder; None in memory."""
+        return None if self._owner.file is None else str(self._owner.file)
+
+    def _tidied(self) -> list[str]:
+        if self.path is None or self.read_only or not self._owner.alone():
+            return []
+        assert self._file is not None
+        return graph_folders.tidy(self._file, graph_folders.stored(self._cursor))
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -164,7 +183,10 @@ class Store:
                 " type VARIANT; copy the database with backup(path) or `sxq backup FROM TO`, and"
                 " tables or answers with COPY (SELECT ...) TO 'file.parquet'"
             )
-        return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        if self.access.untrusted:
+            return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        with as_tables(self._user, frames_in(self._user, sql)):
+            return self._user_sql.execute(sql, parameters)
 
     def select(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -241,6 +263,14 @@ class Store:
                 f"{statement} stores, but a transaction is open: COMMIT first, or ROLLBACK"
             )
 
+    def require_file(self, statement: str) -> None:
+        """Raise StoreError if the database is in memory, so that nothing lies beside it."""
+        if self.path is None:
+            raise StoreError(
+                f"{statement} keeps a graph in a folder beside the database file, and this database is in "
+                "memory; connect to a file, or say STORAGE = memory"
+            )
+
     def register_table(self, name: str, frame: Any, replace: bool) -> None:
         """Let SQL read a frame under a name, until the connection closes; see registered_frames.py."""
         self._owner.require()
@@ -278,7 +308,12 @@ class Store:
     def backup(self, path: str) -> None:
         """Write everything committed to the new file `path`, whole or not at all; NameTaken, StoreError."""
         with self._lock:
-            copy_database(self._cursor, self._catalog, Path(path))
+            copy_database(self._cursor, self._catalog, Path(path), self._copy_folders)
+
+    def _copy_folders(self, target: Path) -> None:
+        """Copy the graphs on disk beside a copy of the database."""
+        if self._file is not None:
+            graph_folders.copy(self._file, target, list(graph_folders.stored(self._cursor)))
 
     # graphs and models
 
@@ -291,10 +326,68 @@ class Store:
         replace: bool = False,
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
-        with self._lock, self._write("CREATE GRAPH") as cursor:
-            return graph_rows.save(
+        with self._lock, self._deleting("CREATE GRAPH") as cursor:
+            graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
+
+    def alter_graph(
+        self,
+        name: str,
+        content_hash: str,
+        columns: Mapping[str, Any],
+        undirected: bool,
+        models: Sequence[Mapping[str, Any]],
+    ) -> tuple[int, dict[str, int]]:
+        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+
+        models  the arguments of `save_model` for each, by name; not graph_id and replace
+        """
+        with self._lock, self._deleting("ALTER GRAPH") as cursor:
+            graph_id = graph_rows.save(
+                cursor, name, content_hash, columns, undirected=undirected, replace=True
+            )
+            ids = {
+                model["name"]: model_rows.save(cursor, graph_id=graph_id, replace=True, **model)
+                for model in models
+            }
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id, ids
+
+    def save_graph_on_disk(
+        self, name: str, columns: Mapping[str, Any], replace: bool = False
+    ) -> tuple[int, DiskGraph]:
+        """Store a graph in a folder beside the database; its id, and the graph. Raises NameTaken, GraphError."""
+        self.require_writable("CREATE GRAPH")
+        with graph_folders.written(self._file, name, columns) as graph:
+            folders: list[Path] = []
+            try:
+                with self._lock, self._deleting("CREATE GRAPH") as cursor:
+                    graph_id = graph_folders.save(
+                        cursor, self._file, graph, folders, (name, replace)
+                    )
+                    graph_schemas.settle(cursor, self._catalog)
+            except BaseException:
+                graph_folders.undo(folders)
+                raise
+        graph_folders.finish(folders[0])
+        return graph_id, self.open_graph(graph_id, graph.content_hash)
+
+    def open_graph(self, graph_id: int, content_hash: str, whole: bool = False) -> DiskGraph:
+        """A graph on disk, mapped; raises StoreError if its folder is not as it was written.
+
+        whole  compare every byte
+        """
+        graph = graph_folders.opened(self._file, graph_id, content_hash, whole)
+        graph.keeps_outputs = not self.read_only
+        return graph
+
+    def is_on_disk(self, graph_id: int) -> bool:
+        """Whether a graph lies in a folder beside the database."""
+        with self._transaction() as cursor:
+            return graph_rows.is_on_disk(cursor, graph_id)
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -310,10 +403,12 @@ class Store:
         replace: bool = False,
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
-        with self._lock, self._write("CREATE GRAPHS") as cursor:
-            return collection_rows.save(
+        with self._lock, self._deleting("CREATE GRAPHS") as cursor:
+            graph_id = collection_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
+            graph_schemas.settle(cursor, self._catalog)
+        return graph_id
 
     def load_graphs(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a collection, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -329,6 +424,15 @@ class Store:
         """The hash under which the content of a graph or a collection was stored."""
         with self._transaction() as cursor:
             return graph_rows.content_hash(cursor, graph_id)
+
+    def graph_schema(self, graph_id: int) -> graph_schemas.GraphSchema | None:
+        """The schema with the views of a graph or a collection; None where the database has none."""
+        with self._transaction() as cursor:
+            return graph_schemas.schema_of(cursor, self._catalog, graph_id)
+
+    def named_like_schema(self) -> bool:
+        """Whether the database is called like schema sxq, so that its graphs can have no views."""
+        return graph_schemas.ambiguous(self._catalog)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""
@@ -349,7 +453,7 @@ class Store:
 
         `content_hash` covers `spec`; `weights` are None for a module of the user's own.
         """
-        with self._lock, self._write("CREATE MODEL") as cursor:
+        with self._lock, self._deleting("CREATE MODEL") as cursor:
             return model_rows.save(
                 cursor, name, graph_id, content_hash, spec, weights=weights, replace=replace
             )
@@ -384,7 +488,7 @@ class Store:
             "spec": spec,
             "weights": weights,
         }
-        with self._lock, self._write("PRETRAIN REFINE") as cursor:
+        with self._lock, self._deleting("PRETRAIN REFINE") as cursor:
             return refine_rows.save(cursor, name, row, saliency, replace)
 
     def load_refine(self, name: str) -> refine_rows.RefineRow | None:
@@ -412,8 +516,10 @@ class Store:
 
         Rows that answers refer to stay.
         """
-        with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
+        with self._lock, self._deleting(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
+            if kind in ("graph", "graphs"):
+                graph_schemas.settle(cursor, self._catalog)
 
     # queries and answers
 
@@ -432,10 +538,12 @@ class Store:
         versions: Mapping[str, str],
         targets: Sequence[Any],
         restrictions: Mapping[str, Sequence[tuple[Any, Any]]] = MappingProxyType({}),
+        refreshes: int | None = None,
     ) -> int:
         """Store a query and its targets (keys), all pending; return its query_id.
 
         restrictions  edges by key, by the name of their clause: include, exclude
+        refreshes     the query whose answers it brings to another version of the graph
         """
         query = {
             "text": text,
@@ -448,6 +556,7 @@ class Store:
             "k": k,
             "device": device,
             "versions": versions,
+            "refreshes": refreshes,
         }
         with self._lock, self._write("EXPLAIN") as cursor:
             return answer_rows.begin(cursor, query, targets, restrictions)
@@ -457,17 +566,54 @@ class Store:
         with self._lock, self._write("RESUME") as cursor:
             answer_rows.resume(cursor, query_id, ordinals)
 
+    def carry_targets(
+        self,
+        source: int,
+        query_id: int,
+        ordinals: Sequence[int],
+        edges: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        """Copy the answers of some targets of query `source` to the same, pending, targets of another.
+
+        edges  numbers of edges in the version of `source`, and in that of the other; None: all are the same
+        """
+        with self._lock, self._write("REFRESH") as cursor:
+            carried_rows.carry(cursor, source, query_id, ordinals=ordinals, edges=edges)
+
+    def versions(self) -> list[carried_rows.QueryVersion]:
+        """Every query with the version of its graph and the present one, the oldest first."""
+        with self._transaction() as cursor:
+            return carried_rows.versions(cursor)
+
     def drop_query(self, query_id: int) -> None:
         """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""
-        with self._lock, self._write("DROP QUERY") as cursor:
+        with self._lock, self._deleting("DROP QUERY") as cursor:
             stored_answers.require_query(cursor, query_id)
             answer_rows.delete(cursor, query_id)
             named_rows.sweep(cursor)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What `save_target` is given within is stored at the end: all of it or, after an error, nothing."""
+        self._waiting = []
+        try:
+            yield
+            by_query: dict[int, list[TargetReport]] = {}
+            for query_id, report in self._waiting:
+                by_query.setdefault(query_id, []).append(report)
+            with self._lock, self._write("EXPLAIN") as cursor:
+                for query_id, reports in by_query.items():
+                    answer_rows.save_targets(cursor, query_id, reports)
+        finally:
+            self._waiting = None
+
     def save_target(self, query_id: int, report: TargetReport) -> None:
         """Store the report of one pending target; repeating changes nothing."""
+        if self._waiting is not None:
+            self._waiting.append((query_id, report))
+            return
         with self._lock, self._write("EXPLAIN") as cursor:
-            answer_rows.save_target(cursor, query_id, report)
+            answer_rows.save_targets(cursor, query_id, [report])
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store together pending targets whose search never began; repeating changes nothing."""
@@ -547,6 +693,15 @@ class Store:
         self.require_writable(statement)
         with self._transaction() as cursor:
             yield cursor
+
+    @contextmanager
+    def _deleting(self, statement: str) -> Iterator[Cursor]:
+        """`_write` where graphs may be deleted: the folders of those are removed after the commit."""
+        with self._write(statement) as cursor:
+            before = graph_folders.stored(cursor)
+            yield cursor
+            gone = before.keys() - graph_folders.stored(cursor).keys()
+        graph_folders.remove(self._file, sorted(gone))
 
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:

@@ -7,6 +7,7 @@ table         how a table prints, the same for a repr, a terminal and a golden t
 sql_text      values as DuckDB writes them, and as literals of SQL
 files         files written whole or not at all
 frames        rows as pandas DataFrames; the only file that knows pandas
+arrow         rows as tables of Arrow and frames of Polars, in their SQL types
 views         `view`: how a method such as `Result.plot` reaches the room that draws
 
 Their methods that draw, convert and write files call functions that other rooms attach.

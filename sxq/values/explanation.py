@@ -222,6 +222,7 @@ class TargetReport:
     complete: bool = False
     seconds: float = 0.0
     note: str = ""  # why an answer is empty, thinned, or shorter than asked
+    refreshed: str | None = None  # what REFRESH did: carried, measured, searched, gone
     explanations: tuple[Explanation, ...] = field(default=(), repr=False)
     kept: tuple[CandidateRow, ...] = field(default=(), repr=False)  # all, until they are stored
     # By objective: scores [n <= 1000] of explanatory candidates, an even sample, for pictures.

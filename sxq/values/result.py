@@ -11,7 +11,7 @@ from sxq.errors import shown
 from sxq.graph.link_field import LinkKey, TypedLinkKey
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
-from sxq.values import frames
+from sxq.values import arrow, frames
 from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
 from sxq.values.pattern import ClassFindings, ClassPattern
@@ -20,6 +20,8 @@ from sxq.values.views import view
 
 if TYPE_CHECKING:
     import pandas
+    import polars
+    import pyarrow
     from matplotlib.figure import Figure
 
 FIXED = {  # columns of every skyline and their types in SQL; the measures' columns follow, DOUBLE
@@ -89,6 +91,14 @@ class Table:
     def df(self) -> "pandas.DataFrame":
         """All rows as a `pandas.DataFrame`."""
         return self._frame() if self._frame else frames.frame(self.columns, self._rows)
+
+    def arrow(self) -> "pyarrow.Table":
+        """All rows as a table of Arrow, each column in the type that SQL gave it; extra `frames`."""
+        return arrow.arrow_table(self.columns, self._rows, self.types)
+
+    def pl(self) -> "polars.DataFrame":
+        """All rows as a `polars.DataFrame`, typed as `arrow`; extra `frames`."""
+        return arrow.polars_frame(self.columns, self._rows, self.types)
 
     @property
     def types(self) -> list[str]:

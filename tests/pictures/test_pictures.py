@@ -350,42 +350,6 @@ def test_hostile_names_and_a_large_answer(tmp_path):
         assert window.errors() == []
 
 
-# -- notebooks
-
-
-def test_notebooks_get_small_html_without_scripts(karate):
-    hostile = karate[0].__class__(**{**vars(karate[0]), "generator": HOSTILE})
-    for text in (
-        karate._repr_html_(),
-        karate[0]._repr_html_(),
-        hostile._repr_html_(),
-        sxq.Table(["a"], [(HOSTILE,), (None,)])._repr_html_(),
-    ):
-        assert "<script" not in text and 'onerror="' not in text and len(text) < 60_000
-    assert karate._repr_html_().count("<svg") == 6 and karate[0]._repr_html_().count(
-        "<circle"
-    ) >= len(karate[0].nodes)
-    assert "7 more rows" in sxq.Table(["n"], [(i,) for i in range(47)])._repr_html_()
-
-
-def test_magics(tmp_path, monkeypatch):
-    from IPython.core.interactiveshell import InteractiveShell
-
-    monkeypatch.chdir(tmp_path)
-    toys.write_files(tmp_path)
-    shell = InteractiveShell()
-    shell.run_line_magic("load_ext", "sxq")
-    shell.run_line_magic("sxq", "connect toys.duckdb")
-    toys.fill(shell.user_ns["sxq_connection"])
-    assert shell.run_line_magic("sxq", "SELECT 42 AS answer").rows == [(42,)]
-    result = shell.run_cell_magic(
-        "sxq", "kept", "EXPLAIN NODE 'acct-17'\nUSING MODEL votes OPTIMIZE fdl+, conc;"
-    )
-    assert shell.user_ns["kept"] is result and len(result) == 2
-    assert shell.run_line_magic("sxq", "EXPLIAN NODE 1") is None
-    shell.user_ns["sxq_connection"].close()
-
-
 # -- sentences
 
 

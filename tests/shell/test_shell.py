@@ -97,16 +97,39 @@ VOCABULARY = sxq.session.vocabulary.Vocabulary(
         ("SELECT * FROM exp", "exp", ["explanations"]),
         ("SELECT e.r", "r", []),
         ("SELECT rank FROM explanations e WHERE e.r", "r", ["rank"]),
-        ("SELECT x FROM mine AS m WHERE m.", "", ["a", "b c"]),
+        ("SELECT x FROM mine AS m WHERE m.", "", ["a", '"b c"']),
         ("SELECT 'exp", "exp", []),
         (".mo", ".mo", [".mode", ".models"]),
         (".mode c", "c", ["csv"]),
+        (".help on", "on", ["onion"]),
+        ("\\d mi", "mi", ["mine"]),
+        (".import x.csv mi", "mi", ["mine"]),
     ],
 )
 def test_completion(text, typed, expected):
     found, words = suggest(text, VOCABULARY, ("mode", "models", "quit"))
     assert found == typed
     assert set(expected) <= set(words) if expected else not words, words
+
+
+@pytest.mark.parametrize(
+    "before, after, expected",
+    [
+        ("SELECT e.r", " FROM explanations e", ["rank"]),
+        ("SELECT e.r", " FROM sxq.explanations AS e WHERE true; FROM mine e", ["rank"]),
+        ("SELECT m.", ' FROM "mine" m, explanations e', ["a", '"b c"']),
+        ('SELECT "the m".', ' FROM mine "the m"', ["a", '"b c"']),
+        ("FROM mine JOIN explanations ex ON EX.q", "", ["query_id"]),
+        ("SELECT MINE.", " FROM Mine", ["a", '"b c"']),
+        ("SELECT r", " FROM explanations", ["rank", "round("]),
+        ("SELECT ra", " FROM mine", []),
+        ("SELECT where.", " FROM mine WHERE", []),
+        ("EXPLAIN NODES (SELECT x.", " FROM mine x) USING MODEL gcn", ["a", '"b c"']),
+        ("SELECT * FROM mine long_name WHERE lo", "", ["long_name"]),
+    ],
+)
+def test_completion_knows_aliases_on_both_sides_of_the_cursor(before, after, expected):
+    assert suggest(before, VOCABULARY, (), after)[1][: len(expected) or None] == expected
 
 
 def test_every_completion_of_a_keyword_leads_to_what_the_grammar_knows():

@@ -48,7 +48,7 @@ def fresh(tmp_path_factory):
 def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
     path = old(tmp_path, shape)
     before = Path(path).read_bytes()
-    said = rf"version {shape[0]}, an older one than 4; open it once without read_only"
+    said = rf"version {shape[0]}, an older one than 5; open it once without read_only"
     with pytest.raises(StoreError, match=said):
         sxq.connect(path, read_only=True)
     assert Path(path).read_bytes() == before
@@ -64,7 +64,9 @@ def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
 
 
 @pytest.mark.sweep(1)
-@pytest.mark.parametrize("shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status"])
+@pytest.mark.parametrize(
+    "shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types"]
+)
 def test_everything_in_an_older_file_can_be_used(shape, tmp_path):
     with sxq.connect(old(tmp_path, shape)) as con:
         queries = con.execute("SHOW QUERIES").df()

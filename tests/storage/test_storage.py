@@ -618,7 +618,8 @@ def test_a_result_that_python_cannot_read_does_not_block_the_next_statement():
     subprocess.run([sys.executable, "-c", WITHOUT_PYTZ], check=True, timeout=120)
 
 
-def test_sql_does_not_read_python_variables(store):
+def test_sql_does_not_read_other_python_variables(store):
+    """Only frames of pandas, Polars and Arrow: tests/session/test_caller_frames.py."""
     frame = {"secret": np.arange(3)}  # noqa: F841
     with pytest.raises(SQLError, match="frame does not exist"):
         store.execute("SELECT * FROM frame")
@@ -801,7 +802,7 @@ def test_tables_of_another_version_are_refused(path):
     with duckdb.connect(path) as connection:
         connection.execute("UPDATE sxq.schema_version SET version = 99")
     with pytest.raises(
-        StoreError, match="have version 99, and this program knows only up to version 4"
+        StoreError, match="have version 99, and this program knows only up to version 5"
     ):
         Store(path)
     with duckdb.connect(path) as connection:

@@ -15,6 +15,7 @@ In reading order:
 the result.
 """
 
+import math
 import time
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from sxq.graph.bits import unpack
 from sxq.inference.memory_usage import memory_usage
 from sxq.planning.nodes import Choose, Generate
 from sxq.scoring import diversify
+from sxq.scoring.growth import Growth
 
 __all__ = ["Found", "Job", "Loaded", "Target"]
 
@@ -55,11 +57,14 @@ class Target:
         self._cut = False  # the budget ended within a round: generators are not asked again
         self._choice = job.plan.find(Choose)
         self._first = False  # DivSX has its first k members
+        self._patience = job.plan.find(Generate).patience
+        self._growth = Growth(self.state.objectives)
+        self._rests = False  # the front has not grown for as long as patience allows
 
     @property
     def over(self) -> bool:
-        """Whether the search has ended: all generators have, or the budget is spent."""
-        return self._cut or self._first or self.turns.over
+        """Whether the search has ended: all generators have, the budget is spent, or the front rests."""
+        return self._cut or self._first or self._rests or self.turns.over
 
     @property
     def share_done(self) -> float:
@@ -92,12 +97,15 @@ class Target:
         """
         asked = self._round
         assert asked is not None, "a verdict follows a request"
+        before = self.state.table.count
         if (verified := len(verdict.p_kept)) < len(asked.new):
             self.state.record(replace(asked, new=asked.new[:verified]), verdict)
             return
         self.state.record(asked, verdict)
         if self._choice.rule == "divsx_first":
             self._first = self._has_first()
+        if self._patience < 1:
+            self._rests = self._at_rest(before)
         self._answer(asked)
         self._told += 1
         if self._told.bit_count() == 1 and self._told.bit_length() % 4 == 1:  # 1, 16, 256, ...
@@ -123,6 +131,7 @@ class Target:
             exhausted=self.turns.exhausted,
             full=self._cut and self.state.full,
             first=self._first,
+            rested=self._window if self._rests else 0,
             stopped=stopped,
             seconds=time.perf_counter() - self.started,
         )
@@ -157,8 +166,18 @@ class Target:
         )
         return len(chosen) == k
 
+    @property
+    def _window(self) -> int:
+        """The number of candidates over which the front must grow."""
+        return math.ceil(self._patience * self.state.budget)
+
+    def _at_rest(self, before: int) -> bool:
+        """Whether the front has not grown for so long that the search ends, after a round from `before` on."""
+        self._growth.add(self.state.table.count, self.state.lattice.newcomers(before))
+        return self._growth.rests(self._window) and self.turns.endless
+
     def _answer(self, asked: Round) -> None:
-        if not self._cut:
+        if not (self._cut or self._rests):
             self.turns.answer(asked)
 
     def _held(self) -> int:

@@ -34,6 +34,7 @@ class Found:
     exhausted: bool  # every generator came to its end, and left nothing out for lack of budget
     full: bool  # the memory for candidates was used up before the budget
     first: bool  # the search ended with the first k members that DivSX admitted
+    rested: int  # the front did not grow over the last so many candidates, which ended the search; else 0
     stopped: str  # the reason why the search was cut short; empty if it was not
     seconds: float
     remark: str = ""  # what a joint answer covers of all targets

@@ -4,7 +4,7 @@ The two ends are the whole graph and the graph without any candidate unit. A fie
 ring of context at a time, until the model's output on it agrees with the output on the full graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,8 @@ class Job:
     model: Model
     measures: Mapping[str, Measure]  # by name
     learned: Mapping[str, object] = field(default_factory=dict)  # pre-trained attributors, by name
+    # By ordinal: the edges of explanations, by their numbers in the graph, to measure in place of a search.
+    members: Mapping[int, Sequence[np.ndarray]] = field(default_factory=dict)
 
     @property
     def whole_graph(self) -> Graph:

@@ -8,7 +8,7 @@ others start from.
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from sxq.errors import ModelError
 from sxq.execution.target.load import Job, Loaded
 from sxq.execution.target.search import Round, SearchState
-from sxq.generators.catalog import load
+from sxq.generators.catalog import GENERATORS, load
 from sxq.generators.protocol import (
     NONE,
     OPENING,
@@ -29,7 +29,7 @@ from sxq.generators.protocol import (
     Search,
     Subject,
 )
-from sxq.graph import Restriction
+from sxq.graph import Field, Restriction
 from sxq.inference.edge_gradients import EdgeGradients
 from sxq.models.borrow import guarded, unwrapped
 from sxq.planning.nodes import Generate
@@ -80,6 +80,12 @@ class Estimates:
         )
 
 
+def _units(field: Field, edges: np.ndarray) -> np.ndarray:
+    """The units of some edges, by their numbers in the graph."""
+    found = field.unit[np.isin(field.edges, edges)]
+    return np.unique(found[found >= 0])
+
+
 def _turn(search: Search, answer: Any) -> Candidates | StopIteration:
     """What a generator asks for, given its last answer (None starts it), or its end."""
     try:
@@ -107,6 +113,7 @@ class GeneratorTurns:
         self._state = state
         self._loaded = loaded
         self._restriction = loaded.restriction
+        self._members = job.members.get(loaded.ordinal)
         self._waiting: dict[int, Search] = {}  # those that have not ended
         if loaded.field.num_units:
             self._waiting[OPENING] = self._opening()
@@ -118,6 +125,14 @@ class GeneratorTurns:
     def over(self) -> bool:
         """Whether every generator has ended."""
         return not self._waiting
+
+    @property
+    def endless(self) -> bool:
+        """Whether every generator that has not ended goes on to its budget; none lists a field completely."""
+        seen = self._restriction.field if self._restriction else self._loaded.field
+        if OPENING in self._waiting or 2**seen.num_units - 2 <= self._share:
+            return False
+        return all(GENERATORS[self._generators[number][0]].endless for number in self._waiting)
 
     @property
     def exhausted(self) -> bool:
@@ -203,8 +218,10 @@ class GeneratorTurns:
             ends = field.component(ends)
         scored = yield Candidates.of(ends)
         self._state.prove(self._included)
+        if self._members is not None:
+            return (yield from self._measuring(field, self._members))
         if not units:
-            return
+            return None
         p_empty, p_full, empty = self._without_any(scored)
         predict = self._state.predict
         prove = self._state.prove
@@ -230,6 +247,12 @@ class GeneratorTurns:
             )
             search = load(name)(field, context, **dict(options))
             self._waiting[number] = search
+
+    def _measuring(self, field: Field, members: Sequence[np.ndarray]) -> Search:
+        """Ask for known explanations, and for nothing else."""
+        bits = np.stack([np.isin(np.arange(field.num_units), _units(field, m)) for m in members])
+        yield Candidates.of(bits)
+        return False  # no generator came to its end
 
     @property
     def _included(self) -> int:

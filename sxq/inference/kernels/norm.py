@@ -19,10 +19,10 @@ from sxq.inference.tiles.tile import Edges, Weights
 class Norm:
     """How a layer normalises; layers with equal settings share one, and with it their weights."""
 
-    def __init__(self, add_loops: bool, fill: float):
-        self.add_loops = add_loops
+    def __init__(self, loops: OneLoop, fill: float):
+        self.add_loops = loops == "replace"
         self.fill = fill
-        self.loops: OneLoop = "replace" if add_loops else "keep"
+        self.loops: OneLoop = loops
 
     def edges(self, context: LayerContext, further: int = 0) -> Edges:
         """The messages into the rows within `context.hop + further` steps."""
@@ -51,12 +51,14 @@ class Norm:
         return weights
 
     def _incidence(self, layout: FieldLayout, name: str | None) -> Incidence:
-        if name is None:
-            return layout.degrees(None, np.ones(layout.field.num_nodes) if self.add_loops else None)
-        weight = layout.values[name].view(-1).cpu().numpy()
-        return layout.degrees(
-            weight, layout.loop_weights(weight, self.fill) if self.add_loops else None
-        )
+        weight = None if name is None else layout.values[name].view(-1).cpu().numpy()
+        if self.loops == "keep":
+            return layout.degrees(weight, None)
+        if self.loops == "drop":
+            return layout.degrees(weight, np.zeros(layout.field.num_nodes))
+        if weight is None:
+            return layout.degrees(None, np.ones(layout.field.num_nodes))
+        return layout.degrees(weight, layout.loop_weights(weight, self.fill))
 
     def _loop_weights(self, layout: FieldLayout, values: Tensor) -> Tensor:
         """[n, 1]"""
@@ -74,4 +76,10 @@ def _rsqrt(degrees: np.ndarray) -> np.ndarray:
 def norm(add_loops: bool, fill: float = 1.0) -> Norm:
     """`add_loops`: every row gets one loop, and loops of the graph keep their weight. `fill`: the weight
     of an added loop where edges have weights (PyG ignores `improved` where they have none)."""
-    return Norm(add_loops, fill)
+    return Norm("replace" if add_loops else "keep", fill)
+
+
+@cache
+def norm_without_loops() -> Norm:
+    """The loops of the graph are left out."""
+    return Norm("drop", 0.0)

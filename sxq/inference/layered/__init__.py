@@ -2,6 +2,9 @@
 
 The files in reading order:
 
+    kinds      what a recorded value is: rows of nodes, of edges, ...
+    edge_calls, link_reader    operations between nodes and edges, and on the pairs of links
+    reader     finds the kind of every recorded value, and refuses what is not known as safe
     steps      `steps_of(module, arguments)` turns a module into a list of steps, or refuses it
     schedule   `pack(batches, ...)` cuts and merges batches into jobs, one per tile
     backend    `Layered`: loads fields and runs every step of every job

@@ -26,9 +26,11 @@ from sxq.inference import CandidateBatch
 from sxq.inference.delta.delta_tile import commit
 from sxq.inference.delta.match import TERM
 from sxq.inference.kernels.base import SCALARS, LayerContext
+from sxq.inference.kernels.messages import Across, Gather, listed
 from sxq.inference.layered.gradient import mask_gradient, share_gradient
 from sxq.inference.layered.schedule import TileJob, pack
 from sxq.inference.layered.steps import (
+    EDGES,
     ENDS,
     GRAPHS,
     LINKS,
@@ -42,11 +44,15 @@ from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.tracing.as_called import as_called
+from sxq.inference.tracing.by_name import by_name
 from sxq.inference.tracing.by_type import one_type_forwards
+from sxq.inference.tracing.example import examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model, edge_tensors
-from sxq.models.calling import PAIRS
+from sxq.models import device as devices
+from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.calling import PAIRS, Adapted
 from sxq.models.typed_call import by_types
 
 
@@ -57,12 +63,13 @@ class Layered:
 
     def __init__(self, model: Model):
         typed = by_types(model.module)
-        if typed is None and not model.call.plain and not model.links:
-            raise Untraceable(
-                "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
-            )
+        _require_single(model.module)
         self.model = model
         self.typed = typed is not None
+        # A model of one table that is called in its own way.
+        self.named = model.module if isinstance(model.module, Adapted) else None
+        if self.typed or model.links:
+            self.named = None
         # The steps by the type of the target's node.
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
@@ -75,9 +82,16 @@ class Layered:
                 }
             self.steps = next(iter(self._by_type.values()))
         else:
-            self._forward = pair_forward(model) if model.links else model.module
-            with attributes_kept(self._forward):
-                self.steps = steps_of(self._forward, model.arguments)
+            forward = (
+                pair_forward(model) if model.links else as_called(model.module, model.arguments)
+            )
+            examples = () if model.links else examples_of(model)
+            kinds: dict[str, str] = {}
+            if self.named is not None:
+                forward, examples, kinds = by_name(self.named, examples)
+            self._read = partial(steps_of, forward, model.arguments, examples=examples, kinds=kinds)
+            with attributes_kept(forward):
+                self.steps = self._read()
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
         self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
@@ -88,7 +102,7 @@ class Layered:
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
         types = graph.types if self.typed else None
-        if types is not None and field.over == "features":
+        if graph.types is not None and field.over == "features":
             raise Untraceable("its features are tables by type")
         node_type = 0 if types is None else int(types.of_node[field.nodes[0]])
         steps = self._steps(field, node_type)
@@ -100,19 +114,38 @@ class Layered:
             edge_type=None if types is None else types.of_edge[field.edges],
             node_type=node_type,
         )
-        _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
-        rows = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
-        inputs = {"edge_weight": weight, "edge_attr": attr}
+        features, inputs = self._inputs(graph, field, layout.rows(steps.hops))
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in steps.by_name.values():
-                if step.call and not step.varies:
+                if step.make:
+                    rows = layout.rows(step.hop) if step.kind == NODES else len(field.edges)
+                    layout.values[step.name] = step.make(rows)
+                elif isinstance(step.crossing, Gather) and not step.varies:
+                    value = layout.values[step.args[0].name]
+                    layout.values[step.name] = step.crossing.load(value, layout)
+                elif step.call and not step.varies:
                     look_up = partial(self._fixed, hop=step.hop, layout=layout)
                     layout.values[step.name] = step.run(look_up)
-                elif step.kind == NODES and step.input:
-                    layout.values[step.name] = rows
+                elif step.input == steps.first:
+                    layout.values[step.name] = features
                 elif step.input:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
+
+    def _inputs(self, graph: Graph, field: Field, rows: int) -> tuple[Tensor, dict[str, Any]]:
+        """x of the first nodes of a field, and the other inputs by name."""
+        model = self.model
+        nodes = field.nodes[:rows]
+        carried = () if self.typed else model.call.edge_inputs
+        _, weight, attr = edge_tensors(graph, field.edges, model.device, carried)
+        given = {"edge_weight": weight, "edge_attr": attr}
+        if self.typed:
+            return devices.to_device(graph.features(nodes), model.device), given
+        table = node_tensor(model, graph, nodes)
+        if self.named is None:
+            return table, given
+        inputs = self.named.inputs(table, given)
+        return inputs["x"], inputs
 
     def _steps(self, field: Field, node_type: int) -> ModelSteps:
         """The steps of the model where units are those of a field, and its target is of this type."""
@@ -121,8 +154,8 @@ class Layered:
         if field.over != "features":
             return self.steps
         if self._with_features is None:
-            with attributes_kept(self._forward):
-                self._with_features = steps_of(self._forward, self.model.arguments, features=True)
+            with attributes_kept(self._read.args[0]):
+                self._with_features = self._read(features=True)
         return self._with_features
 
     def _of(self, layout: FieldLayout) -> ModelSteps:
@@ -143,6 +176,8 @@ class Layered:
         One row per unit, then those of loops and of the halo. The layout must be differentiable.
         Raises Untraceable or RuntimeError for layers that cannot be differentiated this way.
         """
+        if any(step.crossing for step in self._of(layout).varying):
+            raise Untraceable("message passing that the user wrote takes no mask here")
         return mask_gradient(self.run, odds, layout, weights)
 
     def share_gradient(
@@ -200,6 +235,13 @@ class Layered:
             for step in self._of(layout).varying
             if step.kernel
         ]
+        found += [
+            layout.edges(step.hop, step.loops).size
+            * step.crossing.scalars_per_message(_width(step, self._of(layout)))
+            // SCALARS
+            for step in self._of(layout).varying
+            if step.crossing
+        ]
         if layout.field.over == "features":
             found.append(entries(layout))
         return max([1, *found])
@@ -215,10 +257,17 @@ class Layered:
         steps = self._of(tile.frame.fields[0])
         for step in steps.varying:
             if step.kernel:
-                x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[1:]]
-                context = LayerContext(tile, step.hop, step.given, step.only, *own)
-                values[step.name] = step.kernel.run(x, context)
+                count = step.kernel.tables
+                outer = step.hop + step.kernel.hops
+                tables = [self._rows(end.name, outer, tile, values) for end in step.args[:count]]
+                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[count:]]
+                receivers = own[0] if own else None
+                context = LayerContext(
+                    tile, step.hop, step.given, step.only, receivers, tables=tuple(tables)
+                )
+                values[step.name] = step.kernel.run(tables[0], context)
+            elif step.crossing:
+                values[step.name] = self._crossed(step, tile, values)
             elif step.pool:
                 rows = self._look_up(step.args[0].name, step.hop, tile, values)
                 values[step.name] = step.pool.run(rows, tile)
@@ -226,12 +275,21 @@ class Layered:
                 look_up = partial(self._look_up, hop=step.hop, tile=tile, values=values)
                 value = self._mapped(step, tile) if _maps(step, steps) else step.run(look_up)
                 if step.kind != ENDS:
-                    whole = step.kind in (GRAPHS, LINKS)
-                    rows = sum(tile.frame.counts) if whole else tile.frame.rows(step.hop)
-                    _check(value, tile.columns * rows, step)
+                    _check(value, tile.columns * _count(step, tile), step)
                 values[step.name] = value
         found = self._look_up(steps.output, 0, tile, values)
         return found[:, None] if found.ndim == 1 else found  # scores of links
+
+    def _crossed(self, step: Step, tile: Tile, values: dict[str, Any]) -> Any:
+        """The value of an operation between nodes and edges."""
+        at = Across(
+            tile,
+            step.hop,
+            partial(self._look_up, tile=tile, values=values),
+            partial(self._rows, tile=tile, values=values),
+        )
+        found = step.crossing.run(tuple(source.name for source in step.args), at)
+        return each(found, lambda table: table.to(step.dtype)) if step.dtype else found
 
     def _mapped(self, step: Step, tile: Tile) -> Tensor:
         """What a linear layer makes of x where x varies."""
@@ -252,6 +310,10 @@ class Layered:
         step = self._of(tile.frame.fields[0]).by_name[name]
         if step.varies and step.input:
             return FeatureRows(tile, hop, name).table
+        if step.kind == EDGES:
+            if not step.varies:
+                return _of_edges(step, hop, tile)
+            return each(values[name], partial(_within, tile=tile, step=step, hop=hop))
         if step.varies:
             value = values[name]
             whole = step.kind in (GRAPHS, LINKS, ENDS) or hop == step.hop
@@ -267,6 +329,49 @@ class Layered:
             return Rows(tile, hop, None, (name, hop, i), make).table
 
         return tuple(map(part, range(len(example))))
+
+
+def _require_single(module: nn.Module) -> None:
+    """Raise Untraceable for parameters of another kind of float than the sums of the kernels have."""
+    kinds = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
+    if kinds:
+        kind = str(next(iter(kinds))).removeprefix("torch.")
+        raise Untraceable(f"its parameters are {kind}, and layers are computed in float32")
+
+
+def _count(step: Step, tile: Tile) -> int:
+    """The rows of a step's value in one column."""
+    if step.kind in (GRAPHS, LINKS):
+        return sum(tile.frame.counts)
+    if step.kind == EDGES:
+        return tile.edges(step.hop, step.loops).list.size
+    return tile.frame.rows(step.hop)
+
+
+def _of_edges(step: Step, hop: int, tile: Tile) -> Any:
+    """Values of edges that are equal for all candidates, for the edges into rows within `hop` steps."""
+    example = tile.frame.fields[0].values[step.name]
+    if not isinstance(example, (tuple, list)):
+        return listed(step.name, tile, hop, step.loops)
+    return tuple(listed(step.name, tile, hop, step.loops, i) for i in range(len(example)))
+
+
+def _within(table: Tensor, tile: Tile, step: Step, hop: int) -> Tensor:
+    """The edges into rows within `hop` steps from a table of a step's edges."""
+    if hop == step.hop:
+        return table
+    blocks = table.unflatten(0, (tile.columns, -1))
+    some = tile.edges(hop, step.loops).among(step.hop)
+    return (blocks[:, some] if isinstance(some, slice) else blocks.index_select(1, some)).flatten(
+        0, 1
+    )
+
+
+def _width(step: Step, steps: ModelSteps) -> int:
+    """The numbers in a row of what an operation between nodes and edges holds for each edge."""
+    return max(
+        [step.width if step.kind == EDGES else 1] + [steps.by_name[a.name].width for a in step.args]
+    )
 
 
 def _maps(step: Step, steps: ModelSteps) -> bool:
@@ -302,6 +407,7 @@ def _sums_first(steps: ModelSteps) -> bool:
     return (
         steps.hops > 1
         and not steps.pools
+        and not any(step.crossing for step in steps.varying)
         and not any(step.given for step, _ in layers)
         and all(layer.sums and not steps.by_name[step.args[0].name].varies for step, layer in first)
     )
@@ -316,7 +422,9 @@ def _assembled(pieces: list[tuple[np.ndarray | slice, Tensor]]) -> Tensor:
         return pieces[0][1]
     rows = np.concatenate([rows for rows, _ in pieces])
     out = pieces[0][1] if len(pieces) == 1 else torch.cat([piece for _, piece in pieces], dim=1)
-    return out if (np.diff(rows) == 1).all() else out[:, torch.from_numpy(np.argsort(rows))]
+    if (np.diff(rows) == 1).all():
+        return out
+    return out[:, devices.to_device(np.argsort(rows), out.device)]
 
 
 def _check(value: Any, rows: int, step: Step) -> None:

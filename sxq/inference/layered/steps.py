@@ -6,44 +6,35 @@ its rows are needed: the output at the target alone, the input of a layer one ho
 output.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch_geometric.nn import MessagePassing
 
-from sxq.inference.kernels import Kernel, kernel_of
-from sxq.inference.kernels.pool import Pool, pool_of
-from sxq.inference.tracing.by_type import of_type
-from sxq.inference.tracing.fx_graph import name_of, trace_graph
-from sxq.inference.tracing.rowwise import (
-    POINTWISE,
-    TUPLES,
-    Untraceable,
-    check_module,
-    check_operation,
+from sxq.inference.kernels import Kernel, has_kernel
+from sxq.inference.kernels.messages import Crossing
+from sxq.inference.kernels.pool import Pool
+from sxq.inference.layered.kinds import (
+    EDGES,
+    ENDS,
+    GRAPHS,
+    LINKS,
+    NODES,
+    OF_GRAPH,
+    PLAIN,
+    node_kind,
 )
+from sxq.inference.layered.reader import Reader
+from sxq.inference.tracing.example import Example
+from sxq.inference.tracing.fx_graph import trace_graph, trace_model
+from sxq.inference.tracing.recorder import UNKNOWN
+from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.calling import PAIRS
 
-# The kind of a value: it has one row per node, edge, graph or link, or it is a plain value.
-NODES = "nodes"
-EDGES = "edges"
-GRAPHS = "graphs"
-LINKS = "links"
-ENDS = "ends"  # of links: [2, n, C], the rows of both ends
-PLAIN = "plain"
-# More kinds, which only layers, poolings and picks may read: edge_index, and the graph of each node; the
-# pairs of links [2, n], and one end of them [n].
-INDEX = "index"
-BATCH = "batch"
-BOTH = "pairs"
-ONE_END = "one end of the pairs"
-UNRUN = (INDEX, BATCH, BOTH, ONE_END)
-OVER_ENDS = frozenset(("sum", "mean", "prod", "amax", "amin"))
+__all__ = ["EDGES", "ENDS", "GRAPHS", "LINKS", "NODES", "PLAIN", "ModelSteps", "Step", "steps_of"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,6 +53,11 @@ class Step:
     pool: Pool | None
     given: Mapping[str, str]  # edge arguments of a layer -> name of the step that computes them
     only: int | None  # the edge type of a layer, where it has one
+    crossing: Crossing | None  # of an operation between nodes and edges
+    make: Callable[[int], Tensor] | None  # of equal rows: from their number
+    loops: Any  # of EDGES: which self-loops they have
+    width: int  # numbers in a row of EDGES
+    dtype: torch.dtype | None  # of the result, where it is known
 
     def run(self, look_up: Callable[[str], Any]) -> Any:
         """Call the operation on the values of other steps, by name."""
@@ -80,267 +76,91 @@ class ModelSteps:
     hops: int  # hops around the target within which rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
     pools: bool  # whether the output is one row per graph
+    first: str  # the argument that is x
 
 
-def steps_of(module: nn.Module, arguments: tuple[str, ...], features: bool = False) -> ModelSteps:
+def steps_of(
+    module: nn.Module,
+    arguments: tuple[str, ...],
+    features: bool = False,
+    examples: Sequence[Example] = (),
+    kinds: Mapping[str, str] = MappingProxyType({}),
+) -> ModelSteps:
     """The steps of a model with forward(x, edge_index, *arguments).
 
-    `features`: x depends on the candidate, too. Raises Untraceable with the reason.
+    `features`: x depends on the candidate, too. With two `examples` of its inputs, the forward may
+    ask for shapes, and layers without a kernel are read. `kinds`: what further arguments are. Raises
+    Untraceable with the reason.
     """
-    module, graph = trace_graph(module, arguments, inputs=2)
-    reader = _Reader(module, features)
+    if examples:
+        module, graph = trace_model(module, arguments, examples, has_kernel)
+    else:
+        module, graph = trace_graph(module, arguments, inputs=2)
+    reader = Reader(module, features, kinds)
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
     rows = GRAPHS if "batch" in arguments else LINKS if PAIRS[0] in arguments else NODES
     if not isinstance(output, fx.Node) or node_kind(output) != rows:
         raise Untraceable(f"the output is not one row per {rows[:-1]}")
-    _reach(graph, output)
-    steps = {
-        node.name: reader.step(node)
-        for node in graph.nodes
-        if node.op != "output" and node.meta["kind"] not in UNRUN
-    }
+    live = _live(graph, output)
+    _reach(live)
+    steps = {node.name: _step(node) for node in live if node_kind(node) not in OF_GRAPH}
     varying = tuple(step for step in steps.values() if step.varies and not step.input)
-    return ModelSteps(
-        steps, output.name, max(step.hop for step in steps.values()), varying, rows == GRAPHS
+    hops = max(step.hop for step in steps.values() if step.kind != EDGES)
+    first = next(str(node.target) for node in live if node.op == "placeholder")
+    return ModelSteps(steps, output.name, hops, varying, rows == GRAPHS, first)
+
+
+def _live(graph: fx.Graph, output: fx.Node) -> list[fx.Node]:
+    """The nodes that the output is made of, in order, and the inputs."""
+    found = {output}
+    by_name = {node.name: node for node in graph.nodes}
+    for node in reversed(graph.nodes):
+        if node in found:
+            found.update(node.all_input_nodes)
+            found.update(by_name[name] for name in node.meta.get("given", {}).values())
+    return [node for node in graph.nodes if node in found or node.op == "placeholder"]
+
+
+def _step(node: fx.Node) -> Step:
+    meta = node.meta
+    example = meta.get("example", UNKNOWN)
+    known = isinstance(example, Tensor) and example.ndim > 0
+    return Step(
+        name=node.name,
+        kind=meta["kind"],
+        hop=meta["hop"],
+        varies=meta["varies"],
+        call=meta["call"],
+        args=node.args,
+        kwargs=node.kwargs,
+        input=node.target if node.op == "placeholder" else None,
+        kernel=meta.get("kernel"),
+        pool=meta.get("pool"),
+        given=meta.get("given", {}),
+        only=meta.get("only"),
+        crossing=meta.get("crossing"),
+        make=meta.get("make"),
+        loops=meta.get("loops", "keep"),
+        width=example[0].numel() if known and len(example) else 1,
+        dtype=example.dtype if known else None,
     )
 
 
-class _Reader:
-    """Finds the kind of every recorded node, and refuses operations that are not known as safe."""
-
-    def __init__(self, module: nn.Module, features: bool):
-        self.module = module
-        self.features = features
-        self.inputs = iter((NODES, INDEX))
-
-    def read(self, node: fx.Node) -> None:
-        node.meta.update(
-            varies=any(n.meta["varies"] for n in node.all_input_nodes), hop=0, call=None
-        )
-        getattr(self, f"_{node.op}")(node)
-
-    def step(self, node: fx.Node) -> Step:
-        meta = node.meta
-        return Step(
-            name=node.name,
-            kind=meta["kind"],
-            hop=meta["hop"],
-            varies=meta["varies"],
-            call=meta["call"],
-            args=node.args,
-            kwargs=node.kwargs,
-            input=node.target if node.op == "placeholder" else None,
-            kernel=meta.get("kernel"),
-            pool=meta.get("pool"),
-            given=meta.get("given", {}),
-            only=meta.get("only"),
-        )
-
-    def _placeholder(self, node: fx.Node) -> None:
-        named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH, PAIRS[0]: BOTH}
-        kind = next(self.inputs, named.get(node.target, PLAIN))
-        node.meta.update(kind=kind, varies=self.features and kind == NODES)
-
-    def _get_attr(self, node: fx.Node) -> None:
-        value = self.module
-        for part in node.target.split("."):
-            value = getattr(value, part)
-        node.meta.update(kind=PLAIN, call=lambda: value)
-
-    def _output(self, node: fx.Node) -> None:
-        node.meta["kind"] = PLAIN
-
-    def _call_module(self, node: fx.Node) -> None:
-        module = self.module.get_submodule(node.target)
-        if isinstance(module, MessagePassing):
-            return self._layer(node, module)
-        if pool := pool_of(node, module):
-            return self._pool(node, pool)
-        check_module(module)
-        in_place = isinstance(module, nn.ReLU) and _may_overwrite(node)
-        self._row_by_row(node, torch.relu_ if in_place else module)
-
-    def _call_function(self, node: fx.Node) -> None:
-        self._operation(node, node.target)
-
-    def _call_method(self, node: fx.Node) -> None:
-        self._operation(
-            node, lambda value, *args, **kwargs: getattr(value, node.target)(*args, **kwargs)
-        )
-
-    def _operation(self, node: fx.Node, call: Callable) -> None:
-        kinds = {node_kind(n) for n in node.all_input_nodes}
-        name = name_of(node)
-        if kinds <= {PLAIN}:
-            node.meta.update(kind=PLAIN, call=call)
-        elif node.target is of_type:
-            node.meta.update(kind=INDEX, only=node.args[1])
-        elif kinds & {BOTH, ONE_END}:
-            self._pick(node, name)
-        elif ENDS in kinds:
-            self._of_ends(node, name, call)
-        elif name == "getitem":
-            self._getitem(node)
-        elif pool := pool_of(node, None):
-            self._pool(node, pool)
-        elif name == "size" and node.args[1:] == (0,):
-            # Only `view` and `reshape` may use the number of nodes; -1 stands for it there.
-            node.meta.update(kind=PLAIN, size=True, varies=False, call=lambda *_: -1)
-        else:
-            # Of links there are never less than two, so that no size is lost.
-            if not (name in FLAT and kinds <= {LINKS, PLAIN} and len(node.args) == 1):
-                check_operation(name, node)
-            self._row_by_row(node, torch.relu_ if name == "relu" and _may_overwrite(node) else call)
-            node.meta["tuple"] = name in TUPLES and (len(node.args) > 1 or bool(node.kwargs))
-
-    def _pick(self, node: fx.Node, name: str) -> None:
-        """An operation on the pairs: it tells one end of them, or picks the rows of their ends."""
-        pairs = [n for n in node.all_input_nodes if node_kind(n) in (BOTH, ONE_END)]
-        others = [n for n in node.all_input_nodes if n not in pairs]
-        kind = node_kind(pairs[0])
-        if name in AS_IT_IS or (name == "unbind" and kind == BOTH and _dim_of(node, 0) == 0):
-            node.meta.update(kind=kind, end=pairs[0].meta.get("end"))
-        elif name == "getitem" and not others and kind == BOTH and (end := _end(node)) is not None:
-            node.meta.update(kind=ONE_END, end=end)
-        elif len(pairs) == len(others) == 1 and node_kind(others[0]) == NODES and _picks(node):
-            end = pairs[0].meta.get("end")
-            call = pick_ends if kind == BOTH else partial(pick_end, end=end)
-            node.meta.update(kind=ENDS if kind == BOTH else LINKS, varies=True, call=call)
-            node.args = (others[0],)
-            node.kwargs = {}
-        else:
-            raise Untraceable(
-                f"{name} does more with the pairs than to pick the rows of their ends"
-            )
-
-    def _of_ends(self, node: fx.Node, name: str, call: Callable) -> None:
-        """An operation on the rows [2, n, C] of both ends."""
-        if name == "getitem" and node.args[1] in (0, 1, -1, -2):
-            node.meta.update(kind=LINKS, call=call)
-        elif name in (*OVER_ENDS, "unbind") and _dim_of(node, 0 if name == "unbind" else None) == 0:
-            node.meta.update(kind=LINKS, call=call, tuple=name == "unbind")
-        elif name in POINTWISE and {node_kind(n) for n in node.all_input_nodes} <= {ENDS, PLAIN}:
-            node.meta.update(kind=ENDS, call=call)
-        else:
-            raise Untraceable(f"{name} brings the rows of both ends of a link together")
-
-    def _getitem(self, node: fx.Node) -> None:
-        value, index = node.args
-        whole = isinstance(index, tuple) and index[0] in (slice(None), Ellipsis)
-        if not value.meta.get("tuple") and not whole:
-            raise Untraceable(f"[{index}] picks single nodes")
-        self._row_by_row(node, node.target)
-
-    def _pool(self, node: fx.Node, pool: Pool) -> None:
-        if [node_kind(n) for n in node.all_input_nodes] != [NODES, BATCH]:
-            raise Untraceable(f"{name_of(node)} does not pool nodes by graph")
-        node.meta.update(kind=GRAPHS, varies=True, pool=pool)
-        node.args = node.args[:1]
-        node.kwargs = {}
-
-    def _row_by_row(self, node: fx.Node, call: Callable) -> None:
-        kinds = {node_kind(n) for n in node.all_input_nodes} - {PLAIN}
-        if kinds & {INDEX, BATCH, BOTH, ONE_END}:
-            what = next(iter(kinds & {INDEX, BATCH, BOTH, ONE_END}))
-            what = "edge_index" if what == INDEX else what
-            raise Untraceable(
-                f"{name_of(node)} looks at {what} outside a message-passing layer or pooling"
-            )
-        if len(kinds) != 1:
-            raise Untraceable(f"{name_of(node)} brings {' and '.join(sorted(kinds))} together")
-        if any(n.meta.get("size") for n in node.all_input_nodes) and name_of(node) not in (
-            "view",
-            "reshape",
-        ):
-            raise Untraceable("it computes with the number of nodes")
-        node.meta.update(kind=kinds.pop(), call=call)
-
-    def _layer(self, node: fx.Node, layer: MessagePassing) -> None:
-        bound = inspect.signature(layer.forward).bind(*node.args, **node.kwargs).arguments
-        x = bound.pop("x", None)
-        edge_index = bound.pop("edge_index", None)
-        what = type(layer).__name__
-        ends = x if isinstance(x, (tuple, list)) else (x,)
-        if any(not isinstance(end, fx.Node) or node_kind(end) != NODES for end in ends):
-            raise Untraceable(f"{what} is not given one tensor of node features")
-        if not isinstance(edge_index, fx.Node) or node_kind(edge_index) != INDEX:
-            raise Untraceable(f"{what} is not given the graph's own edge_index")
-        given = {
-            name: value for name, value in bound.items() if value is not None and value is not False
-        }
-        other = [
-            name
-            for name, value in given.items()
-            if not isinstance(value, fx.Node) or node_kind(value) != EDGES
-        ]
-        if other:
-            raise Untraceable(f"{what} is given {', '.join(other)}")
-        edges = {name: value.name for name, value in given.items()}
-        kernel = kernel_of(layer, tuple(edges))
-        only = edge_index.meta.get("only")
-        if (len(ends) > 1 or only is not None) and not kernel.between_types:
-            raise Untraceable(f"no layered form of {what} for the edges of one type is known")
-        node.meta.update(kind=NODES, varies=True, given=edges, kernel=kernel, only=only)
-        node.args = tuple(ends)
-        node.kwargs = {}
-
-
-def _reach(graph: fx.Graph, output: fx.Node) -> None:
+def _reach(nodes: Sequence[fx.Node]) -> None:
     """Walks backwards to find how many hops around the target each node's rows are needed."""
-    for node in reversed(graph.nodes):
-        kernel = node.meta.get("kernel")
-        for source in node.all_input_nodes if node.op != "output" else ():
-            source.meta["hop"] = max(
-                source.meta["hop"], node.meta["hop"] + (kernel.hops if kernel else 0)
-            )
+    for node in reversed(nodes):
+        for source in node.all_input_nodes:
+            further = _further(node, source)
+            source.meta["hop"] = max(source.meta["hop"], node.meta["hop"] + further)
 
 
-def _may_overwrite(node: fx.Node) -> bool:
-    """Whether an operation only reads the new table of a layer, which no other operation reads."""
-    if len(node.args) != 1 or node.kwargs:
-        return False
-    layer = node.args[0].meta.get("kernel")
-    return layer is not None and layer.hops > 0 and len(node.args[0].users) == 1
-
-
-FLAT = frozenset(("squeeze", "flatten", "ravel"))  # scores [n, 1] of links to [n]
-AS_IT_IS = frozenset(("long", "to", "contiguous", "clone", "detach"))  # of the pairs
-
-
-def _end(node: fx.Node) -> int | None:
-    """Which end of the pairs an index asks for: 0, 1, or None for any other index."""
-    index = node.args[1]
-    if isinstance(index, tuple) and len(index) == 2 and index[1] in (slice(None), Ellipsis):
-        index = index[0]
-    return index % 2 if isinstance(index, int) and -2 <= index < 2 else None
-
-
-def _picks(node: fx.Node) -> bool:
-    """Whether an operation takes the rows at an index: z[index], z[index, :], or index_select(z, 0, index)."""
-    if name_of(node) == "getitem":
-        index = node.args[1]
-        if isinstance(index, tuple) and len(index) == 2 and index[1] in (slice(None), Ellipsis):
-            index = index[0]
-        return isinstance(index, fx.Node)
-    return name_of(node) == "index_select" and _dim_of(node) == 0
-
-
-def _dim_of(node: fx.Node, default: int | None = None) -> Any:
-    """The dimension of an operation."""
-    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", default)
-
-
-def pick_end(rows: Tensor, end: int) -> Tensor:
-    """The rows of one end of every link, of rows in which those of both ends follow each other."""
-    return rows[end::2].clone()
-
-
-def pick_ends(rows: Tensor) -> Tensor:
-    """The rows [2, n, C] of both ends of every link."""
-    return rows.unflatten(0, (-1, 2)).transpose(0, 1).clone()
-
-
-def node_kind(node: fx.Node) -> str:
-    return node.meta["kind"]
+def _further(node: fx.Node, source: fx.Node) -> int:
+    """How many hops further out a node reads the rows of a source."""
+    if kernel := node.meta.get("kernel"):
+        return kernel.hops
+    if crossing := node.meta.get("crossing"):
+        # Sums read rows at the tails, and values of the edges into their own rows.
+        return crossing.further if node_kind(source) == NODES else 0
+    return 0

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO, ROW_ONES, FieldLayout
+from sxq.models import device as devices
 
 FEW = 16  # candidates below which torch transposes the bits of one slab faster than numpy
 
@@ -97,7 +98,7 @@ def _on_device(
 ) -> Tensor:
     total = [(size + EXTRA_ROWS) * count for size, count in zip(units, slabs)]
     table = torch.zeros(sum(total), 2 * width, device=device)
-    sources = torch.from_numpy(np.concatenate([own.ravel() for own in bits])).to(device)
+    sources = devices.to_device(np.concatenate([own.ravel() for own in bits]), device)
     blocks = [
         block.view(count, size + EXTRA_ROWS, -1)
         for block, count, size in zip(table.split(total), slabs, units)

@@ -9,6 +9,7 @@ one per head, for each row or edge) are [R, W] or [E, W]: there a gather copies 
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from sxq.inference.tiles.layout import FieldLayout, Incidence, Loops
 from sxq.inference.tiles.masks import masks
 from sxq.inference.tiles.union import Union
+from sxq.models import device as devices
 
 Scale = Callable[[np.ndarray], np.ndarray]  # degrees to factors of messages
 LOWEST = torch.finfo(torch.float32).min
@@ -62,7 +64,7 @@ class Tile:
     @property
     def shares(self) -> Tensor:
         """Where units are features: the share [n, U] of each that is there, 0 or 1."""
-        return torch.from_numpy(np.ascontiguousarray(self.bits[0])).to(self.frame.device)
+        return devices.to_device(self.bits[0], self.frame.device)
 
     def sides(self, base: Tensor, whole: Tensor, change: Tensor) -> Tensor:
         """Mapped rows base [R, C] + change [n, R, C], then whole [R, C] - change, as a table [W * R, C]."""
@@ -174,6 +176,10 @@ class Rows:
         """The rows that sums read: the table, or one copy of the rows of each field."""
         return self._table if self.varies else self.tile.frame.once(self.key, self._make)
 
+    def of(self, layout: FieldLayout) -> Tensor:
+        """The rows of one field, where they are the same for every candidate."""
+        return layout.listed(self.key, self._make)
+
     @property
     def scalars(self) -> Tensor:
         """The table [W * R, H] as scalars [R, W, H]."""
@@ -210,17 +216,20 @@ class Edges:
             return tile.memo((key, self.loops), lambda: make(self))
         outer = tile.edges(outermost, self.loops)
         values = outer.shared(key, make)
+        some = self.among(outermost)
+        return values[some] if isinstance(some, slice) else values.index_select(0, some)
+
+    def among(self, outer: int) -> "slice | Tensor":
+        """The positions of these edges among those into the rows within `outer` steps."""
+        tile = self.tile
         if tile.frame.nested:
-            return values[: self.list.size]
-        return values.index_select(
-            0,
-            tile.memo(
-                ("inner", self.hop, self.loops),
-                lambda: _inner(
-                    tile.frame,
-                    [layout.edges(outermost, self.loops).size for layout in tile.frame.fields],
-                    [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
-                ),
+            return slice(self.list.size)
+        return tile.memo(
+            ("inner", outer, self.hop, self.loops),
+            lambda: _inner(
+                tile.frame,
+                [layout.edges(outer, self.loops).size for layout in tile.frame.fields],
+                [layout.edges(self.hop, self.loops).size for layout in tile.frame.fields],
             ),
         )
 
@@ -281,6 +290,24 @@ class Edges:
             1, self.list.head
         )
 
+    def products(self, tails: Rows, heads: Rows, parts: int) -> Tensor:
+        """The tails' rows times the heads', summed over each of equal parts of their columns: [E, W, parts].
+
+        Where both are the same for every candidate they are computed once per field, and W is 1.
+        """
+        if tails.varies or heads.varies:
+            found = self.gather(tails)
+            found = found * self.gather_heads(heads)
+            return found.unflatten(-1, (parts, -1)).sum(dim=-1).transpose(0, 1)
+
+        def make(layout: FieldLayout) -> Tensor:
+            one = layout.edges(self.hop, self.loops)
+            ends = tails.of(layout)[one.tail], heads.of(layout)[one.head]
+            return (ends[0] * ends[1]).unflatten(-1, (parts, -1)).sum(dim=-1)
+
+        key = ("products", tails.key, heads.key, self.hop, self.loops)
+        return self.tile.frame.listed(key, make)[:, None]
+
     def sum_messages(self, messages: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of messages [W, E, C], weights [E, W]: table [T, C]."""
         _, start = self.list.bags(self.columns, shared=False)
@@ -310,6 +337,22 @@ def _inner(frame: FieldLayout | Union, outer: Sequence[int], sizes: Sequence[int
     """`Union.inner`; a nested frame has prefixes instead."""
     assert isinstance(frame, Union)
     return frame.inner(outer, sizes)
+
+
+def softmax_together(lists: Sequence[Edges], logits: Sequence[Tensor]) -> list[Tensor]:
+    """Attention [E_i, W, H] over the present edges of each row, in all lists; zeros in rows without any.
+
+    Logits [E_i, W, H], or one column for all; in steps that can be differentiated.
+    """
+    present = [edges.present.unsqueeze(-1) for edges in lists]
+    masked = [torch.where(there == 0, LOWEST, own) for there, own in zip(present, logits)]
+    most = [edges.largest(own.detach()) for edges, own in zip(lists, masked)]
+    top = reduce(torch.maximum, most)
+    weights = [
+        (own - edges.heads(top)).exp() * there for edges, own, there in zip(lists, masked, present)
+    ]
+    total = reduce(torch.add, [edges.total(own) for edges, own in zip(lists, weights)])
+    return [own / (edges.heads(total) + 1e-16) for edges, own in zip(lists, weights)]
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:

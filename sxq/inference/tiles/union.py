@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sxq.inference.tiles.layout import EXTRA_ROWS, EdgeList, FieldLayout, Incidence, Loops
+from sxq.models import device as devices
 
 
 class Union:
@@ -103,7 +104,7 @@ class Union:
         self, numbers: Sequence[Tensor], sizes: Sequence[int], base: Sequence[np.ndarray]
     ) -> Tensor:
         """Numbers [k, size_i] per field -> those of all slabs [k, total], each plus base [k, slabs]."""
-        starts = torch.from_numpy(np.array(base, np.int32)).to(self.device)
+        starts = devices.to_device(np.array(base, np.int32), self.device)
         moved = [
             (one[:, None] + own[:, :, None]).flatten(1)
             for one, own in zip(numbers, starts.split(list(self.counts), dim=1))

@@ -1,33 +1,28 @@
 """Records a forward pass with `torch.fx`; checks and splits the networks inside of layers."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import zip_longest
+from typing import Any
 
 from torch import fx, nn
 from torch_geometric import nn as pyg
-from torch_geometric.nn import MessagePassing, aggr
+from torch_geometric.nn import aggr
 from torch_geometric.nn.pool import glob
 from torch_geometric.utils import scatter
 
 from sxq.inference.tracing.by_type import grouped_in_pairs
-from sxq.inference.tracing.rowwise import (
-    MODULES,
-    Untraceable,
-    check_module,
-    check_operation,
-    is_active,
+from sxq.inference.tracing.example import Example
+from sxq.inference.tracing.propagation import opened
+from sxq.inference.tracing.recorder import (
+    UNKNOWN,
+    Recorder,
+    begin,
+    line_of_error,
+    recorded_factories,
 )
-
-
-class _Tracer(fx.Tracer):
-    """Does not look inside of modules that the engine knows."""
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        known = isinstance(
-            module, (MessagePassing, pyg.BatchNorm, pyg.LayerNorm, pyg.Aggregation, *MODULES)
-        )
-        return known or super().is_leaf_module(module, name)
+from sxq.inference.tracing.rowwise import Untraceable, check_module, check_operation, is_active
 
 
 class _Explicit(nn.Module):
@@ -41,8 +36,30 @@ class _Explicit(nn.Module):
         return self.module(x, edge_index)
 
 
+Known = Callable[[nn.Module], bool]
+
+
+def trace_model(
+    module: nn.Module, arguments: tuple[str, ...], examples: Sequence[Example], known: Known
+) -> tuple[nn.Module, fx.Graph]:
+    """The operations of forward(x, edge_index, **arguments), in which sizes of the graph are `Extent`s.
+
+    Layers that are not `known` are looked into. Raises Untraceable if the operations depend on sizes.
+    """
+    graphs = []
+    for example in examples:
+        own, graph = trace_graph(module, arguments, 2, example, known)
+        graphs.append(graph)
+    _find_extents(graphs, examples)
+    return own, graphs[0]
+
+
 def trace_graph(
-    module: nn.Module, arguments: tuple[str, ...], inputs: int
+    module: nn.Module,
+    arguments: tuple[str, ...],
+    inputs: int,
+    example: Example | None = None,
+    known: Known = lambda module: True,
 ) -> tuple[nn.Module, fx.Graph]:
     """The operations of forward(*inputs, **arguments), and the module that they refer to.
 
@@ -54,20 +71,86 @@ def trace_graph(
     except (ValueError, TypeError) as error:  # a scripted or traced module
         raise Untraceable(f"its forward cannot be read: {error}") from error
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
-        return trace_graph(_Explicit(module), arguments, inputs)
+        return trace_graph(_Explicit(module), arguments, inputs, example, known)
     unused = {
         p.name: None if p.default is p.empty else p.default
         for p in parameters[inputs:]
         if p.name not in arguments and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     }
-    try:
-        with poolings_as_calls(), grouped_in_pairs():
-            graph = _Tracer(autowrap_functions=(scatter,)).trace(module, concrete_args=unused)
-    except Exception as error:  # a user's forward may raise anything
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
-        raise Untraceable(f"its forward pass cannot be recorded: {said}") from error
+    named = [p.name for p in parameters[:inputs]]
+    graph = _recorded(module, unused, example and example.named(named), known)
     _tidy(module, graph, inputs)
     return module, graph
+
+
+def _recorded(
+    module: nn.Module, unused: Mapping[str, Any], example: Example | None, known: Known
+) -> fx.Graph:
+    recorder = Recorder(known, example)
+    before = set(vars(module))
+    try:
+        with poolings_as_calls(), grouped_in_pairs(), recorded_factories(recorder):
+            with opened(module, known) if example else nullcontext():
+                return begin(recorder, module, unused)
+    except Untraceable as why:
+        raise Untraceable(_located(str(why), line_of_error(why.__traceback__))) from why
+    except Exception as error:  # a user's forward may raise anything
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
+        why = f"its forward pass cannot be recorded: {said}"
+        raise Untraceable(_located(why, line_of_error(error.__traceback__))) from error
+    finally:
+        for name in set(vars(module)) - before if example else ():  # their nodes hold them
+            delattr(module, name)
+
+
+def _located(reason: str, line: str) -> str:
+    return f"{reason} ({line})" if line and "(line " not in reason else reason
+
+
+def located(reason: str, node: fx.Node) -> str:
+    """A reason with the line of the user's code in which an operation stands."""
+    return _located(reason, node.meta.get("line", ""))
+
+
+def _find_extents(graphs: Sequence[fx.Graph], examples: Sequence[Example]) -> None:
+    """Replace sizes of the graph by `Extent`s; raises Untraceable if anything else differs."""
+    one, two = (list(graph.nodes) for graph in graphs)
+    known = [example.extents for example in examples]
+
+    def pair(a: Any, b: Any, node: fx.Node) -> Any:
+        if isinstance(a, fx.Node) and isinstance(b, fx.Node) and a.name == b.name:
+            return a
+        if isinstance(a, tuple | list) and isinstance(b, tuple | list) and len(a) == len(b):
+            return type(a)([pair(x, y, node) for x, y in zip(a, b)])
+        if isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b):
+            return {name: pair(a[name], b[name], node) for name in a}
+        if isinstance(a, slice) and isinstance(b, slice):
+            parts = zip((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+            return slice(*(pair(x, y, node) for x, y in parts))
+        if type(a) is type(b) and isinstance(a, int | float) and a != b:
+            found = known[0].get(int(a))
+            if found is not None and a == int(a) and b == int(b):
+                if found == known[1].get(int(b)):
+                    return found
+            raise Untraceable(located("it computes with the number of nodes or edges", node))
+        if type(a) is type(b) and (a is b or _equal(a, b)):
+            return a
+        raise Untraceable(located("what it does depends on the number of nodes or edges", node))
+
+    for a, b in zip_longest(one, two):
+        if a is None or b is None or (a.name, a.op) != (b.name, b.op):
+            raise Untraceable(
+                located("what it does depends on the number of nodes or edges", a or b)
+            )
+        a.args, a.kwargs = pair(a.args, b.args, a), pair(a.kwargs, b.kwargs, a)
+        a.meta["example pair"] = a.meta.get("example", UNKNOWN), b.meta.get("example", UNKNOWN)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:
+        return False
 
 
 def _tidy(module: nn.Module, graph: fx.Graph, inputs: int) -> None:

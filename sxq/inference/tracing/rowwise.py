@@ -19,8 +19,10 @@ POINTWISE = frozenset(
     square sign clamp clip where maximum minimum relu relu_ relu6 elu elu_ selu celu gelu silu mish
     leaky_relu leaky_relu_ prelu rrelu tanh sigmoid logsigmoid hardtanh hardsigmoid hardswish softplus
     softsign tanhshrink threshold erf sin cos nan_to_num float double to type_as contiguous clone detach
-    zeros_like ones_like eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
-    dropout dropout_ feature_dropout alpha_dropout identity pairwise_distance""".split()
+    zeros_like ones_like masked_fill isinf isnan isfinite long int half lerp floor ceil round matmul mm addmm
+    embedding and_ or_ invert eq ne lt le gt ge logical_and logical_or logical_not linear layer_norm batch_norm
+    dropout dropout_ feature_dropout alpha_dropout identity
+    pairwise_distance""".split()
 )
 ALONG = frozenset(
     """
@@ -29,6 +31,7 @@ ALONG = frozenset(
     flatten linalg_norm linalg_vector_norm cosine_similarity""".split()
 )
 SHAPE = frozenset(["view", "reshape"])
+REPEATS = {"repeat": 1, "expand": -1}  # and the first number that leaves the rows as they are
 TUPLES = frozenset("max min chunk split unbind topk sort".split())  # several results, given a dim
 DEFAULT_DIM = {
     "cat": 0,
@@ -56,6 +59,9 @@ DIM_POSITION = {
 }
 MODULES = (
     nn.Linear,
+    nn.Embedding,
+    nn.GRUCell,
+    nn.RNNCell,
     nn.Identity,
     nn.Dropout,
     nn.AlphaDropout,
@@ -84,6 +90,8 @@ def check_module(module: nn.Module) -> None:
     elif isinstance(module, pyg.LayerNorm):
         if module.mode != "node":
             raise Untraceable("LayerNorm with mode='graph' mixes all nodes")
+    elif isinstance(module, nn.Embedding) and module.max_norm is not None:
+        raise Untraceable("Embedding with max_norm changes its weights when it is called")
     elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.CosineSimilarity)):
         _check_dim(name, module.dim)
     elif type(module) not in MODULES and not (
@@ -96,7 +104,9 @@ def check_operation(name: str, node: fx.Node) -> None:
     """Raise Untraceable unless this function or method call treats every row by itself."""
     if "dropout" in name and is_active(node):
         raise Untraceable("dropout that is active in evaluation gives another answer at every call")
-    if name in POINTWISE:
+    if name.removesuffix("_") in ("matmul", "mm", "addmm") and not _maps_rows(node):
+        raise Untraceable(f"{name} is not of rows and a matrix of parameters")
+    if name in POINTWISE or node.op == "call_method" and name.removesuffix("_") in POINTWISE:
         return
     if name in SHAPE:
         sizes = node.args[1:] if not isinstance(node.args[1], (tuple, list)) else node.args[1]
@@ -104,19 +114,20 @@ def check_operation(name: str, node: fx.Node) -> None:
             raise Untraceable(
                 f"{name}{tuple(map(str, sizes))} may mix nodes: its first size is not -1"
             )
+    elif name in REPEATS:
+        numbers = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
+        shorter = _ndim(node, name) is not None and len(numbers) > _ndim(node, name)
+        if numbers[0] != REPEATS[name] or shorter:
+            raise Untraceable(f"{name}{tuple(map(str, numbers))} may mix nodes")
     elif name == "einsum":
         _check_einsum(node)
-    elif name in ("matmul", "mm"):
-        first, second = node.args
-        if first.meta.get("kind") == "plain" or second.meta.get("kind") != "plain":
-            raise Untraceable(f"{name} of two tables mixes their rows")
     elif name in ALONG:
         dim = node.kwargs.get("dim", node.kwargs.get("start_dim"))
         position = DIM_POSITION.get(name, 1)
         if dim is None:
             dim = node.args[position] if len(node.args) > position else DEFAULT_DIM.get(name)
         for one in dim if isinstance(dim, (tuple, list)) else [dim]:
-            _check_dim(name, one)
+            _check_dim(name, one, _ndim(node, name))
     else:
         raise Untraceable(f"no layered form of the operation {name} is known")
 
@@ -140,7 +151,26 @@ def is_active(dropout: fx.Node) -> bool:
     return bool(dropout.kwargs.get("training", len(dropout.args) < 3 or dropout.args[2]))
 
 
-def _check_dim(name: str, dim) -> None:
+def _maps_rows(node: fx.Node) -> bool:
+    """Whether a product is rows times a matrix that depends on no candidate."""
+    if len(node.args) < 2 or not isinstance(node.args[-1], fx.Node):
+        return False
+    *_, rows, matrix = node.args
+    return isinstance(rows, fx.Node) and matrix.meta.get("kind") == "plain"
+
+
+def _ndim(node: fx.Node, name: str) -> int | None:
+    """The number of axes among which an operation names one, where it is known."""
+    first = node.args[0] if node.args else node.kwargs.get("input")
+    first = first[0] if isinstance(first, (tuple, list)) and first else first
+    example = first.meta.get("example") if isinstance(first, fx.Node) else None
+    ndim = getattr(example, "ndim", None)
+    return ndim + 1 if isinstance(ndim, int) and name in ("unsqueeze", "stack") else ndim
+
+
+def _check_dim(name: str, dim, ndim: int | None = None) -> None:
     """Refuse every dimension that may be that of the nodes; on a matrix -2 is."""
-    if not isinstance(dim, int) or (dim < 1 and dim != -1):
+    if isinstance(dim, int) and isinstance(ndim, int) and -ndim <= dim < ndim and dim % ndim:
+        return
+    if not isinstance(dim, int) or isinstance(ndim, int) or (dim < 1 and dim != -1):
         raise Untraceable(f"{name} over dim={dim} may mix nodes")

@@ -1,0 +1,67 @@
+"""ALTER GRAPH: the next version of a graph, and the models that follow to it."""
+
+from typing import Any
+
+from sxq.errors import InvalidValue
+from sxq.graph import Graph
+from sxq.graph.disk import DiskGraph
+from sxq.graph.key_texts import kind_of
+from sxq.graph.next_version import CHANGES
+from sxq.language import statements as st
+from sxq.session import key_tables
+from sxq.session.context import Session
+from sxq.values.result import Table
+
+
+def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
+    """Change a graph and store its next version, all changes or none; a row of what was done.
+
+    Raises GraphError for rows that do not fit the graph, UnknownName, InvalidValue, StoreError, TransactionOpen.
+    """
+    session.store.require_writable("ALTER GRAPH")
+    registry = session.registry
+    before = registry.graphs.of_kind("graph", statement.name)
+    if before.types is not None:
+        raise InvalidValue(
+            f"graph {statement.name!r} has node types ({', '.join(before.types.node_types)}): ALTER GRAPH is "
+            f"for graphs without types; make it anew by CREATE OR REPLACE GRAPH {statement.name}"
+        )
+    if isinstance(before, DiskGraph):
+        raise InvalidValue(
+            f"ALTER GRAPH is not built for graphs on disk, such as {statement.name!r}; make it anew by CREATE OR "
+            f"REPLACE GRAPH {statement.name} ... (STORAGE = disk)"
+        )
+    after = before
+    counts = {"nodes_added": 0, "edges_added": 0, "edges_removed": 0}
+    for change in statement.changes:
+        last = after
+        after = _changed(session, last, change)
+        counts["nodes_added"] += after.num_nodes - last.num_nodes
+        name = "edges_removed" if change.what == "REMOVE EDGES" else "edges_added"
+        counts[name] += abs(after.num_edges - last.num_edges)
+    followed: list[str] = []
+    notes: list[str] = []
+    if after.content_hash == before.content_hash:
+        notes.append("nothing changed, so the version is the same")
+    else:
+        followed, notes = registry.alter_graph(statement.name, after, session.say)
+    (row,) = (row for row in session.store.graphs() if row.name == statement.name)
+    facts: dict[str, Any] = {
+        "graph": statement.name,
+        "version": row.version,
+        **counts,
+        "nodes": after.num_nodes,
+        "edges": after.num_edges,
+        "undirected": after.undirected,
+        "models": ", ".join(followed),
+        "notes": "; ".join(notes),
+    }
+    return Table(list(facts), [tuple(facts.values())])
+
+
+def _changed(session: Session, graph: Graph, change: st.GraphChange) -> Graph:
+    """The graph after one change, whose sub-query runs on the user's connection."""
+    own = kind_of(graph.keys)
+    known = [own] if change.what == "ADD NODES" else [own, own]
+    table = key_tables.fetch(session, change.query, change.what, known)
+    return CHANGES[change.what](graph, (table.columns, table.rows))

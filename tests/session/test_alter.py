@@ -1,0 +1,301 @@
+"""ALTER GRAPH: a new version that is the graph made anew from the whole tables; old answers stay what they were."""
+
+import pytest
+
+import sxq
+from sxq.errors import Error, GraphError, InvalidValue, StoreError, TransactionOpen, UnknownName
+
+TABLES = """
+CREATE TABLE people AS SELECT 'p' || i AS id, (i * 7 % 5) AS age, [i % 3, i % 2] AS x, i % 2 AS label,
+    'city' || i % 3 AS city, CASE WHEN i % 4 = 0 THEN 'test' ELSE 'train' END AS split FROM range(14) t(i);
+CREATE TABLE calls AS SELECT 'p' || i % 12 AS src, 'p' || (i * 5 + 1) % 12 AS dst, (1 + i % 3)::DOUBLE AS weight,
+    i::DOUBLE AS amount, DATE '2026-01-01' + i::INTEGER AS day FROM range(30) t(i);
+"""
+MORE = """
+CREATE TABLE late_people AS SELECT 'q' || i AS id, i AS age, [1, 0] AS x, 1 AS label, 'city9' AS city, NULL AS split
+    FROM range(3) t(i);
+CREATE TABLE late_calls AS SELECT 'q' || i AS src, 'p' || i AS dst, 2.0 AS weight, 7.5 AS amount,
+    DATE '2026-03-01' AS day FROM range(3) t(i);
+"""
+
+
+@pytest.fixture
+def con():
+    with sxq.connect() as con:
+        con.execute(TABLES + MORE)
+        con.execute("CREATE GRAPH g FROM NODES (FROM people) EDGES (FROM calls)")
+        yield con
+
+
+def graph(con, name="g"):
+    return con.session.registry.graphs[name]
+
+
+def content(con, name="g"):
+    """The rows of the tables, without the number of the graph."""
+    held = con.session.registry.graphs.id_of(name)
+    nodes = "SELECT position, node, label, split, x, attributes FROM nodes WHERE graph_id = ? ORDER BY ALL"
+    edges = "SELECT edge, src, dst, weight, attr FROM edges WHERE graph_id = ? ORDER BY ALL"
+    return [con.execute(sql, [held]).rows for sql in (nodes, edges)]
+
+
+def test_a_new_version_is_the_graph_of_all_rows(con):
+    row = (
+        con.execute("ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (FROM late_calls)")
+        .df()
+        .iloc[0]
+    )
+    assert (row.version, row.nodes_added, row.edges_added, row.nodes, row.edges) == (
+        2,
+        3,
+        3,
+        17,
+        33,
+    )
+    con.execute(
+        "CREATE GRAPH whole FROM NODES (FROM people UNION ALL FROM late_people)"
+        " EDGES (FROM calls UNION ALL FROM late_calls)"
+    )
+    assert graph(con).content_hash == graph(con, "whole").content_hash
+    assert content(con) == content(con, "whole")
+    assert graph(con).edge_attributes == graph(con, "whole").edge_attributes
+
+
+def test_columns_are_matched_by_name_in_any_order(con):
+    con.execute(
+        "ALTER GRAPH g ADD NODES (SELECT id, CITY, x, split, label, age FROM late_people),"
+        " ADD EDGES (SELECT src, dst, day, amount, weight FROM late_calls)"
+    )
+    con.execute(
+        "CREATE GRAPH whole FROM NODES (FROM people UNION ALL FROM late_people)"
+        " EDGES (FROM calls UNION ALL FROM late_calls)"
+    )
+    assert graph(con).content_hash == graph(con, "whole").content_hash
+
+
+def test_removed_edges_are_gone_and_the_others_keep_their_order(con):
+    con.execute(
+        "ALTER GRAPH g REMOVE EDGES (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')"
+    )
+    gone = {
+        (u, v)
+        for u, v in con.execute(
+            "FROM (SELECT src, dst FROM calls WHERE day < DATE '2026-01-04')"
+        ).rows
+    }
+    left = [
+        row
+        for row in con.execute("SELECT src, dst, weight FROM calls ORDER BY day").rows
+        if row[:2] not in gone
+    ]
+    held = graph(con)
+    names = [
+        (held.key(u), held.key(v), w) for (u, v), w in zip(held.edge_index.T, held.edge_weight)
+    ]
+    assert names == left
+
+
+def test_more_columns_choose_among_parallel_edges(con):
+    con.execute(
+        "INSERT INTO calls VALUES ('p1', 'p2', 1.0, 100.0, DATE '2026-02-01'), ('p1', 'p2', 1.0, 200.0, NULL)"
+    )
+    con.execute("CREATE OR REPLACE GRAPH g FROM NODES (FROM people) EDGES (FROM calls)")
+    edges = graph(con).num_edges
+    con.execute("ALTER GRAPH g REMOVE EDGES (SELECT 'p1' AS a, 'p2' AS b, 200.0 AS amount)")
+    assert graph(con).num_edges == edges - 1
+    assert 200.0 not in graph(con).edge_attr[:, 0] and 100.0 in graph(con).edge_attr[:, 0]
+    with pytest.raises(
+        GraphError, match=r"1 row of REMOVE EDGES is no edge of the graph with these values"
+    ):
+        con.execute("ALTER GRAPH g REMOVE EDGES (SELECT 'p1' AS a, 'p2' AS b, 201.0 AS amount)")
+
+
+def test_undirected_graphs_stay_pairs():
+    with sxq.connect() as con:
+        con.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'")
+        before = graph(con, "karate").content_hash
+        con.execute(
+            "ALTER GRAPH karate ADD EDGES (SELECT 4 AS u, 30 AS v UNION ALL SELECT 30, 4 UNION ALL SELECT 9, 9)"
+        )
+        held = graph(con, "karate")
+        assert held.undirected and held.num_edges == 156 + 3
+        con.execute("ALTER GRAPH karate REMOVE EDGES (VALUES (30, 4), (9, 9))")
+        assert graph(con, "karate").content_hash == before
+        assert con.execute("SHOW GRAPHS").rows and con.sql("SELECT count(*) FROM graphs").rows == [
+            (1,)
+        ]
+        con.execute(
+            "ALTER GRAPH karate ADD NODES (SELECT 34 AS id, ? AS x, 2 AS label, 'train' AS split)",
+            [[1.0] + [0.0] * 33],
+        )
+        con.execute("ALTER GRAPH karate ADD EDGES (SELECT 34, 0)")
+        assert graph(con, "karate").undirected and graph(con, "karate").num_edges == 158
+
+
+def test_an_encoding_applies_to_new_rows(con):
+    con.execute(
+        "CREATE GRAPH e FROM NODES (SELECT id, city, age, DATE '2026-01-01' + age::INTEGER AS born,"
+        " CASE label WHEN 0 THEN 'no' ELSE 'yes' END AS label FROM people)"
+        " EDGES (SELECT src, dst FROM calls) (ENCODE = auto, SCALE = standard)"
+    )
+    new = (
+        "SELECT 'z' AS id, 'city1' AS city, NULL AS age, DATE '2026-01-03' AS born, 'yes' AS label"
+    )
+    con.execute(f"ALTER GRAPH e ADD NODES ({new})")
+    held = graph(con, "e")
+    assert held.y[-1] == 1 and held.attributes["label_name"][-1] == "yes"
+    one = [position for position in range(14) if held.attributes["city"][position] == "city1"][0]
+    cities = [i for i, name in enumerate(held.feature_names) if "city" in name]
+    assert (held.x[-1, cities] == held.x[one, cities]).all()
+    with pytest.raises(GraphError, match="'perhaps'"):
+        con.execute(f"ALTER GRAPH e ADD NODES ({new.replace('yes', 'perhaps').replace('z', 'y')})")
+
+
+WRONG = {
+    "ADD NODES (SELECT * REPLACE ('p1' AS id) FROM late_people LIMIT 1)": "1 row of .* already, such as 'p1'",
+    "ADD NODES (SELECT * FROM late_people UNION ALL FROM late_people)": "3 rows .* a repeated key, such as 'q",
+    "ADD NODES (SELECT id, age, x, label, split FROM late_people)": "no column 'city'",
+    "ADD NODES (SELECT id, x, label, city, split FROM late_people)": "no column 'age'",
+    "ADD NODES (SELECT * EXCLUDE (label) FROM late_people)": "no column 'label'.*NULL AS label",
+    "ADD NODES (SELECT *, 1 AS height FROM late_people)": "a column 'height', .* its columns: age, x, city",
+    "ADD NODES (SELECT * REPLACE ('old' AS age) FROM late_people)": "column 'age' is text at key 'q0'",
+    "ADD NODES (SELECT * REPLACE ([1, 2, 3] AS x) FROM late_people)": "'x' has 3 values at key 'q0', 2 in the graph",
+    "ADD NODES (SELECT * REPLACE (NULL AS age) FROM late_people)": "column 'age' is NULL at key 'q0'",
+    "ADD NODES (SELECT * REPLACE (5 AS city) FROM late_people)": "another kind of 'city'",
+    "ADD NODES (SELECT * REPLACE ('no' AS label) FROM late_people)": "label 'no' is text",
+    "ADD NODES (SELECT * REPLACE (NULL AS id) FROM late_people)": "3 rows of ADD NODES have a NULL key, such as row 1",
+    "ADD NODES (SELECT * REPLACE (7 AS id) FROM late_people LIMIT 1)": "key",
+    "ADD EDGES (SELECT src FROM late_calls)": "ADD EDGES has 1 column",
+    "ADD EDGES (FROM late_calls)": "3 rows of ADD EDGES have an end .*'q0' in row 1.*ADD NODES first",
+    "ADD EDGES (SELECT 'p1', 'p2')": "no column 'weight'",
+    "ADD EDGES (SELECT *, 3 AS more FROM calls)": "'more', .* its columns: weight, amount, day",
+    "ADD EDGES (SELECT * REPLACE ('x' AS amount) FROM calls)": "column 'amount' is text at 'p",
+    "ADD EDGES (SELECT * REPLACE (NULL AS src) FROM calls)": "30 rows of ADD EDGES .* NULL in row 1",
+    "REMOVE EDGES (SELECT 'p1', 'p1')": "1 row of REMOVE EDGES is no edge .*'p1' -> 'p1' in row 1",
+    "REMOVE EDGES (SELECT 'p1', 'p0', 3 AS colour)": "a column 'colour'",
+    "ADD NODES (DELETE FROM people)": "one SELECT",
+}
+
+
+@pytest.mark.parametrize("change", WRONG, ids=range(len(WRONG)))
+def test_wrong_rows_are_named_and_nothing_changes(con, change):
+    before = graph(con).content_hash
+    with pytest.raises(Error, match=WRONG[change]):
+        con.execute(f"ALTER GRAPH g {change}")
+    assert graph(con).content_hash == before
+    assert con.sql("SELECT count(*) FROM graphs").rows == [(1,)]
+
+
+def test_all_changes_of_a_statement_are_made_or_none(con):
+    before = graph(con).content_hash
+    with pytest.raises(GraphError, match="no node of the graph"):
+        con.execute(
+            "ALTER GRAPH g ADD NODES (FROM late_people),"
+            " ADD EDGES (SELECT * REPLACE ('zz' AS src) FROM late_calls)"
+        )
+    assert graph(con).content_hash == before
+
+
+def test_what_cannot_be_altered_is_refused_by_name(con, tmp_path):
+    con.execute(
+        "CREATE GRAPH typed FROM NODES a (SELECT 1 AS id, 2 AS f), EDGES a -to-> a (SELECT 1 AS u, 1 AS v)"
+    )
+    with pytest.raises(InvalidValue, match=r"graph 'typed' has node types \(a\)"):
+        con.execute("ALTER GRAPH typed ADD NODES (SELECT 3, 4)")
+    con.execute("CREATE GRAPHS many FROM DATASET 'BA-3motif' (GRAPHS = 3)")
+    with pytest.raises(InvalidValue, match="'many' is a collection"):
+        con.execute("ALTER GRAPH many ADD NODES (SELECT 3, 4)")
+    with pytest.raises(UnknownName, match="'none'"):
+        con.execute("ALTER GRAPH none ADD NODES (SELECT 3, 4)")
+    con.execute("BEGIN")
+    with pytest.raises(TransactionOpen, match="ALTER GRAPH stores"):
+        con.execute("ALTER GRAPH g ADD NODES (FROM late_people)")
+    con.execute("ROLLBACK")
+    path = str(tmp_path / "g.duckdb")
+    with sxq.connect(path) as other:
+        other.execute("CREATE GRAPH karate FROM DATASET 'KarateClub'")
+    with sxq.connect(path, read_only=True) as other, pytest.raises(StoreError, match="read-only"):
+        other.execute("ALTER GRAPH karate REMOVE EDGES (SELECT 0, 1)")
+
+
+def test_no_rows_make_no_version(con):
+    row = (
+        con.execute(
+            "ALTER GRAPH g ADD NODES (FROM late_people LIMIT 0), REMOVE EDGES (FROM calls LIMIT 0)"
+        )
+        .df()
+        .iloc[0]
+    )
+    assert row.version == 1 and "nothing changed" in row.notes
+
+
+EXPLAIN = "EXPLAIN NODES 3, 30 USING MODEL {} OPTIMIZE fdl+, fdl-, conc TOP 3 BUDGET 60 CANDIDATES"
+
+
+@pytest.mark.slow
+def test_models_follow_and_old_answers_stay(tmp_path):
+    path = str(tmp_path / "g.duckdb")
+    with sxq.connect(path) as con:
+        con.execute(
+            "CREATE GRAPH karate FROM DATASET 'KarateClub'; TRAIN MODEL gcn ON GRAPH karate (LAYERS = 2, EPOCHS = 20)"
+        )
+        mine = con.session.registry.models.get("gcn").model.module
+        con.register_model("mine", mine, graph="karate", output="logits")
+        before = con.execute(EXPLAIN.format("gcn")).df()
+        con.execute(EXPLAIN.format("mine"))
+        row = con.execute("ALTER GRAPH karate REMOVE EDGES (SELECT 3, 0)").df().iloc[0]
+        assert row.models == "gcn, mine" and row.version == 2
+        after = con.execute(EXPLAIN.format("gcn"))
+        con.execute(EXPLAIN.format("mine"))
+        assert con.sql(
+            "SELECT DISTINCT query_id, graph_version FROM explanations ORDER BY ALL"
+        ).rows == [(1, 1), (2, 1), (3, 2), (4, 2)]
+        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+        found = {
+            (u, v)
+            for u, v in con.sql(
+                "SELECT src, dst FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id > 2"
+            ).rows
+        }
+        assert not {(3, 0), (0, 3)} & found
+        con.execute(
+            "CREATE GRAPH copy FROM DATASET 'KarateClub'; ALTER GRAPH copy REMOVE EDGES (SELECT 3, 0)"
+        )
+        same = con.execute(EXPLAIN.format("gcn ON GRAPH copy"))
+        assert same.df().equals(after.df()) and not same.df().equals(before)
+    with sxq.connect(path) as con:
+        again = con.execute(EXPLAIN.format("gcn"))
+        assert again.df().equals(after.df())
+        with pytest.raises(Error, match="register_model"):
+            con.execute(EXPLAIN.format("mine"))
+        con.register_model("mine", mine, output="logits")
+        con.execute(EXPLAIN.format("mine"))
+        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+
+
+def test_a_model_that_saw_little_of_a_small_graph_sees_more_of_a_larger_one():
+    with sxq.connect() as con:
+        con.execute(
+            "CREATE TABLE n AS SELECT i AS id, (i % 3)::FLOAT AS f, i % 2 AS label FROM range(6) t(i)"
+        )
+        con.execute("CREATE GRAPH path FROM NODES (FROM n) EDGES (SELECT 0, 1)")
+        con.execute(
+            "TRAIN MODEL gcn ON GRAPH path (LAYERS = 3, EPOCHS = 5, SPLIT = [1.0, 0.0, 0.0])"
+        )
+        assert con.session.registry.models.get("gcn").model.hops == 1
+        con.execute("ALTER GRAPH path ADD EDGES (SELECT i, i + 1 FROM range(1, 5) t(i))")
+        assert con.session.registry.models.get("gcn").model.hops == 3
+
+
+def test_in_python(con):
+    row = (
+        con.alter_graph("g")
+        .add_nodes("SELECT * FROM late_people WHERE id <> ?", ["q2"])
+        .add_edges("SELECT * FROM late_calls WHERE src <> $src", {"src": "q2"})
+        .remove_edges("SELECT src, dst FROM calls LIMIT 1")
+        .run()
+    )
+    assert row.df().iloc[0].nodes_added == 2
+    assert str(con.alter_graph("g").add_nodes("FROM t")) == "ALTER GRAPH g ADD NODES (FROM t)"
+    with pytest.raises(InvalidValue, match="no change"):
+        con.alter_graph("g").run()
