@@ -51,14 +51,19 @@ def main() -> None:
             spent, table = cpu(lambda: con.execute("REFRESH QUERY 1"))
             row = table.df().iloc[0]
             anew, found = cpu(lambda: con.query(query, [stream.targets]))
-            pair = [con.sql(ANSWERS, [q, int(row.query_id)]).rows for q in (int(row.query_id), found.query_id)]
+            pair = [
+                con.sql(ANSWERS, [q, int(row.query_id)]).rows
+                for q in (int(row.query_id), found.query_id)
+            ]
             con.execute(f"DROP QUERY {found.query_id}")
             totals = [total + more for total, more in zip(totals, (altered, spent, anew))]
             print(
                 f"{day:3}  {came:4}  {gone:4}  {row.carried:7}  {row.measured:8}  {row.searched:8}"
                 f"  {altered:5.1f}  {spent:7.1f}  {anew:7.1f}  {'yes' if pair[0] == pair[1] else 'NO'}"
             )
-        print(f"CPU seconds: ALTER {totals[0]:.1f}, REFRESH {totals[1]:.1f}, EXPLAIN anew {totals[2]:.1f}")
+        print(
+            f"CPU seconds: ALTER {totals[0]:.1f}, REFRESH {totals[1]:.1f}, EXPLAIN anew {totals[2]:.1f}"
+        )
         if options.audit:
             verdicts = {row[-1] for row in con.execute("AUDIT")}
             print(f"AUDIT of all answers of all days: {', '.join(sorted(verdicts))}")

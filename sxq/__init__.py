@@ -34,6 +34,7 @@ from sxq.errors import (
     SpeedWarning,
     SQLError,
     StoreError,
+    StoreWarning,
     TransactionOpen,
     UnknownName,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "SQLError",
     "SpeedWarning",
     "StoreError",
+    "StoreWarning",
     "Table",
     "TargetReport",
     "TransactionOpen",
@@ -139,6 +141,8 @@ def explain(
     seed: int = 0,
     directed: bool = False,
     node_type: str | None = None,
+    output_key: str | int | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Result:
     """Explain one node (or a list of nodes) of a PyG `Data` or `HeteroData` in one call; stores nothing.
 
@@ -164,10 +168,19 @@ def explain(
     directed   explain by directed edges, even where the graph is undirected
     node_type  of `node`, in a `HeteroData`; may be left out if the model predicts nodes of one type only
 
+    output_key  which output is meant, where forward returns a tuple (its position) or a dictionary (its key)
+    inputs     argument of forward -> field of the data, where names differ: {"weight": "edge_weight"}
+
     Returns a `Result`; raises what `Connection.execute` raises.
     """
     with Connection() as con:
-        given = {"output": output, "task": task, "node_type": node_type}
+        given = {
+            "output": output,
+            "task": task,
+            "node_type": node_type,
+            "output_key": output_key,
+            "inputs": inputs,
+        }
         query = _start(con, model, data, plain(node), **given)
         query = query.using("model").optimize(*optimize).where(*where).top(k).epsilon(epsilon)
         query = query.seed(seed)

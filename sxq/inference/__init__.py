@@ -12,12 +12,15 @@ The files in reading order:
     locality         finds by experiment the hops that a model sees, and the halo that it needs
     depth            finds the hops: by poisoned features, and by edges that trade their tails
     probes           makes the graphs of these experiments, changed in one place
+    probe_part       the part of a large graph on which the experiments run
     step_limit       ends a probe that runs far longer than the model does on the graph
     precision        looks behind outputs that hide their logits; measures the error of float32
     link_view        a model of links as one of nodes, so that its depth is found in the same way
     causes           says why a model is not local
     independence     checks that a graph classifier judges each graph on its own
     agreement        decides whether two outputs are equal, given the precision of float32
+    on_disk          models on a graph on disk: examined on a part of it
+    full_outputs     the outputs on all nodes of a large graph, block by block
     choose           picks the backend: layered where it agrees with the plain model, else disjoint
     disjoint         the simple backend: one block-diagonal batch of copies of the field
     batches          `infer_batches`: probabilities of any sets of units, within a memory limit

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.errors import ModelNotLocal
+from sxq.errors import ModelError, ModelNotLocal
 from sxq.graph import Field, Graph, extract, extract_link, link_ends, link_name
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
@@ -28,6 +28,7 @@ from sxq.inference.depth import (
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.link_view import as_node_model, require_separate
 from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
+from sxq.inference.probe_part import DEEPEST_ON_PART, probe_part
 from sxq.inference.probes import changed
 from sxq.models.borrow import Model, blaming, forward_full
 
@@ -45,8 +46,53 @@ def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
     """
     if model.links:
         return _locate_links(model, graph, layers)
-    rng = np.random.default_rng(0)
     require_repeatable(model, graph)
+    if (part := probe_part(graph)) is not None:
+        found = _located_on_part(model, graph, part, layers)
+        if found is not None:
+            return found
+    return _located(model, graph, layers)
+
+
+def _located_on_part(model: Model, graph: Graph, part: Graph, layers: int | None) -> Model | None:
+    """The same, found on a part of a large graph and checked on fields of the whole; None if that tells nothing.
+
+    The depth and the halo are properties of the model. So the experiments, which run it dozens of times, run it on
+    a small part, and a few fields are then compared with the outputs on the whole graph.
+    """
+    rng = np.random.default_rng(0)
+    try:
+        small = replace(model, full=forward_full(model, part))
+        if len(small.full) != part.num_nodes:
+            return None
+        found = _located(small, part, layers)
+    except ModelError:
+        return None  # what is wrong is said of the whole graph
+    if layers is None and found.hops > DEEPEST_ON_PART:
+        return None
+    facts = {name: getattr(found, name) for name in ("hops", "error", "depth", "shallow")}
+    model = replace(model, **facts)
+    targets = _targets(model, graph, rng)
+    for halo in range(found.halo, WIDEST + 1):
+        if all(_whole_agrees(model, graph, target, halo) for target in targets):
+            return replace(model, halo=halo)
+    return None
+
+
+def _whole_agrees(model: Model, graph: Graph, target: int, halo: int) -> bool:
+    """Whether the output of a target on its field is the one on the whole graph, which is known."""
+    backend = Disjoint(model)
+    field = extract(graph, target, model.hops, halo)
+    loaded = backend.load(graph, field)
+    nothing = CandidateBatch(loaded, np.zeros((1, field.num_units), bool))
+    with blaming(model, f"the receptive field of node {graph.key(target)!r}"):
+        found = backend.infer([nothing])[0][1].cpu()
+    return agree(model, found, model.full[[target]])
+
+
+def _located(model: Model, graph: Graph, layers: int | None) -> Model:
+    """`locate` by experiments on the graph."""
+    rng = np.random.default_rng(0)
     double = in_double(model, graph)
     model = replace(model, error=measured_error(model, double, graph))
     close = unsaturated(model, double, graph)

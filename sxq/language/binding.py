@@ -124,7 +124,9 @@ def _bound(node: Any, value_of: Callable) -> Any:
         ):
             own = tuple(_given(key, value_of) for key in keys)
             return _bound(replace(node, keys=own), value_of)
-        case Explain(kind="link", keys=tuple() as keys) if _open(keys):
+        case (
+            Explain(kind="link", keys=tuple() as keys) | Predict(kind="link", keys=tuple() as keys)
+        ) if _open(keys):
             own = tuple(
                 tuple(
                     _key(value_of(end.key)) if isinstance(end, Parameter) else end for end in link

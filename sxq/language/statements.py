@@ -144,14 +144,14 @@ class DropQuery:
 
 @dataclass(frozen=True)
 class Predict:
-    """PREDICT [NODES | GRAPHS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
+    """PREDICT [NODES | GRAPHS | LINKS ...] USING MODEL m [ON GRAPH g] [INTO table]: what a model says."""
 
     keys: tuple[Any, ...] | Subquery | Parameter | None  # None: of all
-    kind: str  # of the keys: "node" or "graph"
+    kind: str  # of the keys: "node", "graph" or "link"
     model: str
     graph: str | None = None  # None: the graph that the model was registered on
     into: str | None = None  # table to create
-    node_type: str | None = None  # OF TYPE, as in Explain
+    node_type: str | tuple[str, str, str] | None = None  # OF TYPE, as in Explain
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ traces these modules with `torch.fx` (message-passing layers as leaves, edge_wei
                                   steps of propagation; for graphs one map. Edge weights as for gcn
     asap         `asap.py`        Ranjan et al. 2020; graphs only
 
-For a heterogeneous graph there are sage, gat, rgcn and hgt of `typed_architectures.py`.
+For a heterogeneous graph there are sage, gat, rgcn and hgt of `typed_architectures.py`. With TASK = link
+an architecture encodes nodes, and a decoder of `link_scorers.py` scores pairs of them.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,12 @@ from torch_geometric.nn import (
 )
 
 from sxq.errors import DataError, InvalidValue, UnknownName
-from sxq.graph import Graph, GraphSet, GraphTypes
+from sxq.graph import Graph, GraphSet, GraphTypes, shown_type
 from sxq.models.asap import AsapStack
+from sxq.models.link_scorers import DECODERS, TypedLinkScorer
+from sxq.models.link_scorers import KINDS as SCORERS
 from sxq.models.spline import SplineConvolution
-from sxq.models.typed_architectures import TypedNodeClassifier
+from sxq.models.typed_architectures import TypedEncoder, TypedNodeClassifier
 from sxq.planning.options import (
     ARCHITECTURE_OPTIONS,
     ARCHITECTURES,
@@ -65,6 +68,7 @@ from sxq.planning.options import (
 from sxq.scoring.question import TASKS
 
 CPU = torch.device("cpu")
+LINK = "link"  # the option TASK of a model that scores pairs of nodes
 # Architectures whose layers take an edge weight or edge attributes, and those that must have them.
 EDGE_VALUES = {
     **dict.fromkeys(("appnp", "gcn", "graphconv", "leconv"), "edge_weight"),
@@ -97,8 +101,9 @@ class ArchitectureSpec:
     alpha: float = 0.1  # appnp: the share of a node's own features in every step
     kernel: int = 5  # splinecnn: control points along each dimension
     ratio: float = 0.8  # asap: the share of clusters that a pooling keeps
+    decoder: str = ""  # one of DECODERS for a model of links, "" for one of nodes or graphs
     # Of a heterogeneous graph: `nodes`, the columns of x of each node type; `edges`, the edge types;
-    # `target`, the type whose nodes are classified.
+    # `target`, the type whose nodes are classified, or `link`, the edge type that is scored.
     types: Mapping[str, Any] | None = None
 
     def __post_init__(self):
@@ -120,6 +125,8 @@ class ArchitectureSpec:
                 f"LAYERS = {self.layers}, ALPHA = {self.alpha}, RATIO = {self.ratio}; expected 1 to "
                 f"{STEPS} layers, and shares"
             )
+        if self.decoder and self.decoder not in DECODERS:
+            raise UnknownName("decoder", self.decoder, DECODERS)
         self._check_edges()
         if self.architecture == "asap":
             self._check_asap()
@@ -149,6 +156,7 @@ class ArchitectureSpec:
         others = {name for name, owner in OWNERS.items() if owner != self.architecture}
         others |= {"edge_channels"} if not self.edge_channels else set()
         others |= {"types"} if self.types is None else set()
+        others |= set() if self.decoder else {"decoder"}
         return {name: value for name, value in vars(self).items() if name not in others}
 
     def _check_edges(self) -> None:
@@ -182,6 +190,11 @@ def spec_from_options(options: Options, graph: Graph | GraphSet) -> Architecture
 def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> ArchitectureSpec:
     """The spec of options that are already read (other options among them are ignored)."""
     sizes = {name: values[name] for name in ("layers", "hidden", "heads", "dropout")}
+    if isinstance(graph, GraphSet) and graph.types is not None:
+        raise InvalidValue(
+            "no architecture pools the nodes of heterogeneous graphs by type: write a module with "
+            "forward(x_dict, edge_index_dict, batch_dict) and register_model it"
+        )
     if isinstance(graph, GraphSet):
         sizes |= {
             "pooling": (values["pooling"] or "mean").lower(),
@@ -191,12 +204,60 @@ def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> Archite
         raise InvalidValue("POOLING and NORM are for models of graphs: ON GRAPHS ...")
     types = graph.types if isinstance(graph, Graph) else None
     architecture = (values["architecture"] or ("gcn" if types is None else "sage")).lower()
+    links = (values["task"] or "").lower() == LINK
+    if links:
+        _refuse_classes(values, graph)
+        sizes["decoder"] = (values["decoder"] or DECODERS[0]).lower()
+    else:
+        refuse_link_options(values)
     if types is not None:
-        sizes["types"] = _types(types, graph.y)
+        sizes["types"] = (
+            _types_of_links(graph, values["edge_type"]) if links else _types(types, graph.y)
+        )
+    elif values["edge_type"]:
+        raise InvalidValue(f"EDGE_TYPE = {values['edge_type']}, but the edges have no types")
     sizes |= _own_options(architecture, values)
     if EDGE_VALUES.get(architecture) == "edge_attr":
         sizes["edge_channels"] = _edge_channels(architecture, graph)
-    return ArchitectureSpec(architecture, graph.num_features, _columns(values, graph), **sizes)
+    columns = 1 if links else _columns(values, graph)
+    return ArchitectureSpec(architecture, graph.num_features, columns, **sizes)
+
+
+def refuse_link_options(values: dict[str, Any]) -> None:
+    """Raise InvalidValue for options of models of links, for another model."""
+    if values["decoder"] or values["edge_type"]:
+        raise InvalidValue("DECODER and EDGE_TYPE are for models of links: say TASK = link")
+
+
+def _refuse_classes(values: dict[str, Any], graph: Graph | GraphSet) -> None:
+    """Raise InvalidValue for options that a model of links has not."""
+    if isinstance(graph, GraphSet):
+        raise InvalidValue(
+            "TASK = link is for a graph, not for a collection of graphs: ON GRAPH ..."
+        )
+    if values["classes"] is not None:
+        raise InvalidValue(
+            f"CLASSES = {values['classes']}, but a model of links has one score for each pair: leave it out"
+        )
+
+
+def _types_of_links(graph: Graph | GraphSet, name: str | None) -> dict[str, Any]:
+    """The types of a heterogeneous graph, and the one whose edges are scored; raises InvalidValue."""
+    assert isinstance(graph, Graph) and graph.types is not None, "the graph is heterogeneous"
+    types = graph.types
+    found = types.forward_types if name is None else types.edge_types_of(name)
+    if len(found) != 1:
+        meant = " and ".join(map(shown_type, found)) or "no edge type"
+        known = ", ".join(map(shown_type, types.edge_types)) or "none"
+        raise InvalidValue(
+            f"EDGE_TYPE = {name or 'none'} stands for {meant}; say which links are scored, in full where a "
+            f"relation is that of several: {known}"
+        )
+    return {
+        "nodes": dict(zip(types.node_types, types.widths)),
+        "edges": [list(kind) for kind in types.edge_types],
+        "link": list(found[0]),
+    }
 
 
 def _types(types: GraphTypes, y: np.ndarray | None) -> dict[str, Any]:
@@ -243,8 +304,8 @@ def _edge_channels(architecture: str, graph: Graph | GraphSet) -> int:
 def task_of(options: Options) -> str | None:
     """The option TASK, in lower case; raises InvalidValue for an unknown one."""
     task = read_options(options, OPTIONS)["task"]
-    if task is not None and task.lower() not in TASKS:
-        raise InvalidValue(f"TASK = {task!r}, expected one of {', '.join(TASKS)}")
+    if task is not None and task.lower() not in (*TASKS, LINK):
+        raise InvalidValue(f"TASK = {task!r}, expected one of {', '.join((*TASKS, LINK))}")
     return task and task.lower()
 
 
@@ -403,8 +464,14 @@ def build(spec: ArchitectureSpec, seed: int = 0) -> Any:
     """The module of a spec, in eval mode on the CPU, its first weights drawn from `seed`."""
     if spec.types is not None:
         with seeded(seed):
+            if spec.decoder:
+                return TypedLinkScorer(spec, TypedEncoder(spec)).eval()
             return TypedNodeClassifier(spec).eval()
     taken = EDGE_VALUES.get(spec.architecture, "")
+    if spec.decoder:
+        encoder = build(replace(spec, decoder="", out_channels=spec.hidden), seed)
+        with seeded(seed):
+            return SCORERS[taken](spec, encoder).eval()
     kind = GRAPH_CLASSIFIERS[taken] if spec.pooling else NODE_CLASSIFIERS[taken]
     if spec.architecture == "asap":
         kind = AsapClassifier

@@ -29,6 +29,7 @@ from sxq.models.calling import (
     PLAIN,
     Adapted,
     Call,
+    Picked,
     Wrapper,
     inputs_of_edges,
     inputs_of_nodes,
@@ -50,6 +51,7 @@ ONE_COLUMN: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 # The arguments of a `Model` of graphs: x, edge_index, edge_weight, edge_attr, batch.
 Inputs = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]
+PAIRS_AT_ONCE = 2**17  # of links, in a forward pass
 GRAPHS_AT_ONCE = 256  # in a forward pass over a collection
 
 
@@ -82,6 +84,8 @@ class Model:
     judged: tuple[
         str, ...
     ] = ()  # of a heterogeneous graph, the types of the nodes that are targets
+    output_key: Any = None  # which of several outputs is meant
+    inputs: tuple[tuple[str, str], ...] = ()  # argument of forward -> field of the data, as given
     call: Call = PLAIN  # how forward is called; `module` is an `Adapted` unless this is plain
     meant: str = ""  # why the output is what `output` says, where that was inferred
     pairs: np.ndarray | None = None  # of a model of links: the pairs [2, N] of `full`
@@ -111,8 +115,9 @@ class Model:
         found = self.module(x, edge_index, **{name: given[name] for name in self.arguments})
         if not isinstance(found, Tensor):
             raise ModelOutputError(
-                f"the model returned {_kind(found)}, expected one tensor [n, classes]; wrap the "
-                f"model in a module whose forward returns it"
+                f"the model returned {_kind(found)}, expected one tensor [n, classes]; give output_key=, "
+                f"the position in a tuple or the key of a dictionary, or wrap the model in a module whose "
+                f"forward returns it"
             )
         if self.links and found.ndim < 2 and found.numel() == pairs.shape[1]:
             found = found.reshape(-1, 1)
@@ -210,13 +215,16 @@ def borrow(
     node_type: str | None = None,
     kind: str | None = None,
     edge_type: Any = None,
+    output_key: Any = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Model:
     """Copy a module, run it once on the whole graph or on every graph of a collection, check the output.
 
     Without `output` or `task` their meaning is inferred, where nothing else is possible. `node_type` says
     which nodes of a heterogeneous graph the model is about, where its outputs do not. `kind` is "node" or
     "link"; without, it is "link" for a module that takes pairs of nodes, or where `edge_type` says the
-    links of which type of a heterogeneous graph it scores. Raises ModelError for a forward
+    links of which type of a heterogeneous graph it scores. `output_key` picks one of several outputs;
+    `inputs` says which field of the data an argument of forward gets. Raises ModelError for a forward
     that cannot be called, and ModelOutputError for an output that is not [N, C], or may mean two things.
     """
     if output is not None and output not in (*OUTPUTS, NUMBERS):
@@ -238,7 +246,10 @@ def borrow(
         scored = scored_type(graph, edge_type)
     elif edge_type is not None:
         raise ModelError(f"edge_type = {edge_type!r} with kind = 'node': leave one of the two out")
-    own, draft, full = _called(module, graph, device, node_type, links=links, edge_type=scored)
+    asked = AsGiven(output_key, tuple((inputs or {}).items()))
+    own, draft, full = _called(
+        module, graph, device, node_type, links=links, edge_type=scored, asked=asked
+    )
     if _uninitialized(own) != lazy:
         raise ModelError(
             f"{', '.join(sorted(lazy - _uninitialized(own))[:3])} of the model has no values yet "
@@ -256,9 +267,31 @@ def borrow(
         spread=spreads(judged) if meant.task == "regression" else (),
         full=full,
         meant=meant.reason,
+        output_key=output_key,
+        inputs=asked.inputs,
         original=weakref.ref(module),
         fingerprint=found_weights,
     )
+
+
+@dataclass(frozen=True)
+class AsGiven:
+    """What the user says about the arguments and the outputs of forward."""
+
+    output_key: Any = None
+    inputs: tuple[tuple[str, str], ...] = ()
+
+
+def _way_to_call(way: nn.Module, graph: Graph | GraphSet, links: bool, asked: AsGiven) -> Call:
+    """How a module is called; raises ModelError for what the user cannot say of it."""
+    if isinstance(way, Wrapper) and asked.inputs:
+        raise ModelError(
+            "inputs= is for a forward that takes x and edge_index; one that takes dictionaries by type, or "
+            "encode and decode, gets fields by their names: rename its arguments"
+        )
+    if links and isinstance(way, Wrapper) and asked.output_key is not None:
+        raise ModelError("output_key= is for what forward returns; decode must return one tensor")
+    return way_to_call(way, graph, links, dict(asked.inputs))
 
 
 def _called(
@@ -269,18 +302,20 @@ def _called(
     *,
     links: bool = False,
     edge_type: EdgeType | None = None,
+    asked: AsGiven = AsGiven(),
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []
     known = link_ways(module, graph, edge_type) if links else ways(module, graph, node_type)
     for way in known:
         own = _copy(module, device)
+        inner = own if asked.output_key is None else Picked(own, asked.output_key).eval()
         try:
-            call = way_to_call(way, graph, links)
+            call = _way_to_call(way, graph, links, asked)
             if isinstance(way, Wrapper):
-                way.module = own
+                way.module = inner
             draft, full = _first_forward(
-                way if isinstance(way, Wrapper) else own, call, graph, device, edge_type
+                way if isinstance(way, Wrapper) else inner, call, graph, device, edge_type
             )
             judged = () if links else _judged(draft, graph, node_type)
             return own, replace(draft, node_type=node_type, judged=judged), full
@@ -369,6 +404,14 @@ def forward_full(
         asked = model.pairs if pairs is None else pairs
         index = torch.from_numpy(np.ascontiguousarray(asked)).to(model.device)
         return _real(model(node_tensor(model, graph), *tensors, pairs=index))
+
+
+def scores(model: Model, graph: Graph, pairs: np.ndarray) -> Tensor:
+    """The output [k, C] of a model of links for many pairs [2, k], on the CPU; some at a time."""
+    parts = [
+        pairs[:, start : start + PAIRS_AT_ONCE] for start in range(0, pairs.shape[1], PAIRS_AT_ONCE)
+    ]
+    return torch.cat([forward_full(model, graph, pairs=part) for part in parts])
 
 
 def forward_all(model: Model, graphs: GraphSet) -> Tensor:

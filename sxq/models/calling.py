@@ -9,7 +9,7 @@ What a forward could take and cannot be given is refused. What it does not take 
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import Sequential
 
-from sxq.errors import ModelError
+from sxq.errors import ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import rows_of
 from sxq.graph.readers import MASKS
 from sxq.models.architectures import ArchitectureSpec
+from sxq.models.part_masks import Known, Parts, masks_of_parts
 
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
 # Names for one number, or for several numbers, for each edge.
@@ -76,6 +77,7 @@ class Call:
     order: str = (
         "x, edge_index"  # of the first two: by position, "by name", "edge_index, x", or "data"
     )
+    ends: tuple[str, str] = ("x", "edge_index")  # their names, where they are passed by name
     positional: tuple[tuple[str, Any], ...] = ()  # arguments that have no keyword, with defaults
     guesses: tuple[str, ...] = ()  # arguments that forward may refuse: it takes **kwargs
     plain: bool = True  # the module takes what the engine has as it is
@@ -127,6 +129,41 @@ class Wrapper(nn.Module):
     asks: inspect.Signature | None = None
 
 
+class Picked(Wrapper):
+    """One of the several outputs of a module: an entry of its tuple or dictionary."""
+
+    def __init__(self, module: nn.Module, key: Any):
+        super().__init__()
+        self.module = module
+        self.key = key
+
+    def forward(self, *args: Any, **given: Any) -> Any:
+        return picked(self.module(*args, **given), self.key)
+
+
+def picked(found: Any, key: Any) -> Any:
+    """An entry of an output; raises ModelOutputError."""
+    if isinstance(found, Mapping):
+        if key in found:
+            return found[key]
+        has = f"a {type(found).__name__} with {', '.join(map(repr, list(found)[:8]))}"
+    elif isinstance(found, Sequence) and not isinstance(found, str):
+        if isinstance(key, int) and not isinstance(key, bool) and -len(found) <= key < len(found):
+            return found[key]
+        names = getattr(found, "_fields", ())
+        if key in names:
+            return getattr(found, key)
+        has = f"a {type(found).__name__} of {len(found)}"
+    elif isinstance(key, str) and not isinstance(found, Tensor) and hasattr(found, key):
+        return getattr(found, key)
+    else:
+        has = f"a {type(found).__name__}"
+    raise ModelOutputError(
+        f"output_key = {key!r}, but the model returned {has}: give the position in a tuple, the key of a "
+        f"dictionary, or no output_key for a single tensor"
+    )
+
+
 class Adapted(Wrapper):
     """Calls a module in its own way; forward(x, edge_index, ...) is the engine's."""
 
@@ -136,29 +173,49 @@ class Adapted(Wrapper):
         self.call = call
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor | None) -> Any:
-        call = self.call
-        inputs: dict[str, Any] = {**_parted(x, call.node_parts), **_of_engine(given)}
-        if (attr := given.get("edge_attr")) is not None:
-            inputs |= _parted(attr, call.edge_parts)
-        if (weight := given.get("edge_weight")) is not None:
-            assert call.weight is not None, "the graph has weights"
-            inputs["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        inputs = self.inputs(x, given) | _of_engine(given)
         named = {
             argument: _as_weight(inputs[source])
             if argument in WEIGHTS and argument != source
             else inputs[source]
-            for argument, source in call.named
+            for argument, source in self.call.named
         }
-        return self._called(inputs["x"], edge_index, named)
+        if EDGE_TYPE not in inputs:
+            return self.called(inputs["x"], edge_index, named)
+        known = lambda: (_parts_by_type(edge_index, inputs[EDGE_TYPE]), None)
+        with masks_of_parts(self.module, known):
+            return self.called(inputs["x"], edge_index, named)
 
-    def _called(self, x: Tensor, edge_index: Tensor, named: dict[str, Any]) -> Any:
+    def inputs(self, x: Tensor, given: dict[str, Tensor | None]) -> dict[str, Tensor]:
+        """Every input of the graph by its name, in its own form, of the engine's tables."""
+        call = self.call
+        found = _parted(x, call.node_parts)
+        if (attr := given.get("edge_attr")) is not None:
+            found |= _parted(attr, call.edge_parts)
+        if (weight := given.get("edge_weight")) is not None:
+            assert call.weight is not None, "the graph has weights"
+            found["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        return found
+
+    def called(self, x: Any, edge_index: Any, named: dict[str, Any]) -> Any:
+        """What the module returns for x, edge_index and its other arguments by name."""
         if self.call.order == "data":
             return self.module(Data(x=x, edge_index=edge_index, **named))
         if self.call.order == "by name":
-            return self.module(x=x, edge_index=edge_index, **named)
+            first_two = dict(zip(self.call.ends, (x, edge_index)))
+            return self.module(**first_two, **named)
         first = (x, edge_index) if self.call.order == "x, edge_index" else (edge_index, x)
         placed = [named.pop(name, default) for name, default in self.call.positional]
         return self.module(*first, *placed, **named)
+
+
+def _parts_by_type(edge_index: Tensor, kinds: Tensor) -> Known:
+    """All edges, and those of each type, with their numbers."""
+    known = [(edge_index, torch.arange(edge_index.shape[1], device=edge_index.device))]
+    if kinds.is_floating_point() or not kinds.numel() or kinds.min() < 0:
+        return known
+    parts = Parts(kinds.reshape(-1).long(), 0)
+    return known + list(zip([ends.T for ends in parts.split(edge_index.T)], parts.rows))
 
 
 def unwrapped(module: Any) -> Any:
@@ -172,22 +229,32 @@ def unwrapped(module: Any) -> Any:
             return module
 
 
-def way_to_call(module: nn.Module, graph: Graph | GraphSet, links: bool = False) -> Call:
+def way_to_call(
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    links: bool = False,
+    inputs: Mapping[str, str] | None = None,
+) -> Call:
     """How to call a module on a graph or a collection; raises ModelError if it cannot be called.
 
-    links  whether it scores pairs of nodes
+    links   whether it scores pairs of nodes
+    inputs  argument of forward -> field of the data, as the user says
     """
     signature = signature_of(module)
     made = _made(graph, links)
     held = graph.union if isinstance(graph, GraphSet) else graph
-    rest, order = _first_two(signature)
+    inputs = dict(inputs or {})
+    ends = _renamed_ends(inputs)
+    rest, order = _first_two(signature, ends)
+    _check_inputs(signature, inputs, order, ["x", "edge_index", *_available(held, made)])
+    given = {name: source for name, source in inputs.items() if name not in (ends or ())}
     if order == "data":
-        named = {name: name for name in _available(held, made)}
+        named = {name: name for name in _available(held, made)} | given
         call = Call(named=tuple(named.items()), order=order)
     else:
-        call = _named(signature, rest, graph, made)
+        call = _named(signature, rest, graph, made, given)
         _refuse_adjacency(signature, call)
-        call = replace(call, order=order)
+        call = replace(call, order=order, ends=ends or call.ends)
     return _with_parts(module, call, held, made)
 
 
@@ -238,9 +305,43 @@ def _of_schema(module: torch.jit.ScriptModule) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-def _first_two(signature: inspect.Signature) -> tuple[list[inspect.Parameter], str]:
+def _renamed_ends(inputs: Mapping[str, str]) -> tuple[str, str] | None:
+    """The names of the arguments for x and edge_index, if the user gives one of them."""
+    found = {source: name for name, source in inputs.items() if source in ("x", "edge_index")}
+    return (found.get("x", "x"), found.get("edge_index", "edge_index")) if found else None
+
+
+def _check_inputs(
+    signature: inspect.Signature, inputs: Mapping[str, str], order: str, available: list[str]
+) -> None:
+    """Raise ModelError for inputs= that name no argument of forward, or nothing that the data has."""
+    parameters = signature.parameters.values()
+    open_to_all = order == "data" or any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name, source in inputs.items():
+        if name not in signature.parameters and not open_to_all:
+            raise ModelError(
+                f"inputs = {dict(inputs)}, but forward{signature} has no argument {name}; expected "
+                f"argument of forward -> field of the data"
+            )
+        if source not in available:
+            raise ModelError(
+                f"inputs = {dict(inputs)}, but the data has no {source}; it has {', '.join(available)}"
+            )
+
+
+def _first_two(
+    signature: inspect.Signature, ends: tuple[str, str] | None = None
+) -> tuple[list[inspect.Parameter], str]:
     """The parameters besides x and edge_index, and how these are passed; raises ModelError."""
     parameters = list(signature.parameters.values())
+    if ends:
+        missing = [name for name in ends if name not in signature.parameters]
+        if missing:
+            raise ModelError(
+                f"forward{signature} has no argument {missing[0]}: inputs= must say which arguments get x "
+                f"and edge_index, such as {{'features': 'x', 'edges': 'edge_index'}}"
+            )
+        return [p for p in parameters if p.name not in ends], "by name"
     names = [p.name for p in parameters]
     by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters) and len(by_position) < 2:
@@ -301,19 +402,20 @@ def _named(
     rest: list[inspect.Parameter],
     graph: Graph | GraphSet,
     made: tuple[str, ...],
+    given: Mapping[str, str],
 ) -> Call:
-    """What is passed by name, and what is not."""
+    """What is passed by name, and what is not; the user's own names are `given`."""
     pools = isinstance(graph, GraphSet)
     held = graph.union if isinstance(graph, GraphSet) else graph
     available = _available(held, made)
     takes = {p.name: p for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     any_name = any(p.kind is p.VAR_KEYWORD for p in rest)
-    if pools and "batch" not in takes and not any_name:
+    if pools and "batch" not in takes and not any_name and "batch" not in given.values():
         raise ModelError(
             f"forward{signature} has no argument `batch`: a model of graphs takes the number of each "
             f"node's graph by that name, and gives one row per graph"
         )
-    named = {name: name for name in available if name in takes}
+    named = {name: name for name in available if name in takes} | dict(given)
     if made == PAIRS[:1]:
         named |= {name: made[0] for name in PAIRS if name in takes}
     said = _by_other_names(takes, named, held)

@@ -30,6 +30,7 @@ class EncodeDecode(Wrapper):
     def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
+        self.spec = getattr(module, "spec", None)  # of a named architecture
         pairs = inspect.Parameter(PAIRS[0], inspect.Parameter.KEYWORD_ONLY)
         self.asks = with_pairs(signature_of_encode(module), pairs)
 

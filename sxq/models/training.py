@@ -33,6 +33,7 @@ from sxq.models.architectures import (
     GraphClassifier,
     NodeClassifier,
     build,
+    refuse_link_options,
     seeded,
     spec_from_values,
 )
@@ -52,15 +53,16 @@ Progress = Callable[[int, int, float, float], None]
 class Trained:
     """The result of training; the module is in eval mode on the CPU."""
 
-    module: NodeClassifier | GraphClassifier
+    module: Any  # a NodeClassifier, a GraphClassifier, or a LinkScorer
     spec: ArchitectureSpec
-    accuracy: Mapping[str, float]  # by split, and "all": every labelled node
+    accuracy: Mapping[str, float]  # by split, and "all": every labelled node; of links their AUC
     _: KW_ONLY
     confusion: Mapping[str, Any]  # what `confusion` finds
     epochs_run: int
     stopped: str  # the reason if it ended before the last epoch
     notes: tuple[str, ...]  # what a user should know of it
     settings: Mapping[str, str]  # how it was trained, in words
+    metric: str = "accuracy"  # what `accuracy` holds; of links "AUC"
 
 
 def train(
@@ -79,6 +81,7 @@ def train(
     (labels), and ModelError (a loss that is not finite).
     """
     values = read_options(options, OPTIONS)
+    refuse_link_options(values)
     split = training_split(graph, values["seed"], values["split"])
     spec = spec_from_values(values, graph)
     if values["batch"] is not None and isinstance(graph, Graph):
@@ -91,7 +94,7 @@ def train(
     weights = class_weights(values["class_weights"], graph.y[split == "train"], spec.out_channels)
     on = torch.device(device)
     module: Any = build(spec, values["seed"]).to(on)  # of the kind that the graph takes
-    run: _Training = (
+    run: Training = (
         _GraphTraining(module, graph, split, values | {"weights": weights})
         if isinstance(graph, GraphSet)
         else _NodeTraining(module, graph, split, values | {"weights": weights})
@@ -179,8 +182,10 @@ def of_every_node(found: Any, graph: Graph) -> Tensor:
     return F.pad(logits, (0, 0, before, graph.num_nodes - end))
 
 
-def typed_inputs(graph: Graph, device: torch.device) -> tuple[dict, dict]:
-    """x_dict and edge_index_dict of a heterogeneous graph."""
+def typed_inputs(
+    graph: Graph, device: torch.device, keep: np.ndarray | None = None
+) -> tuple[dict, dict]:
+    """x_dict and edge_index_dict of a heterogeneous graph, or of its edges `keep` [E] bool."""
     types = graph.types
     assert types is not None
     x = torch.tensor(graph.x.astype(np.float32), device=device)
@@ -189,7 +194,8 @@ def typed_inputs(graph: Graph, device: torch.device) -> tuple[dict, dict]:
     edge_index_dict = {}
     for number, kind in enumerate(types.edge_types):
         first = [[types.starts[types.number_of(end)]] for end in kind[::2]]
-        own = graph.edge_index[:, types.of_edge == number] - np.array(first)
+        chosen = types.of_edge == number
+        own = graph.edge_index[:, chosen if keep is None else chosen & keep] - np.array(first)
         edge_index_dict[kind] = torch.tensor(own, device=device)
     return x_dict, edge_index_dict
 
@@ -199,7 +205,7 @@ def model_inputs(module: NodeClassifier, graph: Graph) -> tuple[Any, ...]:
     if graph.types is not None:
         return typed_inputs(graph, next(module.parameters()).device)
     arrays = [graph.x.astype(np.float32), graph.edge_index]
-    values = _edge_values(module, graph)
+    values = edge_values(module, graph)
     if values is not None:
         arrays.append(values.astype(np.float32))
     device = next(module.parameters()).device
@@ -212,14 +218,14 @@ def graph_inputs(
     """The arguments of `module.forward` on a batch of graphs, on the module's device."""
     nodes, edges, edge_index, owner = graphs.gather(numbers)
     arrays = [graphs.union.x[nodes].astype(np.float32), edge_index, owner]
-    values = _edge_values(module, graphs.union)
+    values = edge_values(module, graphs.union)
     if values is not None:
         arrays.append(values[edges].astype(np.float32))
     device = next(module.parameters()).device
     return tuple(torch.from_numpy(array).to(device) for array in arrays)
 
 
-def _edge_values(module: Any, graph: Graph) -> np.ndarray | None:
+def edge_values(module: Any, graph: Graph) -> np.ndarray | None:
     """The edge weights or attributes that the layers of a module take, if the graph has them."""
     name = EDGE_VALUES.get(module.spec.architecture)
     return None if name is None else getattr(graph, name)
@@ -295,7 +301,7 @@ def class_weights(choice: Any, y: np.ndarray, classes: int) -> Tensor | None:
     return torch.tensor(choice)
 
 
-class _Training:
+class Training:
     """One training run: the module, the labels it learns from, and the best state so far."""
 
     def __init__(
@@ -306,12 +312,7 @@ class _Training:
         values: dict[str, Any],
     ):
         assert y is not None, "what can be split has labels"
-        self.module = module
-        self.num_epochs = values["epochs"]
-        self.lr = values["lr"]
-        self.optimizer = torch.optim.Adam(
-            module.parameters(), self.lr, weight_decay=values["weight_decay"]
-        )
+        self._begin(module, values)
         self.y = torch.tensor(y, device=next(module.parameters()).device)
         numbers = [np.flatnonzero((split == name) & (y >= 0)) for name in ("train", "val")]
         self.train, self.val = (torch.tensor(chosen, device=self.y.device) for chosen in numbers)
@@ -320,9 +321,17 @@ class _Training:
                 f"PATIENCE = {values['patience']} needs a validation split, and there is none: "
                 f"say SPLIT = random, or shares such as [0.8, 0.1, 0.1]"
             )
-        self.patience = values["patience"] or self.num_epochs
         weights = values["weights"]
         self.weights = None if weights is None else weights.to(self.y.device)
+
+    def _begin(self, module: Any, values: dict[str, Any]) -> None:
+        self.module = module
+        self.num_epochs = values["epochs"]
+        self.lr = values["lr"]
+        self.optimizer = torch.optim.Adam(
+            module.parameters(), self.lr, weight_decay=values["weight_decay"]
+        )
+        self.patience = values["patience"] or self.num_epochs
         self.since = 0  # epochs since the best state
         self.stopped = ""
         self.best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus validation loss
@@ -358,7 +367,7 @@ class _Training:
         loss, accuracy = self._learn(self.train, epoch)
         return loss, self._validate() if len(self.val) else accuracy
 
-    def _learn(self, chosen: Tensor, epoch: int) -> tuple[float, float]:
+    def _learn(self, chosen: Any, epoch: int) -> tuple[float, float]:
         """One step of the optimizer on some nodes or graphs."""
         self.module.train()
         self.optimizer.zero_grad()
@@ -396,7 +405,7 @@ class _Training:
         raise NotImplementedError
 
 
-class _NodeTraining(_Training):
+class _NodeTraining(Training):
     """On a graph: every epoch is one step on all its training nodes."""
 
     def __init__(
@@ -410,7 +419,7 @@ class _NodeTraining(_Training):
         return of_every_node(self.module(*self.inputs), self.graph)[chosen]
 
 
-class _GraphTraining(_Training):
+class _GraphTraining(Training):
     """On a collection: an epoch uses all its training graphs in random batches."""
 
     module: GraphClassifier

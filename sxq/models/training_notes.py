@@ -20,7 +20,7 @@ def training_notes(
     return (
         *_one_answer(found),
         *_uneven(graph, split, values["class_weights"]),
-        *_unused(graph, values["architecture"].lower()),
+        *unused_values(graph, values["architecture"].lower()),
     )
 
 
@@ -76,7 +76,7 @@ def _uneven(graph: Graph | GraphSet, split: np.ndarray, weights: Any) -> Iterato
     )
 
 
-def _unused(graph: Graph | GraphSet, architecture: str) -> Iterator[str]:
+def unused_values(graph: Graph | GraphSet, architecture: str) -> Iterator[str]:
     """Values on edges that the layers of an architecture do not take, and who does."""
     held = graph.union if isinstance(graph, GraphSet) else graph
     for name, said in SAID.items():

@@ -21,15 +21,14 @@ from sxq.errors import InvalidValue
 EdgeType = tuple[str, str, str]
 
 
-class TypedNodeClassifier(nn.Module):
-    """Logits [n, out_channels] of the nodes of the target type."""
+class TypedEncoder(nn.Module):
+    """Rows [n, hidden] of the nodes of every type."""
 
     def __init__(self, spec: Any):  # an ArchitectureSpec with types
         super().__init__()
         self.spec = spec
         widths: dict[str, int] = spec.types["nodes"]
         edge_types = [tuple(kind) for kind in spec.types["edges"]]
-        self.target: str = spec.types["target"]
         self.inputs = ModuleDict({name: nn.Linear(w, spec.hidden) for name, w in widths.items()})
         kinds = {"hgt": _hgt, "rgcn": _Relational}
         make = kinds.get(spec.architecture, _by_edge_type)
@@ -37,7 +36,6 @@ class TypedNodeClassifier(nn.Module):
             make(spec, list(widths), edge_types) for _ in range(spec.layers)
         )
         self.dropout = nn.Dropout(spec.dropout)
-        self.output = nn.Linear(spec.hidden, spec.out_channels)
 
     def forward(
         self, x_dict: dict[str, Tensor], edge_index_dict: dict[EdgeType, Tensor]
@@ -46,6 +44,21 @@ class TypedNodeClassifier(nn.Module):
         for layer in self.layers:
             found = layer(x, edge_index_dict)
             x |= {name: self.dropout(own.relu()) for name, own in found.items() if own is not None}
+        return x
+
+
+class TypedNodeClassifier(TypedEncoder):
+    """Logits [n, out_channels] of the nodes of the target type."""
+
+    def __init__(self, spec: Any):
+        super().__init__(spec)
+        self.target: str = spec.types["target"]
+        self.output = nn.Linear(spec.hidden, spec.out_channels)
+
+    def forward(
+        self, x_dict: dict[str, Tensor], edge_index_dict: dict[EdgeType, Tensor]
+    ) -> dict[str, Tensor]:
+        x = super().forward(x_dict, edge_index_dict)
         return {self.target: self.output(x[self.target])}
 
 

@@ -19,6 +19,7 @@ The verb: `plan(statement, catalog, keys)` gives a `Plan`; printed, it is the te
 
 from sxq.planning.catalog import Catalog, GeneratorInfo, ModelInfo
 from sxq.planning.judged import judged_nodes, require_judged
+from sxq.planning.link_targets import link_positions, scored_type
 from sxq.planning.nodes import Plan, render
 from sxq.planning.planner import plan
 from sxq.planning.settings import SETTINGS, parse_setting
@@ -31,9 +32,11 @@ __all__ = [
     "ModelInfo",
     "Plan",
     "judged_nodes",
+    "link_positions",
     "parse_setting",
     "plan",
     "positions_of",
     "render",
     "require_judged",
+    "scored_type",
 ]

@@ -45,7 +45,7 @@ class FieldScan:
     halo: int
     targets: tuple[Any, ...]  # keys
     positions: tuple[int, ...]  # the same, by position
-    # candidate units of each field; of the first ones only, if time was up while planning
+    # candidate units of each field; of the first ones only where they are many, or time was up
     sizes: tuple[int, ...] = ()
     kind: str = "node"  # of the targets: "node", "link", or "graph" for those of a collection
     without_itself: bool = False  # of links: their own edges are in no graph

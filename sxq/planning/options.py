@@ -96,6 +96,10 @@ ARCHITECTURE_OPTIONS = {
     # what the columns of the output are; by default classes: multiclass, or binary where there is one
     "task": Option(str, None),
     "ratio": Option(float, None, 0.01, 1),  # asap only: the share of clusters that is kept; 0.8
+    # of TASK = link: what scores the rows of both ends, dot, mlp or distance; dot
+    "decoder": Option(str, None),
+    # of TASK = link in a heterogeneous graph: the type of the links, a relation or account -pays-> shop
+    "edge_type": Option(str, None),
 }
 TRAINING_OPTIONS = {
     "epochs": Option(int, 200, 1, 1_000_000),

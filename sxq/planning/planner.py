@@ -31,12 +31,13 @@ from sxq.planning.nodes import (
     Verify,
 )
 from sxq.planning.restriction import check_restriction, restricted_units
-from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
+from sxq.planning.typed_targets import positions_of, require_one_type
 from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
 DEFAULT_EPSILON = 0.1
 DEFAULT_SEED = 0
+MOST_SIZED = 32  # fields that are measured for the plan: a statement may have a million targets
 FLAGS = ("factual", "counterfactual", CONNECTED)
 DEEPENING = "deepening"  # the generator of SMALLEST
 
@@ -61,7 +62,6 @@ def plan(
     if statement.of_class is None:
         refuse_class_clauses(statement)
     _check_kind(statement, model, graph)
-    refuse_typed(statement, graph)
     settings = catalog.settings
     seed = whole_number("SEED", statement.seed, DEFAULT_SEED, 0)
     predicted = 0
@@ -249,12 +249,12 @@ def _scan(
 
 
 def _field_sizes(scan: FieldScan, graph: Graph | GraphSet, late: Callable[[], bool]) -> list[int]:
-    """Units of the field of every target; of the first ones only, if time is up."""
+    """Units of the fields of the first targets, which the plan shows: the run cuts each out again."""
     if isinstance(graph, GraphSet) and scan.over == "edges":
         return graph.units(scan.directed)[list(scan.positions)].tolist()
     sizes: list[int] = []
     for position in scan.positions:
-        if len(sizes) > SHOWN_FIELDS and late():
+        if len(sizes) > SHOWN_FIELDS and (late() or len(sizes) >= MOST_SIZED):
             break
         sizes.append(field_size(scan, graph, position))
     return sizes

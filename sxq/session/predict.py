@@ -1,56 +1,98 @@
-"""PREDICT: what a model says of nodes or graphs, from the outputs that it gave on the whole graph."""
+"""PREDICT: what a model says of nodes, graphs or links.
+
+Of nodes and graphs these are the outputs that it gave on the whole graph; links are scored anew.
+"""
 
 from typing import Any
 
 import numpy as np
 
 from sxq.errors import DataError, InvalidValue
-from sxq.graph import Graph, GraphSet
+from sxq.graph import Graph, GraphSet, shown_type
 from sxq.language import statements as st
-from sxq.planning import ModelInfo, judged_nodes, positions_of, require_judged
-from sxq.session import key_tables
+from sxq.planning import (
+    ModelInfo,
+    judged_nodes,
+    link_positions,
+    positions_of,
+    require_judged,
+    scored_type,
+)
+from sxq.session import engine, key_tables
 from sxq.session.context import Session
 from sxq.storage import NewTable
 from sxq.values.result import Table
 
 
 def predict(session: Session, statement: st.Predict) -> Table:
-    """The key, what is predicted, and a probability for each class; a row for each node or graph.
+    """The key, what is predicted, and a probability for each class; a row for each node, graph or link.
 
-    Raises UnknownName, NodeNotFound, InvalidValue for nodes of a model of graphs, ModelDetached, ModelChanged;
-    with INTO also NameTaken, and StoreError where nothing can be stored.
+    Raises UnknownName, NodeNotFound, InvalidValue for targets that the model does not judge, ModelDetached,
+    ModelChanged; with INTO also NameTaken, and StoreError where nothing can be stored.
     """
     if statement.into:
         session.store.require_writable("INTO")
         session.store.require_free_table(statement.into)
     named = session.registry.models.get(statement.model, statement.graph)
     graph = session.registry.graphs[named.graph]
-    kind = "graph" if isinstance(graph, GraphSet) else "node"
+    kind = named.model.kind
+    if kind == "link" and statement.keys is None:
+        raise InvalidValue(
+            f"PREDICT USING MODEL {statement.model}, which scores links: say which, PREDICT LINKS "
+            "(SELECT u, v ...) USING MODEL ..."
+        )
     if statement.keys is not None and statement.kind != kind:
         raise InvalidValue(
-            f"PREDICT {statement.kind.upper()}S, but model {statement.model!r} classifies the {kind}s of "
-            f"{named.graph!r}: say PREDICT {kind.upper()}S"
+            f"PREDICT {statement.kind.upper()}S, but model {statement.model!r} "
+            f"{'scores links' if kind == 'link' else f'classifies the {kind}s'} of {named.graph!r}: say "
+            f"PREDICT {kind.upper()}S"
         )
-    if named.model.kind == "link":
-        raise InvalidValue(
-            f"PREDICT USING MODEL {statement.model}, which scores links: this is not supported; EXPLAIN LINKS "
-            "stores the score of each link in targets.probability"
-        )
+    made = _of_links if kind == "link" else _of_targets
+    columns, types, rows = made(session, statement, named, graph)
+    if statement.into:
+        session.store.create_table(NewTable(statement.into, columns, types, rows))
+    return Table(columns, rows)
+
+
+Relation = tuple[list[str], list[str], list[tuple]]  # columns, their SQL types, rows
+
+
+def _of_targets(
+    session: Session, statement: st.Predict, named: Any, graph: Graph | GraphSet
+) -> Relation:
+    """What a model says of nodes, or of the graphs of a collection."""
     positions = _positions(
         session, statement, named.graph, graph, named.info(statement.model, graph)
     )
-    columns, types, values = _said(named.model, positions)
+    columns, types, values = _said(named.model, named.model.full[positions])
     keys = [graph.key(position) for position in positions.tolist()]
     if isinstance(graph, Graph) and graph.types is not None:
         names = graph.types.node_types
         values = [[names[number] for number in graph.types.of_node[positions]], *values]
         columns = ["node_type", *columns]
         types = ["VARCHAR", *types]
-    columns = [kind, *columns]
     rows = list(zip(keys, *values, strict=True))
-    if statement.into:
-        session.store.create_table(NewTable(statement.into, columns, ["VARIANT", *types], rows))
-    return Table(columns, rows)
+    return [named.model.kind, *columns], ["VARIANT", *types], rows
+
+
+def _of_links(
+    session: Session, statement: st.Predict, named: Any, graph: Graph | GraphSet
+) -> Relation:
+    """What a model says of pairs of nodes."""
+    assert isinstance(graph, Graph), "a collection has no links"
+    info = named.info(statement.model, graph)
+    kind = scored_type(info, graph, statement.node_type)
+    links = key_tables.listed(session, statement, named.graph, "predict")
+    positions = np.array(link_positions(graph, links, kind), np.int64)
+    pairs = np.stack(np.divmod(positions, graph.num_nodes))
+    columns, types, values = _said(named.model, engine.models().scores(named.model, graph, pairs))
+    ends = [[graph.key(position) for position in end] for end in pairs.tolist()]
+    if kind is not None:
+        columns = ["edge_type", *columns]
+        types = ["VARCHAR", *types]
+        values = [[shown_type(kind)] * len(positions), *values]
+    rows = list(zip(*ends, *values, strict=True))
+    return ["src", "dst", *columns], ["VARIANT", "VARIANT", *types], rows
 
 
 def _positions(
@@ -64,14 +106,18 @@ def _positions(
         raise DataError(
             f"the list of {statement.kind.upper()}S is empty; there is nothing to predict"
         )
-    positions = np.array(positions_of(graph, keys, statement.node_type, model), np.int64)
+    of_type = statement.node_type
+    assert of_type is None or isinstance(of_type, str), "only links have edge types"
+    positions = np.array(positions_of(graph, keys, of_type, model), np.int64)
     require_judged(model, graph, positions)
     return positions
 
 
-def _said(model: Any, positions: np.ndarray) -> tuple[list[str], list[str], list[list]]:
-    """Columns, their SQL types and their values: of a regression its numbers, else class and probabilities."""
-    output = model.full[positions]
+def _said(model: Any, output: Any) -> tuple[list[str], list[str], list[list]]:
+    """Columns, their SQL types and their values: of a regression its numbers, else class and probabilities.
+
+    output  [n, C], on the CPU
+    """
     if model.task == "regression":
         numbers = output.double().cpu().numpy().T
         names = [f"value_{column}" for column in range(len(numbers))]

@@ -32,6 +32,8 @@ _ENTRIES = {  # of every stored spec
     "reason": str,
 }
 
+ROWS = 1 << 18  # outputs whose probabilities are in memory together
+
 # Facts of DESCRIBE MODEL that only some models have.
 NOTES = ("targets", "output is", "inputs", "not taken")
 
@@ -57,7 +59,7 @@ class RegisteredModel:
     def slow(self) -> str:
         """Why the model does not run layer by layer, if its code is the reason; or empty."""
         found = self.model
-        if found.backend == "layered" or not found.reason or found.links:
+        if found.backend == "layered" or not found.reason:
             return ""
         return (
             f"explained on the disjoint backend, with the same values but slower, because {found.reason} "
@@ -80,7 +82,7 @@ class RegisteredModel:
             judged=found.judged,
             edge_type=found.edge_type,
             classes=found.num_classes,
-            over_features=lambda: engine.registration().choose_over_features(found, graph),
+            over_features=lambda: engine.registration().over_features_of(found, graph),
             predictions=self.predictions,
         )
 
@@ -99,7 +101,8 @@ class Follower:
 
 def predicted_classes(model: Any) -> np.ndarray:
     """The class [n] of every output of a ready model."""
-    return model.probabilities(model.full).argmax(dim=1).cpu().numpy()
+    parts = model.full.split(ROWS)  # in double, all rows of a large graph would not fit
+    return np.concatenate([model.probabilities(rows).argmax(dim=1).cpu().numpy() for rows in parts])
 
 
 class RegisteredModels:
@@ -127,6 +130,8 @@ class RegisteredModels:
         node_type: str | None = None,
         kind: str | None = None,
         edge_type: Any = None,
+        output_key: Any = None,
+        inputs: Mapping[str, str] | None = None,
         spec: Mapping[str, Any] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
@@ -136,6 +141,8 @@ class RegisteredModels:
         `spec` and `weights` are given only for named architectures, which are stored completely.
         """
         graph = graph or self._own_graph(name)
+        output_key, inputs = self._as_before(name, module, output_key, inputs)
+        _check_calling(output_key, inputs)
         on = known("graph", graph, self._graphs)
         model = engine.registration().register(
             module,
@@ -146,11 +153,16 @@ class RegisteredModels:
             task=task,
             node_type=node_type,
             kind=kind,
+            memory=self._settings["sxq_memory"],
             edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
         )
         spec = {
             **(spec or {}),
-            "class": f"{type(module).__module__}.{type(module).__qualname__}",
+            "class": _class_of(module),
+            **({} if output_key is None else {"output_key": output_key}),
+            **({"given inputs": dict(inputs)} if inputs else {}),
             "output": model.output,
             "task": model.task,
             **({"spread": list(model.spread)} if model.spread else {}),
@@ -167,6 +179,8 @@ class RegisteredModels:
         meant += () if node_type is None else (node_type,)
         meant += ("link",) if model.kind == "link" else ()
         meant += () if model.edge_type is None else model.edge_type
+        meant += () if output_key is None else ("output_key", output_key)
+        meant += ("inputs", *sorted(inputs.items())) if inputs else ()
         digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
@@ -204,7 +218,7 @@ class RegisteredModels:
             entry.model.check_unchanged(row.name)
             model = entry.model
         if row.graph_id != graph_id:
-            model = engine.registration().transfer(model, graph)
+            model = engine.registration().transfer(model, graph, self._settings["sxq_memory"])
         return model
 
     def followers(
@@ -251,6 +265,16 @@ class RegisteredModels:
         own = engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
         return engine.registration().follow(own, graph)
 
+    def _as_before(
+        self, name: str, module: Any, output_key: Any, inputs: Mapping[str, str] | None
+    ) -> tuple[Any, Mapping[str, str] | None]:
+        """What was said of a stored model of that name and class, where nothing is said now."""
+        row = self._store.load_model(name) if output_key is None or inputs is None else None
+        if row is None or row.spec.get("class") != _class_of(module):
+            return output_key, inputs
+        key = row.spec.get("output_key") if output_key is None else output_key
+        return key, row.spec.get("given inputs") if inputs is None else inputs
+
     def name_of(self, model: RegisteredModel) -> str:
         """The name under which a ready model was registered."""
         content = model.model_id, model.content_hash
@@ -282,6 +306,12 @@ class RegisteredModels:
             **_options(spec),
             "task": spec.get("task", ""),
             "output": spec["output"],
+            **({"output_key": spec["output_key"]} if "output_key" in spec else {}),
+            **(
+                {"given inputs": ", ".join(f"{a} = {b}" for a, b in spec["given inputs"].items())}
+                if "given inputs" in spec
+                else {}
+            ),
             "spread": ", ".join(f"{each:.4g}" for each in spec.get("spread", ())),
             **{name: spec[name] for name in NOTES if name in spec},
             "hops": spec["hops"],
@@ -372,21 +402,54 @@ class RegisteredModels:
         if row.weights is None:
             raise ModelDetached(
                 f"model {row.name!r} is a {row.spec['class']} whose code is not in the database; "
-                f"con.register_model({row.name!r}, module) attaches it again"
+                f"con.register_model({row.name!r}, module{_said_of(row.spec)}) attaches it again"
             )
         row.require_intact()
         try:
             module = engine.models().restore(row.spec["architecture"], row.weights)
         except Error as error:
             raise row.place.wrong("spec", f"what builds no model ({error})", "a model") from error
-        return engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
+        return engine.registration().attach(
+            module, graph, row.spec, self._settings["sxq_device"], self._settings["sxq_memory"]
+        )
 
     def _transferred(self, name: str, entry: RegisteredModel, graph: str):
         """A ready model on another graph; its facts there are found once."""
         if (name, graph) not in self._elsewhere:
             on = known("graph", graph, self._graphs)
-            self._elsewhere[name, graph] = engine.registration().transfer(entry.model, on)
+            self._elsewhere[name, graph] = engine.registration().transfer(
+                entry.model, on, self._settings["sxq_memory"]
+            )
         return self._elsewhere[name, graph]
+
+
+def _class_of(module: Any) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _said_of(spec: Mapping[str, Any]) -> str:
+    """The arguments with which a model was registered, as code."""
+    given = {"output_key": spec.get("output_key"), "inputs": spec.get("given inputs")}
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+
+
+def _check_calling(output_key: Any, inputs: Any) -> None:
+    """Raise InvalidValue unless these can be stored and given again."""
+    if output_key is not None and (
+        isinstance(output_key, bool) or not isinstance(output_key, str | int)
+    ):
+        raise InvalidValue(
+            f"output_key = {output_key!r}: expected the position in a tuple (a whole number), or the key of a "
+            f"dictionary (text)"
+        )
+    texts = isinstance(inputs, Mapping) and all(
+        isinstance(part, str) for pair in inputs.items() for part in pair
+    )
+    if inputs is not None and not texts:
+        raise InvalidValue(
+            f"inputs = {inputs!r}: expected a dictionary from arguments of forward to fields of the data, "
+            f"such as {{'weight': 'edge_weight'}}"
+        )
 
 
 def _require_spec(row: ModelRow) -> None:

@@ -52,15 +52,23 @@ def equal_to_plain(con, module, data, result, kind=PAYS, itself=True):
         pair = tuple(end.key for end in report.target)
         there = ~own_edges(graph, kind, pair) | itself
         full = probability(module, data, graph, pair, there)
-        p = lambda keep: probability(module, data, graph, pair, keep & there)
         sign = 1 if full > 0.5 else -1
         assert abs(report.probability - max(full, 1 - full)) < 1e-5
         for e in report.explanations:
             own = np.zeros(graph.num_edges, bool)
             own[e.edge_numbers] = True
             assert not (own & ~there).any()
-            assert abs(e.raw["fdl+"] - sign * (full - p(~own))) < 1e-5
-            assert abs(e.raw["fdl-"] - sign * (full - p(own))) < 1e-5
+            assert (
+                abs(
+                    e.raw["fdl+"]
+                    - sign * (full - probability(module, data, graph, pair, there & ~own))
+                )
+                < 1e-5
+            )
+            assert (
+                abs(e.raw["fdl-"] - sign * (full - probability(module, data, graph, pair, own)))
+                < 1e-5
+            )
     return sum(len(report.explanations) for report in result.targets)
 
 

@@ -62,23 +62,23 @@ def test_columns_have_the_names_and_the_types_of_the_user(path):
     with sxq.connect(str(path), read_only=True) as con:
         assert schemas(con) == {"tx": list(VIEWS)}
         assert kinds(con, "tx.nodes") == {
-            **{"node": "UUID", "label": "BIGINT", "amount": "FLOAT", "vec": "FLOAT[]"},
-            **{
-                "position_feature": "FLOAT",
-                "city": "VARCHAR",
-                "opened": "DATE",
-                "position": "BIGINT",
-            },
+            "node": "UUID",
+            "label": "BIGINT",
+            "amount": "FLOAT",
+            "vec": "FLOAT[]",
+            "position_feature": "FLOAT",
+            "city": "VARCHAR",
+            "opened": "DATE",
+            "position": "BIGINT",
         }
         assert kinds(con, "tx.edges") == {
-            **{
-                "edge": "BIGINT",
-                "src": "UUID",
-                "dst": "UUID",
-                "weight": "FLOAT",
-                "amount": "FLOAT",
-            },
-            **{"edge_attribute": "VARCHAR", "at": "TIMESTAMP"},
+            "edge": "BIGINT",
+            "src": "UUID",
+            "dst": "UUID",
+            "weight": "FLOAT",
+            "amount": "FLOAT",
+            "edge_attribute": "VARCHAR",
+            "at": "TIMESTAMP",
         }
         for view in VIEWS:
             assert "VARIANT" not in kinds(con, f"tx.{view}").values()

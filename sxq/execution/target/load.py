@@ -26,7 +26,7 @@ from sxq.inference.edge_gradients import EdgeGradients
 from sxq.inference.independence import whole_graph_alone
 from sxq.inference.locality import WIDEST
 from sxq.inference.node_influence import node_influence
-from sxq.models.borrow import Model, blaming, forward_full
+from sxq.models.borrow import Model, blaming, forward_full, scores
 from sxq.planning.nodes import FieldScan, Generate, Plan, Verify
 from sxq.scoring.measures import Measure, MeasureBatch
 from sxq.scoring.question import Question, ask
@@ -84,7 +84,7 @@ class Job:
         """The outputs [n, C] of all links of the statement."""
         positions = np.array(self.plan.find(FieldScan).positions, np.int64)
         pairs = np.stack(np.divmod(positions, self.whole_graph.num_nodes))
-        return forward_full(self.model, self.whole_graph, pairs=pairs)
+        return scores(self.model, self.whole_graph, pairs)
 
     @cached_property
     def backend(self) -> Backend:
