@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -255,13 +256,15 @@ class _InPlace:
 def recorded_factories(recorder: Recorder) -> Iterator[None]:
     """Within, `torch.zeros` and the like are recorded where a size is an extent of the example."""
     originals = {name: getattr(torch, name) for name in FACTORIES}
+    own_thread = get_ident()
 
     def recording(original: Callable) -> Callable:
         def make(*args: Any, **kwargs: Any) -> Any:
             size = args[0] if args else kwargs.get("size", ())
             sizes = size if isinstance(size, tuple | list) else args
             extents = recorder.example.extents if recorder.example else {}
-            if recorder.inside or not any(_counts(one, extents) for one in sizes):
+            elsewhere = recorder.inside or get_ident() != own_thread
+            if elsewhere or not any(_counts(one, extents) for one in sizes):
                 return original(*args, **kwargs)
             return recorder.create_proxy("call_function", original, args, kwargs)
 
