@@ -1,9 +1,9 @@
 """The command line: `sxq [database]` opens a shell; `-c "..."`, `-f FILE` and pipes run scripts.
 
 `sxq report [database] "EXPLAIN ..." -o report.html` writes an answer as a page, `sxq backup FROM TO` copies a
-database, `sxq demo` shows a first example. `sxq explore DATABASE` serves the stored answers to a browser, `sxq mcp
-DATABASE` to programs that speak the Model Context Protocol. `sxq completion bash` and `sxq man` write what completes
-these words in a shell, and a manual page.
+database, `sxq import model.pt` makes safetensors of a state dict, `sxq demo` shows a first example. `sxq explore
+DATABASE` serves the stored answers to a browser, `sxq mcp DATABASE` to programs that speak the Model Context
+Protocol. `sxq completion bash` and `sxq man` write what completes these words in a shell, and a manual page.
 
 Results go to stdout, everything else to stderr; progress only where stderr is a terminal.
 Exit codes: 0 done, 1 an error in a statement, 2 wrong usage, 130 interrupted.
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from sxq import __version__
-from sxq.connection import Connection
+from sxq.connection import Connection, import_weights
 from sxq.errors import Error, InvalidValue
 from sxq.shell import MODES, Interrupts, Shell, format_error, run_prompt, watched
 from sxq.started import INTERRUPTED
@@ -103,6 +103,13 @@ def _backup(options) -> int:
     return 0
 
 
+def _import(options) -> int:
+    target = options.target or str(Path(options.source).with_suffix(".safetensors"))
+    done = import_weights(options.source, target)
+    print(f"wrote {target}: {done}", file=sys.stderr)
+    return 0
+
+
 def _explore(options) -> int:
     try:
         from sxq.explorer.serve import serve
@@ -176,7 +183,8 @@ def _parser() -> argparse.ArgumentParser:
         "sxq",
         description="a skyline query engine that explains graph neural networks",
         epilog="sxq report --help: an answer as a page; sxq explore --help: the answers as pages;"
-        " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq demo --help: a first look;"
+        " sxq mcp --help: as tools; sxq backup --help: a copy of a database; sxq import --help: weights of torch.save;"
+        " sxq demo --help: a first look;"
         " sxq completion --help: for bash and zsh; sxq man: the manual page",
     )
     parser.add_argument(
@@ -291,6 +299,19 @@ def _backup_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _import_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "sxq import",
+        description="weights that torch.save wrote (a state dict) as safetensors, for CREATE MODEL ... FROM FILE;"
+        " nothing in the file is executed",
+    )
+    parser.add_argument("source", metavar="FILE", help="the file of torch.save, such as model.pt")
+    parser.add_argument(
+        "target", metavar="TO", nargs="?", help="the new file (the same name with .safetensors)"
+    )
+    return parser
+
+
 def _explore_parser() -> argparse.ArgumentParser:
     parser = _served_parser(
         "explore", "the stored answers as pages for a browser on this machine, until Ctrl-C"
@@ -344,6 +365,7 @@ COMMANDS = {
     "completion": (_completion, _completion_parser),
     "demo": (_demo, _demo_parser),
     "explore": (_explore, _explore_parser),
+    "import": (_import, _import_parser),
     "man": (_man, _man_parser),
     "mcp": (_mcp, _mcp_parser),
     "report": (_report, _report_parser),

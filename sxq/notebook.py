@@ -53,7 +53,8 @@ class SxqMagics(Magics):
         return result if result.columns else None
 
     def _run(self, con: Connection, script: str) -> Table:
-        __sxq_variables__ = self._variables  # noqa: F841; FROM df finds the user's, not those of IPython
+        # FROM df finds the variables of the user, not those of IPython.
+        __sxq_variables__ = self._variables  # noqa: F841
         bar = ProgressBar() if getattr(self.shell, "kernel", None) is not None else None
         try:
             with watched(con, bar):

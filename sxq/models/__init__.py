@@ -10,6 +10,7 @@ The files in reading order:
     device          moves arrays to the device of a model
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
+    part_masks      PyG's edge masks on layers that are called with the edges of one type
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
     typed_links     models of the links of one edge type
     output_meaning  whether outputs are logits, log-probabilities or probabilities
@@ -21,6 +22,8 @@ The files in reading order:
     spline          the convolution of SplineCNN
     asap            the clusters of ASAP, pooled layer by layer
     weights         safetensors in and out; the content hash of a model
+    foreign_names   weights of PyG's own models under the names used here
+    imported_weights  state dicts of torch.save as safetensors
     training        `train(graph, options)`
     link_training   `train_links(graph, options)`: edges held out against pairs without one
     pyg_fields      the fields of PyG's data as arrays
@@ -33,8 +36,9 @@ The files in reading order:
 from sxq.models.architectures import LINK, ArchitectureSpec, build, spec_from_options, task_of
 from sxq.models.borrow import choose_device, scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
+from sxq.models.imported_weights import import_weights
 from sxq.models.link_training import train_links
-from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
+from sxq.models.pyg_data import graph_from_data, graphs_from_data, plain_arrays, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
@@ -56,7 +60,9 @@ __all__ = [
     "graphs_from_data",
     "hetero_from_graph",
     "hetero_part",
+    "import_weights",
     "load_weights",
+    "plain_arrays",
     "restore",
     "scores",
     "spec_from_options",

@@ -20,7 +20,10 @@ from torch.nn.parameter import is_lazy
 from sxq.errors import DataError, ModelError
 from sxq.graph.npz_files import require_file
 from sxq.models.architectures import ArchitectureSpec, build
+from sxq.models.foreign_names import adopted
 
+ROWS = 40  # of a table of names
+LONGEST = 80  # characters of a name in it
 SHOWN = 3  # differences listed before "and n more"
 # Of a layer, by architecture: the name that marks it, the first matrix, the bias of the output.
 LAYOUTS = {
@@ -41,16 +44,16 @@ def load_weights(module: nn.Module, source: str | Path | bytes) -> None:
     Raises DataError for a file that is not safetensors, and ModelError for weights that do not fit;
     the module is unchanged then.
     """
-    declared = _shapes(source)
+    declared = adopted(_shapes(source))
     differences = _differences(module.state_dict(), declared)
     if differences:
         spec: Any = module.spec
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise ModelError(
             f"the weights do not fit the architecture: {'; '.join(differences[:SHOWN])}{more}"
-            f"{_hint(spec, declared)}"
+            f"{_hint(spec, declared)}\n{_compared(module.state_dict(), declared)}"
         )
-    state = _read(source)  # now that its size is known to be the module's
+    state = adopted(_read(source))  # now that its size is known to be the module's
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise ModelError(f"the weights hold NaN or infinite values in {', '.join(broken[:SHOWN])}")
@@ -161,7 +164,7 @@ def _reading(source: str | Path | bytes) -> Iterator[None]:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from None
     except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
         advice = (
-            "it looks like torch.save; use safetensors.torch.save_file(model.state_dict(), path)"
+            "it looks like torch.save: `sxq import` reads a state dict of it and writes safetensors"
         )
         said = advice if _is_pickled(source) else error
         raise DataError(f"{where}: not a safetensors file; {said}") from None
@@ -185,6 +188,21 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     missing = [f"{name} is missing" for name in expected if name not in found]
     unexpected = [f"{name} is unexpected" for name in sorted(found) if name not in expected]
     return shapes + missing + unexpected
+
+
+def _compared(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """A table of all names with the shapes that are expected and found."""
+    rows = [("name", "expected", "found")]
+    for name in [*expected, *sorted(found.keys() - expected.keys())][:ROWS]:
+        rows.append((name[:LONGEST], *(_shape(state, name) for state in (expected, found))))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    left = len(expected.keys() | found.keys()) - ROWS
+    return "\n".join([*lines, *([f"... and {left} more"] if left > 0 else [])])
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> str:
+    return str(list(state[name].shape)) if name in state else "-"
 
 
 def _hint(spec: ArchitectureSpec, state: Mapping[str, Tensor]) -> str:

@@ -7,6 +7,7 @@ registered_graphs   graphs and collections by name
 registered_models   models by name, on their own graph or another
 learned             pre-trained attributors and registered explainers by name
 explain             EXPLAIN, PLAN and PROFILE: plan, run, save, result
+commits             finished targets are stored together
 resume              RESUME: what a stored query did not reach
 refresh             REFRESH: stored answers on the present version of their graph
 refreshing          the targets of one query, while they are refreshed

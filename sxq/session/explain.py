@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from itertools import takewhile
 from typing import Any
 
 from sxq import planning
 from sxq.errors import DataError, Error
-from sxq.graph import Graph, TypedKey
+from sxq.graph import EdgeType, Graph, GraphSet, TypedKey, shown_type
 from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
 from sxq.planning import Plan
 from sxq.planning.nodes import CONNECTED, Asked, Choose, FieldScan, Generate, Rank, Verify
 from sxq.session import engine, key_tables
+from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
@@ -66,6 +66,7 @@ class RunningQuery:
     query_id: int | None  # None where nothing is stored
     reports: Iterator[TargetReport]
     profile: Any  # sxq.execution.Profile, filled by the run
+    unsaved: Unsaved
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,8 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
     if workers > 1:
         execution.require_workers(query.named.model.device)
     query_id = _begin(session, query)
+    ordinals = query.part_of.ordinals if query.part_of else None
+    unsaved = Unsaved(session, query_id, ordinals, profile)
     job = execution.Job(
         plan=query.plan,
         graph=registry.graphs[query.named.graph],
@@ -121,11 +124,16 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         )
     elif workers > 1:
         reports = execution.run_in_workers(
-            job, workers, session.should_stop, profile, report=session.report, started=query.started
+            job,
+            workers,
+            unsaved.stop_or_save,
+            profile,
+            report=session.report,
+            started=query.started,
         )
     else:
-        reports = execution.run(job, session.should_stop, profile, session.report, query.started)
-    return RunningQuery(query, query_id, reports, profile)
+        reports = execution.run(job, unsaved.stop_or_save, profile, session.report, query.started)
+    return RunningQuery(query, query_id, reports, profile, unsaved)
 
 
 def require_executor(pool: Any) -> None:
@@ -134,30 +142,27 @@ def require_executor(pool: Any) -> None:
 
 
 def save(session: Session, running: RunningQuery) -> SavedReports:
-    """Commit each report as it comes. On an interrupt, finished reports are saved first.
+    """Commit reports as they come, those that come together as one. On an interrupt, finished reports are saved first.
 
     A second interrupt may cost the answers that are not chosen yet; one while they are stored aborts.
     """
     reports: list[TargetReport] = []
-    unsaved: list[TargetReport] = []
+    unsaved = running.unsaved
     cut_short: BaseException | None = None
     running_on = True
-    while running_on or unsaved:
+    while running_on or unsaved.reports:
         try:
             if running_on and (report := next(running.reports, None)) is not None:
                 reports.append(replace(report, kept=()))  # they are many, and stored
-                unsaved.append(report)
-                if not report.reached:
+                unsaved.reports.append(report)
+                if not report.reached or not unsaved.due():
                     continue  # hundreds may come at once: they are stored together
             elif running_on:
                 running_on = False
                 missing = _without_report(running.query.plan, reports, cut_short)
                 reports += missing
-                unsaved += missing
-            clock = time.perf_counter()
-            while unsaved:
-                del unsaved[: _save_first(session, running, unsaved)]
-            running.profile.charge("Store", clock)
+                unsaved.reports += missing
+            unsaved.save()
         except (KeyboardInterrupt, Exception) as reason:
             if cut_short:
                 raise
@@ -304,16 +309,16 @@ def _with_restrictions(
 ) -> st.Explain:
     """The statement with the units that the sub-queries of INCLUDE and EXCLUDE find."""
     graph = session.registry.graphs.get(named.graph)
-    known = graph.keys if isinstance(graph, Graph) else None
-    include = _restricted(session, "INCLUDE", statement.include, known)
-    exclude = _restricted(session, "EXCLUDE", statement.exclude, known)
+    include = _restricted(session, "INCLUDE", statement.include, graph)
+    exclude = _restricted(session, "EXCLUDE", statement.exclude, graph)
     return replace(statement, include=include, exclude=exclude)
 
 
-def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
+def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphSet) -> Any:
     """What a clause names, without sub-queries; they run on the user's connection."""
+    known = graph.keys if isinstance(graph, Graph) else None
     if not isinstance(given, st.Units):
-        return _edges(session, clause, given, known)
+        return _edges(session, clause, given, graph)
     if not isinstance(given.listed, st.Subquery):
         return given
     keys = known if given.over == "nodes" else None
@@ -322,13 +327,34 @@ def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
     return replace(given, listed=tuple(unit for (unit,) in table.rows))
 
 
-def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple[Any, Any], ...]:
-    """The edges of a clause, by key; a sub-query runs on the user's connection."""
+def _edges(
+    session: Session, clause: str, query: Any, graph: Graph | GraphSet
+) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a clause, by key; a sub-query runs on the user's connection.
+
+    Of a heterogeneous graph it may have a third column, the type of the edge, which says those of the ends.
+    """
     if not isinstance(query, st.Subquery):
         return query
-    table = key_tables.edges(session, query, known)
+    table = key_tables.edges(session, query, graph.keys if isinstance(graph, Graph) else None)
+    if graph.types is not None and len(table.columns) == 3:
+        _check_units(clause, 3, "the keys of source and target, and the type of the edge", table)
+        ends = {shown_type(name): name for name in graph.types.edge_types}
+        return tuple(_with_types(clause, row, ends) for row in table.rows)
     _check_units(clause, 2, "the keys of source and target", table)
     return tuple((source, head) for source, head in table.rows)
+
+
+def _with_types(clause: str, row: Sequence[Any], ends: Mapping[str, EdgeType]) -> tuple[Any, Any]:
+    """The ends of an edge, each with its type; raises DataError."""
+    source, head, kind = row
+    if kind not in ends:
+        raise DataError(
+            f"the sub-query of {clause} returned the edge type {kind!r}; those of the graph are "
+            f"{', '.join(ends)}"
+        )
+    source_type, _, head_type = ends[kind]
+    return (source_type, source), (head_type, head)
 
 
 def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None:
@@ -336,7 +362,7 @@ def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None
     if len(table.columns) != columns:
         raise DataError(
             f"the sub-query of {clause} returned {len(table.columns)} columns "
-            f"({', '.join(table.columns)}); expected {'two' if columns == 2 else 'one'}, {what}"
+            f"({', '.join(table.columns)}); expected {('one', 'two', 'three')[columns - 1]}, {what}"
         )
     empty = next((row for row, unit in enumerate(table.rows, 1) if None in unit), None)
     if empty:
@@ -448,21 +474,6 @@ def _clauses(asked: Asked) -> dict[str, Any]:
     given = {"for_class": asked.column, "against": asked.against}
     task = {} if asked.task in ("multiclass", "binary") else {"task": asked.task}
     return task | {name: value for name, value in given.items() if value is not None}
-
-
-def _save_first(session: Session, running: RunningQuery, reports: list[TargetReport]) -> int:
-    """Store the first reports; returns how many. Targets not reached are stored together."""
-    query_id = running.query_id
-    part_of = running.query.part_of
-    unreached = list(takewhile(lambda report: not report.reached, reports))
-    first = unreached or reports[:1]
-    if part_of is not None:  # targets have other numbers in the query
-        first = [replace(report, ordinal=part_of.ordinals[report.ordinal]) for report in first]
-    if query_id is not None and unreached:
-        session.store.save_unreached(query_id, first)
-    elif query_id is not None:
-        session.store.save_target(query_id, first[0])
-    return len(unreached) or 1
 
 
 def _finish(session: Session, found: Result, running: RunningQuery) -> None:

@@ -102,7 +102,7 @@ def test_a_view_of_a_variable_is_refused(con, sql):
 
 
 def test_sub_queries_find_frames_too(con):
-    accounts = pandas.DataFrame(
+    accounts = pandas.DataFrame(  # noqa: F841 - SQL reads it
         {"id": ["a", "b", "c"], "amount": [1.0, 2.0, 3.0], "label": [0, 1, 0]}
     )
     moves = pandas.DataFrame({"payer": ["a", "b"], "payee": ["b", "c"]})

@@ -144,7 +144,7 @@ def test_ctrl_c_inside_the_engines_sql(con, monkeypatch, module, name, text):
 
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
-    "name, signalled", [("save_target", False), ("finish", False), ("finish", True)]
+    "name, signalled", [("save_targets", False), ("finish", False), ("finish", True)]
 )
 def test_ctrl_c_while_an_answer_is_stored_keeps_it(con, monkeypatch, name, signalled):
     struck = strike_inside(monkeypatch, answer_rows, name, signalled=signalled)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import sxq
+from sxq.session import commits
 from tests import graphs, toys
 
 ASKED = (
@@ -27,6 +28,7 @@ def opened(path):
 
 def cut_short(con, after, text=ASKED, parameters=None):
     """Run a statement until so many targets are stored, then kill the process that does it."""
+    commits.TOGETHER = 0  # each target is stored alone; this process ends here
     save = con.session.store.save_target
     stored = []
 

@@ -618,7 +618,8 @@ def test_a_result_that_python_cannot_read_does_not_block_the_next_statement():
     subprocess.run([sys.executable, "-c", WITHOUT_PYTZ], check=True, timeout=120)
 
 
-def test_sql_does_not_read_python_variables(store):
+def test_sql_does_not_read_other_python_variables(store):
+    """Only frames of pandas, Polars and Arrow: tests/session/test_caller_frames.py."""
     frame = {"secret": np.arange(3)}  # noqa: F841
     with pytest.raises(SQLError, match="frame does not exist"):
         store.execute("SELECT * FROM frame")

@@ -71,7 +71,8 @@ def test_polars_frames_are_typed(con):
 def test_results_of_queries_and_tables_of_sxq(con):
     pytest.importorskip("polars")
     con.execute(
-        "CREATE OR REPLACE GRAPH g FROM NODES (SELECT 'k' || range AS id, range % 2 AS label FROM range(6)) EDGES (SELECT 'k1', 'k2')"
+        "CREATE OR REPLACE GRAPH g FROM NODES (SELECT 'k' || range AS id, range % 2 AS label FROM range(6))"
+        " EDGES (SELECT 'k1', 'k2')"
     )
     con.execute("TRAIN OR REPLACE MODEL m ON GRAPH g (ARCHITECTURE = gcn, LAYERS = 1, EPOCHS = 1)")
     found = con.execute(

@@ -1,0 +1,85 @@
+"""Finished targets are stored together: those that end within a tenth of a second share a transaction.
+
+A transaction costs ten times what a target in it costs. The first report is stored at once, later ones wait until
+a tenth of a second has passed since the last commit; while the run goes on it asks `stop_or_save`, which stores
+what is due. So a process that is killed loses at most what ended within that time, and its targets stay pending.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sxq.errors import Error
+from sxq.session.context import Session
+from sxq.values.explanation import TargetReport
+
+TOGETHER = 0.1  # seconds between two commits
+
+
+@dataclass(eq=False)
+class Unsaved:
+    """The reports of a query that are not stored yet."""
+
+    session: Session
+    query_id: int | None  # None where nothing is stored
+    ordinals: tuple[int, ...] | None  # of RESUME: those of its targets in the whole query
+    profile: Any  # sxq.execution.Profile
+    reports: list[TargetReport] = field(default_factory=list)
+    saved: float = float("-inf")  # when reports were last stored, by time.perf_counter()
+
+    def due(self) -> bool:
+        """Whether reports wait, and it is time to store them."""
+        return bool(self.reports) and time.perf_counter() - self.saved >= TOGETHER
+
+    def stop_or_save(self) -> bool:
+        """Whether the run must stop; while it need not, reports that are due are stored."""
+        if self.due():
+            try:
+                self.save()
+            except Error:
+                return True  # it is raised by the next `save`, once the run has ended in order
+        return self.session.should_stop()
+
+    def save(self) -> None:
+        """Store all reports; those that were stored when an error comes are no longer here."""
+        clock = time.perf_counter()
+        try:
+            while self.reports:
+                del self.reports[: self._save_first()]
+        finally:
+            self.saved = time.perf_counter()
+            self.profile.charge("Store", clock)
+
+    def _save_first(self) -> int:
+        """Store the first reports of one kind; returns how many."""
+        first = self.reports[0]
+        count = 0
+        while count < len(self.reports) and self.reports[count].reached == first.reached:
+            count += 1
+        if self.query_id is None:
+            return count
+        some = [self._in_query(report) for report in self.reports[:count]]
+        if not first.reached:
+            self.session.store.save_unreached(self.query_id, some)
+            return count
+        return self._save_targets(some)
+
+    def _save_targets(self, reports: list[TargetReport]) -> int:
+        store = self.session.store
+        assert self.query_id is not None, "it is stored"
+        if len(reports) > 1:
+            try:
+                with store.together():
+                    for report in reports:
+                        store.save_target(self.query_id, report)
+                return len(reports)
+            except Error:
+                pass  # one by one, so that it costs no other target
+        store.save_target(self.query_id, reports[0])
+        return 1
+
+    def _in_query(self, report: TargetReport) -> TargetReport:
+        """A report with the place of its target in the stored query."""
+        if self.ordinals is None:
+            return report
+        return replace(report, ordinal=self.ordinals[report.ordinal])
