@@ -34,6 +34,7 @@ from sxq.errors import (
     SpeedWarning,
     SQLError,
     StoreError,
+    StoreWarning,
     TransactionOpen,
     UnknownName,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "SQLError",
     "SpeedWarning",
     "StoreError",
+    "StoreWarning",
     "Table",
     "TargetReport",
     "TransactionOpen",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sxq import language
-from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning
+from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning, StoreWarning
 from sxq.language import statements as st
 from sxq.session import Session, engine, explain, resume
 from sxq.session.alteration import GraphAlteration
@@ -74,6 +74,8 @@ class Connection:
         self.rights = access(read_only, untrusted, allow, memory_limit)
         # for the rooms of this package
         self.session = Session.open(path, read_only, report, self.rights, lock_timeout)
+        for note in self.session.store.notes:
+            warnings.warn(note, StoreWarning, stacklevel=2)
 
     # -- the life of a query ---------------------------------------------------------------------
 
@@ -240,14 +242,20 @@ class Connection:
     # -- registration ----------------------------------------------------------------------------
 
     @locked
-    def register_graph(self, name: str, data, replace: bool = False) -> None:
+    def register_graph(
+        self, name: str, data, replace: bool = False, *, storage: str | None = None
+    ) -> None:
         """Keep a copy of a `torch_geometric.data.Data` as graph `name`; a node's key is its position.
+
+        storage  "memory", or "disk": in a folder of memory-mapped arrays beside the database. By default disk for a
+                 graph that takes more than sxq_memory. Tensors of data that are mapped files themselves are copied in
+                 blocks
 
         Registering the same content again changes nothing. Raises NameTaken for other content without
         `replace`, GraphError for tensors that do not form a graph (NaN features, edges out of range).
         """
         self.session.registry.refresh()
-        self.session.registry.graphs.add_data(name, data, replace)
+        self.session.registry.graphs.add_data(name, data, replace, storage)
 
     @locked
     def register_graphs(self, name: str, dataset, replace: bool = False) -> None:

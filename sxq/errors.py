@@ -114,6 +114,10 @@ class InputWarning(UserWarning):
     """At registration: an input that the model does not take or that is converted, or a doubtful output."""
 
 
+class StoreWarning(UserWarning):
+    """When a database opens: what a process that was ended had left in it, and what became of it."""
+
+
 class SpeedWarning(UserWarning):
     """At registration: the model cannot run layer by layer, and what of it stands in the way."""
 

@@ -114,6 +114,9 @@ ALLOWED = {
     "VIEW, MACRO or MACRO TABLE, and a quoted name": {
         "storage/schema.py _drop_each": {"kind", "name"}
     },
+    "a SELECT of graph_views.py: quoted names, numbers, types of its lists and literals; and a literal": {
+        "storage/graph_schemas.py _create": {"select", "sql_literal(comment)", "view"}
+    },
     "question marks": {"storage/rows.py insert": {"', '.join('?' * len(values))"}},
     "quoted names, and types that DuckDB has read": {
         "storage/store.py _create_table": {"', '.join(declared)"}

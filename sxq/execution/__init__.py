@@ -13,16 +13,18 @@ In reading order:
     worth.py            what each unit of an answer is worth
     report.py           makes the report of a target
     audit.py            measures stored explanations again, without any of the above
+    audit_on_disk.py    the same on the surroundings of each target of a large graph on disk
     audit_question.py   the question of a stored answer, read again
     audit_units.py      edges, nodes and features of a stored answer, cut out of the whole graph again
     audit_field.py      checks that edges outside of a field do not move its target
 
 The verbs: `run(job, ...)` yields the report of each target, and so do `run_in_workers` and
-`run_in_executor`; an `Auditor` re-measures stored
+`run_in_executor`; an `auditor` re-measures stored
 targets and explanations by plain forward passes.
 """
 
 from sxq.execution.audit import Auditor, Finding, Stored
+from sxq.execution.audit_on_disk import auditor
 from sxq.execution.audit_question import AskedAgain
 from sxq.execution.audit_units import AskedUnits
 from sxq.execution.executor import Profile, Progress, run
@@ -39,6 +41,7 @@ __all__ = [
     "Profile",
     "Progress",
     "Stored",
+    "auditor",
     "require_executor",
     "require_workers",
     "run",

@@ -6,8 +6,9 @@ interface: *the in-edges of these nodes* (`in_edges`) and *the feature rows of t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from sxq.graph.types import GraphTypes
 
 LARGEST = float(np.finfo(np.float32).max)
 SPLITS = ("train", "val", "test")
+BLOCK = 1 << 24  # bytes of an array that are hashed at once
+ITEMS = 1 << 16  # values of a list that are hashed at once
 
 
 class Graph:
@@ -90,7 +93,7 @@ class Graph:
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.feature_names = _feature_names(feature_names, self.x.shape[1])
         self._names = None if keys is None or types is not None else Keys(keys, len(self.x))
-        self._typed = None if types is None else TypedKeys(keys, types)
+        self._typed = None if types is None or types.scattered else TypedKeys(keys, types)
         if types is not None:
             types.require_fit(self.num_nodes, self.edge_index)
         self.attributes = {
@@ -151,13 +154,49 @@ class Graph:
         )
         return self._by_head[offset + np.arange(int(count.sum()))]
 
+    def entering(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The `in_edges` of nodes [k], and their ends [2, m]."""
+        edges = self.in_edges(nodes)
+        return edges, self.edge_index[:, edges]
+
+    def in_degrees(self, nodes: np.ndarray) -> np.ndarray:
+        """The number [k] of edges into each of the nodes [k]."""
+        return self._start[nodes + 1] - self._start[nodes]
+
     def feature_name(self, column: int) -> str:
-        """The name of a column of x."""
+        """The name of a column of x; with types, features are numbered type by type."""
+        if self.types is not None:
+            return self.types.feature_name(column)
         return f"x[{column}]" if self.feature_names is None else self.feature_names[column]
 
     def feature_text(self, column: int, value: float) -> str:
         """A value of a column of x for people: as it was in the user's table, if that was encoded."""
-        return number_text(value) if self.encoding is None else self.encoding.text(column, value)
+        if self.encoding is None:
+            return number_text(value)
+        if self.types is not None:
+            (kind,), (place,) = self.types.places(np.array([column]))
+            own = self.encoding.of_type(self.types.node_types[kind])
+            return own.text(int(place), value)
+        return self.encoding.text(column, value)
+
+    @property
+    def num_columns(self) -> int:
+        """How many features there are: the columns of x, with types those of each."""
+        return self.num_features if self.types is None else int(self.types.first_feature[-1])
+
+    def feature_values(self, feature: int, nodes: np.ndarray) -> np.ndarray:
+        """What a feature is at some nodes; with types, at those of its type."""
+        if self.types is None:
+            return self.x[nodes, feature]
+        (kind,), (column,) = self.types.places(np.array([feature]))
+        return self.x[nodes[self.types.of_node[nodes] == kind], column]
+
+    def shown_value(self, feature: int, roots: Sequence[int], near: np.ndarray) -> float:
+        """What a feature is at the target; of a graph, or of another type, the mean over the nodes `near`."""
+        own = self.feature_values(feature, np.asarray(roots, np.int64))
+        if not len(own):
+            own = self.feature_values(feature, near)
+        return float(own.mean(dtype=np.float64)) if len(own) else 0.0
 
     def features(self, nodes: np.ndarray) -> np.ndarray:
         """Feature rows [k, d] of `nodes` [k]."""
@@ -183,6 +222,11 @@ class Graph:
         parts += [self.edge_attr] if self.edge_attr is not None else []
         parts += [rows_of(array) for array in self.edge_inputs.values()]
         return np.concatenate(parts, axis=1)
+
+    @cached_property
+    def one_hot(self) -> bool:
+        """Whether every node has exactly one feature that is not 0, and it is 1."""
+        return one_hot(self.x)
 
     @cached_property
     def content_hash(self) -> str:
@@ -311,20 +355,67 @@ def _edge_texts(
     return {str(name): EdgeTexts(values, sql_type(values)) for name, values in columns.items()}
 
 
+def one_hot(x: np.ndarray) -> bool:
+    """Whether every row of x [n, d] has exactly one value that is not 0, and it is 1."""
+    if x.ndim != 2 or x.shape[1] < 2:
+        return False
+    return bool(((x == 1).sum(axis=1) == 1).all() and ((x != 0).sum(axis=1) == 1).all())
+
+
 def digest(columns: Mapping[str, Any]) -> str:
     """A digest of named arrays, lists and plain values."""
     found = hashlib.sha256()
     for name, array in columns.items():
         found.update(f"{name}:".encode())
-        if isinstance(array, np.ndarray) and array.dtype != object:
+        kind_held = getattr(array, "dtype", None)
+        if kind_held is not None and kind_held.kind != "O":
             found.update(f"{array.dtype.str}{array.shape}".encode())
-            found.update(np.ascontiguousarray(array).tobytes())
+            for block in _byte_blocks(array):
+                found.update(block)
         else:
-            listed = array if array is None or isinstance(array, dict) else list(array)
+            as_list = not isinstance(array, Sequence | dict | None) or isinstance(
+                array, tuple | str
+            )
+            listed = list(array) if as_list else array
             kind = kind_of(listed)  # the text of a BIT is not text
             found.update((f"{kind.sql_type}:" if kind else "").encode())
-            found.update(repr(listed).encode())
+            for text in _text_blocks(listed):
+                found.update(text.encode())
     return found.hexdigest()[:32]
+
+
+def _byte_blocks(array: np.ndarray) -> Iterator[bytes]:
+    """The bytes of an array, row by row, some at a time."""
+    if array.ndim > 1 and len(array) < 8:  # the two rows of edge_index
+        for row in array:
+            yield from _byte_blocks(row)
+        return
+    if array.ndim == 0:
+        yield array.tobytes()
+        return
+    step = max(1, BLOCK // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
+    for first in range(0, len(array), step):
+        yield np.ascontiguousarray(array[first : first + step]).tobytes()
+
+
+def _text_blocks(value: Any) -> Iterator[str]:
+    """The repr of a plain value, or of a list or a dict of lists, some of it at a time."""
+    if isinstance(value, dict):
+        yield "{"
+        for number, (name, part) in enumerate(value.items()):
+            yield f"{', ' * (number > 0)}{name!r}: "
+            yield from _text_blocks(part)
+        yield "}"
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes | tuple):
+        yield "["
+        items = iter(value)
+        joint = ""
+        while some := list(islice(items, ITEMS)):
+            yield joint + ", ".join(map(repr, some))
+            joint = ", "
+        yield "]"
+    else:
+        yield repr(value)
 
 
 def _held(name: str, values, kind: np.dtype) -> np.ndarray:

@@ -272,8 +272,8 @@ def cut_out(
     directed = directed or not graph.undirected
     # The reverse direction of a pair at the outermost hop ends one ring further out.
     rings = hops + (halo if directed else max(halo, 1))
-    nodes, node_hop, edges = _walk(graph, roots, rings)
-    ends = _lookup(nodes, graph.edge_index[:, edges])
+    nodes, node_hop, edges, ends = _walk(graph, roots, rings)
+    ends = _lookup(nodes, ends)
     hop_of_end = node_hop[ends]
     loop = ends[0] == ends[1]
     hop = 1 + (hop_of_end[1] if directed else hop_of_end.min(axis=0))
@@ -315,22 +315,25 @@ def induced_edges(graph: Graph, target: int, hops: int) -> int:
 
 def _walk(
     graph: Graph, roots: Sequence[int], rings: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes within `rings` steps back from the roots, by (hop, position); their hops; the edges."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes within `rings` steps back from the roots, by (hop, position); their hops; the edges; their ends."""
     frontier = np.array(roots)
     seen = np.sort(frontier)
     rings_of_nodes = [frontier]
     walked = [np.zeros(0, np.int64)]
+    ends_walked = [np.zeros((2, 0), np.int64)]
     for _ in range(rings):
-        edges = graph.in_edges(frontier)
+        edges, ends = graph.entering(frontier)
         walked.append(edges)
-        frontier = np.setdiff1d(graph.edge_index[0, edges], seen)
+        ends_walked.append(ends)
+        frontier = np.setdiff1d(ends[0], seen)
         if not len(frontier):
             break
         rings_of_nodes.append(frontier)
         seen = np.union1d(seen, frontier)
     hop = np.repeat(np.arange(len(rings_of_nodes)), [len(ring) for ring in rings_of_nodes])
-    return np.concatenate(rings_of_nodes), hop, np.concatenate(walked)
+    ends = np.concatenate(ends_walked, axis=1)
+    return np.concatenate(rings_of_nodes), hop, np.concatenate(walked), ends
 
 
 def _lookup(nodes: np.ndarray, positions: np.ndarray) -> np.ndarray:

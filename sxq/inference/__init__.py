@@ -19,6 +19,8 @@ The files in reading order:
     causes           says why a model is not local
     independence     checks that a graph classifier judges each graph on its own
     agreement        decides whether two outputs are equal, given the precision of float32
+    on_disk          models on a graph on disk: examined on a part of it
+    full_outputs     the outputs on all nodes of a large graph, block by block
     choose           picks the backend: layered where it agrees with the plain model, else disjoint
     disjoint         the simple backend: one block-diagonal batch of copies of the field
     batches          `infer_batches`: probabilities of any sets of units, within a memory limit

@@ -15,17 +15,10 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
+from sxq.inference.on_disk import MEMORY, on_part, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
-__all__ = [
-    "again",
-    "attach",
-    "choose_over_features",
-    "follow",
-    "more_facts",
-    "register",
-    "transfer",
-]
+__all__ = ["again", "attach", "follow", "more_facts", "over_features_of", "register", "transfer"]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
 MORE_FACTS = (
@@ -48,39 +41,47 @@ def register(
     task: str | None = None,
     node_type: str | None = None,
     kind: str | None = None,
+    memory: int = MEMORY,
     edge_type: Any = None,
     output_key: Any = None,
     inputs: Mapping[str, str] | None = None,
 ) -> Model:
     """Borrow a model for a graph: check its output, and find its depth, halo and backend.
 
-    For a collection, whose targets are its graphs, check that each graph is judged on its own.
+    For a collection, whose targets are its graphs, check that each graph is judged on its own. For a large graph on
+    disk, all is found on a part of it; its outputs on the whole graph take `memory` bytes at once.
     Raises ModelError, ModelOutputError or ModelNotLocal; the module is left exactly as it was.
     """
-    model = borrow(
-        module,
-        graph,
-        output,
-        choose_device(device),
-        task,
-        node_type=node_type,
-        kind=kind,
-        edge_type=edge_type,
-        output_key=output_key,
-        inputs=inputs,
-    )
-    return _examined(model, graph, layers)
+    with on_part(graph) as part:
+        model = borrow(
+            module,
+            part,
+            output,
+            choose_device(device),
+            task,
+            node_type=node_type,
+            kind=kind,
+            edge_type=edge_type,
+            output_key=output_key,
+            inputs=inputs,
+        )
+        model = _examined(model, part, layers)
+    return on_whole(model, graph, memory)
 
 
 def attach(
-    module: nn.Module, graph: Graph | GraphSet, found: Mapping[str, Any], device: str = "auto"
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    found: Mapping[str, Any],
+    device: str = "auto",
+    memory: int = MEMORY,
 ) -> Model:
     """Borrow a model again with the facts and the output that were found at its registration."""
     task = found.get("task")  # which files of older versions lack
     own = choose_device(device)
     model = borrow(
         module,
-        graph,
+        part_of(graph),
         found["output"],
         own,
         task,
@@ -92,14 +93,16 @@ def attach(
     known.pop("edge_type", None)
     if "spread" in found:
         known["spread"] = tuple(found["spread"])
-    model = replace(model, **known)
+    model = on_whole(replace(model, **known), graph, memory, checked=False)
     return one_by_one(model, graph) if isinstance(graph, GraphSet) and model.alone else model
 
 
-def transfer(model: Model, graph: Graph | GraphSet) -> Model:
+def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Model:
     """The same model on another graph or collection; keeps its depth, finds its halo again."""
-    own = _borrowed_again(model, graph)
-    return replace(_examined(own, graph, model.hops), depth=model.depth, shallow=model.shallow)
+    with on_part(graph) as part:
+        own = _borrowed_again(model, part)
+        found = replace(_examined(own, part, model.hops), depth=model.depth, shallow=model.shallow)
+    return on_whole(found, graph, memory)
 
 
 def follow(model: Model, graph: Graph) -> Model:
@@ -135,6 +138,11 @@ def _borrowed_again(model: Model, graph: Graph | GraphSet) -> Model:
         inputs=dict(model.inputs),
     )
     return replace(own, spread=model.spread, original=model.original, fingerprint=model.fingerprint)
+
+
+def over_features_of(model: Model, graph: Graph | GraphSet) -> tuple[str, str]:
+    """`choose_over_features` on a graph, or on a part of a large one on disk."""
+    return choose_over_features(model, part_of(graph))
 
 
 def more_facts(model: Model) -> dict[str, Any]:

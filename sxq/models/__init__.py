@@ -10,6 +10,7 @@ The files in reading order:
     device          moves arrays to the device of a model
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
+    part_masks      PyG's edge masks on layers that are called with the edges of one type
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
     typed_links     models of the links of one edge type
     output_meaning  whether outputs are logits, log-probabilities or probabilities
@@ -37,7 +38,7 @@ from sxq.models.borrow import choose_device, scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
 from sxq.models.imported_weights import import_weights
 from sxq.models.link_training import train_links
-from sxq.models.pyg_data import graph_from_data, graphs_from_data, split_by_graph
+from sxq.models.pyg_data import graph_from_data, graphs_from_data, plain_arrays, split_by_graph
 from sxq.models.training import Trained, accuracies, confusion, train
 from sxq.models.training_notes import by_class
 from sxq.models.weights import content_hash, load_weights, restore, to_bytes
@@ -61,6 +62,7 @@ __all__ = [
     "hetero_part",
     "import_weights",
     "load_weights",
+    "plain_arrays",
     "restore",
     "scores",
     "spec_from_options",

@@ -19,8 +19,9 @@ from torch_geometric.data import Batch, Data, HeteroData
 from sxq.errors import DataError, Error, GraphError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import edge_ends
+from sxq.graph.disk import ArrayColumns, column_bytes
 from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
-from sxq.models.hetero_data import typed_graph
+from sxq.models.hetero_data import of_one_order, typed_graph
 from sxq.models.pyg_fields import (
     GIVEN,
     KNOWN,
@@ -33,8 +34,6 @@ from sxq.models.pyg_fields import (
     read_label,
     unusable,
 )
-
-HOMOGENEOUS = "collections are of homogeneous graphs; register_graph takes one HeteroData"
 
 
 def graph_from_data(data: Any) -> Graph:
@@ -76,18 +75,46 @@ def graph_from_data(data: Any) -> Graph:
     )
 
 
+def plain_arrays(data: Any, most: int | None) -> ArrayColumns | None:
+    """The arrays of a `Data` as they are, without a copy, where nothing about them has to be found out.
+
+    That is x [n, d] of float32, integral edge_index, and perhaps y of integers and edge_weight or edge_attr of float32.
+    None for anything else, and for data of less than `most` bytes.
+    """
+    if not isinstance(data, Data) or set(data.keys()) - set(_PLAIN) or "x" not in data:
+        return None
+    given: dict[str, Any] = {name: data[name] for name in data.keys()}
+    for name, tensor in given.items():
+        kinds, ndim = _PLAIN[name]
+        if not isinstance(tensor, Tensor) or tensor.dtype not in kinds or tensor.ndim != ndim:
+            return None
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_conj():
+            return None
+    if "y" in given and (len(given["y"]) != len(given["x"]) or int(given["y"].min()) < 0):
+        return None
+    columns = ArrayColumns({name: tensor.detach().numpy() for name, tensor in given.items()})
+    return columns if most is None or column_bytes(columns.columns()) > most else None
+
+
+_PLAIN = {  # a field -> its types, and the number of its dimensions
+    "x": ((torch.float32,), 2),
+    "edge_index": ((torch.int64, torch.int32), 2),
+    "y": ((torch.int64,), 1),
+    "edge_weight": ((torch.float32,), 1),
+    "edge_attr": ((torch.float32,), 2),
+}
+
+
 def graphs_from_data(dataset: Any) -> GraphSet:
     """A copy of several PyG graphs, each with its class `y` if it has one.
 
-    dataset  a sequence of `Data`, a data set, a Batch, a DataLoader, or one `Data`
+    dataset  a sequence of `Data` or of `HeteroData`, a data set, a Batch, a DataLoader, or one `Data`
 
     Raises DataError or GraphError, whose message names the graph that is wrong.
     """
     graphs = []
     classes = []
-    for number, data in enumerate(members(dataset)):
-        if isinstance(data, HeteroData):
-            raise DataError(f"graph {number} is a HeteroData; {HOMOGENEOUS}")
+    for number, data in enumerate(of_one_order(members(dataset))):
         try:
             graphs.append(graph_from_data(data))
         except (DataError, GraphError) as error:
@@ -102,16 +129,16 @@ def members(dataset: Any) -> list[Any]:
         return _parts(dataset)
     if isinstance(dataset, DataLoader):
         return _of_loader(dataset)
-    if isinstance(dataset, HeteroData | str | Mapping) or not isinstance(
-        dataset, Iterable | Sequence
-    ):
+    if isinstance(dataset, HeteroData):
+        return dataset.to_data_list() if isinstance(dataset, Batch) else [dataset]
+    if isinstance(dataset, str | Mapping) or not isinstance(dataset, Iterable | Sequence):
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise DataError(
-                f"expected graphs (a list of torch_geometric.data.Data, a Batch, a data set or a "
-                f"DataLoader), found {type(dataset).__name__}; {HOMOGENEOUS}"
+                f"expected graphs (a list of torch_geometric.data.Data or HeteroData, a Batch, a data "
+                f"set or a DataLoader), found {type(dataset).__name__}"
             )
-    if isinstance(dataset, HeteroData | str | Mapping):
-        raise DataError(f"expected graphs, found {type(dataset).__name__}; {HOMOGENEOUS}")
+    if isinstance(dataset, str | Mapping):
+        raise DataError(f"expected graphs, found {type(dataset).__name__}")
     try:
         found = list(dataset) if isinstance(dataset, Iterable) else _by_number(dataset)
     except Error:
@@ -121,8 +148,14 @@ def members(dataset: Any) -> list[Any]:
             f"reading {type(dataset).__name__} failed: {type(error).__name__}: {error}"
         ) from error
     return [
-        part for data in found for part in (_parts(data) if isinstance(data, Batch) else [data])
+        part
+        for data in found
+        for part in (_parts_of_batch(data) if isinstance(data, Batch) else [data])
     ]
+
+
+def _parts_of_batch(data: Any) -> list[Any]:
+    return data.to_data_list() if isinstance(data, HeteroData) else _parts(data)
 
 
 def _by_number(dataset: Any) -> list[Any]:
@@ -326,7 +359,7 @@ def _levels(
 
 def _class_of(data: Any) -> int:
     """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
-    y = data.get("y")
+    y = data._global_store.get("y") if isinstance(data, HeteroData) else data.get("y")
     found = read_label(y)
     if found is None or found[0].size != 1:
         return UNKNOWN_CLASS

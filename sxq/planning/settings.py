@@ -163,6 +163,14 @@ SETTINGS = {
         "auto: without limit, and 1 second",
         kept=False,
     ),
+    "sxq_memory": Setting(
+        "2 GB",
+        memory,
+        "a size of 1 MB or more, such as '8 GB'",
+        "memory that a graph may take: CREATE GRAPH puts a larger one on disk, and what is computed on one on disk "
+        "takes no more",
+        kept=False,
+    ),
     "sxq_patience": Setting(
         1,
         _between(0.01, 1),

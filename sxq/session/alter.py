@@ -4,8 +4,9 @@ from typing import Any
 
 from sxq.errors import InvalidValue
 from sxq.graph import Graph
-from sxq.graph.changes import CHANGES
+from sxq.graph.disk import DiskGraph
 from sxq.graph.key_texts import kind_of
+from sxq.graph.next_version import CHANGES
 from sxq.language import statements as st
 from sxq.session import key_tables
 from sxq.session.context import Session
@@ -24,6 +25,11 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
         raise InvalidValue(
             f"graph {statement.name!r} has node types ({', '.join(before.types.node_types)}): ALTER GRAPH is "
             f"for graphs without types; make it anew by CREATE OR REPLACE GRAPH {statement.name}"
+        )
+    if isinstance(before, DiskGraph):
+        raise InvalidValue(
+            f"ALTER GRAPH is not built for graphs on disk, such as {statement.name!r}; make it anew by CREATE OR "
+            f"REPLACE GRAPH {statement.name} ... (STORAGE = disk)"
         )
     after = before
     counts = {"nodes_added": 0, "edges_added": 0, "edges_removed": 0}

@@ -161,7 +161,8 @@ def _measure(
     """The results of measuring: findings about targets, and the result for each explanation by its id."""
     model = session.registry.models.stored(query.model_id, query.graph_id, graph)
     asked, units = _asked(query)
-    auditor = engine.execution().Auditor(graph, model, directed, asked, units)
+    memory = session.settings["sxq_memory"]
+    auditor = engine.execution().auditor(graph, model, directed, asked, units, memory=memory)
     by_target: dict[Any, list[StoredExplanation]] = {}
     for member in members:
         by_target.setdefault(identity(member.target), []).append(member)

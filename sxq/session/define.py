@@ -6,6 +6,7 @@ from typing import Any
 from sxq.errors import InvalidValue, NameTaken, UnknownName
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
 from sxq.graph.collection_readers import graphs_from_tables, read_graphs
+from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.encoding import Encoding
 from sxq.graph.generated import generate
 from sxq.graph.key_texts import kind_of
@@ -25,14 +26,10 @@ from sxq.values.result import Table
 WORDS = {
     "scale": ("none", "standard"),
     "dangling": ("error", "drop"),
+    "storage": ("disk", "memory"),
 }  # options that are one of these
 INTERRUPTED = "interrupted"  # in `Trained.stopped`
-INSTEAD = {  # what a heterogeneous graph has in place of options of tables
-    "encode": "make numbers of text, dates and NULL in the queries of NODES",
-    "scale": "scale the columns in the queries of NODES",
-    "dangling": "leave out edges without ends in the queries of EDGES, such as by SEMI JOIN",
-}
-OF_TABLES = tuple(INSTEAD)
+OF_TABLES = ("encode", "scale", "dangling")  # options of graphs from tables
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -42,14 +39,20 @@ def define(session: Session, statement: st.Statement) -> Table:
 
 def create_graph(session: Session, statement: st.CreateGraph) -> Table:
     _may_write(session, "CREATE GRAPH")
-    given = _options(statement.options, "undirected", "seed", "encode", "scale", "dangling")
+    names = ("undirected", "seed", "encode", "scale", "dangling", "storage")
+    given = _options(statement.options, *names)
+    storage = given.pop("storage", None)
+    if storage == "disk":
+        session.registry.graphs.require_disk()
     graph = _graph_of(session, statement.source, given)
-    session.registry.graphs.add(statement.name, graph, statement.replace)
+    session.registry.graphs.add(statement.name, graph, statement.replace, storage)
     return describe(session, st.Describe("graph", statement.name))
 
 
 def create_graphs(session: Session, statement: st.CreateGraphs) -> Table:
     _may_write(session, "CREATE GRAPHS")
+    if any(name == "storage" for name, _ in statement.options):
+        raise InvalidValue("STORAGE is for CREATE GRAPH; collections are kept in memory")
     options = _options(statement.options, "undirected", "seed", "graphs")
     graphs = _graphs_of(session, statement.source, options)
     session.registry.graphs.add(statement.name, graphs, statement.replace)
@@ -64,11 +67,11 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
     task = models.task_of(statement.options)
-    if task == models.LINK:
-        learned = {"accuracy": {}, "confusion": {}}
-        return _one_row(_add_model(session, statement, module, spec, learned))
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
-    if task in (None, "multiclass") and spec.out_channels > 1:
+    if task == models.LINK:
+        return _one_row(_add_model(session, statement, module, spec, learned))
+    large = _beyond_memory(session, graph)  # whose accuracies would take a forward pass in memory
+    if task in (None, "multiclass") and spec.out_channels > 1 and not large:
         learned = {
             "accuracy": models.accuracies(module, graph),
             "confusion": models.confusion(module, graph),
@@ -80,6 +83,12 @@ def train_model(session: Session, statement: st.TrainModel) -> Table:
     _may_write(session, "TRAIN MODEL")
     graph = session.registry.graphs.of_kind(statement.kind, statement.graph)
     session.registry.models.require_free(statement.name, statement.replace)
+    if _beyond_memory(session, graph):
+        raise InvalidValue(
+            f"TRAIN MODEL holds the whole graph in memory, and graph {statement.graph!r} on disk takes more than "
+            f"sxq_memory = {session.settings.written['sxq_memory']!r}; SET sxq_memory to more, or train on a part of it "
+            "elsewhere, then register the model"
+        )
     models = engine.models()
     task = models.task_of(statement.options)
     if task not in (None, "multiclass", models.LINK):
@@ -123,6 +132,12 @@ def pretrain_refine(session: Session, statement: st.PretrainRefine) -> Table:
     if statement.name in registry.learned.models() and not statement.replace:
         raise NameTaken(
             f"refine {statement.name!r} exists; say PRETRAIN OR REPLACE REFINE, or choose another name"
+        )
+
+    if isinstance(graph, DiskGraph):
+        raise InvalidValue(
+            f"PRETRAIN REFINE is not built for graphs on disk, such as {statement.graph!r}: its saliency is stored by the "
+            "rows of table edges; keep the graph in memory, STORAGE = memory"
         )
 
     def progress(epoch: int, epochs: int, loss: float) -> None:
@@ -200,22 +215,12 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
             nodes, edges = _tables(session, source, "nodes", "edges")
             graph = from_tables(nodes, edges, reading=reading)
         case st.TypedQuerySource():
-            _refuse_readings(options)
-            graph = from_typed_tables(*_typed_tables(session, source))
+            reading = _reading(session, options)
+            graph = from_typed_tables(*_typed_tables(session, source), reading)
     _require_used(options)
     if graph.types is not None:
         return with_reverse_types(graph) if undirected else graph
     return add_reverse(graph) if undirected else graph
-
-
-def _refuse_readings(options: dict[str, Any]) -> None:
-    """Raise InvalidValue for options of tables that a heterogeneous graph does not have."""
-    for name in OF_TABLES:
-        if name in options:
-            raise InvalidValue(
-                f"{name.upper()} = {options[name]} is for graphs without types, FROM NODES (...) EDGES "
-                f"(...); leave it out, and {INSTEAD[name]}"
-            )
 
 
 def _reading(session: Session, options: dict[str, Any]) -> TableReading:
@@ -327,6 +332,9 @@ def _add_model(
 
     `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
     """
+    of_links: dict[str, Any] = {"kind": "link"} if spec.decoder else {}
+    if spec.decoder and spec.types:
+        of_links["edge_type"] = tuple(spec.types["link"])
     entry = session.registry.models.add(
         statement.name,
         module,
@@ -334,8 +342,7 @@ def _add_model(
         output=None if task == "regression" else "logits",
         task=task,
         spec={"architecture": spec.columns(), "learned": _in_words(learned)},
-        **({"kind": "link"} if spec.decoder else {}),
-        **({"edge_type": tuple(spec.types["link"])} if spec.decoder and spec.types else {}),
+        **of_links,
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )
@@ -350,6 +357,13 @@ def _add_model(
             for split, share in learned["accuracy"].items()
         },
     }
+
+
+def _beyond_memory(session: Session, graph: Any) -> bool:
+    """Whether a graph lies on disk and does not fit into sxq_memory."""
+    if not isinstance(graph, DiskGraph):
+        return False
+    return column_bytes(graph.columns()) > session.settings["sxq_memory"]
 
 
 def _in_words(learned: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import GraphError, InvalidValue, NameTaken, UnknownName
 from sxq.graph import Graph, GraphSet
+from sxq.graph.disk import ArrayColumns, DiskGraph, column_bytes
 from sxq.session import engine
 from sxq.storage import CheckedRow, Store
 from sxq.storage.checked import short
@@ -19,8 +20,9 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
     renewed  called with a name that from now on has other content, or none
     """
 
-    def __init__(self, store: Store, renewed: Callable[[str], None]):
+    def __init__(self, store: Store, renewed: Callable[[str], None], settings: Mapping[str, Any]):
         self._store = store
+        self._settings = settings
         self._renewed = renewed
         # With their ids; None if nothing is stored.
         self._held: dict[str, tuple[Graph | GraphSet, int | None]] = {}
@@ -48,12 +50,28 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         _require_kind(kind, name, "graphs" if isinstance(found, GraphSet) else "graph")
         return found
 
-    def add(self, name: str, graph: Graph | GraphSet, replace: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        graph: Graph | GraphSet | ArrayColumns,
+        replace: bool = False,
+        storage: str | None = None,
+    ) -> None:
         """Keep a graph or a collection under a name, and store it if the database can be written.
 
-        The same content again is a no-op. Raises NameTaken for other content without `replace`.
+        storage  "memory", or "disk" for a folder beside the database; by default disk for a graph that
+                 takes more than sxq_memory
+
+        The same content again is a no-op. Raises NameTaken for other content, or the same in the other storage,
+        without `replace`.
         """
-        if self._hash_of(name) == graph.content_hash:
+        if self._disk(graph, storage):
+            assert not isinstance(graph, GraphSet), "collections are kept in memory"
+            self._add_on_disk(name, graph, replace)
+            return
+        if isinstance(graph, ArrayColumns):
+            graph = Graph(**graph.columns())
+        if self._hash_of(name) == (graph.content_hash, False):
             return
         if self._store.read_only:
             if name in self and not replace:
@@ -71,21 +89,63 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
         self._held[name] = graph, graph_id
         self._renewed(name)
 
-    def _hash_of(self, name: str) -> str | None:
-        """The hash of the content that a name has, in memory or in the store; None if it has none."""
+    def _disk(self, graph: Graph | GraphSet | ArrayColumns, storage: str | None) -> bool:
+        """Whether a graph goes into a folder; raises StoreError or NotAllowed where it was asked for and cannot."""
+        store = self._store
+        if storage == "disk":
+            if isinstance(graph, GraphSet):
+                raise InvalidValue(
+                    "STORAGE = disk is for a single graph; collections are kept in memory"
+                )
+            self.require_disk()
+            return True
+        if storage == "memory" or isinstance(graph, GraphSet):
+            return False
+        if store.path is None or store.read_only or store.access.untrusted:
+            return False
+        columns = graph.columns()
+        return columns["types"] is None and column_bytes(columns) > self._settings["sxq_memory"]
+
+    def require_disk(self) -> None:
+        """Raise StoreError or NotAllowed where no graph can be put on disk: before it is read, not after."""
+        store = self._store
+        store.require_writable("STORAGE = disk")
+        store.require_file("STORAGE = disk")
+        store.access.require_trusted("STORAGE = disk, which writes a folder beside the database,")
+
+    def _add_on_disk(self, name: str, graph: Graph | ArrayColumns, replace: bool) -> None:
+        """Write a graph into a folder, unless the name has it."""
+        if isinstance(graph, Graph) and self._hash_of(name) == (graph.content_hash, True):
+            return
+        graph_id, mapped = self._store.save_graph_on_disk(name, graph.columns(), replace)
+        if self._held.get(name, (None, None))[1] == graph_id:
+            return  # the same content, which only its hash could tell
+        self._held[name] = mapped, graph_id
+        self._renewed(name)
+
+    def _hash_of(self, name: str) -> tuple[str, bool] | None:
+        """The hash of the content that a name has, and whether it is on disk; None if it has none."""
         if name in self._held:
-            return self._held[name][0].content_hash
-        return next((row.content_hash for row in self._store.graphs() if row.name == name), None)
+            graph = self._held[name][0]
+            return graph.content_hash, isinstance(graph, DiskGraph)
+        rows = [row for row in self._store.graphs() if row.name == name]
+        return (rows[0].content_hash, rows[0].on_disk) if rows else None
 
     def _save(self, name: str, graph: Graph | GraphSet, replace: bool) -> int:
         save = self._store.save_graphs if isinstance(graph, GraphSet) else self._store.save_graph
         columns = graph.columns()
         return save(name, graph.content_hash, columns, graph.undirected, replace=replace)
 
-    def add_data(self, name: str, data: Any, replace: bool) -> None:
+    def add_data(self, name: str, data: Any, replace: bool, storage: str | None = None) -> None:
         """Register PyG's `Data` or `HeteroData`, or a `Graph`; raises what `add` raises, and GraphError."""
-        graph = data if isinstance(data, Graph) else engine.models().graph_from_data(data)
-        self.add(name, graph, replace)
+        if storage not in (None, "disk", "memory"):
+            raise InvalidValue(f"storage = {storage!r}; expected disk or memory")
+        graph = data
+        if not isinstance(data, Graph | ArrayColumns):
+            most = None if storage == "disk" else self._settings["sxq_memory"]
+            graph = None if storage == "memory" else engine.models().plain_arrays(data, most)
+            graph = engine.models().graph_from_data(data) if graph is None else graph
+        self.add(name, graph, replace, storage)
 
     def add_dataset(self, name: str, dataset: Any, replace: bool) -> None:
         """Register a container of `Data`, or a `GraphSet`; raises what `add` raises, and GraphError."""
@@ -135,8 +195,10 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
 
     def reloaded(self, graph_id: int) -> Graph | GraphSet:
         """A stored graph as its rows are now; raises StoreError if they were changed, InvalidValue."""
-        loaded = self._loaded(graph_id)
+        loaded = self._loaded(graph_id, whole=True)
         row = next((row for row in self._store.graphs() if row.graph_id == graph_id), None)
+        if isinstance(loaded, DiskGraph):
+            return loaded  # whose hash holds for all of it
         labels = None if loaded.y is None else len(np.unique(loaded.y))
         if row and (row.undirected, row.num_classes) != (loaded.undirected, labels):
             raise CheckedRow("graphs", "graph_id", graph_id, row.name).wrong(
@@ -146,9 +208,14 @@ class RegisteredGraphs(Mapping[str, Graph | GraphSet]):
             )
         return loaded
 
-    def _loaded(self, graph_id: int) -> Graph | GraphSet:
-        """The stored graph; raises StoreError if its rows are not those that were stored."""
+    def _loaded(self, graph_id: int, whole: bool = False) -> Graph | GraphSet:
+        """The stored graph; raises StoreError if its rows are not those that were stored.
+
+        whole  of a graph on disk, read and compare all of it
+        """
         place = CheckedRow("graphs", "graph_id", graph_id)
+        if self._store.is_on_disk(graph_id):
+            return self._store.open_graph(graph_id, self._store.graph_hash(graph_id), whole)
         try:
             if self._store.is_collection(graph_id):
                 loaded: Graph | GraphSet = GraphSet.of(self._store.load_graphs(graph_id))

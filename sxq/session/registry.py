@@ -21,7 +21,7 @@ class Registry:
 
     def __init__(self, store: Store, settings: Mapping[str, Any]):
         self._store = store
-        self.graphs = RegisteredGraphs(store, self._forget_graph)
+        self.graphs = RegisteredGraphs(store, self._forget_graph, settings)
         self.models = RegisteredModels(store, self.graphs, settings)
         self.learned = LearnedInputs(store)
         self.measures: dict[str, Measure] = dict(MEASURES)

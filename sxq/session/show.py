@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.errors import StoreError, UnknownName
 from sxq.graph import Graph, shown_type
+from sxq.graph.disk import DiskGraph, folder_bytes
 from sxq.graph.keys import shown
 from sxq.graph.readers import DANGLING
 from sxq.language import statements as st
@@ -136,12 +137,16 @@ def _graph_facts(session: Session, name: str) -> dict[str, Any]:
         "edges": f"{graph.num_edges} directed",
         "kind": _kind_and_units(graph.undirected),
         "features": graph.num_features,
-        "self-loops": int((graph.edge_index[0] == graph.edge_index[1]).sum()),
+        "self-loops": graph.facts["loops"]
+        if isinstance(graph, DiskGraph)
+        else int((graph.edge_index[0] == graph.edge_index[1]).sum()),
         "keys": _keys(graph),
         **_types(graph),
     }
     if graph.y is not None and len(graph.y):
         facts["classes"] = int(graph.y.max()) + 1
+    if isinstance(graph, DiskGraph):
+        facts["storage"] = f"disk, {folder_bytes(graph.folder) / 1e6:,.1f} MB in {graph.folder}"
     further = _further_facts(graph) | _views(session, name)
     return facts | further | {"hash": graph.content_hash}
 
@@ -181,6 +186,7 @@ def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
         "kind": _kind_and_units(graphs.undirected),
         "features": union.num_features,
         "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers",
+        **_types(union),
     }
     if graphs.y is not None:
         facts["classes"] = int(graphs.y.max()) + 1

@@ -224,7 +224,7 @@ def _options(words: list[Lexeme], vocabulary: Vocabulary) -> list[str]:
     opening = len(texts) - 1 - texts[::-1].index("(")
     match words[0].text.upper():
         case "CREATE" if _created(texts) != "model":
-            return ["UNDIRECTED", "ENCODE", "SCALE", "DANGLING"]
+            return ["UNDIRECTED", "ENCODE", "SCALE", "DANGLING", "STORAGE"]
         case "CREATE" | "TRAIN":
             return [name.upper() for name in vocabulary.options]
         case "PRETRAIN":

@@ -19,6 +19,7 @@
     named_rows.py       names: claimed, replaced, dropped
     key_columns.py      keys in tables, by their SQL type
     graph_rows.py       graphs (`GraphRow`)
+    graph_folders.py    graphs on disk: folders beside the database
     graph_input_rows.py the inputs of models that the tables of a graph cannot hold
     type_rows.py        the types of nodes and edges of a heterogeneous graph
     collection_rows.py  collections of graphs

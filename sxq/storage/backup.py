@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from sxq.errors import NameTaken, StoreError
 from sxq.storage.quoting import quote
 
 
-def copy_database(cursor: duckdb.DuckDBPyConnection, catalog: str, target: Path) -> None:
+def copy_database(
+    cursor: duckdb.DuckDBPyConnection,
+    catalog: str,
+    target: Path,
+    beside: Callable[[Path], None] = lambda target: None,
+) -> None:
     """Write all tables, views, macros and sequences to the new file `target`, whole or not at all.
+
+    beside  called with `target` before the file gets its name: copies what lies beside the database
 
     What open transactions have not committed is left out. Raises NameTaken if the file exists,
     StoreError if it cannot be written.
@@ -27,6 +35,7 @@ def copy_database(cursor: duckdb.DuckDBPyConnection, catalog: str, target: Path)
     partial = target.absolute().with_name(f".{name}")
     try:
         _fill(cursor, catalog, name, partial)
+        beside(target)
         _publish(partial, target)
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"cannot copy the database to {str(target)!r}: {error}") from error

@@ -10,6 +10,7 @@ from sxq.storage.rows import Cursor, run_named
 PARTS = ("y", "split", "edge_weight", "edge_attr", "edge_truth")  # the parts that a graph may lack
 INPUTS = "inputs"  # in `parts` of a graph that has rows in graph_inputs
 TYPES = "types"  # in `parts` of a heterogeneous graph
+DISK = "disk"  # in `parts` of a graph that lies in a folder beside the database
 WIDEST = 2**31 - 1  # features of a node or of an edge
 
 _GRAPH = """

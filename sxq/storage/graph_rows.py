@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import StoreError
+from sxq.graph.disk import DiskGraph
 from sxq.storage import graph_input_rows, type_rows
-from sxq.storage.checked_graphs import PARTS, TYPES, checked_graph
+from sxq.storage.checked_graphs import DISK, PARTS, TYPES, checked_graph
 from sxq.storage.key_columns import TO_VARIANT, key_array, key_type, read_keys, text_type
 from sxq.storage.named_rows import KINDS, claim, resolve
 from sxq.storage.rows import (
@@ -31,6 +32,7 @@ from sxq.storage.rows import (
 from sxq.storage.user_sql import plain
 
 _GRAPH = KINDS["graph"]
+NODES_AT_ONCE = 1 << 18  # rows that are written together
 _INSERT_NODES = {  # SQL types of keys that are text: of nodes, of graphs
     (
         node,
@@ -54,6 +56,7 @@ class GraphRow:
     num_features: int
     num_classes: int | None  # distinct labels; None without labels
     undirected: bool
+    on_disk: bool = False  # in a folder beside the database, not in nodes and edges
     num_graphs: int | None = None  # in a collection; None: a single graph
     version: int | None = None  # of the graph with this name
     node_types: int = 0  # 0: the graph has no types
@@ -70,7 +73,7 @@ def save(
 ) -> int:
     """Store a graph under `name` and return its id; see named_rows.py for names in use."""
     version = next_version(cursor, name)
-    held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace)
+    held = claim(cursor, _GRAPH, name, {"content_hash": content_hash}, replace, part=(DISK, False))
     if held is not None:
         return held
     row = {"name": name, "content_hash": content_hash, "undirected": bool(undirected)}
@@ -102,6 +105,41 @@ def save_parts(
     if rows := [(graph_id, feature, name, None) for feature, name in named]:
         append(cursor, "features", rows)
     return graph_id
+
+
+def save_on_disk(cursor: Cursor, graph_id: int, graph: DiskGraph, name: str, version: int) -> None:
+    """Store what SQL asks of a graph in a folder: its row, and its nodes without their features.
+
+    Edges are in the folder only, but for those of a ground truth.
+    """
+    columns = graph.columns()
+    row = {"name": name, "content_hash": graph.content_hash, "undirected": graph.undirected}
+    parts = [DISK, *(part for part in PARTS if part != "split" and columns[part] is not None)]
+    row |= {"parts": parts, "num_classes": graph.facts["classes"], "version": version}
+    _save_row(cursor, graph_id, {**columns, "split": None}, row)
+    for first in range(0, graph.num_nodes, NODES_AT_ONCE):
+        end = min(first + NODES_AT_ONCE, graph.num_nodes)
+        some = {part: columns[part] and columns[part][first:end] for part in ("keys",)}
+        some["x"] = object_array([np.zeros(0, np.float32)] * (end - first))
+        some["y"] = None if graph.y is None else graph.y[first:end]
+        some["split"] = None if graph.split is None else graph.split[first:end]
+        _save_nodes(cursor, graph_id, some, None, None, first=first)
+        _save_attributes(
+            cursor,
+            graph_id,
+            {name: values[first:end] for name, values in graph.attributes.items()},
+            first,
+        )
+    if graph.edge_truth is not None:
+        _save_edges(cursor, graph_id, columns, np.flatnonzero(graph.edge_truth))
+
+
+def is_on_disk(cursor: Cursor, graph_id: int) -> bool:
+    """Whether a graph lies in a folder beside the database."""
+    found = run(
+        cursor, "SELECT list_contains(parts, ?) FROM graphs WHERE graph_id = ?", [DISK, graph_id]
+    )
+    return bool(found and found[0][0])
 
 
 def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
@@ -147,7 +185,7 @@ def listing(cursor: Cursor) -> list[GraphRow]:
     rows = run_named(
         cursor,
         "SELECT graph_id, name, content_hash, num_nodes, num_edges, num_features, num_classes,"
-        " undirected, num_graphs, version,"
+        f" undirected, num_graphs, version, list_contains(parts, '{DISK}') AS on_disk,"
         " (SELECT count(*) FROM node_types t WHERE t.graph_id = g.graph_id) AS node_types"
         " FROM graphs g WHERE dropped_at IS NULL ORDER BY name",
     )
@@ -191,14 +229,17 @@ def _save_nodes(
     columns: Mapping[str, Any],
     owner: Sequence[Any] | np.ndarray | None,
     local: np.ndarray | None,
+    *,
+    first: int = 0,
 ) -> None:
     num_nodes = len(columns["x"])
     keys = columns["keys"]
     local = _within_types(columns) if local is None else local
+    x = columns["x"]
     arrays = {
-        "position": np.arange(num_nodes),
-        "x": _vectors(columns["x"]),
-        "node": (np.arange(num_nodes) if local is None else local)
+        "position": first + np.arange(num_nodes),
+        "x": x if x.dtype == object else _vectors(x),
+        "node": (first + np.arange(num_nodes) if local is None else local)
         if keys is None
         else key_array(keys),
         "graph": _or_null(owner if owner is None else key_array(owner), num_nodes),
@@ -215,13 +256,15 @@ def _within_types(columns: Mapping[str, Any]) -> np.ndarray | None:
     return None if types is None else np.arange(len(types.of_node)) - types.starts[types.of_node]
 
 
-def _save_attributes(cursor: Cursor, graph_id: int, attributes: Mapping[str, list]) -> None:
+def _save_attributes(
+    cursor: Cursor, graph_id: int, attributes: Mapping[str, list], first: int = 0
+) -> None:
     if not attributes:
         return
     values = [[_attribute(name, value) for value in column] for name, column in attributes.items()]
     rows = (
         (graph_id, position, dict(zip(attributes, row)))
-        for position, row in enumerate(zip(*values))
+        for position, row in enumerate(zip(*values), first)
     )
     append(
         cursor,
@@ -242,12 +285,25 @@ def _attribute(name: str, value: Any) -> Any:
     return plain(value)
 
 
-def _save_edges(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
+def _save_edges(
+    cursor: Cursor, graph_id: int, columns: Mapping[str, Any], some: np.ndarray | None = None
+) -> None:
+    """All edges, or some of them by their numbers."""
+    if some is not None:
+        names = ("edge_index", "edge_weight", "edge_attr", "edge_truth")
+        held = {name: columns[name] for name in names if columns[name] is not None}
+        columns = {
+            **columns,
+            **{
+                name: array[..., some] if name == "edge_index" else array[some]
+                for name, array in held.items()
+            },
+        }
     src, dst = columns["edge_index"]
     weight = columns["edge_weight"]
     attr = columns["edge_attr"]
     arrays = {
-        "edge": np.arange(len(src)),
+        "edge": np.arange(len(src)) if some is None else some,
         "src": src,
         "dst": dst,
         "weight": _or_null(None if weight is None else weight.astype(np.float32), len(src)),

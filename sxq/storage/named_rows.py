@@ -32,14 +32,25 @@ KINDS = {
 
 
 def claim(
-    cursor: Cursor, kind: Kind, name: str, content: dict[str, Any], replace: bool
+    cursor: Cursor,
+    kind: Kind,
+    name: str,
+    content: dict[str, Any],
+    replace: bool,
+    *,
+    part: tuple[str, bool] | None = None,
 ) -> int | None:
     """The id of the row that already holds `content` under `name`, or None when the name is now free.
+
+    part  of a graph: a part that `parts` has to name, or not to name
 
     Raises NameTaken if other content has the name and `replace` is false.
     """
     live = find(cursor, kind, name)
     same = " AND ".join(f"{column} = ${column}" for column in kind.content)
+    if part is not None:
+        same += " AND list_contains(parts, $part) = $named"
+        content = {**content, "part": part[0], "named": part[1]}
     held = run(
         cursor,
         f"SELECT {kind.id} FROM {kind.table} WHERE name = $name AND {same}"

@@ -22,11 +22,13 @@ import duckdb
 import numpy as np
 
 from sxq.errors import InvalidValue, NameTaken, StoreError, TransactionOpen
+from sxq.graph.disk import DiskGraph
 from sxq.graph.key_texts import KEPT
 from sxq.storage import (
     answer_rows,
     carried_rows,
     collection_rows,
+    graph_folders,
     graph_rows,
     graph_schemas,
     integrity,
@@ -109,6 +111,7 @@ class Store:
             with self._lock:  # opening may create or change the tables
                 user = open_database(self._owner, read_only, self.access.config(), patience)
                 self._owner.connections = (user, engine_cursor(user))
+                self.notes = self._tidied()  # what a process left that was ended, in words
         except BaseException:
             self._owner.close()  # a fork does not take the file for an open one
             raise
@@ -120,6 +123,17 @@ class Store:
         if not self.access.untrusted:  # whose configuration says so, and is locked
             # DuckDB would look among the variables of sxq's own functions; caller_frames.py finds the caller's
             run(self._user, "SET python_enable_replacements = false")
+
+    @property
+    def _file(self) -> str | None:
+        """The path of the file, which stays the same where the process changes its folder; None in memory."""
+        return None if self._owner.file is None else str(self._owner.file)
+
+    def _tidied(self) -> list[str]:
+        if self.path is None or self.read_only or not self._owner.alone():
+            return []
+        assert self._file is not None
+        return graph_folders.tidy(self._file, graph_folders.stored(self._cursor))
 
     def close(self) -> None:
         """Close the database and roll back the user's open transaction; in a forked process, do nothing."""
@@ -249,6 +263,14 @@ class Store:
                 f"{statement} stores, but a transaction is open: COMMIT first, or ROLLBACK"
             )
 
+    def require_file(self, statement: str) -> None:
+        """Raise StoreError if the database is in memory, so that nothing lies beside it."""
+        if self.path is None:
+            raise StoreError(
+                f"{statement} keeps a graph in a folder beside the database file, and this database is in "
+                "memory; connect to a file, or say STORAGE = memory"
+            )
+
     def register_table(self, name: str, frame: Any, replace: bool) -> None:
         """Let SQL read a frame under a name, until the connection closes; see registered_frames.py."""
         self._owner.require()
@@ -286,7 +308,12 @@ class Store:
     def backup(self, path: str) -> None:
         """Write everything committed to the new file `path`, whole or not at all; NameTaken, StoreError."""
         with self._lock:
-            copy_database(self._cursor, self._catalog, Path(path))
+            copy_database(self._cursor, self._catalog, Path(path), self._copy_folders)
+
+    def _copy_folders(self, target: Path) -> None:
+        """Copy the graphs on disk beside a copy of the database."""
+        if self._file is not None:
+            graph_folders.copy(self._file, target, list(graph_folders.stored(self._cursor)))
 
     # graphs and models
 
@@ -299,7 +326,7 @@ class Store:
         replace: bool = False,
     ) -> int:
         """Store the columns of a graph under `name`; return its graph_id. Raises NameTaken."""
-        with self._lock, self._write("CREATE GRAPH") as cursor:
+        with self._lock, self._deleting("CREATE GRAPH") as cursor:
             graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
@@ -318,7 +345,7 @@ class Store:
 
         models  the arguments of `save_model` for each, by name; not graph_id and replace
         """
-        with self._lock, self._write("ALTER GRAPH") as cursor:
+        with self._lock, self._deleting("ALTER GRAPH") as cursor:
             graph_id = graph_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=True
             )
@@ -328,6 +355,39 @@ class Store:
             }
             graph_schemas.settle(cursor, self._catalog)
         return graph_id, ids
+
+    def save_graph_on_disk(
+        self, name: str, columns: Mapping[str, Any], replace: bool = False
+    ) -> tuple[int, DiskGraph]:
+        """Store a graph in a folder beside the database; its id, and the graph. Raises NameTaken, GraphError."""
+        self.require_writable("CREATE GRAPH")
+        with graph_folders.written(self._file, name, columns) as graph:
+            folders: list[Path] = []
+            try:
+                with self._lock, self._deleting("CREATE GRAPH") as cursor:
+                    graph_id = graph_folders.save(
+                        cursor, self._file, graph, folders, (name, replace)
+                    )
+                    graph_schemas.settle(cursor, self._catalog)
+            except BaseException:
+                graph_folders.undo(folders)
+                raise
+        graph_folders.finish(folders[0])
+        return graph_id, self.open_graph(graph_id, graph.content_hash)
+
+    def open_graph(self, graph_id: int, content_hash: str, whole: bool = False) -> DiskGraph:
+        """A graph on disk, mapped; raises StoreError if its folder is not as it was written.
+
+        whole  compare every byte
+        """
+        graph = graph_folders.opened(self._file, graph_id, content_hash, whole)
+        graph.keeps_outputs = not self.read_only
+        return graph
+
+    def is_on_disk(self, graph_id: int) -> bool:
+        """Whether a graph lies in a folder beside the database."""
+        with self._transaction() as cursor:
+            return graph_rows.is_on_disk(cursor, graph_id)
 
     def load_graph(self, name_or_id: str | int) -> dict[str, Any]:
         """The columns of a graph, as they were saved; raises UnknownName, InvalidValue (an id)."""
@@ -343,7 +403,7 @@ class Store:
         replace: bool = False,
     ) -> int:
         """Store the columns of a collection of graphs under `name`; return its graph_id. Raises NameTaken."""
-        with self._lock, self._write("CREATE GRAPHS") as cursor:
+        with self._lock, self._deleting("CREATE GRAPHS") as cursor:
             graph_id = collection_rows.save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=replace
             )
@@ -393,7 +453,7 @@ class Store:
 
         `content_hash` covers `spec`; `weights` are None for a module of the user's own.
         """
-        with self._lock, self._write("CREATE MODEL") as cursor:
+        with self._lock, self._deleting("CREATE MODEL") as cursor:
             return model_rows.save(
                 cursor, name, graph_id, content_hash, spec, weights=weights, replace=replace
             )
@@ -428,7 +488,7 @@ class Store:
             "spec": spec,
             "weights": weights,
         }
-        with self._lock, self._write("PRETRAIN REFINE") as cursor:
+        with self._lock, self._deleting("PRETRAIN REFINE") as cursor:
             return refine_rows.save(cursor, name, row, saliency, replace)
 
     def load_refine(self, name: str) -> refine_rows.RefineRow | None:
@@ -456,7 +516,7 @@ class Store:
 
         Rows that answers refer to stay.
         """
-        with self._lock, self._write(f"DROP {kind.upper()}") as cursor:
+        with self._lock, self._deleting(f"DROP {kind.upper()}") as cursor:
             named_rows.drop(cursor, named_rows.KINDS[kind], name, if_exists)
             if kind in ("graph", "graphs"):
                 graph_schemas.settle(cursor, self._catalog)
@@ -527,7 +587,7 @@ class Store:
 
     def drop_query(self, query_id: int) -> None:
         """Delete a query with its answers, and what is kept only for them; raises InvalidValue."""
-        with self._lock, self._write("DROP QUERY") as cursor:
+        with self._lock, self._deleting("DROP QUERY") as cursor:
             stored_answers.require_query(cursor, query_id)
             answer_rows.delete(cursor, query_id)
             named_rows.sweep(cursor)
@@ -633,6 +693,15 @@ class Store:
         self.require_writable(statement)
         with self._transaction() as cursor:
             yield cursor
+
+    @contextmanager
+    def _deleting(self, statement: str) -> Iterator[Cursor]:
+        """`_write` where graphs may be deleted: the folders of those are removed after the commit."""
+        with self._write(statement) as cursor:
+            before = graph_folders.stored(cursor)
+            yield cursor
+            gone = before.keys() - graph_folders.stored(cursor).keys()
+        graph_folders.remove(self._file, sorted(gone))
 
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:

@@ -360,6 +360,13 @@ def test_opening_changes_nothing_where_views_are_right(path, tmp_path):
         )
 
 
+def test_a_date_is_a_date_although_it_is_encoded(con):
+    con.execute(GRAPH.format("tx").replace("FROM e)", "SELECT src, dst FROM e) (ENCODE = auto)"))
+    found = kinds(con, "tx.nodes")
+    assert (found["opened"], found["opened_feature"]) == ("DATE", "FLOAT")
+    assert (found["city"], found["city=city0"]) == ("VARCHAR", "FLOAT")
+
+
 def test_collections_have_a_view_of_graphs(con):
     con.execute(
         """CREATE GRAPHS mol FROM GRAPHS (SELECT 'g' || range AS id, range % 2 AS label FROM range(3))

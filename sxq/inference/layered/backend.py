@@ -45,13 +45,14 @@ from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
 from sxq.inference.tracing.as_called import as_called
+from sxq.inference.tracing.by_name import by_name
 from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.example import examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
 from sxq.models.borrow import Model, edge_tensors, node_tensor
-from sxq.models.calling import PAIRS
+from sxq.models.calling import PAIRS, Adapted
 from sxq.models.typed_call import by_types
 
 
@@ -65,6 +66,10 @@ class Layered:
         _require_single(model.module)
         self.model = model
         self.typed = typed is not None
+        # A model of one table that is called in its own way.
+        self.named = model.module if isinstance(model.module, Adapted) else None
+        if self.typed or model.links:
+            self.named = None
         # The steps by the type of the target's node.
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
@@ -81,7 +86,10 @@ class Layered:
                 pair_forward(model) if model.links else as_called(model.module, model.arguments)
             )
             examples = () if model.links else examples_of(model)
-            self._read = partial(steps_of, forward, model.arguments, examples=examples)
+            kinds: dict[str, str] = {}
+            if self.named is not None:
+                forward, examples, kinds = by_name(self.named, examples)
+            self._read = partial(steps_of, forward, model.arguments, examples=examples, kinds=kinds)
             with attributes_kept(forward):
                 self.steps = self._read()
         self._with_features: ModelSteps | None = None
@@ -94,7 +102,7 @@ class Layered:
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
         types = graph.types if self.typed else None
-        if types is not None and field.over == "features":
+        if graph.types is not None and field.over == "features":
             raise Untraceable("its features are tables by type")
         node_type = 0 if types is None else int(types.of_node[field.nodes[0]])
         steps = self._steps(field, node_type)
@@ -106,14 +114,7 @@ class Layered:
             edge_type=None if types is None else types.of_edge[field.edges],
             node_type=node_type,
         )
-        further = self.model.call.edge_inputs if not self.typed else ()
-        _, weight, attr = edge_tensors(graph, field.edges, self.model.device, further)
-        nodes = field.nodes[: layout.rows(steps.hops)]
-        if self.typed:
-            features = layout.to_device(graph.features(nodes))
-        else:
-            features = node_tensor(self.model, graph, nodes)
-        inputs = {"edge_weight": weight, "edge_attr": attr}
+        features, inputs = self._inputs(graph, field, layout.rows(steps.hops))
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in steps.by_name.values():
                 if step.make:
@@ -125,11 +126,26 @@ class Layered:
                 elif step.call and not step.varies:
                     look_up = partial(self._fixed, hop=step.hop, layout=layout)
                     layout.values[step.name] = step.run(look_up)
-                elif step.kind == NODES and step.input:
+                elif step.input == steps.first:
                     layout.values[step.name] = features
                 elif step.input:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
+
+    def _inputs(self, graph: Graph, field: Field, rows: int) -> tuple[Tensor, dict[str, Any]]:
+        """x of the first nodes of a field, and the other inputs by name."""
+        model = self.model
+        nodes = field.nodes[:rows]
+        carried = () if self.typed else model.call.edge_inputs
+        _, weight, attr = edge_tensors(graph, field.edges, model.device, carried)
+        given = {"edge_weight": weight, "edge_attr": attr}
+        if self.typed:
+            return devices.to_device(graph.features(nodes), model.device), given
+        table = node_tensor(model, graph, nodes)
+        if self.named is None:
+            return table, given
+        inputs = self.named.inputs(table, given)
+        return inputs["x"], inputs
 
     def _steps(self, field: Field, node_type: int) -> ModelSteps:
         """The steps of the model where units are those of a field, and its target is of this type."""
@@ -241,10 +257,15 @@ class Layered:
         steps = self._of(tile.frame.fields[0])
         for step in steps.varying:
             if step.kernel:
-                x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[1:]]
-                context = LayerContext(tile, step.hop, step.given, step.only, *own)
-                values[step.name] = step.kernel.run(x, context)
+                count = step.kernel.tables
+                outer = step.hop + step.kernel.hops
+                tables = [self._rows(end.name, outer, tile, values) for end in step.args[:count]]
+                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[count:]]
+                receivers = own[0] if own else None
+                context = LayerContext(
+                    tile, step.hop, step.given, step.only, receivers, tables=tuple(tables)
+                )
+                values[step.name] = step.kernel.run(tables[0], context)
             elif step.crossing:
                 values[step.name] = self._crossed(step, tile, values)
             elif step.pool:

@@ -7,6 +7,7 @@ The files in reading order:
     example    `examples_of(model)`: small inputs that tell shapes; `Extent`: a size of the graph
     recorder   `Recorder`: torch.fx with the values of an example, and lines of the user's code
     propagation  message passing of a user's layer as plain operations
+    by_name    modules that are called in their own way, in the form in which they are recorded
     by_type    modules of heterogeneous graphs in the form in which they are recorded
     pair_forward   models of links likewise
     fx_graph   `trace_graph(module, ...)` records a forward pass with `torch.fx`

@@ -5,6 +5,7 @@ shapes, types and devices, make tensors of zeros, and test whether something is 
 values themselves are stays unknown: a path through the code must not depend on them.
 """
 
+import inspect
 import operator
 import os
 import sys
@@ -30,6 +31,7 @@ from torch_geometric.utils import (
     softmax,
 )
 
+from sxq.inference.tracing.by_type import OF_ALL_TYPES, in_parts
 from sxq.inference.tracing.example import Example
 from sxq.inference.tracing.rowwise import MODULES, Untraceable
 
@@ -40,6 +42,7 @@ WHOLE = (
 )
 FACTS = {"shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_sparse", "is_quantized"}
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "rand", "randn")
+BY_DICTIONARY = ("x_dict", "edge_index_dict")  # arguments of layers of all types
 UNKNOWN = object()  # the value of an operation that the example does not give
 OURS = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
@@ -66,6 +69,8 @@ class Recorder(fx.Tracer):
     def call_module(self, module, forward, args, kwargs):
         if self.inside:
             return module.forward(*args, **kwargs)
+        if type(module) in OF_ALL_TYPES:
+            return self._by_types(module, args, kwargs)
         if not isinstance(module, MessagePassing):
             return super().call_module(module, forward, args, kwargs)
         self.layers.append(type(module).__name__)
@@ -75,6 +80,15 @@ class Recorder(fx.Tracer):
             raise Untraceable(in_layer(str(why), self.layers[-1])) from why
         finally:
             self.layers.pop()
+
+    def _by_types(self, layer: Any, args: tuple, kwargs: dict) -> dict:
+        """A layer that takes and returns dictionaries, recorded in parts."""
+        name = self.path_of_module(layer)
+        given = inspect.signature(layer.forward).bind(*args, **kwargs).arguments
+        if more := [key for key in given if key not in BY_DICTIONARY and given[key]]:
+            raise Untraceable(f"{type(layer).__name__} is given {', '.join(more)}")
+        record = lambda *parts: self.create_proxy("call_module", name, parts, {})
+        return in_parts(layer, record, *(given[key] for key in BY_DICTIONARY))
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return Recorded(node, self) if self.example else fx.Proxy(node, self)
