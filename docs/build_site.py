@@ -176,7 +176,9 @@ def build(folder: Path) -> list[Path]:
     (fresh / "search.js").write_text(
         f"const HEADINGS = {json.dumps(headings)};\n{SEARCH}", encoding="utf-8"
     )
-    light, dark = (HtmlFormatter(style=style).get_style_defs(".code") for style in ("default", "monokai"))
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".code") for style in ("default", "monokai")
+    )
     colours = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n.code {{ background: none !important }}"
     (fresh / "style.css").write_text(f"{colours}\n{STYLE}", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -8,8 +8,7 @@ ABOUT_ONE = (  # title, and SQL for query {q}
     ),
     (
         "Which explanation is the best compromise for each target?",
-        "SELECT target, rank, round(distance, 2) AS distance\n"
-        "FROM sxq.knee({q}) ORDER BY target;",
+        "SELECT target, rank, round(distance, 2) AS distance\nFROM sxq.knee({q}) ORDER BY target;",
     ),
     (
         "Which classes of nodes make up the explanations of a class?",
