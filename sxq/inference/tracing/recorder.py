@@ -57,6 +57,7 @@ class Recorder(fx.Tracer):
         super().__init__(autowrap_functions=WHOLE if example else (scatter,))
         self.known = known
         self.example = example
+        self.layers: list[str] = []  # names of the layers that are being read
         self.inside = 0  # above 0 while an operation is run on the example
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
@@ -70,7 +71,15 @@ class Recorder(fx.Tracer):
             return module.forward(*args, **kwargs)
         if type(module) in OF_ALL_TYPES:
             return self._by_types(module, args, kwargs)
-        return super().call_module(module, forward, args, kwargs)
+        if not isinstance(module, MessagePassing):
+            return super().call_module(module, forward, args, kwargs)
+        self.layers.append(type(module).__name__)
+        try:
+            return super().call_module(module, forward, args, kwargs)
+        except Untraceable as why:
+            raise Untraceable(in_layer(str(why), self.layers[-1])) from why
+        finally:
+            self.layers.pop()
 
     def _by_types(self, layer: Any, args: tuple, kwargs: dict) -> dict:
         """A layer that takes and returns dictionaries, recorded in parts."""
@@ -91,6 +100,7 @@ class Recorder(fx.Tracer):
     def create_proxy(self, kind, target, args, kwargs, *more, **named):
         found = super().create_proxy(kind, target, args, kwargs, *more, **named)
         found.node.meta["line"] = line_of(sys._getframe(1))
+        found.node.meta["layer"] = self.layers[-1] if self.layers else ""
         if self.example:
             found.node.meta["example"] = self._value(found.node)
         return found
@@ -282,6 +292,11 @@ def recorded_factories(recorder: Recorder) -> Iterator[None]:
 
 def _counts(size: Any, extents: Mapping[int, Any]) -> bool:
     return isinstance(size, int) and size in extents
+
+
+def in_layer(reason: str, layer: str) -> str:
+    """A reason with the name of the layer in which it stands, unless it tells that."""
+    return f"{layer}: {reason}" if layer and layer not in reason else reason
 
 
 def line_of(frame: FrameType | None) -> str:
