@@ -81,7 +81,8 @@ def test_a_front_that_stays_empty_has_the_whole_budget(con):
 
 def test_every_rule_of_the_answer_takes_what_is_there(con):
     for clauses in ("JOINTLY TOP 8 BY random", "DIVERSIFY BY search, onion"):
-        result = explained(con, 0.05, f"{ASKED} {clauses}")
+        text = ASKED.replace("NODES 0, 1", "NODES 0, 1, 3").replace("300", "400")
+        result = explained(con, 0.05, f"{text} {clauses}")
         assert len(result) and not result.complete
         assert con.execute(f"AUDIT QUERY {result.query_id}").findings == 0
         assert any("sxq_patience" in report.note for report in result.targets)
