@@ -147,7 +147,7 @@ def _graph_facts(session: Session, name: str) -> dict[str, Any]:
         facts["classes"] = int(graph.y.max()) + 1
     if isinstance(graph, DiskGraph):
         facts["storage"] = f"disk, {folder_bytes(graph.folder) / 1e6:,.1f} MB in {graph.folder}"
-    further = _further_facts(graph) | _views(session, name)
+    further = _further_facts(graph) | _version(session, name) | _views(session, name)
     return facts | further | {"hash": graph.content_hash}
 
 
@@ -190,7 +190,7 @@ def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
     }
     if graphs.y is not None:
         facts["classes"] = int(graphs.y.max()) + 1
-    further = _further_facts(union) | _views(session, name)
+    further = _further_facts(union) | _version(session, name) | _views(session, name)
     return facts | further | {"hash": graphs.content_hash}
 
 
@@ -219,6 +219,12 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
     if graph.edge_truth is not None:
         facts["ground truth"] = f"{int(graph.edge_truth.sum())} edges"
     return facts
+
+
+def _version(session: Session, name: str) -> dict[str, int]:
+    """Which version of the graph it is, where there was one before."""
+    held = next((row.version for row in session.store.graphs() if row.name == name), None)
+    return {"version": held} if held is not None and held > 1 else {}
 
 
 def _views(session: Session, name: str) -> dict[str, str]:
