@@ -23,56 +23,11 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent  # site.css and site.js are here, too
+ROOT = HERE.parent
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")  # pages beside those of docs/
 PICTURES = (".png", ".svg", ".jpg", ".gif")
 LEXERS = {"ebnf": "text", "console": "text"}  # languages of blocks that Pygments reads otherwise
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2933; --paper: #fff; --faint: #f4f6f8; --line: #d9e0e6; --link: #b3364a; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e9ee; --paper: #14191f; --faint: #1d242c; --line: #313b46; --link: #f08497; }
-}
-* { box-sizing: border-box }
-body { margin: 0; font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper) }
-.site { display: grid; grid-template-columns: 15rem minmax(0, 50rem); gap: 2.5rem; margin: 0 auto; max-width: 70rem; padding: 1.5rem }
-nav { position: sticky; top: 1.5rem; align-self: start; max-height: calc(100vh - 3rem); overflow: auto; font-size: .92rem }
-nav a { display: block; padding: .18rem .5rem; border-radius: .3rem; text-decoration: none; color: inherit }
-nav a:hover, nav a[aria-current] { background: var(--faint); color: var(--link) }
-nav .name { font-weight: 700; font-size: 1.15rem; color: var(--link) }
-nav input { width: 100%; margin: .6rem 0; padding: .35rem .5rem; font: inherit; color: inherit; background: var(--faint); border: 1px solid var(--line); border-radius: .3rem }
-h1, h2, h3 { line-height: 1.25; scroll-margin-top: 1rem }
-h2 { margin-top: 2.2rem; padding-top: .6rem; border-top: 1px solid var(--line) }
-a { color: var(--link) }
-h1 > a, h2 > a, h3 > a, h4 > a { margin-left: .4rem; text-decoration: none; opacity: 0 }
-:is(h1, h2, h3, h4):hover > a, :is(h1, h2, h3, h4) > a:focus { opacity: 1 }
-pre, code { font: .86rem/1.45 ui-monospace, monospace }
-code { background: var(--faint); padding: .1em .25em; border-radius: .25rem }
-pre { background: var(--faint); border: 1px solid var(--line); border-radius: .4rem; padding: .8rem 1rem; overflow-x: auto }
-pre code { background: none; padding: 0 }
-table { display: block; overflow-x: auto; border-collapse: collapse; max-width: 100% }
-th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-img { max-width: 100%; border: 1px solid var(--line); border-radius: .4rem }
-@media (max-width: 56rem) {
-  .site { display: block; padding: 1rem } nav { position: static; max-height: none; margin-bottom: 1.5rem }
-  nav .pages:not(:focus-within) { max-height: 8rem; overflow: auto }
-}
-@media print { nav { display: none } .site { display: block } }
-"""
-SEARCH = """
-const box = document.querySelector("nav input"), list = document.querySelector("nav .pages"), all = list.innerHTML;
-box.addEventListener("input", () => {
-  const words = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  if (!words.length) { list.innerHTML = all; return; }
-  const found = HEADINGS.filter(([page, title, text]) => words.every((word) => (title + " " + text).toLowerCase().includes(word)));
-  found.sort((a, b) => words.every((w) => b[1].toLowerCase().includes(w)) - words.every((w) => a[1].toLowerCase().includes(w)));
-  list.replaceChildren(...found.slice(0, 30).map(([page, title]) => {
-    const link = document.createElement("a");
-    link.href = page;
-    link.textContent = title;
-    return link;
-  }));
-});
-"""
 
 
 class DeadLink(Exception):
@@ -174,14 +129,20 @@ def build(folder: Path) -> list[Path]:
     for page in known.values():
         (fresh / page.name).write_text(_html(page, known), encoding="utf-8")
     (fresh / "search.js").write_text(
-        f"const HEADINGS = {json.dumps(headings)};\n{SEARCH}", encoding="utf-8"
+        f"const HEADINGS = {json.dumps(headings)};\n{_asset('site.js')}", encoding="utf-8"
     )
-    light, dark = (HtmlFormatter(style=style).get_style_defs(".code") for style in ("default", "monokai"))
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".code") for style in ("default", "monokai")
+    )
     colours = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n.code {{ background: none !important }}"
-    (fresh / "style.css").write_text(f"{colours}\n{STYLE}", encoding="utf-8")
+    (fresh / "style.css").write_text(f"{colours}\n{_asset('site.css')}", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _copy(target: str, folder: Path) -> None:

@@ -33,6 +33,7 @@ from sxq.storage.user_sql import SqlResult
 from sxq.values.explanation import TargetReport
 from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
+from sxq.values.table import counted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -361,7 +362,7 @@ def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None
     """Raise DataError where the sub-query of a clause gives no units."""
     if len(table.columns) != columns:
         raise DataError(
-            f"the sub-query of {clause} returned {len(table.columns)} columns "
+            f"the sub-query of {clause} returned {counted(len(table.columns), 'column')} "
             f"({', '.join(table.columns)}); expected {('one', 'two', 'three')[columns - 1]}, {what}"
         )
     empty = next((row for row, unit in enumerate(table.rows, 1) if None in unit), None)

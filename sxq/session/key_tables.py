@@ -15,6 +15,7 @@ from sxq.language import arguments
 from sxq.language import statements as st
 from sxq.session.context import Session
 from sxq.storage.user_sql import SqlResult
+from sxq.values.table import counted
 
 # keys that no class of key_texts.py keeps
 REFUSED = ("GEOMETRY",)
@@ -72,7 +73,7 @@ def _require_keys(table: SqlResult, clause: str, expected: str, width: int) -> N
     query = f"the sub-query of {clause}"
     if len(table.columns) != width:
         raise DataError(
-            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"{query} returned {counted(len(table.columns), 'column')} ({', '.join(table.columns)}); "
             f"expected {expected}"
         )
     if not table.rows:

@@ -200,7 +200,7 @@ def test_one_of_several_outputs_and_arguments_by_other_names(form, key, tmp_path
 @pytest.mark.parametrize(
     "given,error,said",
     [
-        ({}, sxq.ModelOutputError, "give output_key="),
+        ({}, sxq.ModelError, "takes adj"),
         ({"inputs": GIVEN}, sxq.ModelOutputError, "give output_key="),
         ({"inputs": GIVEN, "output_key": 5}, sxq.ModelOutputError, "a tuple of 2"),
         ({"inputs": GIVEN, "output_key": "h"}, sxq.ModelOutputError, "a tuple of 2"),

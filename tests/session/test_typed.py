@@ -541,3 +541,19 @@ def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
         bank.execute(f"{ask} EXCLUDE (SELECT src, dst, 'what' FROM edges)")
     with pytest.raises(sxq.DataError, match="expected two"):
         bank.execute(f"{ask} EXCLUDE (SELECT 1, 2, 'x', 4)")
+
+
+def test_targets_with_and_without_their_type_can_be_resumed(bank):
+    result = (
+        bank.explain(nodes=[("account", 12), 10])
+        .using("net")
+        .optimize("fdl+", "conc")
+        .budget(20)
+        .run()
+    )
+    assert {target.target for target in result.targets} == {
+        TypedKey("account", 12),
+        TypedKey("account", 10),
+    }
+    with pytest.raises(sxq.InvalidValue, match="nothing to resume|complete|done"):
+        bank.execute(f"RESUME QUERY {result.query_id}")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -56,6 +57,7 @@ class Recorder(fx.Tracer):
         super().__init__(autowrap_functions=WHOLE if example else (scatter,))
         self.known = known
         self.example = example
+        self.layers: list[str] = []  # names of the layers that are being read
         self.inside = 0  # above 0 while an operation is run on the example
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
@@ -69,7 +71,15 @@ class Recorder(fx.Tracer):
             return module.forward(*args, **kwargs)
         if type(module) in OF_ALL_TYPES:
             return self._by_types(module, args, kwargs)
-        return super().call_module(module, forward, args, kwargs)
+        if not isinstance(module, MessagePassing):
+            return super().call_module(module, forward, args, kwargs)
+        self.layers.append(type(module).__name__)
+        try:
+            return super().call_module(module, forward, args, kwargs)
+        except Untraceable as why:
+            raise Untraceable(in_layer(str(why), self.layers[-1])) from why
+        finally:
+            self.layers.pop()
 
     def _by_types(self, layer: Any, args: tuple, kwargs: dict) -> dict:
         """A layer that takes and returns dictionaries, recorded in parts."""
@@ -90,6 +100,7 @@ class Recorder(fx.Tracer):
     def create_proxy(self, kind, target, args, kwargs, *more, **named):
         found = super().create_proxy(kind, target, args, kwargs, *more, **named)
         found.node.meta["line"] = line_of(sys._getframe(1))
+        found.node.meta["layer"] = self.layers[-1] if self.layers else ""
         if self.example:
             found.node.meta["example"] = self._value(found.node)
         return found
@@ -255,13 +266,15 @@ class _InPlace:
 def recorded_factories(recorder: Recorder) -> Iterator[None]:
     """Within, `torch.zeros` and the like are recorded where a size is an extent of the example."""
     originals = {name: getattr(torch, name) for name in FACTORIES}
+    own_thread = get_ident()
 
     def recording(original: Callable) -> Callable:
         def make(*args: Any, **kwargs: Any) -> Any:
             size = args[0] if args else kwargs.get("size", ())
             sizes = size if isinstance(size, tuple | list) else args
             extents = recorder.example.extents if recorder.example else {}
-            if recorder.inside or not any(_counts(one, extents) for one in sizes):
+            elsewhere = recorder.inside or get_ident() != own_thread
+            if elsewhere or not any(_counts(one, extents) for one in sizes):
                 return original(*args, **kwargs)
             return recorder.create_proxy("call_function", original, args, kwargs)
 
@@ -279,6 +292,11 @@ def recorded_factories(recorder: Recorder) -> Iterator[None]:
 
 def _counts(size: Any, extents: Mapping[int, Any]) -> bool:
     return isinstance(size, int) and size in extents
+
+
+def in_layer(reason: str, layer: str) -> str:
+    """A reason with the name of the layer in which it stands, unless it tells that."""
+    return f"{layer}: {reason}" if layer and layer not in reason else reason
 
 
 def line_of(frame: FrameType | None) -> str:
