@@ -44,7 +44,7 @@ ALLOWED = {
         "session/key_tables.py edges": {"query.sql"},
         "session/key_tables.py fetch": {"query.sql"},
         "session/key_tables.py targets": {"query.sql"},
-        "notebook.py sxq": {"cell", "line"},
+        "notebook.py _run": {"script"},
     },
     "the user's own arguments, on a database in memory": {
         "pyg.py _explain": {"self._query(asked, chosen, units)"},
@@ -106,6 +106,12 @@ ALLOWED = {
     },
     "a SELECT of graph_views.py: quoted names, numbers, types of its lists and literals; and a literal": {
         "storage/graph_schemas.py _create": {"select", "sql_literal(comment)", "view"}
+    },
+    "quoted part by part, and a reader of READERS": {
+        "shell/table_files.py read_into": {
+            "'.'.join((_quoted(part) for part in table.split('.')))",
+            "_reader(path)",
+        }
     },
     "question marks": {"storage/rows.py insert": {"', '.join('?' * len(values))"}},
     "quoted names, and types that DuckDB has read": {
