@@ -51,8 +51,7 @@ class TypedAttentionKernel(Kernel):
             if edges.list.size:
                 tail = context.tables[kind.tail]
                 head = context.tables[kind.head].within(context.hop)
-                logits, messages = self.messages(number, edges, tail, head)
-                found.append((edges, logits, messages))
+                found.append((edges, *self.messages(number, edges, tail, head)))
         if not found:
             rows = context.tile.columns * context.tile.frame.rows(context.hop)
             return x.source.new_zeros(rows, self.layer.out_channels)
