@@ -45,7 +45,7 @@ class TypedAttentionKernel(Kernel):
 
     def run(self, x: Rows, context: LayerContext) -> Tensor:
         """The sums of the messages into all nodes, of whatever type."""
-        found = []
+        found: list[Any] = []
         for number, kind in enumerate(self.edge_types):
             edges = context.edges_of(kind.number)
             if edges.list.size:
