@@ -41,7 +41,7 @@ def from_typed_tables(
         twice = Counter(name for name, _ in nodes).most_common(1)[0][0]
         raise GraphError(f"NODES {twice} is given twice; join the two by UNION ALL")
     graph = _of_nodes(parts, tuple(edge_type for edge_type, _ in edges))
-    dropped = {}
+    dropped: dict[str, str] = {}
     if reading.drop_dangling:
         edges, dropped = _without_dangling(parts, edges)
     read = [

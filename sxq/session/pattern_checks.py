@@ -40,8 +40,8 @@ def check_patterns(
         for number, places in pattern.matches.items():
             if number not in members:
                 continue  # `storage.integrity` says so
-            places = _full_names(pattern, places, answers.graph)
-            for words in _of_match(pattern, members[number], places):
+            named = _full_names(pattern, places, answers.graph)
+            for words in _of_match(pattern, members[number], named):
                 yield _at(members[number], pattern, words)
     yield from check_labels(patterns, answers, predictions)
 
@@ -61,8 +61,8 @@ def check_labels(
         for number, places in pattern.matches.items():
             if number not in members:
                 continue
-            places = _full_names(pattern, places, answers.graph)
-            for words in _labels(pattern, members[number], places, answers.graph, classes):
+            named = _full_names(pattern, places, answers.graph)
+            for words in _labels(pattern, members[number], named, answers.graph, classes):
                 yield _at(members[number], pattern, words)
 
 

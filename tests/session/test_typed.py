@@ -212,7 +212,7 @@ def test_tables_of_types_are_encoded_type_by_type(tmp_path):
         con.execute(
             "CREATE GRAPH again FROM NODES person (SELECT 7 AS id, 'old' AS kind, 3.0 AS amount, 'bad' AS label),"
             " NODES shop (SELECT 7 AS id, DATE '2024-01-31' AS since), EDGES person -visits-> shop"
-            " (SELECT 7, 7) (ENCODE = mixed)"
+            " (SELECT 7 AS a, 7 AS b) (ENCODE = mixed)"
         )
     with sxq.connect(path) as con:
         mixed, again = (con.session.registry.graphs.of_kind("graph", n) for n in ("mixed", "again"))

@@ -45,14 +45,13 @@ class TypedAttentionKernel(Kernel):
 
     def run(self, x: Rows, context: LayerContext) -> Tensor:
         """The sums of the messages into all nodes, of whatever type."""
-        found = []
+        found: list[Any] = []
         for number, kind in enumerate(self.edge_types):
             edges = context.edges_of(kind.number)
             if edges.list.size:
                 tail = context.tables[kind.tail]
                 head = context.tables[kind.head].within(context.hop)
-                logits, messages = self.messages(number, edges, tail, head)
-                found.append((edges, logits, messages))
+                found.append((edges, *self.messages(number, edges, tail, head)))
         if not found:
             rows = context.tile.columns * context.tile.frame.rows(context.hop)
             return x.source.new_zeros(rows, self.layer.out_channels)

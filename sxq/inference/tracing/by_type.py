@@ -107,7 +107,7 @@ def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]
     return {number: OneTypeForward(typed, number, named) for number in judged}
 
 
-def in_parts(layer: nn.Module, call: Callable[..., fx.Proxy], x: Any, edge_index: Any) -> dict:
+def in_parts(layer: Any, call: Callable[..., fx.Proxy], x: Any, edge_index: Any) -> dict:
     """A layer of all types as it is recorded: a table by type goes into one call of its sums; a dictionary by type.
 
     `call` records the layer with a dictionary of tables and one of edges.
