@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint format bench paper clean
+.PHONY: demo test test-all lint format bench paper docs clean
 
 demo: .venv/installed
 	$(BIN)/sxq demo
@@ -29,6 +29,9 @@ paper: .venv/installed
 	$(BIN)/python benchmarks/paper_skyline.py --quick --pictures build/paper --rows build/paper/skyline.json
 	$(BIN)/python benchmarks/paper_refine.py --quick --pictures build/paper --rows build/paper/refine.json
 	$(BIN)/python benchmarks/published.py build/paper/skyline.json build/paper/refine.json
+
+docs: .venv/installed
+	$(BIN)/python docs/build_site.py build/site
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

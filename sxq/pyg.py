@@ -1,7 +1,7 @@
 """sxq and PyG: explanations as `torch_geometric.data.Data`, and sxq where PyG expects an explainer."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def to_data(explanation: Explanation) -> Data | HeteroData:
     edge_index [2, m] has the new numbers, `nodes` [n] the positions in the whole graph. x [n, d], y [n],
     edge_weight [m] and edge_attr [m, D] are there where the graph has them; parallel edges each have their own row.
     `target` is the new number of the explained node, or the key of the explained graph. Of a heterogeneous graph it is a
-    `HeteroData`, where numbers, `nodes` and `target` are within the type `target_type`.
+    `HeteroData`, where numbers, `nodes` and `target` are within the type `target_type`, which a graph target has not.
     """
     if explanation.graph.types is not None:
         return _typed_data(explanation)
@@ -54,6 +54,9 @@ def _typed_data(explanation: Explanation) -> HeteroData:
     """The subgraph of a heterogeneous graph."""
     graph = explanation.graph
     data = engine.models().hetero_part(graph, explanation.nodes, explanation.edge_numbers)
+    if explanation.kind == "graph":
+        data.target = explanation.target
+        return data
     types = graph.types
     place = graph.position(explanation.target)
     name = types.node_types[types.of_node[place]]
@@ -71,6 +74,17 @@ class SkylineExplanation(pyg.Explanation):
         if "result" in shown:
             del shown.result  # a table: too much for one line among tensors' shapes
         return super(SkylineExplanation, shown).__repr__()
+
+
+class SkylineHeteroExplanation(pyg.HeteroExplanation):
+    """PyG's `HeteroExplanation` with `skyline` and `result`, as of `SkylineExplanation`."""
+
+    def __repr__(self) -> str:
+        shown = copy.copy(self)
+        for name in ("result", "skyline"):
+            if name in shown._global_store:
+                del shown._global_store[name]
+        return super(SkylineHeteroExplanation, shown).__repr__()
 
 
 class SkylineExplainer(pyg.ExplainerAlgorithm):
@@ -93,6 +107,10 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     k, epsilon, budget, seed   TOP, EPSILON, BUDGET and SEED of the query
     choose    the mask is the member with the best score of this measure; by default the recommended one
     soft      the mask is 1/2 to 1 for the member's edges, by their worth
+    node_type of a heterogeneous model, whose nodes are explained, where its output does not tell
+
+    A heterogeneous model is given dictionaries by type, as by PyG, and its nodes are explained by edges: the answer is a
+    `HeteroExplanation` with an edge mask for each edge type.
 
     Further arguments, such as edge_type, need a row for each node or each edge. Of a batch, `index` is the graph; without
     it all are explained, and the mask has a member of each.
@@ -112,8 +130,10 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         seed: int = 0,
         choose: str | None = None,
         soft: bool = False,
+        node_type: str | None = None,
     ):
         super().__init__()
+        self.node_type = node_type
         if choose is not None and choose not in optimize:
             raise InvalidValue(
                 f"choose = {choose!r}; expected one of the measures optimised: {', '.join(optimize)}"
@@ -140,14 +160,16 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     def forward(
         self,
         model: torch.nn.Module,
-        x: Tensor,
-        edge_index: Tensor,
+        x: Any,
+        edge_index: Any,
         *,
         target: Tensor,
         index: int | Tensor | None = None,
         **given: Any,
-    ) -> SkylineExplanation:
+    ) -> SkylineExplanation | SkylineHeteroExplanation:
         """The skyline of node `index`, or of the graph, as a PyG `Explanation`."""
+        if isinstance(x, Mapping):
+            return self._of_types(model, x, edge_index, index, {"target": target} | given)
         skyline, edges, nodes = self._explain(
             model, x, edge_index, index, {"target": target} | given
         )
@@ -164,6 +186,51 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
                 own = torch.from_numpy(chosen.edge_numbers.copy()).to(x.device)
                 mask[edges[place][own]] = self._values(chosen).to(x.device)
         return _whole(SkylineExplanation(edge_mask=mask), skyline)
+
+    def _of_types(
+        self, model, x: Mapping, edge_index: Mapping, index, given: dict[str, Any]
+    ) -> SkylineHeteroExplanation:
+        """The skyline of a node of a heterogeneous graph."""
+        if self.model_config.task_level.value != "node" or _over(self.explainer_config) != "edges":
+            raise InvalidValue(
+                "of a heterogeneous model sxq explains nodes by edges here: say task_level='node' and "
+                "edge_mask_type='object' without node_mask_type; con.execute explains graphs, and OVER "
+                "NODES or FEATURES"
+            )
+        target = given.pop("target")
+        data = _typed(x, edge_index, given)
+        task = _task(self.model_config.mode.value, target, len(torch.as_tensor(target)))
+        output = None if task == "regression" else OUTPUTS[self.model_config.return_type.value]
+        quoted = (self.node_type or "").replace('"', '""')
+        of_type = f' OF TYPE "{quoted}"' if quoted else ""
+        with Connection() as con:
+            con.register_graph("data", data)
+            con.register_model(
+                "model", model, "data", output=output, task=task, node_type=self.node_type
+            )
+            chosen = self._chosen(target, None, index)
+            skyline = con.query(self._query(f"NODE {_one(index)}{of_type}", chosen, ""))
+        if not len(skyline):
+            raise ModelError(f"nothing explains the target: {skyline.targets[0].note}")
+        best = max(skyline, key=self._worth)
+        of_edge = best.graph.types.of_edge
+        mask = torch.zeros(len(of_edge))
+        mask[torch.from_numpy(best.edge_numbers.copy())] = self._values(best)
+        found = SkylineHeteroExplanation()
+        for number, (kind, ends) in enumerate(edge_index.items()):
+            found[kind].edge_mask = mask[torch.from_numpy(of_edge == number)].to(ends.device)
+        found.skyline = list(skyline)
+        found.result = skyline
+        return found
+
+    def _query(self, asked: str, chosen: str, units: str) -> str:
+        """The statement for a target."""
+        by = f" BY {self.by}" if self.by else ""
+        budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
+        return (
+            f"EXPLAIN {asked} USING MODEL model{chosen}{units} OPTIMIZE {', '.join(self.optimize)}{by}"
+            f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
+        )
 
     def _by_units(self, skyline: Result, x: Tensor, nodes: list[Tensor]) -> SkylineExplanation:
         """The explanation whose mask is of nodes [N, 1], or of features [1, d]."""
@@ -215,15 +282,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
                 con.register_model("model", model, "data", output=output, task=task)
             several = f"GRAPHS {', '.join(map(str, range(len(graphs))))}"
             asked = (several if len(graphs) > 1 else "GRAPH 0") if whole else f"NODE {_one(index)}"
-            by = f" BY {self.by}" if self.by else ""
             over = _over(self.explainer_config)
             units = "" if over == "edges" else f" OVER {over}"
-            budget = f" BUDGET {self.budget} CANDIDATES" if self.budget else ""
-            query = (
-                f"EXPLAIN {asked} USING MODEL model{chosen}{units} OPTIMIZE {', '.join(self.optimize)}{by}"
-                f" TOP {self.k} EPSILON {self.epsilon}{budget} SEED {self.seed}"
-            )
-            return con.query(query), edges, nodes
+            return con.query(self._query(asked, chosen, units)), edges, nodes
 
     def _chosen(self, target: Tensor, numbers: list[int] | None, index) -> str:
         """The clause FOR CLASS of a phenomenon; `numbers` are the graphs that are explained."""
@@ -254,6 +315,20 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         if self.soft and member.worth is not None:
             share = 0.5 + 0.5 * member.worth.share
         return torch.tensor(share, dtype=torch.float32)
+
+
+def _typed(x: Mapping, edge_index: Mapping, given: Mapping[str, Any]) -> HeteroData:
+    """The data of dictionaries by type; raises InvalidValue for other arguments."""
+    data = HeteroData()
+    for name, by_type in {"x": x, "edge_index": edge_index, **given}.items():
+        if not isinstance(by_type, Mapping):
+            raise InvalidValue(
+                f"{name} is a {type(by_type).__name__}, and cannot be passed on: sxq cuts the graph, and "
+                f"passes dictionaries by type; fix {name} in a module that wraps the model"
+            )
+        for kind, value in by_type.items():
+            data[kind][name.removesuffix("_dict")] = value
+    return data
 
 
 def _over(config: Any) -> str | None:

@@ -54,6 +54,37 @@ class Propagated(nn.Module):
         return self.spread(self.map(x), edge_index, edge_weight)
 
 
+class Initial(nn.Module):
+    """GCN2Conv, which takes the first rows, too."""
+
+    def __init__(self, inputs, outputs, **options):
+        super().__init__()
+        self.map = nn.Linear(inputs, outputs)
+        self.conv = pyg.GCN2Conv(outputs, 0.3, **options)
+
+    def forward(self, x, edge_index, edge_weight=None):
+        start = self.map(x)
+        return self.conv(start.relu(), start, edge_index, edge_weight)
+
+
+class Narrowed(nn.Module):
+    """A layer whose output is mapped to fewer columns."""
+
+    def __init__(self, layer, inputs, outputs):
+        super().__init__()
+        self.layer = layer
+        self.map = nn.Linear(inputs, outputs)
+
+    def forward(self, x, edge_index, edge_weight=None):
+        return self.map(self.layer(x, edge_index, edge_weight))
+
+
+def degrees_of(*aggregators):
+    return lambda i, o: pyg.PNAConv(
+        i, o, list(aggregators), ["identity", "attenuation"], torch.tensor([1, 2, 3, 4]), towers=1
+    )
+
+
 def network(inputs, outputs):
     return nn.Sequential(nn.Linear(inputs, 7), nn.ReLU(), nn.BatchNorm1d(7), nn.Linear(7, outputs))
 
@@ -92,6 +123,17 @@ PLAIN = {
     "appnp": lambda i, o: pyg.Sequential(
         "x, e", [(nn.Linear(i, o), "x -> x"), (pyg.APPNP(2, 0.2), "x, e -> x")]
     ),
+    "arma": lambda i, o: pyg.ARMAConv(i, o, num_stacks=2, num_layers=2),
+    "arma shared": lambda i, o: pyg.ARMAConv(i, o, 3, 2, shared_weights=True, bias=False, act=None),
+    "gcn2": lambda i, o: Initial(i, o, theta=0.5, layer=1),
+    "gcn2 of two maps": lambda i, o: Initial(i, o, shared_weights=False, add_self_loops=False),
+    "mixhop": lambda i, o: Narrowed(pyg.MixHopConv(i, o, [0, 1, 2]), 3 * o, o),
+    "simple": lambda i, o: Narrowed(pyg.SimpleConv("mean", combine_root="cat"), 2 * i, o),
+    "film": pyg.FiLMConv,
+    "edge": lambda i, o: pyg.EdgeConv(network(2 * i, o)),
+    "pna": degrees_of("mean", "max", "std"),
+    "ssg": lambda i, o: pyg.SSGConv(i, o, 0.1, K=2),
+    "supergat": pyg.SuperGATConv,
     "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, concat=False, beta=True),
     "transformer without root": lambda i, o: pyg.TransformerConv(
         i, o, root_weight=False, bias=False
@@ -110,6 +152,10 @@ WEIGHTED = {
     "tag": lambda i, o: pyg.TAGConv(i, o, K=2),
     "tag not normalised": lambda i, o: pyg.TAGConv(i, o, K=1, normalize=False),
     "appnp": lambda i, o: Propagated(i, o),
+    "arma": lambda i, o: pyg.ARMAConv(i, o, num_layers=2),
+    "gcn2": Initial,
+    "mixhop": lambda i, o: Narrowed(pyg.MixHopConv(i, o, [0, 1, 3]), 3 * o, o),
+    "simple": lambda i, o: Narrowed(pyg.SimpleConv("sum", combine_root="self_loop"), i, o),
 }
 ATTRIBUTED = {
     "gine": lambda i, o: pyg.GINEConv(network(i, o), edge_dim=2),
@@ -121,6 +167,11 @@ ATTRIBUTED = {
     "gatv2 mean": lambda i, o: pyg.GATv2Conv(i, o, heads=2, concat=False, edge_dim=2),
     "gatv2 constant": lambda i, o: pyg.GATv2Conv(i, o, edge_dim=2, fill_value=2.0),
     "transformer": lambda i, o: pyg.TransformerConv(i, o, heads=2, edge_dim=2, concat=False),
+}
+# Degrees of ChebConv are those of edges that leave a node, so on a directed graph no field is right.
+UNDIRECTED = {
+    "cheb": lambda i, o: pyg.ChebConv(i, o, 3),
+    "cheb of two": lambda i, o: pyg.ChebConv(i, o, 2, bias=False),
 }
 CASES = (
     [(Stack, name, make) for name, make in PLAIN.items()]

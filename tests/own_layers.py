@@ -191,7 +191,6 @@ OWN = {
     "weighs max": lambda i, o: Weighs(i, o, "max"),
     "pairs max": Pairs,
     "pairs mean": lambda i, o: Pairs(i, o, aggr="mean"),
-    "pairs of several": lambda i, o: nn.Sequential(),
     "attends": Attends,
     "index_add": Scatters,
     "scatter_add": lambda i, o: Scatters(i, o, "scatter_add"),
@@ -202,7 +201,6 @@ OWN = {
     "by norm without loops": lambda i, o: ByNorm(i, o, loops=False),
     "reads": Reads,
 }
-OWN.pop("pairs of several")
 OWN_WEIGHTED = {
     "weighs mean": Weighs,
     "weighs sum": lambda i, o: Weighs(i, o, "sum"),

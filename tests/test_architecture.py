@@ -41,8 +41,10 @@ ALLOWED = {
     "shell": ["connection", "session", "pictures", "values", "language", "errors", "started"],
     "notebook": ["connection", "session", "pictures", "shell", "values", "errors"],
     "explorer": ["connection", "session", "pictures", "values", "language", "errors"],
+    "executors": ["errors"],
     "__main__": ["connection", "explorer", "shell", "values", "errors", "started"],
     "__init__": [
+        "executors",
         *("connection", "session", "datasets", "notebook", "pyg", "pictures", "values", "errors"),
         "started",
     ],
@@ -62,6 +64,7 @@ DOORS = {  # library -> where it may be imported
     "polars": {"values/arrow.py", "values/result.py"},
     "pyarrow": {"values/arrow.py", "values/result.py"},
     "PIL": {"datasets/scene_graphs.py"},
+    "ray": {"executors.py"},
     "pgmpy": {"generators/explainers"},
     "prompt_toolkit": {"shell"},
     "pygments": {"shell"},
@@ -180,6 +183,7 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
     ],
     "datasets/arxiv.py": ["ogb.nodeproppred"],  # an extra
     "datasets/scene_graphs.py": ["PIL"],  # an extra
+    "executors.py": ["ray"],  # an extra
     "datasets/superpixels.py": ["sklearn.datasets"],  # an extra
     "generators/explainers/pgm.py": ["torch_geometric.contrib.explain"],  # pgmpy
     "language/grammar.py": ["sxq.language.parser"],  # lark: a script of plain SQL never pays for it

@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,10 @@ PYTHON = [
 ]
 
 
-def maker():
-    spec = importlib.util.spec_from_file_location("make", DOCS / "make.py")
+def maker(name="make"):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -87,10 +90,65 @@ def test_the_sql_about_graphs_runs_as_a_script(tmp_path, monkeypatch):
         assert len(blocks) >= 2 and all(len(con.execute(block)) for block in blocks)
 
 
-@pytest.mark.parametrize("name", sorted(TEXTS))
-def test_links_lead_somewhere(name):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[name]):
-        assert (DOCS / target).exists(), target
+SITE = maker("build_site")
+
+
+def test_links_of_every_page_lead_somewhere():
+    """To a file that exists, and to a heading that the file has."""
+    known = SITE.pages()
+    assert {f"docs/{name}" for name in TEXTS} <= set(known) and "README.md" in known
+    followed = [
+        SITE.follow(part.attrGet(where), page, known)
+        for page in known.values()
+        for part, where in SITE.links(page)
+    ]
+    assert len(followed) > 50
+
+
+@pytest.mark.parametrize(
+    "link, said",
+    [
+        ("nowhere.md", "no file"),
+        ("shell.md#nowhere", "no heading"),
+        ("#nowhere", "no heading"),
+        ("../grammar/sxq.lark#top", "no page"),
+    ],
+)
+def test_a_dead_link_is_found(link, said):
+    known = SITE.pages()
+    with pytest.raises(SITE.DeadLink, match=said):
+        SITE.follow(link, known["docs/index.md"], known)
+
+
+class References(HTMLParser):
+    """What a page of HTML refers to, and its anchors."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.anchors = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("href", "src"):
+                self.found.append(value)
+            if name == "id":
+                self.anchors.add(value)
+
+
+def test_the_site_is_whole_and_needs_no_network(tmp_path):
+    files = SITE.build(tmp_path / "site")
+    made = {path: References(path.read_text()) for path in files if path.suffix == ".html"}
+    assert tmp_path / "site" / "index.html" in made and tmp_path / "site" / "shell.html" in made
+    for path, page in made.items():
+        for link in page.found:
+            place, _, anchor = link.partition("#")
+            target = path.parent / place if place else path
+            if re.match(r"[a-z]+:", link):
+                assert link == "data:," or link.startswith("https://"), link  # none is loaded
+            else:
+                assert target.is_file(), (path, link)
+                assert not anchor or anchor in made[target].anchors, (path, link)
 
 
 def test_every_public_name_is_in_the_guide():

@@ -47,18 +47,8 @@ ALLOWED = {
         "notebook.py sxq": {"cell", "line"},
     },
     "the user's own arguments, on a database in memory": {
-        "pyg.py _explain": {
-            "', '.join(self.optimize)",
-            "_one(index)",
-            "_over(self.explainer_config)",
-            "self._chosen(target, numbers if whole else None, index)",
-            "', '.join(map(str, range(len(graphs))))",
-            "self.budget",
-            "self.by",
-            "self.epsilon",
-            "self.k",
-            "self.seed",
-        }
+        "pyg.py _explain": {"self._query(asked, chosen, units)"},
+        "pyg.py _of_types": {"self._query(f'NODE {_one(index)}{of_type}', chosen, '')"},
     },
     "a text of its caller, who stands here too if it is no constant": {
         "explorer/answers.py first_rows": {"sql"},
@@ -113,6 +103,9 @@ ALLOWED = {
     },
     "VIEW, MACRO or MACRO TABLE, and a quoted name": {
         "storage/schema.py _drop_each": {"kind", "name"}
+    },
+    "a SELECT of graph_views.py: quoted names, numbers, types of its lists and literals; and a literal": {
+        "storage/graph_schemas.py _create": {"select", "sql_literal(comment)", "view"}
     },
     "question marks": {"storage/rows.py insert": {"', '.join('?' * len(values))"}},
     "quoted names, and types that DuckDB has read": {

@@ -8,10 +8,11 @@ from torch_geometric.explain.metric import fidelity, unfaithfulness
 from torch_geometric.nn import GCN
 
 import sxq
-from sxq.errors import InvalidValue
+from sxq.errors import InvalidValue, ModelError
 from sxq.pyg import SkylineExplainer
 from tests.graphs import random_graph
 from tests.pooled_models import Pools, some_graphs
+from tests.typed_models import bank, model
 
 
 def explainer(model, level="node", returns="raw", **options):
@@ -93,3 +94,43 @@ def test_what_it_cannot_do_is_said(case):
         explainer(model)(x, edge_index)
     with pytest.raises(ValueError, match="does not support"):
         explainer(model, "edge")
+
+
+def test_a_heterogeneous_model_has_masks_by_edge_type():
+    data = bank(4)
+    module = model("layered", data)
+
+    def explained(**options):
+        return Explainer(
+            module,
+            SkylineExplainer(budget=60, k=3, **options),
+            explanation_type="model",
+            edge_mask_type="object",
+            model_config={
+                "mode": "multiclass_classification",
+                "task_level": "node",
+                "return_type": "raw",
+            },
+        )(data.x_dict, data.edge_index_dict, index=8)
+
+    found = explained()
+    assert found.validate()
+    assert "result" not in repr(found)
+    best = next(e for e in found.skyline if e.recommended)
+    types = best.graph.types
+    chosen = [
+        (types.edge_types[n], place)
+        for n, place in (
+            (types.of_edge[edge], edge - int((types.of_edge < types.of_edge[edge]).sum()))
+            for edge in best.edge_numbers.tolist()
+        )
+    ]
+    held = [
+        (kind, place)
+        for kind, mask in found.edge_mask_dict.items()
+        for place in mask.nonzero().view(-1).tolist()
+    ]
+    assert sorted(held) == sorted(chosen)
+    assert explained(node_type="account").edge_mask_dict.keys() == found.edge_mask_dict.keys()
+    with pytest.raises(ModelError, match="returns outputs|rows"):
+        explained(node_type="merchant")

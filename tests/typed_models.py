@@ -12,6 +12,8 @@ from torch_geometric.nn import (
     HGTConv,
     RGCNConv,
     SAGEConv,
+    global_add_pool,
+    global_mean_pool,
     to_hetero,
 )
 
@@ -157,3 +159,48 @@ def plainly(module, data):
             return found[: len(data["account"].x)]
         found = module(data.x_dict, data.edge_index_dict)
     return found["account"] if isinstance(found, dict) else found
+
+
+class OfGraphs(nn.Module):
+    """A graph classifier: two `HeteroConv`, then the means of accounts and the sums of merchants."""
+
+    def __init__(self, edge_types, other=()):
+        super().__init__()
+        self.a = HeteroConv({name: SAGEConv((-1, -1), 6) for name in edge_types})
+        self.b = HeteroConv({name: GraphConv((-1, -1), 6) for name in edge_types})
+        self.out = nn.Linear(12, 2)
+
+    def forward(self, x_dict, edge_index_dict, batch_dict):
+        x = {name: own.relu() for name, own in self.a(x_dict, edge_index_dict).items()}
+        x = self.b(x, edge_index_dict)
+        accounts = global_mean_pool(x["account"], batch_dict["account"])
+        merchants = global_add_pool(x["merchant"], batch_dict["merchant"])
+        return self.out(torch.cat([accounts, merchants], 1).relu())
+
+
+def banks(count=6, **options):
+    """Small banks, each with a class; the last has no devices and no edges of theirs."""
+    found = []
+    for number in range(count):
+        data = bank(number, accounts=5 + number % 3, merchants=3, devices=2, edges=6, **options)
+        data.y = torch.tensor(number % 2)
+        if number == count - 1:
+            data["device"].x = data["device"].x[:0]
+            for name in [n for n in data.edge_types if "device" in n]:
+                data[name].edge_index = torch.zeros(2, 0, dtype=torch.long)
+        found.append(data)
+    return found
+
+
+def of_graphs(graphs, seed=0):
+    """A classifier of graphs, after one forward."""
+    torch.manual_seed(seed)
+    module = OfGraphs(graphs[0].edge_types).eval()
+    with torch.no_grad():
+        one = graphs[0]
+        module(
+            one.x_dict,
+            one.edge_index_dict,
+            {n: torch.zeros(len(x), dtype=torch.long) for n, x in one.x_dict.items()},
+        )
+    return module

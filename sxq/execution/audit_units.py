@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import NodeNotFound
-from sxq.graph import EdgeType, Graph, shown_type
+from sxq.graph import EdgeType, Graph, GraphTypes, shown_type
 from sxq.graph.types import REVERSED
 from sxq.inference.probes import changed
 
@@ -239,17 +239,46 @@ class AskedUnits:
 
 def varying(place: Place) -> set[int]:
     """The columns of x that are not the same on all nodes of the field; of a single node, those that are not 0."""
+    if place.graph.types is not None:
+        near = np.flatnonzero(place.near)
+        kinds = place.graph.types.of_node[near]
+        return {
+            feature
+            for feature in range(place.graph.num_columns)
+            for kind, column in [_cell(place.graph.types, feature)]
+            if _moves(place.graph.x[near[kinds == kind], column])
+        }
     rows = place.graph.x[place.near]
     if len(rows) == 1:
         return set(np.flatnonzero(rows[0]).tolist())
     return set(np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist())
 
 
+def _cell(types: GraphTypes, feature: int) -> tuple[int, int]:
+    """The number of the node type of a feature, and its column."""
+    for kind, width in enumerate(types.widths):
+        if feature < width:
+            return kind, feature
+        feature -= width
+    raise IndexError(feature)
+
+
+def _moves(values: np.ndarray) -> bool:
+    """Whether values are not all the same; a single one, whether it is not 0."""
+    if len(values) < 2:
+        return bool(values.any())
+    return bool(values.min() < values.max())
+
+
 def _with_baseline(place: Place, columns: Iterable[int], baseline: str) -> Cut:
     """The graph whose columns have their baseline on every node of the field."""
     x = place.graph.x.copy()
-    near = place.near
+    types = place.graph.types
     for column in columns:
+        near = place.near
+        if types is not None:
+            kind, column = _cell(types, column)
+            near = near & (types.of_node == kind)
         own = x[near, column].astype(np.float64)
         x[near, column] = np.float32(own.mean()) if baseline == "mean" else 0
     return Cut(changed(place.graph, x=x), place.roots, place.there)

@@ -189,7 +189,8 @@ def _node_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     near = graph.in_edges(nodes)
     if loaded.kind == "link":  # WITHOUT ITSELF, its own edges are in no graph
         edge_type = loaded.on_field.model.edge_type
-        own_edges = between(graph, *loaded.roots, edge_type)
+        u, v = roots
+        own_edges = between(graph, u, v, edge_type)
         near = np.setdiff1d(near, np.setdiff1d(own_edges, field.edges))
     tail, head = graph.edge_index[:, near]
     return {
@@ -204,13 +205,15 @@ def _feature_units(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
     field = loaded.field
     assert isinstance(field, FeatureField)
     columns = field.columns[bits]
-    rows = loaded.roots or np.arange(loaded.graph.num_nodes)
-    x = loaded.graph.features(np.asarray(rows))
+    base = field.base
+    near = field.nodes[base.node_hop <= base.hops] if base.rooted else field.nodes
     return {
         "edge_numbers": loaded.field.edges_of(bits),
         "units": tuple(map(loaded.graph.feature_name, columns.tolist())),
         "features": columns,
-        "values": x[:, columns].mean(axis=0, dtype=np.float64),
+        "values": np.array(
+            [loaded.graph.shown_value(one, loaded.roots, near) for one in columns.tolist()]
+        ),
     }
 
 

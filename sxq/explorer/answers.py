@@ -45,7 +45,7 @@ _TARGETS = """
                arg_min({'rank': rank, 'size': size, 'factual': factual, 'counterfactual': counterfactual, 'tie': tie},
                        (NOT coalesce(recommended, false), rank)) AS first
         FROM sxq.explanations WHERE query_id = $q GROUP BY target)
-    SELECT ordinal, target, status, prediction, class, probability, p_empty, self_sufficient,
+    SELECT ordinal, target, node_type, status, prediction, class, probability, p_empty, self_sufficient,
            coalesce(members, 0) AS members, first.rank AS rank, first.size AS size, first.factual AS factual,
            first.counterfactual AS counterfactual, first.tie AS tie, coverage, candidates, note
     FROM sxq.targets LEFT JOIN members USING (target)
@@ -54,8 +54,8 @@ _TARGETS = """
 _COMPARED = """
     SELECT x.ordinal AS ordinal_a, y.ordinal AS ordinal_b, c.*
     FROM sxq.compare($a, $b) c
-    JOIN sxq.targets x ON x.query_id = $a AND x.target = c.target
-    JOIN sxq.targets y ON y.query_id = $b AND y.target = c.target
+    JOIN sxq.targets x ON x.query_id = $a AND x.target = c.target AND x.node_type IS NOT DISTINCT FROM c.node_type
+    JOIN sxq.targets y ON y.query_id = $b AND y.target = c.target AND y.node_type IS NOT DISTINCT FROM c.node_type
     ORDER BY x.ordinal"""
 
 _EXTENT = """

@@ -145,6 +145,7 @@
     const list = new List([
       { name: "ordinal", title: "#", value: (t) => t.ordinal, show: (t, v) => v + 1, number: true, narrow: true },
       { name: "key", value: (t) => t.target, kind: "key", show: (t) => link(pageOf(about.query, t.ordinal), String(t.target)) },
+      ...(rows.some((t) => t.node_type) ? [{ name: "type", value: (t) => t.node_type ?? "" }] : []),
       { name: "class", value: (t) => t.class ?? t.prediction, number: true },
       { name: "probability", value: (t) => t.probability, number: true, show: (t, v) => v === null ? "" : [v.toFixed(3), meter(v)] },
       { name: "members", value: (t) => t.members, number: true, narrow: true },
@@ -161,7 +162,7 @@
     const apply = () => {
       const [part, of, least, most, size, rank, flag] = ["search", "class", "least", "most", "size", "rank", "flag"].map((name) => inputs[name].value);
       const small = part.toLowerCase(), under = (value, limit) => limit === "" || (value !== null && value <= Number(limit));
-      list.filter((t) => (!small || String(t.target).toLowerCase().includes(small)) && (of === "" || String(t.class ?? t.prediction) === of)
+      list.filter((t) => (!small || `${t.node_type ?? ""} ${t.target}`.toLowerCase().includes(small)) && (of === "" || String(t.class ?? t.prediction) === of)
         && (least === "" || (t.probability !== null && t.probability >= Number(least))) && under(t.probability, most) && under(t.size, size)
         && (rank === "" || t.rank === Number(rank)) && (!flag || has[flag](t)));
     };
@@ -207,6 +208,7 @@
     const measured = (name, title) => ({ name, title, value: (r) => r[name], number: true, narrow: true, show: (r, v) => v === null ? "" : typeof v === "number" ? v.toFixed(3) : String(v) });
     const list = new List([
       { name: "target", value: (r) => r.target, kind: "key", show: (r) => [link(pageOf(a, r.ordinal_a), String(r.target)), " ", link(pageOf(b, r.ordinal_b), "(in b)")] },
+      ...(rows.some((r) => r.node_type) ? [{ name: "type", value: (r) => r.node_type ?? "" }] : []),
       { name: "class", title: "same class", value: (r) => r.same_class ? "yes" : "no", show: (r, v) => v === "yes" ? "yes" : pill("no", "warn") },
       { name: "members_a", title: "members a", value: (r) => r.members_a, number: true, narrow: true }, { name: "members_b", title: "members b", value: (r) => r.members_b, number: true, narrow: true },
       { name: "beaten_a", title: "beaten a", value: (r) => r.beaten_a, number: true }, { name: "beaten_b", title: "beaten b", value: (r) => r.beaten_b, number: true },

@@ -8,18 +8,17 @@ ABOUT_ONE = (  # title, and SQL for query {q}
     ),
     (
         "Which explanation is the best compromise for each target?",
-        "SELECT target, rank, round(distance, 2) AS distance\n"
-        "FROM sxq.knee WHERE query_id = {q} ORDER BY target;",
+        "SELECT target, rank, round(distance, 2) AS distance\nFROM sxq.knee({q}) ORDER BY target;",
     ),
     (
         "Which classes of nodes make up the explanations of a class?",
         "SELECT prediction, label, nodes, round(share, 2) AS share\n"
-        "FROM sxq.label_mix WHERE query_id = {q} ORDER BY prediction, label;",
+        "FROM sxq.label_mix({q}) ORDER BY prediction, label;",
     ),
     (
         "Which edges recur in the explanations of many targets?",
         "SELECT src, dst, explanations, targets\n"
-        "FROM sxq.recurring_edges WHERE query_id = {q} ORDER BY explanations DESC, src, dst;",
+        "FROM sxq.recurring_edges({q}) ORDER BY explanations DESC, src, dst;",
     ),
     (
         "How good are the answers, by the indicators of the literature?",

@@ -16,7 +16,7 @@ The files in reading order:
     named_columns        keys and attributes in a file
     edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
-    changes              the next version of a graph: nodes and edges added, edges removed
+    next_version         the next version of a graph: nodes and edges added, edges removed
     difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph
@@ -41,7 +41,7 @@ The files in reading order:
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import Graph
 from sxq.graph.embedding import embed, embed_by_nodes
-from sxq.graph.feature_field import FeatureField, over_features, varying_columns
+from sxq.graph.feature_field import FeatureField, over_features, varying_features
 from sxq.graph.field import EdgeKind, Field, extract, induced_edges
 from sxq.graph.link_field import (
     LinkField,
@@ -106,6 +106,6 @@ __all__ = [
     "restrict",
     "shown_type",
     "unjoined",
-    "varying_columns",
+    "varying_features",
     "whole",
 ]

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CELLS = 1 << 22  # numbers in one table of a hash
+CELLS = 1 << 22  # numbers that are added up at once, at most
+TABLED = 1 << 15  # most units whose sums are kept in a table, of 256 bytes a unit
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
@@ -96,14 +97,36 @@ def unpack_columns(columns: np.ndarray, candidates: int) -> np.ndarray:
     return np.ascontiguousarray(unpack(columns.view(np.uint8), candidates).T)
 
 
-def hashes(bits: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Hashes [n] of bits [n, U], given the random uint64 `numbers` [U] of the units.
+class Hashes:
+    """Hashes candidates of U units, given the random uint64 `numbers` [U] of the units.
 
-    Two of a million candidates have the same hash with probability 3e-8.
+    A table holds the sum of each set of eight units in a row, so that a packed byte is one look-up;
+    of more than TABLED units it would take too much memory. Two of a million candidates have the
+    same hash with probability 3e-8.
     """
-    step = max(1, CELLS // max(1, len(numbers)))
-    sums = (
-        np.where(bits[start : start + step], numbers, np.uint64(0)).sum(axis=1)
-        for start in range(0, len(bits), step)
-    )
-    return np.concatenate([np.zeros(0, np.uint64), *sums])
+
+    def __init__(self, numbers: np.ndarray):
+        self._numbers = numbers
+        self._sums: np.ndarray | None = None
+        if len(numbers) <= TABLED:
+            self._tabulate(numbers)
+
+    def _tabulate(self, numbers: np.ndarray) -> None:
+        eights = np.zeros((-(-len(numbers) // 8), 8), np.uint64)
+        eights.reshape(-1)[: len(numbers)] = numbers
+        sums = np.zeros((len(eights), 1), np.uint64)
+        for place in range(7, -1, -1):  # the first unit is the highest bit
+            sums = np.concatenate([sums, sums + eights[:, place, None]], axis=1)
+        self._sums = sums.reshape(-1)
+        self._starts = 256 * np.arange(len(eights))
+
+    def of(self, bits: np.ndarray) -> np.ndarray:
+        """The hashes [n] uint64 of bits [n, U]."""
+        step = max(1, CELLS // max(1, len(self._numbers)))
+        parts = (self._of(bits[start : start + step]) for start in range(0, len(bits), step))
+        return np.concatenate([np.zeros(0, np.uint64), *parts])
+
+    def _of(self, bits: np.ndarray) -> np.ndarray:
+        if self._sums is None:
+            return np.where(bits, self._numbers, np.uint64(0)).sum(axis=1)
+        return self._sums.take(pack(bits) + self._starts).sum(axis=1)

@@ -10,6 +10,7 @@ from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph, digest
 from sxq.graph.distinct import distinct
 from sxq.graph.readers import add_reverse
+from sxq.graph.types import GraphTypes, joined_types
 
 
 class GraphSet:
@@ -71,6 +72,11 @@ class GraphSet:
         return self.union.num_features
 
     @property
+    def types(self) -> GraphTypes | None:
+        """The types of all nodes and edges, where the graphs are heterogeneous."""
+        return self.union.types
+
+    @property
     def undirected(self) -> bool:
         """Whether every graph is undirected."""
         return self.union.undirected
@@ -108,6 +114,7 @@ class GraphSet:
             edge_inputs={name: array[edges] for name, array in union.edge_inputs.items()},
             left_out=union.left_out,
             feature_names=union.feature_names,
+            types=None if union.types is None else union.types.part(nodes, edges),
         )
 
     def with_reverse(self) -> "GraphSet":
@@ -116,9 +123,11 @@ class GraphSet:
 
     def units(self, directed: bool) -> np.ndarray:
         """The number of units [n] of each graph; pairs unless `directed`."""
-        ends = self.union.edge_index[:, self.union.edge_index[0] != self.union.edge_index[1]]
+        real = np.flatnonzero(self.union.edge_index[0] != self.union.edge_index[1])
+        ends = self.union.edge_index[:, real]
         pairs = ends if directed else np.sort(ends, axis=0)
-        pairs = pairs[:, distinct(pairs)[0]]
+        kinds = [] if self.types is None else [self.union.unit_types(directed)[real]]
+        pairs = pairs[:, distinct([*pairs, *kinds])[0]]
         return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
 
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -180,6 +189,7 @@ class GraphSet:
         """A collection of single graphs, which must have the same arrays, equally wide."""
         if not graphs:
             raise GraphError("a collection needs one graph or more, found none")
+        types = joined_types([graph.types for graph in graphs])
         node_ptr, edge_ptr = (
             np.cumsum([0, *(getattr(graph, size) for graph in graphs)])
             for size in ("num_nodes", "num_edges")
@@ -218,6 +228,7 @@ class GraphSet:
             **{name: joined(name) for name in ("y", "edge_weight", "edge_attr", "edge_truth")},
             **_joined_inputs(graphs),
             feature_names=_shared_names(graphs),
+            types=types,
         )
         return GraphSet(union, node_ptr, edge_ptr, y=y, split=split, keys=keys, node_keys=node_keys)
 

@@ -93,7 +93,7 @@ class Graph:
         self.edge_truth = None if edge_truth is None else _truth(edge_truth, self.num_edges)
         self.feature_names = _feature_names(feature_names, self.x.shape[1])
         self._names = None if keys is None or types is not None else Keys(keys, len(self.x))
-        self._typed = None if types is None else TypedKeys(keys, types)
+        self._typed = None if types is None or types.scattered else TypedKeys(keys, types)
         if types is not None:
             types.require_fit(self.num_nodes, self.edge_index)
         self.attributes = {
@@ -164,12 +164,39 @@ class Graph:
         return self._start[nodes + 1] - self._start[nodes]
 
     def feature_name(self, column: int) -> str:
-        """The name of a column of x."""
+        """The name of a column of x; with types, features are numbered type by type."""
+        if self.types is not None:
+            return self.types.feature_name(column)
         return f"x[{column}]" if self.feature_names is None else self.feature_names[column]
 
     def feature_text(self, column: int, value: float) -> str:
         """A value of a column of x for people: as it was in the user's table, if that was encoded."""
-        return number_text(value) if self.encoding is None else self.encoding.text(column, value)
+        if self.encoding is None:
+            return number_text(value)
+        if self.types is not None:
+            (kind,), (place,) = self.types.places(np.array([column]))
+            own = self.encoding.of_type(self.types.node_types[kind])
+            return own.text(int(place), value)
+        return self.encoding.text(column, value)
+
+    @property
+    def num_columns(self) -> int:
+        """How many features there are: the columns of x, with types those of each."""
+        return self.num_features if self.types is None else int(self.types.first_feature[-1])
+
+    def feature_values(self, feature: int, nodes: np.ndarray) -> np.ndarray:
+        """What a feature is at some nodes; with types, at those of its type."""
+        if self.types is None:
+            return self.x[nodes, feature]
+        (kind,), (column,) = self.types.places(np.array([feature]))
+        return self.x[nodes[self.types.of_node[nodes] == kind], column]
+
+    def shown_value(self, feature: int, roots: Sequence[int], near: np.ndarray) -> float:
+        """What a feature is at the target; of a graph, or of another type, the mean over the nodes `near`."""
+        own = self.feature_values(feature, np.asarray(roots, np.int64))
+        if not len(own):
+            own = self.feature_values(feature, near)
+        return float(own.mean(dtype=np.float64)) if len(own) else 0.0
 
     def features(self, nodes: np.ndarray) -> np.ndarray:
         """Feature rows [k, d] of `nodes` [k]."""

@@ -18,7 +18,7 @@ import datetime
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -211,6 +211,36 @@ class Encoding:
             if name not in known or self._kind(name) in ("category", "date", "attribute")
         }
         return np.concatenate(parts or [np.zeros((len(keys), 0))], axis=1), names, kept
+
+    @staticmethod
+    def by_type(encodings: Mapping[str, "Encoding"]) -> "Encoding":
+        """The encodings of the types of a heterogeneous graph as one, whose columns begin with their types.
+
+        Raises GraphError where types have labels of different names.
+        """
+        labelled = {name: own.labels for name, own in encodings.items() if own.labels}
+        if len(set(labelled.values())) > 1:
+            raise GraphError(
+                f"labels of nodes {' and '.join(labelled)} are text; ENCODE keeps the names of one type: "
+                f"make the others whole numbers"
+            )
+        columns = [
+            replace(column, name=f"{name}.{column.name}")
+            for name, own in encodings.items()
+            for column in own.columns
+        ]
+        labels = next(iter(labelled.values()), ())
+        return Encoding(columns=tuple(columns), labels=labels)
+
+    def of_type(self, node_type: str) -> "Encoding":
+        """The part of one type; names of classes are of whichever type has text labels."""
+        start = f"{node_type}."
+        own = [
+            replace(column, name=column.name.removeprefix(start))
+            for column in self.columns
+            if column.name.startswith(start)
+        ]
+        return Encoding(columns=tuple(own), labels=self.labels)
 
     def text(self, feature: int, value: float) -> str:
         """A value of a feature as it was in the table."""

@@ -4,15 +4,18 @@ A unit is a column of x that is not constant on the nodes whose features can rea
 edges are in every graph; in G_s the other units have their baseline on every node of the field, in
 G \\ G_s those of G_s have it. Any set of units is a candidate. Columns that no candidate may hold are
 context, as edges can be: they have their baseline in G_s, and stay as they are in G \\ G_s.
-Constant columns stay as they are.
+Constant columns stay as they are. In a heterogeneous graph each type has columns of its own, which
+are numbered type by type; a unit is a column on the nodes of its type.
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from sxq.graph.csr import Graph
 from sxq.graph.field import EdgeKind, Field
+from sxq.graph.types import GraphTypes
 
 BASELINES = ("zero", "mean")
 
@@ -26,6 +29,7 @@ class FeatureField(Field):
     baseline: np.ndarray  # [U] what stands for a unit that is removed, float32
     context_columns: np.ndarray  # [k] columns that are context
     context_baseline: np.ndarray  # [k] what stands for them in G_s, float32
+    types: GraphTypes | None = None  # of the graph
 
     over = "features"
     alone = True
@@ -64,11 +68,16 @@ class FeatureField(Field):
     def weights(self, bits: np.ndarray, context: bool) -> np.ndarray:
         return bits[:, :0]
 
-    def changed(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Rows x [k, d] in which the units `chosen` [U] bool have their baseline."""
-        x = x.copy()
-        x[:, self.columns[chosen]] = self.baseline[chosen]
-        return x
+    def places(self, columns: np.ndarray) -> list[tuple[Any, np.ndarray, Any]]:
+        """(rows of the field, columns of x, places in `columns`) of each type that some of the columns [k] are of."""
+        if self.types is None:
+            return [(slice(None), columns, slice(None))]
+        kinds, at = self.types.places(columns)
+        of_node = self.types.of_node[self.nodes]
+        return [
+            (np.flatnonzero(of_node == kind), at[kinds == kind], np.flatnonzero(kinds == kind))
+            for kind in np.unique(kinds).tolist()
+        ]
 
     def edges_of(self, bits: np.ndarray) -> np.ndarray:
         """No edge is part of a candidate."""
@@ -120,7 +129,7 @@ def over_features(base: Field, graph: Graph, baseline: str) -> FeatureField:
     `baseline` is 'zero', or 'mean': that of the column on the field.
     """
     near = base.node_hop <= base.hops if base.rooted else np.ones(base.num_nodes, bool)
-    columns, values = varying_columns(graph.features(base.nodes[near]), baseline)
+    columns, values = varying_features(graph, base.nodes[near], baseline)
     units = len(columns)
     own = {each.name: getattr(base, each.name) for each in fields(Field)}
     changed = {
@@ -137,7 +146,25 @@ def over_features(base: Field, graph: Graph, baseline: str) -> FeatureField:
         baseline=values,
         context_columns=columns[:0],
         context_baseline=values[:0],
+        types=graph.types,
     )
+
+
+def varying_features(
+    graph: Graph, nodes: np.ndarray, baseline: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """`varying_columns` of some nodes of a graph; with types, of those of each type."""
+    types = graph.types
+    if types is None:
+        return varying_columns(graph.features(nodes), baseline)
+    columns = [np.zeros(0, np.int64)]
+    values = [np.zeros(0, np.float32)]
+    for kind in np.unique(types.of_node[nodes]).tolist():
+        x = graph.features(nodes[types.of_node[nodes] == kind])[:, : types.widths[kind]]
+        own, means = varying_columns(x, baseline)
+        columns.append(own + types.first_feature[kind])
+        values.append(means)
+    return np.concatenate(columns), np.concatenate(values)
 
 
 def varying_columns(x: np.ndarray, baseline: str) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,11 @@ def is_pair(key: Any) -> bool:
     return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
 
 
+def bare(key: Any) -> Any:
+    """A key without the type of its node."""
+    return key.key if isinstance(key, TypedKey) else key
+
+
 def type_word(node_type: str) -> str:
     """The name of a node type as a statement writes it."""
     bare = re.fullmatch(r"[^\W\d]\w*", node_type)

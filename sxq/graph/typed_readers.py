@@ -9,30 +9,70 @@ import numpy as np
 
 from sxq.errors import GraphError
 from sxq.graph.csr import Graph, rows_of
-from sxq.graph.readers import UNKNOWN_CLASS, TableReading, missing_partners, read_edges, read_nodes
+from sxq.graph.encoding import Encoding
+from sxq.graph.readers import (
+    AS_THEY_ARE,
+    DANGLING,
+    UNKNOWN_CLASS,
+    TableReading,
+    missing_partners,
+    read_edges,
+    read_nodes,
+)
 from sxq.graph.table_problems import SqlRows
 from sxq.graph.types import REVERSED, EdgeType, GraphTypes, shown_type
 
 
 def from_typed_tables(
-    nodes: Sequence[tuple[str, SqlRows]], edges: Sequence[tuple[EdgeType, SqlRows]]
+    nodes: Sequence[tuple[str, SqlRows]],
+    edges: Sequence[tuple[EdgeType, SqlRows]],
+    reading: TableReading = AS_THEY_ARE,
 ) -> Graph:
     """The graph of SQL results by type; each is read as `from_tables` reads those of a graph without types.
 
-    Rows of features and of edge attributes are padded to those of the widest type.
+    Rows of features and of edge attributes are padded to those of the widest type. With `reading`
+    each type of nodes gets an encoding of its own.
     """
     parts = {
-        name: _named(f"NODES {name}", read_nodes, *table, TableReading()) for name, table in nodes
+        name: _named(f"NODES {name}", read_nodes, *table, _of_type(reading, name))
+        for name, table in nodes
     }
     if len(parts) < len(nodes):
         twice = Counter(name for name, _ in nodes).most_common(1)[0][0]
         raise GraphError(f"NODES {twice} is given twice; join the two by UNION ALL")
     graph = _of_nodes(parts, tuple(edge_type for edge_type, _ in edges))
+    dropped = {}
+    if reading.drop_dangling:
+        edges, dropped = _without_dangling(parts, edges)
     read = [
         _named(f"EDGES {shown_type(name)}", read_edges, graph, *table, ends=name[::2])
         for name, table in edges
     ]
-    return _with_edges(graph, read)
+    graph = _with_edges(graph, read)
+    return Graph(**{**graph.columns(), "left_out": dropped}) if dropped else graph
+
+
+def _of_type(reading: TableReading, node_type: str) -> TableReading:
+    """How the nodes of one type are read: with its part of an encoding that is used again."""
+    if not isinstance(reading.encode, Encoding):
+        return reading
+    return replace(reading, encode=reading.encode.of_type(node_type))
+
+
+def _without_dangling(
+    parts: Mapping[str, Graph], edges: Sequence[tuple[EdgeType, SqlRows]]
+) -> tuple[list[tuple[EdgeType, SqlRows]], dict[str, str]]:
+    """The edges that have both ends, and how many of each type have not."""
+    known = {name: set(part.keys or ()) for name, part in parts.items()}
+    kept: list[tuple[EdgeType, SqlRows]] = []
+    said = []
+    for name, (columns, rows) in edges:
+        ends = [known.get(end, set()) for end in name[::2]]
+        whole = [row for row in rows if row[0] in ends[0] and row[1] in ends[1]]
+        kept.append((name, (columns, whole)))
+        if len(whole) < len(rows):
+            said.append(f"{len(rows) - len(whole):,} of {len(rows):,} {shown_type(name)} dropped")
+    return kept, {DANGLING: ", ".join(said)} if said else {}
 
 
 def with_reverse_types(graph: Graph) -> Graph:
@@ -99,6 +139,7 @@ def _of_nodes(parts: Mapping[str, Graph], edge_types: tuple[EdgeType, ...]) -> G
         ),
     )
     every = list(parts.values())
+    encodings = {name: part.encoding for name, part in parts.items() if part.encoding}
     names = dict.fromkeys(name for part in every for name in part.attributes)
     return Graph(
         np.zeros((2, 0), np.int64),
@@ -111,6 +152,7 @@ def _of_nodes(parts: Mapping[str, Graph], edge_types: tuple[EdgeType, ...]) -> G
             for name in names
         },
         types=types,
+        encoding=Encoding.by_type(encodings) if encodings else None,
     )
 
 

@@ -6,7 +6,7 @@ searches and the lattice see one graph, and only what calls the model parts it b
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,8 @@ class GraphTypes:
     # Columns of `Graph.edge_attr` that the edges of each type have.
     edge_widths: tuple[int, ...]
     feature_names: tuple[tuple[str, ...] | None, ...]  # of each node type; None: not named
+    # Whether these are the types of several graphs side by side: nodes of a type lie together in each.
+    scattered: bool = False
 
     def __post_init__(self) -> None:
         ends = {end for source, _, head in self.edge_types for end in (source, head)}
@@ -115,7 +117,7 @@ class GraphTypes:
             )
         _require_numbers("node", self.of_node, len(self.node_types))
         _require_numbers("edge", self.of_edge, len(self.edge_types))
-        if (np.diff(self.of_node) < 0).any():
+        if not self.scattered and (np.diff(self.of_node) < 0).any():
             raise GraphError("nodes of a type must lie together, in the order of the node types")
         ends = [[self.number_of(end) for end in name[::2]] for name in self.edge_types]
         wanted = np.array(ends, np.int64).reshape(-1, 2).T[:, self.of_edge]
@@ -125,6 +127,30 @@ class GraphTypes:
             name = shown_type(self.edge_types[self.of_edge[bad[0]]])
             raise GraphError(f"edge {bad[0]} of type {name} joins {' and '.join(found)}")
 
+    @cached_property
+    def first_feature(self) -> np.ndarray:
+        """The number of the first feature of each type, and how many there are: [types + 1].
+
+        Where features are units they are numbered type by type.
+        """
+        return np.cumsum([0, *self.widths])
+
+    def places(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The number of the node type of each feature [k], and its column of x."""
+        kinds = np.searchsorted(self.first_feature, features, side="right") - 1
+        return kinds, features - self.first_feature[kinds]
+
+    def feature_name(self, feature: int) -> str:
+        """The name of a feature, which begins with the type: account.age, account.x[3]."""
+        (kind,), (column,) = (own.tolist() for own in self.places(np.array([feature])))
+        names = self.feature_names[kind]
+        return f"{self.node_types[kind]}.{f'x[{column}]' if names is None else names[column]}"
+
+    def part(self, nodes: slice, edges: slice) -> "GraphTypes":
+        """The types of one of several graphs side by side."""
+        of_node, of_edge = self.of_node[nodes], self.of_edge[edges]
+        return replace(self, of_node=of_node, of_edge=of_edge, scattered=False)
+
     def number_of(self, node_type: str) -> int:
         """The number of a node type; raises GraphError."""
         if node_type not in self.node_types:
@@ -132,6 +158,45 @@ class GraphTypes:
                 f"no node type {node_type!r}; node types are {', '.join(self.node_types)}"
             )
         return self.node_types.index(node_type)
+
+
+def joined_types(graphs: Sequence[GraphTypes | None]) -> GraphTypes | None:
+    """The types of several graphs side by side; raises GraphError where they differ."""
+    first = graphs[0]
+    for number, types in enumerate(graphs):
+        if (types is None) != (first is None):
+            typed, untyped = (0, number) if types is None else (number, 0)
+            raise GraphError(
+                f"graph {typed} has types of nodes and edges, and graph {untyped} has none: all must "
+                f"have them, or none"
+            )
+        if types is not None and first is not None:
+            _require_same(types, first, number)
+    if first is None:
+        return None
+    held = [types for types in graphs if types is not None]
+    names = first.feature_names
+    return replace(
+        first,
+        of_node=np.concatenate([types.of_node for types in held]),
+        of_edge=np.concatenate([types.of_edge for types in held]),
+        feature_names=tuple(
+            own if all(types.feature_names[number] == own for types in held) else None
+            for number, own in enumerate(names)
+        ),
+        scattered=True,
+    )
+
+
+def _require_same(types: GraphTypes, first: GraphTypes, number: int) -> None:
+    for what in ("node_types", "edge_types", "widths", "edge_widths"):
+        own, others = getattr(types, what), getattr(first, what)
+        if own != others:
+            said = {"widths": "columns of x by type", "edge_widths": "columns of edge_attr by type"}
+            raise GraphError(
+                f"graph {number} has other {said.get(what, what.replace('_', ' '))} than graph 0: "
+                f"{list(own)}, not {list(others)}"
+            )
 
 
 def mirror_of(edge_type: EdgeType) -> EdgeType:

@@ -84,14 +84,12 @@ class Side:
         x = loaded.x.expand(len(self), *loaded.x.shape)
         if not isinstance(loaded.field, FeatureField):
             return x
-        columns = devices.to_device(loaded.field.columns, x.device)
+        field = loaded.field
         present = devices.to_device(self.units, x.device)[:, None]
-        baseline = devices.to_device(loaded.field.baseline, x.device).to(x)
         x = x.clone()
-        x[..., columns] = torch.where(present, x[..., columns], baseline)
+        _put_baseline(x, field.places(field.columns), field.baseline, present)
         if not self.context:
-            columns = devices.to_device(loaded.field.context_columns, x.device)
-            x[..., columns] = devices.to_device(loaded.field.context_baseline, x.device).to(x)
+            _put_baseline(x, field.places(field.context_columns), field.context_baseline, None)
         return x
 
     def one_by_one(self) -> "Iterator[Side]":
@@ -100,6 +98,22 @@ class Side:
             own = slice(row, row + 1)
             parts = self.parts[own].cpu().numpy()
             yield Side(self.loaded, self.units[own], parts, self._existing, self.context)
+
+
+def _put_baseline(
+    x: Tensor, places: Sequence[tuple], baseline: np.ndarray, present: Tensor | None
+) -> None:
+    """Put the baseline [k] of columns where they are not `present` [n, 1, k] into x [n, num_nodes, d]."""
+    for rows, columns, own in places:
+        values = devices.to_device(baseline[own], x.device).to(x)
+        at = devices.to_device(columns, x.device)
+        if not isinstance(rows, slice):
+            rows = devices.to_device(rows, x.device)[:, None]
+        held = x[:, rows, at]
+        if present is None:
+            x[:, rows, at] = values.expand_as(held)
+        else:
+            x[:, rows, at] = torch.where(present[..., own], held, values)
 
 
 class Disjoint:

@@ -212,9 +212,15 @@ class _ByFeatures:
         self.model = model
         self.question = question
         self.loaded = Disjoint(model).load(graph, field)
-        baseline = torch.from_numpy(field.baseline).to(self.loaded.x)
-        self.columns = torch.from_numpy(field.columns).to(model.device)
-        self.change = self.loaded.x[:, self.columns] - baseline  # [n, U] by which a unit differs
+        x = self.loaded.x
+        columns = np.zeros(len(field.columns), np.int64)
+        self.change = x.new_zeros(len(x), len(columns))  # [n, U] by which a unit differs
+        for rows, own, places in field.places(field.columns):
+            columns[places] = own
+            baseline = torch.from_numpy(field.baseline[places]).to(x)
+            where = (rows, places) if isinstance(rows, slice) else np.ix_(rows, places)
+            self.change[where] = x[rows][:, torch.from_numpy(own).to(x.device)] - baseline
+        self.columns = torch.from_numpy(columns).to(model.device)
         self.cost = 4 * self.loaded.x.nbytes + 64 * len(field.unit)
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:

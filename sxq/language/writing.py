@@ -106,6 +106,10 @@ def _targets(kind: str, keys: Any, name: Name) -> str:
             return f"{kind}S ?"
         case (key,):
             return f"{kind} {_key(key, name)}"
+    types = {key[0] for key in keys if _is_pair(key)}
+    if len(types) == 1 and not all(map(_is_pair, keys)):  # targets are of one type
+        bare = ", ".join(_key(key[1] if _is_pair(key) else key, name) for key in keys)
+        return f"{kind}S {bare} OF TYPE {name(types.pop())}"
     return f"{kind}S {_listed(keys, name)}"
 
 

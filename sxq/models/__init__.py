@@ -10,6 +10,7 @@ The files in reading order:
     device          moves arrays to the device of a model
     calling         the way to call a module: what forward takes of what a graph has
     links           models of links: how they are called, and the pairs they are registered with
+    part_masks      PyG's edge masks on layers that are called with the edges of one type
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
     typed_links     models of the links of one edge type
     output_meaning  whether outputs are logits, log-probabilities or probabilities

@@ -190,6 +190,11 @@ def spec_from_options(options: Options, graph: Graph | GraphSet) -> Architecture
 def spec_from_values(values: dict[str, Any], graph: Graph | GraphSet) -> ArchitectureSpec:
     """The spec of options that are already read (other options among them are ignored)."""
     sizes = {name: values[name] for name in ("layers", "hidden", "heads", "dropout")}
+    if isinstance(graph, GraphSet) and graph.types is not None:
+        raise InvalidValue(
+            "no architecture pools the nodes of heterogeneous graphs by type: write a module with "
+            "forward(x_dict, edge_index_dict, batch_dict) and register_model it"
+        )
     if isinstance(graph, GraphSet):
         sizes |= {
             "pooling": (values["pooling"] or "mean").lower(),

@@ -246,7 +246,7 @@ def borrow(
         scored = scored_type(graph, edge_type)
     elif edge_type is not None:
         raise ModelError(f"edge_type = {edge_type!r} with kind = 'node': leave one of the two out")
-    asked = Asked(output_key, tuple((inputs or {}).items()))
+    asked = AsGiven(output_key, tuple((inputs or {}).items()))
     own, draft, full = _called(
         module, graph, device, node_type, links=links, edge_type=scored, asked=asked
     )
@@ -275,14 +275,14 @@ def borrow(
 
 
 @dataclass(frozen=True)
-class Asked:
+class AsGiven:
     """What the user says about the arguments and the outputs of forward."""
 
     output_key: Any = None
     inputs: tuple[tuple[str, str], ...] = ()
 
 
-def _way_to_call(way: nn.Module, graph: Graph | GraphSet, links: bool, asked: Asked) -> Call:
+def _way_to_call(way: nn.Module, graph: Graph | GraphSet, links: bool, asked: AsGiven) -> Call:
     """How a module is called; raises ModelError for what the user cannot say of it."""
     if isinstance(way, Wrapper) and asked.inputs:
         raise ModelError(
@@ -302,7 +302,7 @@ def _called(
     *,
     links: bool = False,
     edge_type: EdgeType | None = None,
-    asked: Asked = Asked(),
+    asked: AsGiven = AsGiven(),
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []

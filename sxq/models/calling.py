@@ -24,6 +24,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import rows_of
 from sxq.graph.readers import MASKS
 from sxq.models.architectures import ArchitectureSpec
+from sxq.models.part_masks import Known, Parts, masks_of_parts
 
 EDGE_ARGUMENTS = ("edge_weight", "edge_attr")
 # Names for one number, or for several numbers, for each edge.
@@ -172,22 +173,32 @@ class Adapted(Wrapper):
         self.call = call
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor | None) -> Any:
-        call = self.call
-        inputs: dict[str, Any] = {**_parted(x, call.node_parts), **_of_engine(given)}
-        if (attr := given.get("edge_attr")) is not None:
-            inputs |= _parted(attr, call.edge_parts)
-        if (weight := given.get("edge_weight")) is not None:
-            assert call.weight is not None, "the graph has weights"
-            inputs["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        inputs = self.inputs(x, given) | _of_engine(given)
         named = {
             argument: _as_weight(inputs[source])
             if argument in WEIGHTS and argument != source
             else inputs[source]
-            for argument, source in call.named
+            for argument, source in self.call.named
         }
-        return self._called(inputs["x"], edge_index, named)
+        if EDGE_TYPE not in inputs:
+            return self.called(inputs["x"], edge_index, named)
+        known = lambda: (_parts_by_type(edge_index, inputs[EDGE_TYPE]), None)
+        with masks_of_parts(self.module, known):
+            return self.called(inputs["x"], edge_index, named)
 
-    def _called(self, x: Tensor, edge_index: Tensor, named: dict[str, Any]) -> Any:
+    def inputs(self, x: Tensor, given: dict[str, Tensor | None]) -> dict[str, Tensor]:
+        """Every input of the graph by its name, in its own form, of the engine's tables."""
+        call = self.call
+        found = _parted(x, call.node_parts)
+        if (attr := given.get("edge_attr")) is not None:
+            found |= _parted(attr, call.edge_parts)
+        if (weight := given.get("edge_weight")) is not None:
+            assert call.weight is not None, "the graph has weights"
+            found["edge_weight"] = call.weight.cut(weight[:, None], 0)
+        return found
+
+    def called(self, x: Any, edge_index: Any, named: dict[str, Any]) -> Any:
+        """What the module returns for x, edge_index and its other arguments by name."""
         if self.call.order == "data":
             return self.module(Data(x=x, edge_index=edge_index, **named))
         if self.call.order == "by name":
@@ -196,6 +207,15 @@ class Adapted(Wrapper):
         first = (x, edge_index) if self.call.order == "x, edge_index" else (edge_index, x)
         placed = [named.pop(name, default) for name, default in self.call.positional]
         return self.module(*first, *placed, **named)
+
+
+def _parts_by_type(edge_index: Tensor, kinds: Tensor) -> Known:
+    """All edges, and those of each type, with their numbers."""
+    known = [(edge_index, torch.arange(edge_index.shape[1], device=edge_index.device))]
+    if kinds.is_floating_point() or not kinds.numel() or kinds.min() < 0:
+        return known
+    parts = Parts(kinds.reshape(-1).long(), 0)
+    return known + list(zip([ends.T for ends in parts.split(edge_index.T)], parts.rows))
 
 
 def unwrapped(module: Any) -> Any:

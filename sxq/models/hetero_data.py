@@ -6,7 +6,7 @@ where filling changes nothing (an unknown label, a mask that is false); otherwis
 left out and remembered as in `Graph.left_out`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,14 +132,56 @@ def hetero_part(graph: Graph, nodes: np.ndarray, edges: np.ndarray) -> HeteroDat
     return data
 
 
+def of_one_order(graphs: Sequence[Any]) -> list[Any]:
+    """The graphs; each `HeteroData` among them has its types in the order of the first. None is changed.
+
+    Raises GraphError where one lacks a type: a layer makes something of an edge type without edges,
+    and nothing of one that is missing.
+    """
+    held = [data for data in graphs if isinstance(data, HeteroData)]
+    for number, data in enumerate(graphs):
+        if isinstance(data, HeteroData):
+            _require_types(data, held[0], number)
+    return [
+        _ordered(data, held[0])
+        if isinstance(data, HeteroData) and data.metadata() != held[0].metadata()
+        else data
+        for data in graphs
+    ]
+
+
+def _require_types(data: HeteroData, first: HeteroData, number: int) -> None:
+    for what, own, others, empty in (
+        ("node", data.node_types, first.node_types, "x of shape [0, features]"),
+        ("edge", data.edge_types, first.edge_types, "edge_index of shape [2, 0]"),
+    ):
+        if set(own) != set(others):
+            name = next(iter(set(own) ^ set(others)))
+            shown = name if isinstance(name, str) else shown_type(name)
+            has, lacks = (number, 0) if name in own else (0, number)
+            raise GraphError(
+                f"graph {lacks} lacks the {what} type {shown}, which graph {has} has: give every graph "
+                f"all types, with {empty} where there is none"
+            )
+
+
+def _ordered(data: HeteroData, first: HeteroData) -> HeteroData:
+    """The same graph with its types in the order of another."""
+    found = HeteroData()
+    for name in (*first.node_types, *first.edge_types):
+        found[name].update(dict(data[name].items()))
+    found._global_store.update(dict(data._global_store.items()))
+    return found
+
+
 # -- the parts of a graph ------------------------------------------------------------------------
 
 
 def _require_one(data: HeteroData) -> None:
     if isinstance(data, Batch) or any("batch" in store for store in data.node_stores):
         raise GraphError(
-            "the HeteroData is a batch of graphs; collections of heterogeneous graphs are not "
-            "supported, register each graph by itself"
+            "the HeteroData is a batch of graphs: register_graphs takes them as targets of a model of "
+            "graphs"
         )
     if not data.node_types:
         raise GraphError("the HeteroData has no node type, expected at least one with x")

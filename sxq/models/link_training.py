@@ -47,7 +47,7 @@ class Links:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredPairs:
     """Pairs that are scored while messages run along some edges only."""
 
     pairs: np.ndarray  # [2, k]: links, then as many pairs without an edge
@@ -232,15 +232,15 @@ class LinkTraining(Training):
                 f"such as SPLIT = [0.8, 0.1, 0.1]"
             )
         known = self.training
-        self.held: dict[str, Scored] = {}
+        self.held: dict[str, ScoredPairs] = {}
         for name, own in held.items():
             if len(own):
                 self.held[name] = self._scored(own, known)
             known = np.concatenate([known, own])
-        self.val = self.held.get("val", ())  # type: ignore[assignment]
+        self.val: Any = self.held.get("val", ())
         self.device = next(module.parameters(), torch.empty(0)).device
 
-    def _scored(self, own: np.ndarray, messages: np.ndarray) -> Scored:
+    def _scored(self, own: np.ndarray, messages: np.ndarray) -> ScoredPairs:
         """Links, and as many pairs without an edge, while messages run along other links."""
         pairs = self.links.pairs[:, own]
         if self.links.both_ways:  # in either direction
@@ -250,16 +250,16 @@ class LinkTraining(Training):
         along = np.zeros(self.links.pairs.shape[1] + 1, bool)
         along[messages] = True
         along[-1] = True  # edges that are of no link
-        return Scored(np.concatenate([pairs, others], axis=1), along[self.links.of_edge])
+        return ScoredPairs(np.concatenate([pairs, others], axis=1), along[self.links.of_edge])
 
-    def _drawn(self) -> Scored:
+    def _drawn(self) -> ScoredPairs:
         """The links that an epoch scores."""
         order = self.rng.permutation(self.training)
         count = max(1, min(len(order) - 1, round(SCORED * len(order))))
         return self._scored(order[:count], order[count:])
 
     def _step(self, epoch: int) -> tuple[float, float]:
-        loss, found = self._learn(self._drawn(), epoch)  # type: ignore[arg-type]
+        loss, found = self._learn(self._drawn(), epoch)
         return loss, self._validate() if len(self.val) else found
 
     def _measure(self, chosen: Any) -> tuple[Tensor, float]:
@@ -269,7 +269,7 @@ class LinkTraining(Training):
         loss = binary_cross_entropy_with_logits(scores, truth)
         return loss, auc(scores.detach().cpu().numpy(), chosen.truth)
 
-    def _scores(self, chosen: Scored) -> Tensor:
+    def _scores(self, chosen: ScoredPairs) -> Tensor:
         pairs = chosen.pairs
         if self.kind is None:
             z = self.module.encode(*self._inputs(chosen.messages))

@@ -21,7 +21,7 @@ from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import edge_ends
 from sxq.graph.disk import ArrayColumns, column_bytes
 from sxq.graph.readers import UNKNOWN_CLASS, from_arrays
-from sxq.models.hetero_data import typed_graph
+from sxq.models.hetero_data import of_one_order, typed_graph
 from sxq.models.pyg_fields import (
     GIVEN,
     KNOWN,
@@ -34,8 +34,6 @@ from sxq.models.pyg_fields import (
     read_label,
     unusable,
 )
-
-HOMOGENEOUS = "collections are of homogeneous graphs; register_graph takes one HeteroData"
 
 
 def graph_from_data(data: Any) -> Graph:
@@ -110,15 +108,13 @@ _PLAIN = {  # a field -> its types, and the number of its dimensions
 def graphs_from_data(dataset: Any) -> GraphSet:
     """A copy of several PyG graphs, each with its class `y` if it has one.
 
-    dataset  a sequence of `Data`, a data set, a Batch, a DataLoader, or one `Data`
+    dataset  a sequence of `Data` or of `HeteroData`, a data set, a Batch, a DataLoader, or one `Data`
 
     Raises DataError or GraphError, whose message names the graph that is wrong.
     """
     graphs = []
     classes = []
-    for number, data in enumerate(members(dataset)):
-        if isinstance(data, HeteroData):
-            raise DataError(f"graph {number} is a HeteroData; {HOMOGENEOUS}")
+    for number, data in enumerate(of_one_order(members(dataset))):
         try:
             graphs.append(graph_from_data(data))
         except (DataError, GraphError) as error:
@@ -133,16 +129,16 @@ def members(dataset: Any) -> list[Any]:
         return _parts(dataset)
     if isinstance(dataset, DataLoader):
         return _of_loader(dataset)
-    if isinstance(dataset, HeteroData | str | Mapping) or not isinstance(
-        dataset, Iterable | Sequence
-    ):
+    if isinstance(dataset, HeteroData):
+        return dataset.to_data_list() if isinstance(dataset, Batch) else [dataset]
+    if isinstance(dataset, str | Mapping) or not isinstance(dataset, Iterable | Sequence):
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise DataError(
-                f"expected graphs (a list of torch_geometric.data.Data, a Batch, a data set or a "
-                f"DataLoader), found {type(dataset).__name__}; {HOMOGENEOUS}"
+                f"expected graphs (a list of torch_geometric.data.Data or HeteroData, a Batch, a data "
+                f"set or a DataLoader), found {type(dataset).__name__}"
             )
-    if isinstance(dataset, HeteroData | str | Mapping):
-        raise DataError(f"expected graphs, found {type(dataset).__name__}; {HOMOGENEOUS}")
+    if isinstance(dataset, str | Mapping):
+        raise DataError(f"expected graphs, found {type(dataset).__name__}")
     try:
         found = list(dataset) if isinstance(dataset, Iterable) else _by_number(dataset)
     except Error:
@@ -152,8 +148,14 @@ def members(dataset: Any) -> list[Any]:
             f"reading {type(dataset).__name__} failed: {type(error).__name__}: {error}"
         ) from error
     return [
-        part for data in found for part in (_parts(data) if isinstance(data, Batch) else [data])
+        part
+        for data in found
+        for part in (_parts_of_batch(data) if isinstance(data, Batch) else [data])
     ]
+
+
+def _parts_of_batch(data: Any) -> list[Any]:
+    return data.to_data_list() if isinstance(data, HeteroData) else _parts(data)
 
 
 def _by_number(dataset: Any) -> list[Any]:
@@ -357,7 +359,7 @@ def _levels(
 
 def _class_of(data: Any) -> int:
     """The class of a graph if its `y` is one whole number, otherwise UNKNOWN_CLASS."""
-    y = data.get("y")
+    y = data._global_store.get("y") if isinstance(data, HeteroData) else data.get("y")
     found = read_label(y)
     if found is None or found[0].size != 1:
         return UNKNOWN_CLASS

@@ -367,7 +367,7 @@ class Training:
         loss, accuracy = self._learn(self.train, epoch)
         return loss, self._validate() if len(self.val) else accuracy
 
-    def _learn(self, chosen: Tensor, epoch: int) -> tuple[float, float]:
+    def _learn(self, chosen: Any, epoch: int) -> tuple[float, float]:
         """One step of the optimizer on some nodes or graphs."""
         self.module.train()
         self.optimizer.zero_grad()

@@ -8,8 +8,7 @@ nodes of types that the module does not judge have zeros.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import MessagePassing
 
 from sxq.errors import ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet, GraphTypes
@@ -30,7 +28,9 @@ from sxq.models.calling import (
     inputs_of_nodes,
     signature_of,
 )
+from sxq.models.part_masks import Parts, masks_by_type
 
+BATCH = "batch"
 BY_TYPE = "_dict"  # PyG's ending of arguments that are dictionaries
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -44,9 +44,12 @@ class ByTypes(Wrapper):
         graph: Graph,
         node_type: str | None,
         signature: inspect.Signature | None = None,
+        *,
+        pools: bool = False,
     ):
         super().__init__()
         assert graph.types is not None, "a heterogeneous graph"
+        self.pools = pools  # whether it gives a row for each graph of a batch
         self.module = module
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
@@ -66,12 +69,14 @@ class ByTypes(Wrapper):
     def forward(
         self, x: Tensor, edge_index: Tensor, *, node_type: Tensor, edge_type: Tensor, **given: Any
     ) -> Any:
+        if self.pools and self._lacking(node_type, given["batch"]):
+            return self._with_last(x, edge_index, node_type, edge_type, given)
         nodes = Parts(node_type, len(self.types.node_types))
         edges = Parts(edge_type, len(self.types.edge_types))
         inputs = self._by_types(x, edge_index, nodes, edges, given)
         with masks_by_type(self.module, inputs["edge_index"], edges):
             found = self.called(inputs, nodes)
-        return self._table(found, nodes)
+        return self._of_graphs(found) if self.pools else self._table(found, nodes)
 
     def _by_types(
         self, x: Tensor, edge_index: Tensor, nodes: "Parts", edges: "Parts", given: dict[str, Any]
@@ -85,12 +90,39 @@ class ByTypes(Wrapper):
             },
         }
         for name, values in given.items():
-            if name in self.of_nodes:
+            if name in self.of_nodes or name == BATCH:
                 inputs[name] = self._by_node_type(nodes.split(values), None)
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
         return inputs
+
+    def _lacking(self, node_type: Tensor, batch: Tensor) -> bool:
+        """Whether the last graph has no node of some type: its row would be missing where that is pooled."""
+        last = torch.bincount(node_type[batch == batch.max()], minlength=len(self.types.node_types))
+        return bool((last == 0).any())
+
+    def _with_last(
+        self, x: Tensor, edge_index: Tensor, node_type: Tensor, edge_type: Tensor, given: dict
+    ) -> Any:
+        """The output without the row of one more graph, which has a node of each type and no edge."""
+        count = len(self.types.node_types)
+        more = {
+            name: _longer(values, count) if name in self.of_nodes else values
+            for name, values in given.items()
+        }
+        batch = given[BATCH]
+        graphs = int(batch.max()) + 1
+        more[BATCH] = torch.cat([batch, batch.new_full((count,), graphs)])
+        kinds = torch.cat([node_type, torch.arange(count, device=node_type.device)])
+        found = self.forward(
+            _longer(x, count), edge_index, node_type=kinds, edge_type=edge_type, **more
+        )
+        fits = isinstance(found, Tensor) and found.ndim and len(found) == graphs + 1
+        return found[:-1] if fits else found
+
+    def _of_graphs(self, found: Any) -> Any:
+        return self.read(found) if isinstance(found, Tensor) else found
 
     def _by_node_type(self, parts: Sequence[Tensor], widths: Sequence[int] | None) -> dict:
         return _within(self.types.node_types, parts, widths)
@@ -196,21 +228,9 @@ class ByTypes(Wrapper):
         return table.index_copy(0, torch.cat(list(rows.values())), torch.cat(list(read.values())))
 
 
-class Parts:
-    """The rows of a table by their type; those of one type keep their order."""
-
-    def __init__(self, types: Tensor, count: int):
-        self.order = torch.argsort(types, stable=True)
-        counts = torch.bincount(types, minlength=count)
-        self.sizes: list[int] = counts.tolist()
-        self.rows = self.order.split(self.sizes)
-        starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
-        self.number = torch.empty_like(self.order)  # of each row, among those of its type
-        self.number[self.order] = torch.arange(len(types), device=types.device) - starts
-
-    def split(self, table: Tensor) -> Sequence[Tensor]:
-        """The rows of each type."""
-        return table[self.order].split(self.sizes)
+def _longer(values: Tensor, count: int) -> Tensor:
+    """With this many rows of zeros more."""
+    return torch.cat([values, values.new_zeros(count, *values.shape[1:])])
 
 
 _ATTRIBUTED = {"edge_attr"}
@@ -244,19 +264,23 @@ def ways(module: nn.Module, graph: Graph | GraphSet, node_type: str | None) -> l
     On a heterogeneous graph a module takes dictionaries by type, or tensors of all nodes and edges.
     Raises ModelError.
     """
-    types = None if isinstance(graph, GraphSet) else graph.types
+    held = graph.union if isinstance(graph, GraphSet) else graph
+    types = held.types
     names = list(signature_of(module).parameters)
     dictionaries = [name for name in names if name.endswith(BY_TYPE)]
     if types is None:
         _require_no_types(module, dictionaries, node_type)
         return [module]
-    assert isinstance(graph, Graph)
     _refuse_adjacency(module, names)
     if node_type is not None:
         types.number_of(node_type)
+        if held is not graph:
+            raise ModelError(
+                f"node_type = {node_type!r}, but a model of graphs has outputs for graphs; leave it out"
+            )
     if {NODE_TYPE, EDGE_TYPE} & set(names) and not dictionaries:
         return [module]
-    typed = ByTypes(module, graph, node_type)
+    typed = ByTypes(module, held, node_type, pools=held is not graph)
     return [typed] if dictionaries else [typed, module]
 
 
@@ -322,79 +346,3 @@ def _asked(signature: inspect.Signature, whole: bool) -> tuple[inspect.Signature
     open_end = [any_name] if any(p.kind is p.VAR_KEYWORD for p in parameters) else []
     names = {name: p.name for name, p in plain.items()}
     return inspect.Signature([*both, *types, *rest, *open_end]), names
-
-
-@contextmanager
-def masks_by_type(
-    module: nn.Module, edge_index: Mapping[Any, Tensor], edges: Parts
-) -> Iterator[None]:
-    """Within, a mask of all edges that a layer bears is, at each use, that of the edges it is called with.
-
-    PyG puts one mask on all layers; a layer of a heterogeneous model sees the edges of one type, or
-    those of all, type by type. Loops that a layer adds come behind its edges.
-    """
-    layers = [
-        part
-        for part in module.modules()
-        if isinstance(part, MessagePassing) and part.explain and part._edge_mask is not None
-    ]
-    known = list(zip(edge_index.values(), edges.rows))
-    handles = []
-    for layer in layers:
-        held = _Held(layer, known, edges.order)
-        handles.append(layer.register_propagate_forward_pre_hook(held.before))
-        handles.append(layer.register_propagate_forward_hook(held.after))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-class _Held:
-    """The mask of all edges of a layer, while the layer bears that of some."""
-
-    def __init__(self, layer: Any, known: Sequence[tuple[Tensor, Tensor]], order: Tensor):
-        self.mask = layer._edge_mask
-        self.loops = layer._loop_mask
-        self.known = known
-        self.order = order
-
-    def before(self, layer: Any, inputs: tuple) -> None:
-        rows = self._rows(inputs[0])
-        _put(layer, self.mask[rows], self.loops[rows])
-
-    def after(self, layer: Any, *_: Any) -> None:
-        _put(layer, self.mask, self.loops)
-
-    def _rows(self, given: Any) -> Tensor:
-        """The numbers of the edges that a layer is called with; raises ModelError."""
-        if isinstance(given, Tensor):
-            fitting = [rows for ends, rows in self.known if _begins(given, ends)]
-            if fitting:
-                return max(fitting, key=len)
-            if given.shape[1] == len(self.order):
-                return self.order  # of all types, one behind another
-        raise ModelError(
-            "a layer is called with edges of several types, or others than the graph's, so that no "
-            "mask can be put on them"
-        )
-
-
-def _begins(given: Tensor, ends: Tensor) -> bool:
-    """Whether the edges that are given are these, perhaps with loops behind them."""
-    if given is ends:
-        return True
-    size = ends.shape[1]
-    if given.shape[1] < size:
-        return False
-    loops = given[:, size:]
-    return torch.equal(given[:, :size], ends) and torch.equal(loops[0], loops[1])
-
-
-def _put(layer: Any, mask: Tensor, loops: Tensor) -> None:
-    """Put a mask on a layer; torch keeps a parameter elsewhere than another tensor."""
-    layer._parameters.pop("_edge_mask", None)
-    layer.__dict__.pop("_edge_mask", None)
-    layer._edge_mask = mask
-    layer._loop_mask = loops

@@ -15,10 +15,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from sxq.errors import ModelOutputError
-from sxq.graph import EdgeType, Graph, shown_type
+from sxq.graph import EdgeType, Graph, GraphSet, shown_type
 from sxq.models.calling import PAIRS
 from sxq.models.links import encodes, link_way, signature_of_encode, takes_pairs, with_pairs
-from sxq.models.typed_call import BY_TYPE, ByTypes, Parts, masks_by_type, ways
+from sxq.models.part_masks import Parts, masks_by_type
+from sxq.models.typed_call import BY_TYPE, ByTypes, ways
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -95,9 +96,11 @@ def _required(function: Any) -> int:
     return sum(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
 
 
-def link_ways(module: nn.Module, graph: Graph, edge_type: EdgeType | None) -> Sequence[nn.Module]:
+def link_ways(
+    module: nn.Module, graph: Graph | GraphSet, edge_type: EdgeType | None
+) -> Sequence[nn.Module]:
     """The module as one that takes pairs, in the ways in which the graph may have it called."""
-    if edge_type is None:
+    if edge_type is None or isinstance(graph, GraphSet):
         return [link_way(module)]
     found: list[nn.Module] = []
     for way in ways(link_way(module), graph, None):

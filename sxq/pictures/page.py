@@ -203,7 +203,11 @@ def _facts(graph, position: int, label: int | None, hop: int | None) -> list[tup
                 (graph.feature_name(i), graph.feature_text(i, float(value)))
                 for i, value in enumerate(row)
             ]
-        return facts + [(names[i] if names else f"x[{i}]", f"{v:.4g}") for i, v in enumerate(row)]
+        first = types.first_feature[kind]
+        return facts + [
+            (names[i] if names else f"x[{i}]", graph.feature_text(int(first) + i, float(value)))
+            for i, value in enumerate(row)
+        ]
     largest = np.argsort(-np.abs(row), kind="stable")[:FACTS]
     name = names.__getitem__ if names else str
     named = ", ".join(f"{name(i)}: {row[i]:.3g}" for i in sorted(largest.tolist()) if row[i])

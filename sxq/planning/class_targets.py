@@ -12,6 +12,7 @@ from sxq.planning.catalog import Catalog, ModelInfo
 from sxq.planning.checks import whole_number
 from sxq.planning.judged import judged_nodes, require_judged
 from sxq.planning.nodes import Choose, MinePatterns
+from sxq.planning.typed_targets import positions_of
 
 CLASSES_NAMED = 10  # most classes that an error names
 
@@ -56,10 +57,12 @@ def class_targets(
             f"EXPLAIN CLASS {of_class} already asks about class {of_class}: leave out FOR CLASS "
             f"{statement.for_class!r}"
         )
+    of_type = statement.node_type
+    assert of_type is None or isinstance(of_type, str), "only links have edge types"
     pool = (
         judged_nodes(model, graph)
         if every_target(statement)
-        else np.array(list(map(graph.position, keys)), np.int64)
+        else np.array(positions_of(graph, keys, of_type, model), np.int64)
     )
     pool = np.unique(pool)
     if not len(pool):

@@ -31,7 +31,7 @@ from sxq.planning.nodes import (
     Verify,
 )
 from sxq.planning.restriction import check_restriction, restricted_units
-from sxq.planning.typed_targets import positions_of, refuse_typed, require_one_type
+from sxq.planning.typed_targets import positions_of, require_one_type
 from sxq.planning.units import check_over, field_size
 from sxq.scoring.measures import Measure, resolve
 
@@ -62,7 +62,6 @@ def plan(
     if statement.of_class is None:
         refuse_class_clauses(statement)
     _check_kind(statement, model, graph)
-    refuse_typed(statement, graph)
     settings = catalog.settings
     seed = whole_number("SEED", statement.seed, DEFAULT_SEED, 0)
     predicted = 0

@@ -110,7 +110,7 @@ def check_restriction(
 def _column(clause: str, given: Any, graph: Graph | GraphSet) -> Column:
     """The column of x that a name or a number stands for."""
     union = graph.union if isinstance(graph, GraphSet) else graph
-    most = union.num_features
+    most = union.num_columns
     if isinstance(given, str):
         return Column(_numbered(clause, given, union), given)
     if isinstance(given, bool) or not isinstance(given, int):
@@ -126,7 +126,11 @@ def _column(clause: str, given: Any, graph: Graph | GraphSet) -> Column:
 
 def _numbered(clause: str, name: str, graph: Graph) -> int:
     """The number of the feature of this name."""
-    if graph.feature_names is None:
+    if graph.types is not None:
+        names = list(map(graph.feature_name, range(graph.num_columns)))
+        found = [place for place, own in enumerate(names) if own == name]
+        hint = did_you_mean(name, names)
+    elif graph.feature_names is None:
         plain = re.fullmatch(r"x\[(\d+)\]", name)
         found = [int(plain[1])] if plain and int(plain[1]) < graph.num_features else []
         hint = f": it has {graph.num_features} without names, from 'x[0]'"

@@ -1,4 +1,4 @@
-"""Targets in a heterogeneous graph: OF TYPE, and what is refused there."""
+"""Targets in a heterogeneous graph: OF TYPE."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from sxq.errors import InvalidValue, UnknownName
 from sxq.graph import Graph, GraphSet
-from sxq.language.statements import Explain
 from sxq.planning.catalog import ModelInfo
 
 
@@ -41,20 +40,4 @@ def require_one_type(graph: Graph | GraphSet, positions: Sequence[int]) -> None:
         raise InvalidValue(
             f"the targets are of types {', '.join(names)}; explain those of one type at a time, "
             f"such as OF TYPE {names[0]}"
-        )
-
-
-def refuse_typed(statement: Explain, graph: Graph | GraphSet) -> None:
-    """Raise InvalidValue for what a heterogeneous graph cannot be asked."""
-    if isinstance(graph, GraphSet) or graph.types is None:
-        return
-    if statement.over == "features":
-        raise InvalidValue(
-            "OVER FEATURES, but the nodes of the graph have types, each with features of its own; say "
-            "OVER EDGES or OVER NODES"
-        )
-    if statement.of_class is not None:
-        raise InvalidValue(
-            "EXPLAIN CLASS, but the nodes of the graph have types, which patterns do not tell apart; "
-            "say EXPLAIN NODES (SELECT ...) of what PREDICT puts in the class"
         )

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from sxq.errors import InvalidValue
-from sxq.graph import Graph, GraphSet, over_features, varying_columns
+from sxq.graph import Graph, GraphSet, over_features, varying_features
 from sxq.language.statements import Explain
 from sxq.planning.catalog import Catalog
 from sxq.planning.nodes import FieldScan
@@ -60,8 +62,9 @@ def _contradictions(
 def field_size(scan: FieldScan, graph: Graph | GraphSet, position: int) -> int:
     """The number of units of a target's field."""
     if isinstance(graph, GraphSet):
-        x = graph.union.x[slice(*graph.node_ptr[position : position + 2])]
-        return len(x) if scan.over == "nodes" else len(varying_columns(x, "zero")[0])
+        own = graph.member(position)
+        nodes = np.arange(own.num_nodes)
+        return len(nodes) if scan.over == "nodes" else len(varying_features(own, nodes, "zero")[0])
     field = scan.field(graph, position, 0)
     if scan.over == "edges":
         return field.num_units

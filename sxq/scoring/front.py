@@ -86,8 +86,22 @@ def _join(front: Front, fresh: Front) -> Front:
             for name in ("vectors", "ids", "sizes", "bits")
         )
     )
-    both = both[np.lexsort((both.bits, both.sizes, *-both.vectors.T[::-1]))]
-    return both[np.r_[True, (both.vectors[1:] != both.vectors[:-1]).any(axis=1)]]
+    return both[_firsts(both)]
+
+
+def _firsts(both: Front) -> np.ndarray:
+    """Positions of the smallest candidate of each vector, in descending order of vectors.
+
+    Most vectors are there once, so bytes of bits are compared only where they are not.
+    """
+    order = np.lexsort(-both.vectors.T[::-1])
+    ordered = both.vectors[order]
+    opens = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]
+    if opens.all():
+        return order
+    run = np.cumsum(opens)  # equal where vectors are
+    order = order[np.lexsort((both.bits[order], both.sizes[order], run))]
+    return order[opens]
 
 
 def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:

@@ -6,7 +6,6 @@ Barone 2012). `Free` computes how much each of many candidates would add, for al
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -92,12 +91,17 @@ class Free:
         points = points.astype(self.boxes.dtype, copy=False)
         gains = np.empty(len(points))
         lower, upper = self.boxes
+        step = max(1, CELLS // max(1, len(self)))
+        # Written again and again, so that they stay in the cache: of all boxes, and their next side.
+        volumes, sides = np.empty((2, min(step, len(points)), len(self)), self.boxes.dtype)
         for rows in slices(len(points), len(self), CELLS):
-            volume: Any = None  # [n, boxes], from the first measure on
-            for value, low, high in zip(points[rows].T, lower, upper):
-                side = np.minimum(value[:, None], high)
+            some = points[rows]
+            for column, (low, high) in enumerate(zip(lower, upper)):
+                side = (sides if column else volumes)[: len(some)]
+                np.minimum(some[:, column, None], high, out=side)
+                np.maximum(side, low, out=side)
                 side -= low
-                np.maximum(side, 0.0, out=side)
-                volume = side if volume is None else np.multiply(volume, side, out=volume)
-            gains[rows] = volume.sum(axis=1)
+                if column:
+                    volumes[: len(some)] *= side
+            gains[rows] = volumes[: len(some)].sum(axis=1)
         return gains

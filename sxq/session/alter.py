@@ -4,9 +4,9 @@ from typing import Any
 
 from sxq.errors import InvalidValue
 from sxq.graph import Graph
-from sxq.graph.changes import CHANGES
 from sxq.graph.disk import DiskGraph
 from sxq.graph.key_texts import kind_of
+from sxq.graph.next_version import CHANGES
 from sxq.language import statements as st
 from sxq.session import key_tables
 from sxq.session.context import Session

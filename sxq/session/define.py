@@ -29,12 +29,7 @@ WORDS = {
     "storage": ("disk", "memory"),
 }  # options that are one of these
 INTERRUPTED = "interrupted"  # in `Trained.stopped`
-INSTEAD = {  # what a heterogeneous graph has in place of options of tables
-    "encode": "make numbers of text, dates and NULL in the queries of NODES",
-    "scale": "scale the columns in the queries of NODES",
-    "dangling": "leave out edges without ends in the queries of EDGES, such as by SEMI JOIN",
-}
-OF_TABLES = tuple(INSTEAD)
+OF_TABLES = ("encode", "scale", "dangling")  # options of graphs from tables
 
 
 def define(session: Session, statement: st.Statement) -> Table:
@@ -72,10 +67,9 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     module = models.build(spec)
     models.load_weights(module, _file(session, statement.path))
     task = models.task_of(statement.options)
-    if task == models.LINK:
-        learned = {"accuracy": {}, "confusion": {}}
-        return _one_row(_add_model(session, statement, module, spec, learned))
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
+    if task == models.LINK:
+        return _one_row(_add_model(session, statement, module, spec, learned))
     large = _beyond_memory(session, graph)  # whose accuracies would take a forward pass in memory
     if task in (None, "multiclass") and spec.out_channels > 1 and not large:
         learned = {
@@ -221,22 +215,12 @@ def _graph_of(session: Session, source, options: dict[str, Any]) -> Graph:
             nodes, edges = _tables(session, source, "nodes", "edges")
             graph = from_tables(nodes, edges, reading=reading)
         case st.TypedQuerySource():
-            _refuse_readings(options)
-            graph = from_typed_tables(*_typed_tables(session, source))
+            reading = _reading(session, options)
+            graph = from_typed_tables(*_typed_tables(session, source), reading)
     _require_used(options)
     if graph.types is not None:
         return with_reverse_types(graph) if undirected else graph
     return add_reverse(graph) if undirected else graph
-
-
-def _refuse_readings(options: dict[str, Any]) -> None:
-    """Raise InvalidValue for options of tables that a heterogeneous graph does not have."""
-    for name in OF_TABLES:
-        if name in options:
-            raise InvalidValue(
-                f"{name.upper()} = {options[name]} is for graphs without types, FROM NODES (...) EDGES "
-                f"(...); leave it out, and {INSTEAD[name]}"
-            )
 
 
 def _reading(session: Session, options: dict[str, Any]) -> TableReading:
@@ -348,6 +332,9 @@ def _add_model(
 
     `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
     """
+    of_links: dict[str, Any] = {"kind": "link"} if spec.decoder else {}
+    if spec.decoder and spec.types:
+        of_links["edge_type"] = tuple(spec.types["link"])
     entry = session.registry.models.add(
         statement.name,
         module,
@@ -355,8 +342,7 @@ def _add_model(
         output=None if task == "regression" else "logits",
         task=task,
         spec={"architecture": spec.columns(), "learned": _in_words(learned)},
-        **({"kind": "link"} if spec.decoder else {}),
-        **({"edge_type": tuple(spec.types["link"])} if spec.decoder and spec.types else {}),
+        **of_links,
         weights=engine.models().to_bytes(module),
         replace=statement.replace,
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from sxq import planning
 from sxq.errors import DataError, Error
-from sxq.graph import Graph, TypedKey
+from sxq.graph import EdgeType, Graph, GraphSet, TypedKey, shown_type
 from sxq.graph.keys import written
 from sxq.language import placeholders, write
 from sxq.language import statements as st
@@ -33,6 +33,7 @@ from sxq.storage.user_sql import SqlResult
 from sxq.values.explanation import TargetReport
 from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
+from sxq.values.table import counted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -309,16 +310,16 @@ def _with_restrictions(
 ) -> st.Explain:
     """The statement with the units that the sub-queries of INCLUDE and EXCLUDE find."""
     graph = session.registry.graphs.get(named.graph)
-    known = graph.keys if isinstance(graph, Graph) else None
-    include = _restricted(session, "INCLUDE", statement.include, known)
-    exclude = _restricted(session, "EXCLUDE", statement.exclude, known)
+    include = _restricted(session, "INCLUDE", statement.include, graph)
+    exclude = _restricted(session, "EXCLUDE", statement.exclude, graph)
     return replace(statement, include=include, exclude=exclude)
 
 
-def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
+def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphSet) -> Any:
     """What a clause names, without sub-queries; they run on the user's connection."""
+    known = graph.keys if isinstance(graph, Graph) else None
     if not isinstance(given, st.Units):
-        return _edges(session, clause, given, known)
+        return _edges(session, clause, given, graph)
     if not isinstance(given.listed, st.Subquery):
         return given
     keys = known if given.over == "nodes" else None
@@ -327,21 +328,42 @@ def _restricted(session: Session, clause: str, given: Any, known: Any) -> Any:
     return replace(given, listed=tuple(unit for (unit,) in table.rows))
 
 
-def _edges(session: Session, clause: str, query: Any, known: Any) -> tuple[tuple[Any, Any], ...]:
-    """The edges of a clause, by key; a sub-query runs on the user's connection."""
+def _edges(
+    session: Session, clause: str, query: Any, graph: Graph | GraphSet
+) -> tuple[tuple[Any, Any], ...]:
+    """The edges of a clause, by key; a sub-query runs on the user's connection.
+
+    Of a heterogeneous graph it may have a third column, the type of the edge, which says those of the ends.
+    """
     if not isinstance(query, st.Subquery):
         return query
-    table = key_tables.edges(session, query, known)
+    table = key_tables.edges(session, query, graph.keys if isinstance(graph, Graph) else None)
+    if graph.types is not None and len(table.columns) == 3:
+        _check_units(clause, 3, "the keys of source and target, and the type of the edge", table)
+        ends = {shown_type(name): name for name in graph.types.edge_types}
+        return tuple(_with_types(clause, row, ends) for row in table.rows)
     _check_units(clause, 2, "the keys of source and target", table)
     return tuple((source, head) for source, head in table.rows)
+
+
+def _with_types(clause: str, row: Sequence[Any], ends: Mapping[str, EdgeType]) -> tuple[Any, Any]:
+    """The ends of an edge, each with its type; raises DataError."""
+    source, head, kind = row
+    if kind not in ends:
+        raise DataError(
+            f"the sub-query of {clause} returned the edge type {kind!r}; those of the graph are "
+            f"{', '.join(ends)}"
+        )
+    source_type, _, head_type = ends[kind]
+    return (source_type, source), (head_type, head)
 
 
 def _check_units(clause: str, columns: int, what: str, table: SqlResult) -> None:
     """Raise DataError where the sub-query of a clause gives no units."""
     if len(table.columns) != columns:
         raise DataError(
-            f"the sub-query of {clause} returned {len(table.columns)} columns "
-            f"({', '.join(table.columns)}); expected {'two' if columns == 2 else 'one'}, {what}"
+            f"the sub-query of {clause} returned {counted(len(table.columns), 'column')} "
+            f"({', '.join(table.columns)}); expected {('one', 'two', 'three')[columns - 1]}, {what}"
         )
     empty = next((row for row, unit in enumerate(table.rows, 1) if None in unit), None)
     if empty:

@@ -15,6 +15,7 @@ from sxq.language import arguments
 from sxq.language import statements as st
 from sxq.session.context import Session
 from sxq.storage.user_sql import SqlResult
+from sxq.values.table import counted
 
 # keys that no class of key_texts.py keeps
 REFUSED = ("GEOMETRY",)
@@ -72,7 +73,7 @@ def _require_keys(table: SqlResult, clause: str, expected: str, width: int) -> N
     query = f"the sub-query of {clause}"
     if len(table.columns) != width:
         raise DataError(
-            f"{query} returned {len(table.columns)} columns ({', '.join(table.columns)}); "
+            f"{query} returned {counted(len(table.columns), 'column')} ({', '.join(table.columns)}); "
             f"expected {expected}"
         )
     if not table.rows:
@@ -92,13 +93,16 @@ def targets(session: Session, query: st.Subquery, keys: Sequence[Any] | None) ->
 
 
 def edges(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> SqlResult:
-    """The result of a sub-query of edges, both ends read as the `keys` of their graph are."""
+    """The result of a sub-query of edges, both ends read as the `keys` of their graph are; a third column is as it is."""
     table = session.store.select(query.sql, arguments(query))
     own = kind_of(keys)
-    if own is None or len(table.columns) != 2:
+    if own is None or len(table.columns) not in (2, 3):
         return table
-    kinds = [own.sql_type if _same(kind, own) else None for kind in table.types]
-    return _as_text(session, query, table, kinds, ["the sub-query"] * 2) if any(kinds) else table
+    kinds = [own.sql_type if _same(kind, own) else None for kind in table.types[:2]]
+    if not any(kinds):
+        return table
+    more = [None] * (len(table.columns) - 2)
+    return _as_text(session, query, table, [*kinds, *more], ["the sub-query"] * len(table.columns))
 
 
 def _require_finite(

@@ -37,10 +37,23 @@ def units_over(over: str, graph: Graph, roots: tuple[int, ...], hops: int) -> se
     near = _near(graph, roots, hops)
     if over == "nodes":
         return set(near) - {*roots}
-    rows = graph.x[sorted(near)]
+    nodes = np.array(sorted(near), np.int64)
+    if graph.types is not None:
+        values = (graph.feature_values(one, nodes) for one in range(graph.num_columns))
+        return {one for one, own in enumerate(values) if _varies(own)}
+    rows = graph.x[nodes]
     if len(rows) == 1:
         return set(np.flatnonzero(rows[0]).tolist())
     return set(np.flatnonzero(rows.min(axis=0) < rows.max(axis=0)).tolist())
+
+
+def _varies(values: np.ndarray) -> bool:
+    """Whether a feature is not the same on all nodes of its type; on one node, whether it is not 0."""
+    return (
+        bool(values.min() < values.max() or len(values) == 1 and values[0])
+        if len(values)
+        else False
+    )
 
 
 def _near(graph: Graph, roots: tuple[int, ...], hops: int) -> set[int]:
@@ -109,11 +122,11 @@ def wrong_features(
     if outside := set(columns) - units_over("features", graph, roots, hops):
         yield f"feature {min(outside)} is constant on the field, or not in the graph"
         return
-    rows = list(roots) if roots else slice(None)
+    near = np.array(sorted(_near(graph, roots, hops)), np.int64)
     for feature in member.features:
         if feature.name != graph.feature_name(feature.unit):
             yield f"feature {feature.unit} is named {feature.name!r}, expected {graph.feature_name(feature.unit)!r}"
-        value = float(graph.x[rows, feature.unit].mean(dtype=np.float64))
+        value = graph.shown_value(feature.unit, roots, near)
         if feature.value is None or not abs(feature.value - value) <= NEAR * max(1, abs(value)):
             yield f"the value of feature {feature.name} is {feature.value}, found {value:.6g}"
     if member.edges:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sxq.errors import Error
-from sxq.graph import Graph, GraphSet, node_labels
-from sxq.graph.node_labels import PREDICTION
+from sxq.graph import Graph, GraphSet, TypedKey, node_labels
+from sxq.graph.node_labels import PREDICTION, type_in_label
 from sxq.scoring.dominance import dominated
 from sxq.session.audited import NEAR, StoredAnswers, identity
 from sxq.storage import Broken, StoredExplanation, StoredPattern
@@ -40,6 +40,7 @@ def check_patterns(
         for number, places in pattern.matches.items():
             if number not in members:
                 continue  # `storage.integrity` says so
+            places = _full_names(pattern, places, answers.graph)
             for words in _of_match(pattern, members[number], places):
                 yield _at(members[number], pattern, words)
     yield from check_labels(patterns, answers, predictions)
@@ -60,8 +61,23 @@ def check_labels(
         for number, places in pattern.matches.items():
             if number not in members:
                 continue
+            places = _full_names(pattern, places, answers.graph)
             for words in _labels(pattern, members[number], places, answers.graph, classes):
                 yield _at(members[number], pattern, words)
+
+
+def _full_names(
+    pattern: StoredPattern, places: Iterable[tuple[int, Any]], graph: Graph | GraphSet | None
+) -> list[tuple[int, Any]]:
+    """The nodes of a match with their types, which the labels of the pattern begin with."""
+    if graph is None or graph.types is None:
+        return list(places)
+    labels = dict(pattern.nodes)
+    kinds = {node: type_in_label(label, graph.types.node_types) for node, label in labels.items()}
+    return [
+        (node, key if (kind := kinds.get(node)) is None else TypedKey(kind, key))
+        for node, key in places
+    ]
 
 
 def _at(member: StoredExplanation, pattern: StoredPattern, words: str) -> Broken:

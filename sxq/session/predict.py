@@ -106,7 +106,9 @@ def _positions(
         raise DataError(
             f"the list of {statement.kind.upper()}S is empty; there is nothing to predict"
         )
-    positions = np.array(positions_of(graph, keys, statement.node_type, model), np.int64)
+    of_type = statement.node_type
+    assert of_type is None or isinstance(of_type, str), "only links have edge types"
+    positions = np.array(positions_of(graph, keys, of_type, model), np.int64)
     require_judged(model, graph, positions)
     return positions
 

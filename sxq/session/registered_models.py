@@ -59,7 +59,7 @@ class RegisteredModel:
     def slow(self) -> str:
         """Why the model does not run layer by layer, if its code is the reason; or empty."""
         found = self.model
-        if found.backend == "layered" or not found.reason or found.links:
+        if found.backend == "layered" or not found.reason:
             return ""
         return (
             f"explained on the disjoint backend, with the same values but slower, because {found.reason} "
@@ -162,7 +162,7 @@ class RegisteredModels:
             **(spec or {}),
             "class": _class_of(module),
             **({} if output_key is None else {"output_key": output_key}),
-            **({"inputs": dict(inputs)} if inputs else {}),
+            **({"given inputs": dict(inputs)} if inputs else {}),
             "output": model.output,
             "task": model.task,
             **({"spread": list(model.spread)} if model.spread else {}),
@@ -273,7 +273,7 @@ class RegisteredModels:
         if row is None or row.spec.get("class") != _class_of(module):
             return output_key, inputs
         key = row.spec.get("output_key") if output_key is None else output_key
-        return key, row.spec.get("inputs") if inputs is None else inputs
+        return key, row.spec.get("given inputs") if inputs is None else inputs
 
     def name_of(self, model: RegisteredModel) -> str:
         """The name under which a ready model was registered."""
@@ -308,8 +308,8 @@ class RegisteredModels:
             "output": spec["output"],
             **({"output_key": spec["output_key"]} if "output_key" in spec else {}),
             **(
-                {"inputs given": ", ".join(f"{a} = {b}" for a, b in spec["inputs"].items())}
-                if spec.get("inputs")
+                {"given inputs": ", ".join(f"{a} = {b}" for a, b in spec["given inputs"].items())}
+                if "given inputs" in spec
                 else {}
             ),
             "spread": ", ".join(f"{each:.4g}" for each in spec.get("spread", ())),
@@ -429,8 +429,8 @@ def _class_of(module: Any) -> str:
 
 def _said_of(spec: Mapping[str, Any]) -> str:
     """The arguments with which a model was registered, as code."""
-    given = {name: spec[name] for name in ("output_key", "inputs") if name in spec}
-    return "".join(f", {name}={value!r}" for name, value in given.items())
+    given = {"output_key": spec.get("output_key"), "inputs": spec.get("given inputs")}
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
 
 
 def _check_calling(output_key: Any, inputs: Any) -> None:

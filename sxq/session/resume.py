@@ -25,9 +25,10 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     _require_single(query, said)
     left = [target for target in query.targets if not answered(target)]
     if not left:
+        count = len(query.targets)
+        all_of = "its one target" if count == 1 else f"each of its {count} targets"
         raise InvalidValue(
-            f"query {query.query_id} has nothing to resume: each of its {len(query.targets)} targets "
-            f"has its answer{_short(query)}"
+            f"query {query.query_id} has nothing to resume: {all_of} has its answer{_short(query)}"
         )
     own = replace(
         said,

@@ -186,6 +186,7 @@ def _graphs_facts(session: Session, name: str) -> dict[str, Any]:
         "kind": _kind_and_units(graphs.undirected),
         "features": union.num_features,
         "keys": f"such as {shown(graphs.keys[0])}" if graphs.keys else "numbers",
+        **_types(union),
     }
     if graphs.y is not None:
         facts["classes"] = int(graphs.y.max()) + 1

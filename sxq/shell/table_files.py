@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 from sxq.connection import Connection
 from sxq.errors import DataError, InvalidValue
+from sxq.values.table import counted
 
 READERS = {  # by the suffix of the file, without .gz or .zst
     **dict.fromkeys((".csv", ".tsv", ".txt"), "read_csv"),
@@ -31,7 +32,7 @@ def read_into(con: Connection, path: str, table: str) -> str:
         result = con.execute(f"CREATE TABLE {name} AS FROM {source}", [full])
     count = result.rows[0][0]
     did = "added to" if known else "now in"
-    return f"{_counted(count, 'row')} of {_counted(len(columns), 'column')} {did} {table}"
+    return f"{counted(count, 'row')} of {counted(len(columns), 'column')} {did} {table}"
 
 
 def _reader(path: str) -> str:
@@ -70,7 +71,3 @@ def _require_same(path: str, columns: list[str], table: str, known: list[str]) -
 
 def _quoted(name: str) -> str:
     return '"' + name.strip('"').replace('"', '""') + '"'
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -22,11 +22,15 @@ _EXPLANATIONS = """
     SELECT e.* REPLACE (later AS explanation_id, $1 AS query_id,
         (SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = $1) AS graph_version)
     FROM explanations e JOIN temp.incoming ON e.explanation_id = earlier ORDER BY later"""
-_PARTS = [
-    f"""INSERT INTO {table} SELECT x.* REPLACE (later AS explanation_id)
-        FROM {table} x JOIN temp.incoming ON x.explanation_id = earlier ORDER BY x.rowid"""
-    for table in ("explanation_edges", "explanation_nodes", "explanation_features")
-]
+_EDGES = """
+    INSERT INTO explanation_edges SELECT x.* REPLACE (later AS explanation_id)
+    FROM explanation_edges x JOIN temp.incoming ON x.explanation_id = earlier ORDER BY x.rowid"""
+_NODES = """
+    INSERT INTO explanation_nodes SELECT x.* REPLACE (later AS explanation_id)
+    FROM explanation_nodes x JOIN temp.incoming ON x.explanation_id = earlier ORDER BY x.rowid"""
+_FEATURES = """
+    INSERT INTO explanation_features SELECT x.* REPLACE (later AS explanation_id)
+    FROM explanation_features x JOIN temp.incoming ON x.explanation_id = earlier ORDER BY x.rowid"""
 _USED = "SELECT DISTINCT edge FROM explanation_edges WHERE explanation_id IN (SELECT unnest(?))"
 _RENUMBER = """
     UPDATE explanation_edges SET edge = later FROM temp.incoming
@@ -87,8 +91,9 @@ def carry(
         later = next_ids(cursor, "explanation_ids", len(earlier))
         pairs = {"earlier": np.array(earlier, np.int64), "later": np.array(later, np.int64)}
         insert_arrays(cursor, _EXPLANATIONS, pairs, [query_id])
-        for copy in _PARTS:
-            insert_arrays(cursor, copy, pairs)
+        insert_arrays(cursor, _EDGES, pairs)
+        insert_arrays(cursor, _NODES, pairs)
+        insert_arrays(cursor, _FEATURES, pairs)
         if edges is not None:
             _renumber(cursor, later, edges)
     run(cursor, _CANDIDATES, given)

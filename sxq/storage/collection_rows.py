@@ -5,6 +5,7 @@ split [n] text, keys [n] and node_keys [num_nodes] (lists; None: numbers, positi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def save(
         "graph_key_type": None if columns["keys"] is None else key_type(columns["keys"]),
     }
     owner = np.repeat(number, sizes)
-    local = np.arange(len(owner)) - columns["node_ptr"][owner]
+    local = _numbers(columns, owner)
     graph_id = graph_rows.save_parts(
         cursor,
         {**columns["union"], "keys": columns["node_keys"]},
@@ -84,6 +85,8 @@ def load(cursor: Cursor, name_or_id: str | int) -> dict[str, Any]:
     union = graph_rows.load(cursor, graph_id)
     node_keys = union["keys"]
     union["keys"] = None
+    if union["types"] is not None:
+        union["types"] = replace(union["types"], scattered=True)
     label, split = (
         None if np.ma.getmaskarray(read[name]).all() else read[name] for name in ("label", "split")
     )
@@ -104,6 +107,19 @@ def is_collection(cursor: Cursor, graph_id: int) -> bool:
     return run(cursor, "SELECT num_graphs IS NOT NULL FROM graphs WHERE graph_id = ?", [graph_id])[
         0
     ][0]
+
+
+def _numbers(columns: Mapping[str, Any], owner: np.ndarray) -> np.ndarray:
+    """The number of each node in its graph; in a heterogeneous graph within its type."""
+    types = columns["union"].get("types")
+    if types is None:
+        return np.arange(len(owner)) - columns["node_ptr"][owner]
+    group = owner * len(types.node_types) + types.of_node
+    order = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[order], group)
+    numbers = np.empty(len(owner), np.int64)
+    numbers[order] = np.arange(len(owner))
+    return numbers - first
 
 
 def _pointer(sizes: np.ndarray) -> np.ndarray:

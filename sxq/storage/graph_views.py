@@ -6,9 +6,11 @@ quoted; types come from the lists of this program.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from sxq.storage.checked_graphs import DISK
 from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES
 from sxq.storage.quoting import quote
 
@@ -70,14 +72,14 @@ class _Select:
         self.taken.add(name.lower())
         self.columns.append(f"{expression} AS {quote(name)}")
 
-    def add_named(self, expression: str, name: str, ending: str) -> None:
-        """A column that the user named."""
-        free = free_name(name, ending, self.taken)
+    def add_named(self, expression: str, name: str, ending: str, avoid: Iterable[str] = ()) -> None:
+        """A column that the user named; it leaves the names in `avoid` to others."""
+        free = free_name(name, ending, self.taken | {*map(str.lower, avoid)})
         if free != name:
             self.renamed.append(f"{self.view}.{name} is {free}")
         self.add(expression, free)
 
-    def sql(self, source: str) -> str:
+    def text(self, source: str) -> str:
         return f"SELECT {', '.join(self.columns)} FROM {source}"
 
 
@@ -104,11 +106,15 @@ def value_type(found: Sequence[str]) -> str | None:
     return "DOUBLE" if types <= _NUMBERS else "VARCHAR"
 
 
-def known_keys(facts: GraphFacts) -> bool:
-    """Whether the key types are ones that this program writes: another program may have written the file."""
-    return all(
-        stored is None or stored in KEY_TYPES or stored in TEXT_TYPES
-        for stored in (facts.node_key, facts.graph_key)
+def known_keys(stored: Any) -> bool:
+    """Whether these are two key types, of nodes and of graphs, that this program writes; None: there are no keys."""
+    return (
+        isinstance(stored, list | tuple)
+        and len(stored) == 2
+        and all(
+            one is None or isinstance(one, str) and (one in KEY_TYPES or one in TEXT_TYPES)
+            for one in stored
+        )
     )
 
 
@@ -119,14 +125,15 @@ def views(facts: GraphFacts, others: set[str]) -> tuple[dict[str, str], list[str
     """
     made: dict[str, str] = {}
     renamed: list[str] = []
-    selects = [_nodes(facts), _edges(facts), *_answers(facts)]
+    edges = [] if DISK in facts.parts else [_edges(facts)]  # those are in a folder
+    selects = [_nodes(facts), *edges, *_answers(facts)]
     if facts.collection:
         selects.append(_graphs(facts))
     for select, source in selects:
-        _place(made, renamed, select, select.sql(source), others)
+        _place(made, renamed, select, select.text(source), others)
     for node_type in facts.node_types:
         select, source = _nodes_of(facts, node_type)
-        _place(made, renamed, select, select.sql(source), others)
+        _place(made, renamed, select, select.text(source), others)
     return made, renamed
 
 
@@ -181,7 +188,7 @@ def _nodes(facts: GraphFacts) -> tuple[_Select, str]:
         select.taken |= {"x"}
     _add_labels(select, facts)
     if not facts.node_types:
-        _add_features(select, facts.feature_names.get(""), None)
+        _add_features(select, facts, "", None)
     _add_attributes(select, facts, "")
     if facts.node_types:
         select.add("x", "x")
@@ -195,7 +202,7 @@ def _nodes_of(facts: GraphFacts, node_type: str) -> tuple[_Select, str]:
     select.taken |= {"position"}
     _add_node_keys(select, facts)
     _add_labels(select, facts)
-    _add_features(select, facts.feature_names.get(node_type), facts.node_types[node_type])
+    _add_features(select, facts, node_type, facts.node_types[node_type])
     _add_attributes(select, facts, node_type)
     select.add("position", "position")
     number = list(facts.node_types).index(node_type)
@@ -218,15 +225,21 @@ def _add_labels(select: _Select, facts: GraphFacts) -> None:
             select.add(column, column)
 
 
-def _add_features(select: _Select, names: Sequence[str] | None, width: int | None) -> None:
-    """A column for each feature, or for a list of features that was one column; `x` where they have no names."""
+def _add_features(select: _Select, facts: GraphFacts, node_type: str, width: int | None) -> None:
+    """A column for each feature, or for a list of features that was one column; `x` where they have no names.
+
+    With ENCODE, a date is a feature and an attribute: the attribute has its name.
+    """
+    if DISK in facts.parts:
+        return  # they are in a folder
+    names = facts.feature_names.get(node_type)
     if not names:
         if width != 0:
             select.add("x" if width is None else f"x[1:{width}]", "x")
         return
     for first, name, count in _columns_of(names):
         part = f"x[{first + 1}]" if count is None else f"x[{first + 1}:{first + count}]"
-        select.add_named(part, name, "feature")
+        select.add_named(part, name, "feature", facts.attributes)
 
 
 def _columns_of(names: Sequence[str]) -> list[tuple[int, str, int | None]]:

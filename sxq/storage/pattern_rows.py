@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sxq.graph.typed_keys import bare
 from sxq.storage.key_columns import key_array
 from sxq.storage.rows import Cursor, append, insert_arrays, run, run_named
 from sxq.storage.user_sql import plain
@@ -78,7 +79,7 @@ def _save_matches(
     cursor: Cursor, query_id: int, patterns: Sequence[ClassPattern], own: dict
 ) -> None:
     rows = [
-        (pattern.number, own[_identity(plain(match.target)), match.rank], node, key)
+        (pattern.number, own[_identity(plain(bare(match.target))), match.rank], node, bare(key))
         for pattern in patterns
         for match in pattern.matches
         for node, key in enumerate(match.nodes)

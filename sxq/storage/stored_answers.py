@@ -291,7 +291,10 @@ def _named(node_type: str | None, key: Any) -> Any:
     """The full name of a node, or of a link whose edge type is written in place of a node type."""
     if isinstance(key, LinkKey) and node_type is not None:
         kind = read_type(node_type)
-        return key if kind is None else typed_link(*map(TypedKey, kind[::2], key), kind[1])
+        if kind is None:
+            return key
+        source, relation, head = kind
+        return typed_link(TypedKey(source, key.u), TypedKey(head, key.v), relation)
     return key if node_type is None else TypedKey(node_type, key)
 
 

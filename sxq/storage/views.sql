@@ -18,14 +18,14 @@ WHERE scores[measure] IS NOT NULL AND (of_query IS NULL OR query_id = of_query)
 QUALIFY place <= k
 ORDER BY place;
 
--- The knee of every answer: the member nearest to the best scores of its answer over all optimised measures, each
--- scaled to the range of the answer: a compromise between the measures.
-CREATE VIEW knee AS
+-- The knee of every answer of a query, or of all with NULL: the member nearest to the best scores of its answer over
+-- all optimised measures, each scaled to the range of the answer: a compromise between the measures. FROM knee(1).
+CREATE MACRO knee(of_query) AS TABLE
 WITH
     points AS (
         SELECT explanation_id, query_id, e.target, rank, unnest(CAST(settings->'optimize' AS VARCHAR[])) AS measure,
                scores[measure] AS score
-        FROM explanations e JOIN queries USING (query_id)),
+        FROM explanations e JOIN queries USING (query_id) WHERE of_query IS NULL OR query_id = of_query),
     stretched AS (
         SELECT *, max(score) OVER answer AS best,
                (best - score) / greatest(best - min(score) OVER answer, 1e-9) AS short
@@ -40,20 +40,24 @@ FROM stretched
 GROUP BY query_id, target, explanation_id, rank
 QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
 
+-- The knees of all queries.
+CREATE VIEW knee AS SELECT * FROM knee(NULL);
+
 -- The classes of the nodes in explanations, by predicted class: what the explanations of class 1 consist of. A
--- target node itself is not counted.
-CREATE VIEW label_mix AS
+-- target node itself is not counted. FROM label_mix(1); NULL stands for all queries.
+CREATE MACRO label_mix(of_query) AS TABLE
 WITH
+    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
     typed AS (                        -- with the types of both ends, where nodes have types
         SELECT e.*, src_type, dst_type FROM explanation_edges e
-        JOIN explanations USING (explanation_id) JOIN queries q USING (query_id)
+        JOIN own USING (explanation_id) JOIN queries q USING (query_id)
         LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     ends AS (
         SELECT explanation_id, src AS node, src_type AS node_type FROM typed
         UNION SELECT explanation_id, dst, dst_type FROM typed),
     labelled AS (
         SELECT query_id, prediction, label
-        FROM ends x JOIN explanations e USING (explanation_id) JOIN targets t USING (query_id, target)
+        FROM ends x JOIN own e USING (explanation_id) JOIN targets t USING (query_id, target)
         JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
         WHERE n.node_type IS NOT DISTINCT FROM x.node_type AND label IS NOT NULL AND CASE
             WHEN n.graph IS NULL THEN node <> e.target OR n.node_type IS DISTINCT FROM t.node_type
@@ -67,21 +71,30 @@ SELECT
 FROM labelled
 GROUP BY query_id, prediction, label;
 
--- Edges that recur: the number of explanations, and of targets, that contain each directed edge. Graphs of a
--- collection share no edges, so theirs are counted graph by graph.
-CREATE VIEW recurring_edges AS
+-- The classes in explanations of all queries.
+CREATE VIEW label_mix AS SELECT * FROM label_mix(NULL);
+
+-- Edges that recur: the number of explanations, and of targets, of a query that contain each directed edge. Graphs of
+-- a collection share no edges, so theirs are counted graph by graph. FROM recurring_edges(1); NULL stands for all queries.
+CREATE MACRO recurring_edges(of_query) AS TABLE
+WITH
+    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
+    counted AS (SELECT query_id, count(*) AS total FROM own GROUP BY query_id)
 SELECT
     query_id,                         -- of queries
     src,                              -- key
     dst,                              -- key
     count(*) AS explanations,         -- explanations that contain the edge
     count(DISTINCT target) AS targets, -- targets with such an explanation
-    explanations / (SELECT count(*) FROM explanations o WHERE o.query_id = e.query_id) AS share, -- of the query's explanations
+    explanations / any_value(total) AS share, -- of the query's explanations
     CASE WHEN num_graphs IS NOT NULL THEN target END AS graph, -- the graph of a collection that the edge is in; NULL: a single graph
     edge_type                         -- as in edges; it says of what types src and dst are
-FROM explanation_edges JOIN explanations e USING (explanation_id) JOIN queries USING (query_id)
+FROM explanation_edges JOIN own USING (explanation_id) JOIN counted USING (query_id) JOIN queries USING (query_id)
 JOIN graphs USING (graph_id)
 GROUP BY query_id, src, dst, graph, edge_type;
+
+-- The recurring edges of all queries.
+CREATE VIEW recurring_edges AS SELECT * FROM recurring_edges(NULL);
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
 -- measures that only one of them optimised are ignored.
@@ -105,13 +118,13 @@ WITH
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
         FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
     sides AS (
-        SELECT t.query_id, t.target, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
+        SELECT t.query_id, t.target, t.node_type, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
                coalesce(edges, []) AS edges,
                (SELECT count(*) FROM members m WHERE m.query_id = t.query_id AND m.target = t.target) AS members
         FROM targets t LEFT JOIN beaten USING (query_id, target) LEFT JOIN found USING (query_id, target)
         WHERE query_id IN (a, b))
 SELECT
-    target,                           -- key; only targets of both
+    x.target AS target,               -- key; only targets of both
     x.prediction = y.prediction AS same_class, -- both predict the same class
     x.members AS members_a,           -- of the answer of a
     y.members AS members_b,           -- of the answer of b
@@ -122,10 +135,11 @@ SELECT
     x.coverage AS coverage_a,         -- as in targets
     y.coverage AS coverage_b,         -- of b
     len(list_intersect(x.edges, y.edges))
-        / nullif(len(list_distinct(list_concat(x.edges, y.edges))), 0) AS jaccard -- of all edges in the two answers
-FROM sides x JOIN sides y USING (target)
+        / nullif(len(list_distinct(list_concat(x.edges, y.edges))), 0) AS jaccard, -- of all edges in the two answers
+    x.node_type AS node_type          -- as in targets: a key names a node within its type
+FROM sides x JOIN sides y ON x.target = y.target AND x.node_type IS NOT DISTINCT FROM y.node_type
 WHERE x.query_id = a AND y.query_id = b
-ORDER BY target;
+ORDER BY x.target;
 
 -- The skyline of any relation: the rows that no other row dominates, all their columns unchanged.
 --     FROM skyline('houses', larger := ['rooms'], smaller := ['price', 'distance']);
@@ -163,14 +177,18 @@ SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 -- it (its motif), for a graph all ground-truth edges in it.
 CREATE VIEW true_edges AS
 WITH RECURSIVE
-    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v FROM edges WHERE truth),
+    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v, edge_type FROM edges WHERE truth),
     asked AS (
         SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
         FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
         LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL
             AND nodes.node_type IS NOT DISTINCT FROM targets.node_type),
-    given AS (
-        SELECT query_id, target, alternative, src, dst FROM asked JOIN truths USING (graph_id, target)),
+    typed AS (SELECT DISTINCT graph_id, graph, src, dst, edge_type FROM edges WHERE edge_type IS NOT NULL),
+    given AS (                        -- a row for each type that the edges between the two ends have
+        SELECT DISTINCT query_id, a.target, alternative, t.src, t.dst, edge_type
+        FROM asked a JOIN truths t USING (graph_id, target)
+        LEFT JOIN typed e ON e.graph_id = a.graph_id AND e.src = t.src AND e.dst = t.dst
+            AND (e.graph IS NULL OR e.graph = a.target)),
     others AS (FROM asked WHERE (query_id, target) NOT IN (SELECT (query_id, target) FROM given)),
     joined AS (SELECT graph_id, u, v FROM named UNION SELECT graph_id, v, u FROM named),
     motif AS (                        -- positions of the nodes that true edges join to a target
@@ -182,38 +200,50 @@ SELECT
     target,                           -- key
     alternative,                      -- number of the truth, where a target has several
     src,                              -- key
-    dst                               -- key
+    dst,                              -- key
+    edge_type                         -- as in edges
 FROM given
 UNION ALL
-SELECT query_id, target, 0, src, dst FROM others JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
+SELECT query_id, target, 0, src, dst, edge_type
+FROM others JOIN motif USING (graph_id, root) JOIN named USING (graph_id, u)
 UNION ALL
-SELECT query_id, target, 0, src, dst FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
+SELECT query_id, target, 0, src, dst, edge_type FROM others JOIN named USING (graph_id) WHERE whole AND graph = target;
 
 -- The agreement of every answer with the truth (true_edges), edge by edge and node by node. Each member of the answer
 -- has a row with member 'rank'. The rows 'recommended', 'knee' and 'best' (by f1) repeat one of these, and 'union' is for
 -- all their edges together. Of several alternative truths, the one with the largest f1 counts.
 CREATE VIEW agreement AS
 WITH
+    members_held AS (                 -- types are '' where there are none
+        SELECT query_id, target, rank, src, dst, coalesce(x.edge_type, '') AS edge_type,
+               coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
+        FROM explanations JOIN explanation_edges x USING (explanation_id) JOIN queries q USING (query_id)
+        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = x.edge_type),
     held AS (
-        SELECT DISTINCT query_id, target, rank, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)
+        SELECT DISTINCT * FROM members_held
         UNION
-        SELECT query_id, target, NULL, src, dst FROM explanations JOIN explanation_edges USING (explanation_id)),
+        SELECT * REPLACE (NULL AS rank) FROM members_held),
     held_nodes AS (
-        SELECT query_id, target, rank, src AS node FROM held UNION SELECT query_id, target, rank, dst FROM held),
-    real AS (SELECT DISTINCT query_id, target, alternative, src, dst FROM true_edges),
+        SELECT query_id, target, rank, src AS node, src_type AS node_type FROM held
+        UNION SELECT query_id, target, rank, dst, dst_type FROM held),
+    real AS (
+        SELECT DISTINCT query_id, target, alternative, src, dst, coalesce(e.edge_type, '') AS edge_type,
+               coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
+        FROM true_edges e JOIN queries q USING (query_id)
+        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     real_nodes AS (
-        SELECT query_id, target, alternative, src AS node FROM real
-        UNION SELECT query_id, target, alternative, dst FROM real),
+        SELECT query_id, target, alternative, src AS node, src_type AS node_type FROM real
+        UNION SELECT query_id, target, alternative, dst, dst_type FROM real),
     truth_edges AS (SELECT query_id, target, alternative, count(*) AS wanted FROM real GROUP BY ALL),
     truth_nodes AS (SELECT query_id, target, alternative, count(*) AS wanted_nodes FROM real_nodes GROUP BY ALL),
     found AS (SELECT query_id, target, rank, count(*) AS having_edges FROM held GROUP BY ALL),
     found_nodes AS (SELECT query_id, target, rank, count(*) AS having_nodes FROM held_nodes GROUP BY ALL),
     hits AS (
         SELECT query_id, target, rank, alternative, count(*) AS hits
-        FROM held JOIN real USING (query_id, target, src, dst) GROUP BY ALL),
+        FROM held JOIN real USING (query_id, target, src, dst, edge_type) GROUP BY ALL),
     node_hits AS (
         SELECT query_id, target, rank, alternative, count(*) AS node_hits
-        FROM held_nodes JOIN real_nodes USING (query_id, target, node) GROUP BY ALL),
+        FROM held_nodes JOIN real_nodes USING (query_id, target, node, node_type) GROUP BY ALL),
     counted AS (
         SELECT f.query_id, f.target, f.rank, t.alternative, having_edges, having_nodes, wanted, wanted_nodes,
                coalesce(hits, 0) AS hits, coalesce(node_hits, 0) AS node_hits
@@ -278,20 +308,28 @@ WITH
     weighted AS (
         SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
         FROM explanations WHERE query_id = of_query),
+    ends AS (                         -- the nodes at the edges of each explanation
+        SELECT w.*, src AS node, src_type AS node_type
+        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)
+        UNION ALL
+        SELECT w.*, dst, dst_type
+        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)),
     held AS (
         SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
-               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type
+               any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type,
+               NULL AS node_type
         FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL
-        FROM (SELECT w.*, unnest([src, dst]) AS node FROM weighted w JOIN explanation_edges USING (explanation_id))
-        WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
-        GROUP BY target, node, explanation_id
+        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
+        FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
+        GROUP BY target, node, node_type, explanation_id
         UNION ALL
-        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
+        SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, node_type
         FROM weighted JOIN explanation_nodes USING (explanation_id)
         UNION ALL
-        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL
+        SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, NULL
         FROM weighted JOIN explanation_features USING (explanation_id))
 SELECT
     target,                           -- key
@@ -302,15 +340,17 @@ SELECT
     sum(weight) AS score,             -- 0 to 1
     avg(worth_kept) AS worth_kept,    -- mean over these explanations, of a unit
     avg(worth_removed) AS worth_removed, -- as in explanation_edges
-    edge_type                         -- as in edges; NULL: no edge, or the graph has no types
+    edge_type,                        -- as in edges; NULL: no edge, or the graph has no types
+    node_type                         -- as in nodes; NULL: no node, or the graph has no types
 FROM held
-GROUP BY target, kind, src, dst, edge_type
+GROUP BY target, kind, src, dst, edge_type, node_type
 ORDER BY target, kind, score DESC, src, dst;
 
 -- The quality of every answer by the indicators of Qiu et al. (equations 9 to 11), on the scores of the measures
 -- that its query optimised. The union is taken over all stored answers for the target with the same model, graph,
 -- measures and kind of units: explain a target in several ways, then compare.
-CREATE VIEW indicators AS
+-- FROM indicators(1); NULL stands for all queries.
+CREATE MACRO indicators(of_query) AS TABLE
 WITH
     asked AS (
         SELECT query_id, k, model_id, graph_id,
@@ -319,11 +359,16 @@ WITH
                    ELSE settings->>'sxq_baseline' END AS directed,
                CAST(settings->'optimize' AS VARCHAR[]) AS measures
         FROM queries),
+    wanted AS (FROM asked WHERE of_query IS NULL OR query_id = of_query),
+    peers AS (                        -- the queries that ask the same
+        SELECT query_id, measures FROM asked SEMI JOIN wanted USING (model_id, graph_id, directed, measures)),
+    answered AS (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM peers)),
     members AS (
         SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
-        FROM explanations JOIN asked USING (query_id)),
+        FROM answered JOIN peers USING (query_id)),
     held AS (
-        SELECT query_id, target, list(point) AS points FROM members GROUP BY query_id, target),
+        SELECT query_id, target, list(point) AS points FROM members
+        WHERE of_query IS NULL OR query_id = of_query GROUP BY query_id, target),
     unions AS (
         SELECT model_id, graph_id, directed, measures, target, list(DISTINCT point) AS points
         FROM members JOIN asked USING (query_id)
@@ -348,20 +393,29 @@ SELECT
 FROM compared JOIN targets USING (query_id, target)
 GROUP BY query_id, target;
 
+-- The indicators of the answers of all queries.
+CREATE VIEW indicators AS SELECT * FROM indicators(NULL);
+
 -- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges (or features),
 -- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
-CREATE VIEW stability AS
+-- FROM stability(1): those of the question of query 1; NULL stands for all questions.
+CREATE MACRO stability(of_query) AS TABLE
 WITH
+    questions AS (
+        SELECT query_id, seed,
+               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
+        FROM queries),
+    alike AS (                        -- the queries with the question of the given one
+        FROM questions WHERE of_query IS NULL
+        OR question IN (SELECT question FROM questions WHERE query_id = of_query)),
     found AS (
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
-        FROM explanations JOIN (
+        FROM (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM alike)) JOIN (
             SELECT explanation_id, src, dst, edge_type FROM explanation_edges
             UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT, NULL FROM explanation_features)
         USING (explanation_id) GROUP BY query_id, target),
     asked AS (
-        SELECT query_id, seed, target, edges,
-               (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
-        FROM found JOIN queries USING (query_id)),
+        SELECT query_id, seed, target, edges, question FROM found JOIN alike USING (query_id)),
     paired AS (
         SELECT a.question, a.target, a.query_id, len(list_intersect(a.edges, b.edges)) AS shared,
                shared / (len(a.edges) + len(b.edges) - shared) AS jaccard
@@ -374,6 +428,9 @@ SELECT
     min(jaccard) AS least             -- the similarity of the two that are least alike
 FROM paired
 GROUP BY question, target;
+
+-- The stability of the answers to all questions.
+CREATE VIEW stability AS SELECT * FROM stability(NULL);
 
 -- The saliency that ReFine (PRETRAIN REFINE) gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other
 -- edges of the same targets. Only targets that hold the pattern and that the attributors learned from are counted.

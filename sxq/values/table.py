@@ -53,6 +53,11 @@ def json_text(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: 1 row, 2,000 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def csv_line(values: Iterable[Any]) -> str:
     """One row of CSV, without its line end; NULL and NaN are empty."""
     line = io.StringIO()

@@ -8,7 +8,7 @@ from sxq.graph import Graph
 from tests.graphs import random_graph
 from tests.toys import Votes
 
-ASKED = "EXPLAIN NODES 0, 1, 3 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 400 CANDIDATES"
+ASKED = "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 300 CANDIDATES"
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def test_a_target_ends_early_and_says_so(con):
     whole = explained(con, 1)
     early = explained(con, 0.1)
     ended = [report for report in early.targets if "sxq_patience" in report.note]
-    assert len(ended) >= 2
+    assert ended
     for report in ended:
         before = whole.targets[report.ordinal]
         assert report.candidates < before.candidates
         assert (report.status, report.complete) == ("done", False)
         assert report.hypervolume >= 0.95 * before.hypervolume
-        assert f"ended after {report.candidates:,} candidates: over the last 40 " in report.note
+        assert f"ended after {report.candidates:,} candidates: over the last 30 " in report.note
     assert not early.complete
     assert "patience 0.1;" in early.plan
     assert "patience" not in whole.plan
@@ -54,7 +54,7 @@ def test_until_it_ends_the_search_is_the_same(con):
 def test_nothing_that_ends_by_itself_is_cut_short(con):
     for text in (
         ASKED + " BY onion, growing",
-        ASKED.replace("NODES 0, 1, 3", "NODE 0") + " BY exhaustive(size = 2)",
+        ASKED.replace("NODES 0, 1", "NODE 0") + " BY exhaustive(size = 2)",
         "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE fdl+, conc SMALLEST factual BUDGET 200 CANDIDATES",
     ):
         whole = explained(con, 1, text)
@@ -76,7 +76,7 @@ def test_a_front_that_stays_empty_has_the_whole_budget(con):
     whole = explained(con, 1, ASKED + " WHERE fdl+ > 5")
     early = explained(con, 0.01, ASKED + " WHERE fdl+ > 5")
     assert [r.candidates for r in early.targets] == [r.candidates for r in whole.targets]
-    assert max(r.candidates for r in whole.targets) == 400
+    assert max(r.candidates for r in whole.targets) == 300
 
 
 def test_every_rule_of_the_answer_takes_what_is_there(con):

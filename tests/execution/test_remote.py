@@ -76,6 +76,7 @@ def test_new_processes_give_the_same_answers(con):
         same(con, pool)
 
 
+@pytest.mark.slow
 def test_threads_give_the_same_answers(con):
     with ThreadPoolExecutor(2) as pool:
         same(con, pool)
@@ -126,6 +127,7 @@ def test_workers_that_lack_sxq_or_have_another_version(con, monkeypatch):
     assert "torch 1.0, this process" in said and said.endswith("install the same versions there")
 
 
+@pytest.mark.slow
 def test_a_broken_executor_keeps_what_was_found_and_resume_goes_on(con):
     parts = []
 
@@ -160,6 +162,7 @@ def test_an_interrupt_calls_back_what_has_not_begun(con):
     assert "interrupted before this target was reached" in result.targets[0].note
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_is_named(con):
     con.register_measure("mine", lambda batch: batch.p_kept, larger_is_better=True)
     text = QUERY.format(KEYS).replace("fdl-", "mine")
@@ -196,6 +199,7 @@ def test_a_plan_a_field_a_model_and_measures_are_plain_values(con):
     assert pickle.loads(pickle.dumps(str(plan))) == str(plan)
 
 
+@pytest.mark.slow
 def test_dask(con):
     """A local cluster of two workers."""
     distributed = pytest.importorskip(
@@ -210,6 +214,7 @@ def test_dask(con):
         same(con, sxq.executors.dask(client))
 
 
+@pytest.mark.slow
 def test_ray(con):
     """A local cluster."""
     library = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sxq[ray]'")
@@ -228,6 +233,11 @@ def test_adapters_say_what_is_missing():
         except ImportError:
             with pytest.raises(InvalidValue, match=r"pip install 'sxq\[ray\]'"):
                 sxq.executors.ray()
+
+
+def test_the_plan_measures_the_first_fields_only(con):
+    plan = str(con.execute("PLAN " + QUERY.format("(SELECT node FROM nodes)")))
+    assert "34 nodes: " in plan and "least / median / most of the first 32)" in plan
 
 
 def test_nothing_is_left_behind(con, tmp_path, monkeypatch):

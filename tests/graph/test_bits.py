@@ -1,6 +1,9 @@
 """Every coding of candidates' bits says what every other says."""
 
+from unittest import mock
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -73,10 +76,13 @@ def test_rows_that_are_equal_are_found_once(bits):
     assert sorted(first.tolist()) == sorted({row: rows.index(row) for row in rows}.values())
 
 
-@given(ROWS)
-def test_a_hash_follows_the_units_that_come_and_go(bits):
+@pytest.mark.parametrize("tabled", [True, False])
+@given(bits=ROWS)
+def test_a_hash_follows_the_units_that_come_and_go(bits, tabled):
     numbers = NUMBERS[: bits.shape[1]]
-    found = coding.hashes(bits, numbers)
+    with mock.patch.object(coding, "TABLED", coding.TABLED if tabled else 0):
+        hashed = coding.Hashes(numbers)
+    found = hashed.of(bits)
     expected = [sum(numbers[row].tolist()) % 2**64 for row in bits]
     assert found.dtype == np.uint64 and found.tolist() == expected
     unit = bits.shape[1] // 2
@@ -84,12 +90,13 @@ def test_a_hash_follows_the_units_that_come_and_go(bits):
     toggled[:, unit] ^= True
     added = numbers[unit : unit + 1]
     step = np.where(toggled[:, unit], added, -added)
-    assert np.array_equal(coding.hashes(toggled, numbers), found + step)
+    assert np.array_equal(hashed.of(toggled), found + step)
 
 
 def test_hashes_of_many_rows_are_those_of_the_parts(monkeypatch):
     bits = np.random.default_rng(0).random((9, 140)) < 0.5
-    whole = coding.hashes(bits, NUMBERS)
+    hashed = coding.Hashes(NUMBERS[:140])
+    whole = hashed.of(bits)
     monkeypatch.setattr(coding, "CELLS", 300)
-    assert np.array_equal(coding.hashes(bits, NUMBERS), whole)
-    assert coding.hashes(bits[:0], NUMBERS).shape == (0,)
+    assert np.array_equal(hashed.of(bits), whole)
+    assert hashed.of(bits[:0]).shape == (0,)

@@ -113,12 +113,10 @@ def test_what_is_no_graph_is_refused(change, said):
         graph_from_data(data)
 
 
-def test_an_empty_graph_and_collections_are_refused():
+def test_an_empty_graph_is_refused():
     with sxq.connect() as con:
         with pytest.raises(sxq.GraphError, match="no node type"):
             con.register_graph("g", HeteroData())
-        with pytest.raises(sxq.DataError, match="collections are of homogeneous graphs"):
-            con.register_graphs("g", [random_hetero(0)])
 
 
 # -- keys ----------------------------------------------------------------------------------------

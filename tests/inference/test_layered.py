@@ -129,7 +129,7 @@ REFUSED = {
     "picks single nodes": lambda conv, x, e: conv(x, e) + x[0, :3],
     "may mix nodes: its first size is not -1": lambda conv, x, e: conv(x.view(5, -1).T, e),
     "active in evaluation": lambda conv, x, e: nn.functional.dropout(conv(x, e), 0.0),
-    "cannot be recorded": lambda conv, x, e: conv(x, e) if x.sum() > 0 else x,
+    "looks at values that the graph decides": lambda conv, x, e: conv(x, e) if x.sum() > 0 else x,
     "computes with the number of nodes": lambda conv, x, e: conv(x, e) * x.size(0),
 }
 

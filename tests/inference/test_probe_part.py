@@ -33,6 +33,7 @@ def on_whole(monkeypatch):
     monkeypatch.setattr(locality, "probe_part", lambda graph: None)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("kind", ["gcn", "sage", "gin"])
 def test_a_part_tells_the_same_depth_and_halo(small, monkeypatch, kind, undirected):
@@ -98,7 +99,9 @@ class Far(torch.nn.Module):
 
 def test_a_model_that_looks_far_is_examined_on_the_whole_graph(small, monkeypatch):
     ring = np.arange(1200)
-    graph = Graph(np.stack([ring, (ring + 1) % 1200]), np.random.default_rng(0).normal(size=(1200, 6)))
+    graph = Graph(
+        np.stack([ring, (ring + 1) % 1200]), np.random.default_rng(0).normal(size=(1200, 6))
+    )
     for steps in (9, 13):
         assert registration.register(Far(steps), graph, "logits").hops == steps
 

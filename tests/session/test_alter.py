@@ -152,26 +152,26 @@ def test_an_encoding_applies_to_new_rows(con):
 
 
 WRONG = {
-    "ADD NODES (SELECT 'p1' AS id, 1 AS age, [1, 2] AS x, 0 AS label, 'c' AS city, NULL AS split)": "1 row of ADD NODES has the key of a node that the graph has already, such as 'p1'",
-    "ADD NODES (SELECT * FROM late_people UNION ALL FROM late_people)": "3 rows of ADD NODES have a repeated key, such as 'q",
+    "ADD NODES (SELECT * REPLACE ('p1' AS id) FROM late_people LIMIT 1)": "1 row of .* already, such as 'p1'",
+    "ADD NODES (SELECT * FROM late_people UNION ALL FROM late_people)": "3 rows .* a repeated key, such as 'q",
     "ADD NODES (SELECT id, age, x, label, split FROM late_people)": "no column 'city'",
     "ADD NODES (SELECT id, x, label, city, split FROM late_people)": "no column 'age'",
     "ADD NODES (SELECT * EXCLUDE (label) FROM late_people)": "no column 'label'.*NULL AS label",
-    "ADD NODES (SELECT *, 1 AS height FROM late_people)": "a column 'height', which the graph does not have; its columns: age, x, city",
+    "ADD NODES (SELECT *, 1 AS height FROM late_people)": "a column 'height', .* its columns: age, x, city",
     "ADD NODES (SELECT * REPLACE ('old' AS age) FROM late_people)": "column 'age' is text at key 'q0'",
-    "ADD NODES (SELECT * REPLACE ([1, 2, 3] AS x) FROM late_people)": "column 'x' has 3 values at key 'q0', 2 in the graph",
+    "ADD NODES (SELECT * REPLACE ([1, 2, 3] AS x) FROM late_people)": "'x' has 3 values at key 'q0', 2 in the graph",
     "ADD NODES (SELECT * REPLACE (NULL AS age) FROM late_people)": "column 'age' is NULL at key 'q0'",
     "ADD NODES (SELECT * REPLACE (5 AS city) FROM late_people)": "another kind of 'city'",
     "ADD NODES (SELECT * REPLACE ('no' AS label) FROM late_people)": "label 'no' is text",
     "ADD NODES (SELECT * REPLACE (NULL AS id) FROM late_people)": "3 rows of ADD NODES have a NULL key, such as row 1",
     "ADD NODES (SELECT * REPLACE (7 AS id) FROM late_people LIMIT 1)": "key",
     "ADD EDGES (SELECT src FROM late_calls)": "ADD EDGES has 1 column",
-    "ADD EDGES (FROM late_calls)": "3 rows of ADD EDGES have an end that is no node of the graph, such as 'q0' in row 1.*ADD NODES first",
+    "ADD EDGES (FROM late_calls)": "3 rows of ADD EDGES have an end .*'q0' in row 1.*ADD NODES first",
     "ADD EDGES (SELECT 'p1', 'p2')": "no column 'weight'",
-    "ADD EDGES (SELECT *, 3 AS more FROM calls)": "a column 'more', which the graph does not have; its columns: weight, amount, day",
+    "ADD EDGES (SELECT *, 3 AS more FROM calls)": "'more', .* its columns: weight, amount, day",
     "ADD EDGES (SELECT * REPLACE ('x' AS amount) FROM calls)": "column 'amount' is text at 'p",
-    "ADD EDGES (SELECT * REPLACE (NULL AS src) FROM calls)": "30 rows of ADD EDGES have an end that is no node of the graph, such as NULL in row 1",
-    "REMOVE EDGES (SELECT 'p1', 'p1')": "1 row of REMOVE EDGES is no edge of the graph, such as 'p1' -> 'p1' in row 1",
+    "ADD EDGES (SELECT * REPLACE (NULL AS src) FROM calls)": "30 rows of ADD EDGES .* NULL in row 1",
+    "REMOVE EDGES (SELECT 'p1', 'p1')": "1 row of REMOVE EDGES is no edge .*'p1' -> 'p1' in row 1",
     "REMOVE EDGES (SELECT 'p1', 'p0', 3 AS colour)": "a column 'colour'",
     "ADD NODES (DELETE FROM people)": "one SELECT",
 }
@@ -190,7 +190,8 @@ def test_all_changes_of_a_statement_are_made_or_none(con):
     before = graph(con).content_hash
     with pytest.raises(GraphError, match="no node of the graph"):
         con.execute(
-            "ALTER GRAPH g ADD NODES (FROM late_people), ADD EDGES (SELECT 'zz' AS a, 'p1' AS b, 1.0 AS weight, 1 AS amount, NULL AS day)"
+            "ALTER GRAPH g ADD NODES (FROM late_people),"
+            " ADD EDGES (SELECT * REPLACE ('zz' AS src) FROM late_calls)"
         )
     assert graph(con).content_hash == before
 
@@ -231,6 +232,7 @@ def test_no_rows_make_no_version(con):
 EXPLAIN = "EXPLAIN NODES 3, 30 USING MODEL {} OPTIMIZE fdl+, fdl-, conc TOP 3 BUDGET 60 CANDIDATES"
 
 
+@pytest.mark.slow
 def test_models_follow_and_old_answers_stay(tmp_path):
     path = str(tmp_path / "g.duckdb")
     with sxq.connect(path) as con:

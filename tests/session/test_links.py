@@ -277,7 +277,7 @@ class Together(SageMLP):
         ("EXPLAIN LINK 0 TO 5 {} WHERE connected OVER FEATURES", "features are on no path"),
         ("EXPLAIN LINKS (SELECT 1) {}", "expected two, the keys of both ends"),
         ("EXPLAIN LINKS (SELECT 1, NULL) {}", "returned NULL in row 1"),
-        ("PREDICT USING MODEL m", "scores links: this is not supported"),
+        ("PREDICT USING MODEL m", "scores links: say which"),
     ],
 )
 def test_what_is_wrong_is_said(wrong, message):

@@ -43,7 +43,7 @@ def freshness(con, query_id):
 def answer(con, query_id, target, columns="* EXCLUDE (explanation_id, query_id)"):
     sql = f"SELECT {columns} FROM explanations WHERE query_id = {query_id} AND target = {target} ORDER BY rank"
     edges = (
-        f"SELECT rank, src, dst, edge, unit, worth_kept, worth_removed, needed FROM explanation_edges x JOIN explanations USING"
+        "SELECT rank, src, dst, edge, unit, worth_kept, needed FROM explanation_edges x JOIN explanations USING"
         f" (explanation_id) WHERE query_id = {query_id} AND target = {target} ORDER BY x.rowid"
     )
     return con.sql(sql).rows, con.sql(edges).rows
@@ -96,6 +96,7 @@ def test_what_did_not_change_is_carried_over_and_the_rest_equals_a_search_from_s
     assert all_ok(con)
 
 
+@pytest.mark.slow
 def test_members_that_still_hold_are_measured_and_not_searched(con):
     con.execute("ALTER GRAPH chain ADD EDGES (SELECT 10, 13)")
     con.execute("REFRESH QUERY 1")
@@ -107,6 +108,7 @@ def test_members_that_still_hold_are_measured_and_not_searched(con):
     assert all_ok(con)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.0, 1000.0])
 def test_epsilon_decides_what_is_searched_again(con, epsilon):
     con.execute(f"EXPLAIN NODE 12 {CLAUSES} EPSILON {epsilon}")
@@ -125,6 +127,7 @@ def test_epsilon_decides_what_is_searched_again(con, epsilon):
     assert all_ok(con)
 
 
+@pytest.mark.slow
 def test_measured_values_are_those_of_the_new_version(con):
     con.execute(f"EXPLAIN NODE 12 {CLAUSES} EPSILON 1000")
     con.execute("ALTER GRAPH chain ADD EDGES (SELECT 10, 15)")
@@ -155,6 +158,7 @@ def test_a_made_anew_graph_is_a_version_too_and_a_target_may_be_gone(con):
     assert weights
 
 
+@pytest.mark.slow
 def test_gone_targets_are_named(con, tmp_path):
     model = con.session.registry.models.get("gcn").model.module
     con.register_model("mine", model, output="logits")
@@ -175,6 +179,7 @@ def test_gone_targets_are_named(con, tmp_path):
         con.execute("RESUME QUERY 4")
 
 
+@pytest.mark.slow
 def test_what_is_not_refreshed_says_so(con):
     con.execute(f"EXPLAIN NODES 2, 12 {CLAUSES} JOINTLY; EXPLAIN NODE 2 {CLAUSES} INCLUDE 1->2")
     con.execute(
@@ -229,6 +234,7 @@ def test_ctrl_c_keeps_what_is_done_and_refresh_goes_on(con):
     assert all_ok(con)
 
 
+@pytest.mark.slow
 def test_an_exception_keeps_what_is_done(con, monkeypatch):
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2)")
     save = con.session.store.save_target

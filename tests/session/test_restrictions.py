@@ -199,7 +199,7 @@ def test_edges_come_from_a_relation_or_from_values(case):
 @pytest.mark.parametrize(
     "clauses,error,words",
     [
-        ("INCLUDE (SELECT 1)", DataError, "INCLUDE returned 1 columns"),
+        ("INCLUDE (SELECT 1)", DataError, "INCLUDE returned 1 column ("),
         ("EXCLUDE (SELECT 1, NULL)", DataError, "EXCLUDE returned NULL in row 1"),
         ("INCLUDE (SELECT 1, 2 WHERE false)", DataError, "INCLUDE returned no rows"),
         ("INCLUDE 0->1000", NodeNotFound, "1000"),

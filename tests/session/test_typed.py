@@ -185,13 +185,53 @@ def test_tables_that_make_no_graph_are_refused(change, said):
             con.execute(CREATE.replace(*change))
 
 
-@pytest.mark.parametrize("option", ["ENCODE = auto", "SCALE = standard", "DANGLING = drop"])
-def test_options_of_tables_without_types_are_refused(option):
+MIXED = """
+CREATE TABLE people AS SELECT * FROM (VALUES (1, 'old', 3.0, 'good'), (2, NULL, 500.0, 'bad'),
+    (3, 'new', 4.0, 'good'), (4, 'new', NULL, 'good')) t(id, kind, amount, label);
+CREATE TABLE shops AS SELECT * FROM (VALUES (1, DATE '2024-01-01'), (2, DATE '2024-03-01')) t(id, since);
+CREATE TABLE visits AS SELECT * FROM (VALUES (1, 1), (2, 2), (9, 1), (3, 8), (NULL, 1), (4, 2)) t(a, b);
+"""
+MIXED_GRAPH = (
+    "CREATE GRAPH mixed FROM NODES person (FROM people), NODES shop (FROM shops),"
+    " EDGES person -visits-> shop (FROM visits)"
+)
+
+
+def test_tables_of_types_are_encoded_type_by_type(tmp_path):
+    path = str(tmp_path / "mixed.duckdb")
+    with sxq.connect(path) as con:
+        con.execute(MIXED)
+        said = dict(
+            con.execute(
+                f"{MIXED_GRAPH} (ENCODE = auto, SCALE = standard, DANGLING = drop)"
+            ).fetchall()
+        )
+        assert said["dangling edges"] == "3 of 6 person -visits-> shop dropped"
+        assert said["names of classes"] == "bad, good"
+        assert {"column person.kind", "column person.amount", "column shop.since"} <= set(said)
+        con.execute(
+            "CREATE GRAPH again FROM NODES person (SELECT 7 AS id, 'old' AS kind, 3.0 AS amount, 'bad' AS label),"
+            " NODES shop (SELECT 7 AS id, DATE '2024-01-31' AS since), EDGES person -visits-> shop"
+            " (SELECT 7, 7) (ENCODE = mixed)"
+        )
+    with sxq.connect(path) as con:
+        mixed, again = (con.session.registry.graphs.of_kind("graph", n) for n in ("mixed", "again"))
+        types = mixed.types
+        assert types.feature_names[0] == tuple(
+            name for name in types.feature_names[0] if not name.startswith("person")
+        )
+        assert again.types.widths == types.widths
+        assert again.x[0].tolist() == pytest.approx(mixed.x[mixed.position(1, "person")].tolist())
+        assert again.y[0] == 0  # bad, as in the first graph
+        assert mixed.feature_text(int(types.first_feature[1]), float(mixed.x[4, 0])) == "2024-01-01"
+
+
+def test_names_of_classes_of_two_types_do_not_fit_one_encoding():
     with sxq.connect() as con:
-        con.execute(TABLES)
-        edges = CREATE.replace("SELECT * FROM purchases", "SELECT 99, 11")  # not what is said
-        with pytest.raises(sxq.InvalidValue, match=f"{option} is for graphs without types"):
-            con.execute(f"{edges} ({option})")
+        con.execute(MIXED)
+        both = MIXED_GRAPH.replace("(FROM shops)", "(SELECT id, 'x' || id AS label FROM shops)")
+        with pytest.raises(sxq.GraphError, match="labels of nodes person and shop are text"):
+            con.execute(f"{both} (ENCODE = auto, DANGLING = drop)")
 
 
 # -- statements ----------------------------------------------------------------------------------
@@ -244,11 +284,6 @@ def test_audit_finds_another_type(bank):
         ),
         ("EXPLAIN NODE 20", sxq.NodeNotFound, "no node 20 of type account"),
         ("EXPLAIN NODE 10 OF TYPE shop", sxq.UnknownName, "no node type named 'shop'; known: acc"),
-        (
-            "EXPLAIN CLASS 1",
-            sxq.InvalidValue,
-            "EXPLAIN CLASS, but the nodes of the graph have types",
-        ),
     ],
 )
 def test_targets_that_are_none(bank, statement, error, said):
@@ -257,8 +292,6 @@ def test_targets_that_are_none(bank, statement, error, said):
 
 
 def test_what_is_not_built_is_refused_by_name(bank, tmp_path):
-    with pytest.raises(sxq.InvalidValue, match="OVER FEATURES, but the nodes of the graph have ty"):
-        bank.execute(f"EXPLAIN NODE 10 USING MODEL net OVER FEATURES {ASK}")
     with pytest.raises(sxq.DataError, match="a heterogeneous graph does not fit into an .npz"):
         sxq.save_npz(by_hand(), tmp_path / "h.npz")
 
@@ -490,3 +523,37 @@ def test_types_of_keys_are_written_as_they_are_read(clause):
 def test_of_type_is_that_of_all_keys_before_it():
     text = "EXPLAIN NODE 1 USING MODEL m OPTIMIZE conc INCLUDE NODES 5, 7 OF TYPE a, 2 OF TYPE b, 9"
     assert parse(text).include == Units("nodes", (("a", 5), ("a", 7), ("b", 2), 9))
+
+
+def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
+    ask = f"EXPLAIN NODE 12 USING MODEL net {ASK}"
+    rows = "SELECT src, dst, edge_type FROM edges WHERE edge_type = 'account -pays-> merchant' AND src = 12"
+    free = bank.execute(ask)
+    assert any("account -pays-> merchant" in str(e.graph.types.edge_types) for e in free)
+    result = bank.execute(f"{ask} EXCLUDE ({rows})")
+    paid = bank.execute(rows).fetchall()
+    assert paid
+    gone = {(TypedKey("account", source), TypedKey("merchant", head)) for source, head, _ in paid}
+    assert not any(set(e.edges) & gone for e in result)
+    with pytest.raises(
+        sxq.DataError, match="returned the edge type 'what'; those of the graph are"
+    ):
+        bank.execute(f"{ask} EXCLUDE (SELECT src, dst, 'what' FROM edges)")
+    with pytest.raises(sxq.DataError, match="expected two"):
+        bank.execute(f"{ask} EXCLUDE (SELECT 1, 2, 'x', 4)")
+
+
+def test_targets_with_and_without_their_type_can_be_resumed(bank):
+    result = (
+        bank.explain(nodes=[("account", 12), 10])
+        .using("net")
+        .optimize("fdl+", "conc")
+        .budget(20)
+        .run()
+    )
+    assert {target.target for target in result.targets} == {
+        TypedKey("account", 12),
+        TypedKey("account", 10),
+    }
+    with pytest.raises(sxq.InvalidValue, match="nothing to resume|complete|done"):
+        bank.execute(f"RESUME QUERY {result.query_id}")

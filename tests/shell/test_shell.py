@@ -237,6 +237,19 @@ def test_an_audit_of_many_rows_shows_totals_and_what_is_wrong():
 
 
 @pytest.mark.parametrize(
+    "command", ["open x.duckdb", "import x.csv t", "edit", "shell true", "\\\\! true"]
+)
+def test_strangers_reach_no_files_and_no_programs(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    with sxq.connect(untrusted=True) as con:
+        with pytest.raises(sxq.NotAllowed, match="not allowed on an untrusted connection"):
+            Shell(con).run(command if command[0] == "\\" else f".{command}")
+        assert Shell(con).run(".open") == 0  # which only shows
+    assert not (tmp_path / "x.duckdb").exists()
+
+
+@pytest.mark.parametrize(
     "share, drawn",
     [(0, "      "), (1, "██████"), (0.5, "███   "), (1 / 48, "▏     "), (7, "██████")],
 )

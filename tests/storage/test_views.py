@@ -6,11 +6,13 @@ import math
 import networkx
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import sxq
 from sxq.scoring.indicators import agreement
+from tests.typed_models import bank, model
 
 
 @pytest.fixture(scope="module")
@@ -317,3 +319,62 @@ def test_units_are_scored_by_the_members_that_hold_them(explained):
     for target, kind, src, dst, score in rows:
         assert (kind == "node") == (dst is None)
         assert score == pytest.approx(scores[target, (src, dst)])
+
+
+@pytest.mark.parametrize(
+    "view", ["knee", "label_mix", "recurring_edges", "indicators", "stability"]
+)
+def test_a_macro_says_of_one_query_what_the_view_says_of_all(con, view):
+    queries = [query for (query,) in con.sql("SELECT query_id FROM queries ORDER BY ALL").rows]
+    found = 0
+    for query in queries:
+        said = con.sql(f"FROM {view}({query}) ORDER BY ALL").rows
+        if view == "stability":  # a question bears the number of its first query
+            own = {row[0] for row in said}
+            assert len(own) <= 1
+            wanted = con.sql(
+                f"FROM {view} WHERE query_id IN (SELECT unnest(?)) ORDER BY ALL", [[*own]]
+            )
+        else:
+            wanted = con.sql(f"FROM {view} WHERE query_id = {query} ORDER BY ALL")
+        assert said == wanted.rows
+        found += len(said)
+    assert (found or view == "stability") and con.sql(f"FROM {view}(-1)").rows == []
+    assert (
+        con.sql(f"FROM {view}(NULL) ORDER BY ALL").rows == con.sql(f"FROM {view} ORDER BY ALL").rows
+    )
+
+
+def test_truth_and_scores_tell_edges_and_nodes_by_their_types():
+    """Account 1 pays merchant 1 and knows account 1: keys alone would take one for the other."""
+    data = bank(4)
+    for name in data.edge_types:
+        data[name].edge_mask = torch.zeros(data[name].edge_index.shape[1])
+    data["account", "pays", "merchant"].edge_mask += 1
+    with sxq.connect() as con:
+        con.register_graph("bank", data)
+        con.register_model("m", model("layered", data), "bank", output="logits")
+        con.execute(
+            "EXPLAIN NODES 8, 9 USING MODEL m OPTIMIZE fdl+, conc TOP 3 BUDGET 50 CANDIDATES"
+        )
+        kinds = con.execute("SELECT DISTINCT edge_type FROM true_edges").fetchall()
+        assert kinds == [("account -pays-> merchant",)]
+        rows = con.execute(
+            "SELECT target, rank, precision FROM agreement WHERE member = 'rank' ORDER BY ALL"
+        ).fetchall()
+        expected = con.execute(
+            "SELECT target, rank, avg((edge_type = 'account -pays-> merchant')::INT) FROM explanations"
+            " JOIN explanation_edges USING (explanation_id) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        assert rows == [(key, rank, pytest.approx(share)) for key, rank, share in expected]
+        scored = con.execute(
+            "SELECT target, src::INT, node_type FROM unit_scores(1) WHERE kind = 'node'"
+        ).fetchall()
+        held = con.execute(
+            "SELECT DISTINCT target, node::INT, node_type FROM (SELECT explanation_id, src AS node, src_type AS"
+            " node_type FROM explanation_edges JOIN edge_types USING (edge_type) UNION SELECT explanation_id,"
+            " dst, dst_type FROM explanation_edges JOIN edge_types USING (edge_type)) JOIN explanations"
+            " USING (explanation_id)"
+        ).fetchall()
+        assert set(scored) == set(held)
+        assert len(scored) == len(held)

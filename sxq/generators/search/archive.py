@@ -114,6 +114,8 @@ class Archive:
 
     def survivors(self) -> Members:
         """The first SURVIVORS of all verified candidates by non-dominated rank; one of equals."""
+        if not self._joined:
+            return self._survived
         every = Members.join(self._survived, *self._joined)
         kept = np.zeros(0, np.intp)
         values = _whole_values(np.rint(every.values * GRID), every.explanatory)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sxq.generators.search.hashes import NOTHING, HashSet
-from sxq.graph.bits import hashes
+from sxq.graph.bits import Hashes
 
 
 class Visited:
@@ -16,6 +16,7 @@ class Visited:
 
     def __init__(self, units: int, allowance: int, rng: np.random.Generator):
         self.unit_hashes = rng.integers(2**63, size=units, dtype=np.uint64)
+        self._coding = Hashes(self.unit_hashes)
         self._hashes = HashSet()
         self._left = allowance
         self.mark(self.unit_hashes.sum(keepdims=True))  # the whole field was verified before
@@ -27,7 +28,7 @@ class Visited:
 
     def hashes_of(self, bits: np.ndarray) -> np.ndarray:
         """The hashes [n] uint64 of subgraphs [n, U]."""
-        return hashes(bits, self.unit_hashes)
+        return self._coding.of(bits)
 
     def has(self, hashes: np.ndarray) -> np.ndarray:
         """Which hashes, an array of any shape, are of subgraphs visited before."""

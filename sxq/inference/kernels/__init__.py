@@ -16,6 +16,8 @@ The files in reading order:
     arma         ARMAConv
     gat          GATConv, GATv2Conv
     transformer  TransformerConv
+    relations    RGCNConv, FastRGCNConv: layers that are given the type of each edge
+    typed_attention  HGTConv, HANConv: layers of all node types at once
     pool         the poolings of graph classifiers
 
     messages     message passing that the user wrote
@@ -34,6 +36,7 @@ from sxq.inference.kernels.gcn import GCNKernel
 from sxq.inference.kernels.gin import GINEKernel, GINKernel
 from sxq.inference.kernels.graph import GraphConvKernel, LEKernel
 from sxq.inference.kernels.powers import APPNPKernel, ChebKernel, SGKernel, TAGKernel
+from sxq.inference.kernels.relations import RGCNKernel
 from sxq.inference.kernels.sage import SAGEKernel
 from sxq.inference.kernels.transformer import TransformerKernel
 from sxq.inference.tracing.rowwise import Untraceable
@@ -53,6 +56,8 @@ KERNELS: dict[type[MessagePassing], type[Kernel]] = {
     pyg.ChebConv: ChebKernel,
     pyg.ARMAConv: ARMAKernel,
     pyg.TransformerConv: TransformerKernel,
+    pyg.RGCNConv: RGCNKernel,
+    pyg.FastRGCNConv: RGCNKernel,
 }
 
 

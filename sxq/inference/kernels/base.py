@@ -26,11 +26,16 @@ class LayerContext:
     given: Mapping[str, str]  # argument of the layer -> step that computed its values
     only: int | None = None  # the edge type whose edges the layer has; None: all edges
     receivers: Rows | None = None  # the rows that receive, where they are not those that send
+    tables: tuple[Rows, ...] = ()  # of a layer of all types: the rows that send, one table for each
 
     def edges(self, loops: OneLoop = "keep", further: int = 0) -> Edges:
         """The messages into the rows within `hop + further` steps."""
         which = loops if self.only is None else OfType(loops, self.only)
         return self.tile.edges(self.hop + further, which)
+
+    def edges_of(self, number: int, by: str = "") -> Edges:
+        """The messages along edges of one type, which the graph has or the step `by` gives."""
+        return self.tile.edges(self.hop, OfType("keep", number, by))
 
     def own(self, x: Rows) -> Rows:
         """The receiving rows themselves, of a layer to which the rows x are sent."""
@@ -70,7 +75,9 @@ class Kernel:
 
     hops = 1
     takes: tuple[str, ...] = ()  # edge arguments it supports
+    tables = 1  # of rows that send; further ones have the rows that receive
     between_types = False  # whether it can have the edges of one type, from one table to another
+    width = 1  # columns of its widest table, where no parameter has as many rows
     sums = False  # whether it only sums messages, with weights that depend only on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):

@@ -13,6 +13,7 @@ from torch_geometric.utils import scatter
 from sxq.inference.tiles.layout import FieldLayout, Incidence
 from sxq.inference.tiles.tile import LOWEST, Tile, bag, by_column, largest
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models import device as devices
 
 REDUCTIONS = {"sum": "sum", "add": "sum", "mean": "mean", "max": "max"}
 MODULES = {aggr.SumAggregation: "sum", aggr.MeanAggregation: "mean", aggr.MaxAggregation: "max"}
@@ -46,8 +47,8 @@ class _Slabs:
         self.count = len(rows)
         device = frame.device
         owner = np.repeat(np.arange(len(rows)), rows)
-        self.owner = torch.from_numpy(owner).to(device)  # [R] slab of a row
-        start = torch.from_numpy(np.cumsum(rows) - rows).to(device)
+        self.owner = devices.to_device(owner, device)  # [R] slab of a row
+        start = devices.to_device(np.cumsum(rows) - rows, device)
         column = torch.arange(self.columns, device=device)[:, None]
         self.start = (start + column * self.rows).view(-1)
         self.exists = by_column(_exists(tile, self.owner))  # [W * R]

@@ -44,13 +44,15 @@ from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
 from sxq.inference.tiles.tile import Rows, Tile
+from sxq.inference.tracing.as_called import as_called
+from sxq.inference.tracing.by_name import by_name
 from sxq.inference.tracing.by_type import one_type_forwards
 from sxq.inference.tracing.example import examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
-from sxq.models.borrow import Model, edge_tensors
-from sxq.models.calling import PAIRS
+from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.calling import PAIRS, Adapted
 from sxq.models.typed_call import by_types
 
 
@@ -61,12 +63,13 @@ class Layered:
 
     def __init__(self, model: Model):
         typed = by_types(model.module)
-        if typed is None and not model.call.plain and not model.links:
-            raise Untraceable(
-                "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr"
-            )
+        _require_single(model.module)
         self.model = model
         self.typed = typed is not None
+        # A model of one table that is called in its own way.
+        self.named = model.module if isinstance(model.module, Adapted) else None
+        if self.typed or model.links:
+            self.named = None
         # The steps by the type of the target's node.
         self._by_type: dict[int, ModelSteps] = {}
         if typed is not None:
@@ -79,14 +82,22 @@ class Layered:
                 }
             self.steps = next(iter(self._by_type.values()))
         else:
-            forward = pair_forward(model) if model.links else model.module
+            forward = (
+                pair_forward(model) if model.links else as_called(model.module, model.arguments)
+            )
             examples = () if model.links else examples_of(model)
-            self._read = partial(steps_of, forward, model.arguments, examples=examples)
+            kinds: dict[str, str] = {}
+            if self.named is not None:
+                forward, examples, kinds = by_name(self.named, examples)
+            self._read = partial(steps_of, forward, model.arguments, examples=examples, kinds=kinds)
             with attributes_kept(forward):
                 self.steps = self._read()
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
-        self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
+        kernels = [step.kernel for step in self.steps.varying if step.kernel]
+        widths = [kernel.width for kernel in kernels]
+        rows = [p.shape[0] for p in model.module.parameters() if p.ndim]
+        self._width = max([1, *widths, *rows])
 
     def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldLayout:
         """The layout of a field, with the results of all steps that no candidate changes.
@@ -94,7 +105,7 @@ class Layered:
         `differentiable`: for use outside of inference mode, by `mask_gradient`.
         """
         types = graph.types if self.typed else None
-        if types is not None and field.over == "features":
+        if graph.types is not None and field.over == "features":
             raise Untraceable("its features are tables by type")
         node_type = 0 if types is None else int(types.of_node[field.nodes[0]])
         steps = self._steps(field, node_type)
@@ -106,9 +117,7 @@ class Layered:
             edge_type=None if types is None else types.of_edge[field.edges],
             node_type=node_type,
         )
-        _, weight, attr = edge_tensors(graph, field.edges, self.model.device)
-        features = layout.to_device(graph.features(field.nodes[: layout.rows(steps.hops)]))
-        inputs = {"edge_weight": weight, "edge_attr": attr}
+        features, inputs = self._inputs(graph, field, layout.rows(steps.hops))
         with torch.inference_mode(not differentiable), torch.no_grad():
             for step in steps.by_name.values():
                 if step.make:
@@ -120,11 +129,26 @@ class Layered:
                 elif step.call and not step.varies:
                     look_up = partial(self._fixed, hop=step.hop, layout=layout)
                     layout.values[step.name] = step.run(look_up)
-                elif step.kind == NODES and step.input:
+                elif step.input == steps.first:
                     layout.values[step.name] = features
                 elif step.input:
                     layout.values[step.name] = inputs.get(step.input)
         return layout
+
+    def _inputs(self, graph: Graph, field: Field, rows: int) -> tuple[Tensor, dict[str, Any]]:
+        """x of the first nodes of a field, and the other inputs by name."""
+        model = self.model
+        nodes = field.nodes[:rows]
+        carried = () if self.typed else model.call.edge_inputs
+        _, weight, attr = edge_tensors(graph, field.edges, model.device, carried)
+        given = {"edge_weight": weight, "edge_attr": attr}
+        if self.typed:
+            return devices.to_device(graph.features(nodes), model.device), given
+        table = node_tensor(model, graph, nodes)
+        if self.named is None:
+            return table, given
+        inputs = self.named.inputs(table, given)
+        return inputs["x"], inputs
 
     def _steps(self, field: Field, node_type: int) -> ModelSteps:
         """The steps of the model where units are those of a field, and its target is of this type."""
@@ -236,10 +260,15 @@ class Layered:
         steps = self._of(tile.frame.fields[0])
         for step in steps.varying:
             if step.kernel:
-                x = self._rows(step.args[0].name, step.hop + step.kernel.hops, tile, values)
-                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[1:]]
-                context = LayerContext(tile, step.hop, step.given, step.only, *own)
-                values[step.name] = step.kernel.run(x, context)
+                count = step.kernel.tables
+                outer = step.hop + step.kernel.hops
+                tables = [self._rows(end.name, outer, tile, values) for end in step.args[:count]]
+                own = [self._rows(end.name, step.hop, tile, values) for end in step.args[count:]]
+                receivers = own[0] if own else None
+                context = LayerContext(
+                    tile, step.hop, step.given, step.only, receivers, tables=tuple(tables)
+                )
+                values[step.name] = step.kernel.run(tables[0], context)
             elif step.crossing:
                 values[step.name] = self._crossed(step, tile, values)
             elif step.pool:
@@ -303,6 +332,14 @@ class Layered:
             return Rows(tile, hop, None, (name, hop, i), make).table
 
         return tuple(map(part, range(len(example))))
+
+
+def _require_single(module: nn.Module) -> None:
+    """Raise Untraceable for parameters of another kind of float than the sums of the kernels have."""
+    kinds = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
+    if kinds:
+        kind = str(next(iter(kinds))).removeprefix("torch.")
+        raise Untraceable(f"its parameters are {kind}, and layers are computed in float32")
 
 
 def _count(step: Step, tile: Tile) -> int:

@@ -269,7 +269,7 @@ def _aggregation(node: fx.Node, module: nn.Module) -> bool:
             f"and std"
         )
     reductions = tuple(AGGREGATIONS[type(part)] for part in parts)
-    return _reduced(node, messages, index, reductions, bound.get("dim", -2), scale)
+    return _reduced(node, messages, index, reductions, bound.get("dim", -2), scale=scale)
 
 
 def _scaled(module: Any, scalers: list[str], out: Tensor, count: Tensor) -> Tensor:
@@ -292,6 +292,7 @@ def _reduced(
     index: fx.Node,
     reductions: tuple[str, ...],
     dim: Any,
+    *,
     scale: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> bool:
     """A sum, or the like, over the edges of every node; the cheapest form of it."""

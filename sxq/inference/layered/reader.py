@@ -2,7 +2,7 @@
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch_geometric.nn import MessagePassing
 
 from sxq.inference.kernels import kernel_of
 from sxq.inference.kernels.pool import Pool, pool_of
+from sxq.inference.kernels.typed_attention import TYPED_KERNELS, TypeOfEdges
 from sxq.inference.layered.edge_calls import crossing_of, factory_of
 from sxq.inference.layered.kinds import (
     BATCH,
@@ -45,9 +46,10 @@ IN_PLACE = {
 class Reader:
     """Reads the recorded nodes in their order."""
 
-    def __init__(self, module: nn.Module, features: bool):
+    def __init__(self, module: nn.Module, features: bool, kinds: Mapping[str, str]):
         self.module = module
         self.features = features
+        self.kinds = kinds  # of arguments by name, beside those that every model may take
         self.inputs = iter((NODES, INDEX))
 
     def read(self, node: fx.Node) -> None:
@@ -61,8 +63,9 @@ class Reader:
 
     def _placeholder(self, node: fx.Node) -> None:
         named = {"edge_weight": EDGES, "edge_attr": EDGES, "batch": BATCH, PAIRS[0]: BOTH}
-        kind = next(self.inputs, named.get(node.target, PLAIN))
-        node.meta.update(kind=kind, loops="keep", varies=self.features and kind == NODES)
+        first = next(self.inputs, "")
+        kind = first or {**named, **self.kinds}.get(str(node.target), PLAIN)
+        node.meta.update(kind=kind, loops="keep", varies=self.features and first == NODES)
 
     def _get_attr(self, node: fx.Node) -> None:
         value = node.meta["example"]
@@ -76,6 +79,8 @@ class Reader:
 
     def _call_module(self, node: fx.Node) -> None:
         module = self.module.get_submodule(node.target)
+        if type(module) in TYPED_KERNELS:
+            return self._typed_layer(node, module)
         if isinstance(module, MessagePassing):
             return self._layer(node, module)
         if crossing_of(node, module):
@@ -192,6 +197,24 @@ class Reader:
         node.args = tuple(ends)
         node.kwargs = {}
 
+    def _typed_layer(self, node: fx.Node, layer: Any) -> None:
+        """A layer of all types, recorded by `in_parts` with a table by node type and edges by edge type."""
+        x, edge_index = node.args
+        what = type(layer).__name__
+        if not all(isinstance(own, fx.Node) and node_kind(own) == NODES for own in x.values()):
+            raise Untraceable(f"{what} is not given node features by type")
+        places = {name: place for place, name in enumerate(x)}
+        kinds = []
+        for name, own in edge_index.items():
+            only = own.meta.get("only") if isinstance(own, fx.Node) else None
+            if only is None or own.meta["loops"] != "keep":
+                raise Untraceable(f"{what} is not given the graph's own edge_index_dict")
+            kinds.append(TypeOfEdges(name, only, places[name[0]], places[name[2]]))
+        kernel = TYPED_KERNELS[type(layer)](layer, kinds, len(x))
+        node.meta.update(kind=NODES, varies=True, given={}, kernel=kernel, only=None, loops="keep")
+        node.args = tuple(x.values())
+        node.kwargs = {}
+
 
 def _is_size(value: Any) -> bool:
     """Whether an argument `size` only says how many nodes there are."""
@@ -216,8 +239,10 @@ def _drop_sizes(node: fx.Node, name: str) -> None:
     look(list(node.kwargs.values()))
     if not found:
         return
-    sizes = node.args[1] if len(node.args) == 2 else node.args[1:]
-    first = sizes[0] if isinstance(sizes, tuple | list) and sizes else None
+    sizes = node.args[1:]
+    if sizes and isinstance(sizes[0], tuple | list):
+        sizes = sizes[0]
+    first = sizes[0] if sizes else None
     if len(found) > 1 or name not in (*SHAPE, "expand") or not isinstance(first, Extent):
         raise Untraceable(f"{name} computes with the number of {found[0].of}")
     example = node.meta.get("example", UNKNOWN)

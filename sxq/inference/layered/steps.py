@@ -8,6 +8,7 @@ output.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -75,6 +76,7 @@ class ModelSteps:
     hops: int  # hops around the target within which rows of the input are needed
     varying: tuple[Step, ...]  # those that depend on the candidate
     pools: bool  # whether the output is one row per graph
+    first: str  # the argument that is x
 
 
 def steps_of(
@@ -82,17 +84,19 @@ def steps_of(
     arguments: tuple[str, ...],
     features: bool = False,
     examples: Sequence[Example] = (),
+    kinds: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelSteps:
     """The steps of a model with forward(x, edge_index, *arguments).
 
     `features`: x depends on the candidate, too. With two `examples` of its inputs, the forward may
-    ask for shapes, and layers without a kernel are read. Raises Untraceable with the reason.
+    ask for shapes, and layers without a kernel are read. `kinds`: what further arguments are. Raises
+    Untraceable with the reason.
     """
     if examples:
         module, graph = trace_model(module, arguments, examples, has_kernel)
     else:
         module, graph = trace_graph(module, arguments, inputs=2)
-    reader = Reader(module, features)
+    reader = Reader(module, features, kinds)
     for node in graph.nodes:
         reader.read(node)
     output = graph.output_node().args[0]
@@ -104,7 +108,8 @@ def steps_of(
     steps = {node.name: _step(node) for node in live if node_kind(node) not in OF_GRAPH}
     varying = tuple(step for step in steps.values() if step.varies and not step.input)
     hops = max(step.hop for step in steps.values() if step.kind != EDGES)
-    return ModelSteps(steps, output.name, hops, varying, rows == GRAPHS)
+    first = next(str(node.target) for node in live if node.op == "placeholder")
+    return ModelSteps(steps, output.name, hops, varying, rows == GRAPHS, first)
 
 
 def _live(graph: fx.Graph, output: fx.Node) -> list[fx.Node]:

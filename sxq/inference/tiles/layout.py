@@ -25,6 +25,9 @@ class OfType(NamedTuple):
 
     loops: OneLoop
     number: int
+    by: str = (
+        ""  # the step whose values are the types; empty: the types that the graph's edges have
+    )
 
 
 Loops = OneLoop | OfType
@@ -171,8 +174,7 @@ class FieldLayout:
         rows = self.rows(hop)
         chosen = self._head < rows
         if isinstance(loops, OfType):
-            assert self.edge_type is not None, "layers are of types"
-            chosen &= self.edge_type[self._edge] == loops.number
+            chosen &= self.kinds(loops.by)[self._edge] == loops.number
             loops = loops.loops
         if loops in ("replace", "drop"):
             chosen &= self._tail != self._head
@@ -195,6 +197,17 @@ class FieldLayout:
             bounds=bounds,
             edge=self.to_device(table[4]),
         )
+
+    def kinds(self, by: str = "") -> np.ndarray:
+        """[m] the type of each edge, as the graph has it or as a step gives it."""
+        if not by:
+            assert self.edge_type is not None, "layers are of types"
+            return self.edge_type
+        return self.memo(("kinds", by), lambda: self.values[by].reshape(-1).cpu().numpy())
+
+    def present_kinds(self, by: str) -> list[int]:
+        """The types that some edge has, ascending."""
+        return self.memo(("present", by), lambda: np.unique(self.kinds(by)).tolist())
 
     def incidence(self, key: Hashable, make: Callable[["FieldLayout"], Incidence]) -> Incidence:
         """An incidence that `make` computes, remembered by its key."""

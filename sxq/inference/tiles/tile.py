@@ -9,6 +9,7 @@ one per head, for each row or edge) are [R, W] or [E, W]: there a gather copies 
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,10 @@ class Rows:
         """The rows that sums read: the table, or one copy of the rows of each field."""
         return self._table if self.varies else self.tile.frame.once(self.key, self._make)
 
+    def of(self, layout: FieldLayout) -> Tensor:
+        """The rows of one field, where they are the same for every candidate."""
+        return layout.listed(self.key, self._make)
+
     @property
     def scalars(self) -> Tensor:
         """The table [W * R, H] as scalars [R, W, H]."""
@@ -285,6 +290,24 @@ class Edges:
             1, self.list.head
         )
 
+    def products(self, tails: Rows, heads: Rows, parts: int) -> Tensor:
+        """The tails' rows times the heads', summed over each of equal parts of their columns: [E, W, parts].
+
+        Where both are the same for every candidate they are computed once per field, and W is 1.
+        """
+        if tails.varies or heads.varies:
+            found = self.gather(tails)
+            found = found * self.gather_heads(heads)
+            return found.unflatten(-1, (parts, -1)).sum(dim=-1).transpose(0, 1)
+
+        def make(layout: FieldLayout) -> Tensor:
+            one = layout.edges(self.hop, self.loops)
+            ends = tails.of(layout)[one.tail], heads.of(layout)[one.head]
+            return (ends[0] * ends[1]).unflatten(-1, (parts, -1)).sum(dim=-1)
+
+        key = ("products", tails.key, heads.key, self.hop, self.loops)
+        return self.tile.frame.listed(key, make)[:, None]
+
     def sum_messages(self, messages: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of messages [W, E, C], weights [E, W]: table [T, C]."""
         _, start = self.list.bags(self.columns, shared=False)
@@ -314,6 +337,22 @@ def _inner(frame: FieldLayout | Union, outer: Sequence[int], sizes: Sequence[int
     """`Union.inner`; a nested frame has prefixes instead."""
     assert isinstance(frame, Union)
     return frame.inner(outer, sizes)
+
+
+def softmax_together(lists: Sequence[Edges], logits: Sequence[Tensor]) -> list[Tensor]:
+    """Attention [E_i, W, H] over the present edges of each row, in all lists; zeros in rows without any.
+
+    Logits [E_i, W, H], or one column for all; in steps that can be differentiated.
+    """
+    present = [edges.present.unsqueeze(-1) for edges in lists]
+    masked = [torch.where(there == 0, LOWEST, own) for there, own in zip(present, logits)]
+    most = [edges.largest(own.detach()) for edges, own in zip(lists, masked)]
+    top = reduce(torch.maximum, most)
+    weights = [
+        (own - edges.heads(top)).exp() * there for edges, own, there in zip(lists, masked, present)
+    ]
+    total = reduce(torch.add, [edges.total(own) for edges, own in zip(lists, weights)])
+    return [own / (edges.heads(total) + 1e-16) for edges, own in zip(lists, weights)]
 
 
 def bag(table: Tensor, index: Tensor, start: Tensor, weight: Tensor | None) -> Tensor:

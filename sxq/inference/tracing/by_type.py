@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.functional import gelu
 from torch_geometric.nn import HANConv, HGTConv
 from torch_geometric.nn.conv import hetero_conv
 
@@ -22,6 +23,7 @@ from sxq.models.calling import EDGE_ARGUMENTS, EDGE_TYPE, NODE_TYPE
 from sxq.models.typed_call import ByTypes
 from sxq.models.typed_links import LinksByTypes
 
+OF_ALL_TYPES = (HGTConv, HANConv)  # layers that take and return dictionaries of all types
 PAIRWISE: Mapping[str, Callable[[Any, Any], Any]] = {
     "sum": operator.add,
     "mean": operator.add,
@@ -88,9 +90,8 @@ def _columns(table: Any, width: int, all_columns: int) -> Any:
 
 def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]:
     """The forward to the outputs of each type of nodes that the model judges. Raises Untraceable."""
-    for layer in typed.modules():
-        if isinstance(layer, HGTConv | HANConv):
-            raise Untraceable(f"no layered form of {type(layer).__name__} is known")
+    if typed.pools:
+        raise Untraceable("it pools nodes by their types")
     if typed.whole or typed.joined:
         raise Untraceable("it takes or returns the nodes of all types as one")
     x = model.call.node_parts[0]
@@ -104,6 +105,39 @@ def one_type_forwards(model: Model, typed: ByTypes) -> dict[int, OneTypeForward]
     if isinstance(typed, LinksByTypes):
         judged = (typed.types.number_of(typed.edge_type[0]),)
     return {number: OneTypeForward(typed, number, named) for number in judged}
+
+
+def in_parts(layer: nn.Module, call: Callable[..., fx.Proxy], x: Any, edge_index: Any) -> dict:
+    """A layer of all types as it is recorded: a table by type goes into one call of its sums; a dictionary by type.
+
+    `call` records the layer with a dictionary of tables and one of edges.
+    """
+    if not (isinstance(x, Mapping) and isinstance(edge_index, Mapping)):
+        raise Untraceable(f"{type(layer).__name__} is not given dictionaries by type")
+    given = dict(edge_index)
+    if type(layer) is HGTConv:
+        sums = call(_mapped(layer.kqv_lin.lins, x), given)
+        return {
+            kind: _with_skip(layer, kind, sums, x[kind])
+            for kind in x
+            if kind in layer.dst_node_types
+        }
+    sums = call(_mapped(layer.proj, x), given)
+    entered = {name[-1] for name in given}
+    return {kind: sums if kind in entered else None for kind in x}
+
+
+def _mapped(maps: Any, x: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: maps[kind](own) for kind, own in x.items()}
+
+
+def _with_skip(layer: Any, kind: str, sums: Any, own: Any) -> Any:
+    """What HGTConv makes of the sums of messages into the nodes of a type."""
+    out = layer.out_lin.lins[kind](gelu(sums))
+    if layer.kqv_lin.lins[kind].in_channels != layer.out_channels:
+        return out
+    share = layer.skip[kind].sigmoid()
+    return share * out + (1 - share) * own
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sxq.inference.tracing.recorder import (
     UNKNOWN,
     Recorder,
     begin,
+    in_layer,
     line_of_error,
     recorded_factories,
 )
@@ -109,7 +110,7 @@ def _located(reason: str, line: str) -> str:
 
 def located(reason: str, node: fx.Node) -> str:
     """A reason with the line of the user's code in which an operation stands."""
-    return _located(reason, node.meta.get("line", ""))
+    return _located(in_layer(reason, node.meta.get("layer", "")), node.meta.get("line", ""))
 
 
 def _find_extents(graphs: Sequence[fx.Graph], examples: Sequence[Example]) -> None:

@@ -46,7 +46,7 @@ class PairForward(nn.Module):
 
     def _called(self, take: Any, x: Any, edge_index: Any, named: dict[str, Any]) -> Any:
         if self.call.order == "by name":
-            return take(x=x, edge_index=edge_index, **named)
+            return take(**dict(zip(self.call.ends, (x, edge_index))), **named)
         first = (edge_index, x) if self.call.order == "edge_index, x" else (x, edge_index)
         return take(*first, **named)
 

@@ -41,7 +41,7 @@ def opened(module: nn.Module, known: Callable[[nn.Module], bool]) -> Iterator[No
 
 def _propagate(layer: MessagePassing, edge_index: Any, size: Any = None, **given: Any) -> Any:
     _require_usual(layer)
-    source = _Ends(layer, edge_index, size, given)
+    source = _Given(layer, edge_index, size, given)
     messages = layer.message(**source.arguments(layer.message))
     further = source.arguments(layer.aggregate, skip=1)
     found = layer.aggregate(messages, **further)
@@ -50,7 +50,7 @@ def _propagate(layer: MessagePassing, edge_index: Any, size: Any = None, **given
 
 def _edge_updater(layer: MessagePassing, edge_index: Any, size: Any = None, **given: Any) -> Any:
     _require_usual(layer)
-    return layer.edge_update(**_Ends(layer, edge_index, size, given).arguments(layer.edge_update))
+    return layer.edge_update(**_Given(layer, edge_index, size, given).arguments(layer.edge_update))
 
 
 def _require_usual(layer: MessagePassing) -> None:
@@ -61,7 +61,7 @@ def _require_usual(layer: MessagePassing) -> None:
         raise Untraceable(f"{name} has hooks or decomposed layers")
 
 
-class _Ends:
+class _Given:
     """What the methods of a layer may ask for, by the names of their arguments."""
 
     def __init__(self, layer: MessagePassing, edge_index: Any, size: Any, given: Mapping[str, Any]):

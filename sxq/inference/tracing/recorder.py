@@ -5,12 +5,14 @@ shapes, types and devices, make tensors of zeros, and test whether something is 
 values themselves are stays unknown: a path through the code must not depend on them.
 """
 
+import inspect
 import operator
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -29,6 +31,7 @@ from torch_geometric.utils import (
     softmax,
 )
 
+from sxq.inference.tracing.by_type import OF_ALL_TYPES, in_parts
 from sxq.inference.tracing.example import Example
 from sxq.inference.tracing.rowwise import MODULES, Untraceable
 
@@ -39,6 +42,7 @@ WHOLE = (
 )
 FACTS = {"shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_sparse", "is_quantized"}
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "rand", "randn")
+BY_DICTIONARY = ("x_dict", "edge_index_dict")  # arguments of layers of all types
 UNKNOWN = object()  # the value of an operation that the example does not give
 OURS = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
@@ -53,6 +57,7 @@ class Recorder(fx.Tracer):
         super().__init__(autowrap_functions=WHOLE if example else (scatter,))
         self.known = known
         self.example = example
+        self.layers: list[str] = []  # names of the layers that are being read
         self.inside = 0  # above 0 while an operation is run on the example
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
@@ -64,7 +69,26 @@ class Recorder(fx.Tracer):
     def call_module(self, module, forward, args, kwargs):
         if self.inside:
             return module.forward(*args, **kwargs)
-        return super().call_module(module, forward, args, kwargs)
+        if type(module) in OF_ALL_TYPES:
+            return self._by_types(module, args, kwargs)
+        if not isinstance(module, MessagePassing):
+            return super().call_module(module, forward, args, kwargs)
+        self.layers.append(type(module).__name__)
+        try:
+            return super().call_module(module, forward, args, kwargs)
+        except Untraceable as why:
+            raise Untraceable(in_layer(str(why), self.layers[-1])) from why
+        finally:
+            self.layers.pop()
+
+    def _by_types(self, layer: Any, args: tuple, kwargs: dict) -> dict:
+        """A layer that takes and returns dictionaries, recorded in parts."""
+        name = self.path_of_module(layer)
+        given = inspect.signature(layer.forward).bind(*args, **kwargs).arguments
+        if more := [key for key in given if key not in BY_DICTIONARY and given[key]]:
+            raise Untraceable(f"{type(layer).__name__} is given {', '.join(more)}")
+        record = lambda *parts: self.create_proxy("call_module", name, parts, {})
+        return in_parts(layer, record, *(given[key] for key in BY_DICTIONARY))
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return Recorded(node, self) if self.example else fx.Proxy(node, self)
@@ -76,6 +100,7 @@ class Recorder(fx.Tracer):
     def create_proxy(self, kind, target, args, kwargs, *more, **named):
         found = super().create_proxy(kind, target, args, kwargs, *more, **named)
         found.node.meta["line"] = line_of(sys._getframe(1))
+        found.node.meta["layer"] = self.layers[-1] if self.layers else ""
         if self.example:
             found.node.meta["example"] = self._value(found.node)
         return found
@@ -241,13 +266,15 @@ class _InPlace:
 def recorded_factories(recorder: Recorder) -> Iterator[None]:
     """Within, `torch.zeros` and the like are recorded where a size is an extent of the example."""
     originals = {name: getattr(torch, name) for name in FACTORIES}
+    own_thread = get_ident()
 
     def recording(original: Callable) -> Callable:
         def make(*args: Any, **kwargs: Any) -> Any:
             size = args[0] if args else kwargs.get("size", ())
             sizes = size if isinstance(size, tuple | list) else args
             extents = recorder.example.extents if recorder.example else {}
-            if recorder.inside or not any(_counts(one, extents) for one in sizes):
+            elsewhere = recorder.inside or get_ident() != own_thread
+            if elsewhere or not any(_counts(one, extents) for one in sizes):
                 return original(*args, **kwargs)
             return recorder.create_proxy("call_function", original, args, kwargs)
 
@@ -265,6 +292,11 @@ def recorded_factories(recorder: Recorder) -> Iterator[None]:
 
 def _counts(size: Any, extents: Mapping[int, Any]) -> bool:
     return isinstance(size, int) and size in extents
+
+
+def in_layer(reason: str, layer: str) -> str:
+    """A reason with the name of the layer in which it stands, unless it tells that."""
+    return f"{layer}: {reason}" if layer and layer not in reason else reason
 
 
 def line_of(frame: FrameType | None) -> str:

@@ -90,6 +90,8 @@ def check_module(module: nn.Module) -> None:
     elif isinstance(module, pyg.LayerNorm):
         if module.mode != "node":
             raise Untraceable("LayerNorm with mode='graph' mixes all nodes")
+    elif isinstance(module, nn.Embedding) and module.max_norm is not None:
+        raise Untraceable("Embedding with max_norm changes its weights when it is called")
     elif isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.CosineSimilarity)):
         _check_dim(name, module.dim)
     elif type(module) not in MODULES and not (
