@@ -52,6 +52,7 @@ def tables() -> str:
         "They are in schema `sxq` of the database file; a query may leave out `sxq.`. A node is known by its *key*, the",
         "name you gave it. Key columns are VARIANT, which compares and joins with your column as it is.",
     ]
+    macros: dict[str, str] = {}
     for name in ("schema.sql", "views.sql"):
         for block in re.split(r"\n\n(?=--|CREATE)", (STORAGE / name).read_text()):
             comment, create, body = block.partition("CREATE ")
@@ -64,7 +65,8 @@ def tables() -> str:
                     "",
                     f"{head[1].capitalize()} `{head[2]}`. {_prose(comment)}",
                 ]
-                lines += _columns(body)
+                lines += _columns(body if "(NULL);" not in body else macros[name])
+                macros[name] = body.replace("MACRO", "VIEW", 1)  # of which a view shows all queries
     return "\n".join(lines) + "\n"
 
 

@@ -198,6 +198,7 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
         "sxq.scoring.patterns",  # networkx
     ],
     "shell/interactive.py": ["sxq.shell.display", "sxq.shell.editor"],  # rich; prompt_toolkit
+    "shell/programs.py": ["subprocess"],  # a script of SQL starts none
     "values/frames.py": ["pandas"],
 }
 

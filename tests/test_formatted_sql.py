@@ -44,21 +44,11 @@ ALLOWED = {
         "session/key_tables.py edges": {"query.sql"},
         "session/key_tables.py fetch": {"query.sql"},
         "session/key_tables.py targets": {"query.sql"},
-        "notebook.py sxq": {"cell", "line"},
+        "notebook.py _run": {"script"},
     },
     "the user's own arguments, on a database in memory": {
-        "pyg.py _explain": {
-            "', '.join(self.optimize)",
-            "_one(index)",
-            "_over(self.explainer_config)",
-            "self._chosen(target, numbers if whole else None, index)",
-            "', '.join(map(str, range(len(graphs))))",
-            "self.budget",
-            "self.by",
-            "self.epsilon",
-            "self.k",
-            "self.seed",
-        }
+        "pyg.py _explain": {"self._query(asked, chosen, units)"},
+        "pyg.py _of_types": {"self._query(f'NODE {_one(index)}{of_type}', chosen, '')"},
     },
     "a text of its caller, who stands here too if it is no constant": {
         "explorer/answers.py first_rows": {"sql"},
@@ -116,6 +106,12 @@ ALLOWED = {
     },
     "a SELECT of graph_views.py: quoted names, numbers, types of its lists and literals; and a literal": {
         "storage/graph_schemas.py _create": {"select", "sql_literal(comment)", "view"}
+    },
+    "quoted part by part, and a reader of READERS": {
+        "shell/table_files.py read_into": {
+            "'.'.join((_quoted(part) for part in table.split('.')))",
+            "_reader(path)",
+        }
     },
     "question marks": {"storage/rows.py insert": {"', '.join('?' * len(values))"}},
     "quoted names, and types that DuckDB has read": {

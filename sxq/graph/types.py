@@ -148,8 +148,8 @@ class GraphTypes:
 
     def part(self, nodes: slice, edges: slice) -> "GraphTypes":
         """The types of one of several graphs side by side."""
-        own = {"of_node": self.of_node[nodes], "of_edge": self.of_edge[edges]}
-        return replace(self, **own, scattered=False)
+        of_node, of_edge = self.of_node[nodes], self.of_edge[edges]
+        return replace(self, of_node=of_node, of_edge=of_edge, scattered=False)
 
     def number_of(self, node_type: str) -> int:
         """The number of a node type; raises GraphError."""

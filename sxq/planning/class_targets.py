@@ -57,10 +57,12 @@ def class_targets(
             f"EXPLAIN CLASS {of_class} already asks about class {of_class}: leave out FOR CLASS "
             f"{statement.for_class!r}"
         )
+    of_type = statement.node_type
+    assert of_type is None or isinstance(of_type, str), "only links have edge types"
     pool = (
         judged_nodes(model, graph)
         if every_target(statement)
-        else np.array(positions_of(graph, keys, statement.node_type, model), np.int64)
+        else np.array(positions_of(graph, keys, of_type, model), np.int64)
     )
     pool = np.unique(pool)
     if not len(pool):

@@ -187,7 +187,9 @@ _TABLES = f"""SELECT * FROM (
                   FROM duckdb_columns() WHERE NOT internal AND contains(table_name, $part) GROUP BY ALL)
               ORDER BY starts_with("table", 'sxq.'), 1"""
 _SCHEMA = f"""SELECT {_NAMED}, column_name AS "column", data_type AS type
-              FROM duckdb_columns() WHERE NOT internal AND CASE WHEN $name = '' THEN schema_name <> 'sxq'
+              FROM duckdb_columns() WHERE NOT internal AND CASE WHEN $name = ''
+              THEN schema_name = 'main'
+                   OR schema_name <> 'sxq' AND table_oid IN (SELECT table_oid FROM duckdb_tables())  -- no graph's views
               ELSE lower($name) IN (lower(table_name), lower(schema_name), lower(schema_name || '.' || table_name),
                                     lower(database_name || '.' || schema_name || '.' || table_name)) END
               ORDER BY database_name, starts_with("table", 'sxq.'), "table", column_index"""

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -59,12 +58,16 @@ def paged(text: str) -> bool:
     if not less:
         return False
     secure = {**os.environ, "LESSSECURE": "1", "LESS": ""}
+    import subprocess
+
     with _ctrl_c_is_for_others():
         subprocess.run([less, "-RSXK"], input=text.encode(), check=False, env=secure)
     return True
 
 
 def _run(command: str | list[str], said: str) -> None:
+    import subprocess
+
     sys.stdout.flush()
     try:
         with _ctrl_c_is_for_others():

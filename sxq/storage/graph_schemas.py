@@ -2,7 +2,7 @@
 
 `settle` makes what is missing, renews what is not as this program makes it, and drops the views of graphs that have
 no name any more. A view is sxq's if its comment says so; of all other schemas, views and tables nothing is touched.
-The comment holds the id of the graph and the types of its attributes, which only a look at all rows would tell.
+The comment holds the id of the graph and the types of its keys and attributes, which only a look at all rows would tell.
 Anyone may have written the file: views are compared with their text as this program makes it, so the comment only
 says which view a view claims to be.
 """
@@ -177,7 +177,8 @@ def _wanted(
             continue
         schema = schemas.of(facts.graph_id, facts.name)
         selects, _ = views(facts, others.get(schema.lower(), set()))
-        mark = {"graph": facts.graph_id, "types": facts.attribute_types}
+        keys = [facts.node_key, facts.graph_key]
+        mark = {"graph": facts.graph_id, "keys": keys, "types": facts.attribute_types}
         wanted[schema] = _Wanted(selects, _MARK + json.dumps(mark))
     return wanted
 
@@ -214,6 +215,10 @@ def _facts(
 ) -> GraphFacts | None:
     """What the views of a graph depend on; None if its row is not as this program writes it."""
     graph_id = int(row["graph_id"])
+    made_with = held.mark.get("keys") if held else None
+    keys = made_with if known_keys(made_with) else [row["key_type"], row["graph_key_type"]]
+    if not known_keys(keys):
+        return None
     collection = row["num_graphs"] is not None
     widths = dict(
         run(
@@ -224,11 +229,11 @@ def _facts(
     )
     attributes = row["attributes"] or []
     names, edge_attributes = _edge_columns(cursor, graph_id)
-    facts = GraphFacts(
+    return GraphFacts(
         graph_id=graph_id,
         name=row["name"],
-        node_key=row["key_type"],
-        graph_key=row["graph_key_type"],
+        node_key=keys[0],
+        graph_key=keys[1],
         collection=collection,
         parts=row["parts"] or [],
         attributes=attributes,
@@ -239,7 +244,6 @@ def _facts(
         edge_attributes=edge_attributes,
         tables=tables,
     )
-    return facts if known_keys(facts) else None
 
 
 def _tables(cursor: Cursor, catalog: str) -> dict[str, list[str]]:

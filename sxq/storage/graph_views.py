@@ -8,6 +8,7 @@ quoted; types come from the lists of this program.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sxq.storage.checked_graphs import DISK
 from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES
@@ -105,11 +106,15 @@ def value_type(found: Sequence[str]) -> str | None:
     return "DOUBLE" if types <= _NUMBERS else "VARCHAR"
 
 
-def known_keys(facts: GraphFacts) -> bool:
-    """Whether the key types are ones that this program writes: another program may have written the file."""
-    return all(
-        stored is None or stored in KEY_TYPES or stored in TEXT_TYPES
-        for stored in (facts.node_key, facts.graph_key)
+def known_keys(stored: Any) -> bool:
+    """Whether these are two key types, of nodes and of graphs, that this program writes; None: there are no keys."""
+    return (
+        isinstance(stored, list | tuple)
+        and len(stored) == 2
+        and all(
+            one is None or isinstance(one, str) and (one in KEY_TYPES or one in TEXT_TYPES)
+            for one in stored
+        )
     )
 
 

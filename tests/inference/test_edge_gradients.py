@@ -23,6 +23,19 @@ BY_COPIES = {
     "Attributed gatv2 mean",
     "Attributed transformer",
     "GraphSAGE",
+    # layers that are read as their own operations
+    "Stack gcn2",
+    "Stack gcn2 of two maps",
+    "Stack mixhop",
+    "Stack simple",
+    "Stack film",
+    "Stack edge",
+    "Stack pna",
+    "Stack ssg",
+    "Stack supergat",
+    "Weighted gcn2",
+    "Weighted mixhop",
+    "Weighted simple",
 }
 
 

@@ -262,7 +262,10 @@ def test_without_labels_classes_must_be_said():
             {"architecture": "sage"},
             "conv1.lin.weight is missing.*; the file suggests ARCHITECTURE = sage\n",
         ),
-        ({"architecture": "gin", "layers": 1}, "the file suggests ARCHITECTURE = gin, LAYERS = 1\n"),
+        (
+            {"architecture": "gin", "layers": 1},
+            "the file suggests ARCHITECTURE = gin, LAYERS = 1\n",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_say_what_would(stored, message):

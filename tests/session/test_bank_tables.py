@@ -227,6 +227,7 @@ def test_a_frame_is_a_table(con):
         with pytest.raises(sxq.NameTaken):
             con.register_table(taken, frame, replace=True)
     con.execute("DROP VIEW frame")
+    del frame  # FROM frame would find the variable
     with pytest.raises(sxq.SQLError):
         con.execute("FROM frame")
 

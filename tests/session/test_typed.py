@@ -545,7 +545,11 @@ def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
 
 def test_targets_with_and_without_their_type_can_be_resumed(bank):
     result = (
-        bank.explain(nodes=[("account", 12), 10]).using("net").optimize("fdl+", "conc").budget(20).run()
+        bank.explain(nodes=[("account", 12), 10])
+        .using("net")
+        .optimize("fdl+", "conc")
+        .budget(20)
+        .run()
     )
     assert {target.target for target in result.targets} == {
         TypedKey("account", 12),

@@ -158,6 +158,7 @@ NAMES = [
 NAMES += ["tx'; DROP TABLE a; --", "übung", "x.y", "nodes", "pg_temp", "ALL", "{sxq}", "%s"]
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_is_safe(con, name):
     quoted = '"' + name.replace('"', '""') + '"'
@@ -286,6 +287,7 @@ def test_a_view_that_another_program_changed_is_made_anew(path, tmp_path):
     sxq.connect(other, read_only=True).close()
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "comment",
     [
@@ -313,6 +315,7 @@ def test_a_comment_that_says_nonsense(path, tmp_path, comment):
         assert con.execute("SELECT count(*) FROM a").fetchone() == (12,)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -326,11 +329,8 @@ def test_rows_that_another_program_changed(path, tmp_path, change):
     """Nothing of a file becomes SQL; a damaged graph is told when it is used."""
     with sxq.connect(altered(path, tmp_path, change)) as con:
         assert con.execute("SELECT count(*) FROM a").fetchone() == (12,)
-        views = schemas(con)
-        if "key_type" in change:
-            assert views == {}
-        else:
-            assert con.execute("SELECT count(*) FROM tx.edges").fetchone() == (12,)
+        assert con.execute("SELECT count(*) FROM tx.edges").fetchone() == (12,)
+        assert list(schemas(con)) == ["tx"]
 
 
 def test_a_file_without_views_gets_them(path, tmp_path):
@@ -427,6 +427,7 @@ def test_links_have_two_ends(con):
     assert found == (None, *con.execute("SELECT src, dst FROM e LIMIT 1").fetchone())
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("values", "kind"),
     [

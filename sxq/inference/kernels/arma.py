@@ -25,6 +25,7 @@ class ARMAKernel(Kernel):
         elif layer.act is not None:
             raise Untraceable("ARMAConv with act= that is no module of torch.nn")
         self.hops = layer.num_layers
+        self.width = layer.num_stacks * layer.out_channels
         self.norm = norm(False)
 
     def run(self, x: Rows, context: LayerContext) -> Tensor:

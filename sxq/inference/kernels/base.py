@@ -77,6 +77,7 @@ class Kernel:
     takes: tuple[str, ...] = ()  # edge arguments it supports
     tables = 1  # of rows that send; further ones have the rows that receive
     between_types = False  # whether it can have the edges of one type, from one table to another
+    width = 1  # columns of its widest table, where no parameter has as many rows
     sums = False  # whether it only sums messages, with weights that depend only on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):

@@ -3,7 +3,8 @@
 The files in reading order:
 
     kinds      what a recorded value is: rows of nodes, of edges, ...
-    edge_calls, link_reader    operations between nodes and edges, and on the pairs of links
+    edge_calls  operations between nodes and edges
+    link_reader  operations on the pairs of links
     reader     finds the kind of every recorded value, and refuses what is not known as safe
     steps      `steps_of(module, arguments)` turns a module into a list of steps, or refuses it
     schedule   `pack(batches, ...)` cuts and merges batches into jobs, one per tile

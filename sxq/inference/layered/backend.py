@@ -94,7 +94,10 @@ class Layered:
                 self.steps = self._read()
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
-        self._width = max([1] + [p.shape[0] for p in model.module.parameters() if p.ndim])
+        kernels = [step.kernel for step in self.steps.varying if step.kernel]
+        widths = [kernel.width for kernel in kernels]
+        rows = [p.shape[0] for p in model.module.parameters() if p.ndim]
+        self._width = max([1, *widths, *rows])
 
     def load(self, graph: Graph, field: Field, differentiable: bool = False) -> FieldLayout:
         """The layout of a field, with the results of all steps that no candidate changes.

@@ -109,7 +109,7 @@ def steps_of(
     varying = tuple(step for step in steps.values() if step.varies and not step.input)
     hops = max(step.hop for step in steps.values() if step.kind != EDGES)
     first = next(str(node.target) for node in live if node.op == "placeholder")
-    return ModelSteps(steps, output.name, hops, varying, rows == GRAPHS, first=first)
+    return ModelSteps(steps, output.name, hops, varying, pools=rows == GRAPHS, first=first)
 
 
 def _live(graph: fx.Graph, output: fx.Node) -> list[fx.Node]:
