@@ -151,8 +151,8 @@ class _Run:
             answer = future.result()
         except CancelledError:
             return
-        except Exception as error:  # of the executor, or of a worker that cannot read the message
-            self.error = self.error or _told(error)
+        except Exception as failure:  # of the executor, or of a worker that cannot read the message
+            self.error = self.error or _told(failure)
             return
         if answer.get("lacks") == NEEDED:
             self.waiting.appendleft((ordinals, True))

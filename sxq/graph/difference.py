@@ -5,6 +5,7 @@ equal ones the first to the first. Both versions are compared once, in a few pas
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,9 +81,12 @@ def _alike(earlier: Graph, later: Graph) -> bool:
     return bool(
         earlier.undirected == later.undirected
         and _shape(earlier) == _shape(later)
-        and (earlier.types is None) == (later.types is None)
-        and (earlier.types is None or earlier.types.digested == later.types.digested)
+        and _digested(earlier) == _digested(later)
     )
+
+
+def _digested(graph: Graph) -> Any:
+    return None if graph.types is None else graph.types.digested
 
 
 def _shape(graph: Graph) -> list:
@@ -124,8 +128,9 @@ def _same_edges(earlier: Graph, later: Graph, nodes: np.ndarray) -> np.ndarray:
         return found
     kind = _numbered(rest)
     own, theirs = kind[: len(before) - first], kind[len(before) - first :]
-    keys = [numbers * len(rest) + _occurrence(numbers) for numbers in (own, theirs)]
-    _, mine, match = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    keys = own * len(rest) + _occurrence(own)
+    others = theirs * len(rest) + _occurrence(theirs)
+    _, mine, match = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
     mine_ok = (before[first:][mine, :2] >= 0).all(axis=1)
     found[first + mine[mine_ok]] = first + match[mine_ok]
     return found

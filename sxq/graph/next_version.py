@@ -42,7 +42,7 @@ def add_nodes(graph: Graph, table: SqlRows) -> Graph:
     (_, keys), *columns = table_columns("ADD NODES", names, rows)
     order = _require_new(graph, keys)
     keys = [keys[row] for row in order]
-    given = {name: [values[row] for row in order] for name, values in columns}
+    given: Columns = {name: [values[row] for row in order] for name, values in columns}
     place = _at_key(keys)
     attributes: dict[str, Any] = {}
     y = _labels(graph, given, keys, attributes)
@@ -59,7 +59,7 @@ def add_nodes(graph: Graph, table: SqlRows) -> Graph:
             **own,
             "x": np.concatenate([graph.x, x]),
             "y": None if graph.y is None else np.concatenate([graph.y, y]),
-            "split": None if graph.split is None else [*graph.split, *split],
+            "split": None if graph.split is None else [*graph.split, *(split or ())],
             "keys": None if graph.keys is None else [*graph.keys, *keys],
             "node_inputs": _joined(graph.node_inputs, inputs),
             "attributes": {
@@ -151,7 +151,11 @@ def _require_new(graph: Graph, keys: Sequence[Any]) -> list[int]:
     if empty:
         raise _problem("ADD NODES", empty, "a NULL key", "leave it out")
     seen: set[Any] = set()
-    twice = [shown(key) for key in keys if key in seen or seen.add(key)]
+    twice = []
+    for key in keys:
+        if key in seen:
+            twice.append(shown(key))
+        seen.add(key)
     if twice:
         raise _problem("ADD NODES", twice, "a repeated key", "SELECT DISTINCT, or GROUP BY the key")
     if graph.keys is not None:
@@ -275,7 +279,7 @@ def _require_kind(
         for key, value in zip(keys, values)
         if kind and value is not None and _kind(value) is not kind
     ]
-    if wrong:
+    if kind and wrong:
         raise _problem(
             "ADD NODES",
             wrong,

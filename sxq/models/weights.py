@@ -192,7 +192,7 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 
 def _compared(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """A table of all names with the shapes that are expected and found."""
-    rows = [("name", "expected", "found")]
+    rows: list[tuple[str, ...]] = [("name", "expected", "found")]
     for name in [*expected, *sorted(found.keys() - expected.keys())][:ROWS]:
         rows.append((name[:LONGEST], *(_shape(state, name) for state in (expected, found))))
     widths = [max(map(len, column)) for column in zip(*rows)]

@@ -315,7 +315,7 @@ def _with_restrictions(
     return replace(statement, include=include, exclude=exclude)
 
 
-def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphSet) -> Any:
+def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphSet | None) -> Any:
     """What a clause names, without sub-queries; they run on the user's connection."""
     known = graph.keys if isinstance(graph, Graph) else None
     if not isinstance(given, st.Units):
@@ -329,7 +329,7 @@ def _restricted(session: Session, clause: str, given: Any, graph: Graph | GraphS
 
 
 def _edges(
-    session: Session, clause: str, query: Any, graph: Graph | GraphSet
+    session: Session, clause: str, query: Any, graph: Graph | GraphSet | None
 ) -> tuple[tuple[Any, Any], ...]:
     """The edges of a clause, by key; a sub-query runs on the user's connection.
 
@@ -338,9 +338,10 @@ def _edges(
     if not isinstance(query, st.Subquery):
         return query
     table = key_tables.edges(session, query, graph.keys if isinstance(graph, Graph) else None)
-    if graph.types is not None and len(table.columns) == 3:
+    types = None if graph is None else graph.types
+    if types is not None and len(table.columns) == 3:
         _check_units(clause, 3, "the keys of source and target, and the type of the edge", table)
-        ends = {shown_type(name): name for name in graph.types.edge_types}
+        ends = {shown_type(name): name for name in types.edge_types}
         return tuple(_with_types(clause, row, ends) for row in table.rows)
     _check_units(clause, 2, "the keys of source and target", table)
     return tuple((source, head) for source, head in table.rows)

@@ -72,7 +72,9 @@ class Refreshing:
         self._scores: dict[int, dict[int, dict[frozenset, Mapping[str, float]]]] = {}
         with session.settings.held(settings):
             self._named = _same_model(session, asked, self._source, version)
-            self._graph: Graph = session.registry.graphs[self._named.graph]
+            graph = session.registry.graphs[self._named.graph]
+            assert isinstance(graph, Graph), "collections are not refreshed"
+            self._graph = graph
             self._asked = self._on_this_version(asked)
 
     @property
@@ -291,8 +293,9 @@ class Refreshing:
         """Whether there are explanations, and the new version has all their edges."""
         own = self._members.get(ordinal, ())
         edges = [worth.edge for member in own for worth in member.worths]
-        known = bool(edges) and all(edge is not None for edge in edges)
-        return known and bool((self._differ.edges[edges] != GONE).all())
+        known = [edge for edge in edges if edge is not None]
+        there = bool(edges) and len(known) == len(edges)
+        return there and bool((self._differ.edges[known] != GONE).all())
 
     def _outdated(
         self, report: TargetReport, members: Sequence[StoredExplanation], target: StoredTarget
@@ -358,10 +361,7 @@ class Refreshing:
     ) -> TargetReport:
         """The report of a target whose explanations were measured; each keeps the generator that found it."""
         found_by = {
-            tuple(
-                sorted(self._differ.edges[[w.edge for w in member.worths]].tolist())
-            ): member.generator
-            for member in members
+            tuple(sorted(self._numbers(member).tolist())): member.generator for member in members
         }
         explanations = tuple(
             replace(own, generator=found_by.get(tuple(own.edge_numbers.tolist()), own.generator))
@@ -443,7 +443,12 @@ class Refreshing:
 
     def _edges_of(self, members: Sequence[StoredExplanation]) -> list[np.ndarray]:
         """The edges of explanations, by their numbers in the new version."""
-        return [self._differ.edges[[worth.edge for worth in member.worths]] for member in members]
+        return [self._numbers(member) for member in members]
+
+    def _numbers(self, member: StoredExplanation) -> np.ndarray:
+        """The edges of an explanation in the new version; all are known by number (`_all_there`)."""
+        known = [worth.edge for worth in member.worths if worth.edge is not None]
+        return self._differ.edges[known]
 
 
 def _named(member: StoredExplanation) -> frozenset:

@@ -1,6 +1,6 @@
 """Tables from files, by DuckDB's readers: `.import transfers.csv transfers`."""
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from sxq.connection import Connection
 from sxq.errors import DataError, InvalidValue
@@ -20,7 +20,7 @@ def read_into(con: Connection, path: str, table: str) -> str:
     Columns are matched by name: raises DataError where the file has others than the table.
     """
     source = f"{_reader(path)}(?)"
-    full = str(PurePath(path).expanduser()) if path.startswith("~") else path
+    full = str(Path(path).expanduser()) if path.startswith("~") else path
     name = ".".join(_quoted(part) for part in table.split("."))
     found = con.execute(f"DESCRIBE FROM {source}", [full])
     columns = [row[0] for row in found.rows]

@@ -216,7 +216,7 @@ def _facts(
     """What the views of a graph depend on; None if its row is not as this program writes it."""
     graph_id = int(row["graph_id"])
     made_with = held.mark.get("keys") if held else None
-    keys = made_with if known_keys(made_with) else [row["key_type"], row["graph_key_type"]]
+    keys: Any = made_with if known_keys(made_with) else [row["key_type"], row["graph_key_type"]]
     if not known_keys(keys):
         return None
     collection = row["num_graphs"] is not None

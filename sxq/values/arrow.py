@@ -99,7 +99,7 @@ def _type(pa: ModuleType, kind: str) -> Any:
     """The type of Arrow for an SQL type; None where there is none."""
     if kind in _PLAIN:
         name, *arguments = _PLAIN[kind]
-        return getattr(pa, name)(*arguments)
+        return getattr(pa, str(name))(*arguments)
     if kind in _TEXT or kind.startswith("ENUM("):
         return pa.string()
     if found := _DECIMAL.fullmatch(kind):

@@ -285,7 +285,11 @@ class GCNWeights(Crossing):
     def run(self, names: tuple[str, ...], at: Across) -> Tensor:
         given: Mapping[str, str] = {"edge_weight": names[0]} if names else {}
         context = LayerContext(at.tile, at.hop, given)
-        return by_column(self.norm.weights(context, self.norm.edges(context)))
+        weights = self.norm.weights(context, self.norm.edges(context))
+        assert isinstance(weights, Tensor), (
+            "tiles with operations between nodes and edges hold tables"
+        )
+        return by_column(weights)
 
 
 def listed(name: str, tile: Tile, hop: int, loops: Loops, part: int | None = None) -> Tensor:

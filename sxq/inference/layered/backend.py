@@ -47,7 +47,7 @@ from sxq.inference.tiles.tile import Rows, Tile
 from sxq.inference.tracing.as_called import as_called
 from sxq.inference.tracing.by_name import by_name
 from sxq.inference.tracing.by_type import one_type_forwards
-from sxq.inference.tracing.example import examples_of
+from sxq.inference.tracing.example import Example, examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
@@ -85,7 +85,7 @@ class Layered:
             forward = (
                 pair_forward(model) if model.links else as_called(model.module, model.arguments)
             )
-            examples = () if model.links else examples_of(model)
+            examples: Sequence[Example] = () if model.links else examples_of(model)
             kinds: dict[str, str] = {}
             if self.named is not None:
                 forward, examples, kinds = by_name(self.named, examples)
@@ -291,6 +291,7 @@ class Layered:
             partial(self._look_up, tile=tile, values=values),
             partial(self._rows, tile=tile, values=values),
         )
+        assert step.crossing is not None
         found = step.crossing.run(tuple(source.name for source in step.args), at)
         return each(found, lambda table: table.to(step.dtype)) if step.dtype else found
 

@@ -6,7 +6,7 @@ What is recognised becomes a `Crossing` of the recorded call. Everything else st
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -203,7 +203,7 @@ def _largest_is_last() -> bool:
     raise Untraceable("scatter without dim_size gives as many rows as the largest number of a node")
 
 
-def _into(node: fx.Node, name: str) -> tuple[Any, Any, Any, Any, str]:
+def _into(node: fx.Node, name: str) -> tuple[Any, Any, Any, Any, Any]:
     if "index_add" in name:
         bound = _bound(node, "input", "dim", "index", "source")
         if node.kwargs.get("alpha", 1) != 1:
@@ -261,7 +261,7 @@ def _aggregation(node: fx.Node, module: nn.Module) -> bool:
         module = module.aggr
     parts = [module]
     if type(module) is aggr.MultiAggregation and module.mode == "cat":
-        parts = list(module.aggrs)
+        parts = list(cast(nn.ModuleList, module.aggrs))
     unknown = [part for part in parts if type(part) not in AGGREGATIONS]
     if unknown:
         raise Untraceable(
@@ -384,7 +384,7 @@ def _loops(node: fx.Node) -> bool:
     node.meta.update(kind=INDEX_AND_VALUES, loops=loops, varies=False, rows=False)
     node.meta["values"] = values
     own = change == "replace" and before == "keep"
-    node.meta["make"] = WithLoops(loops, float(fill), own)
+    node.meta["make"] = WithLoops(cast(Any, loops), float(fill), own)
     if isinstance(values, fx.Node) and values.meta.get("crossing") is not None:
         kept = values.meta["crossing"]
         if not isinstance(kept, WithLoops) or kept.loops != "drop":
@@ -447,7 +447,7 @@ def factory_of(node: fx.Node, name: str) -> bool:
     node.meta["zero"] = name in ("zeros", "new_zeros") or _filled(node, name) == 0
     node.meta["ones"] = name in ("ones", "new_ones") or _filled(node, name) == 1
     if extent.of == EDGES_OF and extent.loops != "keep":
-        node.meta.update(varies=True, crossing=Constant(call, extent.loops))
+        node.meta.update(varies=True, crossing=Constant(call, cast(Any, extent.loops)))
     else:
         node.meta["make"] = call
     node.args = ()
@@ -473,14 +473,12 @@ def _factory(node: fx.Node, name: str) -> tuple[tuple, Callable[[int], Tensor] |
         if "size" in node.kwargs:
             sizes = node.kwargs["size"]
         sizes = tuple(sizes if isinstance(sizes, tuple | list) else (sizes,))
-        row = example[:1].clone() if known and example.ndim else None
-        return sizes, None if row is None else (lambda count: row.expand(count, *row.shape[1:]))
+        return sizes, _repeated(example[:1].clone()) if known and example.ndim else None
     if name in ("expand", "repeat") and all(node_kind(n) == PLAIN for n in node.all_input_nodes):
         sizes = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
-        row = example[:1].clone() if known and example.ndim else None
-        equal = known and bool((example == row).all())
-        make = (lambda count: row.expand(count, *row.shape[1:])) if equal else None
-        return tuple(sizes), make
+        if not known or not example.ndim or not bool((example == example[:1]).all()):
+            return tuple(sizes), None
+        return tuple(sizes), _repeated(example[:1].clone())
     if name in ("arange", "eye", "rand", "randn", "empty"):
         return node.args[:1], None
     return (), None
@@ -506,3 +504,8 @@ def _bound_by(function: Callable, node: fx.Node, *first: Any) -> dict[str, Any]:
 def _ndim(value: Any) -> int | None:
     example = value.meta.get("example", UNKNOWN) if isinstance(value, fx.Node) else UNKNOWN
     return example.ndim if isinstance(example, Tensor) else None
+
+
+def _repeated(row: Tensor) -> Callable[[int], Tensor]:
+    """Makes a table of so many equal rows, of row [1, ...]."""
+    return lambda count: row.expand(count, *row.shape[1:])

@@ -97,8 +97,8 @@ def _recorded(
         raise Untraceable(_located(str(why), line_of_error(why.__traceback__))) from why
     except Exception as error:  # a user's forward may raise anything
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
-        why = f"its forward pass cannot be recorded: {said}"
-        raise Untraceable(_located(why, line_of_error(error.__traceback__))) from error
+        reason = f"its forward pass cannot be recorded: {said}"
+        raise Untraceable(_located(reason, line_of_error(error.__traceback__))) from error
     finally:
         for name in set(vars(module)) - before if example else ():  # their nodes hold them
             delattr(module, name)

@@ -165,7 +165,8 @@ def _kind_of(recorded: "Recorded") -> type:
 class Recorded(fx.Proxy):
     """A value of the forward pass. What depends on its shape or type alone is answered at once."""
 
-    __class__ = property(_kind_of)  # type: ignore[assignment]
+    node: fx.Node
+    __class__ = property(_kind_of)
 
     def __getattr__(self, name: str) -> Any:
         value = self.node.meta.get("example", UNKNOWN)
@@ -240,8 +241,9 @@ class Recorded(fx.Proxy):
     def __setitem__(self, index: Any, value: Any) -> None:
         own = self.node.meta.get("example", UNKNOWN)
         mask = index.node.meta.get("example", UNKNOWN) if type(index) is Recorded else None
-        same = isinstance(own, Tensor) and isinstance(mask, Tensor) and own.shape == mask.shape
-        if same and mask.dtype is torch.bool and isinstance(value, int | float):
+        picks = isinstance(mask, Tensor) and mask.dtype is torch.bool
+        same = picks and isinstance(own, Tensor) and own.shape == index.node.meta["example"].shape
+        if same and isinstance(value, int | float):
             # x[x == inf] = 0 overwrites x: from then on it is the result.
             self.node = self.masked_fill(index, value).node
             return

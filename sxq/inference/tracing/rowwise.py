@@ -116,7 +116,8 @@ def check_operation(name: str, node: fx.Node) -> None:
             )
     elif name in REPEATS:
         numbers = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
-        shorter = _ndim(node, name) is not None and len(numbers) > _ndim(node, name)
+        ndim = _ndim(node, name)
+        shorter = ndim is not None and len(numbers) > ndim
         if numbers[0] != REPEATS[name] or shorter:
             raise Untraceable(f"{name}{tuple(map(str, numbers))} may mix nodes")
     elif name == "einsum":
