@@ -37,7 +37,7 @@ def test_a_model_is_trained_explained_and_restored(name, tmp_path):
         assert dict(zip(trained.columns, trained.rows[0]))["train_accuracy"] > 0.75
         facts = dict(con.execute("DESCRIBE MODEL m").fetchall())
         assert facts["targets"] == "nodes of type account"
-        assert facts["backend"] == ("disjoint" if name == "hgt" else "layered")
+        assert facts["backend"] == "layered"
         first = con.execute(explain)
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
     with sxq.connect(path) as con:

@@ -6,11 +6,13 @@ values themselves are stays unknown: a path through the code must not depend on 
 """
 
 import inspect
+import linecache
 import operator
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType, TracebackType
@@ -159,7 +161,22 @@ class Recorder(fx.Tracer):
 
 def _kind_of(recorded: "Recorded") -> type:
     value = recorded.node.meta.get("example", UNKNOWN)
-    return Tensor if isinstance(value, Tensor) else type(recorded)
+    if isinstance(value, Tensor) and _calls_isinstance(sys._getframe(1)):
+        return Tensor
+    return type(recorded)
+
+
+def _calls_isinstance(frame: FrameType) -> bool:
+    """Whether the code of a frame is at a call of isinstance.
+
+    Torch's own C code asks, too, and would then read a recorded value as the memory of a tensor.
+    """
+    code = frame.f_code
+    line, _, column, _ = next(islice(code.co_positions(), frame.f_lasti // 2, None))
+    if line is None or column is None:
+        return False
+    text = linecache.getline(code.co_filename, line).encode()
+    return text[column:].startswith(b"isinstance(")
 
 
 class Recorded(fx.Proxy):
