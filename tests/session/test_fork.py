@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import sxq
+from sxq.execution import executor
 from sxq.storage import schema
 from tests import graphs, toys
 
@@ -137,7 +138,8 @@ def test_a_child_opens_what_was_closed_before_the_fork(con, path):
         assert_whole(again, path, [1, 2])
 
 
-def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, path):
+def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, path, monkeypatch):
+    monkeypatch.setattr(executor, "REPORT_EVERY", 0)  # however fast the search is
     started, go_on = threading.Event(), threading.Event()
 
     def hold(progress):
