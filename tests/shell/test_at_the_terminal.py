@@ -1,7 +1,11 @@
 """What a person sees at the prompt, by a pseudo-terminal: other programs, other databases, windows of other sizes."""
 
+import pytest
+
 import sxq
 from tests.terminal import terminal
+
+pytestmark = pytest.mark.slow  # every one waits for a prompt
 
 
 def test_other_databases_editors_and_commands(tmp_path):
