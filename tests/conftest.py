@@ -14,10 +14,10 @@ torch.set_num_threads(
     1
 )  # small tensors: a second thread costs more than it brings, and tests run side by side
 # How many examples each property gets: `make test` takes the first, `make test-all` the second.
-settings.register_profile("quick", max_examples=20)
+settings.register_profile("quick", max_examples=12)
 settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
-CASES = 4  # of a test with parameters that `make test` takes
+CASES = 3  # of a test with parameters that `make test` takes
 
 
 def pytest_addoption(parser):

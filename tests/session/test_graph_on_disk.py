@@ -63,6 +63,7 @@ def answers(con):
     return rows, edges, targets, con.sql("FROM agreement ORDER BY ALL").fetchall()
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_answers_are_those_of_the_same_graph_in_memory(shape, tmp_path):
     options, kind = SHAPES[shape]
@@ -355,6 +356,7 @@ def test_a_transaction_that_fails_leaves_no_folder(tmp_path, monkeypatch):
         assert con.execute("SHOW GRAPHS").fetchall() == []
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 @pytest.mark.parametrize("moment", ["writing", "before the commit", "after the commit"])
 def test_a_process_that_is_killed_while_it_writes(tmp_path, moment):
