@@ -419,7 +419,8 @@ def test_every_node_type_has_a_view(con):
 def test_links_have_two_ends(con):
     con.execute(GRAPH.format("tx"))
     con.execute(
-        """INSERT INTO sxq.queries SELECT 1, '', '', 1, 1, '{}', 0, 0, 1, 'cpu', '{}', now()::TIMESTAMP, 1, true, 'done', NULL;
+        """INSERT INTO sxq.queries SELECT 1, '', '', 1, 1, '{}', 0, 0, 1, 'cpu', '{}', now()::TIMESTAMP, 1, true, 'done',
+           NULL;
            INSERT INTO sxq.targets (query_id, target, ordinal, status)
            SELECT 1, {'u': src, 'v': dst}::VARIANT, 0, 'done' FROM e LIMIT 1"""
     )
