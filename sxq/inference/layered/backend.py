@@ -238,13 +238,14 @@ class Layered:
             for step in self._of(layout).varying
             if step.kernel
         ]
-        found += [
+        of_edges = [
             layout.edges(step.hop, step.loops).size
             * step.crossing.scalars_per_message(_width(step, self._of(layout)))
             // SCALARS
             for step in self._of(layout).varying
             if step.crossing
         ]
+        found.append(sum(of_edges))  # they are kept until the tile has ended
         if layout.field.over == "features":
             found.append(entries(layout))
         return max([1, *found])
