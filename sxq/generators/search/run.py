@@ -46,15 +46,19 @@ class SearchRun:
             self.visited.ask(hashes[rows])
             odds = log_odds(scored.p)
             sizes = np.count_nonzero(bits[rows], axis=1)
-            values = self.values(sizes, odds, np.nan_to_num(scored.scores))
+            values = self.values(sizes, odds, np.nan_to_num(scored.scores), slice(None))
             found.append(Members(bits[rows], odds, values, scored.explanatory, scored.ids))
             self.archive.add(found[-1])
         return found[0] if len(found) == 1 else Members.join(*found)
 
-    def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; `otherwise` if unknown."""
+    def values(
+        self, sizes: np.ndarray, odds: np.ndarray, known: np.ndarray, of: np.ndarray | slice
+    ) -> np.ndarray:
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; if unknown, those of rows `of` [n] of `known`."""
         with np.errstate(over="ignore"):  # exp of very small odds is infinite, and p is 0
             p = 1 / (1 + np.exp(-odds))
         values = self.context.predict(sizes, p)
-        np.copyto(values, otherwise, where=np.isnan(values))
+        unknown = np.isnan(values)
+        if unknown.any():
+            np.copyto(values, known[of], where=unknown)
         return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)
