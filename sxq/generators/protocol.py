@@ -32,7 +32,8 @@ class Candidates:
     ) -> "Candidates":
         """Candidates with one parent or edited unit for all, or one each."""
         full = (
-            np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited)
+            np.asarray(value, np.int64) if np.ndim(value) else np.full(len(bits), value, np.int64)
+            for value in (parent, edited)
         )
         return Candidates(bits, *full)
 

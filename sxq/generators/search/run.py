@@ -38,7 +38,7 @@ class SearchRun:
     ) -> Generator[Candidates, Scored, Members]:
         """Ask for subgraphs [n, U], repeats included; offer them to the archive and return all."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
-        parent = np.broadcast_to(parent, len(bits))
+        parent = parent if np.ndim(parent) else np.full(len(bits), parent)
         found = []
         for start in range(0, max(len(bits), 1), self.context.rows):
             rows = slice(start, start + self.context.rows)
