@@ -40,6 +40,8 @@ class Candidates:
     @staticmethod
     def join(parts: "Sequence[Candidates]") -> "Candidates":
         """Several batches as one."""
+        if len(parts) == 1:
+            return parts[0]
         starts = np.cumsum([0, *(len(part.bits) for part in parts[:-1])])
         parents = [
             part.parent - np.where(part.parent <= FIRST, start, 0)

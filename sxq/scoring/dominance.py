@@ -50,9 +50,8 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
         table = at_least(by, vectors[rows])
         if vectors.dtype.kind == by.dtype.kind == "i":
             # no value is smaller, so one is larger where the sum is: exact for whole numbers
-            table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(
-                axis=1, dtype=np.int64
-            )
+            sums = (values.sum(axis=1, dtype=np.int32) for values in (by, vectors[rows]))
+            table &= np.greater.outer(*sums)
         else:
             table &= ~_in_all(np.less_equal, by, vectors[rows])
         mask[rows] = table.any(axis=0)

@@ -18,7 +18,6 @@ import numpy as np
 
 from sxq.generators.protocol import NONE, Search
 from sxq.generators.search.archive import Members
-from sxq.generators.search.hashes import NOTHING
 from sxq.generators.search.leaps import leaps
 from sxq.generators.search.run import SearchRun
 from sxq.graph.bits import unpack
@@ -33,40 +32,6 @@ LEAPS = 4  # one candidate in this many of a batch is a leap
 CROSSED = 3  # at least one candidate in this many of a batch is a child
 DROPPING = np.array([False, True, False, True, True])  # by kind of move: whether it drops a unit
 PAIRS = np.triu_indices(2 * PAIRED, 1)  # of the changes considered in pairs for each member
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Changes:
-    """The ways to change one of U units, by number; a last one changes nothing.
-
-    Change u adds unit u, U + u adds it with its link, and 2 U + u drops it.
-    """
-
-    unit: np.ndarray  # [3 U + 1]
-    link: np.ndarray  # [3 U + 1] added with the unit, or NONE
-    drops: np.ndarray  # [3 U + 1] 1 where the unit is dropped; -2 where nothing is changed
-    growth: np.ndarray  # [3 U + 1] in size
-    odds: np.ndarray  # [3 U + 1, 2] by which the log-odds are expected to change
-    hashes: np.ndarray  # [3 U + 1] by which the hash changes
-
-    @staticmethod
-    def of(run: SearchRun) -> "Changes":
-        """What each change does, as the edge table expects."""
-        links = run.table.link
-        worth = run.table.worth
-        hashes = run.visited.unit_hashes
-        units = np.arange(len(links))
-        alone = np.full(len(links), NONE)
-        counts = [len(links)] * 3 + [1]
-        joined_hashes = hashes + np.where(links >= 0, hashes[links], NOTHING)
-        return Changes(
-            unit=np.concatenate([units, units, units, [NONE]]),
-            link=np.concatenate([alone, links, alone, [NONE]]),
-            drops=np.repeat([0, 0, 1, -2], counts),
-            growth=np.repeat([1, 2, -1, 0], counts),
-            odds=np.concatenate([worth, worth + worth[links], -worth, np.zeros((1, 2))]),
-            hashes=np.concatenate([hashes, joined_hashes, -hashes, [NOTHING]]),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +56,6 @@ class Moves:
     def __getitem__(self, rows: np.ndarray) -> "Moves":
         return Moves(*(values[rows] for values in vars(self).values()))
 
-    def applied(self, bits: np.ndarray, changes: Changes) -> np.ndarray:
-        """The neighbours [n, U] of members bits [c, U], not all of them connected."""
-        new = bits[self.member]
-        units = changes.unit[self.changes]
-        row, column = np.nonzero(units >= 0)
-        new[row, units[row, column]] ^= True
-        links = changes.link[self.changes]
-        row, column = np.nonzero(links >= 0)
-        new[row, links[row, column]] = True
-        return new
-
 
 def improve(run: SearchRun, most: int) -> Search:
     """One batch of about `most` candidates, never more than are left: promising neighbours, leaps and children.
@@ -109,12 +63,12 @@ def improve(run: SearchRun, most: int) -> Search:
     The outcome corrects the edge table and the trust in moves.
     """
     members = run.archive.draw(MEMBERS, run.rng)
-    changes = Changes.of(run)
-    moves, promised = _most_promising(run, members, changes, most)
+    moves, promised = _most_promising(run, members, most)
     leapt = most // LEAPS
     children, parents = _children(run, int((most - len(moves) - leapt) / run.trust.novel))
     leapers, origins = leaps(run, leapt)
-    bits = np.concatenate([moves.applied(members.bits, changes), leapers, children])
+    moved_to = run.changes.applied(members.bits[moves.member], moves.changes)
+    bits = np.concatenate([moved_to, leapers, children])
     apart = np.ones(len(bits), bool)
     apart[: len(moves)] = moves.drops
     bits[apart] = run.field.component(bits[apart])
@@ -140,11 +94,9 @@ def improve(run: SearchRun, most: int) -> Search:
     run.table.learn(changed, found.odds - members.odds[moves.member])
 
 
-def _most_promising(
-    run: SearchRun, members: Members, changes: Changes, most: int
-) -> tuple[Moves, np.ndarray]:
+def _most_promising(run: SearchRun, members: Members, most: int) -> tuple[Moves, np.ndarray]:
     """The most promising neighbours of the members, `most` at most, and what they promise [n]."""
-    moves = _neighbours(run, members, changes)
+    moves = _neighbours(run, members)
     promised = _promised(run, members, moves)
     order = np.argsort(-promised * run.trust.of(moves.kind), kind="stable")
     best = order[: most - most // CROSSED - most // LEAPS]
@@ -167,14 +119,16 @@ def _children(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
     return bits, parents.ids[one]
 
 
-def _neighbours(run: SearchRun, members: Members, changes: Changes) -> Moves:
+def _neighbours(run: SearchRun, members: Members) -> Moves:
     """The most promising single moves of c members, and their pairs.
 
     Each member weights the scores at random. Visited subgraphs are left out; among the single
     moves, others take their place.
     """
+    changes = run.changes
+    odds = changes.odds(run.table.worth)
     own_hashes = run.visited.hashes_of(members.bits)
-    member, pair = _pairs(run, members, changes, own_hashes)
+    member, pair = _pairs(run, members, odds, own_hashes)
     one, other = pair.T
     sizes = np.count_nonzero(members.bits, axis=1)[member]
     sizes += changes.growth[one] + changes.growth[other]
@@ -187,49 +141,36 @@ def _neighbours(run: SearchRun, members: Members, changes: Changes) -> Moves:
         member=member,
         changes=pair,
         kind=2 + changes.drops[one] + changes.drops[other],
-        odds=members.odds[member] + (changes.odds[one] + changes.odds[other]),
+        odds=members.odds[member] + (odds[one] + odds[other]),
         sizes=sizes[open_],
         hashes=hashes[open_],
     )
 
 
 def _pairs(
-    run: SearchRun, members: Members, changes: Changes, own_hashes: np.ndarray
+    run: SearchRun, members: Members, odds: np.ndarray, own_hashes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The moves that are considered: the member [n] of each, and its changes [n, 2] by number.
 
-    The second change may be the one that changes nothing. `own_hashes` are the members' [c].
+    The second change may be the one that changes nothing. `odds` are those of changes, `own_hashes`
+    the members' [c].
     """
     count = len(members)
-    member, change = _possible(run, members.bits)
+    changes = run.changes
+    member, change = changes.possible(members.bits, run.field.frontiers(members.bits))
     visited = run.visited.has(own_hashes[member] + changes.hashes[change])
     # Two groups for each member: what adds to it, and what is dropped.
     group = 2 * member + changes.drops[change]
     # Gains are below 2, so groups stay apart.
-    order = np.argsort(4.0 * group - _gains(run, members, changes, member, change))
+    order = np.argsort(4.0 * group - _gains(run, members, odds, member, change))
     alone = _leading(order[~visited[order]], group, (2 * count, SINGLES)).reshape(count, -1)
     paired = _leading(order, group, (2 * count, PAIRED)).reshape(count, -1)
     left, right = PAIRS
     one = np.concatenate([alone, paired[:, left]], axis=1)
     other = np.concatenate([np.full_like(alone, len(change)), paired[:, right]], axis=1)
     found = np.nonzero((one >= 0) & (other >= 0))
-    change = np.append(change, len(changes.unit) - 1)
+    change = np.append(change, changes.nothing)
     return found[0], change[np.stack([one[found], other[found]], axis=1)]
-
-
-def _possible(run: SearchRun, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The changes that the subgraphs bits [c, U] allow: 0 .. c - 1 [k], ascending, and the change [k] by number.
-
-    Units in a subgraph can be dropped; units that touch it, directly or through their link, can be added.
-    """
-    links = run.table.link
-    touching = run.field.frontiers(bits)
-    far = touching.take(links, axis=1)
-    far &= links >= 0
-    member, unit = np.nonzero(bits | touching | far)
-    # What touches needs no link, and what is in the subgraph is dropped.
-    table = np.where(touching, 0, np.where(bits, 2, 1))
-    return member, table[member, unit] * bits.shape[1] + unit
 
 
 def _leading(order: np.ndarray, group: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -244,14 +185,14 @@ def _leading(order: np.ndarray, group: np.ndarray, shape: tuple[int, int]) -> np
 
 
 def _gains(
-    run: SearchRun, members: Members, changes: Changes, member: np.ndarray, change: np.ndarray
+    run: SearchRun, members: Members, odds: np.ndarray, member: np.ndarray, change: np.ndarray
 ) -> np.ndarray:
     """[k] the expected scores of members [k] after a change [k] of each, weighted at random; within -1 and 2."""
-    sizes = np.count_nonzero(members.bits, axis=1)[member] + changes.growth[change]
-    odds = members.odds[member] + changes.odds[change]
+    sizes = np.count_nonzero(members.bits, axis=1)[member] + run.changes.growth[change]
+    odds = members.odds[member] + odds[change]
     expected = run.values(np.maximum(sizes, 1), odds, members.values, member)
     weights = run.rng.dirichlet(np.ones(expected.shape[1]), len(members))
-    noise = run.rng.random(members.bits.shape)[member, changes.unit[change]]
+    noise = run.rng.random(members.bits.shape)[member, run.changes.unit[change]]
     return np.einsum("km,km->k", expected, weights[member]) + NOISE * noise
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from sxq.generators.protocol import NONE, Candidates, Context, Scored
 from sxq.generators.search.archive import Archive, Members
+from sxq.generators.search.changes import Changes
 from sxq.generators.search.edge_table import EdgeTable, log_odds
 from sxq.generators.search.trust import Trust
 from sxq.generators.search.visited import Visited
@@ -27,6 +28,7 @@ class SearchRun:
         self.table = EdgeTable(field, context)
         self.trust = Trust()
         self.visited = Visited(field.num_units, context.allowance, context.rng)
+        self.changes = Changes(self.table.link, self.visited.unit_hashes)
 
     @property
     def left(self) -> int:
