@@ -48,15 +48,19 @@ class SearchRun:
             self.visited.ask(hashes[rows])
             odds = log_odds(scored.p)
             sizes = np.count_nonzero(bits[rows], axis=1)
-            values = self.values(sizes, odds, np.nan_to_num(scored.scores), slice(None))
+            values = self.values(sizes, odds, np.nan_to_num(scored.scores))
             found.append(Members(bits[rows], odds, values, scored.explanatory, scored.ids))
             self.archive.add(found[-1])
         return found[0] if len(found) == 1 else Members.join(*found)
 
     def values(
-        self, sizes: np.ndarray, odds: np.ndarray, known: np.ndarray, of: np.ndarray | slice
+        self,
+        sizes: np.ndarray,
+        odds: np.ndarray,
+        known: np.ndarray,
+        of: np.ndarray | slice = slice(None),
     ) -> np.ndarray:
-        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; if unknown, those of rows `of` [n] of `known`."""
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; those of `known`, at rows `of` [n], if unknown."""
         with np.errstate(over="ignore"):  # exp of very small odds is infinite, and p is 0
             p = 1 / (1 + np.exp(-odds))
         values = self.context.predict(sizes, p)
