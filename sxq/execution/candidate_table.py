@@ -42,7 +42,7 @@ class CandidateTable:
         keys = row_keys(packed)
         found = list(map(self._number.get, keys))
         fresh: dict[bytes, int] = {}
-        first = []
+        first: list[int] = []
         for row, number in enumerate(found):
             if number is None:
                 found[row] = fresh.setdefault(keys[row], self.count + len(first))
