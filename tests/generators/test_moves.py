@@ -6,8 +6,8 @@ from hypothesis import strategies as some
 
 from sxq.generators.baselines.random import any_sizes, grow
 from sxq.generators.protocol import NONE
-from sxq.generators.search.changes import Changes
 from sxq.generators.search.moves import _leading
+from sxq.generators.search.unit_changes import UnitChanges
 from sxq.graph import extract
 from tests.graphs import random_graph
 
@@ -19,7 +19,7 @@ def test_changes_are_those_of_units_one_by_one():
     hashes = rng.integers(2**63, size=field.num_units, dtype=np.uint64)
     worth = rng.normal(size=(field.num_units, 2))
     bits = grow(field, any_sizes(field, 6, rng), rng)
-    changes = Changes(links, hashes)
+    changes = UnitChanges(links, hashes)
     odds = changes.odds(worth)
     found = list(zip(*changes.possible(bits, field.frontiers(bits))))
     expected = [one for row, own in enumerate(bits) for one in slowly(field, links, row, own)]

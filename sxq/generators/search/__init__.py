@@ -26,7 +26,7 @@ Files, in reading order:
     visited.py      the subgraphs that were asked for, and the allowance that is left
     hashes.py       the set of hashes behind it
     walks.py        walks from the target to the whole field; measuring units
-    changes.py      the ways to change one unit, and what each does
+    unit_changes.py  the ways to change one unit, and what each does
     moves.py        neighbours of the front, and children of survivors
     trust.py        how far moves keep their promises
     leaps.py        many units changed at once

@@ -6,9 +6,9 @@ import numpy as np
 
 from sxq.generators.protocol import NONE, Candidates, Context, Scored
 from sxq.generators.search.archive import Archive, Members
-from sxq.generators.search.changes import Changes
 from sxq.generators.search.edge_table import EdgeTable, log_odds
 from sxq.generators.search.trust import Trust
+from sxq.generators.search.unit_changes import UnitChanges
 from sxq.generators.search.visited import Visited
 from sxq.graph import Field
 
@@ -28,7 +28,7 @@ class SearchRun:
         self.table = EdgeTable(field, context)
         self.trust = Trust()
         self.visited = Visited(field.num_units, context.allowance, context.rng)
-        self.changes = Changes(self.table.link, self.visited.unit_hashes)
+        self.changes = UnitChanges(self.table.link, self.visited.unit_hashes)
 
     @property
     def left(self) -> int:

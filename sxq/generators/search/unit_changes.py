@@ -1,4 +1,4 @@
-"""Changes: the ways to change one unit of a subgraph, by number, and what each does."""
+"""Unit changes: the ways to change one unit of a subgraph, by number, and what each does."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from sxq.generators.protocol import NONE
 from sxq.generators.search.hashes import NOTHING
 
 
-class Changes:
+class UnitChanges:
     """The ways to change one of U units, by number; a last one changes nothing.
 
     Change u adds unit u, U + u adds it with its link, and 2 U + u drops it.
