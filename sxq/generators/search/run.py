@@ -40,11 +40,11 @@ class SearchRun:
     ) -> Generator[Candidates, Scored, Members]:
         """Ask for subgraphs [n, U], repeats included; offer them to the archive and return all."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
-        parent = parent if np.ndim(parent) else np.full(len(bits), parent)
+        parents = np.full(len(bits), parent) if isinstance(parent, int) else parent
         found = []
         for start in range(0, max(len(bits), 1), self.context.rows):
             rows = slice(start, start + self.context.rows)
-            scored = yield Candidates.of(bits[rows], parent[rows])
+            scored = yield Candidates.of(bits[rows], parents[rows])
             self.visited.ask(hashes[rows])
             odds = log_odds(scored.p)
             sizes = np.count_nonzero(bits[rows], axis=1)
