@@ -42,13 +42,13 @@ class CandidateTable:
         keys = row_keys(packed)
         found = list(map(self._number.get, keys))
         fresh: dict[bytes, int] = {}
+        first: list[int] = []
         for row, number in enumerate(found):
             if number is None:
-                found[row] = fresh.setdefault(keys[row], self.count + len(fresh))
-        numbers = np.array(found, np.int64)
-        _, first = np.unique(numbers, return_index=True)
-        first = np.sort(first)
-        return numbers, first[numbers[first] >= self.count]
+                found[row] = fresh.setdefault(keys[row], self.count + len(first))
+                if len(fresh) > len(first):
+                    first.append(row)
+        return np.array(found, np.int64), np.array(first, np.int64)
 
     def knows(self, packed: np.ndarray) -> bool:
         """Whether a packed candidate was verified."""

@@ -32,13 +32,16 @@ class Candidates:
     ) -> "Candidates":
         """Candidates with one parent or edited unit for all, or one each."""
         full = (
-            np.broadcast_to(np.asarray(value, np.int64), len(bits)) for value in (parent, edited)
+            np.asarray(value, np.int64) if np.ndim(value) else np.full(len(bits), value, np.int64)
+            for value in (parent, edited)
         )
         return Candidates(bits, *full)
 
     @staticmethod
     def join(parts: "Sequence[Candidates]") -> "Candidates":
         """Several batches as one."""
+        if len(parts) == 1:
+            return parts[0]
         starts = np.cumsum([0, *(len(part.bits) for part in parts[:-1])])
         parents = [
             part.parent - np.where(part.parent <= FIRST, start, 0)

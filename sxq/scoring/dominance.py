@@ -50,13 +50,16 @@ def dominated(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
         table = at_least(by, vectors[rows])
         if vectors.dtype.kind == by.dtype.kind == "i":
             # no value is smaller, so one is larger where the sum is: exact for whole numbers
-            table &= by.sum(axis=1, dtype=np.int64)[:, None] > vectors[rows].sum(
-                axis=1, dtype=np.int64
-            )
+            table &= _sums(by)[:, None] > _sums(vectors[rows])
         else:
             table &= ~_in_all(np.less_equal, by, vectors[rows])
         mask[rows] = table.any(axis=0)
     return mask
+
+
+def _sums(vectors: np.ndarray) -> np.ndarray:
+    """The sums [n] of whole numbers [n, M], in the smaller of the types that hold them."""
+    return vectors.sum(axis=1, dtype=np.int32 if vectors.dtype.itemsize <= 2 else np.int64)
 
 
 def reached(vectors: np.ndarray, by: np.ndarray) -> np.ndarray:
@@ -74,10 +77,12 @@ def epsilon_dominates(by: np.ndarray, vectors: np.ndarray, epsilon: int) -> np.n
 
 def _in_all(compare: np.ufunc, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """[b, n]: the comparison of left [b, M] with right [n, M] holds in every column."""
-    table = np.ones((len(left), len(right)), dtype=bool)
+    left = np.ascontiguousarray(left.T)[:, :, None]
+    right = np.ascontiguousarray(right.T)
+    table = compare(left[0], right[0])
     column = np.empty_like(table)
-    for one, other in zip(np.ascontiguousarray(left.T), np.ascontiguousarray(right.T)):
-        table &= compare(one[:, None], other, out=column)
+    for one, other in zip(left[1:], right[1:]):
+        table &= compare(one, other, out=column)
     return table
 
 

@@ -365,14 +365,12 @@ def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 def forecast(measures: Sequence[Measure], prospect: Prospect) -> np.ndarray:
     """Scores [n, M] as they would be, neither clipped nor rounded; NaN for measures that are not plain."""
-    unknown = np.full(len(prospect.sizes), np.nan)
     batch: Any = prospect  # a plain measure reads nothing that only a MeasureBatch has
-    return _side_by_side(
-        [
-            measure.score(measure.raw(batch), batch) if measure.plain else unknown
-            for measure in measures
-        ]
-    )
+    table = np.full((len(prospect.sizes), len(measures)), np.nan)
+    for place, measure in enumerate(measures):
+        if measure.plain:
+            table[:, place] = measure.score(measure.raw(batch), batch)
+    return table
 
 
 def report(measures: Sequence[Measure], batch: MeasureBatch) -> dict[str, np.ndarray]:

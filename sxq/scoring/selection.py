@@ -96,9 +96,11 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
     front = cover.front.astype(np.float64)
     place = 0
     settled = 0
+    whole = _free(front, [])
+    before = whole  # what the members before `place` leave free
     while settled < len(chosen):
         others = chosen[:place] + chosen[place + 1 :]
-        rest = _free(front, others)
+        rest = _cut(before, front, others[place:])
         hopeful = np.argsort(-rest.without(front[chosen[place]]).gains(front), kind="stable")[:64]
         gains = rest.gains(front[hopeful])
         own = rest.gains(front[[chosen[place]]])[0]
@@ -112,6 +114,7 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
         )
         settled = settled + 1 if better is None else 0
         chosen = chosen if better is None else [*chosen[:place], better, *chosen[place + 1 :]]
+        before = before.without(front[chosen[place]]) if place + 1 < len(chosen) else whole
         place = (place + 1) % len(chosen)
     return chosen
 
@@ -165,8 +168,12 @@ def central(bits: np.ndarray, weights: np.ndarray) -> int:
 
 def _free(front: np.ndarray, chosen: list[int]) -> Free:
     """The part of the cube that the chosen members of a front [F, M] float64 leave free."""
-    free = Free.below(np.full(front.shape[1], float(GRID)))
-    for member in chosen:
+    return _cut(Free.below(np.full(front.shape[1], float(GRID))), front, chosen)
+
+
+def _cut(free: Free, front: np.ndarray, members: list[int]) -> Free:
+    """What is left of a free space once members of the front [F, M] are chosen, too."""
+    for member in members:
         free = free.without(front[member])
     return free
 

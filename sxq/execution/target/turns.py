@@ -109,6 +109,7 @@ class GeneratorTurns:
             learned=job.learned,
             question=loaded.question,
         )
+        self._kind = type(unwrapped(job.model.module)).__name__
         self.estimates = Estimates(loaded)
         self._state = state
         self._loaded = loaded
@@ -180,10 +181,9 @@ class GeneratorTurns:
             return
         generator = self._generators[number][0]
         name = f"BY {generator}"
-        kind = type(unwrapped(self._subject.model.module)).__name__
         other = "random" if generator == "search" else "search"
         remedy = f"the model or its layers do not suit this generator; choose another, such as BY {other}"
-        with guarded(f"{name} on the model {kind}", remedy):
+        with guarded(f"{name} on the model {self._kind}", remedy):
             try:
                 yield
             except ModelError as error:

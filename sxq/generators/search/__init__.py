@@ -20,15 +20,16 @@ promises that moves of its kind have kept so far.
 
 Files, in reading order:
 
-    run.py          one run: the state that its parts share, and the one place to ask for candidates
-    edge_table.py   the expected change by each unit, and how units join each other to the target
-    archive.py      the front and the free space above it; survivors by rank
-    visited.py      the subgraphs that were asked for, and the allowance that is left
-    hashes.py       the set of hashes behind it
-    walks.py        walks from the target to the whole field; measuring units
-    moves.py        neighbours of the front, and children of survivors
-    trust.py        how far moves keep their promises
-    leaps.py        many units changed at once
+    run.py           one run: the state that its parts share, and the one place to ask for candidates
+    edge_table.py    the expected change by each unit, and how units join each other to the target
+    archive.py       the front and the free space above it; survivors by rank
+    visited.py       the subgraphs that were asked for, and the allowance that is left
+    hashes.py        the set of hashes behind it
+    walks.py         walks from the target to the whole field; measuring units
+    unit_changes.py  the ways to change one unit, and what each does
+    moves.py         neighbours of the front, and children of survivors
+    trust.py         how far moves keep their promises
+    leaps.py         many units changed at once
 
 Hypervolume of the front as a share of the best known front's; 26 published targets of Cora, pairs,
 5,000 candidates; median and least (benchmarks/quality.py; other seeds are within 0.003 and 0.04):

@@ -79,9 +79,9 @@ class EdgeTable:
         The units of a change share the error of the table. A unit learns the mean over its changes;
         changes of many units count less, and a unit in a single change learns less than its share.
         """
-        row, unit = np.nonzero(changes)
+        row, unit = np.nonzero(changes != 0)  # of truth values it is several times faster
         sign = changes[row, unit]
-        count = np.maximum(np.count_nonzero(changes, axis=1), 1)
+        count = np.maximum(np.bincount(row, minlength=len(changes)), 1)
         weight = np.bincount(unit, 1 / count[row], minlength=len(self.worth))
         for side, worth in enumerate(self.worth.T):
             expected = np.bincount(row, sign * worth[unit], minlength=len(changes))

@@ -27,9 +27,8 @@ class HashSet:
         flat = hashes.reshape(-1)
         place = self._first(flat)
         found = self._slots.take(place)
-        taken = found != NOTHING
-        present = taken & (found == flat)
-        open_ = np.flatnonzero(taken & ~present & (flat != NOTHING))
+        present = found == flat
+        open_ = np.flatnonzero((found != NOTHING) > present)  # other hashes stand there
         place = place[open_]
         while len(open_):
             place = self._next(place)
@@ -39,7 +38,7 @@ class HashSet:
             on = (found != NOTHING) & ~here
             open_ = open_[on]
             place = place[on]
-        return present.reshape(hashes.shape)
+        return (present & (flat != NOTHING)).reshape(hashes.shape)
 
     def add(self, hashes: np.ndarray) -> int:
         """Add hashes [n], which may repeat, to the set; returns how many are new."""

@@ -7,7 +7,6 @@ subgraph that it reaches is among the survivors, and moves continue from there.
 
 import numpy as np
 
-from sxq.generators.search.edge_table import best_of
 from sxq.generators.search.run import SearchRun
 
 NOISE = 1.0  # added to worths, whose mean is 1, so that leaps differ
@@ -39,10 +38,13 @@ def leaps(run: SearchRun, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chosen(worth: np.ndarray, many: np.ndarray) -> np.ndarray:
-    """The `many` [n] units of largest worth [n, U] above minus infinity, as bits [n, U]."""
-    bits = np.zeros(worth.shape, bool)
-    if most := int(many.max(initial=0)):
-        best = best_of(worth, most)
-        row, place = np.nonzero((best >= 0) & (np.arange(best.shape[1]) < many[:, None]))
-        bits[row, best[row, place]] = True
-    return bits
+    """The `many` [n] units of largest worth [n, U] above minus infinity, as bits [n, U]; all that equal the last."""
+    units = worth.shape[1]
+    most = min(int(many.max(initial=0)), units)
+    if not most:
+        return np.zeros(worth.shape, bool)
+    best = np.partition(worth, units - most, axis=1)[:, units - most :]
+    best.sort(axis=1)
+    last = best[np.arange(len(best)), most - np.clip(many, 1, most)]
+    last[many == 0] = np.inf
+    return (worth >= last[:, None]) & (worth > -np.inf)

@@ -8,6 +8,7 @@ from sxq.generators.protocol import NONE, Candidates, Context, Scored
 from sxq.generators.search.archive import Archive, Members
 from sxq.generators.search.edge_table import EdgeTable, log_odds
 from sxq.generators.search.trust import Trust
+from sxq.generators.search.unit_changes import UnitChanges
 from sxq.generators.search.visited import Visited
 from sxq.graph import Field
 
@@ -27,6 +28,7 @@ class SearchRun:
         self.table = EdgeTable(field, context)
         self.trust = Trust()
         self.visited = Visited(field.num_units, context.allowance, context.rng)
+        self.changes = UnitChanges(self.table.link, self.visited.unit_hashes)
 
     @property
     def left(self) -> int:
@@ -38,11 +40,11 @@ class SearchRun:
     ) -> Generator[Candidates, Scored, Members]:
         """Ask for subgraphs [n, U], repeats included; offer them to the archive and return all."""
         hashes = self.visited.hashes_of(bits) if hashes is None else hashes
-        parent = np.broadcast_to(parent, len(bits))
+        parents = np.full(len(bits), parent) if isinstance(parent, int) else parent
         found = []
         for start in range(0, max(len(bits), 1), self.context.rows):
             rows = slice(start, start + self.context.rows)
-            scored = yield Candidates.of(bits[rows], parent[rows])
+            scored = yield Candidates.of(bits[rows], parents[rows])
             self.visited.ask(hashes[rows])
             odds = log_odds(scored.p)
             sizes = np.count_nonzero(bits[rows], axis=1)
@@ -51,10 +53,18 @@ class SearchRun:
             self.archive.add(found[-1])
         return found[0] if len(found) == 1 else Members.join(*found)
 
-    def values(self, sizes: np.ndarray, odds: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; `otherwise` if unknown."""
+    def values(
+        self,
+        sizes: np.ndarray,
+        odds: np.ndarray,
+        known: np.ndarray,
+        of: np.ndarray | slice = slice(None),
+    ) -> np.ndarray:
+        """Scores [n, M] at sizes [n] and log-odds [n, 2], not clipped; those of `known`, at rows `of` [n], if unknown."""
         with np.errstate(over="ignore"):  # exp of very small odds is infinite, and p is 0
             p = 1 / (1 + np.exp(-odds))
         values = self.context.predict(sizes, p)
-        np.copyto(values, otherwise, where=np.isnan(values))
+        unknown = np.isnan(values)
+        if unknown.any():
+            np.copyto(values, known[of], where=unknown)
         return np.minimum(np.maximum(values, SMALLEST, out=values), 1, out=values)

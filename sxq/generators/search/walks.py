@@ -196,4 +196,5 @@ def _first_hop(run: SearchRun, most: int) -> np.ndarray:
 
 def _along(table: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """[w, n] the worth of n units each, table [w, n, 2], in the direction [w, 2] of each walk."""
-    return np.einsum("wns,ws->wn", table, direction)
+    kept, removed = direction.T
+    return table[:, :, 0] * kept[:, None] + table[:, :, 1] * removed[:, None]
