@@ -12,6 +12,7 @@ from torch_geometric.data import Data, HeteroData
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
+from sxq.graph import Graph
 from sxq.session import engine
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
@@ -27,6 +28,7 @@ def to_data(explanation: Explanation) -> Data | HeteroData:
     edge_weight [m] and edge_attr [m, D] are there where the graph has them; parallel edges each have their own row.
     `target` is the new number of the explained node, or the key of the explained graph. Of a heterogeneous graph it is a
     `HeteroData`, where numbers, `nodes` and `target` are within the type `target_type`, which a graph target has not.
+    Of a link, `target` is the numbers of both ends, and `target_type` its edge type.
     """
     if explanation.graph.types is not None:
         return _typed_data(explanation)
@@ -58,12 +60,22 @@ def _typed_data(explanation: Explanation) -> HeteroData:
         data.target = explanation.target
         return data
     types = graph.types
-    place = graph.position(explanation.target)
+    if explanation.kind == "link":
+        data.target_type = explanation.target.edge_type
+        data.target = [_within(data, graph, key)[1] for key in explanation.roots]
+        return data
+    data.target_type, data.target = _within(data, graph, explanation.target)
+    return data
+
+
+def _within(data: HeteroData, graph: Graph, key: Any) -> tuple[str, int]:
+    """The type of a node by its key, and its number within the type in `data`."""
+    types = graph.types
+    assert types is not None, "the graph is heterogeneous"
+    place = graph.position(key)
     name = types.node_types[types.of_node[place]]
     own = place - types.starts[types.number_of(name)]
-    data.target_type = name
-    data.target = int(np.searchsorted(data[name].nodes.numpy(), own))
-    return data
+    return name, int(np.searchsorted(data[name].nodes.numpy(), own))
 
 
 class SkylineExplanation(pyg.Explanation):
