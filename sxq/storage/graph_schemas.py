@@ -217,7 +217,8 @@ def _facts(
     graph_id = int(row["graph_id"])
     made_with = held.mark.get("keys") if held else None
     keys: Any = made_with if known_keys(made_with) else [row["key_type"], row["graph_key_type"]]
-    if not known_keys(keys):
+    attributes = row["attributes"] or []
+    if not known_keys(keys) or None in attributes:
         return None
     collection = row["num_graphs"] is not None
     widths = dict(
@@ -227,7 +228,6 @@ def _facts(
             [graph_id],
         )
     )
-    attributes = row["attributes"] or []
     names, edge_attributes = _edge_columns(cursor, graph_id)
     return GraphFacts(
         graph_id=graph_id,
