@@ -59,7 +59,6 @@ def _typed_data(explanation: Explanation) -> HeteroData:
     if explanation.kind == "graph":
         data.target = explanation.target
         return data
-    types = graph.types
     if explanation.kind == "link":
         data.target_type = explanation.target.edge_type
         data.target = [_within(data, graph, key)[1] for key in explanation.roots]

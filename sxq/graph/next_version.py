@@ -120,12 +120,7 @@ def remove_edges(graph: Graph, table: SqlRows) -> Graph:
     missing = [place(row) for row, edges in enumerate(found) if not len(edges)]
     if missing:
         also = " with these values" if wanted else ""
-        raise _problem(
-            "REMOVE EDGES",
-            missing,
-            f"no edge of the graph{also}",
-            "leave it out",
-        )
+        raise _problem("REMOVE EDGES", missing, f"no edge of the graph{also}", "leave it out")
     gone = np.unique(np.concatenate(found))
     if graph.undirected:
         gone = np.union1d(gone, _partners(graph, gone))

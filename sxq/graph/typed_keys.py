@@ -115,7 +115,9 @@ class TypedKeys:
         try:
             return self._within(number, key)
         except KeyError as hint:
-            others = [name for other, name in enumerate(self.types.node_types) if self._has(other, key)]
+            others = [
+                name for other, name in enumerate(self.types.node_types) if self._has(other, key)
+            ]
             also = f"; it is a key of type {' and of '.join(others)}" if others else ""
             raise KeyError(f"{hint.args[0]}{also}") from None
 

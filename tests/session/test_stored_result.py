@@ -15,7 +15,7 @@ ASKED = {
     "nodes": "EXPLAIN NODE 19 USING MODEL gcn OVER NODES OPTIMIZE fdl+, conc TOP 3 BUDGET 99 CANDIDATES",
     "features": "EXPLAIN NODE 19 USING MODEL gcn OVER FEATURES OPTIMIZE fdl+, conc TOP 3 BUDGET 99 CANDIDATES",
     "patterns": "EXPLAIN CLASS 2 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 2 BUDGET 99 CANDIDATES TARGETS 3",
-    "links": "EXPLAIN LINKS 4 TO 9, 0 TO 1 USING MODEL friends OPTIMIZE fdl+, conc TOP 2 BUDGET 99 CANDIDATES WITHOUT ITSELF",
+    "links": "EXPLAIN LINKS 4 TO 9, 0 TO 1 USING MODEL friends OPTIMIZE fdl+, conc TOP 2 BUDGET 9 CANDIDATES WITHOUT ITSELF",
     "link_nodes": "EXPLAIN LINK 4 TO 9 USING MODEL friends OVER NODES OPTIMIZE fdl+, conc TOP 2 BUDGET 99 CANDIDATES",
     "typed": "EXPLAIN NODES 3, 4 OF TYPE account USING MODEL risk OPTIMIZE fdl+, conc TOP 2 BUDGET 99 CANDIDATES",
     "typed_links": "EXPLAIN LINK 2 TO 3 USING MODEL paid OPTIMIZE fdl+, conc TOP 2 BUDGET 99 CANDIDATES",
@@ -37,7 +37,9 @@ def asked():
         data = bank(3)
         con.register_graph("bank", data)
         con.register_model("paid", TwoSteps(data), "bank", output="logits", edge_type="pays")
-        con.register_model("risk", model("sage", data), "bank", output="logits", node_type="account")
+        con.register_model(
+            "risk", model("sage", data), "bank", output="logits", node_type="account"
+        )
         yield con, {name: con.query(text) for name, text in ASKED.items()}
 
 

@@ -115,7 +115,8 @@ def test_a_key_of_another_type_is_told():
     with connected(TwoSteps(data), data, edge_type="pays") as con:
         last = data["account"].num_nodes - 1
         with pytest.raises(
-            sxq.NodeNotFound, match=f"no node {last} of type merchant: .*; it is a key of type account"
+            sxq.NodeNotFound,
+            match=f"no node {last} of type merchant: .*; it is a key of type account",
         ):
             con.execute(f"EXPLAIN LINK {last} TO {last} OF TYPE pays {ASK}")
 
