@@ -12,7 +12,6 @@ from torch_geometric.data import Data, HeteroData
 
 from sxq.connection import Connection
 from sxq.errors import InvalidValue, ModelError
-from sxq.graph import Graph
 from sxq.session import engine
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result
@@ -61,14 +60,15 @@ def _typed_data(explanation: Explanation) -> HeteroData:
         return data
     if explanation.kind == "link":
         data.target_type = explanation.target.edge_type
-        data.target = [_within(data, graph, key)[1] for key in explanation.roots]
+        data.target = [_within(data, explanation, key)[1] for key in explanation.roots]
         return data
-    data.target_type, data.target = _within(data, graph, explanation.target)
+    data.target_type, data.target = _within(data, explanation, explanation.target)
     return data
 
 
-def _within(data: HeteroData, graph: Graph, key: Any) -> tuple[str, int]:
+def _within(data: HeteroData, explanation: Explanation, key: Any) -> tuple[str, int]:
     """The type of a node by its key, and its number within the type in `data`."""
+    graph = explanation.graph
     types = graph.types
     assert types is not None, "the graph is heterogeneous"
     place = graph.position(key)
