@@ -27,6 +27,7 @@ def to_data(explanation: Explanation) -> Data | HeteroData:
     edge_weight [m] and edge_attr [m, D] are there where the graph has them; parallel edges each have their own row.
     `target` is the new number of the explained node, or the key of the explained graph. Of a heterogeneous graph it is a
     `HeteroData`, where numbers, `nodes` and `target` are within the type `target_type`, which a graph target has not.
+    Of a link, `target` is the numbers of both ends, and `target_type` its edge type.
     """
     if explanation.graph.types is not None:
         return _typed_data(explanation)
@@ -57,13 +58,23 @@ def _typed_data(explanation: Explanation) -> HeteroData:
     if explanation.kind == "graph":
         data.target = explanation.target
         return data
+    if explanation.kind == "link":
+        data.target_type = explanation.target.edge_type
+        data.target = [_within(data, explanation, key)[1] for key in explanation.roots]
+        return data
+    data.target_type, data.target = _within(data, explanation, explanation.target)
+    return data
+
+
+def _within(data: HeteroData, explanation: Explanation, key: Any) -> tuple[str, int]:
+    """The type of a node by its key, and its number within the type in `data`."""
+    graph = explanation.graph
     types = graph.types
-    place = graph.position(explanation.target)
+    assert types is not None, "the graph is heterogeneous"
+    place = graph.position(key)
     name = types.node_types[types.of_node[place]]
     own = place - types.starts[types.number_of(name)]
-    data.target_type = name
-    data.target = int(np.searchsorted(data[name].nodes.numpy(), own))
-    return data
+    return name, int(np.searchsorted(data[name].nodes.numpy(), own))
 
 
 class SkylineExplanation(pyg.Explanation):

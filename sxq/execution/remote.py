@@ -142,7 +142,11 @@ class _Run:
                 "until": self.until,
                 "home": home(),
             }
-            self.out[self.pool.submit(search, message)] = ordinals
+            try:
+                self.out[self.pool.submit(search, message)] = ordinals
+            except Exception as failure:  # an executor that is broken, or was shut down
+                self.error = _told(failure)
+                self.waiting.clear()
 
     def receive(self, future: Future, profile: Profile) -> Iterator[TargetReport]:
         """Yield what a part of the run found."""

@@ -158,7 +158,7 @@ class EncodedColumn:
         if len(far):
             key = shown(keys[far[0]])
             raise GraphError(
-                f"column {self.name!r} is infinite at {len(far):,} keys, such as {key}; "
+                f"column {self.name!r} is infinite at {len(far):,} key{'s' * (len(far) > 1)}, such as {key}; "
                 "make it NULL or a number"
             )
         return own

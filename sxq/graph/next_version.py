@@ -120,12 +120,7 @@ def remove_edges(graph: Graph, table: SqlRows) -> Graph:
     missing = [place(row) for row, edges in enumerate(found) if not len(edges)]
     if missing:
         also = " with these values" if wanted else ""
-        raise _problem(
-            "REMOVE EDGES",
-            missing,
-            f"no edge of the graph{also}",
-            "leave it out: it is gone, or never was",
-        )
+        raise _problem("REMOVE EDGES", missing, f"no edge of the graph{also}", "leave it out")
     gone = np.unique(np.concatenate(found))
     if graph.undirected:
         gone = np.union1d(gone, _partners(graph, gone))
@@ -318,7 +313,10 @@ def _ends(what: str, graph: Graph, sources: Sequence[Any], heads: Sequence[Any])
                 strange.append(f"{'NULL' if key is None else shown(key)} in row {row + 1}")
     if strange:
         raise _problem(
-            what, strange, "an end that is no node of the graph", "ADD NODES first, or leave it out"
+            what,
+            strange,
+            "an end that is no node of the graph",
+            "ADD NODES first, or leave it out" if what == "ADD EDGES" else "leave it out",
         )
     return found
 
@@ -532,11 +530,9 @@ def _pop(given: Columns, name: str) -> Sequence[Any] | None:
 def _take(what: str, given: Columns, name: str, say: str = "") -> Sequence[Any]:
     values = _pop(given, name)
     if values is None:
-        others = ", ".join(given) or "none but the key" + "s" * what.endswith("EDGES")
+        others = f"; found {', '.join(given)}" if given else ""  # those not taken yet
         also = f": SELECT {say}" if say else ""
-        raise GraphError(
-            f"{what} has no column {name!r}, which the graph has{also}; found {others}"
-        )
+        raise GraphError(f"{what} has no column {name!r}, which the graph has{also}{others}")
     return values
 
 

@@ -98,7 +98,7 @@ class TypedKeys:
             node_type, key = key
         if node_type is not None:
             number = self.types.number_of(node_type)
-            return [int(self.types.starts[number]) + self._within(number, key)]
+            return [int(self.types.starts[number]) + self._of_type(number, key)]
         found = []
         hints = []
         for number in range(len(self.parts)):
@@ -109,6 +109,24 @@ class TypedKeys:
         if not found:
             raise KeyError(hints[0])
         return found
+
+    def _of_type(self, number: int, key: Any) -> int:
+        """`_within`, whose hint names the types that do have the key."""
+        try:
+            return self._within(number, key)
+        except KeyError as hint:
+            others = [
+                name for other, name in enumerate(self.types.node_types) if self._has(other, key)
+            ]
+            also = f"; it is a key of type {' and of '.join(others)}" if others else ""
+            raise KeyError(f"{hint.args[0]}{also}") from None
+
+    def _has(self, number: int, key: Any) -> bool:
+        try:
+            self._within(number, key)
+        except KeyError:
+            return False
+        return True
 
     def _within(self, number: int, key: Any) -> int:
         """The place of a key among the nodes of its type; raises KeyError."""

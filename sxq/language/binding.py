@@ -81,7 +81,8 @@ def _bind_by_position(nodes: Sequence[Any], values: list[Any]) -> list[Any]:
     counts = [max(needed, default=-1) + 1 for needed in keys]
     if sum(counts) != len(values):
         raise InvalidValue(
-            f"the query has {sum(counts)} placeholders, but {len(values)} values were given"
+            f"the query has {sum(counts)} placeholder{'s' * (sum(counts) != 1)}, but "
+            f"{len(values)} value{' was' if len(values) == 1 else 's were'} given"
         )
     left = iter(values)
     taken = [[next(left) for _ in range(count)] for count in counts]

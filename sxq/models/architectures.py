@@ -249,9 +249,11 @@ def _types_of_links(graph: Graph | GraphSet, name: str | None) -> dict[str, Any]
     if len(found) != 1:
         meant = " and ".join(map(shown_type, found)) or "no edge type"
         known = ", ".join(map(shown_type, types.edge_types)) or "none"
+        asked = (
+            "there is no EDGE_TYPE" if name is None else f"EDGE_TYPE = {name} stands for {meant}"
+        )
         raise InvalidValue(
-            f"EDGE_TYPE = {name or 'none'} stands for {meant}; say which links are scored, in full where a "
-            f"relation is that of several: {known}"
+            f"{asked}; say which links are scored, in full where several types have that relation: {known}"
         )
     return {
         "nodes": dict(zip(types.node_types, types.widths)),

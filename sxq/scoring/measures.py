@@ -416,26 +416,44 @@ def user_measure(
             f"measure name {name!r} cannot be an SQL column: letters, digits, _, no keyword"
         )
 
-    def raw(batch: MeasureBatch) -> np.ndarray:
-        found = _called(f"measure {name!r}", fn, batch)
-        values = _column(f"measure {name!r}", found, len(batch.bits))
-        return values if score else _unit_interval(name, values)
-
-    def scored(values: np.ndarray, batch: MeasureBatch) -> np.ndarray:
-        if score:
-            found = _called(f"score of measure {name!r}", score, values)
-            return _column(f"score of measure {name!r}", found, len(values))
-        return values if larger_is_better else 1 - values
-
     return Measure(
         name=name,
         column=name,
-        raw=raw,
+        raw=_UserRaw(name, fn, score is None),
         larger_is_better=larger_is_better,
-        score=scored,
+        score=_UserScore(name, score, larger_is_better),
         formula=_first_line(fn),
         source="registered by the user",
     )
+
+
+@dataclass(frozen=True)
+class _UserRaw:
+    """The raw values of a measure of the user's: no closure, so that it can be pickled where `fn` can."""
+
+    name: str
+    fn: Callable[[MeasureBatch], Iterable[float]]
+    in_unit_interval: bool
+
+    def __call__(self, batch: MeasureBatch) -> np.ndarray:
+        found = _called(f"measure {self.name!r}", self.fn, batch)
+        values = _column(f"measure {self.name!r}", found, len(batch.bits))
+        return _unit_interval(self.name, values) if self.in_unit_interval else values
+
+
+@dataclass(frozen=True)
+class _UserScore:
+    """The scores of a measure of the user's, likewise."""
+
+    name: str
+    fn: Callable[[np.ndarray], Iterable[float]] | None
+    larger_is_better: bool
+
+    def __call__(self, values: np.ndarray, batch: MeasureBatch) -> np.ndarray:
+        if self.fn is not None:
+            found = _called(f"score of measure {self.name!r}", self.fn, values)
+            return _column(f"score of measure {self.name!r}", found, len(values))
+        return values if self.larger_is_better else 1 - values
 
 
 def _is_column(name: object) -> bool:

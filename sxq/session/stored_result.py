@@ -11,6 +11,7 @@ import numpy as np
 
 from sxq.errors import InvalidValue, NodeNotFound, StoreError
 from sxq.graph import Graph, GraphSet
+from sxq.graph.link_field import LinkKey
 from sxq.session.audited import identity
 from sxq.session.context import Session
 from sxq.storage import StoredExplanation, StoredQuery, StoredTarget
@@ -75,7 +76,8 @@ class _Reading:
         self.query = query
         self.settings = settings
         self.graph = graph
-        self.kind = "graph" if isinstance(graph, GraphSet) else "node"
+        links = any(isinstance(target.target, LinkKey) for target in query.targets)
+        self.kind = "graph" if isinstance(graph, GraphSet) else "link" if links else "node"
         self.over = str(settings.get("over", "edges"))
         self.task = str(settings.get("task", "multiclass"))
 
@@ -131,7 +133,7 @@ class _Reading:
         edges = self._edges(stored, graph, first_edge)
         ends = graph.edge_index[:, edges]
         units = stored.nodes if self.over == "nodes" else stored.features
-        roots = [] if self.kind == "graph" else [graph.position(stored.target)]
+        roots = [graph.position(key) for key in _roots(stored.target, self.kind)]
         alone = [graph.position(one.unit) for one in stored.nodes]
         return Explanation(
             target=stored.target,
@@ -180,6 +182,11 @@ class _Reading:
                 "AUDIT STRUCTURE lists what is damaged"
             )
         return edges
+
+
+def _roots(target: Any, kind: str) -> tuple[Any, ...]:
+    """The keys of the nodes that a target is."""
+    return () if kind == "graph" else tuple(target) if kind == "link" else (target,)
 
 
 def _edge_between(graph: Graph, source: Any, head: Any) -> int:

@@ -15,11 +15,11 @@ import duckdb
 
 from sxq.errors import InvalidValue
 from sxq.storage.access import Token, tokens
+from sxq.storage.registered_frames import LIBRARIES, read_in_place
 from sxq.storage.rows import run
 
 VARIABLES = "__sxq_variables__"  # a local of a function of sxq: the variables of its caller, in place of a function's
 _PACKAGE = __name__.partition(".")[0]
-_LIBRARIES = ("pandas", "polars", "pyarrow")
 _KINDS = ("DataFrame", "LazyFrame", "Table", "RecordBatch", "Dataset")
 # what stands before the name of a table
 _BEFORE = {"FROM", "JOIN", "USING", "DESCRIBE", "DESC", "SUMMARIZE", "SHOW", "PIVOT", "UNPIVOT"}
@@ -33,11 +33,11 @@ _FOUND = """SELECT 1 FROM (SELECT table_name, table_schema, table_catalog FROM s
 
 @contextmanager
 def as_tables(connection: duckdb.DuckDBPyConnection, frames: Mapping[str, Any]) -> Iterator[None]:
-    """Within, frames are temporary tables."""
+    """Within, frames are temporary tables; raises InvalidValue for a frame that DuckDB does not read."""
     made: list[str] = []
     try:
         for name, frame in frames.items():
-            connection.register(name, frame)
+            read_in_place(connection, name, frame)
             made.append(name)
         yield
     finally:
@@ -124,6 +124,6 @@ def _module(frame: FrameType) -> str:
 
 def _is_frame(value: Any) -> bool:
     return any(
-        kind.__module__.partition(".")[0] in _LIBRARIES and kind.__name__.endswith(_KINDS)
+        kind.__module__.partition(".")[0] in LIBRARIES and kind.__name__.endswith(_KINDS)
         for kind in type(value).__mro__
     )

@@ -149,7 +149,8 @@ def tidy(path: str, known: Mapping[str, int]) -> list[str]:
     for folder in sorted(own.iterdir()) if own.is_dir() else ():
         mark = folder / MARK
         if folder.name in known:
-            mark.unlink(missing_ok=True)
+            with suppress(OSError):  # a file in place of the folder: opening the graph says so
+                mark.unlink(missing_ok=True)
             for part in (folder / OUTPUTS).glob("*.part"):
                 shutil.rmtree(part, ignore_errors=True)
         elif mark.exists():

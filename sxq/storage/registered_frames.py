@@ -11,6 +11,7 @@ import duckdb
 from sxq.errors import DataError, InvalidValue, NameTaken
 from sxq.storage.rows import run
 
+LIBRARIES = ("pandas", "polars", "pyarrow")
 _NAMED = """SELECT 1 FROM system.information_schema.tables
             WHERE system.main.lower(table_name) = system.main.lower(?)
             AND table_schema IN ('main', 'sxq') AND table_catalog IN (system.main.current_catalog(), 'temp')"""
@@ -30,6 +31,11 @@ def register(
         raise NameTaken(
             f"table {name!r} exists; choose another name, or use replace=True for one that register_table made"
         )
+    read_in_place(connection, name, frame)
+
+
+def read_in_place(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> None:
+    """Make a view of a frame under a name that is free; raises InvalidValue, and DataError as `register` does."""
     library = type(frame).__module__.partition(".")[0]
     kind = "None" if frame is None else type(frame).__name__
     if library != "builtins":
@@ -39,6 +45,11 @@ def register(
     except (duckdb.Error, TypeError, ValueError, RuntimeError) as error:
         # other errors than DuckDB's own are about its inside: std::bad_cast
         why = f" ({error})" if isinstance(error, duckdb.Error) else ""
+        if library in LIBRARIES:
+            raise InvalidValue(
+                f"table {name!r} is {kind}, which DuckDB cannot read{why}; convert columns of types that SQL "
+                "lacks to numbers, dates or text, or leave them out"
+            ) from error
         raise InvalidValue(
             f"table {name!r} is {kind}, which DuckDB does not read{why}; expected a DataFrame of pandas "
             "or Polars, or a table of Arrow"

@@ -473,7 +473,8 @@ class Result(Table):
     def _self_sufficient(self, alone: int) -> str:
         """The note about this many targets that keep their prediction without any edge."""
         total = len(self.targets)
-        some = f"{alone} of {total}" if alone < total else "1" if total == 1 else f"All {total}"
+        whole = {1: "1", 2: "Both"}.get(total, f"All {total}")
+        some = whole if alone == total else f"{alone} of {total}"
         keep, them = ("keeps its", "it") if alone == 1 else ("keep their", "them")
         return (
             f"{some} {self.kind}{'' if total == 1 else 's'} {keep} prediction {self._alone}"

@@ -4,7 +4,13 @@ import multiprocessing
 import pickle
 import sys
 import threading
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 
 import numpy as np
 import pytest
@@ -14,7 +20,7 @@ import sxq
 from sxq.errors import InvalidValue
 from sxq.execution import remote
 from sxq.graph import extract
-from sxq.scoring.measures import MEASURES
+from sxq.scoring.measures import MEASURES, user_measure
 
 QUERY = "EXPLAIN NODES {} USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 3 BUDGET 60 CANDIDATES"
 STORED = """SELECT t.* EXCLUDE (query_id, seconds), e.* EXCLUDE (query_id, explanation_id), x.* EXCLUDE (explanation_id)
@@ -248,3 +254,30 @@ def test_nothing_is_left_behind(con, tmp_path, monkeypatch):
     same(con, Here())
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() < 20
+
+
+def few_edges(batch):
+    return (batch.bits.sum(axis=1) < 3).astype(float)
+
+
+def test_a_measure_of_the_user_travels(con):
+    con.register_measure("few", few_edges, larger_is_better=True)
+    scored = user_measure("scored", few_edges, larger_is_better=False, score=np.exp)
+    for measure in (user_measure("few", few_edges, larger_is_better=True), scored):
+        again = pickle.loads(pickle.dumps(measure))
+        assert again.raw == measure.raw and again.score == measure.score
+    text = QUERY.format(KEYS).replace("fdl-", "few")
+    own, sent = con.query(text), con.query(text, executor=Here())
+    assert [e.scores["few"] for e in sent] == [e.scores["few"] for e in own]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shut down"), BrokenExecutor("dead")])
+def test_an_executor_that_takes_nothing_is_told(con, error):
+    class Closed(Executor):
+        def submit(self, fn, message):
+            raise error
+
+    with pytest.raises(InvalidValue, match=f"the executor failed .{type(error).__name__}: {error}"):
+        con.execute(QUERY.format(KEYS), executor=Closed())
+    con.execute(f"RESUME QUERY {con.execute('SELECT max(query_id) FROM queries').fetchone()[0]}")
+    assert con.execute("FROM queries SELECT last(status ORDER BY query_id)").fetchone() == ("done",)

@@ -458,7 +458,7 @@ def test_a_closed_connection_says_so(path):
         ([[1, 2]], "only NODES"),
         ([None], "number, text or a boolean"),
         ([{"a": 1}], "number, text or a boolean"),
-        ([3, 4], "1 placeholders, but 2 values"),
+        ([3, 4], "1 placeholder, but 2 values"),
         ({"a": 3}, "by position, but the values are by name"),
         (3, "are a list, not int"),
         ([99], "no node 99"),

@@ -4,6 +4,7 @@ import pandas
 import pytest
 
 import sxq
+from sxq.errors import InvalidValue
 
 everywhere = pandas.DataFrame({"a": [7]})  # a variable of the module
 
@@ -134,3 +135,14 @@ def test_frames_of_other_libraries(con, library):
         lazy = table.lazy()
         assert con.execute("SELECT sum(a) FROM lazy").fetchone() == (3,)
         assert lazy is not None
+
+
+@pytest.mark.parametrize(
+    "frame", [pandas.DataFrame({"a": [1j]}), pandas.DataFrame()], ids=["complex", "no column"]
+)
+def test_a_frame_that_duckdb_does_not_read_is_named(con, frame):
+    with pytest.raises(InvalidValue, match="table 'frame' is pandas's DataFrame.*convert columns"):
+        con.execute("FROM frame")
+    with pytest.raises(InvalidValue, match="table 'own' is pandas's DataFrame.*convert columns"):
+        con.register_table("own", frame)
+    assert con.execute("SELECT 1").fetchone() == (1,)

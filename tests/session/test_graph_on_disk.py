@@ -259,6 +259,16 @@ def test_a_folder_that_was_moved(stored):
     opening(path)
 
 
+def test_a_file_in_place_of_the_folder(stored):
+    path, folder = stored
+    shutil.rmtree(folder)
+    folder.write_text("", encoding="utf-8")
+    with sxq.connect(path) as con:
+        assert con.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(sxq.StoreError, match="is not there"):
+            con.execute("DESCRIBE GRAPH g")
+
+
 def test_a_truncated_file(stored):
     path, folder = stored
     file = folder / "x.npy"

@@ -100,6 +100,27 @@ def test_layers_by_type(conv):
         assert sound(con)
 
 
+def test_to_data_of_a_link_numbers_both_ends_within_their_types():
+    data = bank(3)
+    with connected(TwoSteps(data), data, edge_type="pays") as con:
+        result = con.execute(f"EXPLAIN LINK 2 TO 3 OF TYPE pays {ASK}")
+        part = result[0].to_data()
+        assert part.target_type == PAYS
+        u, v = part.target
+        assert (part["account"].nodes[u], part["merchant"].nodes[v]) == (2, 3)
+
+
+def test_a_key_of_another_type_is_told():
+    data = bank(3)
+    with connected(TwoSteps(data), data, edge_type="pays") as con:
+        last = data["account"].num_nodes - 1
+        with pytest.raises(
+            sxq.NodeNotFound,
+            match=f"no node {last} of type merchant: .*; it is a key of type account",
+        ):
+            con.execute(f"EXPLAIN LINK {last} TO {last} OF TYPE pays {ASK}")
+
+
 def test_links_between_nodes_of_one_type():
     data = bank(7)
     module = TwoSteps(data, kind=KNOWS)

@@ -165,7 +165,7 @@ def test_explain_in_a_pipe(toy):
             "SELECT 1 AS a; SELECT * FROM nowhere",
             "Error: Catalog Error: Table with name nowhere does not exist!",
         ),
-        ("SELECT 1 AS a; SELECT ?", "Error: the query has 1 placeholders, but 0 values were given"),
+        ("SELECT 1 AS a; SELECT ?", "Error: the query has 1 placeholder, but 0 values were given"),
     ],
 )
 def test_an_error_is_one_message_on_stderr_and_exit_code_1(script, message):
