@@ -8,6 +8,7 @@ notices if the model was trained further, and does not explain the old one.
 import copy
 import re
 import traceback
+import warnings
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -397,13 +398,20 @@ def forward_full(
     """
     edges = np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep)
     tensors = edge_tensors(graph, edges, model.device, model.call.edge_inputs)
-    where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
+    probed = ", changed to probe the model" if keep is not None or is_changed(graph) else ""
+    size = f"x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges"
+    where = f"the registered graph{probed} ({size})"
     with blaming(model, where), torch.inference_mode():
         if not model.links:
             return _real(model(node_tensor(model, graph), *tensors))
         asked = model.pairs if pairs is None else pairs
         index = torch.from_numpy(np.ascontiguousarray(asked)).to(model.device)
         return _real(model(node_tensor(model, graph), *tensors, pairs=index))
+
+
+def is_changed(graph: Graph) -> bool:
+    """Whether a graph is a registered one that a probe changed."""
+    return bool(graph.__dict__.get("changed"))
 
 
 def scores(model: Model, graph: Graph, pairs: np.ndarray) -> Tensor:
@@ -478,8 +486,8 @@ def _kind(value: Any) -> str:
 
 
 @contextmanager
-def blaming(model: Model, where: str) -> Iterator[None]:
-    """Within, every exception of a forward pass becomes a ModelError that names its input."""
+def blaming(model: Model, where: str, remedy: str = "") -> Iterator[None]:
+    """Within, every exception of a forward pass becomes a ModelError that names its input, and a remedy."""
     try:
         yield
     except Error:
@@ -488,7 +496,7 @@ def blaming(model: Model, where: str) -> Iterator[None]:
         own = unwrapped(model.module)
         raise ModelError(
             f"the forward pass of {type(own).__name__} failed on {where}: {told(error)}"
-            f"{_remedy(own, error)}"
+            f"{_remedy(own, error) or (remedy and f'; {remedy}')}"
         ) from error
 
 
@@ -586,8 +594,9 @@ def _copy(module: nn.Module, device: torch.device) -> nn.Module:
     )
     with guarded(f"the model {type(module).__name__} cannot be copied: copy.deepcopy", remedy):
         own = copy.deepcopy(module)
-    with guarded(f"preparing a copy of {type(module).__name__} (eval, to {device})"):
+    with guarded(f"preparing a copy of {type(module).__name__} (eval, to {device})"), converting():
         own = own.to(device)
+        _unwrap_parts(own)
         clear_masks(own)
         part: Any  # torch takes every attribute of a module for a tensor or a module
         for part in own.modules():
@@ -600,6 +609,22 @@ def _copy(module: nn.Module, device: torch.device) -> nn.Module:
                 if not is_lazy(parameter):
                     parameter.requires_grad_(False)
         return own.eval()
+
+
+@contextmanager
+def converting() -> Iterator[None]:
+    """Within, torch does not warn of the gradients of a traced module, whose parameters are views."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
+        yield
+
+
+def _unwrap_parts(own: nn.Module) -> None:
+    """Replace what torch.compile and DataParallel made of parts of a module by the parts themselves."""
+    for part in list(own.modules()):
+        for name, inner in list(part._modules.items()):
+            if inner is not None and unwrapped(inner) is not inner:
+                part._modules[name] = unwrapped(inner)
 
 
 def _uninitialized(module: nn.Module) -> set[str]:

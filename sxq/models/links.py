@@ -95,8 +95,11 @@ def sample_pairs(graph: Graph, edge_type: EdgeType | None = None) -> np.ndarray:
 
 
 def takes_pairs(module: nn.Module) -> bool:
-    names = {name.removesuffix("_dict") for name in signature_of(module).parameters}
-    return bool(set(PAIRS) & names)
+    """Whether forward has an argument for pairs, besides those for x and edge_index."""
+    names = [name.removesuffix("_dict") for name in signature_of(module).parameters]
+    if not {"x", "edge_index"} <= set(names):
+        names = names[2:]  # the first two are x and edge_index, whatever they are called
+    return bool(set(PAIRS) & set(names))
 
 
 def scored_type(graph: Graph, given: Any) -> EdgeType | None:

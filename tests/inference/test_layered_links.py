@@ -88,6 +88,9 @@ DECODERS = {
     "relation": lambda self, z, e: ((z[e[0]] @ self.relation) * z[e[1]]).sum(-1),
     "columns kept": lambda self, z, e: (z[e[0], :] * z[e[1, :]]).sum(-1, keepdim=True),
     "selected": lambda self, z, e: (z.index_select(0, e[0]) - z.index_select(0, e[1])).sum(-1),
+    "selected by torch": lambda self, z, e: (
+        torch.index_select(z, 0, torch.select(e, 0, 0)) * torch.index_select(z, dim=0, index=e[1])
+    ).sum(-1),
 }
 REFUSED = {
     "mean over nodes": lambda self, z, e: (z[e[0]] * z[e[1]]).sum(-1) - z.mean(dim=0).sum(),
