@@ -54,7 +54,9 @@ def _view(model: Model, graph: Graph, others: Tensor, itself: bool = True) -> Mo
     arguments = tuple(name for name in model.arguments if name != PAIRS[0])
     found = replace(
         model,
-        module=(_EndsByType(model, others) if typed else _Ends(model.module, others, itself)).eval(),
+        module=(
+            _EndsByType(model, others) if typed else _Ends(model.module, others, itself)
+        ).eval(),
         arguments=arguments,
         task="regression" if model.task == "regression" else "multilabel",
         spread=model.spread * columns,

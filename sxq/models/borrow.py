@@ -40,7 +40,7 @@ from sxq.models.calling import (
 )
 from sxq.models.links import of_links, sample_pairs, scored_type
 from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
-from sxq.models.typed_call import by_types, ways
+from sxq.models.typed_call import ByTypes, by_types, ways
 from sxq.models.typed_links import link_ways
 from sxq.scoring.question import TASKS
 
@@ -239,7 +239,8 @@ def borrow(
         _require_data(module)
         lazy = _uninitialized(module)
         found_weights = fingerprint(module)
-    links = of_links(module, "link" if edge_type is not None and kind is None else kind, graph)
+    said = "link" if edge_type is not None and kind is None else kind
+    links = of_links(module, said, graph, inputs)
     scored = None
     if links:
         assert isinstance(graph, Graph), "a collection has no links"
@@ -285,14 +286,10 @@ class AsGiven:
 
 def _way_to_call(way: nn.Module, graph: Graph | GraphSet, links: bool, asked: AsGiven) -> Call:
     """How a module is called; raises ModelError for what the user cannot say of it."""
-    if isinstance(way, Wrapper) and asked.inputs:
-        raise ModelError(
-            "inputs= is for a forward that takes x and edge_index; one that takes dictionaries by type, or "
-            "encode and decode, gets fields by their names: rename its arguments"
-        )
     if links and isinstance(way, Wrapper) and asked.output_key is not None:
         raise ModelError("output_key= is for what forward returns; decode must return one tensor")
-    return way_to_call(way, graph, links, dict(asked.inputs))
+    # A ByTypes knows the module's own names of what it asks for.
+    return way_to_call(way, graph, links, {} if isinstance(way, ByTypes) else dict(asked.inputs))
 
 
 def _called(
@@ -307,7 +304,12 @@ def _called(
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []
-    known = link_ways(module, graph, edge_type) if links else ways(module, graph, node_type)
+    inputs = dict(asked.inputs)
+    known = (
+        link_ways(module, graph, edge_type, inputs)
+        if links
+        else ways(module, graph, node_type, inputs)
+    )
     for way in known:
         own = _copy(module, device)
         inner = own if asked.output_key is None else Picked(own, asked.output_key).eval()

@@ -252,7 +252,9 @@ def way_to_call(
         named = {name: name for name in _available(held, made)} | given
         call = Call(named=tuple(named.items()), order=order)
     else:
-        call = _named(signature, rest, graph, made, given)
+        # What messages show is the user's forward, whose names a wrapper may change.
+        shown = getattr(module, "shown", signature)
+        call = _named(shown, rest, graph, made, given)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order, ends=ends or call.ends)
     return _with_parts(module, call, held, made)
@@ -508,7 +510,7 @@ def _require_filled(
         raise ModelError(
             f"forward{signature} cannot be called: nothing fills {', '.join(unfilled)}; sxq passes "
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
-            f"or {WRAP}"
+            f"say which field it is by inputs={{{unfilled[0]!r}: ...}}, or {WRAP}"
         )
 
 

@@ -291,6 +291,59 @@ def test_a_field_that_some_types_lack_is_refused_by_its_name():
         register(Timed(), typed_graph(data), output="logits")
 
 
+class Renamed(Mean):
+    def forward(self, feats, links, strength_dict):
+        return {"merchant": self.of(feats, links, strength_dict[PAYS])}
+
+
+class RenamedOfAny(Mean):
+    def forward(self, x_dict, edge_index_dict, **more):
+        return {"merchant": self.of(x_dict, edge_index_dict, more["strength"][PAYS])}
+
+
+class RenamedOfData(Mean):
+    def forward(self, data):
+        return {"merchant": self.of(data.x_dict, data.edge_index_dict, data[PAYS].strength)}
+
+
+@pytest.mark.parametrize(
+    "kind, inputs",
+    [
+        (Renamed, {"strength_dict": "edge_weight"}),
+        (Renamed, {"strength": "edge_weight_dict"}),
+        (
+            Renamed,
+            {"feats": "x_dict", "links": "edge_index_dict", "strength_dict": "edge_weight_dict"},
+        ),
+        (RenamedOfAny, {"strength": "edge_weight"}),
+        (RenamedOfData, {"strength": "edge_weight"}),
+    ],
+)
+def test_arguments_by_other_names(kind, inputs):
+    data = data_with(edge_weight=lambda rows, generator: torch.rand(rows, generator=generator))
+    found = register(kind(), typed_graph(data), output="logits", inputs=inputs)
+    right = Mean().of(data.x_dict, data.edge_index_dict, data[PAYS].edge_weight)
+    assert torch.equal(found.full[torch.from_numpy(found.targets(typed_graph(data)))], right)
+
+
+@pytest.mark.parametrize(
+    "inputs, message",
+    [
+        ({}, "forward\\(feats, links, strength_dict\\).*nothing fills strength.*inputs="),
+        ({"w": "edge_weight"}, "has no argument w"),
+        ({"strength": "amount"}, "the data has no amount; it has x, edge_index, edge_weight"),
+        (
+            {"feats": "x", "strength": "edge_weight"},
+            "which arguments get x_dict and edge_index_dict",
+        ),
+    ],
+)
+def test_wrong_names_are_refused(inputs, message):
+    data = data_with(edge_weight=lambda rows, generator: torch.rand(rows, generator=generator))
+    with pytest.raises(ModelError, match=message):
+        register(Renamed(), typed_graph(data), output="logits", inputs=inputs)
+
+
 def test_models_of_types_need_a_graph_with_types():
     graph = Graph(np.array([[0, 1], [1, 2]]), np.ones((3, 2)))
     with pytest.raises(
