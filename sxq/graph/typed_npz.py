@@ -1,9 +1,9 @@
 """The types of nodes and edges as arrays of an .npz file, and back.
 
-    node_type_name [types] and edge_type_name [types, 3]: text, of the ends and the relation
-    node_type [n] and edge_type [E]: numbers of them; nodes of a type lie together, in this order
-    node_type_width, edge_type_width [types]: columns of x and edge_attr that each type has
-    feature_name_TYPE [width]: the names of the columns of x of a type
+node_type_name [types] and edge_type_name [types, 3]: text, of the ends and the relation
+node_type [n] and edge_type [E]: numbers of them; nodes of a type lie together, in this order
+node_type_width, edge_type_width [types]: columns of x and edge_attr that each type has
+feature_name_TYPE [width]: the names of the columns of x of a type
 """
 
 from collections.abc import Mapping

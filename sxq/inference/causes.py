@@ -1,7 +1,8 @@
 """Says why a model is not local: what it calls, and whether messages flow against the edges."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class Witness(TorchFunctionMode):
         self.ranks: set[str] = set()
         self.norms: set[str] = set()
         self.mixes: dict[str, None] = {}  # operations over all rows of a table, with their lines
+        self.called: set[nn.Module] | None = None  # the norms that ran; None: not known
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
@@ -79,8 +81,9 @@ def _over_rows(table: Any, more: tuple, given: dict) -> bool:
 def watch(model: Model, graph: Graph | GraphSet) -> Witness:
     """What the model calls in one forward pass; nothing where it fails when watched."""
     witness = Witness()
+    called: set[nn.Module] = set()
     try:
-        with witness:
+        with witness, _noting(unwrapped(model.module), called):
             if isinstance(graph, GraphSet):
                 with torch.inference_mode():
                     model(
@@ -90,9 +93,23 @@ def watch(model: Model, graph: Graph | GraphSet) -> Witness:
                     )
             else:
                 forward_full(model, graph)
+        witness.called = called
     except Exception:  # compiled code may refuse to be watched; the cause is then told in general
         pass
     return witness
+
+
+@contextmanager
+def _noting(module: nn.Module, called: set[nn.Module]) -> Iterator[None]:
+    """Within, the parts of a module that run are noted."""
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    parts = [] if scripted else list(module.modules())
+    hooks = [part.register_forward_hook(lambda own, *_: called.add(own)) for part in parts]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def random_cause(witness: Witness) -> str:
@@ -118,7 +135,7 @@ def mixing_cause(model: Model, witness: Witness) -> str:
             f"{weighed[0]} weighs the edge types that enter a node type by a mean over all its nodes; "
             f"use HGTConv or HeteroConv, which weigh at each node"
         )
-    norms = [*_norms(own), *sorted(witness.norms)]
+    norms = [*_norms(own, witness.called), *sorted(witness.norms)]
     if norms:
         return (
             f"graph-wide normalisation: {', '.join(dict.fromkeys(norms))} takes statistics over "
@@ -144,10 +161,12 @@ def _batch_norm(norms: Iterable[str]) -> str:
     return ""
 
 
-def _norms(module: nn.Module) -> list[str]:
-    """Norms within a module that take statistics over all nodes of the input."""
+def _norms(module: nn.Module, called: set[nn.Module] | None) -> list[str]:
+    """Norms within a module that take statistics over all nodes of the input, of those that ran."""
     found = []
     for name, part in module.named_modules():
+        if called is not None and part not in called:
+            continue
         kind = type(part).__name__
         inner = getattr(part, "module", part)  # PyG wraps torch's batch norm
         batch_norm = isinstance(inner, nn.modules.batchnorm._BatchNorm)

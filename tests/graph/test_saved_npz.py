@@ -161,7 +161,9 @@ def test_a_file_with_types_is_explained_and_named(tmp_path):
     with sxq.connect() as con:
         con.execute(f"CREATE GRAPH bank FROM FILE '{tmp_path / 'bank.npz'}'")
         con.register_model("m", model("sage", data), "bank", output="logits", node_type="account")
-        ask = "EXPLAIN NODE 3 OF TYPE account USING MODEL m OPTIMIZE fdl+, conc BUDGET 30 CANDIDATES"
+        ask = (
+            "EXPLAIN NODE 3 OF TYPE account USING MODEL m OPTIMIZE fdl+, conc BUDGET 30 CANDIDATES"
+        )
         assert len(con.execute(ask)) > 0
         named = con.sql("SELECT name FROM features WHERE node_type = 'account'").fetchall()
         assert ("column 3",) in named
