@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from sxq.errors import ModelError, ModelOutputError
-from sxq.graph import Graph, GraphSet, GraphTypes
+from sxq.graph import Graph, GraphSet, GraphTypes, shown_type
+from sxq.graph.types import LACKING
 from sxq.models.calling import (
     ADJACENCY,
     EDGE_ARGUMENTS,
@@ -57,6 +58,8 @@ class ByTypes(Wrapper):
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
         self.of_nodes = frozenset(inputs_of_nodes(graph))
+        # "type.field" of further inputs that some types lack
+        self.lacking = frozenset(f for f, what in graph.left_out.items() if what == LACKING)
         self.shown = signature or signature_of(module)
         self.whole = _takes_data(self.shown)
         renamed = _renamed(self.shown, graph, inputs or {}, (*made, *([BATCH] if pools else [])))
@@ -100,6 +103,10 @@ class ByTypes(Wrapper):
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
+            for kind in list(inputs[name]) if self.lacking else ():
+                part = kind if isinstance(kind, str) else shown_type(kind)
+                if f"{part}.{name}" in self.lacking:
+                    del inputs[name][kind]
         return inputs
 
     def _lacking(self, node_type: Tensor, batch: Tensor) -> bool:

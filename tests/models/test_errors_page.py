@@ -88,7 +88,7 @@ def by_type(function, *more):
 def timed():
     data = bank()
     data["account"].time = torch.arange(14.0)
-    registered(by_type(lambda self, x, e, time: x["account"], "time_dict"), data)
+    registered(does(lambda self, x, *_: x, "x", "edge_index", "edge_type", "time"), data)
 
 
 def of_types_alike():
