@@ -4,7 +4,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 from torch_geometric.datasets import KarateClub
@@ -144,6 +144,7 @@ def test_names_that_are_none_are_refused(tmp_path, arrays, message):
         read_npz(tmp_path / "g.npz")
 
 
+@settings(deadline=None, max_examples=20)
 @given(data=heteros)
 def test_a_graph_with_types_comes_back(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("npz") / "g.npz"
