@@ -31,7 +31,9 @@ FROM_IN_EDGES = (
     *(pyg.GCNConv, pyg.SAGEConv, pyg.GINConv, pyg.GINEConv, pyg.GATConv, pyg.GATv2Conv),
     *(pyg.GraphConv, pyg.LEConv, pyg.TransformerConv),
 )
-COPIES = 6  # of a message or a row that a layer holds at once
+COPIES = (
+    20  # of messages, and of rows of the nodes near them, that a layer was seen to hold at once
+)
 FIRST = 64  # nodes whose fields are tried together at first
 
 
@@ -69,6 +71,7 @@ class _LayerByLayer:
         )
         self.memory = memory
         self.tables: dict[str, np.ndarray] = {}  # the rows of layers, by the name of their step
+        self.places = np.empty(graph.num_nodes, np.int64)  # of nodes in the block at hand
         self.roots: dict[tuple, np.ndarray] = {}  # one over the roots of degrees
 
     def run(self) -> np.ndarray:
@@ -102,35 +105,27 @@ class _LayerByLayer:
         """The rows of a layer for a block of nodes."""
         assert step.kernel is not None
         edges, ends = self.graph.entering(nodes)
-        sources = np.setdiff1d(ends[0], nodes)
-        near = np.concatenate([nodes, sources])
-        order = np.argsort(near)
-        local = order[np.searchsorted(near, ends, sorter=order)]
+        near, local = self._numbered(nodes, ends)
         rows = self._rows(step.args[0].name, near, {})
         given = {name: self._edge_values(value, edges) for name, value in step.given.items()}
         layer: Any = step.kernel.layer
         if isinstance(layer, pyg.GCNConv) and layer.normalize:
-            return self._gcn(step, rows, near, local, given.get("edge_weight"))[: len(nodes)]
-        index = torch.from_numpy(np.ascontiguousarray(local)).to(rows.device)
+            weight = given.get("edge_weight")
+            root = torch.from_numpy(self._roots(layer, step.given.get("edge_weight"))[near])
+            return _gcn(layer, rows, torch.from_numpy(local), weight, block=len(nodes), root=root)
+        index = torch.from_numpy(local).to(rows.device)
         return layer(rows, index, **given)[: len(nodes)]
 
-    def _gcn(
-        self, step: Step, rows: Tensor, near: np.ndarray, local: np.ndarray, weight: Tensor | None
-    ) -> Tensor:
-        """GCNConv with the degrees of the whole graph; its loops are edges like others."""
-        assert step.kernel is not None
-        layer: Any = step.kernel.layer
-        root = torch.from_numpy(self._roots(layer, step.given.get("edge_weight"))[near])
-        heads = int(local[1].max(initial=-1)) + 1
-        ends = torch.from_numpy(np.ascontiguousarray(local))
-        values = torch.ones(ends.shape[1]) if weight is None else weight.cpu().float()
-        if layer.add_self_loops:
-            count = max(heads, len(near))
-            ends, values = _with_loops(ends, values, count, 2.0 if layer.improved else 1.0)
-        values = root[ends[0]] * values * root[ends[1]]
-        plain = copy.copy(layer)
-        plain.normalize = False
-        return plain(rows, ends.to(rows.device), values.to(rows.device))
+    def _numbered(self, nodes: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The nodes of a block, then the other tails of its edges; the ends [2, e] as places in them."""
+        others = np.zeros(
+            self.graph.num_nodes, bool
+        )  # a look at all nodes, where sorting e edges takes longer
+        others[ends[0]] = True
+        others[nodes] = False
+        near = np.concatenate([nodes, np.flatnonzero(others)])
+        self.places[near] = np.arange(len(near))
+        return near, self.places[ends]
 
     def _roots(self, layer: Any, weight: str | None) -> np.ndarray:
         """1 / sqrt(degree) of every node [N] as GCNConv counts degrees."""
@@ -179,6 +174,19 @@ class _LayerByLayer:
             _, weight, attr = edge_tensors(self.graph, edges, self.model.device)
             return {"edge_weight": weight, "edge_attr": attr}[step.input]
         return step.run(lambda other: self._edge_values(other, edges))
+
+
+def _gcn(
+    layer: Any, rows: Tensor, ends: Tensor, weight: Tensor | None, *, block: int, root: Tensor
+) -> Tensor:
+    """The first `block` rows of a GCNConv, given the roots of the whole graph's degrees [n]; loops are edges like others."""
+    values = torch.ones(ends.shape[1]) if weight is None else weight.cpu().float()
+    if layer.add_self_loops:
+        ends, values = _with_loops(ends, values, block, 2.0 if layer.improved else 1.0)
+    values = root[ends[0]] * values * root[ends[1]]
+    plain = copy.copy(layer)
+    plain.normalize = False
+    return plain(rows, ends.to(rows.device), values.to(rows.device))[:block]
 
 
 def _with_loops(ends: Tensor, values: Tensor, nodes: int, fill: float) -> tuple[Tensor, Tensor]:

@@ -118,27 +118,32 @@ def accuracies(
     module: Any,  # a NodeClassifier, or a GraphClassifier for a collection
     graph: Graph | GraphSet,
     split: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Share of labelled nodes (of a collection: graphs) that a module in eval mode predicts right.
 
     It is given by split, and for "all". split [n] is by default the graph's; splits without
-    labelled nodes are left out.
+    labelled nodes are left out. predicted [n] are the module's classes, where they are known already.
     """
     if graph.y is None:
         return {}
-    right = _predictions(module, graph) == graph.y
+    predicted = _predictions(module, graph) if predicted is None else predicted
+    right = predicted == graph.y
     chosen = _labelled(graph, split)
     return {name: float(right[own].mean()) for name, own in chosen.items()}
 
 
 def confusion(
-    module: Any, graph: Graph | GraphSet, split: np.ndarray | None = None
+    module: Any,
+    graph: Graph | GraphSet,
+    split: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """How often a module in eval mode predicts which class for which label.
 
     `split` is the first of test, val and all that has labelled nodes (of a collection: graphs), and
     `counts` has a row for each label and a column for each prediction. Empty without labels, or
-    with more than MOST_CLASSES classes.
+    with more than MOST_CLASSES classes. `predicted` as for `accuracies`.
     """
     found = _labelled(graph, split) if graph.y is not None else {}
     classes = module.spec.out_channels
@@ -146,7 +151,8 @@ def confusion(
         return {}
     name = next(name for name in ("test", "val", "all") if name in found)
     counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (graph.y[found[name]], _predictions(module, graph)[found[name]]), 1)
+    predicted = _predictions(module, graph) if predicted is None else predicted
+    np.add.at(counts, (graph.y[found[name]], predicted[found[name]]), 1)
     return {"split": name, "counts": counts.tolist()}
 
 

@@ -19,6 +19,7 @@ from sxq.session import engine, key_tables, snapshots
 from sxq.session.alter import alter_graph
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
+from sxq.session.registered_models import predicted_classes
 from sxq.session.rights import require_count, require_data_set, require_setting
 from sxq.session.show import describe
 from sxq.values.result import Table
@@ -70,13 +71,19 @@ def create_model(session: Session, statement: st.CreateModel) -> Table:
     learned: dict[str, Any] = {"accuracy": {}, "confusion": {}}
     if task == models.LINK:
         return _one_row(_add_model(session, statement, module, spec, learned))
-    large = _beyond_memory(session, graph)  # whose accuracies would take a forward pass in memory
-    if task in (None, "multiclass") and spec.out_channels > 1 and not large:
-        learned = {
-            "accuracy": models.accuracies(module, graph),
-            "confusion": models.confusion(module, graph),
-        }
-    return _one_row(_add_model(session, statement, module, spec, learned, task=task))
+
+    def judge(model: Any) -> None:
+        """Its outputs on the whole graph are there: no other forward pass is needed."""
+        known = {"predicted": predicted_classes(model)}
+        learned["accuracy"] = models.accuracies(module, graph, **known)
+        learned["confusion"] = models.confusion(module, graph, **known)
+
+    judged = task in (None, "multiclass") and spec.out_channels > 1
+    return _one_row(
+        _add_model(
+            session, statement, module, spec, learned, task=task, judge=judge if judged else None
+        )
+    )
 
 
 def train_model(session: Session, statement: st.TrainModel) -> Table:
@@ -331,11 +338,19 @@ def _add_model(
     learned: Mapping[str, Any],
     *,
     task: str | None = None,
+    judge: Callable[[Any], None] | None = None,
 ) -> dict[str, Any]:
     """Register a model of a named architecture; returns the facts that the statement shows.
 
-    `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them.
+    `learned` are accuracies, confusion and the course of a training: DESCRIBE MODEL shows them. `judge` completes
+    them, given the ready model.
     """
+
+    def facts_of(model: Any) -> dict[str, Any]:
+        if judge is not None:
+            judge(model)
+        return {"architecture": spec.columns(), "learned": _in_words(learned)}
+
     of_links: dict[str, Any] = {"kind": "link"} if spec.decoder else {}
     if spec.decoder and spec.types:
         of_links["edge_type"] = tuple(spec.types["link"])
@@ -345,7 +360,7 @@ def _add_model(
         statement.graph,
         output=None if task == "regression" else "logits",
         task=task,
-        spec={"architecture": spec.columns(), "learned": _in_words(learned)},
+        facts_of=facts_of,
         **of_links,
         weights=engine.models().to_bytes(module),
         replace=statement.replace,

@@ -132,13 +132,13 @@ class RegisteredModels:
         edge_type: Any = None,
         output_key: Any = None,
         inputs: Mapping[str, str] | None = None,
-        spec: Mapping[str, Any] | None = None,
+        facts_of: Callable[[Any], Mapping[str, Any]] | None = None,
         weights: bytes | None = None,
         replace: bool = False,
     ) -> RegisteredModel:
         """Register a module on a graph.
 
-        `spec` and `weights` are given only for named architectures, which are stored completely.
+        `weights`, and `facts_of` the ready model, are given only for named architectures, which are stored completely.
         """
         graph = graph or self._own_graph(name)
         output_key, inputs = self._as_before(name, module, output_key, inputs)
@@ -159,7 +159,7 @@ class RegisteredModels:
             inputs=inputs,
         )
         spec = {
-            **(spec or {}),
+            **(facts_of(model) if facts_of else {}),
             "class": _class_of(module),
             **({} if output_key is None else {"output_key": output_key}),
             **({"given inputs": dict(inputs)} if inputs else {}),
