@@ -14,6 +14,7 @@ The files in reading order:
     typed_keys           the names of nodes of a heterogeneous graph
     npz_files            arrays from files that strangers may have written
     named_columns        keys and attributes in a file
+    typed_npz            types of nodes and edges in a file
     edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
     next_version         the next version of a graph: nodes and edges added, edges removed

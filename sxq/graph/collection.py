@@ -10,7 +10,7 @@ from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import SPLITS, Graph, digest
 from sxq.graph.distinct import distinct
 from sxq.graph.readers import add_reverse
-from sxq.graph.types import GraphTypes, joined_types
+from sxq.graph.types import LACKING, GraphTypes, joined_types
 
 
 class GraphSet:
@@ -308,11 +308,24 @@ def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:
                 for array in [arrays.get(name)]
                 if array is not None
             }
-            if len(kinds) == 1 and all(name in arrays for arrays in held):
+            lacking = {
+                tuple(
+                    f for f, what in graph.left_out.items() if what == LACKING and _is_of(f, name)
+                )
+                for graph in graphs
+            }
+            if len(kinds) == len(lacking) == 1 and all(name in arrays for arrays in held):
                 joined[level][name] = np.concatenate([arrays[name] for arrays in held])
             else:
                 joined["left_out"][name] = "another type or shape in each graph, or not in all"
+                for field in [f for f in joined["left_out"] if _is_of(f, name)]:
+                    del joined["left_out"][field]
     return joined
+
+
+def _is_of(field: str, name: str) -> bool:
+    """Whether a field of a type has this name."""
+    return field.endswith(f".{name}")
 
 
 def ranges(pointer: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

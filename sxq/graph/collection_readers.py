@@ -11,7 +11,7 @@ from sxq.errors import DataError, GraphError
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.keys import kind_word, shown
-from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, key_column
+from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES, TYPE_NAMES, key_column
 from sxq.graph.npz_files import NpzArrays, require_dense
 from sxq.graph.readers import ARRAYS, MOST_CLASSES, UNKNOWN_CLASS, from_arrays, from_tables
 from sxq.graph.table_problems import SqlRows
@@ -68,8 +68,10 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
     node_ptr = _pointer("node_ptr", arrays["node_ptr"])
     edge_ptr = _pointer("edge_ptr", arrays["edge_ptr"])
     named = (FEATURE_NAMES, *(name for name in arrays if name.startswith(ATTRIBUTE)))
-    kept = [name for name in arrays if name in ARRAYS or name in named]
+    typed = TYPE_NAMES[0] in arrays
+    kept = [name for name in arrays if name in ARRAYS or name in named or typed and _of_types(name)]
     held = {name: arrays[name] for name in kept if name not in PER_GRAPH}
+    held |= {"node_ptr": node_ptr} if typed else {}
     edges = arrays["edge_index"].shape[-1] if arrays["edge_index"].ndim else 0
     if edge_ptr[-1] > edges:  # before memory is taken for so many
         raise GraphError(f"edge_ptr describes {edge_ptr[-1]} edges, and edge_index holds {edges}")
@@ -93,6 +95,10 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> GraphSet:
         keys=key_column(arrays, "key", len(node_ptr) - 1),
         node_keys=key_column(arrays, "node_key", union.num_nodes),
     )
+
+
+def _of_types(name: str) -> bool:
+    return name.startswith(("node_type", "edge_type", f"{FEATURE_NAMES}_"))
 
 
 def _pointer(name: str, values: np.ndarray) -> np.ndarray:

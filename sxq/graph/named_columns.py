@@ -10,12 +10,22 @@ from sxq.errors import GraphError
 ATTRIBUTE = "attribute_"  # what the array of an attribute is called, before the attribute's name
 KEYS = ("key", "node_key")
 FEATURE_NAMES = "feature_name"
+TYPE_NAMES = ("node_type_name", "edge_type_name")  # of a heterogeneous graph
 LAST_CHARACTER = 0x10FFFF  # of Unicode; 0xD800 to 0xDFFF are not characters
 
 
 def may_be_text(name: str) -> bool:
     """Whether the array of this name may hold text."""
-    return name in (*KEYS, FEATURE_NAMES) or name.startswith(ATTRIBUTE)
+    named = (ATTRIBUTE, f"{FEATURE_NAMES}_")
+    return name in (*KEYS, FEATURE_NAMES, *TYPE_NAMES) or name.startswith(named)
+
+
+def text_column(name: str, array: np.ndarray, ndim: int) -> list[Any]:
+    """The text of an array of so many dimensions; raises GraphError for anything else."""
+    array = np.asarray(array)
+    if array.dtype.kind != "U" or array.ndim != ndim:
+        raise GraphError(f"{name} is {array.dtype} of shape {list(array.shape)}, expected text")
+    return _values(name, array, len(array))
 
 
 def named_columns(arrays: Mapping[str, np.ndarray], count: int) -> dict[str, Any]:

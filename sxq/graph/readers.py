@@ -20,6 +20,7 @@ from sxq.graph.keys import kind_of_keys, kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
 from sxq.graph.table_problems import SqlRows, listed, problems
+from sxq.graph.typed_npz import types_of_arrays
 
 UNKNOWN_CLASS = -1
 MOST_CLASSES = 2**31
@@ -54,8 +55,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
     Required are edge_index [2, E], and features, either dense as x [n, d] or CSR as x_indptr,
     x_indices, x_shape and perhaps x_data. Optional are y [n], edge_weight [E], edge_attr [E, D],
     edge_gt [E] (a ground truth), and train_mask, val_mask, test_mask [n] or [n, splits], of which
-    the first split is used; key [n], attribute_NAME [n] for every attribute, and feature_name [d]. Other arrays are
-    ignored.
+    the first split is used; key [n], attribute_NAME [n] for every attribute, and feature_name [d]. Types of nodes and
+    edges are as in `typed_npz`. Other arrays are ignored.
     """
     _require_arrays(arrays)
     given = arrays
@@ -67,9 +68,13 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Graph:
             )
     x = arrays["x"] if "x" in arrays else _dense(arrays)
     y = _classes("y", arrays["y"]) if "y" in arrays else None
+    attr = arrays.get("edge_attr")
+    edge_width = 0 if attr is None else attr.shape[1] if attr.ndim == 2 else 1
+    types = types_of_arrays(given, x.shape[-1], edge_width, "node_ptr" in given)
     return Graph(
         arrays["edge_index"],
         x,
+        types=types,
         y=y,
         split=_split(arrays, len(x)),
         edge_weight=arrays.get("edge_weight"),

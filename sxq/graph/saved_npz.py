@@ -7,14 +7,16 @@ attributes must be integers, numbers or text, and never missing.
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
-from sxq.errors import DataError
+from sxq.errors import DataError, InputWarning
 from sxq.graph.collection import GraphSet
 from sxq.graph.csr import SPLITS, Graph
 from sxq.graph.key_texts import KeyText, kind_of
 from sxq.graph.named_columns import ATTRIBUTE, FEATURE_NAMES
+from sxq.graph.typed_npz import type_arrays
 
 SPARSE_BELOW = 0.25  # share of entries above 0; a value of a sparse matrix costs two numbers
 
@@ -30,12 +32,10 @@ def write_npz(graph: Graph | GraphSet, path: str | Path) -> None:
 
 
 def _of_graph(graph: Graph) -> dict[str, np.ndarray]:
-    if graph.types is not None:
-        raise DataError(
-            "a heterogeneous graph does not fit into an .npz file; keep it in a database "
-            "(register_graph), or write the HeteroData by torch.save"
-        )
+    _require_known(graph)
     arrays = {"edge_index": _narrow(graph.edge_index), **_features(graph.x)}
+    if graph.types is not None:
+        arrays |= type_arrays(graph.types)
     optional = {
         "y": graph.y,
         "edge_weight": graph.edge_weight,
@@ -51,6 +51,14 @@ def _of_graph(graph: Graph) -> dict[str, np.ndarray]:
     for name, values in graph.attributes.items():
         arrays[ATTRIBUTE + name] = _plain_array(f"attribute {name!r}", values)
     return arrays
+
+
+def _require_known(graph: Graph) -> None:
+    """Warn of inputs of models that the arrays of a file do not hold."""
+    more = [*graph.node_inputs, *graph.edge_inputs]
+    if more:
+        said = f"the file does not hold {', '.join(more)}, which only a database keeps"
+        warn(said, InputWarning, stacklevel=5)  # the call of save_npz
 
 
 def _of_collection(graphs: GraphSet) -> dict[str, np.ndarray]:

@@ -14,6 +14,9 @@ import numpy as np
 from sxq.errors import GraphError
 
 EdgeType = tuple[str, str, str]  # source type, relation, type of the head
+LACKING = (
+    "lacking, which other types have"  # in `Graph.left_out`: a type has zeros in place of a field
+)
 REVERSED = "rev_"  # PyG's prefix of a relation whose edges mirror those of another
 
 

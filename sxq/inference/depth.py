@@ -22,7 +22,7 @@ from torch import Tensor
 from sxq.errors import ModelError, ModelNotLocal
 from sxq.graph import Graph
 from sxq.inference.agreement import agree, difference
-from sxq.inference.causes import AGAINST, mixing_cause, random_cause, watch
+from sxq.inference.causes import against_cause, mixing_cause, random_cause, watch
 from sxq.inference.probes import (
     OCCURRING,
     changed,
@@ -212,7 +212,7 @@ def _unreachable(model: Model, graph: Graph, source: int, moved: np.ndarray) -> 
     """Raise ModelNotLocal for nodes whose output moved although no path leads to them."""
     behind = distances(graph, [source], graph.edge_index[::-1])
     if (behind[moved] >= 0).all():
-        cause = AGAINST
+        cause = against_cause(model, graph)
     else:
         cause = f"the model mixes all nodes ({mixing_cause(model, watch(model, graph))})"
     raise ModelNotLocal(

@@ -29,10 +29,15 @@ def as_node_model(model: Model, graph: Graph) -> Model:
     if typed_links(model.module) is not None:
         return _view(model, graph, node_tensor(model, graph, _strangers(model, graph, rng)))
     rows = rng.integers(0, graph.num_nodes, OTHERS)
-    try:
-        return _view(model, graph, node_tensor(model, graph, rows))
-    except ModelError:  # it has something of its own for each node of the graph
-        return _view(model, graph, node_tensor(model, graph, rows[:0]))
+    others = node_tensor(model, graph, rows)
+    failed: list[ModelError] = []
+    # A model may refuse the pair of a node with itself, or have something of its own for each node.
+    for strangers, itself in ((others, True), (others, False), (others[:0], True)):
+        try:
+            return _view(model, graph, strangers, itself)
+        except ModelError as error:
+            failed.append(error)
+    raise failed[0]
 
 
 def _strangers(model: Model, graph: Graph, rng: np.random.Generator) -> np.ndarray:
@@ -43,13 +48,15 @@ def _strangers(model: Model, graph: Graph, rng: np.random.Generator) -> np.ndarr
     return np.concatenate([rng.integers(starts[end], starts[end + 1], OTHERS) for end in ends])
 
 
-def _view(model: Model, graph: Graph, others: Tensor) -> Model:
+def _view(model: Model, graph: Graph, others: Tensor, itself: bool = True) -> Model:
     typed = typed_links(model.module) is not None
-    columns = 1 + (len(others) if typed else 2 * len(others))
+    columns = 1 + len(others) if typed else int(itself) + 2 * len(others)
     arguments = tuple(name for name in model.arguments if name != PAIRS[0])
     found = replace(
         model,
-        module=(_EndsByType(model, others) if typed else _Ends(model.module, others)).eval(),
+        module=(
+            _EndsByType(model, others) if typed else _Ends(model.module, others, itself)
+        ).eval(),
         arguments=arguments,
         task="regression" if model.task == "regression" else "multilabel",
         spread=model.spread * columns,
@@ -64,14 +71,15 @@ class _Ends(Wrapper):
 
     others: Tensor
 
-    def __init__(self, module: nn.Module, others: Tensor):
+    def __init__(self, module: nn.Module, others: Tensor, itself: bool = True):
         super().__init__()
         self.module = module
+        self.itself = itself  # whether nodes are paired with themselves, too
         self.register_buffer("others", others)
 
     def forward(self, x: Tensor, edge_index: Tensor, **given: Tensor) -> Tensor:
         own = torch.arange(len(x), device=x.device)
-        pairs = [torch.stack([own, own])]
+        pairs = [torch.stack([own, own])] if self.itself else []
         for number in range(len(self.others)):
             other = torch.full_like(own, len(x) + number)
             pairs += [torch.stack([own, other]), torch.stack([other, own])]

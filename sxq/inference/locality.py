@@ -16,7 +16,14 @@ from sxq.errors import ModelError, ModelNotLocal
 from sxq.graph import Field, Graph, extract, extract_link, link_ends, link_name
 from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
-from sxq.inference.causes import AGAINST, against_edges, mixing_cause, watch
+from sxq.inference.causes import (
+    OWN_EDGES,
+    against_cause,
+    against_edges,
+    keeps_own_edges,
+    mixing_cause,
+    watch,
+)
 from sxq.inference.depth import (
     Depth,
     NotProbed,
@@ -36,6 +43,10 @@ TARGETS = 4  # fields compared with the full graph
 REMOVALS = 1  # random removals per field; each costs two full-graph forwards
 WIDEST = 3  # rings of halo tried before giving up
 FAINT = 1e-3  # times the features, for models whose output is saturated on the graph
+ON_PARTS = (
+    "sxq runs the model on parts of the graph; what it has for each node, such as an embedding, must come "
+    "with the data: give it a field, as data.n_id = torch.arange(n), and forward an argument n_id"
+)
 
 
 def locate(model: Model, graph: Graph, layers: int | None = None) -> Model:
@@ -85,7 +96,7 @@ def _whole_agrees(model: Model, graph: Graph, target: int, halo: int) -> bool:
     field = extract(graph, target, model.hops, halo)
     loaded = backend.load(graph, field)
     nothing = CandidateBatch(loaded, np.zeros((1, field.num_units), bool))
-    with blaming(model, f"the receptive field of node {graph.key(target)!r}"):
+    with blaming(model, f"the receptive field of node {graph.key(target)!r}", ON_PARTS):
         found = backend.infer([nothing])[0][1].cpu()
     return agree(model, found, model.full[[target]])
 
@@ -162,8 +173,10 @@ def _remark(found: Depth, layers: int) -> str:
 def _not_local(model: Model, graph: Graph, hops: int, case: "_Case") -> ModelNotLocal:
     target = case.target
     reaching = distances(graph, case.roots, graph.edge_index[::-1]) >= 0
-    if not model.links and against_edges(model, graph, target, reaching):
-        cause = AGAINST
+    if keeps_own_edges(model, graph):
+        cause = OWN_EDGES
+    elif not model.links and against_edges(model, graph, target, reaching):
+        cause = against_cause(model, graph)
     else:
         cause = (
             "a model is explained by the receptive field of its target, so layers that mix all "
@@ -240,7 +253,7 @@ class _Case:
         """The outputs [2, n, C] of the target on its field, and on the whole graph."""
         backend = Disjoint(self.model)
         loaded = backend.load(self.graph, self._field(halo))
-        with blaming(self.model, f"the receptive field of {self.named}"):
+        with blaming(self.model, f"the receptive field of {self.named}", ON_PARTS):
             return backend.infer([CandidateBatch(loaded, self.bits)])[0].cpu(), self.expected
 
 

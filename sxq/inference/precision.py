@@ -21,7 +21,14 @@ from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
-from sxq.models.borrow import GRAPHS_AT_ONCE, Model, batch_tensors, blaming, forward_full
+from sxq.models.borrow import (
+    GRAPHS_AT_ONCE,
+    Model,
+    batch_tensors,
+    blaming,
+    converting,
+    forward_full,
+)
 from sxq.models.calling import Adapted, Wrapper
 from sxq.models.typed_call import by_types
 
@@ -112,7 +119,8 @@ class _Logits(Wrapper):
         super().__init__()
         module = copy.deepcopy(model.module)
         if double:
-            module.double()
+            with converting():
+                module.double()
         for part in module.modules() if double else ():
             if isinstance(part, Adapted):
                 part.call = part.call.in_double()

@@ -23,7 +23,7 @@ OCCURRING = "values of other nodes"
 def changed(graph: Graph, **arrays: Any) -> Graph:
     """The same graph with other arrays, which may be NaN: for plain forward passes only."""
     other = object.__new__(Graph)
-    other.__dict__.update(graph.__dict__, **arrays)
+    other.__dict__.update(graph.__dict__, **arrays, changed=True)
     return other
 
 

@@ -8,6 +8,7 @@ notices if the model was trained further, and does not explain the old one.
 import copy
 import re
 import traceback
+import warnings
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ from sxq.models.calling import (
 )
 from sxq.models.links import of_links, sample_pairs, scored_type
 from sxq.models.output_meaning import NUMBERS, OUTPUTS, Meaning, meaning_of
-from sxq.models.typed_call import by_types, ways
+from sxq.models.typed_call import ByTypes, by_types, ways
 from sxq.models.typed_links import link_ways
 from sxq.scoring.question import TASKS
 
@@ -238,7 +239,8 @@ def borrow(
         _require_data(module)
         lazy = _uninitialized(module)
         found_weights = fingerprint(module)
-    links = of_links(module, "link" if edge_type is not None and kind is None else kind, graph)
+    said = "link" if edge_type is not None and kind is None else kind
+    links = of_links(module, said, graph, inputs)
     scored = None
     if links:
         assert isinstance(graph, Graph), "a collection has no links"
@@ -284,14 +286,10 @@ class AsGiven:
 
 def _way_to_call(way: nn.Module, graph: Graph | GraphSet, links: bool, asked: AsGiven) -> Call:
     """How a module is called; raises ModelError for what the user cannot say of it."""
-    if isinstance(way, Wrapper) and asked.inputs:
-        raise ModelError(
-            "inputs= is for a forward that takes x and edge_index; one that takes dictionaries by type, or "
-            "encode and decode, gets fields by their names: rename its arguments"
-        )
     if links and isinstance(way, Wrapper) and asked.output_key is not None:
         raise ModelError("output_key= is for what forward returns; decode must return one tensor")
-    return way_to_call(way, graph, links, dict(asked.inputs))
+    # A ByTypes knows the module's own names of what it asks for.
+    return way_to_call(way, graph, links, {} if isinstance(way, ByTypes) else dict(asked.inputs))
 
 
 def _called(
@@ -306,7 +304,12 @@ def _called(
 ) -> tuple[nn.Module, Model, Tensor]:
     """The copy of a module, the model of it, and its output, in the first way of calling it that works."""
     failed: list[ModelError] = []
-    known = link_ways(module, graph, edge_type) if links else ways(module, graph, node_type)
+    inputs = dict(asked.inputs)
+    known = (
+        link_ways(module, graph, edge_type, inputs)
+        if links
+        else ways(module, graph, node_type, inputs)
+    )
     for way in known:
         own = _copy(module, device)
         inner = own if asked.output_key is None else Picked(own, asked.output_key).eval()
@@ -397,13 +400,20 @@ def forward_full(
     """
     edges = np.arange(graph.num_edges) if keep is None else np.flatnonzero(keep)
     tensors = edge_tensors(graph, edges, model.device, model.call.edge_inputs)
-    where = f"the registered graph (x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges)"
+    probed = ", changed to probe the model" if keep is not None or is_changed(graph) else ""
+    size = f"x [{graph.num_nodes}, {graph.num_features}], {tensors[0].shape[1]} edges"
+    where = f"the registered graph{probed} ({size})"
     with blaming(model, where), torch.inference_mode():
         if not model.links:
             return _real(model(node_tensor(model, graph), *tensors))
         asked = model.pairs if pairs is None else pairs
         index = torch.from_numpy(np.ascontiguousarray(asked)).to(model.device)
         return _real(model(node_tensor(model, graph), *tensors, pairs=index))
+
+
+def is_changed(graph: Graph) -> bool:
+    """Whether a graph is a registered one that a probe changed."""
+    return bool(graph.__dict__.get("changed"))
 
 
 def scores(model: Model, graph: Graph, pairs: np.ndarray) -> Tensor:
@@ -478,8 +488,8 @@ def _kind(value: Any) -> str:
 
 
 @contextmanager
-def blaming(model: Model, where: str) -> Iterator[None]:
-    """Within, every exception of a forward pass becomes a ModelError that names its input."""
+def blaming(model: Model, where: str, remedy: str = "") -> Iterator[None]:
+    """Within, every exception of a forward pass becomes a ModelError that names its input, and a remedy."""
     try:
         yield
     except Error:
@@ -488,7 +498,7 @@ def blaming(model: Model, where: str) -> Iterator[None]:
         own = unwrapped(model.module)
         raise ModelError(
             f"the forward pass of {type(own).__name__} failed on {where}: {told(error)}"
-            f"{_remedy(own, error)}"
+            f"{_remedy(own, error) or (remedy and f'; {remedy}')}"
         ) from error
 
 
@@ -586,8 +596,9 @@ def _copy(module: nn.Module, device: torch.device) -> nn.Module:
     )
     with guarded(f"the model {type(module).__name__} cannot be copied: copy.deepcopy", remedy):
         own = copy.deepcopy(module)
-    with guarded(f"preparing a copy of {type(module).__name__} (eval, to {device})"):
+    with guarded(f"preparing a copy of {type(module).__name__} (eval, to {device})"), converting():
         own = own.to(device)
+        _unwrap_parts(own)
         clear_masks(own)
         part: Any  # torch takes every attribute of a module for a tensor or a module
         for part in own.modules():
@@ -600,6 +611,22 @@ def _copy(module: nn.Module, device: torch.device) -> nn.Module:
                 if not is_lazy(parameter):
                     parameter.requires_grad_(False)
         return own.eval()
+
+
+@contextmanager
+def converting() -> Iterator[None]:
+    """Within, torch does not warn of the gradients of a traced module, whose parameters are views."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
+        yield
+
+
+def _unwrap_parts(own: nn.Module) -> None:
+    """Replace what torch.compile and DataParallel made of parts of a module by the parts themselves."""
+    for part in list(own.modules()):
+        for name, inner in list(part._modules.items()):
+            if inner is not None and unwrapped(inner) is not inner:
+                part._modules[name] = unwrapped(inner)
 
 
 def _uninitialized(module: nn.Module) -> set[str]:

@@ -23,6 +23,7 @@ from sxq.errors import ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet
 from sxq.graph.csr import rows_of
 from sxq.graph.readers import MASKS
+from sxq.graph.types import LACKING
 from sxq.models.architectures import ArchitectureSpec
 from sxq.models.part_masks import Known, Parts, masks_of_parts
 
@@ -246,13 +247,18 @@ def way_to_call(
     inputs = dict(inputs or {})
     ends = _renamed_ends(inputs)
     rest, order = _first_two(signature, ends)
-    _check_inputs(signature, inputs, order, ["x", "edge_index", *_available(held, made)])
+    # Only dictionaries by type can lack a type.
+    by_types = isinstance(module, Wrapper) and hasattr(module, "types")
+    partly = [] if by_types else held_in_part(held)
+    _check_inputs(signature, inputs, order, ["x", "edge_index", *_available(held, made, partly)])
     given = {name: source for name, source in inputs.items() if name not in (ends or ())}
     if order == "data":
-        named = {name: name for name in _available(held, made)} | given
-        call = Call(named=tuple(named.items()), order=order)
+        named = {name: name for name in _available(held, made, partly)} | given
+        call = Call(named=tuple(named.items()), order=order, not_taken=tuple(partly))
     else:
-        call = _named(signature, rest, graph, made, given)
+        # What messages show is the user's forward, whose names a wrapper may change.
+        shown = getattr(module, "shown", signature)
+        call = _named(shown, rest, graph, made, given, partly=partly)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order, ends=ends or call.ends)
     return _with_parts(module, call, held, made)
@@ -378,11 +384,17 @@ def _of_engine(given: dict[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in ("batch", PAIRS[0]) if name in given}
 
 
-def _available(held: Graph, made: tuple[str, ...]) -> list[str]:
-    """What the graph has besides x and edge_index, and what the engine makes."""
+def _available(held: Graph, made: tuple[str, ...], partly: Sequence[str] = ()) -> list[str]:
+    """What the graph has besides x and edge_index, and what the engine makes; without what it has `partly`."""
     edges = [name for name in EDGE_ARGUMENTS if getattr(held, name) is not None]
     inputs = *inputs_of_nodes(held), *inputs_of_edges(held)
-    return [*edges, *inputs, *made]
+    return [*edges, *(name for name in inputs if name not in partly), *made]
+
+
+def held_in_part(graph: Graph) -> list[str]:
+    """The further inputs that some types of nodes or of edges lack."""
+    lacking = [_field_of(field) for field, what in graph.left_out.items() if what == LACKING]
+    return list(dict.fromkeys(lacking))
 
 
 def inputs_of_nodes(graph: Graph) -> dict[str, np.ndarray]:
@@ -403,11 +415,13 @@ def _named(
     graph: Graph | GraphSet,
     made: tuple[str, ...],
     given: Mapping[str, str],
+    *,
+    partly: Sequence[str] = (),
 ) -> Call:
     """What is passed by name, and what is not; the user's own names are `given`."""
     pools = isinstance(graph, GraphSet)
     held = graph.union if isinstance(graph, GraphSet) else graph
-    available = _available(held, made)
+    available = _available(held, made, partly)
     takes = {p.name: p for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     any_name = any(p.kind is p.VAR_KEYWORD for p in rest)
     if pools and "batch" not in takes and not any_name and "batch" not in given.values():
@@ -418,7 +432,7 @@ def _named(
     named = {name: name for name in available if name in takes} | dict(given)
     if made == PAIRS[:1]:
         named |= {name: made[0] for name in PAIRS if name in takes}
-    said = _by_other_names(takes, named, held)
+    said = _by_other_names(takes, named, held, available)
     _refuse_labels(signature, takes, graph)
     guesses = [name for name in available if any_name and name not in named.values()]
     named |= {name: name for name in guesses}
@@ -439,7 +453,7 @@ def _named(
         named=tuple(named.items()),
         positional=tuple(positional),
         guesses=tuple(guesses),
-        not_taken=tuple(name for name in available if name not in named.values()),
+        not_taken=tuple(n for n in (*available, *partly) if n not in named.values()),
         said=tuple(said),
     )
 
@@ -461,7 +475,9 @@ def _refuse_labels(signature: inspect.Signature, takes: Any, graph: Graph | Grap
             )
 
 
-def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]:
+def _by_other_names(
+    takes: Any, named: dict[str, str], held: Graph, available: Sequence[str]
+) -> list[str]:
     """Give weights and attributes to arguments that call them otherwise; what was done, in words."""
     said = []
     for names in (WEIGHTS, ATTRIBUTES):
@@ -469,9 +485,7 @@ def _by_other_names(takes: Any, named: dict[str, str], held: Graph) -> list[str]
         if argument is None or argument in named:
             continue
         sources = [
-            n
-            for n in names
-            if n in held.edge_inputs or n in EDGE_ARGUMENTS and getattr(held, n) is not None
+            n for n in names if n in available and (n in held.edge_inputs or n in EDGE_ARGUMENTS)
         ]
         if names is WEIGHTS:
             sources = [n for n in sources if n == "edge_weight" or _is_column(held.edge_inputs[n])]
@@ -495,7 +509,7 @@ def _require_filled(
     """Raise ModelError for arguments that the data has in a form that cannot be passed, or not at all."""
     for name in takes:
         field = next((field for field in held.left_out if _field_of(field) == name), None)
-        if field is not None and name not in made:
+        if field is not None and name not in (*made, *named.values()):
             raise ModelError(
                 f"forward{signature} takes {name}, and the data's {field} is {held.left_out[field]}: "
                 f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
@@ -508,7 +522,7 @@ def _require_filled(
         raise ModelError(
             f"forward{signature} cannot be called: nothing fills {', '.join(unfilled)}; sxq passes "
             f"{WAY} (here: {has}); add {unfilled[0]} to the data with a row for each node or edge, "
-            f"or {WRAP}"
+            f"say which field it is by inputs={{{unfilled[0]!r}: ...}}, or {WRAP}"
         )
 
 

@@ -18,6 +18,7 @@ from sxq.errors import GraphError
 from sxq.graph import Graph, GraphTypes, shown_type
 from sxq.graph.csr import SPLITS
 from sxq.graph.readers import MASKS, UNKNOWN_CLASS, from_arrays
+from sxq.graph.types import LACKING
 from sxq.models.pyg_fields import (
     KNOWN,
     Fields,
@@ -86,7 +87,7 @@ def hetero_from_graph(graph: Graph) -> HeteroData:
     data = HeteroData()
     for number, name in enumerate(types.node_types):
         own = slice(types.starts[number], types.starts[number + 1])
-        fields = _node_fields(graph, own)
+        fields = _held(graph, name, _node_fields(graph, own))
         fields["x"] = fields["x"][:, : types.widths[number]]
         _fill(data[name], fields, graph.forms)
         if (names := types.feature_names[number]) is not None:
@@ -94,7 +95,8 @@ def hetero_from_graph(graph: Graph) -> HeteroData:
     for number, edge_type in enumerate(types.edge_types):
         chosen = np.flatnonzero(types.of_edge == number)
         first = np.array([[types.starts[types.number_of(end)]] for end in edge_type[::2]])
-        fields = _edge_fields(graph, chosen) | {"edge_index": graph.edge_index[:, chosen] - first}
+        fields = _held(graph, shown_type(edge_type), _edge_fields(graph, chosen))
+        fields |= {"edge_index": graph.edge_index[:, chosen] - first}
         if "edge_attr" in fields:
             fields["edge_attr"] = fields["edge_attr"][:, : types.edge_widths[number]]
             if not types.edge_widths[number]:
@@ -123,6 +125,7 @@ def hetero_part(graph: Graph, nodes: np.ndarray, edges: np.ndarray) -> HeteroDat
         forms=graph.forms,
         node_inputs={name: array[nodes] for name, array in graph.node_inputs.items()},
         edge_inputs={name: array[edges] for name, array in graph.edge_inputs.items()},
+        left_out=graph.left_out,
         types=replace(types, of_node=types.of_node[nodes], of_edge=types.of_edge[edges]),
     )
     data = hetero_from_graph(part)
@@ -370,7 +373,10 @@ def _truth(edges: Parts, lengths: Rows) -> dict[str, np.ndarray]:
 
 
 def _inputs(parts: Parts, rows: Rows) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Further fields that every type has in one form, as arrays; of the others what was found."""
+    """Further fields that types have in one form, as arrays; of the others what was found.
+
+    A type without the field has zeros, and is noted as `LACKING` it.
+    """
     found: dict[str, np.ndarray] = {}
     left_out: dict[str, str] = {}
     names = [name for fields in parts.values() for name in fields if name not in KNOWN]
@@ -379,12 +385,18 @@ def _inputs(parts: Parts, rows: Rows) -> tuple[dict[str, np.ndarray], dict[str, 
         forms = {(kind, array.shape[1:], array.ndim) for array, kind in held.values()}
         sized = all(array.ndim and len(array) == rows[part] for part, (array, _) in held.items())
         flaws = [defect(*field) for field in held.values()]
-        if len(held) == len(rows) and len(forms) == 1 and sized and flaws == [None] * len(rows):
-            found[name] = np.concatenate([array for array, _ in held.values()])
+        if len(forms) == 1 and sized and not any(flaws):
+            like = next(iter(held.values()))[0]
+            found[name] = np.concatenate(
+                [
+                    held[part][0] if part in held else np.zeros((size, *like.shape[1:]), like.dtype)
+                    for part, size in rows.items()
+                ]
+            )
+            left_out |= {f"{part}.{name}": LACKING for part in rows if part not in held}
             continue
         for (part, (array, kind)), flaw in zip(held.items(), flaws):
-            why = flaw or ("" if len(held) == len(rows) else ", which other types lack")
-            left_out[f"{part}.{name}"] = f"{kind} {list(array.shape)}{why}"
+            left_out[f"{part}.{name}"] = f"{kind} {list(array.shape)}{flaw or ''}"
     return found, left_out
 
 
@@ -399,6 +411,12 @@ def _described(data: HeteroData, nodes: Parts, edges: Parts) -> dict[str, str]:
 
 
 # -- and back ------------------------------------------------------------------------------------
+
+
+def _held(graph: Graph, part: str, fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The fields that a type has."""
+    lacking = {name for name in fields if graph.left_out.get(f"{part}.{name}") == LACKING}
+    return {name: array for name, array in fields.items() if name not in lacking}
 
 
 def _node_fields(graph: Graph, own: slice) -> dict[str, np.ndarray]:

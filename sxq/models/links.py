@@ -9,6 +9,7 @@ arguments kind or edge_type of its registration. In a heterogeneous graph it tak
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,21 @@ class EncodeDecode(Wrapper):
         return decode(encode(*first, **given), edge_label_index)
 
 
-def of_links(module: nn.Module, kind: str | None, graph: Graph | GraphSet) -> bool:
-    """Whether a model is registered as one of links; raises ModelError where it cannot be one."""
+def of_links(
+    module: nn.Module,
+    kind: str | None,
+    graph: Graph | GraphSet,
+    inputs: Mapping[str, str] | None = None,
+) -> bool:
+    """Whether a model is registered as one of links; raises ModelError where it cannot be one.
+
+    inputs  argument of forward -> field of the data, as the user says
+    """
     if kind is not None and kind not in KINDS:
         raise ModelError(f"kind = {kind!r}; expected {' or '.join(map(repr, KINDS))}")
     if kind == "node":
         return False
-    takes = takes_pairs(module) or encodes(module)
+    takes = takes_pairs(module, inputs) or encodes(module)
     if kind == "link" and not takes and not _takes_data(module):
         raise ModelError(
             f"kind = 'link', but {type(module).__name__} takes no pairs of nodes: expected {HOW}"
@@ -61,9 +70,9 @@ def of_links(module: nn.Module, kind: str | None, graph: Graph | GraphSet) -> bo
     return found
 
 
-def link_way(module: nn.Module) -> nn.Module:
+def link_way(module: nn.Module, inputs: Mapping[str, str] | None = None) -> nn.Module:
     """The module as one whose forward takes the pairs."""
-    if takes_pairs(module) or not encodes(module):
+    if takes_pairs(module, inputs) or not encodes(module):
         return module
     return EncodeDecode(module)
 
@@ -94,9 +103,14 @@ def sample_pairs(graph: Graph, edge_type: EdgeType | None = None) -> np.ndarray:
     return pairs
 
 
-def takes_pairs(module: nn.Module) -> bool:
-    names = {name.removesuffix("_dict") for name in signature_of(module).parameters}
-    return bool(set(PAIRS) & names)
+def takes_pairs(module: nn.Module, inputs: Mapping[str, str] | None = None) -> bool:
+    """Whether forward has an argument for pairs, besides those for x and edge_index."""
+    said = {name: source.removesuffix("_dict") for name, source in (inputs or {}).items()}
+    given = signature_of(module).parameters
+    names = [said.get(name, name.removesuffix("_dict")) for name in given]
+    if not {"x", "edge_index"} <= set(names):
+        names = names[2:]  # the first two are x and edge_index, whatever they are called
+    return bool(set(PAIRS) & set(names))
 
 
 def scored_type(graph: Graph, given: Any) -> EdgeType | None:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from sxq.errors import ModelError, ModelOutputError
-from sxq.graph import Graph, GraphSet, GraphTypes
+from sxq.graph import Graph, GraphSet, GraphTypes, shown_type
+from sxq.graph.types import LACKING
 from sxq.models.calling import (
     ADJACENCY,
+    EDGE_ARGUMENTS,
     EDGE_TYPE,
     NODE_TYPE,
     WHOLE,
@@ -46,6 +48,8 @@ class ByTypes(Wrapper):
         signature: inspect.Signature | None = None,
         *,
         pools: bool = False,
+        inputs: Mapping[str, str] | None = None,
+        made: Sequence[str] = (),
     ):
         super().__init__()
         assert graph.types is not None, "a heterogeneous graph"
@@ -54,9 +58,13 @@ class ByTypes(Wrapper):
         none = np.zeros(0, np.int64)
         self.types: GraphTypes = replace(graph.types, of_node=none, of_edge=none)
         self.of_nodes = frozenset(inputs_of_nodes(graph))
+        # "type.field" of further inputs that some types lack
+        self.lacking = frozenset(f for f, what in graph.left_out.items() if what == LACKING)
         self.shown = signature or signature_of(module)
         self.whole = _takes_data(self.shown)
-        self.asks, self.names = _asked(self.shown, self.whole)
+        renamed = _renamed(self.shown, graph, inputs or {}, (*made, *([BATCH] if pools else [])))
+        self.asks, self.names = _asked(self.shown, self.whole, renamed)
+        self.more = tuple(renamed.items()) if self.whole else ()  # fields of the data, named again
         self.by_name = not self.whole and {"x", "edge_index"} <= set(self.names)
         self.wanted = None if node_type is None else self.types.number_of(node_type)
         # The numbers of the node types that the module judges, found by its first call.
@@ -95,6 +103,10 @@ class ByTypes(Wrapper):
             else:
                 widths = self.types.edge_widths if name in _ATTRIBUTED else None
                 inputs[name] = _within(self.types.edge_types, edges.split(values), widths)
+            for kind in list(inputs[name]) if self.lacking else ():
+                part = kind if isinstance(kind, str) else shown_type(kind)
+                if f"{part}.{name}" in self.lacking:
+                    del inputs[name][kind]
         return inputs
 
     def _lacking(self, node_type: Tensor, batch: Tensor) -> bool:
@@ -141,7 +153,8 @@ class ByTypes(Wrapper):
         data = HeteroData()
         for kind, size in zip(self.types.node_types, nodes.sizes):
             data[kind].num_nodes = size
-        for name, by_type in inputs.items():
+        again = {name: inputs[source] for name, source in self.more}
+        for name, by_type in {**inputs, **again}.items():
             for kind, value in by_type.items():
                 data[kind][name] = value
         return data
@@ -258,10 +271,18 @@ def by_types(module: Any) -> ByTypes | None:
     return module if isinstance(module, ByTypes) else None
 
 
-def ways(module: nn.Module, graph: Graph | GraphSet, node_type: str | None) -> list[nn.Module]:
+def ways(
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    node_type: str | None,
+    inputs: Mapping[str, str] | None = None,
+    made: Sequence[str] = (),
+) -> list[nn.Module]:
     """The module as the graph may have it called, the likelier way first.
 
     On a heterogeneous graph a module takes dictionaries by type, or tensors of all nodes and edges.
+    inputs  argument of forward -> field of the data, as the user says
+    made    what the engine makes besides the fields of the data: pairs
     Raises ModelError.
     """
     held = graph.union if isinstance(graph, GraphSet) else graph
@@ -278,9 +299,10 @@ def ways(module: nn.Module, graph: Graph | GraphSet, node_type: str | None) -> l
             raise ModelError(
                 f"node_type = {node_type!r}, but a model of graphs has outputs for graphs; leave it out"
             )
-    if {NODE_TYPE, EDGE_TYPE} & set(names) and not dictionaries:
+    said = {name.removesuffix(BY_TYPE) for name in (inputs or {}).values()}
+    if {NODE_TYPE, EDGE_TYPE} & {*names, *said} and not dictionaries:
         return [module]
-    typed = ByTypes(module, held, node_type, pools=held is not graph)
+    typed = ByTypes(module, held, node_type, pools=held is not graph, inputs=inputs, made=made)
     return [typed] if dictionaries else [typed, module]
 
 
@@ -318,10 +340,37 @@ def _takes_data(signature: inspect.Signature) -> bool:
     )
 
 
-def _asked(signature: inspect.Signature, whole: bool) -> tuple[inspect.Signature, dict[str, str]]:
+def _renamed(
+    signature: inspect.Signature, graph: Graph, inputs: Mapping[str, str], made: Sequence[str]
+) -> dict[str, str]:
+    """The field, without _dict, that the user says an argument gets; raises ModelError for one that is none."""
+    edges = [name for name in EDGE_ARGUMENTS if getattr(graph, name) is not None]
+    fields = ["x", "edge_index", *edges, *graph.node_inputs, *graph.edge_inputs]
+    open_to_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    found = {
+        name + BY_TYPE * (name + BY_TYPE in signature.parameters): source.removesuffix(BY_TYPE)
+        for name, source in inputs.items()
+    }
+    for name, source in found.items():
+        if name not in signature.parameters and not open_to_all and not _takes_data(signature):
+            raise ModelError(
+                f"inputs = {dict(inputs)}, but forward{signature} has no argument {name}; expected "
+                f"argument of forward -> field of the data"
+            )
+        if source not in (*fields, *made):
+            raise ModelError(
+                f"inputs = {dict(inputs)}, but the data has no {source}; it has {', '.join(fields)}"
+            )
+    return found
+
+
+def _asked(
+    signature: inspect.Signature, whole: bool, renamed: Mapping[str, str]
+) -> tuple[inspect.Signature, dict[str, str]]:
     """What a `ByTypes` asks of the engine, and the module's own names of these arguments.
 
-    Without a name for x or edge_index, the first two are passed by position.
+    Without a name for x or edge_index, the first two are passed by position. `renamed` are the fields
+    that the user says some arguments get.
     """
     both = [inspect.Parameter(name, NAMED[0]) for name in ("x", "edge_index")]
     types = [inspect.Parameter(name, NAMED[1]) for name in (NODE_TYPE, EDGE_TYPE)]
@@ -329,13 +378,25 @@ def _asked(signature: inspect.Signature, whole: bool) -> tuple[inspect.Signature
     if whole:
         return inspect.Signature([*both, *types, any_name]), {}
     parameters = list(signature.parameters.values())
-    plain = {p.name.removesuffix(BY_TYPE): p for p in parameters if p.kind in NAMED}
+    plain = {
+        renamed.get(p.name, p.name.removesuffix(BY_TYPE)): p for p in parameters if p.kind in NAMED
+    }
+    shown = {p.name for p in plain.values()}
+    for name, source in renamed.items():  # of **kwargs
+        if name not in shown:
+            plain[source] = inspect.Parameter(name, NAMED[1])
     by_name = {"x", "edge_index"} <= set(plain)
+    if {"x", "edge_index"} & set(renamed.values()) and not by_name:
+        raise ModelError(
+            f"inputs = {dict(renamed)} for forward{signature}: say which arguments get x_dict and "
+            f"edge_index_dict, such as {{'features': 'x_dict', 'edges': 'edge_index_dict'}}"
+        )
     first = [] if by_name else [p.name for p in parameters if p.kind not in NAMED[1:]][:2]
     rest = [
         p.replace(name=name, kind=NAMED[1])
         for name, p in plain.items()
-        if name not in ("x", "edge_index", *(n.removesuffix(BY_TYPE) for n in first))
+        if name not in ("x", "edge_index")
+        and p.name not in first
         and not (name in (NODE_TYPE, EDGE_TYPE) and p.default is not p.empty)
     ]
     if clash := {p.name for p in rest} & {NODE_TYPE, EDGE_TYPE}:

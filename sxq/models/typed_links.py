@@ -27,13 +27,19 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class LinksByTypes(ByTypes):
     """Calls a module with dictionaries by type and with pairs; it scores the links of `edge_type`."""
 
-    def __init__(self, module: nn.Module, graph: Graph, edge_type: EdgeType):
-        self_encodes = not takes_pairs(module) and encodes(module)
+    def __init__(
+        self,
+        module: nn.Module,
+        graph: Graph,
+        edge_type: EdgeType,
+        inputs: Mapping[str, str] | None = None,
+    ):
+        self_encodes = not takes_pairs(module, inputs) and encodes(module)
         signature = None
         if self_encodes:
             pairs = inspect.Parameter(PAIRS[0], inspect.Parameter.KEYWORD_ONLY)
             signature = with_pairs(signature_of_encode(module), pairs)
-        super().__init__(module, graph, None, signature)
+        super().__init__(module, graph, None, signature, inputs=inputs, made=PAIRS)
         self.edge_type = edge_type
         self.encodes = self_encodes
         self.parted = self_encodes and _required(module.decode) > 2  # decode takes two tables
@@ -97,15 +103,18 @@ def _required(function: Any) -> int:
 
 
 def link_ways(
-    module: nn.Module, graph: Graph | GraphSet, edge_type: EdgeType | None
+    module: nn.Module,
+    graph: Graph | GraphSet,
+    edge_type: EdgeType | None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Sequence[nn.Module]:
     """The module as one that takes pairs, in the ways in which the graph may have it called."""
     if edge_type is None or isinstance(graph, GraphSet):
-        return [link_way(module)]
+        return [link_way(module, inputs)]
     found: list[nn.Module] = []
-    for way in ways(link_way(module), graph, None):
+    for way in ways(link_way(module, inputs), graph, None, inputs, PAIRS):
         typed = isinstance(way, ByTypes)
-        found.append(LinksByTypes(module, graph, edge_type) if typed else way)
+        found.append(LinksByTypes(module, graph, edge_type, inputs) if typed else way)
     return found
 
 

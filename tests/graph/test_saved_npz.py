@@ -4,7 +4,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 from torch_geometric.datasets import KarateClub
@@ -17,6 +17,9 @@ from sxq.graph.generated import ba_3motif, ba_shapes
 from sxq.graph.readers import read_npz
 from sxq.graph.saved_npz import write_npz
 from sxq.models import graph_from_data
+from sxq.models.hetero_data import hetero_from_graph, typed_graph
+from tests.typed_graphs import heteros
+from tests.typed_models import bank, banks, model
 
 FULL = {
     "y": [0, 1, -1],
@@ -139,3 +142,67 @@ def test_names_that_are_none_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "g.npz", edge_index=[[0, 1], [1, 2]], x=np.eye(3), **arrays)
     with pytest.raises(GraphError, match=f"g.npz: {message}"):
         read_npz(tmp_path / "g.npz")
+
+
+@settings(deadline=None, max_examples=20)
+@given(data=heteros)
+def test_a_graph_with_types_comes_back(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("npz") / "g.npz"
+    graph = typed_graph(data)
+    write_npz(graph, path)
+    found = read_npz(path)
+    assert found.content_hash == graph.content_hash
+    assert hetero_from_graph(found).metadata() == data.metadata()
+
+
+def test_a_file_with_types_is_explained_and_named(tmp_path):
+    data = bank()
+    data["account"].feature_names = [f"column {i}" for i in range(5)]
+    sxq.save_npz(data, tmp_path / "bank.npz")
+    with sxq.connect() as con:
+        con.execute(f"CREATE GRAPH bank FROM FILE '{tmp_path / 'bank.npz'}'")
+        con.register_model("m", model("sage", data), "bank", output="logits", node_type="account")
+        ask = (
+            "EXPLAIN NODE 3 OF TYPE account USING MODEL m OPTIMIZE fdl+, conc BUDGET 30 CANDIDATES"
+        )
+        assert len(con.execute(ask)) > 0
+        named = con.sql("SELECT name FROM features WHERE node_type = 'account'").fetchall()
+        assert ("column 3",) in named
+
+
+def test_a_collection_with_types_comes_back(tmp_path):
+    sxq.save_npz(banks(), tmp_path / "gs.npz")
+    found = read_graphs(tmp_path / "gs.npz")
+    for graph, data in zip(found, banks(), strict=True):
+        again = hetero_from_graph(graph)
+        assert again.metadata() == data.metadata()
+        for name in data.edge_types:
+            assert again[name].edge_index.tolist() == data[name].edge_index.tolist()
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"edge_type_name": None}, "node_type_name without edge_type_name"),
+        ({"node_type": None}, "node_type_name without node_type"),
+        ({"node_type_name": [1, 2, 3]}, "node_type_name is int64 of shape"),
+        ({"edge_type_name": [["account", "pays"]]}, "expected \\[edge types, 3\\]"),
+        ({"edge_type": [0.5]}, "edge_type is float64"),
+        ({"node_type": [7] * 24}, "numbers of node types are 0 to 2, found 7"),
+        ({"node_type_width": [5, 3, 99]}, "expected 3 numbers of columns, from 0 to 5"),
+    ],
+)
+def test_wrong_types_in_a_file_are_named(arrays, message, tmp_path):
+    sxq.save_npz(bank(), tmp_path / "bank.npz")
+    held = dict(np.load(tmp_path / "bank.npz")) | arrays
+    held = {name: value for name, value in held.items() if value is not None}
+    np.savez(tmp_path / "wrong.npz", **held)
+    with pytest.raises(GraphError, match=message):
+        read_npz(tmp_path / "wrong.npz")
+
+
+def test_inputs_that_a_file_does_not_hold_are_named(tmp_path):
+    data = KarateClub()[0]
+    data.height = data.y.float()
+    with pytest.warns(sxq.InputWarning, match="does not hold height"):
+        sxq.save_npz(data, tmp_path / "k.npz")

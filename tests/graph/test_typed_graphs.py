@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 import sxq
 from sxq.graph import EdgeKind, Graph, TypedKey, extract, whole
+from sxq.graph.types import LACKING
 from sxq.models import graph_from_data, hetero_from_graph
 from tests.typed_graphs import heteros, random_hetero
 
@@ -54,8 +55,8 @@ def test_rows_are_padded_and_what_a_type_lacks_is_unknown():
     assert graph.edge_index.tolist() == [[3], [0]]
     assert graph.types.widths == (3, 1) and graph.types.edge_types == (("b", "of", "a"),)
     assert graph.node_inputs["time"].tolist() == [5, 6, 7, 8]
-    assert set(graph.left_out) == {"a.name", "a.pos"}
-    assert graph.left_out["a.pos"] == "float32 [2, 2], which other types lack"
+    assert set(graph.left_out) == {"a.name", "b.pos"} and graph.left_out["b.pos"] == LACKING
+    assert graph.node_inputs["pos"].tolist() == [[1, 1], [1, 1], [0, 0], [0, 0]]
 
 
 def test_integers_stay_integers():

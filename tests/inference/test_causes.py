@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.nn import SAGEConv, global_add_pool
+from torch_geometric.utils import coalesce, to_undirected
 
 import sxq
 from sxq.inference.registration import register
@@ -16,16 +17,28 @@ from tests.graphs import random_graph
 class Calls(nn.Module):
     """A SAGE layer after any change of x; or any change of its output."""
 
-    def __init__(self, before=lambda x: x, flow="source_to_target", norm=None):
+    def __init__(
+        self, before=lambda x: x, flow="source_to_target", norm=None, edges=lambda e, n: e
+    ):
         super().__init__()
         torch.manual_seed(0)
         self.layer = SAGEConv(5, 3, flow=flow)
         self.norm = norm
         self.before = before
+        self.edges = edges
 
     def forward(self, x, edge_index):
         x = self.norm(x) if self.norm else x
-        return self.layer(self.before(x), edge_index)
+        return self.layer(self.before(x), self.edges(edge_index, len(x)))
+
+
+ORDER = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+OTHER_EDGES = torch.stack([ORDER, ORDER.roll(1)])
+
+
+def needs_edges(edge_index, nodes):
+    assert edge_index.shape[1] > 5, "no edges"
+    return edge_index
 
 
 CAUSES = {
@@ -48,6 +61,30 @@ CAUSES = {
         "mixes all nodes.*ranks all nodes: it calls topk",
     ),
     "backwards": (Calls(flow="target_to_source"), "run against the edges.*flip"),
+    "both ways": (
+        Calls(edges=lambda e, n: to_undirected(e, num_nodes=n)),
+        "adds the reverse of each edge, as to_undirected does.*UNDIRECTED = true",
+    ),
+    "a mean over the nodes": (
+        Calls(lambda x: x - x.mean(dim=0)),
+        r"takes mean over all rows \(line \d+ of test_causes.py\)",
+    ),
+    "whole numbers that are brought into order are no ranks": (
+        Calls(lambda x: x.softmax(0), edges=lambda e, n: coalesce(e, num_nodes=n)),
+        "takes softmax over all rows",
+    ),
+    "rows by position": (
+        Calls(lambda x: x + torch.zeros(24, 5)),
+        "on the receptive field of node .*parts of the graph.*data.n_id",
+    ),
+    "edges of its own": (
+        Calls(edges=lambda e, n: OTHER_EDGES),
+        "does not look at the edge_index that it is given",
+    ),
+    "no graph without edges": (
+        Calls(edges=needs_edges),
+        r"changed to probe the model \(x \[24, 5\], \d edges\): AssertionError: no edges",
+    ),
 }
 
 
@@ -55,8 +92,9 @@ CAUSES = {
 def test_the_cause_is_told(name):
     module, cause = CAUSES[name]
     graph = random_graph(np.random.default_rng(0), undirected=False)
-    with pytest.raises(sxq.ModelError, match=cause):
+    with pytest.raises(sxq.ModelError, match=cause) as raised:
         register(module.eval(), graph)
+    assert "module." not in str(raised.value)  # names of parts are the user's
 
 
 def test_batch_norm_with_statistics_is_local():

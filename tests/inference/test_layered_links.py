@@ -88,6 +88,9 @@ DECODERS = {
     "relation": lambda self, z, e: ((z[e[0]] @ self.relation) * z[e[1]]).sum(-1),
     "columns kept": lambda self, z, e: (z[e[0], :] * z[e[1, :]]).sum(-1, keepdim=True),
     "selected": lambda self, z, e: (z.index_select(0, e[0]) - z.index_select(0, e[1])).sum(-1),
+    "selected by torch": lambda self, z, e: (
+        torch.index_select(z, 0, torch.select(e, 0, 0)) * torch.index_select(z, dim=0, index=e[1])
+    ).sum(-1),
 }
 REFUSED = {
     "mean over nodes": lambda self, z, e: (z[e[0]] * z[e[1]]).sum(-1) - z.mean(dim=0).sum(),
@@ -98,8 +101,8 @@ REFUSED = {
 }
 
 
-class Named(nn.Module):
-    """Takes the pairs under another name, and the weights of edges."""
+class Weighted(nn.Module):
+    """Two layers of GCN."""
 
     def __init__(self):
         super().__init__()
@@ -107,9 +110,42 @@ class Named(nn.Module):
         self.first = GCNConv(5, 8)
         self.second = GCNConv(8, 4)
 
+    def embedded(self, x, edge_index, edge_weight):
+        hidden = self.first(x, edge_index, edge_weight).relu()
+        return self.second(hidden, edge_index, edge_weight)
+
+
+class Named(Weighted):
+    """Takes the pairs under another name, and the weights of edges."""
+
     def forward(self, x, edge_index, pairs, edge_weight):
-        z = self.second(self.first(x, edge_index, edge_weight).relu(), edge_index, edge_weight)
+        z = self.embedded(x, edge_index, edge_weight)
         return (z[pairs[0]] * z[pairs[1]]).sum(-1)
+
+
+class RenamedSteps(Weighted):
+    """encode with names of its own."""
+
+    def encode(self, feats, adjacency, strength):
+        return self.embedded(feats, adjacency, strength)
+
+    def decode(self, z, which):
+        return (z[which[0]] * z[which[1]]).sum(-1)
+
+
+class Renamed(RenamedSteps):
+    """Pairs under a name of its own, too."""
+
+    def forward(self, feats, adjacency, which, strength):
+        return self.decode(self.encode(feats, adjacency, strength), which)
+
+
+class NoLoops(Named):
+    """Refuses the pair of a node with itself."""
+
+    def forward(self, x, edge_index, pairs, edge_weight):
+        assert (pairs[0] != pairs[1]).all(), "no node is linked to itself"
+        return super().forward(x, edge_index, pairs, edge_weight)
 
 
 MODULES = {
@@ -181,6 +217,31 @@ def test_pairs_under_another_name_and_weights_of_edges():
     model = register(Named(), graph, "logits")
     assert (model.backend, model.reason) == ("layered", "")
     assert equal_to_plain(model, graph, [(5, 9), (0, 1)])
+
+
+ENDS = {"feats": "x", "adjacency": "edge_index", "strength": "edge_weight"}
+
+
+@pytest.mark.parametrize(
+    "module, inputs",
+    [
+        (RenamedSteps, {"strength": "edge_weight"}),
+        (RenamedSteps, ENDS),
+        (Renamed, {"which": "edge_label_index", "strength": "edge_weight"}),
+        (Renamed, ENDS | {"which": "edge_label_index"}),
+    ],
+)
+def test_arguments_by_other_names(module, inputs):
+    graph = random_graph(np.random.default_rng(2), weighted=True)
+    model = borrow(module(), graph, "logits", CPU, kind="link", inputs=inputs)
+    assert torch.equal(model.full, borrow(Named(), graph, "logits", CPU).full)
+    assert equal_to_plain(replace(model, hops=2, halo=1), graph, [(5, 9), (0, 1)], size=4)
+
+
+def test_a_model_that_refuses_the_pair_of_a_node_with_itself():
+    graph = random_graph(np.random.default_rng(2), weighted=True)
+    found = register(NoLoops(), graph, "logits")
+    assert (found.hops, found.backend) == (2, "disjoint")
 
 
 def test_the_module_keeps_no_trace_of_the_recording():

@@ -11,7 +11,8 @@ import sxq
 from sxq.errors import GraphError, ModelError, ModelOutputError
 from sxq.graph import Graph
 from sxq.inference.registration import attach, register, transfer
-from sxq.models.hetero_data import typed_graph
+from sxq.models import graphs_from_data
+from sxq.models.hetero_data import hetero_from_graph, typed_graph
 from tests.typed_models import Sage, bank, model
 
 PAYS = ("account", "pays", "merchant")
@@ -282,13 +283,116 @@ def test_what_cannot_be_passed_is_refused(module, message):
         register(module, typed_graph(bank(1)), output="logits")
 
 
-def test_a_field_that_some_types_lack_is_refused_by_its_name():
+class Dated(Mean):
+    """Payments have times, and accounts have ages; what has none gets none."""
+
+    def forward(self, x_dict, edge_index_dict, time_dict, age_dict):
+        assert list(time_dict) == [PAYS] and list(age_dict) == ["account"]
+        x = {**x_dict, "account": x_dict["account"] * age_dict["account"][:, None]}
+        return {"merchant": self.of(x, edge_index_dict, time_dict[PAYS])}
+
+
+class DatedData(Dated):
+    def forward(self, data):
+        return super().forward(data.x_dict, data.edge_index_dict, data.time_dict, data.age_dict)
+
+
+class OneTableWithTime(nn.Module):
+    def forward(self, x, edge_index, edge_type, time):
+        return x
+
+
+def dated():
     data = bank(1)
-    data["account"].time = torch.arange(14)
-    with pytest.raises(
-        ModelError, match="takes time, and the data's account.time is .* other types lack"
-    ):
-        register(Timed(), typed_graph(data), output="logits")
+    generator = torch.Generator().manual_seed(2)
+    data[PAYS].time = torch.rand(data[PAYS].edge_index.shape[1], generator=generator)
+    data["account"].age = torch.rand(14, generator=generator)
+    return data
+
+
+@pytest.mark.parametrize("kind", [Dated, DatedData])
+def test_fields_that_only_some_types_have(kind):
+    data = dated()
+    with sxq.connect() as con:
+        con.register_graph("g", data)
+        con.register_model("m", kind(), "g", output="logits")
+        ask = "EXPLAIN NODE 2 OF TYPE merchant USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 3"
+        found = con.execute(ask)
+        times, ages = {PAYS: data[PAYS].time}, {"account": data["account"].age}
+        right = Dated()(data.x_dict, data.edge_index_dict, times, ages)["merchant"][2]
+        assert abs(found.targets[0].probability - right.softmax(0).max().item()) < 1e-5
+        assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
+        again = hetero_from_graph(con.session.registry.graphs["g"])
+    assert [name for name, store in again.edge_items() if "time" in store] == [PAYS]
+    assert [name for name, store in again.node_items() if "age" in store] == ["account"]
+
+
+def test_one_table_gets_no_field_that_some_types_lack():
+    said = "takes time, and the data's .*time is lacking, which other types have"
+    with pytest.raises(ModelError, match=said):
+        register(OneTableWithTime(), typed_graph(dated()), output="logits")
+
+
+def test_graphs_of_which_only_some_lack_a_field():
+    both = [dated(), dated()]
+    both[1]["merchant"].age = torch.ones(6)
+    union = graphs_from_data(both).union
+    assert (
+        "age" not in union.node_inputs and "age" in union.left_out and "time" in union.edge_inputs
+    )
+
+
+class Renamed(Mean):
+    def forward(self, feats, links, strength_dict):
+        return {"merchant": self.of(feats, links, strength_dict[PAYS])}
+
+
+class RenamedOfAny(Mean):
+    def forward(self, x_dict, edge_index_dict, **more):
+        return {"merchant": self.of(x_dict, edge_index_dict, more["strength"][PAYS])}
+
+
+class RenamedOfData(Mean):
+    def forward(self, data):
+        return {"merchant": self.of(data.x_dict, data.edge_index_dict, data[PAYS].strength)}
+
+
+@pytest.mark.parametrize(
+    "kind, inputs",
+    [
+        (Renamed, {"strength_dict": "edge_weight"}),
+        (Renamed, {"strength": "edge_weight_dict"}),
+        (
+            Renamed,
+            {"feats": "x_dict", "links": "edge_index_dict", "strength_dict": "edge_weight_dict"},
+        ),
+        (RenamedOfAny, {"strength": "edge_weight"}),
+        (RenamedOfData, {"strength": "edge_weight"}),
+    ],
+)
+def test_arguments_by_other_names(kind, inputs):
+    data = data_with(edge_weight=lambda rows, generator: torch.rand(rows, generator=generator))
+    found = register(kind(), typed_graph(data), output="logits", inputs=inputs)
+    right = Mean().of(data.x_dict, data.edge_index_dict, data[PAYS].edge_weight)
+    assert torch.equal(found.full[torch.from_numpy(found.targets(typed_graph(data)))], right)
+
+
+@pytest.mark.parametrize(
+    "inputs, message",
+    [
+        ({}, "forward\\(feats, links, strength_dict\\).*nothing fills strength.*inputs="),
+        ({"w": "edge_weight"}, "has no argument w"),
+        ({"strength": "amount"}, "the data has no amount; it has x, edge_index, edge_weight"),
+        (
+            {"feats": "x", "strength": "edge_weight"},
+            "which arguments get x_dict and edge_index_dict",
+        ),
+    ],
+)
+def test_wrong_names_are_refused(inputs, message):
+    data = data_with(edge_weight=lambda rows, generator: torch.rand(rows, generator=generator))
+    with pytest.raises(ModelError, match=message):
+        register(Renamed(), typed_graph(data), output="logits", inputs=inputs)
 
 
 def test_models_of_types_need_a_graph_with_types():

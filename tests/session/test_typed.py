@@ -291,11 +291,6 @@ def test_targets_that_are_none(bank, statement, error, said):
         bank.execute(f"{statement} USING MODEL net {ASK}")
 
 
-def test_what_is_not_built_is_refused_by_name(bank, tmp_path):
-    with pytest.raises(sxq.DataError, match="a heterogeneous graph does not fit into an .npz"):
-        sxq.save_npz(by_hand(), tmp_path / "h.npz")
-
-
 def test_predict_says_the_type(bank):
     said = bank.execute("PREDICT NODES 10, 12 OF TYPE account USING MODEL net INTO said")
     assert said.columns[:3] == ["node", "node_type", "prediction"]

@@ -22,7 +22,7 @@ def read_pick(node: fx.Node, name: str) -> None:
     kind = node_kind(pairs[0])
     if name in AS_IT_IS or (name == "unbind" and kind == BOTH and _dim_of(node, 0) == 0):
         node.meta.update(kind=kind, end=pairs[0].meta.get("end"))
-    elif name == "getitem" and not others and kind == BOTH and (end := _end(node)) is not None:
+    elif not others and kind == BOTH and _selects(node) and (end := _end(node)) is not None:
         node.meta.update(kind=ONE_END, end=end)
     elif len(pairs) == len(others) == 1 and node_kind(others[0]) == NODES and _picks(node):
         end = pairs[0].meta.get("end")
@@ -54,8 +54,15 @@ def is_flat(node: fx.Node, name: str) -> bool:
 
 def _end(node: fx.Node) -> int | None:
     """Which end of the pairs an index asks for: 0, 1, or None for any other index."""
-    index = _first_index(node)
+    index = node.args[2] if name_of(node) == "select" else _first_index(node)
     return index % 2 if isinstance(index, int) and -2 <= index < 2 else None
+
+
+def _selects(node: fx.Node) -> bool:
+    """Whether an operation takes one row: pairs[0], pairs[0, :], pairs.select(0, 0)."""
+    if name_of(node) == "select":
+        return len(node.args) == 3 and node.args[1] == 0
+    return name_of(node) == "getitem"
 
 
 def _picks(node: fx.Node) -> bool:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from itertools import zip_longest
 from typing import Any
 
-from torch import fx, nn
+from torch import fx, jit, nn
 from torch_geometric import nn as pyg
 from torch_geometric.nn import aggr
 from torch_geometric.nn.pool import glob
@@ -22,6 +22,7 @@ from sxq.inference.tracing.recorder import (
     in_layer,
     line_of_error,
     recorded_factories,
+    recorded_picks,
 )
 from sxq.inference.tracing.rowwise import Untraceable, check_module, check_operation, is_active
 
@@ -67,9 +68,10 @@ def trace_graph(
     Other arguments have their defaults, or None. Raises Untraceable, for example if the path
     through the code depends on values.
     """
+    _refuse_scripted(module)
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())
-    except (ValueError, TypeError) as error:  # a scripted or traced module
+    except (ValueError, TypeError) as error:
         raise Untraceable(f"its forward cannot be read: {error}") from error
     if inputs == 2 and parameters[0].kind == inspect.Parameter.VAR_POSITIONAL:
         return trace_graph(_Explicit(module), arguments, inputs, example, known)
@@ -84,13 +86,21 @@ def trace_graph(
     return module, graph
 
 
+def _refuse_scripted(module: Any) -> None:
+    while isinstance(module, nn.Module):
+        if isinstance(module, jit.ScriptModule):
+            raise Untraceable("it is a scripted or traced module: register the eager one")
+        module = getattr(module, "module", None)
+
+
 def _recorded(
     module: nn.Module, unused: Mapping[str, Any], example: Example | None, known: Known
 ) -> fx.Graph:
     recorder = Recorder(known, example)
     before = set(vars(module))
     try:
-        with poolings_as_calls(), grouped_in_pairs(), recorded_factories(recorder):
+        factories, picks = recorded_factories(recorder), recorded_picks(recorder)
+        with poolings_as_calls(), grouped_in_pairs(), factories, picks:
             with opened(module, known) if example else nullcontext():
                 return begin(recorder, module, unused)
     except Untraceable as why:

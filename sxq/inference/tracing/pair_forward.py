@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
-from sxq.models.calling import EDGE_ARGUMENTS, PAIRS, Adapted, Call
+from sxq.models.calling import PAIRS, WEIGHTS, Adapted, Call
 from sxq.models.links import EncodeDecode
 
 FORM = "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr and pairs"
@@ -71,9 +71,8 @@ def _require_known_inputs(call: Call) -> None:
     weight = call.weight if "edge_weight" in sources else None
     if weight is not None and (weight.kind != "float32" or weight.shape):
         raise Untraceable(FORM)
-    renamed = {argument for argument, source in call.named if argument != source}
-    if renamed & {argument for argument, source in call.named if source in EDGE_ARGUMENTS}:
-        raise Untraceable("its weights or attributes have other names than the graph's")
+    if any(source == "edge_attr" and argument in WEIGHTS for argument, source in call.named):
+        raise Untraceable("its weights are the graph's attributes")
 
 
 @contextmanager

@@ -44,6 +44,7 @@ WHOLE = (
 )
 FACTS = {"shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_sparse", "is_quantized"}
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "rand", "randn")
+PICKS = ("index_select", "select")
 BY_DICTIONARY = ("x_dict", "edge_index_dict")  # arguments of layers of all types
 UNKNOWN = object()  # the value of an operation that the example does not give
 OURS = tuple(
@@ -279,6 +280,35 @@ class _InPlace:
         found = value.tracer.create_proxy("call_method", self.name, (value, *args), kwargs)
         value.node = found.node
         return value
+
+
+@contextmanager
+def recorded_picks(recorder: Recorder) -> Iterator[None]:
+    """Within, `torch.index_select` and `torch.select` are recorded as the methods that they are.
+
+    PyG puts functions of its own in their place, which look at their arguments.
+    """
+    originals = {name: getattr(torch, name) for name in PICKS}
+    own_thread = get_ident()
+
+    def recording(name: str, original: Callable) -> Callable:
+        def pick(*args: Any, **kwargs: Any) -> Any:
+            given = dict(zip(("input", "dim", "index"), args)) | kwargs
+            of_proxies = any(isinstance(value, fx.Proxy) for value in given.values())
+            if not of_proxies or recorder.inside or get_ident() != own_thread or len(given) != 3:
+                return original(*args, **kwargs)
+            ordered = (given["input"], given["dim"], given["index"])
+            return recorder.create_proxy("call_method", name, ordered, {})
+
+        return pick
+
+    for name, original in originals.items():
+        setattr(torch, name, recording(name, original))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(torch, name, original)
 
 
 @contextmanager
