@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.storage.checked_graphs import DISK
-from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES
+from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES, column_type
 from sxq.storage.quoting import quote
 
 # what `variant_typeof` says, up to a parenthesis -> the SQL type of a column with nothing else
@@ -152,11 +152,7 @@ def _place(
 
 def _key(column: str, stored: str | None) -> str:
     """A key in its SQL type. TRY, since DuckDB may cast rows of other graphs before it leaves them out."""
-    return f"TRY_CAST({column} AS {_key_type(stored)})"
-
-
-def _key_type(stored: str | None) -> str:
-    return "BIGINT" if stored is None else TEXT_TYPES.get(stored, stored)
+    return f"TRY_CAST({column} AS {column_type(stored)})"
 
 
 def _plain_positions(facts: GraphFacts) -> bool:
