@@ -362,6 +362,9 @@ def _queries(facts: GraphFacts) -> tuple[_Select, str]:
     for column in facts.tables["queries"]:
         if column == "model_id":
             select.add("m.name", "model")
+        elif column in ("settings", "versions"):
+            # JSON in Parquet is bytes to Polars; SQL reads text by the same operators
+            select.add(f"CAST(q.{column} AS VARCHAR)", column)
         elif column != "graph_id":
             select.add(f"q.{quote(column)}", column)
     source = "sxq.queries AS q LEFT JOIN sxq.models AS m ON (m.model_id = q.model_id)"
