@@ -65,7 +65,7 @@ def test_a_running_query_hears_of_the_window(tmp_path):
             "CREATE GRAPH g FROM DATASET 'KarateClub'; TRAIN MODEL m ON GRAPH g (EPOCHS = 2);"
         )
         shell.type(
-            "EXPLAIN NODES (SELECT node FROM nodes) USING MODEL m OPTIMIZE fdl+, conc BUDGET 20000 CANDIDATES;\r"
+            "EXPLAIN NODES 0, 33 USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 30000 CANDIDATES;\r"
         )
         shell.wait("candidates,")
         shell.resize(24, 40)
