@@ -18,7 +18,7 @@ from typing import Any
 from sxq import language
 from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning, StoreWarning
 from sxq.language import statements as st
-from sxq.session import Session, engine, explain, resume
+from sxq.session import Session, engine, explain, resume, snapshots
 from sxq.session.alteration import GraphAlteration
 from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
@@ -103,7 +103,10 @@ class Connection:
             require_executor(executor)
         with session.script(executor):
             for statement in statements:
-                result = self._run(statement)
+                try:
+                    result = self._run(statement)
+                finally:  # also a statement that failed may have stored
+                    snapshots.renew(session)
                 if session.should_stop():
                     break  # the next statement may build on what was stopped
         return result

@@ -115,7 +115,7 @@ class InputWarning(UserWarning):
 
 
 class StoreWarning(UserWarning):
-    """When a database opens: what a process that was ended had left in it, and what became of it."""
+    """What a process that was ended had left in a database that opens, or why a snapshot could not be written."""
 
 
 class SpeedWarning(UserWarning):

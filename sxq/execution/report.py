@@ -313,10 +313,15 @@ def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> 
         notes.append(f"{found.incomparable} candidates were left out: a measure gave NaN")
     if found.choice.rule == "optimum" and not answer.proven:
         notes.append("the exact search was cut short: other members may cover more")
-    if found.lattice.thinned:
+    if answer.thinned is not None:
         notes.append(
-            "front thinned to one member per box of the (1+eps) grid: it outgrew sxq_front_limit = "
-            f"{found.lattice.front_limit}"
+            "front thinned to one member per box of the (1+eps) grid, which covers everything at epsilon "
+            f"{answer.thinned:g}: it outgrew sxq_front_limit = {found.lattice.front_limit}"
+        )
+    if answer.sampled > 1:
+        notes.append(
+            f"the members were chosen by the coverage of one score vector in {answer.sampled}; "
+            "the coverage shown is exact"
         )
     if found.choice.worth_budget and (unmeasured := sum(e.worth is None for e in explanations)):
         notes.append(

@@ -81,16 +81,18 @@ def plain_arrays(data: Any, most: int | None) -> ArrayColumns | None:
     That is x [n, d] of float32, integral edge_index, and perhaps y of integers and edge_weight or edge_attr of float32.
     None for anything else, and for data of less than `most` bytes.
     """
-    if not isinstance(data, Data) or set(data.keys()) - set(_PLAIN) or "x" not in data:
+    if not isinstance(data, Data) or not {"x", "edge_index"} <= set(data.keys()) <= set(_PLAIN):
         return None
     given: dict[str, Any] = {name: data[name] for name in data.keys()}
     for name, tensor in given.items():
         kinds, ndim = _PLAIN[name]
         if not isinstance(tensor, Tensor) or tensor.dtype not in kinds or tensor.ndim != ndim:
             return None
-        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_conj():
+        if tensor.is_nested or tensor.layout is not torch.strided:
             return None
-    if "y" in given and (len(given["y"]) != len(given["x"]) or int(given["y"].min()) < 0):
+        if tensor.device.type != "cpu" or tensor.is_conj():
+            return None
+    if "y" in given and (len(given["y"]) != len(given["x"]) or bool((given["y"] < 0).any())):
         return None
     columns = ArrayColumns({name: tensor.detach().numpy() for name, tensor in given.items()})
     return columns if most is None or column_bytes(columns.columns()) > most else None

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sxq.errors import InvalidValue, UnknownName
@@ -70,6 +71,13 @@ def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError
     return value
+
+
+def _path(value: Any) -> str:
+    """The absolute path, so that a later change of the folder does not matter."""
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise ValueError
+    return str(Path(value).absolute()) if str(value) else ""
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -206,6 +214,14 @@ SETTINGS = {
         _between(STEP, 1),
         f"a number from {STEP} to 1",
         "smallest score: lower ones are raised to it, because their differences are noise",
+    ),
+    "sxq_snapshot": Setting(
+        "",
+        _path,
+        "the name of a file, or '' for none",
+        "a copy of the database that other processes can read while this one holds the file; it is written again "
+        "after what is stored",
+        kept=False,
     ),
     "sxq_tolerance": Setting(
         TOLERANCE,

@@ -86,13 +86,18 @@ def epsilon_needed(by: np.ndarray, vectors: np.ndarray) -> float:
 
     In whole millionths, rounded up; infinite if a vector is above every row of `by` in every score.
     """
-    least = np.full(len(vectors), np.inf)
-    vectors = vectors.astype(np.int64)
-    for row in by.astype(np.int64):
-        excess = vectors - row
-        needed = (-(-excess * MILLION // row)).max(axis=1)  # -(-a // b) rounds up
-        least = np.minimum(least, np.where((excess > 0).all(axis=1), np.inf, np.maximum(needed, 0)))
-    return float(least.max(initial=0.0)) / MILLION
+    by = by.astype(np.int64)
+    worst = 0.0
+    for rows in slices(len(vectors), 1, CELLS // 32):
+        some = vectors[rows].T.astype(np.int64, order="C")
+        least = np.full(some.shape[1], np.inf)
+        for row in by:
+            excess = some - row[:, None]
+            needed = (-(-excess * MILLION // row[:, None])).max(axis=0)  # -(-a // b) rounds up
+            above = (excess > 0).all(axis=0)
+            least = np.minimum(least, np.where(above, np.inf, np.maximum(needed, 0)))
+        worst = max(worst, float(least.max()))
+    return worst / MILLION
 
 
 def records(vectors: np.ndarray) -> np.ndarray:

@@ -4,18 +4,25 @@ The smallest of the candidates with equal vectors represents all; at equal size,
 lexicographically smallest bits. Members are in lexicographically descending order of scores, so the
 order and the split of batches have no effect.
 
-*Thinning*, for fronts that outgrow their limit: one member per box of the (1 + epsilon) grid. A newcomer to
-an occupied box is refused unless it dominates the member there. A refused newcomer is one epsilon step from a
-member, and members leave only for newcomers that dominate them, so steps never add up: everything stays
-epsilon-dominated.
+*Thinning*, for fronts that outgrow their limit: one member per box of a grid. A newcomer to an occupied box
+is refused unless it dominates the member there. In every score the box of what was refused is at most that of
+some member, and stays so, because members leave only for newcomers that dominate them. So everything is
+within one box of a member, however often members change.
+
+The first grid has boxes of the factor 1 + epsilon. As long as a front is too large even so, the factor is squared,
+in one score after another: a coarser grid is made of whole boxes, so what is said above still holds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from sxq.scoring.dominance import GRID, dominated, grouped, reach
+from sxq.scoring.dominance import GRID, MILLION, dominated, grouped, reach
+
+SLACK = 0.02  # enough for the edges of scores from 0.01 on
+Grid = Sequence[np.ndarray]  # by score: the lower edges of its boxes, ascending from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +64,18 @@ def advance(front: Front, candidates: Front) -> Front:
     return _join(front, _newcomers(front, candidates))
 
 
-def advance_thinned(front: Front, candidates: Front, epsilon: int) -> Front:
-    """A thinned front after more candidates; epsilon in millionths."""
+def advance_thinned(front: Front, candidates: Front, grid: Grid) -> Front:
+    """A thinned front after more candidates."""
+    # most are below the member of their box, which is seen without a look at the whole front
+    hopeful = candidates[_above(front, candidates, grid)]
     # sorted, so that the choice does not depend on the order of arrival
-    fresh = _join(candidates[:0], _newcomers(front, candidates))
-    return _join(front, fresh[_admitted(front, fresh, epsilon)])
+    fresh = _join(candidates[:0], _newcomers(front, hopeful))
+    return _join(front, fresh[_firsts_of_boxes(fresh, grid)])
 
 
-def thin(front: Front, epsilon: int) -> Front:
+def thin(front: Front, grid: Grid) -> Front:
     """The first member of every box."""
-    return front[_admitted(front[:0], front, epsilon)]
+    return front[_firsts_of_boxes(front, grid)]
 
 
 def _newcomers(front: Front, candidates: Front) -> Front:
@@ -104,32 +113,63 @@ def _firsts(both: Front) -> np.ndarray:
     return order[opens]
 
 
-def _admitted(front: Front, fresh: Front, epsilon: int) -> np.ndarray:
-    """Positions of the newcomers that enter: the first of each box among those not below its member."""
+def _above(front: Front, candidates: Front, grid: Grid) -> np.ndarray:
+    """[n] bool: the candidates whose box has no member, or one that is larger in no score."""
     members = len(front)
-    box = boxes(np.concatenate([front.vectors, fresh.vectors]), epsilon)
+    box = boxes(np.concatenate([front.vectors, candidates.vectors]), grid)
     # the member of each box, or zeros
-    floor = np.zeros((len(box), front.vectors.shape[1]), dtype=np.int16)
+    floor = np.zeros((box.max(initial=0) + 1, len(grid)), dtype=np.int16)
     floor[box[:members]] = front.vectors
-    above = np.flatnonzero((fresh.vectors >= floor[box[members:]]).all(axis=1))
-    _, first = np.unique(box[members:][above], return_index=True)
-    return np.sort(above[first])
+    return (candidates.vectors >= floor[box[members:]]).all(axis=1)
 
 
-def boxes(vectors: np.ndarray, epsilon: int) -> np.ndarray:
-    """[n] int64, equal where two vectors share a box."""
-    order, opens = grouped(
-        np.searchsorted(box_edges(epsilon), vectors, side="right").astype(np.int16)
-    )
+def _firsts_of_boxes(fresh: Front, grid: Grid) -> np.ndarray:
+    """Positions, ascending, of the first of each box."""
+    _, first = np.unique(boxes(fresh.vectors, grid), return_index=True)
+    return np.sort(first)
+
+
+def boxes(vectors: np.ndarray, grid: Grid) -> np.ndarray:
+    """[n] int64, equal where two vectors share a box, and less than n."""
+    columns = [np.searchsorted(edges, own, side="right") for own, edges in zip(vectors.T, grid)]
+    order, opens = grouped(np.stack(columns, axis=1))
     box = np.empty(len(vectors), dtype=np.int64)
     box[order] = np.cumsum(opens) - 1
     return box
 
 
 @lru_cache
-def box_edges(epsilon: int) -> np.ndarray:
-    """The lower edges of the boxes in every score: a box ends at (1 + epsilon) times its lower edge, exactly."""
+def coarse_grid(epsilon: int, num_scores: int, coarseness: int) -> Grid:
+    """The grid after the factor was squared `coarseness` times, each time in the next score; epsilon in millionths."""
+    rounds, more = divmod(coarseness, num_scores)
+    return [box_edges(epsilon, rounds + (score < more)) for score in range(num_scores)]
+
+
+def epsilon_of(grid: Grid) -> float:
+    """The smallest epsilon, in whole millionths, whose step crosses every box."""
+    widest = 0
+    for edges in grid:
+        low = edges.astype(np.int64)
+        high = np.append(low[1:] - 1, GRID)
+        widest = max(widest, int((-(-(high - low) * MILLION // low)).max()))  # rounded up
+    return widest / MILLION
+
+
+@lru_cache
+def box_edges(epsilon: int, squared: int = 0) -> np.ndarray:
+    """The lower edges of the boxes of one score, whose factor is 1 + epsilon, squared so many times.
+
+    A box ends where its lower edge reaches, exactly; one of a squared factor where a finer box ends.
+    As edges are whole numbers, two finer boxes are a little more than the squared factor: SLACK leaves them room.
+    """
+    finer = box_edges(epsilon, squared - 1) if squared else np.arange(1, GRID + 1, dtype=np.int16)
+    step = epsilon
+    for _ in range(squared):
+        factor = (1 + step / MILLION) ** 2 * (1 + SLACK)
+        step = round(min(factor - 1, GRID) * MILLION)
+    beyond = np.append(finer[1:], GRID + 1)
     edges = [1]
-    while edges[-1] < GRID:
-        edges.append(int(reach(np.array(edges[-1]), epsilon)) + 1)
-    return np.array(edges, dtype=np.int16)
+    while (low := edges[-1]) <= GRID:
+        ends = np.searchsorted(beyond, int(reach(np.array(low), step)) + 1, side="right")
+        edges.append(int(beyond[ends - 1]))
+    return np.array(edges[:-1], dtype=np.int16)

@@ -53,7 +53,7 @@ def _next(gains: list[list[tuple[int, float]]], target: int, place: int):
 def _gains(cover: Cover, order: list[int]) -> list[tuple[int, float]]:
     """The gains in coverage and hypervolume of each member of an order, both negated so that the best sorts first."""
     gains = []
-    covered = zeros(len(cover.vectors))
+    covered = zeros(cover.width)
     vectors = cover.front.astype(np.float64)
     reached = (0, 0.0)
     for place, member in enumerate(order, start=1):

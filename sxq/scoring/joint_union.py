@@ -55,7 +55,7 @@ def union_dominance(chosen: np.ndarray, everything: np.ndarray, epsilon: int) ->
 def _one_of_each(cover: Cover, owner: np.ndarray, best: np.ndarray) -> tuple[list[int], bitarray]:
     """A row for every target, each of largest gain; of the union's front where a target has some there."""
     chosen: list[int] = []
-    covered = zeros(len(cover.vectors))
+    covered = zeros(cover.width)
     left = {
         target: np.flatnonzero((owner == target) & best)
         if best[owner == target].any()

@@ -42,7 +42,12 @@ class Answer:
     epsilon_achieved: float | None  # smallest (up to 1e-6) at which the answer covers everything
     hypervolume: float  # of the members' scores, above 0
     front: int  # size of the front it was chosen from
-    thinned: bool  # that front is one member per box of the (1 + epsilon) grid, no longer exact
+    thinned: float | None = (
+        None  # the epsilon of the grid that front has one member per box of; None: exact
+    )
+    sampled: int = (
+        1  # the members were chosen by one distinct score vector in so many; coverage is exact
+    )
     proven: bool = False  # by exact search: no k members of that front cover more
 
 
@@ -55,7 +60,9 @@ class _State:
         tuple[np.ndarray, np.ndarray], ...
     ] = ()  # by batch: ids [n], grid vectors [n, M]
     explanatory: int = 0
-    thinned: bool = False
+    coarseness: int | None = (
+        None  # of the grid (front.py) that the front is thinned by; None: exact
+    )
 
     def everything(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids [n] and grid vectors [n, M] of all candidates, in order of arrival."""
@@ -91,18 +98,24 @@ class Lattice:
         state = self._state
         candidates = fronts.batch(to_grid(scores), ids, sizes, bits)
         arrived = (*state.arrived, (candidates.ids, candidates.vectors))
-        front, thinned = self._advance(state, candidates)
+        front, coarseness = self._advance(state, candidates)
         # one assignment: everything changes, or nothing
-        self._state = _State(front, arrived, state.explanatory + len(candidates), thinned)
+        self._state = _State(front, arrived, state.explanatory + len(candidates), coarseness)
 
-    def _advance(self, state: _State, candidates: Front) -> tuple[Front, bool]:
-        if state.thinned:
-            return fronts.advance_thinned(state.front, candidates, self._epsilon), True
-        front = fronts.advance(state.front, candidates)
-        if len(front) <= self.front_limit or not self._epsilon:
-            return front, False
-        thin = fronts.thin(front, self._epsilon)
-        return thin, len(thin) < len(front)
+    def _advance(self, state: _State, candidates: Front) -> tuple[Front, int | None]:
+        """The front after more candidates, and its coarseness."""
+        coarseness = state.coarseness
+        if coarseness is None:
+            front = fronts.advance(state.front, candidates)
+        else:
+            front = fronts.advance_thinned(state.front, candidates, self._grid(coarseness))
+        while len(front) > self.front_limit and self._epsilon:
+            coarseness = 0 if coarseness is None else coarseness + 1
+            front = fronts.thin(front, self._grid(coarseness))
+        return front, coarseness
+
+    def _grid(self, coarseness: int) -> fronts.Grid:
+        return fronts.coarse_grid(self._epsilon, self.num_scores, coarseness)
 
     @property
     def explanatory(self) -> int:
@@ -120,9 +133,14 @@ class Lattice:
         return self._state.front.vectors / GRID
 
     @property
-    def thinned(self) -> bool:
-        """Whether the front outgrew its limit and is no longer exact."""
-        return self._state.thinned
+    def thinned(self) -> float | None:
+        """The epsilon at which the front, which outgrew its limit, still covers everything; None while it is exact."""
+        return self._thinned(self._state)
+
+    def _thinned(self, state: _State) -> float | None:
+        if state.coarseness is None:
+            return None
+        return fronts.epsilon_of(self._grid(state.coarseness))
 
     def newcomers(self, since: int) -> np.ndarray:
         """[n, M] grid vectors of the front's members whose ids are `since` or larger."""
@@ -161,6 +179,7 @@ class Lattice:
             return self._report(state, cover, *self._swap(state, k))
         if rule == "optimum":
             chosen, proven = optimum(cover, k)
+            proven = proven and cover.step == 1
         else:
             chosen = selection.coverage(cover, k)
             proven = False
@@ -197,7 +216,8 @@ class Lattice:
         dominance = int(cover.counts[covered.any(axis=0)].sum())
         # A member that reaches a vector reaches all below it, so the exact front is enough to
         # check.
-        everything = cover.vectors if state.thinned else state.front.vectors
+        thinned = self._thinned(state)
+        everything = state.front.vectors if thinned is None else cover.vectors
         return Answer(
             members=tuple(members.tolist()),
             member_dominance=tuple((covered @ cover.counts).tolist()),
@@ -206,5 +226,6 @@ class Lattice:
             epsilon_achieved=epsilon_needed(vectors, everything) if state.explanatory else None,
             hypervolume=hypervolume(vectors / GRID),
             front=len(state.front),
-            thinned=state.thinned,
+            thinned=thinned,
+            sampled=cover.step,
         )

@@ -19,7 +19,7 @@ STEPS = 100_000
 def optimum(cover: Cover, k: int, steps: int = STEPS) -> tuple[list[int], bool]:
     """(at most k front positions in rank order, whether no k members cover more); filled up by hypervolume."""
     search = _Search(cover, selection.greedy(cover, k), steps)
-    search.branch([], ones(len(cover.vectors)), 0, _undominated(cover), k)
+    search.branch([], ones(cover.width), 0, _undominated(cover), k)
     members = selection.fill(cover.front, search.best, k)
     return selection.ranked(cover, members), search.steps >= 0
 

@@ -45,7 +45,7 @@ def ordered(cover: Cover, k: int) -> list[int]:
 def least(cover: Cover, order: list[int], k: int) -> float:
     """The least DS that an answer of k members must have, given greedy's order."""
     covered = dominance(cover, order)
-    everything = int(cover.counts.sum())
+    everything = cover.everything
     return min(covered, ENOUGH * (everything if covered == everything else bound(cover, order, k)))
 
 
@@ -60,7 +60,7 @@ def bound(cover: Cover, order: list[int], k: int) -> int:
     The smallest such bound over the prefixes of greedy's order (Nemhauser, Wolsey, Fisher 1978, for
     monotone submodular functions).
     """
-    best = int(cover.counts.sum())
+    best = cover.everything
     for prefix in range(len(order) + 1):
         uncovered = ~_union(cover, order[:prefix])
         gains = sorted((cover.weigh(bits & uncovered) for bits in cover.bits), reverse=True)
@@ -69,7 +69,7 @@ def bound(cover: Cover, order: list[int], k: int) -> int:
 
 
 def _union(cover: Cover, members: list[int]):
-    union = zeros(len(cover.vectors))
+    union = zeros(cover.width)
     for member in members:
         union |= cover.bits[member]
     return union
@@ -123,7 +123,7 @@ def greedy(cover: Cover, k: int) -> list[int]:
     Of equal gains the first in the front's order wins.
     """
     chosen: list[int] = []
-    uncovered = ones(len(cover.vectors))
+    uncovered = ones(cover.width)
     heap = [(-cover.weigh(bits), member) for member, bits in enumerate(cover.bits)]
     heapify(heap)
     while heap and heap[0][0] < 0 and len(chosen) < k:

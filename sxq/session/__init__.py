@@ -27,6 +27,7 @@ member_checks       those of an explanation
 pattern_checks      those of the patterns of a class
 unit_checks         those of the units of edges and of their worth
 over_checks         those of units that are nodes or features
+snapshots           the snapshot file that other processes read
 sql                 statements of DuckDB
 glance              the first rows of text that only reads
 npz                 `save_npz`: graphs as files

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sxq.errors import Error
+from sxq.session import snapshots
 from sxq.session.context import Session
 from sxq.values.explanation import TargetReport
 
@@ -49,6 +50,7 @@ class Unsaved:
         finally:
             self.saved = time.perf_counter()
             self.profile.charge("Store", clock)
+        snapshots.renew(self.session, within=True)
 
     def _save_first(self) -> int:
         """Store the first reports of one kind; returns how many."""

@@ -9,6 +9,7 @@ from typing import Any
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session.lock import ConnectionLock
 from sxq.session.registry import Registry
+from sxq.session.snapshots import SnapshotState
 from sxq.storage import Access, Store
 from sxq.values.result import Result
 
@@ -64,6 +65,7 @@ class Session:
     # It is reentrant, because a signal handler may interrupt while its own thread holds it.
     running: bool = False  # a script is running
     stopping: bool = False  # the running script shall stop
+    snapshot: SnapshotState = field(default_factory=SnapshotState)
     executor: Any = None  # of the running script: searches its targets
     flags: Any = field(default_factory=threading.RLock)
 

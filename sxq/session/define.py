@@ -15,7 +15,7 @@ from sxq.graph.table_problems import SqlRows
 from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
-from sxq.session import engine, key_tables
+from sxq.session import engine, key_tables, snapshots
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
 from sxq.session.rights import require_count, require_data_set, require_setting
@@ -194,6 +194,10 @@ def _alter_graph(session: Session, statement: st.AlterGraph) -> Table:
 def set_option(session: Session, statement: st.SetOption) -> Table:
     parse_setting(statement.name, statement.value)
     require_setting(session.store.access, statement.name, statement.value)
+    if statement.name == "sxq_snapshot" and (
+        path := parse_setting(statement.name, statement.value)
+    ):
+        snapshots.write(session, path)
     session.settings.set(statement.name, statement.value)
     return Table([], [])
 

@@ -7,6 +7,7 @@
     schema.py           schema `sxq` of a file: created, brought up by migrations/, cleared of foreign views
     quoting.py          names in SQL
     backup.py           a copy of a database in a new file
+    snapshot.py         a copy that is replaced while the database changes
     process.py          a database belongs to the process that opened it
     ctrl_c.py           Ctrl-C inside DuckDB
     access.py           what SQL may reach outside of the database (`Access`)

@@ -176,3 +176,31 @@ def copy(path: str, target: Path, names: Sequence[str]) -> None:
         for folder in done:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def link(path: str, target: Path, names: Sequence[str]) -> None:
+    """Give the files of these folders a second name beside `target`; raises OSError.
+
+    Where the file system has no hard links they are copied. What is there already stays; what is half written is
+    left out.
+    """
+    for name in names:
+        source = beside(path) / name
+        for file in source.rglob("*"):
+            own = beside(str(target)) / name / file.relative_to(source)
+            if not file.is_file() or file.name == MARK or own.exists():
+                continue
+            if any(parent.suffix == ".part" for parent in file.parents):
+                continue
+            own.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file, own)
+            except OSError:
+                shutil.copy2(file, own)
+
+
+def remove_others(target: Path, names: Sequence[str]) -> None:
+    """Remove the folders beside `target` that are none of these."""
+    own = beside(str(target))
+    there = [folder.name for folder in own.iterdir()] if own.is_dir() else []
+    remove(str(target), sorted(set(there) - set(names)))

@@ -90,7 +90,8 @@ def settle(cursor: Cursor, catalog: str) -> None:
     ours = _ours(cursor, catalog)
     if not rows and not ours:
         return
-    wanted = _wanted(cursor, catalog, rows, ours)
+    # a schema that is called like a database could no longer be named alone
+    wanted = _wanted(cursor, catalog, rows, ours, _RESERVED | {catalog.lower()})
     found = {(view.schema, view.name): view for view in ours}
     kept = set()
     for schema, made in wanted.items():
@@ -112,14 +113,17 @@ def settle(cursor: Cursor, catalog: str) -> None:
 
 
 def require_own(cursor: Cursor, catalog: str) -> None:
-    """Raise StoreError for a view that claims to be sxq's and is not as this program makes it."""
+    """Raise StoreError for a view that claims to be sxq's and is not as this program makes it.
+
+    A file may have got the name of a schema since: its views stay where they are.
+    """
     rows = run_named(cursor, _GRAPHS)
     ours = _ours(cursor, catalog)
     if not ours:
         return
     texts = {
         (schema, name): text
-        for schema, made in _wanted(cursor, catalog, rows, ours).items()
+        for schema, made in _wanted(cursor, catalog, rows, ours, _RESERVED).items()
         for name, text in _as_kept(cursor, schema, made.selects).items()
     }
     for view in ours:
@@ -158,12 +162,16 @@ def _ours(cursor: Cursor, catalog: str) -> list[_View]:
 
 
 def _wanted(
-    cursor: Cursor, catalog: str, rows: Sequence[dict[str, Any]], ours: Sequence[_View]
+    cursor: Cursor,
+    catalog: str,
+    rows: Sequence[dict[str, Any]],
+    ours: Sequence[_View],
+    barred: set[str],
 ) -> dict[str, _Wanted]:
-    """The views of every graph, by their schema."""
+    """The views of every graph, by their schema, which is none of `barred`."""
     others = _names_of_others(cursor, catalog)
     held = {view.graph_id: view for view in ours}
-    schemas = _Schemas(cursor, catalog, rows, ours)
+    schemas = _Schemas(cursor, catalog, rows, ours, barred)
     tables = _tables(cursor, catalog)
     wanted = {}
     for row in rows:
@@ -182,10 +190,14 @@ class _Schemas:
     """Which schema each graph has: the one where its views are already, else one of its name that is free."""
 
     def __init__(
-        self, cursor: Cursor, catalog: str, rows: Sequence[dict[str, Any]], ours: Sequence[_View]
+        self,
+        cursor: Cursor,
+        catalog: str,
+        rows: Sequence[dict[str, Any]],
+        ours: Sequence[_View],
+        barred: set[str],
     ):
-        # a schema that is called like a database could no longer be named alone
-        self._barred = _RESERVED | {catalog.lower()}
+        self._barred = barred
         ids = {row["graph_id"] for row in rows}
         marked = {view.schema: view.graph_id for view in reversed(ours)}
         self._held = {
@@ -212,7 +224,8 @@ def _facts(
     graph_id = int(row["graph_id"])
     made_with = held.mark.get("keys") if held else None
     keys: Any = made_with if known_keys(made_with) else [row["key_type"], row["graph_key_type"]]
-    if not known_keys(keys):
+    attributes = row["attributes"] or []
+    if not known_keys(keys) or None in attributes:
         return None
     collection = row["num_graphs"] is not None
     widths = dict(
@@ -222,7 +235,6 @@ def _facts(
             [graph_id],
         )
     )
-    attributes = row["attributes"] or []
     names, edge_attributes = _edge_columns(cursor, graph_id)
     return GraphFacts(
         graph_id=graph_id,

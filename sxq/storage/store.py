@@ -37,6 +37,7 @@ from sxq.storage import (
     pattern_rows,
     refine_rows,
     registered_frames,
+    snapshot,
     stored_answers,
 )
 from sxq.storage.access import Access
@@ -106,6 +107,7 @@ class Store:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
+        self.changes = 0  # grows with every transaction that stores, and with SQL that may
         self._owner = Owner(self.path)
         try:
             with self._lock:  # opening may create or change the tables
@@ -185,6 +187,8 @@ class Store:
             )
         if self.access.untrusted:
             return self._user_sql.execute(sql, parameters, self.access.most_bytes)
+        if self._kinds(sql) != ["SELECT"]:
+            self.changes += 1
         with as_tables(self._user, frames_in(self._user, sql)):
             return self._user_sql.execute(sql, parameters)
 
@@ -309,6 +313,11 @@ class Store:
         """Write everything committed to the new file `path`, whole or not at all; NameTaken, StoreError."""
         with self._lock:
             copy_database(self._cursor, self._catalog, Path(path), self._copy_folders)
+
+    def write_snapshot(self, path: str) -> None:
+        """Write everything committed to `path`, in place of an earlier snapshot; InvalidValue, StoreError."""
+        with self._lock, hearing_ctrl_c():
+            snapshot.write(self._cursor, self._catalog, self._owner.file, Path(path))
 
     def _copy_folders(self, target: Path) -> None:
         """Copy the graphs on disk beside a copy of the database."""
@@ -693,6 +702,7 @@ class Store:
         self.require_writable(statement)
         with self._transaction() as cursor:
             yield cursor
+        self.changes += 1
 
     @contextmanager
     def _deleting(self, statement: str) -> Iterator[Cursor]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sxq.scoring import cover as covers
 from sxq.scoring import front as fronts
 from sxq.scoring.dominance import millionths
 from sxq.scoring.lattice import Answer, Lattice
@@ -155,14 +156,10 @@ def test_a_thinned_front_still_epsilon_dominates_everything(candidates, epsilon,
         add(lattice, candidates[start : start + batch])
         seen = candidates[: start + batch]
         front = [c for c in seen if c.id in lattice.front]
-        assert oracle.dominance(front, seen, epsilon) == len(seen)
+        assert len(front) <= 2
+        assert oracle.dominance(front, seen, lattice.thinned or epsilon) == len(seen)
         assert not any(oracle.dominates(a.scores, b.scores) for a in front for b in front)
         assert lattice.dominated() is lattice.dominated()
-    if lattice.thinned:
-        boxes = fronts.boxes(
-            np.array([c.scores for c in front], dtype=np.int16), millionths(epsilon)
-        )
-        assert len(set(boxes.tolist())) == len(front)
     answer = lattice.answer(3)
     assert answer.thinned == lattice.thinned
     members = [candidates[i] for i in answer.members]
@@ -179,12 +176,71 @@ def test_a_box_ends_where_its_lower_edge_reaches(epsilon):
         assert not oracle.epsilon_dominates((low, 1), (beyond, 1), epsilon)
 
 
+@pytest.mark.parametrize("epsilon", [0.0003, 0.05, 0.1, 3.0])
+def test_a_coarser_grid_is_made_of_whole_boxes_until_there_is_one(epsilon):
+    finer = fronts.coarse_grid(millionths(epsilon), 2, 0)
+    assert fronts.epsilon_of(finer) <= epsilon
+    for coarseness in range(1, 60):
+        grid = fronts.coarse_grid(millionths(epsilon), 2, coarseness)
+        assert all(set(edges) <= set(before) for edges, before in zip(grid, finer))
+        allowed = fronts.epsilon_of(grid)
+        for edges in grid:
+            for low, high in zip(edges.tolist(), [*(edges[1:] - 1).tolist(), 10_000]):
+                assert oracle.epsilon_dominates((low, 1), (high, 1), allowed)
+        finer = grid
+    assert [len(edges) for edges in finer] == [1, 1]
+
+
+def test_the_limit_is_kept_by_coarser_boxes():
+    rng = np.random.default_rng(0)
+    rows = rng.random((3000, 4))
+    rows -= 0.6 * (rows.mean(axis=1, keepdims=True) - 0.5)  # most are incomparable
+    rows = np.clip(rows, 0.01, 1)
+    lattice = Lattice(4, 0.1, 400)
+    for start in range(0, len(rows), 250):
+        some = np.arange(start, start + 250)
+        lattice.add(some, rows[some], np.ones(250, int), np.zeros((250, 1), np.uint8))
+        front = lattice.front_scores
+        assert len(front) <= 400
+    assert len(front) > 100 and 0.1 < lattice.thinned < 2
+    allowed = (1 + lattice.thinned) * front + 2e-4  # scores are rounded to the grid
+    assert (rows[:, None] <= allowed[None]).all(axis=2).any(axis=1).all()
+
+
+def test_a_large_cover_takes_one_vector_in_so_many(monkeypatch):
+    """The members are chosen by a part of the bits; what is said of them counts all candidates."""
+    rng = np.random.default_rng(1)
+    rows = [
+        oracle.Candidate(i, tuple(map(int, rng.integers(100, 10_000, 3))), 1, bytes([i % 256]))
+        for i in range(400)
+    ]
+    whole = lattice_of(rows, batch=400).answer(5)
+    monkeypatch.setattr(covers, "BITS", 1500)
+    lattice = Lattice(3, 0.1)
+    for start in range(0, 400, 50):
+        add(lattice, rows[start : start + 50])
+        cover = lattice.dominated()
+        front = [rows[i] for i in lattice.front]
+        assert sum(map(len, cover.bits)) <= 1500
+        assert len(cover.vectors) == start + 50
+        counted = rows[: start + 50 : cover.step]
+        expected = [oracle.dominance([c], counted, 0.1) * cover.step for c in front]
+        assert [cover.weigh(bits) for bits in cover.bits] == expected
+    answer = lattice.answer(5)
+    assert whole.sampled == 1 < answer.sampled
+    members = [rows[i] for i in answer.members]
+    assert answer.dominance == oracle.dominance(members, rows, 0.1)
+    assert answer.coverage > 0.8 * whole.coverage
+    assert not lattice.answer(5, "optimum").proven
+
+
 def test_thinning_keeps_one_member_per_box_and_says_so():
     line = [oracle.Candidate(i, (5000 + i, 9000 - i), 1, bytes([i, 0])) for i in range(200)]
     assert len(lattice_of(line).front) == 200
     thinned = lattice_of(line, front_limit=50)
     answer = thinned.answer(10)
-    assert thinned.thinned and answer.front == len(thinned.front) < 10 and answer.coverage == 1.0
+    assert thinned.thinned == 0.1 and answer.front == len(thinned.front) < 10
+    assert answer.coverage == 1.0
     assert 0 < answer.epsilon_achieved <= 0.1  # what was refused counts
     assert_epsilon_achieved(answer, line)
     exact = lattice_of(line, epsilon=0, front_limit=50)
@@ -240,7 +296,6 @@ def test_empty():
             epsilon_achieved=None,
             hypervolume=0.0,
             front=0,
-            thinned=False,
         )
     assert lattice.front.tolist() == [] and lattice.front_scores.shape == (0, 3)
     assert lattice.dominated().bits == ()
@@ -258,7 +313,6 @@ def test_one_and_all_equal():
             epsilon_achieved=0.0,
             hypervolume=0.5**6,
             front=1,
-            thinned=False,
         )
 
 
