@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sxq import executors
 from sxq.connection import Connection
 from sxq.errors import (
     ConnectionBusy,
@@ -224,11 +223,15 @@ def _start(con: Connection, model, data, node: Any, **given: Any) -> ExplainQuer
 
 
 def __getattr__(name: str) -> Any:
-    """`sxq.datasets`, which imports torch, when it is first asked for."""
+    """`sxq.datasets`, which imports torch, and `sxq.executors`, when they are first asked for."""
     if name == "datasets":
         import sxq.datasets
 
         return sxq.datasets
+    if name == "executors":
+        import sxq.executors
+
+        return sxq.executors
     raise AttributeError(f"module 'sxq' has no attribute {name!r}")
 
 

@@ -26,7 +26,6 @@ from sxq.session.define import define
 from sxq.session.explain import RunningQuery, require_executor
 from sxq.session.lock import locked
 from sxq.session.predict import predict
-from sxq.session.refresh import refresh
 from sxq.session.rights import access
 from sxq.session.show import describe, show
 from sxq.session.sql import run_sql
@@ -127,6 +126,8 @@ class Connection:
             case st.Resume():
                 return self._resume(statement)
             case st.Refresh():
+                from sxq.session.refresh import refresh
+
                 return refresh(session, statement)
             case st.Audit():
                 return audit(session, statement)

@@ -175,12 +175,13 @@ def late_imports(tree: ast.AST) -> set[str]:
 
 GATES = {  # file -> what it imports late, because it takes long and few need it
     # torch; IPython; ten files, for those who draw; torch_geometric
-    "__init__.py": ["sxq.datasets", "sxq.notebook", "sxq.pictures", "sxq.pyg"],
+    "__init__.py": ["sxq.datasets", "sxq.executors", "sxq.notebook", "sxq.pictures", "sxq.pyg"],
     "__main__.py": [  # extras; sxq.pictures
         *("sxq.explorer.serve", "sxq.explorer.tool_server"),
         *("sxq.shell.karate_demo", "sxq.shell.laundering_demo"),
         *("sxq.shell.man_page", "sxq.shell.shell_completion"),
     ],
+    "connection.py": ["sxq.session.refresh"],  # four files
     "datasets/arxiv.py": ["ogb.nodeproppred"],  # an extra
     "datasets/scene_graphs.py": ["PIL"],  # an extra
     "executors.py": ["ray"],  # an extra
@@ -192,6 +193,7 @@ GATES = {  # file -> what it imports late, because it takes long and few need it
         *("matplotlib.collections", "matplotlib.figure", "matplotlib.lines", "matplotlib.patches"),
         "matplotlib.patheffects",
     ],
+    "session/define.py": ["sxq.session.alter"],  # the next version of a graph
     "session/engine.py": [  # torch
         *("sxq.datasets", "sxq.execution", "sxq.inference.registration", "sxq.models"),
         *("sxq.models.refine", "sxq.models.refine.pretrain"),

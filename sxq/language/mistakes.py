@@ -5,7 +5,7 @@ Typical mistakes are data (`ADVICE`): a new one is a line there and a case in `t
 
 import difflib
 import re
-from itertools import islice
+from itertools import islice, pairwise
 
 from sxq.errors import ParseError
 from sxq.language.lexemes import MAX_NESTING, Lexeme, lexemes, placeholders
@@ -65,8 +65,30 @@ _FIRST = (
 )
 
 
+# first word -> what may follow it, where a statement of ours stands inside of SQL
+_NESTED = {
+    "PREDICT": ("USING", "NODE", "NODES", "GRAPH", "GRAPHS", "LINK", "LINKS"),
+    "EXPLAIN": ("NODE", "NODES", "GRAPH", "GRAPHS", "LINK", "LINKS", "CLASS"),
+}
+
+
+def _nested(text: str) -> ParseError | None:
+    """The error for a statement of sxq inside of an SQL statement."""
+    for word, after in pairwise(lexemes(text)):
+        first = word.text.upper()
+        if word.kind == "word" and after.text.upper() in _NESTED.get(first, ()):
+            return mistake(
+                Piece(text),
+                word.start,
+                f"{first} is a statement of its own: say {first} ... INTO name, then SELECT ... FROM name",
+            )
+    return None
+
+
 def misspelt(text: str) -> ParseError | None:
-    """The error for a statement that DuckDB refused and whose first words are nearly those of a statement of sxq."""
+    """The error for SQL that DuckDB refused and that holds a statement of sxq, or nearly begins as one; else None."""
+    if nested := _nested(text):
+        return nested
     words = [
         lexeme
         for lexeme in islice(lexemes(text), 4)

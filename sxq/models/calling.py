@@ -258,7 +258,8 @@ def way_to_call(
     else:
         # What messages show is the user's forward, whose names a wrapper may change.
         shown = getattr(module, "shown", signature)
-        call = _named(shown, rest, graph, made, given, partly=partly)
+        own = _is_own(module)
+        call = _named(shown, rest, graph, made, given, partly=partly, own=own)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order, ends=ends or call.ends)
     return _with_parts(module, call, held, made)
@@ -409,6 +410,11 @@ def inputs_of_edges(graph: Graph) -> dict[str, np.ndarray]:
     return {**graph.edge_inputs, **types}
 
 
+def _is_own(module: nn.Module) -> bool:
+    """Whether a module is one of the architectures by name."""
+    return isinstance(getattr(module, "spec", None), ArchitectureSpec)
+
+
 def _named(
     signature: inspect.Signature,
     rest: list[inspect.Parameter],
@@ -417,8 +423,12 @@ def _named(
     given: Mapping[str, str],
     *,
     partly: Sequence[str] = (),
+    own: bool,
 ) -> Call:
-    """What is passed by name, and what is not; the user's own names are `given`."""
+    """What is passed by name, and what is not; the user's own names are `given`.
+
+    own  whether the module is an architecture of ours, which is trained with inputs by their own names only
+    """
     pools = isinstance(graph, GraphSet)
     held = graph.union if isinstance(graph, GraphSet) else graph
     available = _available(held, made, partly)
@@ -432,7 +442,7 @@ def _named(
     named = {name: name for name in available if name in takes} | dict(given)
     if made == PAIRS[:1]:
         named |= {name: made[0] for name in PAIRS if name in takes}
-    said = _by_other_names(takes, named, held, available)
+    said = [] if own else _by_other_names(takes, named, held, available)
     _refuse_labels(signature, takes, graph)
     guesses = [name for name in available if any_name and name not in named.values()]
     named |= {name: name for name in guesses}
@@ -557,7 +567,7 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, made: tuple[str, ...
         *(["edge_attr"] if attr else []),
         *made,
     ]
-    as_floats = isinstance(getattr(module, "spec", None), ArchitectureSpec)
+    as_floats = _is_own(module)
     form = {} if as_floats else held.forms
     node_parts = [_part("x", held.x, form.get("x"))]
     node_parts += [_part(name, of_nodes[name]) for name in node_inputs]

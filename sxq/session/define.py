@@ -16,7 +16,6 @@ from sxq.graph.typed_readers import from_typed_tables, with_reverse_types
 from sxq.language import statements as st
 from sxq.planning import SETTINGS, parse_setting
 from sxq.session import engine, key_tables, snapshots
-from sxq.session.alter import alter_graph
 from sxq.session.context import Session
 from sxq.session.registered_graphs import known
 from sxq.session.registered_models import predicted_classes
@@ -191,6 +190,12 @@ def drop(session: Session, statement: st.Drop) -> Table:
 def drop_query(session: Session, statement: st.DropQuery) -> Table:
     session.store.drop_query(statement.query_id)
     return Table([], [])
+
+
+def _alter_graph(session: Session, statement: st.AlterGraph) -> Table:
+    from sxq.session.alter import alter_graph  # what it needs is loaded by those who alter a graph
+
+    return alter_graph(session, statement)
 
 
 def set_option(session: Session, statement: st.SetOption) -> Table:
@@ -462,7 +467,7 @@ def _text(what: str, value: Any) -> str:
 
 VERBS: dict[type, Callable[[Session, Any], Table]] = {
     st.CreateGraph: create_graph,
-    st.AlterGraph: alter_graph,
+    st.AlterGraph: _alter_graph,
     st.CreateGraphs: create_graphs,
     st.CreateModel: create_model,
     st.TrainModel: train_model,

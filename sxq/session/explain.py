@@ -482,13 +482,21 @@ def _finish(session: Session, found: Result, running: RunningQuery) -> None:
     """Finish the query in the store, and create the table of INTO; once more after Ctrl-C."""
     clock = time.perf_counter()
     plan = running.query.plan
-    into = NewTable(plan.into, found.columns, found.types, found.rows) if plan.into else None
+    into = _table_of(session, plan.into, found, running) if plan.into else None
     try:
         if found.query_id is not None:
             _end_query(session, found, into, running.query.part_of)
     finally:
         session.last = found
     running.profile.charge("Store", clock)
+
+
+def _table_of(session: Session, name: str, found: Result, running: RunningQuery) -> NewTable:
+    """The table of INTO, with keys in the type that the views of the graph have."""
+    graph = session.registry.graphs[running.query.named.graph]
+    target = key_tables.column_type(graph, found.kind)
+    types = [target if kind == "VARIANT" else kind for kind in found.types]
+    return NewTable(name, found.columns, types, found.rows)
 
 
 def _end_query(

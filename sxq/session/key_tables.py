@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from sxq.errors import DataError, GraphError, shown
+from sxq.graph import Graph, GraphSet
 from sxq.graph.key_texts import KEPT, KeyText, kind_of, needs_text, perhaps_infinite
 from sxq.graph.table_problems import listed as listed_problems
 from sxq.graph.table_problems import problem
 from sxq.language import arguments
 from sxq.language import statements as st
 from sxq.session.context import Session
+from sxq.storage.key_columns import key_column_type
 from sxq.storage.user_sql import SqlResult
 from sxq.values.table import counted
 
@@ -103,6 +105,12 @@ def edges(session: Session, query: st.Subquery, keys: Sequence[Any] | None) -> S
         return table
     more = [None] * (len(table.columns) - 2)
     return _as_text(session, query, table, [*kinds, *more], ["the sub-query"] * len(table.columns))
+
+
+def column_type(graph: Graph | GraphSet, kind: str) -> str:
+    """The SQL type of a column of targets, as the views of the graph have it; of links a STRUCT."""
+    own = key_column_type(graph.keys)
+    return f"STRUCT(u {own}, v {own})" if kind == "link" else own
 
 
 def _require_finite(

@@ -51,7 +51,7 @@ def predict(session: Session, statement: st.Predict) -> Table:
     columns, types, rows = made(session, statement, named, graph)
     if statement.into:
         session.store.create_table(NewTable(statement.into, columns, types, rows))
-    return Table(columns, rows)
+    return Table(columns, rows, types=types)
 
 
 Relation = tuple[list[str], list[str], list[tuple]]  # columns, their SQL types, rows
@@ -72,7 +72,8 @@ def _of_targets(
         columns = ["node_type", *columns]
         types = ["VARCHAR", *types]
     rows = list(zip(keys, *values, strict=True))
-    return [named.model.kind, *columns], ["VARIANT", *types], rows
+    kind = named.model.kind
+    return [kind, *columns], [key_tables.column_type(graph, kind), *types], rows
 
 
 def _of_links(
@@ -92,7 +93,8 @@ def _of_links(
         types = ["VARCHAR", *types]
         values = [[shown_type(kind)] * len(positions), *values]
     rows = list(zip(*ends, *values, strict=True))
-    return ["src", "dst", *columns], ["VARIANT", "VARIANT", *types], rows
+    of_key = key_tables.column_type(graph, "node")
+    return ["src", "dst", *columns], [of_key, of_key, *types], rows
 
 
 def _positions(

@@ -22,7 +22,7 @@ from sxq.storage.graph_views import (
     value_type,
     views,
 )
-from sxq.storage.quoting import quote
+from sxq.storage.quoting import ambiguous, quote
 from sxq.storage.rows import Cursor, run, run_named
 from sxq.values.sql_text import sql_literal
 
@@ -82,11 +82,6 @@ class _View:
     def graph_id(self) -> int | None:
         found = self.mark.get("graph")
         return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def ambiguous(catalog: str) -> bool:
-    """Whether a database is called like schema sxq: DuckDB then refuses a view of its tables in another schema."""
-    return catalog.lower() == "sxq"
 
 
 def settle(cursor: Cursor, catalog: str) -> None:

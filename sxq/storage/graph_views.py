@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sxq.storage.checked_graphs import DISK
-from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES
+from sxq.storage.key_columns import KEY_TYPES, TEXT_TYPES, column_type
 from sxq.storage.quoting import quote
 
 # what `variant_typeof` says, up to a parenthesis -> the SQL type of a column with nothing else
@@ -152,11 +152,7 @@ def _place(
 
 def _key(column: str, stored: str | None) -> str:
     """A key in its SQL type. TRY, since DuckDB may cast rows of other graphs before it leaves them out."""
-    return f"TRY_CAST({column} AS {_key_type(stored)})"
-
-
-def _key_type(stored: str | None) -> str:
-    return "BIGINT" if stored is None else TEXT_TYPES.get(stored, stored)
+    return f"TRY_CAST({column} AS {column_type(stored)})"
 
 
 def _plain_positions(facts: GraphFacts) -> bool:
@@ -366,6 +362,9 @@ def _queries(facts: GraphFacts) -> tuple[_Select, str]:
     for column in facts.tables["queries"]:
         if column == "model_id":
             select.add("m.name", "model")
+        elif column in ("settings", "versions"):
+            # JSON in Parquet is bytes to Polars; SQL reads text by the same operators
+            select.add(f"CAST(q.{column} AS VARCHAR)", column)
         elif column != "graph_id":
             select.add(f"q.{quote(column)}", column)
     source = "sxq.queries AS q LEFT JOIN sxq.models AS m ON (m.model_id = q.model_id)"

@@ -83,6 +83,19 @@ def key_type(keys: Any) -> str:
     raise StoreError(f"key {high if high >= 2**127 else low} has more than 128 bits; use text keys")
 
 
+def column_type(stored: str | None) -> str:
+    """The SQL type of a column of keys, as views and tables of the user have it.
+
+    stored  the type in the file, one of KEY_TYPES or TEXT_TYPES; None: keys are numbers
+    """
+    return "BIGINT" if stored is None else TEXT_TYPES.get(stored, stored)
+
+
+def key_column_type(keys: Any) -> str:
+    """The SQL type of a column of some of the `keys` [n] of a graph, or None; raises StoreError."""
+    return column_type(None if keys is None else key_type(keys))
+
+
 def key_array(keys: Sequence[Any] | np.ndarray) -> np.ndarray:
     """`keys` [n] as a column that DuckDB reads with their own type, or as text for TO_VARIANT."""
     if text_type(keys):

@@ -15,7 +15,7 @@ import duckdb
 
 from sxq.errors import StoreError
 from sxq.storage.backup import copy_database
-from sxq.storage.quoting import catalog_of, quote
+from sxq.storage.quoting import ambiguous, catalog_of, quote
 
 _HERE = Path(__file__).parent
 _TABLES_SQL = (_HERE / "schema.sql").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         cursor.execute(f"USE {schema}")
         cursor.execute(_TABLES_SQL)
-        cursor.execute(_VIEWS_SQL)
+        cursor.execute(_views_sql(catalog_of(connection)))
         cursor.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
         cursor.execute("COMMIT")
 
@@ -89,8 +89,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -
             )
             _keep_copy(cursor, catalog, Path(path), found)
             _migrate(connection, catalog, found, views)
-        elif views != _own_views():
-            names = ", ".join(sorted({name for _, name, *_ in views ^ _own_views()}))
+        elif not _are_own(views, catalog, read_only):
+            names = ", ".join(sorted({name for _, name, *_ in views ^ _own_views(catalog)}))
             what = f"the views of sxq are not those of this program ({names})"
             _require_writing(read_only, what, "make them anew")
             _renew_views(connection, catalog, views)
@@ -109,6 +109,14 @@ def end_killed_queries(connection: duckdb.DuckDBPyConnection) -> None:
             "UPDATE queries SET status = 'interrupted', complete = false WHERE status = 'running'"
         )
         cursor.execute("COMMIT")
+
+
+def _views_sql(catalog: str) -> str:
+    """The script of the views. Its tables are those of schema `sxq`, whatever tables of the user have their names.
+
+    In a database that is itself called sxq such a name would be ambiguous, so there a table of the user comes first.
+    """
+    return _VIEWS_SQL.replace(" sxq.", " ") if ambiguous(catalog) else _VIEWS_SQL
 
 
 def _looking_on(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -176,9 +184,14 @@ def _rows(cursor: duckdb.DuckDBPyConnection, select: str, catalog: str) -> list[
 
 
 @cache
-def _made_here() -> tuple[set, dict]:
-    """The views and macros, and the defaults of columns, as this program makes them."""
+def _made_here(in_sxq: bool = False) -> tuple[set, dict]:
+    """The views and macros, and the defaults of columns, as this program makes them.
+
+    in_sxq  in a database that is called sxq
+    """
     connection = duckdb.connect(":memory:")
+    if in_sxq:
+        connection.execute("ATTACH ':memory:' AS sxq; USE sxq")
     create(connection)
     with _looking_on(connection) as cursor:
         catalog = catalog_of(connection)
@@ -188,8 +201,14 @@ def _made_here() -> tuple[set, dict]:
     return views, defaults
 
 
-def _own_views() -> set:
-    return _made_here()[0]
+def _own_views(catalog: str) -> set:
+    return _made_here(ambiguous(catalog))[0]
+
+
+def _are_own(views: set, catalog: str, read_only: bool) -> bool:
+    """Whether a file may hold these views. One that was renamed to or from sxq may be read as it is."""
+    other = not ambiguous(catalog)
+    return views == _own_views(catalog) or (read_only and views == _made_here(other)[0])
 
 
 def _own_defaults() -> dict:
@@ -223,7 +242,7 @@ def _migrate(
             if version > found:
                 cursor.execute(script)
                 cursor.execute("INSERT INTO schema_version VALUES (?)", [version])
-        cursor.execute(_VIEWS_SQL)
+        cursor.execute(_views_sql(catalog))
         cursor.execute("COMMIT")
 
 
@@ -232,7 +251,7 @@ def _renew_views(connection: duckdb.DuckDBPyConnection, catalog: str, views: set
         cursor.execute("BEGIN")
         cursor.execute(f"USE {quote(catalog, 'sxq')}")
         _drop_each(cursor, catalog, views)
-        cursor.execute(_VIEWS_SQL)
+        cursor.execute(_views_sql(catalog))
         cursor.execute("COMMIT")
 
 

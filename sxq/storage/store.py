@@ -46,7 +46,7 @@ from sxq.storage.caller_frames import as_tables, frames_in
 from sxq.storage.ctrl_c import hearing_ctrl_c
 from sxq.storage.database import open_database, require_path
 from sxq.storage.process import Owner, require_not_inherited
-from sxq.storage.quoting import catalog_of, quote
+from sxq.storage.quoting import ambiguous, catalog_of, quote
 from sxq.storage.rows import Cursor, append, run
 from sxq.storage.schema import engine_cursor
 from sxq.storage.user_sql import SqlResult, UserSql, plain
@@ -441,7 +441,7 @@ class Store:
 
     def named_like_schema(self) -> bool:
         """Whether the database is called like schema sxq, so that its graphs can have no views."""
-        return graph_schemas.ambiguous(self._catalog)
+        return ambiguous(self._catalog)
 
     def graphs(self) -> list[graph_rows.GraphRow]:
         """Every named graph and collection, by name."""

@@ -13,7 +13,7 @@ SELECT
     size,                             -- units
     raw[measure] AS value,            -- the literature's value
     scores[measure] AS score          -- the value that was compared
-FROM explanations
+FROM sxq.explanations
 WHERE scores[measure] IS NOT NULL AND (of_query IS NULL OR query_id = of_query)
 QUALIFY place <= k
 ORDER BY place;
@@ -25,7 +25,7 @@ WITH
     points AS (
         SELECT explanation_id, query_id, e.target, rank, unnest(CAST(settings->'optimize' AS VARCHAR[])) AS measure,
                scores[measure] AS score
-        FROM explanations e JOIN queries USING (query_id) WHERE of_query IS NULL OR query_id = of_query),
+        FROM sxq.explanations e JOIN sxq.queries USING (query_id) WHERE of_query IS NULL OR query_id = of_query),
     stretched AS (
         SELECT *, max(score) OVER answer AS best,
                (best - score) / greatest(best - min(score) OVER answer, 1e-9) AS short
@@ -41,24 +41,24 @@ GROUP BY query_id, target, explanation_id, rank
 QUALIFY row_number() OVER (PARTITION BY query_id, target ORDER BY distance, rank) = 1;
 
 -- The knees of all queries.
-CREATE VIEW knee AS SELECT * FROM knee(NULL);
+CREATE VIEW knee AS SELECT * FROM sxq.knee(NULL);
 
 -- The classes of the nodes in explanations, by predicted class: what the explanations of class 1 consist of. A
 -- target node itself is not counted. FROM label_mix(1); NULL stands for all queries.
 CREATE MACRO label_mix(of_query) AS TABLE
 WITH
-    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
+    own AS (FROM sxq.explanations WHERE of_query IS NULL OR query_id = of_query),
     typed AS (                        -- with the types of both ends, where nodes have types
-        SELECT e.*, src_type, dst_type FROM explanation_edges e
-        JOIN own USING (explanation_id) JOIN queries q USING (query_id)
-        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
+        SELECT e.*, src_type, dst_type FROM sxq.explanation_edges e
+        JOIN own USING (explanation_id) JOIN sxq.queries q USING (query_id)
+        LEFT JOIN sxq.edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     ends AS (
         SELECT explanation_id, src AS node, src_type AS node_type FROM typed
         UNION SELECT explanation_id, dst, dst_type FROM typed),
     labelled AS (
         SELECT query_id, prediction, label
-        FROM ends x JOIN own e USING (explanation_id) JOIN targets t USING (query_id, target)
-        JOIN queries USING (query_id) JOIN nodes n USING (graph_id, node)
+        FROM ends x JOIN own e USING (explanation_id) JOIN sxq.targets t USING (query_id, target)
+        JOIN sxq.queries USING (query_id) JOIN sxq.nodes n USING (graph_id, node)
         WHERE n.node_type IS NOT DISTINCT FROM x.node_type AND label IS NOT NULL AND CASE
             WHEN n.graph IS NULL THEN node <> e.target OR n.node_type IS DISTINCT FROM t.node_type
             ELSE n.graph = e.target END)
@@ -72,13 +72,13 @@ FROM labelled
 GROUP BY query_id, prediction, label;
 
 -- The classes in explanations of all queries.
-CREATE VIEW label_mix AS SELECT * FROM label_mix(NULL);
+CREATE VIEW label_mix AS SELECT * FROM sxq.label_mix(NULL);
 
 -- Edges that recur: the number of explanations, and of targets, of a query that contain each directed edge. Graphs of
 -- a collection share no edges, so theirs are counted graph by graph. FROM recurring_edges(1); NULL stands for all queries.
 CREATE MACRO recurring_edges(of_query) AS TABLE
 WITH
-    own AS (FROM explanations WHERE of_query IS NULL OR query_id = of_query),
+    own AS (FROM sxq.explanations WHERE of_query IS NULL OR query_id = of_query),
     counted AS (SELECT query_id, count(*) AS total FROM own GROUP BY query_id)
 SELECT
     query_id,                         -- of queries
@@ -89,12 +89,12 @@ SELECT
     explanations / any_value(total) AS share, -- of the query's explanations
     CASE WHEN num_graphs IS NOT NULL THEN target END AS graph, -- the graph of a collection that the edge is in; NULL: a single graph
     edge_type                         -- as in edges; it says of what types src and dst are
-FROM explanation_edges JOIN own USING (explanation_id) JOIN counted USING (query_id) JOIN queries USING (query_id)
-JOIN graphs USING (graph_id)
+FROM sxq.explanation_edges JOIN own USING (explanation_id) JOIN counted USING (query_id) JOIN sxq.queries USING (query_id)
+JOIN sxq.graphs USING (graph_id)
 GROUP BY query_id, src, dst, graph, edge_type;
 
 -- The recurring edges of all queries.
-CREATE VIEW recurring_edges AS SELECT * FROM recurring_edges(NULL);
+CREATE VIEW recurring_edges AS SELECT * FROM sxq.recurring_edges(NULL);
 
 -- Two queries side by side, target by target: FROM compare(1, 2). Models, generators, seeds or settings may differ;
 -- measures that only one of them optimised are ignored.
@@ -103,11 +103,11 @@ WITH
     common AS (
         SELECT list_intersect(any_value(CAST(settings->'optimize' AS VARCHAR[])) FILTER (query_id = a),
                               any_value(CAST(settings->'optimize' AS VARCHAR[])) FILTER (query_id = b)) AS measures
-        FROM queries WHERE query_id IN (a, b)),
+        FROM sxq.queries WHERE query_id IN (a, b)),
     members AS (
         SELECT query_id, target, explanation_id,
                list_transform(list_sort(measures), lambda name: scores[name]) AS point
-        FROM explanations, common WHERE query_id IN (a, b)),
+        FROM sxq.explanations, common WHERE query_id IN (a, b)),
     beaten AS (
         SELECT query_id, target, count(*) AS beaten
         FROM members m WHERE EXISTS (
@@ -116,12 +116,12 @@ WITH
         GROUP BY ALL),
     found AS (
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
-        FROM explanation_edges JOIN explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
+        FROM sxq.explanation_edges JOIN sxq.explanations USING (explanation_id) WHERE query_id IN (a, b) GROUP BY ALL),
     sides AS (
         SELECT t.query_id, t.target, t.node_type, t.prediction, t.coverage, t.hypervolume, coalesce(beaten, 0) AS beaten,
                coalesce(edges, []) AS edges,
                (SELECT count(*) FROM members m WHERE m.query_id = t.query_id AND m.target = t.target) AS members
-        FROM targets t LEFT JOIN beaten USING (query_id, target) LEFT JOIN found USING (query_id, target)
+        FROM sxq.targets t LEFT JOIN beaten USING (query_id, target) LEFT JOIN found USING (query_id, target)
         WHERE query_id IN (a, b))
 SELECT
     x.target AS target,               -- key; only targets of both
@@ -177,16 +177,16 @@ SELECT unnest(line) FROM held JOIN undominated USING (point) ORDER BY number;
 -- it (its motif), for a graph all ground-truth edges in it.
 CREATE VIEW true_edges AS
 WITH RECURSIVE
-    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v, edge_type FROM edges WHERE truth),
+    named AS (SELECT graph_id, graph, src, dst, src_position AS u, dst_position AS v, edge_type FROM sxq.edges WHERE truth),
     asked AS (
         SELECT query_id, target, queries.graph_id, position AS root, num_graphs IS NOT NULL AS whole
-        FROM targets JOIN queries USING (query_id) JOIN graphs ON graphs.graph_id = queries.graph_id
-        LEFT JOIN nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL
+        FROM sxq.targets JOIN sxq.queries USING (query_id) JOIN sxq.graphs ON graphs.graph_id = queries.graph_id
+        LEFT JOIN sxq.nodes ON nodes.graph_id = queries.graph_id AND node = target AND num_graphs IS NULL
             AND nodes.node_type IS NOT DISTINCT FROM targets.node_type),
-    typed AS (SELECT DISTINCT graph_id, graph, src, dst, edge_type FROM edges WHERE edge_type IS NOT NULL),
+    typed AS (SELECT DISTINCT graph_id, graph, src, dst, edge_type FROM sxq.edges WHERE edge_type IS NOT NULL),
     given AS (                        -- a row for each type that the edges between the two ends have
         SELECT DISTINCT query_id, a.target, alternative, t.src, t.dst, edge_type
-        FROM asked a JOIN truths t USING (graph_id, target)
+        FROM asked a JOIN sxq.truths t USING (graph_id, target)
         LEFT JOIN typed e ON e.graph_id = a.graph_id AND e.src = t.src AND e.dst = t.dst
             AND (e.graph IS NULL OR e.graph = a.target)),
     others AS (FROM asked WHERE (query_id, target) NOT IN (SELECT (query_id, target) FROM given)),
@@ -217,8 +217,8 @@ WITH
     members_held AS (                 -- types are '' where there are none
         SELECT query_id, target, rank, src, dst, coalesce(x.edge_type, '') AS edge_type,
                coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
-        FROM explanations JOIN explanation_edges x USING (explanation_id) JOIN queries q USING (query_id)
-        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = x.edge_type),
+        FROM sxq.explanations JOIN sxq.explanation_edges x USING (explanation_id) JOIN sxq.queries q USING (query_id)
+        LEFT JOIN sxq.edge_types t ON t.graph_id = q.graph_id AND t.edge_type = x.edge_type),
     held AS (
         SELECT DISTINCT * FROM members_held
         UNION
@@ -229,8 +229,8 @@ WITH
     real AS (
         SELECT DISTINCT query_id, target, alternative, src, dst, coalesce(e.edge_type, '') AS edge_type,
                coalesce(src_type, '') AS src_type, coalesce(dst_type, '') AS dst_type
-        FROM true_edges e JOIN queries q USING (query_id)
-        LEFT JOIN edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
+        FROM sxq.true_edges e JOIN sxq.queries q USING (query_id)
+        LEFT JOIN sxq.edge_types t ON t.graph_id = q.graph_id AND t.edge_type = e.edge_type),
     real_nodes AS (
         SELECT query_id, target, alternative, src AS node, src_type AS node_type FROM real
         UNION SELECT query_id, target, alternative, dst, dst_type FROM real),
@@ -261,8 +261,8 @@ WITH
                counted.rank IS NOT NULL AND row_number() OVER (PARTITION BY counted.query_id, counted.target
                    ORDER BY counted.rank IS NULL, hits / (having_edges + wanted) DESC, counted.rank) = 1 AS is_best
         FROM counted
-        LEFT JOIN explanations e ON e.query_id = counted.query_id AND e.target = counted.target AND e.rank = counted.rank
-        LEFT JOIN knee k ON k.query_id = counted.query_id AND k.target = counted.target AND k.rank = counted.rank)
+        LEFT JOIN sxq.explanations e ON e.query_id = counted.query_id AND e.target = counted.target AND e.rank = counted.rank
+        LEFT JOIN sxq.knee k ON k.query_id = counted.query_id AND k.target = counted.target AND k.rank = counted.rank)
 SELECT
     query_id,                         -- of queries
     target,                           -- key
@@ -288,7 +288,7 @@ WITH
     smallest AS (
         SELECT t.target, any_value(field_size) AS field_size, min(size) FILTER (factual) AS keeps,
                min(size) FILTER (counterfactual) AS turns
-        FROM targets t LEFT JOIN explanations USING (query_id, target)
+        FROM sxq.targets t LEFT JOIN sxq.explanations USING (query_id, target)
         WHERE query_id = of_query GROUP BY t.target)
 SELECT
     k,                                -- units, from 1 to 25
@@ -307,30 +307,30 @@ CREATE MACRO unit_scores(of_query) AS TABLE
 WITH
     weighted AS (
         SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
-        FROM explanations WHERE query_id = of_query),
+        FROM sxq.explanations WHERE query_id = of_query),
     ends AS (                         -- the nodes at the edges of each explanation
         SELECT w.*, src AS node, src_type AS node_type
-        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
-            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)
+        FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)
         UNION ALL
         SELECT w.*, dst, dst_type
-        FROM weighted w JOIN explanation_edges e USING (explanation_id) LEFT JOIN edge_types t
-            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM queries WHERE query_id = of_query)),
+        FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)),
     held AS (
         SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
                any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type,
                NULL AS node_type
-        FROM weighted JOIN explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
+        FROM weighted JOIN sxq.explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
         UNION ALL
         SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
-        FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM explanation_nodes)
+        FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM sxq.explanation_nodes)
         GROUP BY target, node, node_type, explanation_id
         UNION ALL
         SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, node_type
-        FROM weighted JOIN explanation_nodes USING (explanation_id)
+        FROM weighted JOIN sxq.explanation_nodes USING (explanation_id)
         UNION ALL
         SELECT target, 'feature', name::VARIANT, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, NULL
-        FROM weighted JOIN explanation_features USING (explanation_id))
+        FROM weighted JOIN sxq.explanation_features USING (explanation_id))
 SELECT
     target,                           -- key
     kind,                             -- edge, node or feature
@@ -358,11 +358,11 @@ WITH
                    WHEN 'edges' THEN settings->>'edges_directed' WHEN 'nodes' THEN 'nodes'
                    ELSE settings->>'sxq_baseline' END AS directed,
                CAST(settings->'optimize' AS VARCHAR[]) AS measures
-        FROM queries),
+        FROM sxq.queries),
     wanted AS (FROM asked WHERE of_query IS NULL OR query_id = of_query),
     peers AS (                        -- the queries that ask the same
         SELECT query_id, measures FROM asked SEMI JOIN wanted USING (model_id, graph_id, directed, measures)),
-    answered AS (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM peers)),
+    answered AS (FROM sxq.explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM peers)),
     members AS (
         SELECT query_id, target, list_transform(measures, lambda name: scores[name]) AS point
         FROM answered JOIN peers USING (query_id)),
@@ -390,11 +390,11 @@ SELECT
     any_value(hypervolume) AS hypervolume, -- as in targets
     any_value(coverage) AS coverage,  -- as in targets
     any_value(epsilon_achieved) AS epsilon_achieved -- as in targets
-FROM compared JOIN targets USING (query_id, target)
+FROM compared JOIN sxq.targets USING (query_id, target)
 GROUP BY query_id, target;
 
 -- The indicators of the answers of all queries.
-CREATE VIEW indicators AS SELECT * FROM indicators(NULL);
+CREATE VIEW indicators AS SELECT * FROM sxq.indicators(NULL);
 
 -- The similarity of the answers to one question under several seeds: the Jaccard similarity of their edges (or features),
 -- |shared| / |either|, over all pairs of queries whose plans differ only in SEED.
@@ -404,15 +404,15 @@ WITH
     questions AS (
         SELECT query_id, seed,
                (model_id, graph_id, settings, regexp_replace(plan, '; seed [0-9]+', '')) AS question
-        FROM queries),
+        FROM sxq.queries),
     alike AS (                        -- the queries with the question of the given one
         FROM questions WHERE of_query IS NULL
         OR question IN (SELECT question FROM questions WHERE query_id = of_query)),
     found AS (
         SELECT query_id, target, list(DISTINCT (src, dst, edge_type)) AS edges
-        FROM (FROM explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM alike)) JOIN (
-            SELECT explanation_id, src, dst, edge_type FROM explanation_edges
-            UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT, NULL FROM explanation_features)
+        FROM (FROM sxq.explanations WHERE of_query IS NULL OR query_id IN (SELECT query_id FROM alike)) JOIN (
+            SELECT explanation_id, src, dst, edge_type FROM sxq.explanation_edges
+            UNION ALL SELECT explanation_id, name::VARIANT, name::VARIANT, NULL FROM sxq.explanation_features)
         USING (explanation_id) GROUP BY query_id, target),
     asked AS (
         SELECT query_id, seed, target, edges, question FROM found JOIN alike USING (query_id)),
@@ -430,7 +430,7 @@ FROM paired
 GROUP BY question, target;
 
 -- The stability of the answers to all questions.
-CREATE VIEW stability AS SELECT * FROM stability(NULL);
+CREATE VIEW stability AS SELECT * FROM sxq.stability(NULL);
 
 -- The saliency that ReFine (PRETRAIN REFINE) gives to the edges of a pattern of EXPLAIN CLASS, beside that of the other
 -- edges of the same targets. Only targets that hold the pattern and that the attributors learned from are counted.
@@ -438,21 +438,21 @@ CREATE VIEW pattern_saliency AS
 WITH
     held AS (                         -- the edges of every match, in both directions if the pattern has none
         SELECT m.query_id, m.pattern, e.target, u.node AS src, v.node AS dst
-        FROM pattern_edges m
-        JOIN pattern_matches u ON u.query_id = m.query_id AND u.pattern = m.pattern AND u.pattern_node = m.src
-        JOIN pattern_matches v ON v.query_id = m.query_id AND v.pattern = m.pattern AND v.pattern_node = m.dst
+        FROM sxq.pattern_edges m
+        JOIN sxq.pattern_matches u ON u.query_id = m.query_id AND u.pattern = m.pattern AND u.pattern_node = m.src
+        JOIN sxq.pattern_matches v ON v.query_id = m.query_id AND v.pattern = m.pattern AND v.pattern_node = m.dst
             AND v.explanation_id = u.explanation_id
-        JOIN explanations e ON e.explanation_id = u.explanation_id),
+        JOIN sxq.explanations e ON e.explanation_id = u.explanation_id),
     ways AS (
         SELECT DISTINCT query_id, pattern, target, src, dst FROM held
         UNION
-        SELECT query_id, pattern, target, dst, src FROM held JOIN patterns USING (query_id, pattern) WHERE NOT directed),
+        SELECT query_id, pattern, target, dst, src FROM held JOIN sxq.patterns USING (query_id, pattern) WHERE NOT directed),
     known AS (                        -- the saliency of every edge of a target of the class
         SELECT p.query_id, p.pattern, r.name AS refine, s.target, d.src, d.dst, s.saliency
-        FROM patterns p JOIN queries q ON q.query_id = p.query_id
-        JOIN refines r ON r.model_id = q.model_id AND r.graph_id = q.graph_id AND r.dropped_at IS NULL
-        JOIN saliency s ON s.refine_id = r.refine_id AND s.class = p.class
-        JOIN edges d ON d.graph_id = r.graph_id AND d.edge = s.edge
+        FROM sxq.patterns p JOIN sxq.queries q ON q.query_id = p.query_id
+        JOIN sxq.refines r ON r.model_id = q.model_id AND r.graph_id = q.graph_id AND r.dropped_at IS NULL
+        JOIN sxq.saliency s ON s.refine_id = r.refine_id AND s.class = p.class
+        JOIN sxq.edges d ON d.graph_id = r.graph_id AND d.edge = s.edge
         WHERE EXISTS (FROM ways w WHERE w.query_id = p.query_id AND w.pattern = p.pattern AND w.target = s.target))
 SELECT
     k.query_id,                       -- of queries
@@ -472,7 +472,7 @@ SELECT
     unnest(generate_series(0, num_edges - 1)) AS edge, -- of edges
     i.name,                           -- of the column in the user's table
     unnest(CAST(decode(content) AS JSON)::VARCHAR[]) AS value -- as SQL writes it; NULL where the column was
-FROM graph_inputs i JOIN graphs USING (graph_id)
+FROM sxq.graph_inputs i JOIN sxq.graphs USING (graph_id)
 WHERE level = 'edge attribute';
 
 -- Whether the answer of each target is that of the present version of its graph, and what REFRESH did with it.
@@ -488,8 +488,8 @@ SELECT
     t.refreshed,                      -- of targets: carried, measured, searched, gone; NULL: of an EXPLAIN
     t.status,                         -- of targets
     q.refreshes,                      -- of queries: the query that had the answer before
-    (SELECT max(later.query_id) FROM queries later WHERE later.refreshes = q.query_id) AS refreshed_by, -- the one that has it next
+    (SELECT max(later.query_id) FROM sxq.queries later WHERE later.refreshes = q.query_id) AS refreshed_by, -- the one that has it next
     t.note                            -- of targets
-FROM queries q JOIN targets t ON t.query_id = q.query_id
-JOIN graphs g ON g.graph_id = q.graph_id
-LEFT JOIN graphs now ON now.name = g.name AND now.dropped_at IS NULL;
+FROM sxq.queries q JOIN sxq.targets t ON t.query_id = q.query_id
+JOIN sxq.graphs g ON g.graph_id = q.graph_id
+LEFT JOIN sxq.graphs now ON now.name = g.name AND now.dropped_at IS NULL;

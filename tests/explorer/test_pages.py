@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import sxq
 from sxq.explorer.answers import Answers
 from tests import browser
 from tests.explorer.conftest import KEYS
@@ -133,3 +134,39 @@ def test_explain_in_the_page(hostile):
         window.click("button.do")
         until(window, ".bad")
         assert "expected an EXPLAIN" in window.text(".bad")
+
+
+@pytest.mark.slow
+def test_types_of_nodes_have_a_column(tmp_path):
+    """Keys are unique within a type only, so the tables of targets and of a comparison say the type, and find by it."""
+    path = tmp_path / "typed.duckdb"
+    with sxq.connect(path) as con:
+        con.execute(
+            """CREATE GRAPH g FROM NODES account (SELECT range AS id, range % 3 AS f, range % 2 AS label FROM range(8)),
+                                   NODES "shop <b>" (SELECT range AS id, range % 5 AS f FROM range(8)),
+               EDGES account -pays-> "shop <b>" (SELECT range, (range * 3) % 8 FROM range(8)),
+                     EDGES "shop <b>" -owns-> account (SELECT range, (range * 5 + 1) % 8 FROM range(8));
+               TRAIN MODEL m ON GRAPH g (ARCHITECTURE = sage, LAYERS = 2, EPOCHS = 2)"""
+        )
+        for seed in (0, 1):
+            con.execute(
+                f"EXPLAIN NODES 1, 2 USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 30 CANDIDATES SEED {seed}"
+            )
+    column = "return [...document.querySelectorAll('tbody tr')].map(r => r.children[arguments[0]].textContent)"
+    head = "return [...document.querySelectorAll('thead th')].map(h => h.textContent.trim().split(/\\s/)[0])"
+    with served(path) as root, browser.browser() as window:
+        window.visit(f"{root}query/1")
+        until(window, "tbody tr")
+        place = window.run(head).index("type")
+        assert window.run(column, place) == ["account", "account"]
+        choose(window, 0, "shop")
+        assert keys(window) == []
+        choose(window, 0, "account")
+        assert len(keys(window)) == 2
+        window.visit(f"{root}query/1/target/0")
+        until(window, ".member")
+        assert "shop <b>" in window.text("main")
+        window.visit(f"{root}compare?a=1&b=2")
+        until(window, "tbody tr")
+        assert window.run(column, window.run(head).index("type")) == ["account", "account"]
+        assert not window.errors()

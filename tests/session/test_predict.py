@@ -79,3 +79,25 @@ def test_without_into_nothing_is_stored(tmp_path):
             sxq.StoreError, match="INTO stores, but the database was opened read-only"
         ):
             con.execute("PREDICT USING MODEL m INTO said")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "column"),
+    [*((name, "amount") for name in ("graphconv", "leconv", "gine", "sage")), ("gcn", "weight")],
+)
+def test_a_trained_model_says_what_it_learned(architecture, column):
+    """A column of amounts is no weight to an architecture that was trained without it."""
+    with sxq.connect() as con:
+        con.execute(
+            f"""CREATE TABLE a AS SELECT range AS id, hash(range) % 7 AS f, (hash(range, 2) % 3 = 0)::INT AS label
+                FROM range(60);
+                CREATE GRAPH g FROM NODES (FROM a) EDGES (SELECT hash(range, 3) % 60, hash(range, 4) % 60,
+                                                          hash(range, 5) % 900 + 1 AS {column} FROM range(150));
+                TRAIN MODEL m ON GRAPH g (ARCHITECTURE = {architecture}, LAYERS = 1, EPOCHS = 20, LR = 0.05);
+                PREDICT USING MODEL m INTO said"""
+        )
+        facts = dict(con.execute("DESCRIBE MODEL m").rows)
+        ((share,),) = con.sql(
+            "SELECT avg((prediction = label)::INT) FROM said JOIN a ON id = node"
+        ).rows
+        assert float(facts["all accuracy"]) == pytest.approx(share, abs=1e-3)

@@ -378,3 +378,42 @@ def test_truth_and_scores_tell_edges_and_nodes_by_their_types():
         ).fetchall()
         assert set(scored) == set(held)
         assert len(scored) == len(held)
+
+
+SHADOWED = [
+    *("best('fdl+')", "knee(1)", "label_mix(1)", "recurring_edges(1)", "compare(1, 1)", "counterfactuals(1)"),
+    *("unit_scores(1)", "indicators(1)", "stability(1)", "knee", "agreement", "true_edges", "freshness"),
+]  # fmt: skip
+
+
+def read_each(con):
+    return {relation: sorted(map(repr, con.sql(f"FROM {relation}").rows)) for relation in SHADOWED}
+
+
+def test_tables_of_the_user_with_the_names_of_sxq(tmp_path):
+    """Views and macros read the tables of sxq, whatever tables have their names."""
+    path = tmp_path / "a.duckdb"
+    with sxq.connect(path) as con:
+        con.execute(
+            "CREATE GRAPH g FROM DATASET 'KarateClub'; TRAIN MODEL m ON GRAPH g (EPOCHS = 2)"
+        )
+        con.execute("EXPLAIN NODE 19 USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 50 CANDIDATES")
+        before = read_each(con)
+        tables = con.sql(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'sxq' AND NOT starts_with(table_name, 'schema')"
+        ).rows
+        for (name,) in tables:
+            con.execute(f"CREATE TABLE main.{name} (mine INTEGER)")
+        assert con.sql("FROM explanations").columns == ["mine"]
+        assert read_each(con) == before
+        assert con.execute("AUDIT").findings == 0
+    with sxq.connect(path, read_only=True) as con:
+        assert read_each(con) == before
+    moved = path.rename(
+        tmp_path / "sxq.duckdb"
+    )  # where DuckDB takes sxq.nodes for one of two tables
+    with sxq.connect(moved) as con:
+        con.execute("DROP TABLE main.explanations; DROP TABLE main.queries")
+        assert list(map(repr, con.sql("FROM knee(1)").rows)) == before["knee(1)"]
+    with sxq.connect(moved.rename(path)) as con:
+        assert read_each(con).keys() == before.keys()
