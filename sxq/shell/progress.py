@@ -111,10 +111,9 @@ def watched(con: Connection, show: Callable[[Any], None] | None = None) -> Itera
 
     con.report = (lambda news: line.show(progress_line(news))) if line else show
     before = signal.signal(signal.SIGINT, stop) if listens else None
-    resizes = bool(line and listens and RESIZED)
-    before_resized = signal.signal(RESIZED, line.resized) if resizes else None
     try:
-        yield pressed
+        with _fitted(line if listens else None):
+            yield pressed
     except SQLError:
         if pressed:
             raise KeyboardInterrupt from None
@@ -122,11 +121,22 @@ def watched(con: Connection, show: Callable[[Any], None] | None = None) -> Itera
     finally:
         if listens:
             signal.signal(signal.SIGINT, before)
-        if resizes:
-            signal.signal(RESIZED, before_resized)
         con.report = None
         if line:
             line.clear()
+
+
+@contextmanager
+def _fitted(line: ProgressLine | None) -> Iterator[None]:
+    """Fit the line to the window while its size changes."""
+    if line is None or RESIZED is None:
+        yield
+        return
+    before = signal.signal(RESIZED, line.resized)
+    try:
+        yield
+    finally:
+        signal.signal(RESIZED, before)
 
 
 def progress_line(news: Any) -> str:
