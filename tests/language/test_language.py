@@ -246,9 +246,9 @@ def test_values_of_sql_are_for_duckdb_to_judge():
 @pytest.mark.parametrize(
     "text, values, message",
     [
-        ("SELECT ?, ?", [1], "2 placeholders, but 1 values"),
-        ("SELECT ?", None, "1 placeholders, but 0 values"),
-        ("SELECT 1", [1], "0 placeholders, but 1 values"),
+        ("SELECT ?, ?", [1], "2 placeholders, but 1 value was given"),
+        ("SELECT ?", None, "1 placeholder, but 0 values were given"),
+        ("SELECT 1", [1], "0 placeholders, but 1 value was given"),
         (
             "SELECT $a, $b",
             {"a": 1, "c": 2, "d": 3},
