@@ -137,10 +137,10 @@ def coverage(answer: np.ndarray, examined: np.ndarray, epsilon: float) -> float:
     Scores are multiples of 1e-4 in (0, 1], dominance is that of dominance.py. 0 for an empty answer; NaN
     where nothing was examined.
     """
+    if len(examined) and not len(answer):
+        return 0.0  # it may come without columns
     vectors = to_grid(examined)
-    members = to_grid(answer).reshape(
-        -1, vectors.shape[-1]
-    )  # an empty answer may come without columns
+    members = to_grid(answer)
     covered = [
         epsilon_dominates(members, vectors[rows], millionths(epsilon)).any(axis=0)
         for rows in slices(len(vectors), len(members))

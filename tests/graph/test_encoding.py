@@ -147,7 +147,7 @@ def test_what_an_encoding_cannot_read_is_an_error():
         ("amount", "much", "expects a number"),
         ("since", 3, "expects a date"),
         ("pair", [1.0], "expects 2 numbers"),
-        ("amount", float("inf"), "infinite at 1 keys, such as 'a'"),
+        ("amount", float("inf"), "infinite at 1 key, such as 'a'"),
     ):
         with pytest.raises(GraphError, match=words):
             encoding.encode({**COLUMNS, name: [value, *COLUMNS[name][1:]]}, KEYS)
