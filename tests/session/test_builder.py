@@ -114,7 +114,7 @@ def test_numpy_and_torch_values_are_plain(con):
             lambda con: con.explain(query="SELECT 1", kind="edge"),
             "kind='edge'; expected 'node' or 'graph'",
         ),
-        (lambda con: con.explain(query="SELECT ?"), "1 placeholders, but 0 values"),
+        (lambda con: con.explain(query="SELECT ?"), "1 placeholder, but 0 values were given"),
         (lambda con: con.explain(node=1).run(), r"not finished; add \.using\(model\)"),
         (lambda con: con.explain(node=1).using("votes").run(), r"add \.optimize\("),
         (
