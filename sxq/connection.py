@@ -20,7 +20,6 @@ from sxq.errors import InputWarning, InvalidValue, QueryError, SpeedWarning, Sto
 from sxq.language import statements as st
 from sxq.session import Session, engine, explain, resume, snapshots
 from sxq.session.alteration import GraphAlteration
-from sxq.session.audit import audit
 from sxq.session.builder import ExplainQuery, start
 from sxq.session.define import define
 from sxq.session.explain import RunningQuery, require_executor
@@ -130,6 +129,8 @@ class Connection:
 
                 return refresh(session, statement)
             case st.Audit():
+                from sxq.session.audit import audit
+
                 return audit(session, statement)
             case st.Predict():
                 return predict(session, statement)
