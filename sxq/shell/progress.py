@@ -54,9 +54,10 @@ class ProgressLine:
 
     def _width(self) -> int:
         try:
-            return os.get_terminal_size(self.fd).columns
+            columns = os.get_terminal_size(self.fd).columns
         except OSError:
-            return 80
+            columns = 0
+        return columns or 80  # some terminals do not know
 
     def _cleared(self, width: int) -> str:
         """What clears the line. A window that became narrower has broken it into several rows."""
