@@ -32,6 +32,7 @@ def case():
     return GCN(5, 8, 2, 3), torch.tensor(graph.x), torch.tensor(graph.edge_index)
 
 
+@pytest.mark.slow
 def test_the_mask_is_a_member_of_the_skyline_that_rides_along(case):
     model, x, edge_index = case
     found = explainer(model)(x, edge_index, index=3)
@@ -53,6 +54,7 @@ def torch_data(x, edge_index):
     return Data(x=x, edge_index=edge_index)
 
 
+@pytest.mark.slow
 def test_the_member_with_the_best_score_of_a_measure_can_be_chosen(case):
     model, x, edge_index = case
     small, strong = (
@@ -96,6 +98,7 @@ def test_what_it_cannot_do_is_said(case):
         explainer(model, "edge")
 
 
+@pytest.mark.slow
 def test_a_heterogeneous_model_has_masks_by_edge_type():
     data = bank(4)
     module = model("layered", data)

@@ -447,6 +447,7 @@ def test_nodes_and_graphs_are_not_confused(con):
             con.execute(statement)
 
 
+@pytest.mark.slow
 def test_collections_live_in_the_database(tmp_path):
     path = str(tmp_path / "a.duckdb")
     with sxq.connect(path) as con:

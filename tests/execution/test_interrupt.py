@@ -136,6 +136,7 @@ def test_an_interrupt_before_a_statement_does_not_stop_it(con):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("call", [1, 2, TARGETS, TARGETS + 1, TARGETS + 2, 2 * TARGETS + 2, 40])
 def test_keyboard_interrupt_saves_what_was_found_and_is_raised_again(con, watch, call):
@@ -189,6 +190,7 @@ def test_a_second_keyboard_interrupt_aborts(con, watch, monkeypatch):
     assert len(con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BUDGET 50 CANDIDATES"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [1, 2, 4])
 def test_a_second_keyboard_interrupt_while_the_run_stops(con, watch, monkeypatch, close):
     """Answers that were chosen are kept; the other targets are stored as stopped, none as pending."""
@@ -310,6 +312,7 @@ def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
     assert stored == [(r.status,) for r in result.targets]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "tail, at, sized",
@@ -344,6 +347,7 @@ def test_no_more_fields_are_sized_when_the_statement_is_late(
     assert len(fields) == TARGETS
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("jointly", ["", " JOINTLY"])
 @pytest.mark.parametrize("again", [False, True])

@@ -38,6 +38,7 @@ def connect(kind="gcn", inference="auto", seed=0):
 QUERY = "EXPLAIN NODES 0, 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 200 CANDIDATES"
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 @pytest.mark.parametrize("kind", ["gcn", "gat"])
@@ -52,6 +53,7 @@ def test_a_large_field_is_searched_in_part_and_measured_as_a_whole(small, kind, 
         assert max(e.size for e in result) <= UNITS
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "by", ["onion", "growing", "random", "cf2 (epochs = 3)", "exhaustive", "moexp"]

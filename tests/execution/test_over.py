@@ -102,6 +102,7 @@ def opened(con, graph, module):
     con.register_model("m", module, "g")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 def test_nodes_of_a_node(kind, inference):
@@ -122,6 +123,7 @@ def test_nodes_of_a_node(kind, inference):
         assert con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("baseline", ["zero", "mean"])
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
@@ -144,6 +146,7 @@ def test_features_of_a_node(kind, baseline, inference):
         assert con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 @pytest.mark.parametrize("over", ["NODES", "FEATURES"])
@@ -234,6 +237,7 @@ def test_exhaustive_verifies_every_set_of_features():
         assert abs(max(0.01, *falls) - best) < 2e-4  # scores are 0.01 at least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["NODES", "FEATURES"])
 @pytest.mark.parametrize("flag", ["COUNTERFACTUAL", "FACTUAL"])
 def test_smallest_is_as_small_as_exhaustive_finds(over, flag):
@@ -325,6 +329,7 @@ def test_further_contradictions_are_errors():
             con.explain(node=1).over("paths")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["NODES", "FEATURES"])
 def test_other_clauses_work(over):
     """WHERE, JOINTLY, FOR CLASS, AGAINST, reported measures and shapley take the units as they are."""
@@ -355,6 +360,7 @@ def test_a_field_too_large_to_search_is_searched_in_part():
         assert (features.num_units, features.all_units) == (3, 40)
 
 
+@pytest.mark.slow
 def test_audit_finds_what_was_changed(tmp_path):
     path = str(tmp_path / "file.duckdb")
     changes = {
@@ -416,6 +422,7 @@ def test_estimates_are_the_same_layer_by_layer_and_on_copies(kind, over):
     assert fast.by_layers and not slow.unavailable
 
 
+@pytest.mark.slow
 def test_names_of_features_come_with_data_files_and_collections(tmp_path):
     edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
     data = Data(x=torch.eye(3), edge_index=edges, feature_names=["age", "pay", "posts"])
@@ -440,6 +447,7 @@ def test_names_of_features_come_with_data_files_and_collections(tmp_path):
         assert con.execute("SELECT count(*) FROM features").fetchone() == (12,)
 
 
+@pytest.mark.slow
 def test_pictures_show_nodes_and_features(tmp_path):
     graph = some_graph()
     with sxq.connect() as con:
@@ -483,6 +491,7 @@ def admitted_nodes(graph, target, include, exclude, anywhere=False):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 @pytest.mark.parametrize("anywhere", ["", "ANYWHERE"])
 def test_nodes_that_are_included_and_excluded(inference, anywhere):
@@ -524,6 +533,7 @@ def test_nodes_that_are_included_and_excluded(inference, anywhere):
         assert seen and con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", ["auto", "disjoint"])
 @pytest.mark.parametrize("baseline", ["zero", "mean"])
 @pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
@@ -546,6 +556,7 @@ def test_features_that_are_included_and_excluded(kind, inference, baseline):
         assert len(found) and con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["nodes", "features"])
 @pytest.mark.parametrize("by", ["search", "growing", "random", "moexp", "exhaustive", "onion"])
 def test_every_generator_keeps_to_what_is_restricted(over, by):
@@ -569,6 +580,7 @@ def test_every_generator_keeps_to_what_is_restricted(over, by):
         assert [e.size for e in least] == ([min(sizes)] if sizes else [])
 
 
+@pytest.mark.slow
 def test_graphs_restrict_their_own_nodes_and_features():
     graphs = [random_graph(np.random.default_rng(seed), 9, 9) for seed in range(2)]
     module = Pools("gcn")
@@ -599,6 +611,7 @@ def test_graphs_restrict_their_own_nodes_and_features():
         assert con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_audit_knows_what_is_included_and_excluded():
     with sxq.connect() as con:
         opened(con, some_graph(), make("gcn", layers=2))

@@ -150,6 +150,7 @@ def asked(query, clauses):
     return query if d is None else query.against(d)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_stored_values_of_nodes_are_those_of_plain_forwards(kind):
@@ -173,6 +174,7 @@ def test_stored_values_of_nodes_are_those_of_plain_forwards(kind):
         assert audit.findings == 0 and audit.explanations > 20
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("kind", ["gcn", "gin"])
 def test_stored_values_of_graphs_are_those_of_plain_forwards(kind):
@@ -193,6 +195,7 @@ def test_stored_values_of_graphs_are_those_of_plain_forwards(kind):
         assert set(wrong) <= {"its edges are not connected"}
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("by", ["gnnexplainer", "cf2", "onion", "growing", "sa", "random"])
 def test_generators_follow_every_question(by):

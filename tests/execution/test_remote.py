@@ -71,6 +71,7 @@ class Here(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_forked_processes_give_the_same_answers(con):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
         same(con, pool)

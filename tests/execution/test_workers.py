@@ -65,6 +65,7 @@ def rows(con, query):
     return con.sql(FOUND, [query]).fetchall()
 
 
+@pytest.mark.slow
 def test_the_same_answers_as_in_one_process():
     with opened(toys.Votes(layers=2)) as con:
         one = con.execute(ASKED)
@@ -79,6 +80,7 @@ def test_the_same_answers_as_in_one_process():
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_killing_workers_at_random_loses_and_repeats_nothing():
     told = []
     with opened(toys.Votes(layers=2)) as con:
@@ -133,6 +135,7 @@ def test_an_error_in_a_worker_is_that_of_one_process():
         }
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("how", ["interrupt", "ctrl-c"])
 def test_a_stop_keeps_what_was_found(how):
@@ -154,6 +157,7 @@ def test_a_stop_keeps_what_was_found(how):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_within_stops_all_workers():
     with opened(toys.Votes(layers=2)) as con:
         con.execute("SET sxq_workers = 2")

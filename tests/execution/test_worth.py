@@ -46,6 +46,7 @@ def slow(module, graph, target, e):
         yield kept[c] - less[c], more[c] - removed[c], needed, margin
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", ["gcn", "sage", "gat", "gin"])
 @pytest.mark.parametrize("undirected", [True, False])

@@ -20,6 +20,7 @@ def test_a_missing_database_is_wrong_usage(name, tmp_path, capsys):
     assert ended.value.code == 2 and "there is no database" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", ["-1", "65536", "x"])
 def test_a_port_that_is_none(port, hostile, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -27,6 +28,7 @@ def test_a_port_that_is_none(port, hostile, capsys):
     assert ended.value.code == 2 and "--port" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, library", [("explore", "uvicorn"), ("explore", "starlette"), ("mcp", "mcp")]
 )

@@ -43,6 +43,7 @@ def con():
         yield con
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("target, model", [("NODE 0", "m"), ("GRAPH 1", "p")])
@@ -80,6 +81,7 @@ def test_explainers_of_optional_packages_propose_and_are_verified(
     assert (np.random.get_state()[1] == state).all()
 
 
+@pytest.mark.slow
 def test_pgm_explainer_sees_the_attributes_of_edges():
     """PyG's PGMExplainer does not pass them on: the model would fail without."""
     pytest.importorskip("pgmpy")

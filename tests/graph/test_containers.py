@@ -178,6 +178,7 @@ def cycles():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [lambda t: t, lambda t: t.numpy(), lambda t: t.tolist()])
 def test_a_data_of_several_graphs_is_parted_with_its_weights_and_labels(way):
     data, model = cycles(), Weighted().eval()

@@ -56,6 +56,7 @@ TYPES = {  # SQL type -> the key of row i, and that of row 0 as a query writes i
 QUERY = "USING MODEL m OPTIMIZE fdl+, conc TOP 2 BUDGET 20 CANDIDATES"
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", TYPES)
 def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):

@@ -70,6 +70,7 @@ def families(field, rng):
     return bits[rng.permutation(len(bits))]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", [*SUMS, "GCN jumping, batch norm", "GIN"])

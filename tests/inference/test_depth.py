@@ -150,6 +150,7 @@ def test_depth_and_context_are_those_of_the_definition(name):
     assert (f"{hops} hops by edges" in model.depth) == (name in BY_EDGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [False, True])
 def test_an_edge_that_only_degrees_look_at_can_be_a_candidate(skip):
     function = degree_and_x if skip else lambda m, x, e: two(m, degrees(x, e), e)

@@ -158,6 +158,7 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_batch_is_on_the_device_and_waits_for_nothing(pretended, kind, together):

@@ -68,6 +68,7 @@ def assert_same_gradients(module, graph, by_layers):
         assert layered.by_layers == by_layers
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(24)
 @pytest.mark.parametrize(
     "kind,name,make", CASES, ids=[f"{kind.__name__} {name}" for kind, name, _ in CASES]

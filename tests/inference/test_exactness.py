@@ -35,6 +35,7 @@ def check(con, module, graph, result):
 KINDS = ["gcn", "gcn_weighted", "gcn_cached", "sage", "sage_max", "gat", "gat_attr", "gin"]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("undirected,extra", [(True, ""), (True, " EDGES DIRECTED"), (False, "")])

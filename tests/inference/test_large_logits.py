@@ -106,6 +106,7 @@ def con(request):
         yield con
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(6)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("case", CASES)
@@ -129,6 +130,7 @@ def test_what_is_stored_is_what_a_plain_forward_in_double_says(con, case, layers
     )
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(8)
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("kind", ["gcn", "sage"])
@@ -142,6 +144,7 @@ def test_depth_halo_and_backend_are_those_of_the_plain_model(case, kind, layers)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("case", CASES)
 def test_a_wrong_field_is_told_from_a_right_one(case):

@@ -31,6 +31,7 @@ from tests.layered_models import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(24)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize(

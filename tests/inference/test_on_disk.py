@@ -79,6 +79,7 @@ def test_outputs_in_blocks_are_those_of_one_forward(kind, tmp_path, monkeypatch)
 fields = full_outputs._by_fields
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gcn_weighted", "mixed", "diffused"])
 def test_outputs_by_fields_are_those_of_one_forward(kind, tmp_path):
     module, weighted = MODELS[kind]

@@ -174,6 +174,7 @@ class Several(nn.Module):
 GIVEN = {"feats": "x", "adj": "edge_index", "strength": "edge_weight"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form,key", [(tuple, 1), (tuple, -1), (dict, "out")])
 def test_one_of_several_outputs_and_arguments_by_other_names(form, key, tmp_path):
     graph = data()

@@ -139,6 +139,7 @@ def plain(model, graph, field, bits):
     return torch.stack(outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(14)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("name", MODELS)

@@ -54,6 +54,7 @@ def require_exact(data, module, backend=None, targets=3, seed=0):
 BACKENDS = [(kind, backend) for kind in KINDS for backend in ("disjoint", "layered")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both_ways", [True, False])
 @pytest.mark.parametrize("kind, backend", BACKENDS)
 def test_both_graphs_of_a_candidate_equal_plain_forwards(kind, backend, both_ways):
@@ -66,6 +67,7 @@ def test_both_graphs_of_a_candidate_equal_plain_forwards(kind, backend, both_way
     ).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(st.data())
 def test_random_typed_graphs(drawn):
@@ -105,6 +107,7 @@ def test_random_typed_graphs(drawn):
             assert (output.softmax(0) - expected.softmax(0)).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linear", "layered", "hgt", "rgcn"])
 def test_the_field_has_every_edge_that_moves_the_output(kind):
     """By brute force; of a linear model each edge of the field moves it."""
@@ -127,6 +130,7 @@ def test_the_field_has_every_edge_that_moves_the_output(kind):
             assert moving == set(units)
 
 
+@pytest.mark.slow
 def test_stored_values_and_their_audit():
     data = bank(4)
     graph = typed_graph(data)
@@ -152,6 +156,7 @@ def test_stored_values_and_their_audit():
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_one_call_explains_a_node_of_a_type():
     data = bank(4)
     given = {"output": "logits", "budget": 60, "k": 3}
@@ -232,6 +237,7 @@ def masked_plainly(kind, module, data):
         clear_masks(module)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, backend", [(kind, backend) for kind in KINDS[:3] for backend in ("disjoint", "layered")]
 )
@@ -254,6 +260,7 @@ def test_edge_gradients_are_those_of_masks_by_type(kind, backend):
     assert gradient == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "by, message",
     [

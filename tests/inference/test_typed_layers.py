@@ -126,6 +126,7 @@ def test_a_forward_of_another_order_with_whole_numbers_runs_layered():
     require_equal(OtherWay(), data)
 
 
+@pytest.mark.slow
 def test_several_targets_of_a_typed_graph_share_a_tile():
     """Fields in which other edge types are present, of all kinds of typed models."""
     for kind in ("hgt", "rgcn", "layered"):

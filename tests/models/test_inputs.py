@@ -129,6 +129,7 @@ def explained(model, data, **options):
         return sxq.explain(model, data, node=0, budget=40, **options).targets[0]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("case", CASES)
 def test_weights_reach_the_model(case):
@@ -241,6 +242,7 @@ class TakesTruth(Around):
         return self.module(x, edge_index, edge_mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model, field, values",
     [
@@ -302,6 +304,7 @@ class Seen(nn.Module):
         return self.a(torch.cat([x, x, x, x], 1)[:, :4] / 7, edge_index)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("dtype", "shape"),
@@ -361,6 +364,7 @@ def test_float64_is_explained_as_it_is_and_large_integers_stay():
         explained(GCN().eval(), data, output="logits")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(10)
 @pytest.mark.parametrize("field", ["x", "y", "edge_index", "edge_weight", "edge_attr"])
 @pytest.mark.parametrize("way", ["numpy", "list", "pandas", "scipy", "sparse"])

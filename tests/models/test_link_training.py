@@ -137,6 +137,7 @@ def random_graph_data():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "graph, architecture", [("plain", "gcn"), ("plain", "gat"), ("bank", "sage"), ("bank", "rgcn")]

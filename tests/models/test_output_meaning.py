@@ -61,6 +61,7 @@ def described(model, output=None, y=None):
         return facts, [(t.prediction, t.probability) for t in found.targets]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "y", "meant"),
     [(SOFTMAX, None, "probs"), (LOG, None, "log_probs"), (BINARY, CLASSES, "logits")],
@@ -78,6 +79,7 @@ def test_the_meaning_is_inferred_and_shown(ending, y, meant):
         assert probability == pytest.approx(row.max().item(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("ending", "y", "readings"),

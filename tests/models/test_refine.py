@@ -202,6 +202,7 @@ def motifs():
     )
 
 
+@pytest.mark.slow
 def test_pretraining_finds_the_planted_motif(motifs):
     graphs, model, learned = motifs
     first, last = learned.pretrained.losses[0], learned.pretrained.losses[-1]
@@ -599,6 +600,7 @@ def test_pgexplainer_takes_one_attributor_for_all_classes(con):
     con.execute("DROP REFINE p")
 
 
+@pytest.mark.slow
 def test_attributors_of_a_model_that_was_replaced_are_refused(con):
     con.execute(
         "TRAIN OR REPLACE MODEL m ON GRAPHS motifs (ARCHITECTURE = leconv, HIDDEN = 16, EPOCHS = 1, SEED = 8)"
@@ -628,6 +630,7 @@ def test_an_interrupted_pretraining_leaves_nothing_half_written(con):
     assert len(con.execute("SHOW REFINES").rows) == 1
 
 
+@pytest.mark.slow
 def test_nodes_are_explained_by_their_fields():
     with sxq.connect() as con:
         con.execute(

@@ -24,6 +24,7 @@ def told_by_merchants(accounts=60):
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("name", TYPED_ARCHITECTURES)
 def test_a_model_is_trained_explained_and_restored(name, tmp_path):

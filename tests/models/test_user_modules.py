@@ -429,6 +429,7 @@ def test_there_are_sixty_kinds():
     assert len(KINDS) >= 60
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(16)
 @pytest.mark.parametrize("name", sample())
 def test_a_module_is_explained_as_it_is_or_refused(name, capsys):

@@ -117,6 +117,7 @@ def test_the_context_is_what_is_near():
     assert len(scene([explanation([(1, 0), (0, 1)], graph=graph)], nodes=20).positions) == 20
 
 
+@pytest.mark.slow
 def test_of_a_huge_member_the_nearest_is_drawn():
     """A star of 2,000 neighbours with a tail on each: the nearest 500 nodes, and a count of what is left out."""
     n = 2000
@@ -139,6 +140,7 @@ def test_of_a_huge_member_the_nearest_is_drawn():
 # -- matplotlib
 
 
+@pytest.mark.slow
 def test_figures(karate, tmp_path):
     figure = karate.plot(tmp_path / "answer.png", target=28)
     assert (
@@ -191,6 +193,7 @@ def test_json_cannot_leave_its_script_element():
 needs_browser = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_in_a_browser(karate, tmp_path):
     """It renders; a click on a point selects the member; nodes are dragged in all members; no console errors."""

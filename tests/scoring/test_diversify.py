@@ -212,6 +212,7 @@ def test_diversity_of_nodes_alone_covers_the_nodes(con):
     assert len(set().union(*(e.nodes.tolist() for e in found))) == 6  # the field of node 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [60, 400])
 def test_diversified_answers_differ_more_than_plain_ones(budget):
     graph = graphs.random_graph(np.random.default_rng(4))

@@ -121,6 +121,7 @@ def test_a_report_has_standard_errors():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, budget", [("gcn", 20), pytest.param("gat", 60, marks=pytest.mark.slow)]
 )

@@ -263,6 +263,7 @@ def test_replacing_keeps_old_answers_auditable(con):
     assert {row[-1] for row in con.execute("AUDIT QUERY 1")} == {"ok"}
 
 
+@pytest.mark.slow
 def test_replacing_a_stored_model_keeps_its_answers_auditable(path):
     with sxq.connect(path) as con:
         con.execute(f"EXPLAIN NODE 'acct-17' USING MODEL votes {ALL}")
@@ -378,6 +379,7 @@ def test_one_column_of_probabilities_means_two_classes(con):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_statements_that_need_gradients_within_a_context_without(context):
@@ -465,6 +467,7 @@ def test_a_model_is_transferred_to_another_graph(con):
     assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, options", [("gcn_weighted", {"weighted": True}), ("gat_attr", {"attributed": True})]
 )
@@ -539,6 +542,7 @@ def test_read_only_explains_and_audits_without_storing(path):
 # -- AUDIT -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "tamper, verdict",
@@ -666,6 +670,7 @@ def test_a_measure_that_is_wrong(con, name, fn, error, said):
 # -- one call --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_explain_in_one_call(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data, module = toys.payments_data(), toys.Votes()
@@ -742,6 +747,7 @@ def test_seeds_matter_to_random_searches_only(field):
     assert run("onion", 1) == run("onion", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(10)
 @pytest.mark.parametrize("by", SEARCHES)
 @pytest.mark.parametrize("budget", [1, 2, 7, 64, 65])
@@ -752,6 +758,7 @@ def test_a_budget_is_kept_to_the_candidate(field, by, budget):
     assert all(r.complete or r.candidates == budget for r in result.targets)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "by", ["BY onion", "BY growing", "BY random", "BY exhaustive", "BY onion, growing", ""]

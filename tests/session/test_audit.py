@@ -135,6 +135,7 @@ def wrong(con, statement):
     return [verdict for *_, verdict in con.execute(statement) if verdict != "ok"]
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_in_what_sxq_wrote(con):
     for statement in ("AUDIT", "AUDIT STRUCTURE", "AUDIT QUERY 2", "audit structure query 2"):
         assert wrong(con, statement) == [], statement
@@ -198,6 +199,7 @@ def sound(tmp_path_factory):
         yield con
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_wrong_whatever_the_answer(sound, name, monkeypatch):
@@ -230,6 +232,7 @@ def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
             assert [row[-1] for row in found.rows if row[-1] != "ok"] == [] and found.findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(10)
 @pytest.mark.parametrize("change", STRUCTURE)
 def test_structure_notices(con, change):
@@ -238,6 +241,7 @@ def test_structure_notices(con, change):
     assert any(STRUCTURE[change] in verdict for verdict in found), found
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("change", MEASURED)
 def test_measuring_notices(con, change):

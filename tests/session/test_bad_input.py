@@ -168,6 +168,7 @@ def failing(*_):
     raise RuntimeError("no value")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "measure, score", [(failing, None), (lambda b: np.ones(len(b.bits)), failing)]
 )
@@ -428,6 +429,7 @@ def test_a_damaged_database(path):
         sxq.connect(path)
 
 
+@pytest.mark.slow
 def test_a_database_that_another_process_holds(path):
     code = f"import sxq; con = sxq.connect({path!r}); print('open', flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -169,6 +169,7 @@ def honest(toys_made, tmp_path_factory):
     return path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("change", CHANGED)
 def test_audit_notices_changed_patterns(honest, change, tmp_path):

@@ -36,6 +36,7 @@ def counted(monkeypatch):
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 100])
 def test_answers_do_not_depend_on_the_groups(con, monkeypatch, seconds):
     monkeypatch.setattr(commits, "TOGETHER", seconds)

@@ -63,6 +63,7 @@ def answers(con):
     return rows, edges, targets, con.sql("FROM agreement ORDER BY ALL").fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_answers_are_those_of_the_same_graph_in_memory(shape, tmp_path):
@@ -79,6 +80,7 @@ def test_the_answers_are_those_of_the_same_graph_in_memory(shape, tmp_path):
     assert len(found[0][0][0]) > 10
 
 
+@pytest.mark.slow
 def test_a_graph_on_disk_is_found_again(tmp_path):
     path = str(tmp_path / "tx.duckdb")
     graph = named_graph()
@@ -99,6 +101,7 @@ def test_a_graph_on_disk_is_found_again(tmp_path):
             held.position("act-7")
 
 
+@pytest.mark.slow
 def test_workers_share_the_mapping(tmp_path):
     with sxq.connect(str(tmp_path / "tx.duckdb")) as con:
         con.register_graph("g", named_graph(), storage="disk")
@@ -139,6 +142,7 @@ def test_every_source_may_go_to_disk_and_other_storage_is_other_content(tmp_path
         assert not (tmp_path / "tx.duckdb.graphs").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_stays_as_long_as_an_answer_refers_to_it(tmp_path):
     folders = tmp_path / "tx.duckdb.graphs"
     with sxq.connect(str(tmp_path / "tx.duckdb")) as con:
@@ -152,6 +156,7 @@ def test_a_folder_stays_as_long_as_an_answer_refers_to_it(tmp_path):
         assert len(list(folders.iterdir())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["", "OVER NODES", "OVER FEATURES"])
 def test_answers_on_a_large_graph_are_those_in_memory_and_audited(over, tmp_path, monkeypatch):
     monkeypatch.setattr(on_disk, "PART", 200)
@@ -277,6 +282,7 @@ def test_a_truncated_file(stored):
         opening(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [-1, 200, "middle"])
 def test_a_file_that_was_changed(stored, place):
     path, folder = stored
@@ -288,6 +294,7 @@ def test_a_file_that_was_changed(stored, place):
         opening(path)
 
 
+@pytest.mark.slow
 def test_a_change_that_leaves_size_time_and_ends_is_found_by_audit(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "ENDS", 64)
     path = str(tmp_path / "tx.duckdb")
@@ -366,6 +373,7 @@ def test_a_transaction_that_fails_leaves_no_folder(tmp_path, monkeypatch):
         assert con.execute("SHOW GRAPHS").fetchall() == []
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 @pytest.mark.parametrize("moment", ["writing", "before the commit", "after the commit"])

@@ -21,6 +21,7 @@ KEYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_have_the_type_that_the_views_have(kind):
     with sxq.connect() as con:

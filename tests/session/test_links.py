@@ -45,6 +45,7 @@ def inside(graph, e):
     return mask
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("kind", MODELS)
@@ -113,6 +114,7 @@ def is_candidate(edges, pair):
     return bool(edges) and all(edge <= reached for edge in edges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["nodes", "features"])
 @pytest.mark.parametrize("clause", ["", "WITHOUT ITSELF"])
 def test_other_units_are_measured_again(over, clause):
@@ -123,6 +125,7 @@ def test_other_units_are_measured_again(over, clause):
         assert len(result) and sound(con)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("undirected", [True, False])
 def test_connected_members_hold_a_path(undirected):
     graph = random_graph(np.random.default_rng(9), undirected=undirected)
@@ -144,6 +147,7 @@ def test_connected_members_hold_a_path(undirected):
         assert sound(con)
 
 
+@pytest.mark.slow
 def test_restrictions_hold_for_links():
     graph = random_graph(np.random.default_rng(10))
     u, v = an_edge(graph)
@@ -168,6 +172,7 @@ def test_restrictions_hold_for_links():
         assert sound(con)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", ["onion", "gnnexplainer", "sa", "cf2", "moexp", "random"])
 def test_generators_know_links(generator):
     graph = random_graph(np.random.default_rng(11))

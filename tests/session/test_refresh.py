@@ -53,6 +53,7 @@ def all_ok(con):
     return {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 def test_nothing_to_do(con):
     assert con.execute("REFRESH").rows == []
     (row,) = con.execute("REFRESH QUERY 1").df().to_dict("records")
@@ -61,6 +62,7 @@ def test_nothing_to_do(con):
         con.execute("REFRESH QUERY 9")
 
 
+@pytest.mark.slow
 def test_what_did_not_change_is_carried_over_and_the_rest_equals_a_search_from_scratch(con):
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2), ADD EDGES (SELECT 3, 7)")
     row = con.execute("REFRESH QUERY 1").df().iloc[0]
@@ -213,6 +215,7 @@ def test_transactions_and_readers_are_refused(con, tmp_path):
         other.refresh()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_refresh_goes_on(con):
     con.execute("ALTER GRAPH chain REMOVE EDGES (SELECT 1, 2), ADD EDGES (SELECT 21, 24)")
     whole = con.execute("REFRESH QUERY 1").df().iloc[0]

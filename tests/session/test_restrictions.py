@@ -68,6 +68,7 @@ def explain(con, target, clauses):
     return con.execute(f"EXPLAIN NODE {target} USING MODEL m OPTIMIZE fdl+, fdl-, conc {clauses}")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("anywhere", [False, True])
@@ -126,6 +127,7 @@ def test_where_exhaustive_with_a_size_is_too_much_the_number_is_said(case):
     assert explain(con, target, f"BY exhaustive (size = 3) BUDGET {count + 1} CANDIDATES").complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_include_and_exclude_leave_exactly_what_they_admit(case, anywhere):
     con, fields = case
@@ -231,6 +233,7 @@ def test_an_edge_outside_of_the_field_is_an_error_of_that_target_only(case):
     assert "outside of the 2-hop field" in both.targets[1].note
 
 
+@pytest.mark.slow
 def test_audit_knows_the_clauses(case):
     con, fields = case
     target, every = next(iter(fields.items()))
@@ -271,6 +274,7 @@ def test_audit_asks_for_connected_members_unless_anywhere(case):
     assert ("not connected" in wrong) is bool(loose)
 
 
+@pytest.mark.slow
 def test_graphs_have_restrictions_of_their_own():
     torch.manual_seed(0)
     with sxq.connect() as con:

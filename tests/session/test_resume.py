@@ -57,6 +57,7 @@ def rows(con, query):
     return con.sql(FOUND, [query]).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("after", [1, 4])
 def test_after_kill_9_it_gives_what_the_whole_query_gives(tmp_path, after):
@@ -80,6 +81,7 @@ def test_after_kill_9_it_gives_what_the_whole_query_gives(tmp_path, after):
             con.execute("RESUME QUERY 1")
 
 
+@pytest.mark.slow
 def test_with_values_and_restrictions_of_the_query(tmp_path):
     text = (
         "EXPLAIN NODES ? USING MODEL m OPTIMIZE fdl+, conc EXCLUDE (SELECT src, dst FROM edges "
@@ -94,6 +96,7 @@ def test_with_values_and_restrictions_of_the_query(tmp_path):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "over,include,exclude", [("NODES", [], [7, 8]), ("FEATURES", ["x[1]"], [0])]
 )
@@ -109,6 +112,7 @@ def test_with_nodes_and_features_that_are_restricted(tmp_path, over, include, ex
         assert con.execute("AUDIT STRUCTURE").findings == 0
 
 
+@pytest.mark.slow
 def test_failed_targets_are_tried_again_and_stopped_ones_keep_their_answer(tmp_path):
     with opened(tmp_path / "a.duckdb") as con:
         con.execute(ASKED)
@@ -147,6 +151,7 @@ def test_targets_that_an_interrupt_left_out(tmp_path):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 def test_it_may_be_cut_short_again(tmp_path):
     killed(tmp_path / "a.duckdb", 2)
     killed(tmp_path / "a.duckdb", 1, "RESUME QUERY 1")
@@ -183,6 +188,7 @@ def test_a_query_of_a_replaced_model_is_refused(tmp_path):
             con.execute("RESUME QUERY 1.5")
 
 
+@pytest.mark.slow
 def test_dropping_a_query_leaves_nothing_of_it(tmp_path):
     with opened(tmp_path / "a.duckdb") as con:
         con.execute("SET sxq_keep_candidates = true")

@@ -32,6 +32,7 @@ def seen(path="seen.duckdb"):
         return reader.execute("SELECT count(*) FROM explanations").fetchone()[0]
 
 
+@pytest.mark.slow
 def test_another_process_reads_what_was_stored(own):
     own.execute("SET sxq_snapshot = 'seen.duckdb'")
     own.execute(EXPLAIN.format("0, 3"))
@@ -112,6 +113,7 @@ def test_a_snapshot_that_cannot_be_written_warns_and_the_statement_goes_on(own):
     assert own.execute("SELECT count(*) FROM explanations").fetchone()[0] > 0
 
 
+@pytest.mark.slow
 def test_graphs_on_disk_are_read_through_the_snapshot(own):
     own.execute("SET sxq_snapshot = 'seen.duckdb'")
     own.register_graph("big", toys.payments_data(), storage="disk")

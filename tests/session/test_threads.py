@@ -87,12 +87,14 @@ def explain_twice(con, number):
     return lambda: [con.execute(QUERY.format(f"{number}, {number + second}")) for second in (1, 2)]
 
 
+@pytest.mark.slow
 def test_threads_share_a_connection(con, path):
     found = side_by_side(*(explain_twice(con, number) for number in range(4)))
     con.close()
     assert_whole(path, [result for results in found for result in results])
 
 
+@pytest.mark.slow
 def test_threads_with_connections_of_their_own_share_a_file(con, path):
     cons = [con, *(sxq.connect(path) for _ in range(3))]
     for other in cons[1:]:

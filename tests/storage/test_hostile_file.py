@@ -281,6 +281,7 @@ USES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", FOREIGN_VIEWS)
 def test_views_and_macros_of_a_file_are_never_run(name, planted, tmp_path):
@@ -311,6 +312,7 @@ MACROS_OF_THE_USER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 def test_the_engine_never_runs_what_is_in_schema_main(read_only, planted):
     """These are the user's own and stay; only the user's SQL finds them before DuckDB's functions."""

@@ -43,6 +43,7 @@ def fresh(tmp_path_factory):
     return shape_of(path)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):

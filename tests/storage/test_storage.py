@@ -89,6 +89,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(5)
 @pytest.mark.parametrize("columns", GRAPHS.values(), ids=GRAPHS)
 def test_a_graph_comes_back_bit_for_bit(path, columns):
@@ -713,6 +714,7 @@ def test_what_stores_says_commit_first(store):
 # the file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sxq.duckdb", "main.db", "memory.db", "q\"u'o.te,d.db"])
 def test_any_file_name_will_do(tmp_path, name):
     for _ in range(2):

@@ -186,6 +186,7 @@ def test_exports(con, tmp_path):
         result.export(str(tmp_path / "no" / "where.json"))
 
 
+@pytest.mark.slow
 def test_agreement_is_that_of_the_library():
     with sxq.connect() as con:
         con.execute(
@@ -390,6 +391,7 @@ def read_each(con):
     return {relation: sorted(map(repr, con.sql(f"FROM {relation}").rows)) for relation in SHADOWED}
 
 
+@pytest.mark.slow
 def test_tables_of_the_user_with_the_names_of_sxq(tmp_path):
     """Views and macros read the tables of sxq, whatever tables have their names."""
     path = tmp_path / "a.duckdb"
