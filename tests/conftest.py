@@ -17,7 +17,7 @@ torch.set_num_threads(
 settings.register_profile("quick", max_examples=12)
 settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
-CASES = 3  # of a test with parameters that `make test` takes
+CASES = 2  # of a test with parameters that `make test` takes
 
 
 def pytest_addoption(parser):
