@@ -154,6 +154,7 @@ def test_an_error_in_an_estimate_that_nobody_expects_is_raised(job, monkeypatch)
     assert isinstance(raised.value.__cause__, OSError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failing, said", [(0, ""), (1, ""), (2, "1 estimate not available: ValueError: no mask here")]
 )

@@ -149,6 +149,7 @@ def test_keyboard_interrupt_saves_what_was_found_and_is_raised_again(con, watch,
     assert_stopped(con, con.last_result)
 
 
+@pytest.mark.slow
 def test_keyboard_interrupt_as_a_signal(con, watch):
     watch(at_call(40, lambda: signal.raise_signal(signal.SIGINT)))
     with pytest.raises(KeyboardInterrupt):
@@ -295,6 +296,7 @@ def clock(monkeypatch):
     return clock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planned, complete", [(1.0, True), (10.0, False)])
 def test_planning_counts_for_within(con, clock, monkeypatch, planned, complete):
     plan = explaining.planning.plan

@@ -66,6 +66,7 @@ def test_every_generator_searches_a_part(small, by):
         assert all("units were searched" in report.note for report in result.targets)
 
 
+@pytest.mark.slow
 def test_the_part_is_the_same_for_the_same_seed(small):
     def answers():
         with connect() as con:
@@ -152,6 +153,7 @@ def test_an_interrupt_within_a_round_keeps_what_was_verified(monkeypatch):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", ["gcn", "gat", "gin"])
 @pytest.mark.parametrize("backend", ["disjoint", "layered"])

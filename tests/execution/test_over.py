@@ -647,6 +647,7 @@ def test_units_of_clauses_come_from_a_relation_or_from_values():
             built.include(1, units="arcs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clauses,error,words",
     [

@@ -68,6 +68,7 @@ def test_no_pruned_candidate_would_have_entered_the_front(searched, seed, clause
         assert not any(found.table.knows(row) for row in packed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("by", ["growing", "onion"])
 def test_what_a_parent_epsilon_dominates_at_best_is_lost_by_epsilon_only(searched, seed, by):
@@ -86,6 +87,7 @@ def test_what_a_parent_epsilon_dominates_at_best_is_lost_by_epsilon_only(searche
         assert epsilon_dominates(front, grid, millionths(0.3)).any(axis=0).all()
 
 
+@pytest.mark.slow
 def test_the_rule_as_printed_skips_more_and_says_so_in_the_plan(searched):
     asked = "OPTIMIZE fdl+, fdl-, conc BY growing"
     counts = {}

@@ -313,6 +313,7 @@ def test_tolerance_decides_what_a_number_keeps():
         assert con.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_pyg_modes_and_targets():
     model, x = Net("gcn", 3).eval(), DATA.x
 

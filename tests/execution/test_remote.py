@@ -89,6 +89,7 @@ def test_threads_give_the_same_answers(con):
         same(con, pool)
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_file_asks_for_the_job(con):
     remote._jobs.clear()
     pool = Here(lambda message: {**message, "path": "/nowhere"})
@@ -97,6 +98,7 @@ def test_a_worker_without_the_file_asks_for_the_job(con):
     assert 1 <= len(whole) <= remote.FIRST_OUT < len(pool.sent)
 
 
+@pytest.mark.slow
 def test_answers_come_without_the_graph(con):
     answers = []
 
@@ -247,6 +249,7 @@ def test_the_plan_measures_the_first_fields_only(con):
     assert "34 nodes: " in plan and "least / median / most of the first 32)" in plan
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(con, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     import tempfile
@@ -261,6 +264,7 @@ def few_edges(batch):
     return (batch.bits.sum(axis=1) < 3).astype(float)
 
 
+@pytest.mark.slow
 def test_a_measure_of_the_user_travels(con):
     con.register_measure("few", few_edges, larger_is_better=True)
     scored = user_measure("scored", few_edges, larger_is_better=False, score=np.exp)

@@ -154,6 +154,7 @@ COLLECTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", COLLECTIONS.values(), ids=COLLECTIONS)
 def test_a_collection_comes_back_bit_for_bit(tmp_path, make):
     saved = make()

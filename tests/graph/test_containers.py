@@ -125,6 +125,7 @@ def _sampler() -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_the_pyg_explainer_takes_a_batch():
     model = Pooled().eval()
     batch = Batch.from_data_list(six()[:3])

@@ -100,6 +100,7 @@ def test_a_key_goes_through_a_query_and_joins_back(name, tmp_path):
         assert con.execute(f"EXPLAIN NODE {literal} {QUERY}").targets[0].target == key
 
 
+@pytest.mark.slow
 def test_keys_of_a_collection_are_kept():
     with sxq.connect() as con:
         con.execute("""

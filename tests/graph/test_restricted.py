@@ -134,6 +134,7 @@ def test_what_only_excluded_units_join_to_the_target_is_no_candidate():
     assert (rest.unit == EdgeKind.HALO).sum() >= np.isin(field.unit, np.flatnonzero(first)).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("anywhere", [False, True])

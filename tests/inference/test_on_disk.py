@@ -61,6 +61,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_outputs_in_blocks_are_those_of_one_forward(kind, tmp_path, monkeypatch):
     module, weighted = MODELS[kind]

@@ -33,6 +33,7 @@ def on_whole(monkeypatch):
     monkeypatch.setattr(locality, "probe_part", lambda graph: None)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize("kind", ["gcn", "sage", "gin"])

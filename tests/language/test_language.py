@@ -133,6 +133,7 @@ def test_is_duckdbs(text):
     assert parse(text) == Sql(text)
 
 
+@pytest.mark.slow
 def test_duckdb_explains_what_we_leave_to_it():
     """DuckDB as the oracle: after these words its parser does not stop at the word itself."""
     for word in DUCKDB_EXPLAINS:

@@ -32,6 +32,7 @@ def con():
         yield con
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_pygs_own_models_say_the_same(con, name, tmp_path):
     make, options = MODELS[name]

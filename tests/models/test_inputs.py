@@ -463,6 +463,7 @@ def weighted(argument):
     return type("Named", (Around,), {"forward": scope["forward"]})().eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", ["w", "ew", "edge_w", "e_weight", "edge_values", "edge_norm"])
 def test_weights_under_short_names(argument):
     data = Data(x=X, edge_index=E, edge_weight=W)

@@ -204,6 +204,7 @@ def test_the_type_of_links_must_be_clear():
                 con.execute(f"TRAIN MODEL m ON GRAPH bank (TASK = link{option})")
 
 
+@pytest.mark.slow
 def test_links_are_predicted_as_a_relation():
     with sxq.connect() as con:
         shop(con)

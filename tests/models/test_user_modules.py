@@ -451,6 +451,7 @@ def test_a_module_is_explained_as_it_is_or_refused(name, capsys):
     assert (given.x == X).all() and (given.edge_index == EDGE_INDEX).all() and len(given) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["cf2", "gnnexplainer", "graphmask", "attention", "sa"])
 def test_generators_that_call_the_model_blame_it_by_name(by):
     class Relations(nn.Module):

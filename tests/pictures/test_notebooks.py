@@ -55,6 +55,7 @@ def test_an_answer_is_static_html_and_one_script_that_replaces_it(answer):
     assert missing._repr_html_() == result_html(missing)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 def test_where_scripts_run_the_report_is_in_the_cell(answer, tmp_path):
     (tmp_path / "cell.html").write_text(f"<!DOCTYPE html><body>{answer._repr_html_()}</body>")

@@ -250,6 +250,7 @@ def motifs():
         )
 
 
+@pytest.mark.slow
 def test_a_whole_graph_has_no_node_in_the_middle(motifs, tmp_path):
     members = motifs.targets[0].explanations
     drawn = scene(members)

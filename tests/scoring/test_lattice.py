@@ -335,6 +335,7 @@ def test_many():
     assert answer.dominance == np.any([reached[i] for i in chosen], axis=0).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [4096, 2])
 def test_interruption_at_any_line_of_add_leaves_before_or_after(limit):
     rng = np.random.default_rng(0)

@@ -516,6 +516,7 @@ def test_a_detached_model_says_what_to_do_and_keeps_its_answers(tmp_path):
         assert con.sql("SELECT count(*) FROM models").fetchone() == (1,)
 
 
+@pytest.mark.slow
 def test_read_only_explains_and_audits_without_storing(path):
     with sxq.connect(path) as con:
         con.register_graph("mine", toys.payments_data())
@@ -717,6 +718,7 @@ def field():
         yield con, graph
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("by", SEARCHES)
 def test_the_same_query_and_seed_give_the_same_answer(field, by):

@@ -218,6 +218,7 @@ def test_nothing_is_wrong_whatever_the_answer(sound, name, monkeypatch):
         assert wrong(sound, f"{statement} {answer.query_id}") == []
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_after_an_interrupt_nor_read_only(tmp_path):
     path = str(tmp_path / "interrupted.duckdb")
     with sxq.connect(path) as con:
@@ -272,6 +273,7 @@ def test_explain_refuses_a_graph_or_a_model_that_was_changed(honest, tmp_path):
             con.execute("DROP MODEL m; DROP GRAPH g")
 
 
+@pytest.mark.slow
 def test_structure_needs_no_model(tmp_path):
     path = str(tmp_path / "detached.duckdb")
     with sxq.connect(path) as con:

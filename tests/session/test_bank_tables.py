@@ -40,6 +40,7 @@ def con(tmp_path_factory):
         yield con
 
 
+@pytest.mark.slow
 def test_what_was_made_of_each_column_is_told(con):
     facts = dict(con.execute("DESCRIBE GRAPH bank").rows)
     assert facts["column city"].startswith("one-hot of 32 values of 5")

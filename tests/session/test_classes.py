@@ -87,6 +87,7 @@ def test_matches_name_nodes_of_their_explanations(con):
             assert all((match.nodes[u], match.nodes[v]) in edges for u, v in pattern.edges)
 
 
+@pytest.mark.slow
 def test_targets_are_those_predicted_as_the_class_at_most_so_many_by_seed(con):
     con.execute("SET sxq_pattern_size = 1; SET sxq_budget = 4")
     everything = con.query("EXPLAIN NODES 0, 1, 2, 3, 4, 5, 6, 7 USING MODEL gossip OPTIMIZE conc")

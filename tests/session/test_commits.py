@@ -51,6 +51,7 @@ def test_answers_do_not_depend_on_the_groups(con, monkeypatch, seconds):
     assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_stored_costs_no_other(con, monkeypatch):
     monkeypatch.setattr(commits, "TOGETHER", 100)
     made = answer_rows._explanation

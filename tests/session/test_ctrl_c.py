@@ -124,6 +124,7 @@ def strike_inside(monkeypatch, module, name, times=1, signalled=False):
     return struck
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module, name, text",
     [

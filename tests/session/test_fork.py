@@ -115,6 +115,7 @@ def test_a_child_closes_and_collects_what_is_not_its_own_without_a_trace(con, pa
     assert_whole(con, path, [1, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_child_does_not_open_the_file_that_its_parent_had_open(con, path, read_only):
     """DuckDB would take the copy of its parent's memory for an open database."""

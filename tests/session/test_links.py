@@ -193,6 +193,7 @@ def test_a_score_that_is_a_number():
         assert sound(con)
 
 
+@pytest.mark.slow
 def test_targets_are_structs_that_join():
     graph = random_graph(np.random.default_rng(4))
     with connected(DotGCN(), graph) as con:
@@ -210,6 +211,7 @@ def test_targets_are_structs_that_join():
         assert con.explain(query="FROM wanted", kind="link").using("m").optimize("conc").run()
 
 
+@pytest.mark.slow
 def test_a_query_of_links_is_resumed(tmp_path):
     graph = random_graph(np.random.default_rng(4))
     asked = f"EXPLAIN LINKS 5 TO 9, 1 TO 2 {ASK} WITHOUT ITSELF"
@@ -271,6 +273,7 @@ class Together(SageMLP):
         return super().forward(x, edge_index, edge_label_index) / edge_label_index.shape[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong, message",
     [

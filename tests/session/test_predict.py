@@ -81,6 +81,7 @@ def test_without_into_nothing_is_stored(tmp_path):
             con.execute("PREDICT USING MODEL m INTO said")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "column"),
     [*((name, "amount") for name in ("graphconv", "leconv", "gine", "sage")), ("gcn", "weight")],

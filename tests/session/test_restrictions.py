@@ -83,6 +83,7 @@ def test_smallest_is_the_smallest_of_all(case, flag, anywhere):
         assert all(getattr(e, flag) for e in found)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(7)
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("budget", [2, 5, 10, 20, 40])
@@ -153,6 +154,7 @@ def test_include_and_exclude_leave_exactly_what_they_admit(case, anywhere):
     assert con.execute(f"AUDIT QUERY {found.query_id}").findings == 0
 
 
+@pytest.mark.slow
 def test_a_minimal_member_loses_a_flag_with_each_unit(case):
     con, fields = case
     seen = set()

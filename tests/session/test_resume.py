@@ -176,6 +176,7 @@ def test_what_needs_all_targets_is_refused(tmp_path, text, words):
             con.execute("RESUME QUERY 1")
 
 
+@pytest.mark.slow
 def test_a_query_of_a_replaced_model_is_refused(tmp_path):
     killed(tmp_path / "a.duckdb", 2)
     with opened(tmp_path / "a.duckdb") as con:

@@ -64,6 +64,7 @@ def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2  # opened again, it is not copied again
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types"]

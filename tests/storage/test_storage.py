@@ -615,6 +615,7 @@ with sxq.connect() as con:
 """
 
 
+@pytest.mark.slow
 def test_a_result_that_python_cannot_read_does_not_block_the_next_statement():
     subprocess.run([sys.executable, "-c", WITHOUT_PYTZ], check=True, timeout=120)
 

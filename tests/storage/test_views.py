@@ -42,6 +42,7 @@ def dominates(a, b):
     return all(x >= y for x, y in zip(a, b)) and a != b
 
 
+@pytest.mark.slow
 def test_best(con, members):
     found = con.sql("FROM best('conc', of_query := 2, k := 4)").rows
     scores = sorted(

@@ -52,6 +52,7 @@ def test_methods_keep_their_docstrings_and_signatures(method):
     assert inspect.signature(method).return_annotation is not inspect.Signature.empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["import sxq", "import sxq.values.result as sxq"])
 def test_views_are_attached_by_any_door_and_import_nothing_heavy(door):
     code = (
