@@ -184,9 +184,7 @@ def test_audit_notices_changed_types(file, tmp_path):
     path, _, _ = file
     copy = str(tmp_path / "changed.duckdb")
     shutil.copy(path, copy)
-    with sxq.connect(
-        copy
-    ) as con:  # nothing is measured, so it needs no model
+    with sxq.connect(copy) as con:  # nothing is measured, so it needs no model
         for change, said in CHANGES.items():
             con.execute(change)
             assert said in str(con.execute("AUDIT STRUCTURE").fetchall())
