@@ -73,6 +73,7 @@ def test_undirected_means_every_edge_has_its_equal_reverse():
 DEPTHS = [("gcn", 1), ("sage", 0), ("sage_max", 0), ("gat", 0), ("gin", 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(8)
 @pytest.mark.parametrize("kind,halo", DEPTHS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
