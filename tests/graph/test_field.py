@@ -152,3 +152,11 @@ def test_the_units_at_nodes(seed):
         if node in field.ends[:, unit]
     ]
     assert sorted(zip(owner.tolist(), units.tolist())) == expected
+
+
+def test_the_only_unit_of_a_field_with_a_halo_can_be_left_out():
+    graph = make(3, [(1, 0), (2, 1), (0, 2)])
+    field = extract(graph, 0, 1, 1)
+    assert field.num_units == 1 and (field.unit == EdgeKind.HALO).any()
+    rest = field.without(np.array([True]))
+    assert rest.num_units == 0 and (rest.unit == EdgeKind.HALO).all()
