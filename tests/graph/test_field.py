@@ -155,7 +155,8 @@ def test_the_units_at_nodes(seed):
 
 
 def test_the_only_unit_of_a_field_with_a_halo_can_be_left_out():
-    graph = make(3, [(1, 0), (2, 1), (0, 2)])
+    edges = np.array([[1, 2, 0], [0, 1, 2]])
+    graph = Graph(edges, np.zeros((3, 1)))
     field = extract(graph, 0, 1, 1)
     assert field.num_units == 1 and (field.unit == EdgeKind.HALO).any()
     rest = field.without(np.array([True]))
