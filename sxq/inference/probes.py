@@ -120,8 +120,8 @@ def _with_typed_strangers(graph: Graph, types: GraphTypes) -> Graph:
         graph,
         x=np.concatenate(x),
         rows=np.concatenate(rows),
-        pairs=np.concatenate([pairs for pairs, _ in found], axis=1),
-        values=np.concatenate([like for _, like in found]),
+        pairs=np.concatenate([np.zeros((2, 0), np.int64), *(pairs for pairs, _ in found)], axis=1),
+        values=np.concatenate([np.zeros(0, np.int64), *(like for _, like in found)]),
     )
 
 
@@ -291,7 +291,8 @@ def trade_with_strangers(
 ) -> np.ndarray:
     """The ends [2, E + m] where the first of the given edges trade tails with strange edges.
 
-    On an undirected graph both directions are traded: a model may add the reverse of an edge itself.
+    On an undirected graph both directions are traded, of pairs that are given as a whole: a model may
+    add the reverse of an edge itself.
     """
     ends = larger.edge_index.copy()
     strange = np.arange(graph.num_edges, larger.num_edges)
@@ -300,7 +301,9 @@ def trade_with_strangers(
         return ends
     pairs = len(strange) // 2
     backward = _backward(graph)
-    once = edges[backward[edges] > edges]
+    given = np.zeros(graph.num_edges, bool)
+    given[edges] = True
+    once = edges[(backward[edges] > edges) & given[backward[edges]]]
     some, chosen = matched(ends, once, rng.permutation(strange[:pairs]), _kinds(larger))
     trade(ends, some, chosen)
     trade(ends, chosen + pairs, backward[some])
