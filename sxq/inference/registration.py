@@ -20,8 +20,14 @@ from sxq.inference.on_disk import MEMORY, on_part, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
 __all__ = [
-    *("again", "attach", "follow", "more_facts", "over_features_of"),
-    *("register", "require_one_way", "transfer"),
+    "again",
+    "attach",
+    "follow",
+    "more_facts",
+    "over_features_of",
+    "register",
+    "require_one_way",
+    "transfer",
 ]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
