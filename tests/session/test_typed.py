@@ -581,4 +581,4 @@ def test_a_graph_whose_edge_types_have_no_edges_is_registered():
         con.register_graph("bank", data)
         con.register_model("m", Typed(data.edge_types).eval(), "bank", output="logits")
         result = con.execute(f"EXPLAIN NODE 1 OF TYPE account USING MODEL m {ASK}")
-        assert "no edge can carry a message" in result.targets[0].note
+        assert result.targets[0].note.startswith("no candidate")
