@@ -154,6 +154,21 @@ def test_an_encoding_applies_to_new_rows(con):
         con.execute(f"ALTER GRAPH e ADD NODES ({new.replace('yes', 'perhaps').replace('z', 'y')})")
 
 
+def test_a_label_that_no_model_predicts_is_told(con):
+    con.execute(
+        "CREATE OR REPLACE GRAPH g FROM NODES (SELECT * EXCLUDE x FROM people) EDGES (FROM calls)"
+    )
+    con.execute("TRAIN MODEL m ON GRAPH g (ARCHITECTURE = gcn, LAYERS = 1, EPOCHS = 1)")
+    late = "SELECT * EXCLUDE x REPLACE ({} AS label) FROM late_people LIMIT 1"
+    row = con.execute(f"ALTER GRAPH g ADD NODES ({late.format(7)})").df().iloc[0]
+    assert "label 7 of 1 node: model m predicts only the classes 0 to 1" in row.notes
+    con.execute(
+        "CREATE OR REPLACE GRAPH h FROM NODES (SELECT * EXCLUDE x FROM people) EDGES (FROM calls)"
+    )
+    con.execute("TRAIN MODEL n ON GRAPH h (ARCHITECTURE = gcn, LAYERS = 1, EPOCHS = 1)")
+    assert con.execute(f"ALTER GRAPH h ADD NODES ({late.format(1)})").df().iloc[0].notes == ""
+
+
 SCALED = """CREATE GRAPH e FROM NODES (SELECT DISTINCT src FROM calls UNION SELECT dst FROM calls)
     EDGES (SELECT src, dst, 1000.0 * amount AS amount, amount > 2 AS large, [amount, 7.0] AS list, day FROM calls)
     (ENCODE = auto, SCALE = standard)"""
