@@ -25,8 +25,8 @@ const drawing = (() => {
     const at = (i) => `${x(nodes[i]).toFixed(1)} ${y(nodes[i]).toFixed(1)}`;
     svg.append(make("path", { class: "own", d: edges.map(([u, v]) => `M${at(u)}L${at(v)}`).join("") }));
     if (directed) svg.append(make("path", { class: "arrow", d: edges.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
-    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})` },
-      make("circle", { r: 7, fill: node.colour }), make("text", { y: -11 }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
+    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})`, "text-anchor": ["end", "middle", "start"][Math.round(node.side[0]) + 1] },
+      make("circle", { r: 7, fill: node.colour }), make("text", { x: 13 * node.side[0], y: 4 - 14 * node.side[1] }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
     const more = pattern.alike > 1 ? ` ${pattern.alike - 1} more ${pattern.alike > 2 ? "patterns have" : "pattern has"} the same values.` : "";
     return make("article", { class: "member" }, make("h3", {}, make("span", { class: "badge" }, String(pattern.number)), pattern.title), svg,
       make("p", {}, pattern.sentence + more));

@@ -94,10 +94,7 @@ def _number(value: float) -> str:
 
 
 def text_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    most: int = 40,
-    types: Sequence[str] = (),
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40, types: Sequence[str] = ()
 ) -> str:
     """Columns and rows as aligned text; rows beyond `most` are counted, not shown.
 
