@@ -55,7 +55,10 @@ _NULLABLE = {  # the same, for a column that holds NULL
 
 HEARD = 0.2  # seconds after which an interrupt that came too early is repeated
 _NESTED = (list, tuple, dict)
-_NOTHING = ((("Count",), ("BIGINT",)), (("Success",), ("BOOLEAN",)))  # of statements without an answer
+_NOTHING = (
+    (("Count",), ("BIGINT",)),
+    (("Success",), ("BOOLEAN",)),
+)  # of statements without an answer
 _CHUNK = 2048  # rows that are read between two checks of the memory
 
 

@@ -118,7 +118,9 @@ def test_a_narrow_screen_scrolls_only_down_and_the_theme_stays(hostile):
         window.visit(f"{root}query/1")
         until(window, "tbody tr")
         window.as_on_paper()
-        shown = "return [...document.querySelectorAll(arguments[0])].some((e) => e.offsetHeight > 0)"
+        shown = (
+            "return [...document.querySelectorAll(arguments[0])].some((e) => e.offsetHeight > 0)"
+        )
         assert window.run(shown, "th button") and not window.run(shown, ".filters, .row")
         assert window.errors() == []
 
