@@ -19,7 +19,7 @@ def table_html(table: Table) -> str:
     """A `Table` as an HTML table; a plan as its lines."""
     if table.columns == ["plan"]:
         return f"<pre>{escape(str(table))}</pre>"
-    types = [*table.types] or [None] * len(table.columns)
+    types: list[str | None] = [*table.types] or [None] * len(table.columns)
     rows = "".join(_row("td", map(sql_cell, row, types)) for row in table.rows[:ROWS])
     more = f"<p>... {len(table) - ROWS} more rows</p>" if len(table) > ROWS else ""
     return f"<table><thead>{_row('th', table.columns)}</thead><tbody>{rows}</tbody></table>{more}"
