@@ -464,8 +464,8 @@ SELECT
 FROM known k LEFT JOIN ways w USING (query_id, pattern, target, src, dst)
 GROUP BY k.query_id, k.pattern, k.refine;
 
--- How good the models are on the labels, as TRAIN and CREATE MODEL found: accuracy of each split; precision, recall
--- and counts by class of the test nodes (without a split: of all), for at most 50 classes.
+-- How good the models are on the labels, as found when they were trained or their weights were read: accuracy of each
+-- split; precision, recall and counts by class of the test nodes (without a split: of all), for at most 50 classes.
 -- FROM model_metrics WHERE model = 'gcn' AND metric = 'recall'.
 CREATE VIEW model_metrics AS
 WITH
