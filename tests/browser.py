@@ -100,6 +100,11 @@ class Browser:
             if line["level"] in ("SEVERE", "WARNING")
         ]
 
+    def as_on_paper(self) -> None:
+        """Show the page as it is printed."""
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}}
+        self._ask("POST", "/goog/cdp/execute", command)
+
     def screenshot(self, path) -> None:
         with open(path, "wb") as file:
             file.write(base64.b64decode(self._ask("GET", "/screenshot")))

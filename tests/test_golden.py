@@ -10,6 +10,8 @@ import json
 import pytest
 
 import sxq
+from sxq.values.result import Table
+from sxq.values.table import text_table
 from tests import golden, toys
 
 FILES = [
@@ -40,4 +42,11 @@ def test_golden(path, bless, toy):
 
 def execute(con, written):
     script, _, values = written.partition("\n-- with ")
-    return str(con.execute(script, json.loads(values or "null")))
+    return printed(con.execute(script, json.loads(values or "null")))
+
+
+def printed(result):
+    """A result as text; of SQL's numbers the digits that are the same on every machine."""
+    if type(result) is Table and result.columns:
+        return text_table(result.columns, result.rows)
+    return str(result)

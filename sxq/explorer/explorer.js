@@ -209,7 +209,7 @@
     const list = new List([
       { name: "target", value: (r) => r.target, kind: "key", show: (r) => [link(pageOf(a, r.ordinal_a), String(r.target)), " ", link(pageOf(b, r.ordinal_b), "(in b)")] },
       ...(rows.some((r) => r.node_type) ? [{ name: "type", value: (r) => r.node_type ?? "" }] : []),
-      { name: "class", title: "same class", value: (r) => r.same_class ? "yes" : "no", show: (r, v) => v === "yes" ? "yes" : pill("no", "warn") },
+      { name: "class", title: "same class", narrow: true, value: (r) => r.same_class ? "yes" : "no", show: (r, v) => v === "yes" ? "yes" : pill("no", "warn") },
       { name: "members_a", title: "members a", value: (r) => r.members_a, number: true, narrow: true }, { name: "members_b", title: "members b", value: (r) => r.members_b, number: true, narrow: true },
       { name: "beaten_a", title: "beaten a", value: (r) => r.beaten_a, number: true }, { name: "beaten_b", title: "beaten b", value: (r) => r.beaten_b, number: true },
       measured("hypervolume_a", "hypervolume a"), measured("hypervolume_b", "hypervolume b"), measured("coverage_a", "covered a"), measured("coverage_b", "covered b"),
@@ -253,7 +253,8 @@
   }
 
   // ---- EXPLAIN
-  function explain() {
+  async function explain() {
+    const last = (await ask("queries")).find((q) => q.model !== null && /^\s*EXPLAIN\b/i.test(q.text));
     const text = make("textarea", { spellcheck: "false", "aria-label": "EXPLAIN" }), place = make("div", { "aria-live": "polite" });
     const [run, stop, bar] = [make("button", { type: "button", class: "do" }, "Run"), make("button", { type: "button" }, "Stop"), make("progress", { max: 1, value: 0 })];
     let source = null;
@@ -278,7 +279,7 @@
       try { await ask("explain", { text: text.value }); follow(); } catch (error) { ended(bad(error)); }
     });
     stop.addEventListener("click", () => { stop.disabled = true; ask("explain/stop", {}).catch((error) => ended(bad(error))); });
-    text.value = "EXPLAIN NODE 0 USING MODEL name\n  OPTIMIZE fdl+, fdl-, conc TOP 5 BUDGET 2000 CANDIDATES;";
+    text.value = last?.text ?? "EXPLAIN NODE 0 USING MODEL name\n  OPTIMIZE fdl+, fdl-, conc TOP 5 BUDGET 2000 CANDIDATES;";
     main.append(make("h1", {}, "Explain"), make("p", { class: "hint" }, "One EXPLAIN or RESUME QUERY; its answer is stored. A stopped one keeps what it has found."),
       text, make("div", { class: "row" }, run, stop), bar, place);
     follow(); // one may be running

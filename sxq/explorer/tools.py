@@ -25,6 +25,7 @@ _MEMBERS = """
     SELECT explanation_id, target, rank, recommended, size, factual, counterfactual, raw
     FROM sxq.explanations WHERE query_id = $q ORDER BY explanation_id"""
 _RANK = "SELECT rank FROM sxq.explanations WHERE explanation_id = $id"
+LARGEST = 2**63 - 1  # of ids
 CHARACTERS = 50_000  # most of an answer
 AUDITED = 20  # explanations that the rows of one SELECT may name to have their figures
 
@@ -54,7 +55,7 @@ class Tools:
 
         Example: EXPLAIN NODE 42 USING MODEL gcn OPTIMIZE fdl+, fdl-, conc TOP 5
         """
-        asked = statement.strip()
+        asked = _stated("statement", statement)
         text = asked if asked.upper().startswith("PLAN") else f"PLAN {asked}"
         return _text({"plan": self.answers.run(text).rows[0][0]})
 
@@ -66,7 +67,7 @@ class Tools:
         """
         if not self.answers.write:
             raise InvalidValue("this server only reads; sxq mcp --write runs EXPLAIN")
-        event = RunningExplain(self._con, statement).wait()
+        event = RunningExplain(self._con, _stated("statement", statement)).wait()
         if event["kind"] == "error":
             raise InvalidValue(event["text"])
         query = event["query"]
@@ -83,7 +84,7 @@ class Tools:
         rows and 50,000 characters come back, and `cut` says so if there are more. Select explanation_id to
         get AUDIT figures for these explanations.
         """
-        found = self.answers.run(sql)
+        found = self.answers.run(_stated("sql", sql))
         rows = [dict(zip(found.columns, map(plain, row))) for row in found.rows]
         named = [row.get("explanation_id") for row in rows]
         ids = list(dict.fromkeys(number for number in named if type(number) is int))
@@ -97,7 +98,12 @@ class Tools:
         worth_kept is what the probability loses if the edge is left out of the subgraph alone; worth_removed is
         what it regains if only this edge is put back; `needed` edges cannot be left out.
         """
-        places = self._places([explanation_id])
+        if type(explanation_id) is not int:
+            raise InvalidValue(
+                f"explanation_id is {explanation_id!r:.80}; expected a whole number, such as the tools explain "
+                "and query return"
+            )
+        places = self._places([explanation_id]) if 0 <= explanation_id <= LARGEST else []
         if not places:
             raise InvalidValue(f"no explanation {explanation_id!r} is stored")
         ((number, query, ordinal),) = places
@@ -115,6 +121,13 @@ class Tools:
 
     def _audited(self, ids: Iterable[int]) -> dict[str, Any]:
         return self._audit.of(self._places(ids))
+
+
+def _stated(name: str, given: Any) -> str:
+    """A statement; raises InvalidValue for what is none."""
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidValue(f"{name} is {given!r:.80}; expected the text of one statement")
+    return given.strip()
 
 
 def _described(e: Explanation, report: TargetReport, result: Result) -> dict[str, Any]:

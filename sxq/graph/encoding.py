@@ -11,7 +11,8 @@ that the rows of another table are encoded alike. What it decides for a column, 
     anything else is no feature, and neither is text that hardly ever repeats, such as a name
 
 A column that held NULL has one more feature that marks it. With `scale` numbers, dates and lists have mean 0
-and standard deviation 1. Text and dates stay attributes of the nodes as well.
+and standard deviation 1. Text and dates stay attributes of the nodes as well. `learn_edges` scales the numbers of
+edges alike, where nothing else is decided for them.
 """
 
 import datetime
@@ -188,6 +189,7 @@ class Encoding:
 
     columns: tuple[EncodedColumn, ...]
     labels: tuple[str, ...] = ()  # of text labels: the names of the classes, in order
+    edge_columns: tuple[EncodedColumn, ...] = ()  # of edge_attr, those that are scaled
 
     def encode(
         self, columns: Columns, keys: Sequence[Any]
@@ -232,6 +234,15 @@ class Encoding:
         labels = next(iter(labelled.values()), ())
         return Encoding(columns=tuple(columns), labels=labels)
 
+    def scaling(self, edge_type: str = "") -> dict[str, EncodedColumn]:
+        """How columns of edges are scaled, by name; of a graph with types, those of one type."""
+        start = f"{edge_type}." if edge_type else ""
+        return {
+            column.name.removeprefix(start): column
+            for column in self.edge_columns
+            if column.name.startswith(start)
+        }
+
     def of_type(self, node_type: str) -> "Encoding":
         """The part of one type; names of classes are of whichever type has text labels."""
         start = f"{node_type}."
@@ -256,16 +267,22 @@ class Encoding:
 
     def as_dict(self) -> dict[str, Any]:
         """The encoding as JSON can hold it."""
-        return asdict(self)
+        given = asdict(self)
+        if not self.edge_columns:
+            del given["edge_columns"]  # so that graphs without it keep the hash they always had
+        return given
 
     @staticmethod
     def from_dict(given: Mapping[str, Any]) -> "Encoding":
         """The encoding that `as_dict` wrote; raises GraphError for anything else."""
         try:
-            columns = [EncodedColumn(**_tuples(column)) for column in given["columns"]]
-            if any(column.kind not in KINDS for column in columns):
+            columns, of_edges = (
+                tuple(EncodedColumn(**_tuples(column)) for column in part)
+                for part in (given["columns"], given.get("edge_columns", ()))
+            )
+            if any(column.kind not in KINDS for column in (*columns, *of_edges)):
                 raise ValueError
-            return Encoding(columns=tuple(columns), labels=tuple(given["labels"]))
+            return Encoding(columns=columns, labels=tuple(given["labels"]), edge_columns=of_edges)
         except (TypeError, KeyError, ValueError, AttributeError):
             raise GraphError(
                 "the stored encoding of the features is none that sxq writes"
@@ -282,6 +299,12 @@ def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
 def learn(columns: Columns, scale: bool) -> Encoding:
     """Decide how each column becomes features."""
     return Encoding(columns=tuple(_learn(name, columns[name], scale) for name in columns))
+
+
+def learn_edges(columns: Columns) -> dict[str, EncodedColumn]:
+    """How columns of edges that are numbers, or lists of them, are scaled; booleans stay 0 or 1."""
+    found = {name: _learn(name, values, True) for name, values in columns.items() if len(values)}
+    return {name: column for name, column in found.items() if column.mean}
 
 
 def _learn(name: str, values: Sequence[Any], scale: bool) -> EncodedColumn:

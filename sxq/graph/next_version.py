@@ -13,6 +13,8 @@ import numpy as np
 
 from sxq.errors import GraphError, NodeNotFound
 from sxq.graph.csr import Graph, rows_of
+from sxq.graph.edge_texts import EdgeTexts, number_texts, sql_type
+from sxq.graph.encoding import EncodedColumn
 from sxq.graph.keys import kind_word, shown
 from sxq.graph.readers import (
     are_numbers,
@@ -20,6 +22,7 @@ from sxq.graph.readers import (
     number_matrix,
     read_labels,
     read_splits,
+    scaled_edges,
     table_columns,
     without_partner,
 )
@@ -82,10 +85,12 @@ def add_edges(graph: Graph, table: SqlRows) -> Graph:
     (_, sources), (_, heads), *columns = table_columns("ADD EDGES", ENDS + [*names[2:]], rows)
     ends = _ends("ADD EDGES", graph, sources, heads)
     given: Columns = dict(columns)
+    texts = _scaled_texts(graph, given)
     values = _edge_values(graph, given, _at_edge(sources, heads))
-    texts = {
+    texts |= {
         name: list(map(edge_text, _take("ADD EDGES", given, name)))
         for name in graph.edge_attributes
+        if name not in texts
     }
     _refuse_others("ADD EDGES", given, _edge_columns(graph))
     if graph.undirected:
@@ -334,7 +339,37 @@ def _edge_columns(graph: Graph) -> list[str]:
     if graph.edge_attr is not None:
         found += [name for name, _, _ in _groups(graph.edge_names or ("edge_attr",))]
     found += ["truth"] if graph.edge_truth is not None else []
-    return [*found, *graph.edge_inputs, *graph.edge_attributes]
+    return list(dict.fromkeys([*found, *graph.edge_inputs, *graph.edge_attributes]))
+
+
+def _scaling(graph: Graph) -> dict[str, EncodedColumn]:
+    """How columns of the graph's edges are scaled, by name."""
+    return {} if graph.encoding is None else graph.encoding.scaling()
+
+
+def _scaled_texts(graph: Graph, given: Columns) -> dict[str, list[str | None]]:
+    """The user's own numbers in the columns that the graph has scaled."""
+    known = _lower(given)
+    found: dict[str, list[str | None]] = {}
+    for name in _scaling(graph):
+        values = given.get(name, given.get(known.get(name.lower(), "")))
+        if values and are_numbers(values) and None not in values:  # `_like_edges` refuses the rest
+            found[name] = number_texts(values)
+    return found
+
+
+def _like_edges(
+    graph: Graph, column: tuple[str, int, int], values: Sequence[Any], place: Callable[[int], str]
+) -> np.ndarray:
+    """Values of a named column of edge_attr as the graph holds them: scaled, if it has them scaled."""
+    assert graph.edge_attr is not None
+    name, width, first = column
+    held = graph.edge_attr[:, first : first + width]
+    scale = _scaling(graph).get(name)
+    if scale is None:
+        return _like(held, values, name, place)
+    _like(held.astype(np.float64), values, name, place)
+    return scaled_edges(scale, values, [place(row) for row in range(len(values))])
 
 
 def _edge_values(
@@ -351,13 +386,8 @@ def _edge_values(
         elif name == "edge_attr" and graph.edge_names:
             found[name] = np.concatenate(
                 [
-                    _like(
-                        array[:, first : first + width],
-                        _take("ADD EDGES", given, column),
-                        column,
-                        place,
-                    )
-                    for column, width, first in _groups(graph.edge_names)
+                    _like_edges(graph, column, _take("ADD EDGES", given, column[0]), place)
+                    for column in _groups(graph.edge_names)
                 ],
                 axis=1,
             )
@@ -377,7 +407,8 @@ def _contents(
         width = width if graph.edge_names else graph.edge_attr.shape[1]
         held = graph.edge_attr[:, first : first + width]
         if (values := _pop(given, column)) is not None:
-            found.append((held, _like(held, values, column, place)))
+            own = _like_edges(graph, (column, width, first), values, place)
+            found.append((held, own))
     others = {"weight": graph.edge_weight, "truth": graph.edge_truth, **graph.edge_inputs}
     for column, array in others.items():
         if array is not None and (values := _pop(given, column)) is not None:
@@ -452,7 +483,7 @@ def _with_edges(
     }
     inputs = {name: joined.pop(name) for name in graph.edge_inputs}
     held = {
-        name: [*(column[edge] for edge in stay.tolist()), *texts[name]]
+        name: EdgeTexts([*(column[edge] for edge in stay.tolist()), *texts[name]], sql_type(column))
         for name, column in graph.edge_attributes.items()
     }
     edge_index = np.concatenate([graph.edge_index[:, stay], ends], axis=1)

@@ -5,7 +5,7 @@ the rest. Labels are classes 0 .. C - 1, or UNKNOWN_CLASS.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import numpy as np
 
 from sxq.errors import DataError, GraphError, NodeNotFound
 from sxq.graph.csr import LARGEST, SPLITS, Graph, rows_of
-from sxq.graph.edge_texts import EdgeTexts, column_type, sql_type
-from sxq.graph.encoding import LISTS, NUMBERS, Encoding, learn
+from sxq.graph.edge_texts import EdgeTexts, column_type, number_texts, sql_type
+from sxq.graph.encoding import LISTS, NUMBERS, EncodedColumn, Encoding, learn, learn_edges
 from sxq.graph.keys import kind_of_keys, kind_word, shown
 from sxq.graph.named_columns import FEATURE_NAMES, key_column, named_columns
 from sxq.graph.npz_files import NpzArrays, require_dense
@@ -90,7 +90,7 @@ class TableReading:
     """The options of CREATE GRAPH for tables.
 
     encode         columns become features by an encoding that is learned (True), or by a given one
-    scale          features that are numbers get mean 0 and standard deviation 1
+    scale          features, and columns of edges, that are numbers get mean 0 and standard deviation 1
     drop_dangling  edges with an end that is no node, or NULL, are left out
     """
 
@@ -112,7 +112,8 @@ def from_tables(
     of numbers, booleans or lists of numbers become features, in order; other columns, and those that
     are all NULL, become attributes. Without any feature, x is all ones.
     edges: the first two columns are the keys of source and target. `weight` is found by name;
-    further columns of numbers are edge_attr; others are attributes, kept as text.
+    further columns of numbers are edge_attr; others are attributes, kept as text, and so are numbers
+    where edge_attr has them scaled.
     undirected: applies `add_reverse`.
 
     Raises GraphError; where much is wrong, its message lists everything.
@@ -124,7 +125,8 @@ def from_tables(
             given = _joined(graph, *edges)
         dropped = len(edges[1]) - len(given[1])
         left_out = {DANGLING: f"{dropped:,} of {len(edges[1]):,} dropped"} if dropped else {}
-        graph = Graph(**{**graph.columns(), **read_edges(graph, *given), "left_out": left_out})
+        edge_values = with_scaling(graph.encoding, read_edges(graph, *given, reading))
+        graph = Graph(**{**graph.columns(), **edge_values, "left_out": left_out})
     except GraphError as first:
         kind_of_keys([row[0] for row in nodes[1] if row[0] is not None])  # the cause of all others
         found = problems(nodes, edges, reading.encode is not False, reading.drop_dangling)
@@ -321,9 +323,10 @@ def read_edges(
     graph: Graph,
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],
+    reading: TableReading = AS_THEY_ARE,
     ends: Sequence[str | None] = (None, None),
 ) -> dict[str, Any]:
-    """edge_index [2, E]; edge_weight, edge_attr and edge_attributes if there are such columns.
+    """edge_index [2, E]; edge_weight, edge_attr, edge_attributes and edge_scales if there are such columns.
 
     ends  of a graph with types, those of sources and targets
     """
@@ -340,7 +343,9 @@ def read_edges(
     attributes = []
     named: list[str] = []
     texts: dict[str, list[str | None]] = {}
-    for name, column in columns if rows else []:
+    columns = columns if rows else []
+    scales = _scales(reading, columns)
+    for name, column in columns:
         if name.lower() != "weight" and not are_numbers(column):
             texts[name] = EdgeTexts(map(edge_text, column), column_type(column))
             continue
@@ -350,9 +355,11 @@ def read_edges(
                 f"edge column {name!r} is {kind_word(type(column[row]))} in row {row + 1} of EDGES; "
                 f"make it numbers, or give it another name than weight"
             )
-        matrix = number_matrix(
-            f"edge column {name!r}", column, lambda row: f"row {row + 1} of EDGES"
-        )
+        if name in scales:
+            matrix = _scaled(scales[name], column)
+            texts[name] = number_texts(column)
+        else:
+            matrix = number_matrix(f"edge column {name!r}", column, _row_of_edges)
         if name.lower() == "weight":
             values["edge_weight"] = matrix
         else:
@@ -361,7 +368,57 @@ def read_edges(
             named += [f"{name}[{i}]" for i in range(matrix.shape[1])] if many else [name]
     if attributes:
         values |= {"edge_attr": np.concatenate(attributes, axis=1), "edge_names": named}
-    return values | ({"edge_attributes": texts} if texts else {})
+    found = {"edge_attributes": texts, "edge_scales": tuple(scales.values())}
+    return values | {name: value for name, value in found.items() if value}
+
+
+def with_scaling(encoding: Encoding | None, edge_values: dict[str, Any]) -> dict[str, Any]:
+    """What `read_edges` found, with how edges are scaled as part of the encoding."""
+    scales = edge_values.pop("edge_scales", ())
+    if encoding is None or not scales:
+        return edge_values
+    return edge_values | {"encoding": replace(encoding, edge_columns=scales)}
+
+
+def _scales(reading: TableReading, columns: Iterable[tuple[str, Any]]) -> dict[str, EncodedColumn]:
+    """How columns of edges are scaled: as the given encoding says, or learned from them."""
+    numbers = {name: column for name, column in columns if are_numbers(column)}
+    numbers = {name: column for name, column in numbers.items() if name.lower() != "weight"}
+    if isinstance(reading.encode, Encoding):
+        known = reading.encode.scaling()
+        for name in set(known) - set(numbers) if columns else ():
+            held = ", ".join(numbers) or "none"
+            raise GraphError(
+                f"EDGES has no column {name!r} of numbers, which the encoding needs; its columns of numbers: {held}"
+            )
+        return known if columns else {}
+    if not reading.scale:
+        return {}
+    for name, column in numbers.items():
+        finite_matrix(f"edge column {name!r}", column, _row_of_edges)
+    return learn_edges(numbers)
+
+
+def _scaled(scale: EncodedColumn, values: Sequence[Any]) -> np.ndarray:
+    """A column of edges as a model is given it, float32 [E, width]."""
+    finite_matrix(f"edge column {scale.name!r}", values, _row_of_edges)
+    return scaled_edges(scale, values, [f"row {number}" for number in range(1, len(values) + 1)])
+
+
+def scaled_edges(scale: EncodedColumn, values: Sequence[Any], rows: Sequence[str]) -> np.ndarray:
+    """Numbers of edges as an encoding scales them, float32 [k, width]; errors name the rows."""
+    matrix = scale.encode(values, rows)
+    far = np.flatnonzero(~(abs(matrix) <= LARGEST).all(axis=1))
+    if len(far):
+        raise GraphError(
+            f"edge column {scale.name!r} is {values[far[0]]} in {rows[far[0]]}, beyond what float32 holds once "
+            f"scaled ({LARGEST:.3g}): it is far from the table that was learned from"
+        )
+    return matrix.astype(np.float32)
+
+
+def _row_of_edges(row: int) -> str:
+    return f"row {row + 1} of EDGES"
 
 
 def edge_text(value: Any) -> str | None:
@@ -401,6 +458,17 @@ def are_numbers(values: Sequence[Any]) -> bool:
 
 
 def number_matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np.ndarray:
+    """A column as `finite_matrix` makes it, in float32; raises GraphError for what is beyond that."""
+    matrix = finite_matrix(name, values, place)
+    far = np.flatnonzero((abs(matrix) > LARGEST).any(axis=1))
+    if len(far):
+        raise GraphError(
+            f"{name} is {values[far[0]]} at {place(far[0])}, beyond what float32 holds ({LARGEST:.3g}); scale it"
+        )
+    return matrix.astype(np.float32)
+
+
+def finite_matrix(name: str, values: Sequence[Any], place: Callable[[int], str]) -> np.ndarray:
     """A column of numbers [n, 1] or of equally long lists [n, width]; NULL, NaN and infinity are refused."""
     widths = [len(value) if isinstance(value, LISTS) else 1 for value in values]
     for row, width in enumerate(widths):
@@ -414,12 +482,7 @@ def number_matrix(name: str, values: Sequence[Any], place: Callable[[int], str])
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         raise GraphError(f"{name} holds NULL, NaN or infinity at {place(bad[0])}: {values[bad[0]]}")
-    far = np.flatnonzero((abs(matrix) > LARGEST).any(axis=1))
-    if len(far):
-        raise GraphError(
-            f"{name} is {values[far[0]]} at {place(far[0])}, beyond what float32 holds ({LARGEST:.3g}); scale it"
-        )
-    return matrix.astype(np.float32)
+    return matrix
 
 
 def read_labels(

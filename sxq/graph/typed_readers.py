@@ -9,6 +9,7 @@ import numpy as np
 
 from sxq.errors import GraphError
 from sxq.graph.csr import Graph, rows_of
+from sxq.graph.edge_texts import TEXT, EdgeTexts, sql_type
 from sxq.graph.encoding import Encoding
 from sxq.graph.readers import (
     AS_THEY_ARE,
@@ -45,7 +46,14 @@ def from_typed_tables(
     if reading.drop_dangling:
         edges, dropped = _without_dangling(parts, edges)
     read = [
-        _named(f"EDGES {shown_type(name)}", read_edges, graph, *table, ends=name[::2])
+        _named(
+            f"EDGES {shown_type(name)}",
+            read_edges,
+            graph,
+            *table,
+            _of_edge_type(reading, name),
+            ends=name[::2],
+        )
         for name, table in edges
     ]
     graph = _with_edges(graph, read)
@@ -57,6 +65,15 @@ def _of_type(reading: TableReading, node_type: str) -> TableReading:
     if not isinstance(reading.encode, Encoding):
         return reading
     return replace(reading, encode=reading.encode.of_type(node_type))
+
+
+def _of_edge_type(reading: TableReading, edge_type: EdgeType) -> TableReading:
+    """How the edges of one type are read: with its part of an encoding that is used again."""
+    if not isinstance(reading.encode, Encoding):
+        return reading
+    scaling = reading.encode.scaling(shown_type(edge_type))
+    own = tuple(replace(column, name=name) for name, column in scaling.items())
+    return replace(reading, encode=Encoding(columns=(), edge_columns=own))
 
 
 def _without_dangling(
@@ -110,8 +127,12 @@ def with_reverse_types(graph: Graph) -> Graph:
         types, edge_types=tuple(names), edge_widths=tuple(widths), of_edge=np.concatenate(of_edge)
     )
     inputs = {name: array[rows] for name, array in graph.edge_inputs.items()}
+    texts = {
+        name: EdgeTexts((column[edge] for edge in rows.tolist()), sql_type(column))
+        for name, column in graph.edge_attributes.items()
+    }
     edge_index = np.concatenate(ends, axis=1)
-    given = {**graph.columns(), **arrays, "edge_index": edge_index}
+    given = {**graph.columns(), **arrays, "edge_index": edge_index, "edge_attributes": texts}
     return Graph(**{**given, "edge_inputs": inputs, "types": new})
 
 
@@ -161,12 +182,6 @@ def _with_edges(graph: Graph, read: Sequence[Mapping[str, np.ndarray]]) -> Graph
     types = graph.types
     assert types is not None
     counts = [values["edge_index"].shape[1] for values in read]
-    for values, name in zip(read, types.edge_types):
-        if texts := values.get("edge_attributes"):
-            raise GraphError(
-                f"edge column {next(iter(texts))!r} of {shown_type(name)} is no number; "
-                "make it numbers or leave it out"
-            )
     names = list(map(shown_type, types.edge_types))
     weighted = [name for name, values in zip(names, read) if "edge_weight" in values]
     bare = [name for name, count in zip(names, counts) if count and name not in weighted]
@@ -189,9 +204,37 @@ def _with_edges(graph: Graph, read: Sequence[Mapping[str, np.ndarray]]) -> Graph
             "edge_index": np.concatenate([empty, *(v["edge_index"] for v in read)], axis=1),
             "edge_weight": np.concatenate(weights) if weights else None,
             "edge_attr": padded(attributes) if any(widths) else None,
+            "edge_attributes": _texts(read, counts),
+            "encoding": _with_scales(graph.encoding, dict(zip(names, read))),
             "types": replace(types, of_edge=of_edge, edge_widths=widths),
         }
     )
+
+
+def _texts(read: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, EdgeTexts]:
+    """Text columns of the edges of all types; None where a type has no such column."""
+    found: dict[str, EdgeTexts] = {}
+    held = [values.get("edge_attributes", {}) for values in read]
+    for name in dict.fromkeys(name for texts in held for name in texts):
+        kinds = {sql_type(texts[name]) for texts in held if name in texts}
+        texts = [own.get(name, [None] * count) for own, count in zip(held, counts)]
+        kind = kinds.pop() if len(kinds) == 1 else TEXT
+        found[name] = EdgeTexts((text for own in texts for text in own), kind)
+    return found
+
+
+def _with_scales(
+    encoding: Encoding | None, read: Mapping[str, Mapping[str, Any]]
+) -> Encoding | None:
+    """The encoding with how the edges of each type are scaled."""
+    if encoding is None:
+        return None
+    own = tuple(
+        replace(column, name=f"{edge_type}.{column.name}")
+        for edge_type, values in read.items()
+        for column in values.get("edge_scales", ())
+    )
+    return replace(encoding, edge_columns=own)
 
 
 def padded(tables: Iterable[np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ torch reads the file with `weights_only`, which knows tensors, plain values and 
 """
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def import_weights(source: str, target: str) -> str:
 def _loaded(source: str) -> Any:
     require_file(Path(source))
     try:
-        return torch.load(source, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about files that are refused below
+            return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = _named(str(error))
         raise DataError(

@@ -28,8 +28,8 @@ const drawing = (() => {
     if (directed.length) svg.append(make("path", { class: "arrow", d: directed.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
     edges.forEach(([u, v], i) => relations[i] && svg.append(make("text", { class: "on-edge", x: (x(nodes[u]) + x(nodes[v])) / 2, y: (y(nodes[u]) + y(nodes[v])) / 2 - 3 },
       relations[i].length > 20 ? `${relations[i].slice(0, 19)}…` : relations[i])));
-    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})` },
-      make("circle", { r: 7, fill: node.colour }), make("text", { y: -11 }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
+    for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})`, "text-anchor": ["end", "middle", "start"][Math.round(node.side[0]) + 1] },
+      make("circle", { r: 7, fill: node.colour }), make("text", { x: 13 * node.side[0], y: 4 - 14 * node.side[1] }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
     const more = pattern.alike > 1 ? ` ${pattern.alike - 1} more ${pattern.alike > 2 ? "patterns have" : "pattern has"} the same values.` : "";
     return make("article", { class: "member" }, make("h3", {}, make("span", { class: "badge" }, String(pattern.number)), pattern.title), svg,
       make("p", {}, pattern.sentence + more));

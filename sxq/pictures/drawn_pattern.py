@@ -1,5 +1,7 @@
 """The patterns of a class as pictures: each node a coloured dot with its label, at a place of its own."""
 
+import math
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -9,14 +11,23 @@ from sxq.values.pattern import ClassPattern
 
 SIZE = 180  # pixels of a picture
 ROOM = 26  # pixels around the nodes
+ANCHORS = {-1: "end", 0: "middle", 1: "start"}  # of a label, by its side
 
 
 def drawn_pattern(pattern: ClassPattern) -> dict[str, Any]:
-    """A pattern as plain values: its sentence, and nodes with places in [-1, 1] and colours."""
-    places = packed(pattern.num_nodes, [], [list(pattern.edges)])
+    """A pattern as plain values: its sentence, and nodes with places in [-1, 1], colours, and the side of their labels."""
+    places = packed(pattern.num_nodes, [], [list(pattern.edges)]).tolist()
     nodes = [
-        {"label": label, "colour": colour, "x": round(float(x), 4), "y": round(float(y), 4)}
-        for label, colour, (x, y) in zip(pattern.labels, _colours(pattern), places)
+        {
+            "label": label,
+            "colour": colour,
+            "x": round(x, 4),
+            "y": round(y, 4),
+            "side": _free_side(number, places, pattern.edges),
+        }
+        for number, (label, colour, (x, y)) in enumerate(
+            zip(pattern.labels, _colours(pattern), places)
+        )
     ]
     return {
         "number": pattern.number,
@@ -57,7 +68,8 @@ def pattern_html(pattern: ClassPattern) -> str:
     )
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{node["colour"]}"/>'
-        f'<text x="{x:.1f}" y="{y - 11:.1f}" font-size="10" text-anchor="middle" '
+        f'<text x="{x + 13 * node["side"][0]:.1f}" y="{y + 4 - 14 * node["side"][1]:.1f}" font-size="10" '
+        f'text-anchor="{ANCHORS[round(node["side"][0])]}" '
         f'fill="currentColor">{escape(node["label"][:14])}</text>'
         for node, (x, y) in zip(drawn["nodes"], at)
     )
@@ -67,6 +79,25 @@ def pattern_html(pattern: ClassPattern) -> str:
         f'<svg width="{SIZE}" height="{SIZE}" role="img" aria-label="{caption}">{lines}{dots}</svg>'
         f"<br>{caption}</span>"
     )
+
+
+def _free_side(
+    node: int, places: Sequence[Sequence[float]], edges: Iterable[tuple[int, int]]
+) -> list[float]:
+    """The direction, of eight, that is farthest from all edges of a node; upwards if it has none."""
+    x, y = places[node]
+    others = {v if u == node else u for u, v in edges if node in (u, v)} - {node}
+    taken = [math.atan2(places[other][1] - y, places[other][0] - x) for other in others]
+    sides = [math.pi / 2 + turn * math.pi / 4 for turn in (0, 4, 1, 7, 3, 5, 2, 6)]
+    best = max(
+        sides, key=lambda side: round(min((_turn(side, one) for one in taken), default=0), 6)
+    )
+    return [round(math.cos(best), 4), round(math.sin(best), 4)]
+
+
+def _turn(one: float, other: float) -> float:
+    """The angle between two directions."""
+    return abs(math.remainder(one - other, 2 * math.pi))
 
 
 def _line(start: tuple[float, float], end: tuple[float, float], directed: bool) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from sxq.graph.edge_texts import NUMBER, WHOLE, sql_type
 from sxq.values.explanation import Explanation
 from sxq.values.table import cell
 
@@ -40,11 +41,24 @@ def _values(e: Explanation, places: Sequence[int]) -> Facts:
         attributes = graph.edge_attr[numbers].reshape(len(numbers), -1)
         width = attributes.shape[1]
         names = graph.edge_names or _unnamed(width)
-        facts += [(name, _amounts(attributes[:, i])) for i, name in enumerate(names[:MOST])]
+        facts += [
+            (name, _amounts(attributes[:, i]))
+            for i, name in enumerate(names[:MOST])
+            if name not in graph.edge_attributes  # the user's own number, where this one is scaled
+        ]
     for name, values in graph.edge_attributes.items():
-        known = [values[number] for number in numbers.tolist()]
-        facts.append((name, ", ".join("" if value is None else str(value) for value in known)))
+        kind = sql_type(values)
+        known = [_shown(values[number], kind) for number in numbers.tolist()]
+        if any(known) or graph.types is None:  # with types, a column is often one of other edges
+            facts.append((name, ", ".join(known)))
     return facts
+
+
+def _shown(text: str | None, kind: str) -> str:
+    """An attribute for people: a number as those of edge_attr."""
+    if text is None:
+        return ""
+    return f"{float(text):,.7g}" if kind in (WHOLE, NUMBER) else text
 
 
 def _unnamed(width: int) -> list[str]:

@@ -8,7 +8,7 @@ from sxq.pictures.drawn_pattern import pattern_html
 from sxq.pictures.scene import scene
 from sxq.values.explanation import Explanation
 from sxq.values.result import Result, Table
-from sxq.values.table import cell
+from sxq.values.table import cell, sql_cell
 
 ROWS = 40  # most rows of a table
 DRAWN = 6  # most members drawn below a skyline
@@ -19,7 +19,8 @@ def table_html(table: Table) -> str:
     """A `Table` as an HTML table; a plan as its lines."""
     if table.columns == ["plan"]:
         return f"<pre>{escape(str(table))}</pre>"
-    rows = "".join(_row("td", map(cell, row)) for row in table.rows[:ROWS])
+    types: list[str | None] = [*table.types] or [None] * len(table.columns)
+    rows = "".join(_row("td", map(sql_cell, row, types)) for row in table.rows[:ROWS])
     more = f"<p>... {len(table) - ROWS} more rows</p>" if len(table) > ROWS else ""
     return f"<table><thead>{_row('th', table.columns)}</thead><tbody>{rows}</tbody></table>{more}"
 

@@ -195,7 +195,7 @@
     constructor(member, i, scene) {
       const [own, widths, leftOut, facts] = [scene.members[i], scene.widths[i], scene.left_out[i], scene.facts[i]];
       const relations = scene.relations?.[i] ?? []; // of edges that have types
-      Object.assign(this, { member, own, widths, leftOut, facts, relations, scene, view: [0, 0, 1] });
+      Object.assign(this, { member, own, widths, leftOut, facts, relations, scene, view: home(scene) });
       this.inside = new Set([...Array.from({ length: scene.rooted }, (_, n) => n), ...own.flat(), ...scene.own[i]]);
       const most = Math.max(...scene.members.map((edges) => new Set(edges.flat()).size)); // one size of dots in all members
       this.crowd = most > 100 ? 2 : most > 40 ? 1 : 0;
@@ -242,7 +242,7 @@
         return b;
       };
       return make("div", { class: "zoom" }, button("+", "nearer", () => this.zoom(1.3)), button("−", "further", () => this.zoom(1 / 1.3)),
-        button("⟲", "reset", () => { this.view = [0, 0, 1]; this.place(); }));
+        button("⟲", "reset", () => { this.view = home(this.scene); this.place(); }));
     }
     build() {
       const { nodes } = this.scene;
@@ -352,6 +352,18 @@
         this.zoom(e.deltaY < 0 ? 1.15 : 1 / 1.15, ...this.at(e));
       }, { passive: false });
     }
+  }
+  function home(scene) { // the view at first, the same for all members: near what they hold, so that names come apart
+    const held = [...new Set([...Array.from({ length: scene.rooted }, (_, n) => n), ...scene.members.flat(2), ...scene.own.flat()])].map((i) => scene.nodes[i]);
+    if (!held.length) return [0, 0, 1];
+    const part = (place, size) => {
+      const all = held.map(place), least = Math.min(...all), most = Math.max(...all);
+      return [(least + most) / 2, (size - 64) / Math.max(most - least, 1)];
+    };
+    const [[x, wide], [y, high]] = [part(placeX, W), part(placeY, H)], zoom = Math.min(2.4, wide, high);
+    if (zoom < 1.15) return [0, 0, 1];
+    const kept = (middle, size) => Math.min(0, Math.max(size - size * zoom, size / 2 - middle * zoom)); // no empty margin
+    return [kept(x, W), kept(y, H), zoom];
   }
   const arrow = (from, to, size) => arrowhead([placeX(from), placeY(from)], [placeX(to), placeY(to)], size);
   function near(i, on) {

@@ -99,6 +99,21 @@ class Follower:
     model: Any  # ready on the new version; None of a module whose code is not here
 
 
+def _unpredicted(name: str, model: Any, graph: Graph) -> list[str]:
+    """A remark on labels that are no class of a model."""
+    if model is None or model.separate or model.pairs is not None or graph.y is None:
+        return []
+    strange, counts = np.unique(graph.y[graph.y >= model.num_classes], return_counts=True)
+    if not len(strange):
+        return []
+    labels = ", ".join(map(str, strange.tolist()))
+    nodes = f"{counts.sum():,} node{'s' * bool(counts.sum() > 1)}"
+    return [
+        f"label{'s' * (len(strange) > 1)} {labels} of {nodes}: model {name} predicts only the classes 0 to "
+        f"{model.num_classes - 1}; TRAIN it anew if it should know more"
+    ]
+
+
 def predicted_classes(model: Any) -> np.ndarray:
     """The class [n] of every output of a ready model."""
     parts = model.full.split(ROWS)  # in double, all rows of a large graph would not fit
@@ -239,6 +254,7 @@ class RegisteredModels:
                 notes.append(f"model {name} stays on the version before: {error}")
                 continue
             spec = row.spec if model is None else {**row.spec, **_facts(model)}
+            notes += _unpredicted(name, model, graph)
             own = {"name": name, "content_hash": row.content_hash, "spec": spec}
             found.append(Follower({**own, "weights": row.weights}, model))
         return found, notes

@@ -212,6 +212,8 @@ def _further_facts(graph: Graph) -> dict[str, Any]:
         facts["attributes"] = ", ".join(graph.attributes)
     for column in graph.encoding.columns if graph.encoding else ():
         facts[f"column {column.name}"] = column.summary
+    for column in graph.encoding.edge_columns if graph.encoding else ():
+        facts[f"edge column {column.name}"] = column.summary
     if graph.encoding and graph.encoding.labels:
         facts["names of classes"] = ", ".join(graph.encoding.labels)
     if DANGLING in graph.left_out:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sxq.errors import StoreError
+from sxq.graph.edge_texts import CASTS
 from sxq.storage.graph_input_rows import EDGE_ATTRIBUTE
 from sxq.storage.graph_views import (
     VALUE_TYPES,
@@ -290,7 +291,7 @@ def _edge_columns(
         if level == "names":
             names = _names(form)
         else:
-            further.append((int(ordinal), name, form if form in VALUE_TYPES else "VARCHAR"))
+            further.append((int(ordinal), name, form if form in CASTS else "VARCHAR"))
     return names, further
 
 

@@ -316,9 +316,10 @@ def _add_edge_features(select: _Select, facts: GraphFacts) -> None:
     if not facts.edge_names:
         select.add_named("e.attr", "attr", "feature")
         return
+    own = [name for _, name, _ in facts.edge_attributes]  # with SCALE, the user's own numbers
     for first, name, count in _columns_of(facts.edge_names):
         part = f"e.attr[{first + 1}]" if count is None else f"e.attr[{first + 1}:{first + count}]"
-        select.add_named(part, name, "feature")
+        select.add_named(part, name, "feature", own)
 
 
 def _graphs(facts: GraphFacts) -> tuple[_Select, str]:

@@ -55,12 +55,16 @@ _NULLABLE = {  # the same, for a column that holds NULL
 
 HEARD = 0.2  # seconds after which an interrupt that came too early is repeated
 _NESTED = (list, tuple, dict)
+_NOTHING = (
+    (("Count",), ("BIGINT",)),
+    (("Success",), ("BOOLEAN",)),
+)  # of statements without an answer
 _CHUNK = 2048  # rows that are read between two checks of the memory
 
 
 @dataclass(frozen=True)
 class SqlResult:
-    """A result read completely; a statement without a result has no columns, or DuckDB's own count."""
+    """A result read completely; a statement without a result has no columns, or DuckDB's own count of rows."""
 
     columns: tuple[str, ...] = ()
     types: tuple[str, ...] = ()  # DuckDB's names: BIGINT, VARCHAR, MAP(VARCHAR, DOUBLE), ...
@@ -224,8 +228,17 @@ def _read(
     columns = tuple(column[0] for column in connection.description)
     types = tuple(str(column[1]) for column in connection.description)
     if most_bytes is None and most_rows is None:
-        return SqlResult(columns, types, connection.fetchall())
-    return SqlResult(columns, types, _bounded_rows(connection, most_bytes, most_rows))
+        rows = connection.fetchall()
+    else:
+        rows = _bounded_rows(connection, most_bytes, most_rows)
+    if not rows and (columns, types) in _NOTHING and _says_nothing(connection, sql):
+        return SqlResult()
+    return SqlResult(columns, types, rows)
+
+
+def _says_nothing(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether the last statement is one without an answer, such as CREATE VIEW, whose column is DuckDB's own."""
+    return connection.extract_statements(sql)[-1].type != duckdb.StatementType.SELECT
 
 
 def _bounded_rows(

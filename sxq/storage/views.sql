@@ -464,8 +464,49 @@ SELECT
 FROM known k LEFT JOIN ways w USING (query_id, pattern, target, src, dst)
 GROUP BY k.query_id, k.pattern, k.refine;
 
+-- How good the models are on the labels, as found when they were trained or their weights were read: accuracy of each
+-- split; precision, recall and counts by class of the test nodes (without a split: of all), for at most 50 classes.
+-- FROM model_metrics WHERE model = 'gcn' AND metric = 'recall'.
+CREATE VIEW model_metrics AS
+WITH
+    facts AS (
+        SELECT model_id, name, spec->'learned' AS learned, unnest(json_keys(spec->'learned')) AS fact
+        FROM sxq.models WHERE dropped_at IS NULL AND json_type(spec->'learned') = 'OBJECT'),
+    found AS (
+        SELECT model_id, name, learned->>fact AS words, regexp_extract(fact, '^(train|val|test|all) (accuracy|AUC)$', 2) AS rate,
+               regexp_extract(fact, '^(train|val|test|all)(:? )', 1) AS split,
+               TRY_CAST(regexp_extract(fact, '^(train|val|test|all): label (\d+)$', 2) AS BIGINT) AS label
+        FROM facts),
+    counts AS (
+        SELECT model_id, name, split, label, TRY_CAST(regexp_extract(pair, ' as (\d+)$', 1) AS BIGINT) AS predicted,
+               coalesce(TRY_CAST(regexp_extract(pair, '^(\d+) as ', 1) AS BIGINT), 0) AS nodes
+        FROM (SELECT * EXCLUDE words, unnest(string_split(words, ', ')) AS pair FROM found WHERE label IS NOT NULL)),
+    classes AS (
+        SELECT model_id, name, split, c.label,
+               (SELECT sum(nodes) FROM counts o WHERE o.model_id = c.model_id AND o.predicted = c.label) AS predicted,
+               sum(nodes) AS labelled, sum(nodes) FILTER (predicted = c.label) AS right_ones
+        FROM counts c GROUP BY model_id, name, split, c.label)
+SELECT
+    m.model_id,                       -- of models
+    m.name AS model,                  -- the user's name of the model
+    m.split,                          -- train, val, test, or all labelled nodes
+    m.metric,                         -- accuracy, AUC (of links), precision, recall, or count: how many nodes
+    m.class,                          -- label of the nodes; of precision and recall, the class; NULL: of all
+    m.predicted,                      -- of count: the class that the model predicts for them
+    m.value                           -- a share, or a number of nodes; NULL: no node to divide by
+FROM (
+    SELECT model_id, name, split, rate AS metric, NULL::BIGINT AS class, NULL::BIGINT AS predicted,
+           TRY_CAST(words AS DOUBLE) AS value
+    FROM found WHERE rate <> ''
+    UNION ALL
+    SELECT model_id, name, split, 'precision', label, NULL, coalesce(right_ones, 0) / nullif(predicted, 0) FROM classes
+    UNION ALL
+    SELECT model_id, name, split, 'recall', label, NULL, coalesce(right_ones, 0) / nullif(labelled, 0) FROM classes
+    UNION ALL
+    SELECT model_id, name, split, 'count', label, predicted, nodes FROM counts WHERE predicted IS NOT NULL) m;
+
 -- Edge columns that are no numbers, such as the time of a transfer: as text, which a cast turns back. Numbers are in
--- edges.attr.
+-- edges.attr; with SCALE they are scaled there, and here are those of the table.
 CREATE VIEW edge_attributes AS
 SELECT
     graph_id,                         -- of graphs

@@ -117,7 +117,9 @@ class Table:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return text_table(self.columns, self._rows) if self.columns else "(no rows)"
+        return (
+            text_table(self.columns, self._rows, types=self._types) if self.columns else "(no rows)"
+        )
 
     def _repr_html_(self) -> str:
         return view("Table._repr_html_", self)

@@ -6,7 +6,10 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
+
+from sxq.values.sql_text import sql_text
 
 # everything but ASCII is looked at; JSON itself spells out the control signs of ASCII but this one
 _UNPRINTED = re.compile(r"\x7f|[^\x00-\x7f]+")
@@ -26,6 +29,13 @@ def cell(value: Any, widest: int = WIDEST) -> str:
         return "true" if value else "false"
     text = printable(str(value).replace("\n", " "))
     return text if len(text) <= widest else text[: widest - 3] + "..."
+
+
+def sql_cell(value: Any, sql_type: str | None, widest: int = WIDEST) -> str:
+    """One value for people: of SQL's as DuckDB shows it, of sxq's own (no type) as `cell` does; NULL as nothing."""
+    if sql_type is None or value is None:
+        return cell(value, widest)
+    return cell(sql_text(value, sql_type), widest)
 
 
 def printable(text: str) -> str:
@@ -83,18 +93,26 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if hides else short
 
 
-def text_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40) -> str:
-    """Columns and rows as aligned text; rows beyond `most` are counted, not shown."""
+def text_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], most: int = 40, types: Sequence[str] = ()
+) -> str:
+    """Columns and rows as aligned text; rows beyond `most` are counted, not shown.
+
+    types  of the columns, where they are SQL's: then values look as DuckDB shows them
+    """
     rows = list(rows)
     columns = [printable(name.replace("\n", " ")) for name in columns]
     last = len(columns) - 1
     shown = [
-        [cell(value, sys.maxsize if i == last else WIDEST) for i, value in enumerate(row)]
+        [
+            sql_cell(value, types[i] if types else None, sys.maxsize if i == last else WIDEST)
+            for i, value in enumerate(row)
+        ]
         for row in rows[:most]
     ]
     numeric = [
         all(
-            isinstance(row[i], int | float | None) and not isinstance(row[i], bool)
+            isinstance(row[i], int | float | Decimal | None) and not isinstance(row[i], bool)
             for row in rows[:most]
         )
         for i in range(len(columns))

@@ -111,9 +111,17 @@ def test_a_narrow_screen_scrolls_only_down_and_the_theme_stays(hostile):
             until(window, "h1:not(:empty)")
             assert window.run("return document.documentElement.scrollWidth <= innerWidth"), page
             assert window.run("return document.documentElement.dataset.theme") == "dark", page
+            assert window.run("return document.querySelector('.top').offsetHeight") < 60, page
         window.click(".top nav button")
         window.visit(f"{root}query/1/target/0")
         assert window.run("return document.documentElement.dataset.theme") == "light"
+        window.visit(f"{root}query/1")
+        until(window, "tbody tr")
+        window.as_on_paper()
+        shown = (
+            "return [...document.querySelectorAll(arguments[0])].some((e) => e.offsetHeight > 0)"
+        )
+        assert window.run(shown, "th button") and not window.run(shown, ".filters, .row")
         assert window.errors() == []
 
 

@@ -94,6 +94,15 @@ def test_one_explanation_with_edges_worth_and_figures(tools):
     )
     with pytest.raises(sxq.InvalidValue, match="no explanation 9999 is stored"):
         tools.explanation(9999)
+    for wrong in ("x", None, 1.5, True, [1]):
+        with pytest.raises(sxq.InvalidValue, match="expected a whole number"):
+            tools.explanation(wrong)
+    with pytest.raises(sxq.InvalidValue, match="no explanation 1000.* is stored"):
+        tools.explanation(10**30)
+    for wrong in ("", None, 7):
+        for tool in (tools.plan, tools.query):
+            with pytest.raises(sxq.InvalidValue, match="expected the text of one statement"):
+                tool(wrong)
 
 
 def test_what_was_changed_by_hand_is_told(hostile):

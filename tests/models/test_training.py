@@ -578,6 +578,31 @@ def test_describe_tells_how_a_model_was_trained():
         assert facts["note 1"] in said
 
 
+def test_metrics_of_a_model_are_rows():
+    with sxq.connect() as con:
+        con.register_graph("bank", bank())
+        con.execute("TRAIN MODEL m ON GRAPH bank (EPOCHS = 20)")
+        con.execute("TRAIN MODEL other ON GRAPH bank (EPOCHS = 1)")
+        facts = dict(con.execute("DESCRIBE MODEL m").rows)
+        rows = con.execute(
+            "SELECT split, metric, class, predicted, value FROM model_metrics WHERE model = 'm'"
+        ).rows
+        shares = {row[0]: row[4] for row in rows if row[1] == "accuracy"}
+        assert {f"{split} accuracy": f"{share:.4f}" for split, share in shares.items()} == {
+            name: value for name, value in facts.items() if name.endswith(" accuracy")
+        }
+        counts = np.zeros((2, 2), int)
+        for split, _, label, predicted, value in (row for row in rows if row[1] == "count"):
+            assert split == "test"
+            counts[label, predicted] = value
+        assert counts.sum() and len(rows) == len(shares) + 4 + np.count_nonzero(counts)
+        rates = {(row[1], row[2]): row[4] for row in rows if row[1] in ("precision", "recall")}
+        for label, own in enumerate(by_class(counts.tolist())):
+            assert (rates["precision", label], rates["recall", label]) == pytest.approx(own)
+        con.execute("DROP MODEL m")
+        assert con.sql("SELECT DISTINCT model FROM model_metrics").rows == [("other",)]
+
+
 def test_an_interrupted_training_keeps_the_earlier_model():
     with sxq.connect() as con:
         con.register_graph("bank", bank(rare=30))

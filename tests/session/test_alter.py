@@ -1,5 +1,7 @@
 """ALTER GRAPH: a new version that is the graph made anew from the whole tables; old answers stay what they were."""
 
+import datetime
+
 import pytest
 
 import sxq
@@ -150,6 +152,55 @@ def test_an_encoding_applies_to_new_rows(con):
     assert (held.x[-1, cities] == held.x[one, cities]).all()
     with pytest.raises(GraphError, match="'perhaps'"):
         con.execute(f"ALTER GRAPH e ADD NODES ({new.replace('yes', 'perhaps').replace('z', 'y')})")
+
+
+def test_a_label_that_no_model_predicts_is_told(con):
+    con.execute(
+        "CREATE OR REPLACE GRAPH g FROM NODES (SELECT * EXCLUDE x FROM people) EDGES (FROM calls)"
+    )
+    con.execute("TRAIN MODEL m ON GRAPH g (ARCHITECTURE = gcn, LAYERS = 1, EPOCHS = 1)")
+    late = "SELECT * EXCLUDE x REPLACE ({} AS label) FROM late_people LIMIT 1"
+    row = con.execute(f"ALTER GRAPH g ADD NODES ({late.format(7)})").df().iloc[0]
+    assert "label 7 of 1 node: model m predicts only the classes 0 to 1" in row.notes
+    con.execute(
+        "CREATE OR REPLACE GRAPH h FROM NODES (SELECT * EXCLUDE x FROM people) EDGES (FROM calls)"
+    )
+    con.execute("TRAIN MODEL n ON GRAPH h (ARCHITECTURE = gcn, LAYERS = 1, EPOCHS = 1)")
+    assert con.execute(f"ALTER GRAPH h ADD NODES ({late.format(1)})").df().iloc[0].notes == ""
+
+
+SCALED = """CREATE GRAPH e FROM NODES (SELECT DISTINCT src FROM calls UNION SELECT dst FROM calls)
+    EDGES (SELECT src, dst, 1000.0 * amount AS amount, amount > 2 AS large, [amount, 7.0] AS list, day FROM calls)
+    (ENCODE = auto, SCALE = standard)"""
+NEW_EDGE = "SELECT 'p1', 'p1', 12345.678 AS amount, true AS large, [1, 2] AS list, DATE '2026-02-02' AS day"
+
+
+def test_new_edges_are_scaled_as_those_that_are_there(con):
+    con.execute(SCALED)
+    first = graph(con, "e")
+    assert abs(first.edge_attr[:, 0].mean()) < 1e-5 and abs(first.edge_attr[:, 0].std() - 1) < 1e-5
+    assert set(first.edge_attr[:, 1].tolist()) <= {0.0, 1.0}  # a boolean stays as it is
+    assert (first.edge_attr[:, 3] == 0).all()  # a constant
+    con.execute(f"ALTER GRAPH e ADD EDGES ({NEW_EDGE})")
+    amounts = con.sql("SELECT 1000.0 * amount FROM calls").df().to_numpy(float)
+    scaled = (12345.678 - amounts.mean()) / amounts.std()
+    assert graph(con, "e").edge_attr[-1, 0] == pytest.approx(scaled, abs=1e-5)
+    newest = "SELECT amount, large, list, day FROM e.edges ORDER BY edge DESC LIMIT 1"
+    assert con.sql(newest).rows == [(12345.678, 1.0, [1.0, 2.0], datetime.date(2026, 2, 2))]
+    con.execute("ALTER GRAPH e REMOVE EDGES (SELECT 'p1', 'p1', 12345.678 AS amount)")
+    assert graph(con, "e").content_hash == first.content_hash
+    with pytest.raises(GraphError, match="column 'amount' is text at 'p1' -> 'p1' in row 1"):
+        con.execute(f"ALTER GRAPH e ADD EDGES ({NEW_EDGE.replace('12345.678', repr('x'))})")
+
+
+def test_edges_of_another_graph_are_scaled_alike(con):
+    con.execute(SCALED)
+    again = SCALED.replace("GRAPH e", "GRAPH f").replace("auto, SCALE = standard", "e")
+    con.execute(again.replace("day FROM calls)", "day FROM calls LIMIT 3)"))
+    assert (graph(con, "f").edge_attr == graph(con, "e").edge_attr[:3]).all()
+    without = again.replace("GRAPH f", "GRAPH h").replace("1000.0 * amount AS amount,", "")
+    with pytest.raises(GraphError, match="no column 'amount' of numbers, which the encoding needs"):
+        con.execute(without)
 
 
 WRONG = {

@@ -57,18 +57,22 @@ def test_what_was_made_of_each_column_is_told(con):
 def test_columns_of_edges_stay_with_them(con):
     """Parallel transfers keep their own times."""
     facts = dict(con.execute("DESCRIBE GRAPH bank").rows)
-    assert (facts["edge_attr"], facts["edge attributes"]) == ("1: amount", "at, channel")
+    assert (facts["edge_attr"], facts["edge attributes"]) == ("1: amount", "amount, at, channel")
     found = con.execute(
-        """SELECT src::VARCHAR, dst::VARCHAR, attr[1], t.value::TIMESTAMP, c.value
-           FROM edges JOIN edge_attributes t USING (graph_id, edge) JOIN edge_attributes c USING (graph_id, edge)
-           WHERE t.name = 'at' AND c.name = 'channel'
-             AND graph_id = (SELECT graph_id FROM graphs WHERE name = 'bank') ORDER BY ALL"""
+        "SELECT src, dst, amount, edges.at, channel FROM bank_graph.edges ORDER BY ALL"
     ).rows
     given = con.execute(
-        """SELECT payer, payee, amount::FLOAT, transfers.at, channel FROM transfers
+        """SELECT payer, payee, amount::DOUBLE, transfers.at, channel FROM transfers
            SEMI JOIN accounts ON payer = id ORDER BY ALL"""
     ).rows
     assert found == given
+    ((far,),) = con.execute(
+        """SELECT max(abs(amount_feature * spread + mean - amount)) FROM bank_graph.edges,
+               (SELECT avg(amount) AS mean, stddev_pop(amount) AS spread FROM bank_graph.edges)"""
+    ).rows
+    assert far < 0.01
+    assert "mean 0" in facts["edge column amount"]
+    assert "amount_feature" in facts["renamed"]
 
 
 def test_features_are_called_by_their_columns(con):

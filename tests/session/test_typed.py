@@ -1,5 +1,6 @@
 """Heterogeneous graphs in SQL, in the store and in statements: OF TYPE, typed results, AUDIT."""
 
+import datetime
 import json
 from dataclasses import replace
 
@@ -198,6 +199,25 @@ MIXED_GRAPH = (
     "CREATE GRAPH mixed FROM NODES person (FROM people), NODES shop (FROM shops),"
     " EDGES person -visits-> shop (FROM visits)"
 )
+
+
+def test_edges_of_types_are_scaled_and_keep_their_texts():
+    with sxq.connect() as con:
+        con.execute(MIXED)
+        visits = "(SELECT *, a * 1000.0 AS paid, 'v' || b AS note FROM visits)"
+        options = "ENCODE = auto, SCALE = standard, DANGLING = drop, UNDIRECTED = true"
+        friends = "EDGES person -knows-> person (SELECT 1 AS a, 2 AS b, DATE '2024-05-05' AS day)"
+        made = MIXED_GRAPH.replace("(FROM visits)", visits)
+        said = dict(con.execute(f"{made}, {friends} ({options})").rows)
+        assert "mean 0" in said["edge column person -visits-> shop.paid"]
+        found = con.sql(
+            "SELECT edge_type, src, dst, paid, note, day FROM mixed.edges ORDER BY ALL"
+        ).rows
+        assert (1, 1, 1000.0, "v1", None) in {row[1:] for row in found if "rev" not in row[0]}
+        assert (2, 4, 4000.0, "v2", None) in {row[1:] for row in found if "rev" in row[0]}
+        assert [row[5] for row in found if "knows" in row[0]] == [datetime.date(2024, 5, 5)] * 2
+        scaled = con.session.registry.graphs.of_kind("graph", "mixed").edge_attr
+        assert abs(scaled[:3].mean()) < 1e-6 and abs(scaled[:3].std() - 1) < 1e-6
 
 
 def test_tables_of_types_are_encoded_type_by_type(tmp_path):
