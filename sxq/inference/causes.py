@@ -212,28 +212,6 @@ def _both_ways(model: Model, graph: Graph) -> bool:
         return False
 
 
-def require_one_way(model: Model, graph: Graph | GraphSet) -> None:
-    """Raise ModelError where single directions of an undirected graph are no units: forward adds the other again.
-
-    Graphs of collections and graphs on disk are not looked at.
-    """
-    if isinstance(graph, GraphSet | DiskGraph) or not graph.undirected:
-        return
-    if graph.types is not None or model.links:
-        return
-    tail, head = graph.edge_index
-    try:
-        half = forward_full(model, graph, tail <= head)
-        none = forward_full(model, graph, tail == head)
-    except ModelError:
-        return
-    if agree(model, half, model.full) and not agree(model, none, model.full):
-        raise ModelError(
-            "EDGES DIRECTED removes single directions, but forward adds the reverse of each edge, as "
-            "to_undirected does, so that removing one changes nothing; leave EDGES DIRECTED out"
-        )
-
-
 def keeps_own_edges(model: Model, graph: Graph) -> bool:
     """Whether no output moves when all edges are removed, although features travel."""
     try:

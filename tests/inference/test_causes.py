@@ -169,12 +169,13 @@ def test_a_model_whose_ties_depend_on_the_batch_runs_one_graph_at_a_time():
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
-def test_single_directions_are_no_units_where_forward_adds_the_other():
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+def test_single_directions_are_no_units_where_forward_adds_the_other(storage, tmp_path):
     """Removing one would change nothing in the graph, but something in the field."""
     ask = "EXPLAIN NODE 3 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES"
     graph = random_graph(np.random.default_rng(2))
-    with sxq.connect() as con:
-        con.register_graph("g", graph)
+    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
+        con.register_graph("g", graph, storage=storage)
         con.register_model("m", Calls(edges=lambda e, n: to_undirected(e, num_nodes=n)), "g")
         con.execute(ask)
         with pytest.raises(ModelError, match="adds the reverse of each edge.*leave EDGES DIRECTED"):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.errors import ModelNotLocal
+from sxq.errors import ModelError, ModelNotLocal
 from sxq.execution.target import memory_bound
 from sxq.execution.target.restricting import exclude, in_units, restriction, worth_included
 from sxq.graph import Field, Graph, GraphSet, Restriction, between, link_ends, whole
@@ -290,6 +290,8 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
         with blaming(model, f"the receptive field of {named}"):
             ends = on_field.ends()
         if agree(model, ends[:1], full):
+            if scan.directed and graph.undirected and position == scan.positions[0]:
+                _require_single_directions(job, on_field, scan.halo + wider)
             return on_field, ends
     apart = difference(model, ends[:1], full)
     raise ModelNotLocal(
@@ -297,6 +299,26 @@ def _load_field(job: Job, position: int) -> tuple[FieldModel, Tensor]:
         f"{apart:.2g} from the full graph's, with up to {scan.halo + WIDEST} rings of context; "
         f"register the model with layers= its true depth"
     )
+
+
+def _require_single_directions(job: Job, on_field: FieldModel, halo: int) -> None:
+    """Raise ModelError where single directions are no units, because forward adds the other of each pair again.
+
+    On a field that ends a ring earlier the other direction may be missing, so that outputs differ.
+    """
+    scan = job.plan.find(FieldScan)
+    field = scan.field(on_field.graph, on_field.field.target, halo + 1)
+    wider = _on_field(job, on_field.graph, in_units(scan, on_field.graph, field))
+    tail, head = on_field.field.nodes[on_field.field.ends]
+    halves = np.stack([tail > head, tail < head])
+    outputs, expected = (
+        own.backend.infer([CandidateBatch(own.on_device, halves)])[0] for own in (on_field, wider)
+    )
+    if not agree(job.model, outputs.flatten(0, 1), expected.flatten(0, 1)):
+        raise ModelError(
+            "EDGES DIRECTED removes single directions, but forward adds the reverse of each edge, as "
+            "to_undirected does, so that removing one changes nothing; leave EDGES DIRECTED out"
+        )
 
 
 def _load_whole(job: Job, number: int) -> tuple[FieldModel, Tensor]:
