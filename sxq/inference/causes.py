@@ -10,9 +10,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from sxq.errors import Error, ModelError
+from sxq.errors import Error
 from sxq.graph import Graph, GraphSet
-from sxq.graph.disk.mapped import DiskGraph
 from sxq.inference.agreement import agree
 from sxq.inference.probes import changed, with_edges, without_edges
 from sxq.inference.tracing.recorder import line_of
