@@ -15,6 +15,7 @@ from sxq.session.context import Session
 from sxq.values.explanation import TargetReport
 
 TOGETHER = 0.1  # seconds between two commits
+MOST_UNSAVED = 10_000  # reports that wait
 
 
 @dataclass(eq=False)
@@ -31,6 +32,10 @@ class Unsaved:
     def due(self) -> bool:
         """Whether reports wait, and it is time to store them."""
         return bool(self.reports) and time.perf_counter() - self.saved >= TOGETHER
+
+    def waits(self, last: TargetReport) -> bool:
+        """Whether reports go on waiting after the last one came; of targets that were not reached thousands do."""
+        return len(self.reports) < MOST_UNSAVED and not (last.reached and self.due())
 
     def stop_or_save(self) -> bool:
         """Whether the run must stop; while it need not, reports that are due are stored."""

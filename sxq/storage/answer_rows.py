@@ -5,6 +5,7 @@ leaves every target either whole or pending. Targets that the query never reache
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ REPORTED = (
     "note",
     "refreshed",
 )
+_SAID = attrgetter(*({"class": "asked"}.get(column, column) for column in REPORTED))
 _VERSION = "SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = ?"
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
@@ -74,6 +76,9 @@ _INSERT_FEATURES = """INSERT INTO explanation_features SELECT owner, feature, na
         CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
         CASE WHEN measured THEN needed END
     FROM temp.incoming"""
+TARGETS_AT_ONCE = 1 << 17  # rows that are written together
+_INSERT_PENDING = """INSERT INTO targets (query_id, target, ordinal, status, node_type)
+    SELECT ?, {target}, ordinal, 'pending', node_type FROM temp.incoming"""
 _PENDING = """SELECT ordinal FROM targets
               WHERE query_id = ? AND ordinal IN (SELECT unnest(?)) AND status = 'pending'"""
 _SAVE_UNREACHED = (
@@ -124,12 +129,8 @@ def begin(
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
     row = {"query_id": query_id, **query, **as_json, "started_at": utc_now()}
     insert(cursor, "queries", plain({**row, "status": "running"}))
-    rows = (
-        (query_id, plain(bare(target)), ordinal, "pending", type_of(target))
-        for ordinal, target in enumerate(targets)
-    )
-    columns = ["query_id", "target", "ordinal", "status", "node_type"]
-    append(cursor, "targets", rows, columns=columns)
+    for first in range(0, len(targets), TARGETS_AT_ONCE):
+        _begin_targets(cursor, query_id, first, targets[first : first + TARGETS_AT_ONCE])
     edges = [
         (query_id, clause, plain(bare(source)), plain(bare(head)))
         for clause, listed in restrictions.items()
@@ -138,6 +139,26 @@ def begin(
     if edges:
         append(cursor, "query_edges", edges)
     return query_id
+
+
+def _begin_targets(cursor: Cursor, query_id: int, first: int, targets: Sequence[Any]) -> None:
+    """Store pending targets, the first of which has the place `first`."""
+    columns = {
+        "ordinal": np.arange(first, first + len(targets), dtype=np.int32),
+        "node_type": object_array(list(map(type_of, targets))),
+    }
+    keys = [bare(target) for target in targets]
+    ends = {"target": keys}
+    if isinstance(keys[0], dict):
+        ends = {end: [key[end] for key in keys] for end in keys[0]}
+    kinds = {name: text_type(own) for name, own in ends.items()}
+    columns |= {
+        name: key_array(own if kinds[name] else plain(own)) for name, own in ends.items()
+    }
+    read = {name: TO_VARIANT[kind].format(name) for name, kind in kinds.items()}
+    if "target" not in read:  # a link: a STRUCT of its ends
+        read = {"target": f"{{'u': {read['u']}, 'v': {read['v']}}}::VARIANT"}
+    insert_arrays(cursor, _INSERT_PENDING.format(**read), columns, [query_id])
 
 
 def bare(key: Any) -> Any:
@@ -191,22 +212,23 @@ def _save_reported(cursor: Cursor, query_id: int, reports: Mapping[int, TargetRe
 
 def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport]) -> None:
     """Store reports without explanations, equal ones in one UPDATE; otherwise like `save_targets`."""
-    alike: dict[tuple, list[int]] = {}
+    alike: dict[tuple, list[TargetReport]] = {}
     for report in reports:
-        alike.setdefault(tuple(_reported(report).values()), []).append(report.ordinal)
-    for values, ordinals in alike.items():
-        columns = dict(zip(REPORTED, values))
+        alike.setdefault(_SAID(report), []).append(report)
+    for same in alike.values():
+        ordinals = {report.ordinal for report in same}
         stored = run(
-            cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns}
+            cursor,
+            _SAVE_UNREACHED,
+            {"query_id": query_id, "ordinals": list(ordinals), **_reported(same[0])},
         )
-        for ordinal in set(ordinals).difference(row[0] for row in stored):
+        for ordinal in ordinals.difference(row[0] for row in stored):
             _require_target(cursor, query_id, ordinal)
 
 
 def _reported(report: TargetReport) -> dict[str, Any]:
     """The columns of a target that its report fills in."""
-    renamed = {"class": "asked"}  # a keyword of Python
-    return {column: plain(getattr(report, renamed.get(column, column))) for column in REPORTED}
+    return dict(zip(REPORTED, map(plain, _SAID(report))))
 
 
 def resume(cursor: Cursor, query_id: int, ordinals: Sequence[int]) -> None:

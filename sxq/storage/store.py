@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +60,7 @@ _AS_TEXT: dict[str | None, str] = {
     for kind in KEPT
 }
 _AS_TEXT[None] = "NULL, NULL"
+ROWS_AT_ONCE = 10_000  # that are appended together
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
 
@@ -107,6 +109,7 @@ class Store:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
+        self._inside = False  # of a transaction
         self.changes = 0  # grows with every transaction that stores, and with SQL that may
         self._owner = Owner(self.path)
         try:
@@ -668,19 +671,24 @@ class Store:
             return stored_answers.queries(cursor)
 
     def stored_explanations(
-        self, query_id: int | None = None, ordinal: int | None = None
+        self, query_id: int | None = None, places: stored_answers.Places | None = None
     ) -> list[stored_answers.StoredExplanation]:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query.
 
-        ordinal  the place of a target in its query: only the explanations of that target
+        places  the first and the last place of targets in their query: only the explanations of those
         """
         with self._transaction() as cursor:
-            return stored_answers.explanations(cursor, query_id, ordinal)
+            return stored_answers.explanations(cursor, query_id, places)
 
-    def stored_queries(self, query_id: int | None = None) -> list[stored_answers.StoredQuery]:
-        """One query or all, with their targets; raises InvalidValue where there is no such query."""
+    def stored_queries(
+        self, query_id: int | None = None, places: stored_answers.Places | None = None
+    ) -> list[stored_answers.StoredQuery]:
+        """One query or all, with their targets, or those at `places`, from the first to the last of two.
+
+        Raises InvalidValue where there is no such query.
+        """
         with self._transaction() as cursor:
-            return stored_answers.asked(cursor, query_id)
+            return stored_answers.asked(cursor, query_id, places)
 
     def stored_patterns(self, query_id: int | None = None) -> list[pattern_rows.StoredPattern]:
         """The patterns of one query, or of all."""
@@ -715,9 +723,13 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:
+        if self._inside:  # the rows of a table that is made are read from the store
+            yield self._cursor
+            return
         try:
             with hearing_ctrl_c():
                 self._begin()
+                self._inside = True
                 yield self._cursor
                 self._cursor.execute("COMMIT")
         except BaseException as error:
@@ -730,6 +742,8 @@ class Store:
                     f"a name or a key is no Unicode text: {error.object!a}"
                 ) from None
             raise
+        finally:
+            self._inside = False
 
     def _begin(self) -> None:
         try:
