@@ -690,6 +690,11 @@ class Store:
         with self._transaction() as cursor:
             return stored_answers.asked(cursor, query_id, places)
 
+    def left_targets(self, query_id: int) -> stored_answers.LeftTargets:
+        """The targets of a query that have no answer yet."""
+        with self._transaction() as cursor:
+            return stored_answers.left_targets(cursor, query_id)
+
     def stored_patterns(self, query_id: int | None = None) -> list[pattern_rows.StoredPattern]:
         """The patterns of one query, or of all."""
         with self._transaction() as cursor:

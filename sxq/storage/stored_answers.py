@@ -41,6 +41,20 @@ _TARGETS = f"""
     WHERE ($query_id IS NULL OR query_id = $query_id) AND ($first IS NULL OR ordinal BETWEEN $first AND $last)
     ORDER BY query_id, ordinal"""
 
+# a target that was done, stopped with an answer, or is gone from the graph
+_ANSWERED = """coalesce((status = 'stopped' AND prediction IS NOT NULL) OR status IN ('done', 'empty')
+               OR refreshed = 'gone', false)"""
+
+_LEFT = f"""
+    WITH {_KINDS}
+    SELECT target, {text_of("target", "target_kind")}, target_kind, node_type, ordinal
+    FROM targets LEFT JOIN kinds USING (query_id)
+    WHERE query_id = ? AND NOT {_ANSWERED} ORDER BY ordinal"""
+
+_ANSWERED_TARGETS = f"""
+    SELECT count(*), count_if(status = 'stopped'), bool_and(coalesce(complete, false)) IS NOT false FROM targets
+    WHERE query_id = ? AND {_ANSWERED}"""
+
 _RESTRICTIONS = f"""
     WITH {_KINDS}
     SELECT query_id, clause, src, {text_of("src", "node_kind")}, dst, {text_of("dst", "node_kind")}, node_kind
@@ -177,6 +191,17 @@ class StoredTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftTargets:
+    """The targets of a query that have no answer; a million of them are held as keys."""
+
+    keys: tuple[Any, ...]
+    ordinals: tuple[int, ...]
+    answered: int  # the others
+    stopped: int  # of those, whose search was stopped early
+    complete: bool  # whether the searches of all others came to their end
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredQuery:
     """A stored query with its targets."""
 
@@ -231,6 +256,19 @@ def asked(
         )
         for row in run_named(cursor, _ASKED, {"query_id": query_id})
     ]
+
+
+def left_targets(cursor: Cursor, query_id: int) -> LeftTargets:
+    """The targets of a query that have no answer yet."""
+    rows = run(cursor, _LEFT, [query_id])
+    ((answered, stopped, complete),) = run(cursor, _ANSWERED_TARGETS, [query_id])
+    return LeftTargets(
+        keys=tuple(_named(kind, key_of(*key)) for *key, kind, _ in rows),
+        ordinals=tuple(row[-1] for row in rows),
+        answered=answered,
+        stopped=stopped,
+        complete=complete,
+    )
 
 
 def explanations(
