@@ -177,8 +177,18 @@ def type_of(key: Any) -> str | None:
     return key.node_type if isinstance(key, TypedKey) else None
 
 
-def save_targets(cursor: Cursor, query_id: int, reports: Sequence[TargetReport]) -> None:
+def version_of_graph(cursor: Cursor, query_id: int) -> int | None:
+    """The version of the graph that a query asks; None in files of earlier versions."""
+    ((version,),) = run(cursor, _VERSION, [query_id])
+    return version
+
+
+def save_targets(
+    cursor: Cursor, query_id: int, reports: Sequence[TargetReport], version: int | None
+) -> None:
     """Store the reports of pending targets; a target that was stored before is left as it is.
+
+    version  of the graph
 
     A statement costs about as much for a hundred targets as for one.
     """
@@ -191,7 +201,6 @@ def save_targets(cursor: Cursor, query_id: int, reports: Sequence[TargetReport])
     _save_reported(cursor, query_id, waiting)
     members = [member for report in waiting.values() for member in report.explanations]
     ids = next_ids(cursor, "explanation_ids", len(members)) if members else []
-    ((version,),) = run(cursor, _VERSION, [query_id])
     rows_of_members = (
         [*_explanation(number, query_id, one), version] for number, one in zip(ids, members)
     )

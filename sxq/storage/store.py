@@ -110,6 +110,7 @@ class Store:
         self._lock = _lock_of(self.path)
         self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
         self._inside = False  # of a transaction
+        self._versions: dict[int, int | None] = {}  # of the graphs of queries that were stored into
         self.changes = 0  # grows with every transaction that stores, and with SQL that may
         self._owner = Owner(self.path)
         try:
@@ -615,7 +616,7 @@ class Store:
                 by_query.setdefault(query_id, []).append(report)
             with self._lock, self._write("EXPLAIN") as cursor:
                 for query_id, reports in by_query.items():
-                    answer_rows.save_targets(cursor, query_id, reports)
+                    self._save_targets(cursor, query_id, reports)
         finally:
             self._waiting = None
 
@@ -625,7 +626,14 @@ class Store:
             self._waiting.append((query_id, report))
             return
         with self._lock, self._write("EXPLAIN") as cursor:
-            answer_rows.save_targets(cursor, query_id, [report])
+            self._save_targets(cursor, query_id, [report])
+
+    def _save_targets(
+        self, cursor: Cursor, query_id: int, reports: Sequence[TargetReport]
+    ) -> None:
+        if query_id not in self._versions:  # of a graph's row it never changes
+            self._versions[query_id] = answer_rows.version_of_graph(cursor, query_id)
+        answer_rows.save_targets(cursor, query_id, reports, self._versions[query_id])
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store together pending targets whose search never began; repeating changes nothing."""
