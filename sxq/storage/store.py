@@ -10,7 +10,7 @@ one file in one process share DuckDB's memory; their transactions that store wai
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -368,6 +368,38 @@ class Store:
             }
             graph_schemas.settle(cursor, self._catalog)
         return graph_id, ids
+
+    def alter_graph_on_disk(
+        self,
+        name: str,
+        columns: Mapping[str, Any],
+        follow: Callable[[DiskGraph], Sequence[Mapping[str, Any]]],
+    ) -> tuple[int, dict[str, int], DiskGraph]:
+        """`alter_graph` of a graph on disk, and the next version itself.
+
+        follow  given that version, the models that follow to it
+        """
+        self.require_writable("ALTER GRAPH")
+        with graph_folders.written(self._file, name, columns) as graph:
+            models = follow(graph)
+            folders: list[Path] = []
+            try:
+                with self._lock, self._deleting("ALTER GRAPH") as cursor:
+                    named = name, True
+                    graph_id = graph_folders.save(cursor, self._file, graph, folders, named)
+                    ids = {
+                        model["name"]: model_rows.save(
+                            cursor, graph_id=graph_id, replace=True, **model
+                        )
+                        for model in models
+                    }
+                    graph_schemas.settle(cursor, self._catalog)
+            except BaseException:
+                graph_folders.undo(folders)
+                raise
+            graph.folder = folders[0]  # it has its name now; what is mapped stays mapped
+        graph_folders.finish(folders[0])
+        return graph_id, ids, graph
 
     def save_graph_on_disk(
         self, name: str, columns: Mapping[str, Any], replace: bool = False
