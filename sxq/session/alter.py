@@ -3,13 +3,14 @@
 from typing import Any
 
 from sxq.errors import InvalidValue
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
 from sxq.graph.next_version import CHANGES
 from sxq.language import statements as st
 from sxq.session import key_tables
 from sxq.session.context import Session
+from sxq.session.registered_graphs import known
 from sxq.values.result import Table
 
 
@@ -20,7 +21,12 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
     """
     session.store.require_writable("ALTER GRAPH")
     registry = session.registry
-    before = registry.graphs.of_kind("graph", statement.name)
+    before = known("graph", statement.name, registry.graphs)
+    if isinstance(before, GraphSet):
+        raise InvalidValue(
+            f"{statement.name!r} is a collection of {len(before)} graphs: ALTER GRAPH is for a single graph; make it "
+            f"anew by CREATE OR REPLACE GRAPHS {statement.name}"
+        )
     if before.types is not None:
         raise InvalidValue(
             f"graph {statement.name!r} has node types ({', '.join(before.types.node_types)}): ALTER GRAPH is "
