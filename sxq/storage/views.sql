@@ -308,22 +308,23 @@ WITH
     weighted AS (
         SELECT explanation_id, target, dominance / sum(dominance) OVER (PARTITION BY target) AS weight
         FROM sxq.explanations WHERE query_id = of_query),
-    own AS MATERIALIZED (             -- the edges of each explanation, with the types of their ends
-        SELECT w.*, src, dst, e.edge_type, worth_kept, worth_removed, src_type, dst_type
+    ends AS (                         -- the nodes at the edges of each explanation
+        SELECT w.*, src AS node, src_type AS node_type
+        FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
+            ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)
+        UNION ALL
+        SELECT w.*, dst, dst_type
         FROM weighted w JOIN sxq.explanation_edges e USING (explanation_id) LEFT JOIN sxq.edge_types t
             ON t.edge_type = e.edge_type AND t.graph_id = (SELECT graph_id FROM sxq.queries WHERE query_id = of_query)),
-    ends AS (                         -- the nodes at these edges
-        SELECT explanation_id, target, weight, src AS node, src_type AS node_type FROM own
-        UNION ALL SELECT explanation_id, target, weight, dst, dst_type FROM own),
     held AS (
-        SELECT any_value(target) AS target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
+        SELECT target, 'edge' AS kind, src, dst, explanation_id, any_value(weight) AS weight,
                any_value(worth_kept) AS worth_kept, any_value(worth_removed) AS worth_removed, edge_type,
                NULL AS node_type
-        FROM own GROUP BY src, dst, explanation_id, edge_type
+        FROM weighted JOIN sxq.explanation_edges USING (explanation_id) GROUP BY target, src, dst, explanation_id, edge_type
         UNION ALL
-        SELECT any_value(target), 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
+        SELECT target, 'node', node, NULL, explanation_id, any_value(weight), NULL, NULL, NULL, node_type
         FROM ends WHERE explanation_id NOT IN (SELECT explanation_id FROM sxq.explanation_nodes)
-        GROUP BY node, node_type, explanation_id
+        GROUP BY target, node, node_type, explanation_id
         UNION ALL
         SELECT target, 'node', node, NULL, explanation_id, weight, worth_kept, worth_removed, NULL, node_type
         FROM weighted JOIN sxq.explanation_nodes USING (explanation_id)
