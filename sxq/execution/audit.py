@@ -20,6 +20,7 @@ from sxq.execution.audit_units import AskedUnits, Cut, Place, varying
 from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet, LinkKey
 from sxq.inference.agreement import TOLERANCE, inexactness, rounding, too_coarse
+from sxq.models import device as devices
 from sxq.models.borrow import Model, blaming, edge_tensors, forward_full, node_tensor
 
 
@@ -220,7 +221,7 @@ def _judge(model: Model, cut: Cut) -> torch.Tensor:
         cut.graph, np.flatnonzero(cut.keep), model.device, model.call.edge_inputs
     )
     if cut.alive is not None and cut.alive.any():  # a loop is there only if its node is
-        present = torch.from_numpy(cut.alive).to(x.device)
+        present = devices.to_device(cut.alive, x.device)
         number = present.cumsum(0) - 1
         alive = present[edge_index[0]]
         x = x[present]

@@ -149,11 +149,9 @@ class Field:
 
     def narrowed(self, units: np.ndarray) -> "Field":
         """The field with only these units, ascending, as candidates; all others become context."""
-        number = np.full(self.num_units, EdgeKind.HALO, np.int64)
-        number[units] = np.arange(len(units))
         return replace(
             self,
-            unit=np.where(self.unit >= 0, number[self.unit], self.unit),
+            unit=renumbered(self.unit, units, self.num_units),
             ends=self.ends[:, units],
             unit_hop=self.unit_hop[units],
             left_out=self.left_out + self.num_units - len(units),
@@ -352,3 +350,14 @@ def _units(pair: np.ndarray, hop: np.ndarray, candidate: np.ndarray, names: list
     hop = hop[candidate]
     first, unit[candidate] = distinct([hop, *(name[candidate] for name in names)])
     return unit, pair[:, first], hop[first]
+
+
+def renumbered(unit: np.ndarray, kept: np.ndarray, count: int) -> np.ndarray:
+    """The units [E] of edges once only those in `kept` [k], ascending, of `count` are left; the others are halo."""
+    number = np.full(count, EdgeKind.HALO, np.int64)
+    number[kept] = np.arange(len(kept))
+    # Kinds of edges below 0 are no places in a table, which may have one row.
+    changed = unit.copy()
+    own = unit >= 0
+    changed[own] = number[unit[own]]
+    return changed

@@ -16,7 +16,7 @@ import numpy as np
 
 from sxq.errors import shown
 from sxq.graph.csr import Graph
-from sxq.graph.field import Field, cut_out
+from sxq.graph.field import Field, cut_out, renumbered
 from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import EdgeType
 
@@ -114,14 +114,11 @@ def _without(field: LinkField, gone: np.ndarray) -> LinkField:
     """The field without edges between nodes 0 and 1; no hop changes, as both have hop 0."""
     left = ~np.isin(field.edges, gone)
     units = np.setdiff1d(np.arange(field.num_units), field.unit[~left])
-    number = np.full(field.num_units, -1)
-    number[units] = np.arange(len(units))
-    unit = field.unit[left]
     return replace(
         field,
         edge_index=field.edge_index[:, left],
         edges=field.edges[left],
-        unit=np.where(unit >= 0, number[unit], unit),
+        unit=renumbered(field.unit[left], units, field.num_units),
         ends=field.ends[:, units],
         unit_hop=field.unit_hop[units],
     )

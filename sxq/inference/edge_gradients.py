@@ -24,6 +24,7 @@ from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models import device as devices
 from sxq.models.borrow import Model, edge_tensors, node_tensor
 from sxq.models.odds import answer_odds
 from sxq.scoring.question import Question
@@ -154,23 +155,22 @@ class _ByCopies:
         self.question = question
         # No loops: PyG puts masks on the wrong edges if every node has a loop.
         edges = np.flatnonzero(field.unit != EdgeKind.LOOP)
-        self.unit = torch.from_numpy(field.unit[edges]).to(model.device)
+        self.unit = devices.to_device(field.unit[edges], model.device)
         self.x = node_tensor(model, graph, field.nodes)
         _, self.weight, self.attr = edge_tensors(
             graph, field.edges[edges], model.device, model.call.edge_inputs
         )
-        self.edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+        self.edge_index = devices.to_device(field.edge_index[:, edges], model.device)
         self._copies = self.x
         self._maps: dict[Any, Any] = {}
         self.cost = self.x.nbytes + 64 * len(self.unit)
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:
         copies, units = bits.shape
-        weights = torch.from_numpy(
-            np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context))
-        )
+        padded = np.pad(bits.astype(np.float32), ((0, 0), (0, 1)), constant_values=float(context))
+        weights = devices.to_device(padded, self.model.device)
         unit = torch.where(self.unit < 0, units, self.unit)
-        mask = weights.to(self.model.device)[:, unit].flatten().requires_grad_()
+        mask = weights[:, unit].flatten().requires_grad_()
         found = self._gradient(mask, copies)
         found = torch.zeros_like(mask) if found is None else found.nan_to_num()
         summed = torch.zeros(copies, units + 1, dtype=found.dtype, device=found.device)
@@ -217,10 +217,10 @@ class _ByFeatures:
         self.change = x.new_zeros(len(x), len(columns))  # [n, U] by which a unit differs
         for rows, own, places in field.places(field.columns):
             columns[places] = own
-            baseline = torch.from_numpy(field.baseline[places]).to(x)
+            baseline = devices.to_device(field.baseline[places], x.device).to(x)
             where = (rows, places) if isinstance(rows, slice) else np.ix_(rows, places)
-            self.change[where] = x[rows][:, torch.from_numpy(own).to(x.device)] - baseline
-        self.columns = torch.from_numpy(columns).to(model.device)
+            self.change[where] = x[rows][:, devices.to_device(own, x.device)] - baseline
+        self.columns = devices.to_device(columns, model.device)
         self.cost = 4 * self.loaded.x.nbytes + 64 * len(field.unit)
 
     def __call__(self, bits: np.ndarray, context: bool) -> np.ndarray:

@@ -24,6 +24,7 @@ from sxq.graph.disk.manifest import created
 from sxq.graph.field import cut_out
 from sxq.inference.layered.steps import EDGES, NODES, ModelSteps, Step, steps_of
 from sxq.inference.tracing.rowwise import Untraceable
+from sxq.models import device as devices
 from sxq.models.borrow import Model, blaming, edge_tensors, node_tensor
 
 # Layers whose rows need only the edges into them; GCN besides needs degrees.
@@ -113,7 +114,7 @@ class _LayerByLayer:
             weight = given.get("edge_weight")
             root = torch.from_numpy(self._roots(layer, step.given.get("edge_weight"))[near])
             return _gcn(layer, rows, torch.from_numpy(local), weight, block=len(nodes), root=root)
-        index = torch.from_numpy(local).to(rows.device)
+        index = devices.to_device(local, rows.device)
         return layer(rows, index, **given)[: len(nodes)]
 
     def _numbered(self, nodes: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +157,7 @@ class _LayerByLayer:
         if name not in done:
             step = self.steps.by_name[name]
             if name in self.tables:
-                done[name] = torch.from_numpy(self.tables[name][nodes]).to(self.model.device)
+                done[name] = devices.to_device(self.tables[name][nodes], self.model.device)
             elif step.input:
                 done[name] = (
                     node_tensor(self.model, self.graph, nodes) if step.kind == NODES else None
@@ -224,5 +225,5 @@ def _by_fields(model: Model, graph: Graph, scratch: Path, memory: int) -> np.nda
 
 def _on_field(model: Model, graph: Graph, field: Mapping[str, Any]) -> Tensor:
     _, weight, attr = edge_tensors(graph, field["edges"], model.device, model.call.edge_inputs)
-    index = torch.from_numpy(np.ascontiguousarray(field["edge_index"])).to(model.device)
+    index = devices.to_device(field["edge_index"], model.device)
     return model(node_tensor(model, graph, field["nodes"]), index, weight, attr)

@@ -11,6 +11,7 @@ import torch
 
 from sxq.errors import ModelError
 from sxq.graph import Field, Graph
+from sxq.models import device as devices
 from sxq.models.borrow import Model, edge_tensors, node_tensor
 from sxq.models.calling import EDGE_TYPE, NODE_TYPE
 from sxq.models.edge_mask import log_answers, place_of_answer
@@ -30,7 +31,7 @@ def node_influence(
         )
     x = node_tensor(model, graph, field.nodes).clone().requires_grad_()
     _, weight, attr = edge_tensors(graph, field.edges, model.device, model.call.edge_inputs)
-    edge_index = torch.from_numpy(field.edge_index).to(model.device)
+    edge_index = devices.to_device(field.edge_index, model.device)
     owner = torch.zeros(len(x), dtype=torch.long, device=model.device)
     with torch.enable_grad():
         own = model.at_targets(x, edge_index, weight, attr, starts=owner[:1], owner=owner)

@@ -25,6 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sxq.errors import DataError, InvalidValue
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
+from sxq.models import device as devices
 from sxq.models.architectures import build, seeded, spec_from_values
 from sxq.models.training import SHARES, Progress, Trained, Training, edge_values, typed_inputs
 from sxq.models.training_notes import unused_values
@@ -265,7 +266,7 @@ class LinkTraining(Training):
     def _measure(self, chosen: Any) -> tuple[Tensor, float]:
         """Cross-entropy and AUC of pairs."""
         scores = self._scores(chosen)
-        truth = torch.from_numpy(chosen.truth).to(scores)
+        truth = devices.to_device(chosen.truth, scores.device).to(scores)
         loss = binary_cross_entropy_with_logits(scores, truth)
         return loss, auc(scores.detach().cpu().numpy(), chosen.truth)
 
@@ -273,11 +274,11 @@ class LinkTraining(Training):
         pairs = chosen.pairs
         if self.kind is None:
             z = self.module.encode(*self._inputs(chosen.messages))
-            return self.module.decode(z, torch.from_numpy(pairs).to(self.device))
+            return self.module.decode(z, devices.to_device(pairs, self.device))
         pairs = pairs - np.array([[self.links.sources[0]], [self.links.heads[0]]])
         z = self.module.encode(*typed_inputs(self.graph, self.device, chosen.messages))
         ends = z[self.kind[0]], z[self.kind[2]]
-        return self.module.decode(*ends, torch.from_numpy(pairs).to(self.device))
+        return self.module.decode(*ends, devices.to_device(pairs, self.device))
 
     def _inputs(self, keep: np.ndarray) -> tuple[Tensor, ...]:
         """The arguments of `encode` on some edges [E] bool of the graph."""

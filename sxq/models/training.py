@@ -27,6 +27,7 @@ from torch import Tensor
 from sxq.errors import DataError, InvalidValue, ModelError
 from sxq.graph import GraphSet
 from sxq.graph.csr import SPLITS, Graph
+from sxq.models import device as devices
 from sxq.models.architectures import (
     EDGE_VALUES,
     ArchitectureSpec,
@@ -228,7 +229,7 @@ def graph_inputs(
     if values is not None:
         arrays.append(values[edges].astype(np.float32))
     device = next(module.parameters()).device
-    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+    return tuple(devices.to_device(array, device) for array in arrays)
 
 
 def edge_values(module: Any, graph: Graph) -> np.ndarray | None:

@@ -322,9 +322,20 @@ def _check_learned(generators: Generators, catalog: Catalog, model: str) -> None
         entry = catalog.generators[name]
         chosen = dict(options)
         if "explainer" in entry.options:
-            look_up("explainer", chosen.get("explainer", ""), dict.fromkeys(catalog.explainers))
+            _check_explainer(name, chosen.get("explainer", ""), catalog.explainers)
         if entry.pretrained:
             _check_pretrained(name, chosen.get("pretrained"), catalog, model)
+
+
+def _check_explainer(generator: str, chosen: str, registered: tuple[str, ...]) -> None:
+    """Raise InvalidValue if no explainer is named or none is registered, UnknownName for another name."""
+    if not chosen or not registered:
+        example = registered[0] if registered else chosen or "e"
+        add = "" if registered else f"con.register_explainer({example!r}, make), then "
+        raise InvalidValue(
+            f"BY {generator} needs a registered explainer: {add}BY {generator} (explainer = {example})"
+        )
+    look_up("explainer", chosen, dict.fromkeys(registered))
 
 
 def _check_pretrained(generator: str, chosen: str | None, catalog: Catalog, model: str) -> None:

@@ -218,7 +218,12 @@ def test_an_explainer_of_ones_own_proposes(con):
         def supports(self):
             return True
 
+    without = "EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY pyg"
+    with pytest.raises(InvalidValue, match=r"con.register_explainer\('e', make\), then BY pyg"):
+        con.execute(without)
     con.register_explainer("nearest", lambda model: Nearest())
+    with pytest.raises(InvalidValue, match=r"registered explainer: BY pyg \(explainer = nearest\)"):
+        con.execute(without)
     result = con.execute(
         "EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc BY pyg (explainer = nearest)"
     )

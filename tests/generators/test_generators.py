@@ -186,6 +186,14 @@ def path(units):
     return whole(Graph(np.concatenate([ends, ends[::-1]], axis=1), np.zeros((units + 1, 1))))
 
 
+@pytest.mark.parametrize("allowance", [120, 209])
+def test_a_search_of_a_path_ends_when_all_its_parts_are_asked_for(allowance):
+    """There are 210 parts and 2^20 sets, so that neighbours of a good part are soon all known."""
+    asked, distinct = drive("search", path(20), allowance)
+    assert distinct == allowance + 1  # and the whole path, which was there before
+    assert len(asked) < 2 * distinct
+
+
 def arms(count, length):
     """A node with arms: (length + 1) ** count - 1 connected subgraphs hold it."""
     tail = 1 + np.arange(count * length)

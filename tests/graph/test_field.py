@@ -73,6 +73,7 @@ def test_undirected_means_every_edge_has_its_equal_reverse():
 DEPTHS = [("gcn", 1), ("sage", 0), ("sage_max", 0), ("gat", 0), ("gin", 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(8)
 @pytest.mark.parametrize("kind,halo", DEPTHS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -151,3 +152,12 @@ def test_the_units_at_nodes(seed):
         if node in field.ends[:, unit]
     ]
     assert sorted(zip(owner.tolist(), units.tolist())) == expected
+
+
+def test_the_only_unit_of_a_field_with_a_halo_can_be_left_out():
+    edges = np.array([[1, 2, 0], [0, 1, 2]])
+    graph = Graph(edges, np.zeros((3, 1)))
+    field = extract(graph, 0, 1, 1)
+    assert field.num_units == 1 and (field.unit == EdgeKind.HALO).any()
+    rest = field.without(np.array([True]))
+    assert rest.num_units == 0 and (rest.unit == EdgeKind.HALO).all()

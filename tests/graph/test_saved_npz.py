@@ -155,6 +155,7 @@ def test_a_graph_with_types_comes_back(data, tmp_path_factory):
     assert hetero_from_graph(found).metadata() == data.metadata()
 
 
+@pytest.mark.slow
 def test_a_file_with_types_is_explained_and_named(tmp_path):
     data = bank()
     data["account"].feature_names = [f"column {i}" for i in range(5)]

@@ -149,6 +149,7 @@ class FirstOfBatch(nn.Module):
         return torch.zeros(len(count), 3, dtype=x.dtype).index_add(0, batch[order], row[order])
 
 
+@pytest.mark.slow
 def test_a_model_whose_ties_depend_on_the_batch_runs_one_graph_at_a_time():
     graphs = [random_graph(np.random.default_rng(i), nodes=12, edges=14) for i in range(4)]
     data = []

@@ -99,6 +99,7 @@ def parts(monkeypatch):
     monkeypatch.setattr(on_disk, "NODES", 100)
 
 
+@pytest.mark.slow
 def test_a_model_is_examined_on_a_part_and_its_outputs_are_kept(parts, tmp_path, monkeypatch):
     graph = big_random_graph()
     disk = write(tmp_path / "g", graph.columns())

@@ -231,6 +231,7 @@ class OfData(nn.Module):
         return self.conv(start, data.edge_index, torch.sigmoid(data.time))
 
 
+@pytest.mark.slow
 def test_a_forward_of_one_data_with_further_inputs_runs_layer_by_layer():
     more = {"z": torch.randint(0, 5, (20,)), "time": torch.rand(60)}
     with sxq.connect() as con:

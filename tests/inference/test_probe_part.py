@@ -47,6 +47,7 @@ def test_a_part_tells_the_same_depth_and_halo(small, monkeypatch, kind, undirect
     assert facts[0] == facts[1] and torch.equal(found.full, whole.full)
 
 
+@pytest.mark.slow
 def test_few_forward_passes_run_on_the_whole_graph(small, monkeypatch):
     graph = power_law()
     ran = []
@@ -98,6 +99,7 @@ class Far(torch.nn.Module):
         return self.layer(x)
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_far_is_examined_on_the_whole_graph(small, monkeypatch):
     ring = np.arange(1200)
     graph = Graph(

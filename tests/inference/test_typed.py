@@ -209,6 +209,7 @@ class Squashed(nn.Module):
         return {name: (self.times * own).softmax(1) for name, own in found.items()}
 
 
+@pytest.mark.slow
 def test_logits_behind_probabilities_are_found_by_type():
     data = bank(1)
     found = register(Squashed(model("hgt", data), 100), typed_graph(data))

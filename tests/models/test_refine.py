@@ -251,6 +251,7 @@ def separation(h, classes) -> float:
     return (similar[same].mean() - similar[~same].mean()).item()
 
 
+@pytest.mark.slow
 def test_the_contrast_moves_the_decoder_of_every_class_through_the_masks_alone(motifs):
     run = attributor_training(motifs)
     loss, _, _ = seen(run)

@@ -311,6 +311,7 @@ def test_published_weights_reach_their_accuracy(graph, weights):
 # training
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("name, bar", [("gcn", 0.7), ("sage", 0.5), ("gat", 0.7), ("gin", 0.35)])
 def test_karate_club_is_learned(karate, name, bar):

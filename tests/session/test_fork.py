@@ -126,6 +126,7 @@ def test_a_child_does_not_open_the_file_that_its_parent_had_open(con, path, read
     assert_whole(con, path, [1])
 
 
+@pytest.mark.slow
 def test_a_child_opens_what_was_closed_before_the_fork(con, path):
     con.close()
 
@@ -139,6 +140,7 @@ def test_a_child_opens_what_was_closed_before_the_fork(con, path):
         assert_whole(again, path, [1, 2])
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, path, monkeypatch):
     monkeypatch.setattr(executor, "REPORT_EVERY", 0)  # however fast the search is
     started, go_on = threading.Event(), threading.Event()
@@ -164,6 +166,7 @@ def test_a_child_that_is_forked_during_a_statement_does_not_wait_for_it(con, pat
     assert_whole(con, path, [1, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["connect", "close"])
 def test_a_fork_waits_for_a_thread_that_opens_or_closes_a_file(name, path, monkeypatch):
     """DuckDB holds a lock meanwhile, which a child would find locked for ever."""

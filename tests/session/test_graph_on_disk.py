@@ -321,6 +321,7 @@ def test_a_copy_with_other_times_is_the_same_graph(stored):
     opening(path)
 
 
+@pytest.mark.slow
 def test_another_version_and_an_edited_manifest(stored):
     path, folder = stored
     file = folder / manifest.MANIFEST

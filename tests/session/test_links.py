@@ -184,6 +184,7 @@ def test_generators_know_links(generator):
         assert sound(con)
 
 
+@pytest.mark.slow
 def test_a_score_that_is_a_number():
     graph = random_graph(np.random.default_rng(12))
     module = SageMLP()
@@ -252,6 +253,7 @@ class Encoder(nn.Module):
         return self.layer(x, edge_index)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_of_pyg_is_a_model_of_links():
     graph = random_graph(np.random.default_rng(4))
     with connected(GAE(Encoder()), graph, output="probs") as con:

@@ -66,6 +66,7 @@ def test_of_graphs_by_key(con):
     assert con.execute("PREDICT GRAPHS ? USING MODEL pools", [[1]]).rows == every.rows[1:2]
 
 
+@pytest.mark.slow
 def test_without_into_nothing_is_stored(tmp_path):
     path = str(tmp_path / "club.duckdb")
     with sxq.connect(path) as con:

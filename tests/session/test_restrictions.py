@@ -104,6 +104,7 @@ def test_with_little_budget_only_what_was_verified_is_claimed(case, flag, budget
         assert not said or int(said[1]) == report.bound and least is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_exhaustive_with_a_size_says_what_it_proved(case, size, anywhere):

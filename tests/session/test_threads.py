@@ -186,6 +186,7 @@ def test_ctrl_c_while_waiting_leaves_the_turn_free(busy):
     assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "nested",
@@ -234,6 +235,7 @@ def graph_and_verdicts(con, query_id):
     return rows.fetchall(), {row[-1] for row in con.execute(f"AUDIT QUERY {query_id}")}
 
 
+@pytest.mark.slow
 def test_a_connection_sees_what_another_one_replaced(con, path):
     con.execute("TRAIN MODEL t ON GRAPH g (EPOCHS = 1, LAYERS = 1)")
     con.execute("EXPLAIN NODE 0 USING MODEL t ON GRAPH g OPTIMIZE conc BUDGET 20 CANDIDATES")
@@ -254,6 +256,7 @@ def test_a_connection_sees_what_another_one_replaced(con, path):
         assert graph_and_verdicts(other, result.query_id) == ([(data(1).content_hash,)], {"ok"})
 
 
+@pytest.mark.slow
 def test_a_connection_sees_what_another_one_dropped_and_made_again(con, path):
     """The same content under the same name, but another row of the file: the answers must refer to that."""
     with sxq.connect(path) as other:
@@ -268,6 +271,7 @@ def test_a_connection_sees_what_another_one_dropped_and_made_again(con, path):
         assert graph_and_verdicts(con, result.query_id) == ([(data().content_hash,)], {"ok"})
 
 
+@pytest.mark.slow
 def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored(
     con, path, monkeypatch
 ):
@@ -289,6 +293,7 @@ def test_what_is_dropped_while_a_query_is_planned_is_noticed_before_it_is_stored
         )
 
 
+@pytest.mark.slow
 def test_a_learned_attributor_that_another_connection_replaced_is_loaded_again(con, path):
     pretrain = "PRETRAIN {} REFINE r FOR MODEL m ON GRAPH g (EPOCHS = {}, NODES = 5)"
     con.execute(pretrain.format("", 1))

@@ -87,6 +87,7 @@ def store():
         yield opened
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(heteros)
 def test_a_graph_is_read_back_as_it_was_stored(store, data):
@@ -99,6 +100,7 @@ def test_a_graph_is_read_back_as_it_was_stored(store, data):
         assert value.dtype == found[place].dtype and torch.equal(value, found[place])
 
 
+@pytest.mark.slow
 def test_everything_is_there_after_reopening(tmp_path):
     path = tmp_path / "typed.duckdb"
     with sxq.connect(path) as con:
@@ -142,6 +144,7 @@ def test_tables_make_the_graph_that_data_make():
         assert Graph(**plain).content_hash == hand.content_hash
 
 
+@pytest.mark.slow
 def test_undirected_adds_types_as_pyg_does(bank):
     made = graph_of(bank)
     wanted = graph_from_data(ToUndirected()(by_hand()))
@@ -237,6 +240,7 @@ def test_names_of_classes_of_two_types_do_not_fit_one_encoding():
 # -- statements ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_targets_are_named_by_key_and_type(bank):
     result = bank.execute(f"EXPLAIN NODES 10, 11 OF TYPE account USING MODEL net {ASK}")
     assert result.columns[:2] == ["target", "node_type"]
@@ -255,6 +259,7 @@ def test_targets_are_named_by_key_and_type(bank):
     assert findings.findings == 0 and findings.explanations == len(result) * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clause", ["EDGES DIRECTED", "OVER NODES", "INCLUDE 12->10 ANYWHERE"])
 def test_audit_measures_every_kind_of_units(bank, clause):
     result = bank.execute(f"EXPLAIN NODES 10, 12 USING MODEL net {ASK} {clause} INTO answers")
@@ -321,6 +326,7 @@ def test_parallel_edges_of_two_types_are_two_units():
     assert to_merchant.shape[1] == 2 and np.unique(to_merchant, axis=1).shape[1] == 1
 
 
+@pytest.mark.slow
 def test_a_query_that_was_cut_short_is_resumed(bank):
     bank.execute(f"EXPLAIN NODES 10, 11, 12 USING MODEL net {ASK}")
     found = "explanation_id IN (SELECT explanation_id FROM sxq.explanations WHERE target <> 10)"
@@ -332,6 +338,7 @@ def test_a_query_that_was_cut_short_is_resumed(bank):
     assert bank.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_include_and_exclude_name_the_edges_of_all_types():
     data = by_hand()
     data["account", "refunds", "merchant"].edge_index = torch.tensor([[2], [1]])
@@ -354,6 +361,7 @@ def test_include_and_exclude_name_the_edges_of_all_types():
 # -- what is drawn and handed on -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pictures_colour_types_and_name_relations(bank, tmp_path):
     result = bank.execute(f"EXPLAIN NODE 12 USING MODEL net {ASK}")
     drawn = scene(result.explanations)
@@ -375,6 +383,7 @@ def test_pictures_colour_types_and_name_relations(bank, tmp_path):
     result.export(str(tmp_path / "r.graphml"))
 
 
+@pytest.mark.slow
 def test_an_explanation_is_hetero_data(bank):
     graph = graph_of(bank)
     for e in bank.execute(f"EXPLAIN NODE 12 USING MODEL net {ASK}"):
@@ -392,6 +401,7 @@ def test_an_explanation_is_hetero_data(bank):
         assert sorted(edges) == sorted(e.edges)
 
 
+@pytest.mark.slow
 def test_one_call():
     data = ToUndirected()(by_hand())
     model = Typed(data.edge_types).eval()
@@ -399,6 +409,7 @@ def test_one_call():
     assert len(found) and found.targets[0].target == ("account", 2)
 
 
+@pytest.mark.slow
 def test_names_of_types_are_completed(bank):
     with sxq.connect() as con:
         assert not con.vocabulary().node_types
@@ -434,6 +445,7 @@ def alike():
 ALIKE = f"EXPLAIN NODE 0 OF TYPE account USING MODEL net {ASK}"
 
 
+@pytest.mark.slow
 def test_an_edge_is_between_the_types_that_the_graph_joins(alike):
     edge = ("account", 1), ("account", 0)
     kept = alike.execute(f"{ALIKE} INCLUDE 1->0")
@@ -442,6 +454,7 @@ def test_an_edge_is_between_the_types_that_the_graph_joins(alike):
     assert alike.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_an_edge_of_several_types_says_them(alike):
     said = (
         "INCLUDE 2->0 is an edge of several types; write 2 OF TYPE account -> 0 OF TYPE account or "
@@ -459,6 +472,7 @@ def test_an_edge_of_several_types_says_them(alike):
     assert alike.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_nodes_are_named_with_their_types(alike):
     with pytest.raises(sxq.NodeNotFound, match=r"OF TYPE account, in Python \('account', 2\)"):
         alike.execute(f"{ALIKE} OVER NODES INCLUDE NODES 2")
@@ -473,6 +487,7 @@ def test_nodes_are_named_with_their_types(alike):
     assert alike.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clause",
     [
@@ -490,6 +505,7 @@ def test_types_of_restrictions_are_resumed(alike, clause):
     assert alike.execute("AUDIT").findings == 0
 
 
+@pytest.mark.slow
 def test_a_target_is_a_pair(alike):
     wanted = alike.execute(ALIKE).rows
     ask = f"EXPLAIN NODE ? USING MODEL net {ASK}"
@@ -520,6 +536,7 @@ def test_of_type_is_that_of_all_keys_before_it():
     assert parse(text).include == Units("nodes", (("a", 5), ("a", 7), ("b", 2), 9))
 
 
+@pytest.mark.slow
 def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
     ask = f"EXPLAIN NODE 12 USING MODEL net {ASK}"
     rows = "SELECT src, dst, edge_type FROM edges WHERE edge_type = 'account -pays-> merchant' AND src = 12"
@@ -538,6 +555,7 @@ def test_a_sub_query_of_edges_says_their_types_row_by_row(bank):
         bank.execute(f"{ask} EXCLUDE (SELECT 1, 2, 'x', 4)")
 
 
+@pytest.mark.slow
 def test_targets_with_and_without_their_type_can_be_resumed(bank):
     result = (
         bank.explain(nodes=[("account", 12), 10])

@@ -76,6 +76,7 @@ def test_stored_values_are_plain_forwards_and_their_audit(con, graphs):
     assert {kind for (kind,) in kinds} >= {"account -pays-> merchant"}
 
 
+@pytest.mark.slow
 def test_over_nodes_names_nodes_by_their_types(con):
     result = con.execute(EXPLAIN.replace(" OPTIMIZE", " OVER NODES OPTIMIZE"))
     assert {node.node_type for e in result for node in e.units} <= {"account", "merchant", "device"}
@@ -92,6 +93,7 @@ def test_a_class_has_patterns_of_types(con):
     assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_file_holds_the_collection(graphs, tmp_path):
     path = str(tmp_path / "banks.duckdb")
     with sxq.connect(path) as con:
@@ -159,6 +161,7 @@ def test_what_is_not_built_is_refused_by_name(con, graphs):
         con.execute("TRAIN MODEL t ON GRAPHS banks (ARCHITECTURE = sage)")
 
 
+@pytest.mark.slow
 def test_a_class_of_nodes_has_patterns_of_types():
     data = bank(4)
     with sxq.connect() as con:

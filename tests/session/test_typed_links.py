@@ -72,6 +72,7 @@ def equal_to_plain(con, module, data, result, kind=PAYS, itself=True):
     return sum(len(report.explanations) for report in result.targets)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_every_way_to_take_pairs_by_type(way):
@@ -89,6 +90,7 @@ def test_every_way_to_take_pairs_by_type(way):
         assert reason["backend"] == ("disjoint" if way.__name__ == "OfData" else "layered")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("conv", ["gat", "hgt"])
 def test_layers_by_type(conv):
@@ -100,6 +102,7 @@ def test_layers_by_type(conv):
         assert sound(con)
 
 
+@pytest.mark.slow
 def test_to_data_of_a_link_numbers_both_ends_within_their_types():
     data = bank(3)
     with connected(TwoSteps(data), data, edge_type="pays") as con:
@@ -121,6 +124,7 @@ def test_a_key_of_another_type_is_told():
             con.execute(f"EXPLAIN LINK {last} TO {last} OF TYPE pays {ASK}")
 
 
+@pytest.mark.slow
 def test_links_between_nodes_of_one_type():
     data = bank(7)
     module = TwoSteps(data, kind=KNOWS)
@@ -150,6 +154,7 @@ def test_the_field_is_every_edge_that_moves_the_score():
             assert size == moving
 
 
+@pytest.mark.slow
 def test_without_itself_leaves_edges_of_other_types_between_the_ends():
     data = bank(3)
     paid = data[PAYS].edge_index[:, :1]
@@ -175,6 +180,7 @@ def holds_path(e):
     return e.target.v in reached
 
 
+@pytest.mark.slow
 def test_a_path_is_asked_for_and_checked_again():
     data = bank(3, edges=30)
     with connected(Scores(data), data, edge_type="pays") as con:
@@ -196,6 +202,7 @@ def test_a_path_is_asked_for_and_checked_again():
         )
 
 
+@pytest.mark.slow
 def test_answers_are_kept_with_their_types(tmp_path):
     data = bank(3)
     path = tmp_path / "a.db"
@@ -243,6 +250,7 @@ def test_members_are_drawn_and_exported(tmp_path):
         assert again.targets[0].target == e.target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong, message",
     [
@@ -263,6 +271,7 @@ def test_what_is_wrong_is_said(wrong, message):
         con.execute(wrong.format(ASK))
 
 
+@pytest.mark.slow
 def test_registration_asks_for_the_type_of_links():
     data = bank(3)
     for options, message in [
@@ -281,6 +290,7 @@ def test_registration_asks_for_the_type_of_links():
         assert con.execute(f"EXPLAIN LINK 0 TO 1 {ASK}").targets[0].status == "done"
 
 
+@pytest.mark.slow
 def test_a_type_without_edges_in_the_graph_can_be_scored():
     data = bank(3)
     module = TwoSteps(data, kind=("account", "buys_at", "merchant"))

@@ -302,6 +302,7 @@ def test_an_escape_is_refused(script, stranger, folder, monkeypatch):
     assert con.execute("SELECT count(*) FROM people").rows == [(6,)]  # the connection goes on
 
 
+@pytest.mark.slow
 def test_ordinary_work_goes_on(tmp_path):
     path = str(tmp_path / "mine.duckdb")
     with sxq.connect(path, untrusted=True) as con:
@@ -371,6 +372,7 @@ def test_rights_that_make_no_sense(options, said):
         sxq.connect(**options)
 
 
+@pytest.mark.slow
 def test_two_kinds_of_connection_to_one_file(stranger, folder):
     with pytest.raises(sxq.StoreError, match="with other rights"):
         sxq.connect(str(folder / "here.duckdb"))

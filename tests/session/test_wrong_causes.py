@@ -176,6 +176,7 @@ OF_KEYS = """
     CREATE GRAPH g FROM NODES (FROM t) EDGES (FROM e)"""
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(9)
 @pytest.mark.parametrize("keys", KEPT + KEPT_AS_TEXT)
 def test_a_key_keeps_its_value(keys, tmp_path):

@@ -66,6 +66,7 @@ def test_a_command_prints_tables_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_scripts_run_in_the_order_in_which_they_are_given(tmp_path):
     (tmp_path / "two.sql").write_text("SELECT n + 1 AS m FROM t;")
     first = "CREATE VIEW t AS SELECT 1 AS n"
@@ -78,6 +79,7 @@ def test_scripts_run_in_the_order_in_which_they_are_given(tmp_path):
     assert run("--version", cwd=tmp_path).stdout == f"sxq {sxq.__version__}\n"
 
 
+@pytest.mark.slow
 def test_a_script_on_stdin_goes_into_the_database(tmp_path):
     done = run(
         "x.duckdb", script="CREATE TABLE t AS SELECT 7 AS seven;\n-- the end\n", cwd=tmp_path
@@ -87,6 +89,7 @@ def test_a_script_on_stdin_goes_into_the_database(tmp_path):
     assert run("x.duckdb", script="", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_json_is_one_object_for_each_row(tmp_path):
     done = run(
         "--json",
@@ -112,6 +115,7 @@ def test_json_is_one_object_for_each_row(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_json_has_no_numbers_that_are_no_json(tmp_path):
     done = run(
         "--json",
@@ -148,6 +152,7 @@ def test_explain_in_a_pipe(toy):
         assert len(con.execute("SHOW MODELS")) == 2  # nothing after the error was run
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "script, message",
@@ -225,6 +230,7 @@ def test_a_statement_is_no_name_of_a_database(tmp_path):
     assert done.returncode == 2 and "use -c" in done.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_wrong_usage_is_exit_code_2(tmp_path):
     done = run("--jason", "-c", "SELECT 1")
     assert (
@@ -435,6 +441,7 @@ def test_ctrl_c_during_imports_is_quiet(module, presses):
     assert code == 130 and "Traceback" not in said and "interrupted" in said
 
 
+@pytest.mark.slow
 def test_a_burst_of_ctrl_c_never_ends_the_prompt(tmp_path):
     """While SQL runs, while a result is written, and at the prompt."""
     terminal, side = pty.openpty()

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import termios
 
@@ -21,8 +22,15 @@ def window():
     def widen(columns):
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
+    def written():
+        """The kernel hands on what was written a moment later, perhaps in pieces."""
+        pieces = [os.read(master, 65536)]
+        while select.select([master], [], [], 0.2)[0]:
+            pieces.append(os.read(master, 65536))
+        return b"".join(pieces).decode()
+
     widen(100)
-    yield ProgressLine(side), widen, lambda: os.read(master, 65536).decode()
+    yield ProgressLine(side), widen, written
     os.close(master)
     os.close(side)
 

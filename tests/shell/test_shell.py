@@ -273,6 +273,7 @@ def test_progress_says_how_far_and_how_long():
     assert progress_line("epoch 3") == "epoch 3"
 
 
+@pytest.mark.slow
 def test_a_person_at_the_prompt(toy):
     """Lines up to a `;`, a caret below what is wrong, completion, Ctrl-C, and a history that outlives the session."""
     (toy / ".sxqrc").write_text(".timer off\nCREATE TEMP TABLE from_init AS SELECT 42 AS answer;\n")
@@ -376,6 +377,7 @@ def test_a_second_interrupt_aborts_what_the_first_has_to_wait_for(toy):
         assert "ok" in shell.answer("AUDIT QUERY 1;")
 
 
+@pytest.mark.slow
 def test_a_wide_result_goes_through_the_pager(toy):
     with terminal("toys.duckdb", cwd=toy, rows=20, columns=80) as shell:
         shell.answer(".timer off")

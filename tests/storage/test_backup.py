@@ -57,6 +57,7 @@ def assert_usable(path, query_id):
         assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_the_command_copies_a_database_that_nobody_has_open(club, tmp_path, capsys):
     copy = tmp_path / "copy.duckdb"
     assert main(["backup", str(club), str(copy)]) == 0
@@ -71,6 +72,7 @@ def test_the_command_copies_a_database_that_nobody_has_open(club, tmp_path, caps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["club.duckdb", "copy.duckdb"]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("path", [None, "club.duckdb"])
 def test_an_open_database_copies_what_is_committed(path, tmp_path, monkeypatch):
@@ -157,6 +159,7 @@ def test_a_table_that_cannot_be_made_leaves_an_ended_query(club, monkeypatch):
         assert con.execute("FROM found").rows == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_second_connection_does_not_end_the_queries_of_the_first(club, monkeypatch):
     monkeypatch.setattr(executor, "REPORT_EVERY", 0)
     seen = []

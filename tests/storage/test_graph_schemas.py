@@ -58,6 +58,7 @@ def con():
         yield con
 
 
+@pytest.mark.slow
 def test_columns_have_the_names_and_the_types_of_the_user(path):
     with sxq.connect(str(path), read_only=True) as con:
         assert schemas(con) == {"tx": list(VIEWS)}
@@ -122,6 +123,7 @@ def test_answers_go_to_parquet_with_plain_columns(path, tmp_path):
             assert there == here
 
 
+@pytest.mark.slow
 def test_only_the_present_version_is_shown(con):
     con.execute(GRAPH.format("tx"))
     con.execute("TRAIN MODEL m ON GRAPH tx (ARCHITECTURE = gcn, LAYERS = 2, EPOCHS = 1)")
@@ -158,6 +160,7 @@ NAMES = [
 NAMES += ["tx'; DROP TABLE a; --", "übung", "x.y", "nodes", "pg_temp", "ALL", "{sxq}", "%s"]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_is_safe(con, name):

@@ -87,6 +87,7 @@ def payload(column, planted):
     return f"VARCHAR FROM {table}; COPY (SELECT 42) TO '{planted}'; SELECT {key}::VARCHAR"
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(5)
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 @pytest.mark.parametrize("column", FILES)
@@ -105,6 +106,7 @@ def test_sql_in_place_of_a_key_type_is_refused_and_not_run(
     assert not planted.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 @pytest.mark.parametrize("column", FILES)
 def test_what_reads_no_keys_works_on_and_runs_nothing(column, read_only, hostile, tmp_path):
@@ -116,6 +118,7 @@ def test_what_reads_no_keys_works_on_and_runs_nothing(column, read_only, hostile
     assert not planted.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(10)
 @pytest.mark.parametrize(
     "text",

@@ -102,8 +102,21 @@ def least_count(field: Field, deep: int | None = None) -> int:
     return max(field.num_units, 2**free - 1)  # except the empty choice, which may be no subgraph
 
 
+def has_at_most(field: Field, context: Context, most: int) -> bool:
+    """Whether a field has at most `most` connected subgraphs; they are counted where a bound does not decide."""
+    if field.free:
+        return 2**field.num_units - 1 <= most
+    return least_count(field) <= most and _count(field, context, most, field.num_units) <= most
+
+
+def every(field: Field, context: Context) -> np.ndarray:
+    """All connected subgraphs of a field that has few of them, bits [n, U]; smaller ones come first."""
+    walked = [candidates.bits for candidates in _walk(field, context, field.num_units)]
+    return np.concatenate([np.zeros((0, field.num_units), bool), *walked])
+
+
 def _walk(field: Field, context: Context, deep: int) -> Search:
-    """Every candidate of at most `deep` units once; `_count` uses the same walk without answers."""
+    """Every candidate of at most `deep` units once; without answers it counts and lists them."""
     nothing = np.zeros((1, field.num_units), bool)
     step = max(1, context.rows // field.num_units)
     states = [(0, nothing, nothing, np.array([NONE]))]

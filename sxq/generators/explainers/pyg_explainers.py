@@ -41,6 +41,7 @@ from sxq.errors import Error, ModelError
 from sxq.generators.explainers.mask_to_subgraphs import mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search, Subject
 from sxq.graph import EdgeKind, Field
+from sxq.models import device as devices
 from sxq.models.architectures import seeded
 from sxq.models.borrow import Model, edge_tensors, node_tensor, told, unwrapped
 from sxq.models.edge_mask import log_answers
@@ -125,7 +126,7 @@ def unit_mask(
     _, weight, attr = edge_tensors(
         subject.graph, field.edges[edges], model.device, model.call.edge_inputs
     )
-    edge_index = torch.from_numpy(field.edge_index[:, edges]).to(model.device)
+    edge_index = devices.to_device(field.edge_index[:, edges], model.device)
     given = {
         name: value
         for name, value in (("edge_weight", weight), ("edge_attr", attr))

@@ -28,6 +28,7 @@ from sxq.errors import InvalidValue, ModelError
 from sxq.generators.explainers.mask_to_subgraphs import distinct, mask_to_subgraphs, propose
 from sxq.generators.protocol import Context, Search
 from sxq.graph import Field
+from sxq.models import device as devices
 from sxq.models import refine as learning
 from sxq.models.edge_mask import log_probabilities
 from sxq.models.refine import SELECTIONS, Batch, Instances, Pretrained
@@ -57,7 +58,7 @@ def refine(
     with torch.no_grad():
         alpha = own(batch)
     yield from propose(context, mask_to_subgraphs(field, alpha.double().cpu().numpy()))
-    target = torch.from_numpy(subject.probabilities).float()[None].to(alpha.device)
+    target = devices.to_device(subject.probabilities.astype(np.float32), alpha.device)[None]
     counts = sizes(field.num_units, ratios).tolist()
     tuned: Iterable[Tensor] = [alpha] * len(counts)
     if learned.fine_tune if fine_tune is None else fine_tune:

@@ -37,7 +37,9 @@ Hypervolume of the front as a share of the best known front's; 26 published targ
     search             0.991  0.92       NSGA-II, restarted until the budget is spent   0.983  0.63
     onion & growing    0.921  0.67       random                                         0.817  0.10
 
-A field with no more subsets than the allowance is searched completely, by `exhaustive` alone.
+A field with no more connected subgraphs than the allowance is searched completely, by `exhaustive`
+alone. In one with a few times as many, improvement ends when hardly any neighbour is new, and the
+rest of the budget goes to subgraphs drawn from all that are left.
 
 Shapes: a field of U units; yields bits [n, U]. Cost: `allowance` candidates; the search itself
 takes O(members * U) per batch. Ours; the parts follow Qiu et al., "Generating Skyline Explanations
@@ -46,7 +48,9 @@ search (Paquete, Chiarandini, Stuetzle 2004), the variation of NSGA-II (Deb et a
 hypervolume improvement of multi-objective search (Emmerich 2005).
 """
 
-from sxq.generators.baselines.exhaustive import exhaustive
+import numpy as np
+
+from sxq.generators.baselines.exhaustive import every, exhaustive, has_at_most
 from sxq.generators.baselines.random import any_sizes, grow
 from sxq.generators.protocol import Context, Search
 from sxq.generators.search.moves import improve
@@ -59,12 +63,14 @@ SEEDS = 64  # random subgraphs at the beginning
 # before the thorough walks.
 EARLY = 10
 PATIENCE = 8  # rounds in a row without a candidate that is new
+FEW = 3  # a field with at most so many times the allowance of subgraphs is small
+WORTHWHILE = 8  # in a small field, a round brings at least one part in this many of a batch
 
 
 def search(field: Field, context: Context) -> Search:
     """Begin, measure and walk, with some improvement in between; then improve to the end."""
-    # the empty set is no candidate, and the whole field is verified
-    if 2**field.num_units - 2 <= context.allowance:
+    # the whole field was verified before
+    if has_at_most(field, context, context.allowance + 1):
         return (yield from exhaustive(field, context))  # a tiny field
     run = SearchRun(field, context)
     early = context.allowance // EARLY
@@ -78,14 +84,32 @@ def search(field: Field, context: Context) -> Search:
     yield from _improve(run, early, run.batch)
     yield from thorough.go(run)
     run.table.replace(thorough.table.mean(axis=0))
-    yield from _improve(run, run.left, run.batch)
+    if has_at_most(field, context, FEW * context.allowance):
+        yield from _improve(run, run.left, run.batch, least=run.batch // WORTHWHILE)
+        yield from _draw_rest(run)
+    else:
+        yield from _improve(run, run.left, run.batch)
 
 
-def _improve(run: SearchRun, most: int, batch: int) -> Search:
-    """Batches of neighbours, children and leaps until `most` candidates are spent or nothing is left to try."""
+def _improve(run: SearchRun, most: int, batch: int, least: int = 0) -> Search:
+    """Batches of neighbours, children and leaps until `most` candidates are spent or nothing is left to try.
+
+    Nothing is worth a try any more when a round brings fewer than `least` new candidates.
+    """
     end = run.left - most
     idle = 0
     while run.left > max(end, 0) and idle < PATIENCE:
         before = run.left
         yield from improve(run, batch)
+        if before - run.left < min(least, before):
+            return
         idle = 0 if run.left < before or run.archive.refine() else idle + 1
+
+
+def _draw_rest(run: SearchRun) -> Search:
+    """Spend what is left on connected subgraphs not visited yet, drawn at random from all of them."""
+    bits = every(run.field, run.context)
+    unseen = run.visited.unseen(run.visited.hashes_of(bits))
+    drawn = run.rng.permutation(unseen)[: run.left]
+    for rows in np.array_split(drawn, -(-len(drawn) // run.batch)) if len(drawn) else ():
+        yield from run.verify(bits[rows])

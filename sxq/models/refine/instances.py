@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sxq.graph import EdgeKind, Field, Graph
 from sxq.graph.collection import ranges
+from sxq.models import device as devices
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,9 +130,7 @@ class Instances:
             "root": node_start if self.rooted else None,
         }
         tensors: dict[str, Any] = {
-            name: None
-            if array is None
-            else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            name: None if array is None else devices.to_device(array, device)
             for name, array in arrays.items()
         }
         return Batch(**tensors, size=len(numbers))

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from sxq.errors import DataError, InvalidValue, ModelError, UnknownName
+from sxq.models import device as devices
 from sxq.models.architectures import seeded
 from sxq.models.refine import losses
 from sxq.models.refine.attributor import Attributors, AttributorSpec, CommonView, concrete
@@ -132,7 +133,7 @@ class AttributorTraining:
         self.values = values
         device = next(attributors.parameters()).device
         self.device = device
-        self.probabilities = torch.from_numpy(probabilities).float().to(device)
+        self.probabilities = devices.to_device(probabilities.astype(np.float32), device)
         self.classes = probabilities.argmax(axis=1)
         self.common = CommonView(attributors.spec).to(device)
         self.optimizer = torch.optim.Adam(attributors.parameters(), values["lr"])
@@ -178,7 +179,7 @@ class AttributorTraining:
         mask, own = draw(
             self.attributors, self.instances, numbers, self.classes[numbers], self.device
         )
-        classes = torch.from_numpy(self.classes[numbers]).to(self.device)
+        classes = devices.to_device(self.classes[numbers], self.device)
         parts = {
             "fidelity": losses.fidelity(
                 self.masked(batch, batch.spread(mask)), self.probabilities[numbers]
