@@ -180,9 +180,7 @@ def explain(folder: Path, storage: str, asked: list[int]) -> dict[str, Any]:
     return {"first": first, "later": later, "import": imported}
 
 
-def one_size(
-    folder: Path, edges: int, features: int, storage: str, half: bool
-) -> dict[str, Any]:
+def one_size(folder: Path, edges: int, features: int, storage: str, half: bool) -> dict[str, Any]:
     """Every step of one size, each in a process of its own."""
 
     def run(step: str, *more: str) -> dict[str, Any]:

@@ -229,9 +229,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
     return found
 
 
-def _reports(
-    session: Session, running: RunningQuery, reports: Reports
-) -> Sequence[TargetReport]:
+def _reports(session: Session, running: RunningQuery, reports: Reports) -> Sequence[TargetReport]:
     """The reports as a result has them: in memory, or read from the store when they are asked for."""
     if reports.keeps:
         return reports.listed

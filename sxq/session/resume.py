@@ -113,7 +113,9 @@ def _short(left: LeftTargets) -> str:
     """What to do about targets that were stopped before their search ended."""
     if not left.stopped:
         return ""
-    return f", {left.stopped} from a search that was stopped early: explain them again, with more time"
+    return (
+        f", {left.stopped} from a search that was stopped early: explain them again, with more time"
+    )
 
 
 def _require_same(session: Session, query: StoredQuery, asked: st.Explain) -> None:

@@ -35,7 +35,7 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
     Raises InvalidValue if there is none, StoreError if the graph cannot be read.
     """
     places = None if ordinal is None else (ordinal, ordinal)
-    reading, members = _read(session, query_id, places)
+    reading, members = _loaded(session, query_id, places)
     query = reading.query
     if not query.targets:
         (whole,) = session.store.stored_queries(query_id)
@@ -58,16 +58,14 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
     )
 
 
-def stored_reports(
-    session: Session, query_id: int, ordinals: Sequence[int]
-) -> list[TargetReport]:
+def stored_reports(session: Session, query_id: int, ordinals: Sequence[int]) -> list[TargetReport]:
     """The reports of the targets at some places of a stored query, in ascending order; raises StoreError."""
-    reading, members = _read(session, query_id, (ordinals[0], ordinals[-1]))
+    reading, members = _loaded(session, query_id, (ordinals[0], ordinals[-1]))
     wanted = set(ordinals)
     return [report for report in reading.reports(members, {}) if report.ordinal in wanted]
 
 
-def _read(
+def _loaded(
     session: Session, query_id: int, places: tuple[int, int] | None
 ) -> "tuple[_Reading, Members]":
     """A query with all its targets, or those at some places, and their explanations."""

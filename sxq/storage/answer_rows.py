@@ -77,8 +77,14 @@ _INSERT_FEATURES = """INSERT INTO explanation_features SELECT owner, feature, na
         CASE WHEN measured THEN needed END
     FROM temp.incoming"""
 TARGETS_AT_ONCE = 1 << 17  # rows that are written together
-_INSERT_PENDING = """INSERT INTO targets (query_id, target, ordinal, status, node_type)
-    SELECT ?, {target}, ordinal, 'pending', node_type FROM temp.incoming"""
+_AS_TARGET = {False: "{key}", True: "{{'u': {u}, 'v': {v}}}::VARIANT"}  # whether it is a link
+_INSERT_PENDING = {  # SQL type of keys that are text, whether targets are links
+    (kind, link): f"""INSERT INTO targets (query_id, target, ordinal, status, node_type)
+        SELECT ?, {shape.format(**{name: to_key.format(name) for name in ("key", "u", "v")})}, ordinal, 'pending', node_type
+        FROM temp.incoming"""
+    for kind, to_key in TO_VARIANT.items()
+    for link, shape in _AS_TARGET.items()
+}
 _PENDING = """SELECT ordinal FROM targets
               WHERE query_id = ? AND ordinal IN (SELECT unnest(?)) AND status = 'pending'"""
 _SAVE_UNREACHED = (
@@ -150,17 +156,11 @@ def _begin_targets(cursor: Cursor, query_id: int, first: int, targets: Sequence[
         "node_type": object_array(list(map(type_of, targets))),
     }
     keys = [bare(target) for target in targets]
-    ends = {"target": keys}
-    if isinstance(keys[0], dict):
-        ends = {end: [key[end] for key in keys] for end in keys[0]}
-    kinds = {name: text_type(own) for name, own in ends.items()}
-    columns |= {
-        name: key_array(own if kinds[name] else plain(own)) for name, own in ends.items()
-    }
-    read = {name: TO_VARIANT[kind].format(name) for name, kind in kinds.items()}
-    if "target" not in read:  # a link: a STRUCT of its ends
-        read = {"target": f"{{'u': {read['u']}, 'v': {read['v']}}}::VARIANT"}
-    insert_arrays(cursor, _INSERT_PENDING.format(**read), columns, [query_id])
+    link = isinstance(keys[0], dict)
+    ends = {end: [key[end] for key in keys] for end in keys[0]} if link else {"key": keys}
+    kind = text_type(next(iter(ends.values())))
+    columns |= {name: key_array(own if kind else plain(own)) for name, own in ends.items()}
+    insert_arrays(cursor, _INSERT_PENDING[kind, link], columns, [query_id])
 
 
 def bare(key: Any) -> Any:

@@ -660,9 +660,7 @@ class Store:
         with self._lock, self._write("EXPLAIN") as cursor:
             self._save_targets(cursor, query_id, [report])
 
-    def _save_targets(
-        self, cursor: Cursor, query_id: int, reports: Sequence[TargetReport]
-    ) -> None:
+    def _save_targets(self, cursor: Cursor, query_id: int, reports: Sequence[TargetReport]) -> None:
         if query_id not in self._versions:  # of a graph's row it never changes
             self._versions[query_id] = answer_rows.version_of_graph(cursor, query_id)
         answer_rows.save_targets(cursor, query_id, reports, self._versions[query_id])
@@ -703,7 +701,9 @@ class Store:
             for name, kind in zip(table.columns, table.types)
         ]
         run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
-        append(cursor, target, map(plain, table.rows))
+        rows = iter(table.rows)  # of a large result they are read from the store, between two parts
+        while some := [plain(row) for row in islice(rows, ROWS_AT_ONCE)]:
+            append(cursor, target, some)
 
     def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""

@@ -162,4 +162,6 @@ class StoredMembers(Sequence[Any]):
         return self._make(report.explanations[place - first], report)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._make(each, report) for report in self._reports for each in report.explanations)
+        return (
+            self._make(each, report) for report in self._reports for each in report.explanations
+        )

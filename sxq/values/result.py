@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
 from sxq.graph.link_field import LinkKey, TypedLinkKey
-from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.values import arrow, frames
 from sxq.values.explanation import Explanation, TargetReport
@@ -389,6 +388,8 @@ class Result(Table):
     def __getitem__(self, index: slice) -> list[Explanation]: ...
 
     def __getitem__(self, index: int | slice) -> Explanation | list[Explanation]:
+        if isinstance(index, slice):
+            return list(self.explanations[index])
         return self.explanations[index]
 
     def __repr__(self) -> str:

@@ -185,7 +185,9 @@ def test_the_ground_truth_of_a_graph_is_a_column(tmp_path):
 @pytest.mark.parametrize("directed", [False, True])
 def test_units_of_some_graphs_are_those_of_each(directed):
     rng = np.random.default_rng(3)
-    ends = [rng.integers(0, 5, (2, count)) for count in (0, 9, 4, 12)]  # with loops and parallel edges
+    ends = [
+        rng.integers(0, 5, (2, count)) for count in (0, 9, 4, 12)
+    ]  # with loops and parallel edges
     graphs = GraphSet.join([Graph(each, np.ones((5, 1), np.float32)) for each in ends])
 
     def counted(edges):

@@ -32,10 +32,13 @@ def made(folder, storage):
         f"CREATE GRAPH chain FROM NODES ({NODES}) EDGES ({EDGES}) (UNDIRECTED = true, STORAGE = {storage})"
     )
     con.execute("TRAIN MODEL gcn ON GRAPH chain (LAYERS = 2, EPOCHS = 30, HIDDEN = 4, SEED = 2)")
-    con.execute(f"EXPLAIN NODES (SELECT id FROM (VALUES ('n2'), ('n6'), ('n12'), ('n21')) v(id)) {CLAUSES}")
+    con.execute(
+        f"EXPLAIN NODES (SELECT id FROM (VALUES ('n2'), ('n6'), ('n12'), ('n21')) v(id)) {CLAUSES}"
+    )
     return con
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_versions_and_answers_are_those_of_a_graph_in_memory(tmp_path, monkeypatch, large):
     if large:  # as it is treated that is too large to be examined whole
@@ -71,7 +74,9 @@ def test_a_change_that_fails_leaves_the_version_before(tmp_path, monkeypatch):
     with made(tmp_path, "disk") as con:
         before = con.execute("DESCRIBE GRAPH chain").rows
         with pytest.raises(sxq.GraphError, match="no node"):
-            con.execute("ALTER GRAPH chain ADD EDGES (SELECT 'n1' AS u, 'nobody' AS v, 1.0 AS weight)")
+            con.execute(
+                "ALTER GRAPH chain ADD EDGES (SELECT 'n1' AS u, 'nobody' AS v, 1.0 AS weight)"
+            )
         monkeypatch.setattr("sxq.storage.model_rows.save", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             con.execute(CHANGE)

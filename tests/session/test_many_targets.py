@@ -32,7 +32,14 @@ def few_held(monkeypatch):
 
 
 def said(report):
-    return report.target, report.ordinal, report.status, report.candidates, report.note, report.complete
+    return (
+        report.target,
+        report.ordinal,
+        report.status,
+        report.candidates,
+        report.note,
+        report.complete,
+    )
 
 
 def test_it_says_what_a_result_in_memory_says(con, few_held, monkeypatch, tmp_path):
@@ -64,7 +71,9 @@ def test_it_says_what_a_result_in_memory_says(con, few_held, monkeypatch, tmp_pa
 def test_targets_that_were_not_reached_are_stored_in_groups(con, few_held, monkeypatch):
     result = con.execute(f"{ASKED} WITHIN 0.000001 SECONDS")
     assert len(result.targets) == 9 and not result.complete
-    rows = con.sql("SELECT status, count(*), count(prediction) FROM targets GROUP BY ALL").fetchall()
+    rows = con.sql(
+        "SELECT status, count(*), count(prediction) FROM targets GROUP BY ALL"
+    ).fetchall()
     assert rows == [("stopped", 9, 2)]
     assert "7 nodes, such as 2: stopped after 1e-06 seconds before" in " ".join(result.notes())
     resumed = con.execute("RESUME QUERY 1")  # goes on with those that have no answer
@@ -77,7 +86,9 @@ def test_targets_that_were_not_reached_are_stored_in_groups(con, few_held, monke
 
 def test_a_resumed_query_reads_its_own_targets(con, few_held):
     con.execute(ASKED)
-    con.sql("UPDATE sxq.targets SET status = 'failed', prediction = NULL WHERE ordinal IN (1, 2, 7)")
+    con.sql(
+        "UPDATE sxq.targets SET status = 'failed', prediction = NULL WHERE ordinal IN (1, 2, 7)"
+    )
     con.sql("DELETE FROM sxq.explanations WHERE target IN (1, 2, 7)")
     resumed = con.execute("RESUME QUERY 1")
     assert [report.target for report in resumed.targets] == [1, 2, 7]
