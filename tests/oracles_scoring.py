@@ -10,6 +10,7 @@ from math import inf, prod
 from typing import NamedTuple
 
 import networkx as nx
+from networkx.algorithms.isomorphism import categorical_multiedge_match
 
 
 class Candidate(NamedTuple):
@@ -188,6 +189,45 @@ def graph_of(labels, edges, directed):
 
 def same(one, other):
     return nx.is_isomorphic(one, other, node_match=lambda a, b: a["label"] == b["label"])
+
+
+def typed_graph_of(labels, edges, relations):
+    """As `graph_of`, with parallel edges of several relations; edges that go both ways are two."""
+    graph = nx.MultiDiGraph()
+    for (u, v), (name, one_way) in zip(edges, relations):
+        graph.add_edge(u, v, relation=name)
+        if not one_way:
+            graph.add_edge(v, u, relation=name)
+    for node in graph:
+        graph.nodes[node]["label"] = labels[node]
+    return graph
+
+
+def same_typed(one, other):
+    return nx.is_isomorphic(
+        one,
+        other,
+        node_match=lambda a, b: a["label"] == b["label"],
+        edge_match=categorical_multiedge_match("relation", None),
+    )
+
+
+def every_typed_pattern(members, largest):
+    """[(graph, size, {target: best fidelity})], as `every_pattern`."""
+    found = []
+    for member in members:
+        for size in range(1, largest + 1):
+            for chosen in combinations(range(len(member.edges)), size):
+                edges = [member.edges[i] for i in chosen]
+                graph = typed_graph_of(member.labels, edges, [member.relations[i] for i in chosen])
+                if not nx.is_weakly_connected(graph):
+                    continue
+                held = next((held for other, _, held in found if same_typed(other, graph)), None)
+                if held is None:
+                    held = {}
+                    found.append((graph, size, held))
+                held[member.target] = max(held.get(member.target, -1), member.fidelity)
+    return found
 
 
 def every_pattern(members, directed, largest):

@@ -11,6 +11,7 @@ from sxq.execution.target import Found, Loaded
 from sxq.generators.protocol import NONE
 from sxq.graph import FeatureField, between
 from sxq.graph.bits import sizes
+from sxq.graph.types import shown_type
 from sxq.inference.agreement import TOLERANCE, inexactness, too_coarse
 from sxq.scoring.lattice import Answer
 from sxq.scoring.measures import report as measure_again
@@ -225,6 +226,7 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
     rows = found.table.rows(slice(None))
     names = [measure.name for measure in found.measures]
     size_of = sizes(rows.bits)
+    types = _types_of_units(found)
     return tuple(
         CandidateRow(
             candidate=number,
@@ -237,10 +239,12 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
             counterfactual=counterfactual,
             explanatory=explanatory,
             scores=dict(zip(names, scores)),
+            edge_type=edge_type,
+            node_type=node_type,
         )
         for number, (
             parent,
-            (source, head),
+            (source, head, edge_type, node_type),
             by,
             size,
             factual,
@@ -250,7 +254,7 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
         ) in enumerate(
             zip(
                 rows.parent.tolist(),
-                (_ends(found, unit) for unit in rows.edited.tolist()),
+                (_edited(found, unit, types) for unit in rows.edited.tolist()),
                 rows.generator.tolist(),
                 size_of.tolist(),
                 rows.factual.tolist(),
@@ -262,16 +266,41 @@ def _state_graph(found: Found) -> tuple[CandidateRow, ...]:
     )
 
 
-def _ends(found: Found, unit: int) -> tuple[Any, Any]:
-    """The ends of a unit by key, a node twice, a feature's name; None where no single unit was edited."""
+def _edited(
+    found: Found, unit: int, types: Sequence[str]
+) -> tuple[Any, Any, str | None, str | None]:
+    """The ends of a unit by key, a node twice, a feature's name; then its edge type and node type.
+
+    None where no single unit was edited.
+    """
     if unit == NONE:
-        return None, None
+        return None, None, None, None
     loaded = found.loaded
     if isinstance(loaded.field, FeatureField):
         name = loaded.graph.feature_name(int(loaded.field.columns[unit]))
-        return name, name
+        return name, name, None, None
     source, head = loaded.field.nodes[loaded.field.ends[:, unit]].tolist()
-    return loaded.graph.name(source), loaded.graph.name(head)
+    kind = types[unit] if types else None
+    kinds = (kind, None) if loaded.field.over == "edges" else (None, kind)
+    return loaded.graph.name(source), loaded.graph.name(head), *kinds
+
+
+def _types_of_units(found: Found) -> list[str]:
+    """The type of each unit, where units are edges or nodes of a heterogeneous graph."""
+    field, graph = found.loaded.field, found.loaded.graph
+    types = graph.types
+    if types is None or isinstance(field, FeatureField):
+        return []
+    if field.over == "nodes":
+        kinds = types.of_node[field.nodes[field.ends[0]]]
+        return [types.node_types[kind] for kind in kinds.tolist()]
+    names = list(map(shown_type, types.edge_types))
+    # Of a pair, the edge that runs as `ends` do.
+    own = np.flatnonzero(field.unit >= 0)
+    own = own[field.edge_index[0, own] == field.ends[0, field.unit[own]]]
+    kinds = np.zeros(field.num_units, np.int64)
+    kinds[field.unit[own]] = types.of_edge[field.edges[own]]
+    return [names[kind] for kind in kinds.tolist()]
 
 
 def _note(found: Found, answer: Answer, explanations: Sequence[Explanation]) -> str:

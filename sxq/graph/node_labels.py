@@ -56,12 +56,6 @@ def node_labels(
     return tuple(f"{kind} {label}" if label else kind for kind, label in zip(own, more))
 
 
-def type_in_label(label: str, node_types: Sequence[str]) -> str | None:
-    """The node type that a label of a heterogeneous graph begins with."""
-    fitting = [kind for kind in node_types if label == kind or label.startswith(f"{kind} ")]
-    return max(fitting, key=len, default=None)
-
-
 def _labels(
     graph: Graph, nodes: np.ndarray, name: str, predictions: Sequence[int] | np.ndarray
 ) -> tuple[str, ...]:

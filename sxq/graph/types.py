@@ -81,6 +81,13 @@ class GraphTypes:
         return np.where((self.mirrors < 0) & own, np.arange(len(own)), self.mirrors)
 
     @cached_property
+    def forward(self) -> np.ndarray:
+        """[edge types] the type that stands for each and its mirror: that which mirrors no other by name."""
+        mirroring = [relation.startswith(REVERSED) for _, relation, _ in self.edge_types]
+        numbers = np.arange(len(self.edge_types))
+        return np.where((self.mirrors >= 0) & np.array(mirroring, bool), self.mirrors, numbers)
+
+    @cached_property
     def pair_numbers(self) -> np.ndarray:
         """[edge types] the smaller one of the numbers of each type and of its reverse."""
         numbers = np.arange(len(self.edge_types))

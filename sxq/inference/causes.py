@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from sxq.errors import Error
+from sxq.errors import Error, ModelError
 from sxq.graph import Graph, GraphSet
+from sxq.graph.disk.mapped import DiskGraph
 from sxq.inference.agreement import agree
 from sxq.inference.probes import changed, with_edges, without_edges
 from sxq.inference.tracing.recorder import line_of
@@ -209,6 +210,28 @@ def _both_ways(model: Model, graph: Graph) -> bool:
         return agree(model, forward_full(model, turned), model.full)
     except Error:
         return False
+
+
+def require_one_way(model: Model, graph: Graph | GraphSet) -> None:
+    """Raise ModelError where single directions of an undirected graph are no units: forward adds the other again.
+
+    Graphs of collections and graphs on disk are not looked at.
+    """
+    if isinstance(graph, GraphSet | DiskGraph) or not graph.undirected:
+        return
+    if graph.types is not None or model.links:
+        return
+    tail, head = graph.edge_index
+    try:
+        half = forward_full(model, graph, tail <= head)
+        none = forward_full(model, graph, tail == head)
+    except ModelError:
+        return
+    if agree(model, half, model.full) and not agree(model, none, model.full):
+        raise ModelError(
+            "EDGES DIRECTED removes single directions, but forward adds the reverse of each edge, as "
+            "to_undirected does, so that removing one changes nothing; leave EDGES DIRECTED out"
+        )
 
 
 def keeps_own_edges(model: Model, graph: Graph) -> bool:

@@ -120,8 +120,8 @@ def _with_typed_strangers(graph: Graph, types: GraphTypes) -> Graph:
         graph,
         x=np.concatenate(x),
         rows=np.concatenate(rows),
-        pairs=np.concatenate([pairs for pairs, _ in found], axis=1),
-        values=np.concatenate([like for _, like in found]),
+        pairs=np.concatenate([np.zeros((2, 0), np.int64), *(pairs for pairs, _ in found)], axis=1),
+        values=np.concatenate([np.zeros(0, np.int64), *(like for _, like in found)]),
     )
 
 
@@ -261,7 +261,8 @@ def matched(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of an edge and a strange edge that can trade tails: their numbers [k] each.
 
-    They are of one of the `kinds` of all edges. No two edges get the same ends, since a model may count such as one.
+    They are of one of the `kinds` of all edges. No two edges get the same ends, in either direction,
+    since a model may count such as one.
     """
     left: dict[int, list[int]] = {}
     for number, kind in zip(strange.tolist(), kinds[strange].tolist()):
@@ -273,6 +274,7 @@ def matched(
         for number in left.get(kind, ()):
             other_tail, other_head = ends[:, number].tolist()
             new = {(other_tail, head), (tail, other_head)}
+            new |= {pair[::-1] for pair in new}
             if not new & taken:
                 taken |= new
                 left[kind].remove(number)
@@ -287,8 +289,31 @@ def matched(
 def trade_with_strangers(
     graph: Graph, larger: Graph, edges: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The ends [2, E + m] where the first of the given edges trade tails with strange edges."""
+    """The ends [2, E + m] where the first of the given edges trade tails with strange edges.
+
+    On an undirected graph both directions are traded, of pairs that are given as a whole: a model may
+    add the reverse of an edge itself.
+    """
     ends = larger.edge_index.copy()
-    strange = rng.permutation(np.arange(graph.num_edges, larger.num_edges))
-    trade(ends, *matched(ends, edges, strange, _kinds(larger)))
+    strange = np.arange(graph.num_edges, larger.num_edges)
+    if not graph.undirected:
+        trade(ends, *matched(ends, edges, rng.permutation(strange), _kinds(larger)))
+        return ends
+    pairs = len(strange) // 2
+    backward = _backward(graph)
+    given = np.zeros(graph.num_edges, bool)
+    given[edges] = True
+    once = edges[(backward[edges] > edges) & given[backward[edges]]]
+    some, chosen = matched(ends, once, rng.permutation(strange[:pairs]), _kinds(larger))
+    trade(ends, some, chosen)
+    trade(ends, chosen + pairs, backward[some])
     return ends
+
+
+def _backward(graph: Graph) -> np.ndarray:
+    """The number of the reverse [E] of every edge of an undirected graph."""
+    (tail, head), kinds = graph.edge_index, _kinds(graph)
+    found = np.empty(graph.num_edges, np.int64)
+    order = np.lexsort((_reversed_kinds(graph, kinds), tail, head))
+    found[np.lexsort((kinds, head, tail))] = order
+    return found

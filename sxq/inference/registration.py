@@ -12,13 +12,23 @@ from typing import Any
 from torch import nn
 
 from sxq.graph import Graph, GraphSet
+from sxq.inference.causes import require_one_way
 from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
 from sxq.inference.on_disk import MEMORY, on_part, on_whole, part_of
 from sxq.models.borrow import Model, borrow, choose_device
 
-__all__ = ["again", "attach", "follow", "more_facts", "over_features_of", "register", "transfer"]
+__all__ = [
+    "again",
+    "attach",
+    "follow",
+    "more_facts",
+    "over_features_of",
+    "register",
+    "require_one_way",
+    "transfer",
+]
 
 FACTS = ("hops", "halo", "backend", "reason")  # of a model, found by registration
 MORE_FACTS = (

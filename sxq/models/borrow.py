@@ -407,6 +407,7 @@ def forward_full(
         if not model.links:
             return _real(model(node_tensor(model, graph), *tensors))
         asked = model.pairs if pairs is None else pairs
+        assert asked is not None, "a model of links has pairs"
         index = devices.to_device(asked, model.device)
         return _real(model(node_tensor(model, graph), *tensors, pairs=index))
 

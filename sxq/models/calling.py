@@ -78,7 +78,8 @@ class Call:
     order: str = (
         "x, edge_index"  # of the first two: by position, "by name", "edge_index, x", or "data"
     )
-    ends: tuple[str, str] = ("x", "edge_index")  # their names, where they are passed by name
+    # Their names, where they are passed by name; the first is empty where forward does not take x.
+    ends: tuple[str, str] = ("x", "edge_index")
     positional: tuple[tuple[str, Any], ...] = ()  # arguments that have no keyword, with defaults
     guesses: tuple[str, ...] = ()  # arguments that forward may refuse: it takes **kwargs
     plain: bool = True  # the module takes what the engine has as it is
@@ -203,8 +204,8 @@ class Adapted(Wrapper):
         if self.call.order == "data":
             return self.module(Data(x=x, edge_index=edge_index, **named))
         if self.call.order == "by name":
-            first_two = dict(zip(self.call.ends, (x, edge_index)))
-            return self.module(**first_two, **named)
+            first_two = zip(self.call.ends, (x, edge_index))
+            return self.module(**{name: value for name, value in first_two if name}, **named)
         first = (x, edge_index) if self.call.order == "x, edge_index" else (edge_index, x)
         placed = [named.pop(name, default) for name, default in self.call.positional]
         return self.module(*first, *placed, **named)
@@ -246,6 +247,8 @@ def way_to_call(
     held = graph.union if isinstance(graph, GraphSet) else graph
     inputs = dict(inputs or {})
     ends = _renamed_ends(inputs)
+    if not (ends or links or isinstance(module, Wrapper)):
+        ends = _without_x(signature, {*inputs_of_nodes(held), *inputs})
     rest, order = _first_two(signature, ends)
     # Only dictionaries by type can lack a type.
     by_types = isinstance(module, Wrapper) and hasattr(module, "types")
@@ -262,6 +265,8 @@ def way_to_call(
         call = _named(shown, rest, graph, made, given, partly=partly, own=own)
         _refuse_adjacency(signature, call)
         call = replace(call, order=order, ends=ends or call.ends)
+        if ends and not ends[0] and not _is_filler(held):
+            call = replace(call, not_taken=("x", *call.not_taken))
     return _with_parts(module, call, held, made)
 
 
@@ -312,10 +317,33 @@ def _of_schema(module: torch.jit.ScriptModule) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def _is_filler(held: Graph) -> bool:
+    """Whether x is the column of ones that stands for no features."""
+    return held.num_features == 1 and bool((held.x == 1).all())
+
+
 def _renamed_ends(inputs: Mapping[str, str]) -> tuple[str, str] | None:
     """The names of the arguments for x and edge_index, if the user gives one of them."""
     found = {source: name for name, source in inputs.items() if source in ("x", "edge_index")}
     return (found.get("x", "x"), found.get("edge_index", "edge_index")) if found else None
+
+
+def _without_x(signature: inspect.Signature, fields: set[str]) -> tuple[str, str] | None:
+    """The empty name and that of edge_index, where the first of the two arguments is another field: z, pos.
+
+    fields  further inputs of nodes, and arguments that the user gives one
+    """
+    first_two = list(signature.parameters.values())[:2]
+    names = [p.name for p in first_two]
+    if "x" in signature.parameters or len(names) < 2:
+        return None
+    if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in first_two):
+        return None
+    field, edges = reversed(names) if names[0] == "edge_index" else names
+    if field not in fields:
+        return None
+    # Several fields may stand before the edges: forward(z, pos, edge_index).
+    return "", "edge_index" if "edge_index" in signature.parameters else edges
 
 
 def _check_inputs(
@@ -342,7 +370,7 @@ def _first_two(
     """The parameters besides x and edge_index, and how these are passed; raises ModelError."""
     parameters = list(signature.parameters.values())
     if ends:
-        missing = [name for name in ends if name not in signature.parameters]
+        missing = [name for name in ends if name and name not in signature.parameters]
         if missing:
             raise ModelError(
                 f"forward{signature} has no argument {missing[0]}: inputs= must say which arguments get x "

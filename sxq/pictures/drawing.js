@@ -20,11 +20,14 @@ const drawing = (() => {
 
   // ---- the patterns of a class
   function drawPattern(pattern) {
-    const { nodes, edges, directed } = pattern, svg = make("svg", { viewBox: "0 0 230 190", role: "img", "aria-label": `pattern ${pattern.number}` });
+    const { nodes, edges, arrows, relations } = pattern, svg = make("svg", { viewBox: "0 0 230 190", role: "img", "aria-label": `pattern ${pattern.number}` });
     const x = (node) => 115 + node.x * 85, y = (node) => 100 - node.y * 72;
     const at = (i) => `${x(nodes[i]).toFixed(1)} ${y(nodes[i]).toFixed(1)}`;
     svg.append(make("path", { class: "own", d: edges.map(([u, v]) => `M${at(u)}L${at(v)}`).join("") }));
-    if (directed) svg.append(make("path", { class: "arrow", d: edges.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
+    const directed = edges.filter((_, i) => arrows[i]);
+    if (directed.length) svg.append(make("path", { class: "arrow", d: directed.map(([u, v]) => arrowhead([x(nodes[u]), y(nodes[u])], [x(nodes[v]), y(nodes[v])])).join("") }));
+    edges.forEach(([u, v], i) => relations[i] && svg.append(make("text", { class: "on-edge", x: (x(nodes[u]) + x(nodes[v])) / 2, y: (y(nodes[u]) + y(nodes[v])) / 2 - 3 },
+      relations[i].length > 20 ? `${relations[i].slice(0, 19)}…` : relations[i])));
     for (const node of nodes) svg.append(make("g", { class: "node", transform: `translate(${x(node)} ${y(node)})` },
       make("circle", { r: 7, fill: node.colour }), make("text", { y: -11 }, node.label.length > 14 ? `${node.label.slice(0, 13)}…` : node.label)));
     const more = pattern.alike > 1 ? ` ${pattern.alike - 1} more ${pattern.alike > 2 ? "patterns have" : "pattern has"} the same values.` : "";

@@ -25,8 +25,18 @@ def drawn_pattern(pattern: ClassPattern) -> dict[str, Any]:
         "alike": pattern.alike,
         "nodes": nodes,
         "edges": [list(edge) for edge in pattern.edges],
-        "directed": pattern.directed,
+        "arrows": list(pattern.arrows),
+        "relations": _relations(pattern),
     }
+
+
+def _relations(pattern: ClassPattern) -> list[str]:
+    """What stands at each edge: the relations of all edges between its ends, at the first of them."""
+    found: dict[frozenset[int], list[str]] = {}
+    for edge, relation in zip(pattern.edges, pattern.relations):
+        if relation not in (own := found.setdefault(frozenset(edge), [])):
+            own.append(relation)
+    return [", ".join(found.pop(frozenset(edge), [])) for edge in pattern.edges]
 
 
 def pattern_html(pattern: ClassPattern) -> str:
@@ -37,7 +47,14 @@ def pattern_html(pattern: ClassPattern) -> str:
         (middle + node["x"] * (middle - ROOM), middle - node["y"] * (middle - ROOM))
         for node in drawn["nodes"]
     ]
-    lines = "".join(_line(at[u], at[v], pattern.directed) for u, v in pattern.edges)
+    lines = "".join(
+        _line(at[u], at[v], arrow) for (u, v), arrow in zip(drawn["edges"], drawn["arrows"])
+    )
+    lines += "".join(
+        _relation(at[u], at[v], text)
+        for (u, v), text in zip(drawn["edges"], drawn["relations"])
+        if text
+    )
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{node["colour"]}"/>'
         f'<text x="{x:.1f}" y="{y - 11:.1f}" font-size="10" text-anchor="middle" '
@@ -62,10 +79,22 @@ def _line(start: tuple[float, float], end: tuple[float, float], directed: bool) 
     return line + f'<path d="{half}" stroke="#778899" stroke-width="4.5"/>'
 
 
+def _relation(start: tuple[float, float], end: tuple[float, float], text: str) -> str:
+    """The relation of an edge at its middle."""
+    x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+    return (
+        f'<text x="{x:.1f}" y="{y - 3:.1f}" font-size="9" text-anchor="middle" fill="#778899">'
+        f"{escape(text[:20])}</text>"
+    )
+
+
 def _colours(pattern: ClassPattern) -> list[str]:
     """The colour of each node: those of classes where the labels are numbers, else in their order."""
     if pattern.labelled_by == "none":
         return colours.of_nodes([None] * pattern.num_nodes)
+    if pattern.node_types:
+        kinds = sorted(set(pattern.node_types))
+        return [colours.of_class(kinds.index(kind)) for kind in pattern.node_types]
     order = sorted(set(pattern.labels))
     return [
         colours.of_class(int(label) if label.isdecimal() and len(label) < 9 else order.index(label))

@@ -87,6 +87,8 @@ def _pattern(pattern: ClassPattern) -> dict[str, Any]:
         "labelled_by": pattern.labelled_by,
         "labels": pattern.labels,
         "edges": pattern.edges,
+        **({"node_types": pattern.node_types} if pattern.node_types else {}),
+        **({"edge_types": pattern.edge_types} if pattern.edge_types else {}),
         "matches": [
             {"target": _key(m.target), "rank": m.rank, "nodes": [_key(node) for node in m.nodes]}
             for m in pattern.matches

@@ -62,9 +62,10 @@ def relations_of(explanation: Explanation) -> dict[tuple[Any, Any], list[str]]:
     return found
 
 
-def pattern_network(pattern: ClassPattern) -> "networkx.Graph | networkx.DiGraph":
+def pattern_network(pattern: ClassPattern) -> "networkx.Graph":
     """A pattern by the numbers of its nodes; see `ClassPattern.to_networkx`."""
-    drawn = library().DiGraph() if pattern.directed else library().Graph()
+    typed = bool(pattern.edge_types)
+    drawn = library().MultiDiGraph() if typed else _empty(pattern.directed)
     drawn.graph.update(
         pattern=pattern.number,
         support=pattern.support,
@@ -72,8 +73,19 @@ def pattern_network(pattern: ClassPattern) -> "networkx.Graph | networkx.DiGraph
         **{"class": pattern.of_class},
     )
     drawn.add_nodes_from((node, {"label": label}) for node, label in enumerate(pattern.labels))
-    drawn.add_edges_from(pattern.edges)
+    for node, kind in enumerate(pattern.node_types):
+        drawn.nodes[node]["node_type"] = kind
+    if not typed:
+        drawn.add_edges_from(pattern.edges)
+    for (u, v), kind, arrow in zip(pattern.edges, pattern.edge_types, pattern.arrows):
+        drawn.add_edge(u, v, edge_type=kind)
+        if not arrow:
+            drawn.add_edge(v, u, edge_type=kind)
     return drawn
+
+
+def _empty(directed: bool) -> "networkx.Graph":
+    return library().DiGraph() if directed else library().Graph()
 
 
 def union(result: Result) -> "networkx.DiGraph":

@@ -4,14 +4,15 @@ Patterns grow one edge at a time, from single edges, and only while enough targe
 pattern is never held by more targets than a part of it (Kuramochi and Karypis, "Frequent subgraph
 discovery", ICDM 2001). Two subgraphs have the same pattern if a renaming of nodes that keeps labels
 and edges turns one into the other. A hash by colour refinement (Weisfeiler and Leman) sorts
-subgraphs into buckets; inside a bucket networkx decides exactly.
+subgraphs into buckets; inside a bucket networkx decides exactly. In a heterogeneous graph the renaming
+also keeps the relations of edges: two subgraphs that differ in one relation have different patterns.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -24,6 +25,13 @@ LOOKS = 500  # subgraphs between two looks at whether the search was stopped
 OCCURRENCES = 20_000  # most subgraphs of one size that are looked at, in all members together
 
 
+class Relation(NamedTuple):
+    """What kind of edge an edge is."""
+
+    name: str  # of its type; empty in a graph without types
+    one_way: bool  # whether its tail and its head differ, so that its reverse is another edge
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Member:
     """A member of an answer, as a labelled graph: the place where patterns are looked for."""
@@ -33,6 +41,7 @@ class Member:
     # (tail, head) by node, without loops and repetitions; a pair of an undirected graph comes once
     edges: tuple[tuple[int, int], ...]
     fidelity: float  # a number that is better if it is larger
+    relations: tuple[Relation, ...] = ()  # of its edges; empty in a graph without types
 
     @cached_property
     def edges_at(self) -> list[list[int]]:
@@ -50,6 +59,7 @@ class Pattern:
 
     labels: tuple[Hashable, ...]  # of its nodes 0..n-1
     edges: tuple[tuple[int, int], ...]
+    relations: tuple[Relation, ...]  # of its edges
     support: float  # the share of the targets of which some member holds it
     fidelity: float  # the mean over these targets of the largest fidelity of a member that holds it
     alike: int  # patterns with the same support, fidelity and size, itself among them
@@ -147,6 +157,7 @@ def _skyline(patterns: list[Pattern]) -> list[Pattern]:
     return sorted(kept, key=lambda pattern: (-pattern.support, -pattern.size, -pattern.fidelity))
 
 
+Edge = tuple[int, int, Relation]  # tail, head
 # A set of edges of a member, one bit for each edge.
 Masks = dict[int, set[int]]  # by member
 
@@ -156,11 +167,21 @@ class _Patterns:
 
     def __init__(self, members: Sequence[Member], directed: bool, stopped: Callable[[], bool]):
         self.members = members
-        self.directed = directed
         self.stopped = stopped
-        self.match: Any = DiGraphMatcher if directed else GraphMatcher
+        typed = any(member.relations for member in members)
+        plain = Relation("", directed)
+        # The relations of each member's edges; all are alike in a graph without types.
+        self._relations = [member.relations or (plain,) * len(member.edges) for member in members]
+        # Some relations may be one-way and others not; then the latter run in both directions.
+        self._new: Callable[[], nx.Graph] = nx.DiGraph if directed or typed else nx.Graph
+        self._match: Any = partial(
+            DiGraphMatcher if directed or typed else GraphMatcher,
+            node_match=_same_label,
+            edge_match=_same_relations if typed else None,
+        )
         # Labels by number: the hash of a text differs from process to process.
         self._codes: dict[Hashable, int] = {}
+        self._relation_codes: dict[Relation, int] = {}
         self._known: list[nx.Graph] = []
         self._numbers: dict[tuple, int] = {}  # of a pattern, by any form of it that was met
         self._buckets: dict[Hashable, list[int]] = defaultdict(list)  # patterns by hash
@@ -171,7 +192,7 @@ class _Patterns:
         for place, (member, mask) in enumerate(subgraphs):
             if place % LOOKS == 0 and self.stopped():
                 break
-            masks = found.setdefault(self._number(self.members[member], mask), {})
+            masks = found.setdefault(self._number(member, mask), {})
             masks.setdefault(member, set()).add(mask)
         return found
 
@@ -197,7 +218,8 @@ class _Patterns:
             best[member.target] = max(best.get(member.target, -np.inf), member.fidelity)
         return Pattern(
             labels=tuple(graph.nodes[node]["label"] for node in range(len(graph))),
-            edges=tuple(graph.edges),
+            edges=tuple((tail, head) for tail, head, _ in graph.graph["edges"]),
+            relations=tuple(relation for *_, relation in graph.graph["edges"]),
             support=len(best) / len({member.target for member in self.members}),
             fidelity=float(np.mean(list(best.values()))),
             alike=1,
@@ -205,12 +227,12 @@ class _Patterns:
         )
 
     def _places(self, graph: nx.Graph, masks: Masks) -> dict[int, tuple[int, ...]]:
-        return {m: self._place(graph, self.members[m], min(held)) for m, held in masks.items()}
+        return {m: self._place(graph, m, min(held)) for m, held in masks.items()}
 
-    def _number(self, member: Member, mask: int) -> int:
+    def _number(self, m: int, mask: int) -> int:
         """The number of the pattern of a subgraph; a new pattern gets the next one."""
-        nodes, edges, key = self._form(member, mask)
-        form = (tuple(member.labels[node] for node in nodes), tuple(edges))
+        nodes, edges, key = self._form(m, mask)
+        form = (tuple(self.members[m].labels[node] for node in nodes), tuple(edges))
         if (known := self._numbers.get(form)) is None:
             graph = self._graph(*form)
             bucket = self._buckets[key]
@@ -222,23 +244,27 @@ class _Patterns:
             self._numbers[form] = known
         return known
 
-    def _form(self, member: Member, mask: int) -> tuple[list[int], list[tuple[int, int]], Hashable]:
+    def _form(self, m: int, mask: int) -> tuple[list[int], list[Edge], Hashable]:
         """A subgraph with its nodes in the order of their colours: (nodes, edges by place, hash)."""
-        edges = [member.edges[edge] for edge in _edges(mask)]
+        member = self.members[m]
+        edges = [(*member.edges[edge], self._relations[m][edge]) for edge in _edges(mask)]
         colours = self._colours(member, edges)
         nodes = sorted(colours, key=lambda node: (colours[node], node))
         place = {node: i for i, node in enumerate(nodes)}
-        ends = [(place[tail], place[head]) for tail, head in edges]
-        if not self.directed:
-            ends = [(min(pair), max(pair)) for pair in ends]
+        ends = [(place[tail], place[head], relation) for tail, head, relation in edges]
+        ends = [
+            edge if edge[2].one_way or edge[0] < edge[1] else (edge[1], edge[0], edge[2])
+            for edge in ends
+        ]
         return nodes, sorted(ends), tuple(sorted(colours.values()))
 
-    def _colours(self, member: Member, edges: list[tuple[int, int]]) -> dict[int, int]:
+    def _colours(self, member: Member, edges: list[Edge]) -> dict[int, int]:
         """Colours of the nodes: equal where no round of refinement tells two nodes apart."""
         around: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for tail, head in edges:
-            around[tail].append((head, 0))
-            around[head].append((tail, int(self.directed)))
+        for tail, head, relation in edges:
+            side = 2 * self._relation_codes.setdefault(relation, len(self._relation_codes))
+            around[tail].append((head, side))
+            around[head].append((tail, side + int(relation.one_way)))
         colours = {
             node: self._codes.setdefault(member.labels[node], len(self._codes)) for node in around
         }
@@ -251,23 +277,32 @@ class _Patterns:
             }
         return colours
 
-    def _graph(self, labels: Sequence[Hashable], edges: Sequence[tuple[int, int]]) -> nx.Graph:
-        graph = nx.DiGraph() if self.directed else nx.Graph()
+    def _graph(self, labels: Sequence[Hashable], edges: Sequence[Edge]) -> nx.Graph:
+        graph = self._new()
+        graph.graph["edges"] = edges
         graph.add_nodes_from((node, {"label": label}) for node, label in enumerate(labels))
-        graph.add_edges_from(edges)
+        for tail, head, relation in edges:
+            _add(graph, tail, head, relation)
+            if graph.is_directed() and not relation.one_way:
+                _add(graph, head, tail, relation)
         return graph
 
     def _equal(self, pattern: nx.Graph, other: nx.Graph) -> bool:
-        return self.match(pattern, other, node_match=_same_label).is_isomorphic()
+        return self._match(pattern, other).is_isomorphic()
 
-    def _place(self, pattern: nx.Graph, member: Member, mask: int) -> tuple[int, ...]:
+    def _place(self, pattern: nx.Graph, m: int, mask: int) -> tuple[int, ...]:
         """The node of a subgraph for each node of its pattern."""
-        nodes, edges, _ = self._form(member, mask)
-        found = self.match(
-            pattern, self._graph([member.labels[n] for n in nodes], edges), node_match=_same_label
-        )
+        nodes, edges, _ = self._form(m, mask)
+        labels = [self.members[m].labels[node] for node in nodes]
+        found = self._match(pattern, self._graph(labels, edges))
         assert found.is_isomorphic(), "a subgraph has the pattern that it was sorted into"
         return tuple(nodes[found.mapping[node]] for node in range(len(pattern)))
+
+
+def _add(graph: nx.Graph, tail: int, head: int, relation: Relation) -> None:
+    """Add an edge; of parallel ones there is one, with the relations of all."""
+    before = graph.edges[tail, head]["relations"] if graph.has_edge(tail, head) else ()
+    graph.add_edge(tail, head, relations=tuple(sorted((*before, relation))))
 
 
 def _spread(masks: list[int], most: int) -> list[int]:
@@ -277,6 +312,10 @@ def _spread(masks: list[int], most: int) -> list[int]:
 
 def _same_label(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one["label"] == other["label"]
+
+
+def _same_relations(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one["relations"] == other["relations"]
 
 
 def _edges(mask: int) -> list[int]:

@@ -111,6 +111,9 @@ def run(session: Session, query: PlannedQuery) -> RunningQuery:
         workers = 1
     if workers > 1:
         execution.require_workers(query.named.model.device)
+    if query.statement.directed:
+        graph = registry.graphs[query.named.graph]
+        engine.registration().require_one_way(query.named.model, graph)
     query_id = _begin(session, query)
     ordinals = query.part_of.ordinals if query.part_of else None
     unsaved = Unsaved(session, query_id, ordinals, profile)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sxq.graph import node_labels
 from sxq.graph.node_labels import PREDICTION
+from sxq.graph.types import shown_type
 from sxq.planning import Plan
 from sxq.planning.nodes import FieldScan, Generate, MinePatterns
 from sxq.session import engine
@@ -15,7 +16,7 @@ from sxq.values.explanation import Explanation, TargetReport
 from sxq.values.pattern import ClassFindings, ClassPattern, PatternMatch, fidelity
 
 if TYPE_CHECKING:
-    from sxq.scoring.patterns import Member, Mined, Pattern
+    from sxq.scoring.patterns import Member, Mined, Pattern, Relation
 
 AFTER_A_STOP = 2.0  # seconds for the patterns of a query that was stopped before
 
@@ -61,14 +62,35 @@ class PatternSearch:
     def _member(self, target: int, e: Explanation, predictions: np.ndarray) -> "Member":
         """An explanation as a place where patterns are looked for."""
         place = {position: i for i, position in enumerate(e.nodes.tolist())}
-        ends = ((place[u], place[v]) for u, v in e.edge_index.T.tolist() if u != v)
-        pairs = ends if self.scan.directed else ((min(end), max(end)) for end in ends)
+        found = dict.fromkeys(
+            _ordered(place[u], place[v], relation)
+            for (u, v), relation in zip(e.edge_index.T.tolist(), self._relations(e))
+            if u != v
+        )
         return engine.patterns().Member(
             target=target,
             labels=node_labels(e.graph, e.nodes, self.operator.labels, predictions),
-            edges=tuple(dict.fromkeys(pairs)),
+            edges=tuple((tail, head) for tail, head, _ in found),
             fidelity=fidelity(e.raw),
+            relations=() if e.graph.types is None else tuple(relation for *_, relation in found),
         )
+
+    def _relations(self, e: Explanation) -> "list[tuple[Relation, bool]]":
+        """What kind of edge each edge is, and whether it stands for its reverse."""
+        relation = engine.patterns().Relation
+        types, directed = e.graph.types, self.scan.directed
+        if types is None:
+            return [(relation("", directed), False)] * len(e.edges)
+        names = list(map(shown_type, types.edge_types))
+        numbers = types.of_edge[e.edge_numbers]
+        forward = numbers if directed else types.forward[numbers]
+        one_way = directed | (types.reverses[forward] != forward)
+        return [
+            (relation(names[number], own), turned)
+            for number, own, turned in zip(
+                forward.tolist(), one_way.tolist(), (forward != numbers).tolist()
+            )
+        ]
 
     @property
     def found(self) -> ClassFindings:
@@ -91,6 +113,9 @@ class PatternSearch:
             labelled_by=self.operator.labels,
             edges=pattern.edges,
             directed=self.scan.directed,
+            node_types=self._node_types(pattern),
+            edge_types=tuple(relation.name for relation in pattern.relations if relation.name),
+            one_way=tuple(relation.one_way for relation in pattern.relations),
             held_by=round(pattern.support * total),
             targets=total,
             fidelity=pattern.fidelity,
@@ -101,6 +126,15 @@ class PatternSearch:
                 for m, place in sorted(pattern.places.items())
             ),
         )
+
+    def _node_types(self, pattern: "Pattern") -> tuple[str, ...]:
+        """The type of each node of a pattern, as a place of it shows; empty in a graph without types."""
+        m, place = next(iter(pattern.places.items()))
+        e = self.explanations[m]
+        types = e.graph.types
+        if types is None:
+            return ()
+        return tuple(types.node_types[types.of_node[e.nodes[node]]] for node in place)
 
     def _match(self, e: Explanation, place: tuple[int, ...]) -> PatternMatch:
         keys: tuple[Any, ...] = tuple(e.graph.name(int(e.nodes[node])) for node in place)
@@ -125,6 +159,14 @@ class PatternSearch:
                 "There are too many subgraphs to look at all: some patterns may be missing, or "
                 "have more support than stated."
             )
+
+
+def _ordered(tail: int, head: int, kind: "tuple[Relation, bool]") -> "tuple[int, int, Relation]":
+    """An edge of a member, from its source where that matters."""
+    relation, turned = kind
+    if turned if relation.one_way else tail > head:
+        return head, tail, relation
+    return tail, head, relation
 
 
 def stops(stopping: Callable[[], bool], plan: Plan, started: float) -> Callable[[], bool]:

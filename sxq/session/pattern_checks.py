@@ -11,7 +11,8 @@ import numpy as np
 
 from sxq.errors import Error
 from sxq.graph import Graph, GraphSet, TypedKey, node_labels
-from sxq.graph.node_labels import PREDICTION, type_in_label
+from sxq.graph.node_labels import PREDICTION
+from sxq.graph.types import shown_type
 from sxq.scoring.dominance import dominated
 from sxq.session.audited import NEAR, StoredAnswers, identity
 from sxq.storage import Broken, StoredExplanation, StoredPattern
@@ -69,11 +70,10 @@ def check_labels(
 def _full_names(
     pattern: StoredPattern, places: Iterable[tuple[int, Any]], graph: Graph | GraphSet | None
 ) -> list[tuple[int, Any]]:
-    """The nodes of a match with their types, which the labels of the pattern begin with."""
+    """The nodes of a match with their types."""
+    kinds = {node: kind for (node, _), kind in zip(pattern.nodes, pattern.node_types)}
     if graph is None or graph.types is None:
         return list(places)
-    labels = dict(pattern.nodes)
-    kinds = {node: type_in_label(label, graph.types.node_types) for node, label in labels.items()}
     return [
         (node, key if (kind := kinds.get(node)) is None else TypedKey(kind, key))
         for node, key in places
@@ -105,8 +105,10 @@ def _of_pattern(
     numbers = [number for number, _ in pattern.nodes]
     if numbers != list(range(len(numbers))) or columns["num_nodes"] != len(numbers):
         yield f"num_nodes is {columns['num_nodes']}, but its nodes are {numbers[:10]}"
-    if columns["size"] != len(set(pattern.edges)) or len(set(pattern.edges)) < len(pattern.edges):
-        yield f"size is {columns['size']}, but it has {len(set(pattern.edges))} edges"
+    distinct = set(zip(pattern.edges, pattern.edge_types))
+    if columns["size"] != len(distinct) or len(distinct) < len(pattern.edges):
+        yield f"size is {columns['size']}, but it has {len(distinct)} edges"
+    yield from _wrong_types(pattern, answers.graph)
     if {end for edge in pattern.edges for end in edge} != set(numbers):
         yield "its edges join other nodes than its own"
     if answers.directed is not None and columns["directed"] != answers.directed:
@@ -115,6 +117,27 @@ def _of_pattern(
     if wrong := classes - {columns["class"], None}:
         yield f"class is {columns['class']}, but targets are predicted as {sorted(wrong)[0]}"
     yield from _wrong_support(pattern, answers, members)
+
+
+def _wrong_types(pattern: StoredPattern, graph: Graph | GraphSet | None) -> Words:
+    """Types that the graph does not have, or that do not fit each other."""
+    if graph is None:
+        return
+    types = graph.types
+    for (node, label), kind in zip(pattern.nodes, pattern.node_types):
+        if (kind is not None) != (types is not None) or types and kind not in types.node_types:
+            yield f"node {node} has node_type {kind!r:.40}"
+        elif kind is not None and label != kind and not label.startswith(f"{kind} "):
+            yield f"node {node} is of type {kind!r:.40}, but its label is {label!r:.40}"
+    known = {} if types is None else {shown_type(kind): kind for kind in types.edge_types}
+    kinds = dict(zip((node for node, _ in pattern.nodes), pattern.node_types))
+    for (src, dst), name in zip(pattern.edges, pattern.edge_types):
+        if name is None:
+            continue  # a version wrote it that did not tell relations apart
+        if name not in known:
+            yield f"edge {src} - {dst} has edge_type {name!r:.60}, which the graph does not have"
+        elif (kinds.get(src), kinds.get(dst)) != known[name][::2]:
+            yield f"edge {src} - {dst} of type {name:.60} joins {kinds.get(src)} and {kinds.get(dst)}"
 
 
 def _wrong_support(
@@ -157,11 +180,14 @@ def _of_match(
         return
     if len(set(at.values())) < len(at):
         yield "it names a node twice"
-    held = {(identity(u), identity(v)) for u, v in member.edges}
-    if not pattern.columns["directed"]:
-        held |= {(v, u) for u, v in held}
-    for u, v in pattern.edges:
-        if (at.get(u), at.get(v)) not in held:
+    ends = [(identity(u), identity(v)) for u, v in member.edges]
+    held: dict[str | None, set] = {None: set(ends)}  # by type; None: of any
+    for end, kind in zip(ends, member.edge_types):
+        held.setdefault(kind, set()).add(end)
+    for (u, v), kind, one_way in zip(pattern.edges, pattern.edge_types, pattern.one_way):
+        own = held.get(kind, set())
+        way = (at.get(u), at.get(v))
+        if way not in own and (one_way or way[::-1] not in own):
             yield f"edge {u} - {v} is not among the edges of the explanation"
             return
 

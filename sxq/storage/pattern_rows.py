@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from sxq.values.pattern import ClassPattern
 
 _OWN = "SELECT target, rank, explanation_id FROM explanations WHERE query_id = ?"
 _PATTERNS = """SELECT * FROM patterns WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, pattern"""
-_NODES = """SELECT query_id, pattern, node, label FROM pattern_nodes
+_NODES = """SELECT query_id, pattern, node, label, node_type FROM pattern_nodes
             WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, pattern, node"""
-_EDGES = """SELECT query_id, pattern, src, dst FROM pattern_edges
-            WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, pattern, src, dst"""
+_EDGES = """SELECT query_id, pattern, src, dst, edge_type, one_way FROM pattern_edges
+            WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, pattern, src, dst, edge_type"""
 _MATCHES = """SELECT query_id, pattern, explanation_id, pattern_node, node FROM pattern_matches
               WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, pattern, explanation_id, pattern_node"""
 
@@ -31,7 +32,10 @@ class StoredPattern:
     number: int
     columns: dict[str, Any]  # of patterns
     nodes: tuple[tuple[int, str], ...]  # (number, label)
+    node_types: tuple[str | None, ...]  # of each of these
     edges: tuple[tuple[int, int], ...]
+    edge_types: tuple[str | None, ...]  # of each of these
+    one_way: tuple[bool | None, ...]  # the same: whether it runs from the first node to the second
     matches: dict[int, tuple[tuple[int, Any], ...]]  # by explanation_id: (pattern node, key)
 
 
@@ -45,15 +49,19 @@ def save(cursor: Cursor, query_id: int, patterns: Sequence[ClassPattern]) -> Non
         cursor,
         "pattern_nodes",
         (
-            (query_id, p.number, node, label)
+            (query_id, p.number, node, label, kind)
             for p in patterns
-            for node, label in enumerate(p.labels)
+            for node, (label, kind) in enumerate(zip_longest(p.labels, p.node_types))
         ),
     )
     append(
         cursor,
         "pattern_edges",
-        ((query_id, p.number, src, dst) for p in patterns for src, dst in p.edges),
+        (
+            (query_id, p.number, src, dst, kind, arrow)
+            for p in patterns
+            for (src, dst), arrow, kind in zip_longest(p.edges, p.arrows, p.edge_types)
+        ),
     )
     _save_matches(cursor, query_id, patterns, own)
 
@@ -109,23 +117,30 @@ def load(cursor: Cursor, query_id: int | None = None) -> list[StoredPattern]:
     nodes: dict[tuple, list] = defaultdict(list)
     edges: dict[tuple, list] = defaultdict(list)
     matches: dict[tuple, dict[int, list]] = defaultdict(lambda: defaultdict(list))
-    for query, pattern, node, label in run(cursor, _NODES, given):
-        nodes[query, pattern].append((node, label))
-    for query, pattern, src, dst in run(cursor, _EDGES, given):
-        edges[query, pattern].append((src, dst))
+    for query, pattern, *node in run(cursor, _NODES, given):
+        nodes[query, pattern].append(node)
+    for query, pattern, *edge in run(cursor, _EDGES, given):
+        edges[query, pattern].append(edge)
     for query, pattern, explanation, node, key in run(cursor, _MATCHES, given):
         matches[query, pattern][explanation].append((node, key))
     return [
-        StoredPattern(
-            query_id=row["query_id"],
-            number=row["pattern"],
-            columns=row,
-            nodes=tuple(nodes[row["query_id"], row["pattern"]]),
-            edges=tuple(edges[row["query_id"], row["pattern"]]),
-            matches={
-                explanation: tuple(places)
-                for explanation, places in matches[row["query_id"], row["pattern"]].items()
-            },
-        )
+        _stored(row, nodes[key], edges[key], matches[key])
         for row in run_named(cursor, _PATTERNS, given)
+        if (key := (row["query_id"], row["pattern"]))
     ]
+
+
+def _stored(
+    row: dict[str, Any], nodes: list[list], edges: list[list], matches: dict[int, list]
+) -> StoredPattern:
+    return StoredPattern(
+        query_id=row["query_id"],
+        number=row["pattern"],
+        columns=row,
+        nodes=tuple((node, label) for node, label, _ in nodes),
+        node_types=tuple(kind for *_, kind in nodes),
+        edges=tuple((src, dst) for src, dst, *_ in edges),
+        edge_types=tuple(kind for *_, kind, _ in edges),
+        one_way=tuple(arrow for *_, arrow in edges),
+        matches={explanation: tuple(places) for explanation, places in matches.items()},
+    )

@@ -303,7 +303,10 @@ CREATE TABLE candidates (
     factual        BOOLEAN,           -- as in explanations
     counterfactual BOOLEAN,           -- as in explanations
     explanatory    BOOLEAN,           -- factual or counterfactual, and admitted by WHERE
-    scores         MAP(VARCHAR, DOUBLE) -- as in explanations
+    scores         MAP(VARCHAR, DOUBLE), -- as in explanations
+    edge_type      VARCHAR,           -- as in edges, of the unit; of a pair, from edited_src to edited_dst. NULL: it is no edge, the
+                                      -- graph has no types, or an earlier version wrote the file
+    node_type      VARCHAR            -- as in nodes, of the unit OVER NODES; else NULL
 );
 
 -- The patterns that recur in the explanations of a class: those of EXPLAIN CLASS that no other pattern beats in
@@ -330,7 +333,8 @@ CREATE TABLE pattern_nodes (
     query_id BIGINT NOT NULL,         -- of queries
     pattern  INTEGER NOT NULL,        -- of patterns
     node     INTEGER NOT NULL,        -- number within the pattern, from 0
-    label    VARCHAR NOT NULL         -- as text; empty where a node has none
+    label    VARCHAR NOT NULL,        -- as text; empty where a node has none; with types it begins with node_type
+    node_type VARCHAR                 -- as in nodes; NULL: the graph has no types
 );
 
 -- One row per edge of a pattern; a pair of an undirected graph has one row.
@@ -338,7 +342,10 @@ CREATE TABLE pattern_edges (
     query_id BIGINT NOT NULL,         -- of queries
     pattern  INTEGER NOT NULL,        -- of patterns
     src      INTEGER NOT NULL,        -- node of the pattern
-    dst      INTEGER NOT NULL         -- node of the pattern
+    dst      INTEGER NOT NULL,        -- node of the pattern
+    edge_type VARCHAR,                -- as in edges; of a pair, the type that mirrors no other. NULL: the graph has no types, or a
+                                      -- version wrote the file that did not tell relations apart
+    one_way  BOOLEAN                  -- whether it runs from src to dst; false: a pair of edges of one type, in both directions
 );
 
 -- The explanations that hold a pattern, each with one place where it does: one row per node of the pattern.

@@ -189,6 +189,8 @@ class CandidateRow(NamedTuple):
     counterfactual: bool
     explanatory: bool
     scores: Mapping[str, float]
+    edge_type: str | None = None  # of the unit, where it is an edge of a heterogeneous graph
+    node_type: str | None = None  # of the unit, where it is a node of one
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

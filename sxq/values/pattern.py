@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sxq.graph.types import read_type
 from sxq.values.views import view
 
 if TYPE_CHECKING:
@@ -41,6 +42,24 @@ class ClassPattern:
     alike: int = 1  # patterns with the same support, fidelity and size, this one among them
     kind: str = "node"  # of the targets
     matches: tuple[PatternMatch, ...] = field(default=(), repr=False)
+    node_types: tuple[str, ...] = ()  # of its nodes; empty in a graph without types
+    # Of its edges, such as `account -pays-> merchant`; empty in a graph without types, and in patterns
+    # of older files, which did not tell relations apart.
+    edge_types: tuple[str, ...] = ()
+    # Whether each edge goes from u to v; false for a pair of edges of one type. Empty: all as `directed`.
+    one_way: tuple[bool, ...] = ()
+
+    @property
+    def arrows(self) -> tuple[bool, ...]:
+        """Whether each edge goes from u to v, and not both ways."""
+        return self.one_way or (self.directed,) * self.size
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The relation of each edge; empty texts in a graph without types."""
+        if not self.edge_types:
+            return ("",) * self.size
+        return tuple(kind[1] if (kind := read_type(text)) else text for text in self.edge_types)
 
     @property
     def support(self) -> float:
@@ -65,8 +84,10 @@ class ClassPattern:
     @property
     def row(self) -> tuple:
         """The pattern as a row of `COLUMNS`."""
-        arrow = ">" if self.directed else "-"
-        edges = ", ".join(f"{u}{arrow}{v}" for u, v in self.edges)
+        edges = ", ".join(
+            f"{u}{_line(relation, arrow)}{v}"
+            for (u, v), relation, arrow in zip(self.edges, self.relations, self.arrows)
+        )
         named = " ".join(f"{i}:{label}" for i, label in enumerate(self.labels))
         labels = "" if self.labelled_by == "none" else named
         measured = (round(self.support, 4), self.held_by, self.fidelity)
@@ -81,12 +102,24 @@ class ClassPattern:
         what = "a single edge" if self.size == 1 else f"a {self.shape} of {edges}"
         return (
             f"{self.held_by} of {self.targets} {self.kind}{s} of class {self.of_class} {verb} an "
-            f"explanation that holds pattern {self.number}, {what} "
+            f"explanation that holds pattern {self.number}, {what}{self._kinds()} "
             f"(mean fidelity {self.fidelity:.2f})."
         )
 
-    def to_networkx(self) -> "networkx.Graph | networkx.DiGraph":
-        """The pattern as a networkx graph; the node attribute `label` holds the labels."""
+    def _kinds(self) -> str:
+        """The types of its edges in words: ` (account -pays-> merchant, 2 device -used_by-> account)`."""
+        counts = Counter(self.edge_types)
+        if not counts:
+            return ""
+        texts = [name if count == 1 else f"{count} {name}" for name, count in counts.items()]
+        return f" ({', '.join(texts)})"
+
+    def to_networkx(self) -> "networkx.Graph":
+        """The pattern as a networkx graph; the node attribute `label` holds the labels.
+
+        Of a heterogeneous graph it is a MultiDiGraph whose nodes have a `node_type` and whose edges have
+        an `edge_type`; a pair of edges of one type comes in both directions.
+        """
         return view("ClassPattern.to_networkx", self)
 
     def _repr_html_(self) -> str:
@@ -127,6 +160,13 @@ class ClassFindings:
         if self.foremost is None:
             return f"No pattern recurs in the explanations of class {self.of_class}."
         return self.foremost.sentence()
+
+
+def _line(relation: str, arrow: bool) -> str:
+    """An edge between two numbers: `-`, `>`, ` -pays-> `, ` -knows- `."""
+    if not relation:
+        return ">" if arrow else "-"
+    return f" -{relation}-> " if arrow else f" -{relation}- "
 
 
 def _shape(nodes: int, edges: tuple[tuple[int, int], ...]) -> str:

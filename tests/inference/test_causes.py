@@ -10,6 +10,7 @@ from torch_geometric.nn import SAGEConv, global_add_pool
 from torch_geometric.utils import coalesce, to_undirected
 
 import sxq
+from sxq.errors import ModelError
 from sxq.inference.registration import register
 from tests.graphs import random_graph
 
@@ -166,3 +167,17 @@ def test_a_model_whose_ties_depend_on_the_batch_runs_one_graph_at_a_time():
         assert "one graph at a time" in str(con.execute(f"PLAN {query}"))
         assert len(con.execute(query)) > 2
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+
+
+def test_single_directions_are_no_units_where_forward_adds_the_other():
+    """Removing one would change nothing in the graph, but something in the field."""
+    ask = "EXPLAIN NODE 3 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES"
+    graph = random_graph(np.random.default_rng(2))
+    with sxq.connect() as con:
+        con.register_graph("g", graph)
+        con.register_model("m", Calls(edges=lambda e, n: to_undirected(e, num_nodes=n)), "g")
+        con.execute(ask)
+        with pytest.raises(ModelError, match="adds the reverse of each edge.*leave EDGES DIRECTED"):
+            con.execute(f"{ask} EDGES DIRECTED")
+        con.register_model("plain", Calls(), "g")
+        con.execute(f"{ask} EDGES DIRECTED".replace("MODEL m", "MODEL plain"))

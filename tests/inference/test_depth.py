@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.nn import APPNP, ChebConv, GCNConv, SAGEConv, TransformerConv
-from torch_geometric.utils import degree, softmax
+from torch_geometric.utils import degree, softmax, to_undirected
 
 import sxq
 from sxq.errors import ModelNotLocal
@@ -140,6 +140,15 @@ BY_EDGES = {
     "random walks": (2, 1, Calls(walks, linear(2))),
     "two steps": (1, 1, Calls(two_steps, linear(1))),
 }
+
+
+def test_on_an_undirected_graph_to_undirected_changes_nothing():
+    """A pair that trades tails stays a pair, so that the degrees that forward sees are kept."""
+    graph = some_graph()
+    layers = (lambda: GCNConv(6, 8), lambda: GCNConv(8, 3))
+    plain = register(Calls(two, *layers), graph)
+    doubled = register(Calls(lambda m, x, e: two(m, x, to_undirected(e)), *layers), graph)
+    assert (doubled.hops, doubled.halo) == (plain.hops, plain.halo) == (2, 1)
 
 
 @pytest.mark.parametrize("name", [*BY_FEATURES, *BY_EDGES])

@@ -10,10 +10,13 @@ from torch import nn
 from torch_geometric import nn as pyg
 from torch_geometric.utils import scatter
 
-from sxq.graph import EdgeKind, Field, Graph
+from sxq.graph import EdgeKind, Graph
+from sxq.graph.node_field import over_nodes
+from sxq.graph.whole import WholeGraph
 from sxq.inference import CandidateBatch
 from sxq.inference.layered import schedule
 from sxq.inference.layered.backend import Layered
+from sxq.inference.tiles.alike import AlikeRows, distinct_numbers
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models.borrow import Model
 from tests.graphs import random_graph
@@ -107,7 +110,7 @@ def whole(graph):
     unit = np.full(graph.num_edges, EdgeKind.LOOP)
     unit[real] = owner.reshape(-1)
     layer = np.arange(graph.num_nodes) // 7  # hops mean nothing here
-    return Field(
+    return WholeGraph(
         target=-1,
         hops=4,
         halo=0,
@@ -160,6 +163,63 @@ def test_a_model_of_graphs_is_what_the_module_gives(name, undirected, monkeypatc
         for graph, field, batch, found in zip(graphs, fields, batches, backend.infer(batches)):
             expected = [plain(backend.model, graph, field, bits) for bits in batch.bits]
             assert_equal(found, torch.stack(expected, dim=1))
+
+
+ALIKE = {
+    "gcn": lambda: Net(pyg.GCNConv(5, 8), pyg.GCNConv(8, 3)),
+    "sage": lambda: Net(pyg.SAGEConv(5, 8), pyg.SAGEConv(8, 3, aggr="max")),
+    "graphconv": lambda: Net(pyg.GraphConv(5, 8, aggr="mean"), pyg.GraphConv(8, 3)),
+    "leconv": lambda: Net(pyg.LEConv(5, 8), pyg.LEConv(8, 3)),
+    "gin": lambda: Net(
+        pyg.GINConv(nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 8)), eps=0.1),
+        pyg.GINConv(nn.Linear(8, 3)),
+    ),
+}
+
+
+class Net(nn.Module):
+    """Two layers with a skip connection, and two poolings."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x, edge_index, batch):
+        h = self.first(x, edge_index).relu()
+        out = self.second(h, edge_index) + h[:, :3] + x[:, :3]
+        return pyg.global_add_pool(out, batch) + pyg.global_max_pool(out, batch)
+
+
+def test_numbers_that_are_alike_are_found_whatever_their_bits():
+    rng = np.random.default_rng(0)
+    some = rng.integers(0, 2**63, 50, dtype=np.uint64)
+    for own in (some, some & np.uint64(7), some << np.uint64(40), np.zeros(3, np.uint64), some[:0]):
+        numbers = own[rng.integers(0, len(own), 300)] if len(own) else own
+        known, first, classes = np.unique(numbers, return_index=True, return_inverse=True)
+        places, found = distinct_numbers(numbers)
+        assert (numbers[places] == known).all() and (found == classes).all()
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_rows_that_are_alike_are_computed_once(name):
+    """With few kinds of nodes most rows are alike; the values are those of every row by itself."""
+    rng = np.random.default_rng(5)
+    backend = Layered(prepared(ALIKE[name]()))
+    assert backend.alike
+    batches = []
+    for nodes, undirected in ((9, True), (14, True), (11, False)):
+        graph = random_graph(rng, nodes, 2 * nodes, undirected)
+        kinds = np.eye(5, dtype=np.float32)[rng.integers(0, 2, nodes)]
+        graph = Graph(np.concatenate([graph.edge_index, [[0], [0]]], axis=1), kinds)
+        for field in (whole(graph), over_nodes(whole(graph))):
+            bits = some_bits(field, 7)
+            batches.append(CandidateBatch(backend.load(graph, field), bits))
+    found = backend.infer(batches)
+    frame = AlikeRows([b.field for b in batches], [b.bits for b in batches], 2, "x", name == "gcn")
+    assert frame.rows(0) < frame.exists.sum() / 2
+    backend.alike = False
+    for one, other in zip(found, backend.infer(batches), strict=True):
+        assert_equal(one, other)
 
 
 @pytest.mark.parametrize("edges", [[], [(0, 0), (2, 2)]])

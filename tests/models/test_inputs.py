@@ -477,3 +477,40 @@ def test_weights_that_may_be_the_attributes_of_the_model_are_refused():
     data = Data(x=X, edge_index=E, edge_weight=W)
     with pytest.raises(sxq.ModelError, match="has edge_weight, and forward.*takes edge_attr"):
         sxq.explain(weighted("edge_attr"), data, node=0, budget=20)
+
+
+class Atoms(nn.Module):
+    """Takes no x: its first arguments are other fields of the nodes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.conv = nn.Embedding(9, 4), GCNConv(7, 3)
+
+    def forward(self, z, pos, edge_index):
+        return self.conv(torch.cat([self.embed(z), pos], 1), edge_index)
+
+
+class Named(Atoms):
+    def forward(self, atoms, pos, edge_index):
+        return super().forward(atoms, pos, edge_index)
+
+
+@pytest.mark.parametrize("with_x", [True, False])
+@pytest.mark.parametrize(("module", "inputs"), [(Atoms(), None), (Named(), {"atoms": "z"})])
+def test_a_field_may_stand_where_x_usually_does(module, inputs, with_x):
+    """SchNet and its like take z and pos; x would be passed in place of z."""
+    data = Data(z=torch.arange(NODES) % 9, pos=X[:, :3], edge_index=E)
+    if with_x:
+        data.x = X
+    expected = module(data.z, data.pos, E).softmax(1)[3]
+    with sxq.connect() as con:
+        con.register_graph("g", data)
+        con.register_model("m", module.eval(), "g", output="logits", inputs=inputs)
+        facts = dict(con.execute("DESCRIBE MODEL m").fetchall())
+        assert facts.get("not taken") == ("x" if with_x else None)
+        result = con.execute(
+            "EXPLAIN NODE 3 USING MODEL m OPTIMIZE fdl+, conc BUDGET 20 CANDIDATES"
+        )
+        assert result.targets[0].probability == pytest.approx(float(expected.max()), abs=1e-5)
+        assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}

@@ -6,8 +6,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from sxq.scoring import patterns
-from sxq.scoring.patterns import Member, mine
-from tests.oracles_scoring import every_pattern, graph_of, same
+from sxq.scoring.patterns import Member, Relation, mine
+from tests.oracles_scoring import (
+    every_pattern,
+    every_typed_pattern,
+    graph_of,
+    same,
+    same_typed,
+    typed_graph_of,
+)
 
 HOUSE = ((0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 4))
 
@@ -78,6 +85,53 @@ def test_the_skyline_of_all_patterns(seed, directed):
             assert all((place[u], place[v]) in held for u, v in pattern.edges)
             assert tuple(member.labels[node] for node in place) == pattern.labels
             assert len(set(place)) == len(place)
+
+
+KINDS = (Relation("pays", True), Relation("refunds", True), Relation("knows", False))
+
+
+def drawn_typed(seed, count=5):
+    """Random small members, some of whose edges are parallel."""
+    rng = np.random.default_rng(seed)
+    members = []
+    for number in range(count):
+        nodes = int(rng.integers(2, 5))
+        edges = {}
+        for _ in range(int(rng.integers(1, 6))):
+            u, v = rng.choice(nodes, 2, replace=False).tolist()
+            kind = KINDS[int(rng.integers(0, 3))]
+            edges[(u, v, kind) if kind.one_way else (*sorted((u, v)), kind)] = None
+        members.append(
+            Member(
+                target=number % 3,
+                labels=tuple(rng.integers(0, 2, nodes).tolist()),
+                edges=tuple((u, v) for u, v, _ in edges),
+                relations=tuple(kind for *_, kind in edges),
+                fidelity=float(rng.random()),
+            )
+        )
+    return members
+
+
+@settings(deadline=None, max_examples=40)
+@given(some.integers(0, 2**32 - 1))
+def test_relations_tell_patterns_apart(seed):
+    """Against a twin with multigraphs: parallel edges, directions and relations all count."""
+    members = drawn_typed(seed)
+    targets = len({member.target for member in members})
+    enough = [one for one in every_typed_pattern(members, 3) if len(one[2]) >= min(2, targets)]
+    mined = mine(members, directed=False, largest=3)
+    assert mined.frequent == len(enough)
+    for pattern in mined.patterns:
+        graph = typed_graph_of(pattern.labels, pattern.edges, pattern.relations)
+        (held,) = [held for other, _, held in enough if same_typed(other, graph)]
+        assert pattern.support == len(held) / targets
+        assert pattern.fidelity == pytest.approx(float(np.mean(list(held.values()))))
+        for m, place in pattern.places.items():
+            own = set(zip(members[m].edges, members[m].relations))
+            for (u, v), kind in zip(pattern.edges, pattern.relations):
+                ways = [(place[u], place[v])] + [(place[v], place[u])] * (not kind.one_way)
+                assert own & {(way, kind) for way in ways}
 
 
 def test_the_motif_that_all_members_share_is_found_whole():

@@ -570,3 +570,15 @@ def test_targets_with_and_without_their_type_can_be_resumed(bank):
     }
     with pytest.raises(sxq.InvalidValue, match="nothing to resume|complete|done"):
         bank.execute(f"RESUME QUERY {result.query_id}")
+
+
+def test_a_graph_whose_edge_types_have_no_edges_is_registered():
+    data = by_hand()
+    for name in data.edge_types:
+        data[name].edge_index = torch.zeros(2, 0, dtype=torch.long)
+        data[name].pop("edge_attr", None)
+    with sxq.connect() as con:
+        con.register_graph("bank", data)
+        con.register_model("m", Typed(data.edge_types).eval(), "bank", output="logits")
+        result = con.execute(f"EXPLAIN NODE 1 OF TYPE account USING MODEL m {ASK}")
+        assert result.targets[0].note.startswith("no candidate")

@@ -49,7 +49,7 @@ def fresh(tmp_path_factory):
 def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
     path = old(tmp_path, shape)
     before = Path(path).read_bytes()
-    said = rf"version {shape[0]}, an older one than 5; open it once without read_only"
+    said = rf"version {shape[0]}, an older one than 6; open it once without read_only"
     with pytest.raises(StoreError, match=said):
         sxq.connect(path, read_only=True)
     assert Path(path).read_bytes() == before
@@ -67,7 +67,8 @@ def test_a_file_that_was_brought_up_is_like_a_new_one(shape, fresh, tmp_path):
 @pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
-    "shape", ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types"]
+    "shape",
+    ["1-tables", "2-pruned", "2-collections", "2-views", "3-status", "4-types", "5-versions"],
 )
 def test_everything_in_an_older_file_can_be_used(shape, tmp_path):
     with sxq.connect(old(tmp_path, shape)) as con:
@@ -93,6 +94,16 @@ def test_everything_in_an_older_file_can_be_used(shape, tmp_path):
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
         con.execute("DROP MODEL text; DROP GRAPH club")
         assert "club" not in [row[0] for row in con.execute("SHOW GRAPHS")]
+
+
+def test_older_patterns_get_the_types_of_their_nodes(tmp_path):
+    with sxq.connect(old(tmp_path, "5-versions")) as con:
+        nodes = con.sql("SELECT DISTINCT label, node_type FROM pattern_nodes ORDER BY 1").rows
+        assert nodes == [("person", "person"), ("shop", "shop")]
+        edges = con.sql("SELECT DISTINCT edge_type, one_way FROM pattern_edges").rows
+        assert edges == [(None, False)]
+        assert con.sql("SELECT DISTINCT edge_type FROM candidates").rows == [(None,)]
+        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):

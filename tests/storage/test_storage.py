@@ -805,7 +805,7 @@ def test_tables_of_another_version_are_refused(path):
     with duckdb.connect(path) as connection:
         connection.execute("UPDATE sxq.schema_version SET version = 99")
     with pytest.raises(
-        StoreError, match="have version 99, and this program knows only up to version 5"
+        StoreError, match="have version 99, and this program knows only up to version 6"
     ):
         Store(path)
     with duckdb.connect(path) as connection:

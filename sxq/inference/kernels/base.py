@@ -78,6 +78,10 @@ class Kernel:
     tables = 1  # of rows that send; further ones have the rows that receive
     between_types = False  # whether it can have the edges of one type, from one table to another
     width = 1  # columns of its widest table, where no parameter has as many rows
+    # Whether what it makes of a row depends only on that row and on those that are sent to it; and whether
+    # degrees matter, too.
+    of_rows = False
+    by_degree = False
     sums = False  # whether it only sums messages, with weights that depend only on degrees
 
     def __init__(self, layer: MessagePassing, given: tuple[str, ...]):

@@ -10,6 +10,8 @@ from sxq.inference.tiles.tile import Rows
 class GCNKernel(Kernel):
     """out = sum of w lin(x_j), with or without symmetric normalisation."""
 
+    of_rows = True
+    by_degree = True
     takes = ("edge_weight",)
 
     def __init__(self, layer, given):

@@ -17,6 +17,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 class GINKernel(Kernel):
     """out = network(sum of x_j + (1 + eps) x_i)."""
 
+    of_rows = True
     between_types = True
 
     def __init__(self, layer, given):

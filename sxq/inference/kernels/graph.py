@@ -22,6 +22,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 class GraphConvKernel(Kernel):
     """out = lin_rel(sum, mean or maximum of w x_j) + lin_root(x_i)."""
 
+    of_rows = True
     between_types = True
     takes = ("edge_weight",)
 
@@ -54,6 +55,7 @@ class GraphConvKernel(Kernel):
 class LEKernel(Kernel):
     """out = lin3(x_i) + sum of w lin1(x_j) - lin2(x_i) times the sum of w."""
 
+    of_rows = True
     takes = ("edge_weight",)
 
     def __init__(self, layer, given):

@@ -44,6 +44,9 @@ class Norm:
         if name or not self.add_loops:  # a degree may be zero
             scale.masked_fill_(scale == torch.inf, 0.0)
         own = scale if frame.nested else scale.index_select(0, tile.inner(frame.depth, edges.hop))
+        senders = edges.hop + 1
+        if senders != frame.depth:  # only where each layer has edges of its own
+            scale = scale.index_select(0, tile.inner(frame.depth, senders))
         weights = edges.tails(scale).mul_(edges.heads(own)).mul_(edges.present)
         if name:
             added = self._loop_weights if self.add_loops else None

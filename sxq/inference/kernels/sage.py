@@ -15,6 +15,7 @@ from sxq.inference.tracing.rowwise import Untraceable
 class SAGEKernel(Kernel):
     """out = lin_l(mean, sum or maximum of x_j) + lin_r(x_i)."""
 
+    of_rows = True
     between_types = True
 
     def __init__(self, layer, given):

@@ -40,6 +40,7 @@ from sxq.inference.layered.steps import (
     Step,
     steps_of,
 )
+from sxq.inference.tiles.alike import AlikeRows, AlikeTile
 from sxq.inference.tiles.feature_rows import FeatureRows, entries
 from sxq.inference.tiles.layout import FieldLayout, each
 from sxq.inference.tiles.threads import side_by_side
@@ -94,6 +95,7 @@ class Layered:
                 self.steps = self._read()
         self._with_features: ModelSteps | None = None
         self.as_delta = not self.typed and _sums_first(self.steps)
+        self.alike = not self.typed and _of_rows(self.steps)
         kernels = [step.kernel for step in self.steps.varying if step.kernel]
         widths = [kernel.width for kernel in kernels]
         rows = [p.shape[0] for p in model.module.parameters() if p.ndim]
@@ -207,6 +209,8 @@ class Layered:
         device = self.model.device
         pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
         as_delta = self.as_delta and device.type == "cpu" and _by_edges(batches)
+        if device.type == "cpu" and all(map(self._by_alike, batches)):
+            return self._of_alike(batches)
         for numbers in _by_node_type(batches):
             own = [batches[number] for number in numbers]
             jobs = pack(own, self._messages, device.type, torch.get_num_threads(), as_delta)
@@ -216,6 +220,33 @@ class Layered:
                 if job.match:
                     commit(job.match)
         return [_assembled(own) for own in pieces]
+
+    def _by_alike(self, batch: CandidateBatch) -> bool:
+        """Whether rows of a batch that are alike are computed once."""
+        return self.alike and batch.field.field.over != "features"
+
+    def _of_alike(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
+        """`infer` of whole graphs, in as many parts as there are threads."""
+        threads = torch.get_num_threads()
+        parts = [np.array_split(batch.bits, threads) for batch in batches]
+        jobs = [list(zip((batch.field for batch in batches), own)) for own in zip(*parts)]
+        found = side_by_side(self._different, jobs, self.model.device)
+        return [torch.cat(pieces, dim=1) for pieces in zip(*found)]
+
+    def _different(self, parts: Sequence[tuple[FieldLayout, np.ndarray]]) -> list[Tensor]:
+        """Outputs [2, n_i, C] of candidates of several fields, by the rows that differ."""
+        fields, bits = zip(*parts)
+        steps = self.steps
+        degrees = any(step.kernel.by_degree for step in steps.varying if step.kernel)
+        with (
+            torch.inference_mode(),
+            AlikeTile(
+                AlikeRows(fields, bits, depth=steps.hops, first=steps.first, by_degree=degrees)
+            ) as tile,
+        ):
+            out = self.run(tile)
+        pieces = out.split([2 * len(own) for own in bits])
+        return [piece.unflatten(0, (2, -1)) for piece in pieces]
 
     def _outputs(self, job: TileJob) -> list[Tensor]:
         """Outputs [2, n_i, C] of every part."""
@@ -399,6 +430,17 @@ def _by_node_type(batches: Sequence[CandidateBatch]) -> list[list[int]]:
 def _by_edges(batches: Sequence[CandidateBatch]) -> bool:
     """Whether all units are edges: differences know no other parts."""
     return all(batch.field.field.over == "edges" for batch in batches)
+
+
+def _of_rows(steps: ModelSteps) -> bool:
+    """Whether rows of whole graphs are equal where their features are, and those of all that is sent to them."""
+    inputs = [step for step in steps.by_name.values() if step.input and step.kind == NODES]
+    return (
+        steps.pools
+        and [step.input for step in inputs] == [steps.first]
+        and not any(step.crossing or step.given for step in steps.varying)
+        and all(step.kernel.of_rows for step in steps.varying if step.kernel)
+    )
 
 
 def _sums_first(steps: ModelSteps) -> bool:

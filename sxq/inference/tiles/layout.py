@@ -162,6 +162,16 @@ class FieldLayout:
         chosen = (self._head < rows) & (self._mask < self.units)
         return self._mask[chosen], self._head[chosen]
 
+    @property
+    def ends_by_head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Tails and heads [m] of all edges, sorted by head."""
+        return self._tail, self._head
+
+    @property
+    def unit_by_head(self) -> np.ndarray:
+        """The part of each of these edges, or its `EdgeKind`."""
+        return self.field.unit[self._edge]
+
     def rows(self, hop: int) -> int:
         """Number of rows within `hop` steps of the target."""
         return self._rows[hop] if hop < len(self._rows) else self._rows[-1]

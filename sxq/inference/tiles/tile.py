@@ -73,6 +73,11 @@ class Tile:
         torch.sub(whole, change, out=out[1])
         return out.view(-1, whole.shape[1])
 
+    def repeated(self, rows: "Rows") -> Tensor:
+        """Rows that are the same for every candidate, as a table [W * R, ...]."""
+        found = self.frame.listed(rows.key, rows.of)
+        return found.expand(self.columns, *found.shape).flatten(0, 1)
+
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, which several layers share; made when first asked for."""
         if key not in self._memory:
@@ -168,8 +173,7 @@ class Rows:
         """The table [W * R, ...]; rows that are the same for every candidate are repeated."""
         if self.varies:
             return self._table
-        rows = self.tile.frame.listed(self.key, self._make)
-        return rows.expand(self.tile.columns, *rows.shape).flatten(0, 1)
+        return self.tile.repeated(self)
 
     @property
     def source(self) -> Tensor:
