@@ -42,8 +42,11 @@ ASK = "EXPLAIN NODE ? USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 10 BUDGET 1000
 STEPS = ("create", "register", "first", "later")
 
 
-def generate(folder: Path, edges: int, features: int, seed: int = 0) -> None:
-    """Write x.npy, y.npy and edge_index.npy of a power-law graph, a block at a time."""
+def generate(folder: Path, edges: int, features: int, half: bool = False, seed: int = 0) -> None:
+    """Write x.npy, y.npy and edge_index.npy of a power-law graph, a block at a time.
+
+    half  features are values of float16, which the engine stores in half the room
+    """
     rng = np.random.default_rng(seed)
     nodes = edges // DEGREE
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,7 @@ def generate(folder: Path, edges: int, features: int, seed: int = 0) -> None:
         y[some] = rng.integers(0, CLASSES, some.stop - some.start)
         noise = rng.standard_normal((some.stop - some.start, features), np.float32)
         noise[np.arange(len(noise)), y[some]] += 1
-        x[some] = noise
+        x[some] = noise.astype(np.float16) if half else noise
     ends = open_memmap(folder / "edge_index.npy", "w+", np.int64, (2, edges))
     step = _scatter(nodes)
     for first in range(0, edges, BLOCK):
@@ -177,7 +180,7 @@ def explain(folder: Path, storage: str, asked: list[int]) -> dict[str, Any]:
     return {"first": first, "later": later, "import": imported}
 
 
-def one_size(folder: Path, edges: int, features: int, storage: str) -> dict[str, Any]:
+def one_size(folder: Path, edges: int, features: int, storage: str, half: bool) -> dict[str, Any]:
     """Every step of one size, each in a process of its own."""
 
     def run(step: str, *more: str) -> dict[str, Any]:
@@ -185,7 +188,7 @@ def one_size(folder: Path, edges: int, features: int, storage: str) -> dict[str,
         return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
     if not (folder / "edge_index.npy").exists():
-        generate(folder, edges, features)
+        generate(folder, edges, features, half)
     created = run("create")
     registered = run("register")
     asked = registered.pop("targets")
@@ -227,6 +230,7 @@ def main() -> None:
     )
     parser.add_argument("--edges", default="1e5,3e5,1e6", help="numbers of edges, 1e5 to 1e8")
     parser.add_argument("--features", type=int, default=32)
+    parser.add_argument("--half", action="store_true", help="features that float16 holds exactly")
     parser.add_argument("--folder", help="where graphs are kept; by default they are removed")
     parser.add_argument("--memory", action="store_true", help="also with the graph in memory")
     options = parser.parse_args()
@@ -236,7 +240,8 @@ def main() -> None:
         for storage in ("disk", "memory") if options.memory else ("disk",):
             found = {}
             for edges in sizes:
-                found[edges] = one_size(base / f"{edges}", edges, options.features, storage)
+                folder = base / f"{edges}"
+                found[edges] = one_size(folder, edges, options.features, storage, options.half)
                 print(f"{storage}, {edges:,} edges: {json.dumps(found[edges])}", flush=True)
             show(found, storage)
 

@@ -42,12 +42,12 @@ QUESTIONS = {
 ASKED = """
 INSERT INTO sxq.queries SELECT {q}, 'EXPLAIN ...', 'plan; seed ' || {q}, {model}, {graph},
     '{{"optimize": ["fdl+", "fdl-", "conc"], "kind": ' || {q} // 2 || '}}', {q}, 0.1, 5, 'cpu', '{{}}', now()::TIMESTAMP, 1,
-    true, 'done';
+    true, 'done', NULL;
 INSERT INTO sxq.targets (query_id, target, ordinal, status, prediction, class, field_size, hypervolume, coverage)
     SELECT {q}, range::VARIANT, range, 'done', range % 4, range % 4, 40, 0.5, 0.9 FROM range({targets});
 INSERT INTO sxq.explanations SELECT {first} + range, {q}, (range // {members})::BIGINT::VARIANT, range % {members} + 1,
     range % {members} = 0, 5 + range % 7, 6, true, range % 3 = 0, false, 'search', 3, score, 0.01, 0.8,
-    MAP {{'fdl+': score, 'fdl-': 0.01, 'conc': 0.8}}, MAP {{'fdl+': score, 'fdl-': 0.99, 'conc': 1 - score}}
+    MAP {{'fdl+': score, 'fdl-': 0.01, 'conc': 0.8}}, MAP {{'fdl+': score, 'fdl-': 0.99, 'conc': 1 - score}}, 1
     FROM (SELECT range, hash(range + {q}) % 1000 / 1000 AS score FROM range({explanations}));
 INSERT INTO sxq.explanation_edges SELECT {first} + range // {edges}, u::VARIANT, (u + 1)::BIGINT::VARIANT, range % {edges},
     u, 0.1, 0.2, false, NULL
@@ -76,16 +76,18 @@ def fill(con: sxq.Connection, explanations: int) -> None:
 
 
 def asked(con: sxq.Connection) -> None:
-    """Print the time and the memory of each question, asked twice: about two queries."""
-    print(f"{'question':22} {'first s':>8} {'next s':>8} {'MB':>6}")
+    """Print the time, the CPU time and the memory of each question, asked about two queries."""
+    print(f"{'question':22} {'first s':>8} {'next s':>8} {'CPU s':>8} {'MB':>6}")
     for name, question in QUESTIONS.items():
         seconds = []
+        spent = time.process_time()
         with Growth() as growth:
             for query in (7, 61):
                 clock = time.perf_counter()
                 con.execute(question.format(q=query))
                 seconds.append(time.perf_counter() - clock)
-        print(f"{name:22} {seconds[0]:8.2f} {seconds[1]:8.2f} {growth.megabytes:6.0f}", flush=True)
+        took = f"{seconds[0]:8.2f} {seconds[1]:8.2f} {(time.process_time() - spent) / 2:8.2f}"
+        print(f"{name:22} {took} {growth.megabytes:6.0f}", flush=True)
 
 
 def committed(store: Store, targets: int) -> None:

@@ -73,6 +73,7 @@ ALLOWED = {
         "shell/karate_demo.py karate": {"statement"},
         "shell/laundering_demo.py laundering": {"statement", "literal(str(account[0]))"},
         "storage/key_columns.py read_keys": {"_READ[column][stored]"},
+        "storage/answer_rows.py _begin_targets": {"_INSERT_PENDING[kind, link]"},
         "storage/answer_rows.py _save_edges": {"_INSERT_EDGES[kind]"},
         "storage/answer_rows.py _save_nodes": {"_INSERT_NODES[kind]"},
         "storage/collection_rows.py save": {"_INSERT_MEMBERS[text_type(keys)]"},

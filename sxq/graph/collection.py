@@ -121,14 +121,15 @@ class GraphSet:
         """The collection with `add_reverse` applied to every graph."""
         return GraphSet.join([add_reverse(graph) for graph in self], self.y, self.split, self.keys)
 
-    def units(self, directed: bool) -> np.ndarray:
-        """The number of units [n] of each graph; pairs unless `directed`."""
-        real = np.flatnonzero(self.union.edge_index[0] != self.union.edge_index[1])
-        ends = self.union.edge_index[:, real]
-        pairs = ends if directed else np.sort(ends, axis=0)
-        kinds = [] if self.types is None else [self.union.unit_types(directed)[real]]
-        pairs = pairs[:, distinct([*pairs, *kinds])[0]]
-        return np.bincount(self.graph_of_node[pairs[0]], minlength=len(self))
+    def units(self, directed: bool, numbers: np.ndarray) -> np.ndarray:
+        """The number of units of the graphs `numbers` [n]; pairs unless `directed`; O(these graphs)."""
+        edges, owner = ranges(self.edge_ptr, numbers)
+        ends = self.union.edge_index[:, edges]
+        real = np.flatnonzero(ends[0] != ends[1])
+        pairs = ends[:, real] if directed else np.sort(ends[:, real], axis=0)
+        kinds = [] if self.types is None else [self.types.of_units(directed)[edges[real]]]
+        first = distinct([*pairs, *kinds])[0]
+        return np.bincount(owner[real[first]], minlength=len(numbers))
 
     def gather(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """A batch of graphs: (nodes [k], edges [m], edge_index [2, m], owner [k]); O(batch).

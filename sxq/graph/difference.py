@@ -110,7 +110,7 @@ def _other_rows(earlier: Graph, later: Graph, before: np.ndarray, after: np.ndar
     pairs = [(earlier.x, later.x)]
     pairs += [(array, later.node_inputs[name]) for name, array in earlier.node_inputs.items()]
     for held, now in pairs:
-        other |= (rows_of(held)[before] != rows_of(now)[after]).any(axis=1)
+        other |= (rows_of(held[before]) != rows_of(now[after])).any(axis=1)
     return other
 
 

@@ -105,22 +105,26 @@ def transfer(model: Model, graph: Graph | GraphSet, memory: int = MEMORY) -> Mod
     return on_whole(found, graph, memory)
 
 
-def follow(model: Model, graph: Graph) -> Model:
+def follow(model: Model, graph: Graph, memory: int = MEMORY) -> Model:
     """A model on the next version of its graph: what it is stays, its depth and halo are found there.
 
     On a small graph a model may have looked less deep than it does on a larger one. Never is it less deep.
     """
-    own = _borrowed_again(model, graph)
-    found = _examined(own, graph, model.hops if model.shallow else None)
-    if found.hops < model.hops:
-        found = replace(_examined(own, graph, model.hops), depth=model.depth)
-    return found
+    with on_part(graph) as part:
+        own = _borrowed_again(model, part)
+        found = _examined(own, part, model.hops if model.shallow else None)
+        if found.hops < model.hops:
+            found = replace(_examined(own, part, model.hops), depth=model.depth)
+    return on_whole(found, graph, memory)
 
 
-def again(model: Model, graph: Graph | GraphSet, found: Mapping[str, Any]) -> Model:
+def again(
+    model: Model, graph: Graph | GraphSet, found: Mapping[str, Any], memory: int = MEMORY
+) -> Model:
     """A model on an earlier version of its graph, with the facts that were found there."""
-    own = _borrowed_again(model, graph)
-    return replace(own, **{name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found})
+    own = _borrowed_again(model, part_of(graph))
+    known = {name: found[name] for name in (*FACTS, *MORE_FACTS) if name in found}
+    return on_whole(replace(own, **known), graph, memory, checked=False)
 
 
 def _borrowed_again(model: Model, graph: Graph | GraphSet) -> Model:

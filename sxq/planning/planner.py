@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sxq.errors import DataError, InvalidValue, UnknownName
 from sxq.graph import EdgeType, Graph, GraphSet, link_name
 from sxq.language.statements import Condition, Explain, GeneratorCall
@@ -251,7 +253,7 @@ def _scan(
 def _field_sizes(scan: FieldScan, graph: Graph | GraphSet, late: Callable[[], bool]) -> list[int]:
     """Units of the fields of the first targets, which the plan shows: the run cuts each out again."""
     if isinstance(graph, GraphSet) and scan.over == "edges":
-        return graph.units(scan.directed)[list(scan.positions)].tolist()
+        return graph.units(scan.directed, np.array(scan.positions)).tolist()
     sizes: list[int] = []
     for position in scan.positions:
         if len(sizes) > SHOWN_FIELDS and (late() or len(sizes) >= MOST_SIZED):

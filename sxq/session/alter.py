@@ -3,13 +3,14 @@
 from typing import Any
 
 from sxq.errors import InvalidValue
-from sxq.graph import Graph
-from sxq.graph.disk import DiskGraph
+from sxq.graph import Graph, GraphSet
+from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
 from sxq.graph.next_version import CHANGES
 from sxq.language import statements as st
 from sxq.session import key_tables
 from sxq.session.context import Session
+from sxq.session.registered_graphs import known
 from sxq.values.result import Table
 
 
@@ -20,18 +21,18 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
     """
     session.store.require_writable("ALTER GRAPH")
     registry = session.registry
-    before = registry.graphs.of_kind("graph", statement.name)
+    before = known("graph", statement.name, registry.graphs)
+    if isinstance(before, GraphSet):
+        raise InvalidValue(
+            f"{statement.name!r} is a collection of {len(before)} graphs: ALTER GRAPH is for a single graph; make it "
+            f"anew by CREATE OR REPLACE GRAPHS {statement.name}"
+        )
     if before.types is not None:
         raise InvalidValue(
             f"graph {statement.name!r} has node types ({', '.join(before.types.node_types)}): ALTER GRAPH is "
             f"for graphs without types; make it anew by CREATE OR REPLACE GRAPH {statement.name}"
         )
-    if isinstance(before, DiskGraph):
-        raise InvalidValue(
-            f"ALTER GRAPH is not built for graphs on disk, such as {statement.name!r}; make it anew by CREATE OR "
-            f"REPLACE GRAPH {statement.name} ... (STORAGE = disk)"
-        )
-    after = before
+    after = _in_memory(session, statement.name, before)
     counts = {"nodes_added": 0, "edges_added": 0, "edges_removed": 0}
     for change in statement.changes:
         last = after
@@ -57,6 +58,20 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
         "notes": "; ".join(notes),
     }
     return Table(list(facts), [tuple(facts.values())])
+
+
+def _in_memory(session: Session, name: str, graph: Graph) -> Graph:
+    """The graph in memory: one on disk passes through it once; raises InvalidValue if it has no room."""
+    if not isinstance(graph, DiskGraph):
+        return graph
+    needed = column_bytes(graph.columns())
+    if needed > session.settings["sxq_memory"]:
+        raise InvalidValue(
+            f"graph {name!r} on disk takes {needed / 1e9:.3g} GB in memory, through which ALTER GRAPH takes it once, "
+            f"and sxq_memory is {session.settings['sxq_memory'] / 1e9:.3g} GB: SET sxq_memory higher, or make the graph "
+            f"anew by CREATE OR REPLACE GRAPH {name} ... (STORAGE = disk)"
+        )
+    return Graph(**graph.columns())
 
 
 def _changed(session: Session, graph: Graph, change: st.GraphChange) -> Graph:

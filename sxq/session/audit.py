@@ -79,7 +79,7 @@ def audit_target(session: Session, query_id: int, ordinal: int) -> dict[int, Mea
     target = next((one for one in query.targets if one.ordinal == ordinal), None)
     if target is None:
         raise InvalidValue(f"query {query_id} has no target {ordinal}")
-    members = session.store.stored_explanations(query_id, ordinal)
+    members = session.store.stored_explanations(query_id, (ordinal, ordinal))
     graph = session.registry.graphs.reloaded(query.graph_id)
     answers, _ = read_answers(query, members, graph, ())
     measured = {e.explanation_id: Measured(None, NOT_MEASURED) for e in members}

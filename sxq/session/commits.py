@@ -1,8 +1,9 @@
 """Finished targets are stored together: those that end within a tenth of a second share a transaction.
 
 A transaction costs ten times what a target in it costs. The first report is stored at once, later ones wait until
-a tenth of a second has passed since the last commit; while the run goes on it asks `stop_or_save`, which stores
-what is due. So a process that is killed loses at most what ended within that time, and its targets stay pending.
+a tenth of a second has passed since the last commit, or up to a second where commits take so long that they would
+slow the search down; while the run goes on it asks `stop_or_save`, which stores what is due. So a process that is
+killed loses at most what ended within that time, and its targets stay pending.
 """
 
 import time
@@ -15,6 +16,9 @@ from sxq.session.context import Session
 from sxq.values.explanation import TargetReport
 
 TOGETHER = 0.1  # seconds between two commits
+CHEAP = 0.005  # seconds of a commit for which TOGETHER is enough: the store takes a twentieth of the time
+LONGEST = 10  # times TOGETHER that reports wait at most
+MOST_UNSAVED = 10_000  # reports that wait
 
 
 @dataclass(eq=False)
@@ -27,10 +31,16 @@ class Unsaved:
     profile: Any  # sxq.execution.Profile
     reports: list[TargetReport] = field(default_factory=list)
     saved: float = float("-inf")  # when reports were last stored, by time.perf_counter()
+    took: float = 0.0  # seconds that this took
 
     def due(self) -> bool:
         """Whether reports wait, and it is time to store them."""
-        return bool(self.reports) and time.perf_counter() - self.saved >= TOGETHER
+        pause = TOGETHER * min(max(self.took / CHEAP, 1), LONGEST)
+        return bool(self.reports) and time.perf_counter() - self.saved >= pause
+
+    def waits(self, last: TargetReport) -> bool:
+        """Whether reports go on waiting after the last one came; of targets that were not reached thousands do."""
+        return len(self.reports) < MOST_UNSAVED and not (last.reached and self.due())
 
     def stop_or_save(self) -> bool:
         """Whether the run must stop; while it need not, reports that are due are stored."""
@@ -49,6 +59,7 @@ class Unsaved:
                 del self.reports[: self._save_first()]
         finally:
             self.saved = time.perf_counter()
+            self.took = self.saved - clock
             self.profile.charge("Store", clock)
         snapshots.renew(self.session, within=True)
 

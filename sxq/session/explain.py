@@ -28,9 +28,11 @@ from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.mining import PatternSearch, stops
 from sxq.session.registered_models import RegisteredModel
+from sxq.session.stored_result import stored_reports
 from sxq.storage import NewTable
 from sxq.storage.user_sql import SqlResult
 from sxq.values.explanation import TargetReport
+from sxq.values.many_targets import HELD, Reports
 from sxq.values.pattern import ClassFindings
 from sxq.values.result import PlanText, Result
 from sxq.values.table import counted
@@ -74,7 +76,7 @@ class RunningQuery:
 class SavedReports:
     """The reports of a run, and the KeyboardInterrupt or the error that cut it short."""
 
-    reports: list[TargetReport]
+    reports: Reports
     cut_short: BaseException | None
 
 
@@ -147,22 +149,23 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
 
     A second interrupt may cost the answers that are not chosen yet; one while they are stored aborts.
     """
-    reports: list[TargetReport] = []
+    plan = running.query.plan
+    targets = plan.find(FieldScan).targets
+    reports = Reports(len(targets), _keeps_reports(running))
     unsaved = running.unsaved
     cut_short: BaseException | None = None
-    running_on = True
-    while running_on or unsaved.reports:
+    coming = [running.reports]  # after the run, the reports that it left out
+    ended = False
+    while coming or unsaved.reports:
         try:
-            if running_on and (report := next(running.reports, None)) is not None:
-                reports.append(replace(report, kept=()))  # they are many, and stored
+            if coming and (report := next(coming[0], None)) is not None:
+                reports.add(report)
                 unsaved.reports.append(report)
-                if not report.reached or not unsaved.due():
+                if unsaved.waits(report):
                     continue  # hundreds may come at once: they are stored together
-            elif running_on:
-                running_on = False
-                missing = _without_report(running.query.plan, reports, cut_short)
-                reports += missing
-                unsaved.reports += missing
+            elif coming:
+                coming = [] if ended else [_without_report(targets, reports.missing(), cut_short)]
+                ended = True
             unsaved.save()
         except (KeyboardInterrupt, Exception) as reason:
             if cut_short:
@@ -172,23 +175,27 @@ def save(session: Session, running: RunningQuery) -> SavedReports:
     return SavedReports(reports, cut_short)
 
 
+def _keeps_reports(running: RunningQuery) -> bool:
+    """Whether all reports are held in memory; where they are many, the store has them."""
+    plan = running.query.plan
+    together = plan.patterns is not None or plan.find(Choose).jointly
+    few = len(plan.find(FieldScan).targets) <= HELD
+    return few or together or running.query_id is None
+
+
 def _without_report(
-    plan: Plan, reports: list[TargetReport], cut_short: BaseException | None
-) -> list[TargetReport]:
+    targets: Sequence[Any], missing: Sequence[int], cut_short: BaseException | None
+) -> Iterator[TargetReport]:
     """Reports of the targets that the run left without one: it was cut short while it stopped."""
     pressed = isinstance(cut_short, KeyboardInterrupt)
     reason = "interrupted" if pressed else f"stopped by an error: {cut_short};"
-    reported = {report.ordinal for report in reports}
-    return [
-        TargetReport(
-            target=target,
+    for ordinal in missing:
+        yield TargetReport(
+            target=targets[ordinal],
             ordinal=ordinal,
             status="stopped",
             note=f"{reason} before the answer of this target was chosen",
         )
-        for ordinal, target in enumerate(plan.find(FieldScan).targets)
-        if ordinal not in reported
-    ]
 
 
 def result(session: Session, running: RunningQuery, saved: SavedReports) -> Result:
@@ -196,7 +203,7 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
     query = running.query
     patterns, cut_short = _patterns(session, running, saved)
     found = Result(
-        saved.reports,
+        _reports(session, running, saved.reports),
         _columns(session, query.plan),
         query_id=running.query_id,
         plan=str(query.plan),
@@ -222,6 +229,21 @@ def result(session: Session, running: RunningQuery, saved: SavedReports) -> Resu
     return found
 
 
+def _reports(session: Session, running: RunningQuery, reports: Reports) -> Sequence[TargetReport]:
+    """The reports as a result has them: in memory, or read from the store when they are asked for."""
+    if reports.keeps:
+        return reports.listed
+    query_id = running.query_id
+    assert query_id is not None, "it is stored"
+    part_of = running.query.part_of
+
+    def read(places: Sequence[int]) -> Sequence[TargetReport]:
+        ordinals = places if part_of is None else [part_of.ordinals[place] for place in places]
+        return stored_reports(session, query_id, ordinals)
+
+    return reports.stored(read)
+
+
 def _patterns(
     session: Session, running: RunningQuery, saved: SavedReports
 ) -> tuple[ClassFindings | None, BaseException | None]:
@@ -232,7 +254,7 @@ def _patterns(
         return None, cut_short
     clock = time.perf_counter()
     stopped = stops(session.should_stop, query.plan, query.started)
-    search = PatternSearch(query.plan, saved.reports, query.named.predictions, stopped)
+    search = PatternSearch(query.plan, saved.reports.listed, query.named.predictions, stopped)
     try:
         for line in search.run():
             session.say(line)
@@ -253,7 +275,7 @@ def show_profile(found: Result, running: RunningQuery) -> PlanText:
     profile = running.profile
     seconds = {name: f"{spent:.3f} s" for name, spent in profile.seconds.items()}
     rate = profile.candidates / max(profile.seconds.get("Verify", 0), 1e-9)
-    pruned = sum(report.pruned for report in found.targets)
+    pruned = found.pruned
     if estimates := seconds.pop("Estimate", None):  # the model ran while a generator waited
         seconds["Generate"] += f", estimates {estimates}"
     missing = ""

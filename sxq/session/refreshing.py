@@ -10,19 +10,21 @@ gone       the graph no longer has the target
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sxq.errors import InvalidValue, NodeNotFound
+from sxq.errors import Error, InvalidValue, NodeNotFound
 from sxq.graph import Graph, LinkKey
 from sxq.graph.difference import GONE, Difference
 from sxq.language import statements as st
 from sxq.planning.nodes import FieldScan, Rank
 from sxq.session import engine, explain, resume
 from sxq.session.audited import identity
+from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.explain import PlannedQuery
 from sxq.session.registered_models import RegisteredModel
@@ -86,6 +88,8 @@ class Refreshing:
         with self._session.settings.held(self._settings):
             left = self._begin()
             self._left = set(left)
+            profile = engine.execution().Profile()
+            self._unsaved = Unsaved(self._session, self.query_id, None, profile)
             try:
                 self._do(self._sorted(left))
             finally:
@@ -128,7 +132,14 @@ class Refreshing:
             self._save(replace(report, refreshed="searched"))
 
     def _end(self) -> None:
-        """Mark what is not done, and the query as ended."""
+        """Store what waits, and mark what is not done, and the query as ended."""
+        try:
+            with suppress(Error):  # what cannot be stored was raised, or is left
+                self._store_waiting()
+        finally:
+            self._mark_ended()
+
+    def _mark_ended(self) -> None:
         assert self.query_id is not None
         store = self._session.store
         left = sorted(self._left)
@@ -149,10 +160,21 @@ class Refreshing:
         store.finish_query(self.query_id, self.seconds, complete)
 
     def _save(self, report: TargetReport) -> None:
-        assert self.query_id is not None and report.refreshed is not None
-        self._session.store.save_target(self.query_id, report)
-        self._done([report.ordinal], report.refreshed)
-        self._complete.append(report.complete)
+        """Store a report, together with others that end within a moment."""
+        unsaved = self._unsaved
+        unsaved.reports.append(report)
+        if unsaved.due():
+            self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        waiting = list(self._unsaved.reports)
+        try:
+            self._unsaved.save()
+        finally:
+            for report in waiting[: len(waiting) - len(self._unsaved.reports)]:
+                assert report.refreshed is not None
+                self._done([report.ordinal], report.refreshed)
+                self._complete.append(report.complete)
 
     def _done(self, ordinals: Sequence[int], what: str) -> None:
         self._left.difference_update(ordinals)

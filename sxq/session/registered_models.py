@@ -273,13 +273,13 @@ class RegisteredModels:
             return None
         if held is not None:
             held.model.check_unchanged(row.name)
-            return engine.registration().follow(held.model, graph)
+            return engine.registration().follow(held.model, graph, self._settings["sxq_memory"])
         _require_spec(row)
         row.require_intact()
         assert row.weights is not None
         module = engine.models().restore(row.spec["architecture"], row.weights)
         own = engine.registration().attach(module, graph, row.spec, self._settings["sxq_device"])
-        return engine.registration().follow(own, graph)
+        return engine.registration().follow(own, graph, self._settings["sxq_memory"])
 
     def _as_before(
         self, name: str, module: Any, output_key: Any, inputs: Mapping[str, str] | None

@@ -9,10 +9,11 @@ from typing import Any
 from sxq.errors import NameTaken
 from sxq.generators.catalog import DEFAULT, GENERATORS, GeneratorEntry
 from sxq.graph import Graph
+from sxq.graph.disk import DiskGraph
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 from sxq.session.learned import LearnedInputs
 from sxq.session.registered_graphs import RegisteredGraphs
-from sxq.session.registered_models import RegisteredModel, RegisteredModels
+from sxq.session.registered_models import Follower, RegisteredModel, RegisteredModels
 from sxq.storage import Store
 
 
@@ -42,6 +43,8 @@ class Registry:
 
         Raises StoreError, TransactionOpen; then nothing has changed.
         """
+        if isinstance(self.graphs[name], DiskGraph):
+            return self._alter_on_disk(name, graph, say)
         followers, notes = self.models.followers(name, graph, say)
         graph_id, ids = self._store.alter_graph(
             name,
@@ -51,6 +54,24 @@ class Registry:
             [follower.row for follower in followers],
         )
         self.graphs.altered(name, graph, graph_id)
+        self.models.altered(name, followers, ids)
+        return [follower.row["name"] for follower in followers], notes
+
+    def _alter_on_disk(
+        self, name: str, graph: Graph, say: Callable[[str], None]
+    ) -> tuple[list[str], list[str]]:
+        """The same for a graph in a folder: the next version gets one, too, with the outputs of the models."""
+        followers: list[Follower] = []
+        notes: list[str] = []
+
+        def follow(mapped: Graph) -> list[Mapping[str, Any]]:
+            found, said = self.models.followers(name, mapped, say)
+            followers.extend(found)
+            notes.extend(said)
+            return [follower.row for follower in found]
+
+        graph_id, ids, mapped = self._store.alter_graph_on_disk(name, graph.columns(), follow)
+        self.graphs.altered(name, mapped, graph_id)
         self.models.altered(name, followers, ids)
         return [follower.row["name"] for follower in followers], notes
 

@@ -10,7 +10,9 @@ from sxq.planning import SETTINGS
 from sxq.session.audited import typed_edges, typed_nodes
 from sxq.session.context import Session
 from sxq.session.explain import Unfinished
-from sxq.storage import StoredQuery, StoredTarget
+from sxq.storage import LeftTargets, StoredQuery, StoredTarget
+
+NO_TARGETS = (-1, -1)  # places that no target has: a query without its targets
 
 
 def unfinished(session: Session, statement: st.Resume) -> Unfinished:
@@ -23,16 +25,15 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     query = _stored(session, statement.query_id)
     said, settings = asked(query)
     _require_single(query, said)
-    left = [target for target in query.targets if not answered(target)]
-    if not left:
-        count = len(query.targets)
-        all_of = "its one target" if count == 1 else f"each of its {count} targets"
+    left = session.store.left_targets(query.query_id)
+    if not left.keys:
+        all_of = "its one target" if left.answered == 1 else f"each of its {left.answered} targets"
         raise InvalidValue(
-            f"query {query.query_id} has nothing to resume: {all_of} has its answer{_short(query)}"
+            f"query {query.query_id} has nothing to resume: {all_of} has its answer{_short(left)}"
         )
     own = replace(
         said,
-        keys=tuple(target.target for target in left),
+        keys=left.keys,
         **restrictions(query, said.over),
         seed=query.seed,
         into=None,
@@ -46,15 +47,15 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     return Unfinished(
         statement=own,
         query_id=query.query_id,
-        ordinals=tuple(target.ordinal for target in left),
+        ordinals=left.ordinals,
         settings=settings,
         seconds=query.seconds or 0.0,
-        complete=all(t.columns["complete"] for t in query.targets if answered(t)),
+        complete=left.complete,
     )
 
 
 def _stored(session: Session, query_id: Any) -> StoredQuery:
-    (query,) = session.store.stored_queries(query_id)
+    (query,) = session.store.stored_queries(query_id, NO_TARGETS)
     if query.status == "running":
         raise InvalidValue(
             f"query {query_id} still runs, or was broken off by a second Ctrl-C; in the second case, "
@@ -108,12 +109,13 @@ def answered(target: StoredTarget) -> bool:
     return begun or status in ("done", "empty") or target.columns["refreshed"] == "gone"
 
 
-def _short(query: StoredQuery) -> str:
+def _short(left: LeftTargets) -> str:
     """What to do about targets that were stopped before their search ended."""
-    stopped = sum(target.columns["status"] == "stopped" for target in query.targets)
-    if not stopped:
+    if not left.stopped:
         return ""
-    return f", {stopped} from a search that was stopped early: explain them again, with more time"
+    return (
+        f", {left.stopped} from a search that was stopped early: explain them again, with more time"
+    )
 
 
 def _require_same(session: Session, query: StoredQuery, asked: st.Explain) -> None:

@@ -25,6 +25,7 @@ REPORTED = (  # columns of targets that are fields of a report under the same na
     *("hops", "candidates", "pruned", "explanatory", "front", "dominance", "coverage"),
     *("epsilon_achieved", "hypervolume", "proved", "bound", "complete", "note"),
 )
+Members = dict[Any, list[StoredExplanation]]  # by target, as `identity` makes it
 COUNTS = ("candidates", "pruned", "explanatory", "front", "dominance")  # NULL in rows not filled in
 
 
@@ -33,21 +34,18 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
 
     Raises InvalidValue if there is none, StoreError if the graph cannot be read.
     """
-    (query,) = session.store.stored_queries(query_id)
-    chosen = [target for target in query.targets if ordinal in (None, target.ordinal)]
-    if not chosen:
+    places = None if ordinal is None else (ordinal, ordinal)
+    reading, members = _loaded(session, query_id, places)
+    query = reading.query
+    if not query.targets:
+        (whole,) = session.store.stored_queries(query_id)
         raise InvalidValue(
-            f"query {query_id} has no target {ordinal}; it has {len(query.targets)}, from 0"
+            f"query {query_id} has no target {ordinal}; it has {len(whole.targets)}, from 0"
         )
-    settings = query.place.read_json("settings", query.settings)
-    reading = _Reading(query, settings, _graph(session, query.graph_id))
-    own: dict[Any, list[StoredExplanation]] = {}
-    for member in session.store.stored_explanations(query_id, ordinal):
-        own.setdefault(identity(member.target), []).append(member)
-    kept = _kept_scores(session, query_id)
+    settings = reading.settings
     return Result(
-        [reading.report(t, own.get(identity(t.target), []), kept) for t in chosen],
-        _columns(settings, own),
+        reading.reports(members, _kept_scores(session, query_id)),
+        _columns(settings, members),
         query_id=query_id,
         plan=query.plan,
         seconds=query.seconds or 0.0,
@@ -58,6 +56,25 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
         over=reading.over,
         found=_findings(session, query_id, reading.kind),
     )
+
+
+def stored_reports(session: Session, query_id: int, ordinals: Sequence[int]) -> list[TargetReport]:
+    """The reports of the targets at some places of a stored query, in ascending order; raises StoreError."""
+    reading, members = _loaded(session, query_id, (ordinals[0], ordinals[-1]))
+    wanted = set(ordinals)
+    return [report for report in reading.reports(members, {}) if report.ordinal in wanted]
+
+
+def _loaded(
+    session: Session, query_id: int, places: tuple[int, int] | None
+) -> "tuple[_Reading, Members]":
+    """A query with all its targets, or those at some places, and their explanations."""
+    (query,) = session.store.stored_queries(query_id, places)
+    settings = query.place.read_json("settings", query.settings)
+    own: Members = {}
+    for member in session.store.stored_explanations(query_id, places):
+        own.setdefault(identity(member.target), []).append(member)
+    return _Reading(query, settings, _graph(session, query.graph_id)), own
 
 
 def _graph(session: Session, graph_id: int) -> Graph | GraphSet:
@@ -80,6 +97,15 @@ class _Reading:
         self.kind = "graph" if isinstance(graph, GraphSet) else "link" if links else "node"
         self.over = str(settings.get("over", "edges"))
         self.task = str(settings.get("task", "multiclass"))
+
+    def reports(
+        self, members: Members, kept: Mapping[Any, Sequence[Mapping[str, float]]]
+    ) -> list[TargetReport]:
+        """The report of every target."""
+        return [
+            self.report(target, members.get(identity(target.target), []), kept)
+            for target in self.query.targets
+        ]
 
     def report(
         self,

@@ -45,6 +45,7 @@ from sxq.storage.pattern_rows import StoredPattern
 from sxq.storage.refine_rows import RefineRow
 from sxq.storage.store import NewTable, Store
 from sxq.storage.stored_answers import (
+    LeftTargets,
     QueryRow,
     StoredExplanation,
     StoredQuery,
@@ -58,6 +59,7 @@ __all__ = [
     "Broken",
     "CheckedRow",
     "GraphRow",
+    "LeftTargets",
     "ModelRow",
     "NewTable",
     "QueryRow",

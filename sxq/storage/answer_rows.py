@@ -5,6 +5,7 @@ leaves every target either whole or pending. Targets that the query never reache
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ REPORTED = (
     "note",
     "refreshed",
 )
+_SAID = attrgetter(*({"class": "asked"}.get(column, column) for column in REPORTED))
 _VERSION = "SELECT version FROM queries JOIN graphs USING (graph_id) WHERE query_id = ?"
 _UPDATE = f"UPDATE targets SET {', '.join(f'{column} = ${column}' for column in REPORTED)} WHERE query_id = $query_id"
 _INSERT_EDGES = {  # SQL type of keys that are text
@@ -74,11 +76,22 @@ _INSERT_FEATURES = """INSERT INTO explanation_features SELECT owner, feature, na
         CASE WHEN measured THEN worth_kept END, CASE WHEN measured THEN worth_removed END,
         CASE WHEN measured THEN needed END
     FROM temp.incoming"""
+TARGETS_AT_ONCE = 1 << 17  # rows that are written together
+_AS_TARGET = {False: "{key}", True: "{{'u': {u}, 'v': {v}}}::VARIANT"}  # whether it is a link
+_INSERT_PENDING = {  # SQL type of keys that are text, whether targets are links
+    (kind, link): f"""INSERT INTO targets (query_id, target, ordinal, status, node_type)
+        SELECT ?, {shape.format(**{name: to_key.format(name) for name in ("key", "u", "v")})}, ordinal, 'pending', node_type
+        FROM temp.incoming"""
+    for kind, to_key in TO_VARIANT.items()
+    for link, shape in _AS_TARGET.items()
+}
 _PENDING = """SELECT ordinal FROM targets
               WHERE query_id = ? AND ordinal IN (SELECT unnest(?)) AND status = 'pending'"""
 _SAVE_UNREACHED = (
-    f"{_UPDATE} AND ordinal IN (SELECT unnest($ordinals)) AND status = 'pending' RETURNING ordinal"
+    # RETURNING would make DuckDB delete and insert each row, which costs ten times as much
+    f"{_UPDATE} AND ordinal BETWEEN $first AND $last AND status = 'pending'"
 )
+_KNOWN = "SELECT count(*) FROM targets WHERE query_id = ? AND ordinal BETWEEN ? AND ?"
 
 
 _RESUME_TARGETS = f"""
@@ -124,12 +137,8 @@ def begin(
     as_json = {column: to_json(query[column]) for column in ("settings", "versions")}
     row = {"query_id": query_id, **query, **as_json, "started_at": utc_now()}
     insert(cursor, "queries", plain({**row, "status": "running"}))
-    rows = (
-        (query_id, plain(bare(target)), ordinal, "pending", type_of(target))
-        for ordinal, target in enumerate(targets)
-    )
-    columns = ["query_id", "target", "ordinal", "status", "node_type"]
-    append(cursor, "targets", rows, columns=columns)
+    for first in range(0, len(targets), TARGETS_AT_ONCE):
+        _begin_targets(cursor, query_id, first, targets[first : first + TARGETS_AT_ONCE])
     edges = [
         (query_id, clause, plain(bare(source)), plain(bare(head)))
         for clause, listed in restrictions.items()
@@ -138,6 +147,20 @@ def begin(
     if edges:
         append(cursor, "query_edges", edges)
     return query_id
+
+
+def _begin_targets(cursor: Cursor, query_id: int, first: int, targets: Sequence[Any]) -> None:
+    """Store pending targets, the first of which has the place `first`."""
+    columns = {
+        "ordinal": np.arange(first, first + len(targets), dtype=np.int32),
+        "node_type": object_array(list(map(type_of, targets))),
+    }
+    keys = [bare(target) for target in targets]
+    link = isinstance(keys[0], dict)
+    ends = {end: [key[end] for key in keys] for end in keys[0]} if link else {"key": keys}
+    kind = text_type(next(iter(ends.values())))
+    columns |= {name: key_array(own if kind else plain(own)) for name, own in ends.items()}
+    insert_arrays(cursor, _INSERT_PENDING[kind, link], columns, [query_id])
 
 
 def bare(key: Any) -> Any:
@@ -154,8 +177,18 @@ def type_of(key: Any) -> str | None:
     return key.node_type if isinstance(key, TypedKey) else None
 
 
-def save_targets(cursor: Cursor, query_id: int, reports: Sequence[TargetReport]) -> None:
+def version_of_graph(cursor: Cursor, query_id: int) -> int | None:
+    """The version of the graph that a query asks; None in files of earlier versions."""
+    ((version,),) = run(cursor, _VERSION, [query_id])
+    return version
+
+
+def save_targets(
+    cursor: Cursor, query_id: int, reports: Sequence[TargetReport], version: int | None
+) -> None:
     """Store the reports of pending targets; a target that was stored before is left as it is.
+
+    version  of the graph
 
     A statement costs about as much for a hundred targets as for one.
     """
@@ -168,7 +201,6 @@ def save_targets(cursor: Cursor, query_id: int, reports: Sequence[TargetReport])
     _save_reported(cursor, query_id, waiting)
     members = [member for report in waiting.values() for member in report.explanations]
     ids = next_ids(cursor, "explanation_ids", len(members)) if members else []
-    ((version,),) = run(cursor, _VERSION, [query_id])
     rows_of_members = (
         [*_explanation(number, query_id, one), version] for number, one in zip(ids, members)
     )
@@ -191,22 +223,33 @@ def _save_reported(cursor: Cursor, query_id: int, reports: Mapping[int, TargetRe
 
 def save_unreached(cursor: Cursor, query_id: int, reports: Iterable[TargetReport]) -> None:
     """Store reports without explanations, equal ones in one UPDATE; otherwise like `save_targets`."""
-    alike: dict[tuple, list[int]] = {}
+    alike: dict[tuple, list[TargetReport]] = {}
     for report in reports:
-        alike.setdefault(tuple(_reported(report).values()), []).append(report.ordinal)
-    for values, ordinals in alike.items():
-        columns = dict(zip(REPORTED, values))
-        stored = run(
-            cursor, _SAVE_UNREACHED, {"query_id": query_id, "ordinals": ordinals, **columns}
-        )
-        for ordinal in set(ordinals).difference(row[0] for row in stored):
-            _require_target(cursor, query_id, ordinal)
+        alike.setdefault(_SAID(report), []).append(report)
+    for same in alike.values():
+        for first, last in _runs(sorted({report.ordinal for report in same})):
+            run(
+                cursor,
+                _SAVE_UNREACHED,
+                {"query_id": query_id, "first": first, "last": last, **_reported(same[0])},
+            )
+            ((known,),) = run(cursor, _KNOWN, [query_id, first, last])
+            for ordinal in range(first, last + 1) if known <= last - first else ():
+                _require_target(cursor, query_id, ordinal)
+
+
+def _runs(ordinals: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of numbers that follow one another, in ascending order."""
+    some = np.array(ordinals, np.int64)
+    breaks = np.flatnonzero(np.diff(some) != 1)
+    first = some[np.concatenate([[0], breaks + 1])]
+    last = some[np.concatenate([breaks, [len(some) - 1]])]
+    return list(zip(first.tolist(), last.tolist()))
 
 
 def _reported(report: TargetReport) -> dict[str, Any]:
     """The columns of a target that its report fills in."""
-    renamed = {"class": "asked"}  # a keyword of Python
-    return {column: plain(getattr(report, renamed.get(column, column))) for column in REPORTED}
+    return dict(zip(REPORTED, map(plain, _SAID(report))))
 
 
 def resume(cursor: Cursor, query_id: int, ordinals: Sequence[int]) -> None:

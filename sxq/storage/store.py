@@ -10,9 +10,10 @@ one file in one process share DuckDB's memory; their transactions that store wai
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +60,7 @@ _AS_TEXT: dict[str | None, str] = {
     for kind in KEPT
 }
 _AS_TEXT[None] = "NULL, NULL"
+ROWS_AT_ONCE = 10_000  # that are appended together
 _locks: "WeakValueDictionary[Path, Any]" = WeakValueDictionary()  # of open files
 os.register_at_fork(after_in_child=_locks.clear)  # a lock of another thread would never be released
 
@@ -107,6 +109,8 @@ class Store:
             require_not_inherited(self.path)
         self._lock = _lock_of(self.path)
         self._waiting: list[tuple[int, TargetReport]] | None = None  # a list inside of `together`
+        self._inside = False  # of a transaction
+        self._versions: dict[int, int | None] = {}  # of the graphs of queries that were stored into
         self.changes = 0  # grows with every transaction that stores, and with SQL that may
         self._owner = Owner(self.path)
         try:
@@ -365,6 +369,38 @@ class Store:
             graph_schemas.settle(cursor, self._catalog)
         return graph_id, ids
 
+    def alter_graph_on_disk(
+        self,
+        name: str,
+        columns: Mapping[str, Any],
+        follow: Callable[[DiskGraph], Sequence[Mapping[str, Any]]],
+    ) -> tuple[int, dict[str, int], DiskGraph]:
+        """`alter_graph` of a graph on disk, and the next version itself.
+
+        follow  given that version, the models that follow to it
+        """
+        self.require_writable("ALTER GRAPH")
+        with graph_folders.written(self._file, name, columns) as graph:
+            models = follow(graph)
+            folders: list[Path] = []
+            try:
+                with self._lock, self._deleting("ALTER GRAPH") as cursor:
+                    named = name, True
+                    graph_id = graph_folders.save(cursor, self._file, graph, folders, named)
+                    ids = {
+                        model["name"]: model_rows.save(
+                            cursor, graph_id=graph_id, replace=True, **model
+                        )
+                        for model in models
+                    }
+                    graph_schemas.settle(cursor, self._catalog)
+            except BaseException:
+                graph_folders.undo(folders)
+                raise
+            graph.folder = folders[0]  # it has its name now; what is mapped stays mapped
+        graph_folders.finish(folders[0])
+        return graph_id, ids, graph
+
     def save_graph_on_disk(
         self, name: str, columns: Mapping[str, Any], replace: bool = False
     ) -> tuple[int, DiskGraph]:
@@ -612,7 +648,7 @@ class Store:
                 by_query.setdefault(query_id, []).append(report)
             with self._lock, self._write("EXPLAIN") as cursor:
                 for query_id, reports in by_query.items():
-                    answer_rows.save_targets(cursor, query_id, reports)
+                    self._save_targets(cursor, query_id, reports)
         finally:
             self._waiting = None
 
@@ -622,7 +658,12 @@ class Store:
             self._waiting.append((query_id, report))
             return
         with self._lock, self._write("EXPLAIN") as cursor:
-            answer_rows.save_targets(cursor, query_id, [report])
+            self._save_targets(cursor, query_id, [report])
+
+    def _save_targets(self, cursor: Cursor, query_id: int, reports: Sequence[TargetReport]) -> None:
+        if query_id not in self._versions:  # of a graph's row it never changes
+            self._versions[query_id] = answer_rows.version_of_graph(cursor, query_id)
+        answer_rows.save_targets(cursor, query_id, reports, self._versions[query_id])
 
     def save_unreached(self, query_id: int, reports: Sequence[TargetReport]) -> None:
         """Store together pending targets whose search never began; repeating changes nothing."""
@@ -660,7 +701,9 @@ class Store:
             for name, kind in zip(table.columns, table.types)
         ]
         run(cursor, f"CREATE TABLE {target} ({', '.join(declared)})")
-        append(cursor, target, map(plain, table.rows))
+        rows = iter(table.rows)  # of a large result they are read from the store, between two parts
+        while some := [plain(row) for row in islice(rows, ROWS_AT_ONCE)]:
+            append(cursor, target, some)
 
     def queries(self) -> list[stored_answers.QueryRow]:
         """Every stored query, the oldest first."""
@@ -668,19 +711,29 @@ class Store:
             return stored_answers.queries(cursor)
 
     def stored_explanations(
-        self, query_id: int | None = None, ordinal: int | None = None
+        self, query_id: int | None = None, places: stored_answers.Places | None = None
     ) -> list[stored_answers.StoredExplanation]:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query.
 
-        ordinal  the place of a target in its query: only the explanations of that target
+        places  the first and the last place of targets in their query: only the explanations of those
         """
         with self._transaction() as cursor:
-            return stored_answers.explanations(cursor, query_id, ordinal)
+            return stored_answers.explanations(cursor, query_id, places)
 
-    def stored_queries(self, query_id: int | None = None) -> list[stored_answers.StoredQuery]:
-        """One query or all, with their targets; raises InvalidValue where there is no such query."""
+    def stored_queries(
+        self, query_id: int | None = None, places: stored_answers.Places | None = None
+    ) -> list[stored_answers.StoredQuery]:
+        """One query or all, with their targets, or those at `places`, from the first to the last of two.
+
+        Raises InvalidValue where there is no such query.
+        """
         with self._transaction() as cursor:
-            return stored_answers.asked(cursor, query_id)
+            return stored_answers.asked(cursor, query_id, places)
+
+    def left_targets(self, query_id: int) -> stored_answers.LeftTargets:
+        """The targets of a query that have no answer yet."""
+        with self._transaction() as cursor:
+            return stored_answers.left_targets(cursor, query_id)
 
     def stored_patterns(self, query_id: int | None = None) -> list[pattern_rows.StoredPattern]:
         """The patterns of one query, or of all."""
@@ -715,9 +768,13 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Cursor]:
+        if self._inside:  # the rows of a table that is made are read from the store
+            yield self._cursor
+            return
         try:
             with hearing_ctrl_c():
                 self._begin()
+                self._inside = True
                 yield self._cursor
                 self._cursor.execute("COMMIT")
         except BaseException as error:
@@ -730,6 +787,8 @@ class Store:
                     f"a name or a key is no Unicode text: {error.object!a}"
                 ) from None
             raise
+        finally:
+            self._inside = False
 
     def _begin(self) -> None:
         try:

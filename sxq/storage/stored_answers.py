@@ -38,7 +38,22 @@ _TARGETS = f"""
     SELECT query_id, target, ordinal, COLUMNS(t.* EXCLUDE (query_id, target, ordinal, seconds)),
            {text_of("target", "target_kind")} AS target_text, target_kind
     FROM targets t LEFT JOIN kinds USING (query_id)
-    WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND ($first IS NULL OR ordinal BETWEEN $first AND $last)
+    ORDER BY query_id, ordinal"""
+
+# a target that was done, stopped with an answer, or is gone from the graph
+_ANSWERED = """coalesce((status = 'stopped' AND prediction IS NOT NULL) OR status IN ('done', 'empty')
+               OR refreshed = 'gone', false)"""
+
+_LEFT = f"""
+    WITH {_KINDS}
+    SELECT target, {text_of("target", "target_kind")}, target_kind, node_type, ordinal
+    FROM targets LEFT JOIN kinds USING (query_id)
+    WHERE query_id = ? AND NOT {_ANSWERED} ORDER BY ordinal"""
+
+_ANSWERED_TARGETS = f"""
+    SELECT count(*), count_if(status = 'stopped'), bool_and(coalesce(complete, false)) IS NOT false FROM targets
+    WHERE query_id = ? AND {_ANSWERED}"""
 
 _RESTRICTIONS = f"""
     WITH {_KINDS}
@@ -46,9 +61,9 @@ _RESTRICTIONS = f"""
     FROM query_edges LEFT JOIN kinds USING (query_id)
     WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_edges.rowid"""
 
-# all targets of a query, or one by its place; a damaged file may hold a target twice
-_OF_TARGET = """($ordinal IS NULL OR target IN (
-        SELECT t.target FROM targets t WHERE t.query_id = $query_id AND t.ordinal = $ordinal))"""
+# all targets of a query, or some by their places; a damaged file may hold a target twice
+_OF_TARGET = """($first IS NULL OR target IN (
+        SELECT t.target FROM targets t WHERE t.query_id = $query_id AND t.ordinal BETWEEN $first AND $last))"""
 
 _EXPLANATIONS = f"""
     WITH {_KINDS}
@@ -93,6 +108,9 @@ _FEATURES = f"""
     FROM explanation_features JOIN explanations USING (explanation_id)
     WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
     ORDER BY explanation_features.rowid"""
+
+
+Places = tuple[int, int]  # the first and the last place of some targets in their query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +191,17 @@ class StoredTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftTargets:
+    """The targets of a query that have no answer; a million of them are held as keys."""
+
+    keys: tuple[Any, ...]
+    ordinals: tuple[int, ...]
+    answered: int  # the others
+    stopped: int  # of those, whose search was stopped early
+    complete: bool  # whether the searches of all others came to their end
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredQuery:
     """A stored query with its targets."""
 
@@ -202,11 +231,13 @@ def queries(cursor: Cursor) -> list[QueryRow]:
     return [QueryRow(**row) for row in run_named(cursor, _QUERIES)]
 
 
-def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
-    """One stored query or all, with their targets; raises InvalidValue."""
+def asked(
+    cursor: Cursor, query_id: int | None = None, places: Places | None = None
+) -> list[StoredQuery]:
+    """One stored query or all, with their targets, or those at some places; raises InvalidValue."""
     require_query(cursor, query_id)
     targets: dict[int, list[StoredTarget]] = defaultdict(list)
-    for row in run_named(cursor, _TARGETS, {"query_id": query_id}):
+    for row in run_named(cursor, _TARGETS, {"query_id": query_id, **_between(places)}):
         row = _with_key(row)
         own = {name: row.pop(name) for name in ("query_id", "target", "ordinal")}
         del row["node_type"]  # it is in the key
@@ -227,15 +258,28 @@ def asked(cursor: Cursor, query_id: int | None = None) -> list[StoredQuery]:
     ]
 
 
+def left_targets(cursor: Cursor, query_id: int) -> LeftTargets:
+    """The targets of a query that have no answer yet."""
+    rows = run(cursor, _LEFT, [query_id])
+    ((answered, stopped, complete),) = run(cursor, _ANSWERED_TARGETS, [query_id])
+    return LeftTargets(
+        keys=tuple(_named(kind, key_of(*key)) for *key, kind, _ in rows),
+        ordinals=tuple(row[-1] for row in rows),
+        answered=answered,
+        stopped=stopped,
+        complete=complete,
+    )
+
+
 def explanations(
-    cursor: Cursor, query_id: int | None = None, ordinal: int | None = None
+    cursor: Cursor, query_id: int | None = None, places: Places | None = None
 ) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue.
 
-    ordinal  the place of a target in its query: only the explanations of that target
+    places  of targets in their query: only the explanations of those
     """
     require_query(cursor, query_id)
-    asked_for = {"query_id": query_id, "ordinal": ordinal}
+    asked_for = {"query_id": query_id, **_between(places)}
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     types: dict[int, list[str | None]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
@@ -296,6 +340,11 @@ def _named(node_type: str | None, key: Any) -> Any:
         source, relation, head = kind
         return typed_link(TypedKey(source, key.u), TypedKey(head, key.v), relation)
     return key if node_type is None else TypedKey(node_type, key)
+
+
+def _between(places: Places | None) -> dict[str, int | None]:
+    first, last = places or (None, None)
+    return {"first": first, "last": last}
 
 
 def require_query(cursor: Cursor, query_id: int | None) -> None:

@@ -1,6 +1,7 @@
 """Plain values that every room may hold. They import nothing of sxq but its errors.
 
 explanation   `Explanation`, one member of a skyline; `TargetReport`, what a query says of one target
+many_targets  `Totals`, what the reports of a query say together; `StoredReports`, those that stay in the store
 pattern       `ClassPattern`, what the explanations of a class have in common; `ClassFindings`
 result        `Table`, rows read completely; `Result`, the skylines of one EXPLAIN; `PlanText`
 table         how a table prints, the same for a repr, a terminal and a golden test

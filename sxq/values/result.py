@@ -3,16 +3,15 @@
 Both have `columns`, `fetchall`, `fetchone`, `df` and iteration; neither needs the connection.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from sxq.errors import shown
 from sxq.graph.link_field import LinkKey, TypedLinkKey
-from sxq.graph.typed_keys import TypedKey
 from sxq.graph.types import shown_type
 from sxq.values import arrow, frames
 from sxq.values.explanation import Explanation, TargetReport
+from sxq.values.many_targets import PAGE, Noted, StoredMembers, StoredReports, Totals
 from sxq.values.pattern import COLUMNS as PATTERN_COLUMNS
 from sxq.values.pattern import ClassFindings, ClassPattern
 from sxq.values.table import printable, text_table
@@ -56,7 +55,6 @@ OVERVIEW = (
     *("target", "prediction", "probability", "p_empty", "explanations", "rank", "size"),
     *("factual", "counterfactual", "status"),
 )
-_NUMBERS = re.compile(r"\d[\d,.e+-]*")
 
 
 class Table:
@@ -71,13 +69,13 @@ class Table:
     ):
         self._types = list(types)
         self.columns = list(columns)
-        self._rows = list(rows)
+        self._rows = rows if isinstance(rows, StoredMembers) else list(rows)
         self._next = 0  # the row that `fetchone` gives next
         self._frame = frame  # makes it where the types of the columns are known elsewhere
 
     def fetchall(self) -> list[tuple]:
         """All rows that `fetchone` has not given yet."""
-        rows = self._rows[self._next :]
+        rows = self.rows[self._next :] if self._next else self.rows
         self._next = len(self._rows)
         return rows
 
@@ -86,7 +84,8 @@ class Table:
         if self._next >= len(self._rows):
             return None
         self._next += 1
-        return self._rows[self._next - 1]
+        row: tuple = self._rows[self._next - 1]
+        return row
 
     def df(self) -> "pandas.DataFrame":
         """All rows as a `pandas.DataFrame`."""
@@ -217,7 +216,8 @@ class Result(Table):
     """The skylines of one EXPLAIN; iterates over its explanations, target by target, by rank.
 
     Counts are sums over the targets. `coverage` is weighted by their explanatory candidates, and
-    `epsilon_achieved` is the largest of theirs. `targets` has the report of each.
+    `epsilon_achieved` is the largest of theirs. `targets` has the report of each. Of a stored query with more than
+    10,000 targets, `targets`, `explanations` and the rows are read from the store when they are asked for.
     """
 
     def __init__(
@@ -236,8 +236,7 @@ class Result(Table):
         over: str = "edges",
         found: ClassFindings | None = None,
     ):
-        self.targets = sorted(reports, key=lambda report: report.ordinal)
-        self.explanations = [e for report in self.targets for e in report.explanations]
+        self._take(reports)
         self.measures = measures  # column by measure name, in the order they are shown
         self.query_id = query_id  # None where nothing is stored
         self.plan = plan
@@ -250,12 +249,29 @@ class Result(Table):
         self.over = over  # what units are: "edges", "nodes" or "features"
         self._classes = classes
         listed = UNITS if over != "edges" else {}
-        typed = TypedKey | TypedLinkKey
-        self._typed = any(isinstance(report.target, typed) for report in self.targets)
-        first = {"target": FIXED["target"]} | (TYPED if self._typed else {})
+        first = {"target": FIXED["target"]} | (TYPED if self._totals.typed else {})
         self._fixed = first | FIXED | (CLASSES if classes else {}) | listed
-        rows = [self._row(e, r) for r in self.targets for e in r.explanations]
-        super().__init__([*self._fixed, *measures.values()], rows)
+        super().__init__([*self._fixed, *measures.values()], self._made_rows())
+
+    def _take(self, reports: Sequence[TargetReport]) -> None:
+        """Hold the reports and their sums; those in the store stay there."""
+        self.targets: Sequence[TargetReport]
+        self.explanations: Sequence[Explanation]
+        if isinstance(reports, StoredReports):
+            self.targets = reports
+            self.explanations = StoredMembers(reports, lambda member, _: member)
+            self._totals = reports.totals
+            return
+        self.targets = sorted(reports, key=lambda report: report.ordinal)
+        self.explanations = [e for report in self.targets for e in report.explanations]
+        self._totals = Totals()
+        for report in self.targets:
+            self._totals.add(report)
+
+    def _made_rows(self) -> Sequence[tuple]:
+        if isinstance(self.targets, StoredReports):
+            return StoredMembers(self.targets, self._row)
+        return [self._row(e, r) for r in self.targets for e in r.explanations]
 
     @property
     def patterns(self) -> tuple[ClassPattern, ...]:
@@ -268,7 +284,7 @@ class Result(Table):
         return [*self._fixed.values(), *["DOUBLE"] * len(self.measures)]
 
     def _row(self, e: Explanation, report: TargetReport) -> tuple:
-        key = _typed_key(e.target) if self._typed else (e.target,)
+        key = _typed_key(e.target) if self._totals.typed else (e.target,)
         fixed = (
             *key,
             e.rank,
@@ -287,22 +303,27 @@ class Result(Table):
     @property
     def candidates(self) -> int:
         """Distinct candidates verified."""
-        return sum(report.candidates for report in self.targets)
+        return self._totals.candidates
+
+    @property
+    def pruned(self) -> int:
+        """Distinct candidates that were not verified, because they are dominated whatever the model says."""
+        return self._totals.pruned
 
     @property
     def explanatory(self) -> int:
         """Of these, how many explain (and were admitted by WHERE)."""
-        return sum(report.explanatory for report in self.targets)
+        return self._totals.explanatory
 
     @property
     def front(self) -> int:
         """Members of the exact fronts the answers were chosen from."""
-        return sum(report.front for report in self.targets)
+        return self._totals.front
 
     @property
     def dominance(self) -> int:
         """Explanatory candidates that the answers epsilon-dominate."""
-        return sum(report.dominance for report in self.targets)
+        return self._totals.dominance
 
     @property
     def coverage(self) -> float | None:
@@ -312,10 +333,7 @@ class Result(Table):
     @property
     def epsilon_achieved(self) -> float | None:
         """The smallest epsilon at which every answer covers everything examined."""
-        return max(
-            (r.epsilon_achieved for r in self.targets if r.epsilon_achieved is not None),
-            default=None,
-        )
+        return self._totals.epsilon_achieved
 
     @property
     def complete(self) -> bool:
@@ -323,18 +341,17 @@ class Result(Table):
 
         False where no target was searched.
         """
-        return bool(self.targets) and all(report.complete for report in self.targets)
+        return bool(self.targets) and self._totals.all_complete
 
     @property
     def proved(self) -> bool | None:
         """Of SMALLEST: whether every member is proved to be the smallest; None without a member."""
-        known = [report.proved for report in self.targets if report.proved is not None]
-        return all(known) if known else None
+        return self._totals.proved
 
     @property
     def objectives(self) -> list[str]:
         """The measures that were optimised, as far as any target was searched."""
-        return next((list(report.examined) for report in self.targets if report.examined), [])
+        return list(self._totals.objectives)
 
     def plot(self, path: str | None = None, target: Any = None) -> "Figure":
         """The members and the skyline of one target as a `matplotlib.figure.Figure`; needs matplotlib.
@@ -373,6 +390,8 @@ class Result(Table):
     def __getitem__(self, index: slice) -> list[Explanation]: ...
 
     def __getitem__(self, index: int | slice) -> Explanation | list[Explanation]:
+        if isinstance(index, slice):
+            return list(self.explanations[index])
         return self.explanations[index]
 
     def __repr__(self) -> str:
@@ -392,8 +411,11 @@ class Result(Table):
 
     def overview(self) -> Table:
         """A row for each target: what the model says of it, and the explanation to look at first."""
-        firsts = {e.target: e for e in reversed(self.recommended or self.explanations)}
-        return Table(OVERVIEW, [_overview(r, firsts.get(r.target)) for r in self.targets])
+        stored = isinstance(self.targets, StoredReports)
+        targets = self.targets[:PAGE] if stored else self.targets  # of those in the store a page
+        members = [e for report in targets for e in report.explanations]
+        firsts = {e.target: e for e in reversed([e for e in members if e.recommended] or members)}
+        return Table(OVERVIEW, [_overview(r, firsts.get(r.target)) for r in targets])
 
     def pattern_table(self) -> Table:
         """Of EXPLAIN CLASS: the patterns as a table, a row for each."""
@@ -405,7 +427,7 @@ class Result(Table):
         Of a class, the pattern that recurs most comes first; then the targets that need no edge, for
         which the rest is weaker evidence than it sounds.
         """
-        alone = sum(bool(report.self_sufficient) for report in self.targets)
+        alone = self._totals.self_sufficient
         first = [self.found.summary()] if self.found else []
         first += [self._self_sufficient(alone)] if alone else []
         return " ".join([*first, self._covers()])
@@ -414,7 +436,7 @@ class Result(Table):
         over = f", over {self.over}" if self.over != "edges" else ""
         targets = f"{_counted(len(self.targets), self.kind)}{over}{self._why()}"
         verified = f"{'was' if self.candidates == 1 else 'were'} verified"
-        if any(report.status == "stopped" for report in self.targets):
+        if self._totals.stopped:
             verified += " before the search was stopped"
         if not self.explanatory:
             seen = _counted(self.candidates, "candidate")
@@ -429,7 +451,7 @@ class Result(Table):
 
     def _why(self) -> str:
         """The questions of the targets in words; empty where all are about what the model predicts."""
-        asked = list(dict.fromkeys(report.why for report in self.targets if report.why))
+        asked = list(self._totals.questions)
         if not asked:
             return ""
         more = len(asked) - 1
@@ -443,7 +465,7 @@ class Result(Table):
 
     def _first(self) -> str:
         """Where there is a choice for the only target: which explanation to look at first."""
-        if len(self.targets) > 1 or len(self) < 2 or not self.recommended:
+        if len(self.targets) != 1 or len(self) < 2 or not self.recommended:
             return ""
         return f" Look first at rank {self.recommended[0].rank}."
 
@@ -452,19 +474,16 @@ class Result(Table):
 
         Notes that differ only in numbers are counted: the first of them stands for all.
         """
-        alike: dict[str, list[TargetReport]] = {}
-        for report in self.targets:
-            if report.note:
-                alike.setdefault(_NUMBERS.sub("0", report.note), []).append(report)
-        noted = [*(self.found.notes if self.found else ()), *map(self._noted, alike.values())]
+        alike = map(self._noted, self._totals.notes.values())
+        noted = [*(self.found.notes if self.found else ()), *alike]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
-    def _noted(self, reports: Sequence[TargetReport]) -> str:
+    def _noted(self, noted: Noted) -> str:
         """One note for targets whose notes are alike."""
-        first = reports[0]
-        if len(reports) == 1:
+        first = noted.first
+        if noted.count == 1:
             return f"{self.kind} {shown(first.target)}: {first.note}"
-        count = _counted(len(reports), self.kind)
+        count = _counted(noted.count, self.kind)
         return f"{count}, such as {shown(first.target)}: {first.note}"
 
     @property

@@ -180,3 +180,19 @@ def test_the_ground_truth_of_a_graph_is_a_column(tmp_path):
         assert store.execute("SELECT count(*) FROM sxq.edges WHERE truth").rows == [(720,)]
         store.drop("graph", "t")
         assert store.execute("SELECT count(*) FROM sxq.edges").rows == [(0,)]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_units_of_some_graphs_are_those_of_each(directed):
+    rng = np.random.default_rng(3)
+    ends = [
+        rng.integers(0, 5, (2, count)) for count in (0, 9, 4, 12)
+    ]  # with loops and parallel edges
+    graphs = GraphSet.join([Graph(each, np.ones((5, 1), np.float32)) for each in ends])
+
+    def counted(edges):
+        pairs = [pair if directed else sorted(pair) for pair in edges.T.tolist()]
+        return len({tuple(pair) for pair in pairs if pair[0] != pair[1]})
+
+    found = graphs.units(directed, np.array([3, 0, 1]))
+    assert found.tolist() == [counted(ends[number]) for number in (3, 0, 1)]

@@ -28,9 +28,9 @@ def counted(monkeypatch):
     sizes = []
     save = answer_rows.save_targets
 
-    def noticed(cursor, query_id, reports):
+    def noticed(cursor, query_id, reports, version):
         sizes.append(len(reports))
-        save(cursor, query_id, reports)
+        save(cursor, query_id, reports, version)
 
     monkeypatch.setattr(answer_rows, "save_targets", noticed)
     return sizes
