@@ -123,8 +123,8 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
     A heterogeneous model is given dictionaries by type, as by PyG, and its nodes are explained by edges: the answer is a
     `HeteroExplanation` with an edge mask for each edge type.
 
-    Further arguments, such as edge_type, need a row for each node or each edge. Of a batch, `index` is the graph; without
-    it all are explained, and the mask has a member of each.
+    Further arguments, such as edge_type, need a row for each node or each edge, or one for the graph. Of a batch, `index`
+    is the graph; without it all are explained, and the mask has a member of each.
 
     Raises InvalidValue for an index of several targets and for arguments that cannot be passed on, ModelError where
     no subgraph explains the target.

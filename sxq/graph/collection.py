@@ -315,13 +315,23 @@ def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:
                 )
                 for graph in graphs
             }
-            if len(kinds) == len(lacking) == 1 and all(name in arrays for arrays in held):
+            forms = _forms_of_whole(graphs, name) if level == "node_inputs" else set()
+            same = len(kinds) == len(lacking) == 1 and len(forms) <= 1
+            if same and all(name in arrays for arrays in held):
                 joined[level][name] = np.concatenate([arrays[name] for arrays in held])
+                if forms:
+                    joined["forms"][name] = forms.pop()
             else:
                 joined["left_out"][name] = "another type or shape in each graph, or not in all"
                 for field in [f for f in joined["left_out"] if _is_of(f, name)]:
                     del joined["left_out"][field]
     return joined
+
+
+def _forms_of_whole(graphs: Sequence[Graph], name: str) -> set[str]:
+    """The forms of an input that graphs have once; a graph of one node does not tell a row from the whole."""
+    forms = {graph.forms.get(name, "") for graph in graphs if graph.num_nodes > 1}
+    return forms - {""} if forms == {""} else forms
 
 
 def _is_of(field: str, name: str) -> bool:

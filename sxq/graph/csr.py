@@ -41,6 +41,8 @@ class Graph:
     attributes   further node columns by name, [num_nodes] each; stored for SQL, never shown to the model
     forms        of x, edge_weight and edge_attr: the type and the shape of a row as a model is given them,
                  such as "int64 []" for x of [num_nodes] integers; by default "float32" and the shape held
+                 Of node_inputs: of one that models are given once for the whole graph, its type and shape,
+                 such as "float32 [1, 3]"; each node's row holds all of it
     node_inputs  further inputs of models by name, a row for each node; edge_inputs: a row for each edge
     left_out     further fields of the data that no model can be given, with what was found
     feature_names  the user's names of the columns of x, or None

@@ -53,6 +53,7 @@ class Part:
     width: int
     kind: str  # torch's name of its type
     shape: tuple[int, ...]  # of a row
+    once: tuple[int, ...] | None = None  # the shape of an input that a graph has once
 
     def in_double(self) -> "Part":
         """The same input; as float64 if it is of any kind of float."""
@@ -62,6 +63,16 @@ class Part:
         """The input, of a table in which its columns begin at `start`."""
         values = table[:, start : start + self.width]
         return values.reshape(len(table), *self.shape).to(getattr(torch, self.kind))
+
+    def of_graphs(self, rows: Tensor, batch: Tensor | None) -> Tensor:
+        """The input that each graph has once, of its rows for all nodes; of one graph without `batch`."""
+        if self.once is None:
+            return rows
+        if batch is None:
+            return rows[0].reshape(self.once)
+        begins = torch.ones_like(batch, dtype=torch.bool)
+        begins[1:] = batch[1:] != batch[:-1]
+        return rows[begins]
 
 
 @dataclass(frozen=True)
@@ -192,6 +203,8 @@ class Adapted(Wrapper):
         """Every input of the graph by its name, in its own form, of the engine's tables."""
         call = self.call
         found = _parted(x, call.node_parts)
+        for part in call.node_parts:
+            found[part.name] = part.of_graphs(found[part.name], given.get("batch"))
         if (attr := given.get("edge_attr")) is not None:
             found |= _parted(attr, call.edge_parts)
         if (weight := given.get("edge_weight")) is not None:
@@ -550,7 +563,7 @@ def _require_filled(
         if field is not None and name not in (*made, *named.values()):
             raise ModelError(
                 f"forward{signature} takes {name}, and the data's {field} is {held.left_out[field]}: "
-                f"sxq passes numbers with a row for each node or each edge, as it cuts the graph; "
+                f"sxq passes numbers with a row for each node or each edge, or one row for the graph; "
                 f"fix {name} in a module that wraps the model, or remove it from the data"
                 + ("; a model of graphs takes batch on register_graphs" if name == "batch" else "")
             )
@@ -598,7 +611,7 @@ def _with_parts(module: nn.Module, call: Call, held: Graph, made: tuple[str, ...
     as_floats = _is_own(module)
     form = {} if as_floats else held.forms
     node_parts = [_part("x", held.x, form.get("x"))]
-    node_parts += [_part(name, of_nodes[name]) for name in node_inputs]
+    node_parts += [_node_part(name, of_nodes[name], held.forms.get(name)) for name in node_inputs]
     edge_parts = (
         []
         if held.edge_attr is None
@@ -646,6 +659,14 @@ def _part(name: str, array: np.ndarray, form: str | None = None) -> Part:
         return Part(name, width, kind, array.shape[1:])
     kind, shape = form.split(" ", 1)
     return Part(name, width, kind, tuple(int(size) for size in shape[1:-1].split(",") if size))
+
+
+def _node_part(name: str, array: np.ndarray, form: str | None) -> Part:
+    """A further input of nodes; or with a form, one that the graph has once."""
+    if form is None:
+        return _part(name, array)
+    whole = _part(name, array, form)
+    return replace(whole, shape=array.shape[1:], once=whole.shape)
 
 
 def _parted(table: Tensor, parts: Sequence[Part]) -> dict[str, Tensor]:

@@ -63,13 +63,15 @@ def graph_from_data(data: Any) -> Graph:
         arrays["edge_gt"] = truth.reshape(-1) > 0.5  # PyG's name for the truth of a generated graph
     graph = from_arrays(_as_floats(arrays, forms))
     inputs, others = _levels(fields, graph)
+    of_whole, inputs["node_inputs"] = _with_whole(fields, others, inputs["node_inputs"], num_nodes)
     return Graph(
         **{
             **graph.columns(),
             **{name: arrays[name] for name in forms},
             **inputs,
-            "forms": forms,
-            "left_out": left_out | others,
+            "forms": forms | of_whole,
+            "left_out": left_out
+            | {name: what for name, what in others.items() if name not in of_whole},
             "feature_names": data.get("feature_names"),
         }
     )
@@ -98,6 +100,11 @@ def plain_arrays(data: Any, most: int | None) -> ArrayColumns | None:
     return columns if most is None or column_bytes(columns.columns()) > most else None
 
 
+NUMBERS = (
+    "face",
+    "root",
+    "roots",
+)  # fields that number nodes, besides those with "index" in their names
 _PLAIN = {  # a field -> its types, and the number of its dimensions
     "x": ((torch.float32,), 2),
     "edge_index": ((torch.int64, torch.int32), 2),
@@ -357,6 +364,29 @@ def _levels(
         else:
             inputs["node_inputs"][name] = array
     return inputs, others
+
+
+def _with_whole(
+    fields: Mapping[str, tuple[np.ndarray, str]],
+    others: Mapping[str, str],
+    inputs: Mapping[str, np.ndarray],
+    num_nodes: int,
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Forms of the fields that the graph has once, and inputs of nodes with these, a copy for each node.
+
+    That are fields of one row or one number, as PyG puts the graphs of a batch together; but no numbers of nodes, which
+    PyG knows by their names.
+    """
+    forms = {}
+    held = dict(inputs)
+    for name in others:
+        array, kind = fields[name]
+        once = array.ndim == 0 or len(array) == 1
+        if not once or defect(array, kind) is not None or "index" in name or name in NUMBERS:
+            continue
+        forms[name] = f"{kind} {list(array.shape)}"
+        held[name] = np.repeat(array.reshape(1, *array.shape[1:]), num_nodes, axis=0)
+    return forms, held
 
 
 def _class_of(data: Any) -> int:

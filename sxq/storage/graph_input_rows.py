@@ -7,6 +7,7 @@ they are read back bit for bit; the tables `nodes` and `edges` show x, weight an
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +42,8 @@ def save(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> None:
     """Write the rows of a graph."""
     for name, form in columns["forms"].items():
         kind = form.split()[0]
-        content = None if kind in EXACT else columns[name].tobytes()
+        given = name in FORMS and kind not in EXACT
+        content = columns[name].tobytes() if given else None
         _insert(cursor, graph_id, name, "form", form, content)
     for level, held in _LEVELS.items():
         for name, array in columns[held].items():
@@ -81,7 +83,10 @@ def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str,
             texts[name] = EdgeTexts(_json(name, content, list), kind)
         elif level == "left out":
             found["left_out"][name] = form
-        elif level == "form" and name in FORMS and found[name] is not None:
+        elif level == "form" and name not in FORMS:
+            _type(name, form)
+            found["forms"][name] = form
+        elif level == "form" and found[name] is not None:
             found["forms"][name] = form
             if content is not None:
                 found[name] = _array(name, form, content, np.shape(found[name]))
@@ -92,7 +97,18 @@ def load(cursor: Cursor, graph_id: int, columns: Mapping[str, Any]) -> dict[str,
             found[_LEVELS[level]][name] = _array(name, form, content, shape)
         else:
             raise StoreError(f"graph_inputs, row {name!r}: level {level!r} is none that sxq writes")
+    _require_inputs(found)
     return found
+
+
+def _require_inputs(found: Mapping[str, Any]) -> None:
+    """Raise StoreError for the form of an input that is not there, or that does not fit its rows."""
+    for name, form in found["forms"].items():
+        if name in FORMS:
+            continue
+        array = found["node_inputs"].get(name)
+        if array is None or math.prod(_type(name, form)[1]) != array[:1].size:
+            raise StoreError(f"graph_inputs, row {name!r}: form {form!r} fits no input of nodes")
 
 
 def _insert(

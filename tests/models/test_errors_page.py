@@ -112,6 +112,16 @@ def other_links():
     con.execute("EXPLAIN LINK 2 TO 3 OF TYPE knows USING MODEL m OPTIMIZE fdl+, conc")
 
 
+def single_directions():
+    data = Data(x=DATA.x, edge_index=to_undirected(EDGES, num_nodes=20))
+    with sxq.connect() as con:
+        con.register_graph("g", data)
+        con.register_model(
+            "m", plain(edges=lambda e: to_undirected(e, num_nodes=20)), "g", layers=1
+        )
+        con.execute("EXPLAIN NODE 9 USING MODEL m OPTIMIZE fdl+, conc EDGES DIRECTED")
+
+
 def slow():
     with pytest.warns(sxq.SpeedWarning) as noted:
         registered(plain(lambda self, x: x if x.max() > -99 else -x))
@@ -144,6 +154,7 @@ CASES = (
     lambda: registered(plain(lambda self, x: F.dropout(x))),
     lambda: registered(plain(edges=lambda e: e.flip(0))),
     lambda: registered(plain(edges=lambda e: to_undirected(e, num_nodes=20))),
+    single_directions,
     lambda: registered(plain(edges=lambda e: EDGES[:, (EDGES < 9).all(0)])),
     lambda: registered(plain(edges=needs_edges)),
     lambda: registered(weighs()),

@@ -56,6 +56,8 @@ def by_name(
     """The forward that is recorded, its examples, and whether further inputs are of nodes or of edges."""
     require_float32(adapted)
     call = adapted.call
+    if once := [part.name for part in call.node_parts if part.once is not None]:
+        raise Untraceable(f"the graph has its input {once[0]} once, not for each node")
     kinds = dict.fromkeys(call.node_inputs, NODES_OF) | dict.fromkeys(call.edge_inputs, EDGES_OF)
     return NamedForward(adapted), tuple(_by_name(adapted, one) for one in examples), kinds
 
