@@ -215,7 +215,7 @@ def test_what_cannot_be_passed_is_refused_by_name():
             return self.module(*args)
 
     for model, fields, said in (
-        (Global, {"u": torch.ones(1, 5)}, r"u is float32 \[1, 5\]"),
+        (Global, {"u": torch.ones(2, 5)}, r"u is float32 \[2, 5\]"),
         (Global, {"u": "warm"}, "u is of type str"),
         (Needs, {}, "nothing fills edge_type"),
         (NoNames, {"edge_weight": W}, "edge_weight"),
