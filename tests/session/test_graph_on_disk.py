@@ -184,8 +184,6 @@ def test_what_is_not_built_on_a_large_graph_is_refused(tmp_path, monkeypatch):
         con.register_model("m", make("sage", layers=2), graph="g")
         with pytest.raises(sxq.InvalidValue, match="PRETRAIN REFINE"):
             con.execute("PRETRAIN REFINE r FOR MODEL m ON GRAPH g")
-        with pytest.raises(sxq.InvalidValue, match="ALTER GRAPH is not built for graphs on disk"):
-            con.execute("ALTER GRAPH g REMOVE EDGES (SELECT 0 AS u, 1 AS v)")
         con.execute("SET sxq_memory = '1 MB'")
         con.execute("EXPLAIN NODE 5 USING MODEL m OPTIMIZE fdl+, conc BUDGET 50 CANDIDATES")
         monkeypatch.setattr(audit_on_disk, "EDGE", 100_000)
