@@ -389,7 +389,7 @@ def _scales(reading: TableReading, columns: Iterable[tuple[str, Any]]) -> dict[s
         for name in set(known) - set(numbers) if columns else ():
             held = ", ".join(numbers) or "none"
             raise GraphError(
-                f"EDGES has no column {name!r} of numbers, which the encoding needs; its columns of numbers: {held}"
+                f"EDGES has no numeric column {name!r}, which the encoding needs; its numeric columns: {held}"
             )
         return known if columns else {}
     if not reading.scale:
@@ -412,7 +412,7 @@ def scaled_edges(scale: EncodedColumn, values: Sequence[Any], rows: Sequence[str
     if len(far):
         raise GraphError(
             f"edge column {scale.name!r} is {values[far[0]]} in {rows[far[0]]}, beyond what float32 holds once "
-            f"scaled ({LARGEST:.3g}): it is far from the table that was learned from"
+            f"scaled ({LARGEST:.3g}): it is far from the numbers that the scale was learned from"
         )
     return matrix.astype(np.float32)
 

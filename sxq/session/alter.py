@@ -67,8 +67,8 @@ def _in_memory(session: Session, name: str, graph: Graph) -> Graph:
     needed = column_bytes(graph.columns())
     if needed > session.settings["sxq_memory"]:
         raise InvalidValue(
-            f"graph {name!r} on disk takes {needed / 1e9:.3g} GB in memory, through which ALTER GRAPH takes it once, "
-            f"and sxq_memory is {session.settings['sxq_memory'] / 1e9:.3g} GB: SET sxq_memory higher, or make the graph "
+            f"ALTER GRAPH loads graph {name!r} from disk into memory, which takes {needed / 1e9:.3g} GB, "
+            f"but sxq_memory is {session.settings['sxq_memory'] / 1e9:.3g} GB: SET sxq_memory higher, or make the graph "
             f"anew by CREATE OR REPLACE GRAPH {name} ... (STORAGE = disk)"
         )
     return Graph(**graph.columns())

@@ -110,7 +110,7 @@ def _unpredicted(name: str, model: Any, graph: Graph) -> list[str]:
     nodes = f"{counts.sum():,} node{'s' * bool(counts.sum() > 1)}"
     return [
         f"label{'s' * (len(strange) > 1)} {labels} of {nodes}: model {name} predicts only the classes 0 to "
-        f"{model.num_classes - 1}; TRAIN it anew if it should know more"
+        f"{model.num_classes - 1}; TRAIN it again to add classes"
     ]
 
 

@@ -40,7 +40,7 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
     if not query.targets:
         (whole,) = session.store.stored_queries(query_id)
         raise InvalidValue(
-            f"query {query_id} has no target {ordinal}; it has {len(whole.targets)}, from 0"
+            f"query {query_id} has no target {ordinal}; it has {len(whole.targets)}, numbered from 0"
         )
     settings = reading.settings
     return Result(

@@ -304,9 +304,9 @@ CREATE TABLE candidates (
     counterfactual BOOLEAN,           -- as in explanations
     explanatory    BOOLEAN,           -- factual or counterfactual, and admitted by WHERE
     scores         MAP(VARCHAR, DOUBLE), -- as in explanations
-    edge_type      VARCHAR,           -- as in edges, of the unit; of a pair, from edited_src to edited_dst. NULL: it is no edge, the
-                                      -- graph has no types, or an earlier version wrote the file
-    node_type      VARCHAR            -- as in nodes, of the unit OVER NODES; else NULL
+    edge_type      VARCHAR,           -- as in edges, of the edited edge; of a pair, the type from edited_src to edited_dst. NULL: the
+                                      -- unit is no edge, the graph has no types, or an earlier version wrote the file
+    node_type      VARCHAR            -- as in nodes, of the edited node (OVER NODES); else NULL
 );
 
 -- The patterns that recur in the explanations of a class: those of EXPLAIN CLASS that no other pattern beats in
@@ -333,7 +333,7 @@ CREATE TABLE pattern_nodes (
     query_id BIGINT NOT NULL,         -- of queries
     pattern  INTEGER NOT NULL,        -- of patterns
     node     INTEGER NOT NULL,        -- number within the pattern, from 0
-    label    VARCHAR NOT NULL,        -- as text; empty where a node has none; with types it begins with node_type
+    label    VARCHAR NOT NULL,        -- as text; empty where a node has none; begins with node_type if the graph has types
     node_type VARCHAR                 -- as in nodes; NULL: the graph has no types
 );
 
@@ -343,9 +343,9 @@ CREATE TABLE pattern_edges (
     pattern  INTEGER NOT NULL,        -- of patterns
     src      INTEGER NOT NULL,        -- node of the pattern
     dst      INTEGER NOT NULL,        -- node of the pattern
-    edge_type VARCHAR,                -- as in edges; of a pair, the type that mirrors no other. NULL: the graph has no types, or a
-                                      -- version wrote the file that did not tell relations apart
-    one_way  BOOLEAN                  -- whether it runs from src to dst; false: a pair of edges of one type, in both directions
+    edge_type VARCHAR,                -- as in edges; of a pair, the type that mirrors no other. NULL: the graph has no types, or the
+                                      -- file is of a version that did not tell patterns apart by edge type
+    one_way  BOOLEAN                  -- true: one edge from src to dst; false: a pair of edges of one type, in both directions
 );
 
 -- The explanations that hold a pattern, each with one place where it does: one row per node of the pattern.

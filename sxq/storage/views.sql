@@ -464,8 +464,8 @@ SELECT
 FROM known k LEFT JOIN ways w USING (query_id, pattern, target, src, dst)
 GROUP BY k.query_id, k.pattern, k.refine;
 
--- How good the models are on the labels, as found when they were trained or their weights were read: accuracy of each
--- split; precision, recall and counts by class of the test nodes (without a split: of all), for at most 50 classes.
+-- How well the models predict the labels, as measured when they were trained or their weights were read: accuracy for each
+-- split; precision, recall and counts by class for the test nodes (without a split, for all), for at most 50 classes.
 -- FROM model_metrics WHERE model = 'gcn' AND metric = 'recall'.
 CREATE VIEW model_metrics AS
 WITH
@@ -491,9 +491,9 @@ SELECT
     m.name AS model,                  -- the user's name of the model
     m.split,                          -- train, val, test, or all labelled nodes
     m.metric,                         -- accuracy, AUC (of links), precision, recall, or count: how many nodes
-    m.class,                          -- label of the nodes; of precision and recall, the class; NULL: of all
-    m.predicted,                      -- of count: the class that the model predicts for them
-    m.value                           -- a share, or a number of nodes; NULL: no node to divide by
+    m.class,                          -- for count, the label of the nodes; for precision and recall, the class; NULL: all classes
+    m.predicted,                      -- for count, the class that the model predicts for the nodes; else NULL
+    m.value                           -- a share, or for count the number of nodes; NULL: there is no node to divide by
 FROM (
     SELECT model_id, name, split, rate AS metric, NULL::BIGINT AS class, NULL::BIGINT AS predicted,
            TRY_CAST(words AS DOUBLE) AS value
@@ -506,7 +506,7 @@ FROM (
     SELECT model_id, name, split, 'count', label, predicted, nodes FROM counts WHERE predicted IS NOT NULL) m;
 
 -- Edge columns that are no numbers, such as the time of a transfer: as text, which a cast turns back. Numbers are in
--- edges.attr; with SCALE they are scaled there, and here are those of the table.
+-- edges.attr; with SCALE, edges.attr has the scaled numbers, and this view those of your table.
 CREATE VIEW edge_attributes AS
 SELECT
     graph_id,                         -- of graphs

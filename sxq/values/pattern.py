@@ -111,7 +111,7 @@ class ClassPattern:
         counts = Counter(self.edge_types)
         if not counts:
             return ""
-        texts = [name if count == 1 else f"{count} {name}" for name, count in counts.items()]
+        texts = [name if count == 1 else f"{count} times {name}" for name, count in counts.items()]
         return f" ({', '.join(texts)})"
 
     def to_networkx(self) -> "networkx.Graph":

@@ -199,7 +199,7 @@ def test_edges_of_another_graph_are_scaled_alike(con):
     con.execute(again.replace("day FROM calls)", "day FROM calls LIMIT 3)"))
     assert (graph(con, "f").edge_attr == graph(con, "e").edge_attr[:3]).all()
     without = again.replace("GRAPH f", "GRAPH h").replace("1000.0 * amount AS amount,", "")
-    with pytest.raises(GraphError, match="no column 'amount' of numbers, which the encoding needs"):
+    with pytest.raises(GraphError, match="no numeric column 'amount', which the encoding needs"):
         con.execute(without)
 
 
