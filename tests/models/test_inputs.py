@@ -11,6 +11,7 @@ from torch_geometric.explain import Explainer
 from torch_geometric.nn import GCNConv, RGCNConv, Sequential, global_mean_pool
 
 import sxq
+from sxq.models.pyg_data import graph_from_data
 from sxq.pyg import SkylineExplainer
 
 NODES, EDGES = 40, 240
@@ -514,3 +515,20 @@ def test_a_field_may_stand_where_x_usually_does(module, inputs, with_x):
         )
         assert result.targets[0].probability == pytest.approx(float(expected.max()), abs=1e-5)
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
+
+
+def test_the_order_of_fields_changes_no_graph():
+    """PyG has the names of fields as a set, in another order in each process."""
+
+    class Reversed(Data):
+        def keys(self):
+            return sorted(super().keys(), reverse=True)
+
+    class Sorted(Data):
+        def keys(self):
+            return sorted(super().keys())
+
+    fields = dict(x=X, edge_index=E, time=torch.arange(NODES), pos=torch.ones(NODES, 2))
+    fields |= dict(flow=W, cap=W + 1, names=["a"], other=torch.ones(7), u=torch.ones(1, 2))
+    hashes = {graph_from_data(kind(**fields)).content_hash for kind in (Reversed, Sorted)}
+    assert len(hashes) == 1
