@@ -528,7 +528,13 @@ def test_the_order_of_fields_changes_no_graph():
         def keys(self):
             return sorted(super().keys())
 
-    fields = dict(x=X, edge_index=E, time=torch.arange(NODES), pos=torch.ones(NODES, 2))
-    fields |= dict(flow=W, cap=W + 1, names=["a"], other=torch.ones(7), u=torch.ones(1, 2))
+    fields = {"x": X, "edge_index": E, "time": torch.arange(NODES), "pos": torch.ones(NODES, 2)}
+    fields |= {
+        "flow": W,
+        "cap": W + 1,
+        "names": ["a"],
+        "other": torch.ones(7),
+        "u": torch.ones(1, 2),
+    }
     hashes = {graph_from_data(kind(**fields)).content_hash for kind in (Reversed, Sorted)}
     assert len(hashes) == 1
