@@ -195,11 +195,11 @@ def test_the_pyg_explainer_passes_on_or_refuses():
 
     class Flagged(Relations):
         def forward(self, x, edge_index, scale):
-            return super().forward(x * scale, edge_index)
+            return super().forward(x * scale[0], edge_index, KIND[: edge_index.shape[1]])
 
     explainer.model = Flagged().eval()
     with pytest.raises(sxq.InvalidValue, match="scale"):
-        explainer(X, E, scale=torch.tensor(2.0), index=0)
+        explainer(X, E, scale=torch.ones(7), index=0)
 
 
 def test_what_cannot_be_passed_is_refused_by_name():
