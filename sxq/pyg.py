@@ -268,8 +268,9 @@ class SkylineExplainer(pyg.ExplainerAlgorithm):
         data = Data(x=x, edge_index=edge_index)
         owner = given.pop("batch", None)
         target = given.pop("target")
+        count = int(owner.max()) + 1 if whole and owner is not None and len(owner) else 1
         for name, value in given.items():
-            data[name] = _passed_on(name, value, data)
+            data[name] = _passed_on(name, value, data, count)
         edges = [torch.arange(edge_index.shape[1], device=edge_index.device)]
         nodes = [torch.arange(x.shape[0])]
         graphs = [data]
@@ -367,16 +368,21 @@ def _task(mode: str, target: Tensor, rows: int) -> str | None:
     return "multilabel" if mode == "binary_classification" and columns > 1 else None
 
 
-def _passed_on(name: str, value: Any, data: Data) -> Any:
-    """An argument of the model that is cut along with the graph; raises InvalidValue for others."""
-    rows = {data.num_nodes, data.edge_index.shape[1]}
+def _passed_on(name: str, value: Any, data: Data, graphs: int) -> Any:
+    """An argument of the model that is cut along with the graph, or that each of some graphs has once.
+
+    Raises InvalidValue for others.
+    """
+    rows = {data.num_nodes, data.edge_index.shape[1], graphs}
     if value is None or isinstance(value, Tensor) and value.ndim and len(value) in rows:
+        return value
+    if isinstance(value, Tensor) and not value.ndim and graphs == 1:
         return value
     found = f"{list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     raise InvalidValue(
         f"{name} is {found}, and cannot be passed on: sxq cuts the graph, and passes tensors with a row "
-        f"for each of {data.num_nodes} nodes or {data.edge_index.shape[1]} edges; fix {name} in a "
-        f"module that wraps the model"
+        f"for each of {data.num_nodes} nodes or {data.edge_index.shape[1]} edges, or a row for each of "
+        f"{graphs} graphs; fix {name} in a module that wraps the model"
     )
 
 

@@ -284,6 +284,7 @@ def _shared_names(graphs: Sequence[Graph]) -> list[str] | None:
 def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:
     """The forms and further inputs of several graphs; a field that differs between them is left out."""
     joined: dict[str, dict[str, Any]] = {"forms": {}, "left_out": {}}
+    graphs = _with_whole_of_one_edge(graphs)
     for graph in graphs:
         joined["left_out"] |= graph.left_out
     for name in ("x", "edge_weight", "edge_attr"):
@@ -326,6 +327,26 @@ def _joined_inputs(graphs: Sequence[Graph]) -> dict[str, Any]:
                 for field in [f for f in joined["left_out"] if _is_of(f, name)]:
                     del joined["left_out"][field]
     return joined
+
+
+def _with_whole_of_one_edge(graphs: Sequence[Graph]) -> list[Graph]:
+    """The graphs, where those of one edge have once what others have once, not for each edge."""
+    whole = {name: form for graph in graphs for name, form in graph.forms.items()}
+    found = []
+    for graph in graphs:
+        names = [name for name in graph.edge_inputs if name in whole]
+        if names and graph.num_edges == 1:
+            rows = {
+                name: np.repeat(graph.edge_inputs[name], graph.num_nodes, axis=0) for name in names
+            }
+            moved = {
+                "node_inputs": graph.node_inputs | rows,
+                "edge_inputs": {n: v for n, v in graph.edge_inputs.items() if n not in names},
+                "forms": graph.forms | {name: whole[name] for name in names},
+            }
+            graph = Graph(**{**graph.columns(), **moved})
+        found.append(graph)
+    return found
 
 
 def _forms_of_whole(graphs: Sequence[Graph], name: str) -> set[str]:

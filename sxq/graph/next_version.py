@@ -51,7 +51,9 @@ def add_nodes(graph: Graph, table: SqlRows) -> Graph:
     y = _labels(graph, given, keys, attributes)
     split = _splits(graph, given, keys)
     inputs = {
-        name: _like(array, _take("ADD NODES", given, name), name, place)
+        name: np.repeat(array[:1], len(keys), axis=0)  # the graph has it once
+        if name in graph.forms
+        else _like(array, _take("ADD NODES", given, name), name, place)
         for name, array in graph.node_inputs.items()
     }
     x, others = _features(graph, given, keys)

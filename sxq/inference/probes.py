@@ -76,7 +76,11 @@ def _longer(
     """The graph with more nodes, like the nodes `rows` except for x, and pairs of them, like the edges `values`."""
 
     def longer(array, more):
-        return None if array is None else np.concatenate([array, array[more]])
+        if array is None:
+            return None
+        # a graph without edges has none that others could be like
+        own = array[more] if len(array) else np.ones((len(more), *array.shape[1:]), array.dtype)
+        return np.concatenate([array, own])
 
     types = graph.types and replace(
         graph.types,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from sxq.errors import GraphError
 from sxq.graph.readers import MASKS
@@ -26,7 +27,7 @@ def read_fields(data: Any) -> Fields:
     Raises GraphError for those that sxq knows and that are no numbers.
     """
     fields: Fields = {}
-    for name in data.keys():
+    for name in names_of(data):
         if name in NUMBERING:
             continue
         found = read_label(data[name]) if name == "y" else read_array(data[name])
@@ -39,6 +40,12 @@ def read_fields(data: Any) -> Fields:
     if "edge_index" not in fields and data.get("adj_t") is not None:
         fields |= _of_adjacency(data.adj_t)
     return fields
+
+
+def names_of(data: Any) -> list[str]:
+    """The names of the fields of a `Data` or a store, in an order that is the same in every process."""
+    # A `Data` has them as a set, and a graph with its fields in another order has another hash.
+    return sorted(data.keys()) if isinstance(data, Data) else list(data.keys())
 
 
 def _of_adjacency(adj_t: Any) -> dict[str, tuple[np.ndarray, str]]:
@@ -139,7 +146,7 @@ def unusable(data: Any, fields: Mapping[str, Any]) -> dict[str, str]:
     """The fields that are no numbers, and `batch`, which single graphs do not have."""
     return {
         name: described(data[name])
-        for name in data.keys()
+        for name in names_of(data)
         if name not in fields
         and name not in KNOWN
         and name not in ("num_nodes", "ptr", "adj_t", "feature_names")

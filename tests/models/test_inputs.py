@@ -11,6 +11,7 @@ from torch_geometric.explain import Explainer
 from torch_geometric.nn import GCNConv, RGCNConv, Sequential, global_mean_pool
 
 import sxq
+from sxq.models.pyg_data import graph_from_data
 from sxq.pyg import SkylineExplainer
 
 NODES, EDGES = 40, 240
@@ -194,11 +195,11 @@ def test_the_pyg_explainer_passes_on_or_refuses():
 
     class Flagged(Relations):
         def forward(self, x, edge_index, scale):
-            return super().forward(x * scale, edge_index)
+            return super().forward(x * scale[0], edge_index, KIND[: edge_index.shape[1]])
 
     explainer.model = Flagged().eval()
     with pytest.raises(sxq.InvalidValue, match="scale"):
-        explainer(X, E, scale=torch.tensor(2.0), index=0)
+        explainer(X, E, scale=torch.ones(7), index=0)
 
 
 def test_what_cannot_be_passed_is_refused_by_name():
@@ -514,3 +515,26 @@ def test_a_field_may_stand_where_x_usually_does(module, inputs, with_x):
         )
         assert result.targets[0].probability == pytest.approx(float(expected.max()), abs=1e-5)
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
+
+
+def test_the_order_of_fields_changes_no_graph():
+    """PyG has the names of fields as a set, in another order in each process."""
+
+    class Reversed(Data):
+        def keys(self):
+            return sorted(super().keys(), reverse=True)
+
+    class Sorted(Data):
+        def keys(self):
+            return sorted(super().keys())
+
+    fields = {"x": X, "edge_index": E, "time": torch.arange(NODES), "pos": torch.ones(NODES, 2)}
+    fields |= {
+        "flow": W,
+        "cap": W + 1,
+        "names": ["a"],
+        "other": torch.ones(7),
+        "u": torch.ones(1, 2),
+    }
+    hashes = {graph_from_data(kind(**fields)).content_hash for kind in (Reversed, Sorted)}
+    assert len(hashes) == 1

@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
+from torch_geometric.explain import Explainer, ModelConfig
 from torch_geometric.nn import GCNConv, GINConv, global_mean_pool
 
 import sxq
 from sxq.errors import ModelError, StoreError
+from sxq.pyg import SkylineExplainer
 
 
 def data(seed, nodes=10):
@@ -68,33 +70,20 @@ def require_exact(result, plain):
         assert abs(explanation.raw["fdl-"] - float(whole[column] - kept[column])) < 1e-5
 
 
-ASK = "USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 60 CANDIDATES TOP 4"
-
-
-def test_a_model_of_nodes_is_given_them_as_they_are(tmp_path):
-    one = data(3)
-    module = OfNodes().eval()
+def of_nodes(one):
+    """The plain forward for `require_exact` of a graph's nodes."""
 
     def plain(explanation, kept):
         edges = one.edge_index if kept is None else cut(one, explanation, kept)
         with torch.no_grad():
-            out = module(one.x, edges, one.u, one.temperature, one.kind)
+            out = OfNodes().eval()(one.x, edges, one.u, one.temperature, one.kind)
         return out.softmax(1)[explanation.target]
 
-    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
-        con.register_graph("g", one)
-        with pytest.warns(sxq.SpeedWarning, match=r"the graph has its input \w+ once"):
-            con.register_model("m", module, "g", output="logits")
-        require_exact(con.execute(f"EXPLAIN NODES 0, 4 {ASK}"), plain)
-    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
-        con.register_graph("g", one)  # the same content
-        con.register_model("m", module, "g", output="logits")
-        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+    return plain
 
 
-def test_a_model_of_graphs_is_given_a_row_for_each_graph():
-    graphs = [data(seed, nodes) for seed, nodes in enumerate((6, 1, 9, 7))]
-    module = OfGraphs().eval()
+def of_graphs(graphs):
+    """The plain forward for `require_exact` of whole graphs."""
 
     def plain(explanation, kept):
         one = graphs[explanation.target].clone()
@@ -105,17 +94,92 @@ def test_a_model_of_graphs_is_given_a_row_for_each_graph():
             one.x = one.x[nodes]
             one.edge_index = numbers
         given = Batch.from_data_list([one, graphs[0]])
+        fields = (given.batch, given.u, given.temperature, given.kind)
         with torch.no_grad():
-            out = module(
-                given.x, given.edge_index, given.batch, given.u, given.temperature, given.kind
-            )
+            out = OfGraphs().eval()(given.x, given.edge_index, *fields)
         return out.softmax(1)[0]
+
+    return plain
+
+
+ASK = "USING MODEL m OPTIMIZE fdl+, fdl-, conc BUDGET 60 CANDIDATES TOP 4"
+
+
+def test_a_model_of_nodes_is_given_them_as_they_are(tmp_path):
+    one = data(3)
+    module = OfNodes().eval()
+
+    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
+        con.register_graph("g", one)
+        with pytest.warns(sxq.SpeedWarning, match=r"the graph has its input \w+ once"):
+            con.register_model("m", module, "g", output="logits")
+        require_exact(con.execute(f"EXPLAIN NODES 0, 4 {ASK}"), of_nodes(one))
+    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
+        con.register_graph("g", one)  # the same content
+        con.register_model("m", module, "g", output="logits")
+        assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+
+
+def test_a_model_of_graphs_is_given_a_row_for_each_graph():
+    graphs = [data(seed, nodes) for seed, nodes in enumerate((6, 1, 9, 7))]
+    module = OfGraphs().eval()
 
     with sxq.connect() as con:
         con.register_graphs("gs", graphs)
         con.register_model("m", module, graphs="gs", output="logits")
-        require_exact(con.execute(f"EXPLAIN GRAPHS 0, 2 {ASK}"), plain)
+        require_exact(con.execute(f"EXPLAIN GRAPHS 0, 2 {ASK}"), of_graphs(graphs))
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
+
+
+def test_a_graph_of_one_edge_has_them_once():
+    """Their one row is also a row for each edge."""
+    graphs = [data(0, 6), data(1, 4), data(2, 5)]
+    graphs[1].edge_index = torch.tensor([[0], [1]])
+    with sxq.connect() as con:
+        con.register_graphs("gs", graphs)
+        con.register_model("m", OfGraphs().eval(), graphs="gs", output="logits")
+        found = con.execute(f"EXPLAIN GRAPHS 0, 1, 2 {ASK}")
+        assert {explanation.target for explanation in found} == {0, 1, 2}
+        require_exact(found, of_graphs(graphs))
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+def test_nodes_that_are_added_need_none(tmp_path, storage):
+    one = data(3)
+    module = OfNodes().eval()
+    with sxq.connect(str(tmp_path / "g.duckdb")) as con:
+        con.register_graph("g", one, storage=storage)
+        con.register_model("m", module, "g", output="logits")
+        con.execute("ALTER GRAPH g ADD NODES (SELECT 10 AS id, [1.0, 2.0, 0.5, -1.0] AS x)")
+        con.execute("ALTER GRAPH g ADD EDGES (SELECT 10, 4)")
+        found = con.execute(f"EXPLAIN NODES 4, 10 {ASK}")
+        later = found[0].graph
+        one.x = torch.tensor(later.x)
+        one.edge_index = torch.tensor(later.edge_index)
+        assert len(one.x) == 11
+        require_exact(found, of_nodes(one))
+
+
+def explainer(module, level):
+    return Explainer(
+        module,
+        SkylineExplainer(budget=60, k=4),
+        explanation_type="model",
+        edge_mask_type="object",
+        model_config=ModelConfig("multiclass_classification", level, "raw"),
+    )
+
+
+def test_an_explainer_of_pyg_passes_them_on():
+    one = data(3)
+    given = {name: one[name] for name in ("u", "temperature", "kind")}
+    found = explainer(OfNodes().eval(), "node")(one.x, one.edge_index, index=4, **given)
+    require_exact(found.skyline, of_nodes(one))
+    graphs = [data(0, 6), data(1, 9)]
+    batch = Batch.from_data_list(graphs)
+    given = {name: batch[name] for name in ("batch", "u", "temperature", "kind")}
+    found = explainer(OfGraphs().eval(), "graph")(batch.x, batch.edge_index, index=1, **given)
+    require_exact(found.skyline, of_graphs(graphs[1:]))
 
 
 def test_a_number_of_a_node_is_none_of_the_graph():
