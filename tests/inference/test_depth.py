@@ -275,3 +275,12 @@ def test_a_model_that_iterates_until_nothing_changes_is_probed():
     features[0] = 9  # reaches every node
     model = register(Calls(reached, lambda: nn.Linear(6, 2)), Graph(path, features))
     assert model.hops == 11
+
+
+def test_a_graph_without_edges_has_attributes_of_none():
+    edges = np.zeros((2, 0), np.int64)
+    graph = Graph(edges, np.ones((4, 5)), edge_attr=np.zeros((0, 2)))
+    with sxq.connect() as con:
+        con.register_graph("g", graph)
+        con.register_model("m", make("gat_attr"), "g")
+        assert con.execute("EXPLAIN NODE 0 USING MODEL m OPTIMIZE fdl+, conc").candidates == 0
