@@ -55,6 +55,7 @@ def test_every_explainer_proposes_and_is_verified(con, name, target, model):
     assert {verdict for *_, verdict in con.execute(f"AUDIT QUERY {again.query_id}").rows} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "library, name, options",
     [
@@ -114,6 +115,7 @@ def test_options_of_optional_explainers_are_checked(con, monkeypatch):
             con.execute(f"EXPLAIN NODE 0 USING MODEL m OPTIMIZE conc BY {call}")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("target", range(4))
 def test_a_union_holds_what_each_part_finds_alone(target):

@@ -42,6 +42,7 @@ def test_candidates_are_connected_sets_that_hold_the_target(name, field, allowan
     assert (field.component(bits) == bits).all()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(12)
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_same_seed_gives_the_same_candidates(name, field):
@@ -122,6 +123,7 @@ def big_field(units=6000):
     return extract(graph, 0, 2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", SEARCHES)
 def test_on_a_large_field_the_cost_follows_the_allowance(name):
@@ -240,6 +242,7 @@ def test_exhaustive_says_with_little_work_how_many_are_too_many(
     assert sum(work) < 3 * CELLS
 
 
+@pytest.mark.slow
 def test_where_the_estimate_is_lower_than_the_count_the_count_is_said(monkeypatch):
     module = "sxq.generators.baselines.exhaustive"
     monkeypatch.setattr(f"{module}.estimated_count", lambda *given: np.log(50_000))

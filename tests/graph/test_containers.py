@@ -79,6 +79,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_every_graph_of_a_container_is_a_target(kind):

@@ -105,6 +105,7 @@ def test_exhaustive_proposes_all_that_is_admitted_and_nothing_else(
         assert expected
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("anywhere", [False, True])

@@ -203,6 +203,7 @@ def test_an_encoding_of_the_whole_graph_is_not_local(module):
         register(module, some_graph())
 
 
+@pytest.mark.slow
 def test_fewer_layers_than_the_model_has_are_said():
     graph = some_graph()
     with sxq.connect() as con:

@@ -254,6 +254,7 @@ def test_the_module_keeps_no_trace_of_the_recording():
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from(["dot", "mlp", "distance"]))
 def test_small_random_graphs(seed, undirected, name):

@@ -114,6 +114,7 @@ def test_a_model_is_examined_on_a_part_and_its_outputs_are_kept(parts, tmp_path,
     assert (register(make("gcn"), open_graph(tmp_path / "g")).full == found.full).all()
 
 
+@pytest.mark.slow
 def test_kept_outputs_that_were_damaged_are_computed_again(parts, tmp_path):
     disk = write(tmp_path / "g", big_random_graph().columns())
     found = register(make("gcn"), disk).full.clone()

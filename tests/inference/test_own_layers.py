@@ -62,6 +62,7 @@ def check_equal(kind, name, make, undirected):
         assert_equal(alone, expected[:, :1])
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(8)
 @pytest.mark.parametrize("undirected", [True, False])
 @pytest.mark.parametrize(
@@ -198,6 +199,7 @@ def test_one_of_several_outputs_and_arguments_by_other_names(form, key, tmp_path
         con.execute("EXPLAIN NODE 4 USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given,error,said",
     [

@@ -165,6 +165,7 @@ def test_one_call_explains_a_node_of_a_type():
     assert len(sxq.explain(model("layered", data), data, [2, 3], **given).targets) == 2
 
 
+@pytest.mark.slow
 def test_nodes_of_other_types_are_no_targets():
     data = bank(4, accounts=5, merchants=9)
     with sxq.connect() as con:
@@ -306,6 +307,7 @@ def test_edge_gradients_of_one_table_are_the_same_on_both_backends():
     assert both[0] == pytest.approx(both[1], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_gnnexplainer_of_one_table_with_edge_types():
     data = bank(5)
     with sxq.connect() as con:

@@ -77,6 +77,7 @@ def require_equal(module, data, targets=(0, 4, 11)):
     assert_equal(backend.infer([alone])[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RELATIONAL)
 def test_relational_layers_are_their_kernel(name):
     torch.manual_seed(0)

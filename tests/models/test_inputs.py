@@ -152,6 +152,7 @@ class Relations(nn.Module):
         return self.a(x if shift is None else x * shift[:, None], edge_index, edge_type)
 
 
+@pytest.mark.slow
 def test_inputs_by_name_are_cut_along():
     """Every stored value is what the model gives with the edges, and their rows, really removed."""
     model = Relations().eval()
@@ -202,6 +203,7 @@ def test_the_pyg_explainer_passes_on_or_refuses():
         explainer(X, E, scale=torch.ones(7), index=0)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_passed_is_refused_by_name():
     class Global(Relations):
         def forward(self, x, edge_index, u=None):
@@ -262,6 +264,7 @@ def test_labels_and_splits_that_forward_takes_are_refused_by_name(model, field, 
     )
 
 
+@pytest.mark.slow
 def test_what_is_not_taken_is_said_once_and_described():
     class Blind(Around):
         def forward(self, x, edge_index):
@@ -431,6 +434,7 @@ def test_adjacency_is_converted():
         explained(OnAdjacency().eval(), Data(x=X, adj_t=adj_t))
 
 
+@pytest.mark.slow
 def test_inputs_of_graphs_are_cut_along():
     class Atoms(nn.Module):
         def __init__(self):

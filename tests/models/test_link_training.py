@@ -166,6 +166,7 @@ def test_a_trained_model_is_stored_whole(graph, architecture, tmp_path):
         assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -127,6 +127,7 @@ def test_the_concrete_distribution_is_a_sigmoid_without_noise_and_a_bernoulli_wh
 # masks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooled", [True, False])
 def test_the_mask_of_ones_is_the_model_and_gradients_are_those_of_differences(pooled):
     graphs = some_graphs() if pooled else random_graph(np.random.default_rng(0))
@@ -514,6 +515,7 @@ def test_saving_and_loading_gives_identical_proposals(con, tmp_path):
         assert again.execute("SHOW REFINES").rows == [("r", "m", "motifs", "refine", 24, 3)]
 
 
+@pytest.mark.slow
 def test_the_class_wise_view_is_a_table(con):
     rows = con.execute(
         "SELECT g.graph, e.src, e.dst, s.class, s.saliency FROM saliency s JOIN edges e USING (edge) "
@@ -552,6 +554,7 @@ def test_refine_shares_a_lattice_and_needs_what_it_names(con):
         con.execute("PRETRAIN REFINE s FOR MODEL m ON GRAPHS motifs (SPLIT = dev)")
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_done_if_asked_or_else_as_the_preset_says(con, monkeypatch):
     con.execute(
         "PRETRAIN REFINE r_ft FOR MODEL m ON GRAPHS motifs (EPOCHS = 1, PRESET = refine_ft)"

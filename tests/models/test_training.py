@@ -395,6 +395,7 @@ def test_confusion_counts_labels_and_predictions(karate):
     assert confusion(module, Graph(karate.edge_index, karate.x)) == {}
 
 
+@pytest.mark.slow
 def test_a_model_is_described_with_what_it_learned(tmp_path):
     file = str(tmp_path / "a.duckdb")
     with sxq.connect(file) as con:

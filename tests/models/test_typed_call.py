@@ -310,6 +310,7 @@ def dated():
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Dated, DatedData])
 def test_fields_that_only_some_types_have(kind):
     data = dated()

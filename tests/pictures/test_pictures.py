@@ -278,6 +278,7 @@ def test_parts_that_hang_together_nowhere_do_not_lie_on_each_other():
             assert (high < other_low).any() or (other_high < low).any()
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_of_a_whole_graph(motifs, tmp_path):
     motifs.to_html(str(tmp_path / "motifs.html"))

@@ -325,6 +325,7 @@ def test_a_forward_that_ends_the_program_is_an_error_of_the_model(calls):
         con.execute("EXPLAIN NODES 0, 1, 2 USING MODEL ends OPTIMIZE fdl+, fdl-, conc")
 
 
+@pytest.mark.slow
 def test_a_forward_that_fails_while_explaining_keeps_what_was_found(path):
     class Moody(toys.Votes):
         calls, limit = 0, 10**9
@@ -388,6 +389,7 @@ def test_a_target_that_is_not_local_fails_alone():
         assert con.sql("SELECT complete FROM queries WHERE query_id = 2").fetchall() == [(False,)]
 
 
+@pytest.mark.slow
 def test_a_model_whose_module_is_gone_is_still_there(path):
     with sxq.connect(path) as con:
         con.register_model("votes", toys.Votes(), "payments")

@@ -54,6 +54,7 @@ def test_what_was_made_of_each_column_is_told(con):
     assert int(facts["self-loops"]) >= 50
 
 
+@pytest.mark.slow
 def test_columns_of_edges_stay_with_them(con):
     """Parallel transfers keep their own times."""
     facts = dict(con.execute("DESCRIBE GRAPH bank").rows)

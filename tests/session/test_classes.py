@@ -127,6 +127,7 @@ def test_the_builder_writes_what_the_parser_reads(con):
         con.explain(class_=0, nodes=[3], query="SELECT 3")
 
 
+@pytest.mark.slow
 def test_collections_have_patterns_of_their_graphs(con):
     con.execute(
         """CREATE GRAPHS motifs FROM DATASET 'BA-3motif' (GRAPHS = 12, SEED = 1);
@@ -214,6 +215,7 @@ def test_ctrl_c_between_levels_keeps_what_was_found(con, monkeypatch):
     assert con.sql("SELECT count(*) FROM patterns").rows[0][0] == len(con.last_result.patterns)
 
 
+@pytest.mark.slow
 def test_reports_and_exports_show_patterns(con, tmp_path):
     result = con.query(ALL)
     shown = content(result)["patterns"]

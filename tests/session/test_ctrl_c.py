@@ -143,6 +143,7 @@ def test_ctrl_c_inside_the_engines_sql(con, monkeypatch, module, name, text):
     con.execute("SELECT 1")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "name, signalled", [("save_targets", False), ("finish", False), ("finish", True)]
@@ -217,6 +218,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("call", CLOSED.values(), ids=CLOSED)
 def test_a_closed_connection_says_so(con, call):

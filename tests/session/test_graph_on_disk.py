@@ -115,6 +115,7 @@ def test_workers_share_the_mapping(tmp_path):
             assert found.raw == pytest.approx(alone[name].raw, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_every_source_may_go_to_disk_and_other_storage_is_other_content(tmp_path):
     with sxq.connect(str(tmp_path / "tx.duckdb")) as con:
         con.execute(
@@ -174,6 +175,7 @@ def test_answers_on_a_large_graph_are_those_in_memory_and_audited(over, tmp_path
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_what_is_not_built_on_a_large_graph_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(on_disk, "PART", 200)
     graph = random_graph(np.random.default_rng(3), nodes=300, edges=500)
@@ -190,6 +192,7 @@ def test_what_is_not_built_on_a_large_graph_is_refused(tmp_path, monkeypatch):
         assert "SET sxq_memory to more" in con.execute("AUDIT").fetchall()[0][-1]
 
 
+@pytest.mark.slow
 def test_where_a_graph_cannot_go_to_disk_the_error_says_why(tmp_path):
     graph = named_graph()
     with sxq.connect() as con:
@@ -220,6 +223,7 @@ def test_where_a_graph_cannot_go_to_disk_the_error_says_why(tmp_path):
             con.execute("CREATE GRAPH k FROM DATASET 'BA-Shapes' (STORAGE = disk)")
 
 
+@pytest.mark.slow
 def test_a_large_graph_goes_to_disk_by_itself(tmp_path):
     rng = np.random.default_rng(0)
     ends = torch.from_numpy(rng.integers(0, 20_000, (2, 40_000)))
@@ -335,6 +339,7 @@ def test_another_version_and_an_edited_manifest(stored):
         opening(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_graph_can_be_dropped_and_made_again(stored):
     path, folder = stored
     (folder / "x.npy").unlink()
@@ -414,6 +419,7 @@ def test_a_process_that_is_killed_while_it_writes(tmp_path, moment):
         opening(path)
 
 
+@pytest.mark.slow
 def test_a_backup_has_the_folders(stored, tmp_path):
     path, _ = stored
     with sxq.connect(path) as con:
@@ -422,6 +428,7 @@ def test_a_backup_has_the_folders(stored, tmp_path):
     opening(str(tmp_path / "copy.duckdb"))
 
 
+@pytest.mark.slow
 def test_folders_of_other_databases_are_left_alone(stored):
     path, folder = stored
     os.remove(path)

@@ -80,6 +80,7 @@ def test_stored_values_are_those_of_plain_forwards(kind, undirected, clause):
         assert sound(con)
 
 
+@pytest.mark.slow
 def test_every_candidate_of_a_small_field_is_found():
     graph = random_graph(np.random.default_rng(6), nodes=16, edges=8)
     module = DotGCN()

@@ -253,6 +253,7 @@ def test_audit_knows_the_clauses(case):
     assert "proved is False" in str(con.execute(f"AUDIT STRUCTURE QUERY {number}"))
 
 
+@pytest.mark.slow
 def test_audit_asks_for_connected_members_unless_anywhere(case):
     con, fields = case
     target, every, apart = next(

@@ -60,6 +60,7 @@ def test_it_is_written_after_each_statement_that_stores_and_only_then(own):
         assert reader.execute("SELECT a FROM mine").fetchone() == (8,)
 
 
+@pytest.mark.slow
 def test_a_reader_keeps_what_it_has_open(own):
     own.execute("SET sxq_snapshot = 'seen.duckdb'")
     with sxq.connect("seen.duckdb", read_only=True) as reader:
@@ -68,6 +69,7 @@ def test_a_reader_keeps_what_it_has_open(own):
     assert seen() > 0
 
 
+@pytest.mark.slow
 def test_a_long_statement_writes_it_as_targets_end(own, monkeypatch):
     monkeypatch.setattr(snapshots, "EVERY", 0.0)
     monkeypatch.setattr(snapshots, "SHARE", 0)
@@ -101,6 +103,7 @@ def test_no_other_file_is_replaced(own):
     assert not [name for name in os.listdir() if name.startswith(".sxq")]
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_cannot_be_written_warns_and_the_statement_goes_on(own):
     os.mkdir("there")
     own.execute("SET sxq_snapshot = 'there/seen.duckdb'")

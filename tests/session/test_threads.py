@@ -141,6 +141,7 @@ def test_a_statement_waits_for_the_one_that_runs(busy):
     assert answers == [[("done",)]]
 
 
+@pytest.mark.slow
 def test_close_waits_for_the_statement_that_runs(busy, path):
     con, go_on = busy
     closing = threading.Thread(target=con.close, daemon=True)

@@ -134,6 +134,7 @@ def test_everything_is_there_after_reopening(tmp_path):
             assert con.sql(f"SELECT count(*) FROM sxq.{table}").rows == [(0,)]
 
 
+@pytest.mark.slow
 def test_tables_make_the_graph_that_data_make():
     with sxq.connect() as con:
         con.execute(TABLES)
@@ -220,6 +221,7 @@ def test_edges_of_types_are_scaled_and_keep_their_texts():
         assert abs(scaled[:3].mean()) < 1e-6 and abs(scaled[:3].std() - 1) < 1e-6
 
 
+@pytest.mark.slow
 def test_tables_of_types_are_encoded_type_by_type(tmp_path):
     path = str(tmp_path / "mixed.duckdb")
     with sxq.connect(path) as con:
@@ -289,6 +291,7 @@ def test_audit_measures_every_kind_of_units(bank, clause):
     ]
 
 
+@pytest.mark.slow
 def test_audit_finds_another_type(bank):
     bank.execute(f"EXPLAIN NODE 12 USING MODEL net {ASK}")
     bank.sql(
@@ -299,6 +302,7 @@ def test_audit_finds_another_type(bank):
     assert found.findings and "is not in the graph" in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement, error, said",
     [
@@ -316,6 +320,7 @@ def test_targets_that_are_none(bank, statement, error, said):
         bank.execute(f"{statement} USING MODEL net {ASK}")
 
 
+@pytest.mark.slow
 def test_predict_says_the_type(bank):
     said = bank.execute("PREDICT NODES 10, 12 OF TYPE account USING MODEL net INTO said")
     assert said.columns[:3] == ["node", "node_type", "prediction"]
@@ -324,6 +329,7 @@ def test_predict_says_the_type(bank):
     assert bank.sql("SELECT DISTINCT node_type FROM said").rows == [("account",)]
 
 
+@pytest.mark.slow
 def test_of_type_without_types():
     with sxq.connect() as con:
         edges = torch.tensor([[0, 1], [1, 2]])

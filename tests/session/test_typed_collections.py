@@ -83,6 +83,7 @@ def test_over_nodes_names_nodes_by_their_types(con):
     assert {row[-1] for row in con.execute("AUDIT").fetchall()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_class_has_patterns_of_types(con):
     result = con.execute(
         "EXPLAIN CLASS 1 USING MODEL m OPTIMIZE fdl+, fdl-, conc TOP 2 BUDGET 20 CANDIDATES TARGETS 3"
@@ -126,6 +127,7 @@ class Whole(nn.Module):
         return self.module(data.x_dict, data.edge_index_dict, data.batch_dict)
 
 
+@pytest.mark.slow
 def test_a_model_may_take_the_data(con, graphs):
     con.register_model("whole", Whole(of_graphs(graphs)).eval(), "banks", output="logits")
     found = [con.execute(f"PREDICT USING MODEL {name}").fetchall() for name in ("m", "whole")]

@@ -289,6 +289,7 @@ def files(folder: Path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ESCAPES)
 def test_an_escape_is_refused(script, stranger, folder, monkeypatch):
     monkeypatch.chdir(folder)
@@ -492,6 +493,7 @@ def reader(tmp_path_factory):
         yield con, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", READ_ONLY_ESCAPES)
 def test_read_only_leaves_its_own_file_alone(script, reader, monkeypatch):
     con, folder = reader

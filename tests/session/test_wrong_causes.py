@@ -194,6 +194,7 @@ def test_a_key_keeps_its_value(keys, tmp_path):
         assert con.session.registry.graphs["g"].keys == keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", REFUSED)
 def test_a_key_that_would_change_is_refused_by_name(keys):
     pair = keys.replace("{{", "{").replace("}}", "}").split("|")
@@ -201,6 +202,7 @@ def test_a_key_that_would_change_is_refused_by_name(keys):
         con.execute(OF_KEYS.format(*pair, *pair))
 
 
+@pytest.mark.slow
 def test_an_aborted_transaction_says_rollback(tmp_path):
     with sxq.connect(str(tmp_path / "a.duckdb")) as con:
         con.execute(OF_KEYS.format(1, 2, 1, 2))

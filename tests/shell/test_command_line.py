@@ -59,6 +59,7 @@ def run_here(capsys):
     return run_here
 
 
+@pytest.mark.slow
 def test_a_command_prints_tables_and_nothing_else(tmp_path):
     done = run("-c", "SELECT 1 AS one, 'a' AS letter; SELECT 2 AS two", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -200,6 +201,7 @@ def test_a_script_file_may_read_others_and_hold_dot_commands(tmp_path):
     assert run("-f", "nowhere.sql", cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.slow
 def test_a_report_is_one_file(toy, run_here):
     done = run_here("report", "toys.duckdb", EXPLAIN, "-o", "answer.html")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "wrote answer.html\n")
@@ -225,6 +227,7 @@ def test_what_a_report_lacks_is_said_before_anything_runs(toy, run_here):
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_statement_is_no_name_of_a_database(tmp_path):
     done = run("EXPLAIN NODE 1 USING MODEL gcn OPTIMIZE conc", cwd=tmp_path)
     assert done.returncode == 2 and "use -c" in done.stderr and not list(tmp_path.iterdir())

@@ -181,6 +181,7 @@ def test_graphml_is_valid_and_keeps_keys_apart(result, tmp_path):
     assert simple <= set(names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [

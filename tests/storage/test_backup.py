@@ -101,6 +101,7 @@ def test_a_copy_that_fails_leaves_nothing(club, tmp_path, monkeypatch):
     assert not [path for path in tmp_path.iterdir() if "club" not in path.name]
 
 
+@pytest.mark.slow
 def test_duckdbs_own_export_is_refused_and_its_copy_works(club, tmp_path):
     """EXPORT DATABASE would say that it succeeded, and IMPORT DATABASE could not read it."""
     with sxq.connect(str(club)) as con:

@@ -217,6 +217,7 @@ def test_a_database_that_is_called_like_the_graph(tmp_path):
         assert con.execute("SELECT count(*) FROM tx_graph.nodes, tx.a").fetchone() == (144,)
 
 
+@pytest.mark.slow
 def test_a_file_under_other_names(path, tmp_path):
     """The name of a file is that of the database; tx.nodes must not become ambiguous."""
     moved = tmp_path / "tx.duckdb"
@@ -229,6 +230,7 @@ def test_a_file_under_other_names(path, tmp_path):
             assert con.execute("SELECT count(*) FROM tx_graph.nodes").fetchone() == (12,)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_called_sxq(path, tmp_path):
     """DuckDB refuses views of sxq's tables there, in whatever way they are named."""
     moved = tmp_path / "sxq.duckdb"
@@ -275,6 +277,7 @@ def mark(path):
         ).fetchone()[0]
 
 
+@pytest.mark.slow
 def test_a_view_that_another_program_changed_is_made_anew(path, tmp_path):
     said = mark(path).replace("'", "''")
     other = altered(
@@ -336,6 +339,7 @@ def test_rows_that_another_program_changed(path, tmp_path, change):
         assert list(schemas(con)) == ["tx"]
 
 
+@pytest.mark.slow
 def test_a_file_without_views_gets_them(path, tmp_path):
     other = altered(path, tmp_path, *(f"DROP VIEW tx.{view}" for view in VIEWS), "DROP SCHEMA tx")
     with sxq.connect(other, read_only=True) as con:  # works without
@@ -346,6 +350,7 @@ def test_a_file_without_views_gets_them(path, tmp_path):
         assert schemas(con) == {"tx": list(VIEWS)}
 
 
+@pytest.mark.slow
 def test_opening_changes_nothing_where_views_are_right(path, tmp_path):
     other = altered(path, tmp_path)
     sxq.connect(other).close()
@@ -431,6 +436,7 @@ def test_links_have_two_ends(con):
     assert found == (None, *con.execute("SELECT src, dst FROM e LIMIT 1").fetchone())
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("values", "kind"),

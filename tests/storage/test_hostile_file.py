@@ -182,6 +182,7 @@ def test_every_key_type_is_one_of_duckdb():
         assert str(duckdb.sqltype(kind)) == kind.replace(", ", ",")
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "name", ['a"b', "a.b", "\"; COPY (SELECT 42) TO 'planted.csv'; --", "'", "select"]
@@ -367,6 +368,7 @@ EXPRESSIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writable"])
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_expressions_in_tables_are_refused(name, read_only, planted):

@@ -738,6 +738,7 @@ def test_the_users_names_do_not_disturb_the_engine(store):
     assert len(store.graphs()) == 1 and len(store.stored_explanations()) == 1
 
 
+@pytest.mark.slow
 def test_locked_by_another_process(path):
     child = python(f"{HOLD}; input()", path)
     child.stdout.readline()

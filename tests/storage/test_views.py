@@ -52,6 +52,7 @@ def test_best(con, members):
     assert len(con.sql("FROM best('fdl+')")) == 10 and len(con.sql("FROM best('nothing')")) == 0
 
 
+@pytest.mark.slow
 def test_knee(con, members):
     found = {(query, target): rank for query, target, _, rank, _ in con.sql("FROM knee").rows}
     for query, target in found:
@@ -347,6 +348,7 @@ def test_a_macro_says_of_one_query_what_the_view_says_of_all(con, view):
     )
 
 
+@pytest.mark.slow
 def test_truth_and_scores_tell_edges_and_nodes_by_their_types():
     """Account 1 pays merchant 1 and knows account 1: keys alone would take one for the other."""
     data = bank(4)
