@@ -61,7 +61,6 @@ def test_each_room_is_entered_once_for_a_query(con):
     assert [name for name in happened(lambda: con.execute(QUERY)) if name in rooms] == rooms
 
 
-@pytest.mark.slow
 def test_nothing_is_added_to_what_a_connection_holds_after_its_birth(con):
     held = [con, con.session, con.session.registry, con.session.registry.models]
     with sxq.connect() as newborn:
