@@ -3,8 +3,10 @@
 `locked` marks the methods of `Connection` that use the database or change what is registered.
 """
 
+import math
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -12,6 +14,9 @@ from typing import Any, TypeVar
 from sxq.errors import ConnectionBusy
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+# Seconds. Python hears a Ctrl-C that comes just before a wait only when the wait ends.
+SLICE = 0.5
 
 
 class ConnectionLock:
@@ -32,11 +37,13 @@ class ConnectionLock:
 
     def take(self, name: str, patience: float | None) -> None:
         """Wait for the lock, at most `patience` seconds; raises ConnectionBusy after that."""
-        if not self.lock.acquire(timeout=-1 if patience is None else patience):
-            raise ConnectionBusy(
-                f"{name} waited {patience:g} second{'s' * (patience != 1)} for the statement of another"
-                " thread; wait longer (sxq_lock_timeout), or end that one with interrupt()"
-            )
+        end = math.inf if patience is None else time.monotonic() + patience
+        while not self.lock.acquire(timeout=max(0.0, min(SLICE, end - time.monotonic()))):
+            if time.monotonic() >= end:
+                raise ConnectionBusy(
+                    f"{name} waited {patience:g} second{'s' * (patience != 1)} for the statement of"
+                    " another thread; wait longer (sxq_lock_timeout), or end that one with interrupt()"
+                )
         self.thread = threading.get_ident()
 
 
