@@ -79,7 +79,11 @@ def arguments() -> argparse.Namespace:
 
 def run(part: str, folder: Path) -> tuple[dict[str, float], str]:
     """The rows of a part, measured on the version in a folder; or none, and the reason."""
-    paths = [str(folder.resolve()), str(HERE)]
+    own_helpers = (
+        folder / "benchmarks"
+    )  # of a tree; those of another version may not fit its package
+    helpers = own_helpers if (own_helpers / "data.py").exists() else HERE
+    paths = [str(folder.resolve()), str(helpers.resolve())]
     own = {
         "PYTHONPATH": os.pathsep.join(paths),
         "OMP_NUM_THREADS": "2" if part == "threads" else "1",
