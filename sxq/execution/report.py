@@ -168,7 +168,7 @@ def _as_subgraph(loaded: Loaded, bits: np.ndarray) -> dict[str, Any]:
         "graph": graph,
         "edge_index": edge_index,
         "first_edge": loaded.first_edge,
-        "edges": tuple((graph.name(u), graph.name(v)) for u, v in edge_index.T),
+        "edges": tuple((graph.name(u), graph.name(v)) for u, v in edge_index.T.tolist()),
         "nodes": np.unique([*roots, *edge_index.ravel()]),
         "over": loaded.field.over,
         **own,
