@@ -17,7 +17,11 @@ The files in reading order:
     typed_npz            types of nodes and edges in a file
     edge_texts           columns of edges that are no numbers, with their SQL type
     readers              graphs from files and tables
-    next_version         the next version of a graph: nodes and edges added, edges removed
+    next_version         the next version of a graph: nodes and edges added or removed
+    next_nodes           nodes that are added or removed
+    next_edges           edges that are added or removed
+    next_typed           those of one type of a heterogeneous graph
+    next_columns         columns of a table as the graph holds them
     difference           what differs between two versions of a graph
     typed_readers        heterogeneous graphs from tables
     table_problems       everything that is wrong in the tables of a graph

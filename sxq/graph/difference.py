@@ -21,8 +21,12 @@ class Difference:
     nodes: np.ndarray  # [n] the position in the later one of each node of the earlier; GONE
     edges: np.ndarray  # [E] the number in the later one of each edge of the earlier; GONE
     touched: np.ndarray  # [n'] bool: later nodes that are new, or have other features or in-edges
-    in_order: bool  # what is in both has the same positions, and edges have the same order
+    in_order: bool  # nodes and edges that are in both stand in the same order
     alike: bool  # the two have the same columns, and units of the same kind
+
+    def stays(self, position: int) -> bool:
+        """Whether the node at a position of the later version was there in the earlier one."""
+        return position < len(self.nodes) and bool(self.nodes[position] == position)
 
     def affected(self, later: Graph, steps: int) -> np.ndarray:
         """The nodes [n'] bool of the later version that a touched one can reach in so many steps."""
@@ -52,12 +56,11 @@ def difference(earlier: Graph, later: Graph) -> Difference:
             later.edge_index[1, np.setdiff1d(np.arange(later.num_edges), edges)],
         ):
             touched[heads[heads != GONE]] = True
-    kept = edges[edges != GONE]
     return Difference(
         nodes=nodes,
         edges=edges,
         touched=touched,
-        in_order=bool((nodes[both] == np.flatnonzero(both)).all() and (np.diff(kept) > 0).all()),
+        in_order=all((np.diff(kept[kept != GONE]) > 0).all() for kept in (nodes, edges)),
         alike=alike,
     )
 
@@ -81,12 +84,16 @@ def _alike(earlier: Graph, later: Graph) -> bool:
     return bool(
         earlier.undirected == later.undirected
         and _shape(earlier) == _shape(later)
-        and _digested(earlier) == _digested(later)
+        and _kinds(earlier) == _kinds(later)
     )
 
 
-def _digested(graph: Graph) -> Any:
-    return None if graph.types is None else graph.types.digested
+def _kinds(graph: Graph) -> Any:
+    """The types of a graph with their columns, whichever nodes and edges have them."""
+    types = graph.types
+    if types is None:
+        return None
+    return types.node_types, types.edge_types, types.widths, types.edge_widths
 
 
 def _shape(graph: Graph) -> list:

@@ -273,11 +273,15 @@ class _Statements(Transformer):
     def alter_graph(self, name, *changes):
         return ast.AlterGraph(name, changes)
 
-    def graph_change(self, what, query):
-        return ast.GraphChange(what, query)
+    def graph_change(self, what, of, query):
+        return ast.GraphChange(what, query, of)
 
-    def change_words(self, *words):
+    changed_edges = of_edge_type
+
+    def node_change(self, *words):
         return " ".join(words).upper()
+
+    edge_change = node_change
 
     def create_graphs(self, replace, name, source, options):
         return ast.CreateGraphs(name, source, options or (), bool(replace))

@@ -211,10 +211,12 @@ class CreateGraph:
 
 @dataclass(frozen=True)
 class GraphChange:
-    """One change of ALTER GRAPH: ADD NODES, ADD EDGES or REMOVE EDGES (SELECT ...)."""
+    """One change of ALTER GRAPH: ADD NODES, REMOVE NODES, ADD EDGES or REMOVE EDGES [type] (SELECT ...)."""
 
     what: str  # its words, in capitals
     query: Subquery
+    # Of a heterogeneous graph, the type of the nodes, or of the edges: its relation, or all three parts.
+    of: str | tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,12 @@ class Measure:
         return super().__reduce__()
 
     @property
+    def draws(self) -> bool:
+        """Whether values may depend on what is drawn at random for a target: of a user's measure nobody knows."""
+        own = MEASURES.get(self.name) is self
+        return not own or bool(self.samples or self.estimate)
+
+    @property
     def columns(self) -> dict[str, str]:
         """Names in a report -> SQL columns: the value, and the standard error of a sampled measure."""
         sampled = self.samples or self.estimate

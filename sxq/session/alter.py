@@ -6,7 +6,7 @@ from sxq.errors import InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph, column_bytes
 from sxq.graph.key_texts import kind_of
-from sxq.graph.next_version import CHANGES
+from sxq.graph.next_version import changed, meant
 from sxq.language import statements as st
 from sxq.session import key_tables
 from sxq.session.context import Session
@@ -27,19 +27,14 @@ def alter_graph(session: Session, statement: st.AlterGraph) -> Table:
             f"{statement.name!r} is a collection of {len(before)} graphs: ALTER GRAPH is for a single graph; make it "
             f"anew by CREATE OR REPLACE GRAPHS {statement.name}"
         )
-    if before.types is not None:
-        raise InvalidValue(
-            f"graph {statement.name!r} has node types ({', '.join(before.types.node_types)}): ALTER GRAPH is "
-            f"for graphs without types; make it anew by CREATE OR REPLACE GRAPH {statement.name}"
-        )
     after = _in_memory(session, statement.name, before)
-    counts = {"nodes_added": 0, "edges_added": 0, "edges_removed": 0}
+    counts = dict.fromkeys(("nodes_added", "nodes_removed", "edges_added", "edges_removed"), 0)
     for change in statement.changes:
         last = after
         after = _changed(session, last, change)
-        counts["nodes_added"] += after.num_nodes - last.num_nodes
-        name = "edges_removed" if change.what == "REMOVE EDGES" else "edges_added"
-        counts[name] += abs(after.num_edges - last.num_edges)
+        done = "removed" if change.what.startswith("REMOVE") else "added"
+        counts[f"nodes_{done}"] += abs(after.num_nodes - last.num_nodes)
+        counts[f"edges_{done}"] += abs(after.num_edges - last.num_edges)
     followed: list[str] = []
     notes: list[str] = []
     if after.content_hash == before.content_hash:
@@ -76,7 +71,8 @@ def _in_memory(session: Session, name: str, graph: Graph) -> Graph:
 
 def _changed(session: Session, graph: Graph, change: st.GraphChange) -> Graph:
     """The graph after one change, whose sub-query runs on the user's connection."""
+    of = meant(graph, change.what, change.of)
     own = kind_of(graph.keys)
-    known = [own] if change.what == "ADD NODES" else [own, own]
+    known = [own] if change.what.endswith("NODES") else [own, own]
     table = key_tables.fetch(session, change.query, change.what, known)
-    return CHANGES[change.what](graph, (table.columns, table.rows))
+    return changed(graph, change.what, (table.columns, table.rows), of)

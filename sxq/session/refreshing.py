@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sxq.errors import Error, InvalidValue, NodeNotFound
+from sxq.errors import Error, GraphError, InvalidValue, NodeNotFound
 from sxq.graph import Graph, LinkKey
 from sxq.graph.difference import GONE, Difference
 from sxq.language import statements as st
-from sxq.planning.nodes import FieldScan, Rank
+from sxq.planning.nodes import Choose, FieldScan, Rank
 from sxq.session import engine, explain, resume
 from sxq.session.audited import identity
 from sxq.session.commits import Unsaved
@@ -269,13 +269,28 @@ class Refreshing:
                 found["gone"].append(ordinal)
             elif not resume.answered(target):
                 found["searched"].append(ordinal)
-            elif not affected[self._positions(target)].any() and self._still(target):
+            elif self._unchanged(target, affected) and self._still(target):
                 found["carried"].append(ordinal)
             elif self._measurable and self._all_there(ordinal):
                 found["measured"].append(ordinal)
             else:
                 found["searched"].append(ordinal)
         return Sorted(**{name: tuple(own) for name, own in found.items()})
+
+    def _unchanged(self, target: StoredTarget, affected: np.ndarray) -> bool:
+        """Whether no node or edge that matters to a target changed, nor what is drawn at random for it."""
+        own = self._positions(target)
+        stays = not self._draws or all(self._differ.stays(position) for position in own)
+        return stays and not affected[own].any()
+
+    @cached_property
+    def _draws(self) -> bool:
+        """Whether a measure draws at random, from a seed that the position of the target is part of."""
+        plan = self._planned.plan
+        named = {*plan.find(Rank).measures, *plan.find(Choose).report}
+        named |= {condition.name for condition in self._asked.where}
+        own = self._session.registry.measures.values()
+        return any(each.draws for each in own if {each.name, each.column} & named)
 
     @property
     def _reach(self) -> int:
@@ -445,7 +460,7 @@ class Refreshing:
         ends = target.target if isinstance(target.target, LinkKey) else (target.target,)
         try:
             return [self._graph.position(end) for end in ends]
-        except NodeNotFound:
+        except (NodeNotFound, GraphError):  # there may be no nodes of its type
             return None
 
     @cached_property

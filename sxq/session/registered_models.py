@@ -103,7 +103,10 @@ def _unpredicted(name: str, model: Any, graph: Graph) -> list[str]:
     """A remark on labels that are no class of a model."""
     if model is None or model.separate or model.pairs is not None or graph.y is None:
         return []
-    strange, counts = np.unique(graph.y[graph.y >= model.num_classes], return_counts=True)
+    y = graph.y
+    if graph.types is not None and model.judged:
+        y = y[np.isin(graph.types.of_node, list(map(graph.types.number_of, model.judged)))]
+    strange, counts = np.unique(y[y >= model.num_classes], return_counts=True)
     if not len(strange):
         return []
     labels = ", ".join(map(str, strange.tolist()))
