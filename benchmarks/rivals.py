@@ -24,7 +24,7 @@ from sxq.generators import GENERATORS, GeneratorEntry
 from sxq.generators.baselines.random import any_sizes, grow
 from sxq.generators.protocol import Candidates, Context, Search
 from sxq.graph import Field, Graph
-from sxq.models.borrow import edge_tensors
+from sxq.models.forward import edge_tensors
 from sxq.scoring.dominance import frontier
 
 POPULATION = 100

@@ -9,7 +9,7 @@ from suites import EPSILON, TOP
 
 import sxq
 from sxq.graph import extract
-from sxq.models.borrow import forward_full
+from sxq.models.forward import forward_full
 from sxq.pictures import colours
 from sxq.pictures.scene import scene
 

@@ -13,7 +13,8 @@ from sxq.graph import Graph, extract
 from sxq.graph.generated import ba_shapes
 from sxq.inference.registration import register
 from sxq.models import train
-from sxq.models.borrow import Model, forward_full
+from sxq.models.forward import forward_full
+from sxq.models.model import Model
 from sxq.planning.nodes import Choose, FieldScan, Generate, Plan, Rank, Verify
 from sxq.scoring.measures import MEASURES
 

@@ -33,8 +33,8 @@ from verifier import MEMORY, NAMES, Asked, record
 from sxq.execution.verifier import Request, Verifier
 from sxq.inference.choose import open_backend
 from sxq.inference.registration import register
-from sxq.models.borrow import Model
 from sxq.models.hetero_data import typed_graph
+from sxq.models.model import Model
 from sxq.scoring.measures import MEASURES, MeasureBatch, evaluate
 from sxq.scoring.question import Question
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch_geometric import nn as pyg
 
-from sxq.models.borrow import borrow, forward_full
+from sxq.models.borrow import borrow
+from sxq.models.forward import forward_full
 
 CPU = torch.device("cpu")
 SMALL = 6  # hidden channels

@@ -21,7 +21,9 @@ from sxq.execution.verifier import TIE
 from sxq.graph import Graph, GraphSet, LinkKey
 from sxq.inference.agreement import TOLERANCE, inexactness, rounding, too_coarse
 from sxq.models import device as devices
-from sxq.models.borrow import Model, blaming, edge_tensors, forward_full, node_tensor
+from sxq.models.blame import blaming
+from sxq.models.forward import edge_tensors, forward_full, node_tensor
+from sxq.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from sxq.graph import EdgeKind, Field, Graph, extract, extract_link
 from sxq.inference.agreement import agree, difference
 from sxq.inference.locality import WIDEST
 from sxq.inference.probes import changed, trade_with_strangers, with_strangers
-from sxq.models.borrow import Model, forward_full
+from sxq.models.forward import forward_full
+from sxq.models.model import Model
 
 REMOVALS = 2  # random removals outside of the field, and random trades of context edges
 

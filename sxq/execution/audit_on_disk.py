@@ -17,7 +17,7 @@ from sxq.execution.audit_units import AskedUnits
 from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph, around
 from sxq.inference import on_disk
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 
 FURTHER = 1  # rings beyond field and context, whose edges must not matter
 EDGE = 1000  # bytes that an edge of the surroundings takes while models run on them

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 
 
 @dataclass(frozen=True)

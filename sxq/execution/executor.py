@@ -16,7 +16,7 @@ from sxq.execution import answer as answering
 from sxq.execution import report as reporting
 from sxq.execution.target import Found, Job, Target
 from sxq.execution.verifier import Verifier
-from sxq.models.borrow import blaming
+from sxq.models.blame import blaming
 from sxq.planning.nodes import Choose, FieldScan, Generate, Verify
 from sxq.values.explanation import TargetReport
 

@@ -13,7 +13,7 @@ error of a probability, so that a query can report how exact its values are.
 import numpy as np
 from torch import Tensor
 
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 
 TOLERANCE = 1e-5  # on probabilities, and on margins relative to their size
 SMALL = 10  # smaller margins are measured relative to this: there probabilities are stricter

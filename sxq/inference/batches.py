@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from sxq.inference import Backend, CandidateBatch
-from sxq.models.borrow import Model, blaming
+from sxq.models.blame import blaming
+from sxq.models.model import Model
 
 
 def infer_batches(

@@ -15,8 +15,9 @@ from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import agree
 from sxq.inference.probes import changed, with_edges, without_edges
 from sxq.inference.tracing.recorder import line_of
-from sxq.models.borrow import Model, batch_tensors, forward_full
-from sxq.models.calling import unwrapped
+from sxq.models.forward import batch_tensors, forward_full
+from sxq.models.model import Model
+from sxq.models.wrappers import unwrapped
 
 RANDOM = {
     *("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like"),

@@ -22,7 +22,7 @@ from sxq.inference.disjoint import Disjoint, Pooled
 from sxq.inference.layered.backend import Layered
 from sxq.inference.probes import changed
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 
 BACKENDS = {"layered": Layered, "disjoint": Disjoint}
 FIELDS = 3  # real fields that the check uses

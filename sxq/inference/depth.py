@@ -34,7 +34,8 @@ from sxq.inference.probes import (
     without_edges,
 )
 from sxq.inference.step_limit import Steps, most_steps
-from sxq.models.borrow import Model, forward_full
+from sxq.models.forward import forward_full
+from sxq.models.model import Model
 
 POISONED = 3  # nodes poisoned; each costs two full-graph forwards
 DEEP = 8  # hops: if no poisoned node has a path this long ahead of it, a longer path is searched

@@ -16,7 +16,8 @@ from torch import Tensor
 from sxq.graph import EdgeKind, FeatureField, Field, Graph
 from sxq.inference import CandidateBatch
 from sxq.models import device as devices
-from sxq.models.borrow import Inputs, Model, edge_tensors, node_tensor
+from sxq.models.forward import Inputs, edge_tensors, node_tensor
+from sxq.models.model import Model
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ from sxq.inference.tiles.layout import EXTRA_ROWS, ROW_HALO
 from sxq.inference.tiles.threads import one_thread
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
-from sxq.models.borrow import Model, edge_tensors, node_tensor
+from sxq.models.forward import edge_tensors, node_tensor
+from sxq.models.model import Model
 from sxq.models.odds import answer_odds
 from sxq.scoring.question import Question
 

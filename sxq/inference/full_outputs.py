@@ -25,7 +25,9 @@ from sxq.graph.field import cut_out
 from sxq.inference.layered.steps import EDGES, NODES, ModelSteps, Step, steps_of
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
-from sxq.models.borrow import Model, blaming, edge_tensors, node_tensor
+from sxq.models.blame import blaming
+from sxq.models.forward import edge_tensors, node_tensor
+from sxq.models.model import Model
 
 # Layers whose rows need only the edges into them; GCN besides needs degrees.
 FROM_IN_EDGES = (

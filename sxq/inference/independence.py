@@ -17,7 +17,9 @@ from sxq.inference.agreement import agree, difference
 from sxq.inference.causes import mixing_cause, random_cause, watch
 from sxq.inference.disjoint import Pooled
 from sxq.inference.precision import in_double, measured_error
-from sxq.models.borrow import Model, batch_tensors, blaming
+from sxq.models.blame import blaming
+from sxq.models.forward import batch_tensors
+from sxq.models.model import Model
 
 GRAPHS = 4  # compared whole
 CUT = 6  # compared with some units removed

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from sxq.errors import ModelError
 from sxq.graph import Graph
 from sxq.inference.agreement import agree, difference
-from sxq.models.borrow import Model, forward_full, node_tensor
-from sxq.models.calling import NODE_TYPE, PAIRS, Wrapper
+from sxq.models.call import NODE_TYPE, PAIRS
+from sxq.models.forward import forward_full, node_tensor
+from sxq.models.model import Model
 from sxq.models.typed_links import typed_links
+from sxq.models.wrappers import Wrapper
 
 OTHERS = 3  # strangers that each node is paired with
 ALONE = 4  # pairs that are also scored one by one

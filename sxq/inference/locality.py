@@ -37,7 +37,9 @@ from sxq.inference.link_view import as_node_model, require_separate
 from sxq.inference.precision import hides_logits, in_double, measured_error, unsaturated
 from sxq.inference.probe_part import DEEPEST_ON_PART, probe_part
 from sxq.inference.probes import changed
-from sxq.models.borrow import Model, blaming, forward_full
+from sxq.models.blame import blaming
+from sxq.models.forward import forward_full
+from sxq.models.model import Model
 
 TARGETS = 4  # fields compared with the full graph
 REMOVALS = 1  # random removals per field; each costs two full-graph forwards

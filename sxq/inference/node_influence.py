@@ -12,9 +12,10 @@ import torch
 from sxq.errors import ModelError
 from sxq.graph import Field, Graph
 from sxq.models import device as devices
-from sxq.models.borrow import Model, edge_tensors, node_tensor
-from sxq.models.calling import EDGE_TYPE, NODE_TYPE
+from sxq.models.call import EDGE_TYPE, NODE_TYPE
 from sxq.models.edge_mask import log_answers, place_of_answer
+from sxq.models.forward import edge_tensors, node_tensor
+from sxq.models.model import Model
 from sxq.scoring.question import Question
 
 

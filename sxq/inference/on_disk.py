@@ -29,9 +29,10 @@ from sxq.inference import CandidateBatch
 from sxq.inference.agreement import agree, difference
 from sxq.inference.disjoint import Disjoint
 from sxq.inference.full_outputs import write_outputs
-from sxq.models.borrow import Model, spreads
-from sxq.models.calling import unwrapped
+from sxq.models.borrow import spreads
+from sxq.models.model import Model
 from sxq.models.weights import content_hash
+from sxq.models.wrappers import unwrapped
 
 MEMORY = 2 * 10**9  # bytes that the computation of outputs takes
 PART = 100_000  # edges of a graph that is its own part

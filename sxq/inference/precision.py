@@ -21,16 +21,12 @@ from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet
 from sxq.inference.agreement import RESOLUTION, TOLERANCE, rounding
 from sxq.inference.probes import without_edges
-from sxq.models.borrow import (
-    GRAPHS_AT_ONCE,
-    Model,
-    batch_tensors,
-    blaming,
-    converting,
-    forward_full,
-)
-from sxq.models.calling import Adapted, Wrapper
+from sxq.models.blame import blaming
+from sxq.models.forward import GRAPHS_AT_ONCE, batch_tensors, forward_full
+from sxq.models.model import Model
+from sxq.models.module_copy import converting
 from sxq.models.typed_call import by_types
+from sxq.models.wrappers import Adapted, Wrapper
 
 # Log-odds: if float32 is coarser than this for most nodes, the experiments run in double.
 COARSE = 1e-4

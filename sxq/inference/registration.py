@@ -16,7 +16,8 @@ from sxq.inference.choose import choose, choose_over_features
 from sxq.inference.independence import ONE_BY_ONE, one_by_one, require_alone
 from sxq.inference.locality import locate
 from sxq.inference.on_disk import MEMORY, on_part, on_whole, part_of
-from sxq.models.borrow import Model, borrow, choose_device
+from sxq.models.borrow import borrow, choose_device
+from sxq.models.model import Model
 
 __all__ = ["again", "attach", "follow", "more_facts", "over_features_of", "register", "transfer"]
 

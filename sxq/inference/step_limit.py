@@ -6,7 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sxq.errors import ModelError
 from sxq.graph import Graph
-from sxq.models.borrow import Model, forward_full
+from sxq.models.forward import forward_full
+from sxq.models.model import Model
 
 TIMES = 20  # the steps of a probe, at most, as a multiple of those on the registered graph
 MORE = 1000  # and beyond

@@ -7,8 +7,17 @@ This room imports torch.
 The files in reading order:
 
     borrow          `borrow(module, ...)`: the engine's own copy of a user's module, a `Model`
+    model           a `Model`: a copy, how it is called, and what its output means
+    module_copy     copies a module, without masks and caches
+    fingerprint     whether a module was trained further
+    forward         plain forward passes over a graph or a collection
+    blame           errors of the user's code, as a ModelError that says what was done
     device          moves arrays to the device of a model
-    calling         the way to call a module: what forward takes of what a graph has
+    calling         `way_to_call(module, graph)`: what forward takes of what a graph has
+    signature       what forward asks for
+    graph_inputs    what a graph has for a forward
+    call            a `Call`: which input goes to which argument, and in which form
+    wrappers        modules of ours around the user's, such as one that makes a `Call`
     links           models of links: how they are called, and the pairs they are registered with
     part_masks      PyG's edge masks on layers that are called with the edges of one type
     typed_call      modules of heterogeneous graphs: dictionaries by type, or a HeteroData
@@ -34,7 +43,8 @@ The files in reading order:
 """
 
 from sxq.models.architectures import LINK, ArchitectureSpec, build, spec_from_options, task_of
-from sxq.models.borrow import choose_device, scores
+from sxq.models.borrow import choose_device
+from sxq.models.forward import scores
 from sxq.models.hetero_data import hetero_from_graph, hetero_part
 from sxq.models.imported_weights import import_weights
 from sxq.models.link_training import train_links

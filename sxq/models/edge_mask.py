@@ -12,7 +12,7 @@ from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 from sxq.errors import ModelError
 from sxq.graph import Graph, GraphSet, extract, whole
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 from sxq.models.odds import answer_odds, as_two_classes
 from sxq.models.refine import Batch, Instances
 from sxq.scoring.question import Question

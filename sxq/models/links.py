@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from sxq.errors import ModelError
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
-from sxq.models.calling import PAIRS, Wrapper, signature_of
+from sxq.models.call import PAIRS
+from sxq.models.signature import signature_of
+from sxq.models.wrappers import Wrapper
 
 KINDS = ("node", "link")
 SAMPLED = 64  # pairs that a model is registered with; half of them are edges

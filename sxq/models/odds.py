@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 from sxq.scoring.question import ODDS, Question
 
 LEAST = 1e-12  # probabilities are clamped to this before their logarithm is taken

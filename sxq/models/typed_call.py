@@ -20,17 +20,12 @@ from torch_geometric.data import HeteroData
 from sxq.errors import ModelError, ModelOutputError
 from sxq.graph import Graph, GraphSet, GraphTypes, shown_type
 from sxq.graph.types import LACKING
-from sxq.models.calling import (
-    ADJACENCY,
-    EDGE_ARGUMENTS,
-    EDGE_TYPE,
-    NODE_TYPE,
-    WHOLE,
-    Wrapper,
-    inputs_of_nodes,
-    signature_of,
-)
+from sxq.models.call import EDGE_ARGUMENTS, EDGE_TYPE, NODE_TYPE
+from sxq.models.calling import ADJACENCY, WHOLE
+from sxq.models.graph_inputs import inputs_of_nodes
 from sxq.models.part_masks import Parts, masks_by_type
+from sxq.models.signature import signature_of
+from sxq.models.wrappers import Wrapper
 
 BATCH = "batch"
 BY_TYPE = "_dict"  # PyG's ending of arguments that are dictionaries

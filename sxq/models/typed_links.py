@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sxq.errors import ModelOutputError
 from sxq.graph import EdgeType, Graph, GraphSet, shown_type
-from sxq.models.calling import PAIRS
+from sxq.models.call import PAIRS
 from sxq.models.links import encodes, link_way, signature_of_encode, takes_pairs, with_pairs
 from sxq.models.part_masks import Parts, masks_by_type
 from sxq.models.typed_call import BY_TYPE, ByTypes, ways

@@ -17,7 +17,8 @@ from sxq.inference.choose import choose, open_backend
 from sxq.inference.layered.backend import Layered
 from sxq.inference.registration import register
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import borrow, forward_full
+from sxq.models.borrow import borrow
+from sxq.models.forward import forward_full
 from tests.graphs import random_graph
 from tests.layered_models import CPU
 from tests.link_models import DotGCN, SageMLP

@@ -18,7 +18,7 @@ from sxq.inference.layered import schedule
 from sxq.inference.layered.backend import Layered
 from sxq.inference.tiles.alike import AlikeRows, distinct_numbers
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 from tests.graphs import random_graph
 from tests.layered_models import CPU, assert_equal, some_bits
 

@@ -31,7 +31,8 @@ from sxq.generators.protocol import (
 )
 from sxq.graph import Field, Restriction
 from sxq.inference.edge_gradients import EdgeGradients
-from sxq.models.borrow import guarded, unwrapped
+from sxq.models.blame import guarded
+from sxq.models.wrappers import unwrapped
 from sxq.planning.nodes import Generate
 
 PATIENCE = 64  # requests answered from memory in a row, before other targets have their turn

@@ -52,9 +52,11 @@ from sxq.inference.tracing.example import Example, examples_of
 from sxq.inference.tracing.pair_forward import attributes_kept, pair_forward
 from sxq.inference.tracing.rowwise import Untraceable
 from sxq.models import device as devices
-from sxq.models.borrow import Model, edge_tensors, node_tensor
-from sxq.models.calling import PAIRS, Adapted
+from sxq.models.call import PAIRS
+from sxq.models.forward import edge_tensors, node_tensor
+from sxq.models.model import Model
 from sxq.models.typed_call import by_types
+from sxq.models.wrappers import Adapted
 
 
 class Layered:

@@ -33,7 +33,7 @@ from sxq.inference.tracing.example import Extent
 from sxq.inference.tracing.fx_graph import located, name_of
 from sxq.inference.tracing.recorder import UNKNOWN
 from sxq.inference.tracing.rowwise import SHAPE, TUPLES, Untraceable, check_module, check_operation
-from sxq.models.calling import PAIRS
+from sxq.models.call import PAIRS
 
 IN_PLACE = {
     operator.iadd: operator.add,

@@ -32,7 +32,7 @@ from sxq.inference.tracing.example import Example
 from sxq.inference.tracing.fx_graph import trace_graph, trace_model
 from sxq.inference.tracing.recorder import UNKNOWN
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.calling import PAIRS
+from sxq.models.call import PAIRS
 
 __all__ = ["EDGES", "ENDS", "GRAPHS", "LINKS", "NODES", "PLAIN", "ModelSteps", "Step", "steps_of"]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from sxq.models.calling import Wrapper
+from sxq.models.wrappers import Wrapper
 
 
 class AsCalled(nn.Module):

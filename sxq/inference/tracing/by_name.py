@@ -13,7 +13,8 @@ from torch import Tensor, fx, nn
 
 from sxq.inference.tracing.example import EDGES_OF, NODES_OF, Example
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.calling import WEIGHTS, Adapted, Part
+from sxq.models.call import WEIGHTS, Part
+from sxq.models.wrappers import Adapted
 
 
 class NamedForward(nn.Module):

@@ -18,8 +18,8 @@ from torch_geometric.nn import HANConv, HGTConv
 from torch_geometric.nn.conv import hetero_conv
 
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model
-from sxq.models.calling import EDGE_ARGUMENTS, EDGE_TYPE, NODE_TYPE
+from sxq.models.call import EDGE_ARGUMENTS, EDGE_TYPE, NODE_TYPE
+from sxq.models.model import Model
 from sxq.models.typed_call import ByTypes
 from sxq.models.typed_links import LinksByTypes
 

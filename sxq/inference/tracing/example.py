@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from sxq.models.borrow import Model
+from sxq.models.model import Model
 
 NODES_OF = "nodes"
 EDGES_OF = "edges"

@@ -11,9 +11,10 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from sxq.inference.tracing.rowwise import Untraceable
-from sxq.models.borrow import Model
-from sxq.models.calling import PAIRS, WEIGHTS, Adapted, Call
+from sxq.models.call import PAIRS, WEIGHTS, Call
 from sxq.models.links import EncodeDecode
+from sxq.models.model import Model
+from sxq.models.wrappers import Adapted
 
 FORM = "its inputs are not passed as float32 x, edge_index, edge_weight, edge_attr and pairs"
 

@@ -9,8 +9,8 @@ import numpy as np
 from sxq.errors import DataError, InvalidValue
 from sxq.graph import Graph, GraphSet
 from sxq.models import refine
-from sxq.models.borrow import Model
 from sxq.models.edge_mask import instances_of, log_probabilities, probabilities_of
+from sxq.models.model import Model
 from sxq.models.refine import Instances, Pretrained
 
 NODES = 200  # of a single graph, from whose fields attributors learn
