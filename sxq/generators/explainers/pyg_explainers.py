@@ -44,11 +44,11 @@ from sxq.graph import EdgeKind, Field
 from sxq.models import device as devices
 from sxq.models.architectures import seeded
 from sxq.models.blame import told
-from sxq.models.wrappers import unwrapped
 from sxq.models.edge_mask import log_answers
 from sxq.models.forward import edge_tensors, node_tensor
 from sxq.models.model import Model
 from sxq.models.typed_call import by_types
+from sxq.models.wrappers import unwrapped
 from sxq.scoring.question import Question
 
 INSTEAD = "say BY gnnexplainer, BY sa or BY search"
