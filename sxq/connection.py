@@ -142,6 +142,9 @@ class Connection:
 
     def _resume(self, statement: st.Resume) -> Result:
         part = resume.unfinished(self.session, statement)
+        if isinstance(part, Result):
+            self.session.last = part
+            return part
         with self.session.settings.held(part.settings):
             return self._explain(part.statement, part)[0]
 

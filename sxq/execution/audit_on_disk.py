@@ -51,7 +51,9 @@ class AuditorAround:
         self._held: Auditor | None = None
 
     def target(self, key: Any, columns: Mapping[str, Any]) -> list[str]:
-        """As `Auditor.target`."""
+        """As `Auditor.target`; what lies around a target whose search never began is not read."""
+        if columns["prediction"] is None:
+            return []
         return self._around(key).target(key, columns)
 
     def explanation(self, stored: Stored) -> Finding:

@@ -11,6 +11,9 @@ commits             finished targets are stored together
 resume              RESUME: what a stored query did not reach
 refresh             REFRESH: stored answers on the present version of their graph
 refreshing          the targets of one query, while they are refreshed
+stored_page         some of them with their explanations, as they are stored
+what_changed        what is to be done with each
+on_version          their statement on the present version
 stored_result       stored answers as the values that EXPLAIN gave
 mining              the patterns of EXPLAIN CLASS
 key_tables          sub-queries whose first columns are keys

@@ -49,7 +49,14 @@ class StoredAnswers:
 
     def of(self, target: StoredTarget) -> list[StoredExplanation]:
         """The explanations of a target."""
-        return [e for e in self.members if identity(e.target) == identity(target.target)]
+        return self._by_target.get(identity(target.target), [])
+
+    @cached_property
+    def _by_target(self) -> dict[Hashable, list[StoredExplanation]]:
+        found: dict[Hashable, list[StoredExplanation]] = {}
+        for member in self.members:
+            found.setdefault(identity(member.target), []).append(member)
+        return found
 
 
 def read_answers(

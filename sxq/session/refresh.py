@@ -13,7 +13,7 @@ from sxq.graph.difference import Difference, difference
 from sxq.language import statements as st
 from sxq.session.context import Session
 from sxq.session.refreshing import Refreshing
-from sxq.storage import QueryVersion
+from sxq.storage import NO_TARGETS, QueryVersion
 from sxq.values.result import Table
 
 COLUMNS = {
@@ -40,7 +40,9 @@ def refresh(session: Session, statement: st.Refresh) -> Table:
     """
     session.store.require_writable("REFRESH")
     if statement.query_id is not None:
-        session.store.stored_queries(statement.query_id)  # InvalidValue if there is none
+        session.store.stored_queries(
+            statement.query_id, NO_TARGETS
+        )  # InvalidValue if there is none
     versions = {query.query_id: query for query in session.store.versions()}
     if statement.query_id is None:
         followed = {query.refreshes for query in versions.values()}

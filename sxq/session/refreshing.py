@@ -5,46 +5,34 @@ measured   the explanations of the target are measured again, and nothing else i
 searched   as by EXPLAIN: an explanation no longer explains, a score moved by more than EPSILON, or what is
            explained cannot be measured alone (links, other units than edges, INCLUDE, SMALLEST)
 gone       the graph no longer has the target
+
+What is stored about targets is read a page at a time; of all together only keys and places are held.
 """
 
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sxq.errors import Error, GraphError, InvalidValue, NodeNotFound
+from sxq.errors import Error
 from sxq.graph import Graph, LinkKey
 from sxq.graph.difference import GONE, Difference
-from sxq.language import statements as st
 from sxq.planning.nodes import Choose, FieldScan, Rank
-from sxq.session import engine, explain, resume
-from sxq.session.audited import identity
+from sxq.session import commits, engine, explain
 from sxq.session.commits import Unsaved
 from sxq.session.context import Session
 from sxq.session.explain import PlannedQuery
-from sxq.session.registered_models import RegisteredModel
-from sxq.storage import QueryVersion, StoredExplanation, StoredQuery, StoredTarget
-from sxq.values.explanation import CandidateRow, TargetReport
-
-SAME = (
-    1e-5  # between the probability of a target that is stored, and the model's on the new version
-)
-ENOUGH = ("coverage", "diversity")  # rules of answers that need only the members that there were
-
-
-@dataclass(frozen=True)
-class Sorted:
-    """The targets that are to be done, by their place in the query."""
-
-    carried: tuple[int, ...]
-    measured: tuple[int, ...]
-    searched: tuple[int, ...]
-    gone: tuple[int, ...]
+from sxq.session.on_version import asked_again, on_present_version, same_model
+from sxq.session.stored_page import StoredAnswer, StoredPage, moved
+from sxq.session.what_changed import Sorter, can_measure, positions
+from sxq.storage import NO_TARGETS, QueryVersion, StoredExplanation
+from sxq.values import many_targets
+from sxq.values.explanation import TargetReport
 
 
 class Refreshing:
@@ -61,71 +49,77 @@ class Refreshing:
         self._session = session
         self._version = version
         self._differ = differ
-        (self._source,) = session.store.stored_queries(version.query_id)
-        asked, settings = _asked(self._source)
+        store = session.store
+        (self._source,) = store.stored_queries(version.query_id, NO_TARGETS)
+        self._keys = store.target_keys(version.query_id)
+        asked, settings = asked_again(self._source)
         self._settings = settings
         self.query_id = into
         self.notes: list[str] = []
         self.counts: Counter[str] = Counter()
         self.seconds = 0.0
         self._started = time.perf_counter()
-        self._complete: list[bool] = []
-        self._earlier: dict[int, StoredQuery | None] = {}  # by the query that refreshed each
-        self._scores: dict[int, dict[int, dict[frozenset, Mapping[str, float]]]] = {}
+        self._complete = True  # whether all targets that are done are
+        self._left = np.ones(len(self._keys), bool)
         with session.settings.held(settings):
-            self._named = _same_model(session, asked, self._source, version)
+            self._named = same_model(session, asked, self._source, version)
             graph = session.registry.graphs[self._named.graph]
             assert isinstance(graph, Graph), "collections are not refreshed"
             self._graph = graph
-            self._asked = self._on_this_version(asked)
+            present = [self._keys[ordinal] for ordinal in self._present]
+            name = version.graph
+            self._asked = on_present_version(self._source, asked, present, graph, name)
 
     @property
     def targets(self) -> int:
-        return len(self._source.targets)
+        return len(self._keys)
 
     def run(self) -> None:
         """Carry over, measure and search; what is done is stored at once."""
         with self._session.settings.held(self._settings):
-            left = self._begin()
-            self._left = set(left)
+            self._begin()
             profile = engine.execution().Profile()
             self._unsaved = Unsaved(self._session, self.query_id, None, profile)
             try:
-                self._do(self._sorted(left))
+                self._do()
             finally:
                 self._end()
 
     # -- what is done --------------------------------------------------------------------------
 
-    def _begin(self) -> list[int]:
-        """Write the new query, or make what is left of it pending; the targets to be done."""
+    def _begin(self) -> None:
+        """Write the new query, or make what is left of it pending."""
         store = self._session.store
-        everything = range(len(self._source.targets))
         if self.query_id is None:
-            keys = [target.target for target in self._source.targets]
-            begun = explain.begin(self._session, self._planned, keys, self._source.query_id)
-            self.query_id = begun
-            return list(everything)
-        (own,) = store.stored_queries(self.query_id)
-        left = [t.ordinal for t in own.targets if t.columns["refreshed"] is None]
-        self.counts.update(t.columns["refreshed"] for t in own.targets if t.columns["refreshed"])
-        self._complete = [
-            bool(t.columns["complete"]) for t in own.targets if t.columns["refreshed"]
-        ]
+            source = self._source.query_id
+            self.query_id = explain.begin(self._session, self._planned, self._keys, source)
+            return
+        (own,) = store.stored_queries(self.query_id, NO_TARGETS)
+        done = store.refreshed_targets(self.query_id)
+        self._left[:] = False
+        self._left[done.left] = True
+        self.counts.update(done.counts)
+        self._complete = done.complete
         self.seconds = own.seconds or 0.0
-        store.resume_query(self.query_id, left)
-        return left
+        store.resume_query(self.query_id, done.left.tolist())
 
-    def _do(self, found: Sorted) -> None:
-        for ordinal in found.gone:
-            self._save(self._gone(ordinal))
-        self._carry(found.carried)
-        again = list(found.searched)
-        for report in self._measured(found.measured):
-            if isinstance(report, int):
-                again.append(report)
-            else:
-                self._save(report)
+    def _do(self) -> None:
+        again: list[int] = []
+        measured: dict[int, StoredAnswer] = {}
+        for number, places in enumerate(many_targets.pages(np.flatnonzero(self._left))):
+            if number and self._session.should_stop():
+                break
+            page = StoredPage(self._session.store, self._source.query_id, places, self._refreshes)
+            found = self._sorter.sort(page, self._left)
+            for ordinal in found.gone:
+                self._save(self._gone(ordinal))
+            self._carry(page, found.carried)
+            measured |= {ordinal: page.answer(ordinal) for ordinal in found.measured}
+            again += found.searched
+            if len(measured) >= many_targets.PAGE:
+                again += self._measure(measured)
+                measured = {}
+        again += self._measure(measured)
         for report in self._run(sorted(again), {}):
             if report.status == "stopped" and self._session.should_stop():
                 continue  # it is searched as a whole when REFRESH goes on
@@ -142,22 +136,22 @@ class Refreshing:
     def _mark_ended(self) -> None:
         assert self.query_id is not None
         store = self._session.store
-        left = sorted(self._left)
         note = f"REFRESH was stopped before this target; say REFRESH QUERY {self.query_id}"
-        targets = self._source.targets
-        store.save_unreached(
-            self.query_id,
-            [
-                TargetReport(target=targets[i].target, ordinal=i, status="stopped", note=note)
-                for i in left
-            ],
-        )
+        left = np.flatnonzero(self._left).tolist()
+        for first in range(0, len(left), commits.MOST_UNSAVED):
+            some = left[first : first + commits.MOST_UNSAVED]
+            store.save_unreached(
+                self.query_id,
+                [
+                    TargetReport(target=self._keys[i], ordinal=i, status="stopped", note=note)
+                    for i in some
+                ],
+            )
         self.counts["left"] = len(left)
         if left:
             self.notes.append(f"stopped; say REFRESH QUERY {self.query_id} to go on")
         self.seconds += time.perf_counter() - self._started
-        complete = not left and all(self._complete)
-        store.finish_query(self.query_id, self.seconds, complete)
+        store.finish_query(self.query_id, self.seconds, not left and self._complete)
 
     def _save(self, report: TargetReport) -> None:
         """Store a report, together with others that end within a moment."""
@@ -174,52 +168,60 @@ class Refreshing:
             for report in waiting[: len(waiting) - len(self._unsaved.reports)]:
                 assert report.refreshed is not None
                 self._done([report.ordinal], report.refreshed)
-                self._complete.append(report.complete)
+                self._complete &= report.complete
 
     def _done(self, ordinals: Sequence[int], what: str) -> None:
-        self._left.difference_update(ordinals)
+        self._left[list(ordinals)] = False
         self.counts[what] += len(ordinals)
 
-    def _carry(self, ordinals: Sequence[int]) -> None:
+    def _carry(self, page: StoredPage, ordinals: Sequence[int]) -> None:
         """Copy the answers of targets of which nothing changed."""
         if not ordinals:
             return
         assert self.query_id is not None
+        self._session.store.carry_targets(
+            self._source.query_id, self.query_id, ordinals, self._renumbered
+        )
+        self._done(ordinals, "carried")
+        self._complete &= all(page.targets[ordinal].columns["complete"] for ordinal in ordinals)
+
+    @cached_property
+    def _renumbered(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The numbers of the edges that stayed, in both versions; None if they are the same."""
         edges = self._differ.edges
         kept = np.flatnonzero(edges != GONE)
         moved = bool((edges[kept] != kept).any())
-        self._session.store.carry_targets(
-            self._source.query_id, self.query_id, ordinals, (kept, edges[kept]) if moved else None
-        )
-        self._done(ordinals, "carried")
-        targets = self._source.targets
-        self._complete += [bool(targets[ordinal].columns["complete"]) for ordinal in ordinals]
+        return (kept, edges[kept]) if moved else None
 
     def _gone(self, ordinal: int) -> TargetReport:
-        target = self._source.targets[ordinal]
+        key = self._keys[ordinal]
         where = f"version {self._version.current_version} of graph {self._version.graph!r}"
         return TargetReport(
-            target=target.target,
+            target=key,
             ordinal=ordinal,
             status="failed",
-            note=f"{'an end of the link' if isinstance(target.target, LinkKey) else 'the node'} is not in {where}",
+            note=f"{'an end of the link' if isinstance(key, LinkKey) else 'the node'} is not in {where}",
             refreshed="gone",
         )
 
-    def _measured(self, ordinals: Sequence[int]) -> Iterator[TargetReport | int]:
-        """The reports of targets whose explanations still hold; the numbers of those to search again."""
-        if not ordinals:
+    def _measure(self, answers: Mapping[int, StoredAnswer]) -> Iterator[int]:
+        """Store the targets whose explanations still hold; the numbers of those to search again."""
+        if not answers:
             return
-        members = {ordinal: self._edges_of(self._members[ordinal]) for ordinal in ordinals}
-        for report in self._run(ordinals, members):
+        edges = {
+            ordinal: [self._numbers(member) for member in answer.members]
+            for ordinal, answer in answers.items()
+        }
+        names = list(self._planned.plan.find(Rank).measures)
+        for report in self._run(list(answers), edges):
             if report.status == "stopped" and self._session.should_stop():
                 continue
-            ordinal = report.ordinal
-            why = self._outdated(report, self._members[ordinal], self._source.targets[ordinal])
-            if why is None:
-                yield ordinal
+            answer = answers[report.ordinal]
+            most = moved(answer, report, names)
+            if most is None or most > self._source.epsilon:
+                yield report.ordinal
             else:
-                yield self._as_measured(report, self._members[ordinal], why)
+                self._save(self._as_measured(report, answer.members, most))
 
     def _run(
         self, ordinals: Sequence[int], members: Mapping[int, Sequence[np.ndarray]]
@@ -229,7 +231,8 @@ class Refreshing:
             return
         execution = engine.execution()
         plan = self._planned.plan
-        place = {ordinal: number for number, ordinal in enumerate(self._present)}
+        waiting = np.searchsorted(self._present, ordinals).tolist()
+        place = dict(zip(ordinals, waiting))
         job = execution.Job(
             plan=replace(plan, keeps=True) if members else plan,
             graph=self._graph,
@@ -239,162 +242,34 @@ class Refreshing:
             members={place[ordinal]: own for ordinal, own in members.items()},
         )
         session = self._session
-        waiting = [place[ordinal] for ordinal in ordinals]
+        told = self._progress(len(waiting))
         given = session.should_stop, execution.Profile()
         if session.executor is not None and len(waiting) > 1:
             reports = execution.run_in_executor(
-                job,
-                session.executor,
-                *given,
-                report=session.report,
-                started=self._started,
-                ordinals=waiting,
+                job, session.executor, *given, report=told, started=self._started, ordinals=waiting
             )
         else:
-            told = session.report, self._started
-            reports = execution.run(job, *given, *told, waiting=deque(waiting))
+            reports = execution.run(job, *given, told, self._started, waiting=deque(waiting))
         for report in reports:
-            yield replace(report, ordinal=self._present[report.ordinal])
+            yield replace(report, ordinal=int(self._present[report.ordinal]))
 
-    # -- what is to be done --------------------------------------------------------------------
-
-    def _sorted(self, left: Sequence[int]) -> Sorted:
-        """What is to be done with each target."""
-        found: dict[str, list[int]] = {"carried": [], "measured": [], "searched": [], "gone": []}
-        present = set(self._present)
-        affected = self._differ.affected(self._graph, self._reach)
-        for ordinal in left:
-            target = self._source.targets[ordinal]
-            if ordinal not in present:
-                found["gone"].append(ordinal)
-            elif not resume.answered(target):
-                found["searched"].append(ordinal)
-            elif self._unchanged(target, affected) and self._still(target):
-                found["carried"].append(ordinal)
-            elif self._measurable and self._all_there(ordinal):
-                found["measured"].append(ordinal)
-            else:
-                found["searched"].append(ordinal)
-        return Sorted(**{name: tuple(own) for name, own in found.items()})
-
-    def _unchanged(self, target: StoredTarget, affected: np.ndarray) -> bool:
-        """Whether no node or edge that matters to a target changed, nor what is drawn at random for it."""
-        own = self._positions(target)
-        stays = not self._draws or all(self._differ.stays(position) for position in own)
-        return stays and not affected[own].any()
-
-    @cached_property
-    def _draws(self) -> bool:
-        """Whether a measure draws at random, from a seed that the position of the target is part of."""
-        plan = self._planned.plan
-        named = {*plan.find(Rank).measures, *plan.find(Choose).report}
-        named |= {condition.name for condition in self._asked.where}
-        own = self._session.registry.measures.values()
-        return any(each.draws for each in own if {each.name, each.column} & named)
-
-    @property
-    def _reach(self) -> int:
-        """How far a change can be from a target that it matters to."""
-        scan = self._planned.plan.find(FieldScan)
-        return scan.hops + scan.halo
-
-    def _still(self, target: StoredTarget) -> bool:
-        """Whether the model says of a target what is stored: a guard where the field did not change."""
-        model = self._named.model
-        columns = target.columns
-        if columns["hops"] != model.hops:
-            return False
-        if model.links:
-            return True
-        p = model.probabilities(model.full[self._positions(target)])[0].numpy()
-        asked = columns.get("class") if columns.get("class") is not None else columns["prediction"]
-        if model.task == "regression":
-            near = SAME * max(1.0, abs(float(columns["probability"])))
-            return bool(abs(p[asked] * model.spread[asked] - columns["probability"]) < near)
-        if columns.get("against") is not None:
-            share = p[asked] / (p[asked] + p[columns["against"]])
-            return bool(abs(share - columns["probability"]) < SAME)
-        said = int(p.argmax()) == columns["prediction"]
-        return bool(said and abs(p[asked] - columns["probability"]) < SAME)
-
-    @property
-    def _measurable(self) -> bool:
-        """Whether explanations of this query can be measured without a search."""
-        asked = self._asked
-        plain = asked.kind == "node" and asked.over == "edges" and not asked.smallest
-        free = not (asked.include or asked.exclude or asked.anywhere)
-        rule = self._session.settings["sxq_answer"]
-        return plain and free and rule in ENOUGH
-
-    def _all_there(self, ordinal: int) -> bool:
-        """Whether there are explanations, and the new version has all their edges."""
-        own = self._members.get(ordinal, ())
-        edges = [worth.edge for member in own for worth in member.worths]
-        known = [edge for edge in edges if edge is not None]
-        there = bool(edges) and len(known) == len(edges)
-        return there and bool((self._differ.edges[known] != GONE).all())
-
-    def _outdated(
-        self, report: TargetReport, members: Sequence[StoredExplanation], target: StoredTarget
-    ) -> float | None:
-        """By how much the scores of explanations moved at most; None if the target is to be searched again."""
-        columns = target.columns
-        asked = columns.get("class") if columns.get("class") is not None else columns["prediction"]
-        if report.status not in ("done", "stopped") or report.asked != asked:
+    def _progress(self, part: int) -> Any:
+        """Tells the progress of a run of so many targets as that of all; None if nobody listens."""
+        tell = self._session.report
+        if tell is None:
             return None
-        if report.prediction != columns["prediction"]:
-            return None
-        names = list(self._planned.plan.find(Rank).measures)
-        moved = 0.0
-        found = self._when_searched(target)
-        for member, row in zip(members, _rows_of(report, members)):
-            if row is None or not row.explanatory or row.size != member.columns["size"]:
-                return None
-            scores = found.get(_named(member), member.scores)
-            for name in names:
-                before, now = scores.get(name), row.scores[name]
-                if before is None or not np.isfinite([before, now]).all():
-                    return None
-                moved = max(moved, max(before, now) / min(before, now) - 1)
-        return moved if moved <= self._source.epsilon else None
+        before = self.targets - int(self._left.sum())
 
-    def _when_searched(self, target: StoredTarget) -> dict[frozenset, Mapping[str, float]]:
-        """The scores that explanations had when their target was last searched, so that small moves add up."""
-        query = self._source
-        own = target
-        while own.columns["refreshed"] in ("carried", "measured"):
-            before = self._before(query.query_id)
-            if before is None or len(before.targets) <= target.ordinal:
-                break
-            query = before
-            own = query.targets[target.ordinal]
-        if query is self._source:
-            return {}
-        return self._scores_of(query.query_id).get(target.ordinal, {})
+        def told(progress: Any) -> None:
+            others = progress.total - part  # of the plan, not of this run
+            done = before + progress.targets - others
+            share = (before + progress.share * progress.total - others) / self.targets
+            tell(replace(progress, targets=done, total=self.targets, share=share))
 
-    def _before(self, query_id: int) -> StoredQuery | None:
-        """The query that another one refreshed, if it is still there."""
-        if query_id not in self._earlier:
-            versions = {query.query_id: query for query in self._session.store.versions()}
-            number = versions[query_id].refreshes
-            known = number is not None and number in versions
-            held = self._session.store.stored_queries(number) if known else [None]
-            self._earlier[query_id] = held[0]
-        return self._earlier[query_id]
-
-    def _scores_of(self, query_id: int) -> dict[int, dict[frozenset, Mapping[str, float]]]:
-        """The scores of the explanations of an earlier query, by target and by their edges."""
-        if query_id not in self._scores:
-            place = {identity(target.target): target.ordinal for target in self._source.targets}
-            found: dict[int, dict[frozenset, Mapping[str, float]]] = {}
-            for member in self._session.store.stored_explanations(query_id):
-                own = found.setdefault(place[identity(member.target)], {})
-                own[_named(member)] = member.scores
-            self._scores[query_id] = found
-        return self._scores[query_id]
+        return told
 
     def _as_measured(
-        self, report: TargetReport, members: Sequence[StoredExplanation], moved: float
+        self, report: TargetReport, members: Sequence[StoredExplanation], most: float
     ) -> TargetReport:
         """The report of a target whose explanations were measured; each keeps the generator that found it."""
         found_by = {
@@ -406,7 +281,7 @@ class Refreshing:
         )
         said = (
             f"the {len(members)} explanations of query {self._source.query_id} were measured again, not searched: "
-            f"no score moved by more than {moved:.1%}"
+            f"no score moved by more than {most:.1%}"
         )
         return replace(
             report,
@@ -417,51 +292,13 @@ class Refreshing:
             note="; ".join(filter(None, (report.note, said))),
         )
 
-    # -- the statement on this version ---------------------------------------------------------
-
-    def _on_this_version(self, asked: st.Explain) -> st.Explain:
-        """The statement with the targets that are there; raises InvalidValue for INCLUDE of what is gone."""
-        present = [self._source.targets[ordinal].target for ordinal in self._present]
-        if not present:
-            raise InvalidValue(f"none of its targets is in graph {self._version.graph!r} any more")
-        given = resume.restrictions(self._source, asked.over)
-        if asked.over == "edges":
-            given["exclude"] = tuple(filter(self._has_edge, given["exclude"]))
-            gone = [edge for edge in given["include"] if not self._has_edge(edge)]
-            if gone:
-                raise InvalidValue(
-                    f"INCLUDE names the edge {gone[0][0]!r} -> {gone[0][1]!r}, which is gone; explain anew"
-                )
-        return replace(
-            asked,
-            keys=tuple(present),
-            **given,
-            seed=self._source.seed,
-            into=None,
-            text=self._source.text,
-        )
-
-    def _has_edge(self, edge: tuple[Any, Any]) -> bool:
-        try:
-            tail, head = map(self._graph.position, edge)
-        except NodeNotFound:
-            return False
-        near = self._graph.in_edges(np.array([head, tail]))
-        ends = self._graph.edge_index[:, near]
-        return bool(((ends == [[tail], [head]]) | (ends == [[head], [tail]])).all(axis=0).any())
+    # -- the targets ---------------------------------------------------------------------------
 
     @cached_property
-    def _present(self) -> list[int]:
+    def _present(self) -> np.ndarray:
         """The places of the targets that the new version has."""
-        return [t.ordinal for t in self._source.targets if self._positions(t) is not None]
-
-    def _positions(self, target: StoredTarget) -> Any:
-        """The positions of a node, or of both ends of a link; None if it is gone."""
-        ends = target.target if isinstance(target.target, LinkKey) else (target.target,)
-        try:
-            return [self._graph.position(end) for end in ends]
-        except (NodeNotFound, GraphError):  # there may be no nodes of its type
-            return None
+        there = [positions(self._graph, key) is not None for key in self._keys]
+        return np.flatnonzero(there)
 
     @cached_property
     def _planned(self) -> PlannedQuery:
@@ -470,69 +307,31 @@ class Refreshing:
         return PlannedQuery(self._asked, plan, named, self._started)
 
     @cached_property
-    def _members(self) -> dict[int, list[StoredExplanation]]:
-        """The explanations of each target, by its place."""
-        place = {identity(target.target): target.ordinal for target in self._source.targets}
-        found: dict[int, list[StoredExplanation]] = {}
-        for member in self._session.store.stored_explanations(self._source.query_id):
-            found.setdefault(place[identity(member.target)], []).append(member)
-        return found
+    def _sorter(self) -> Sorter:
+        return Sorter(
+            graph=self._graph,
+            model=self._named.model,
+            differ=self._differ,
+            scan=self._planned.plan.find(FieldScan),
+            measurable=can_measure(self._asked, self._session.settings["sxq_answer"]),
+            draws=self._draws,
+        )
 
-    def _edges_of(self, members: Sequence[StoredExplanation]) -> list[np.ndarray]:
-        """The edges of explanations, by their numbers in the new version."""
-        return [self._numbers(member) for member in members]
+    @property
+    def _draws(self) -> bool:
+        """Whether a measure draws at random, from a seed that the position of the target is part of."""
+        plan = self._planned.plan
+        named = {*plan.find(Rank).measures, *plan.find(Choose).report}
+        named |= {condition.name for condition in self._asked.where}
+        own = self._session.registry.measures.values()
+        return any(each.draws for each in own if {each.name, each.column} & named)
+
+    @cached_property
+    def _refreshes(self) -> dict[int, int | None]:
+        """By query, the one that it refreshed."""
+        return {query.query_id: query.refreshes for query in self._session.store.versions()}
 
     def _numbers(self, member: StoredExplanation) -> np.ndarray:
         """The edges of an explanation in the new version; all are known by number (`_all_there`)."""
         known = [worth.edge for worth in member.worths if worth.edge is not None]
         return self._differ.edges[known]
-
-
-def _named(member: StoredExplanation) -> frozenset:
-    """The edges of an explanation by key, which are the same in every version."""
-    return frozenset(Counter(map(repr, member.edges)).items())
-
-
-def _rows_of(
-    report: TargetReport, members: Sequence[StoredExplanation]
-) -> Iterator[CandidateRow | None]:
-    """What was measured of each member. The first candidate is the whole field, which may be one of them."""
-    rows = {row.candidate: row for row in report.kept}
-    whole = report.field_size or 0
-    number = 0
-    for member in members:
-        if member.columns["size"] == whole:
-            yield rows.get(0)
-        else:
-            number += 1
-            yield rows.get(number)
-
-
-def _asked(query: StoredQuery) -> tuple[st.Explain, dict[str, Any]]:
-    """The statement of a query, and its settings; raises InvalidValue for one that is not refreshed."""
-    asked, settings = resume.asked(query)
-    if asked.of_class is not None or asked.jointly:
-        what = "JOINTLY" if asked.jointly else "EXPLAIN CLASS"
-        raise InvalidValue(
-            f"query {query.query_id} is not refreshed: {what} needs all targets at once; run it again"
-        )
-    return asked, settings
-
-
-def _same_model(
-    session: Session, asked: st.Explain, query: StoredQuery, version: QueryVersion
-) -> RegisteredModel:
-    """The model of a query, on the present version of its graph; raises InvalidValue if it is another one now."""
-    named = session.registry.models.get(asked.model, asked.graph)
-    if session.registry.graphs.id_of(named.graph) != version.current_id:
-        raise InvalidValue(
-            f"model {asked.model!r} of query {query.query_id} is on graph {named.graph!r} now; say ON GRAPH "
-            f"{version.graph} in a new query"
-        )
-    row = session.store.load_model(query.model_id)
-    if row is None or row.content_hash != named.content_hash:
-        raise InvalidValue(
-            f"query {query.query_id} asked another model than {asked.model!r} is now; explain its targets in a "
-            "new query"
-        )
-    return named

@@ -176,6 +176,16 @@ class RegisteredModels:
             output_key=output_key,
             inputs=inputs,
         )
+        graph_id = self._graphs.id_of(graph)
+        # Classes have the hash that they had before there were tasks.
+        meant = (model.output, layers, *([model.task] if model.separate else []))
+        meant += () if node_type is None else (node_type,)
+        meant += ("link",) if model.kind == "link" else ()
+        meant += () if model.edge_type is None else model.edge_type
+        meant += () if output_key is None else ("output_key", output_key)
+        meant += ("inputs", *sorted(inputs.items())) if inputs else ()
+        digest = engine.models().content_hash(module, meant)
+        model = self._as_deep_as_stored(name, model, on, (graph_id, digest))
         spec = {
             **(facts_of(model) if facts_of else {}),
             "class": _class_of(module),
@@ -191,15 +201,6 @@ class RegisteredModels:
             **engine.registration().more_facts(model),
             **_notes(model),
         }
-        graph_id = self._graphs.id_of(graph)
-        # Classes have the hash that they had before there were tasks.
-        meant = (model.output, layers, *([model.task] if model.separate else []))
-        meant += () if node_type is None else (node_type,)
-        meant += ("link",) if model.kind == "link" else ()
-        meant += () if model.edge_type is None else model.edge_type
-        meant += () if output_key is None else ("output_key", output_key)
-        meant += ("inputs", *sorted(inputs.items())) if inputs else ()
-        digest = engine.models().content_hash(module, meant)
         if self._store.read_only:
             model_id = self._stored_id(name, graph_id, digest, replace)
         else:
@@ -210,6 +211,22 @@ class RegisteredModels:
         self._elsewhere.clear()
         self._held[name] = RegisteredModel(model, model_id, graph, spec, digest)
         return self._held[name]
+
+    def _as_deep_as_stored(
+        self, name: str, model: Any, graph: Graph | GraphSet, content: tuple[int | None, str]
+    ) -> Any:
+        """A model that was registered before is never less deep than it was, though its graph has lost edges.
+
+        content  the id of the graph, and the hash of the model
+        """
+        row = self._store.load_model(name)
+        if row is None or (row.graph_id, row.content_hash) != content:
+            return model
+        hops = row.spec.get("hops")
+        if not isinstance(hops, int) or not model.hops < hops <= DEEPEST:
+            return model
+        deeper = dataclasses.replace(model, hops=hops)
+        return engine.registration().transfer(deeper, graph, self._settings["sxq_memory"])
 
     def get(self, name: str, graph: str | None = None) -> RegisteredModel:
         """A ready model, on its own graph or another; UnknownName, ModelDetached, ModelChanged."""

@@ -10,16 +10,16 @@ from sxq.planning import SETTINGS
 from sxq.session.audited import typed_edges, typed_nodes
 from sxq.session.context import Session
 from sxq.session.explain import Unfinished
-from sxq.storage import LeftTargets, StoredQuery, StoredTarget
+from sxq.session.stored_result import stored_result
+from sxq.storage import NO_TARGETS, LeftTargets, StoredQuery, StoredTarget
+from sxq.values.result import Result
 
-NO_TARGETS = (-1, -1)  # places that no target has: a query without its targets
 
+def unfinished(session: Session, statement: st.Resume) -> Unfinished | Result:
+    """The part of a stored query that was not done; the answer of a query of which nothing is left.
 
-def unfinished(session: Session, statement: st.Resume) -> Unfinished:
-    """The part of a stored query that was not done.
-
-    Raises InvalidValue if there is no such query, nothing of it is left, it still runs, it must be run as a
-    whole, or its graph or model was replaced; StoreError for damaged rows.
+    Raises InvalidValue if there is no such query, it still runs, it must be run as a whole, or its graph or model
+    was replaced; StoreError for damaged rows.
     """
     session.store.require_writable("RESUME")
     query = _stored(session, statement.query_id)
@@ -28,9 +28,11 @@ def unfinished(session: Session, statement: st.Resume) -> Unfinished:
     left = session.store.left_targets(query.query_id)
     if not left.keys:
         all_of = "its one target" if left.answered == 1 else f"each of its {left.answered} targets"
-        raise InvalidValue(
+        remark = (
             f"query {query.query_id} has nothing to resume: {all_of} has its answer{_short(left)}"
         )
+        session.say(remark)
+        return stored_result(session, query.query_id, remarks=[remark])
     own = replace(
         said,
         keys=left.keys,

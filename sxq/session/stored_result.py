@@ -16,6 +16,7 @@ from sxq.session.audited import identity
 from sxq.session.context import Session
 from sxq.storage import StoredExplanation, StoredQuery, StoredTarget
 from sxq.values.explanation import Explanation, TargetReport, Worth
+from sxq.values.many_targets import HELD, Reports, StoredReports, pages
 from sxq.values.pattern import ClassFindings, ClassPattern
 from sxq.values.result import Result
 
@@ -29,22 +30,34 @@ Members = dict[Any, list[StoredExplanation]]  # by target, as `identity` makes i
 COUNTS = ("candidates", "pruned", "explanatory", "front", "dominance")  # NULL in rows not filled in
 
 
-def stored_result(session: Session, query_id: int, ordinal: int | None = None) -> Result:
+def stored_result(
+    session: Session, query_id: int, ordinal: int | None = None, remarks: Sequence[str] = ()
+) -> Result:
     """The stored answer of a query, or of the target at place `ordinal` in it.
 
+    remarks  notes that its answer begins with
+
+    Of a query with more than HELD targets the result reads reports, a page at a time, when they are asked for.
     Raises InvalidValue if there is none, StoreError if the graph cannot be read.
     """
-    places = None if ordinal is None else (ordinal, ordinal)
+    everything = session.store.target_places(query_id).get(query_id, ())
+    many = ordinal is None and len(everything) > HELD
+    first = 0 if many else ordinal
+    places = None if first is None else (first, first)
     reading, members = _loaded(session, query_id, places)
     query = reading.query
     if not query.targets:
-        (whole,) = session.store.stored_queries(query_id)
         raise InvalidValue(
-            f"query {query_id} has no target {ordinal}; it has {len(whole.targets)}, numbered from 0"
+            f"query {query_id} has no target {ordinal}; it has {len(everything)}, numbered from 0"
         )
     settings = reading.settings
+    reports: Sequence[TargetReport]
+    if many:
+        reports = _in_store(session, query_id, len(everything))
+    else:
+        reports = reading.reports(members, _kept_scores(session, query_id, places))
     return Result(
-        reading.reports(members, _kept_scores(session, query_id)),
+        reports,
         _columns(settings, members),
         query_id=query_id,
         plan=query.plan,
@@ -55,7 +68,17 @@ def stored_result(session: Session, query_id: int, ordinal: int | None = None) -
         classes="for_class" in settings or "against" in settings,
         over=reading.over,
         found=_findings(session, query_id, reading.kind),
+        remarks=remarks,
     )
+
+
+def _in_store(session: Session, query_id: int, targets: int) -> StoredReports:
+    """The reports of many targets, which are read once for what all say together."""
+    reports = Reports(targets, keeps=False)
+    for first, last in pages(np.arange(targets)):
+        for report in stored_reports(session, query_id, range(first, min(last + 1, targets))):
+            reports.add(report)
+    return reports.stored(lambda places: stored_reports(session, query_id, places))
 
 
 def stored_reports(session: Session, query_id: int, ordinals: Sequence[int]) -> list[TargetReport]:
@@ -237,10 +260,12 @@ def _worth(units: Sequence[Any]) -> Worth | None:
     )
 
 
-def _kept_scores(session: Session, query_id: int) -> dict[Any, list[Mapping[str, float]]]:
+def _kept_scores(
+    session: Session, query_id: int, places: tuple[int, int] | None
+) -> dict[Any, list[Mapping[str, float]]]:
     """The scores of the explanatory candidates that were kept, by target."""
     found: dict[Any, list[Mapping[str, float]]] = {}
-    for target, scores in session.store.explanatory_candidates(query_id):
+    for target, scores in session.store.explanatory_candidates(query_id, places):
         found.setdefault(identity(target), []).append(scores)
     return found
 

@@ -8,15 +8,25 @@ from collections.abc import Iterator
 
 from sxq.session.audited import AuditedTarget, StoredAnswers
 from sxq.session.member_checks import of_member
-from sxq.session.target_checks import of_query, of_target
-from sxq.storage import Broken
+from sxq.session.target_checks import of_query, of_target, wrong_ranks
+from sxq.storage import Broken, StoredQuery
 
 
-def check_structure(answers: StoredAnswers) -> Iterator[Broken]:
-    """Everything that is wrong in the stored answers of a query."""
-    query = answers.query
-    for words in of_query(answers):
+def check_query(query: StoredQuery) -> Iterator[Broken]:
+    """What is wrong in the row of a query itself."""
+    for words in of_query(query):
         yield Broken(query.query_id, None, None, words)
+
+
+def check_ranks(answers: StoredAnswers) -> Iterator[Broken]:
+    """What is wrong in the ranks of the answers of targets; of a joint answer these must be all."""
+    for words in wrong_ranks(answers):
+        yield Broken(answers.query.query_id, None, None, words)
+
+
+def check_targets(answers: StoredAnswers) -> Iterator[Broken]:
+    """Everything that is wrong in targets and in their explanations."""
+    query = answers.query
     for target in query.targets:
         members = answers.of(target)
         place = AuditedTarget(answers, target, members)

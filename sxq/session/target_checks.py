@@ -9,6 +9,7 @@ from sxq.errors import NodeNotFound
 from sxq.scoring.dominance import GRID, epsilon_dominates, millionths
 from sxq.scoring.hypervolume import hypervolume
 from sxq.session.audited import NEAR, AuditedTarget, StoredAnswers, Words, grid_vectors, identity
+from sxq.storage import StoredQuery
 from sxq.storage.checked import short
 
 STATUSES = ("pending", "done", "stopped", "empty", "failed", "interrupted")
@@ -33,26 +34,21 @@ REQUIRED = [*LEAST, "self_sufficient", "complete"]  # of a target that is done
 LATER = ("hypervolume", "pruned")  # columns that the oldest files lack
 
 
-def of_query(answers: StoredAnswers) -> Words:
-    """What is wrong in the row of a query and in the ranks of its answers."""
-    query = answers.query
+def of_query(query: StoredQuery) -> Words:
+    """What is wrong in the row of a query."""
     if not (math.isfinite(query.epsilon) and query.epsilon >= 0):
         yield f"epsilon is {query.epsilon}, expected a number of 0 or more"
     if query.k < 1:
         yield f"k is {query.k}, expected 1 or more"
-    yield from _wrong_ranks(answers)
 
 
-def _wrong_ranks(answers: StoredAnswers) -> Words:
+def wrong_ranks(answers: StoredAnswers) -> Words:
     """Ranks are 1 to n for each target or, in a joint answer, for all targets together."""
     ranks: dict[tuple[str, Any], list[int]] = defaultdict(list)
     for member in answers.members:
         ranks[identity(member.target)].append(member.rank)
     everything = sorted(rank for own in ranks.values() for rank in own)
-    if (
-        everything == list(range(1, len(everything) + 1))
-        and " of all targets jointly" in answers.query.plan
-    ):
+    if everything == list(range(1, len(everything) + 1)) and is_joint(answers.query):
         if len(everything) > max(answers.query.k, 1):
             yield f"{len(everything)} explanations, but TOP {answers.query.k} in a joint answer"
         return
@@ -62,6 +58,11 @@ def _wrong_ranks(answers: StoredAnswers) -> Words:
             yield f"the ranks of target {target!s:.80} are {found}, expected 1 to {len(own)}"
         elif len(own) > answers.query.k:
             yield f"target {target!s:.80} has {len(own)} explanations, but TOP {answers.query.k}"
+
+
+def is_joint(query: StoredQuery) -> bool:
+    """Whether all targets of a query have one answer."""
+    return " of all targets jointly" in query.plan
 
 
 def of_target(place: AuditedTarget) -> Words:
@@ -159,9 +160,11 @@ def _wrong_dominance(place: AuditedTarget, count: Mapping[str, int]) -> Words:
     """The candidates that the members dominate, counted again among those that were kept."""
     answers = place.answers
     kept = answers.candidates.get(identity(place.target.target), [])
+    if not kept:
+        return
     vectors = grid_vectors(kept, answers.objectives)
     own = grid_vectors([member.scores for member in place.members], answers.objectives)
-    if not kept or vectors is None or own is None or not answers.query.epsilon >= 0:
+    if vectors is None or own is None or not answers.query.epsilon >= 0:
         return
     if len(vectors) != count["explanatory"]:
         yield f"explanatory is {count['explanatory']}, but {len(vectors)} kept candidates are"

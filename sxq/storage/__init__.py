@@ -45,6 +45,7 @@ from sxq.storage.pattern_rows import StoredPattern
 from sxq.storage.refine_rows import RefineRow
 from sxq.storage.store import NewTable, Store
 from sxq.storage.stored_answers import (
+    NO_TARGETS,
     LeftTargets,
     QueryRow,
     StoredExplanation,
@@ -55,6 +56,7 @@ from sxq.storage.stored_answers import (
 from sxq.storage.user_sql import SqlResult
 
 __all__ = [
+    "NO_TARGETS",
     "Access",
     "Broken",
     "CheckedRow",

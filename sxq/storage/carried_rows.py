@@ -11,8 +11,9 @@ from sxq.storage.rows import Cursor, insert_arrays, next_ids, run, run_named
 _COPIED = [column for column in REPORTED if column not in ("refreshed", "seconds")]
 _UPDATE = f"""
     UPDATE targets SET {", ".join(f"{column} = s.{column}" for column in _COPIED)}, refreshed = 'carried', seconds = 0
-    FROM (SELECT * FROM targets WHERE query_id = $source) s
-    WHERE targets.query_id = $query_id AND targets.ordinal = s.ordinal AND targets.status = 'pending'
+    FROM (SELECT * FROM targets WHERE query_id = $source AND ordinal BETWEEN $first AND $last) s
+    WHERE targets.query_id = $query_id AND targets.ordinal BETWEEN $first AND $last
+        AND targets.ordinal = s.ordinal AND targets.status = 'pending'
         AND s.ordinal IN (SELECT unnest($ordinals)) RETURNING targets.ordinal"""
 _OWN = """
     SELECT explanation_id FROM explanations e JOIN targets t ON t.query_id = e.query_id AND t.target = e.target
@@ -39,6 +40,10 @@ _CANDIDATES = """
     INSERT INTO candidates SELECT c.* REPLACE ($query_id AS query_id) FROM candidates c
     JOIN targets t ON t.query_id = c.query_id AND t.target = c.target
     WHERE c.query_id = $source AND t.ordinal IN (SELECT unnest($ordinals)) ORDER BY c.rowid"""
+_LEFT = "SELECT ordinal FROM targets WHERE query_id = ? AND refreshed IS NULL ORDER BY ordinal"
+_DONE = """
+    SELECT refreshed, count(*), bool_and(coalesce(complete, false)) FROM targets
+    WHERE query_id = ? AND refreshed IS NOT NULL GROUP BY refreshed"""
 _VERSIONS = """
     SELECT q.query_id, q.refreshes, q.graph_id, q.model_id, q.status, g.name AS graph, g.version,
            now.graph_id AS current_id, now.version AS current_version,
@@ -64,6 +69,26 @@ class QueryVersion:
     left_over: int  # targets that REFRESH has not done; all of an EXPLAIN
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefreshedTargets:
+    """How far REFRESH came with the targets of a query."""
+
+    left: np.ndarray  # the places of those that are to be done
+    counts: dict[str, int]  # of the others, by what was done
+    complete: bool  # whether the searches of all others came to their end
+
+
+def refreshed(cursor: Cursor, query_id: int) -> RefreshedTargets:
+    """How far REFRESH came with the targets of a query."""
+    left = cursor.execute(_LEFT, [query_id]).fetchnumpy()["ordinal"]
+    done = run(cursor, _DONE, [query_id])
+    return RefreshedTargets(
+        left=left,
+        counts={what: count for what, count, _ in done},
+        complete=all(complete for *_, complete in done),
+    )
+
+
 def versions(cursor: Cursor) -> list[QueryVersion]:
     """Every query, the oldest first."""
     return [QueryVersion(**row) for row in run_named(cursor, _VERSIONS)]
@@ -79,10 +104,11 @@ def carry(
 ) -> None:
     """Copy the answers of some targets to those of another query that are pending; others stay as they are.
 
-    edges  numbers of edges in the version of `source`, and in that of the other; None: all are the same
+    edges  numbers of edges in the version of `source`, ascending, and in that of the other; None: all are the same
     """
     given = {"source": source, "query_id": query_id, "ordinals": list(ordinals)}
-    stored = [ordinal for (ordinal,) in run(cursor, _UPDATE, given)]
+    between = {"first": min(ordinals), "last": max(ordinals)}  # so that other rows are not read
+    stored = [ordinal for (ordinal,) in run(cursor, _UPDATE, given | between)]
     if not stored:
         return
     given["ordinals"] = stored
@@ -104,7 +130,6 @@ def _renumber(
 ) -> None:
     """Give the edges of explanations the numbers that they have in the new version."""
     used = [edge for (edge,) in run(cursor, _USED, [list(explanations)]) if edge is not None]
-    order = np.argsort(edges[0])
-    place = order[np.searchsorted(edges[0], used, sorter=order)]
+    place = np.searchsorted(edges[0], used)
     pairs = {"earlier": np.array(used, np.int64), "later": edges[1][place].astype(np.int64)}
     insert_arrays(cursor, _RENUMBER, pairs, [list(explanations)])

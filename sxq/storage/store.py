@@ -625,6 +625,11 @@ class Store:
         with self._lock, self._write("REFRESH") as cursor:
             carried_rows.carry(cursor, source, query_id, ordinals=ordinals, edges=edges)
 
+    def refreshed_targets(self, query_id: int) -> carried_rows.RefreshedTargets:
+        """What an interrupted REFRESH did, and what it left."""
+        with self._transaction() as cursor:
+            return carried_rows.refreshed(cursor, query_id)
+
     def versions(self) -> list[carried_rows.QueryVersion]:
         """Every query with the version of its graph and the present one, the oldest first."""
         with self._transaction() as cursor:
@@ -711,14 +716,18 @@ class Store:
             return stored_answers.queries(cursor)
 
     def stored_explanations(
-        self, query_id: int | None = None, places: stored_answers.Places | None = None
+        self,
+        query_id: int | None = None,
+        places: stored_answers.Places | None = None,
+        ids: Sequence[int] | None = None,
     ) -> list[stored_answers.StoredExplanation]:
         """The explanations of one query, or of all; raises InvalidValue where there is no such query.
 
         places  the first and the last place of targets in their query: only the explanations of those
+        ids     only these explanations
         """
         with self._transaction() as cursor:
-            return stored_answers.explanations(cursor, query_id, places)
+            return stored_answers.explanations(cursor, query_id, places, ids)
 
     def stored_queries(
         self, query_id: int | None = None, places: stored_answers.Places | None = None
@@ -730,6 +739,16 @@ class Store:
         with self._transaction() as cursor:
             return stored_answers.asked(cursor, query_id, places)
 
+    def target_places(self, query_id: int | None = None) -> dict[int, np.ndarray]:
+        """The places of the targets of one query, or of all, in ascending order, by query."""
+        with self._transaction() as cursor:
+            return stored_answers.target_places(cursor, query_id)
+
+    def target_keys(self, query_id: int) -> tuple[Any, ...]:
+        """The keys of the targets of a query, in their order."""
+        with self._transaction() as cursor:
+            return stored_answers.target_keys(cursor, query_id)
+
     def left_targets(self, query_id: int) -> stored_answers.LeftTargets:
         """The targets of a query that have no answer yet."""
         with self._transaction() as cursor:
@@ -740,10 +759,12 @@ class Store:
         with self._transaction() as cursor:
             return pattern_rows.load(cursor, query_id)
 
-    def explanatory_candidates(self, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
-        """The target and the scores of every explanatory candidate that was kept of a query."""
+    def explanatory_candidates(
+        self, query_id: int, places: stored_answers.Places | None = None
+    ) -> list[tuple[Any, Mapping[str, float]]]:
+        """The target and the scores of every explanatory candidate that was kept of a query, or of some targets."""
         with self._transaction() as cursor:
-            return stored_answers.explanatory_candidates(cursor, query_id)
+            return stored_answers.explanatory_candidates(cursor, query_id, places)
 
     def broken(self, query_id: int | None = None) -> list[integrity.Broken]:
         """Relations between tables that do not hold, of one query, or of all and the whole file."""

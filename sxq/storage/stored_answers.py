@@ -2,9 +2,11 @@
 
 import datetime
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from sxq.errors import InvalidValue, StoreError
 from sxq.graph.link_field import LinkKey, typed_link
@@ -41,6 +43,14 @@ _TARGETS = f"""
     WHERE ($query_id IS NULL OR query_id = $query_id) AND ($first IS NULL OR ordinal BETWEEN $first AND $last)
     ORDER BY query_id, ordinal"""
 
+_KEYS = f"""
+    WITH {_KINDS}
+    SELECT target, {text_of("target", "target_kind")}, target_kind, node_type
+    FROM targets LEFT JOIN kinds USING (query_id) WHERE query_id = ? ORDER BY ordinal"""
+
+_PLACES = """
+    SELECT query_id, ordinal FROM targets WHERE $query_id IS NULL OR query_id = $query_id ORDER BY query_id, ordinal"""
+
 # a target that was done, stopped with an answer, or is gone from the graph
 _ANSWERED = """coalesce((status = 'stopped' AND prediction IS NOT NULL) OR status IN ('done', 'empty')
                OR refreshed = 'gone', false)"""
@@ -64,6 +74,8 @@ _RESTRICTIONS = f"""
 # all targets of a query, or some by their places; a damaged file may hold a target twice
 _OF_TARGET = """($first IS NULL OR target IN (
         SELECT t.target FROM targets t WHERE t.query_id = $query_id AND t.ordinal BETWEEN $first AND $last))"""
+# the same, or explanations by their ids
+_CHOSEN = f"{_OF_TARGET} AND ($ids IS NULL OR explanation_id IN (SELECT unnest($ids)))"
 
 _EXPLANATIONS = f"""
     WITH {_KINDS}
@@ -76,7 +88,7 @@ _EXPLANATIONS = f"""
            settings,
            (SELECT min(node_type) FROM targets t WHERE t.query_id = e.query_id AND t.target = e.target) AS node_type
     FROM explanations e LEFT JOIN queries USING (query_id) LEFT JOIN kinds USING (query_id)
-    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_CHOSEN}
     ORDER BY query_id, e.explanation_id"""
 
 _CANDIDATES = f"""
@@ -84,7 +96,7 @@ _CANDIDATES = f"""
     SELECT target, {text_of("target", "target_kind")}, target_kind,
            (SELECT min(node_type) FROM targets t WHERE t.query_id = c.query_id AND t.target = c.target), scores
     FROM candidates c LEFT JOIN kinds USING (query_id)
-    WHERE query_id = ? AND explanatory ORDER BY target, candidate"""
+    WHERE query_id = $query_id AND {_OF_TARGET} AND explanatory ORDER BY target, candidate"""
 
 _EDGES = f"""
     WITH {_KINDS}
@@ -92,7 +104,7 @@ _EDGES = f"""
            src_type, dst_type, x.edge_type, unit, edge, worth_kept, worth_removed, needed
     FROM explanation_edges x JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
     LEFT JOIN edge_types t ON t.graph_id = typed_by AND t.edge_type = x.edge_type
-    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_CHOSEN}
     ORDER BY x.rowid"""
 
 
@@ -100,17 +112,18 @@ _NODES = f"""
     WITH {_KINDS}
     SELECT explanation_id, node, {text_of("node", "node_kind")}, node_kind, node_type, worth_kept, worth_removed, needed
     FROM explanation_nodes JOIN explanations USING (explanation_id) LEFT JOIN kinds USING (query_id)
-    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_CHOSEN}
     ORDER BY explanation_nodes.rowid"""
 
 _FEATURES = f"""
     SELECT explanation_id, feature, name, value, worth_kept, worth_removed, needed
     FROM explanation_features JOIN explanations USING (explanation_id)
-    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_OF_TARGET}
+    WHERE ($query_id IS NULL OR query_id = $query_id) AND {_CHOSEN}
     ORDER BY explanation_features.rowid"""
 
 
 Places = tuple[int, int]  # the first and the last place of some targets in their query
+NO_TARGETS = (-1, -1)  # places that no target has: a query without its targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +271,19 @@ def asked(
     ]
 
 
+def target_places(cursor: Cursor, query_id: int | None = None) -> dict[int, np.ndarray]:
+    """The places of the targets of one query or of all, in ascending order, by query."""
+    columns = cursor.execute(_PLACES, {"query_id": query_id}).fetchnumpy()
+    found, first = np.unique(columns["query_id"], return_index=True)
+    return dict(zip(found.tolist(), np.split(columns["ordinal"], first[1:])))
+
+
+def target_keys(cursor: Cursor, query_id: int) -> tuple[Any, ...]:
+    """The keys of the targets of a query, in their order."""
+    rows = run(cursor, _KEYS, [query_id])
+    return tuple(_named(kind, key_of(*key)) for *key, kind in rows)
+
+
 def left_targets(cursor: Cursor, query_id: int) -> LeftTargets:
     """The targets of a query that have no answer yet."""
     rows = run(cursor, _LEFT, [query_id])
@@ -272,14 +298,21 @@ def left_targets(cursor: Cursor, query_id: int) -> LeftTargets:
 
 
 def explanations(
-    cursor: Cursor, query_id: int | None = None, places: Places | None = None
+    cursor: Cursor,
+    query_id: int | None = None,
+    places: Places | None = None,
+    ids: Sequence[int] | None = None,
 ) -> list[StoredExplanation]:
     """The stored explanations of one query or of all, in the order stored; raises InvalidValue.
 
     places  of targets in their query: only the explanations of those
+    ids     only these explanations
     """
     require_query(cursor, query_id)
-    asked_for = {"query_id": query_id, **_between(places)}
+    asked_for = {"query_id": query_id, "ids": ids, **_between(places)}
+    rows = run_named(cursor, _EXPLANATIONS, asked_for)
+    if not rows:
+        return []  # of most targets of a query that was stopped
     edges: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     types: dict[int, list[str | None]] = defaultdict(list)
     worths: dict[int, list[StoredWorth]] = defaultdict(list)
@@ -308,15 +341,18 @@ def explanations(
             nodes=tuple(nodes[row["explanation_id"]]),
             features=tuple(features[row["explanation_id"]]),
         )
-        for row in run_named(cursor, _EXPLANATIONS, asked_for)
+        for row in rows
     ]
 
 
-def explanatory_candidates(cursor: Cursor, query_id: int) -> list[tuple[Any, Mapping[str, float]]]:
-    """The target and the scores of every explanatory candidate that was kept of a query."""
+def explanatory_candidates(
+    cursor: Cursor, query_id: int, places: Places | None = None
+) -> list[tuple[Any, Mapping[str, float]]]:
+    """The target and the scores of every explanatory candidate that was kept of a query, or of some targets."""
+    asked_for = {"query_id": query_id, **_between(places)}
     return [
         (_named(node_type, key_of(target, text, kind)), scores)
-        for target, text, kind, node_type, scores in run(cursor, _CANDIDATES, [query_id])
+        for target, text, kind, node_type, scores in run(cursor, _CANDIDATES, asked_for)
     ]
 
 

@@ -141,6 +141,12 @@ class StoredReports(Sequence[TargetReport]):
         return (self[place] for place in range(len(self)))
 
 
+def pages(places: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The first and the last place of each page that has any of some places; a page holds PAGE places at most."""
+    for number in np.unique(np.asarray(places) // PAGE).tolist():
+        yield number * PAGE, number * PAGE + PAGE - 1
+
+
 class StoredMembers(Sequence[Any]):
     """Something of each explanation of `reports`, target by target, by rank: itself, or a row that `make` makes."""
 

@@ -235,8 +235,10 @@ class Result(Table):
         classes: bool = False,
         over: str = "edges",
         found: ClassFindings | None = None,
+        remarks: Sequence[str] = (),
     ):
         self._take(reports)
+        self._remarks = remarks  # notes on how it came about
         self.measures = measures  # column by measure name, in the order they are shown
         self.query_id = query_id  # None where nothing is stored
         self.plan = plan
@@ -475,7 +477,7 @@ class Result(Table):
         Notes that differ only in numbers are counted: the first of them stands for all.
         """
         alike = map(self._noted, self._totals.notes.values())
-        noted = [*(self.found.notes if self.found else ()), *alike]
+        noted = [*self._remarks, *(self.found.notes if self.found else ()), *alike]
         return noted[:10] + ([f"... {len(noted) - 10} more notes"] if len(noted) > 10 else [])
 
     def _noted(self, noted: Noted) -> str:

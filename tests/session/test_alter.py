@@ -6,6 +6,7 @@ import pytest
 
 import sxq
 from sxq.errors import Error, GraphError, InvalidValue, StoreError, TransactionOpen, UnknownName
+from tests import toys
 
 TABLES = """
 CREATE TABLE people AS SELECT 'p' || i AS id, (i * 7 % 5) AS age, [i % 3, i % 2] AS x, i % 2 AS label,
@@ -348,3 +349,18 @@ def test_in_python(con):
     assert str(con.alter_graph("g").add_nodes("FROM t")) == "ALTER GRAPH g ADD NODES (FROM t)"
     with pytest.raises(InvalidValue, match="no change"):
         con.alter_graph("g").run()
+
+
+def test_a_model_that_is_registered_again_is_as_deep_as_before_its_graph_lost_edges(tmp_path):
+    path = str(tmp_path / "g.duckdb")
+    with sxq.connect(path) as con:
+        con.execute(TABLES)
+        con.execute("CREATE GRAPH g FROM NODES (FROM people) EDGES (FROM calls)")
+        con.register_model("votes", toys.Votes(layers=2), "g")
+        con.execute("ALTER GRAPH g REMOVE EDGES (SELECT src, dst FROM calls)")
+        con.execute("EXPLAIN NODES 'p1', 'p2' USING MODEL votes OPTIMIZE fdl+, conc")
+    with sxq.connect(path) as con:
+        con.register_model("votes", toys.Votes(layers=2), "g")
+        assert con.execute("AUDIT").findings == 0
+        con.execute("EXPLAIN NODE 'p1' USING MODEL votes OPTIMIZE fdl+, conc")
+        assert con.sql("SELECT DISTINCT status, hops FROM targets").rows == [("empty", 2)]

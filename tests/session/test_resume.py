@@ -77,8 +77,7 @@ def test_after_kill_9_it_gives_what_the_whole_query_gives(tmp_path, after):
             == [("done", result.complete)] * 2
         )
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
-        with pytest.raises(sxq.InvalidValue, match="nothing to resume"):
-            con.execute("RESUME QUERY 1")
+        assert "nothing to resume" in con.execute("RESUME QUERY 1").notes()[0]
 
 
 @pytest.mark.slow
@@ -126,8 +125,8 @@ def test_failed_targets_are_tried_again_and_stopped_ones_keep_their_answer(tmp_p
         assert rows(con, 1) == rows(con, 2)
         assert {row[-1] for row in con.execute("AUDIT")} == {"ok"}
         con.sql("UPDATE sxq.targets SET status = 'stopped' WHERE target = 2")
-        with pytest.raises(sxq.InvalidValue, match="its answer, 1 from a search that was stopped"):
-            con.execute("RESUME QUERY 1")
+        stored = con.execute("RESUME QUERY 1")
+        assert "its answer, 1 from a search that was stopped" in stored.notes()[0]
 
 
 @pytest.mark.slow
