@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: .venv/installed
+test-all: .venv/clusters
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough
 
 lint: .venv/installed
@@ -36,6 +36,11 @@ docs: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test]'
+	touch $@
+
+# dask and Ray, for the tests of executors
+.venv/clusters: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,ray]'
 	touch $@
 
 clean:

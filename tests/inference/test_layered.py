@@ -92,6 +92,27 @@ def test_a_batch_larger_than_a_tile_is_what_its_parts_are(monkeypatch):
             assert_equal(a, b, 1e-6)
 
 
+@pytest.mark.parametrize("make", [pyg.GCN, pyg.GraphSAGE, pyg.GIN, pyg.GAT])
+def test_what_shares_a_batch_changes_no_bit(make):
+    """Otherwise the answers of workers would depend on how targets are shared out."""
+    graph = random_graph(np.random.default_rng(3))
+    model = prepared(make(5, 8, 3, 3), graph)
+    backend = Layered(model)
+    batches = [
+        CandidateBatch(backend.load(graph, field), some_bits(field, 9))
+        for field in (extract(graph, target, 3, 1) for target in (0, 4, 7))
+    ]
+    for batch, together in zip(batches, backend.infer(batches)):
+        p = model.probabilities(together.flatten(0, 1)).unflatten(0, (2, -1))
+        for row in range(len(batch.bits)):
+            for end in (row + 1, len(batch.bits)):
+                own = CandidateBatch(batch.field, batch.bits[row:end])
+                (alone,) = backend.infer([own])
+                assert torch.equal(alone, together[:, row:end])
+                of_alone = model.probabilities(alone.flatten(0, 1)).unflatten(0, (2, -1))
+                assert torch.equal(of_alone, p[:, row:end])
+
+
 class Odd(nn.Module):
     """A model whose forward is what a test says it is."""
 

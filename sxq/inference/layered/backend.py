@@ -208,6 +208,10 @@ class Layered:
     @torch.inference_mode()
     def infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         """Outputs [2, n, C] of the targets or whole graphs: on every G_s, then on every G \\ G_s."""
+        found = self._infer([_at_least_two(batch) for batch in batches])
+        return [outputs[:, : len(batch.bits)] for outputs, batch in zip(found, batches)]
+
+    def _infer(self, batches: Sequence[CandidateBatch]) -> list[Tensor]:
         device = self.model.device
         pieces: list[list[tuple[np.ndarray | slice, Tensor]]] = [[] for _ in batches]
         as_delta = self.as_delta and device.type == "cpu" and _by_edges(batches)
@@ -459,6 +463,17 @@ def _sums_first(steps: ModelSteps) -> bool:
         and not any(step.crossing for step in steps.varying)
         and not any(step.given for step, _ in layers)
         and all(layer.sums and not steps.by_name[step.args[0].name].varies for step, layer in first)
+    )
+
+
+def _at_least_two(batch: CandidateBatch) -> CandidateBatch:
+    """A batch whose only candidate, if it has no other, stands there twice.
+
+    A matrix product of fewer than four rows (each candidate has two at the target) is computed in
+    another order, and its last bit may differ from that of the same candidate among others.
+    """
+    return (
+        CandidateBatch(batch.field, batch.bits.repeat(2, axis=0)) if len(batch.bits) == 1 else batch
     )
 
 
