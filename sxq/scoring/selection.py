@@ -93,6 +93,8 @@ def _exchanged(cover: Cover, chosen: list[int], floor: float) -> list[int]:
 
     The hypervolume that a newcomer adds to all of them bounds its gain by an exchange, so only the largest are tried.
     """
+    if len(chosen) == len(cover.front):
+        return chosen
     front = cover.front.astype(np.float64)
     place = 0
     settled = 0
