@@ -8,7 +8,7 @@ from typing import Any
 
 from sxq.errors import NameTaken
 from sxq.generators.catalog import DEFAULT, GENERATORS, GeneratorEntry
-from sxq.graph import Graph
+from sxq.graph import Graph, GraphSet
 from sxq.graph.disk import DiskGraph
 from sxq.scoring.measures import MEASURES, Measure, user_measure
 from sxq.session.learned import LearnedInputs
@@ -37,13 +37,13 @@ class Registry:
         self.models.refresh(ids["models"])
 
     def alter_graph(
-        self, name: str, graph: Graph, say: Callable[[str], None]
+        self, name: str, graph: Graph | GraphSet, say: Callable[[str], None]
     ) -> tuple[list[str], list[str]]:
-        """Store the next version of a graph; the models that follow to it, and remarks on those that do not.
+        """Store the next version of a graph or a collection; the models that follow to it, and remarks on those that do not.
 
         Raises StoreError, TransactionOpen; then nothing has changed.
         """
-        if isinstance(self.graphs[name], DiskGraph):
+        if isinstance(graph, Graph) and isinstance(self.graphs[name], DiskGraph):
             return self._alter_on_disk(name, graph, say)
         followers, notes = self.models.followers(name, graph, say)
         graph_id, ids = self._store.alter_graph(

@@ -354,12 +354,13 @@ class Store:
         undirected: bool,
         models: Sequence[Mapping[str, Any]],
     ) -> tuple[int, dict[str, int]]:
-        """Store the next version of graph `name`, and the models that follow to it; their ids, all or none.
+        """Store the next version of a graph or a collection, and the models that follow to it; their ids, all or none.
 
         models  the arguments of `save_model` for each, by name; not graph_id and replace
         """
+        save = collection_rows.save if "union" in columns else graph_rows.save
         with self._lock, self._deleting("ALTER GRAPH") as cursor:
-            graph_id = graph_rows.save(
+            graph_id = save(
                 cursor, name, content_hash, columns, undirected=undirected, replace=True
             )
             ids = {
