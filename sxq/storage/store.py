@@ -374,14 +374,16 @@ class Store:
         self,
         name: str,
         columns: Mapping[str, Any],
+        earlier: Path,
         follow: Callable[[DiskGraph], Sequence[Mapping[str, Any]]],
     ) -> tuple[int, dict[str, int], DiskGraph]:
         """`alter_graph` of a graph on disk, and the next version itself.
 
-        follow  given that version, the models that follow to it
+        earlier  the folder of the version before
+        follow   given the next one, the models that follow to it
         """
         self.require_writable("ALTER GRAPH")
-        with graph_folders.written(self._file, name, columns) as graph:
+        with graph_folders.written(self._file, name, columns, earlier) as graph:
             models = follow(graph)
             folders: list[Path] = []
             try:
